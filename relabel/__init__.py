@@ -1,0 +1,58 @@
+"""Graded similarity labels for visual place recognition.
+
+    cams = relabel.datasets.msls.read("MSLS", city="amman")
+    psi = relabel.fov.overlap(cams.query, cams.database, fov_deg=90, radius_m=50)
+    relabel.write("amman.h5", {"amman": psi})
+    relabel.LabelFile("amman.h5")["amman"].row("trefh78L20YfA-z4gjbNGw")
+
+Nothing heavy is loaded until it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from relabel._version import __version__
+
+if TYPE_CHECKING:
+    from relabel import datasets, fov
+    from relabel.cameras import Cameras, Status
+    from relabel.labelfile import LabelFile, validate, write
+    from relabel.similarity import Collection, Similarity
+
+_HOMES = {
+    "Cameras": "relabel.cameras",
+    "Status": "relabel.cameras",
+    "Collection": "relabel.similarity",
+    "Similarity": "relabel.similarity",
+    "LabelFile": "relabel.labelfile",
+    "validate": "relabel.labelfile",
+    "write": "relabel.labelfile",
+}
+_ROOMS = ("datasets", "fov")
+
+__all__ = [
+    "Cameras",
+    "Collection",
+    "LabelFile",
+    "Similarity",
+    "Status",
+    "__version__",
+    "datasets",
+    "fov",
+    "validate",
+    "write",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _ROOMS:
+        return importlib.import_module(f"relabel.{name}")
+    raise AttributeError(f"module 'relabel' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

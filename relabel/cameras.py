@@ -1,0 +1,184 @@
+"""Cameras: what every dataset reader returns and every overlap measure takes."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.errors import InputError
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class Status(enum.IntEnum):
+    """Whether a camera can be labelled; only pairs of two `OK` cameras have a known similarity.
+
+    The numbers are part of the label file format and never change.
+    """
+
+    OK = 0
+    PANORAMA = 1
+    NO_HEADING = 2
+    NO_POSITION = 3
+    NO_POSE = 4
+    BAD_DEPTH = 5
+    MASKED = 6
+
+    @property
+    def label(self) -> str:
+        """The name as files and reports spell it, for example ``no_heading``."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, eq=False)
+class Cameras:
+    """A set of n cameras in one local metric frame.
+
+    Parameters
+    ----------
+    key:
+        n unique, non-empty names. Labels are joined by them.
+    position:
+        (n, 2) or (n, 3) float64, metres: east, north (and up) in the frame that `crs` names.
+    heading_deg:
+        (n,) degrees clockwise from north, wrapped to [0, 360); NaN where there is none.
+    fov_deg, radius_m:
+        (n,) horizontal field of view in degrees and range in metres, where cameras differ; else None.
+    pose:
+        (n, 4, 4) camera-to-world transforms (x right, y down, z forward; metres), or None.
+    status:
+        (n,) of `Status`. A row given as OK is downgraded where what it needs is missing: `NO_POSITION` for a
+        non-finite position, `NO_POSE` for a non-finite pose, `NO_HEADING` for a NaN heading without a pose.
+    crs:
+        the frame of `position`, for example ``EPSG:32636``, or ``local``.
+    extra:
+        further (n,) columns by name, carried along but never interpreted.
+
+    Raises
+    ------
+    InputError
+        when lengths disagree, a key is empty or repeated, or a column is not numeric.
+    """
+
+    key: npt.NDArray[np.str_]
+    position: FloatArray
+    heading_deg: FloatArray = cast("FloatArray", None)
+    fov_deg: FloatArray | None = None
+    radius_m: FloatArray | None = None
+    pose: FloatArray | None = None
+    status: npt.NDArray[np.uint8] = cast("npt.NDArray[np.uint8]", None)
+    crs: str = "local"
+    extra: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        def put(name: str, value: object) -> None:
+            object.__setattr__(self, name, value)
+
+        key = _keys(self.key)
+        n = len(key)
+        position = _floats("position", self.position)
+        if n == 0:
+            position = position.reshape(0, position.shape[1] if position.ndim == 2 and position.shape[1] else 2)
+        if position.ndim != 2 or position.shape[0] != n or position.shape[1] not in (2, 3):
+            raise InputError(f"position has shape {position.shape}; expected ({n}, 2) or ({n}, 3), one row a key")
+        heading = np.full(n, np.nan) if self.heading_deg is None else _column("heading_deg", self.heading_deg, n)
+        with np.errstate(invalid="ignore"):
+            heading = np.where(np.isfinite(heading), np.mod(heading, 360.0), np.nan)
+        heading[heading == 360.0] = 0.0  # np.mod(-1e-20, 360) rounds to 360
+        pose = None if self.pose is None else _floats("pose", self.pose)
+        if pose is not None and pose.shape != (n, 4, 4):
+            raise InputError(f"pose has shape {pose.shape}; expected ({n}, 4, 4), camera-to-world")
+        status = np.zeros(n, np.uint8) if self.status is None else _statuses(self.status, n)
+        fits = status == Status.OK
+        status[fits & ~np.isfinite(position).all(axis=1)] = Status.NO_POSITION
+        if pose is not None:
+            status[(status == Status.OK) & ~np.isfinite(pose).all(axis=(1, 2))] = Status.NO_POSE
+        else:
+            status[(status == Status.OK) & np.isnan(heading)] = Status.NO_HEADING
+        put("key", key)
+        put("position", position)
+        put("heading_deg", heading)
+        put("pose", pose)
+        put("status", status)
+        for name in ("fov_deg", "radius_m"):
+            value = getattr(self, name)
+            put(name, None if value is None else np.ascontiguousarray(np.broadcast_to(_floats(name, value), n)))
+        columns = {name: np.asarray(column) for name, column in self.extra.items()}
+        for name, column in columns.items():
+            if column.shape[:1] != (n,):
+                raise InputError(f"extra column {name!r} has shape {column.shape}; expected {n} rows")
+        put("extra", columns)
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    @property
+    def ok(self) -> npt.NDArray[np.bool_]:
+        """(n,) True where the camera can be labelled."""
+        ok: npt.NDArray[np.bool_] = self.status == Status.OK
+        return ok
+
+    def status_counts(self) -> dict[str, int]:
+        """How many cameras have each status, by name, commonest first."""
+        return {Status(code).label: count for code, count in Counter(self.status.tolist()).most_common()}
+
+    def take(self, rows: npt.NDArray[Any] | Sequence[int] | slice) -> Cameras:
+        """The cameras of the given rows, in that order (integer indices, a boolean mask or a slice)."""
+
+        def pick(value: Any) -> Any:
+            return None if value is None else value[rows]
+
+        arrays = {f.name: pick(getattr(self, f.name)) for f in fields(self) if f.name not in ("crs", "extra")}
+        return replace(self, **arrays, extra={name: column[rows] for name, column in self.extra.items()})
+
+
+def _keys(key: object) -> npt.NDArray[np.str_]:
+    array = np.asarray(key)
+    if array.size == 0:
+        return np.empty(0, dtype="<U1")
+    if array.ndim != 1:
+        raise InputError(f"key has shape {array.shape}; expected one name a camera")
+    if array.dtype.kind != "U":
+        array = array.astype(np.str_)
+    empty = np.flatnonzero(array == "")
+    if empty.size:
+        raise InputError(f"row {empty[0]} (counted from 0): the key is empty; every camera needs a name")
+    order = np.argsort(array, kind="stable")
+    twice = np.flatnonzero(array[order[1:]] == array[order[:-1]])
+    if twice.size:
+        a, b = sorted((int(order[twice[0]]), int(order[twice[0] + 1])))
+        raise InputError(
+            f"key {str(array[a])!r} stands in rows {a} and {b} (counted from 0); "
+            f"{twice.size} key(s) are repeated, and labels are joined by key: make the keys unique"
+        )
+    return np.ascontiguousarray(array)
+
+
+def _floats(name: str, value: object) -> FloatArray:
+    try:
+        return np.array(value, dtype=np.float64, order="C")
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} is not numeric: {error}") from None
+
+
+def _column(name: str, value: object, n: int) -> FloatArray:
+    array = _floats(name, value)
+    if array.shape != (n,):
+        raise InputError(f"{name} has shape {array.shape}; expected ({n},), one value a key")
+    return array
+
+
+def _statuses(value: object, n: int) -> npt.NDArray[np.uint8]:
+    array = np.array(value, dtype=np.uint8)
+    if array.shape != (n,):
+        raise InputError(f"status has shape {array.shape}; expected ({n},), one value a key")
+    if n and int(array.max()) > max(Status):
+        known = ", ".join(f"{s.value} {s.label}" for s in Status)
+        raise InputError(f"status holds {int(array.max())}; known are {known}")
+    return array
