@@ -6,7 +6,7 @@ import enum
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from relabel.errors import InputError
 
 FloatArray = npt.NDArray[np.float64]
+_DERIVED: Any = None  # a field that __post_init__ fills in where it is not given
 
 
 class Status(enum.IntEnum):
@@ -68,11 +69,11 @@ class Cameras:
 
     key: npt.NDArray[np.str_]
     position: FloatArray
-    heading_deg: FloatArray = cast("FloatArray", None)
+    heading_deg: FloatArray = _DERIVED
     fov_deg: FloatArray | None = None
     radius_m: FloatArray | None = None
     pose: FloatArray | None = None
-    status: npt.NDArray[np.uint8] = cast("npt.NDArray[np.uint8]", None)
+    status: npt.NDArray[np.uint8] = _DERIVED
     crs: str = "local"
     extra: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
