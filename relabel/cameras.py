@@ -150,6 +150,8 @@ def _keys(key: object) -> npt.NDArray[np.str_]:
     empty = np.flatnonzero(array == "")
     if empty.size:
         raise InputError(f"row {empty[0]} (counted from 0): the key is empty; every camera needs a name")
+    if surely_unique(array):
+        return np.ascontiguousarray(array)
     order = np.argsort(array, kind="stable")
     twice = np.flatnonzero(array[order[1:]] == array[order[:-1]])
     if twice.size:
@@ -159,6 +161,24 @@ def _keys(key: object) -> npt.NDArray[np.str_]:
             f"{twice.size} key(s) are repeated, and labels are joined by key: make the keys unique"
         )
     return np.ascontiguousarray(array)
+
+
+def surely_unique(names: npt.NDArray[np.str_]) -> bool:
+    """True only where no two names are equal, by hashes that sort in a third of the time of names; False says nothing.
+
+    Parameters
+    ----------
+    names:
+        (n,) str.
+    """
+    if len(names) < 2:
+        return True
+    letters = np.ascontiguousarray(names).view(np.uint32).reshape(len(names), -1)
+    # Odd factors, so that names which differ in one letter never have the same hash.
+    factors = np.random.default_rng(0).integers(2**63, size=letters.shape[1], dtype=np.uint64) * np.uint64(2)
+    hashes = letters.astype(np.uint64) @ (factors + np.uint64(1))
+    hashes.sort()
+    return bool((hashes[1:] != hashes[:-1]).all())
 
 
 def _floats(name: str, value: object) -> FloatArray:

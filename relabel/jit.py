@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def inlined(function: F) -> F:
     """A scalar function that is compiled into its callers; division by zero gives inf or nan as in IEEE 754."""
-    return cast("F", numba.njit(inline="always", error_model="numpy")(function))
+    return cast("F", numba.njit(forceinline=True, error_model="numpy")(function))
 
 
 def compiled(*, parallel: bool = False) -> Callable[[F], F]:

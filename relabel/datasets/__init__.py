@@ -1,1 +1,24 @@
-"""."""
+"""Dataset readers, one module a dataset: a tree of files goes in, `Cameras` come out.
+
+The modules are loaded when they are first used: ``relabel.datasets.msls``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from relabel.datasets import msls
+
+__all__ = ["msls"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return importlib.import_module(f"relabel.datasets.{name}")
+    raise AttributeError(f"module 'relabel.datasets' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

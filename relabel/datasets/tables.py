@@ -1,0 +1,276 @@
+"""CSV tables: read by column name at the speed of Arrow; a table that cannot be read is looked at again, row by row.
+
+The fast path never counts lines. When Arrow refuses a table, `_fault` goes through it with the csv module from the
+standard library to name the first line that is at fault.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv
+
+from relabel.cameras import surely_unique
+from relabel.errors import InputError
+
+Kind = Literal["text", "float", "int", "bool"]
+Table = dict[str, npt.NDArray[Any]]
+
+_NO_NUMBER = ["", "NA", "N/A", "NULL", "null", "None", "NaN", "nan"]
+_TRUE = ["True", "true", "TRUE", "1"]
+_FALSE = ["False", "false", "FALSE", "0"]
+# What Arrow takes for a number, and what float() takes too much: "1_000" is text.
+_NUMBER = re.compile(r"\s*[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?|nan(\(\w*\))?)\s*", re.IGNORECASE | re.ASCII)
+_HEADER_BYTES = 1 << 16
+_WHOLE_LIMIT = 2**53  # beyond it float64 no longer tells neighbouring whole numbers apart
+_ARROW: dict[Kind, pa.DataType] = {
+    "text": pa.string(),
+    "float": pa.float64(),
+    "int": pa.float64(),  # so that 12.0, which pandas writes once a column had a gap, is read as 12
+    "bool": pa.bool_(),
+}
+_WANTED: dict[Kind, str] = {
+    "text": "text",
+    "float": "a number; correct the cell, or leave it empty where the value is not known",
+    "int": "a whole number; correct the cell",
+    "bool": "True or False; correct the cell",
+}
+
+
+def read(path: Path, columns: Mapping[str, Kind], *, optional: Mapping[str, Kind] | None = None) -> Table:
+    """The named columns of a CSV file with a header line, whatever their order; other columns are passed over.
+
+    A byte order mark, any line ending, blank lines and a first column without a name are tolerated.
+
+    Parameters
+    ----------
+    path:
+        the file, UTF-8.
+    columns:
+        the columns that must be there and the kind of each. ``text`` gives str, with an empty cell as "". ``float``
+        gives float64, where an empty cell, NA or nan is NaN. ``int`` gives int64, ``bool`` (True/False, 1/0) bool;
+        both need a value in every row.
+    optional:
+        columns to read where they are there.
+
+    Returns
+    -------
+    table
+        one (n,) array a column that was found; n = 0 for a header alone.
+
+    Raises
+    ------
+    InputError
+        when the file is missing, empty, not UTF-8, lacks a column or names it twice, or a cell or row is malformed;
+        the message names the file, the line as an editor counts it, and the column.
+    """
+    data = _content(path)
+    header = _header(path, data)
+    kinds = dict(columns) | {name: kind for name, kind in (optional or {}).items() if name in header}
+    _check_header(path, header, kinds)
+    convert = pyarrow.csv.ConvertOptions(
+        include_columns=list(kinds),
+        column_types={name: _ARROW[kind] for name, kind in kinds.items()},
+        null_values=_NO_NUMBER,
+        strings_can_be_null=False,
+        true_values=_TRUE,
+        false_values=_FALSE,
+    )
+    try:
+        # Arrow finds no column in a header that no line ending closes.
+        closed = data if data.endswith((b"\n", b"\r")) else data + b"\n"
+        table = pyarrow.csv.read_csv(pa.BufferReader(closed), convert_options=convert)
+    except pa.ArrowException as error:
+        raise _fault(path, data, kinds, str(error)) from None
+    arrays: Table = {}
+    for name, kind in kinds.items():
+        array = _array(table.column(name).combine_chunks(), kind)
+        if array is None:
+            raise _fault(path, data, {name: kind}, f"column {name!r} cannot be read as {kind}")
+        arrays[name] = array
+    return arrays
+
+
+def check_keys(path: Path, table: Table, column: str) -> None:
+    """Raise InputError, naming the lines, where a text of `column` is empty or stands in more than one row."""
+    values = table[column]
+    empty = np.flatnonzero(values == "")
+    if empty.size:
+        raise InputError(
+            f"{path}: line {line_of_row(path, int(empty[0]))}, column {column!r}: an empty cell; "
+            f"every row needs a {column} ({empty.size} row(s) have none)"
+        )
+    if surely_unique(values):
+        return
+    order = np.argsort(values, kind="stable")
+    twice = np.flatnonzero(values[order[1:]] == values[order[:-1]])
+    if not twice.size:
+        return
+    second = np.sort(order[twice + 1])[0]  # the first row that repeats one before it
+    first = np.flatnonzero(values == values[second])[0]
+    raise InputError(
+        f"{path}: {column} {str(values[second])!r} stands in lines {line_of_row(path, int(first))} and "
+        f"{line_of_row(path, int(second))}, and {twice.size} row(s) repeat one before them; keep one row a {column}"
+    )
+
+
+def line_of_row(path: Path, row: int) -> int:
+    """The line, counted from 1 as an editor does, on which data row `row`, counted from 0, begins."""
+    for number, (line, _) in enumerate(_records(_text(path, _content(path)))):
+        if number == row + 1:
+            return line
+    raise InputError(f"{path}: changed while it was read; no data row {row + 1} is left in it")
+
+
+def rows_of(keys: npt.NDArray[np.str_], wanted: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
+    """For each of `wanted` its row in the unique `keys`, or -1 where it has none."""
+    if len(keys) == 0:
+        return np.full(len(wanted), -1, np.int64)
+    order = np.argsort(keys)
+    place = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)
+    rows = order[place]
+    return np.where(keys[rows] == wanted, rows, -1).astype(np.int64)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise InputError(f"{path}: cannot be read ({reason}); check that the file is there and readable") from None
+
+
+def _header(path: Path, data: bytes) -> list[str]:
+    # Names never hold a line break, so that the first line that is not blank can be taken without parsing the rest.
+    for line in data[:_HEADER_BYTES].removeprefix(b"\xef\xbb\xbf").splitlines():
+        if line:
+            return next(csv.reader([_decoded(path, line, 1)]))
+    raise InputError(f"{path}: the file is empty; a header line with the column names was expected")
+
+
+def _check_header(path: Path, header: list[str], kinds: Mapping[str, Kind]) -> None:
+    missing = [name for name in kinds if name not in header]
+    if missing:
+        there = ", ".join(name for name in header if name) or "no named column"
+        raise InputError(
+            f"{path}: line 1: column {', '.join(map(repr, missing))} is missing; the file has {there}. "
+            "Columns are read by name, in any order: add it, or take the original file"
+        )
+    for name in kinds:
+        if header.count(name) > 1:
+            raise InputError(
+                f"{path}: line 1: column {name!r} is named {header.count(name)} times; "
+                "which one is meant cannot be told: rename or remove the others"
+            )
+
+
+def _array(column: Any, kind: Kind) -> npt.NDArray[Any] | None:
+    """An Arrow column as numpy array, or None where a cell does not fit the kind.
+
+    The buffers are read here, since Arrow's own to_numpy loads pandas where it is installed, for half a second.
+    """
+    if kind == "text":
+        return _strings(column)
+    validity, content = column.buffers()
+    rows = slice(column.offset, column.offset + len(column))
+    if kind == "bool":
+        return None if column.null_count else _bits(content)[rows].astype(bool)
+    array = np.zeros(0) if content is None else np.frombuffer(content, np.float64)[rows].copy()
+    if column.null_count:
+        array[_bits(validity)[rows] == 0] = np.nan
+    if kind == "float":
+        return array
+    with np.errstate(invalid="ignore"):
+        whole = (np.abs(array) <= _WHOLE_LIMIT) & (array == np.floor(array))
+    return array.astype(np.int64) if whole.all() else None
+
+
+def _bits(bitmap: Any) -> npt.NDArray[np.uint8]:
+    packed = np.zeros(0, np.uint8) if bitmap is None else np.frombuffer(bitmap, np.uint8)
+    return np.unpackbits(packed, bitorder="little")
+
+
+def _strings(column: Any) -> npt.NDArray[np.str_]:
+    """An Arrow string column as fixed-width str, 15 times faster than by way of Python objects where it is ASCII."""
+    _, offset_buffer, bytes_buffer = column.buffers()
+    if len(column) == 0 or bytes_buffer is None:
+        return np.zeros(len(column), "<U1")
+    offsets = np.frombuffer(offset_buffer, np.int32)[column.offset : column.offset + len(column) + 1]
+    content = np.frombuffer(bytes_buffer, np.uint8)[offsets[0] : offsets[-1]]
+    if content.size == 0 or content.max() >= 128:
+        return np.array(column.to_pylist(), dtype=np.str_)
+    lengths = np.diff(offsets)
+    width = int(lengths.max())
+    letters = np.zeros((len(column), width), np.uint32)
+    if (lengths == width).all():
+        letters[:] = content.reshape(len(column), width)
+    else:
+        letters[np.arange(width) < lengths[:, np.newaxis]] = content
+    return cast("npt.NDArray[np.str_]", letters.view(f"<U{width}").ravel())
+
+
+def _decoded(path: Path, data: bytes, line: int) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line += data.count(b"\n", 0, error.start)
+        raise InputError(
+            f"{path}: line {line}: byte 0x{data[error.start]:02x} is not UTF-8 text; save the file with UTF-8 encoding"
+        ) from None
+
+
+def _text(path: Path, data: bytes) -> str:
+    return _decoded(path, data, 1)
+
+
+def _records(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The records of a CSV text that are not blank, each with the line on which it begins; the header is the first."""
+    reader = csv.reader(io.StringIO(text, newline=""))
+    line = 1
+    for record in reader:
+        if record:
+            yield line, record
+        line = reader.line_num + 1
+
+
+def _fault(path: Path, data: bytes, kinds: Mapping[str, Kind], reason: str) -> InputError:
+    """The error that names the first cell or row at fault in a table that Arrow refused for `reason`."""
+    try:
+        records = _records(_text(path, data))
+        _, header = next(records)
+        places = {name: header.index(name) for name in kinds}
+        for line, record in records:
+            if len(record) != len(header):
+                return InputError(
+                    f"{path}: line {line}: {len(record)} cells where the header names {len(header)} columns; "
+                    "the line is cut off, or a text with a comma lacks its quotes"
+                )
+            for name, kind in kinds.items():
+                cell = record[places[name]]
+                if not _fits(cell, kind):
+                    shown = f"{cell!r} is not" if cell.strip() else "an empty cell is not"
+                    return InputError(f"{path}: line {line}, column {name!r}: {shown} {_WANTED[kind]}")
+    except csv.Error as error:
+        reason = f"{reason}; {error}"
+    except InputError as error:
+        return error
+    return InputError(f"{path}: is not a CSV file that can be read: {reason}")
+
+
+def _fits(cell: str, kind: Kind) -> bool:
+    if kind == "text":
+        return True
+    if kind == "bool":
+        return cell in _TRUE or cell in _FALSE
+    number = _NUMBER.fullmatch(cell) is not None
+    if kind == "float":
+        return number or cell in _NO_NUMBER
+    return number and float(cell).is_integer() and abs(float(cell)) <= _WHOLE_LIMIT

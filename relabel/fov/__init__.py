@@ -1,0 +1,6 @@
+"""Field-of-view overlap of posed street images, from position and heading alone."""
+
+from relabel.fov.overlap import FovOverlap, overlap, pair_overlap, source
+from relabel.fov.views import SHAPES, Shape
+
+__all__ = ["SHAPES", "FovOverlap", "Shape", "overlap", "pair_overlap", "source"]

@@ -1,0 +1,304 @@
+r"""The area that two circular sectors share: exact, and straight-line arithmetic that the compiler can vectorise.
+
+Key. In the frame of a pair, sector A has its apex at the origin and sector B at (d, 0).
+
+             L_A      :                    R, L  unit vectors along the right and the left edge of a sector, seen from
+              \       :    L_B                   its apex: the inside lies left of R and right of L
+               \      :   /                r     radius
+        A       \     :  /                 H     the radical line x = h of the two circles, through the points where
+        o--------\----:-/------o B               they meet, if they do
+       / \        \   :/      /            h     distance from A to H; from B it is d - h
+      /   R_A      \  /      R_B
+
+The intersection is Q ∩ disk A ∩ disk B, with Q the intersection of the two wedges: a convex polygon that may be
+unbounded. Beyond H, seen from A, all of disk A lies in disk B, and before H all of disk B in disk A, so that
+
+    area = area(Q ∩ {x ≥ h} ∩ disk A) + area(Q ∩ {x ≤ h} ∩ disk B).
+
+Either term is a sum over the edges of a polygon: the area that the triangle (apex, edge) shares with the disk. A's own
+edges pass through A's apex and add nothing to A's term, which leaves three edges: B's two, and the piece of H inside
+Q. An arc at infinity closes an unbounded Q. An edge adds a straight part, half a cross product, and a round part, r²/2
+times the angle of what lies outside the disk. The angles of a term are collected as one product of complex numbers
+whose argument is taken once.
+
+Degenerate input. Every edge is clipped on its own, so that of two nearly coincident lines one may be kept and the other
+not. That is harmless. Where an edge of A coincides with an edge of B, the line passes through both apices and its terms
+are nil. Where an edge coincides with H, both are clipped by the quotient of the same two numbers, and h is never 0: A's
+apex counts as strictly on its own side. All terms are continuous in their end points, so that a rounding error stays
+one. Equal apices have a closed form of their own (`same_apex_area`). Wedges must be convex: a field of view beyond
+180° is cut into two halves before it comes here.
+
+Source: Green's theorem on the boundary of polygon ∩ disk; the radical line (power of a point) for the lens.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+
+from relabel.jit import compiled, inlined
+
+TINY = 1e-300
+FAR = 1e30  # stands for infinity: directions to points this many radii away are those of the line, to the last bit
+SAME_APEX = 1e-12  # apices this many radii apart count as one
+NOTHING = 1e-12  # areas up to this share of the smaller sector are rounding
+PI = math.pi
+HALF_PI = math.pi / 2.0
+QUARTER_PI = math.pi / 4.0
+TAN_EIGHTH_PI = math.sqrt(2.0) - 1.0
+
+# atan(t)/t as a polynomial in t² for |t| ≤ tan(π/8), interpolated at Chebyshev points; off by less than 1e-16 there.
+# tests/fov/test_sector.py makes the coefficients anew.
+ATAN_0 = 1.0
+ATAN_1 = -0.3333333333333312
+ATAN_2 = 0.19999999999940893
+ATAN_3 = -0.14285714279250245
+ATAN_4 = 0.11111110744919658
+ATAN_5 = -0.09090896809064027
+ATAN_6 = 0.07692045330902225
+ATAN_7 = -0.06662951813629191
+ATAN_8 = 0.05846878297330872
+ATAN_9 = -0.05035102456601551
+ATAN_10 = 0.037965257453865926
+ATAN_11 = -0.01780539720541944
+
+# Kernels are untyped on purpose: numba infers their types, and `inlined` hands them on as they are.
+
+
+@inlined
+def angle_of(x: Any, y: Any) -> Any:
+    """The argument of x + iy in [-π/2, 3π/2]: a polynomial, because a call of libm would not be vectorised."""
+    wide = abs(x)
+    high = abs(y)
+    big = max(high, wide)
+    small = min(wide, high)
+    steep = small > TAN_EIGHTH_PI * big
+    t = (small - big if steep else small) / (small + big if steep else big)
+    z = t * t
+    p = ATAN_11 * z + ATAN_10
+    p = p * z + ATAN_9
+    p = p * z + ATAN_8
+    p = p * z + ATAN_7
+    p = p * z + ATAN_6
+    p = p * z + ATAN_5
+    p = p * z + ATAN_4
+    p = p * z + ATAN_3
+    p = p * z + ATAN_2
+    p = p * z + ATAN_1
+    p = p * z + ATAN_0
+    a = p * t + (QUARTER_PI if steep else 0.0)
+    a = HALF_PI - a if high > wide else a
+    a = a if y >= 0.0 else -a
+    return PI - a if x < 0.0 else a
+
+
+@inlined
+def clipped(lo: Any, hi: Any, inverse: Any, c: Any) -> Any:
+    """The part of the interval [lo, hi] in which s·t ≥ c, given 1/s; empty when it comes back with lo ≥ hi.
+
+    For s = 0 the inverse is infinite, of either sign, and so is its product with c: nowhere fulfilled for c > 0,
+    everywhere for c < 0, and for c = 0, a NaN, everywhere too.
+    """
+    q = c * inverse
+    least = q if inverse >= 0.0 else lo
+    most = hi if inverse >= 0.0 else q
+    return (max(lo, least)), (min(hi, most))
+
+
+@inlined
+def edge_terms(ox: Any, dx: Any, dy: Any, lo: Any, hi: Any, r: Any) -> Any:
+    """What the edge (ox + t·dx, t·dy), lo ≤ t ≤ hi, has in common with the disk of radius r around the origin.
+
+    Returns the length of the part inside, and the angle that the parts outside sweep, as a complex number.
+    """
+    hi = max(lo, hi)
+    along = ox * dx
+    away = ox * dy
+    disc = r * r - away * away
+    half = math.sqrt(max(0.0, disc))
+    # Where the line is inside, cut to the edge. For a line that misses the disk: its foot, a point without extent.
+    enters = -along - half
+    enters = max(lo, enters)
+    enters = min(hi, enters)
+    leaves = half - along
+    leaves = max(lo, leaves)
+    leaves = min(hi, leaves)
+    px = ox + lo * dx
+    py = lo * dy
+    ex = ox + enters * dx
+    ey = enters * dy
+    fx = ox + leaves * dx
+    fy = leaves * dy
+    qx = ox + hi * dx
+    qy = hi * dy
+    # Without the tests an end at the apex itself, which has no direction, would make the product zero.
+    ax = px * ex + py * ey if lo < enters else 1.0
+    ay = px * ey - py * ex if lo < enters else 0.0
+    bx = fx * qx + fy * qy if leaves < hi else 1.0
+    by = fx * qy - fy * qx if leaves < hi else 0.0
+    return (leaves - enters if enters < leaves else 0.0), ax * bx - ay * by, ax * by + ay * bx
+
+
+@inlined
+def side_area(
+    d: Any, h: Any, k: Any, r: Any, far: Any,
+    ary: Any, aly: Any, brx: Any, bry: Any, blx: Any, bly: Any,
+    i_rr: Any, i_lr: Any, i_rl: Any, i_ll: Any, i_r: Any, i_l: Any,
+    lo: Any, hi: Any, sx: Any, sy: Any, ex: Any, ey: Any,
+) -> Any:  # fmt: skip
+    """Area of Q ∩ {x ≥ h} ∩ disk A in A's frame; k = d - h, [lo, hi] is the piece of H inside Q.
+
+    (sx, sy) and (ex, ey) are the first and the last direction, counter-clockwise, in which Q is unbounded; equal ones
+    where it is not. The inverses: i_rr of R_A × R_B, i_lr of R_B × L_A, i_rl of R_A × L_B, i_ll of L_B × L_A, i_r and
+    i_l of the x of R_B and L_B.
+    """
+    t0, t1 = clipped(0.0, far, i_rr, ary * d)
+    t0, t1 = clipped(t0, t1, i_lr, -aly * d)
+    t0, t1 = clipped(t0, t1, i_r, -k)
+    right, ux, uy = edge_terms(d, brx, bry, t0, t1, r)
+    t0, t1 = clipped(0.0, far, i_rl, ary * d)
+    t0, t1 = clipped(t0, t1, i_ll, -aly * d)
+    t0, t1 = clipped(t0, t1, i_l, -k)
+    left, vx, vy = edge_terms(d, blx, bly, t0, t1, r)
+    chord, wx, wy = edge_terms(h, 0.0, 1.0, lo, hi, r)
+    # The arc at infinity, as far as it lies beyond H (x ≥ 0); the two directions of H bound it.
+    fx = max(sx, 0.0)
+    fy = sy if sx >= 0.0 else -1.0
+    gx = max(ex, 0.0)
+    gy = ey if ex >= 0.0 else (1.0 if sx >= 0.0 else -1.0)
+    ax = fx * gx + fy * gy
+    ay = fx * gy - fy * gx
+    # Counter-clockwise round Q, the left edge is walked inwards and H downwards: hence their conjugates.
+    bx = ux * ax - uy * ay
+    by = ux * ay + uy * ax
+    cx = vx * wx - vy * wy
+    cy = vx * wy + vy * wx
+    swept = angle_of(bx * cx + by * cy, by * cx - bx * cy)
+    return 0.5 * (d * (bry * right - bly * left) - h * chord + r * r * swept)
+
+
+@inlined
+def sector_area(
+    dx: Any, dy: Any, delta: Any,
+    a_half: Any, ar: Any, arx: Any, ary: Any, alx: Any, aly: Any,
+    b_half: Any, br: Any, brx: Any, bry: Any, blx: Any, bly: Any,
+) -> Any:  # fmt: skip
+    """Area that sectors A and B share, both at most 180° wide; the same bits when A and B change places.
+
+    (dx, dy) leads from A's apex to B's, delta is B's heading minus A's in [-π, π], counter-clockwise; per sector
+    half the field of view in radians, the radius, and the unit vectors along its right and left edge.
+    """
+    # The directions that both wedges have: one interval, as both are at most π wide. Of two first directions that
+    # agree neither is preferred, so that the order of A and B does not show.
+    turned = abs(delta)
+    common = a_half + b_half - turned
+    common = min(2.0 * a_half, common)
+    common = min(2.0 * b_half, common)
+    excess = b_half - a_half
+    sx = (arx if excess >= delta else 0.0) + (brx if excess <= delta else 0.0)
+    sy = (ary if excess >= delta else 0.0) + (bry if excess <= delta else 0.0)
+    ex = (alx if excess >= -delta else 0.0) + (blx if excess <= -delta else 0.0)
+    ey = (aly if excess >= -delta else 0.0) + (bly if excess <= -delta else 0.0)
+    ex = ex if common > 0.0 else sx
+    ey = ey if common > 0.0 else sy
+    least = min(br, ar)
+    same_apex = 0.5 * least * least * (max(0.0, common))
+
+    d2 = dx * dx + dy * dy
+    d = math.sqrt(d2)
+    inverse = 1.0 / d
+    nx = dx * inverse
+    ny = dy * inverse
+    px = arx * nx + ary * ny
+    py = ary * nx - arx * ny
+    qx = alx * nx + aly * ny
+    qy = aly * nx - alx * ny
+    ux = brx * nx + bry * ny
+    uy = bry * nx - brx * ny
+    vx = blx * nx + bly * ny
+    vy = bly * nx - blx * ny
+    s = sx * nx + sy * ny
+    sy = sy * nx - sx * ny
+    e = ex * nx + ey * ny
+    ey = ey * nx - ex * ny
+    power = (ar - br) * (ar + br)
+    h = 0.5 * (d2 + power) * inverse
+    k = 0.5 * (d2 - power) * inverse
+    h = TINY if h == 0.0 else h
+    k = TINY if k == 0.0 else k
+    far = FAR * (ar + br)
+    i_p = 1.0 / px
+    i_q = 1.0 / qx
+    i_u = 1.0 / ux
+    i_v = 1.0 / vx
+    i_rr = 1.0 / (px * uy - py * ux)
+    i_lr = 1.0 / (ux * qy - uy * qx)
+    i_rl = 1.0 / (px * vy - py * vx)
+    i_ll = 1.0 / (vx * qy - vy * qx)
+    lo, hi = clipped(-far, far, i_p, py * h)
+    lo, hi = clipped(lo, hi, -i_q, -qy * h)
+    lo, hi = clipped(lo, hi, i_u, -uy * k)
+    lo, hi = clipped(lo, hi, -i_v, vy * k)
+    area = side_area(
+        d, h, k, ar, far, py, qy, ux, uy, vx, vy, i_rr, i_lr, i_rl, i_ll, i_u, i_v, lo, hi, s, sy, e, ey
+    ) + side_area(
+        d, k, h, br, far, -uy, -vy, -px, -py, -qx, -qy, -i_rr, i_rl, i_lr, -i_ll, -i_p, -i_q, -hi, -lo, -s, -sy, -e, -ey
+    )
+    area = same_apex if d <= SAME_APEX * (ar + br) else area
+    # What is left of sectors that only touch is rounding, not overlap.
+    return area if area > NOTHING * least * least * (min(b_half, a_half)) else 0.0
+
+
+# Columns of a part, a convex sector: see `relabel.fov.views.Views`.
+X, Y, RADIUS, THETA, HALF, RX, RY, LX, LY = range(9)
+TILE = 504  # pairs a tile: fits the second-level cache; a power of 2 would set its columns against each other there
+
+
+@inlined
+def turn(angle: Any) -> Any:
+    """An angle in [-2π, 2π] brought to [-π, π]."""
+    return angle - 2.0 * PI if angle > PI else (angle + 2.0 * PI if angle < -PI else angle)
+
+
+@compiled(parallel=True)
+def sector_areas(query: Any, database: Any, rows: Any, columns: Any, area: Any) -> None:
+    """The shared area of each pair (rows[k], columns[k]) of cameras into area[k], in m².
+
+    `query` and `database` are (parts, n, 9) tables of parts; the parts of a camera do not overlap. A tile of pairs is
+    first laid out column by column, then computed in one loop without branches, which the compiler runs over several
+    pairs at once in vector registers: three times the speed of a pair at a time.
+    """
+    pairs = rows.size
+    for tile in numba.prange((pairs + TILE - 1) // TILE):
+        start = tile * TILE
+        size = min(TILE, pairs - start)
+        work = np.empty((16, TILE))
+        for m in range(size):
+            area[start + m] = 0.0
+        for combination in range(query.shape[0] * database.shape[0]):
+            p = combination // database.shape[0]
+            q = combination % database.shape[0]
+            for m in range(size):
+                i = np.uint32(rows[start + m])
+                j = np.uint32(columns[start + m])
+                work[0, m] = database[q, j, X] - query[p, i, X]
+                work[1, m] = database[q, j, Y] - query[p, i, Y]
+                work[2, m] = turn(database[q, j, THETA] - query[p, i, THETA])
+                work[3, m], work[4, m] = query[p, i, HALF], query[p, i, RADIUS]
+                work[5, m], work[6, m] = query[p, i, RX], query[p, i, RY]
+                work[7, m], work[8, m] = query[p, i, LX], query[p, i, LY]
+                work[9, m], work[10, m] = database[q, j, HALF], database[q, j, RADIUS]
+                work[11, m], work[12, m] = database[q, j, RX], database[q, j, RY]
+                work[13, m], work[14, m] = database[q, j, LX], database[q, j, LY]
+            for m in range(size):
+                work[15, m] = sector_area(
+                    work[0, m], work[1, m], work[2, m],
+                    work[3, m], work[4, m], work[5, m], work[6, m], work[7, m], work[8, m],
+                    work[9, m], work[10, m], work[11, m], work[12, m], work[13, m], work[14, m],
+                )  # fmt: skip
+            for m in range(size):
+                there = work[3, m] > 0.0 and work[9, m] > 0.0
+                area[start + m] += work[15, m] if there else 0.0

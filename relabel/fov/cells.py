@@ -1,0 +1,145 @@
+"""Candidate pairs: those whose enclosing circles meet, found through a grid of square cells.
+
+Cells are as wide as two circles can reach, so that whatever meets a circle lies in its own cell or one of the eight
+around it. Database cameras are sorted by cell, row of cells after row of cells; the three cells side by side are then
+one run, and three runs hold all candidates of a query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from relabel.cameras import FloatArray
+from relabel.jit import compiled
+
+MOST_CELLS = 2**30  # a side; the cells grow where the extent of the data would need more
+IndexArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Database circles sorted by cell, and for each query the three runs of them that may hold candidates."""
+
+    query: FloatArray
+    """(nq, 3) circles of the queries"""
+    database: FloatArray
+    """(nd, 3) circles of the database"""
+    order: npt.NDArray[np.int32]
+    """(nd,) database cameras sorted by cell, ascending within a cell"""
+    cell: IndexArray
+    """(nq,) cell of each query"""
+    runs: IndexArray
+    """(nq, 3, 2) first and last + 1 place in `order` of each run"""
+
+    @property
+    def bounds(self) -> IndexArray:
+        """(nq,) cameras in the nine cells around each query: no query has more candidates."""
+        sizes: IndexArray = (self.runs[:, :, 1] - self.runs[:, :, 0]).sum(axis=1)
+        return sizes
+
+
+def grid(query: FloatArray, database: FloatArray) -> Grid:
+    """The grid for circles (n, 3) of x, y and radius in metres."""
+    if not len(query) or not len(database):
+        empty = np.zeros(len(query), np.int64)
+        return Grid(query, database, np.empty(0, np.int32), empty, np.zeros((len(query), 3, 2), np.int64))
+    low = np.minimum(query[:, :2].min(axis=0), database[:, :2].min(axis=0))
+    extent = np.maximum(query[:, :2].max(axis=0), database[:, :2].max(axis=0)) - low
+    # A hair wider than two circles reach, so that rounding cannot put a neighbour two cells away.
+    width = max((query[:, 2].max() + database[:, 2].max()) * (1.0 + 1e-9), float(extent.max()) / MOST_CELLS)
+    stride = int(extent[0] // width) + 4  # an empty column on either side: the run of three never wraps around
+
+    def cell_of(circles: FloatArray) -> IndexArray:
+        x, y = np.floor((circles[:, :2] - low) / width).astype(np.int64).T
+        cell: IndexArray = (y + 1) * stride + x + 1
+        return cell
+
+    database_cell = cell_of(database)
+    order = np.argsort(database_cell, kind="stable")
+    sorted_cell = database_cell[order]
+    query_cell = cell_of(query)
+    runs = np.empty((len(query), 3, 2), np.int64)
+    for number, shift in enumerate((-stride, 0, stride)):
+        runs[:, number, 0] = np.searchsorted(sorted_cell, query_cell + (shift - 1), side="left")
+        runs[:, number, 1] = np.searchsorted(sorted_cell, query_cell + (shift + 1), side="right")
+    return Grid(query, database, order.astype(np.int32), query_cell, runs)
+
+
+def blocks(bounds: IndexArray, budget: int) -> Iterator[tuple[int, int]]:
+    """Consecutive blocks of queries, each with at most `budget` possible candidates, or a single query."""
+    ends = np.cumsum(bounds)
+    start = 0
+    while start < len(bounds):
+        before = int(ends[start - 1]) if start else 0
+        stop = max(int(np.searchsorted(ends, before + budget, side="right")), start + 1)
+        yield start, stop
+        start = stop
+
+
+def candidate_pairs(
+    cells: Grid, start: int, stop: int
+) -> tuple[IndexArray, npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """All candidates of the queries start … stop - 1, sorted by row and column.
+
+    Returns the cumulated counts (stop - start + 1,) and row and column of each pair. Queries of one cell share their
+    nine cells, which are put into order once for all of them.
+    """
+    by_cell = np.argsort(cells.cell[start:stop], kind="stable") + start
+    cell = cells.cell[by_cell]
+    first = np.flatnonzero(np.concatenate(([True], cell[1:] != cell[:-1])))
+    group = np.concatenate((first, [len(by_cell)]))
+    counts = np.zeros(stop - start + 1, np.int64)
+    none = np.empty(0, np.int32)
+    arguments = (cells.query, cells.database, cells.order, cells.runs, by_cell, group, start)
+    _search(*arguments, counts, none, none)
+    ends = np.cumsum(counts)
+    rows, columns = np.empty(int(ends[-1]), np.int32), np.empty(int(ends[-1]), np.int32)
+    _search(*arguments, ends, rows, columns)
+    return ends, rows, columns
+
+
+@compiled(parallel=True)
+def _search(
+    query: Any, database: Any, order: Any, runs: Any, by_cell: Any, group: Any, start: Any,
+    ends: Any, rows: Any, columns: Any,
+) -> None:  # fmt: skip
+    """Count the candidates of each query into ends[1:], or, given room in `rows` and `columns`, write them down."""
+    fill = rows.size > 0
+    for g in numba.prange(group.size - 1):
+        lead = by_cell[group[g]]
+        size = 0
+        for run in range(3):
+            size += runs[lead, run, 1] - runs[lead, run, 0]
+        near = np.empty(size, np.int32)
+        size = 0
+        for run in range(3):
+            for place in range(runs[lead, run, 0], runs[lead, run, 1]):
+                near[size] = order[place]
+                size += 1
+        if fill:
+            near.sort()
+        circle = np.empty((3, size))
+        for m in range(size):
+            for column in range(3):
+                circle[column, m] = database[near[m], column]
+        for member in range(group[g], group[g + 1]):
+            i = by_cell[member]
+            x, y, radius = query[i, 0], query[i, 1], query[i, 2]
+            at = ends[i - start] if fill else 0
+            for m in range(size):
+                dx = circle[0, m] - x
+                dy = circle[1, m] - y
+                both = circle[2, m] + radius
+                if dx * dx + dy * dy < both * both:
+                    if fill:
+                        rows[at] = i
+                        columns[at] = near[m]
+                    at += 1
+            if not fill:
+                ends[i - start + 1] = at

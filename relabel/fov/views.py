@@ -1,0 +1,185 @@
+"""Fields of view as the kernels want them: checked, in float64, in a frame whose origin is near.
+
+This is the only place where user input to the overlap is checked, so that the kernels never have to.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.cameras import Cameras, FloatArray
+from relabel.errors import OptionError
+
+Shape = Literal["sector", "polygon"]
+SHAPES: tuple[Shape, ...] = get_args(Shape)
+MIN_RADIUS_M, MAX_RADIUS_M = 1e-6, 1e7  # within these no intermediate product of the kernels leaves float64
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """Fields of view of those cameras that can be labelled.
+
+    Attributes
+    ----------
+    row:
+        (n,) row of each in its `Cameras`.
+    parts:
+        (p, n, 9) float64: convex sectors, whose union is the field of view. Columns: apex x and y (metres from the
+        common origin), radius (m), direction of the middle and half the opening (radians, counter-clockwise from
+        east; a negative half marks a part that is not there), unit vectors along the right and the left edge.
+        p is 2 where any field of view exceeds 180°, else 1.
+    circle:
+        (n, 3) float64, the smallest circle around the field of view: centre x, y, and radius.
+    area:
+        (n,) float64, m².
+    """
+
+    row: npt.NDArray[np.int64]
+    parts: FloatArray
+    circle: FloatArray
+    area: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+def opening(cameras: Cameras, fov_deg: float, radius_m: float) -> tuple[FloatArray, FloatArray]:
+    """(n,) field of view in degrees and range in metres of each camera: its own where it has one, else the default.
+
+    Raises
+    ------
+    OptionError
+        when a field of view is outside (0°, 360°] or a range is not a positive number of metres; names the camera
+        where it is the camera's own.
+    """
+    n = len(cameras)
+    fov = np.full(n, float(fov_deg)) if cameras.fov_deg is None else cameras.fov_deg
+    radius = np.full(n, float(radius_m)) if cameras.radius_m is None else cameras.radius_m
+    if cameras.fov_deg is None and not 0.0 < fov_deg <= 360.0:
+        raise OptionError(f"the field of view is {fov_deg:g}°; it has to be above 0° and at most 360°")
+    if cameras.radius_m is None and not MIN_RADIUS_M <= radius_m <= MAX_RADIUS_M:
+        raise OptionError(f"the radius is {radius_m:g} m; it has to be from {MIN_RADIUS_M:g} to {MAX_RADIUS_M:g} m")
+    ok = cameras.ok
+    for name, unit, values, good in (
+        ("fov_deg", "°", fov, (fov > 0.0) & (fov <= 360.0)),
+        ("radius_m", " m", radius, (radius >= MIN_RADIUS_M) & (radius <= MAX_RADIUS_M)),
+    ):
+        bad = np.flatnonzero(ok & ~good)
+        if bad.size:
+            row = int(bad[0])
+            raise OptionError(
+                f"camera {str(cameras.key[row])!r} (row {row}, counted from 0) has {name} {values[row]:g}{unit}; "
+                f"{bad.size} camera(s) are outside what is possible"
+            )
+    return fov, radius
+
+
+def common_origin(*sides: Cameras) -> FloatArray:
+    """A whole number of metres near the middle of all cameras.
+
+    Whole, because then no bit of a coordinate is lost when it is subtracted.
+    """
+    points = [side.position[side.ok, :2] for side in sides]
+    points = [p for p in points if len(p)]
+    if not points:
+        return np.zeros(2)
+    low = np.min([p.min(axis=0) for p in points], axis=0)
+    high = np.max([p.max(axis=0) for p in points], axis=0)
+    return np.asarray(np.round(low + (high - low) / 2.0))
+
+
+def views(cameras: Cameras, origin: FloatArray, fov_deg: FloatArray, radius_m: FloatArray, n_parts: int) -> Views:
+    """The fields of view of all OK cameras, in metres from `origin`.
+
+    `fov_deg` and `radius_m` are (n,), as `opening` gives them; `n_parts` is 2 where any is wider than 180°, else 1.
+    """
+    row = np.flatnonzero(cameras.ok)
+    half, theta, radius, apex = _angles(cameras, origin, fov_deg, radius_m, row)
+    parts = np.empty((n_parts, len(row), 9))
+    wide = half > math.pi / 2.0
+    # A wide view is cut along its middle: part 0 is the right half, part 1 the left one.
+    for number in range(n_parts):
+        part_half = np.where(wide, half / 2.0, half if number == 0 else -1.0)
+        part_theta = np.mod(theta + np.where(wide, (number - 0.5) * half, 0.0), 2.0 * math.pi)
+        parts[number] = _part(apex, radius, part_theta, part_half)
+    return Views(row, parts, _circle(apex, radius, theta, half), half * radius**2)
+
+
+@dataclass(frozen=True, eq=False)
+class Fans:
+    """Polygonal fields of view, in the order of the `Views` of the same cameras.
+
+    Attributes
+    ----------
+    apex:
+        (n, 2) float64, metres from the common origin.
+    fan:
+        (n, arc + 1, 2) float64, corners on the circle, counter-clockwise, relative to the apex.
+    piece:
+        (n,) int64, how many segments may be taken together without the piece being wider than 180°.
+    area:
+        (n,) float64, m².
+    """
+
+    apex: FloatArray
+    fan: FloatArray
+    piece: npt.NDArray[np.int64]
+    area: FloatArray
+
+
+def fans(cameras: Cameras, origin: FloatArray, fov_deg: FloatArray, radius_m: FloatArray, arc: int) -> Fans:
+    """The polygons of all OK cameras, each apex and `arc` segments.
+
+    Raises
+    ------
+    OptionError
+        when `arc` is below 1, or so small that a segment would span 180° or more.
+    """
+    row = np.flatnonzero(cameras.ok)
+    widest = float(fov_deg[row].max(initial=0.0))
+    if arc < 1 or widest / arc >= 180.0:
+        raise OptionError(
+            f"{arc} arc segment(s) cannot span {widest:g}°: a segment has to be narrower than 180°; "
+            f"use at least {max(1, int(widest // 180.0) + 1)}"
+        )
+    half, theta, radius, apex = _angles(cameras, origin, fov_deg, radius_m, row)
+    step = 2.0 * half / arc
+    angle = (theta - half)[:, None] + step[:, None] * np.arange(arc + 1)
+    fan = radius[:, None, None] * np.stack([np.cos(angle), np.sin(angle)], axis=2)
+    full = fov_deg[row] == 360.0
+    fan[full, -1] = fan[full, 0]
+    piece = np.floor(180.0 / (fov_deg[row] / arc)).clip(1, arc).astype(np.int64)
+    return Fans(apex, np.ascontiguousarray(fan), piece, 0.5 * arc * radius**2 * np.sin(step))
+
+
+def _angles(
+    cameras: Cameras, origin: FloatArray, fov_deg: FloatArray, radius_m: FloatArray, row: npt.NDArray[np.int64]
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Half the opening and the direction of the middle (radians, counter-clockwise from east), radius, and apex."""
+    theta = np.deg2rad(np.mod(90.0 - cameras.heading_deg[row], 360.0))
+    return np.deg2rad(fov_deg[row]) / 2.0, theta, radius_m[row], cameras.position[row, :2] - origin
+
+
+def _part(apex: FloatArray, radius: FloatArray, theta: FloatArray, half: FloatArray) -> FloatArray:
+    ux, uy = np.cos(theta), np.sin(theta)
+    # cos(π/2) is not 0 in floating point; here it is, so that a half-plane has one edge, not two that nearly agree.
+    c = np.where(half == math.pi / 2.0, 0.0, np.cos(half))
+    s = np.sin(half)
+    right = (ux * c + uy * s, uy * c - ux * s)
+    left = (ux * c - uy * s, uy * c + ux * s)
+    return np.stack([apex[:, 0], apex[:, 1], radius, theta, half, *right, *left], axis=1)
+
+
+def _circle(apex: FloatArray, radius: FloatArray, theta: FloatArray, half: FloatArray) -> FloatArray:
+    """Smallest circle around a sector: around apex and corners when acute, on the chord up to 180°, else the disk."""
+    acute = half <= math.pi / 4.0
+    flat = half < math.pi / 2.0
+    cosine = np.cos(half)
+    along = np.where(acute, radius / (2.0 * np.where(acute, cosine, 1.0)), np.where(flat, radius * cosine, 0.0))
+    size = np.where(acute, along, np.where(flat, radius * np.sin(half), radius))
+    return np.stack([apex[:, 0] + along * np.cos(theta), apex[:, 1] + along * np.sin(theta), size], axis=1)

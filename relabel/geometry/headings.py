@@ -1,0 +1,153 @@
+"""Headings: degrees clockwise from north, where a mathematical angle runs counterclockwise from east.
+
+Both name the same four directions:
+
+    north   heading   0   angle π/2
+    east    heading  90   angle 0
+    south   heading 180   angle 3π/2
+    west    heading 270   angle π
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.errors import InputError
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def wrap_deg(heading_deg: npt.ArrayLike) -> FloatArray:
+    """The same directions in [0, 360); a heading that is not finite becomes NaN.
+
+    Parameters
+    ----------
+    heading_deg:
+        angles in degrees, any shape.
+    """
+    heading = np.asarray(heading_deg, dtype=np.float64)
+    wrapped = np.mod(np.where(np.isfinite(heading), heading, np.nan), 360.0)
+    # np.mod(-1e-20, 360) rounds to 360, which is outside.
+    return np.where(wrapped == 360.0, 0.0, wrapped)
+
+
+def difference_deg(a_deg: npt.ArrayLike, b_deg: npt.ArrayLike) -> FloatArray:
+    """The signed turn from `b_deg` to `a_deg` the short way round, in [-180, 180) degrees, clockwise positive.
+
+    Opposite directions give -180. Both are broadcast against each other; NaN where either is not finite.
+    """
+    turn = wrap_deg(wrap_deg(a_deg) - wrap_deg(b_deg))
+    return np.where(turn >= 180.0, turn - 360.0, turn)
+
+
+def compass_to_math(heading_deg: npt.ArrayLike) -> FloatArray:
+    """The mathematical angle in radians (counterclockwise from east, [0, 2π)) of compass headings in degrees."""
+    return np.radians(wrap_deg(90.0 - np.asarray(heading_deg, dtype=np.float64)))
+
+
+def math_to_compass(angle_rad: npt.ArrayLike) -> FloatArray:
+    """The compass heading in degrees (clockwise from north, [0, 360)) of mathematical angles in radians."""
+    return wrap_deg(90.0 - np.degrees(np.asarray(angle_rad, dtype=np.float64)))
+
+
+def group_codes(group: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """(n,) one whole number a row, counted from 0, the same for rows of the same group.
+
+    Parameters
+    ----------
+    group:
+        (n,) names or numbers. Rows of one group need not be neighbours, but it is fastest where they are: only the
+        first row of each run is sorted, which for names in file order takes 3 ms for 100,000 rows instead of 23.
+    """
+    names = np.asarray(group)
+    if names.ndim != 1:
+        raise InputError(f"group has shape {names.shape}; expected one name a row")
+    if len(names) == 0:
+        return np.empty(0, np.int64)
+    starts = np.flatnonzero(np.append(True, names[1:] != names[:-1]))
+    _, codes = np.unique(names[starts], return_inverse=True)
+    return np.repeat(codes.astype(np.int64), np.diff(starts, append=len(names)))
+
+
+def track_heading_deg(position: npt.ArrayLike, sequence: npt.ArrayLike, frame: npt.ArrayLike) -> FloatArray:
+    """The heading of travel at every row: the tangent of the track that its sequence drives.
+
+    The tangent at a frame is the direction from the place before it to the place after it; at the ends of a sequence
+    from or to the frame itself. Frames at exactly the same place in a row (the camera stands still) count as one
+    place, so that each looks along to the nearest places that differ. Where a track returns to the place it came from,
+    the direction to the next place is taken.
+
+    Parameters
+    ----------
+    position:
+        (n, 2) float64, metres east and north. Rows that are not finite get NaN and are passed over by their
+        neighbours.
+    sequence:
+        (n,) name or number of the sequence that each row belongs to.
+    frame:
+        (n,) place in the sequence; only the order counts, gaps are allowed. Rows of the same number keep their order.
+
+    Returns
+    -------
+    heading
+        (n,) float64 degrees clockwise from north in [0, 360); NaN where a sequence has a single place.
+
+    Raises
+    ------
+    InputError
+        when the lengths disagree.
+    """
+    points = np.asarray(position, dtype=np.float64)
+    n = len(points)
+    if points.shape != (n, 2):
+        raise InputError(f"position has shape {points.shape}; expected ({n}, 2), metres east and north")
+    names, order = np.asarray(sequence), np.asarray(frame)
+    if names.shape != (n,) or order.shape != (n,):
+        raise InputError(f"sequence has shape {names.shape} and frame {order.shape}; expected ({n},), one a position")
+    group = group_codes(names)
+    rows = np.flatnonzero(np.isfinite(points).all(axis=1))
+    rows = rows[np.lexsort((order[rows], group[rows]))]
+
+    heading = np.full(n, np.nan)
+    if len(rows) == 0:
+        return heading
+    group, points = group[rows], points[rows]
+    # A place is a run of rows of one sequence at one point; all that follows is per place.
+    new = np.append(True, (group[1:] != group[:-1]) | (points[1:] != points[:-1]).any(axis=1))
+    place_of_row = np.cumsum(new) - 1
+    group, points = group[new], points[new]
+
+    places = np.arange(len(points))
+    before = np.where(np.append(False, group[1:] == group[:-1]), places - 1, places)
+    after = np.where(np.append(group[1:] == group[:-1], False), places + 1, places)
+    step = points[after] - points[before]
+    returned = ~step.any(axis=1)
+    step[returned] = points[after[returned]] - points[returned]
+    tangent = np.where(step.any(axis=1), wrap_deg(np.degrees(np.arctan2(step[:, 0], step[:, 1]))), np.nan)
+    heading[rows] = tangent[place_of_row]
+    return heading
+
+
+def constant_groups(value: npt.ArrayLike, group: npt.ArrayLike, *, least: int) -> npt.NDArray[np.bool_]:
+    """(n,) True on the rows of every group whose finite values are all equal, and at least `least` in number.
+
+    Parameters
+    ----------
+    value:
+        (n,) float64, for example compass angles; rows that are not finite are passed over, and never True.
+    group:
+        (n,) name or number of the group of each row.
+    least:
+        groups with fewer finite values say nothing.
+    """
+    values = np.asarray(value, dtype=np.float64)
+    codes = group_codes(group)
+    finite = np.isfinite(values)
+    size = int(codes.max()) + 1 if len(codes) else 0
+    lowest, highest = np.full(size, np.inf), np.full(size, -np.inf)
+    np.minimum.at(lowest, codes[finite], values[finite])
+    np.maximum.at(highest, codes[finite], values[finite])
+    count = np.bincount(codes[finite], minlength=size)
+    constant: npt.NDArray[np.bool_] = finite & ((lowest == highest) & (count >= least))[codes]
+    return constant

@@ -1,0 +1,269 @@
+"""A synthetic city in the exact layout of MSLS, for demonstrations, tests and benchmarks; nothing in it is real.
+
+Cars drive a grid of slightly bent streets, turn at crossings, and take a picture every few metres. Query and database
+are two sets of drives over the same streets. The faults of the real data are in it: noise on position and heading,
+panoramas, missing, stuck and unwrapped compass angles, cameras that look backward or sideways.
+
+The town lies in the open Atlantic, so that nobody takes it for a place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.errors import OptionError, OutputError, OutputExistsError
+from relabel.geometry.headings import wrap_deg
+from relabel.geometry.projection import unproject, utm_crs
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Columns = dict[str, npt.NDArray[Any]]
+
+CITY = "sampletown"
+_CRS = utm_crs(27)  # 21 degrees west
+_CORNER_M = (500_000.0, 4_000_000.0)
+
+_BLOCK_M = 100.0
+_STREET_M_PER_CAMERA = 3.75  # a picture every 7.5 m, and each street driven twice: as many neighbours as in MSLS
+_STEP_M = (5.0, 10.0)
+_FRAMES = (20, 80)
+_BEND_M, _BEND_WAVE_M = 12.0, 700.0
+_STRAIGHT_ON, _LEFT = 0.7, 0.85  # thresholds of one uniform draw: straight on, left, else right
+
+_POSITION_SIGMA_M = (1.5, 0.4)  # per drive, per picture
+_HEADING_SIGMA_DEG = (4.0, 2.0)
+_BACKWARD, _SIDEWAYS, _PANORAMA, _NIGHT = 0.08, 0.06, 0.03, 0.12  # shares of the drives
+_EMPTY_CA, _OVER_360, _NEGATIVE = 0.01, 0.01, 0.01  # shares of the pictures
+
+_FEW = 8  # drives; in a smaller town a fault would take too much of it
+
+_ALPHABET = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", np.uint8)
+_KEY_LETTERS = 22
+
+
+@dataclass(frozen=True)
+class _Drives:
+    """Pictures along drives: per picture the drive, its place in it, position (metres) and heading of travel."""
+
+    drive: IntArray
+    frame: IntArray
+    east_m: FloatArray
+    north_m: FloatArray
+    travel_deg: FloatArray
+    count: int
+
+
+def write_tree(
+    folder: Path | str, *, cameras: int = 2000, seed: int = 0, city: str = CITY, overwrite: bool = False
+) -> Path:
+    """Write ``train_val/<city>/{query,database}/*.csv`` under `folder`; the same seed gives the same bytes.
+
+    Parameters
+    ----------
+    folder:
+        the root of the tree; made where it does not exist.
+    cameras:
+        pictures on each side, query and database. The town grows with them, so that the number of neighbours stays
+        that of a street in MSLS: about 40 within 50 m.
+    seed:
+        0 or more.
+    city:
+        the name of the city, a plain folder name.
+    overwrite:
+        write into a folder that is not empty: the files of this city are replaced, all others stay.
+
+    Returns
+    -------
+    path
+        the folder of the city.
+
+    Raises
+    ------
+    OptionError
+        when `cameras`, `seed` or `city` has a value that it cannot take.
+    OutputExistsError
+        when the folder is not empty and `overwrite` was not asked for.
+    OutputError
+        when it cannot be written.
+    """
+    folder = Path(folder)
+    if cameras < 1:
+        raise OptionError(f"cameras is {cameras}; at least one a side is needed")
+    if seed < 0:
+        raise OptionError(f"seed is {seed}; it is 0 or more")
+    if not city or city != Path(city).name or city in (".", ".."):
+        raise OptionError(f"city is {city!r}; it names a folder, without separators")
+    if not overwrite and _occupied(folder):
+        raise OutputExistsError(
+            f"{folder}: is there and not empty; give a new folder, or overwrite to replace the files of {city}"
+        )
+    try:
+        for number, side in enumerate(("query", "database")):
+            path = folder / "train_val" / city / side
+            path.mkdir(parents=True, exist_ok=True)
+            for name, columns in _tables(cameras, np.random.default_rng([seed, number])).items():
+                _write_csv(path / f"{name}.csv", columns)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror or error}); give another folder") from None
+    return folder / "train_val" / city
+
+
+def _occupied(folder: Path) -> bool:
+    try:
+        return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be looked into ({error.strerror}); give another folder") from None
+
+
+def _tables(n: int, rng: np.random.Generator) -> dict[str, Columns]:
+    drives = _drives(n, rng)
+    of_drive = drives.drive
+
+    def share(part: float) -> npt.NDArray[np.bool_]:
+        """True for that part of the drives, and for one at least unless they are few."""
+        count = max(round(part * drives.count), int(drives.count >= _FEW))
+        return rng.permutation(drives.count) < count
+
+    side = np.where(share(_SIDEWAYS), rng.choice([-90.0, 90.0], drives.count), 0.0)
+    turn = np.where(share(_BACKWARD), 180.0, side)
+    view = np.select([turn == 180.0, turn != 0.0], ["Backward", "Sideways"], "Forward")[of_drive]
+    pano, night = share(_PANORAMA)[of_drive], share(_NIGHT)[of_drive]
+    year, month, day = (rng.integers(low, high, drives.count) for low, high in ((2011, 2020), (1, 13), (1, 29)))
+    date = np.char.mod("%04d", year) + np.char.mod("-%02d", month) + np.char.mod("-%02d", day)
+    summer, new = ((month >= 4) & (month <= 9))[of_drive], (year >= 2016)[of_drive]
+
+    ca = wrap_deg(drives.travel_deg + turn[of_drive] + _noise(rng, drives, _HEADING_SIGMA_DEG))
+    ca = np.round(ca, 4)
+    fault = rng.random(n)
+    if drives.count >= _FEW:
+        stuck = of_drive == np.bincount(of_drive).argmax()
+        ca[stuck] = ca[stuck][0]
+        fault[stuck] = 1.0
+    ca[fault < _EMPTY_CA] = np.nan
+    ca[(fault >= _EMPTY_CA) & (fault < _EMPTY_CA + _OVER_360)] += 360.0
+    ca[(fault >= 1.0 - _NEGATIVE) & (fault < 1.0)] -= 360.0
+    ca = np.round(ca, 4)
+
+    east = np.round(drives.east_m + _noise(rng, drives, _POSITION_SIGMA_M), 4)
+    north = np.round(drives.north_m + _noise(rng, drives, _POSITION_SIGMA_M), 4)
+    lon, lat = np.round(unproject(east, north, _CRS), 7).T
+    key = _names(rng, n)
+    return {
+        "raw": {"key": key, "lon": lon, "lat": lat, "ca": ca, "captured_at": date[of_drive], "pano": pano},
+        "postprocessed": {
+            "key": key,
+            "easting": east,
+            "northing": north,
+            "unique_cluster": np.arange(n) // 2,
+            "control_panel": rng.random(n) < 0.002,
+            "night": night,
+            "view_direction": view,
+        },
+        "seq_info": {"key": key, "sequence_key": _names(rng, drives.count)[of_drive], "frame_number": drives.frame},
+        "subtask_index": {
+            "key": key,
+            "all": ~pano,
+            "s2w": summer,
+            "w2s": ~summer,
+            "o2n": ~new,
+            "n2o": new,
+            "d2n": ~night,
+            "n2d": night,
+        },
+    }
+
+
+def _drives(n: int, rng: np.random.Generator) -> _Drives:
+    """Drives of 20 to 80 pictures each over the town that n pictures need, n pictures in all."""
+    blocks = max(2, round(np.sqrt(n * _STREET_M_PER_CAMERA / (2.0 * _BLOCK_M))))
+    frames = rng.integers(_FRAMES[0], _FRAMES[1] + 1, n // _FRAMES[0] + 1)
+    count = int(np.searchsorted(np.cumsum(frames), n)) + 1
+    frames = frames[:count]
+    frames[-1] -= frames.sum() - n
+    first = np.cumsum(frames) - frames
+    drive = np.repeat(np.arange(count), frames)
+    frame = np.arange(n) - first[drive]
+
+    step = rng.uniform(*_STEP_M, count)[drive] * rng.uniform(0.9, 1.1, n)
+    way = np.cumsum(step) - step
+    way += (rng.uniform(0.0, _BLOCK_M, count) - way[first])[drive]
+    corner, heading = _routes(rng, count, blocks, int(way.max() // _BLOCK_M) + 1)
+    leg = (way // _BLOCK_M).astype(np.int64)
+    ahead = way - leg * _BLOCK_M
+    dx, dy = heading[drive, leg].T.astype(np.float64)
+    x, y = (corner[drive, leg] * _BLOCK_M).T + ahead * np.stack([dx, dy])
+
+    # Streets are bent by a smooth displacement; the heading of travel follows through its derivative.
+    k = 2.0 * np.pi / _BEND_WAVE_M
+    east, north = x + _BEND_M * np.sin(k * y), y + _BEND_M * np.sin(k * x)
+    along_east = dx + _BEND_M * k * np.cos(k * y) * dy
+    along_north = dy + _BEND_M * k * np.cos(k * x) * dx
+    travel = wrap_deg(np.degrees(np.arctan2(along_east, along_north)))
+    return _Drives(drive, frame, east + _CORNER_M[0], north + _CORNER_M[1], travel, count)
+
+
+def _routes(rng: np.random.Generator, count: int, blocks: int, legs: int) -> tuple[IntArray, IntArray]:
+    """Crossings (count, legs, 2) and unit directions (count, legs, 2) of drives that stay in a town of blocks²."""
+    at = rng.integers(0, blocks + 1, (count, 2))
+    quarter = rng.integers(0, 4, count)
+    directions = np.array([[0, 1], [1, 0], [0, -1], [-1, 0]])
+    corners, headings = np.empty((count, legs, 2), np.int64), np.empty((count, legs, 2), np.int64)
+    for leg in range(legs):
+        draw = rng.random(count)
+        wish = np.select([draw < _STRAIGHT_ON, draw < _LEFT], [0, 3], 1)
+        # The first that stays in town: as drawn, straight on, right, left, back.
+        turns = np.column_stack([wish, *np.broadcast_to([[0], [1], [3], [2]], (4, count))])
+        options = (quarter[:, np.newaxis] + turns) % 4
+        targets = at[:, np.newaxis] + directions[options]
+        inside = ((targets >= 0) & (targets <= blocks)).all(axis=2)
+        quarter = options[np.arange(count), inside.argmax(axis=1)]
+        corners[:, leg], headings[:, leg] = at, directions[quarter]
+        at = at + directions[quarter]
+    return corners, headings
+
+
+def _noise(rng: np.random.Generator, drives: _Drives, sigma: tuple[float, float]) -> FloatArray:
+    """Normal noise, a part of it shared by all pictures of a drive."""
+    shared, own = sigma
+    return rng.normal(0.0, shared, drives.count)[drives.drive] + rng.normal(0.0, own, len(drives.drive))
+
+
+def _names(rng: np.random.Generator, n: int) -> npt.NDArray[np.bytes_]:
+    """Names as Mapillary gave them: 22 letters of base64url."""
+    letters = _ALPHABET[rng.integers(0, 64, (n, _KEY_LETTERS))]
+    return np.ascontiguousarray(letters).view(f"S{_KEY_LETTERS}").ravel()
+
+
+def _write_csv(path: Path, columns: Columns) -> None:
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.csv  # noqa: PLC0415
+
+    index = np.arange(len(columns["key"]))
+    arrays = [_arrow(column) for column in (index, *columns.values())]
+    options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="none")
+    with path.open("wb") as file:
+        file.write(("," + ",".join(columns) + "\n").encode())
+        pyarrow.csv.write_csv(pa.Table.from_arrays(arrays, names=["", *columns]), file, write_options=options)
+
+
+def _arrow(column: npt.NDArray[Any]) -> Any:
+    """The column in Arrow, put together from buffers: pyarrow.array loads pandas where it can, which takes 0.5 s."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    n = len(column)
+    if column.dtype.kind == "f":  # NaN becomes an empty cell
+        valid = np.packbits(~np.isnan(column), bitorder="little")
+        return pa.Array.from_buffers(pa.float64(), n, [pa.py_buffer(valid), pa.py_buffer(column.astype(np.float64))])
+    if column.dtype.kind == "i":
+        return pa.Array.from_buffers(pa.int64(), n, [None, pa.py_buffer(column.astype(np.int64))])
+    words = np.where(column, b"True", b"False") if column.dtype.kind == "b" else column.astype(np.bytes_)
+    lengths = np.strings.str_len(words)
+    letters = np.ascontiguousarray(words).view(np.uint8).reshape(n, -1)
+    content = letters[np.arange(letters.shape[1]) < lengths[:, np.newaxis]]
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return pa.Array.from_buffers(pa.string(), n, [None, pa.py_buffer(offsets), pa.py_buffer(content)])
