@@ -19,6 +19,10 @@ class DatasetNotFoundError(InputError, FileNotFoundError):
     """The folder that was given is not laid out like the dataset that was asked for."""
 
 
+class MissingFileError(RelabelError, FileNotFoundError):
+    """A file that was to be read is not there."""
+
+
 class OutputExistsError(RelabelError, FileExistsError):
     """The output is there already and was not to be replaced."""
 

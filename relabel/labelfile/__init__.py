@@ -1,1 +1,23 @@
-"""."""
+"""The label file: written whole or not at all, read from anywhere, checked to the last bit."""
+
+from __future__ import annotations
+
+from relabel.labelfile import provenance
+from relabel.labelfile.findings import Finding, Report
+from relabel.labelfile.packing import pack
+from relabel.labelfile.reader import LabelFile, open_address
+from relabel.labelfile.stored import StoredCollection
+from relabel.labelfile.validator import validate
+from relabel.labelfile.writer import write
+
+__all__ = [
+    "Finding",
+    "LabelFile",
+    "Report",
+    "StoredCollection",
+    "open_address",
+    "pack",
+    "provenance",
+    "validate",
+    "write",
+]

@@ -1,0 +1,69 @@
+# relabel: `make demo` shows what it does, `make test` checks that it does it. Run with PYTHON=... to choose the Python.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO := demo
+
+.PHONY: help setup demo test bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make setup   install relabel and its tools into $(VENV), at the versions of constraints.txt"
+	@echo "make demo    label a small synthetic city and look at the result"
+	@echo "make test    style, types, all tests; the kernels once more without the jit"
+	@echo "make bench   speed, memory and start-up time"
+	@echo "make clean   remove $(VENV), $(DEMO) and caches"
+
+setup: $(READY)
+
+$(READY): setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python 3.11 or newer is needed: make setup PYTHON=python3.11"; exit 1; }
+	@package=$$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
+	if ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
+	    if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	        echo "installing $$package"; \
+	        apt-get -qq update && apt-get -qq install -y "$$package" >/dev/null; \
+	    else \
+	        echo "Python cannot make virtual environments here: sudo apt-get install $$package"; exit 1; \
+	    fi; \
+	fi
+	@test -x $(BIN)/pip || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "installing relabel into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+# Print a command, then run it.
+define show
+	@printf '\n$$ %s\n' '$(1)'
+	@$(BIN)/$(1)
+endef
+
+demo: setup
+	@mkdir -p $(DEMO)
+	$(call show,relabel sample msls $(DEMO)/msls --force)
+	$(call show,relabel msls --root $(DEMO)/msls -o $(DEMO)/labels.h5 --force)
+	$(call show,relabel info $(DEMO)/labels.h5)
+	$(call show,relabel stats $(DEMO)/labels.h5)
+	@key=$$($(BIN)/relabel dump $(DEMO)/labels.h5 | sed -n 2p | cut -d, -f1); \
+	    printf '\n$$ relabel row %s\n' "$(DEMO)/labels.h5 $$key --top 5"; \
+	    $(BIN)/relabel row $(DEMO)/labels.h5 "$$key" --top 5
+	@printf '\nNext, on real data (its images are not needed):\n'
+	@printf '  %s\n' '. $(BIN)/activate' 'relabel msls --root DIR_OF_MSLS -o msls.h5' \
+	    'relabel validate msls.h5' 'relabel verify msls.h5 --root DIR_OF_MSLS'
+
+test: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pytest
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -m kernels
+
+bench: setup
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) $(DEMO) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find relabel tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,158 @@
+"""The top of the command line: what `relabel` does with errors, interrupts, closed pipes and exit statuses."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from relabel._version import __version__
+from relabel.cli import options, out
+from relabel.cli.commands import COMMANDS
+from relabel.cli.group import LazyGroup
+from relabel.cli.options import Verbosity
+from relabel.errors import OptionError, RelabelError
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+_HELP = """Turn place-recognition data sets into graded similarity labels, and look into the files that hold them.
+
+A collection of a label file is addressed as FILE::COLLECTION. Results go to stdout, notes and progress to stderr.
+Exit status: 0 good, 1 failed or invalid, 2 wrong usage, 130 interrupted.
+"""
+
+
+class StderrHandler(logging.Handler):
+    """Log lines on the stderr of the moment, above a progress bar where one is drawn."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record; a stderr that is gone is no reason to stop."""
+        level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        with contextlib.suppress(OSError, ValueError):
+            line = f"relabel: {level}{record.getMessage()}"
+            bars = sys.modules.get("tqdm")  # loaded only by a command that draws bars
+            if bars is not None:
+                bars.tqdm.write(line, file=sys.stderr)
+            else:
+                click.echo(line, err=True)
+
+
+class App(LazyGroup):
+    """The `relabel` command."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> NoReturn:
+        """Run with `args` (by default those of this process) and leave with the exit status."""
+        del complete_var, standalone_mode  # click's ways to be called from other programs
+        verbosity = Verbosity()
+        logger, handler = logging.getLogger("relabel"), StderrHandler()
+        level = logger.level
+        logger.addHandler(handler)
+        verbosity.add(0)
+        for stream in (sys.stdout, sys.stderr):
+            # A terminal without UTF-8 shows an escape for ψ instead of stopping the program.
+            if stream is not None and hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
+        try:
+            sys.exit(self._run(sys.argv[1:] if args is None else list(args), prog_name or "relabel", verbosity, extra))
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+
+    def _run(self, args: list[str], name: str, verbosity: Verbosity, extra: dict[str, Any]) -> int:
+        try:
+            code = self._invoke(args, name, verbosity, extra)
+            out.flush()  # here, where a full disk or a closed pipe is still reported properly
+        except (KeyboardInterrupt, click.Abort):
+            _drop_stdout()
+            _say("relabel: interrupted")
+            return INTERRUPTED
+        except BrokenPipeError as error:
+            if not _stdout_is_closed():
+                return _fail(error, verbosity)
+            # The reader, `head` say, has all it wants: nothing has failed.
+            _drop_stdout()
+            return 0
+        except Exception as error:  # the last resort of the program
+            try:
+                out.flush()
+            except OSError:
+                _drop_stdout()
+            return _fail(error, verbosity)
+        return code
+
+    def _invoke(self, args: list[str], name: str, verbosity: Verbosity, extra: dict[str, Any]) -> int:
+        try:
+            with self.make_context(name, args, obj=verbosity, **extra) as ctx:
+                if not args:
+                    click.echo(ctx.get_help(), err=True)
+                    return USAGE
+                self.invoke(ctx)
+        except click.exceptions.Exit as leave:
+            return leave.exit_code
+        except click.UsageError as error:
+            where = error.ctx.command_path if error.ctx is not None else name
+            message = error.format_message().rstrip(".")
+            _say(f"relabel: error: {message} (see '{where} --help')")
+            return USAGE
+        return 0
+
+
+def _fail(error: Exception, verbosity: Verbosity) -> int:
+    if verbosity.traceback:
+        _say("".join(traceback.format_exception(error)).rstrip())
+    if isinstance(error, RelabelError):
+        _say(f"relabel: error: {error}")
+    elif isinstance(error, click.ClickException):
+        _say(f"relabel: error: {error.format_message()}")
+    elif isinstance(error, MemoryError):
+        _say("relabel: error: out of memory; use fewer --threads, or a smaller part of the data at a time")
+    elif isinstance(error, OSError):
+        _say(f"relabel: error: {error}")
+    else:
+        what = f"{type(error).__name__}: {error}"
+        _say(f"relabel: error: {what}; this is a fault of relabel itself, -vv shows where it happened")
+    return USAGE if isinstance(error, OptionError) else FAILED
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)
+
+
+def _stdout_is_closed() -> bool:
+    """Whether whoever read our stdout has gone; a pipe to a worker process can break as well."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), select.POLLOUT)
+        return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _drop_stdout() -> None:
+    """Send what is still buffered for stdout nowhere, so that leaving neither complains nor blocks."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        stdout = sys.stdout.fileno()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stdout)
+        os.close(nowhere)
+
+
+app: App = click.version_option(__version__, prog_name="relabel", message="%(prog)s %(version)s")(
+    App(name="relabel", help=_HELP, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+)
+options.with_verbosity(app)

@@ -1,0 +1,36 @@
+"""All commands by name: the section they are listed in, where they live, and one line of help.
+
+The line stands here and not in the command, so that `relabel --help` loads no command.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """One command of the table."""
+
+    section: str
+    home: str
+    """module:attribute of the click command"""
+    short_help: str
+
+
+LABEL = "Make labels"
+LOOK = "Look inside a label file"
+CHECK = "Check"
+
+COMMANDS: dict[str, Entry] = {
+    "sample": Entry(LABEL, "relabel.cli.sample:command", "Write a small synthetic data set to try things on."),
+    "msls": Entry(LABEL, "relabel.cli.msls:command", "Label MSLS by field-of-view overlap, from its metadata alone."),
+    "info": Entry(LOOK, "relabel.cli.info:command", "What a label file holds, one line a collection."),
+    "ls": Entry(LOOK, "relabel.cli.ls:command", "Names of the collections, one a line."),
+    "tree": Entry(LOOK, "relabel.cli.tree:command", "Every group, data set and attribute of the file."),
+    "stats": Entry(LOOK, "relabel.cli.stats:command", "Histogram of ψ, bands, queries without a positive."),
+    "row": Entry(LOOK, "relabel.cli.row:command", "The matches of one query, best first."),
+    "dump": Entry(LOOK, "relabel.cli.dump:command", "All pairs of a collection as text."),
+    "validate": Entry(CHECK, "relabel.cli.validate:command", "Check a label file against the format."),
+    "verify": Entry(CHECK, "relabel.cli.verify:command", "Recompute a sample of a label file with a slow oracle."),
+    "doctor": Entry(CHECK, "relabel.cli.doctor:command", "Versions, threads, kernel cache, GPU, missing libraries."),
+}

@@ -1,0 +1,74 @@
+"""What all labelling commands do once their parts are known."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relabel.cli import out
+from relabel.cli.progress import bar
+
+if TYPE_CHECKING:
+    from relabel.pipeline.parts import Part
+    from relabel.pipeline.plan import Estimate
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    parts: Sequence[Part],
+    skipped: Sequence[str],
+    output: Path,
+    *,
+    force: bool,
+    resume: bool,
+    threads: int | None,
+    executor: str,
+    dry_run: bool,
+    as_json: bool,
+    no_progress: bool,
+) -> None:
+    """Label the parts, or say what it would take; print a summary of the file."""
+    from relabel.labelfile import LabelFile
+    from relabel.pipeline.plan import estimates
+    from relabel.pipeline.run import label
+    from relabel.report import look, text
+
+    for line in skipped:
+        log.warning("%s", line)
+    if dry_run:
+        _show(estimates(parts, threads=threads), as_json=as_json)
+        return
+    result = label(
+        parts,
+        output,
+        overwrite=force,
+        resume=resume,
+        executor=executor,
+        threads=threads,
+        bar=lambda name, queries: bar(name, queries, unit="queries", hidden=no_progress),
+    )
+    log.info("wrote %s (%s bytes)", result.path, format(result.path.stat().st_size, ","))
+    info = look.describe(LabelFile(result.path))
+    if as_json:
+        out.echo_json(info)
+    else:
+        out.echo_lines(text.info_text(info))
+
+
+def _show(rows: Sequence[Estimate], *, as_json: bool) -> None:
+    if as_json:
+        out.echo_json({"collections": [asdict(row) for row in rows]})
+        return
+    from relabel.report import text
+
+    head = ("collection", "queries", "database", "candidate pairs", "about bytes", "about memory")
+    sizes = [
+        (row.labelled_queries, row.labelled_database, row.candidates, row.output_bytes, row.memory_bytes)
+        for row in rows
+    ]
+    cells = [[row.name, *(format(size, ",") for size in line)] for row, line in zip(rows, sizes, strict=True)]
+    out.echo_lines(text.table([list(head), *cells], right=range(1, len(head))))

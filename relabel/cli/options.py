@@ -1,0 +1,183 @@
+"""Every option that more than one command takes, defined once, so that a flag means the same everywhere.
+
+Each is a decorator that fills the parameter of its name, but for `--json`, which fills `as_json`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+Decorator = Callable[[F], F]
+
+# Spelled out because relabel.similarity loads scipy; a test holds them equal to its MEASURES and DEFAULT_MIN_VALUE.
+MEASURES = ("iou", "overlap", "dice")
+SHAPES = ("sector", "polygon")
+DEFAULT_MIN_VALUE = 1e-6
+
+LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
+_DEFAULT_LEVEL = LEVELS.index(logging.INFO)
+
+
+class Verbosity:
+    """How much is said on stderr: the number of `-v` less the number of `-q` given so far."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self, steps: int) -> None:
+        """Count `steps` more and let relabel's logger through accordingly."""
+        self.count += steps
+        level = min(max(_DEFAULT_LEVEL - self.count, 0), len(LEVELS) - 1)
+        logging.getLogger("relabel").setLevel(LEVELS[level])
+
+    @property
+    def traceback(self) -> bool:
+        """Whether an error is to show where it was raised."""
+        return self.count >= 2
+
+
+def _louder(ctx: click.Context, param: click.Parameter, value: int) -> None:
+    del param
+    if value:
+        ctx.ensure_object(Verbosity).add(value)
+
+
+def _quieter(ctx: click.Context, param: click.Parameter, value: int) -> None:
+    _louder(ctx, param, -value)
+
+
+def _verbosity() -> list[click.Parameter]:
+    def counted(
+        *names: str, callback: Callable[[click.Context, click.Parameter, int], None], text: str
+    ) -> click.Option:
+        return click.Option(names, count=True, expose_value=False, callback=callback, help=text)
+
+    return [
+        counted("-v", "--verbose", callback=_louder, text="Say more; twice to show tracebacks."),
+        counted("-q", "--quiet", callback=_quieter, text="Say less; no progress, no notes."),
+    ]
+
+
+def with_verbosity(command: click.Command) -> click.Command:
+    """The same command, taking `-v` and `-q`; so do all commands of a group. Nothing changes where they are there."""
+    if not any("--verbose" in parameter.opts for parameter in command.params):
+        command.params.extend(_verbosity())
+    if isinstance(command, click.Group):
+        for child in command.commands.values():
+            with_verbosity(child)
+    return command
+
+
+def output(default: str) -> Decorator[F]:
+    """`-o/--output FILE`: the label file to write."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        default=default,
+        show_default=True,
+        help="Label file to write.",
+    )
+
+
+force: Decorator[Any] = click.option("--force", is_flag=True, help="Replace the output if it is there already.")
+
+resume: Decorator[Any] = click.option(
+    "--resume/--no-resume",
+    default=True,
+    show_default=True,
+    help="Keep the parts that an earlier run finished from the same inputs with the same parameters.",
+)
+
+threads: Decorator[Any] = click.option(
+    "--threads", type=click.IntRange(min=1), metavar="N", help="Threads to compute with.  [default: all]"
+)
+
+measure: Decorator[Any] = click.option(
+    "--measure",
+    type=click.Choice(MEASURES),
+    default="iou",
+    show_default=True,
+    help="What ψ is, with I the common area of A (query) and B: iou I/(A+B-I), overlap I/A, dice 2I/(A+B).",
+)
+
+min_value: Decorator[Any] = click.option(
+    "--min-value",
+    type=click.FloatRange(0.0, 1.0, max_open=True),
+    default=DEFAULT_MIN_VALUE,
+    show_default=True,
+    help="Pairs with a smaller or equal ψ are not stored.",
+)
+
+executor: Decorator[Any] = click.option(
+    "--executor",
+    default="local",
+    show_default=True,
+    metavar="NAME",
+    help="Where parts are computed: local, processes, processes:N or dask:ADDRESS.",
+)
+
+as_json: Decorator[Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+no_progress: Decorator[Any] = click.option(
+    "--no-progress", is_flag=True, help="No progress bar (there is none anyway where stderr is not a terminal)."
+)
+
+dry_run: Decorator[Any] = click.option(
+    "--dry-run", is_flag=True, help="Only say what would be done: cameras, candidate pairs, bytes, memory."
+)
+
+root: Decorator[Any] = click.option(
+    "--root", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Top folder of the data set."
+)
+
+seed: Decorator[Any] = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same result."
+)
+
+label_file: Decorator[Any] = click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+
+address: Decorator[Any] = click.argument("address", metavar="FILE[::COLLECTION]")
+
+fov: Decorator[Any] = click.option(
+    "--fov",
+    "fov_deg",
+    type=float,
+    default=90.0,
+    show_default=True,
+    metavar="DEG",
+    help="Horizontal field of view θ, degrees in (0, 360].",
+)
+
+radius: Decorator[Any] = click.option(
+    "--radius",
+    "radius_m",
+    type=float,
+    default=50.0,
+    show_default=True,
+    metavar="M",
+    help="Range r of a field of view, metres.",
+)
+
+shape: Decorator[Any] = click.option(
+    "--shape",
+    type=click.Choice(SHAPES),
+    default="sector",
+    show_default=True,
+    help="The exact circular sector, or a polygon of apex and arc segments as other people's labels use it.",
+)
+
+arc: Decorator[Any] = click.option(
+    "--arc",
+    type=click.IntRange(min=1),
+    default=16,
+    show_default=True,
+    metavar="N",
+    help="Segments of the polygon's arc.",
+)

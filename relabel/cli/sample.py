@@ -1,0 +1,38 @@
+"""relabel sample."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import click
+
+from relabel.cli import options
+from relabel.cli.group import SuggestingGroup
+
+
+@click.group(cls=SuggestingGroup)
+def command() -> None:
+    """Write a small synthetic data set in the exact layout of a real one, for data that may not be shipped."""
+
+
+@command.command("msls")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option(
+    "--cameras",
+    type=click.IntRange(min=1),
+    default=2000,
+    show_default=True,
+    metavar="N",
+    help="Cameras on each side, query and database.",
+)
+@options.seed
+@options.force
+def msls(folder: Path, cameras: int, seed: int, force: bool) -> None:
+    """A city of streets as MSLS lays it out: sequences, noisy headings, panoramas, missing headings; no images."""
+    from relabel.synthetic.msls import write_tree
+
+    write_tree(folder, cameras=cameras, seed=seed, overwrite=force)
+    logging.getLogger(__name__).info(
+        "wrote %s queries and as many database cameras under %s", format(cameras, ","), folder
+    )

@@ -1,0 +1,38 @@
+"""relabel verify."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from relabel.cli import options, out
+
+
+@click.command()
+@options.label_file
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Top folder of the data set.  [default: check ψ against the cameras that the file holds]",
+)
+@click.option(
+    "--sample", type=click.IntRange(min=1), default=1000, show_default=True, metavar="K", help="Pairs a collection."
+)
+@options.seed
+@options.as_json
+@click.pass_context
+def command(ctx: click.Context, file: Path, root: Path | None, sample: int, seed: int, as_json: bool) -> None:
+    """Read the data set again and recompute a sample of pairs, stored and absent, with a slow oracle (shapely)."""
+    from relabel.pipeline.verify import verify
+
+    result = verify(file, root, sample=sample, seed=seed)
+    if as_json:
+        out.echo_json(result.to_json())
+    else:
+        out.echo_lines(result.findings)
+        counts = f"{result.checked:,} pairs recomputed", f"{result.mismatches:,} mismatches"
+        out.echo_lines([f"{counts[0]}, largest difference {result.max_abs_diff:.2g}, {counts[1]}"])
+    if result.mismatches:
+        ctx.exit(1)

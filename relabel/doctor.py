@@ -1,0 +1,159 @@
+"""What this machine offers to relabel, and how to get what it lacks. Nothing in here raises."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import importlib.metadata
+import os
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from relabel._version import __version__
+
+REQUIRED = ("numpy", "scipy", "numba", "h5py", "pyproj", "pyarrow", "shapely", "click", "tqdm")
+OPTIONAL = {
+    "torch": "surface overlap on a GPU, sampler and trainer: pip install torch",
+    "open3d": "the oracle of surface overlap: pip install open3d",
+}
+# What the wheels of open3d link against and slim systems lack, with the Debian package of each.
+SYSTEM_LIBRARIES = {
+    "libusb-1.0.so.0": "libusb-1.0-0",
+    "libGL.so.1": "libgl1",
+    "libEGL.so.1": "libegl1",
+    "libgomp.so.1": "libgomp1",
+    "libX11.so.6": "libx11-6",
+}
+
+
+def examine() -> dict[str, Any]:
+    """All findings as JSON values.
+
+    Returns
+    -------
+    dict
+        ``relabel``, ``python``, ``platform``: versions; ``packages``: version by name, or None where it is not
+        installed, or ``broken: …`` where it does not load; ``hdf5``; ``threads``: processors this process may use,
+        numba's threads and threading layer; ``kernel_cache``: folder and whether it is writable; ``gpu``: names;
+        ``system_libraries``: whether each loads; ``advice``: one line for each thing to do.
+    """
+    packages = {name: _version(name) for name in (*REQUIRED, *OPTIONAL)}
+    libraries = {name: _loads(name) for name in SYSTEM_LIBRARIES}
+    cache = _probe(_kernel_cache, {"folder": None, "writable": False})
+    return {
+        "relabel": __version__,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "packages": packages,
+        "hdf5": _probe(lambda: str(importlib.import_module("h5py").version.hdf5_version), None),
+        "threads": _probe(_threads, {"processors": os.cpu_count(), "numba": None, "layer": None}),
+        "kernel_cache": cache,
+        "gpu": _probe(_gpus, []) if packages["torch"] else [],
+        "system_libraries": libraries,
+        "advice": _advice(packages, libraries, cache),
+    }
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """The findings as text."""
+    threads, cache = found["threads"], found["kernel_cache"]
+    layer = threads["layer"] or "not known"
+    packages = {
+        name: version or ("missing" if name in REQUIRED else "not installed (optional)")
+        for name, version in found["packages"].items()
+    }
+    if found["hdf5"]:
+        packages["h5py"] += f" (HDF5 {found['hdf5']})"
+    rows = [
+        ("relabel", found["relabel"]),
+        ("python", f"{found['python']} on {found['platform']}"),
+        *packages.items(),
+        ("threads", f"{threads['processors']} processors, numba {threads['numba']}, threading layer {layer}"),
+        ("kernel cache", f"{cache['folder'] or 'none'} ({'writable' if cache['writable'] else 'not writable'})"),
+        ("GPU", ", ".join(found["gpu"]) or "none that torch can use"),
+        *((name, "found" if there else "missing") for name, there in found["system_libraries"].items()),
+    ]
+    width = max(len(name) for name, _ in rows)
+    text = [f"{name.ljust(width)}  {value}" for name, value in rows]
+    return [*text, "", *(f"- {line}" for line in found["advice"])] if found["advice"] else text
+
+
+def _advice(packages: dict[str, str | None], libraries: dict[str, bool], cache: dict[str, Any]) -> list[str]:
+    advice = [
+        f"{name} is {'not installed' if version is None else version}: reinstall relabel, with pip install relabel-vpr"
+        for name, version in packages.items()
+        if name in REQUIRED and (version is None or version.startswith("broken"))
+    ]
+    advice += [f"{name} is not installed; it is for {use}" for name, use in OPTIONAL.items() if packages[name] is None]
+    if not cache["writable"]:
+        advice.append("kernels are compiled anew in every run: set NUMBA_CACHE_DIR to a folder that can be written to")
+    missing = [SYSTEM_LIBRARIES[name] for name, there in libraries.items() if not there]
+    if missing:
+        advice.append(f"open3d needs system libraries: apt-get install {' '.join(missing)}")
+    return advice
+
+
+def _probe(look: Callable[[], Any], otherwise: Any) -> Any:
+    try:
+        return look()
+    except Exception:  # a doctor reports what is broken and does not break with it
+        return otherwise
+
+
+def _version(name: str) -> str | None:
+    """The version of a package that loads; open3d and torch are only looked up, since they take seconds to load."""
+    try:
+        version = importlib.metadata.version(name)
+        if name not in OPTIONAL:
+            importlib.import_module(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    except Exception as error:  # a damaged install can raise anything
+        return f"broken: {error}"
+    return version
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def _threads() -> dict[str, Any]:
+    numba: Any = importlib.import_module("numba")
+
+    def total(values: Any) -> Any:
+        result = 0.0
+        for i in numba.prange(values.shape[0]):
+            result += values[i]
+        return result
+
+    found = {"processors": len(os.sched_getaffinity(0)), "numba": numba.get_num_threads(), "layer": None}
+
+    def layer() -> str:
+        # numba chooses the layer when a parallel loop first runs
+        numba.njit(parallel=True)(total)(importlib.import_module("numpy").ones(8))
+        return str(numba.threading_layer())
+
+    found["layer"] = _probe(layer, None)
+    return found
+
+
+def _kernel_cache() -> dict[str, Any]:
+    numba: Any = importlib.import_module("numba")
+
+    def nothing() -> None:
+        pass
+
+    folder = Path(numba.njit(cache=True)(nothing).stats.cache_path)  # raises where numba finds no place
+    nearest = next(place for place in (folder, *folder.parents) if place.exists())
+    return {"folder": str(folder), "writable": os.access(nearest, os.W_OK)}
+
+
+def _gpus() -> list[str]:
+    torch = importlib.import_module("torch")
+    return [str(torch.cuda.get_device_name(i)) for i in range(torch.cuda.device_count())]

@@ -1,0 +1,237 @@
+"""Checks of one collection: all that ``formats/label-file-v1.md`` says that must hold."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from relabel.errors import LabelFileError
+from relabel.labelfile import hdf, schema
+from relabel.labelfile.digest import ArrayDigest, Record, collection_digest
+from relabel.labelfile.findings import Report
+from relabel.labelfile.rows import Fault, RowChecks, Symmetry
+from relabel.labelfile.table_checks import TableCheck
+from relabel.similarity import MEASURES, RowBlock
+
+_BLOCK_ENTRIES = 1 << 20
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class CollectionCheck:
+    """The checks of one collection, with everything found noted in a report.
+
+    Parameters
+    ----------
+    file:
+        the open h5py file.
+    name:
+        the collection's name.
+    report:
+        where findings go.
+    content:
+        also compare digests and look for asymmetry.
+    newer:
+        the file has a newer minor version, whose methods and statuses need not be known.
+    """
+
+    def __init__(self, file: Any, name: str, report: Report, *, content: bool, newer: bool) -> None:
+        self._group = hdf.descend(file, name)
+        self._path = f"/{name}"
+        self._report = report
+        self._content = content
+        self._newer = newer
+        self._records: dict[str, Record] = {}
+
+    def run(self) -> str:
+        """Do all checks; the digest that the collection carries, empty where it has none."""
+        before = len(self._report.findings)
+        attributes = self._attributes()
+        tables = self._tables(self_pairs=bool(attributes.get("self_pairs")))
+        with self._report.attempt("structure", f"{self._path}/{schema.SIMILARITY}"):
+            self._pairs(attributes, tables)
+        stored: str = ""
+        with self._report.attempt("structure", self._path):
+            stored = hdf.attribute(self._group, "content_sha256", str)
+            if not _SHA256.fullmatch(stored):
+                self._note(self._path, f"content_sha256 is {stored!r}; expected 64 hexadecimal digits")
+        # With parts missing or unreadable the digest cannot fit, which would say nothing new.
+        if self._content and len(self._report.findings) == before:
+            with self._report.attempt("content", self._path):
+                if collection_digest(attributes, self._records) != stored:
+                    self._report.note(
+                        "content",
+                        self._path,
+                        "content_sha256 does not fit the content; cameras, parameters or values were changed after "
+                        "writing",
+                    )
+        return stored
+
+    def _note(self, path: str, message: str) -> None:
+        self._report.note("structure", path, message)
+
+    def _attributes(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, kind in schema.ATTRIBUTES.items():
+            with self._report.attempt("structure", self._path):
+                found[name] = hdf.attribute(self._group, name, kind)
+        for fault in _attribute_faults(found, newer=self._newer):
+            self._note(self._path, fault)
+        return found
+
+    def _tables(self, *, self_pairs: bool) -> dict[str, TableCheck]:
+        tables: dict[str, TableCheck] = {}
+        for side in (schema.QUERIES, schema.DATABASE):
+            with self._report.attempt("structure", f"{self._path}/{side}"):
+                group = hdf.member(self._group, side, h5py.Group)
+                if self_pairs and side == schema.DATABASE and schema.QUERIES in tables:
+                    with hdf.guarded(group.name):
+                        same = group == self._group[schema.QUERIES]
+                    if not same:
+                        self._note(group.name, "has to be a hard link to queries, since self_pairs is 1")
+                    tables[side] = tables[schema.QUERIES]
+                    continue
+                table = TableCheck(group, self._report, newer=self._newer, content=self._content)
+                table.run()
+                tables[side] = table
+                self._records |= {f"{side}/{name}": record for name, record in table.records.items()}
+        return tables
+
+    def _pairs(self, attributes: Mapping[str, Any], tables: Mapping[str, TableCheck]) -> None:
+        group = hdf.member(self._group, schema.SIMILARITY, h5py.Group)
+        for name, expected in schema.ENCODING.items():
+            with self._report.attempt("structure", group.name):
+                value = hdf.attribute(group, name, str)
+                if value != expected:
+                    self._note(group.name, f"attribute {name!r} is {value!r}; expected {expected!r}")
+        shape = _shape(group)
+        for side, length in zip((schema.QUERIES, schema.DATABASE), shape, strict=True):
+            if side in tables and tables[side].length not in (None, length):
+                self._note(group.name, f"attribute 'shape' is {shape}, but {side} has {tables[side].length} cameras")
+        arrays = {}
+        for name, dtype in schema.ARRAYS.items():
+            with self._report.attempt("structure", f"{group.name}/{name}"):
+                dataset = hdf.member(group, name, h5py.Dataset)
+                hdf.check_array(dataset, dtype, (shape[0] + 1 if name == "indptr" else None,))
+                arrays[name] = dataset
+        if len(arrays) < len(schema.ARRAYS):
+            return
+        indptr = hdf.read(arrays["indptr"])
+        nnz = int(arrays["data"].shape[0])
+        if attributes.get("nnz", nnz) != nnz:
+            self._note(self._path, f"attribute 'nnz' is {attributes['nnz']}, but {nnz} values are stored")
+        if arrays["indices"].shape[0] != nnz:
+            self._note(group.name, f"indices has {arrays['indices'].shape[0]} entries, data has {nnz}")
+        elif indptr[0] != 0 or indptr[-1] != nnz or (np.diff(indptr) < 0).any():
+            self._note(f"{group.name}/indptr", f"does not rise from 0 to {nnz} without falling")
+        else:
+            self._entries(attributes, tables, shape, arrays, indptr)
+
+    def _entries(
+        self,
+        attributes: Mapping[str, Any],
+        tables: Mapping[str, TableCheck],
+        shape: tuple[int, int],
+        arrays: Mapping[str, Any],
+        indptr: npt.NDArray[np.int64],
+    ) -> None:
+        """Stream the pairs once, through the rules, the digests and the test of symmetry."""
+        ok = [_ok(tables.get(side), n) for side, n in zip((schema.QUERIES, schema.DATABASE), shape, strict=True)]
+        rules = RowChecks(
+            *ok, min_value=attributes.get("min_value", 0.0), self_pairs=bool(attributes.get("self_pairs"))
+        )
+        symmetry = (
+            Symmetry(shape[0]) if self._content and attributes.get("symmetric") and shape[0] == shape[1] else None
+        )
+        running = {name: ArrayDigest(dtype) for name, dtype in schema.ARRAYS.items()}
+        running["indptr"].update(indptr)
+        found: dict[str, Fault] = {}
+        for first, last in _row_ranges(indptr):
+            part = slice(int(indptr[first]), int(indptr[last]))
+            indices, data = hdf.read(arrays["indices"], part), hdf.read(arrays["data"], part)
+            block = RowBlock(first, np.diff(indptr[first : last + 1]), indices, data)
+            for fault in rules.faults(block):
+                known = found.get(fault.rule)
+                found[fault.rule] = fault if known is None else known._replace(entries=known.entries + fault.entries)
+            if symmetry is not None and not found:
+                symmetry.add(block)
+            if self._content:
+                running["indices"].update(indices)
+                running["data"].update(data)
+        where = f"{self._path}/{schema.SIMILARITY}"
+        for fault in found.values():
+            self._note(where, str(fault))
+        if symmetry is not None and not found and len(unbalanced := symmetry.unbalanced()):
+            rows = ", ".join(str(row) for row in unbalanced[:2])
+            self._report.note(
+                "content",
+                where,
+                f"is not symmetric: the rows of {len(unbalanced)} camera(s) differ from their columns, "
+                f"among them row(s) {rows} (counted from 0)",
+            )
+        for name, digest in running.items():
+            self._records[f"{schema.SIMILARITY}/{name}"] = digest.record(arrays[name].shape)
+
+
+def _attribute_faults(found: Mapping[str, Any], *, newer: bool) -> list[str]:
+    faults = []
+    method, measure, params = (found.get(name) for name in ("method", "measure", "params"))
+    if method is not None and method not in schema.METHODS and not newer:
+        faults.append(f"method is {method!r}; known are {', '.join(schema.METHODS)}")
+    if measure is not None and measure not in MEASURES:
+        faults.append(f"measure is {measure!r}; known are {', '.join(MEASURES)}")
+    if params is not None:
+        try:
+            if not isinstance(json.loads(params), dict):
+                faults.append("params is not a JSON object")
+        except (ValueError, RecursionError) as error:
+            faults.append(f"params is not JSON: {error}")
+    if not 0.0 <= found.get("min_value", 0.0) < 1.0:
+        faults.append(f"min_value is {found['min_value']}; it has to be in [0, 1)")
+    faults += [
+        f"{name} is {found[name]}; it has to be 0 or 1"
+        for name in ("symmetric", "self_pairs")
+        if found.get(name, 0) not in (0, 1)
+    ]
+    if {"symmetric", "self_pairs"} <= found.keys() and measure in MEASURES:
+        expected = int(found["self_pairs"] == 1 and measure != "overlap")
+        if found["symmetric"] != expected:
+            faults.append(
+                f"symmetric is {found['symmetric']}, but with self_pairs {found['self_pairs']} and measure "
+                f"{measure!r} it has to be {expected}"
+            )
+    return faults
+
+
+def _shape(group: Any) -> tuple[int, int]:
+    with hdf.guarded(f"{group.name}, attribute 'shape'"):
+        handle = group.attrs.get_id("shape")
+        if handle.shape == (2,) and handle.dtype == np.dtype("<i8"):
+            rows, columns = (int(n) for n in group.attrs["shape"])
+            if min(rows, columns) >= 0:
+                return rows, columns
+    raise LabelFileError(f"{group.name}: attribute 'shape' is not two int64 numbers, queries and database cameras")
+
+
+def _ok(table: TableCheck | None, length: int) -> npt.NDArray[np.bool_]:
+    """Which cameras are ok; all of them where the table itself could not be read."""
+    if table is None or table.ok is None or len(table.ok) != length:
+        # A length from an attribute has no storage behind it, so it is not trusted with memory.
+        return np.broadcast_to(np.True_, length)
+    return table.ok
+
+
+def _row_ranges(indptr: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Consecutive ranges of rows with about a million entries each."""
+    rows, first, ranges = len(indptr) - 1, 0, []
+    while first < rows:
+        last = int(np.searchsorted(indptr, indptr[first] + _BLOCK_ENTRIES, side="right")) - 1
+        last = min(max(last, first + 1), rows)
+        ranges.append((first, last))
+        first = last
+    return ranges

@@ -1,0 +1,186 @@
+"""Reading HDF5 that somebody else may have written or damaged: every fault becomes a `LabelFileError`.
+
+Messages name the path inside the file; whoever knows the file's own path puts it in front. Only hard links are
+followed, because soft and external links can form cycles and lead to other files. No array is read before its size
+has been compared with the bytes that are really stored, so that a damaged shape cannot exhaust memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from relabel.errors import LabelFileError, RelabelError
+from relabel.labelfile.schema import EXTRA_ITEM_BYTES, EXTRA_KINDS, MEMBERS, PROVENANCE, UTF8
+
+_DEFLATE_LIMIT = 1100  # deflate never shrinks more than 1032-fold
+_SMALL_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 22
+_DEEPEST = 32
+
+
+@contextmanager
+def guarded(where: str) -> Iterator[None]:
+    """Turn whatever reading raises into a `LabelFileError` that names the place."""
+    try:
+        yield
+    except RelabelError:
+        raise
+    except Exception as error:  # damaged HDF5 raises OSError, RuntimeError, KeyError, TypeError and more
+        raise LabelFileError(f"{where}: cannot be read ({brief(error)}); the file is damaged") from None
+
+
+def brief(error: Exception) -> str:
+    """The first line of an error, or its class where it says nothing."""
+    lines = str(error).strip().strip("'\"").splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def links(group: Any) -> list[str]:
+    """The names of all hard links of a group, sorted."""
+    with guarded(group.name):
+        return sorted(name for name in group if _is_hard(group, name))
+
+
+def member(group: Any, name: str, kind: type) -> Any:
+    """The group or data set (`kind`) that a group holds under `name`."""
+    where = f"{group.name.rstrip('/')}/{name}"
+    what = "group" if kind is h5py.Group else "data set"
+    with guarded(where):
+        if not _is_hard(group, name):
+            raise LabelFileError(f"{where}: the {what} is missing")
+        node = group[name]
+        if not isinstance(node, kind):
+            raise LabelFileError(f"{where}: is not a {what}")
+        return node
+
+
+def descend(file: Any, name: str) -> Any:
+    """The group of a collection, through hard links only."""
+    group = file
+    for part in name.split("/"):
+        group = member(group, part, h5py.Group)
+    return group
+
+
+def _is_hard(group: Any, name: str) -> bool:
+    return isinstance(group.get(name, getlink=True), h5py.HardLink)
+
+
+def collection_names(file: Any, members: tuple[str, ...] = MEMBERS) -> list[str]:
+    """The names of all groups that hold one of `members`, sorted; collections are not searched for further ones."""
+    found: list[str] = []
+    seen: set[int] = set()
+
+    def walk(group: Any, prefix: str, depth: int) -> None:
+        names = links(group)
+        if prefix and any(name in names for name in members):
+            found.append(prefix)
+            return
+        for name in names:
+            path = f"{prefix}/{name}" if prefix else name
+            if path == PROVENANCE or depth == _DEEPEST:
+                continue
+            with guarded(f"/{path}"):
+                node = group[name]
+                address = int(h5py.h5o.get_info(node.id).addr)
+            if isinstance(node, h5py.Group) and address not in seen:
+                seen.add(address)
+                walk(node, path, depth + 1)
+
+    walk(file, "", 0)
+    return sorted(found)
+
+
+def attribute(node: Any, name: str, kind: type) -> Any:
+    """A scalar attribute as `kind` (str, int or float)."""
+    where = f"{node.name}, attribute {name!r}"
+    with guarded(where):
+        if name not in node.attrs:
+            raise LabelFileError(f"{where}: is missing")
+        handle = node.attrs.get_id(name)
+        text = h5py.check_string_dtype(handle.dtype) is not None
+        kinds = {int: "iub", float: "fiu"}.get(kind, "")
+        if handle.shape != () or (not text if kind is str else handle.dtype.kind not in kinds):
+            raise LabelFileError(f"{where}: is not one {_KIND_NAMES[kind]}")
+        value = node.attrs[name]
+        return kind(value.decode() if isinstance(value, bytes) else value)
+
+
+_KIND_NAMES = {str: "text", int: "whole number", float: "number"}
+
+
+def type_name(dataset: Any) -> str | None:
+    """The type of a data set as the schema spells it; None for a type that the format does not know."""
+    with guarded(dataset.name):
+        dtype = dataset.dtype
+    text = h5py.check_string_dtype(dtype)
+    if text is not None:
+        return UTF8 if text.encoding == UTF8 and text.length is not None else None
+    known = dtype.kind in EXTRA_KINDS and dtype.itemsize <= EXTRA_ITEM_BYTES and dtype == dtype.newbyteorder("<")
+    return str(dtype.name) if known else None
+
+
+def check_array(dataset: Any, dtype: str | None = None, shape: tuple[int | None, ...] | None = None) -> None:
+    """Raise unless a data set has the type, the shape (None: any length) and the stored bytes that it claims."""
+    where = dataset.name
+    with guarded(where):
+        if dtype is not None and type_name(dataset) != dtype:
+            raise LabelFileError(f"{where}: has type {dataset.dtype}; expected {dtype}, little-endian")
+        have = dataset.shape
+        fits = shape is None or (
+            have is not None
+            and len(have) == len(shape)
+            and all(n in (None, m) for n, m in zip(shape, have, strict=True))
+        )
+        if not fits or have is None:
+            wanted = "" if shape is None else ", ".join("n" if n is None else str(n) for n in shape)
+            raise LabelFileError(f"{where}: has shape {have}; expected ({wanted})")
+        if dataset.external or dataset.is_virtual:
+            raise LabelFileError(f"{where}: keeps its values in another file")
+        size = int(np.prod([int(n) for n in have], dtype=object)) * dataset.dtype.itemsize
+        stored = dataset.id.get_storage_size()
+        chunk = int(np.prod(dataset.chunks or (0,), dtype=object)) * dataset.dtype.itemsize
+        limit = stored * _DEFLATE_LIMIT + _SMALL_BYTES if dataset.chunks else stored
+        if stored > dataset.file.id.get_filesize() or max(size, chunk) > limit or (size and not stored):
+            raise LabelFileError(f"{where}: claims shape {have}, but only {stored} bytes are stored; it is damaged")
+
+
+def read(dataset: Any, selection: slice | tuple[()] = ()) -> npt.NDArray[Any]:
+    """The values of a data set, or of a slice of its rows; `check_array` goes first."""
+    with guarded(dataset.name):
+        return np.asarray(dataset[selection])
+
+
+def row_blocks(dataset: Any) -> Iterator[npt.NDArray[Any]]:
+    """All rows of a data set in blocks of a few MiB."""
+    total = int(dataset.shape[0])
+    row_bytes = max(1, int(np.prod(dataset.shape[1:], dtype=np.int64)) * dataset.dtype.itemsize)
+    step = max(1, _BLOCK_BYTES // row_bytes)
+    for start in range(0, total, step):
+        yield read(dataset, slice(start, min(total, start + step)))
+
+
+def encode(strings: npt.NDArray[np.str_]) -> npt.NDArray[np.bytes_]:
+    """Strings as UTF-8 bytes of one width, which is at least 1."""
+    if not strings.size:
+        return np.empty(strings.shape, "S1")
+    try:
+        array: npt.NDArray[np.bytes_] = strings.astype(np.bytes_)  # three times as fast where all is ASCII
+    except UnicodeEncodeError:
+        array = np.char.encode(strings, UTF8)
+    return array if array.dtype.itemsize else array.astype("S1")
+
+
+def decode(array: npt.NDArray[np.bytes_], where: str) -> npt.NDArray[np.str_]:
+    """UTF-8 bytes as strings."""
+    with guarded(where):
+        try:
+            return array.astype(np.str_)
+        except UnicodeDecodeError:
+            return np.char.decode(array, UTF8)

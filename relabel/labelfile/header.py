@@ -1,0 +1,147 @@
+"""Opening a label file: is it one, is it whole, and is it of a version that this program reads?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from relabel.errors import FormatTooNewError, LabelFileError, MissingFileError
+from relabel.labelfile import hdf
+from relabel.labelfile.schema import FORMAT, FORMAT_VERSION, MAJOR, MINOR, parse_version
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_LFS = b"version https://git-lfs"
+
+
+@contextmanager
+def opened(path: Path, *, known: bool = False) -> Iterator[Any]:
+    """The h5py file, its header checked; every `LabelFileError` of the block gets the file's path in front.
+
+    Parameters
+    ----------
+    path:
+        a label file.
+    known:
+        the header has been checked before and the file is the same (see `identity`), so that it is only opened.
+
+    Raises
+    ------
+    MissingFileError
+        when there is no such file.
+    FormatTooNewError
+        when it is of a newer major version.
+    LabelFileError
+        when it is no label file, not complete or damaged.
+    """
+    try:
+        file = _open(path) if known else open_hdf5(path)
+        try:
+            for fault in () if known else faults(file):
+                raise fault
+            yield file
+        finally:
+            file.close()
+    except LabelFileError as error:
+        raise type(error)(f"{path}: {error}") from None
+
+
+def open_hdf5(path: Path) -> Any:
+    """Any HDF5 file, for reading."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(1024)
+    except FileNotFoundError:
+        raise MissingFileError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise LabelFileError("is a folder; name a label file") from None
+    except OSError as error:
+        raise LabelFileError(f"cannot be opened: {error.strerror or error}") from None
+    if not head:
+        raise LabelFileError("is empty; write or fetch it again")
+    if not head.startswith(_SIGNATURE):
+        if head.startswith(_LFS):
+            raise LabelFileError("is a Git LFS pointer, not the file itself; run git lfs pull")
+        what = "a text file" if _is_text(head) else "not an HDF5 file"
+        raise LabelFileError(f"is {what}; a label file is HDF5, as relabel writes it")
+    return _open(path)
+
+
+def _open(path: Path) -> Any:
+    try:
+        # A published file is replaced, never changed, so no lock is needed; some network file systems have none.
+        return h5py.File(path, "r", locking=False)
+    except Exception as error:  # h5py raises several kinds for damaged files
+        raise LabelFileError(f"is truncated or damaged ({hdf.brief(error)}); write or fetch it again") from None
+
+
+def identity(path: Path) -> tuple[int, ...] | None:
+    """What changes whenever another file takes this name; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def faults(file: Any) -> list[LabelFileError]:
+    """All that is wrong with the header of an open file."""
+    found: list[LabelFileError] = []
+    try:
+        name = hdf.attribute(file, "format", str)
+        if name != FORMAT:
+            found.append(LabelFileError(f"/, attribute 'format': is {name!r}; a label file has {FORMAT!r}"))
+    except LabelFileError as error:
+        return [LabelFileError(f"is HDF5, but not a label file: {error}")]
+    try:
+        text = hdf.attribute(file, "format_version", str)
+        version = parse_version(text)
+        if version is None:
+            found.append(LabelFileError(f"/, attribute 'format_version': is {text!r}; expected one like 1.0"))
+        elif version[0] > MAJOR:
+            found.append(
+                FormatTooNewError(
+                    f"is of format version {text}, and this program reads {FORMAT_VERSION}: update relabel"
+                )
+            )
+        elif version[0] < MAJOR:
+            found.append(LabelFileError(f"is of format version {text}, which was never published"))
+    except LabelFileError as error:
+        found.append(error)
+    for attribute, kind in (("writer", str), ("content_sha256", str), ("complete", int)):
+        try:
+            value = hdf.attribute(file, attribute, kind)
+            if attribute == "complete" and value != 1:
+                found.append(
+                    LabelFileError("was not written to its end (attribute 'complete' is not 1); write it again")
+                )
+        except LabelFileError as error:
+            found.append(error)
+    return found
+
+
+def is_ours(file: Any) -> bool:
+    """Whether the file says that it is a label file."""
+    try:
+        return bool(hdf.attribute(file, "format", str) == FORMAT)
+    except LabelFileError:
+        return False
+
+
+def is_newer(file: Any) -> bool:
+    """Whether the file has a newer minor version, with parts that this program may not know."""
+    version = parse_version(hdf.attribute(file, "format_version", str))
+    return version is not None and version > (MAJOR, MINOR)
+
+
+def _is_text(head: bytes) -> bool:
+    if b"\0" in head:
+        return False
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        return error.start > len(head) - 4 and len(head) == 1024  # cut inside a character
+    return True

@@ -1,0 +1,90 @@
+"""Joining the parts of a long job, one collection a file, into one label file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from relabel.errors import LabelFileError
+from relabel.labelfile import hdf, header
+from relabel.labelfile.history import provenance_texts
+from relabel.labelfile.provenance import record_text
+from relabel.labelfile.publish import created, output_errors, replacing
+from relabel.labelfile.schema import FORMAT_VERSION, QUERIES, SIMILARITY
+from relabel.labelfile.writer import check_names, confirm, finish
+
+
+def pack(
+    path: str | os.PathLike[str],
+    parts: Mapping[str, str | os.PathLike[str]],
+    *,
+    provenance: Sequence[Mapping[str, Any]] = (),
+    overwrite: bool = False,
+    progress: Callable[[int], object] | None = None,
+) -> Path:
+    """Write a label file from others that hold one collection each, without computing or compressing anything again.
+
+    Compressed chunks are copied as they are. The provenance is that of all parts in the order of their names, each
+    record once, then that given here.
+
+    Parameters
+    ----------
+    path:
+        the file to make; its folder exists.
+    parts:
+        label files by the name that their collection gets.
+    provenance, overwrite:
+        as for `write`.
+    progress:
+        called with the number of queries of every part that has been copied.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    MissingFileError, LabelFileError
+        when a part is not there, is no label file, is damaged or holds more than one collection.
+    InputError, OutputExistsError, OutputError
+        as for `write`.
+    """
+    target = Path(path)
+    check_names(parts)
+    own = [record_text(record) for record in provenance]
+    # A dictionary, because it keeps the order and drops repetitions.
+    texts: dict[str, None] = {}
+    found: dict[str, str] = {}
+    with replacing(target, overwrite=overwrite) as private:
+        with created(private, target) as file:
+            for name in sorted(parts):
+                with header.opened(Path(parts[name])) as part:
+                    group = _only_collection(part)
+                    found[name] = hdf.attribute(group, "content_sha256", str)
+                    rows = hdf.member(hdf.member(group, QUERIES, h5py.Group), "key", h5py.Dataset).shape[0]
+                    texts |= dict.fromkeys(provenance_texts(part))
+                    with output_errors(target):
+                        part.copy(group, file, name=name)
+                if progress is not None:
+                    progress(rows)
+            with output_errors(target):
+                finish(file, found, [*texts, *own])
+        # A part may have been damaged since it was written, and copied chunks have not been decoded yet.
+        confirm(private, target, "content")
+    return target
+
+
+def _only_collection(part: Any) -> Any:
+    if header.is_newer(part):
+        raise LabelFileError(
+            f"is of a newer minor version than {FORMAT_VERSION}, which cannot be repacked; update relabel"
+        )
+    names = hdf.collection_names(part, (SIMILARITY,))
+    if len(names) != 1:
+        raise LabelFileError(f"holds {len(names)} collections; a part holds one")
+    return hdf.descend(part, names[0])

@@ -1,0 +1,203 @@
+"""How a file came to be: one JSON record a step, with nothing in it that names a machine or a person.
+
+A record has the keys
+
+- ``software``: ``{"name": ..., "version": ...}``,
+- ``command``: what was run, a function or a subcommand,
+- ``parameters``: an object of JSON values,
+- ``libraries``: versions by name,
+- ``inputs``: a list of ``{"path": ..., "bytes": ..., "sha256": ...}`` with paths relative to the dataset's root,
+- ``time``: UTC in ISO 8601, only where the environment fixes it through ``SOURCE_DATE_EPOCH``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from relabel._version import __version__
+from relabel.errors import InputError, MissingFileError, OptionError
+from relabel.labelfile.schema import canonical_json
+
+LIBRARIES = ("h5py", "numba", "numpy", "pyproj", "scipy")
+
+_READ_BYTES = 1 << 20
+_MOST_THREADS = 8  # a disk gains nothing from more
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def step(
+    command: str, parameters: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]] = (), *, software: str = "relabel"
+) -> dict[str, Any]:
+    """The record of one step, done now with this version of relabel.
+
+    Parameters
+    ----------
+    command:
+        what was run, without paths, for example ``relabel msls``.
+    parameters:
+        all that the result depends on, as JSON values.
+    inputs:
+        what `describe` returns for the files that were read.
+    software:
+        the name of the program.
+
+    Returns
+    -------
+    dict
+        a record as the module describes, ready for `write`.
+
+    Raises
+    ------
+    InputError
+        when a parameter has no JSON form or an input is not as `describe` makes it.
+    OptionError
+        when ``SOURCE_DATE_EPOCH`` is not a number of seconds.
+    """
+    record: dict[str, Any] = {
+        "software": {"name": software, "version": __version__},
+        "command": command,
+        "parameters": dict(parameters),
+        "libraries": _versions(),
+        "inputs": [dict(entry) for entry in inputs],
+    }
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if epoch is not None:
+        try:
+            record["time"] = datetime.fromtimestamp(int(epoch), UTC).isoformat()
+        except (ValueError, OverflowError, OSError):
+            raise OptionError(f"SOURCE_DATE_EPOCH is {epoch!r}; it has to be a number of seconds since 1970") from None
+    record_text(record)
+    return record
+
+
+def describe(root: Path, files: Iterable[Path], threads: int | None = None) -> list[dict[str, Any]]:
+    """Path, size and digest of input files.
+
+    Parameters
+    ----------
+    root:
+        the folder that the paths are relative to.
+    files:
+        files below `root`; each is listed once.
+    threads:
+        how many files to read at a time; None takes all that this process may run on, at most 8.
+
+    Returns
+    -------
+    list of dict
+        ``path`` (relative, with ``/``), ``bytes`` and ``sha256`` (hexadecimal), sorted by path.
+
+    Raises
+    ------
+    InputError
+        when a file lies outside `root` or cannot be read.
+    MissingFileError
+        when a file is not there.
+    """
+    if threads is not None and threads < 1:
+        raise OptionError(f"threads is {threads}; at least one is needed")
+    base = Path(os.path.abspath(root))  # noqa: PTH100  resolve() would follow links out of the root
+    found: dict[str, Path] = {}
+    for file in files:
+        try:
+            relative = Path(os.path.abspath(file)).relative_to(base)  # noqa: PTH100
+        except ValueError:
+            raise InputError(f"{file}: lies outside {root}, so it has no path relative to it") from None
+        found[relative.as_posix()] = Path(file)
+    paths = sorted(found)
+    count = threads or min(_MOST_THREADS, len(os.sched_getaffinity(0)))
+    with ThreadPoolExecutor(count, thread_name_prefix="relabel-sha256") as pool:
+        return [
+            {"path": path, **read} for path, read in zip(paths, pool.map(_read, map(found.get, paths)), strict=True)
+        ]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    digest, size = hashlib.sha256(), 0
+    try:
+        with file.open("rb") as stream:
+            while data := stream.read(_READ_BYTES):
+                digest.update(data)
+                size += len(data)
+    except FileNotFoundError:
+        raise MissingFileError(f"{file}: is not there any more") from None
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror or error}") from None
+    return {"bytes": size, "sha256": digest.hexdigest()}
+
+
+def record_text(record: Mapping[str, Any]) -> str:
+    """The canonical JSON of a record.
+
+    Raises
+    ------
+    InputError
+        when the record is not as the module describes.
+    """
+    problems = record_problems(record)
+    if problems:
+        raise InputError(f"provenance: {problems[0]}; make records with relabel.labelfile.provenance.step")
+    return canonical_json(record, "provenance")
+
+
+def record_problems(record: object) -> list[str]:
+    """All that is wrong with a record; further keys than those that the module names are allowed."""
+    if not isinstance(record, Mapping):
+        return ["the record is not a JSON object"]
+    problems = [
+        f"{name} is missing or not {what}"
+        for name, kind, what in (
+            ("software", Mapping, "an object"),
+            ("command", str, "text"),
+            ("parameters", Mapping, "an object"),
+            ("libraries", Mapping, "an object"),
+            ("inputs", list | tuple, "a list"),
+        )
+        if not isinstance(record.get(name), kind)
+    ]
+    software, libraries, inputs = (record.get(name) for name in ("software", "libraries", "inputs"))
+    if isinstance(software, Mapping) and not all(isinstance(software.get(key), str) for key in ("name", "version")):
+        problems.append("software has no name and version")
+    if isinstance(libraries, Mapping) and not all(isinstance(version, str) for version in libraries.values()):
+        problems.append("libraries holds a version that is not text")
+    if not isinstance(record.get("time", ""), str):
+        problems.append("time is not text")
+    if isinstance(inputs, list | tuple):
+        problems += [f"input {i} {fault}" for i, entry in enumerate(inputs) if (fault := _input_fault(entry))]
+    return problems
+
+
+def _input_fault(entry: object) -> str | None:
+    if not isinstance(entry, Mapping):
+        return "is not an object"
+    path, size, digest = (entry.get(name) for name in ("path", "bytes", "sha256"))
+    if not isinstance(path, str) or not path or PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+        return f"has the path {path!r}; expected one relative to the root of the dataset"
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        return f"({path}) has bytes {size!r}; expected a whole number"
+    if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
+        return f"({path}) has sha256 {digest!r}; expected 64 hexadecimal digits"
+    return None
+
+
+def _versions() -> dict[str, str]:
+    # Always the same names, imported or not: the record must not depend on what else the process has loaded.
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  slow to load
+
+    import h5py  # noqa: PLC0415
+
+    found = {"python": platform.python_version(), "hdf5": str(h5py.version.hdf5_version)}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

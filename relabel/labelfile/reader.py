@@ -1,0 +1,96 @@
+"""Reading a label file: an object that holds a path, opens the file for each call, and travels between processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from relabel.errors import NotFoundError
+from relabel.labelfile import hdf, header
+from relabel.labelfile.history import provenance_texts
+from relabel.labelfile.schema import SIMILARITY
+from relabel.labelfile.stored import StoredCollection, json_object, listed
+
+
+class LabelFile(Mapping[str, StoredCollection]):
+    """The collections of a label file by name.
+
+    Holds the path and opens the file for each call, so it can be pickled and sent to worker processes.
+
+    Parameters
+    ----------
+    path:
+        a label file.
+
+    Raises
+    ------
+    MissingFileError
+        when there is no such file.
+    FormatTooNewError
+        when it has a newer major version of the format.
+    LabelFileError
+        when it is no complete label file.
+
+    Examples
+    --------
+    >>> labels = LabelFile("amman.h5")  # doctest: +SKIP
+    >>> keys, values = labels["amman"].row("trefh78L20YfA-z4gjbNGw")  # doctest: +SKIP
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        with header.opened(self.path) as file:
+            self.format_version: str = hdf.attribute(file, "format_version", str)
+            self.writer: str = hdf.attribute(file, "writer", str)
+
+    def __repr__(self) -> str:
+        return f"LabelFile({str(self.path)!r})"
+
+    def __getitem__(self, name: str) -> StoredCollection:
+        """The collection of that name; a wrong name raises a `NotFoundError` that lists those that exist."""
+        if name not in self._names():
+            raise NotFoundError(f"{self.path}: there is no collection {name!r}; there are {listed(self._names())}")
+        return StoredCollection(self.path, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names()
+
+    def provenance(self) -> list[dict[str, Any]]:
+        """How the file came to be: one record a step, oldest first (see `relabel.labelfile.provenance`)."""
+        with header.opened(self.path) as file:
+            return [json_object(text, f"/provenance, record {i}") for i, text in enumerate(provenance_texts(file))]
+
+    def _names(self) -> list[str]:
+        with header.opened(self.path) as file:
+            return hdf.collection_names(file, (SIMILARITY,))
+
+
+def open_address(address: str | os.PathLike[str]) -> StoredCollection:
+    """The collection that ``FILE::collection`` names; ``FILE`` alone will do where it holds only one.
+
+    Raises
+    ------
+    NotFoundError
+        when the file has no such collection, or the name is left out and there are several; the message lists them.
+    MissingFileError, LabelFileError, FormatTooNewError
+        as for `LabelFile`.
+    """
+    text = os.fspath(address)
+    path, separator, name = text.rpartition("::")
+    if not separator or Path(text).exists():
+        path, name = text, ""
+    labels = LabelFile(path)
+    if name:
+        return labels[name]
+    names = list(labels)
+    if len(names) != 1:
+        raise NotFoundError(f"{path}: holds {len(names)} collections; name one as {path}::NAME: {listed(names)}")
+    return labels[names[0]]

@@ -1,0 +1,169 @@
+"""The label file as data: names, types and limits that writer, reader and validator share.
+
+``formats/label-file-v1.md`` is the normative text; this module restates the parts of it that code needs, so that
+no other module spells a name or a type of the file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+
+from relabel._version import __version__
+from relabel.cameras import Status
+from relabel.errors import InputError
+
+FORMAT = "relabel.labels"
+MAJOR, MINOR = 1, 0
+FORMAT_VERSION = f"{MAJOR}.{MINOR}"
+WRITER = f"relabel {__version__}"
+
+PROVENANCE = "provenance"
+QUERIES = "queries"
+DATABASE = "database"
+SIMILARITY = "similarity"
+MEMBERS = (QUERIES, DATABASE, SIMILARITY)
+
+METHODS = ("fov-sector", "fov-polygon", "surface", "voxel-iou", "imported")
+STATUS_NAMES = {status.label: int(status) for status in Status}
+
+ENCODING = {"encoding-type": "csr_matrix", "encoding-version": "0.1.0"}
+"""What makes `anndata` read a similarity group as a CSR matrix."""
+
+CHUNK_ENTRIES = 16_384  # measured best for reading both single rows and whole matrices
+CHUNK_BYTES = 1 << 20  # wide columns (poses, long keys) get fewer rows a chunk, to stay inside HDF5's chunk cache
+GZIP_LEVEL = 4  # level 9 takes ten times the time for one percent
+FILTERS = {"compression": "gzip", "compression_opts": GZIP_LEVEL, "shuffle": True, "fletcher32": True}
+
+UTF8 = "utf-8"
+"""The type name of fixed-length strings; every other type has its numpy name."""
+
+
+class Column(NamedTuple):
+    """One data set of a camera table."""
+
+    name: str
+    dtype: str
+    tail: tuple[int, ...] = ()
+    """shape of one row"""
+    required: bool = True
+
+
+TABLE = (
+    Column("key", UTF8),
+    Column("status", "uint8"),
+    Column("position", "float64", (3,)),
+    Column("heading_deg", "float64"),
+    Column("extent", "float64"),
+    Column("fov_deg", "float64", required=False),
+    Column("radius_m", "float64", required=False),
+    Column("pose", "float64", (4, 4), required=False),
+)
+COLUMNS = {column.name: column for column in TABLE}
+
+ARRAYS = {"indptr": "int64", "indices": "int32", "data": "float32"}
+"""The data sets of a similarity group."""
+
+ATTRIBUTES: dict[str, type] = {
+    "method": str,
+    "measure": str,
+    "params": str,
+    "crs": str,
+    "min_value": float,
+    "symmetric": int,
+    "self_pairs": int,
+    "nnz": int,
+}
+"""The attributes of a collection that its digest covers."""
+
+EXTRA_KINDS = "biuf"
+EXTRA_ITEM_BYTES = 8
+
+_VERSION = re.compile(r"(\d{1,9})\.(\d{1,9})")
+
+
+def parse_version(text: str) -> tuple[int, int] | None:
+    """(major, minor) of a format version such as ``1.0``; None where the text is no version."""
+    match = _VERSION.fullmatch(text)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def canonical_json(value: object, what: str) -> str:
+    """The one JSON text of a value: keys sorted, no spaces, no escapes beyond the needed, no NaN.
+
+    Raises
+    ------
+    InputError
+        when `value` has no JSON form; `what` names it in the message.
+    """
+    try:
+        text = json.dumps(
+            value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain
+        )
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"{what} cannot be stored as JSON: {error}") from None
+    return text
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def name_fault(name: str) -> str | None:
+    """Why `name` cannot be the name of a collection; None where it can."""
+    parts = name.split("/")
+    if any(part in ("", ".", "..") for part in parts):
+        return "has an empty part, '.' or '..'"
+    if parts[0] == PROVENANCE:
+        return f"begins with {PROVENANCE!r}, where the file keeps its history"
+    for member in MEMBERS:
+        if member in parts:
+            return f"has the part {member!r}, which is the name of a member of every collection"
+    if "::" in name:
+        return "holds '::', which separates the file from the collection in an address"
+    return text_fault(name)
+
+
+def nesting_fault(names: Iterable[str]) -> str | None:
+    """Which collection lies inside another one; None where each stands for itself."""
+    known = set(names)
+    for name in sorted(known):
+        parts = name.split("/")
+        for depth in range(1, len(parts)):
+            outer = "/".join(parts[:depth])
+            if outer in known:
+                return f"collection {name!r} lies inside collection {outer!r}; give one of them another name"
+    return None
+
+
+def text_fault(text: str) -> str | None:
+    """Why `text` cannot be stored as a UTF-8 string; None where it can."""
+    if "\0" in text:
+        return "holds a NUL character"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "is not valid Unicode"
+    return None
+
+
+def utf8_type(width: int) -> Any:
+    """The HDF5 type of UTF-8 strings of `width` bytes."""
+    return h5py.string_dtype(UTF8, width)
+
+
+def stored_attribute(name: str, value: Any) -> Any:
+    """An attribute of a collection in the type that it has in the file."""
+    if name in ("symmetric", "self_pairs"):
+        return np.uint8(value)
+    return np.int64(value) if name == "nnz" else value

@@ -1,0 +1,171 @@
+"""Camera tables: `Cameras` and extents as the data sets of a group, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from relabel.cameras import Cameras, FloatArray, Status
+from relabel.errors import InputError, LabelFileError
+from relabel.labelfile import hdf
+from relabel.labelfile.digest import ArrayDigest, Record
+from relabel.labelfile.schema import (
+    CHUNK_BYTES,
+    CHUNK_ENTRIES,
+    COLUMNS,
+    EXTRA_ITEM_BYTES,
+    EXTRA_KINDS,
+    FILTERS,
+    STATUS_NAMES,
+    TABLE,
+    UTF8,
+    text_fault,
+)
+
+Table = dict[str, npt.NDArray[Any]]
+"""Columns by name, as they are stored: strings as UTF-8 bytes, numbers little-endian."""
+
+
+def as_table(cameras: Cameras, extent: FloatArray, where: str) -> Table:
+    """The columns of a camera table in the order in which they are written.
+
+    Raises
+    ------
+    InputError
+        when an extent is negative or infinite, or an extra column has a name or type that the format cannot hold;
+        `where` begins the message.
+    """
+    bad = np.flatnonzero((extent < 0) | np.isinf(extent))
+    if bad.size:
+        raise InputError(f"{where}: extent of row {bad[0]} is {extent[bad[0]]}; expected 0 or more, NaN where unknown")
+    position = np.full((len(cameras), 3), np.nan)
+    position[:, : cameras.position.shape[1]] = cameras.position
+    known = {
+        "key": _strings(cameras.key, f"{where}, key"),
+        "status": cameras.status,
+        "position": position,
+        "heading_deg": cameras.heading_deg,
+        "extent": np.asarray(extent, np.float64),
+        "fov_deg": cameras.fov_deg,
+        "radius_m": cameras.radius_m,
+        "pose": cameras.pose,
+    }
+    table = {column.name: known[column.name] for column in TABLE if known[column.name] is not None}
+    for name in sorted(cameras.extra):
+        if name in COLUMNS or name in ("", ".", "..") or "/" in name or text_fault(name):
+            raise InputError(f"{where}: extra column {name!r} has a name that is taken or cannot be stored; rename it")
+        table[name] = _extra(cameras.extra[name], f"{where}, extra column {name!r}")
+    return {
+        name: np.ascontiguousarray(array if array.dtype.kind == "S" else array.astype(array.dtype.newbyteorder("<")))
+        for name, array in table.items()
+        if array is not None
+    }
+
+
+def _extra(array: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
+    if array.dtype.kind == "O" and all(isinstance(item, str) for item in array.ravel()):
+        array = array.astype(np.str_)
+    if array.dtype.kind == "U":
+        return _strings(array, where)
+    if array.dtype.kind not in EXTRA_KINDS or array.dtype.itemsize > EXTRA_ITEM_BYTES or 0 in array.shape[1:]:
+        raise InputError(f"{where}: has type {array.dtype}; it can hold text, booleans, integers or floats to 64 bits")
+    return array
+
+
+def _strings(array: npt.NDArray[np.str_], where: str) -> npt.NDArray[np.bytes_]:
+    try:
+        encoded = hdf.encode(array)
+    except UnicodeEncodeError:
+        encoded = None
+    if encoded is None or _holds_nul(encoded):
+        bad = next(str(item) for item in array.ravel() if text_fault(str(item)))
+        raise InputError(f"{where}: {bad!r} {text_fault(bad)}; only valid text can be stored")
+    return encoded
+
+
+def _holds_nul(encoded: npt.NDArray[np.bytes_]) -> bool:
+    """Whether a NUL stands before another byte; those at the end are NumPy's padding."""
+    empty = np.ascontiguousarray(encoded).view(np.uint8).reshape(-1, encoded.dtype.itemsize) == 0
+    return bool((empty[:, :-1] & ~empty[:, 1:]).any())
+
+
+def digests(table: Table) -> dict[str, Record]:
+    """The digest record of every column."""
+    records = {}
+    for name, array in table.items():
+        digest = ArrayDigest(UTF8 if array.dtype.kind == "S" else array.dtype.name)
+        digest.update(array)
+        records[name] = digest.record(array.shape)
+    return records
+
+
+def write_table(group: Any, table: Table) -> None:
+    """Store the columns in an h5py group, compressed."""
+    for name, array in table.items():
+        dtype: Any = array.dtype
+        if name == "status":
+            dtype = h5py.enum_dtype(STATUS_NAMES, basetype="u1")
+        elif array.dtype.kind == "S":
+            dtype = h5py.string_dtype(UTF8, array.dtype.itemsize)
+        storage: dict[str, Any] = {}
+        if array.size:
+            row_bytes = array.nbytes // len(array)
+            rows = max(1, min(len(array), CHUNK_ENTRIES, CHUNK_BYTES // row_bytes))
+            storage = {"chunks": (rows, *array.shape[1:]), **FILTERS}
+        # HDF5 knows no chunks in an empty extent of fixed size.
+        group.create_dataset(name, data=array.astype(dtype), dtype=dtype, track_times=False, **storage)
+
+
+def read_table(group: Any, crs: str, *, newer: bool) -> tuple[Cameras, FloatArray]:
+    """The cameras of a group and their extents.
+
+    Parameters
+    ----------
+    group:
+        the h5py group ``queries`` or ``database``.
+    crs:
+        the frame of the positions.
+    newer:
+        the file has a newer minor version: a status that is not known yet is read as `Status.MASKED`, which like every
+        status but OK means that nothing is known about the camera's pairs.
+
+    Raises
+    ------
+    LabelFileError
+        when a column is missing, damaged or has values that it must not have.
+    """
+    names = hdf.links(group)
+    table: dict[str, Any] = {}
+    for column in TABLE:
+        if column.required or column.name in names:
+            dataset = hdf.member(group, column.name, h5py.Dataset)
+            rows = len(table["key"]) if "key" in table else None
+            hdf.check_array(dataset, column.dtype, (rows, *column.tail))
+            table[column.name] = hdf.read(dataset)
+    table["key"] = hdf.decode(table["key"], f"{group.name}/key")
+    extra = {name: array for name in names if name not in COLUMNS and (array := _read_extra(group, name)) is not None}
+    if newer:
+        table["status"] = np.where(table["status"] > max(Status), np.uint8(Status.MASKED), table["status"])
+    extent = table.pop("extent")
+    if np.isnan(table["position"][:, 2]).all():
+        table["position"] = table["position"][:, :2]
+    try:
+        return Cameras(crs=crs, extra=extra, **table), extent
+    except InputError as error:
+        raise LabelFileError(f"{group.name}: {error}") from None
+
+
+def _read_extra(group: Any, name: str) -> npt.NDArray[Any] | None:
+    """A column that this version gives no meaning to; None where it cannot be one, since a newer minor may say so."""
+    with hdf.guarded(f"{group.name}/{name}"):
+        dataset = group[name]
+    if not isinstance(dataset, h5py.Dataset) or dataset.shape is None or len(dataset.shape) < 1:
+        return None
+    if hdf.type_name(dataset) is None or dataset.shape[0] != group["key"].shape[0]:
+        return None
+    hdf.check_array(dataset)
+    array = hdf.read(dataset)
+    return hdf.decode(array, dataset.name) if array.dtype.kind == "S" else array

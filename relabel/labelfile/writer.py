@@ -1,0 +1,259 @@
+"""Writing a label file: rows stream in, are checked, and only a complete and verified file gets its name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relabel.errors import InputError, OutputError
+from relabel.labelfile import schema
+from relabel.labelfile.chunks import ParallelColumns
+from relabel.labelfile.digest import ArrayDigest, Record, collection_digest, file_digest
+from relabel.labelfile.provenance import record_text
+from relabel.labelfile.publish import created, output_errors, replacing
+from relabel.labelfile.rows import RowChecks, Symmetry
+from relabel.labelfile.tables import Table, as_table, digests, write_table
+from relabel.labelfile.validator import validate
+from relabel.similarity import Collection, RowBlock, SimilaritySource
+
+_MOST_ROWS = 2**31 - 1
+
+
+def write(
+    path: str | os.PathLike[str],
+    collections: Mapping[str, SimilaritySource],
+    *,
+    provenance: Sequence[Mapping[str, Any]] = (),
+    overwrite: bool = False,
+    progress: Callable[[int], object] | None = None,
+    threads: int | None = None,
+) -> Path:
+    """Write a label file, whole or not at all.
+
+    The same input gives the same bytes, however its rows are cut into blocks and however many threads compress.
+    Memory is that of the cameras and of the largest block.
+
+    Parameters
+    ----------
+    path:
+        the file to make, usually ``NAME.h5``; its folder exists.
+    collections:
+        sources by name; ``/`` in a name makes nested groups.
+    provenance:
+        records made by `provenance.step`, oldest first.
+    overwrite:
+        whether a file that is there may be replaced; it stays as it is until the new one is complete.
+    progress:
+        called with the number of rows of every block that has been taken in.
+    threads:
+        how many threads compress; None takes all that this process may run on.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    InputError
+        when a name, a camera, a parameter or a pair cannot be stored; the message names collection and row.
+    OutputExistsError
+        when `path` exists and `overwrite` is False.
+    OutputError
+        when the folder is missing or not writable, or the disk is full.
+    """
+    target = Path(path)
+    check_names(collections)
+    texts = [record_text(record) for record in provenance]
+    with replacing(target, overwrite=overwrite) as private:
+        with created(private, target) as file:
+            found = {
+                name: _Writing(file, name, collections[name], target, threads).run(progress)
+                for name in sorted(collections)
+            }
+            with output_errors(target):
+                finish(file, found, texts)
+        confirm(private, target, "structure")
+    return target
+
+
+def check_names(names: Mapping[str, object]) -> None:
+    """Raise an `InputError` unless all names can stand together in one file."""
+    if not names:
+        raise InputError("there is no collection to write; a label file holds at least one")
+    for name in names:
+        fault = schema.name_fault(name)
+        if fault:
+            raise InputError(f"collection {name!r}: the name {fault}; choose another name")
+    fault = schema.nesting_fault(names)
+    if fault:
+        raise InputError(fault)
+
+
+def finish(file: Any, collections: Mapping[str, str], provenance: Sequence[str]) -> None:
+    """Write what stands around the collections, whose digests are given by name, and declare the file complete."""
+    group = file.create_group(schema.PROVENANCE)
+    for number, text in enumerate(provenance):
+        data = text.encode()
+        group.create_dataset(f"{number:04d}", data=np.array(data, schema.utf8_type(len(data))), track_times=False)
+    file.attrs["format"] = schema.FORMAT
+    file.attrs["format_version"] = schema.FORMAT_VERSION
+    file.attrs["writer"] = schema.WRITER
+    file.attrs["content_sha256"] = file_digest(schema.FORMAT_VERSION, schema.WRITER, collections, provenance)
+    file.flush()
+    file.attrs["complete"] = np.uint8(1)
+
+
+def confirm(private: Path, target: Path, level: str) -> None:
+    """Read a finished file back; raise an `OutputError` unless it is valid."""
+    errors = [finding for finding in validate(private, level).findings if finding.severity == "error"]
+    if errors:
+        raise OutputError(
+            f"{target}: the new file does not read back as it was written, so it was not put in place "
+            f"({errors[0].path}: {errors[0].message}); check disk and memory and try again"
+        )
+
+
+class _Writing:
+    """One collection on its way into an open file."""
+
+    def __init__(self, file: Any, name: str, source: SimilaritySource, target: Path, threads: int | None) -> None:
+        self._file, self._name, self._source = file, name, source
+        self._target, self._threads = target, threads
+        self._where = f"collection {name!r}"
+        collection = source.collection
+        self._collection = collection
+        self._attributes = self._checked_attributes(collection)
+        self._counts = np.zeros(collection.shape[0], np.int64)
+        self._next_row = 0
+        self._rules = RowChecks(
+            collection.query.ok,
+            collection.database.ok,
+            min_value=collection.min_value,
+            self_pairs=collection.self_pairs,
+        )
+        self._symmetry = Symmetry(collection.shape[0]) if collection.symmetric else None
+
+    def run(self, progress: Callable[[int], object] | None) -> str:
+        """Write everything; the collection's digest."""
+        tables = self._tables()
+        records = {f"{side}/{name}": r for side, table in tables.items() for name, r in digests(table).items()}
+        with output_errors(self._target):
+            group = self._file.create_group(self._name)
+            for side, table in tables.items():
+                write_table(group.create_group(side), table)
+            if self._collection.self_pairs:
+                group[schema.DATABASE] = group[schema.QUERIES]
+            pairs = group.create_group(schema.SIMILARITY)
+            pairs.attrs.update(schema.ENCODING)
+            pairs.attrs["shape"] = np.array(self._collection.shape, "<i8")
+        records |= self._pairs(pairs, progress)
+        digest = collection_digest(self._attributes, records)
+        with output_errors(self._target):
+            for name, value in self._attributes.items():
+                group.attrs[name] = schema.stored_attribute(name, value)
+            group.attrs["content_sha256"] = digest
+        return digest
+
+    def _checked_attributes(self, collection: Collection) -> dict[str, Any]:
+        if max(collection.shape) > _MOST_ROWS:
+            raise InputError(f"{self._where}: has {max(collection.shape)} cameras; at most {_MOST_ROWS} can be stored")
+        if collection.method not in schema.METHODS:
+            raise InputError(f"{self._where}: method {collection.method!r} is not one of {', '.join(schema.METHODS)}")
+        if collection.database.crs != collection.query.crs:
+            raise InputError(
+                f"{self._where}: queries are in {collection.query.crs!r} and the database is in "
+                f"{collection.database.crs!r}; bring both into one frame"
+            )
+        if fault := schema.text_fault(collection.crs):
+            raise InputError(f"{self._where}: crs {collection.crs!r} {fault}")
+        return {
+            "method": collection.method,
+            "measure": collection.measure,
+            "params": schema.canonical_json(dict(collection.params), f"{self._where}: params"),
+            "crs": collection.crs,
+            "min_value": float(collection.min_value),
+            "symmetric": int(collection.symmetric),
+            "self_pairs": int(collection.self_pairs),
+        }
+
+    def _tables(self) -> dict[str, Table]:
+        c = self._collection
+        queries = as_table(c.query, c.query_extent, f"{self._where}, queries")
+        if c.self_pairs and c.database is c.query and c.database_extent is c.query_extent:
+            return {schema.QUERIES: queries}
+        database = as_table(c.database, c.database_extent, f"{self._where}, database")
+        if not c.self_pairs:
+            return {schema.QUERIES: queries, schema.DATABASE: database}
+        if digests(database) != digests(queries):
+            raise InputError(f"{self._where}: says self_pairs, but queries and database are not the same cameras")
+        return {schema.QUERIES: queries}
+
+    def _pairs(self, group: Any, progress: Callable[[int], object] | None) -> dict[str, Record]:
+        running = {name: ArrayDigest(dtype) for name, dtype in schema.ARRAYS.items()}
+        with output_errors(self._target):
+            columns = ParallelColumns(group, {n: schema.ARRAYS[n] for n in ("indices", "data")}, self._threads)
+        with columns:
+            for given in self._source.blocks():
+                block = self._checked(given)
+                running["indices"].update(block.indices)
+                running["data"].update(block.data)
+                with output_errors(self._target):
+                    columns.append((block.indices, block.data))
+                if progress is not None:
+                    progress(len(block.counts))
+            if self._next_row != len(self._counts):
+                raise InputError(f"{self._where}: the rows end after {self._next_row} of {len(self._counts)}")
+            self._check_symmetry()
+            with output_errors(self._target):
+                total = columns.finish()
+        indptr = np.concatenate((np.zeros(1, "<i8"), np.cumsum(self._counts, dtype="<i8")))
+        running["indptr"].update(indptr)
+        with output_errors(self._target):
+            group.create_dataset("indptr", data=indptr, track_times=False)
+        self._attributes["nnz"] = total
+        shapes = {"indptr": indptr.shape, "indices": (total,), "data": (total,)}
+        return {f"{schema.SIMILARITY}/{name}": digest.record(shapes[name]) for name, digest in running.items()}
+
+    def _checked(self, given: RowBlock) -> RowBlock:
+        """The block in the types of the file, all rules checked."""
+        counts: Any = np.asarray(given.counts)
+        indices: Any = np.asarray(given.indices)
+        data: Any = np.asarray(given.data)
+        first, last = given.first_row, given.first_row + len(counts)
+        where = f"{self._where}, block of rows {first} to {last - 1}"
+        if first != self._next_row or last > len(self._counts):
+            raise InputError(
+                f"{where}: expected rows from {self._next_row} on, of {len(self._counts)}; blocks come in order, "
+                "without gaps"
+            )
+        if counts.dtype.kind not in "iu" or indices.dtype.kind not in "iu" or data.dtype.kind != "f":
+            raise InputError(f"{where}: counts and columns have to be integers and values floats")
+        if (counts < 0).any() or not int(counts.sum()) == len(indices) == len(data):
+            raise InputError(
+                f"{where}: the counts of its rows add up to {int(counts.sum())}, with {len(indices)} columns and "
+                f"{len(data)} values"
+            )
+        block = RowBlock(first, counts.astype(np.int64), indices, data.astype("<f4", copy=False))
+        for fault in self._rules.faults(block):
+            key = str(self._collection.query.key[fault.row])
+            raise InputError(f"{self._where}, query {key!r}: {fault}")
+        block = block._replace(indices=indices.astype("<i4", copy=False))
+        if self._symmetry is not None:
+            self._symmetry.add(block)
+        self._counts[first:last] = block.counts
+        self._next_row = last
+        return block
+
+    def _check_symmetry(self) -> None:
+        unbalanced = self._symmetry.unbalanced() if self._symmetry is not None else ()
+        if len(unbalanced):
+            keys = ", ".join(repr(str(self._collection.query.key[i])) for i in unbalanced[:2])
+            raise InputError(
+                f"{self._where}: {self._collection.measure} of a self-paired collection has to be symmetric, but the "
+                f"rows of {len(unbalanced)} camera(s) differ from their columns, among them {keys}"
+            )

@@ -1,0 +1,105 @@
+"""Where the parts of a job are computed: in this process, in several, or on a cluster."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from relabel.errors import MissingPackageError, OptionError, RelabelError
+
+T = TypeVar("T")
+KNOWN = "local, processes, processes:N or dask:ADDRESS"
+
+
+@dataclass(frozen=True)
+class Executor:
+    """A place to compute in.
+
+    Attributes
+    ----------
+    kind:
+        ``local``, ``processes`` or ``dask``.
+    workers:
+        the number of processes; None for as many as there are cores.
+    address:
+        of the dask scheduler.
+    """
+
+    kind: Literal["local", "processes", "dask"]
+    workers: int | None = None
+    address: str | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether everything happens in this process."""
+        return self.kind == "local"
+
+    def run(self, function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], threads: int | None) -> Iterator[T]:
+        """Results of ``function(*task, threads)`` for all tasks, as they are ready; tasks may not depend on each other.
+
+        `threads` is what all processes may use together; a dask worker gets as many as it has.
+
+        Raises
+        ------
+        RelabelError
+            when a worker dies; what the function raises comes through as it is.
+        """
+        if self.kind == "dask":
+            yield from self._run_on_dask(function, tasks)
+            return
+        cores = len(os.sched_getaffinity(0))
+        workers = min(self.workers or cores, len(tasks))
+        share = max(1, (threads or cores) // workers)
+        # Spawned, not forked: a forked child inherits the threads of numba and HDF5 in a state it cannot use.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            futures: list[Future[T]] = [pool.submit(function, *task, share) for task in tasks]
+            try:
+                for future in as_completed(futures):
+                    yield future.result()
+            except BrokenProcessPool:
+                raise RelabelError(
+                    "a worker process died, most likely because memory ran out; use fewer processes "
+                    f"(--executor processes:{max(1, workers // 2)}) or --executor local; finished parts are kept"
+                ) from None
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _run_on_dask(self, function: Callable[..., T], tasks: Sequence[tuple[Any, ...]]) -> Iterator[T]:
+        try:
+            import distributed  # noqa: PLC0415 - an optional package
+        except ImportError:
+            raise MissingPackageError(
+                "--executor dask needs the package distributed: pip install 'relabel-vpr[cluster]'"
+            ) from None
+        try:
+            client = distributed.Client(self.address, timeout=10)
+        except (OSError, ValueError) as error:
+            raise OptionError(f"no dask scheduler answers at {self.address!r}: {error}") from None
+        with client:
+            futures = [client.submit(function, *task, None, pure=False) for task in tasks]
+            for future in distributed.as_completed(futures):
+                yield future.result()
+
+
+def parse(text: str) -> Executor:
+    """The executor that an option names.
+
+    Raises
+    ------
+    OptionError
+        when it names none.
+    """
+    kind, _, rest = text.partition(":")
+    if kind == "local" and not rest:
+        return Executor("local")
+    if kind == "processes" and (not rest or (rest.isdecimal() and int(rest) > 0)):
+        return Executor("processes", workers=int(rest) if rest else None)
+    if kind == "dask" and rest:
+        return Executor("dask", address=rest)
+    raise OptionError(f"executor {text!r} is not known; use {KNOWN}")

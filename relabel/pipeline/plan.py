@@ -1,0 +1,64 @@
+"""What a job would cost, told before it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from relabel.pipeline.parts import Part
+
+# Rules of thumb, for a first idea; benchmarks/bench_pipeline.py prints what they are worth.
+STORED_SHARE = 0.6  # of the candidates of street data that overlap
+PAIR_BYTES = 5.5  # stored, compressed
+CAMERA_BYTES = 45.0
+BASE_MEMORY = 250e6
+CAMERA_MEMORY = 900.0
+CANDIDATE_MEMORY = 30.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The size of one part.
+
+    Attributes
+    ----------
+    name:
+        of the collection.
+    queries, database:
+        rows of either side; those that can be labelled follow in `labelled_queries` and `labelled_database`.
+    candidates:
+        pairs whose fields of view are near enough to be computed; counted, not estimated.
+    output_bytes, memory_bytes:
+        rough size of the file and peak memory.
+    """
+
+    name: str
+    queries: int
+    database: int
+    labelled_queries: int
+    labelled_database: int
+    candidates: int
+    output_bytes: int
+    memory_bytes: int
+
+
+def estimates(parts: Sequence[Part], *, threads: int | None = None) -> list[Estimate]:
+    """Read every part's dataset and count its candidate pairs, without computing any overlap."""
+    result = []
+    for part in parts:
+        source = part.open(threads=threads).source
+        collection = source.collection
+        cameras = len(collection.query) + len(collection.database)
+        candidates = source.candidates()
+        result.append(
+            Estimate(
+                part.name,
+                *collection.shape,
+                int(collection.query.ok.sum()),
+                int(collection.database.ok.sum()),
+                candidates,
+                round(candidates * STORED_SHARE * PAIR_BYTES + cameras * CAMERA_BYTES),
+                round(BASE_MEMORY + cameras * CAMERA_MEMORY + min(candidates, source.block) * CANDIDATE_MEMORY),
+            )
+        )
+    return result

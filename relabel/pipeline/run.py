@@ -1,0 +1,167 @@
+"""Run a labelling job: its parts, wherever they are computed, then one file out of them.
+
+A job of one part writes its file at once. A job of several makes `NAME.h5.parts/<collection>.h5`, each atomically, and
+packs them when all are there. What an earlier run finished is kept if it was made from the same bytes with the same
+parameters by the same version, so that an interrupted job goes on where it was.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from relabel.errors import LabelFileError, MissingFileError, OutputError
+from relabel.labelfile import LabelFile, pack, provenance, write
+from relabel.labelfile.publish import check_target, output_errors
+from relabel.pipeline.executors import Executor, parse
+from relabel.pipeline.parts import Opened, Part, Progress
+
+log = logging.getLogger(__name__)
+
+Bar = Callable[[str, int], AbstractContextManager[Progress]]
+"""Called with the name of a part and its number of queries; gives what is called with the queries done."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What became of one part."""
+
+    name: str
+    kept: bool
+    """an earlier run had made it already"""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a job did."""
+
+    path: Path
+    made: tuple[Made, ...]
+
+
+def label(
+    parts: Sequence[Part],
+    output: Path,
+    *,
+    overwrite: bool = False,
+    resume: bool = True,
+    executor: str = "local",
+    threads: int | None = None,
+    bar: Bar | None = None,
+) -> Result:
+    """Compute all parts and write them to one label file.
+
+    Parameters
+    ----------
+    parts:
+        at least one, with names of their own.
+    output:
+        the file to write.
+    overwrite:
+        replace `output` if it is there.
+    resume:
+        keep the parts of an earlier run that match.
+    executor:
+        ``local``, ``processes``, ``processes:N`` or ``dask:ADDRESS``: where parts are computed. It does not show in
+        the file.
+    threads:
+        threads to compute with, over all local processes together; None for all.
+    bar:
+        makes a progress bar, used by the local executor.
+
+    Raises
+    ------
+    RelabelError
+        with what is wrong; the target is then as it was, and finished parts are kept.
+    """
+    check_target(output, overwrite=overwrite)
+    where = parse(executor)
+    if len(parts) == 1:
+        made = (_make(parts[0], output, overwrite=overwrite, resume=False, threads=threads, bar=bar),)
+        _tell(made[0])
+        return Result(output, made)
+    folder = output.with_name(f"{output.name}.parts")
+    paths = {part.name: folder / f"{part.name}.h5" for part in parts}
+    with output_errors(folder):
+        for path in paths.values():
+            path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        results = _all(parts, paths, where, resume=resume, threads=threads, bar=bar)
+        pack(output, paths, overwrite=overwrite)
+    except BaseException:
+        finished = sum(path.exists() for path in paths.values())
+        if finished:
+            log.info("%d of %d parts are kept in %s; the same command goes on from there", finished, len(parts), folder)
+        raise
+    # Renamed first, so that a removal that is cut short never looks like parts to keep.
+    with output_errors(folder):
+        away = folder.with_name(f"{folder.name}.done")
+        shutil.rmtree(away, ignore_errors=True)
+        folder.rename(away)
+        shutil.rmtree(away)
+    return Result(output, results)
+
+
+def _all(
+    parts: Sequence[Part],
+    paths: dict[str, Path],
+    where: Executor,
+    *,
+    resume: bool,
+    threads: int | None,
+    bar: Bar | None,
+) -> tuple[Made, ...]:
+    if where.is_local:
+        results = []
+        for part in parts:
+            made = _make(part, paths[part.name], overwrite=True, resume=resume, threads=threads, bar=bar)
+            _tell(made)
+            results.append(made)
+        return tuple(results)
+    tasks = [(part, paths[part.name], resume) for part in parts]
+    by_name = {}
+    for made in where.run(_make_elsewhere, tasks, threads):
+        _tell(made)
+        by_name[made.name] = made
+    return tuple(by_name[part.name] for part in parts)
+
+
+def _make_elsewhere(part: Part, path: Path, resume: bool, threads: int | None) -> Made:  # noqa: FBT001 - sent as a tuple
+    return _make(part, path, overwrite=True, resume=resume, threads=threads, bar=None)
+
+
+def _make(part: Part, path: Path, *, overwrite: bool, resume: bool, threads: int | None, bar: Bar | None) -> Made:
+    opened = part.open(threads=threads)
+    step = provenance.step(part.command, part.parameters(), provenance.describe(part.root, opened.files))
+    if resume and _made_by(path, step):
+        return Made(part.name, kept=True, notes=opened.notes)
+    queries = opened.source.collection.shape[0]
+    with bar(part.name, queries) if bar is not None else nullcontext() as progress:
+        write(path, {part.name: opened.source}, provenance=[step], overwrite=overwrite, progress=progress)
+    return Made(part.name, kept=False, notes=opened.notes)
+
+
+def _made_by(path: Path, step: dict[str, Any]) -> bool:
+    """Whether the file at `path` is whole and was made by this very step, whatever the versions of the libraries."""
+    same = ("software", "command", "parameters", "inputs")
+    try:
+        records = LabelFile(path).provenance()
+    except (LabelFileError, MissingFileError):
+        return False
+    return len(records) == 1 and all(records[0].get(name) == step[name] for name in same)
+
+
+def _tell(made: Made) -> None:
+    for note in made.notes:
+        log.info("%s", note)
+    if made.kept:
+        log.info("%s: kept from an earlier run with the same input and parameters", made.name)
+
+
+__all__ = ["Bar", "Made", "Opened", "OutputError", "Result", "label"]

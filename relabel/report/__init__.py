@@ -1,0 +1,1 @@
+"""Reading label files for people: summaries, statistics, matches of a query, pairs as text."""

@@ -1,0 +1,88 @@
+"""Options that commands share: one flag, one meaning."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from relabel.cli import options
+from relabel.cli.commands import COMMANDS
+from relabel.similarity import DEFAULT_MIN_VALUE, MEASURES
+
+READERS = ("info", "ls", "tree", "stats", "row", "dump", "validate", "verify", "doctor")
+
+
+def load(name: str) -> click.Command:
+    module, attribute = COMMANDS[name].home.split(":")
+    found = getattr(importlib.import_module(module), attribute)
+    assert isinstance(found, click.Command)
+    return found
+
+
+def leaves() -> Iterator[tuple[str, click.Command]]:
+    """Every command that does something, those of groups included."""
+    for name in COMMANDS:
+        command = load(name)
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {child}", command.commands[child]) for child in command.commands)
+        else:
+            yield name, command
+
+
+class TestShared:
+    """relabel.cli.options"""
+
+    def test_measures_are_those_of_the_library(self) -> None:
+        """What is spelled out to keep the help light equals what the library knows."""
+        assert options.MEASURES == MEASURES
+        assert options.DEFAULT_MIN_VALUE == DEFAULT_MIN_VALUE
+
+    def test_one_flag_one_meaning(self) -> None:
+        """A flag that several commands take has the same help everywhere."""
+        seen: dict[str, tuple[str, str | None]] = {}
+        for name, command in leaves():
+            for option in command.params:
+                if not isinstance(option, click.Option) or (name, option.opts[0]) == ("dump", "--json"):
+                    continue  # the JSON of dump is a line a pair, which its help has to say
+                for flag in option.opts:
+                    first, text = seen.setdefault(flag, (name, option.help))
+                    assert text == option.help, f"{flag} of {first} and of {name}"
+
+    @pytest.mark.parametrize("name", READERS)
+    def test_every_reader_speaks_json(self, name: str) -> None:
+        """Each command that reads has --json."""
+        assert any("--json" in parameter.opts for parameter in load(name).params)
+
+    def test_everything_is_explained(self) -> None:
+        """Every command and every option has help."""
+        for name, command in leaves():
+            assert command.help, name
+            for option in command.params:
+                assert not isinstance(option, click.Option) or option.help, f"{name} {option.opts}"
+
+
+class TestOutput:
+    """relabel.cli.options.output"""
+
+    def test_default_is_shown(self) -> None:
+        """Each labelling command has its own default, which its help shows."""
+        decorate = options.output("msls.h5")
+
+        @click.command()
+        @decorate
+        def command(output: object) -> None:
+            del output
+
+        assert "[default: msls.h5]" in command.get_help(click.Context(command))
+
+
+class TestWithVerbosity:
+    """relabel.cli.options.with_verbosity"""
+
+    def test_twice_is_once(self) -> None:
+        """A command that already takes -v and -q is left as it is."""
+        command = click.Command("x")
+        assert len(options.with_verbosity(options.with_verbosity(command)).params) == 2

@@ -1,0 +1,235 @@
+"""The rules of who may import whom, read from the source of every module, and what a light start may load."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import relabel
+
+PACKAGE = Path(relabel.__file__).parent
+
+# Rooms from the ground up. A room may import itself, the rooms named here, and the third-party packages named here.
+# A package behind a "~" may only be imported inside a function: it is optional, or slow to load.
+BASE = "errors cameras similarity _version"
+CALLED = (
+    "cameras",
+    "similarity",
+    "datasets",
+    "synthetic",
+    "fov",
+    "surface",
+    "reference",
+    "labelfile",
+    "pipeline",
+    "training",
+    "report",
+    "doctor",
+)
+ROOMS: dict[str, tuple[str, str]] = {
+    "_version": ("", ""),
+    "errors": ("", ""),
+    "cameras": ("errors", "numpy"),
+    "similarity": ("errors cameras", "numpy scipy"),
+    "jit": ("errors", "numba"),
+    "geometry": ("errors cameras", "numpy pyproj"),
+    "datasets": ("errors cameras geometry", "numpy scipy pyarrow"),
+    "synthetic": ("errors cameras geometry datasets", "numpy pyarrow"),
+    "fov": ("errors cameras similarity geometry jit", "numpy scipy numba"),
+    "surface": ("errors cameras similarity geometry jit", "numpy scipy numba ~torch"),
+    "reference": ("errors cameras similarity geometry", "numpy scipy shapely ~open3d"),
+    "labelfile": (BASE, "numpy scipy h5py"),
+    "pipeline": (f"{BASE} geometry datasets fov surface reference labelfile", "numpy scipy ~distributed"),
+    "training": (f"{BASE} geometry datasets labelfile", "numpy scipy ~torch"),
+    "report": (f"{BASE} geometry labelfile", "numpy scipy h5py pyarrow"),
+    "doctor": ("_version", "~numpy ~numba ~h5py ~torch"),
+    # Commands may call anything, inside their functions.
+    "cli": (f"errors _version {' '.join(f'~{room}' for room in CALLED)}", "click ~tqdm ~numpy"),
+    # `relabel/__init__.py` names the public things for type checkers and loads them on demand.
+    "": ("_version ~cameras ~similarity ~datasets ~fov ~labelfile", ""),
+}
+STANDARD = sys.stdlib_module_names
+HEAVY = ("torch", "open3d", "numba", "shapely", "h5py", "scipy", "numpy", "pyarrow", "pyproj", "tqdm", "distributed")
+
+
+class Import(NamedTuple):
+    """One import statement's target, seen from one module."""
+
+    module: str
+    target: str
+    lazy: bool
+    line: int
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def imports(source: str, module: str, *, package: bool = False) -> Iterator[Import]:
+    """All imports of a module, those of functions and of type checking included."""
+
+    def walk(node: ast.AST, lazy: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            inside = lazy or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+                inside = True
+            if isinstance(child, ast.Import):
+                for alias in child.names:
+                    yield Import(module, alias.name, lazy, child.lineno)
+            elif isinstance(child, ast.ImportFrom):
+                base = child.module or ""
+                if child.level:
+                    up = module.split(".")[: len(module.split(".")) - child.level + package]
+                    base = ".".join([*up, base]).rstrip(".")
+                for alias in child.names:
+                    # `from relabel import doctor` imports relabel.doctor
+                    target = f"{base}.{alias.name}" if base == "relabel" else base
+                    yield Import(module, target, lazy, child.lineno)
+            elif isinstance(child, ast.Call) and ast.unparse(child.func).endswith("import_module"):
+                yield from (
+                    Import(module, str(a.value), True, child.lineno)
+                    for a in child.args[:1]
+                    if isinstance(a, ast.Constant)
+                )
+            yield from walk(child, inside)
+
+    yield from walk(ast.parse(source), lazy=False)
+
+
+def all_imports() -> list[Import]:
+    return [
+        found
+        for path in modules()
+        for found in imports(path.read_text(encoding="utf-8"), name_of(path), package=path.name == "__init__.py")
+    ]
+
+
+def faults(found: Import) -> str | None:
+    """What is wrong with one import, or None."""
+    room = room_of(found.module)
+    rooms, packages = (names.split() for names in ROOMS[room])
+    top = found.target.split(".")[0]
+    if top == "relabel":
+        target, allowed = room_of(found.target), rooms
+        if target not in ROOMS:
+            return f"imports {found.target}, which is in no room"
+        if target == room:
+            return None
+    elif top in STANDARD:
+        return None
+    else:
+        target, allowed = top, packages
+    if target in allowed or (found.lazy and f"~{target}" in allowed):
+        return None
+    return f"imports {found.target}" + (" at its top" if f"~{target}" in allowed else "")
+
+
+class TestRooms:
+    """Imports only go down the table of rooms."""
+
+    def test_every_module_is_in_a_room(self) -> None:
+        """The table names every module and package right under relabel/."""
+        assert {room_of(name_of(path)) for path in modules()} <= set(ROOMS)
+
+    def test_imports_go_down(self) -> None:
+        """No module imports a room or a package that its own room may not."""
+        wrong = [f"{i.module}:{i.line} {fault}" for i in all_imports() if (fault := faults(i))]
+        assert wrong == []
+
+    def test_the_table_has_no_cycle(self) -> None:
+        """Each room allows only rooms that stand before it, the package itself and the command line last."""
+        names = list(ROOMS)
+        for name, (rooms, _) in ROOMS.items():
+            below = [room.removeprefix("~") for room in rooms.split()]
+            assert all(names.index(room) < names.index(name) for room in below), name
+
+    def test_nothing_imports_the_command_line(self) -> None:
+        """Only relabel.cli itself imports relabel.cli."""
+        assert [i for i in all_imports() if room_of(i.target) == "cli" and room_of(i.module) != "cli"] == []
+
+    def test_one_importer_of_pyproj(self) -> None:
+        """Only geometry/projection.py sees pyproj, so that there is one place for conventions of projections."""
+        seen = {i.module for i in all_imports() if i.target.split(".")[0] == "pyproj"}
+        assert seen <= {"relabel.geometry.projection"}
+
+    def test_kernels_never_see_files(self) -> None:
+        """A module that imports numba or the jit imports neither h5py nor the label file, and the other way round."""
+        compiled = {"numba", "relabel.jit", "llvmlite"}
+        for path in modules():
+            seen = {i.target for i in imports(path.read_text(encoding="utf-8"), name_of(path))}
+            tops = seen | {target.split(".")[0] for target in seen}
+            if name_of(path) != "relabel.doctor" and tops & compiled:
+                assert not tops & {"h5py", "relabel.labelfile"}, path
+
+    @pytest.mark.parametrize(
+        ("module", "source", "fault"),
+        [
+            ("relabel.fov.sector", "import h5py", "imports h5py"),
+            ("relabel.labelfile.writer", "def f():\n    import numba", "imports numba"),
+            ("relabel.labelfile.writer", "from relabel.jit import compiled", "imports relabel.jit"),
+            ("relabel.datasets.msls", "from ..cli import main", "imports relabel.cli"),
+            ("relabel.surface.gpu", "import torch", "imports torch at its top"),
+            ("relabel.surface.gpu", "def f():\n    import torch", None),
+            ("relabel.cli.info", "from relabel.report import look", "imports relabel.report at its top"),
+            ("relabel.cameras", "from . import similarity", "imports relabel.similarity"),
+            ("relabel.cameras", "import importlib\nimportlib.import_module('scipy')", "imports scipy"),
+        ],
+    )
+    def test_the_rules_bite(self, module: str, source: str, fault: str | None) -> None:
+        """An import that breaks a rule is found, wherever in the module and in whatever form it stands."""
+        found = [fault for i in imports(source, module) if (fault := faults(i))]
+        assert found == ([fault] if fault else [])
+
+
+def loaded_after(statements: str) -> set[str]:
+    """Top-level names in sys.modules of a fresh Python that ran the statements."""
+    code = f"{statements}\nimport sys\nsys.stderr.write(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return {name.split(".")[0] for name in done.stderr.split()}
+
+
+class TestStart:
+    """What a fresh Python loads."""
+
+    def test_import_relabel_is_light(self) -> None:
+        """`import relabel` loads no third-party package at all."""
+        assert not loaded_after("import relabel") & {*HEAVY, "click"}
+
+    def test_help_is_light(self) -> None:
+        """`relabel --help` loads click and nothing heavier."""
+        run = "import sys\nfrom relabel.cli import main\nsys.argv = ['relabel', '--help']\n"
+        assert not loaded_after(run + "try:\n    main()\nexcept SystemExit:\n    pass") & set(HEAVY)
+
+    def test_help_loads_no_command(self) -> None:
+        """The list of commands is written from the table, without loading one of them."""
+        run = "import sys\nfrom relabel.cli.app import app\nfrom click.testing import CliRunner\n"
+        run += "CliRunner().invoke(app, ['--help'])\n"
+        run += "assert 'relabel.cli.info' not in sys.modules, 'info was loaded'"
+        loaded_after(run)
+
+    @pytest.mark.parametrize(
+        ("module", "unwanted"),
+        [
+            ("relabel.labelfile", {"numba", "pyarrow", "shapely", "torch", "click"}),
+            ("relabel.cameras", {"scipy", "h5py", "numba"}),
+            ("relabel.datasets", {"h5py", "numba", "pyarrow"}),
+        ],
+    )
+    def test_rooms_stay_apart(self, module: str, unwanted: set[str]) -> None:
+        """Loading one room does not load the packages of another on the way."""
+        assert not loaded_after(f"import {module}") & unwanted
