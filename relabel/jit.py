@@ -2,6 +2,9 @@
 
 Without fast-math every pair is computed by the same IEEE operations whatever vector width, thread or block it falls
 into, so that results are the same bits everywhere.
+
+Numba notices a change of the file that a cached driver stands in, but not of the functions it calls elsewhere: what a
+driver calls stands in its own module.
 """
 
 from __future__ import annotations

@@ -133,9 +133,15 @@ dry_run: Decorator[Any] = click.option(
     "--dry-run", is_flag=True, help="Only say what would be done: cameras, candidate pairs, bytes, memory."
 )
 
-root: Decorator[Any] = click.option(
-    "--root", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Top folder of the data set."
-)
+
+def _root(*, required: bool) -> Decorator[Any]:
+    path = click.Path(path_type=Path)
+    return click.option("--root", type=path, required=required, metavar="DIR", help="Top folder of the data set.")
+
+
+root: Decorator[Any] = _root(required=True)
+
+optional_root: Decorator[Any] = _root(required=False)
 
 seed: Decorator[Any] = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same result."

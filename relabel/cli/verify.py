@@ -11,12 +11,7 @@ from relabel.cli import options, out
 
 @click.command()
 @options.label_file
-@click.option(
-    "--root",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Top folder of the data set.  [default: check ψ against the cameras that the file holds]",
-)
+@options.optional_root
 @click.option(
     "--sample", type=click.IntRange(min=1), default=1000, show_default=True, metavar="K", help="Pairs a collection."
 )
@@ -24,7 +19,11 @@ from relabel.cli import options, out
 @options.as_json
 @click.pass_context
 def command(ctx: click.Context, file: Path, root: Path | None, sample: int, seed: int, as_json: bool) -> None:
-    """Read the data set again and recompute a sample of pairs, stored and absent, with a slow oracle (shapely)."""
+    """Recompute a sample of pairs, stored and absent, with a slow oracle (shapely).
+
+    With --root the data set is read again and every camera compared; without it, ψ is checked against the cameras that
+    the file holds.
+    """
     from relabel.pipeline.verify import verify
 
     result = verify(file, root, sample=sample, seed=seed)
