@@ -28,7 +28,7 @@ def measured(
             b = database_area[columns[k]]
             whole = a + b - shared if measure == 0 else (a if measure == 1 else 0.5 * (a + b))
             value = np.float32(min(shared / whole, 1.0))
-            stored = value > threshold and columns[k] != own[q]
+            stored = (value > threshold) & (columns[k] != own[q])
             values[k] = value if stored else np.float32(0.0)
             count += 1 if stored else 0
         kept[q + 1] = count
@@ -38,9 +38,10 @@ def measured(
 def compacted(ends: Any, columns: Any, values: Any, database_row: Any, starts: Any, indices: Any, data: Any) -> None:
     """All values that are not 0, with their columns, into `indices` and `data`; query q from place starts[q] on."""
     for q in numba.prange(ends.size - 1):
-        at = starts[q]
-        for k in range(ends[q], ends[q + 1]):
-            if values[k] != 0.0:
-                indices[at] = database_row[columns[k]]
-                data[at] = values[k]
-                at += 1
+        at, k = starts[q], ends[q]
+        # Store first, advance where it counts: a branch that is taken half of the time costs more.
+        while at < starts[q + 1]:
+            indices[at] = database_row[columns[k]]
+            data[at] = values[k]
+            at += 1 if values[k] != 0.0 else 0
+            k += 1

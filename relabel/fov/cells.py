@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import FloatArray
-from relabel.jit import compiled
+from relabel.jit import compiled, inlined
 
 MOST_CELLS = 2**30  # a side; the cells grow where the extent of the data would need more
 IndexArray = npt.NDArray[np.int64]
@@ -49,8 +49,8 @@ def grid(query: FloatArray, database: FloatArray) -> Grid:
     if not len(query) or not len(database):
         empty = np.zeros(len(query), np.int64)
         return Grid(query, database, np.empty(0, np.int32), empty, np.zeros((len(query), 3, 2), np.int64))
-    low = np.minimum(query[:, :2].min(axis=0), database[:, :2].min(axis=0))
-    extent = np.maximum(query[:, :2].max(axis=0), database[:, :2].max(axis=0)) - low
+    low, high = (np.array(ends) for ends in zip(*(_range(axis, query, database) for axis in (0, 1)), strict=True))
+    extent = high - low
     # A hair wider than two circles reach, so that rounding cannot put a neighbour two cells away.
     width = max((query[:, 2].max() + database[:, 2].max()) * (1.0 + 1e-9), float(extent.max()) / MOST_CELLS)
     stride = int(extent[0] // width) + 4  # an empty column on either side: the run of three never wraps around
@@ -64,11 +64,17 @@ def grid(query: FloatArray, database: FloatArray) -> Grid:
     order = np.argsort(database_cell, kind="stable")
     sorted_cell = database_cell[order]
     query_cell = cell_of(query)
-    runs = np.empty((len(query), 3, 2), np.int64)
+    asked, place = np.unique(query_cell, return_inverse=True)
+    found = np.empty((len(asked), 3, 2), np.int64)
     for number, shift in enumerate((-stride, 0, stride)):
-        runs[:, number, 0] = np.searchsorted(sorted_cell, query_cell + (shift - 1), side="left")
-        runs[:, number, 1] = np.searchsorted(sorted_cell, query_cell + (shift + 1), side="right")
+        found[:, number, 0] = np.searchsorted(sorted_cell, asked + (shift - 1), side="left")
+        found[:, number, 1] = np.searchsorted(sorted_cell, asked + (shift + 1), side="right")
+    runs = found[place]
     return Grid(query, database, order.astype(np.int32), query_cell, runs)
+
+
+def _range(axis: int, *sides: FloatArray) -> tuple[float, float]:
+    return min(float(side[:, axis].min()) for side in sides), max(float(side[:, axis].max()) for side in sides)
 
 
 def blocks(bounds: IndexArray, budget: int) -> Iterator[tuple[int, int]]:
@@ -104,12 +110,21 @@ def candidate_pairs(
     return ends, rows, columns
 
 
+@inlined
+def meet(dx: Any, dy: Any, both: Any) -> Any:
+    """Whether two circles, (dx, dy) apart and with the radii `both` together, share more than a point."""
+    return dx * dx + dy * dy < both * both
+
+
 @compiled(parallel=True)
 def _search(
     query: Any, database: Any, order: Any, runs: Any, by_cell: Any, group: Any, start: Any,
     ends: Any, rows: Any, columns: Any,
 ) -> None:  # fmt: skip
-    """Count the candidates of each query into ends[1:], or, given room in `rows` and `columns`, write them down."""
+    """Count the candidates of each query into ends[1:], or, given room in `rows` and `columns`, write them down.
+
+    Loops store first and advance where the test holds, since a branch that is taken half of the time costs more.
+    """
     fill = rows.size > 0
     for g in numba.prange(group.size - 1):
         lead = by_cell[group[g]]
@@ -131,15 +146,15 @@ def _search(
         for member in range(group[g], group[g + 1]):
             i = by_cell[member]
             x, y, radius = query[i, 0], query[i, 1], query[i, 2]
-            at = ends[i - start] if fill else 0
-            for m in range(size):
-                dx = circle[0, m] - x
-                dy = circle[1, m] - y
-                both = circle[2, m] + radius
-                if dx * dx + dy * dy < both * both:
-                    if fill:
-                        rows[at] = i
-                        columns[at] = near[m]
-                    at += 1
-            if not fill:
-                ends[i - start + 1] = at
+            if fill:
+                at, end, m = ends[i - start], ends[i - start + 1], 0
+                while at < end:
+                    rows[at] = i
+                    columns[at] = near[m]
+                    at += 1 if meet(circle[0, m] - x, circle[1, m] - y, circle[2, m] + radius) else 0
+                    m += 1
+            else:
+                count = 0
+                for m in range(size):
+                    count += 1 if meet(circle[0, m] - x, circle[1, m] - y, circle[2, m] + radius) else 0
+                ends[i - start + 1] = count

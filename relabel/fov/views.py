@@ -88,9 +88,10 @@ def common_origin(*sides: Cameras) -> FloatArray:
     points = [p for p in points if len(p)]
     if not points:
         return np.zeros(2)
-    low = np.min([p.min(axis=0) for p in points], axis=0)
-    high = np.max([p.max(axis=0) for p in points], axis=0)
-    return np.asarray(np.round(low + (high - low) / 2.0))
+    # Column by column: numpy reduces the long axis of a narrow array slowly.
+    low = [min(p[:, axis].min() for p in points) for axis in (0, 1)]
+    high = [max(p[:, axis].max() for p in points) for axis in (0, 1)]
+    return np.round(np.add(low, high) / 2.0)
 
 
 def views(cameras: Cameras, origin: FloatArray, fov_deg: FloatArray, radius_m: FloatArray, n_parts: int) -> Views:

@@ -1,0 +1,70 @@
+"""Shared by the benchmarks: timing that stands noise, the machine in words, and where the real data is."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import relabel
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("RELABEL_DATA", REPOSITORY.parent / "shared" / "data"))
+
+
+def median_seconds(function: Callable[[], object], *, repeats: int = 7) -> float:
+    """Median wall time of a call, after one that does not count."""
+    function()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def machine() -> str:
+    """Processor and versions, without anything that names the machine."""
+    model = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.machine(),
+    )
+    cores = len(os.sched_getaffinity(0))
+    return f"{model}, {cores} cores, Python {platform.python_version()}, numpy {np.__version__}"
+
+
+def at_names(path: Path) -> relabel.Cameras:
+    """Cameras of a list of `@` file names: 1 east, 2 north, 9 heading."""
+    lines = path.read_text().split()
+    fields = [line.rsplit("/", 1)[-1].split("@") for line in lines]
+    return relabel.Cameras(
+        key=lines,
+        position=[[float(f[1]), float(f[2])] for f in fields],
+        heading_deg=[float(f[9]) for f in fields],
+        crs="EPSG:32610",
+    )
+
+
+def synthetic_city(cameras: int, seed: int = 0) -> tuple[relabel.Cameras, relabel.Cameras]:
+    """Queries and database of a city of streets, read from the files of `relabel sample msls`."""
+    import tempfile
+
+    from relabel.datasets import msls
+    from relabel.synthetic.msls import write_tree
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_tree(Path(folder) / "msls", cameras=cameras, seed=seed)
+        city = msls.read(Path(folder) / "msls", city="sampletown")
+    return city.query, city.database
+
+
+def table(head: list[str], rows: list[list[str]]) -> None:
+    """Print a Markdown table."""
+    widths = [max(len(line[i]) for line in [head, *rows]) for i in range(len(head))]
+    for line in [head, ["-" * w for w in widths], *rows]:
+        print("| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |")
