@@ -17,16 +17,22 @@ from relabel.cli import options, out
 )
 @options.seed
 @options.as_json
+@options.no_progress
 @click.pass_context
-def command(ctx: click.Context, file: Path, root: Path | None, sample: int, seed: int, as_json: bool) -> None:
+def command(
+    ctx: click.Context, file: Path, root: Path | None, sample: int, seed: int, as_json: bool, no_progress: bool
+) -> None:
     """Recompute a sample of pairs, stored and absent, with a slow oracle (shapely).
 
     With --root the data set is read again and every camera compared; without it, ψ is checked against the cameras that
     the file holds.
     """
+    from relabel.cli.progress import bar
     from relabel.pipeline.verify import verify
 
-    result = verify(file, root, sample=sample, seed=seed)
+    result = verify(
+        file, root, sample=sample, seed=seed, bar=lambda name, pairs: bar(name, pairs, unit="pairs", hidden=no_progress)
+    )
     if as_json:
         out.echo_json(result.to_json())
     else:

@@ -84,7 +84,8 @@ class FovOverlap:
     def _blocks(self) -> Iterator[tuple[int, int]]:
         return cells.blocks(self._grid.bounds, self.block)
 
-    def _areas(self, rows: npt.NDArray[Any], columns: npt.NDArray[Any]) -> FloatArray:
+    def areas(self, rows: npt.NDArray[Any], columns: npt.NDArray[Any]) -> FloatArray:
+        """Common area in m² of the pairs (rows[k], columns[k]), numbered as in the views of the two sides."""
         area = np.empty(len(rows))
         if self.query_fans is None or self.database_fans is None:
             sector_areas(self.query_views.parts, self.database_views.parts, rows, columns, area)
@@ -98,7 +99,7 @@ class FovOverlap:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
         c = self.collection
         ends, rows, columns = cells.candidate_pairs(self._grid, start, stop)
-        area = self._areas(rows, columns)
+        area = self.areas(rows, columns)
         own = np.full(stop - start, -1)
         if c.self_pairs:
             own = np.arange(start, stop)  # both sides leave out the same cameras, so that they are numbered alike
@@ -273,7 +274,7 @@ def pair_overlap(
         places.append(place[number])
     known = (places[0] >= 0) & (places[1] >= 0)
     with threads_set(asked.threads):
-        area = asked._areas(places[0][known], places[1][known])  # noqa: SLF001
+        area = asked.areas(places[0][known], places[1][known])
     result = np.full(len(rows), np.nan)
     c = asked.collection
     result[known] = similarity(area, c.query_extent[rows[known]], c.database_extent[columns[known]], c.measure)

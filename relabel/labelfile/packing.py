@@ -11,9 +11,10 @@ import h5py
 
 from relabel.errors import LabelFileError
 from relabel.labelfile import hdf, header
+from relabel.labelfile.draft import Draft
 from relabel.labelfile.history import provenance_texts
 from relabel.labelfile.provenance import record_text
-from relabel.labelfile.publish import created, output_errors, replacing
+from relabel.labelfile.publish import replacing
 from relabel.labelfile.schema import FORMAT_VERSION, QUERIES, SIMILARITY
 from relabel.labelfile.writer import check_names, confirm, finish
 
@@ -61,19 +62,19 @@ def pack(
     texts: dict[str, None] = {}
     found: dict[str, str] = {}
     with replacing(target, overwrite=overwrite) as private:
-        with created(private, target) as file:
+        with Draft(private, target) as draft:
             for name in sorted(parts):
                 with header.opened(Path(parts[name])) as part:
                     group = _only_collection(part)
                     found[name] = hdf.attribute(group, "content_sha256", str)
                     rows = hdf.member(hdf.member(group, QUERIES, h5py.Group), "key", h5py.Dataset).shape[0]
                     texts |= dict.fromkeys(provenance_texts(part))
-                    with output_errors(target):
-                        part.copy(group, file, name=name)
+                    with draft.writing():
+                        part.copy(group, draft.file, name=name)
                 if progress is not None:
                     progress(rows)
-            with output_errors(target):
-                finish(file, found, [*texts, *own])
+            with draft.writing():
+                finish(draft.file, found, [*texts, *own])
         # A part may have been damaged since it was written, and copied chunks have not been decoded yet.
         confirm(private, target, "content")
     return target

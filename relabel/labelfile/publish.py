@@ -11,9 +11,6 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
-
-import h5py
 
 from relabel.errors import OutputError, OutputExistsError, RelabelError
 
@@ -36,12 +33,9 @@ def output_errors(target: Path) -> Iterator[None]:
     except RelabelError:
         raise
     except (OSError, RuntimeError) as error:
-        # HDF5 hides the errno of a failed write in its message.
-        hidden = re.search(r"errno = (\d+)", str(error))
-        code = int(hidden[1]) if hidden else getattr(error, "errno", None)
-        lines = str(error).splitlines()
-        reason = lines[0] if lines else type(error).__name__
-        raise OutputError(f"{target}: cannot be written; {_NEXT_STEP.get(code or 0, reason)}") from error
+        code = getattr(error, "errno", None) or 0
+        reason = os.strerror(code) if code else str(error)
+        raise OutputError(f"{target}: cannot be written; {_NEXT_STEP.get(code, reason)}") from error
 
 
 @contextmanager
@@ -71,22 +65,6 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
             private.unlink(missing_ok=True)
     with suppress(OSError):  # some file systems cannot sync a folder; the file itself is safe
         _sync(target.parent)
-
-
-@contextmanager
-def created(private: Path, target: Path) -> Iterator[Any]:
-    """A new HDF5 file open for writing at `private`; errors name `target`."""
-    with output_errors(target):
-        # The lock tells other processes that the writer lives. The oldest format is what most programs read.
-        file = h5py.File(private, "x", libver="earliest", locking="best-effort", track_times=False)
-    try:
-        yield file
-    except BaseException:
-        with suppress(Exception):  # a full disk fails here once more; the first error is the one to report
-            file.close()
-        raise
-    with output_errors(target):
-        file.close()
 
 
 def check_target(path: Path, *, overwrite: bool) -> Path:
@@ -161,7 +139,7 @@ def _alive(process: int) -> bool:
 
 
 def _locked(path: Path) -> bool:
-    """Whether a writer, perhaps on another machine that shares the folder, holds HDF5's lock."""
+    """Whether a writer, perhaps on another machine that shares the folder, holds the lock of a `Draft`."""
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -81,6 +81,9 @@ ATTRIBUTES: dict[str, type] = {
 }
 """The attributes of a collection that its digest covers."""
 
+ATTRIBUTE_BYTES = 60_000
+"""The longest text of an attribute; HDF5 itself ends at 64 KiB."""
+
 EXTRA_KINDS = "biuf"
 EXTRA_ITEM_BYTES = 8
 
@@ -162,8 +165,20 @@ def utf8_type(width: int) -> Any:
     return h5py.string_dtype(UTF8, width)
 
 
+def stored_text(text: str) -> Any:
+    """A text attribute or scalar in the type that it has in the file.
+
+    Fixed length, because strings of variable length lie in a heap without checksums, where the HDF5 library (2.0) was
+    seen to loop for ever over one flipped bit.
+    """
+    data = text.encode()
+    return np.array(data, utf8_type(max(1, len(data))))
+
+
 def stored_attribute(name: str, value: Any) -> Any:
     """An attribute of a collection in the type that it has in the file."""
     if name in ("symmetric", "self_pairs"):
         return np.uint8(value)
-    return np.int64(value) if name == "nnz" else value
+    if name == "nnz":
+        return np.int64(value)
+    return np.float64(value) if name == "min_value" else stored_text(value)

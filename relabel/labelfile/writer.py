@@ -13,8 +13,9 @@ from relabel.errors import InputError, OutputError
 from relabel.labelfile import schema
 from relabel.labelfile.chunks import ParallelColumns
 from relabel.labelfile.digest import ArrayDigest, Record, collection_digest, file_digest
+from relabel.labelfile.draft import Draft
 from relabel.labelfile.provenance import record_text
-from relabel.labelfile.publish import created, output_errors, replacing
+from relabel.labelfile.publish import replacing
 from relabel.labelfile.rows import RowChecks, Symmetry
 from relabel.labelfile.tables import Table, as_table, digests, write_table
 from relabel.labelfile.validator import validate
@@ -70,13 +71,12 @@ def write(
     check_names(collections)
     texts = [record_text(record) for record in provenance]
     with replacing(target, overwrite=overwrite) as private:
-        with created(private, target) as file:
+        with Draft(private, target) as draft:
             found = {
-                name: _Writing(file, name, collections[name], target, threads).run(progress)
-                for name in sorted(collections)
+                name: _Writing(draft, name, collections[name], threads).run(progress) for name in sorted(collections)
             }
-            with output_errors(target):
-                finish(file, found, texts)
+            with draft.writing():
+                finish(draft.file, found, texts)
         confirm(private, target, "structure")
     return target
 
@@ -98,12 +98,15 @@ def finish(file: Any, collections: Mapping[str, str], provenance: Sequence[str])
     """Write what stands around the collections, whose digests are given by name, and declare the file complete."""
     group = file.create_group(schema.PROVENANCE)
     for number, text in enumerate(provenance):
-        data = text.encode()
-        group.create_dataset(f"{number:04d}", data=np.array(data, schema.utf8_type(len(data))), track_times=False)
-    file.attrs["format"] = schema.FORMAT
-    file.attrs["format_version"] = schema.FORMAT_VERSION
-    file.attrs["writer"] = schema.WRITER
-    file.attrs["content_sha256"] = file_digest(schema.FORMAT_VERSION, schema.WRITER, collections, provenance)
+        group.create_dataset(f"{number:04d}", data=schema.stored_text(text), track_times=False)
+    header = {
+        "format": schema.FORMAT,
+        "format_version": schema.FORMAT_VERSION,
+        "writer": schema.WRITER,
+        "content_sha256": file_digest(schema.FORMAT_VERSION, schema.WRITER, collections, provenance),
+    }
+    for name, value in header.items():
+        file.attrs[name] = schema.stored_text(value)
     file.flush()
     file.attrs["complete"] = np.uint8(1)
 
@@ -121,9 +124,8 @@ def confirm(private: Path, target: Path, level: str) -> None:
 class _Writing:
     """One collection on its way into an open file."""
 
-    def __init__(self, file: Any, name: str, source: SimilaritySource, target: Path, threads: int | None) -> None:
-        self._file, self._name, self._source = file, name, source
-        self._target, self._threads = target, threads
+    def __init__(self, draft: Draft, name: str, source: SimilaritySource, threads: int | None) -> None:
+        self._draft, self._name, self._source, self._threads = draft, name, source, threads
         self._where = f"collection {name!r}"
         collection = source.collection
         self._collection = collection
@@ -142,21 +144,22 @@ class _Writing:
         """Write everything; the collection's digest."""
         tables = self._tables()
         records = {f"{side}/{name}": r for side, table in tables.items() for name, r in digests(table).items()}
-        with output_errors(self._target):
-            group = self._file.create_group(self._name)
+        with self._draft.writing():
+            group = self._draft.file.create_group(self._name)
             for side, table in tables.items():
                 write_table(group.create_group(side), table)
             if self._collection.self_pairs:
                 group[schema.DATABASE] = group[schema.QUERIES]
             pairs = group.create_group(schema.SIMILARITY)
-            pairs.attrs.update(schema.ENCODING)
+            for name, value in schema.ENCODING.items():
+                pairs.attrs[name] = schema.stored_text(value)
             pairs.attrs["shape"] = np.array(self._collection.shape, "<i8")
         records |= self._pairs(pairs, progress)
         digest = collection_digest(self._attributes, records)
-        with output_errors(self._target):
+        with self._draft.writing():
             for name, value in self._attributes.items():
                 group.attrs[name] = schema.stored_attribute(name, value)
-            group.attrs["content_sha256"] = digest
+            group.attrs["content_sha256"] = schema.stored_text(digest)
         return digest
 
     def _checked_attributes(self, collection: Collection) -> dict[str, Any]:
@@ -171,7 +174,7 @@ class _Writing:
             )
         if fault := schema.text_fault(collection.crs):
             raise InputError(f"{self._where}: crs {collection.crs!r} {fault}")
-        return {
+        found: dict[str, Any] = {
             "method": collection.method,
             "measure": collection.measure,
             "params": schema.canonical_json(dict(collection.params), f"{self._where}: params"),
@@ -180,6 +183,13 @@ class _Writing:
             "symmetric": int(collection.symmetric),
             "self_pairs": int(collection.self_pairs),
         }
+        for name, value in found.items():
+            if isinstance(value, str) and len(value.encode()) > schema.ATTRIBUTE_BYTES:
+                raise InputError(
+                    f"{self._where}: {name} takes {len(value.encode())} bytes, and at most {schema.ATTRIBUTE_BYTES} "
+                    "can be stored; keep only what the result depends on"
+                )
+        return found
 
     def _tables(self) -> dict[str, Table]:
         c = self._collection
@@ -195,25 +205,25 @@ class _Writing:
 
     def _pairs(self, group: Any, progress: Callable[[int], object] | None) -> dict[str, Record]:
         running = {name: ArrayDigest(dtype) for name, dtype in schema.ARRAYS.items()}
-        with output_errors(self._target):
+        with self._draft.writing():
             columns = ParallelColumns(group, {n: schema.ARRAYS[n] for n in ("indices", "data")}, self._threads)
         with columns:
             for given in self._source.blocks():
                 block = self._checked(given)
                 running["indices"].update(block.indices)
                 running["data"].update(block.data)
-                with output_errors(self._target):
+                with self._draft.writing():
                     columns.append((block.indices, block.data))
                 if progress is not None:
                     progress(len(block.counts))
             if self._next_row != len(self._counts):
                 raise InputError(f"{self._where}: the rows end after {self._next_row} of {len(self._counts)}")
             self._check_symmetry()
-            with output_errors(self._target):
+            with self._draft.writing():
                 total = columns.finish()
         indptr = np.concatenate((np.zeros(1, "<i8"), np.cumsum(self._counts, dtype="<i8")))
         running["indptr"].update(indptr)
-        with output_errors(self._target):
+        with self._draft.writing():
             group.create_dataset("indptr", data=indptr, track_times=False)
         self._attributes["nnz"] = total
         shapes = {"indptr": indptr.shape, "indices": (total,), "data": (total,)}

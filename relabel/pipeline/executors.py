@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+import signal
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -39,7 +41,9 @@ class Executor:
         """Whether everything happens in this process."""
         return self.kind == "local"
 
-    def run(self, function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], threads: int | None) -> Iterator[T]:
+    def run(
+        self, function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], threads: int | None
+    ) -> Generator[T, None, None]:
         """Results of ``function(*task, threads)`` for all tasks, as they are ready; tasks may not depend on each other.
 
         `threads` is what all processes may use together; a dask worker gets as many as it has.
@@ -57,9 +61,11 @@ class Executor:
         share = max(1, (threads or cores) // workers)
         # Spawned, not forked: a forked child inherits the threads of numba and HDF5 in a state it cannot use.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            futures: list[Future[T]] = [pool.submit(function, *task, share) for task in tasks]
+        others = set(multiprocessing.active_children())
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_die_of_interrupts) as pool:
             try:
+                with _interrupts_held():
+                    futures: list[Future[T]] = [pool.submit(function, *task, share) for task in tasks]
                 for future in as_completed(futures):
                     yield future.result()
             except BrokenProcessPool:
@@ -67,6 +73,10 @@ class Executor:
                     "a worker process died, most likely because memory ran out; use fewer processes "
                     f"(--executor processes:{max(1, workers // 2)}) or --executor local; finished parts are kept"
                 ) from None
+            except (KeyboardInterrupt, GeneratorExit):
+                for process in set(multiprocessing.active_children()) - others:
+                    process.terminate()  # what they have not finished is not waited for
+                raise
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
@@ -85,6 +95,22 @@ class Executor:
             futures = [client.submit(function, *task, None, pure=False) for task in tasks]
             for future in distributed.as_completed(futures):
                 yield future.result()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Processes started in this block are born with SIGINT blocked, else Ctrl-C at their start prints a traceback."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _die_of_interrupts() -> None:
+    """Let Ctrl-C, which a terminal sends to every process, end a worker at once and silently."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def parse(text: str) -> Executor:

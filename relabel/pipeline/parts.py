@@ -6,6 +6,7 @@ A part is a small value that can be sent to another process; it opens its datase
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -18,6 +19,8 @@ from relabel.errors import InputError
 from relabel.similarity import DEFAULT_MIN_VALUE, Measure
 
 Progress = Callable[[int], object]
+Bar = Callable[[str, int], AbstractContextManager[Progress]]
+"""Called with the name of a part and the size of its work; gives what is called with the size of each step done."""
 
 
 class Opened(NamedTuple):
@@ -70,7 +73,8 @@ class FovOptions:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values; `arc` only where it matters."""
-        values = asdict(self)
+        # As floats, so that 90 and 90.0 do not make different files.
+        values = asdict(self) | {name: float(getattr(self, name)) for name in ("fov_deg", "radius_m", "min_value")}
         if self.shape == "sector":
             del values["arc"]
         return values
@@ -132,7 +136,7 @@ def part_of_record(record: Mapping[str, Any], root: Path) -> MslsPart | None:
     """The part that a provenance record tells of, reading from `root`; None where the record is not of a part."""
     if record.get("command") != MslsPart.command:
         return None
-    values = dict(record.get("parameters", {}))
+    values = dict(record["parameters"])
     try:
         city = msls.find(root)[values.pop("city")]
         return MslsPart(root, city, values.pop("heading"), FovOptions(**values))

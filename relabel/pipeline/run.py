@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from relabel.errors import LabelFileError, MissingFileError, OutputError
-from relabel.labelfile import LabelFile, pack, provenance, write
+from relabel.errors import InputError, MissingFileError
+from relabel.labelfile import LabelFile, pack, provenance, validate, write
 from relabel.labelfile.publish import check_target, output_errors
+from relabel.labelfile.writer import check_names
 from relabel.pipeline.executors import Executor, parse
-from relabel.pipeline.parts import Opened, Part, Progress
+from relabel.pipeline.parts import Bar, Part
 
 log = logging.getLogger(__name__)
-
-Bar = Callable[[str, int], AbstractContextManager[Progress]]
-"""Called with the name of a part and its number of queries; gives what is called with the queries done."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +67,20 @@ def label(
         keep the parts of an earlier run that match.
     executor:
         ``local``, ``processes``, ``processes:N`` or ``dask:ADDRESS``: where parts are computed. It does not show in
-        the file.
+        the file. A job of one part is always computed in this process.
     threads:
         threads to compute with, over all local processes together; None for all.
     bar:
-        makes a progress bar, used by the local executor.
+        makes a progress bar over the queries of a part; used by the local executor.
 
     Raises
     ------
+    InputError
+        when there is no part, or a name is repeated or cannot be that of a collection.
     RelabelError
-        with what is wrong; the target is then as it was, and finished parts are kept.
+        with what else is wrong; the target is then as it was, and finished parts are kept.
     """
+    _check_parts(parts)
     check_target(output, overwrite=overwrite)
     where = parse(executor)
     if len(parts) == 1:
@@ -98,14 +99,37 @@ def label(
         finished = sum(path.exists() for path in paths.values())
         if finished:
             log.info("%d of %d parts are kept in %s; the same command goes on from there", finished, len(parts), folder)
+        else:
+            _remove_empty(folder)
         raise
-    # Renamed first, so that a removal that is cut short never looks like parts to keep.
-    with output_errors(folder):
-        away = folder.with_name(f"{folder.name}.done")
+    _remove(folder)
+    return Result(output, results)
+
+
+def _check_parts(parts: Sequence[Part]) -> None:
+    names = [part.name for part in parts]
+    check_names(dict.fromkeys(names))
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(f"{', '.join(map(repr, repeated))}: given more than once; a collection is made once a file")
+
+
+def _remove(folder: Path) -> None:
+    """Remove the parts of a job that is done; if that fails the result is whole all the same."""
+    away = folder.with_name(f"{folder.name}.done")
+    try:
+        # Renamed first, so that a removal that is cut short never looks like parts to keep.
         shutil.rmtree(away, ignore_errors=True)
         folder.rename(away)
         shutil.rmtree(away)
-    return Result(output, results)
+    except OSError as error:
+        log.warning("%s: is not needed any more, but cannot be removed: %s", folder, error.strerror or error)
+
+
+def _remove_empty(folder: Path) -> None:
+    for inner in [*sorted(folder.rglob("*"), reverse=True), folder]:
+        with suppress(OSError):  # neither empty nor a folder
+            inner.rmdir()
 
 
 def _all(
@@ -126,9 +150,10 @@ def _all(
         return tuple(results)
     tasks = [(part, paths[part.name], resume) for part in parts]
     by_name = {}
-    for made in where.run(_make_elsewhere, tasks, threads):
-        _tell(made)
-        by_name[made.name] = made
+    with closing(where.run(_make_elsewhere, tasks, threads)) as ready:
+        for made in ready:
+            _tell(made)
+            by_name[made.name] = made
     return tuple(by_name[part.name] for part in parts)
 
 
@@ -138,12 +163,19 @@ def _make_elsewhere(part: Part, path: Path, resume: bool, threads: int | None) -
 
 def _make(part: Part, path: Path, *, overwrite: bool, resume: bool, threads: int | None, bar: Bar | None) -> Made:
     opened = part.open(threads=threads)
-    step = provenance.step(part.command, part.parameters(), provenance.describe(part.root, opened.files))
+    step = provenance.step(part.command, part.parameters(), provenance.describe(part.root, opened.files, threads))
     if resume and _made_by(path, step):
         return Made(part.name, kept=True, notes=opened.notes)
     queries = opened.source.collection.shape[0]
     with bar(part.name, queries) if bar is not None else nullcontext() as progress:
-        write(path, {part.name: opened.source}, provenance=[step], overwrite=overwrite, progress=progress)
+        write(
+            path,
+            {part.name: opened.source},
+            provenance=[step],
+            overwrite=overwrite,
+            progress=progress,
+            threads=threads,
+        )
     return Made(part.name, kept=False, notes=opened.notes)
 
 
@@ -151,8 +183,10 @@ def _made_by(path: Path, step: dict[str, Any]) -> bool:
     """Whether the file at `path` is whole and was made by this very step, whatever the versions of the libraries."""
     same = ("software", "command", "parameters", "inputs")
     try:
+        if not validate(path).valid:
+            return False
         records = LabelFile(path).provenance()
-    except (LabelFileError, MissingFileError):
+    except MissingFileError:
         return False
     return len(records) == 1 and all(records[0].get(name) == step[name] for name in same)
 
@@ -162,6 +196,3 @@ def _tell(made: Made) -> None:
         log.info("%s", note)
     if made.kept:
         log.info("%s: kept from an earlier run with the same input and parameters", made.name)
-
-
-__all__ = ["Bar", "Made", "Opened", "OutputError", "Result", "label"]

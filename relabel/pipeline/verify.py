@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from relabel.cameras import Cameras
-from relabel.errors import InputError, OptionError
-from relabel.labelfile import LabelFile, StoredCollection, provenance
-from relabel.pipeline.parts import part_of_record
+from relabel.datasets.tables import rows_of
+from relabel.errors import InputError, LabelFileError, OptionError
+from relabel.labelfile import LabelFile, StoredCollection, provenance, validate
+from relabel.pipeline.parts import Bar, part_of_record
 from relabel.reference import fov as reference
+
+IntArray = npt.NDArray[np.int64]
 
 SECTOR_TOLERANCE = 1e-5
 """What 2,880 chords instead of an arc change in ψ, and float32, with room to spare."""
 POLYGON_TOLERANCE = 1e-6
 """What float32 changes in ψ, with room to spare; the oracle takes the very same polygons."""
 _SHOWN = 5
+_STEP = 50  # pairs between two steps of a progress bar
+
+
+class Pairs(NamedTuple):
+    """A sample of pairs: (m,) row and column numbers, and the stored ψ, 0 where the pair is absent."""
+
+    rows: IntArray
+    columns: IntArray
+    values: npt.NDArray[np.float64]
 
 
 @dataclass
@@ -33,9 +45,10 @@ class Verification:
     checked:
         pairs recomputed, stored and absent.
     max_abs_diff:
-        largest difference of ψ, with an absent pair counted as 0.
+        largest difference of ψ; of an absent pair, by how much it exceeds `min_value`.
     mismatches:
-        pairs whose difference is beyond the tolerance, and cameras that differ from the dataset.
+        pairs whose difference is beyond the tolerance, cameras that differ from the dataset, and input files that are
+        not those that were labelled.
     findings:
         a text for each thing that is wrong, the first few of a kind.
     """
@@ -54,14 +67,14 @@ class Verification:
             "findings": self.findings,
         }
 
+    def found(self, count: int, text: str) -> None:
+        """Count mismatches that one text tells of."""
+        self.mismatches += count
+        self.findings.append(text)
+
 
 def verify(
-    path: Path,
-    root: Path | None = None,
-    *,
-    sample: int = 1000,
-    seed: int = 0,
-    progress: Callable[[str, int], Callable[[int], object]] | None = None,
+    path: Path, root: Path | None = None, *, sample: int = 1000, seed: int = 0, bar: Bar | None = None
 ) -> Verification:
     """Compare a label file with its dataset and with shapely.
 
@@ -78,147 +91,171 @@ def verify(
         pairs for each collection.
     seed:
         same seed, same sample.
+    bar:
+        makes a progress bar over the pairs of a collection.
 
     Raises
     ------
     InputError
         when the file was not made by a measure that can be recomputed, or its provenance does not lead to `root`.
     LabelFileError, DatasetNotFoundError
-        when the file or the dataset cannot be read.
+        when the file is not valid, or the dataset cannot be read.
     """
     if sample < 1:
         raise OptionError(f"sample is {sample}; at least one pair has to be checked")
-    result = Verification()
     labels = LabelFile(path)
+    faults = [finding for finding in validate(path).findings if finding.severity == "error"]
+    if faults:
+        raise LabelFileError(
+            f"{path}: is damaged ({faults[0].path}: {faults[0].message}); `relabel validate` lists all that is wrong"
+        )
+    result = Verification()
     records = labels.provenance()
     for number, name in enumerate(labels):
         stored = labels[name]
-        if not stored.method.startswith("fov-"):
-            raise InputError(f"{path}::{name}: {stored.method} labels cannot be recomputed; only fields of view can")
+        options = _options(stored)
         query, database = stored.query, stored.database
         if root is not None:
-            fresh = _read_again(path, name, records, root, result)
-            for side, ours, theirs in (("query", query, fresh[0]), ("database", database, fresh[1])):
-                _compare_cameras(f"{name}/{side}", ours, theirs, result)
-            query, database = _in_order(query, fresh[0]), _in_order(database, fresh[1])
-        rng = np.random.default_rng([seed, number])
-        _check_pairs(stored, query, database, _sample(stored, sample, rng), result)
-        if progress is not None:
-            progress(name, sample)
+            fresh = _read_again(stored, records, root, result)
+            query, database = (
+                _compared(f"{name}/{side}", ours, theirs, result)
+                for side, ours, theirs in (("queries", query, fresh[0]), ("database", database, fresh[1]))
+            )
+        pairs = _sample(stored, sample, np.random.default_rng([seed, number]))
+        # A camera that the dataset says cannot be labelled has been told of already, and has no ψ to compare with.
+        known = query.ok[pairs.rows] & database.ok[pairs.columns]
+        pairs = Pairs(pairs.rows[known], pairs.columns[known], pairs.values[known])
+        with bar(name, len(pairs.rows)) if bar is not None else nullcontext(_no_progress) as progress:
+            expected = np.empty(len(pairs.rows))
+            for start in range(0, len(expected), _STEP):
+                part = slice(start, start + _STEP)
+                expected[part] = reference.pair_overlap(
+                    query, database, pairs.rows[part], pairs.columns[part], **options
+                )
+                progress(len(expected[part]))
+        _check(stored, pairs, expected, result)
     return result
 
 
+def _no_progress(_: int) -> None:
+    pass
+
+
+def _options(stored: StoredCollection) -> dict[str, Any]:
+    """What the oracle has to be told besides the cameras."""
+    where = f"{stored.path}::{stored.name}"
+    if not stored.method.startswith("fov-"):
+        raise InputError(f"{where}: {stored.method} labels cannot be recomputed; only fields of view can")
+    options: dict[str, Any] = {"measure": stored.measure}
+    wanted = {name for name in ("fov_deg", "radius_m") if any(getattr(s, name) is None for s in _sides(stored))}
+    if stored.method == "fov-polygon":
+        wanted.add("arc")
+    for name in sorted(wanted):
+        value = stored.params.get(name)
+        if not isinstance(value, int | float):
+            raise InputError(f"{where}: its params do not tell {name}, so that ψ cannot be recomputed")
+        options["segments" if name == "arc" else name] = value
+    return options
+
+
+def _sides(stored: StoredCollection) -> tuple[Cameras, Cameras]:
+    return stored.query, stored.database
+
+
 def _read_again(
-    path: Path, name: str, records: list[dict[str, Any]], root: Path, result: Verification
+    stored: StoredCollection, records: list[dict[str, Any]], root: Path, result: Verification
 ) -> tuple[Cameras, Cameras]:
-    record = next((r for r in records if r.get("parameters", {}).get("city") == name), None)
+    record = next((r for r in records if r["parameters"].get("city") == stored.name), None)
     part = None if record is None else part_of_record(record, root)
     if record is None or part is None:
         raise InputError(
-            f"{path}::{name}: its provenance does not say how to read the dataset again; leave out --root to check ψ "
-            "against the cameras that the file holds"
+            f"{stored.path}::{stored.name}: its provenance does not say how to read the dataset again; leave out "
+            "--root to check ψ against the cameras that the file holds"
         )
     city = part.read()
-    now = {entry["path"]: entry for entry in provenance.describe(root, city.files)}
+    # Not by path: the root may be given as the folder above or below the one that was labelled.
+    now = {entry["sha256"] for entry in provenance.describe(root, city.files)}
     for entry in record["inputs"]:
-        if now.get(entry["path"], {}).get("sha256") != entry["sha256"]:
-            result.findings.append(f"{name}: {entry['path']} is not the file that was labelled (its sha256 differs)")
+        if entry["sha256"] not in now:
+            result.found(1, f"{stored.name}: {entry['path']} is not the file that was labelled (its sha256 differs)")
     return city.query, city.database
 
 
-def _compare_cameras(where: str, ours: Cameras, theirs: Cameras, result: Verification) -> None:
-    """Every camera of the file against the dataset's, joined by key."""
-    order = np.argsort(theirs.key)
-    place = np.searchsorted(theirs.key, ours.key, sorter=order).clip(max=max(len(theirs) - 1, 0))
-    match = order[place] if len(theirs) else np.zeros(len(ours), np.int64)
-    there = theirs.key[match] == ours.key if len(theirs) else np.zeros(len(ours), bool)
-    same = there.copy()
-    for name in ("position", "heading_deg", "status"):
-        a, b = getattr(ours, name)[there], getattr(theirs, name)[match[there]]
-        equal = (a == b) | (np.isnan(a) & np.isnan(b)) if a.dtype.kind == "f" else a == b
-        same[there] &= equal.reshape(len(a), -1).all(axis=1)
-    missing = len(theirs) - int(there.sum())
-    for what, rows in (("is not in the dataset", ~there), ("differs from the dataset", there & ~same)):
-        count = int(rows.sum())
-        if count:
-            keys = ", ".join(str(key) for key in ours.key[rows][:_SHOWN])
-            result.findings.append(f"{where}: {count:,} camera(s): {keys}{' …' if count > _SHOWN else ''} {what}")
-    if missing:
-        result.findings.append(f"{where}: {missing:,} camera(s) of the dataset are not in the file")
-    result.mismatches += int((~same).sum()) + missing
+def _compared(where: str, ours: Cameras, theirs: Cameras, result: Verification) -> Cameras:
+    """Compare every camera of the file with the dataset's of the same key, and return it as the dataset has it."""
+    rows = rows_of(theirs.key, ours.key)
+    there = np.flatnonzero(rows >= 0)
+    rows = rows[there]
+    differs = ours.status[there] != theirs.status[rows]
+    position, heading, status = ours.position[:, :2].copy(), ours.heading_deg.copy(), ours.status.copy()
+    for column, new in ((position, theirs.position[rows, :2]), (heading, theirs.heading_deg[rows])):
+        same = (column[there] == new) | (np.isnan(column[there]) & np.isnan(new))
+        differs |= ~same.reshape(len(rows), -1).all(axis=1)
+        column[there] = new
+    status[there] = theirs.status[rows]
+    for what, keys in (
+        ("of the file are not in the dataset", np.delete(ours.key, there)),
+        ("differ from the dataset in position, heading or status", ours.key[there[differs]]),
+        ("of the dataset are not in the file", np.delete(theirs.key, rows)),
+    ):
+        if len(keys):
+            shown = ", ".join(str(key) for key in keys[:_SHOWN])
+            more = f" and {len(keys) - _SHOWN:,} more" if len(keys) > _SHOWN else ""
+            result.found(len(keys), f"{where}: {len(keys):,} camera(s) {what}: {shown}{more}")
+    return replace(ours, position=position, heading_deg=heading, status=status)
 
 
-def _in_order(ours: Cameras, theirs: Cameras) -> Cameras:
-    """The dataset's cameras in the order of the file; the file's own where the dataset does not have them all."""
-    order = np.argsort(theirs.key)
-    place = order[np.searchsorted(theirs.key, ours.key, sorter=order).clip(max=max(len(theirs) - 1, 0))]
-    return theirs.take(place) if np.array_equal(theirs.key[place], ours.key) else ours
-
-
-def _sample(
-    stored: StoredCollection, size: int, rng: np.random.Generator
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Rows, columns and stored values (0 for absent) of pairs of two OK cameras."""
+def _sample(stored: StoredCollection, size: int, rng: np.random.Generator) -> Pairs:
+    """Pairs of two OK cameras, half of them stored as far as there are so many."""
     matrix = stored.to_scipy()
     at = np.sort(rng.choice(matrix.nnz, min((size + 1) // 2, matrix.nnz), replace=False))
     rows = np.searchsorted(matrix.indptr, at, side="right") - 1
-    columns = matrix.indices[at].astype(np.int64)
-    values = matrix.data[at].astype(np.float64)
-    more_rows, more_columns = _absent(stored, matrix, size - len(at), rng)
-    return (
-        np.concatenate([rows, more_rows]),
-        np.concatenate([columns, more_columns]),
-        np.concatenate([values, np.zeros(len(more_rows))]),
+    absent = _absent(stored, matrix, size - len(at), rng)
+    return Pairs(
+        np.concatenate([rows, absent[:, 0]]),
+        np.concatenate([matrix.indices[at].astype(np.int64), absent[:, 1]]),
+        np.concatenate([matrix.data[at].astype(np.float64), np.zeros(len(absent))]),
     )
 
 
-def _absent(
-    stored: StoredCollection, matrix: Any, size: int, rng: np.random.Generator
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Pairs that are not stored; three in four of them near each other, as far as there are such."""
+def _absent(stored: StoredCollection, matrix: Any, size: int, rng: np.random.Generator) -> IntArray:
+    """(m, 2) pairs that are not stored; three in four of them near each other, as far as there are such."""
     query, database = np.flatnonzero(stored.query.ok), np.flatnonzero(stored.database.ok)
-    if not len(query) or not len(database):
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    tree = cKDTree(stored.database.position[database, :2])
-    reach = 2.0 * _radius(stored)
     found: dict[tuple[int, int], None] = {}
-    for attempt in range(20 * size):
-        if len(found) >= size:
-            break
-        i = int(rng.choice(query))
-        near = tree.query_ball_point(stored.query.position[i, :2], reach) if attempt % 4 else []
-        j = int(database[rng.choice(near)]) if len(near) else int(rng.choice(database))
-        row = matrix.indices[matrix.indptr[i] : matrix.indptr[i + 1]]
-        if j not in row and not (stored.self_pairs and i == j):
-            found[i, j] = None
-    pairs = np.array(list(found), dtype=np.int64).reshape(-1, 2)
-    return pairs[:, 0], pairs[:, 1]
+    if len(query) and len(database):
+        tree = cKDTree(stored.database.position[database, :2])
+        reach = 2.0 * _radius(stored)
+        for attempt in range(20 * size):
+            if len(found) >= size:
+                break
+            i = int(rng.choice(query))
+            near = tree.query_ball_point(stored.query.position[i, :2], reach) if attempt % 4 else []
+            j = int(database[rng.choice(near)]) if len(near) else int(rng.choice(database))
+            row = matrix.indices[matrix.indptr[i] : matrix.indptr[i + 1]]
+            if j not in row and not (stored.self_pairs and i == j):
+                found[i, j] = None
+    return np.array(list(found), dtype=np.int64).reshape(-1, 2)
 
 
 def _radius(stored: StoredCollection) -> float:
-    own = [side.radius_m.max() for side in (stored.query, stored.database) if side.radius_m is not None and len(side)]
-    default = stored.params.get("radius_m")
-    return float(max([*own, default] if isinstance(default, int | float) else own))
+    """The longest range of any camera."""
+    ranges = [side.radius_m[side.ok].max() for side in _sides(stored) if side.radius_m is not None]
+    if len(ranges) < 2:
+        ranges.append(stored.params["radius_m"])
+    return float(max(ranges))
 
 
-def _check_pairs(stored: StoredCollection, query: Cameras, database: Cameras, pairs: Any, result: Verification) -> None:
-    rows, columns, values = pairs
-    polygon = stored.method == "fov-polygon"
-    options = {name: stored.params[name] for name in ("fov_deg", "radius_m") if stored.params[name] != "per camera"}
-    segments = stored.params["arc"] if polygon else reference.SEGMENTS
-    expected = reference.pair_overlap(
-        query, database, rows, columns, measure=stored.measure, segments=segments, **options
-    )
-    tolerance = POLYGON_TOLERANCE if polygon else SECTOR_TOLERANCE
-    # An absent pair says: up to min_value.
-    difference = np.abs(expected - values)
-    allowed = np.where(values == 0.0, stored.min_value, 0.0)
-    wrong = np.flatnonzero(~(difference <= tolerance + allowed))
-    difference = np.where((values == 0.0) & (expected <= stored.min_value), 0.0, difference)
-    result.checked += len(rows)
-    result.mismatches += len(wrong)
+def _check(stored: StoredCollection, pairs: Pairs, expected: npt.NDArray[np.float64], result: Verification) -> None:
+    tolerance = POLYGON_TOLERANCE if stored.method == "fov-polygon" else SECTOR_TOLERANCE
+    difference = np.abs(expected - pairs.values)
+    # An absent pair says no more than: up to min_value.
+    difference[pairs.values == 0.0] -= stored.min_value
+    difference = difference.clip(min=0.0)
+    wrong = np.flatnonzero(difference > tolerance)
+    result.checked += len(expected)
     result.max_abs_diff = max(result.max_abs_diff, float(difference.max(initial=0.0)))
+    result.mismatches += len(wrong)
     for k in wrong[:_SHOWN]:
-        had = f"{values[k]:.6f}" if values[k] else "no value"
-        pair = f"{query.key[rows[k]]} / {database.key[columns[k]]}"
+        had = f"{pairs.values[k]:.6f}" if pairs.values[k] else "no value"
+        pair = f"{stored.query.key[pairs.rows[k]]} / {stored.database.key[pairs.columns[k]]}"
         result.findings.append(f"{stored.name}: {pair}: the file has {had}, recomputed {expected[k]:.6f}")
