@@ -37,8 +37,8 @@ def main() -> None:
     )
     psi = relabel.fov.overlap(query, database, fov_deg=FOV_DEG, radius_m=RADIUS_M).matrix.toarray()[0]
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
-        f'font-size="17" fill="{INK}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}">',
+        f'<g font-family="sans-serif" font-size="17" fill="{INK}">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
     ]
     for (name, (x, y, heading)), value in zip(CAMERAS.items(), psi, strict=True):
@@ -48,18 +48,17 @@ def main() -> None:
     parts.append('<text font-weight="bold">overlap ψ with the query</text>')
     for line, ((name, (x, y, heading)), value) in enumerate(zip(CAMERAS.items(), psi, strict=True)):
         top = 34 + 46 * line
-        turned = abs((heading - 58.0 + 180.0) % 360.0 - 180.0)
+        where = f"{math.hypot(x, y):.0f} m away, turned by {abs((heading - 58.0 + 180.0) % 360.0 - 180.0):.0f}°"
         parts += [
             f'<text y="{top}" font-weight="bold" fill="{colour(value)}">{name}</text>',
             f'<rect x="22" y="{top - 13}" width="{max(150 * value, 1.5):.1f}" height="15" fill="{colour(value)}"/>',
             f'<text x="{30 + 150 * value:.1f}" y="{top}">{value:.2f}</text>',
-            f'<text x="22" y="{top + 17}" font-size="13" fill="#666">{math.hypot(x, y):.0f} m away, '
-            f"turned by {turned:.0f}°</text>",
+            f'<text x="22" y="{top + 17}" font-size="13" fill="#666">{where}</text>',
         ]
     top = 34 + 46 * len(CAMERAS) + 18
     for line, text in enumerate(("Within 25 m are a, b, d and e;", "two of them share no view.")):
         parts.append(f'<text y="{top + 20 * line}" font-size="15">{text}</text>')
-    parts += ["</g>", "</svg>"]
+    parts += ["</g>", "</g>", "</svg>"]
     Path(__file__).with_name("fields-of-view.svg").write_text("\n".join(parts) + "\n")
 
 

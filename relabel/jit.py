@@ -9,12 +9,14 @@ driver calls stands in its own module.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
 
 from relabel.errors import OptionError
 
@@ -30,6 +32,9 @@ def compiled(*, parallel: bool = False) -> Callable[[F], F]:
     """A top-level driver, compiled on first use without the GIL and kept in numba's cache."""
 
     def decorate(function: F) -> F:
+        if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+            return _as_numpy_divides(function)
+
         def compile_(*, cache: bool) -> F:
             return cast("F", numba.njit(cache=cache, error_model="numpy", parallel=parallel, nogil=True)(function))
 
@@ -40,6 +45,17 @@ def compiled(*, parallel: bool = False) -> Callable[[F], F]:
             return compile_(cache=False)
 
     return decorate
+
+
+def _as_numpy_divides(function: F) -> F:
+    """The plain function with the error model of the compiled one: division by zero is no event."""
+
+    @functools.wraps(function)
+    def quiet(*arguments: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return function(*arguments)
+
+    return cast("F", quiet)
 
 
 def thread_count(threads: int | None) -> int:

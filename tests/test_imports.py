@@ -37,7 +37,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "errors": ("", ""),
     "cameras": ("errors", "numpy"),
     "similarity": ("errors cameras", "numpy scipy"),
-    "jit": ("errors", "numba"),
+    "jit": ("errors", "numpy numba"),
     "geometry": ("errors cameras", "numpy pyproj"),
     "datasets": ("errors cameras geometry", "numpy scipy pyarrow"),
     "synthetic": ("errors cameras geometry datasets", "numpy pyarrow"),

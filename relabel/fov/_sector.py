@@ -208,7 +208,7 @@ def sector_area(
     same_apex = 0.5 * least * least * (max(0.0, common))
 
     d2 = dx * dx + dy * dy
-    d = math.sqrt(d2)
+    d = np.sqrt(d2)  # not math.sqrt: with the jit off its plain float could not be divided by when it is 0
     inverse = 1.0 / d
     nx = dx * inverse
     ny = dy * inverse

@@ -72,8 +72,7 @@ class TableCheck:
             dataset = self._group[name]
         known = isinstance(dataset, h5py.Dataset) and hdf.type_name(dataset) is not None
         if not known or dataset.shape is None or dataset.shape[:1] != (self.length,):
-            if not self._newer:
-                self._note(name, "is no column of this table: it has another length or a type that the format lacks")
+            self._note(name, "is no column of this table: it has another length or a type that the format lacks")
             return
         hdf.check_array(dataset)
         self._read(name, dataset)

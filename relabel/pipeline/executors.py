@@ -93,8 +93,14 @@ class Executor:
             raise OptionError(f"no dask scheduler answers at {self.address!r}: {error}") from None
         with client:
             futures = [client.submit(function, *task, None, pure=False) for task in tasks]
-            for future in distributed.as_completed(futures):
-                yield future.result()
+            try:
+                for future in distributed.as_completed(futures):
+                    yield future.result()
+            except distributed.KilledWorker:
+                raise RelabelError(
+                    "a dask worker died, most likely because memory ran out; give the workers more memory or start "
+                    "fewer on a machine; finished parts are kept"
+                ) from None
 
 
 @contextmanager

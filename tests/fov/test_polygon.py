@@ -48,7 +48,7 @@ class TestPolygonArea:
         """The two shapes are computed by code that has nothing in common."""
         one = cameras([a]), cameras([b]), [0], [0]
         exact = fov.pair_overlap(*one)[0]
-        assert fov.pair_overlap(*one, shape="polygon", arc=720)[0] == pytest.approx(exact, abs=1e-4)
+        assert fov.pair_overlap(*one, shape="polygon", arc=360)[0] == pytest.approx(exact, abs=1e-4)
 
     def test_a_triangle_is_far_from_the_sector(self):
         """The polygon is part of the label: one segment and 90° differ visibly from the sector."""

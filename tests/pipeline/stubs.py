@@ -47,14 +47,9 @@ def stubs(root: Path, **how: Literal["good", "fail", "die"]) -> tuple[Stub, ...]
     return tuple(Stub(name, root, kind) for name, kind in how.items())
 
 
-def square(number: int, threads: int | None) -> tuple[int, int | None]:
-    """What the task got."""
-    return number * number, threads
-
-
-def process_of(number: int, threads: int | None) -> int:
-    """The process that this ran in."""
-    return os.getpid()
+def square(number: int, threads: int | None) -> tuple[int, int | None, int]:
+    """A result, the threads that the task got, and the process that it ran in."""
+    return number * number, threads, os.getpid()
 
 
 def refuse(number: int, threads: int | None) -> int:
