@@ -19,7 +19,7 @@ Either term is a sum over the edges of a polygon: the area that the triangle (ap
 edges pass through A's apex and add nothing to A's term, which leaves three edges: B's two, and the piece of H inside
 Q. An arc at infinity closes an unbounded Q. An edge adds a straight part, half a cross product, and a round part, r²/2
 times the angle of what lies outside the disk. The angles of a term are collected as one product of complex numbers
-whose argument is taken once.
+whose argument is taken once; the arc at infinity is known as an angle.
 
 Degenerate input. Every edge is clipped on its own, so that of two nearly coincident lines one may be kept and the other
 not. That is harmless. Where an edge of A coincides with an edge of B, the line passes through both apices and its terms
@@ -147,13 +147,12 @@ def side_area(
     d: Any, h: Any, k: Any, r: Any, far: Any,
     ary: Any, aly: Any, brx: Any, bry: Any, blx: Any, bly: Any,
     i_rr: Any, i_lr: Any, i_rl: Any, i_ll: Any, i_r: Any, i_l: Any,
-    lo: Any, hi: Any, sx: Any, sy: Any, ex: Any, ey: Any,
+    lo: Any, hi: Any, infinite: Any,
 ) -> Any:  # fmt: skip
     """Area of Q ∩ {x ≥ h} ∩ disk A in A's frame; k = d - h, [lo, hi] is the piece of H inside Q.
 
-    (sx, sy) and (ex, ey) are the first and the last direction, counter-clockwise, in which Q is unbounded; equal ones
-    where it is not. The inverses: i_rr of R_A × R_B, i_lr of R_B × L_A, i_rl of R_A × L_B, i_ll of L_B × L_A, i_r and
-    i_l of the x of R_B and L_B.
+    `infinite` is the angle of the directions beyond H in which Q is unbounded. The inverses: i_rr of R_A × R_B, i_lr of
+    R_B × L_A, i_rl of R_A × L_B, i_ll of L_B × L_A, i_r and i_l of the x of R_B and L_B.
     """
     t0, t1 = clipped(0.0, far, i_rr, ary * d)
     t0, t1 = clipped(t0, t1, i_lr, -aly * d)
@@ -164,19 +163,12 @@ def side_area(
     t0, t1 = clipped(t0, t1, i_l, -k)
     left, vx, vy = edge_terms(d, blx, bly, t0, t1, r)
     chord, wx, wy = edge_terms(h, 0.0, 1.0, lo, hi, r)
-    # The arc at infinity, as far as it lies beyond H (x ≥ 0); the two directions of H bound it.
-    fx = max(sx, 0.0)
-    fy = sy if sx >= 0.0 else -1.0
-    gx = max(ex, 0.0)
-    gy = ey if ex >= 0.0 else (1.0 if sx >= 0.0 else -1.0)
-    ax = fx * gx + fy * gy
-    ay = fx * gy - fy * gx
     # Counter-clockwise round Q, the left edge is walked inwards and H downwards: hence their conjugates.
-    bx = ux * ax - uy * ay
-    by = ux * ay + uy * ax
     cx = vx * wx - vy * wy
     cy = vx * wy + vy * wx
-    swept = angle_of(bx * cx + by * cy, by * cx - bx * cy)
+    swept = angle_of(ux * cx + uy * cy, uy * cx - ux * cy) + infinite
+    # All of it is the arc of circle A inside Q, hence in [0, π] but for rounding and full turns.
+    swept = swept - 2.0 * PI if swept > 1.5 * PI else swept
     return 0.5 * (d * (bry * right - bly * left) - h * chord + r * r * swept)
 
 
@@ -191,21 +183,17 @@ def sector_area(
     (dx, dy) leads from A's apex to B's, delta is B's heading minus A's in [-π, π], counter-clockwise; per sector
     half the field of view in radians, the radius, and the unit vectors along its right and left edge.
     """
-    # The directions that both wedges have: one interval, as both are at most π wide. Of two first directions that
-    # agree neither is preferred, so that the order of A and B does not show.
-    turned = abs(delta)
-    common = a_half + b_half - turned
-    common = min(2.0 * a_half, common)
-    common = min(2.0 * b_half, common)
+    # The directions that both wedges have, in which Q is unbounded: one interval, as both are at most π wide. It starts
+    # with a right edge; where both do, neither is preferred, so that the order of A and B does not show.
+    common = a_half + b_half - abs(delta)
+    common = common if common < 2.0 * a_half else 2.0 * a_half
+    common = common if common < 2.0 * b_half else 2.0 * b_half
+    common = common if common > 0.0 else 0.0
     excess = b_half - a_half
     sx = (arx if excess >= delta else 0.0) + (brx if excess <= delta else 0.0)
     sy = (ary if excess >= delta else 0.0) + (bry if excess <= delta else 0.0)
-    ex = (alx if excess >= -delta else 0.0) + (blx if excess <= -delta else 0.0)
-    ey = (aly if excess >= -delta else 0.0) + (bly if excess <= -delta else 0.0)
-    ex = ex if common > 0.0 else sx
-    ey = ey if common > 0.0 else sy
-    least = min(br, ar)
-    same_apex = 0.5 * least * least * (max(0.0, common))
+    least = ar if ar < br else br
+    same_apex = 0.5 * least * least * common
 
     d2 = dx * dx + dy * dy
     d = np.sqrt(d2)  # not math.sqrt: with the jit off its plain float could not be divided by when it is 0
@@ -220,10 +208,13 @@ def sector_area(
     uy = bry * nx - brx * ny
     vx = blx * nx + bly * ny
     vy = bly * nx - blx * ny
-    s = sx * nx + sy * ny
-    sy = sy * nx - sx * ny
-    e = ex * nx + ey * ny
-    ey = ey * nx - ex * ny
+    # How much of the interval lies beyond H (x > 0) and how much before it, from its start turned to x ≥ 0.
+    start_x = sx * nx + sy * ny
+    start_y = sy * nx - sx * ny
+    before = start_x < 0.0
+    room = HALF_PI - angle_of(-start_x if before else start_x, -start_y if before else start_y)
+    first = room if room < common else common
+    rest = common - first
     power = (ar - br) * (ar + br)
     h = 0.5 * (d2 + power) * inverse
     k = 0.5 * (d2 - power) * inverse
@@ -243,13 +234,14 @@ def sector_area(
     lo, hi = clipped(lo, hi, i_u, -uy * k)
     lo, hi = clipped(lo, hi, -i_v, vy * k)
     area = side_area(
-        d, h, k, ar, far, py, qy, ux, uy, vx, vy, i_rr, i_lr, i_rl, i_ll, i_u, i_v, lo, hi, s, sy, e, ey
+        d, h, k, ar, far, py, qy, ux, uy, vx, vy, i_rr, i_lr, i_rl, i_ll, i_u, i_v, lo, hi, rest if before else first
     ) + side_area(
-        d, k, h, br, far, -uy, -vy, -px, -py, -qx, -qy, -i_rr, i_rl, i_lr, -i_ll, -i_p, -i_q, -hi, -lo, -s, -sy, -e, -ey
-    )
+        d, k, h, br, far, -uy, -vy, -px, -py, -qx, -qy, -i_rr, i_rl, i_lr, -i_ll, -i_p, -i_q, -hi, -lo,
+        first if before else rest,
+    )  # fmt: skip
     area = same_apex if d <= SAME_APEX * (ar + br) else area
     # What is left of sectors that only touch is rounding, not overlap.
-    return area if area > NOTHING * least * least * (min(b_half, a_half)) else 0.0
+    return area if area > NOTHING * least * least * (a_half if a_half < b_half else b_half) else 0.0
 
 
 # Columns of a part, a convex sector: see `relabel.fov.views.Views`.

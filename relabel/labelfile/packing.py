@@ -76,7 +76,7 @@ def pack(
             with draft.writing():
                 finish(draft.file, found, [*texts, *own])
         # A part may have been damaged since it was written, and copied chunks have not been decoded yet.
-        confirm(private, target, "content")
+        confirm(private, target, "content", "a part is damaged: validate the parts and make that one again")
     return target
 
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from relabel.errors import FormatTooNewError, OptionError
+from relabel.errors import FormatTooNewError, LabelFileError, OptionError
 from relabel.labelfile import hdf, header, schema
 from relabel.labelfile.checks import CollectionCheck
 from relabel.labelfile.digest import file_digest
@@ -44,12 +44,16 @@ def validate(path: str | os.PathLike[str], level: str = "content") -> Report:
     if level not in LEVELS:
         raise OptionError(f"level {level!r} is not known; choose {', '.join(LEVELS)}")
     report = Report()
-    with report.attempt("header", "/"):
+    try:
         file = header.open_hdf5(Path(path))
-        try:
+    except LabelFileError as error:
+        report.note("header", "/", str(error))
+        return report
+    try:
+        with report.attempt("header", "/"):
             _check(file, report, LEVELS.index(level))
-        finally:
-            file.close()
+    finally:
+        file.close()
     return report
 
 

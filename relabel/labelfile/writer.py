@@ -111,13 +111,13 @@ def finish(file: Any, collections: Mapping[str, str], provenance: Sequence[str])
     file.attrs["complete"] = np.uint8(1)
 
 
-def confirm(private: Path, target: Path, level: str) -> None:
-    """Read a finished file back; raise an `OutputError` unless it is valid."""
+def confirm(private: Path, target: Path, level: str, hint: str = "check disk and memory and try again") -> None:
+    """Read a finished file back; raise an `OutputError` that ends with `hint` unless it is valid."""
     errors = [finding for finding in validate(private, level).findings if finding.severity == "error"]
     if errors:
         raise OutputError(
             f"{target}: the new file does not read back as it was written, so it was not put in place "
-            f"({errors[0].path}: {errors[0].message}); check disk and memory and try again"
+            f"({errors[0].path}: {errors[0].message}); {hint}"
         )
 
 

@@ -186,13 +186,10 @@ def _compared(where: str, ours: Cameras, theirs: Cameras, result: Verification) 
     rows = rows_of(theirs.key, ours.key)
     there = np.flatnonzero(rows >= 0)
     rows = rows[there]
-    differs = ours.status[there] != theirs.status[rows]
-    position, heading, status = ours.position[:, :2].copy(), ours.heading_deg.copy(), ours.status.copy()
-    for column, new in ((position, theirs.position[rows, :2]), (heading, theirs.heading_deg[rows])):
-        same = (column[there] == new) | (np.isnan(column[there]) & np.isnan(new))
-        differs |= ~same.reshape(len(rows), -1).all(axis=1)
-        column[there] = new
-    status[there] = theirs.status[rows]
+    held, read = (np.column_stack([c.position[:, :2], c.heading_deg, c.status]) for c in (ours, theirs))
+    old, new = held[there], read[rows]
+    differs = ((old != new) & ~(np.isnan(old) & np.isnan(new))).any(axis=1)
+    held[there] = new
     for what, keys in (
         ("of the file are not in the dataset", np.delete(ours.key, there)),
         ("differ from the dataset in position, heading or status", ours.key[there[differs]]),
@@ -202,7 +199,7 @@ def _compared(where: str, ours: Cameras, theirs: Cameras, result: Verification) 
             shown = ", ".join(str(key) for key in keys[:_SHOWN])
             more = f" and {len(keys) - _SHOWN:,} more" if len(keys) > _SHOWN else ""
             result.found(len(keys), f"{where}: {len(keys):,} camera(s) {what}: {shown}{more}")
-    return replace(ours, position=position, heading_deg=heading, status=status)
+    return replace(ours, position=held[:, :2], heading_deg=held[:, 2], status=held[:, 3].astype(np.uint8))
 
 
 def _sample(stored: StoredCollection, size: int, rng: np.random.Generator) -> Pairs:

@@ -21,7 +21,7 @@ def street(n: int, seed: int, size_m: float = 300.0, **columns: object) -> relab
     rng = np.random.default_rng(seed)
     status = np.where(rng.random(n) < 0.1, Status.PANORAMA, Status.OK)
     heading = np.where(rng.random(n) < 0.1, np.nan, rng.uniform(0, 360, n))
-    position = rng.uniform(0, size_m, (n, 2)) + [3e5, 4e6]
+    position = rng.uniform(0, size_m, (n, 2)) + np.array([3e5, 4e6])
     return relabel.Cameras(
         key=[f"{seed}-{k}" for k in range(n)], position=position, heading_deg=heading, status=status, **columns
     )

@@ -27,9 +27,7 @@ class TestPolygonArea:
     @settings(max_examples=500)
     def test_agrees_with_shapely(self, a, b, arc):
         """To 1e-12 of the larger polygon, in general and degenerate position, convex or not."""
-        value = fov.pair_overlap(
-            cameras([a]), cameras([b]), [0], [0], shape="polygon", arc=arc, measure="overlap"
-        )[0]
+        value = fov.pair_overlap(cameras([a]), cameras([b]), [0], [0], shape="polygon", arc=arc, measure="overlap")[0]
         dx, dy = (b.x - a.x) / 2.0, (b.y - a.y) / 2.0
         first = field_of_view(-dx, -dy, *a[2:], arc)
         second = field_of_view(dx, dy, *b[2:], arc)

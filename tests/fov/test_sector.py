@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import relabel
 from relabel import fov, reference
 from relabel.fov import _sector
 from relabel.reference.fov import field_of_view
@@ -111,6 +112,43 @@ class TestSectorArea:
         """Radii twelve orders of magnitude apart: the small view lies in the large one as a whole."""
         huge, tiny = View(0, 0, 0, 90, 1e6), View(0, 5e5, 33, 70, 1e-6)
         assert math.isclose(shared_area(tiny, huge), sector_area(tiny), rel_tol=1e-9)
+
+
+class TestManyPairs:
+    """Far more pairs than shapely could do, against the polygon code, which shares nothing with the sector code."""
+
+    N = 100_000
+    ARC = 64
+
+    @pytest.mark.parametrize("seed", range(3))
+    @pytest.mark.parametrize("kind", ["grid", "nearly grid", "anywhere"])
+    def test_never_far_from_the_polygon(self, kind, seed):
+        """A wrong decision between nearly coincident lines would cost whole sectors, in one pair of ten thousand."""
+        rng = np.random.default_rng([seed, len(kind)])
+        a, b = self.some(rng, kind, "a"), self.some(rng, kind, "b")
+        numbers = np.arange(self.N)
+        sector = fov.pair_overlap(a, b, numbers, numbers, measure="overlap")
+        polygon = fov.pair_overlap(a, b, numbers, numbers, measure="overlap", shape="polygon", arc=self.ARC)
+        areas = [np.deg2rad(side.fov_deg) / 2.0 * side.radius_m**2 for side in (a, b)]
+        shared = polygon * self.ARC * a.radius_m**2 * np.sin(np.deg2rad(a.fov_deg / self.ARC)) / 2.0
+        # Two 64-gons of a full circle may lie half a step apart and each lack 1 - sinc of its area.
+        error = np.abs(sector * areas[0] - shared) / np.maximum(*areas)
+        assert error.max() < 2.5e-3
+
+    def some(self, rng: np.random.Generator, kind: str, prefix: str) -> relabel.Cameras:
+        n = self.N
+        position, heading = 10.0 * rng.integers(-6, 7, (n, 2)), 15.0 * rng.integers(0, 25, n)
+        opening = rng.choice([30.0, 60.0, 90.0, 120.0, 180.0, 270.0, 360.0], n)
+        radius = 10.0 * rng.integers(1, 7, n)
+        if kind == "nearly grid":
+            tiny = [10.0 ** rng.uniform(-17, -1, s) * rng.integers(-1, 2, s) for s in ((n, 2), n, n, n)]
+            position, heading, radius = position + tiny[0], heading + tiny[1], radius + tiny[2]
+            opening = np.minimum(opening + tiny[3], 360.0)
+        elif kind == "anywhere":
+            position, heading = rng.uniform(-100, 100, (n, 2)), rng.uniform(0, 360, n)
+            opening, radius = rng.uniform(0.01, 360, n), 10.0 ** rng.uniform(-2, 2.5, n)
+        key = [f"{prefix}{k}" for k in range(n)]
+        return relabel.Cameras(key, position, heading_deg=heading, fov_deg=opening, radius_m=radius)
 
 
 def lens_area(d: float, r: float, s: float) -> float:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -28,7 +28,7 @@ class FakeFuture:
 class FakeDask(ModuleType):
     """As much of dask.distributed as the executor uses; everything is computed at once, and comes back last first."""
 
-    class KilledWorker(Exception):
+    class KilledWorker(Exception):  # noqa: N818 - the name of theirs
         """A task that no worker survived."""
 
     def __init__(self, *, down: bool = False, killed: bool = False) -> None:
@@ -44,7 +44,7 @@ class FakeDask(ModuleType):
         self.addresses.append(address)
         return self
 
-    def __enter__(self) -> FakeDask:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -114,7 +114,7 @@ class TestProcesses:
 
     def test_an_error_comes_through(self) -> None:
         """What the function raises keeps its class and message."""
-        with pytest.raises(InputError, match="^1 is not good$"):
+        with pytest.raises(InputError, match=r"^1 is not good$"):
             list(Executor("processes", workers=2).run(stubs.refuse, [(k,) for k in range(4)], 1))
 
     def test_a_dead_worker(self) -> None:
@@ -138,7 +138,7 @@ class TestDask:
     def test_an_error_comes_through(self, dask: Callable[..., FakeDask]) -> None:
         """What the function raises comes through, and the client is closed."""
         fake = dask()
-        with pytest.raises(InputError, match="^1 is not good$"):
+        with pytest.raises(InputError, match=r"^1 is not good$"):
             list(parse("dask:x").run(stubs.refuse, [(0,), (1,)], 1))
         assert fake.closed == 1
 

@@ -53,9 +53,10 @@ def stopped(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         raise KeyboardInterrupt
 
     folder = tmp_path_factory.mktemp("stopped")
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "pack", interrupt)
-        label(msls_parts(tree, None)[0], folder / "x.h5")
+        with pytest.raises(KeyboardInterrupt):
+            label(msls_parts(tree, None)[0], folder / "x.h5")
     assert names(folder) == ["x.h5.parts", *(f"x.h5.parts/{city}.h5" for city in CITIES)]
     return folder
 
@@ -326,7 +327,7 @@ class TestFailingPart:
     def test_among_processes(self, tmp_path: Path, out: Path) -> None:
         """Parts that were on their way in other processes are finished and kept."""
         jobs = stubs(tmp_path, a="good", b="fail")
-        with pytest.raises(InputError, match="^b: is not good$"):
+        with pytest.raises(InputError, match=r"^b: is not good$"):
             label(jobs, out / "x.h5", executor="processes:2")
         assert names(out) == ["x.h5.parts", "x.h5.parts/a.h5"]
 

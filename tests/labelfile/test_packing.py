@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import pytest
+
+from relabel.errors import InputError, LabelFileError, MissingFileError, OutputError, OutputExistsError
+from relabel.labelfile import LabelFile, pack, provenance, validate, write
+from relabel.labelfile.schema import stored_text
+from tests.labelfile import oracle
+from tests.labelfile.sources import assert_same, errors
+from tests.similarities import similarity
+
+SOURCES = {"amman": similarity(40, 50, seed=1, density=0.8), "room/train": similarity(9, self_pairs=True)}
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> dict[str, Path]:
+    """Two parts, whose collections have other names than they will get, and which share their first record."""
+    first = provenance.step("sample", {})
+    found = {}
+    for number, (name, source) in enumerate(SOURCES.items()):
+        records = [first, provenance.step("label", {"name": name})]
+        found[name] = write(tmp_path / f"part{number}.h5", {"x": source}, provenance=records)
+    return found
+
+
+class TestPack:
+    def test_joins_parts(self, parts: dict[str, Path], tmp_path: Path) -> None:
+        """The file holds every part as it was, digests included, and the history of all of them once."""
+        rows: list[int] = []
+        path = pack(tmp_path / "all.h5", parts, provenance=[provenance.step("pack", {})], progress=rows.append)
+        labels = LabelFile(path)
+        assert list(labels) == ["amman", "room/train"]
+        for name, source in SOURCES.items():
+            assert_same(labels[name].to_similarity(), source)
+            assert labels[name].content_sha256 == LabelFile(parts[name])["x"].content_sha256
+        assert [record["command"] for record in labels.provenance()] == ["sample", "label", "label", "pack"]
+        assert rows == [40, 9]
+        assert errors(validate(path)) == []
+        oracle.check_digests(path)
+        with h5py.File(path) as file:
+            assert file["room/train/database"] == file["room/train/queries"]
+            assert file["amman/similarity/data"].chunks == (16_384,)
+
+    def test_same_parts_same_bytes(self, parts: dict[str, Path], tmp_path: Path) -> None:
+        """The order in which the parts are named does not matter."""
+        a = pack(tmp_path / "a.h5", parts)
+        b = pack(tmp_path / "b.h5", dict(reversed(parts.items())))
+        assert a.read_bytes() == b.read_bytes()
+
+    def test_existing_targets(self, parts: dict[str, Path], tmp_path: Path) -> None:
+        """A target that exists is kept, unless it may be replaced; it may be one of the parts."""
+        with pytest.raises(OutputExistsError):
+            pack(parts["amman"], parts)
+        pack(parts["amman"], parts, overwrite=True)
+        assert list(LabelFile(parts["amman"])) == ["amman", "room/train"]
+
+    def test_bad_parts(self, parts: dict[str, Path], tmp_path: Path) -> None:
+        """A part that is missing, of several collections, incomplete or newer is named, and nothing is written."""
+        target = tmp_path / "new" / "all.h5"
+        target.parent.mkdir()
+        with pytest.raises(MissingFileError, match=r"none\.h5: there is no such file"):
+            pack(target, {**parts, "z": tmp_path / "none.h5"})
+        with pytest.raises(InputError, match="lies inside"):
+            pack(target, {"a": parts["amman"], "a/b": parts["amman"]})
+        both = pack(tmp_path / "both.h5", parts)
+        with pytest.raises(LabelFileError, match=r"both\.h5: holds 2 collections; a part holds one"):
+            pack(target, {"z": both})
+        with h5py.File(parts["amman"], "r+") as file:
+            file.attrs["format_version"] = stored_text("1.1")
+        with pytest.raises(LabelFileError, match=r"newer minor version than 1\.0"):
+            pack(target, parts)
+        with h5py.File(parts["amman"], "r+") as file:
+            file.attrs["complete"] = 0
+        with pytest.raises(LabelFileError, match="was not written to its end"):
+            pack(target, parts)
+        assert list(target.parent.iterdir()) == []
+
+    def test_damage_is_not_passed_on(self, parts: dict[str, Path], tmp_path: Path) -> None:
+        """A part with a flipped bit in a value, which copying alone would not notice, is not published."""
+        with h5py.File(parts["amman"]) as file:
+            info = file["x/similarity/data"].id.get_chunk_info(0)
+        data = bytearray(parts["amman"].read_bytes())
+        data[info.byte_offset + info.size // 2] ^= 4
+        parts["amman"].write_bytes(data)
+        with pytest.raises(OutputError, match=r"read back as it was written.*/amman/similarity.*validate the parts"):
+            pack(tmp_path / "all.h5", parts)
+        assert not (tmp_path / "all.h5").exists()
