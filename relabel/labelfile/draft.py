@@ -40,7 +40,7 @@ class Draft:
         try:
             with self.writing():
                 # The oldest format is what most programs read.
-                self.file: Any = h5py.File(self._disk, "w", libver="earliest", track_times=False)
+                self.file: Any = h5py.File(self._disk, "w", libver="earliest")
         except BaseException:
             self._disk.close()
             raise
@@ -54,8 +54,8 @@ class Draft:
                 with self.writing():
                     self.file.close()
             else:
-                with suppress(Exception):  # the first error is the one to report
-                    self._disk.abandon()
+                self._disk.abandon()
+                with suppress(Exception), _signals_deferred():  # the first error is the one to report
                     self.file.close()
         finally:
             self._disk.close()

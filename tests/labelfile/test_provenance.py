@@ -41,6 +41,11 @@ class TestStep:
         with pytest.raises(OptionError, match="SOURCE_DATE_EPOCH is 'today'"):
             step("x", {})
 
+    def test_packages_that_are_not_installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Only what is there has a version."""
+        monkeypatch.setattr("relabel.labelfile.provenance.LIBRARIES", ("numpy", "no-such-package-at-all"))
+        assert step("x", {})["libraries"].keys() == {"python", "hdf5", "numpy"}
+
     def test_parameters_are_json(self) -> None:
         """A parameter without a JSON form is refused."""
         with pytest.raises(InputError, match="provenance cannot be stored as JSON"):

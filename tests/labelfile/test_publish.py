@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import pytest
 
 from relabel.errors import OutputError, OutputExistsError
 from relabel.labelfile import LabelFile, pack, validate, write
-from relabel.labelfile.draft import Draft
+from relabel.labelfile.draft import Draft, _Disk
 from relabel.labelfile.publish import check_target, replacing
 from relabel.similarity import Collection, RowBlock
 from tests.labelfile.sources import Blocks, Cut, assert_same
@@ -214,7 +215,7 @@ class TestDisk:
         monkeypatch.setattr(
             os, "pwrite", lambda fd, data, at: real(fd, bytes(data)[::-1] if len(data) > 5000 else data, at)
         )
-        with pytest.raises(OutputError, match="does not read back as it was written.*check disk and memory"):
+        with pytest.raises(OutputError, match=r"does not read back as it was written.*check disk and memory"):
             write(path, {"a": NEW}, overwrite=True)
         assert path.read_bytes() == before
         assert names(path.parent) == ["labels.h5"]
@@ -241,7 +242,7 @@ class TestTargets:
 
     def test_a_folder_of_the_system(self) -> None:
         """A folder in which not even root can make files."""
-        with pytest.raises(OutputError, match="/proc/a.h5: cannot be written"):
+        with pytest.raises(OutputError, match=r"/proc/a\.h5: cannot be written"):
             write("/proc/a.h5", {"a": OLD})
 
     def test_a_long_name(self, tmp_path: Path) -> None:
@@ -288,9 +289,14 @@ class TestReplacing:
         if not hard_links:
             monkeypatch.setattr(Path, "hardlink_to", lambda *_: fail(errno.EPERM))
         path = tmp_path / "a.h5"
-        with pytest.raises(OutputExistsError), replacing(path, overwrite=False) as private:
-            private.write_text("new")
-            path.write_text("theirs")
+
+        def meet() -> None:
+            with replacing(path, overwrite=False) as private:
+                private.write_text("new")
+                path.write_text("theirs")
+
+        with pytest.raises(OutputExistsError):
+            meet()
         assert path.read_text() == "theirs"
         assert names(tmp_path) == ["a.h5"]
 
@@ -349,6 +355,16 @@ class TestDraft:
         with (tmp_path / "x").open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
+    def test_hdf5_that_cannot_begin(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An error of HDF5 at the very start is an output error, and the file is closed."""
+
+        def broken(*_: Any, **__: Any) -> None:
+            raise RuntimeError("no")
+
+        monkeypatch.setattr("h5py.File", broken)
+        with pytest.raises(OutputError, match=r"a\.h5: cannot be written; no"):
+            Draft(tmp_path / "x", tmp_path / "a.h5")
+
     def test_never_opens_what_is_there(self, tmp_path: Path) -> None:
         """A draft is always a new file."""
         (tmp_path / "x").write_text("mine")
@@ -357,10 +373,49 @@ class TestDraft:
         assert (tmp_path / "x").read_text() == "mine"
 
 
-def test_memory_is_that_of_a_block(tmp_path: Path) -> None:
-    """Many blocks take no more memory than a few: pairs do not pile up on their way."""
-    import tracemalloc
+class TestDiskFile:
+    """The file-like object that HDF5 writes through."""
 
+    def test_reads_and_writes_like_a_file(self, tmp_path: Path) -> None:
+        """Positions, ends and contents are those of a file; behind the end there are zeros."""
+        disk = _Disk(tmp_path / "x")
+        assert disk.write(b"abcdef") == 6
+        assert disk.seek(2) == 2
+        assert disk.read(10) == b"cdef" + bytes(6)
+        assert disk.seek(0, os.SEEK_END) == 6
+        assert disk.seek(-1, os.SEEK_CUR) == disk.tell() == 5
+        assert disk.truncate() == 5
+        assert disk.truncate(3) == 3
+        disk.raise_error()
+        disk.close()
+        assert (tmp_path / "x").read_bytes() == b"abc"
+
+    def test_goes_on_after_an_error(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """After an error everything seems to work, nothing is written any more, and the first error is kept."""
+        disk = _Disk(tmp_path / "x")
+        disk.write(b"abc")
+        count_calls(monkeypatch, 1, lambda: fail(errno.ENOSPC))
+        assert disk.write(b"def") == 3
+        assert disk.write(b"ghi") == 3
+        assert disk.tell() == disk.seek(0, os.SEEK_END) == 9
+        assert disk.truncate(1) == 1
+        with pytest.raises(OSError, match="No space left"):
+            disk.raise_error()
+        disk.close()
+        assert (tmp_path / "x").read_bytes() == b"abc"
+
+    def test_a_size_that_cannot_be_set(self, tmp_path: Path) -> None:
+        """An error of truncating is kept too."""
+        disk = _Disk(tmp_path / "x")
+        disk.truncate(-1)
+        with pytest.raises(OSError, match="Invalid argument"):
+            disk.raise_error()
+        disk.close()
+
+
+def test_memory_is_that_of_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many blocks take no more memory than a few: pairs do not pile up on their way out or when they are read back."""
+    monkeypatch.setattr("relabel.labelfile.checks._BLOCK_ENTRIES", 40_000)
     cameras = similarity(2000, 500, density=0.0, faults=False).collection
     per_row = 400
     rng = np.random.default_rng(0)

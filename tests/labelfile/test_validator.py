@@ -322,7 +322,7 @@ class TestValidate:
         # Half of the flips where something is written, since most of a small file is empty space.
         rng = random.Random(seed)
         used = [i for i, byte in enumerate(original) if byte]
-        for turn in range(30):
+        for turn in range(20):
             position, bit = rng.choice(used) if turn % 2 else rng.randrange(len(original)), rng.randrange(8)
             data = bytearray(original)
             data[position] ^= 1 << bit

@@ -30,7 +30,7 @@ collections = st.dictionaries(names, similarities(), min_size=1, max_size=2).fil
 
 
 class TestWrite:
-    @settings(max_examples=40)
+    @settings(max_examples=30)
     @given(collections=collections, seconds=st.integers(0, 3))
     def test_what_is_written_is_read_back(
         self, collections: dict[str, Similarity], seconds: int, tmp_path_factory: pytest.TempPathFactory
