@@ -154,8 +154,9 @@ def source(
         )
         query_area, database_area = query_fans.area, database_fans.area
     params: dict[str, Any] = {"shape": shape}
-    params["fov_deg"] = float(fov_deg) if query.fov_deg is None and database.fov_deg is None else "per camera"
-    params["radius_m"] = float(radius_m) if query.radius_m is None and database.radius_m is None else "per camera"
+    # A number is for the cameras that bring none of their own, those of one side perhaps.
+    params["fov_deg"] = float(fov_deg) if query.fov_deg is None or database.fov_deg is None else "per camera"
+    params["radius_m"] = float(radius_m) if query.radius_m is None or database.radius_m is None else "per camera"
     if shape == "polygon":
         params["arc"] = int(arc)
     collection = Collection(

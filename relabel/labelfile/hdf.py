@@ -168,12 +168,14 @@ def row_blocks(dataset: Any) -> Iterator[npt.NDArray[Any]]:
 
 def encode(strings: npt.NDArray[np.str_]) -> npt.NDArray[np.bytes_]:
     """Strings as UTF-8 bytes of one width, which is at least 1."""
-    if not strings.size:
-        return np.empty(strings.shape, "S1")
-    try:
-        array: npt.NDArray[np.bytes_] = strings.astype(np.bytes_)  # three times as fast where all is ASCII
-    except UnicodeEncodeError:
-        array = np.char.encode(strings, UTF8)
+    if not strings.size or not strings.dtype.itemsize:
+        return np.zeros(strings.shape, "S1")
+    native = np.ascontiguousarray(strings, dtype=strings.dtype.newbyteorder("="))
+    letters = native.view(np.uint32).reshape(*strings.shape, -1)
+    if letters.max() < 128:
+        # By hand where all is ASCII: five times as fast as NumPy's cast, which besides loses a Ctrl-C.
+        return letters.astype(np.uint8).view(f"S{letters.shape[-1]}").reshape(strings.shape)
+    array: npt.NDArray[np.bytes_] = np.char.encode(strings, UTF8)
     return array if array.dtype.itemsize else array.astype("S1")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from relabel import fov
-from relabel.cameras import Cameras
+from relabel.cameras import Cameras, Status
 from relabel.datasets import msls
 from relabel.datasets.msls_side import Heading
 from relabel.errors import InputError
@@ -21,6 +21,9 @@ from relabel.similarity import DEFAULT_MIN_VALUE, Measure
 Progress = Callable[[int], object]
 Bar = Callable[[str, int], AbstractContextManager[Progress]]
 """Called with the name of a part and the size of its work; gives what is called with the size of each step done."""
+
+_COMPASS = ("wrapped", "non_finite", "constant_sequences", "constant_rows")
+"""Counts of `msls.HeadingReport` that tell of compass angles."""
 
 
 class Opened(NamedTuple):
@@ -115,13 +118,12 @@ class MslsPart:
         for side, cameras in (("query", city.query), ("database", city.database)):
             _require_some(self.city.path / side, side, cameras, self.heading)
         source = fov.source(city.query, city.database, threads=threads, progress=progress, **asdict(self.options))
-        report = asdict(city.report)
         params: dict[str, Any] = {**source.collection.params, "heading": city.heading}
-        faults = {name: count for name, count in report.items() if count and name not in ("rows", "sequences")}
+        faults = _faults(city)
         if faults:
             params["heading_faults"] = faults
         source = replace(source, collection=replace(source.collection, params=params))
-        return Opened(source, city.files, tuple(f"{self.name}: {note}" for note in _notes(city, report)))
+        return Opened(source, city.files, tuple(f"{self.name}: {note}" for note in _notes(city, faults)))
 
 
 def msls_parts(
@@ -156,7 +158,14 @@ def _require_some(folder: Path, side: str, cameras: Cameras, heading: Heading) -
         )
 
 
-def _notes(city: msls.MslsCity, report: Mapping[str, int]) -> list[str]:
+def _faults(city: msls.MslsCity) -> dict[str, int]:
+    """What is wrong with the headings, counted; the compass only where it was used."""
+    unused = _COMPASS if city.heading != "compass" else ()
+    report = asdict(city.report)
+    return {name: n for name, n in report.items() if n and name not in ("rows", "sequences", *unused)}
+
+
+def _notes(city: msls.MslsCity, faults: Mapping[str, int]) -> list[str]:
     texts = {
         "panoramas": "panoramas are not labelled",
         "non_finite": "cameras have no compass angle",
@@ -165,14 +174,14 @@ def _notes(city: msls.MslsCity, report: Mapping[str, int]) -> list[str]:
         "unknown_view": "cameras have an unknown view direction",
         "no_tangent": "cameras have no direction of travel",
     }
-    notes = [f"{report[name]:,} {text}" for name, text in texts.items() if report.get(name)]
-    if report.get("constant_sequences"):
+    notes = [f"{faults[name]:,} {text}" for name, text in texts.items() if name in faults]
+    if "constant_sequences" in faults:
         notes.append(
-            f"{report['constant_sequences']:,} sequences ({report['constant_rows']:,} cameras) repeat one compass "
+            f"{faults['constant_sequences']:,} sequences ({faults['constant_rows']:,} cameras) repeat one compass "
             "angle throughout: a stuck compass, perhaps; they are labelled all the same"
         )
     for side, cameras in (("queries", city.query), ("database", city.database)):
-        missing = int((cameras.status == 3).sum())
+        missing = int((cameras.status == Status.NO_POSITION).sum())
         if missing:
             notes.append(f"{missing:,} {side} have no position")
     return notes

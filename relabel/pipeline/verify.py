@@ -203,11 +203,11 @@ def _compared(where: str, ours: Cameras, theirs: Cameras, result: Verification) 
 
 
 def _sample(stored: StoredCollection, size: int, rng: np.random.Generator) -> Pairs:
-    """Pairs of two OK cameras, half of them stored as far as there are so many."""
+    """Pairs of two OK cameras, half of them stored; where there are too few of one kind, more of the other."""
     matrix = stored.to_scipy()
-    at = np.sort(rng.choice(matrix.nnz, min((size + 1) // 2, matrix.nnz), replace=False))
+    absent = _absent(stored, matrix, size - min((size + 1) // 2, matrix.nnz), rng)
+    at = np.sort(rng.choice(matrix.nnz, min(size - len(absent), matrix.nnz), replace=False))
     rows = np.searchsorted(matrix.indptr, at, side="right") - 1
-    absent = _absent(stored, matrix, size - len(at), rng)
     return Pairs(
         np.concatenate([rows, absent[:, 0]]),
         np.concatenate([matrix.indices[at].astype(np.int64), absent[:, 1]]),

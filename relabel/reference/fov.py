@@ -20,10 +20,10 @@ def field_of_view(
 ) -> shapely.Polygon:
     """The polygon of apex (x, y) and `segments` equal chords of the arc; metres, degrees clockwise from north."""
     ends = np.deg2rad(90.0 - heading_deg + fov_deg * np.linspace(-0.5, 0.5, segments + 1))
-    arc = [(x + radius_m * math.cos(a), y + radius_m * math.sin(a)) for a in ends]
+    arc = np.column_stack([x + radius_m * np.cos(ends), y + radius_m * np.sin(ends)])
     if fov_deg == 360.0:
         return shapely.Polygon(arc[:-1])
-    return shapely.Polygon([(x, y), *arc])
+    return shapely.Polygon(np.vstack([[x, y], arc]))
 
 
 def pair_overlap(

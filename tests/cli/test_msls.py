@@ -138,19 +138,8 @@ class TestGood:
 
     def test_options_are_recorded(self, run: Runner, root: Path) -> None:
         """Shape, segments, measure and source of headings are in the file."""
-        flags = [
-            "--shape",
-            "polygon",
-            "--arc",
-            "8",
-            "--measure",
-            "overlap",
-            "--min-value",
-            "0.25",
-            "--heading",
-            "travel",
-        ]
-        done(run("msls", "--root", root, *flags, "--fov", "60", "--radius", "30"))
+        flags = "--shape polygon --arc 8 --measure overlap --min-value 0.25 --heading travel --fov 60 --radius 30"
+        done(run("msls", "--root", root, *flags.split()))
         stored = LabelFile("msls.h5")["amman"]
         assert (stored.method, stored.measure, stored.min_value) == ("fov-polygon", "overlap", 0.25)
         assert stored.params == {"shape": "polygon", "arc": 8, "fov_deg": 60.0, "radius_m": 30.0, "heading": "travel"}
@@ -313,7 +302,7 @@ BAD_INPUT = {
         ["query/postprocessed.csv: line 6, column 'easting': 'here"],
     ),
     "line cut off": (
-        in_query(edit, "raw", ",2018-05-11,False\n", "\n"),
+        in_query(edit, "raw", ",90.0,2018-05-11,False\n", "\n"),
         [],
         1,
         ["query/raw.csv: line 2: 4 cells where the header names 7 columns"],
@@ -448,7 +437,7 @@ class TestBadOutput:
         """A missing folder, a folder, a path through a file, a name that no file can have."""
         Path("folder").mkdir()
         Path("file").write_bytes(b"")
-        refused(run("msls", "--root", root, "--force", "-o", output), 1, [text, output.split("/")[0]])
+        refused(run("msls", "--root", root, "--force", "-o", output), 1, [text, output.partition("/")[0]])
         assert sorted(path.name for path in here.iterdir()) == ["file", "folder"]
 
 

@@ -24,8 +24,8 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def file(run: Runner, root: Path, tmp_path: Path) -> Path:
-    """Its labels."""
-    assert run("msls", "--root", root, "-o", tmp_path / "x.h5").exit_code == 0
+    """Its labels; polygons, since the oracle is quicker with few corners."""
+    assert run("msls", "--root", root, "-o", tmp_path / "x.h5", "--shape", "polygon").exit_code == 0
     return tmp_path / "x.h5"
 
 
@@ -72,7 +72,7 @@ class TestVerify:
         assert (result.exit_code, result.stderr) == (0, "")
         found = json.loads(result.stdout)
         assert (found["checked"], found["mismatches"], found["findings"]) == (6, 0, [])
-        assert 0.0 <= found["max_abs_diff"] < 1e-5
+        assert 0.0 <= found["max_abs_diff"] < 1e-6
 
     def test_mismatch(self, run: Runner, file: Path, root: Path) -> None:
         """A difference is status 1; findings name the camera, before the count and in JSON."""

@@ -109,8 +109,18 @@ class TestOpen:
 
     def test_stuck_compass(self, tmp_path: Path) -> None:
         """A compass that never moves is worth a note."""
-        notes = opened(tmp_path, query=street(6)).notes
-        assert any("2 sequences (12 cameras) repeat one compass angle" in note for note in notes)
+        (note,) = opened(tmp_path, query=street(6)).notes
+        assert note.startswith("amman: 2 sequences (12 cameras) repeat one compass angle")
+
+    def test_compass_that_is_not_used(self, tmp_path: Path) -> None:
+        """With the heading of travel nothing is said of the compass, but of what travel cannot tell."""
+        rows = street(6, ca=None)
+        rows[0]["view_direction"] = "Sideways"
+        root = msls_tree(tmp_path, query=rows)
+        ((part,), _) = msls_parts(root, None, heading="travel")
+        source, _, notes = part.open()
+        assert source.collection.params["heading_faults"] == {"sideways": 1}
+        assert notes == ("amman: 1 cameras look sideways, to an unknown side",)
 
     def test_empty_side(self, tmp_path: Path) -> None:
         """CSV files without a row are refused, by folder."""

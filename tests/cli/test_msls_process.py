@@ -1,0 +1,189 @@
+"""The installed `relabel msls` killed, interrupted and out of space: the old file intact, nothing partial, and the
+next run succeeds and cleans up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from relabel import fov
+from relabel.datasets import msls
+from relabel.labelfile import LabelFile, validate
+from relabel.synthetic.msls import write_tree
+from tests.cli.conftest import SCRIPT
+from tests.trees import msls_tree
+
+Runner = Callable[..., Result]
+
+SLOW = ("--shape", "polygon", "--arc", "80")
+"""Makes the large city take a second or more, so that there is a middle to be stopped in."""
+CAMERAS_BYTES = 100_000
+"""Less than the cameras of the large city take: a file of this size waits for its overlaps only."""
+OLD = b"what was here before"
+PATIENCE_S = 120.0
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small city, then a large one."""
+    top = msls_tree(tmp_path_factory.mktemp("msls"), city="amman")
+    write_tree(top, cameras=3000, city="large", overwrite=True)
+    city = msls.read(top, city="amman")
+    fov.overlap(city.query, city.database, shape="polygon")  # so that no time goes into compiling the kernels
+    return top
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """A folder with an output of old."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "x.h5").write_bytes(OLD)
+    return folder
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def visible(folder: Path) -> list[str]:
+    return [name for name in names(folder) if not Path(name).name.startswith(".")]
+
+
+@contextmanager
+def started(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """`relabel` in a process group of its own, which is gone when the block is left."""
+    process = subprocess.Popen(
+        [SCRIPT, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_for(process: subprocess.Popen[str], folder: Path, pattern: str) -> None:
+    """Return as soon as the process has written the cameras to a file of that name; fail if it ends before."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not any(path.stat().st_size > CAMERAS_BYTES for path in folder.glob(pattern)):
+        assert process.poll() is None, f"it ended before there was {pattern}: {process.communicate()}"
+        assert time.monotonic() < deadline, f"no {pattern} after {PATIENCE_S:.0f} s"
+        time.sleep(0.002)
+
+
+class TestKilled:
+    """kill -9 in the middle."""
+
+    def test_one_city(self, run: Runner, root: Path, out: Path) -> None:
+        """The old file is untouched; the next run removes what the dead one left, and succeeds."""
+        arguments = ("msls", "--root", root, "--cities", "large", "-o", out / "x.h5", "--force")
+        with started(*arguments, *SLOW) as process:
+            wait_for(process, out, ".x.h5.*.tmp")
+            process.kill()
+            assert process.wait(PATIENCE_S) == -signal.SIGKILL
+        assert (out / "x.h5").read_bytes() == OLD
+        assert visible(out) == ["x.h5"]
+        assert len(names(out)) == 2
+        result = run(*arguments)
+        assert result.exit_code == 0, result.stderr
+        assert names(out) == ["x.h5"]
+        assert validate(out / "x.h5").valid
+
+    def test_several_cities(self, run: Runner, root: Path, out: Path) -> None:
+        """The city that was finished is kept, and the file is the same as without the kill."""
+        arguments = ("msls", "--root", root, "-o", out / "x.h5", "--force", *SLOW)
+        with started(*arguments) as process:
+            wait_for(process, out, "x.h5.parts/.large.h5.*.tmp")
+            process.kill()
+            assert process.wait(PATIENCE_S) == -signal.SIGKILL
+        assert (out / "x.h5").read_bytes() == OLD
+        assert visible(out) == ["x.h5", "x.h5.parts", "x.h5.parts/amman.h5"]
+        result = run(*arguments)
+        assert result.exit_code == 0, result.stderr
+        assert "amman: kept from an earlier run" in result.stderr
+        assert "large: kept" not in result.stderr
+        assert names(out) == ["x.h5"]
+        assert validate(out / "x.h5").valid
+        assert list(LabelFile(out / "x.h5")) == ["amman", "large"]
+
+
+class TestInterrupted:
+    """Ctrl-C in the middle."""
+
+    def test_one_city(self, root: Path, out: Path) -> None:
+        """Status 130, one line, and nothing is left behind."""
+        with started(
+            "msls", "--root", root, "--cities", "large", "-o", out / "x.h5", "--force", "-q", *SLOW
+        ) as process:
+            wait_for(process, out, ".x.h5.*.tmp")
+            process.send_signal(signal.SIGINT)
+            stdout, stderr = process.communicate(timeout=PATIENCE_S)
+        assert (process.returncode, stdout, stderr) == (130, "", "relabel: interrupted\n")
+        assert names(out) == ["x.h5"]
+        assert (out / "x.h5").read_bytes() == OLD
+
+    @pytest.mark.parametrize(
+        ("executor", "send"),
+        [("local", os.killpg), ("processes:2", os.killpg), ("processes:2", os.kill)],
+        ids=["here", "in processes", "in processes that are not told"],
+    )
+    def test_several_cities(self, root: Path, out: Path, executor: str, send: Callable[[int, int], None]) -> None:
+        """So it is for several, here or in processes, which get the signal from a terminal but not from kill."""
+        arguments = ("msls", "--root", root, "-o", out / "x.h5", "--force", *SLOW, "--executor", executor)
+        with started(*arguments) as process:
+            wait_for(process, out, "x.h5.parts/.large.h5.*.tmp")
+            while not (out / "x.h5.parts/amman.h5").exists():
+                assert process.poll() is None
+                time.sleep(0.002)
+            send(process.pid, signal.SIGINT)
+            stdout, stderr = process.communicate(timeout=PATIENCE_S)
+        assert (process.returncode, stdout) == (130, "")
+        *notes, kept, last = stderr.splitlines()
+        assert last == "relabel: interrupted"
+        assert "1 of 2 parts are kept in" in kept
+        assert all(note.startswith("relabel: ") for note in notes)
+        assert (out / "x.h5").read_bytes() == OLD
+        assert visible(out) == ["x.h5", "x.h5.parts", "x.h5.parts/amman.h5"]
+
+
+class TestFullDisk:
+    """A disk that takes no more, by a limit to the size of a file."""
+
+    @pytest.mark.parametrize("cities", ["large", "amman,large"])
+    def test_is_an_error(self, run: Runner, root: Path, out: Path, cities: str) -> None:
+        """One line names the file and what to do; the old file is intact, no half file stays, and later it works."""
+        arguments = ("msls", "--root", root, "--cities", cities, "-o", out / "x.h5", "--force")
+        # Once without the limit, so that compiled kernels need not be written to numba's cache under it.
+        assert run(*arguments[:-2], out / "warm.h5").exit_code == 0
+        (out / "warm.h5").unlink()
+        command = " ".join(f"'{argument}'" for argument in (SCRIPT, *arguments, "-q"))
+        done = subprocess.run(
+            ["bash", "-c", f"ulimit -f 128; exec {command}"],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+        )
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("relabel: error: ")
+        assert done.stderr.count("\n") == 1
+        assert "cannot be written" in done.stderr
+        assert "choose another folder" in done.stderr
+        assert (out / "x.h5").read_bytes() == OLD
+        assert names(out) == (["x.h5"] if cities == "large" else ["x.h5", "x.h5.parts", "x.h5.parts/amman.h5"])
+        assert run(*arguments).exit_code == 0
+        assert names(out) == ["x.h5"]
