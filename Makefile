@@ -45,11 +45,12 @@ demo: setup
 	@mkdir -p $(DEMO)
 	$(call show,relabel sample msls $(DEMO)/msls --force)
 	$(call show,relabel msls --root $(DEMO)/msls -o $(DEMO)/labels.h5 --force)
-	$(call show,relabel info $(DEMO)/labels.h5)
 	$(call show,relabel stats $(DEMO)/labels.h5)
-	@key=$$($(BIN)/relabel dump $(DEMO)/labels.h5 | sed -n 2p | cut -d, -f1); \
+	@key=$$($(BIN)/relabel dump $(DEMO)/labels.h5 | awk -F, '$$3 > 0.8 { print $$1; exit }'); \
 	    printf '\n$$ relabel row %s\n' "$(DEMO)/labels.h5 $$key --top 5"; \
 	    $(BIN)/relabel row $(DEMO)/labels.h5 "$$key" --top 5
+	$(call show,relabel validate $(DEMO)/labels.h5)
+	$(call show,relabel verify $(DEMO)/labels.h5 --root $(DEMO)/msls)
 	@printf '\nNext, on real data (its images are not needed):\n'
 	@printf '  %s\n' '. $(BIN)/activate' 'relabel msls --root DIR_OF_MSLS -o msls.h5' \
 	    'relabel validate msls.h5' 'relabel verify msls.h5 --root DIR_OF_MSLS'
