@@ -46,7 +46,7 @@ demo: setup
 	$(call show,relabel sample msls $(DEMO)/msls --force)
 	$(call show,relabel msls --root $(DEMO)/msls -o $(DEMO)/labels.h5 --force)
 	$(call show,relabel stats $(DEMO)/labels.h5)
-	@key=$$($(BIN)/relabel dump $(DEMO)/labels.h5 | awk -F, '$$3 > 0.8 { print $$1; exit }'); \
+	@key=$$($(BIN)/relabel dump $(DEMO)/labels.h5 | awk -F, 'NR > 1 && $$3 > 0.8 { print $$1; exit }'); \
 	    printf '\n$$ relabel row %s\n' "$(DEMO)/labels.h5 $$key --top 5"; \
 	    $(BIN)/relabel row $(DEMO)/labels.h5 "$$key" --top 5
 	$(call show,relabel validate $(DEMO)/labels.h5)
