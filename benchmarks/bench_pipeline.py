@@ -25,6 +25,7 @@ from relabel.pipeline.plan import estimates
 from relabel.pipeline.run import label
 from relabel.synthetic.msls import write_tree
 
+RADII_M = (25.0, 50.0, 100.0)
 FILTERS = {"compression": "gzip", "compression_opts": 4, "shuffle": True, "fletcher32": True}
 
 
@@ -56,7 +57,7 @@ def content_of(path: Path) -> dict[str, object]:
     return found
 
 
-def peak_memory(root: Path, output: Path) -> int:
+def peak_memory(root: Path, output: Path, radius_m: float = 50.0) -> int:
     """Bytes that the command takes at the most, its own process and libraries included."""
     code = (
         "import resource, sys; from relabel.cli import main\n"
@@ -65,6 +66,7 @@ def peak_memory(root: Path, output: Path) -> int:
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, file=sys.stderr)"
     )
     arguments = [sys.executable, "-c", code, "msls", "--root", str(root), "-o", str(output), "--force", "-q", "--json"]
+    arguments += ["--radius", str(radius_m)]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     json.loads(done.stdout)
     return int(done.stderr.split()[-1])
@@ -85,7 +87,12 @@ def main() -> None:
         content = content_of(output)
         reading = median_seconds(lambda: read_plainly(folder / "msls"), repeats=5)
         writing = median_seconds(lambda: write_plainly(folder / "plain.h5", content), repeats=5)
-        peak = peak_memory(folder / "msls", output)
+        peaks = []
+        for radius_m in RADII_M:
+            other = folder / "other.h5"
+            peak = peak_memory(folder / "msls", other, radius_m)
+            pairs = relabel.LabelFile(other)["sampletown"].nnz
+            peaks.append([f"{radius_m:g} m", f"{pairs:,}", f"{peak / 1e6:,.0f} MB"])
         plan = estimates(parts)[0]
         collection = relabel.LabelFile(output)["sampletown"]
         size = output.stat().st_size
@@ -105,9 +112,10 @@ def main() -> None:
             ],
         )
         print(
-            f"\npeak memory {peak / 1e6:,.0f} MB (`--dry-run` says {plan.memory_bytes / 1e6:,.0f} MB, "
-            f"and {plan.output_bytes:,} bytes of output)"
+            f"\n`--dry-run` says {plan.memory_bytes / 1e6:,.0f} MB of memory and {plan.output_bytes:,} bytes of file.\n"
+            "Peak memory of the whole command, by radius:\n"
         )
+        table(["radius", "stored pairs", "peak memory"], peaks)
 
 
 if __name__ == "__main__":

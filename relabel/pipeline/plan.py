@@ -9,10 +9,11 @@ from relabel.pipeline.parts import Part
 
 # Rules of thumb, for a first idea; benchmarks/bench_pipeline.py prints what they are worth.
 STORED_SHARE = 0.6  # of the candidates of street data that overlap
-PAIR_BYTES = 5.5  # stored, compressed
-CAMERA_BYTES = 45.0
+PAIR_BYTES = 4.6  # stored, compressed
+CAMERA_BYTES = 21.0
+COLLECTION_BYTES = 80e3  # what HDF5 itself takes
 BASE_MEMORY = 250e6
-CAMERA_MEMORY = 900.0
+CAMERA_MEMORY = 600.0
 CANDIDATE_MEMORY = 30.0
 
 
@@ -57,7 +58,7 @@ def estimates(parts: Sequence[Part], *, threads: int | None = None) -> list[Esti
                 int(collection.query.ok.sum()),
                 int(collection.database.ok.sum()),
                 candidates,
-                round(candidates * STORED_SHARE * PAIR_BYTES + cameras * CAMERA_BYTES),
+                round(candidates * STORED_SHARE * PAIR_BYTES + cameras * CAMERA_BYTES + COLLECTION_BYTES),
                 round(BASE_MEMORY + cameras * CAMERA_MEMORY + min(candidates, source.block) * CANDIDATE_MEMORY),
             )
         )
