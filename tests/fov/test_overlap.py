@@ -134,6 +134,20 @@ class TestOverlap:
         assert np.array_equal(fov.overlap(left, right).matrix.toarray(), np.eye(2, dtype=np.float32))
 
 
+class TestBandEdge:
+    def test_one_third_of_a_turn_apart_is_exactly_one_half(self):
+        """At one place, 90° wide and 30° apart, ψ is 0.5: a positive by every reader's `>= 0.5`, not 0.49999997."""
+        headings = np.arange(0.0, 361.0, 30.0)
+        places = np.random.default_rng(0).uniform(-1e6, 1e6, (50, 2)).repeat(len(headings), axis=0)
+        views = relabel.Cameras(
+            key=[str(k) for k in range(len(places))], position=places, heading_deg=np.tile(headings, 50)
+        )
+        psi = fov.overlap(views, views).matrix
+        near = np.abs(psi.data - 0.5) < 1e-4
+        assert near.sum() == 50 * 28  # 13 headings, 0 and 360 among them: 14 such pairs, both ways
+        assert (psi.data[near] == np.float32(0.5)).all()
+
+
 class TestBadInput:
     @pytest.mark.parametrize("fov_deg", [0.0, -90.0, 400.0, float("nan")])
     def test_an_impossible_field_of_view(self, fov_deg):

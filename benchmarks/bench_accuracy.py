@@ -1,0 +1,70 @@
+"""How far apart the ways of computing a field-of-view label are, on the same near pairs.
+
+    python benchmarks/bench_accuracy.py
+
+Pairs are query-database pairs within 100 m, of San Francisco where that list is at hand, else of a synthetic city;
+θ = 90°, r = 50 m, measure iou. It says what the oracle is worth, what polygons of few segments change, and what habits
+of other tools cost: positions in float32, and no overlap sought beyond one radius. Sides of 0.5 are told as files tell
+them, in float32: cameras at one place, 30° apart, have exactly 0.5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from bench_fov import RADIUS_M, pairs_within_reach
+from common import DATA, at_names, machine, synthetic_city, table
+
+import relabel
+from relabel import fov
+from relabel.reference.fov import SEGMENTS, pair_overlap
+
+ARCS = (1, 2, 4, 8, 16, 32, 64)
+SAMPLE = 3_000
+
+
+def row(name: str, values: np.ndarray, exact: np.ndarray) -> list[str]:
+    """How values differ from exact ones."""
+    difference = np.abs(values - exact)
+    flips = int(((values.astype(np.float32) >= 0.5) != (exact.astype(np.float32) >= 0.5)).sum())
+    return [name, f"{len(exact):,}", f"{difference.max():.2g}", f"{difference.mean():.2g}", f"{flips:,}"]
+
+
+def main() -> None:
+    """Print the table."""
+    folder = DATA / "sf_xs_val"
+    if folder.is_dir():
+        what, (query, database) = (
+            "San Francisco (SF-XL val, real)",
+            (
+                at_names(folder / "queries.txt"),
+                at_names(folder / "database.txt"),
+            ),
+        )
+    else:
+        what, (query, database) = "synthetic city", synthetic_city(5_000)
+    rows, columns = pairs_within_reach(query, database)
+    exact = fov.pair_overlap(query, database, rows, columns)
+    some = np.sort(np.random.default_rng(0).choice(len(rows), min(SAMPLE, len(rows)), replace=False))
+    oracle = pair_overlap(query, database, rows[some], columns[some], radius_m=RADIUS_M)
+    lines = [row(f"shapely, {SEGMENTS:,} segments", oracle, exact[some])]
+    for arc in ARCS:
+        values = fov.pair_overlap(query, database, rows, columns, shape="polygon", arc=arc)
+        lines.append(row(f"polygon, {arc} segment{'s' * (arc > 1)}", values, exact))
+    coarse = [replace(side, position=side.position.astype(np.float32).astype(float)) for side in (query, database)]
+    lines.append(row("positions in float32", fov.pair_overlap(*coarse, rows, columns), exact))
+    far = np.hypot(*(query.position[rows, :2] - database.position[columns, :2]).T) > RADIUS_M
+    lines.append(row("nothing sought beyond one radius", np.where(far, 0.0, exact), exact))
+    overlap = fov.pair_overlap(query, database, rows, columns, measure="overlap")
+    lines.append(row("another measure: overlap taken for iou", overlap, exact))
+    print(f"# Accuracy of field-of-view labels\n\n{machine()}, relabel {relabel.__version__}\n")
+    print(f"{what}: {len(rows):,} pairs, {(exact.astype(np.float32) == 0.5).sum():,} of them with ψ = 0.5\n")
+    table(["against the exact sector", "pairs", "largest difference", "mean", "on the other side of 0.5"], lines)
+    lost = far & (exact > 0.0)
+    positive = far & (exact >= 0.5)
+    print(f"\nBeyond one radius lie {lost.sum():,} overlapping pairs, {positive.sum():,} of them with ψ ≥ 0.5.")
+
+
+if __name__ == "__main__":
+    main()
