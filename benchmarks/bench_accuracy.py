@@ -1,6 +1,6 @@
 """How far apart the ways of computing a field-of-view label are, on the same near pairs.
 
-    python benchmarks/bench_accuracy.py
+    python benchmarks/bench_accuracy.py [--cameras 5000] [--sample 3000]
 
 Pairs are query-database pairs within 100 m, of San Francisco where that list is at hand, else of a synthetic city;
 θ = 90°, r = 50 m, measure iou. It says what the oracle is worth, what polygons of few segments change, and what habits
@@ -10,6 +10,7 @@ them, in float32: cameras at one place, 30° apart, have exactly 0.5.
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +22,6 @@ from relabel import fov
 from relabel.reference.fov import SEGMENTS, pair_overlap
 
 ARCS = (1, 2, 4, 8, 16, 32, 64)
-SAMPLE = 3_000
 
 
 def row(name: str, values: np.ndarray, exact: np.ndarray) -> list[str]:
@@ -33,6 +33,10 @@ def row(name: str, values: np.ndarray, exact: np.ndarray) -> list[str]:
 
 def main() -> None:
     """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cameras", type=int, default=5_000, help="of the synthetic city, a side")
+    parser.add_argument("--sample", type=int, default=3_000, help="pairs for the oracle")
+    arguments = parser.parse_args()
     folder = DATA / "sf_xs_val"
     if folder.is_dir():
         what, (query, database) = (
@@ -43,10 +47,10 @@ def main() -> None:
             ),
         )
     else:
-        what, (query, database) = "synthetic city", synthetic_city(5_000)
+        what, (query, database) = "synthetic city", synthetic_city(arguments.cameras)
     rows, columns = pairs_within_reach(query, database)
     exact = fov.pair_overlap(query, database, rows, columns)
-    some = np.sort(np.random.default_rng(0).choice(len(rows), min(SAMPLE, len(rows)), replace=False))
+    some = np.sort(np.random.default_rng(0).choice(len(rows), min(arguments.sample, len(rows)), replace=False))
     oracle = pair_overlap(query, database, rows[some], columns[some], radius_m=RADIUS_M)
     lines = [row(f"shapely, {SEGMENTS:,} segments", oracle, exact[some])]
     for arc in ARCS:

@@ -49,7 +49,8 @@ def content_of(path: Path) -> dict[str, object]:
 
     def visit(name: str, item: object) -> None:
         if isinstance(item, h5py.Dataset) and item.ndim:
-            options = {"chunks": item.chunks, **FILTERS} if item.compression else {}
+            chunks = item.chunks and tuple(map(min, item.chunks, item.shape))
+            options = {"chunks": chunks, **FILTERS} if item.compression else {}
             found[name] = (item[()], options)
 
     with h5py.File(path) as file:
