@@ -15,8 +15,8 @@ from relabel._version import __version__
 
 REQUIRED = ("numpy", "scipy", "numba", "h5py", "pyproj", "pyarrow", "shapely", "click", "tqdm")
 OPTIONAL = {
-    "torch": "surface overlap on a GPU, sampler and trainer: pip install torch",
-    "open3d": "the oracle of surface overlap: pip install open3d",
+    "torch": "training code of your own, and looking for a GPU here: pip install torch",
+    "open3d": "surface overlap, which this version does not have yet: pip install open3d",
 }
 # What the wheels of open3d link against and slim systems lack, with the Debian package of each.
 SYSTEM_LIBRARIES = {

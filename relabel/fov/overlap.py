@@ -225,7 +225,7 @@ def overlap(
     OptionError
         when a parameter is outside its range.
     InputError
-        when the frames of the two sides differ.
+        when the frames of the two sides differ, or an OK camera has a pose but no heading.
     """
     return gather(
         source(

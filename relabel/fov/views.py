@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray
-from relabel.errors import OptionError
+from relabel.errors import InputError, OptionError
 
 Shape = Literal["sector", "polygon"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
@@ -53,11 +53,20 @@ def opening(cameras: Cameras, fov_deg: float, radius_m: float) -> tuple[FloatArr
 
     Raises
     ------
+    InputError
+        when an OK camera has no heading, as one with a pose alone: its field of view is unknown, not empty.
     OptionError
         when a field of view is outside (0°, 360°] or a range is not a positive number of metres; names the camera
         where it is the camera's own.
     """
     n = len(cameras)
+    blind = np.flatnonzero(cameras.ok & np.isnan(cameras.heading_deg))
+    if blind.size:
+        row = int(blind[0])
+        raise InputError(
+            f"camera {str(cameras.key[row])!r} (row {row}, counted from 0) has a pose but no heading, as have "
+            f"{blind.size} camera(s) in all; give heading_deg, or a status other than ok"
+        )
     fov = np.full(n, float(fov_deg)) if cameras.fov_deg is None else cameras.fov_deg
     radius = np.full(n, float(radius_m)) if cameras.radius_m is None else cameras.radius_m
     if cameras.fov_deg is None and not 0.0 < fov_deg <= 360.0:

@@ -172,6 +172,16 @@ class TestBadInput:
             with pytest.raises(OptionError):
                 fov.overlap(one, one, **option)
 
+    def test_a_pose_without_a_heading_is_unknown_and_not_a_negative(self):
+        """Such a camera is ok for surfaces; an absent pair of it would read as "nothing in common"."""
+        good = cameras([View(0, 0, 0, 90, 50)])
+        posed = relabel.Cameras(key=["a", "b"], position=np.zeros((2, 3)), pose=np.stack([np.eye(4)] * 2))
+        for query, database in ((good, posed), (posed, good)):
+            with pytest.raises(InputError, match=r"'a' \(row 0, counted from 0\) has a pose but no heading"):
+                fov.overlap(query, database)
+            with pytest.raises(InputError, match="no heading"):
+                fov.pair_overlap(query, database, [0], [0])
+
     def test_different_frames_are_not_compared(self):
         one, other = street(3, 0, crs="EPSG:32636"), street(3, 1, crs="EPSG:32637")
         with pytest.raises(InputError, match="EPSG:32636"):
