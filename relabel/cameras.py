@@ -58,6 +58,9 @@ class Cameras:
         non-finite position, `NO_POSE` for a non-finite pose, `NO_HEADING` for a NaN heading without a pose.
     crs:
         the frame of `position`, for example ``EPSG:32636``, or ``local``.
+    posed:
+        False for cameras of labels that somebody else made: an OK status then only says that the similarities are
+        known, and no row is downgraded for lack of a position or a heading. Such cameras cannot be labelled.
     extra:
         further (n,) columns by name, carried along but never interpreted.
 
@@ -75,6 +78,7 @@ class Cameras:
     pose: FloatArray | None = None
     status: npt.NDArray[np.uint8] = _DERIVED
     crs: str = "local"
+    posed: bool = True
     extra: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -96,12 +100,12 @@ class Cameras:
         if pose is not None and pose.shape != (n, 4, 4):
             raise InputError(f"pose has shape {pose.shape}; expected ({n}, 4, 4), camera-to-world")
         status = np.zeros(n, np.uint8) if self.status is None else _statuses(self.status, n)
-        fits = status == Status.OK
-        status[fits & ~np.isfinite(position).all(axis=1)] = Status.NO_POSITION
-        if pose is not None:
-            status[(status == Status.OK) & ~np.isfinite(pose).all(axis=(1, 2))] = Status.NO_POSE
-        else:
-            status[(status == Status.OK) & np.isnan(heading)] = Status.NO_HEADING
+        if self.posed:
+            status[(status == Status.OK) & ~np.isfinite(position).all(axis=1)] = Status.NO_POSITION
+            if pose is not None:
+                status[(status == Status.OK) & ~np.isfinite(pose).all(axis=(1, 2))] = Status.NO_POSE
+            else:
+                status[(status == Status.OK) & np.isnan(heading)] = Status.NO_HEADING
         put("key", key)
         put("position", position)
         put("heading_deg", heading)
@@ -135,7 +139,7 @@ class Cameras:
         def pick(value: Any) -> Any:
             return None if value is None else value[rows]
 
-        arrays = {f.name: pick(getattr(self, f.name)) for f in fields(self) if f.name not in ("crs", "extra")}
+        arrays = {f.name: pick(getattr(self, f.name)) for f in fields(self) if f.name not in ("crs", "posed", "extra")}
         return replace(self, **arrays, extra={name: column[rows] for name, column in self.extra.items()})
 
 

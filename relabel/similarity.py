@@ -7,9 +7,9 @@ written, copied and checked by the same code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, Protocol, get_args
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,8 @@ from scipy import sparse
 
 from relabel.cameras import Cameras, FloatArray
 from relabel.errors import InputError, OptionError
+from relabel.measures import MEASURES, UNKNOWN, Measure, Unknown, check_measure, convert, converted_bound
 
-Measure = Literal["iou", "overlap", "dice"]
-MEASURES: tuple[Measure, ...] = get_args(Measure)
 DEFAULT_MIN_VALUE = 1e-6
 
 
@@ -48,7 +47,8 @@ class Collection:
     method:
         ``fov-sector``, ``fov-polygon``, ``surface``, ``voxel-iou`` or ``imported``.
     measure:
-        what a stored value is: ``iou`` I/(A+B-I), ``overlap`` I/A with A the query, or ``dice`` 2I/(A+B).
+        what a stored value is: ``iou`` I/(A+B-I), ``overlap`` I/A with A the query, or ``dice`` 2I/(A+B);
+        ``unknown`` only where the method is ``imported``.
     params:
         the parameters of the method, as JSON values.
     min_value:
@@ -62,13 +62,13 @@ class Collection:
     query_extent: FloatArray
     database_extent: FloatArray
     method: str
-    measure: Measure
+    measure: Measure | Unknown
     params: Mapping[str, Any] = field(default_factory=dict)
     min_value: float = DEFAULT_MIN_VALUE
     self_pairs: bool = False
 
     def __post_init__(self) -> None:
-        if self.measure not in MEASURES:
+        if self.measure not in MEASURES and (self.measure != UNKNOWN or self.method != "imported"):
             raise OptionError(f"measure {self.measure!r} is not known; choose {', '.join(MEASURES)}")
         if not 0.0 <= self.min_value < 1.0:
             raise OptionError(f"min_value is {self.min_value}; it has to be in [0, 1)")
@@ -92,7 +92,7 @@ class Collection:
     @property
     def symmetric(self) -> bool:
         """Whether value (i, j) always equals value (j, i)."""
-        return self.self_pairs and self.measure != "overlap"
+        return self.self_pairs and self.measure in ("iou", "dice")
 
 
 class SimilaritySource(Protocol):
@@ -134,64 +134,90 @@ class Similarity:
         )
 
     def to_measure(self, measure: Measure) -> Similarity:
-        """The same overlaps in another measure, converted through the extents.
+        """The same overlaps in another measure; see `Converted`, which does it block by block."""
+        return gather(Converted(self, measure))
 
-        Values change by float32 rounding only. Pairs that fall to `min_value` or below under the new measure are
-        dropped.
 
-        Raises
-        ------
-        OptionError
-            when the measure is not known.
-        InputError
-            when an extent that is needed is missing (NaN).
+@dataclass(frozen=True, eq=False)
+class Converted:
+    """A source with its values in another measure, converted through the extents, block by block.
+
+    `min_value` becomes the most that an absent pair can have under the new measure, so that absence keeps its meaning;
+    stored pairs that fall to it or below are dropped. Between ``iou`` and ``dice``, and where all extents are equal,
+    none do but for rounding.
+
+    Parameters
+    ----------
+    source:
+        what is converted.
+    measure:
+        ``iou``, ``overlap`` or ``dice``.
+
+    Raises
+    ------
+    OptionError
+        when either measure is not known.
+    InputError
+        when an OK camera lacks an extent that is needed; from `blocks`, when a pair does.
+    """
+
+    source: SimilaritySource
+    measure: Measure
+    collection: Collection = field(init=False)
+
+    def __post_init__(self) -> None:
+        c = self.source.collection
+        check_measure(self.measure)
+        extents = (c.query_extent[c.query.ok], c.database_extent[c.database.ok])
+        least = converted_bound(c.min_value, *extents, c.measure, self.measure)
+        object.__setattr__(self, "collection", replace(c, measure=self.measure, min_value=least))
+
+    @property
+    def needs_both_directions(self) -> bool:
+        """Whether the result is symmetric and the source is not: ``overlap`` of self pairs.
+
+        There the two directions of a pair were rounded each by itself, and only both together give one value.
         """
-        c = self.collection
-        target = replace(c, measure=measure)
-        rows = np.repeat(np.arange(c.shape[0]), np.diff(self.matrix.indptr))
+        return self.collection.symmetric and not self.source.collection.symmetric
+
+    def blocks(self) -> Iterator[RowBlock]:
+        """All rows once, in order."""
+        if self.needs_both_directions:
+            yield from self._symmetric().blocks()
+            return
+        for block in self.source.blocks():
+            yield self.block(block)
+
+    def block(self, block: RowBlock) -> RowBlock:
+        """One block of the source, converted."""
+        c = self.source.collection
+        rows = np.repeat(np.arange(len(block.counts)), block.counts)
         values = convert(
-            self.matrix.data.astype(np.float64),
-            c.query_extent[rows],
-            c.database_extent[self.matrix.indices],
+            block.data.astype(np.float64),
+            c.query_extent[block.first_row + rows],
+            c.database_extent[block.indices],
             c.measure,
-            measure,
+            self.measure,
         ).astype(np.float32)
-        keep = values > np.float32(c.min_value)
-        indptr = np.concatenate(([0], np.cumsum(np.bincount(rows[keep], minlength=c.shape[0]))))
-        matrix = sparse.csr_array((values[keep], self.matrix.indices[keep], indptr), shape=c.shape)
-        return Similarity(target, matrix)
+        keep = values > np.float32(self.collection.min_value)
+        counts = np.bincount(rows[keep], minlength=len(block.counts)).astype(np.int64)
+        return RowBlock(block.first_row, counts, block.indices[keep], values[keep])
+
+    def _symmetric(self) -> Similarity:
+        one = gather(_Blocks(self.collection, map(self.block, self.source.blocks()))).matrix
+        both = sparse.csr_array(one.maximum(one.T))
+        both.sort_indices()
+        return Similarity(self.collection, both)
 
 
-def intersection(value: FloatArray, a: FloatArray, b: FloatArray, measure: Measure) -> FloatArray:
-    """Intersection of two extents a (query) and b (database) whose similarity under `measure` is `value`."""
-    if measure == "iou":
-        return value * (a + b) / (1.0 + value)
-    if measure == "overlap":
-        return value * a
-    return value * (a + b) / 2.0
+class _Blocks(NamedTuple):
+    """Blocks on their way, as a source that can be read once."""
 
+    collection: Collection
+    rows: Iterable[RowBlock]
 
-def similarity(common: FloatArray, a: FloatArray, b: FloatArray, measure: Measure) -> FloatArray:
-    """Similarity under `measure` of two extents a (query) and b (database) that have `common` in common, in [0, 1]."""
-    if measure == "iou":
-        ratio = common / (a + b - common)
-    elif measure == "overlap":
-        ratio = common / a
-    else:
-        ratio = 2.0 * common / (a + b)
-    return np.clip(ratio, 0.0, 1.0)
-
-
-def convert(value: FloatArray, a: FloatArray, b: FloatArray, source: Measure, target: Measure) -> FloatArray:
-    """Values of measure `source` as values of measure `target`; a and b are the extents of query and database."""
-    for measure in (source, target):
-        if measure not in MEASURES:
-            raise OptionError(f"measure {measure!r} is not known; choose {', '.join(MEASURES)}")
-    if source == target:
-        return value
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise InputError("the extent of a camera is missing, so its values cannot be converted to another measure")
-    return similarity(intersection(value, a, b, source), a, b, target)
+    def blocks(self) -> Iterator[RowBlock]:
+        return iter(self.rows)
 
 
 def gather(source: SimilaritySource, each: Callable[[int], object] | None = None) -> Similarity:

@@ -17,8 +17,9 @@ PACKAGE = Path(relabel.__file__).parent
 
 # Rooms from the ground up. A room may import itself, the rooms named here, and the third-party packages named here.
 # A package behind a "~" may only be imported inside a function: it is optional, or slow to load.
-BASE = "errors cameras similarity _version"
+BASE = "errors measures cameras similarity _version"
 CALLED = (
+    "measures",
     "cameras",
     "similarity",
     "datasets",
@@ -35,15 +36,16 @@ CALLED = (
 ROOMS: dict[str, tuple[str, str]] = {
     "_version": ("", ""),
     "errors": ("", ""),
+    "measures": ("errors", "numpy"),
     "cameras": ("errors", "numpy"),
-    "similarity": ("errors cameras", "numpy scipy"),
+    "similarity": ("errors measures cameras", "numpy scipy"),
     "jit": ("errors", "numpy numba"),
     "geometry": ("errors cameras", "numpy pyproj"),
     "datasets": ("errors cameras geometry", "numpy scipy pyarrow"),
     "synthetic": ("errors cameras geometry datasets", "numpy pyarrow"),
-    "fov": ("errors cameras similarity geometry jit", "numpy scipy numba"),
-    "surface": ("errors cameras similarity geometry jit", "numpy scipy numba ~torch"),
-    "reference": ("errors cameras similarity geometry", "numpy scipy shapely ~open3d"),
+    "fov": ("errors measures cameras similarity geometry jit", "numpy scipy numba"),
+    "surface": ("errors measures cameras similarity geometry jit", "numpy scipy numba ~torch"),
+    "reference": ("errors measures cameras similarity geometry", "numpy scipy shapely ~open3d"),
     "labelfile": (BASE, "numpy scipy h5py"),
     "pipeline": (f"{BASE} geometry datasets fov surface reference labelfile", "numpy scipy ~distributed"),
     "training": (f"{BASE} geometry datasets labelfile", "numpy scipy ~torch"),

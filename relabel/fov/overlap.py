@@ -18,16 +18,8 @@ from relabel.fov._sector import sector_areas
 from relabel.fov._select import compacted, measured
 from relabel.fov.views import SHAPES, Fans, Shape, Views, common_origin, fans, opening, views
 from relabel.jit import threads_set
-from relabel.similarity import (
-    DEFAULT_MIN_VALUE,
-    MEASURES,
-    Collection,
-    Measure,
-    RowBlock,
-    Similarity,
-    gather,
-    similarity,
-)
+from relabel.measures import MEASURES, Measure, check_measure, similarity
+from relabel.similarity import DEFAULT_MIN_VALUE, Collection, RowBlock, Similarity, gather
 
 BLOCK = 2**22
 """Possible candidates a block holds at the most; they bound its memory, at about 30 bytes each."""
@@ -42,6 +34,7 @@ class FovOverlap:
     """
 
     collection: Collection
+    measure: Measure
     threads: int | None
     block: int
     query_views: Views
@@ -107,7 +100,7 @@ class FovOverlap:
         starts = np.zeros(stop - start + 1, np.int64)
         areas = (c.query_extent[self.query_views.row[start:stop]], self._database_area)
         threshold = np.float32(c.min_value)
-        measured(ends, columns, area, *areas, own, MEASURES.index(c.measure), threshold, values, starts)
+        measured(ends, columns, area, *areas, own, MEASURES.index(self.measure), threshold, values, starts)
         starts = np.cumsum(starts)
         indices, data = np.empty(int(starts[-1]), np.int32), np.empty(int(starts[-1]), np.float32)
         compacted(ends, columns, values, self.database_views.row, starts, indices, data)
@@ -134,8 +127,7 @@ def source(
     """
     if shape not in SHAPES:
         raise OptionError(f"shape {shape!r} is not known; choose {' or '.join(SHAPES)}")
-    if measure not in MEASURES:
-        raise OptionError(f"measure {measure!r} is not known; choose {', '.join(MEASURES)}")
+    check_measure(measure)
     if block < 1:
         raise OptionError(f"block is {block}; at least one candidate has to fit")
     if query.crs != database.crs:
@@ -170,7 +162,9 @@ def source(
         min_value=min_value,
         self_pairs=query is database,
     )
-    return FovOverlap(collection, threads, block, query_views, database_views, query_fans, database_fans, progress)
+    return FovOverlap(
+        collection, measure, threads, block, query_views, database_views, query_fans, database_fans, progress
+    )
 
 
 def overlap(
@@ -225,7 +219,7 @@ def overlap(
     OptionError
         when a parameter is outside its range.
     InputError
-        when the frames of the two sides differ, or an OK camera has a pose but no heading.
+        when the frames of the two sides differ, or an OK camera has no heading, as one with a pose alone.
     """
     return gather(
         source(
@@ -278,7 +272,7 @@ def pair_overlap(
         area = asked.areas(places[0][known], places[1][known])
     result = np.full(len(rows), np.nan)
     c = asked.collection
-    result[known] = similarity(area, c.query_extent[rows[known]], c.database_extent[columns[known]], c.measure)
+    result[known] = similarity(area, c.query_extent[rows[known]], c.database_extent[columns[known]], asked.measure)
     return result
 
 

@@ -54,18 +54,26 @@ def opening(cameras: Cameras, fov_deg: float, radius_m: float) -> tuple[FloatArr
     Raises
     ------
     InputError
-        when an OK camera has no heading, as one with a pose alone: its field of view is unknown, not empty.
+        when an OK camera has no heading, as one with a pose alone, or no position: its field of view is unknown, not
+        empty.
     OptionError
         when a field of view is outside (0°, 360°] or a range is not a positive number of metres; names the camera
         where it is the camera's own.
     """
     n = len(cameras)
+    lost = np.flatnonzero(cameras.ok & ~np.isfinite(cameras.position[:, :2]).all(axis=1))
+    if lost.size:
+        row = int(lost[0])
+        raise InputError(
+            f"camera {str(cameras.key[row])!r} (row {row}, counted from 0) came with labels but without a position, as "
+            f"did {lost.size} camera(s) in all; read the cameras from their dataset"
+        )
     blind = np.flatnonzero(cameras.ok & np.isnan(cameras.heading_deg))
     if blind.size:
         row = int(blind[0])
         raise InputError(
-            f"camera {str(cameras.key[row])!r} (row {row}, counted from 0) has a pose but no heading, as have "
-            f"{blind.size} camera(s) in all; give heading_deg, or a status other than ok"
+            f"camera {str(cameras.key[row])!r} (row {row}, counted from 0) has no heading, as have {blind.size} "
+            "camera(s) in all whose status is ok all the same; give heading_deg, or a status other than ok"
         )
     fov = np.full(n, float(fov_deg)) if cameras.fov_deg is None else cameras.fov_deg
     radius = np.full(n, float(radius_m)) if cameras.radius_m is None else cameras.radius_m

@@ -17,7 +17,8 @@ from relabel.labelfile.digest import ArrayDigest, Record, collection_digest
 from relabel.labelfile.findings import Report
 from relabel.labelfile.rows import Fault, RowChecks, Symmetry
 from relabel.labelfile.table_checks import TableCheck
-from relabel.similarity import MEASURES, RowBlock
+from relabel.measures import MEASURES, UNKNOWN
+from relabel.similarity import RowBlock
 
 _BLOCK_ENTRIES = 1 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -52,7 +53,9 @@ class CollectionCheck:
         """Do all checks; the digest that the collection carries, empty where it has none."""
         before = len(self._report.findings)
         attributes = self._attributes()
-        tables = self._tables(self_pairs=bool(attributes.get("self_pairs")))
+        tables = self._tables(
+            self_pairs=bool(attributes.get("self_pairs")), posed=attributes.get("method") != schema.IMPORTED
+        )
         with self._report.attempt("structure", f"{self._path}/{schema.SIMILARITY}"):
             self._pairs(attributes, tables)
         stored: str = ""
@@ -84,7 +87,7 @@ class CollectionCheck:
             self._note(self._path, fault)
         return found
 
-    def _tables(self, *, self_pairs: bool) -> dict[str, TableCheck]:
+    def _tables(self, *, self_pairs: bool, posed: bool) -> dict[str, TableCheck]:
         tables: dict[str, TableCheck] = {}
         for side in (schema.QUERIES, schema.DATABASE):
             with self._report.attempt("structure", f"{self._path}/{side}"):
@@ -96,7 +99,7 @@ class CollectionCheck:
                         self._note(group.name, "has to be a hard link to queries, since self_pairs is 1")
                     tables[side] = tables[schema.QUERIES]
                     continue
-                table = TableCheck(group, self._report, newer=self._newer, content=self._content)
+                table = TableCheck(group, self._report, newer=self._newer, content=self._content, posed=posed)
                 table.run()
                 tables[side] = table
                 self._records |= {f"{side}/{name}": record for name, record in table.records.items()}
@@ -183,7 +186,9 @@ def _attribute_faults(found: Mapping[str, Any], *, newer: bool) -> list[str]:
     method, measure, params = (found.get(name) for name in ("method", "measure", "params"))
     if method is not None and method not in schema.METHODS and not newer:
         faults.append(f"method is {method!r}; known are {', '.join(schema.METHODS)}")
-    if measure is not None and measure not in MEASURES:
+    if measure == UNKNOWN and method not in (None, schema.IMPORTED):
+        faults.append(f"measure is {UNKNOWN!r}, which only labels of method {schema.IMPORTED!r} may have")
+    elif measure is not None and measure not in (*MEASURES, UNKNOWN):
         faults.append(f"measure is {measure!r}; known are {', '.join(MEASURES)}")
     if params is not None:
         try:
@@ -198,8 +203,8 @@ def _attribute_faults(found: Mapping[str, Any], *, newer: bool) -> list[str]:
         for name in ("symmetric", "self_pairs")
         if found.get(name, 0) not in (0, 1)
     ]
-    if {"symmetric", "self_pairs"} <= found.keys() and measure in MEASURES:
-        expected = int(found["self_pairs"] == 1 and measure != "overlap")
+    if {"symmetric", "self_pairs"} <= found.keys() and measure in (*MEASURES, UNKNOWN):
+        expected = int(found["self_pairs"] == 1 and measure in ("iou", "dice"))
         if found["symmetric"] != expected:
             faults.append(
                 f"symmetric is {found['symmetric']}, but with self_pairs {found['self_pairs']} and measure "

@@ -29,7 +29,9 @@ DATABASE = "database"
 SIMILARITY = "similarity"
 MEMBERS = (QUERIES, DATABASE, SIMILARITY)
 
-METHODS = ("fov-sector", "fov-polygon", "surface", "voxel-iou", "imported")
+IMPORTED = "imported"
+"""The method of labels that somebody else made: their cameras may lack a place, and their measure may be unknown."""
+METHODS = ("fov-sector", "fov-polygon", "surface", "voxel-iou", IMPORTED)
 STATUS_NAMES = {status.label: int(status) for status in Status}
 
 ENCODING = {"encoding-type": "csr_matrix", "encoding-version": "0.1.0"}

@@ -18,9 +18,11 @@ from scipy import sparse
 from relabel.cameras import Cameras, FloatArray
 from relabel.errors import InputError, LabelFileError, NotFoundError, OptionError
 from relabel.labelfile import hdf, header
-from relabel.labelfile.schema import ARRAYS, DATABASE, QUERIES, SIMILARITY, UTF8
+from relabel.labelfile.converted import ConvertedCollection
+from relabel.labelfile.schema import ARRAYS, DATABASE, IMPORTED, QUERIES, SIMILARITY, UTF8
 from relabel.labelfile.tables import read_table
-from relabel.similarity import Collection, Measure, RowBlock, Similarity
+from relabel.measures import Measure, Unknown
+from relabel.similarity import Collection, RowBlock, Similarity
 
 _BLOCK_ENTRIES = 1 << 20
 _SHOWN = 10  # names listed in an error
@@ -54,7 +56,7 @@ class StoredCollection:
             self._newer = header.is_newer(file)
             group = hdf.descend(file, name)
             self.method: str = hdf.attribute(group, "method", str)
-            self.measure = cast("Measure", hdf.attribute(group, "measure", str))
+            self.measure = cast("Measure | Unknown", hdf.attribute(group, "measure", str))
             self.params = json_object(hdf.attribute(group, "params", str), f"{group.name}, attribute 'params'")
             self.crs: str = hdf.attribute(group, "crs", str)
             self.min_value: float = hdf.attribute(group, "min_value", float)
@@ -134,14 +136,21 @@ class StoredCollection:
         NotFoundError
             when there is no such query.
         """
+        return self.best_first(self.row_block(query))
+
+    def row_block(self, query: str | int) -> RowBlock:
+        """The row of one query, given as for `row`, as a block: columns and values in the order of the database."""
         number = self._row_number(query)
-        database = self._keys[2]
         with self._opened() as group:
             arrays = _arrays(group)
             start, stop = (int(n) for n in hdf.read(arrays["indptr"], slice(number, number + 2)))
-            block = self._block(arrays, number, np.array([start, stop]))
+            return self._block(arrays, number, np.array([start, stop]))
+
+    def best_first(self, block: RowBlock) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.float32]]:
+        """Database keys and values of one row's block, best first."""
         best = np.argsort(-block.data, kind="stable")
-        return hdf.decode(database[block.indices[best]], f"/{self.name}/{DATABASE}/key"), block.data[best]
+        keys = self._keys[2][block.indices[best]]
+        return hdf.decode(keys, f"/{self.name}/{DATABASE}/key"), block.data[best]
 
     def blocks(self, rows_per_block: int | None = None) -> Iterator[RowBlock]:
         """All rows in order, in blocks of `rows_per_block`; by default of about a million pairs each.
@@ -172,6 +181,18 @@ class StoredCollection:
             block = self._block(arrays, 0, indptr)
         return sparse.csr_array((block.data, block.indices, indptr), shape=self.shape)
 
+    def in_measure(self, measure: Measure) -> ConvertedCollection:
+        """The same collection with its values in another measure, converted as they are read.
+
+        Raises
+        ------
+        OptionError
+            when the measure is not known, or that of the file is not.
+        InputError
+            when the extent of an OK camera is missing and needed.
+        """
+        return ConvertedCollection(self, measure)
+
     def to_similarity(self) -> Similarity:
         """Cameras and all values in memory, for example to convert the measure."""
         return Similarity(self.collection, self.to_scipy())
@@ -201,11 +222,13 @@ class StoredCollection:
 
     @cached_property
     def _cameras(self) -> tuple[tuple[Cameras, FloatArray], tuple[Cameras, FloatArray]]:
+        posed = self.method != IMPORTED
         with self._opened() as group:
-            queries = read_table(hdf.member(group, QUERIES, h5py.Group), self.crs, newer=self._newer)
+            queries = read_table(hdf.member(group, QUERIES, h5py.Group), self.crs, newer=self._newer, posed=posed)
             if self.self_pairs:
                 return queries, queries
-            return queries, read_table(hdf.member(group, DATABASE, h5py.Group), self.crs, newer=self._newer)
+            database = hdf.member(group, DATABASE, h5py.Group)
+            return queries, read_table(database, self.crs, newer=self._newer, posed=posed)
 
     @cached_property
     def _keys(self) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.intp], npt.NDArray[np.bytes_]]:

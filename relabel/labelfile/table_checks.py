@@ -27,12 +27,13 @@ class TableCheck:
         digest records of all columns, where content is checked.
     """
 
-    def __init__(self, group: Any, report: Report, *, newer: bool, content: bool) -> None:
+    def __init__(self, group: Any, report: Report, *, newer: bool, content: bool, posed: bool) -> None:
         self._group = group
         self._path = str(group.name)
         self._report = report
         self._newer = newer
         self._content = content
+        self._posed = posed
         self.length: int | None = None
         self.ok: npt.NDArray[np.bool_] | None = None
         self.records: dict[str, Record] = {}
@@ -115,6 +116,8 @@ class TableCheck:
         self.ok = status == Status.OK
         if not self._newer:
             self._note_rows("status", status > max(Status), "a known status", status)
+        if not self._posed:
+            return
         missing = {}
         if "position" in values:
             missing["position"] = ~np.isfinite(values["position"][:, :2]).all(axis=1)

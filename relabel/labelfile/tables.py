@@ -119,7 +119,7 @@ def write_table(group: Any, table: Table) -> None:
         group.create_dataset(name, data=array.astype(dtype), dtype=dtype, track_times=False, **storage)
 
 
-def read_table(group: Any, crs: str, *, newer: bool) -> tuple[Cameras, FloatArray]:
+def read_table(group: Any, crs: str, *, newer: bool, posed: bool) -> tuple[Cameras, FloatArray]:
     """The cameras of a group and their extents.
 
     Parameters
@@ -131,6 +131,8 @@ def read_table(group: Any, crs: str, *, newer: bool) -> tuple[Cameras, FloatArra
     newer:
         the file has a newer minor version: a status that is not known yet is read as `Status.MASKED`, which like every
         status but OK means that nothing is known about the camera's pairs.
+    posed:
+        OK cameras have a position, and a heading or pose; False for labels that were imported.
 
     Raises
     ------
@@ -153,7 +155,7 @@ def read_table(group: Any, crs: str, *, newer: bool) -> tuple[Cameras, FloatArra
     if np.isnan(table["position"][:, 2]).all():
         table["position"] = table["position"][:, :2]
     try:
-        return Cameras(crs=crs, extra=extra, **table), extent
+        return Cameras(crs=crs, posed=posed, extra=extra, **table), extent
     except InputError as error:
         raise LabelFileError(f"{group.name}: {error}") from None
 

@@ -16,7 +16,8 @@ from relabel.cameras import Cameras, Status
 from relabel.datasets import msls
 from relabel.datasets.msls_side import Heading
 from relabel.errors import InputError
-from relabel.similarity import DEFAULT_MIN_VALUE, Measure
+from relabel.measures import Measure
+from relabel.similarity import DEFAULT_MIN_VALUE
 
 Progress = Callable[[int], object]
 Bar = Callable[[str, int], AbstractContextManager[Progress]]

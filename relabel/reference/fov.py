@@ -9,7 +9,7 @@ import numpy.typing as npt
 import shapely
 
 from relabel.cameras import Cameras, FloatArray
-from relabel.similarity import Measure
+from relabel.measures import Measure
 
 SEGMENTS = 2880
 """Arc segments that stand for a circle's arc: 360° in steps of 1/8°, off by less than 1e-6 of the sector's area."""

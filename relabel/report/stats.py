@@ -213,7 +213,7 @@ def _near_counts(query: Cameras, database: Cameras, radius_m: float) -> int:
     The tree only counts. Where its count just inside and just outside of the radius differ, a camera stands on the
     circle, and its pairs are looked at one by one.
     """
-    a, b = query.position[query.ok, :2], database.position[database.ok, :2]
+    a, b = (side.position[side.ok & np.isfinite(side.position[:, :2]).all(axis=1), :2] for side in (query, database))
     if not len(a) or not len(b):
         return 0
     tree = cKDTree(b)

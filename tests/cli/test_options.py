@@ -10,7 +10,8 @@ import pytest
 
 from relabel.cli import options
 from relabel.cli.commands import COMMANDS
-from relabel.similarity import DEFAULT_MIN_VALUE, MEASURES
+from relabel.measures import MEASURES
+from relabel.similarity import DEFAULT_MIN_VALUE
 
 READERS = ("info", "ls", "tree", "stats", "row", "dump", "validate", "verify", "doctor")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from relabel.labelfile import provenance, schema, write
-from relabel.similarity import MEASURES
+from relabel.measures import MEASURES
 from tests.labelfile import oracle
 from tests.similarities import similarity
 

@@ -16,10 +16,11 @@ import relabel
 from relabel import fov
 from relabel.errors import DatasetNotFoundError, InputError, LabelFileError, MissingFileError, OptionError
 from relabel.labelfile import LabelFile, provenance
+from relabel.measures import MEASURES
 from relabel.pipeline.parts import FovOptions, MslsPart, msls_parts
 from relabel.pipeline.run import label
 from relabel.pipeline.verify import POLYGON_TOLERANCE, SECTOR_TOLERANCE, verify
-from relabel.similarity import MEASURES, Similarity
+from relabel.similarity import Similarity
 from relabel.synthetic.msls import write_tree
 from tests.similarities import similarity
 from tests.strategies import View, cameras

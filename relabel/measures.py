@@ -1,0 +1,113 @@
+"""The three measures of similarity, and how a value of one becomes a value of another.
+
+With I what two cameras have in common, A the extent of the query and B that of the database camera, ``iou`` is
+I/(A+B-I), ``overlap`` I/A and ``dice`` 2I/(A+B).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.errors import InputError, OptionError
+
+FloatArray = npt.NDArray[np.float64]
+
+Measure = Literal["iou", "overlap", "dice"]
+MEASURES: tuple[Measure, ...] = get_args(Measure)
+
+Unknown = Literal["unknown"]
+UNKNOWN: Unknown = "unknown"
+"""The measure of labels whose makers do not tell it; `relabel fit` may."""
+
+
+def check_measure(measure: str) -> None:
+    """Raise an `OptionError` unless values can be computed in this measure."""
+    if measure == UNKNOWN:
+        raise OptionError(
+            "the measure of these values is not known, so they cannot be computed or converted; relabel fit may tell "
+            "it, and then they can be imported again with it"
+        )
+    if measure not in MEASURES:
+        raise OptionError(f"measure {measure!r} is not known; choose {', '.join(MEASURES)}")
+
+
+def intersection(value: FloatArray, a: FloatArray, b: FloatArray, measure: Measure) -> FloatArray:
+    """Intersection of two extents a (query) and b (database) whose similarity under `measure` is `value`."""
+    if measure == "iou":
+        return value * (a + b) / (1.0 + value)
+    if measure == "overlap":
+        return value * a
+    return value * (a + b) / 2.0
+
+
+def similarity(common: FloatArray, a: FloatArray, b: FloatArray, measure: Measure) -> FloatArray:
+    """Similarity under `measure` of two extents a (query) and b (database) that have `common` in common, in [0, 1]."""
+    if measure == "iou":
+        ratio = common / (a + b - common)
+    elif measure == "overlap":
+        ratio = common / a
+    else:
+        ratio = 2.0 * common / (a + b)
+    return np.clip(ratio, 0.0, 1.0)
+
+
+def convert(
+    value: FloatArray, a: FloatArray, b: FloatArray, source: Measure | Unknown, target: Measure | Unknown
+) -> FloatArray:
+    """Values of measure `source` as values of measure `target`.
+
+    Parameters
+    ----------
+    value:
+        (n,) values in [0, 1].
+    a, b:
+        (n,) extents of query and database camera; they do not matter between ``iou`` and ``dice``, and may be NaN then.
+
+    Raises
+    ------
+    OptionError
+        when a measure is not known.
+    InputError
+        when an extent that is needed is missing.
+    """
+    if source == target:
+        return value
+    check_measure(source)
+    check_measure(target)
+    if source == "iou" and target == "dice":
+        return 2.0 * value / (1.0 + value)
+    if source == "dice" and target == "iou":
+        return value / (2.0 - value)
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise InputError(
+            f"{source} becomes {target} only with the extents of both cameras, and an extent is missing; iou and dice "
+            "become each other without"
+        )
+    assert source != UNKNOWN
+    assert target != UNKNOWN
+    return similarity(intersection(value, a, b, source), a, b, target)
+
+
+def converted_bound(
+    bound: float, a: FloatArray, b: FloatArray, source: Measure | Unknown, target: Measure | Unknown
+) -> float:
+    """The most that a pair can have under `target` whose value under `source` is at most `bound`.
+
+    `a` and `b` are the extents of all query and database cameras. All conversions rise with the value, and those with
+    ``overlap`` on one side rise or fall with B/A, so the largest value is at one end of that ratio. It is below 1.
+    """
+    if source == target:
+        return bound
+    # A camera that sees nothing has no pair.
+    a, b = (extent[extent > 0.0] for extent in (a, b))
+    ends = (np.ones(1), np.ones(1))
+    if len(a) and len(b):
+        ends = (a.min(keepdims=True), b.max(keepdims=True))
+        if source == "overlap":
+            ends = (a.max(keepdims=True), b.min(keepdims=True))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        most = convert(np.array([bound]), *ends, source, target)
+    return min(float(most[0]), float(np.nextafter(np.float32(1), np.float32(0))))
