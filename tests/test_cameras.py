@@ -56,6 +56,33 @@ class TestStatus:
         assert [status.label for status in sorted(Status)] == expected
 
 
+class TestPosed:
+    def test_cameras_of_others_stay_ok(self):
+        """Without a place, a heading or a finite pose: what is known about them are similarities."""
+        poses = np.full((3, 4, 4), np.nan)
+        for columns in ({"heading_deg": np.full(3, np.nan)}, {"heading_deg": None}, {"pose": poses}):
+            cameras = some(3, position=np.full((3, 2), np.nan), posed=False, **columns)
+            assert cameras.ok.all()
+            assert not cameras.posed
+
+    def test_a_status_that_is_given_stays(self):
+        """Cameras of others may be masked all the same."""
+        cameras = some(2, position=np.full((2, 2), np.nan), status=[Status.OK, Status.MASKED], posed=False)
+        assert list(cameras.status) == [Status.OK, Status.MASKED]
+
+    def test_is_kept_by_a_choice_of_rows(self):
+        """Some of them are not downgraded either."""
+        cameras = some(3, position=np.full((3, 2), np.nan), posed=False).take([2, 0])
+        assert not cameras.posed
+        assert list(cameras.status) == [Status.OK, Status.OK]
+
+    def test_is_the_rule(self):
+        """Cameras are posed unless said otherwise, and then downgraded."""
+        cameras = some(3, position=np.full((3, 2), np.nan))
+        assert cameras.posed
+        assert list(cameras.status) == [Status.NO_POSITION] * 3
+
+
 class TestBadInput:
     @pytest.mark.parametrize(
         ("columns", "message"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -181,6 +183,20 @@ class TestBadInput:
                 fov.overlap(query, database)
             with pytest.raises(InputError, match="no heading"):
                 fov.pair_overlap(query, database, [0], [0])
+
+    def test_cameras_of_imported_labels_are_refused_by_name(self):
+        """Their ok status says nothing about a place; one that has all it takes can be computed."""
+        good = cameras([View(0, 0, 0, 90, 50)])
+        nan = np.nan
+        for position, heading, match in (
+            ([[0, 0], [nan, nan]], [0.0, 0.0], "'b' (row 1, counted from 0) came with labels but without a position"),
+            ([[0, 0], [0, 0]], [0.0, nan], "'b' (row 1, counted from 0) has no heading"),
+        ):
+            other = relabel.Cameras(key=["a", "b"], position=position, heading_deg=heading, posed=False)
+            for query, database in ((good, other), (other, good), (other, other)):
+                with pytest.raises(InputError, match=re.escape(match)):
+                    fov.overlap(query, database)
+            np.testing.assert_allclose(fov.overlap(good, other.take([0])).matrix.toarray(), [[1.0]])
 
     def test_different_frames_are_not_compared(self):
         one, other = street(3, 0, crs="EPSG:32636"), street(3, 1, crs="EPSG:32637")
