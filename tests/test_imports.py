@@ -28,9 +28,12 @@ CALLED = (
     "surface",
     "reference",
     "labelfile",
+    "compose",
     "pipeline",
+    "exchange",
     "training",
     "report",
+    "publish",
     "doctor",
 )
 ROOMS: dict[str, tuple[str, str]] = {
@@ -47,9 +50,12 @@ ROOMS: dict[str, tuple[str, str]] = {
     "surface": ("errors measures cameras similarity geometry jit", "numpy scipy numba ~torch"),
     "reference": ("errors measures cameras similarity geometry", "numpy scipy shapely ~open3d"),
     "labelfile": (BASE, "numpy scipy h5py"),
-    "pipeline": (f"{BASE} geometry datasets fov surface reference labelfile", "numpy scipy ~distributed"),
+    "compose": (f"{BASE} geometry labelfile", "numpy"),
+    "pipeline": (f"{BASE} geometry jit datasets fov surface reference labelfile", "numpy scipy ~distributed"),
+    "exchange": (f"{BASE} geometry datasets labelfile", "numpy scipy h5py pyarrow"),
     "training": (f"{BASE} geometry datasets labelfile", "numpy scipy ~torch"),
-    "report": (f"{BASE} geometry labelfile", "numpy scipy h5py pyarrow"),
+    "report": (f"{BASE} geometry labelfile", "numpy scipy h5py pyarrow ~matplotlib"),
+    "publish": (f"{BASE} geometry labelfile exchange report", "numpy"),
     "doctor": ("_version", "~numpy ~numba ~h5py ~torch"),
     # Commands may call anything, inside their functions.
     "cli": (f"errors _version {' '.join(f'~{room}' for room in CALLED)}", "click ~tqdm ~numpy"),

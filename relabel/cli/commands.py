@@ -19,6 +19,7 @@ class Entry(NamedTuple):
 
 LABEL = "Make labels"
 LOOK = "Look inside a label file"
+COMPOSE = "Make label files from others"
 CHECK = "Check"
 
 COMMANDS: dict[str, Entry] = {
@@ -30,7 +31,15 @@ COMMANDS: dict[str, Entry] = {
     "stats": Entry(LOOK, "relabel.cli.stats:command", "Histogram of ψ, bands, queries without a positive."),
     "row": Entry(LOOK, "relabel.cli.row:command", "The matches of one query, best first."),
     "dump": Entry(LOOK, "relabel.cli.dump:command", "All pairs of a collection as text."),
+    "merge": Entry(COMPOSE, "relabel.cli.merge:command", "Collections of several files in one."),
+    "subset": Entry(COMPOSE, "relabel.cli.subset:command", "Some of the collections, cameras or pairs of a file."),
+    "convert": Entry(COMPOSE, "relabel.cli.convert:command", "The same labels in another measure."),
+    "export": Entry(COMPOSE, "relabel.cli.export:command", "Labels in the formats of other programs."),
+    "import": Entry(COMPOSE, "relabel.cli.import_:command", "A label file of labels that somebody else made."),
+    "publish": Entry(COMPOSE, "relabel.cli.publish:command", "A folder to upload: card, checksums, Croissant metadata."),
+    "compare": Entry(CHECK, "relabel.cli.compare:command", "What is different between two label files."),
     "validate": Entry(CHECK, "relabel.cli.validate:command", "Check a label file against the format."),
     "verify": Entry(CHECK, "relabel.cli.verify:command", "Recompute a sample of a label file with a slow oracle."),
+    "fit": Entry(CHECK, "relabel.cli.fit:command", "Recover the parameters behind somebody else's labels."),
     "doctor": Entry(CHECK, "relabel.cli.doctor:command", "Versions, threads, kernel cache, GPU, missing libraries."),
 }

@@ -32,10 +32,8 @@ def run(
     no_progress: bool,
 ) -> None:
     """Label the parts, or say what it would take; print a summary of the file."""
-    from relabel.labelfile import LabelFile
     from relabel.pipeline.plan import estimates
     from relabel.pipeline.run import label
-    from relabel.report import look, text
 
     for line in skipped:
         log.warning("%s", line)
@@ -51,8 +49,16 @@ def run(
         threads=threads,
         bar=lambda name, queries: bar(name, queries, unit="queries", hidden=no_progress),
     )
-    log.info("wrote %s (%s bytes)", result.path, format(result.path.stat().st_size, ","))
-    info = look.describe(LabelFile(result.path))
+    show_written(result.path, as_json=as_json)
+
+
+def show_written(path: Path, *, as_json: bool) -> None:
+    """Say that a label file was written, and print what it holds."""
+    from relabel.labelfile import LabelFile
+    from relabel.report import look, text
+
+    log.info("wrote %s (%s bytes)", path, format(path.stat().st_size, ","))
+    info = look.describe(LabelFile(path))
     if as_json:
         out.echo_json(info)
     else:

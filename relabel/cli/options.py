@@ -74,17 +74,28 @@ def with_verbosity(command: click.Command) -> click.Command:
     return command
 
 
-def output(default: str) -> Decorator[F]:
-    """`-o/--output FILE`: the label file to write."""
+def output(default: str | None) -> Decorator[F]:
+    """`-o/--output FILE`: the label file to write; it has to be given where `default` is None."""
+    given: dict[str, Any] = {"required": True} if default is None else {"default": default, "show_default": True}
     return click.option(
         "-o",
         "--output",
         type=click.Path(path_type=Path),
-        default=default,
-        show_default=True,
+        metavar="FILE",
+        **given,
         help="Label file to write.",
     )
 
+
+output_folder: Decorator[Any] = click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="Folder to write to.",
+)
 
 force: Decorator[Any] = click.option("--force", is_flag=True, help="Replace the output if it is there already.")
 
@@ -99,21 +110,29 @@ threads: Decorator[Any] = click.option(
     "--threads", type=click.IntRange(min=1), metavar="N", help="Threads to compute with.  [default: all]"
 )
 
-measure: Decorator[Any] = click.option(
-    "--measure",
-    type=click.Choice(MEASURES),
-    default="iou",
-    show_default=True,
-    help="What ψ is, with I the common area of A (query) and B: iou I/(A+B-I), overlap I/A, dice 2I/(A+B).",
-)
 
-min_value: Decorator[Any] = click.option(
-    "--min-value",
-    type=click.FloatRange(0.0, 1.0, max_open=True),
-    default=DEFAULT_MIN_VALUE,
-    show_default=True,
-    help="Pairs with a smaller or equal ψ are not stored.",
-)
+def _measure(*more: str, **fields: Any) -> Decorator[Any]:
+    text = "What ψ is, with I the common area of A (query) and B: iou I/(A+B-I), overlap I/A, dice 2I/(A+B)."
+    return click.option("--measure", type=click.Choice([*MEASURES, *more]), help=text, **fields)
+
+
+measure: Decorator[Any] = _measure(default="iou", show_default=True)
+
+required_measure: Decorator[Any] = _measure(required=True)
+
+optional_measure: Decorator[Any] = _measure()
+
+told_measure: Decorator[Any] = _measure("unknown", required=True)
+
+
+def _min_value(**fields: Any) -> Decorator[Any]:
+    text = "Pairs with a smaller or equal ψ are not stored."
+    return click.option("--min-value", type=click.FloatRange(0.0, 1.0, max_open=True), help=text, **fields)
+
+
+min_value: Decorator[Any] = _min_value(default=DEFAULT_MIN_VALUE, show_default=True)
+
+told_min_value: Decorator[Any] = _min_value(show_default="what the input tells, else 1e-06")
 
 executor: Decorator[Any] = click.option(
     "--executor",
@@ -147,9 +166,22 @@ seed: Decorator[Any] = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same result."
 )
 
+
+def _names(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
+    del ctx, param
+    return None if value is None else [name.strip() for name in value.split(",") if name.strip()]
+
+
 label_file: Decorator[Any] = click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 
 address: Decorator[Any] = click.argument("address", metavar="FILE[::COLLECTION]")
+
+collections: Decorator[Any] = click.option(
+    "--collections",
+    callback=_names,
+    metavar="NAME,…",
+    help="Only these collections of FILE.  [default: all]",
+)
 
 fov: Decorator[Any] = click.option(
     "--fov",

@@ -27,11 +27,12 @@ def command(address: str, near_m: float, facing_deg: float, as_json: bool, no_pr
     A histogram of ψ; how many cameras a query has in each band (ψ ≥ 0.5, between, none); queries without a positive;
     the share of near pairs that share no view; pairs that overlap while facing each other.
     """
-    from relabel.report import look, text
+    from relabel.labelfile import open_collections
+    from relabel.report import text
     from relabel.report.stats import statistics
 
     found = []
-    for stored in look.collections_at(address):
+    for stored in open_collections(address):
         with bar(stored.name, stored.shape[0], unit="rows", hidden=no_progress) as each:
             found.append((stored.name, statistics(stored, near_m=near_m, facing_deg=facing_deg, each=each)))
     if as_json:

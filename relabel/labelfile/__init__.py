@@ -5,7 +5,7 @@ from __future__ import annotations
 from relabel.labelfile import provenance
 from relabel.labelfile.findings import Finding, Report
 from relabel.labelfile.packing import pack
-from relabel.labelfile.reader import LabelFile, open_address
+from relabel.labelfile.reader import LabelFile, open_address, open_collections
 from relabel.labelfile.stored import StoredCollection
 from relabel.labelfile.validator import validate
 from relabel.labelfile.writer import write
@@ -16,6 +16,7 @@ __all__ = [
     "Report",
     "StoredCollection",
     "open_address",
+    "open_collections",
     "pack",
     "provenance",
     "validate",

@@ -58,6 +58,9 @@ class CollectionCheck:
         )
         with self._report.attempt("structure", f"{self._path}/{schema.SIMILARITY}"):
             self._pairs(attributes, tables)
+        with self._report.attempt("structure", self._path):
+            for name in hdf.collection_names(self._group):
+                self._note(f"{self._path}/{name}", f"lies inside collection {self._path[1:]!r}; no reader looks there")
         stored: str = ""
         with self._report.attempt("structure", self._path):
             stored = hdf.attribute(self._group, "content_sha256", str)
@@ -145,8 +148,9 @@ class CollectionCheck:
     ) -> None:
         """Stream the pairs once, through the rules, the digests and the test of symmetry."""
         ok = [_ok(tables.get(side), n) for side, n in zip((schema.QUERIES, schema.DATABASE), shape, strict=True)]
+        least = attributes.get("min_value", 0.0)
         rules = RowChecks(
-            *ok, min_value=attributes.get("min_value", 0.0), self_pairs=bool(attributes.get("self_pairs"))
+            *ok, min_value=least if 0.0 <= least < 1.0 else 0.0, self_pairs=bool(attributes.get("self_pairs"))
         )
         symmetry = (
             Symmetry(shape[0]) if self._content and attributes.get("symmetric") and shape[0] == shape[1] else None

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from relabel.errors import LabelFileError, RelabelError
 from relabel.labelfile.schema import EXTRA_ITEM_BYTES, EXTRA_KINDS, MEMBERS, PROVENANCE, UTF8
+from relabel.labelfile.storage import storage_fault
 
 _DEFLATE_LIMIT = 1100  # deflate never shrinks more than 1032-fold
 _SMALL_BYTES = 1 << 20
@@ -149,6 +150,8 @@ def check_array(dataset: Any, dtype: str | None = None, shape: tuple[int | None,
         limit = stored * _DEFLATE_LIMIT + _SMALL_BYTES if dataset.chunks else stored
         if stored > dataset.file.id.get_filesize() or max(size, chunk) > limit or (size and not stored):
             raise LabelFileError(f"{where}: claims shape {have}, but only {stored} bytes are stored; it is damaged")
+        if size and dataset.chunks and (fault := storage_fault(dataset)):
+            raise LabelFileError(f"{where}: {fault}; it is damaged")
 
 
 def read(dataset: Any, selection: slice | tuple[()] = ()) -> npt.NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Joining the parts of a long job, one collection a file, into one label file."""
+"""Joining collections of several label files into one, as they are: the parts of a long job, or a merge."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ from relabel.labelfile.history import provenance_texts
 from relabel.labelfile.provenance import record_text
 from relabel.labelfile.publish import replacing
 from relabel.labelfile.schema import FORMAT_VERSION, QUERIES, SIMILARITY
+from relabel.labelfile.stored import StoredCollection
 from relabel.labelfile.writer import check_names, confirm, finish
 
 
 def pack(
     path: str | os.PathLike[str],
-    parts: Mapping[str, str | os.PathLike[str]],
+    parts: Mapping[str, str | os.PathLike[str] | StoredCollection],
     *,
     provenance: Sequence[Mapping[str, Any]] = (),
     overwrite: bool = False,
     progress: Callable[[int], object] | None = None,
 ) -> Path:
-    """Write a label file from others that hold one collection each, without computing or compressing anything again.
+    """Write a label file from collections of others, without computing or compressing anything again.
 
-    Compressed chunks are copied as they are. The provenance is that of all parts in the order of their names, each
-    record once, then that given here.
+    Compressed chunks are copied as they are. The provenance is that of the files of all parts in the order of their
+    names, then that given here, each record once.
 
     Parameters
     ----------
     path:
         the file to make; its folder exists.
     parts:
-        label files by the name that their collection gets.
+        by the name that the collection gets: a label file that holds just one, or a collection of any.
     provenance, overwrite:
         as for `write`.
     progress:
@@ -51,7 +52,8 @@ def pack(
     Raises
     ------
     MissingFileError, LabelFileError
-        when a part is not there, is no label file, is damaged or holds more than one collection.
+        when a part is not there, is no label file, is damaged or holds more than one collection, or has another
+        content than when it was opened.
     InputError, OutputExistsError, OutputError
         as for `write`.
     """
@@ -64,8 +66,9 @@ def pack(
     with replacing(target, overwrite=overwrite) as private:
         with Draft(private, target) as draft:
             for name in sorted(parts):
-                with header.opened(Path(parts[name])) as part:
-                    group = _only_collection(part)
+                given = parts[name]
+                with header.opened(given.path if isinstance(given, StoredCollection) else Path(given)) as part:
+                    group = _collection(part, given if isinstance(given, StoredCollection) else None)
                     found[name] = hdf.attribute(group, "content_sha256", str)
                     rows = hdf.member(hdf.member(group, QUERIES, h5py.Group), "key", h5py.Dataset).shape[0]
                     texts |= dict.fromkeys(provenance_texts(part))
@@ -74,17 +77,22 @@ def pack(
                 if progress is not None:
                     progress(rows)
             with draft.writing():
-                finish(draft.file, found, [*texts, *own])
+                finish(draft.file, found, list(texts | dict.fromkeys(own)))
         # A part may have been damaged since it was written, and copied chunks have not been decoded yet.
         confirm(private, target, "content", "a part is damaged: validate the parts and make that one again")
     return target
 
 
-def _only_collection(part: Any) -> Any:
+def _collection(part: Any, wanted: StoredCollection | None) -> Any:
     if header.is_newer(part):
         raise LabelFileError(
             f"is of a newer minor version than {FORMAT_VERSION}, which cannot be repacked; update relabel"
         )
+    if wanted is not None:
+        group = hdf.descend(part, wanted.name)
+        if hdf.attribute(group, "content_sha256", str) != wanted.content_sha256:
+            raise LabelFileError(f"/{wanted.name}: has other content than when it was opened; open it again")
+        return group
     names = hdf.collection_names(part, (SIMILARITY,))
     if len(names) != 1:
         raise LabelFileError(f"holds {len(names)} collections; a part holds one")

@@ -31,6 +31,7 @@ LIBRARIES = ("h5py", "numba", "numpy", "pyproj", "scipy")
 _READ_BYTES = 1 << 20
 _MOST_THREADS = 8  # a disk gains nothing from more
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_UTC = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|\+00:00)")
 
 
 def step(
@@ -168,11 +169,15 @@ def record_problems(record: object) -> list[str]:
         problems.append("software has no name and version")
     if isinstance(libraries, Mapping) and not all(isinstance(version, str) for version in libraries.values()):
         problems.append("libraries holds a version that is not text")
-    if not isinstance(record.get("time", ""), str):
-        problems.append("time is not text")
+    if "time" in record and not _is_utc(record["time"]):
+        problems.append("time is not UTC in ISO 8601, such as 2024-05-01T12:00:00+00:00")
     if isinstance(inputs, list | tuple):
         problems += [f"input {i} {fault}" for i, entry in enumerate(inputs) if (fault := _input_fault(entry))]
     return problems
+
+
+def _is_utc(time: object) -> bool:
+    return isinstance(time, str) and _UTC.fullmatch(time) is not None
 
 
 def _input_fault(entry: object) -> str | None:

@@ -73,6 +73,15 @@ class LabelFile(Mapping[str, StoredCollection]):
             return hdf.collection_names(file, (SIMILARITY,))
 
 
+def open_collections(address: str | os.PathLike[str]) -> list[StoredCollection]:
+    """The collection that ``FILE::collection`` names, or all of a ``FILE``; errors as for `open_address`."""
+    text = os.fspath(address)
+    if "::" in text and not Path(text).exists():
+        return [open_address(text)]
+    labels = LabelFile(text)
+    return [labels[name] for name in labels]
+
+
 def open_address(address: str | os.PathLike[str]) -> StoredCollection:
     """The collection that ``FILE::collection`` names; ``FILE`` alone will do where it holds only one.
 

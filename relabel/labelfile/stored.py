@@ -152,22 +152,29 @@ class StoredCollection:
         keys = self._keys[2][block.indices[best]]
         return hdf.decode(keys, f"/{self.name}/{DATABASE}/key"), block.data[best]
 
-    def blocks(self, rows_per_block: int | None = None) -> Iterator[RowBlock]:
+    def row_counts(self) -> npt.NDArray[np.int64]:
+        """(queries,) number of stored pairs of each row."""
+        with self._opened() as group:
+            return np.diff(hdf.read(_arrays(group)["indptr"]))
+
+    def blocks(
+        self, rows_per_block: int | None = None, *, first_row: int = 0, stop_row: int | None = None
+    ) -> Iterator[RowBlock]:
         """All rows in order, in blocks of `rows_per_block`; by default of about a million pairs each.
 
-        The file is not kept open between blocks.
+        `first_row` and `stop_row` take only the rows between them. The file is not kept open between blocks.
         """
         if rows_per_block is not None and rows_per_block < 1:
             raise OptionError(f"rows_per_block is {rows_per_block}; at least one is needed")
         with self._opened() as group:
             indptr = hdf.read(_arrays(group)["indptr"])
-        first = 0
-        while first < self.shape[0]:
+        first, end = first_row, self.shape[0] if stop_row is None else stop_row
+        while first < end:
             if rows_per_block is None:
                 last = int(np.searchsorted(indptr, indptr[first] + _BLOCK_ENTRIES, side="right")) - 1
-                last = min(max(last, first + 1), self.shape[0])
+                last = min(max(last, first + 1), end)
             else:
-                last = min(first + rows_per_block, self.shape[0])
+                last = min(first + rows_per_block, end)
             with self._opened() as group:
                 block = self._block(_arrays(group), first, indptr[first : last + 1])
             yield block
@@ -256,7 +263,10 @@ class StoredCollection:
     def _block(self, arrays: Mapping[str, Any], first: int, indptr: npt.NDArray[np.int64]) -> RowBlock:
         counts = np.diff(indptr)
         start, stop = int(indptr[0]), int(indptr[-1])
-        if start < 0 or stop > arrays["data"].shape[0] or (counts < 0).any():
+        # The first row begins at 0, and the last one ends with the data.
+        begins = start >= 0 if first else start == 0
+        ends = stop <= self.nnz if first + len(counts) < self.shape[0] else stop == self.nnz
+        if not (begins and ends) or (counts < 0).any():
             raise LabelFileError(f"/{self.name}/similarity/indptr: does not rise from 0 to nnz; the file is damaged")
         indices, data = (hdf.read(arrays[name], slice(start, stop)) for name in ("indices", "data"))
         if indices.size and (indices.min() < 0 or indices.max() >= self.shape[1]):

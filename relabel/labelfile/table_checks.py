@@ -71,6 +71,8 @@ class TableCheck:
     def _extra(self, name: str) -> None:
         with hdf.guarded(f"{self._path}/{name}"):
             dataset = self._group[name]
+        if self._newer and isinstance(dataset, h5py.Group):
+            return
         known = isinstance(dataset, h5py.Dataset) and hdf.type_name(dataset) is not None
         if not known or dataset.shape is None or dataset.shape[:1] != (self.length,):
             self._note(name, "is no column of this table: it has another length or a type that the format lacks")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from relabel.cameras import Cameras, Status
 from relabel.errors import OptionError
 from relabel.geometry.headings import difference_deg
-from relabel.labelfile import LabelFile, StoredCollection, open_address
+from relabel.labelfile import LabelFile, StoredCollection
 
 
 def describe(labels: LabelFile) -> dict[str, Any]:
@@ -36,14 +35,6 @@ def _describe(stored: StoredCollection) -> dict[str, Any]:
         "params": dict(stored.params),
         "status": {"queries": stored.query.status_counts(), "database": stored.database.status_counts()},
     }
-
-
-def collections_at(address: str) -> list[StoredCollection]:
-    """The collection that ``FILE::collection`` names, or all of a ``FILE``."""
-    if "::" in address and not Path(address).exists():
-        return [open_address(address)]
-    labels = LabelFile(Path(address))
-    return [labels[name] for name in labels]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from relabel.cli.commands import COMMANDS
 from relabel.measures import MEASURES
 from relabel.similarity import DEFAULT_MIN_VALUE
 
-READERS = ("info", "ls", "tree", "stats", "row", "dump", "validate", "verify", "doctor")
+READERS = ("info", "ls", "tree", "stats", "row", "dump", "validate", "verify", "compare", "doctor")
 
 
 def load(name: str) -> click.Command:
@@ -49,7 +49,9 @@ class TestShared:
                 if not isinstance(option, click.Option) or (name, option.opts[0]) == ("dump", "--json"):
                     continue  # the JSON of dump is a line a pair, which its help has to say
                 for flag in option.opts:
-                    first, text = seen.setdefault(flag, (name, option.help))
+                    # -o FILE is a label file, -o DIR a folder for the files of another format.
+                    which = f"{flag} {option.metavar}" if flag in ("-o", "--output") else flag
+                    first, text = seen.setdefault(which, (name, option.help))
                     assert text == option.help, f"{flag} of {first} and of {name}"
 
     @pytest.mark.parametrize("name", READERS)

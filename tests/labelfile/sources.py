@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from relabel.cameras import Cameras, Status
+from relabel.labelfile.schema import IMPORTED, METHODS
+from relabel.measures import MEASURES, UNKNOWN
 from relabel.similarity import Collection, RowBlock, Similarity
 
 # Any text that UTF-8 can hold, one to four bytes a letter, but no NUL.
@@ -27,9 +29,31 @@ json_values = st.recursive(
 ).filter(lambda value: "\ud800" not in str(value))
 
 
+# Now and then as long as a deep path, in letters of four bytes.
+keys = text | st.integers(1, 300).map(lambda length: "🚗" * length)
+
+
 @st.composite
-def cameras(draw: st.DrawFn, *, max_size: int = 6) -> Cameras:
-    key = draw(st.lists(text, unique=True, max_size=max_size))
+def extra_columns(draw: st.DrawFn, n: int) -> dict[str, np.ndarray]:
+    """Columns of every type that the format holds."""
+    words = st.lists(st.just("") | text, min_size=n, max_size=n)
+    found = {
+        "path": np.array(draw(words), dtype=np.str_),
+        "words": np.array(draw(words), dtype=object),
+        "names": np.array([["a", "bé"]] * n, dtype=np.str_).reshape(n, 2),
+        "night": np.array(draw(st.lists(st.booleans(), min_size=n, max_size=n)), dtype=bool),
+        "nöte": np.array(draw(st.lists(numbers, min_size=n, max_size=n)), dtype=np.float64),
+        "velocity": np.arange(6.0 * n).reshape(n, 2, 3),
+    }
+    for kind in ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", ">i8", ">f4", "f2", "f4"):
+        found[f"{kind.strip('>')} {kind}"] = np.arange(n).astype(kind)
+    chosen = draw(st.sets(st.sampled_from(sorted(found)), max_size=4))
+    return {name: found[name] for name in chosen}
+
+
+@st.composite
+def cameras(draw: st.DrawFn, *, max_size: int = 6, posed: bool = True) -> Cameras:
+    key = draw(st.lists(keys, unique=True, max_size=max_size))
     n = len(key)
     column = st.lists(numbers, min_size=n, max_size=n)
     axes = draw(st.sampled_from([2, 3]))
@@ -40,15 +64,6 @@ def cameras(draw: st.DrawFn, *, max_size: int = 6) -> Cameras:
     if draw(st.booleans()):
         pose = np.tile(np.eye(4), (n, 1, 1))
         pose[draw(st.lists(st.booleans(), min_size=n, max_size=n)), 1, 3] = draw(numbers)
-    extra = {}
-    if draw(st.booleans()):
-        extra = {
-            "path": np.array(draw(st.lists(text, min_size=n, max_size=n)), dtype=np.str_),
-            "night": np.array(draw(st.lists(st.booleans(), min_size=n, max_size=n)), dtype=bool),
-            "frame": np.arange(n, dtype=draw(st.sampled_from(["i1", "u2", "i4", ">i8"]))),
-            "nöte/".rstrip("/"): np.linspace(0, 1, n, dtype=draw(st.sampled_from(["f2", "f4", "f8"]))),
-            "velocity": np.ones((n, 3)),
-        }
     return Cameras(
         key=np.array(key, dtype=np.str_),
         position=position,
@@ -58,7 +73,8 @@ def cameras(draw: st.DrawFn, *, max_size: int = 6) -> Cameras:
         pose=pose,
         status=draw(st.lists(st.sampled_from(Status), min_size=n, max_size=n)),
         crs=draw(st.sampled_from(["local", "EPSG:32636"])),
-        extra=extra,
+        posed=posed,
+        extra=draw(st.just({}) | extra_columns(n)),
     )
 
 
@@ -69,12 +85,14 @@ def extents(n: int) -> st.SearchStrategy[np.ndarray]:
 
 @st.composite
 def similarities(draw: st.DrawFn, *, max_size: int = 6) -> Similarity:
-    query = draw(cameras(max_size=max_size))
+    method = draw(st.sampled_from(METHODS))
+    posed = method != IMPORTED
+    query = draw(cameras(max_size=max_size, posed=posed))
     self_pairs = draw(st.booleans())
-    database = query if self_pairs else draw(cameras(max_size=max_size))
+    database = query if self_pairs else draw(cameras(max_size=max_size, posed=posed))
     object.__setattr__(database, "crs", query.crs)
     query_extent = draw(extents(len(query)))
-    measure = draw(st.sampled_from(["iou", "overlap", "dice"]))
+    measure = draw(st.sampled_from(MEASURES if posed else (*MEASURES, UNKNOWN)))
     min_value = draw(st.sampled_from([0.0, 1e-6, 0.1]))
     low = float(np.nextafter(np.float32(min_value), np.float32(2)))
     value = st.just(0.0) | st.just(low) | st.floats(low, 1.0, width=32) | st.just(1.0)
@@ -85,14 +103,14 @@ def similarities(draw: st.DrawFn, *, max_size: int = 6) -> Similarity:
     dense[:, ~database.ok] = 0
     if self_pairs:
         np.fill_diagonal(dense, 0)
-        if measure != "overlap":
+        if measure in ("iou", "dice"):
             dense = np.triu(dense) + np.triu(dense).T
     collection = Collection(
         query=query,
         database=database,
         query_extent=query_extent,
         database_extent=query_extent if self_pairs else draw(extents(len(database))),
-        method=draw(st.sampled_from(["fov-sector", "surface", "imported"])),
+        method=method,
         measure=measure,
         params=draw(st.dictionaries(text, json_values, max_size=3)),
         min_value=min_value,
@@ -152,8 +170,8 @@ def assert_same_cameras(a: Cameras, b: Cameras) -> None:
         if x is not None and len(a):
             np.testing.assert_array_equal(x, y, err_msg=name)
     assert a.extra.keys() == b.extra.keys()
-    for name, x in a.extra.items():
-        y = b.extra[name]
+    for name, given in a.extra.items():
+        x, y = given.astype(np.str_) if given.dtype.kind == "O" else given, b.extra[name]
         assert x.dtype.kind == y.dtype.kind
         assert x.dtype.itemsize == y.dtype.itemsize or x.dtype.kind == "U"
         assert x.tolist() == y.tolist()

@@ -44,6 +44,18 @@ class TestPack:
             assert file["room/train/database"] == file["room/train/queries"]
             assert file["amman/similarity/data"].chunks == (16_384,)
 
+    def test_collections_of_a_larger_file(self, parts: dict[str, Path], tmp_path: Path) -> None:
+        """A part may be one collection of several; a record that stands in the part is not written twice."""
+        both = pack(tmp_path / "both.h5", parts)
+        room = LabelFile(both)["room/train"]
+        path = pack(tmp_path / "one.h5", {"room": room}, provenance=[provenance.step("sample", {})])
+        assert list(LabelFile(path)) == ["room"]
+        assert LabelFile(path)["room"].content_sha256 == room.content_sha256
+        assert [record["command"] for record in LabelFile(path).provenance()] == ["sample", "label", "label"]
+        write(both, {"room/train": SOURCES["amman"]}, overwrite=True)
+        with pytest.raises(LabelFileError, match=r"both\.h5: /room/train: has other content than when it was opened"):
+            pack(tmp_path / "two.h5", {"room": room})
+
     def test_same_parts_same_bytes(self, parts: dict[str, Path], tmp_path: Path) -> None:
         """The order in which the parts are named does not matter."""
         a = pack(tmp_path / "a.h5", parts)

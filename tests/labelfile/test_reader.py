@@ -20,7 +20,7 @@ from relabel.errors import (
     NotFoundError,
     OptionError,
 )
-from relabel.labelfile import LabelFile, StoredCollection, open_address, provenance, write
+from relabel.labelfile import LabelFile, StoredCollection, open_address, open_collections, provenance, write
 from relabel.labelfile.schema import stored_text, utf8_type
 from relabel.similarity import Similarity
 from tests.labelfile.sources import Cut, assert_same, assert_same_pairs, similarities
@@ -254,6 +254,19 @@ class TestStoredCollection:
             first += len(block.counts)
         assert first == source.shape[0]
 
+    def test_blocks_of_some_rows(self, path: Path) -> None:
+        """A span of rows is read in blocks as the whole is, with the numbers of its rows."""
+        stored = LabelFile(path)["amman"]
+        matrix = stored.to_scipy()
+        assert stored.row_counts().tolist() == np.diff(matrix.indptr).tolist()
+        blocks = list(stored.blocks(3, first_row=5, stop_row=13))
+        assert [(block.first_row, len(block.counts)) for block in blocks] == [(5, 3), (8, 3), (11, 2)]
+        part = matrix[5:13]
+        assert np.concatenate([block.indices for block in blocks]).tolist() == part.indices.tolist()
+        (one,) = stored.blocks(first_row=5, stop_row=13)
+        assert one.data.tolist() == part.data.tolist()
+        assert list(stored.blocks(first_row=5, stop_row=5)) == []
+
     def test_blocks_of_many_pairs_are_cut(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without a number of rows, blocks are cut by their pairs, and a row is never split."""
         monkeypatch.setattr("relabel.labelfile.stored._BLOCK_ENTRIES", 10)
@@ -397,6 +410,15 @@ class TestStoredCollection:
     def test_to_scipy(self, path: Path) -> None:
         """All values at once."""
         assert_same_pairs(LabelFile(path)["amman"].to_scipy(), similarity(20, 30, seed=1).matrix)
+
+
+class TestOpenCollections:
+    def test_one_or_all(self, path: Path) -> None:
+        """A file gives all of its collections, an address one; a name of a file may itself look like an address."""
+        assert [stored.name for stored in open_collections(path)] == ["amman", "redkitchen/train"]
+        assert [stored.name for stored in open_collections(f"{path}::amman")] == ["amman"]
+        odd = path.rename(path.with_name("a::b.h5"))
+        assert len(open_collections(str(odd))) == 2
 
 
 class TestOpenAddress:

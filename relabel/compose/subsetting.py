@@ -1,0 +1,196 @@
+"""A part of a label file: some of its collections, cameras or pairs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.compose.lineage import Named, history, named, names_text, opened, step
+from relabel.compose.selection import Selected, Selection
+from relabel.errors import InputError, MissingFileError, NotFoundError, OptionError
+from relabel.labelfile import StoredCollection, pack, write
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Subset:
+    """What a subset did."""
+
+    path: Path
+    names: tuple[str, ...]
+    """collections of the new file"""
+    emptied: tuple[str, ...]
+    """collections that were left out, because one side has no camera left"""
+    notes: tuple[str, ...] = field(default=())
+    """what one might not expect of the new file"""
+
+
+def subset(
+    path: str | os.PathLike[str],
+    address: str,
+    selection: Selection | None = None,
+    *,
+    collections: Sequence[str] | None = None,
+    rename: Mapping[str, str] | None = None,
+    key_files: Iterable[str | os.PathLike[str]] = (),
+    overwrite: bool = False,
+    progress: Callable[[int], object] | None = None,
+) -> Subset:
+    """Write a label file with a part of another; rows keep their order.
+
+    Where all cameras and pairs are kept, collections are copied as they are, and keep their digests.
+
+    Parameters
+    ----------
+    path:
+        the file to make; with `overwrite` it may be the one that is read.
+    address:
+        ``FILE`` or ``FILE::COLLECTION``.
+    selection:
+        the cameras and pairs to keep; None for all.
+    collections:
+        names to take of a ``FILE``; None for all.
+    rename:
+        new names by old ones.
+    key_files:
+        the files that the keys of the selection were read from, for the record of provenance.
+    overwrite, progress:
+        as for `relabel.labelfile.write`.
+
+    Raises
+    ------
+    OptionError
+        when the options contradict each other, or ask for what a collection cannot give.
+    NotFoundError
+        when a collection or a key is not there.
+    InputError
+        when nothing would be left, or two collections would have one name.
+    MissingFileError, LabelFileError
+        when the file is not there or damaged.
+    OutputExistsError, OutputError
+        as for `relabel.labelfile.write`.
+    """
+    chosen = selection or Selection()
+    stored = opened(address, collections)
+    names = _renamed(stored, rename or {})
+    _check_keys(stored.values(), chosen, address)
+    kept = {name: _selected(each, chosen) for name, each in stored.items()}
+    emptied = tuple(name for name, each in kept.items() if _is_emptied(each))
+    left = {names[name]: each for name, each in kept.items() if name not in emptied}
+    if not left:
+        raise InputError(f"{address}: nothing would be left: {_why(next(iter(kept.values())))}")
+    used = [each.stored.path for each in left.values()]
+    parameters = {"collections": sorted(each.stored.name for each in left.values()), **chosen.parameters()}
+    own = step("relabel subset", parameters | {"rename": dict(rename or {})}, [*used, *map(Path, key_files)])
+    notes = [note for each in left.values() if (note := _note(each))]
+    if chosen.is_everything:
+        parts = {name: each.stored for name, each in left.items()}
+        done = pack(path, parts, provenance=[own], overwrite=overwrite, progress=progress)
+    else:
+        sources = {name: Named(each.stored, each) for name, each in left.items()}
+        done = write(path, sources, provenance=[*history(used), own], overwrite=overwrite, progress=progress)
+    return Subset(done, tuple(sorted(left)), emptied, tuple(notes))
+
+
+def read_keys(path: str | os.PathLike[str]) -> frozenset[str]:
+    """The keys that a text file lists, one a line; empty lines are passed over.
+
+    Raises
+    ------
+    MissingFileError
+        when there is no such file.
+    InputError
+        when it cannot be read, is not UTF-8, or lists none.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise MissingFileError(f"{path}: there is no such file") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: is not text in UTF-8; list one key a line") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    # Not splitlines(), which also ends lines at characters that a key may hold. Reading has made every end of line \n.
+    keys = frozenset(line for line in text.split("\n") if line)
+    if not keys:
+        raise InputError(f"{path}: lists no key; list one a line")
+    return keys
+
+
+def _renamed(stored: Mapping[str, StoredCollection], rename: Mapping[str, str]) -> dict[str, str]:
+    for old in rename:
+        if old not in stored:
+            raise NotFoundError(f"there is no collection {old!r} to rename; there are {names_text(stored)}")
+    names = {name: rename.get(name, name) for name in stored}
+    for name, new in names.items():
+        if list(names.values()).count(new) > 1:
+            raise InputError(f"two collections would be called {new!r}, one of them {name!r}; choose another name")
+    return names
+
+
+def _check_keys(stored: Iterable[StoredCollection], selection: Selection, address: str) -> None:
+    """Raise unless every key of the selection is one of a camera on the side that it is meant for."""
+    for keys, sides, what in (
+        (selection.keys, ("query", "database"), "query or database camera"),
+        (selection.query_keys, ("query",), "query"),
+        (selection.database_keys, ("database",), "database camera"),
+    ):
+        if keys is None:
+            continue
+        wanted = np.array(sorted(keys), dtype=np.str_)
+        missing = np.ones(len(wanted), bool)
+        for each in stored:
+            for side in sides:
+                missing &= ~_among(wanted, getattr(each, side).key)
+        if missing.any():
+            count = int(np.count_nonzero(missing))
+            shown = ", ".join(repr(str(key)) for key in wanted[missing][:_SHOWN])
+            more = f" and {count - _SHOWN:,} more" if count > _SHOWN else ""
+            raise NotFoundError(
+                f"{address}: {count:,} of {len(wanted):,} keys to keep belong to no {what}: {shown}{more}; "
+                "relabel dump shows keys as the file spells them"
+            )
+
+
+def _among(keys: npt.NDArray[np.str_], cameras: npt.NDArray[np.str_]) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = np.isin(keys, cameras)
+    return found
+
+
+def _selected(stored: StoredCollection, selection: Selection) -> Selected:
+    where = f"{stored.path}::{stored.name}"
+    if stored.self_pairs and (selection.query_keys is not None or selection.database_keys is not None):
+        raise OptionError(
+            f"{where}: pairs its cameras with each other and keeps the same ones on both sides, since otherwise a "
+            "camera and itself, which is not stored, would read as a true negative; give the keys of both sides "
+            "together (--keys)"
+        )
+    with named(where):
+        kept = selection.query_kept(stored)
+        return Selected(stored, kept, kept if stored.self_pairs else selection.database_kept(stored), selection.low)
+
+
+def _is_emptied(selected: Selected) -> bool:
+    sides = (selected.query_kept, selected.database_kept)
+    return any(len(kept) and not kept.any() for kept in sides)
+
+
+def _why(selected: Selected) -> str:
+    sides = {"query": selected.query_kept, "database camera": selected.database_kept}
+    gone = [f"no {side} of {len(kept):,}" for side, kept in sides.items() if len(kept) and not kept.any()]
+    return f"{' and '.join(gone)} of {selected.stored.name!r} is in the selection; widen it"
+
+
+def _note(selected: Selected) -> str | None:
+    stored = selected.stored
+    if selected.low is not None and selected.low <= stored.min_value:
+        return (
+            f"{stored.name}: holds only ψ > {stored.min_value:g} as it is, so none is left out for ψ < {selected.low:g}"
+        )
+    return None

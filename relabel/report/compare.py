@@ -1,0 +1,219 @@
+"""Two label files side by side: the same pairs, found by key, and by how much their values differ.
+
+Rows are taken in segments of the first file. A segment is read together with the span of rows of the second that holds
+its counterparts, so that two files in the same order are read once, and files in any order in bounded memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.errors import InputError, LabelFileError, NotFoundError
+from relabel.labelfile import StoredCollection, open_collections
+from relabel.labelfile.stored import listed
+from relabel.measures import UNKNOWN, Measure, check_measure, convert
+from relabel.report.differences import CameraCounts, Difference, IntArray, Pairs, Tally, ValueArray
+from relabel.report.joins import Join, join
+from relabel.similarity import RowBlock
+
+PAIRS_AT_ONCE = 1 << 22
+"""Pairs of both files that a segment holds at the most, unless a single row has more; some 200 MB."""
+
+Bar = Callable[[str, int], AbstractContextManager[Callable[[int], object]]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two label files say of the same pairs."""
+
+    collections: tuple[Difference, ...]
+    only_in_a: tuple[str, ...] = ()
+    """collections that the other file does not hold"""
+    only_in_b: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """``identical`` content, ``equal`` to within the rounding of float32, or ``different``."""
+        if self.only_in_a or self.only_in_b:
+            return "different"
+        verdicts = {each.verdict for each in self.collections}
+        return next(v for v in ("different", "equal", "identical") if v in verdicts)
+
+    def to_json(self) -> dict[str, Any]:
+        """What `relabel compare --json` prints."""
+        return {
+            "collections": [each.to_json() for each in self.collections],
+            "only_in_a": list(self.only_in_a),
+            "only_in_b": list(self.only_in_b),
+            "verdict": self.verdict,
+        }
+
+
+def compare(
+    a: str, b: str, *, measure: Measure | None = None, pairs_at_once: int = PAIRS_AT_ONCE, bar: Bar | None = None
+) -> Comparison:
+    """Join two label files by collection and key, and count what is different.
+
+    Parameters
+    ----------
+    a, b:
+        ``FILE`` or ``FILE::COLLECTION``. Collections are joined by name; one against one is joined whatever the names.
+    measure:
+        values of both are compared in this measure; None for that of `a`. Values whose measure is not known are
+        compared as they stand.
+    pairs_at_once:
+        bounds the memory.
+    bar:
+        makes a progress bar over the queries of a collection of `a`.
+
+    Raises
+    ------
+    NotFoundError
+        when the files have no collection in common, or an address names none.
+    InputError
+        when the measures differ and an extent that is needed is missing.
+    MissingFileError, LabelFileError
+        when a file is not there or damaged.
+    """
+    if measure is not None:
+        check_measure(measure)
+    joined, only_in_a, only_in_b = _joined(a, b)
+    found = []
+    for one, other in joined:
+        with nullcontext(_ignored) if bar is None else bar(one.name, one.shape[0]) as each:
+            found.append(_compared(one, other, measure, pairs_at_once, each))
+    return Comparison(tuple(found), only_in_a, only_in_b)
+
+
+def _ignored(_: int) -> None:
+    pass
+
+
+def _joined(a: str, b: str) -> tuple[list[tuple[StoredCollection, StoredCollection]], tuple[str, ...], tuple[str, ...]]:
+    ours, theirs = ({stored.name: stored for stored in open_collections(address)} for address in (a, b))
+    if len(ours) == 1 == len(theirs):
+        return list(zip(ours.values(), theirs.values(), strict=True)), (), ()
+    common = [name for name in ours if name in theirs]
+    if not common:
+        raise NotFoundError(
+            f"{a} and {b} have no collection in common: {listed(list(ours))} and {listed(list(theirs))}; "
+            "name one of each to compare them (FILE::COLLECTION)"
+        )
+    # Whoever names one collection asks for no other.
+    left_a, left_b = (
+        () if _is_addressed(other) else tuple(name for name in names if name not in common)
+        for names, other in ((ours, b), (theirs, a))
+    )
+    return [(ours[name], theirs[name]) for name in common], left_a, left_b
+
+
+def _is_addressed(address: str) -> bool:
+    return "::" in address and not Path(address).exists()
+
+
+def _compared(
+    a: StoredCollection, b: StoredCollection, measure: Measure | None, pairs_at_once: int, each: Callable[[int], object]
+) -> Difference:
+    known = [m for m in (measure, a.measure, b.measure) if m not in (None, UNKNOWN)]
+    common: Any = known[0] if known else UNKNOWN
+    queries, database = join(a.query, b.query), join(a.database, b.database)
+    sides = {
+        "queries": CameraCounts.of(queries, a.query, b.query),
+        "database": CameraCounts.of(database, a.database, b.database),
+    }
+    tally = Tally(a, b, queries, database)
+    if a.content_sha256 == b.content_sha256:
+        each(a.shape[0])
+        tally.common = a.nnz
+    else:
+        for first, stop in _segments(a, b, queries, pairs_at_once):
+            tally.add(_pairs_of_a(a, common, first, stop), *_pairs_of_b(b, common, first, stop, queries, database))
+            each(stop - first)
+        unmatched = queries.of_b < 0
+        tally.unknown_in_a += int(b.row_counts()[unmatched].sum())
+    return tally.result(common, sides)
+
+
+def _segments(a: StoredCollection, b: StoredCollection, queries: Join, pairs_at_once: int) -> Iterator[tuple[int, int]]:
+    """Rows of `a` from the one up to the other whose pairs, with those of their counterparts, fit in memory."""
+    weights = a.row_counts()
+    there = queries.of_a >= 0
+    weights[there] += b.row_counts()[queries.of_a[there]]
+    ends = np.cumsum(weights)
+    first, done = 0, 0
+    while first < len(weights):
+        stop = max(int(np.searchsorted(ends, done + pairs_at_once, side="right")), first + 1)
+        yield first, stop
+        first, done = stop, int(ends[stop - 1])
+
+
+@dataclass
+class _Collected:
+    """Pairs as they come, block by block."""
+
+    codes: list[IntArray] = field(default_factory=lambda: [np.empty(0, np.int64)])
+    values: list[ValueArray] = field(default_factory=lambda: [np.empty(0, np.float32)])
+
+    def joined(self) -> Pairs:
+        return Pairs(np.concatenate(self.codes), np.concatenate(self.values))
+
+
+def _pairs_of_a(a: StoredCollection, measure: Measure, first: int, stop: int) -> Pairs:
+    """Codes, rising, and values of the pairs of some rows."""
+    found = _Collected()
+    for block in a.blocks(first_row=first, stop_row=stop):
+        rows = _rows(a, block)
+        found.codes.append(rows * a.shape[1] + block.indices)
+        found.values.append(_values(a, rows, block.indices, block.data, measure))
+    return found.joined()
+
+
+def _pairs_of_b(
+    b: StoredCollection, measure: Measure, first: int, stop: int, queries: Join, database: Join
+) -> tuple[Pairs, int]:
+    """Codes, in any order, and values of the pairs of the same rows of `b`; how many more have a column not in `a`."""
+    found, strange = _Collected(), 0
+    there = queries.of_a[first:stop]
+    there = there[there >= 0]
+    if not len(there):
+        return found.joined(), 0
+    for block in b.blocks(first_row=int(there.min()), stop_row=int(there.max()) + 1):
+        rows = _rows(b, block)
+        row, column = queries.of_b[rows], database.of_b[block.indices]
+        mine = (row >= first) & (row < stop)
+        strange += int(np.count_nonzero(mine & (column < 0)))
+        mine &= column >= 0
+        found.codes.append(row[mine] * len(database.of_a) + column[mine])
+        found.values.append(_values(b, rows[mine], block.indices[mine], block.data[mine], measure))
+    return found.joined(), strange
+
+
+def _rows(stored: StoredCollection, block: RowBlock) -> IntArray:
+    """The row of each pair of a block, whose columns have to rise in every row: pairs are found by bisection."""
+    rows: IntArray = np.repeat(np.arange(block.first_row, block.first_row + len(block.counts)), block.counts)
+    if ((np.diff(block.indices) <= 0) & (np.diff(rows) == 0)).any():
+        raise LabelFileError(
+            f"{stored.path}: /{stored.name}/similarity/indices: columns are out of order or repeated, so pairs cannot "
+            "be told apart; relabel validate lists all that is wrong"
+        )
+    return rows
+
+
+def _values(
+    stored: StoredCollection, rows: IntArray, columns: npt.NDArray[np.int32], data: ValueArray, measure: Measure
+) -> ValueArray:
+    """Values in `measure`, rounded as `relabel convert` would store them."""
+    if stored.measure in (measure, UNKNOWN):
+        return data
+    extents = stored.query_extent[rows], stored.database_extent[columns]
+    try:
+        return convert(data.astype(np.float64), *extents, stored.measure, measure).astype(np.float32)
+    except InputError as error:
+        raise InputError(f"{stored.path}::{stored.name}: {error}") from None
