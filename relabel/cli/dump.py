@@ -18,7 +18,7 @@ def command(address: str, layout: Literal["tsv", "json"] | None) -> None:
 
     Pairs that are not there are zero where both cameras are ok, and unknown otherwise; `relabel info` counts those.
     """
+    from relabel.exchange.text import pairs_as_text
     from relabel.labelfile import open_address
-    from relabel.report.pairs import pairs_as_text
 
     out.echo_bytes(pairs_as_text(open_address(address), layout or "csv"))

@@ -1,0 +1,103 @@
+"""Pairs of pictures as hloc and other matchers read them: a text file, one pair a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from relabel.errors import InputError, OptionError
+from relabel.exchange.folder import Folder, file_name
+from relabel.exchange.pictures import picture_paths
+from relabel.exchange.positives import check_threshold
+from relabel.exchange.text import joined_lines
+from relabel.similarity import RowBlock, SimilaritySource
+
+
+def write_pairs(
+    source: SimilaritySource,
+    name: str,
+    folder: Folder,
+    *,
+    threshold: float | None = None,
+    top: int | None = None,
+    image_path: str | None = None,
+) -> list[str]:
+    """``NAME-pairs.txt`` with a line ``query database`` a pair, and ``NAME-pairs-scores.txt`` with ψ as a third word.
+
+    The pairs of a query stand together, best first; equal values in the order of the database.
+
+    Parameters
+    ----------
+    source, name, folder:
+        the collection, its name, and where the files go.
+    threshold:
+        the least ψ; None takes all stored pairs.
+    top:
+        at most so many pairs a query; None takes all.
+    image_path:
+        as for `picture_paths`.
+
+    Raises
+    ------
+    InputError
+        when a name has white space in it, at which the readers of these files split.
+    """
+    if top is not None and top < 1:
+        raise OptionError(f"top is {top}; at least one pair a query is needed")
+    if threshold is not None:
+        check_threshold(threshold, source.collection)
+    stem = file_name(name)
+    plain, scored = f"{stem}-pairs.txt", f"{stem}-pairs-scores.txt"
+    folder.claim([plain, scored])
+    c = source.collection
+    query = picture_paths(c.query, image_path, collection=name, side="query")
+    database = picture_paths(c.database, image_path, collection=name, side="database")
+    for side, names in (("query", query), ("database", database)):
+        for entry in names:
+            if len(str(entry).split()) != 1 or str(entry) != str(entry).strip():
+                raise InputError(
+                    f"{name}: {side} {str(entry)!r} has white space in it, and the readers of pairs split lines there; "
+                    "give other names with --image-path"
+                )
+    for file, with_score in ((plain, False), (scored, True)):
+        with folder.file(file) as private, private.open("wb") as text:
+            for piece in _lines(source, query, database, threshold, top, with_score=with_score):
+                text.write(piece)
+    notes = [f"{name}: pairs that are not listed may be zero, below the limits, or unknown; the file cannot say which"]
+    if threshold is not None:
+        notes.append(f"{name}: only pairs with ψ ≥ {threshold:g} are listed")
+    if top is not None:
+        notes.append(f"{name}: only the best {top} of a query are listed")
+    return notes
+
+
+def _lines(
+    source: SimilaritySource,
+    query: npt.NDArray[np.str_],
+    database: npt.NDArray[np.str_],
+    threshold: float | None,
+    top: int | None,
+    *,
+    with_score: bool,
+) -> Iterator[memoryview]:
+    first = pa.array([f"{entry} " for entry in query], pa.large_string())
+    second = pa.array([f"{entry} " if with_score else str(entry) for entry in database], pa.large_string())
+    for block in source.blocks():
+        rows, columns, values = _best(block, threshold, top)
+        yield from joined_lines(first, second, rows, columns, values if with_score else None)
+
+
+def _best(
+    block: RowBlock, threshold: float | None, top: int | None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    rows = np.repeat(np.arange(block.first_row, block.first_row + len(block.counts)), block.counts)
+    order = np.lexsort((-block.data, rows))  # stable, so that equal values keep the order of the database
+    if top is not None:
+        rank = np.arange(len(rows)) - np.repeat(np.cumsum(block.counts) - block.counts, block.counts)
+        order = order[rank < top]
+    if threshold is not None:
+        order = order[block.data[order] >= np.float32(threshold)]
+    return rows[order], block.indices[order], block.data[order]

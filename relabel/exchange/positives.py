@@ -1,0 +1,92 @@
+"""Which database cameras are the positives of a query, as arrays of row numbers."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.errors import InputError, OptionError
+from relabel.similarity import Collection, SimilaritySource
+
+
+class Lists(NamedTuple):
+    """A list of database rows for every query, in compressed rows."""
+
+    indptr: npt.NDArray[np.int64]
+    indices: npt.NDArray[np.int64]
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """(queries,) the length of each list."""
+        return np.diff(self.indptr)
+
+    def objects(self, rows: npt.NDArray[np.int64] | None = None) -> npt.NDArray[Any]:
+        """The lists of some rows, by default of all, as an (n,) object array of int64 arrays.
+
+        It has one dimension even where all lists are equally long, which ``np.array`` of them would not.
+        """
+        rows = np.arange(len(self.counts)) if rows is None else rows
+        lists = np.empty(len(rows), object)
+        for i, row in enumerate(rows):
+            lists[i] = self.indices[self.indptr[row] : self.indptr[row + 1]]
+        return lists
+
+
+def check_threshold(threshold: float, collection: Collection) -> None:
+    """Raise an `OptionError` unless stored values can be at or above the threshold and absent ones cannot."""
+    if not 0.0 < threshold <= 1.0:
+        raise OptionError(f"threshold is {threshold}; it has to be in (0, 1]")
+    if threshold <= collection.min_value:
+        raise OptionError(
+            f"threshold is {threshold:g}, but pairs with ψ ≤ {collection.min_value:g} (min_value) are not stored; "
+            "choose a larger one"
+        )
+
+
+def above(source: SimilaritySource, threshold: float | None) -> Lists:
+    """For each query the database rows with ψ ≥ `threshold` (compared as float32), ascending; None takes all stored."""
+    if threshold is not None:
+        check_threshold(threshold, source.collection)
+    counts, indices = [np.zeros(1, np.int64)], [np.empty(0, np.int64)]
+    for block in source.blocks():
+        keep = block.data >= np.float32(0 if threshold is None else threshold)
+        sums = np.concatenate((np.zeros(1, np.int64), np.cumsum(keep)))
+        ends = np.cumsum(block.counts)
+        counts.append(sums[ends] - sums[ends - block.counts])
+        indices.append(block.indices[keep].astype(np.int64))
+    return Lists(np.cumsum(np.concatenate(counts)), np.concatenate(indices))
+
+
+def near(collection: Collection, radius_m: float) -> Lists:
+    """For each query the database rows at most `radius_m` metres away, ascending; none for cameras without a position.
+
+    Distance is horizontal. In a self-paired collection a camera is not near itself.
+    """
+    from scipy.spatial import KDTree  # noqa: PLC0415  takes a quarter of a second to load
+
+    if not radius_m > 0.0:
+        raise OptionError(f"within is {radius_m} m; it has to be more than 0")
+    places = [cameras.position[:, :2] for cameras in (collection.query, collection.database)]
+    rows, columns = (np.flatnonzero(np.isfinite(place).all(axis=1)) for place in places)
+    if not (len(rows) and len(columns)):
+        raise InputError("no query or no database camera has a position, so none is within any distance of another")
+    found = KDTree(places[1][columns]).query_ball_point(places[0][rows], radius_m, return_sorted=True)
+    lists = [columns[np.asarray(each, np.int64)] for each in found]
+    if collection.self_pairs:
+        lists = [each[each != row] for row, each in zip(rows, lists, strict=True)]
+    counts = np.zeros(collection.shape[0] + 1, np.int64)
+    counts[rows + 1] = [len(each) for each in lists]
+    return Lists(np.cumsum(counts), np.concatenate(lists).astype(np.int64))
+
+
+def with_self(lists: Lists, collection: Collection) -> Lists:
+    """The lists with each camera in its own, ascending, where the database is the set of queries."""
+    if not collection.self_pairs:
+        return lists
+    n = collection.shape[0]
+    rows = np.concatenate((np.repeat(np.arange(n), lists.counts), np.arange(n)))
+    columns = np.concatenate((lists.indices, np.arange(n)))
+    order = np.lexsort((columns, rows))
+    return Lists(lists.indptr + np.arange(n + 1), columns[order])

@@ -1,0 +1,62 @@
+"""relabel export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from relabel.cli.export import FORMATS
+from relabel.exchange import exporting
+
+Run = Callable[..., Result]
+
+
+class TestExport:
+    """relabel export"""
+
+    def test_formats_are_those_of_the_library(self) -> None:
+        """What is spelled out to keep the help light equals what the library knows."""
+        assert exporting.FORMATS == FORMATS
+
+    @pytest.mark.parametrize("form", FORMATS)
+    def test_every_format(self, form: str, labels: Path, tmp_path: Path, run: Run) -> None:
+        """Each format prints the files that it wrote, says on stderr what it loses, and refuses to write them twice."""
+        address = f"{labels}::redkitchen/train"
+        done = run("export", address, "--to", form, "-o", tmp_path / "out")
+        assert done.exit_code == 0, done.stderr
+        written = [Path(line) for line in done.stdout.splitlines()]
+        assert written
+        assert {path for path in (tmp_path / "out").rglob("*") if path.is_file()} == set(written)
+        assert done.stderr
+        again = run("export", address, "--to", form, "-o", tmp_path / "out")
+        assert again.exit_code == 1
+        assert "--force" in again.stderr
+        assert run("export", address, "--to", form, "-o", tmp_path / "out", "--force").exit_code == 0
+
+    def test_all_collections(self, labels: Path, tmp_path: Path, run: Run) -> None:
+        """Without a name all collections are written."""
+        run("export", labels, "--to", "npz", "-o", tmp_path)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["amman.npz", "redkitchen-train.npz"]
+
+    def test_measure(self, one: Path, tmp_path: Path, run: Run) -> None:
+        """Values can be converted on the way; the import says so when it is told another."""
+        assert run("export", one, "--to", "parquet", "--measure", "dice", "-o", tmp_path).exit_code == 0
+        done = run("import", "parquet", tmp_path / "amman.parquet", "--measure", "iou", "-o", tmp_path / "x.h5")
+        assert done.exit_code == 2
+        assert "'dice'" in done.stderr
+
+    def test_wrong_use(self, one: Path, tmp_path: Path, run: Run) -> None:
+        """An option that the format does not know and a size that is not allowed are errors with their exit status."""
+        assert run("export", one, "--to", "csv", "--top", 3, "-o", tmp_path).exit_code == 2
+        done = run("export", one, "--to", "gcl", "--max-bytes", 10, "-o", tmp_path)
+        assert done.exit_code == 1
+        assert "6,000 bytes" in done.stderr
+        assert list(tmp_path.iterdir()) == []
+
+    def test_seed_only_where_it_matters(self, one: Path, tmp_path: Path, run: Run) -> None:
+        """A seed is taken by the format that draws, and refused by the others."""
+        assert run("export", one, "--to", "pml", "--seed", 3, "-o", tmp_path).exit_code == 0
+        assert run("export", one, "--to", "npz", "--seed", 3, "-o", tmp_path).exit_code == 2

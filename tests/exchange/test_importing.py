@@ -1,0 +1,321 @@
+"""Labels that somebody else made: where their cameras come from, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+
+from relabel.cameras import Status
+from relabel.datasets import msls
+from relabel.errors import InputError, MissingFileError, OptionError
+from relabel.exchange.camera_files import CameraFiles
+from relabel.exchange.exporting import export
+from relabel.exchange.importing import load
+from relabel.labelfile import LabelFile
+from relabel.similarity import gather
+from relabel.synthetic.msls import write_tree
+from tests.similarities import similarity
+
+
+def dense_file(path: Path, values: Any, name: str = "fov", **fields: Any) -> Path:
+    with h5py.File(path, "w") as file:
+        file.create_dataset(name, data=values, **fields)
+    return path
+
+
+def index(path: Path, names: list[str]) -> Path:
+    path.write_text(json.dumps({"im_prefix": "", "im_paths": names}))
+    return path
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> CameraFiles:
+    """Indices of two queries and three database cameras."""
+    return CameraFiles(
+        index(tmp_path / "q.json", ["q/a.jpg", "q/b.jpg"]),
+        index(tmp_path / "d.json", ["d/x.jpg", "d/y.jpg", "d/z.jpg"]),
+    )
+
+
+class TestDense:
+    """relabel.exchange.importing.load of gcl"""
+
+    def test_values(self, files: CameraFiles, tmp_path: Path) -> None:
+        """Zeros and values up to min_value are absent, a rounding error above 1 is 1; what was done is recorded."""
+        path = dense_file(tmp_path / "oslo_gt.h5", [[0, 0.25, 1.0000005], [1e-7, 0.5, 1e-3]])
+        found = load("gcl", path, measure="unknown", cameras=files, min_value=1e-3)
+        c = found.source.collection
+        assert found.name == "oslo"
+        assert (c.method, c.measure, c.min_value) == ("imported", "unknown", 1e-3)
+        assert c.query.key.tolist() == ["a", "b"]
+        assert c.query.extra["path"].tolist() == ["q/a.jpg", "q/b.jpg"]
+        np.testing.assert_array_equal(gather(found.source).matrix.toarray(), [[0, 0.25, 1], [0, 0.5, 0]])
+        assert c.params == {
+            "format": "gcl",
+            "file": "oslo_gt.h5",
+            "dataset": "fov",
+            "values_small": 2,
+            "values_clamped": 1,
+            "values_diagonal": 0,
+        }
+
+    def test_provenance(self, files: CameraFiles, tmp_path: Path) -> None:
+        """The record names the command and every file that was read, relative to its folder."""
+        path = dense_file(tmp_path / "oslo_gt.h5", np.zeros((2, 3)))
+        target = load("gcl", path, measure="iou", cameras=files).write(tmp_path / "o.h5")
+        record = LabelFile(target).provenance()[-1]
+        assert record["command"] == "relabel import gcl"
+        assert [entry["path"] for entry in record["inputs"]] == ["d.json", "oslo_gt.h5", "q.json"]
+        assert str(tmp_path) not in json.dumps(record)
+
+    @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "u1", "?"])
+    @pytest.mark.parametrize("chunks", [None, (1, 3), (2, 1)])
+    def test_any_storage(self, dtype: str, chunks: tuple[int, int] | None, files: CameraFiles, tmp_path: Path) -> None:
+        """Any type of number and any chunks are read."""
+        values = np.array([[0, 1, 0], [1, 0, 1]], dtype)
+        path = dense_file(tmp_path / "c_gt.h5", values, chunks=chunks)
+        found = load("gcl", path, measure="iou", cameras=files)
+        np.testing.assert_array_equal(gather(found.source).matrix.toarray(), values.astype(np.float32))
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -0.1, 1.1])
+    def test_no_similarity(self, value: float, files: CameraFiles, tmp_path: Path) -> None:
+        """A value that no similarity can be is named by row and column."""
+        path = dense_file(tmp_path / "c_gt.h5", [[0, 0.5, 0], [0, value, 0.1]])
+        with pytest.raises(InputError, match=r"c_gt\.h5: data set 'fov', row 1, column 1"):
+            load("gcl", path, measure="iou", cameras=files)
+
+    def test_no_names(self, tmp_path: Path) -> None:
+        """A file without an index is refused with its shape and what would name its rows."""
+        path = dense_file(tmp_path / "c_gt.h5", np.zeros((4, 7)))
+        with pytest.raises(InputError, match=r"\(4, 7\) and no names; .*--queries.*--root"):
+            load("gcl", path, measure="iou")
+        with pytest.raises(InputError, match=r"\(4, 7\) and no names; .*--queries"):
+            load("condensed", path, measure="iou")
+
+    def test_index_of_another_file(self, files: CameraFiles, tmp_path: Path) -> None:
+        """An index of another length is refused with both numbers."""
+        path = dense_file(tmp_path / "c_gt.h5", np.zeros((4, 3)))
+        with pytest.raises(InputError, match=r"shape \(4, 3\), but there are 2 queries and 3 database"):
+            load("gcl", path, measure="iou", cameras=files)
+        path = dense_file(tmp_path / "d_gt.h5", np.zeros(7))
+        with pytest.raises(InputError, match=r"7 values of shape.*2 cameras have 1 pairs"):
+            load("condensed", path, measure="iou", cameras=CameraFiles(files.queries))
+
+    def test_datasets(self, files: CameraFiles, tmp_path: Path) -> None:
+        """Without fov the data sets that are there are listed; another can be named."""
+        path = dense_file(tmp_path / "c_gt.h5", np.ones((2, 3), bool), "sim")
+        with pytest.raises(InputError, match=r"no data set 'fov'; there are sim.*--dataset sim"):
+            load("gcl", path, measure="iou", cameras=files)
+        assert gather(load("gcl", path, measure="iou", cameras=files, dataset="sim").source).matrix.nnz == 6
+
+    def test_no_file(self, files: CameraFiles, tmp_path: Path) -> None:
+        """A file that is missing or not HDF5 is named."""
+        with pytest.raises(MissingFileError, match=r"none\.h5"):
+            load("gcl", tmp_path / "none.h5", measure="iou", cameras=files)
+        (tmp_path / "text.h5").write_text("hello")
+        with pytest.raises(InputError, match=r"text\.h5: cannot be read as HDF5"):
+            load("gcl", tmp_path / "text.h5", measure="iou", cameras=files)
+
+    @pytest.mark.parametrize("shape", [(3,), (1, 3), (3, 1)])
+    def test_condensed_of_any_shape(self, shape: tuple[int, ...], tmp_path: Path) -> None:
+        """A condensed file may have its values in any shape; both triangles come of them."""
+        path = dense_file(tmp_path / "s_gt.h5", np.reshape([0.1, 0.2, 0.3], shape))
+        cameras = CameraFiles(index(tmp_path / "i.json", ["s1/f.png", "s2/f.png", "s2/g.png"]))
+        found = load("condensed", path, measure="iou", cameras=cameras)
+        expected = np.array([[0, 0.1, 0.2], [0.1, 0, 0.3], [0.2, 0.3, 0]], np.float32)
+        np.testing.assert_array_equal(gather(found.source).matrix.toarray(), expected)
+        assert found.source.collection.query.key.tolist() == ["s1/f.png", "s2/f.png", "s2/g.png"]
+
+    def test_square_of_one_set(self, tmp_path: Path) -> None:
+        """One index alone makes self pairs of a square file; its diagonal is not stored, and counted."""
+        path = dense_file(tmp_path / "s_gt.h5", [[1, 0.2], [0.2, 1]])
+        cameras = CameraFiles(index(tmp_path / "i.json", ["a.png", "b.png"]))
+        found = load("gcl", path, measure="iou", cameras=cameras)
+        assert found.source.collection.self_pairs
+        assert found.source.collection.params["values_diagonal"] == 2
+        assert LabelFile(found.write(tmp_path / "o.h5"))["s"].nnz == 2
+
+
+class TestRoot:
+    """relabel.exchange.importing.load with an MSLS tree"""
+
+    @pytest.fixture
+    def tree(self, tmp_path: Path) -> Path:
+        write_tree(tmp_path / "MSLS", cameras=1000, seed=3)
+        return tmp_path / "MSLS"
+
+    def test_cameras(self, tree: Path, tmp_path: Path) -> None:
+        """Rows are those of raw.csv, with places and headings; a panorama stays unknown unless it has a value."""
+        name = msls.find(tree).cities[0].name
+        city = msls.read(tree, city=name)
+        pano = np.flatnonzero(city.query.status == Status.PANORAMA)
+        assert len(pano) > 1
+        values = np.zeros((len(city.query), len(city.database)), np.float32)
+        values[pano[0], 0] = 0.5
+        path = dense_file(tmp_path / f"{name}_gt.h5", values)
+        found = load("gcl", path, measure="iou", cameras=CameraFiles(root=tree))
+        query = found.source.collection.query
+        assert query.key.tolist() == city.query.key.tolist()
+        np.testing.assert_array_equal(query.position, city.query.position)
+        changed = np.flatnonzero(query.status != city.query.status)
+        assert set(changed) == {pano[0]}
+        assert query.ok[pano[0]]
+        assert any("taken for ok" in note for note in found.notes)
+        assert LabelFile(found.write(tmp_path / "o.h5"))[name].nnz == 1
+
+    @pytest.mark.real_data
+    def test_a_real_city(self, real_data: Path, tmp_path: Path) -> None:
+        """The labels of a real city survive the dense file, read with the tree that they were made from."""
+        from relabel.fov.overlap import overlap
+
+        city = msls.read(real_data / "msls", city="amman")
+        psi = overlap(city.query, city.database)
+        export({"amman": psi}, "gcl", tmp_path)
+        found = load("gcl", tmp_path / "amman_gt.h5", measure="iou", cameras=CameraFiles(root=real_data / "msls"))
+        assert (gather(found.source).matrix != psi.matrix).nnz == 0
+        np.testing.assert_array_equal(found.source.collection.query.position, city.query.position)
+
+
+class TestLists:
+    """relabel.exchange.importing.load of csv, parquet and pairs"""
+
+    def test_any_order(self, tmp_path: Path) -> None:
+        """Rows of a CSV may come in any order; cameras are those that have a pair, and that is said."""
+        path = tmp_path / "c.csv"
+        path.write_text("value,database,query\n0.5,y,b\n0.25,x,a\n1,x,b\n")
+        found = load("csv", path, measure="dice")
+        c = found.source.collection
+        assert (c.query.key.tolist(), c.database.key.tolist()) == (["b", "a"], ["y", "x"])
+        np.testing.assert_array_equal(gather(found.source).matrix.toarray(), [[0.5, 1], [0, 0.25]])
+        assert any("--queries" in note for note in found.notes)
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("query,database,value\na,x,0.5\na,y,0.5\na,x,0.5\n", "line 4: the pair 'a', 'x' .* first in line 2"),
+            ("query,database,value\na,x,0.5\na,y,2\n", "line 3: the value is 2"),
+            ("query,database,value\na,x,0.5\na,y,\n", "line 3: the value is nan"),
+            ("query,database,value\na,x,0.5\na,y,one\n", "line 3, column 'value'"),
+            ("query,value\na,0.5\n", "column 'database' is missing"),
+            ("query,database,value\na,x\n", "line 2: 2 cells"),
+        ],
+    )
+    def test_broken_csv(self, text: str, message: str, tmp_path: Path) -> None:
+        """A fault is named by file and line."""
+        path = tmp_path / "c.csv"
+        path.write_text(text)
+        with pytest.raises(InputError, match=rf"c\.csv: .*{message}"):
+            load("csv", path, measure="iou")
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("# by hand\n\na x 0.5\na x 0.6\n", "line 4: the pair 'a', 'x' .* first in line 3"),
+            ("a x\n", r"line 1: has 2 word\(s\).*scores"),
+            ("a x much\n", "line 1: 'much'"),
+            ("a x 0.5\nb y -1\n", "line 2: the value is -1"),
+        ],
+    )
+    def test_broken_pairs(self, text: str, message: str, tmp_path: Path) -> None:
+        """A fault is named by line; comments and empty lines count as lines."""
+        path = tmp_path / "p.txt"
+        path.write_text(text)
+        with pytest.raises(InputError, match=rf"p\.txt: {message}"):
+            load("pairs", path, measure="iou")
+
+    def test_one_table_of_both_sides(self, tmp_path: Path) -> None:
+        """A camera table that tells queries from database cameras names both, given once."""
+        psi = similarity(8, 9, seed=2)
+        export({"c": psi}, "csv", tmp_path)
+        (tmp_path / "c.cameras.csv").rename(tmp_path / "named.csv")
+        found = load("csv", tmp_path / "c.csv", measure="iou", cameras=CameraFiles(tmp_path / "named.csv"))
+        assert found.source.collection.shape == (8, 9)
+        np.testing.assert_array_equal(gather(found.source).matrix.toarray(), psi.matrix.toarray())
+
+    def test_strange_keys(self, files: CameraFiles, tmp_path: Path) -> None:
+        """A key that is not among the cameras is named with its line."""
+        path = tmp_path / "c.csv"
+        path.write_text("query,database,value\na,x,0.5\nb,w,0.5\n")
+        with pytest.raises(InputError, match="line 3: database 'w' is not among the 3 database cameras"):
+            load("csv", path, measure="iou", cameras=files)
+
+    def test_parquet(self, tmp_path: Path) -> None:
+        """A plain Parquet file of pandas will do; a wrong one is named."""
+        frame = pd.DataFrame({"query": ["a", "b"], "database": ["x", "x"], "value": [0.5, 0.25]})
+        frame.to_parquet(tmp_path / "c.parquet")
+        assert gather(load("parquet", tmp_path / "c.parquet", measure="iou").source).matrix.nnz == 2
+        frame.drop(columns="value").to_parquet(tmp_path / "d.parquet")
+        with pytest.raises(InputError, match=r"d\.parquet: has no column 'value'"):
+            load("parquet", tmp_path / "d.parquet", measure="iou")
+        (tmp_path / "e.parquet").write_text("no")
+        with pytest.raises(InputError, match=r"e\.parquet: cannot be read as Parquet"):
+            load("parquet", tmp_path / "e.parquet", measure="iou")
+
+    def test_one_direction(self, tmp_path: Path) -> None:
+        """Self pairs of a symmetric measure that stand in one direction only are refused when written."""
+        path = tmp_path / "c.csv"
+        path.write_text("query,database,value\na,b,0.5\n")
+        found = load("csv", path, measure="iou", self_pairs=True)
+        with pytest.raises(InputError, match="symmetric"):
+            found.write(tmp_path / "o.h5")
+
+    @pytest.mark.parametrize("form", ["parquet", "npz"])
+    def test_another_measure(self, form: Any, tmp_path: Path) -> None:
+        """A file that names its measure cannot be imported as another; its min_value is taken."""
+        export({"c": similarity(min_value=0.0005)}, form, tmp_path)
+        with pytest.raises(OptionError, match="says itself that its measure is 'iou'"):
+            load(form, tmp_path / f"c.{form}", measure="overlap")
+        assert load(form, tmp_path / f"c.{form}", measure="iou").source.collection.min_value == 0.0005
+
+
+class TestMatrix:
+    """relabel.exchange.importing.load of npz"""
+
+    def test_plain(self, tmp_path: Path) -> None:
+        """A matrix without names needs key lists, a key a line."""
+        path = tmp_path / "m.npz"
+        scipy.sparse.save_npz(path, scipy.sparse.coo_matrix(np.array([[0.5, 0, 1.0]])))
+        with pytest.raises(InputError, match=r"m\.npz: is a matrix of shape \(1, 3\) without names"):
+            load("npz", path, measure="iou")
+        for name, keys in (("q.txt", "a\n"), ("d.txt", "x\ny\nz\n"), ("short.txt", "x\n")):
+            (tmp_path / name).write_text(keys)
+        cameras = CameraFiles(tmp_path / "q.txt", tmp_path / "d.txt")
+        found = load("npz", path, measure="iou", cameras=cameras)
+        np.testing.assert_array_equal(gather(found.source).matrix.toarray(), [[0.5, 0, 1]])
+        with pytest.raises(InputError, match=r"\(1, 3\), but the cameras make it \(1, 1\)"):
+            load("npz", path, measure="iou", cameras=CameraFiles(tmp_path / "q.txt", tmp_path / "short.txt"))
+
+    def test_no_matrix(self, tmp_path: Path) -> None:
+        """Another npz, or no npz at all, is refused by name."""
+        np.savez(tmp_path / "a.npz", x=np.arange(3))
+        (tmp_path / "b.npz").write_text("no")
+        for name in ("a.npz", "b.npz"):
+            with pytest.raises(InputError, match=f"{name}: cannot be read as a sparse matrix"):
+                load("npz", tmp_path / name, measure="iou")
+
+
+class TestOptions:
+    """relabel.exchange.importing.load"""
+
+    @pytest.mark.parametrize(
+        ("form", "fields", "message"),
+        [
+            ("xls", {}, "format 'xls'"),
+            ("csv", {"measure": "angle"}, "measure 'angle'"),
+            ("csv", {"dataset": "fov"}, "dataset"),
+            ("gcl", {"cameras": CameraFiles(Path("q"), None, Path("r"))}, "root and queries"),
+            ("gcl", {"cameras": CameraFiles(None, Path("d"))}, "without queries"),
+            ("condensed", {"cameras": CameraFiles(Path("q"), Path("d"))}, "one set"),
+        ],
+    )
+    def test_contradictions(self, form: Any, fields: dict[str, Any], message: str, tmp_path: Path) -> None:
+        """Options that contradict each other or the format are refused before a file is read."""
+        with pytest.raises(OptionError, match=message):
+            load(form, tmp_path / "x", **({"measure": "iou"} | fields))

@@ -1,0 +1,106 @@
+"""What an export with values says comes back through the import: keys, values, shape, and which cameras are known."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relabel.exchange.camera_files import CameraFiles
+from relabel.exchange.exporting import export
+from relabel.exchange.importing import Format, load
+from relabel.labelfile import LabelFile, validate
+from relabel.similarity import Similarity, gather
+from tests.similarities import similarity
+
+FILES: dict[Format, str] = {
+    "gcl": "c_gt.h5",
+    "condensed": "c_gt.h5",
+    "csv": "c.csv",
+    "parquet": "c.parquet",
+    "npz": "c.npz",
+    "pairs": "c-pairs-scores.txt",
+}
+WITH_STATUS = ("csv", "parquet", "npz")
+
+
+def back(psi: Similarity, form: Format, folder: Path) -> Similarity:
+    """Exported, imported, written as a label file and read again."""
+    export({"c": psi}, form, folder)
+    cameras = CameraFiles()
+    if form == "pairs":
+        names = folder / "queries.txt", folder / "database.txt"
+        for file, side in zip(names, (psi.collection.query, psi.collection.database), strict=True):
+            file.write_text("".join(f"{key}\n" for key in side.key))
+        cameras = CameraFiles(names[0], None if psi.collection.self_pairs else names[1])
+    found = load(form, folder / FILES[form], measure="iou", cameras=cameras, self_pairs=psi.collection.self_pairs)
+    target = found.write(folder / "back.h5")
+    assert validate(target, "content").valid
+    return LabelFile(target)["c"].to_similarity()
+
+
+class TestRoundTrip:
+    """relabel.exchange.exporting.export, relabel.exchange.importing.load"""
+
+    @pytest.mark.parametrize("form", FILES)
+    @settings(max_examples=8)
+    @given(
+        n=st.integers(0, 9),
+        m=st.integers(0, 9),
+        seed=st.integers(0, 2**32 - 1),
+        density=st.floats(0.0, 1.0),
+        self_pairs=st.booleans(),
+    )
+    def test_same_labels(self, form: Format, n: int, m: int, seed: int, density: float, self_pairs: bool) -> None:
+        """Keys and their order, every value bit for bit, and the shape; formats with a status keep what is unknown."""
+        psi = similarity(n, m, seed=seed, density=density, self_pairs=self_pairs or form == "condensed")
+        with tempfile.TemporaryDirectory() as folder:
+            found = back(psi, form, Path(folder))
+        for side in ("query", "database"):
+            mine, theirs = getattr(psi.collection, side), getattr(found.collection, side)
+            assert mine.key.tolist() == theirs.key.tolist()
+            if form in WITH_STATUS:
+                np.testing.assert_array_equal(mine.status, theirs.status)
+                np.testing.assert_array_equal(mine.heading_deg, theirs.heading_deg)
+            if form in (*WITH_STATUS, "gcl"):
+                np.testing.assert_array_equal(mine.position, theirs.position[:, :2])
+        np.testing.assert_array_equal(found.matrix.toarray(), psi.matrix.toarray())
+        c = found.collection
+        assert (c.method, c.measure, c.self_pairs) == ("imported", "iou", psi.collection.self_pairs)
+
+    @pytest.mark.parametrize("form", ["csv", "parquet", "npz"])
+    def test_extents_too(self, form: Format, tmp_path: Path) -> None:
+        """Formats with a camera table keep extents, so the measure still converts."""
+        psi = similarity(8, 9, seed=4)
+        found = back(psi, form, tmp_path)
+        np.testing.assert_array_equal(found.collection.query_extent, psi.collection.query_extent)
+        np.testing.assert_array_equal(
+            found.to_measure("overlap").matrix.toarray(), psi.to_measure("overlap").matrix.toarray()
+        )
+
+    @pytest.mark.parametrize("form", ["gcl", "condensed"])
+    @pytest.mark.parametrize("gzip", [False, True])
+    def test_without_the_unknown(self, form: Format, gzip: bool, tmp_path: Path) -> None:
+        """Left out cameras are left out of index and matrix alike, and all others keep their values."""
+        psi = similarity(30, 25, seed=5, self_pairs=form == "condensed")
+        export({"c": psi}, form, tmp_path, drop_unknown=True, gzip=gzip)
+        found = load(form, tmp_path / FILES[form], measure="iou").source
+        c = psi.collection
+        assert not (c.query.ok.all() and c.database.ok.all())
+        assert found.collection.query.key.tolist() == c.query.key[c.query.ok].tolist()
+        expected = psi.matrix.toarray()[np.ix_(c.query.ok, c.database.ok)]
+        np.testing.assert_array_equal(gather(found).matrix.toarray(), expected)
+
+    def test_small_blocks(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """How rows are cut into blocks, in writing and in reading, makes no difference."""
+        for module in ("dense._BLOCK_VALUES", "dense_source._BAND_VALUES"):
+            monkeypatch.setattr(f"relabel.exchange.{module}", 40)
+        for form in ("gcl", "condensed"):
+            psi = similarity(17, 13, seed=6, self_pairs=form == "condensed")
+            (tmp_path / form).mkdir()
+            found = back(psi, form, tmp_path / form)  # type: ignore[arg-type]
+            np.testing.assert_array_equal(found.matrix.toarray(), psi.matrix.toarray())
