@@ -20,7 +20,8 @@ import pyarrow.csv
 from common import machine, median_seconds, table
 
 import relabel
-from relabel.pipeline.parts import msls_parts
+from relabel.datasets.msls_reader import readers
+from relabel.pipeline.parts import fov_parts
 from relabel.pipeline.plan import estimates
 from relabel.pipeline.run import label
 from relabel.synthetic.msls import write_tree
@@ -81,7 +82,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_tree(folder / "msls", cameras=arguments.cameras)
-        parts, _ = msls_parts(folder / "msls", None)
+        parts = fov_parts(readers(folder / "msls", None)[0])
         output = folder / "labels.h5"
         whole = median_seconds(lambda: label(parts, output, overwrite=True), repeats=5)
         single = median_seconds(lambda: label(parts, output, overwrite=True, threads=1), repeats=3)

@@ -62,12 +62,13 @@ def command(
     becomes a collection of its name.
     """
     from relabel.cli.labelling import run
-    from relabel.pipeline.parts import FovOptions, msls_parts
+    from relabel.datasets.msls_reader import readers
+    from relabel.pipeline.parts import FovOptions, fov_parts
 
     chosen = FovOptions(fov_deg, radius_m, shape, arc, measure, min_value)  # type: ignore[arg-type]  # click checks
-    parts, skipped = msls_parts(root, cities, heading=heading, options=chosen)  # type: ignore[arg-type]
+    found, skipped = readers(root, cities, heading=heading)  # type: ignore[arg-type]
     run(
-        parts,
+        fov_parts(found, chosen),
         [f"{city.name}: passed over: {city.reason}" for city in skipped],
         output,
         force=force,

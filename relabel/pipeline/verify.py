@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -165,7 +166,7 @@ def _sides(stored: StoredCollection) -> tuple[Cameras, Cameras]:
 def _read_again(
     stored: StoredCollection, records: list[dict[str, Any]], root: Path, result: Verification
 ) -> tuple[Cameras, Cameras]:
-    record = next((r for r in records if r["parameters"].get("city") == stored.name), None)
+    record = next((r for r in records if stored.name in _names(r["parameters"])), None)
     part = None if record is None else part_of_record(record, root)
     if record is None or part is None:
         raise InputError(
@@ -179,6 +180,11 @@ def _read_again(
         if entry["sha256"] not in now:
             result.found(1, f"{stored.name}: {entry['path']} is not the file that was labelled (its sha256 differs)")
     return city.query, city.database
+
+
+def _names(parameters: Mapping[str, Any]) -> set[object]:
+    """Under which parameters say the name of the collection that they made."""
+    return {parameters.get("collection"), parameters.get("city")}
 
 
 def _compared(where: str, ours: Cameras, theirs: Cameras, result: Verification) -> Cameras:

@@ -15,7 +15,7 @@ from relabel import fov
 from relabel.cameras import Status
 from relabel.datasets import msls
 from relabel.labelfile import LabelFile, validate
-from relabel.pipeline.parts import MslsPart
+from relabel.pipeline.parts import FovPart
 from tests.trees import COLUMNS, MELBOURNE, drop_column, edit, msls_tree, reverse_rows, street, write_csv
 
 Runner = Callable[..., Result]
@@ -75,9 +75,9 @@ class TestArguments:
         options: dict[str, Any],
     ) -> None:
         """The command only collects them."""
-        seen: list[tuple[tuple[MslsPart, ...], Path, dict[str, Any]]] = []
+        seen: list[tuple[tuple[FovPart, ...], Path, dict[str, Any]]] = []
 
-        def label(parts: tuple[MslsPart, ...], output: Path, **named: Any) -> None:
+        def label(parts: tuple[FovPart, ...], output: Path, **named: Any) -> None:
             seen.append((parts, output, named))
             raise KeyboardInterrupt  # no file was made that could be looked at
 
@@ -312,7 +312,7 @@ BAD_INPUT = {
         lambda root: header_only(root / "train_val/amman/query"),
         [],
         1,
-        ["amman/query: the CSV files hold no row"],
+        ["amman/query: there is no row"],
     ),
     "header only in one file": (
         lambda root: write_csv(root / "train_val/amman/query/raw.csv", [], COLUMNS["raw"]),

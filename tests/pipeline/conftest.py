@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from relabel.pipeline.parts import FovOptions, MslsPart, msls_parts
+from relabel.pipeline.parts import FovOptions, FovPart
+from tests.pipeline.jobs import msls_parts
 from tests.trees import Row, msls_tree, street
 
 CITIES = ("amman", "goa", "zurich")
@@ -52,10 +53,10 @@ def out(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def parts(root: Path) -> Callable[..., tuple[MslsPart, ...]]:
+def parts(root: Path) -> Callable[..., tuple[FovPart, ...]]:
     """The parts of the tree, with options of the overlap."""
 
-    def make(cities: str | None = None, **options: Any) -> tuple[MslsPart, ...]:
+    def make(cities: str | None = None, **options: Any) -> tuple[FovPart, ...]:
         return msls_parts(root, cities, options=FovOptions(**options))[0]
 
     return make

@@ -12,8 +12,9 @@ import pytest
 from relabel.cameras import Status
 from relabel.errors import InputError, NotFoundError
 from relabel.labelfile import provenance
-from relabel.pipeline.parts import FovOptions, MslsPart, msls_parts, part_of_record
+from relabel.pipeline.parts import FovOptions, part_of_record
 from tests.pipeline.conftest import CITIES
+from tests.pipeline.jobs import msls_parts
 from tests.trees import COLUMNS, edit, msls_tree, street, write_csv
 
 
@@ -37,7 +38,7 @@ class TestFovOptions:
         assert repr(whole.to_json()) == repr(FovOptions(90.0, 50.0, min_value=0.0).to_json())
 
 
-class TestMslsParts:
+class TestFovParts:
     """relabel.pipeline.parts.msls_parts"""
 
     def test_one_a_city(self, tree: Path) -> None:
@@ -66,7 +67,7 @@ class TestMslsParts:
 
 
 class TestOpen:
-    """relabel.pipeline.parts.MslsPart.open"""
+    """relabel.pipeline.parts.FovPart.open"""
 
     def test_good(self, tree: Path) -> None:
         """Cameras, every file that was read, and parameters with the source of the headings."""
@@ -124,7 +125,7 @@ class TestOpen:
 
     def test_empty_side(self, tmp_path: Path) -> None:
         """CSV files without a row are refused, by folder."""
-        with pytest.raises(InputError, match=r"amman/query: the CSV files hold no row"):
+        with pytest.raises(InputError, match=r"amman/query: there is no row"):
             opened(tmp_path, query=[])
 
     @pytest.mark.parametrize(("heading", "other"), [("compass", "travel"), ("travel", "compass")])
@@ -157,11 +158,11 @@ class TestPartOfRecord:
     def test_that_cannot_be_followed(self, tree: Path, parameters: dict[str, Any]) -> None:
         """Parameters that are missing or not known are an input error."""
         with pytest.raises(InputError, match="cannot be followed"):
-            part_of_record(provenance.step(MslsPart.command, parameters), tree)
+            part_of_record(provenance.step("relabel msls", parameters), tree)
 
     def test_city_not_there(self, tree: Path) -> None:
         """So is a city that the dataset does not hold; those that it holds are listed."""
-        record = provenance.step(MslsPart.command, {"city": "oslo", "heading": "compass"})
+        record = provenance.step("relabel msls", {"city": "oslo", "heading": "compass"})
         with pytest.raises(InputError, match=r"'oslo'.*amman, goa, zurich"):
             part_of_record(record, tree)
 
@@ -174,7 +175,7 @@ class TestHeaderOnly:
         root = msls_tree(tmp_path)
         for name, columns in COLUMNS.items():
             write_csv(root / f"train_val/amman/database/{name}.csv", [], columns)
-        with pytest.raises(InputError, match="database: the CSV files hold no row"):
+        with pytest.raises(InputError, match="database: there is no row"):
             msls_parts(root, None)[0][0].open()
 
     def test_in_one_file_only(self, tmp_path: Path) -> None:

@@ -9,14 +9,15 @@ import pytest
 
 from relabel import fov
 from relabel.datasets import msls
-from relabel.pipeline.parts import MslsPart, msls_parts
+from relabel.pipeline.parts import FovPart
 from relabel.pipeline.plan import estimates
 from relabel.pipeline.run import label
 from relabel.synthetic.msls import write_tree
 from tests.pipeline.conftest import CITIES
+from tests.pipeline.jobs import msls_parts
 from tests.trees import edit
 
-Parts = Callable[..., tuple[MslsPart, ...]]
+Parts = Callable[..., tuple[FovPart, ...]]
 
 
 class TestEstimates:

@@ -19,13 +19,14 @@ from relabel.datasets import msls
 from relabel.errors import InputError, MissingPackageError, OptionError, OutputError, OutputExistsError, RelabelError
 from relabel.labelfile import LabelFile, provenance, validate
 from relabel.pipeline import run
-from relabel.pipeline.parts import MslsPart, msls_parts
+from relabel.pipeline.parts import FovPart
 from relabel.pipeline.run import Result, label
 from tests.pipeline.conftest import CITIES
+from tests.pipeline.jobs import msls_parts
 from tests.pipeline.stubs import stubs
 from tests.trees import edit
 
-Parts = Callable[..., tuple[MslsPart, ...]]
+Parts = Callable[..., tuple[FovPart, ...]]
 
 
 def kept(result: Result) -> list[str]:
@@ -75,7 +76,7 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> None:
     def opened(*_: object, **__: object) -> None:
         pytest.fail("the dataset was read")
 
-    monkeypatch.setattr(MslsPart, "open", opened)
+    monkeypatch.setattr(FovPart, "open", opened)
 
 
 class TestLabel:

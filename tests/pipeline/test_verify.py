@@ -17,16 +17,17 @@ from relabel import fov
 from relabel.errors import DatasetNotFoundError, InputError, LabelFileError, MissingFileError, OptionError
 from relabel.labelfile import LabelFile, provenance
 from relabel.measures import MEASURES
-from relabel.pipeline.parts import FovOptions, MslsPart, msls_parts
+from relabel.pipeline.parts import FovOptions, FovPart
 from relabel.pipeline.run import label
 from relabel.pipeline.verify import POLYGON_TOLERANCE, SECTOR_TOLERANCE, verify
 from relabel.similarity import Similarity
 from relabel.synthetic.msls import write_tree
+from tests.pipeline.jobs import msls_parts
 from tests.similarities import similarity
 from tests.strategies import View, cameras
 from tests.trees import COLUMNS, edit, write_csv
 
-Parts = Callable[..., tuple[MslsPart, ...]]
+Parts = Callable[..., tuple[FovPart, ...]]
 
 ALL = 200
 """More than the pairs of a small city, so that every one of them is checked."""
