@@ -6,16 +6,48 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relabel.cli import out
 from relabel.cli.progress import bar
 
 if TYPE_CHECKING:
+    from relabel.datasets.street import Reader
     from relabel.pipeline.parts import Part
     from relabel.pipeline.plan import Estimate
 
 log = logging.getLogger(__name__)
+
+
+def label(
+    readers: Sequence[Reader],
+    output: Path,
+    *,
+    skipped: Sequence[str] = (),
+    force: bool,
+    resume: bool,
+    threads: int | None,
+    executor: str,
+    dry_run: bool,
+    as_json: bool,
+    no_progress: bool,
+    **overlap: Any,
+) -> None:
+    """Label what the readers read by fields of view; `overlap` fills `FovOptions`, all is of `options.labelling`."""
+    from relabel.pipeline.parts import FovOptions, fov_parts
+
+    run(
+        fov_parts(readers, FovOptions(**overlap)),
+        skipped,
+        output,
+        force=force,
+        resume=resume,
+        threads=threads,
+        executor=executor,
+        dry_run=dry_run,
+        as_json=as_json,
+        no_progress=no_progress,
+    )
 
 
 def run(

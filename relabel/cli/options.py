@@ -183,15 +183,19 @@ collections: Decorator[Any] = click.option(
     help="Only these collections of FILE.  [default: all]",
 )
 
-fov: Decorator[Any] = click.option(
-    "--fov",
-    "fov_deg",
-    type=float,
-    default=90.0,
-    show_default=True,
-    metavar="DEG",
-    help="Horizontal field of view θ, degrees in (0, 360].",
-)
+
+def fov(default: float) -> Decorator[Any]:
+    """`--fov DEG`; data sets differ in what their cameras see."""
+    return click.option(
+        "--fov",
+        "fov_deg",
+        type=float,
+        default=default,
+        show_default=True,
+        metavar="DEG",
+        help="Horizontal field of view θ, degrees in (0, 360].",
+    )
+
 
 radius: Decorator[Any] = click.option(
     "--radius",
@@ -219,3 +223,20 @@ arc: Decorator[Any] = click.option(
     metavar="N",
     help="Segments of the polygon's arc.",
 )
+
+OVERLAP = (radius, shape, arc, measure, min_value)
+"""What the overlap of fields of view depends on besides --fov; each fills a field of `FovOptions` of its name."""
+
+JOB = (force, resume, threads, executor, dry_run, as_json, no_progress)
+"""How a labelling job is run."""
+
+
+def labelling(*, default_output: str, default_fov: float = 90.0) -> Decorator[Any]:
+    """All options that commands share which label by fields of view; they go to `relabel.cli.labelling.label`."""
+
+    def decorate(command: Any) -> Any:
+        for option in reversed((output(default_output), fov(default_fov), *OVERLAP, *JOB)):
+            command = option(command)
+        return command
+
+    return decorate
