@@ -44,13 +44,13 @@ def intersection(value: FloatArray, a: FloatArray, b: FloatArray, measure: Measu
 
 
 def similarity(common: FloatArray, a: FloatArray, b: FloatArray, measure: Measure) -> FloatArray:
-    """Similarity under `measure` of two extents a (query) and b (database) that have `common` in common, in [0, 1]."""
-    if measure == "iou":
-        ratio = common / (a + b - common)
-    elif measure == "overlap":
-        ratio = common / a
-    else:
-        ratio = 2.0 * common / (a + b)
+    """Similarity under `measure` of two extents a (query) and b (database) that have `common` in common, in [0, 1].
+
+    It is 0 where there is no extent to have anything in common with, as of a camera that sees nothing.
+    """
+    whole = {"iou": a + b - common, "overlap": a, "dice": 0.5 * (a + b)}[measure]
+    some = whole != 0.0
+    ratio: FloatArray = np.divide(common, whole, out=np.zeros(np.shape(common)), where=some)
     return np.clip(ratio, 0.0, 1.0)
 
 

@@ -138,6 +138,20 @@ class Similarity:
         return gather(Converted(self, measure))
 
 
+def check_convertible(collection: Collection, measure: Measure) -> None:
+    """Raise an `InputError` where the values of a collection do not tell what they are in another measure.
+
+    Those of an expected overlap do not between ``iou`` and the others: the mean of I/(A+B-I) over the noise is no
+    function of the mean of I. ``overlap`` and ``dice`` are linear in I and become each other.
+    """
+    noise = [name for name in ("heading_sigma_deg", "position_sigma_m") if name in collection.params]
+    if noise and collection.measure != measure and "iou" in (collection.measure, measure):
+        raise InputError(
+            f"these are expected values under noise ({', '.join(noise)}), and an expected {collection.measure} does "
+            f"not tell the expected {measure}: label again with --measure {measure}"
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Converted:
     """A source with its values in another measure, converted through the extents, block by block.
@@ -158,7 +172,8 @@ class Converted:
     OptionError
         when either measure is not known.
     InputError
-        when an OK camera lacks an extent that is needed; from `blocks`, when a pair does.
+        when an OK camera lacks an extent that is needed, or the values are expected values under noise and one of the
+        measures is ``iou``; from `blocks`, when a pair lacks an extent.
     """
 
     source: SimilaritySource
@@ -168,6 +183,7 @@ class Converted:
     def __post_init__(self) -> None:
         c = self.source.collection
         check_measure(self.measure)
+        check_convertible(c, self.measure)
         extents = (c.query_extent[c.query.ok], c.database_extent[c.database.ok])
         least = converted_bound(c.min_value, *extents, c.measure, self.measure)
         object.__setattr__(self, "collection", replace(c, measure=self.measure, min_value=least))

@@ -9,10 +9,12 @@ import sys
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.trees import at_street, name_list
 
 SMALL = {
     "bench_accuracy.py": ["--cameras", "100", "--sample", "50"],
     "bench_fov.py": ["--cameras", "60"],
+    "bench_occluders.py": ["--cameras", "100"],
     "bench_pipeline.py": ["--cameras", "300"],
     "bench_startup.py": [],
 }
@@ -35,3 +37,27 @@ def test_runs(name, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) >= 3
+
+
+def test_case_for_graded(tmp_path):
+    """On a street where queries look east and the database west: the share of near pairs with ψ = 0 is told."""
+    lists = [
+        name_list(tmp_path / "q.txt", at_street(8)),
+        name_list(tmp_path / "d.txt", [name.replace("@90@", "@270@") for name in at_street(8, step_m=9.5)]),
+    ]
+    done = subprocess.run(
+        [sys.executable, str(REPOSITORY / "benchmarks" / "case_for_graded.py"), *map(str, lists)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines() if "|" in line]
+    assert rows[0][0] == "headings differ by"
+    # Opposite views overlap where they face each other, which is where the picture that looks east is farther west.
+    steps = [(10.0 * i, 9.5 * j) for i in range(8) for j in range(8) if abs(10.0 * i - 9.5 * j) <= 25.0]
+    apart = sum(query >= database for query, database in steps)
+    table = {row[0]: row for row in rows[2:]}
+    assert table["[0°, 30°)"][1] == "0"
+    assert table["[150°, 180°]"][1:5] == [f"{len(steps)}", "100.0 %", f"{apart}", f"{100 * apart / len(steps):.1f} %"]
+    assert table["all"][1:] == table["[150°, 180°]"][1:]

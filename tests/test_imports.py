@@ -44,7 +44,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "similarity": ("errors measures cameras", "numpy scipy"),
     "jit": ("errors", "numpy numba"),
     "geometry": ("errors cameras", "numpy pyproj"),
-    "datasets": ("errors cameras geometry", "numpy scipy pyarrow"),
+    "datasets": ("errors cameras geometry", "numpy scipy pyarrow ~shapely"),
     "synthetic": ("errors cameras geometry datasets", "numpy pyarrow"),
     "fov": ("errors measures cameras similarity geometry jit", "numpy scipy numba"),
     "surface": ("errors measures cameras similarity geometry jit", "numpy scipy numba ~torch"),

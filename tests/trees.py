@@ -6,11 +6,13 @@ edit(root / "train_val/amman/query/raw.csv", "90.0", "abc")  # and a fault in it
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyproj
+import scipy.io
 
 Row = dict[str, Any]
 
@@ -101,3 +103,104 @@ def drop_column(path: Path, name: str) -> None:
     lines = [line.split(",") for line in path.read_text().splitlines()]
     at = lines[0].index(name)
     path.write_text("\n".join(",".join(line[:at] + line[at + 1 :]) for line in lines) + "\n")
+
+
+SAN_FRANCISCO = (550_000.0, 4_180_000.0)
+"""Metres in zone 10."""
+PITTSBURGH = (585_000.0, 4_477_000.0)
+"""Metres in zone 17."""
+AT_FIELDS = (
+    *("east", "north", "zone", "letter", "lat", "lon", "pano_id", "tile", "heading", "pitch", "roll", "height"),
+    *("timestamp", "note"),
+)
+
+
+def at_name(
+    east: object = SAN_FRANCISCO[0], north: object = SAN_FRANCISCO[1], heading: object = 90, **fields: object
+) -> str:
+    """An @ name; `fields` fills the others: zone, letter, lat, lon, pano_id, tile, timestamp, note."""
+    told = {"zone": 10, "letter": "S"} | fields | {"east": east, "north": north, "heading": heading}
+    return "@" + "@".join(str(told.get(name, "")) for name in AT_FIELDS) + "@.jpg"
+
+
+def at_street(n: int = 6, *, step_m: float = 10.0, prefix: str = "q", **fields: object) -> list[str]:
+    """The names of n pictures that are taken along a way due grid east, with the lat and lon of their place."""
+    utm = pyproj.Proj(proj="utm", zone=10, ellps="WGS84")
+    names = []
+    for i in range(n):
+        east, north = SAN_FRANCISCO[0] + i * step_m, SAN_FRANCISCO[1]
+        lon, lat = utm(east, north, inverse=True)
+        told = {"lat": f"{lat:.5f}", "lon": f"{lon:.5f}", "pano_id": f"{prefix}{i}"} | fields
+        names.append(at_name(f"{east:.2f}", f"{north:.2f}", **told))
+    return names
+
+
+def name_list(path: Path, names: Sequence[str]) -> Path:
+    """A list, as text where the suffix is .txt, as an array where it is .npy; else a folder of empty files."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".npy":
+        np.save(path, np.array(names, dtype=np.str_))
+    elif path.suffix == ".txt":
+        path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    else:
+        for name in names:
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            (path / name).write_bytes(b"")
+    return path
+
+
+def cutouts(
+    panoramas: Mapping[int, tuple[float, float]], *, pitches: int = 2, yaws: int = 12
+) -> tuple[list[str], np.ndarray]:
+    """Names and places (n, 2) of the views that panoramas are cut into, in the order of Pittsburgh's files."""
+    views = [(p, pitch, yaw) for p in panoramas for pitch in range(1, pitches + 1) for yaw in range(1, yaws + 1)]
+    names = [f"{p // 1000:03d}/{p:06d}_pitch{pitch}_yaw{yaw}.jpg" for p, pitch, yaw in views]
+    return names, np.array([panoramas[p] for p, _, _ in views], dtype=float).reshape(-1, 2)
+
+
+def drive(
+    n: int = 5, *, first: int = 0, start: tuple[float, float] = PITTSBURGH, step: tuple[float, float] = (10.0, 0.0)
+) -> dict[int, tuple[float, float]]:
+    """The places of n panoramas with consecutive numbers, by default due east."""
+    return {first + i: (start[0] + i * step[0], start[1] + i * step[1]) for i in range(n)}
+
+
+def db_struct(
+    path: Path,
+    *,
+    query: tuple[Sequence[str], Any] | None = None,
+    database: tuple[Sequence[str], Any] | None = None,
+    order: Sequence[str] = (),
+    without: Collection[str] = (),
+    variable: str = "dbStruct",
+    **fields: Any,
+) -> Path:
+    """Write a struct of names and places (n, 2) as MATLAB does, by default a drive of Pittsburgh on both sides.
+
+    `order` comes first, `without` is left out, `fields` replaces or adds one.
+    """
+    names_q, metres_q = cutouts(drive(3, first=100)) if query is None else query
+    names_d, metres_d = cutouts(drive()) if database is None else database
+    content = {
+        "whichSet": "val",
+        "dbImageFns": cells(names_d),
+        "utmDb": np.asarray(metres_d, dtype=float).T,
+        "qImageFns": cells(names_q),
+        "utmQ": np.asarray(metres_q, dtype=float).T,
+        "numImages": float(len(names_d)),
+        "numQueries": float(len(names_q)),
+        "posDistThr": 25.0,
+        "posDistSqThr": 625.0,
+        "nonTrivPosDistSqThr": 100.0,
+    } | fields
+    names = [*order, *(name for name in content if name not in order)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scipy.io.savemat(path, {variable: {name: content[name] for name in names if name not in without}})
+    return path
+
+
+def cells(texts: Sequence[object]) -> np.ndarray:
+    """An (n, 1) cell array."""
+    array = np.empty((len(texts), 1), object)
+    array[:, 0] = texts
+    return array

@@ -25,6 +25,9 @@ CHECK = "Check"
 COMMANDS: dict[str, Entry] = {
     "sample": Entry(LABEL, "relabel.cli.sample:command", "Write a small synthetic data set to try things on."),
     "msls": Entry(LABEL, "relabel.cli.msls:command", "Label MSLS by field-of-view overlap, from its metadata alone."),
+    "pitts": Entry(LABEL, "relabel.cli.pitts:command", "Label Pittsburgh, with headings that you choose a source for."),
+    "names": Entry(LABEL, "relabel.cli.names:command", "Label pictures whose @ names tell place and heading (SF-XL)."),
+    "table": Entry(LABEL, "relabel.cli.table:command", "Label any CSV or Parquet table, GSV-Cities, or poses."),
     "info": Entry(LOOK, "relabel.cli.info:command", "What a label file holds, one line a collection."),
     "ls": Entry(LOOK, "relabel.cli.ls:command", "Names of the collections, one a line."),
     "tree": Entry(LOOK, "relabel.cli.tree:command", "Every group, data set and attribute of the file."),
@@ -42,6 +45,7 @@ COMMANDS: dict[str, Entry] = {
     "compare": Entry(CHECK, "relabel.cli.compare:command", "What is different between two label files."),
     "validate": Entry(CHECK, "relabel.cli.validate:command", "Check a label file against the format."),
     "verify": Entry(CHECK, "relabel.cli.verify:command", "Recompute a sample of a label file with a slow oracle."),
+    "headings": Entry(CHECK, "relabel.cli.headings:command", "Which headings of a data set should not be trusted."),
     "fit": Entry(CHECK, "relabel.cli.fit:command", "Recover the parameters behind somebody else's labels."),
     "doctor": Entry(CHECK, "relabel.cli.doctor:command", "Versions, threads, kernel cache, GPU, missing libraries."),
 }

@@ -32,8 +32,8 @@ _PATH = click.Path(path_type=Path)
     help="What of a picture's path in an index is the key.  [default: stem; condensed: path]",
 )
 @click.option("--dataset", metavar="NAME", help="Data set of a dense file.  [default: fov]")
-@click.option("--self-pairs", is_flag=True, help="The database is the set of queries.")
-@click.option("--name", metavar="COLLECTION", help="Name of the collection.  [default: as INPUT is called]")
+@options.self_pairs
+@options.collection_name
 @options.told_min_value
 @options.force
 @options.as_json

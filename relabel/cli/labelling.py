@@ -24,6 +24,7 @@ def label(
     output: Path,
     *,
     skipped: Sequence[str] = (),
+    mask: Path | None = None,
     force: bool,
     resume: bool,
     threads: int | None,
@@ -34,10 +35,11 @@ def label(
     **overlap: Any,
 ) -> None:
     """Label what the readers read by fields of view; `overlap` fills `FovOptions`, all is of `options.labelling`."""
+    from relabel.datasets.mask import masked
     from relabel.pipeline.parts import FovOptions, fov_parts
 
     run(
-        fov_parts(readers, FovOptions(**overlap)),
+        fov_parts(masked(readers, mask), FovOptions(**overlap)),
         skipped,
         output,
         force=force,

@@ -12,24 +12,14 @@ from relabel.cli import options
 
 @click.command()
 @options.root
-@click.option(
-    "--cities",
-    metavar="train|val|test|NAME,…",
-    help="Cities to label, by official list or by name.  [default: all that have positions]",
-)
-@click.option(
-    "--heading",
-    type=click.Choice(["compass", "travel"]),
-    default="compass",
-    show_default=True,
-    help="Where headings come from: the compass angle `ca`, or the direction of travel of each sequence.",
-)
+@options.cities
+@options.heading(type=click.Choice(["compass", "travel"]), default="compass", show_default=True)
 @options.labelling(default_output="msls.h5")
 def command(root: Path, cities: str | None, heading: Literal["compass", "travel"], output: Path, **job: Any) -> None:
     """Label MSLS by how much the fields of view of two cameras overlap.
 
     Only the metadata is read (raw.csv, postprocessed.csv, seq_info.csv); no picture needs to be there. Every city
-    becomes a collection of its name.
+    becomes a collection of its name. Headings are the compass angle `ca`, or the direction of travel of each sequence.
     """
     from relabel.cli.labelling import label
     from relabel.datasets.msls_reader import readers

@@ -184,6 +184,36 @@ collections: Decorator[Any] = click.option(
 )
 
 
+collection_name: Decorator[Any] = click.option(
+    "--name", metavar="COLLECTION", help="Name of the collection.  [default: as the input is called]"
+)
+
+self_pairs: Decorator[Any] = click.option("--self-pairs", is_flag=True, help="The database is the set of queries.")
+
+
+cities: Decorator[Any] = click.option(
+    "--cities",
+    metavar="train|val|test|NAME,…",
+    help="Only these cities, by official list or by name.  [default: all that have positions]",
+)
+
+columns: Decorator[Any] = click.option(
+    "--columns",
+    metavar="ROLE=COLUMN,…",
+    help="Which column is what, as in key=id,heading=northdeg. Roles: key, x, y, lon, lat, heading, fov, radius, "
+    "heading_sigma, position_sigma, crs, zone, sequence, frame.  [default: by their usual names]",
+)
+
+near: Decorator[Any] = click.option(
+    "--near", "near_m", default=25.0, show_default=True, metavar="M", help="Pairs this close are near, m."
+)
+
+
+def heading(**fields: Any) -> Decorator[Any]:
+    """`--heading`: data sets differ in what can tell it, which the description of a command explains."""
+    return click.option("--heading", help="Where headings come from; see above.", **fields)
+
+
 def fov(default: float) -> Decorator[Any]:
     """`--fov DEG`; data sets differ in what their cameras see."""
     return click.option(
@@ -224,8 +254,62 @@ arc: Decorator[Any] = click.option(
     help="Segments of the polygon's arc.",
 )
 
-OVERLAP = (radius, shape, arc, measure, min_value)
+heading_sigma: Decorator[Any] = click.option(
+    "--heading-sigma",
+    "heading_sigma_deg",
+    type=float,
+    default=0.0,
+    show_default=True,
+    metavar="DEG",
+    help="Standard deviation of the headings' noise: ψ is then the value to be expected under it.",
+)
+
+position_sigma: Decorator[Any] = click.option(
+    "--position-sigma",
+    "position_sigma_m",
+    type=float,
+    default=0.0,
+    show_default=True,
+    metavar="M",
+    help="Standard deviation of the positions' noise along either axis, metres: as --heading-sigma.",
+)
+
+max_heading_difference: Decorator[Any] = click.option(
+    "--max-heading-difference",
+    "max_heading_difference_deg",
+    type=float,
+    default=180.0,
+    show_default=True,
+    metavar="DEG",
+    help="Pairs whose headings differ by more have ψ 0, such as cameras that face each other; in (0, 180].",
+)
+
+occluders: Decorator[Any] = click.option(
+    "--occluders",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Footprints of buildings, GeoJSON or GeoParquet, that cut the fields of view; the shape is then polygon.",
+)
+
+occluders_crs: Decorator[Any] = click.option(
+    "--occluders-crs",
+    metavar="CRS",
+    help="Reference system of the footprints, such as EPSG:32636, or local for that of the cameras.  "
+    "[default: what the file says]",
+)
+
+NOISE = (heading_sigma, position_sigma, max_heading_difference)
+
+OVERLAP = (radius, shape, arc, measure, min_value, *NOISE, occluders, occluders_crs)
 """What the overlap of fields of view depends on besides --fov; each fills a field of `FovOptions` of its name."""
+
+mask: Decorator[Any] = click.option(
+    "--mask",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Cameras that are not to be labelled: a CSV with a column `key`, as `relabel headings -o` writes it, or text "
+    "with a key a line.",
+)
 
 JOB = (force, resume, threads, executor, dry_run, as_json, no_progress)
 """How a labelling job is run."""
@@ -235,7 +319,7 @@ def labelling(*, default_output: str, default_fov: float = 90.0) -> Decorator[An
     """All options that commands share which label by fields of view; they go to `relabel.cli.labelling.label`."""
 
     def decorate(command: Any) -> Any:
-        for option in reversed((output(default_output), fov(default_fov), *OVERLAP, *JOB)):
+        for option in reversed((output(default_output), fov(default_fov), *OVERLAP, mask, *JOB)):
             command = option(command)
         return command
 

@@ -26,13 +26,16 @@ def command() -> None:
     metavar="N",
     help="Cameras on each side, query and database.",
 )
+@click.option("--buildings", is_flag=True, help="Also write buildings.geojson beside them, for --occluders.")
 @options.seed
 @options.force
-def msls(folder: Path, cameras: int, seed: int, force: bool) -> None:
+def msls(folder: Path, cameras: int, buildings: bool, seed: int, force: bool) -> None:
     """A city of streets as MSLS lays it out: sequences, noisy headings, panoramas, missing headings; no images."""
-    from relabel.synthetic.msls import write_tree
+    from relabel.synthetic.msls import BUILDINGS, write_tree
 
-    write_tree(folder, cameras=cameras, seed=seed, overwrite=force)
+    path = write_tree(folder, cameras=cameras, seed=seed, overwrite=force, buildings=buildings)
     logging.getLogger(__name__).info(
         "wrote %s queries and as many database cameras under %s", format(cameras, ","), folder
     )
+    if buildings:
+        logging.getLogger(__name__).info("wrote %s", path / BUILDINGS)

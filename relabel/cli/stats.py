@@ -10,7 +10,7 @@ from relabel.cli.progress import bar
 
 @click.command()
 @options.address
-@click.option("--near", "near_m", default=25.0, show_default=True, metavar="M", help="Pairs this close are near, m.")
+@options.near
 @click.option(
     "--facing",
     "facing_deg",

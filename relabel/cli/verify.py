@@ -16,22 +16,39 @@ from relabel.cli import options, out
     "--sample", type=click.IntRange(min=1), default=1000, show_default=True, metavar="K", help="Pairs a collection."
 )
 @options.seed
+@options.mask
+@options.occluders
 @options.as_json
 @options.no_progress
 @click.pass_context
 def command(
-    ctx: click.Context, file: Path, root: Path | None, sample: int, seed: int, as_json: bool, no_progress: bool
+    ctx: click.Context,
+    file: Path,
+    root: Path | None,
+    sample: int,
+    seed: int,
+    mask: Path | None,
+    occluders: Path | None,
+    as_json: bool,
+    no_progress: bool,
 ) -> None:
     """Recompute a sample of pairs, stored and absent, with a slow oracle (shapely).
 
     With --root the data set is read again and every camera compared; without it, ψ is checked against the cameras that
-    the file holds.
+    the file holds. A mask and occluders are looked for under --root and beside the file,
+    unless they are given.
     """
     from relabel.cli.progress import bar
     from relabel.pipeline.verify import verify
 
     result = verify(
-        file, root, sample=sample, seed=seed, bar=lambda name, pairs: bar(name, pairs, unit="pairs", hidden=no_progress)
+        file,
+        root,
+        sample=sample,
+        seed=seed,
+        mask=mask,
+        occluders=occluders,
+        bar=lambda name, pairs: bar(name, pairs, unit="pairs", hidden=no_progress),
     )
     if as_json:
         out.echo_json(result.to_json())

@@ -9,9 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from relabel.datasets import msls
+    from relabel.datasets import msls, names, pitts
 
-__all__ = ["msls"]
+__all__ = ["msls", "names", "pitts"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from relabel.cameras import Cameras
+from relabel.cameras import Cameras, FloatArray
 from relabel.errors import InputError
 
 
@@ -34,6 +34,9 @@ class Street:
         where each side was read from, for messages.
     hint:
         what to try when none of the cameras of a side can be labelled.
+    geographic:
+        (n, 2) longitude and latitude in degrees on WGS 84 of the queries and of the database, where cameras are to be
+        compared on the earth rather than on the map of their positions; else None. Headings are then from true north.
     """
 
     query: Cameras
@@ -43,6 +46,7 @@ class Street:
     notes: tuple[str, ...] = ()
     places: tuple[str, str] = ("queries", "database")
     hint: str = "check where the headings and positions come from"
+    geographic: tuple[FloatArray, FloatArray] | None = None
 
     def require_some(self) -> None:
         """Raise an `InputError` unless both sides have a camera that can be labelled."""

@@ -1,6 +1,6 @@
 """CSV tables: read by column name at the speed of Arrow; a table that cannot be read is looked at again, row by row.
 
-The fast path never counts lines. When Arrow refuses a table, `_fault` goes through it with the csv module from the
+The fast path never counts lines. When Arrow refuses a table, `fault_in` goes through it with the csv module from the
 standard library to name the first line that is at fault.
 """
 
@@ -29,7 +29,7 @@ _TRUE = ["True", "true", "TRUE", "1"]
 _FALSE = ["False", "false", "FALSE", "0"]
 # What Arrow takes for a number, and what float() takes too much: "1_000" is text.
 _NUMBER = re.compile(r"\s*[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?|nan(\(\w*\))?)\s*", re.IGNORECASE | re.ASCII)
-_HEADER_BYTES = 1 << 16
+HEADER_BYTES = 1 << 16
 _WHOLE_LIMIT = 2**53  # beyond it float64 no longer tells neighbouring whole numbers apart
 _ARROW: dict[Kind, pa.DataType] = {
     "text": pa.string(),
@@ -73,10 +73,27 @@ def read(path: Path, columns: Mapping[str, Kind], *, optional: Mapping[str, Kind
         the message names the file, the line as an editor counts it, and the column.
     """
     data = _content(path)
-    header = _header(path, data)
+    header = header_of(path, data)
     kinds = dict(columns) | {name: kind for name, kind in (optional or {}).items() if name in header}
-    _check_header(path, header, kinds)
-    convert = pyarrow.csv.ConvertOptions(
+    check_header(path, header, kinds)
+    try:
+        # Arrow finds no column in a header that no line ending closes.
+        closed = data if data.endswith((b"\n", b"\r")) else data + b"\n"
+        table = pyarrow.csv.read_csv(pa.BufferReader(closed), convert_options=convert_options(kinds))
+    except pa.ArrowException as error:
+        raise fault_in(path, kinds, str(error), data) from None
+    arrays: Table = {}
+    for name, kind in kinds.items():
+        array = as_array(table.column(name).combine_chunks(), kind)
+        if array is None:
+            raise fault_in(path, {name: kind}, f"column {name!r} cannot be read as {kind}", data)
+        arrays[name] = array
+    return arrays
+
+
+def convert_options(kinds: Mapping[str, Kind]) -> Any:
+    """What Arrow has to know to read these columns of a CSV file."""
+    return pyarrow.csv.ConvertOptions(
         include_columns=list(kinds),
         column_types={name: _ARROW[kind] for name, kind in kinds.items()},
         null_values=_NO_NUMBER,
@@ -84,19 +101,6 @@ def read(path: Path, columns: Mapping[str, Kind], *, optional: Mapping[str, Kind
         true_values=_TRUE,
         false_values=_FALSE,
     )
-    try:
-        # Arrow finds no column in a header that no line ending closes.
-        closed = data if data.endswith((b"\n", b"\r")) else data + b"\n"
-        table = pyarrow.csv.read_csv(pa.BufferReader(closed), convert_options=convert)
-    except pa.ArrowException as error:
-        raise _fault(path, data, kinds, str(error)) from None
-    arrays: Table = {}
-    for name, kind in kinds.items():
-        array = _array(table.column(name).combine_chunks(), kind)
-        if array is None:
-            raise _fault(path, data, {name: kind}, f"column {name!r} cannot be read as {kind}")
-        arrays[name] = array
-    return arrays
 
 
 def check_keys(path: Path, table: Table, column: str) -> None:
@@ -148,15 +152,17 @@ def _content(path: Path) -> bytes:
         raise InputError(f"{path}: cannot be read ({reason}); check that the file is there and readable") from None
 
 
-def _header(path: Path, data: bytes) -> list[str]:
+def header_of(path: Path, data: bytes) -> list[str]:
+    """The names of the columns, given the beginning of the file; raises InputError where there is none."""
     # Names never hold a line break, so that the first line that is not blank can be taken without parsing the rest.
-    for line in data[:_HEADER_BYTES].removeprefix(b"\xef\xbb\xbf").splitlines():
+    for line in data[:HEADER_BYTES].removeprefix(b"\xef\xbb\xbf").splitlines():
         if line:
             return next(csv.reader([_decoded(path, line, 1)]))
     raise InputError(f"{path}: the file is empty; a header line with the column names was expected")
 
 
-def _check_header(path: Path, header: list[str], kinds: Mapping[str, Kind]) -> None:
+def check_header(path: Path, header: list[str], kinds: Mapping[str, Kind]) -> None:
+    """Raise InputError unless each of the columns is named once."""
     missing = [name for name in kinds if name not in header]
     if missing:
         there = ", ".join(name for name in header if name) or "no named column"
@@ -172,7 +178,7 @@ def _check_header(path: Path, header: list[str], kinds: Mapping[str, Kind]) -> N
             )
 
 
-def _array(column: Any, kind: Kind) -> npt.NDArray[Any] | None:
+def as_array(column: Any, kind: Kind) -> npt.NDArray[Any] | None:
     """An Arrow column as numpy array, or None where a cell does not fit the kind.
 
     The buffers are read here, since Arrow's own to_numpy loads pandas where it is installed, for half a second.
@@ -241,9 +247,10 @@ def _records(text: str) -> Iterator[tuple[int, list[str]]]:
         line = reader.line_num + 1
 
 
-def _fault(path: Path, data: bytes, kinds: Mapping[str, Kind], reason: str) -> InputError:
+def fault_in(path: Path, kinds: Mapping[str, Kind], reason: str, data: bytes | None = None) -> InputError:
     """The error that names the first cell or row at fault in a table that Arrow refused for `reason`."""
     try:
+        data = _content(path) if data is None else data
         records = _records(_text(path, data))
         _, header = next(records)
         places = {name: header.index(name) for name in kinds}

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.errors import InputError, OptionError
+from relabel.geometry.earth import points
 from relabel.similarity import Collection, SimilaritySource
 
 
@@ -68,7 +69,7 @@ def near(collection: Collection, radius_m: float) -> Lists:
 
     if not radius_m > 0.0:
         raise OptionError(f"within is {radius_m} m; it has to be more than 0")
-    places = [cameras.position[:, :2] for cameras in (collection.query, collection.database)]
+    places = [points(cameras, collection.params) for cameras in (collection.query, collection.database)]
     rows, columns = (np.flatnonzero(np.isfinite(place).all(axis=1)) for place in places)
     if not (len(rows) and len(columns)):
         raise InputError("no query or no database camera has a position, so none is within any distance of another")

@@ -110,12 +110,14 @@ def polygon_areas(
     piece: Any,
     rows: Any,
     columns: Any,
+    shift: Any,
     area: Any,
 ) -> None:
     """The shared area of each pair (rows[k], columns[k]) into area[k], in m².
 
     Of each side: apex (n, 2) in metres, fan (n, N + 1, 2) the arc's vertices relative to the apex, and piece (n,) the
-    number of arc segments that a convex piece may have.
+    number of arc segments that a convex piece may have. `shift` is (2, k): how far east and north of its place each
+    database camera stands, in metres; (2, 0) for not at all.
     """
     pairs = rows.size
     segments = fan.shape[1] - 1
@@ -126,11 +128,15 @@ def polygon_areas(
             a, b = query_apex[rows[k]], apex[columns[k]]
             fan_a, fan_b = query_fan[rows[k]], fan[columns[k]]
             piece_a, piece_b = query_piece[rows[k]], piece[columns[k]]
+            dx, dy = b[0] - a[0], b[1] - a[1]
+            if shift.shape[1]:
+                dx += shift[0, k]
+                dy += shift[1, k]
             if swapped(a, b, fan_a, fan_b):
                 a, b = b, a
                 fan_a, fan_b = fan_b, fan_a
                 piece_a, piece_b = piece_b, piece_a
-            dx, dy = b[0] - a[0], b[1] - a[1]
+                dx, dy = -dx, -dy
             total = 0.0
             for i in range(0, segments, piece_a):
                 for j in range(0, segments, piece_b):
@@ -138,3 +144,74 @@ def polygon_areas(
                         fan_a, i, min(i + piece_a, segments), fan_b, j, min(j + piece_b, segments), dx, dy, work
                     )
             area[k] = total
+
+
+NOTHING = 1e-12  # areas up to this share of the larger view are rounding
+
+
+@inlined
+def swapped_sights(
+    a: Any, b: Any, a_first: Any, a_last: Any, b_first: Any, b_last: Any, a_corner: Any, b_corner: Any
+) -> Any:
+    """As `swapped`, of two views whose corners are a_corner[a_first:a_last] and b_corner[b_first:b_last]."""
+    for axis in range(2):
+        if a[axis] != b[axis]:
+            return a[axis] > b[axis]
+    if a_last - a_first != b_last - b_first:
+        return a_last - a_first > b_last - b_first
+    for m in range(a_last - a_first):
+        for axis in range(2):
+            if a_corner[a_first + m, axis] != b_corner[b_first + m, axis]:
+                return a_corner[a_first + m, axis] > b_corner[b_first + m, axis]
+    return False
+
+
+@inlined
+def sight_area(
+    a_first: Any, a_last: Any, a_piece: Any, a_corner: Any, a_box: Any,
+    b_first: Any, b_last: Any, b_piece: Any, b_corner: Any, b_box: Any, dx: Any, dy: Any, work: Any,
+) -> Any:  # fmt: skip
+    """Area that two views have in common, each a run of convex pieces; pieces whose boxes are apart are passed over."""
+    total = 0.0
+    for i in range(a_first, a_last):
+        for j in range(b_first, b_last):
+            meet_x = a_box[i, 0] < b_box[j, 2] + dx and b_box[j, 0] + dx < a_box[i, 2]
+            meet_y = a_box[i, 1] < b_box[j, 3] + dy and b_box[j, 1] + dy < a_box[i, 3]
+            if meet_x and meet_y:
+                total += piece_area(
+                    a_corner, a_piece[i, 0], a_piece[i, 1], b_corner, b_piece[j, 0], b_piece[j, 1], dx, dy, work
+                )
+    return total
+
+
+@compiled(parallel=True)
+def sight_areas(
+    query_apex: Any, query_pieces: Any, query_corners: Any, query_piece: Any, query_corner: Any, query_box: Any,
+    query_area: Any, apex: Any, pieces: Any, corners: Any, piece: Any, corner: Any, box: Any, own_area: Any,
+    longest: Any, rows: Any, columns: Any, area: Any,
+) -> None:  # fmt: skip
+    """The shared area of each pair (rows[k], columns[k]) of views cut by walls into area[k], in m².
+
+    The arguments of each side are the columns of `relabel.fov.sights.Sights`; `longest` is the number of corners that
+    two pieces have together at the most.
+    """
+    pairs = rows.size
+    for tile in numba.prange((pairs + TILE - 1) // TILE):
+        work = np.empty((2, longest + 8, 2))
+        for k in range(tile * TILE, min((tile + 1) * TILE, pairs)):
+            i, j = rows[k], columns[k]
+            dx, dy = apex[j, 0] - query_apex[i, 0], apex[j, 1] - query_apex[i, 1]
+            if swapped_sights(
+                query_apex[i], apex[j], query_corners[i], query_corners[i + 1], corners[j], corners[j + 1],
+                query_corner, corner,
+            ):  # fmt: skip
+                total = sight_area(
+                    pieces[j], pieces[j + 1], piece, corner, box,
+                    query_pieces[i], query_pieces[i + 1], query_piece, query_corner, query_box, -dx, -dy, work,
+                )  # fmt: skip
+            else:
+                total = sight_area(
+                    query_pieces[i], query_pieces[i + 1], query_piece, query_corner, query_box,
+                    pieces[j], pieces[j + 1], piece, corner, box, dx, dy, work,
+                )  # fmt: skip
+            area[k] = total if total > NOTHING * max(query_area[i], own_area[j]) else 0.0

@@ -256,13 +256,13 @@ def turn(angle: Any) -> Any:
 
 
 @compiled(parallel=True)
-def sector_areas(query: Any, database: Any, rows: Any, columns: Any, area: Any) -> None:
+def sector_areas(query: Any, database: Any, rows: Any, columns: Any, shift: Any, area: Any) -> None:
     """The shared area of each pair (rows[k], columns[k]) of cameras into area[k], in m².
 
-    `query` and `database` are (parts, n, 9) tables of parts; the parts of a camera do not overlap. A tile of pairs is
-    first laid out column by column, then computed in one loop without branches, which the compiler runs over several
-    pairs at once in vector registers: about three times the speed (benchmarks/bench_fov.py, one thread, with and
-    without NUMBA_LOOP_VECTORIZE=0).
+    `query` and `database` are (parts, n, 9) tables of parts, which do not overlap; `shift` is (2, pairs), how far east
+    and north of its place the database camera stands, in metres, or (2, 0). A tile of pairs is laid out column by
+    column, then computed in one loop without branches, which the compiler runs over several pairs at once in vector
+    registers: about three times the speed (benchmarks/bench_fov.py, one thread, with and without LOOP_VECTORIZE).
     """
     pairs = rows.size
     for tile in numba.prange((pairs + TILE - 1) // TILE):
@@ -286,6 +286,9 @@ def sector_areas(query: Any, database: Any, rows: Any, columns: Any, area: Any) 
                 work[9, m], work[10, m] = database[q, j, HALF], database[q, j, RADIUS]
                 work[11, m], work[12, m] = database[q, j, RX], database[q, j, RY]
                 work[13, m], work[14, m] = database[q, j, LX], database[q, j, LY]
+            for m in range(size if shift.shape[1] else 0):
+                work[0, m] += shift[0, start + m]
+                work[1, m] += shift[1, start + m]
             for m in range(size):
                 work[15, m] = sector_area(
                     work[0, m], work[1, m], work[2, m],

@@ -27,7 +27,8 @@ def measured(
             shared = area[k]
             b = database_area[columns[k]]
             whole = a + b - shared if measure == 0 else (a if measure == 1 else 0.5 * (a + b))
-            value = np.float32(min(shared / whole, 1.0))
+            # Two cameras that see nothing have nothing in common.
+            value = np.float32(min(shared / whole, 1.0)) if whole > 0.0 else np.float32(0.0)
             stored = (value > threshold) & (columns[k] != own[q])
             values[k] = value if stored else np.float32(0.0)
             count += 1 if stored else 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -19,7 +19,17 @@ from relabel.cameras import FloatArray
 from relabel.jit import compiled, inlined
 
 MOST_CELLS = 2**30  # a side; the cells grow where the extent of the data would need more
+ROUNDING_DEG = 1e-9  # headings of 0.1° and 30.1° differ by 30°, not by a little more
 IndexArray = npt.NDArray[np.int64]
+
+
+class Candidates(NamedTuple):
+    """Pairs that may meet, of a block of queries, sorted by row and column."""
+
+    ends: IndexArray
+    """(queries + 1,) cumulated counts"""
+    rows: npt.NDArray[np.int32]
+    columns: npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,13 +98,10 @@ def blocks(bounds: IndexArray, budget: int) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def candidate_pairs(
-    cells: Grid, start: int, stop: int
-) -> tuple[IndexArray, npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """All candidates of the queries start … stop - 1, sorted by row and column.
+def candidate_pairs(cells: Grid, start: int, stop: int) -> Candidates:
+    """All candidates of the queries start … stop - 1.
 
-    Returns the cumulated counts (stop - start + 1,) and row and column of each pair. Queries of one cell share their
-    nine cells, which are put into order once for all of them.
+    Queries of one cell share their nine cells, which are put into order once for all of them.
     """
     by_cell = np.argsort(cells.cell[start:stop], kind="stable") + start
     cell = cells.cell[by_cell]
@@ -107,7 +114,7 @@ def candidate_pairs(
     ends = np.cumsum(counts)
     rows, columns = np.empty(int(ends[-1]), np.int32), np.empty(int(ends[-1]), np.int32)
     _search(*arguments, ends, rows, columns)
-    return ends, rows, columns
+    return Candidates(ends, rows, columns)
 
 
 @inlined
@@ -158,3 +165,17 @@ def _search(
                 for m in range(size):
                     count += 1 if meet(circle[0, m] - x, circle[1, m] - y, circle[2, m] + radius) else 0
                 ends[i - start + 1] = count
+
+
+def turned_less(query_deg: FloatArray, database_deg: FloatArray, most_deg: float) -> npt.NDArray[np.bool_]:
+    """(m,) whether two headings, in [0°, 360°), differ by at most `most_deg`."""
+    difference = np.abs(query_deg - database_deg)
+    less: npt.NDArray[np.bool_] = np.minimum(difference, 360.0 - difference) <= most_deg + ROUNDING_DEG
+    return less
+
+
+def alike(candidates: Candidates, query_deg: FloatArray, database_deg: FloatArray, most_deg: float) -> Candidates:
+    """Of the candidates those whose headings differ by at most `most_deg`."""
+    ends, rows, columns = candidates
+    kept = np.flatnonzero(turned_less(query_deg[rows], database_deg[columns], most_deg))
+    return Candidates(np.searchsorted(kept, ends), rows[kept], columns[kept])

@@ -7,7 +7,7 @@ the convention of MSLS, which no southern EPSG code describes.
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +81,95 @@ def project(lon_deg: npt.ArrayLike, lat_deg: npt.ArrayLike, crs: str) -> FloatAr
 def unproject(east_m: npt.ArrayLike, north_m: npt.ArrayLike, crs: str) -> FloatArray:
     """(n, 2) longitude and latitude in degrees on WGS 84 of n places in `crs`: the inverse of `project`."""
     return _transformed(east_m, north_m, crs, GEOGRAPHIC)
+
+
+def inverse_geodesic(start: FloatArray, end: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The shortest way on the ellipsoid WGS 84 between n pairs of places.
+
+    Parameters
+    ----------
+    start, end:
+        (n, 2) longitude and latitude in degrees.
+
+    Returns
+    -------
+    leaving, arriving, distance
+        (n,) the azimuth at the start and at the end, both forward along the way, degrees clockwise from north; and its
+        length in metres. At a pole north is along the meridian of the longitude that is given.
+    """
+    import pyproj  # noqa: PLC0415  as below
+
+    leaving, back, distance = pyproj.Geod(ellps="WGS84").inv(start[:, 0], start[:, 1], end[:, 0], end[:, 1])
+    return np.asarray(leaving), np.asarray(back) + 180.0, np.asarray(distance)
+
+
+def map_of(lon_deg: npt.ArrayLike, lat_deg: npt.ArrayLike) -> str:
+    """A CRS in metres that shows all of n places, and from which they can be had back.
+
+    It is the UTM zone of their middle where all of them are in that zone or half a zone beside it and below 84° of
+    latitude; else an azimuthal equidistant map around their middle, which shows the whole earth. Where it shows much of
+    it, distances on it are not those on the earth.
+
+    Parameters
+    ----------
+    lon_deg, lat_deg:
+        (n,) degrees; rows that are not finite are passed over.
+    """
+    place = np.array(np.broadcast_arrays(lon_deg, lat_deg), dtype=np.float64).reshape(2, -1)
+    lon, lat = place[:, np.isfinite(place).all(axis=0)]
+    if not len(lon):
+        return "local"
+    # Round the earth there is no mean longitude, but a mean direction.
+    east, north = np.radians(lon), np.radians(lat)
+    mean = [(np.cos(north) * np.cos(east)).mean(), (np.cos(north) * np.sin(east)).mean(), np.sin(north).mean()]
+    middle_lon = float(np.degrees(np.arctan2(mean[1], mean[0])))
+    middle_lat = float(np.degrees(np.arctan2(mean[2], np.hypot(mean[0], mean[1]))))
+    zone = utm_zone(middle_lon, middle_lat)
+    beside = np.abs(np.mod(lon - (6.0 * zone - 183.0) + 180.0, 360.0) - 180.0)
+    if (beside <= 6.0).all() and (np.abs(lat) < 84.0).all():
+        return utm_crs(zone, south=middle_lat < 0.0)
+    return f"+proj=aeqd +lat_0={round(middle_lat, 4)} +lon_0={round(middle_lon, 4)} +datum=WGS84 +units=m +type=crs"
+
+
+def is_geographic(crs: str) -> bool:
+    """Whether the coordinates of a CRS are longitude and latitude.
+
+    Raises
+    ------
+    OptionError
+        when PROJ does not know `crs`.
+    """
+    return bool(_known(crs).is_geographic)
+
+
+def check_metric(crs: str) -> None:
+    """Raise an OptionError unless PROJ knows the CRS and its coordinates are metres east and north on a map."""
+    known = _known(crs)
+    if known.is_geographic:
+        raise OptionError(
+            f"{crs} is not a map but longitude and latitude; name their columns lon and lat (--columns lon=NAME,"
+            "lat=NAME) and leave out --crs"
+        )
+    units = {axis.unit_name for axis in known.axis_info[:2]}
+    if not known.is_projected or units != {"metre"}:
+        raise OptionError(f"{crs} is not a map in metres ({', '.join(sorted(units)) or 'no units'}); take one that is")
+
+
+def between(x: npt.ArrayLike, y: npt.ArrayLike, source: str, target: str) -> FloatArray:
+    """(n, 2) coordinates in `target` of n places in `source`, as `project` and `unproject` for any two systems.
+
+    Of geographic systems x is the longitude and y the latitude, in degrees, whatever order their definition names.
+    """
+    return _transformed(x, y, source, target)
+
+
+def _known(crs: str) -> Any:
+    import pyproj  # noqa: PLC0415  as below
+
+    try:
+        return pyproj.CRS.from_user_input(crs)
+    except pyproj.exceptions.CRSError as error:
+        raise OptionError(f"PROJ does not know the reference system {crs}: {error}") from None
 
 
 def _transformed(x: npt.ArrayLike, y: npt.ArrayLike, source: str, target: str) -> FloatArray:

@@ -79,7 +79,9 @@ def step(
     return record
 
 
-def describe(root: Path, files: Iterable[Path], threads: int | None = None) -> list[dict[str, Any]]:
+def describe(
+    root: Path, files: Iterable[Path], threads: int | None = None, *, outside: bool = False
+) -> list[dict[str, Any]]:
     """Path, size and digest of input files.
 
     Parameters
@@ -90,6 +92,9 @@ def describe(root: Path, files: Iterable[Path], threads: int | None = None) -> l
         files below `root`; each is listed once.
     threads:
         how many files to read at a time; None takes all that this process may run on, at most 8.
+    outside:
+        list a file that lies elsewhere by its name alone, with as many of its folders as tell it from the others,
+        instead of refusing it.
 
     Returns
     -------
@@ -99,7 +104,7 @@ def describe(root: Path, files: Iterable[Path], threads: int | None = None) -> l
     Raises
     ------
     InputError
-        when a file lies outside `root` or cannot be read.
+        when a file lies outside `root` and `outside` is False, or it cannot be read.
     MissingFileError
         when a file is not there.
     """
@@ -107,12 +112,19 @@ def describe(root: Path, files: Iterable[Path], threads: int | None = None) -> l
         raise OptionError(f"threads is {threads}; at least one is needed")
     base = Path(os.path.abspath(root))  # noqa: PTH100  resolve() would follow links out of the root
     found: dict[str, Path] = {}
+    strangers: dict[Path, Path] = {}
     for file in files:
-        try:
-            relative = Path(os.path.abspath(file)).relative_to(base)  # noqa: PTH100
-        except ValueError:
-            raise InputError(f"{file}: lies outside {root}, so it has no path relative to it") from None
-        found[relative.as_posix()] = Path(file)
+        path = Path(os.path.abspath(file))  # noqa: PTH100
+        if path.is_relative_to(base):
+            found[path.relative_to(base).as_posix()] = Path(file)
+        elif outside:
+            strangers[path] = Path(file)
+        else:
+            raise InputError(f"{file}: lies outside {root}, so it has no path relative to it")
+    for path in sorted(strangers):
+        parts = path.parts[1:]
+        tails = ["/".join(parts[-n:]) for n in range(1, len(parts) + 1)]
+        found[next(tail for tail in [*tails, f"outside/{tails[-1]}"] if tail not in found)] = strangers[path]
     paths = sorted(found)
     count = threads or min(_MOST_THREADS, len(os.sched_getaffinity(0)))
     with ThreadPoolExecutor(count, thread_name_prefix="relabel-sha256") as pool:

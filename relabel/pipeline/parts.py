@@ -12,10 +12,15 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from relabel import fov
+from relabel.datasets.mask import Masked
 from relabel.datasets.msls_reader import MslsReader
+from relabel.datasets.names_reader import NamesReader
+from relabel.datasets.pitts_reader import PittsReader
 from relabel.datasets.street import Reader, Street
-from relabel.errors import InputError
+from relabel.datasets.table_reader import TableReader
+from relabel.errors import InputError, OptionError
 from relabel.measures import Measure
+from relabel.pipeline import occluding
 from relabel.similarity import DEFAULT_MIN_VALUE
 
 Progress = Callable[[int], object]
@@ -26,7 +31,7 @@ Bar = Callable[[str, int], AbstractContextManager[Progress]]
 class Opened(NamedTuple):
     """A part whose dataset has been read: ready to be computed."""
 
-    source: fov.FovOverlap
+    source: fov.FovOverlap | fov.GeographicOverlap
     files: tuple[Path, ...]
     """every file that was read"""
     notes: tuple[str, ...]
@@ -60,6 +65,9 @@ class Part(Protocol):
         ...
 
 
+_WITHOUT_EFFECT = {"heading_sigma_deg": 0.0, "position_sigma_m": 0.0, "max_heading_difference_deg": 180.0}
+
+
 @dataclass(frozen=True)
 class FovOptions:
     """The parameters of `relabel.fov.overlap` that a label depends on."""
@@ -70,6 +78,26 @@ class FovOptions:
     arc: int = 16
     measure: Measure = "iou"
     min_value: float = DEFAULT_MIN_VALUE
+    heading_sigma_deg: float = 0.0
+    position_sigma_m: float = 0.0
+    max_heading_difference_deg: float = 180.0
+    occluders: Path | None = None
+    """a file of footprints that cut the fields of view; they are then polygons"""
+    occluders_crs: str | None = None
+    """the reference system of that file, where it does not say so itself"""
+
+    def __post_init__(self) -> None:
+        if self.occluders is not None:
+            object.__setattr__(self, "occluders", Path(self.occluders))
+            object.__setattr__(self, "shape", "polygon")
+        elif self.occluders_crs is not None:
+            raise OptionError("--occluders-crs says what the coordinates of --occluders are; give both or neither")
+
+    def overlap(self) -> dict[str, Any]:
+        """The arguments of `relabel.fov.source`, but for what stands in the way."""
+        values = asdict(self)
+        del values["occluders"], values["occluders_crs"]
+        return values
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values; `arc` only where it matters."""
@@ -77,6 +105,15 @@ class FovOptions:
         values = asdict(self) | {name: float(getattr(self, name)) for name in ("fov_deg", "radius_m", "min_value")}
         if self.shape == "sector":
             del values["arc"]
+        for name, nothing in _WITHOUT_EFFECT.items():
+            values[name] = float(values[name])
+            if values[name] == nothing:
+                del values[name]
+        # By name alone: where it lies is not what the labels depend on, and its digest is among the inputs.
+        values["occluders"] = None if self.occluders is None else self.occluders.name
+        for name in ("occluders", "occluders_crs"):
+            if values[name] is None:
+                del values[name]
         return values
 
 
@@ -114,10 +151,21 @@ class FovPart:
         """Read the cameras, and prepare the overlap; raises what the reader and `relabel.fov.source` do."""
         street = self.read()
         street.require_some()
-        source = fov.source(street.query, street.database, threads=threads, progress=progress, **asdict(self.options))
+        how = {"threads": threads, "progress": progress, **self.options.overlap()}
+        files, notes = street.files, list(street.notes)
+        path = self.options.occluders
+        if path is not None:
+            how["occluders"], more = occluding.walls_for(street, path, self.options.occluders_crs)
+            files, notes = (*files, path), [*notes, *more]
+        source: fov.FovOverlap | fov.GeographicOverlap
+        if street.geographic is None:
+            source = fov.source(street.query, street.database, **how)
+            notes += [] if path is None else occluding.hidden(source, path)
+        else:
+            source = fov.geographic.source(street.query, street.database, street.geographic, **how)
         params = {**source.collection.params, **street.params}
         source = replace(source, collection=replace(source.collection, params=params))
-        return Opened(source, street.files, tuple(f"{self.name}: {note}" for note in street.notes))
+        return Opened(source, files, tuple(f"{self.name}: {note}" for note in notes))
 
 
 def fov_parts(readers: Iterable[Reader], options: FovOptions | None = None) -> tuple[FovPart, ...]:
@@ -125,23 +173,50 @@ def fov_parts(readers: Iterable[Reader], options: FovOptions | None = None) -> t
     return tuple(FovPart(reader, options or FovOptions()) for reader in readers)
 
 
-_READERS: dict[str, Callable[[dict[str, Any], Path], Reader]] = {MslsReader.command: MslsReader.of_parameters}
+_READERS: dict[str, Callable[[dict[str, Any], Path], Reader]] = {
+    MslsReader.command: MslsReader.of_parameters,
+    NamesReader.command: NamesReader.of_parameters,
+    PittsReader.command: PittsReader.of_parameters,
+    TableReader.command: TableReader.of_parameters,
+}
 """The way back from the parameters of a record to its reader, by command."""
 
 
-def part_of_record(record: Mapping[str, Any], root: Path) -> FovPart | None:
+def part_of_record(record: Mapping[str, Any], root: Path, *, masks: Iterable[Path] = ()) -> FovPart | None:
     """The part that a provenance record tells of, reading from `root`; None where the record is not of a part.
+
+    Parameters
+    ----------
+    record:
+        a record of `provenance.step`.
+    root:
+        the folder that its input paths are told relative to.
+    masks:
+        files that may be the mask of the record, besides those that it names under `root`.
 
     Raises
     ------
     InputError
-        when the parameters of the record cannot be followed under `root`.
+        when the parameters of the record cannot be followed under `root`, or its mask is not found.
     """
     of_parameters = _READERS.get(str(record.get("command")))
     if of_parameters is None:
         return None
     values = dict(record["parameters"])
     try:
-        return FovPart(of_parameters(values, root), FovOptions(**values))
+        mask = values.pop("mask", None)
+        reader = of_parameters(values, root)
+        if mask is not None:
+            inputs = (root / entry["path"] for entry in record["inputs"] if entry["sha256"] == mask["sha256"])
+            reader = Masked.of_parameters(mask, reader, (*masks, *inputs, root / mask["name"]))
+        if "occluders" in values:
+            values["occluders"] = _under(root, str(values["occluders"]), record)
+        return FovPart(reader, FovOptions(**values))
     except (KeyError, TypeError) as error:
         raise InputError(f"the provenance of the file cannot be followed under {root}: {error}") from None
+
+
+def _under(root: Path, name: str, record: Mapping[str, Any]) -> Path:
+    """The input of a record that has this name, where it lies under `root`."""
+    paths = [root / entry["path"] for entry in record["inputs"] if Path(entry["path"]).name == name]
+    return next((path for path in paths if path.is_file()), root / name)

@@ -163,7 +163,8 @@ def _make_elsewhere(part: Part, path: Path, resume: bool, threads: int | None) -
 
 def _make(part: Part, path: Path, *, overwrite: bool, resume: bool, threads: int | None, bar: Bar | None) -> Made:
     opened = part.open(threads=threads)
-    step = provenance.step(part.command, part.parameters(), provenance.describe(part.root, opened.files, threads))
+    inputs = provenance.describe(part.root, opened.files, threads, outside=True)
+    step = provenance.step(part.command, part.parameters(), inputs)
     if resume and _made_by(path, step):
         return Made(part.name, kept=True, notes=opened.notes)
     queries = opened.source.collection.shape[0]

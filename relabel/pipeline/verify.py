@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,14 +16,21 @@ from scipy.spatial import cKDTree
 from relabel.cameras import Cameras
 from relabel.datasets.tables import rows_of
 from relabel.errors import InputError, LabelFileError, OptionError
+from relabel.geometry.earth import LAT, LON, is_geodesic, lon_lat, points, with_lon_lat
 from relabel.labelfile import LabelFile, StoredCollection, provenance, validate
+from relabel.pipeline import occluding
 from relabel.pipeline.parts import Bar, part_of_record
 from relabel.reference import fov as reference
+from relabel.reference import noise as expectation
+from relabel.reference import occlusion
+from relabel.reference.geodesic import on_planes
 
 IntArray = npt.NDArray[np.int64]
 
 SECTOR_TOLERANCE = 1e-5
 """What 2,880 chords instead of an arc change in ψ, and float32, with room to spare."""
+NOISE_TOLERANCE = 0.01
+"""What the nodes of an expected ψ are off at the most under strong noise, and the samples of the oracle."""
 POLYGON_TOLERANCE = 1e-6
 """What float32 changes in ψ, with room to spare; the oracle takes the very same polygons."""
 _SHOWN = 5
@@ -75,7 +83,14 @@ class Verification:
 
 
 def verify(
-    path: Path, root: Path | None = None, *, sample: int = 1000, seed: int = 0, bar: Bar | None = None
+    path: Path,
+    root: Path | None = None,
+    *,
+    sample: int = 1000,
+    seed: int = 0,
+    bar: Bar | None = None,
+    mask: Path | None = None,
+    occluders: Path | None = None,
 ) -> Verification:
     """Compare a label file with its dataset and with shapely.
 
@@ -94,11 +109,16 @@ def verify(
         same seed, same sample.
     bar:
         makes a progress bar over the pairs of a collection.
+    mask:
+        the mask that the file was made with, where it lies neither under `root` nor beside the file.
+    occluders:
+        likewise the footprints that cut the fields of view.
 
     Raises
     ------
     InputError
-        when the file was not made by a measure that can be recomputed, or its provenance does not lead to `root`.
+        when the file was not made by a measure that can be recomputed, its provenance does not lead to `root`, or its
+        mask or footprints are not found.
     LabelFileError, DatasetNotFoundError
         when the file is not valid, or the dataset cannot be read.
     """
@@ -110,14 +130,29 @@ def verify(
         raise LabelFileError(
             f"{path}: is damaged ({faults[0].path}: {faults[0].message}); `relabel validate` lists all that is wrong"
         )
+    if mask is not None:
+        if root is None:
+            raise OptionError("a mask says which cameras of the dataset were left out; give --root as well")
+        if not any("mask" in labels[name].params for name in labels):
+            raise InputError(f"{path}: was made without a mask; leave out --mask")
+    if occluders is not None and not any("occluders" in labels[name].params for name in labels):
+        raise InputError(f"{path}: was made without anything in the way; leave out --occluders")
     result = Verification()
     records = labels.provenance()
     for number, name in enumerate(labels):
         stored = labels[name]
         options = _options(stored)
+        inputs = [entry for record in records for entry in record["inputs"]]
+        scene, fault = occluding.scene(stored, occluders, root, inputs)
+        if fault is not None:
+            result.found(1, fault)
+        oracle = expectation.pair_overlap if _noise(stored) else reference.pair_overlap
+        if scene is not None:
+            oracle = partial(occlusion.pair_overlap, scene)
+        turned_most = float(stored.params.get("max_heading_difference_deg", 180.0))
         query, database = stored.query, stored.database
         if root is not None:
-            fresh = _read_again(stored, records, root, result)
+            fresh = _read_again(stored, records, root, result, mask)
             query, database = (
                 _compared(f"{name}/{side}", ours, theirs, result)
                 for side, ours, theirs in (("queries", query, fresh[0]), ("database", database, fresh[1]))
@@ -130,12 +165,22 @@ def verify(
             expected = np.empty(len(pairs.rows))
             for start in range(0, len(expected), _STEP):
                 part = slice(start, start + _STEP)
-                expected[part] = reference.pair_overlap(
-                    query, database, pairs.rows[part], pairs.columns[part], **options
-                )
+                sides, places = _planar(stored, query, database, pairs.rows[part], pairs.columns[part])
+                expected[part] = oracle(*sides, *places, **options)
+                expected[part][~expectation.alike(*sides, *places, turned_most)] = 0.0
                 progress(len(expected[part]))
         _check(stored, pairs, expected, result)
     return result
+
+
+def _planar(
+    stored: StoredCollection, query: Cameras, database: Cameras, rows: IntArray, columns: IntArray
+) -> tuple[tuple[Cameras, Cameras], tuple[IntArray, IntArray]]:
+    """The cameras of pairs on a plane, and which of them are the pairs: those that there are unless given on earth."""
+    if not is_geodesic(stored.params):
+        return (query, database), (rows, columns)
+    pairs = np.arange(len(rows))
+    return on_planes(query, database, (lon_lat(query), lon_lat(database)), rows, columns), (pairs, pairs)
 
 
 def _no_progress(_: int) -> None:
@@ -151,6 +196,7 @@ def _options(stored: StoredCollection) -> dict[str, Any]:
     wanted = {name for name in ("fov_deg", "radius_m") if any(getattr(s, name) is None for s in _sides(stored))}
     if stored.method == "fov-polygon":
         wanted.add("arc")
+    wanted |= {name for name in _noise(stored) if stored.params[name] != "per camera"}
     for name in sorted(wanted):
         value = stored.params.get(name)
         if not isinstance(value, int | float):
@@ -159,15 +205,20 @@ def _options(stored: StoredCollection) -> dict[str, Any]:
     return options
 
 
+def _noise(stored: StoredCollection) -> list[str]:
+    """The standard deviations under which ψ is an expected value."""
+    return [name for name in ("heading_sigma_deg", "position_sigma_m") if name in stored.params]
+
+
 def _sides(stored: StoredCollection) -> tuple[Cameras, Cameras]:
     return stored.query, stored.database
 
 
 def _read_again(
-    stored: StoredCollection, records: list[dict[str, Any]], root: Path, result: Verification
+    stored: StoredCollection, records: list[dict[str, Any]], root: Path, result: Verification, mask: Path | None
 ) -> tuple[Cameras, Cameras]:
     record = next((r for r in records if stored.name in _names(r["parameters"])), None)
-    part = None if record is None else part_of_record(record, root)
+    part = None if record is None else part_of_record(record, root, masks=_masks(stored, mask))
     if record is None or part is None:
         raise InputError(
             f"{stored.path}::{stored.name}: its provenance does not say how to read the dataset again; leave out "
@@ -175,11 +226,23 @@ def _read_again(
         )
     city = part.read()
     # Not by path: the root may be given as the folder above or below the one that was labelled.
-    now = {entry["sha256"] for entry in provenance.describe(root, city.files)}
+    now = {entry["sha256"] for entry in provenance.describe(root, city.files, outside=True)}
+    now |= {known["sha256"] for known in (stored.params.get("occluders"),) if isinstance(known, dict)}
     for entry in record["inputs"]:
         if entry["sha256"] not in now:
             result.found(1, f"{stored.name}: {entry['path']} is not the file that was labelled (its sha256 differs)")
-    return city.query, city.database
+    if city.geographic is None:
+        return city.query, city.database
+    query, database = (with_lon_lat(*side) for side in zip((city.query, city.database), city.geographic, strict=True))
+    return query, database
+
+
+def _masks(stored: StoredCollection, told: Path | None) -> tuple[Path, ...]:
+    """Where the mask of a collection may be besides its root: where it was told, or beside the label file."""
+    known = stored.params.get("mask")
+    if not isinstance(known, dict):
+        return ()
+    return (Path(stored.path).parent / str(known.get("name")),) if told is None else (told,)
 
 
 def _names(parameters: Mapping[str, Any]) -> set[object]:
@@ -192,7 +255,21 @@ def _compared(where: str, ours: Cameras, theirs: Cameras, result: Verification) 
     rows = rows_of(theirs.key, ours.key)
     there = np.flatnonzero(rows >= 0)
     rows = rows[there]
-    held, read = (np.column_stack([c.position[:, :2], c.heading_deg, c.status]) for c in (ours, theirs))
+    both = (ours, theirs)
+    own = [name for name in ("fov_deg", "radius_m") if all(getattr(c, name) is not None for c in both)]
+    on_earth = [name for name in (LON, LAT) if all(name in c.extra for c in both)]
+    held, read = (
+        np.column_stack(
+            [
+                c.position[:, :2],
+                c.heading_deg,
+                c.status,
+                *(getattr(c, name) for name in own),
+                *(c.extra[name] for name in on_earth),
+            ]
+        )
+        for c in both
+    )
     old, new = held[there], read[rows]
     differs = ((old != new) & ~(np.isnan(old) & np.isnan(new))).any(axis=1)
     held[there] = new
@@ -205,7 +282,14 @@ def _compared(where: str, ours: Cameras, theirs: Cameras, result: Verification) 
             shown = ", ".join(str(key) for key in keys[:_SHOWN])
             more = f" and {len(keys) - _SHOWN:,} more" if len(keys) > _SHOWN else ""
             result.found(len(keys), f"{where}: {len(keys):,} camera(s) {what}: {shown}{more}")
-    return replace(ours, position=held[:, :2], heading_deg=held[:, 2], status=held[:, 3].astype(np.uint8))
+    return replace(
+        ours,
+        position=held[:, :2],
+        heading_deg=held[:, 2],
+        status=held[:, 3].astype(np.uint8),
+        extra={**ours.extra, **dict(zip(on_earth, held.T[4 + len(own) :], strict=True))},
+        **dict(zip(own, held.T[4 : 4 + len(own)], strict=True)),
+    )
 
 
 def _sample(stored: StoredCollection, size: int, rng: np.random.Generator) -> Pairs:
@@ -226,13 +310,14 @@ def _absent(stored: StoredCollection, matrix: Any, size: int, rng: np.random.Gen
     query, database = np.flatnonzero(stored.query.ok), np.flatnonzero(stored.database.ok)
     found: dict[tuple[int, int], None] = {}
     if len(query) and len(database):
-        tree = cKDTree(stored.database.position[database, :2])
+        query_at, database_at = (points(side, stored.params) for side in _sides(stored))
+        tree = cKDTree(database_at[database])
         reach = 2.0 * _radius(stored)
         for attempt in range(20 * size):
             if len(found) >= size:
                 break
             i = int(rng.choice(query))
-            near = tree.query_ball_point(stored.query.position[i, :2], reach) if attempt % 4 else []
+            near = tree.query_ball_point(query_at[i], reach) if attempt % 4 else []
             j = int(database[rng.choice(near)]) if len(near) else int(rng.choice(database))
             row = matrix.indices[matrix.indptr[i] : matrix.indptr[i + 1]]
             if j not in row and not (stored.self_pairs and i == j):
@@ -250,6 +335,8 @@ def _radius(stored: StoredCollection) -> float:
 
 def _check(stored: StoredCollection, pairs: Pairs, expected: npt.NDArray[np.float64], result: Verification) -> None:
     tolerance = POLYGON_TOLERANCE if stored.method == "fov-polygon" else SECTOR_TOLERANCE
+    if _noise(stored):
+        tolerance = NOISE_TOLERANCE
     difference = np.abs(expected - pairs.values)
     # An absent pair says no more than: up to min_value.
     difference[pairs.values == 0.0] -= stored.min_value

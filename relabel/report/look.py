@@ -9,6 +9,7 @@ import numpy as np
 
 from relabel.cameras import Cameras, Status
 from relabel.errors import OptionError
+from relabel.geometry.earth import points
 from relabel.geometry.headings import difference_deg
 from relabel.labelfile import LabelFile, StoredCollection
 
@@ -82,7 +83,8 @@ def row(stored: StoredCollection, key: str, *, top: int | None = None) -> Row:
     query, database = stored.query, stored.database
     at = int(np.flatnonzero(query.key == key)[0])
     columns = _positions(database, [str(k) for k in keys[:top]])
-    distance = np.linalg.norm(database.position[columns, :2] - query.position[at, :2], axis=1)
+    query_at, database_at = (points(side, stored.params) for side in (query, database))
+    distance = np.linalg.norm(database_at[columns] - query_at[at], axis=1)
     apart = np.abs(difference_deg(database.heading_deg[columns], query.heading_deg[at]))
     matches = tuple(
         Match(str(k), float(str(np.float32(v))), float(d), float(a))

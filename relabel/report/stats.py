@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 
 from relabel.cameras import Cameras, FloatArray
 from relabel.errors import OptionError
+from relabel.geometry.earth import points
 from relabel.similarity import RowBlock, SimilaritySource
 
 POSITIVE = np.float32(0.5)
@@ -122,7 +123,7 @@ def statistics(
         a collection of a label file, or a similarity in memory. Stored pairs are taken to be between ok cameras, as
         the format demands and `validate` checks.
     near_m:
-        pairs up to this horizontal distance, metres, are near.
+        pairs up to this horizontal distance, metres, are near; on the earth where that is the frame of the collection.
     facing_deg:
         stored pairs whose headings differ by this much or more, degrees in [0, 180], are facing.
     each:
@@ -132,6 +133,8 @@ def statistics(
     ------
     OptionError
         when `near_m` is not a positive number or `facing_deg` is outside [0, 180].
+    InputError
+        when the frame is geodesic and a camera table lacks longitude and latitude.
     """
     if not 0.0 < near_m < np.inf:
         raise OptionError(f"near_m is {near_m}; it has to be a positive number of metres")
@@ -140,7 +143,8 @@ def statistics(
     collection = source.collection
     query, database = collection.query, collection.database
     query_ok = query.ok
-    tally = _Tally(query, database, near_m, facing_deg)
+    query_at, database_at = (points(side, collection.params) for side in (query, database))
+    tally = _Tally(query, database, (query_at, database_at), near_m, facing_deg)
     for block in source.blocks():
         tally.add(block)
         if each is not None:
@@ -149,7 +153,7 @@ def statistics(
     # A camera is not compared with itself.
     itself = query_ok.astype(np.int64) if collection.self_pairs else np.zeros(len(query), np.int64)
     known = np.where(query_ok, np.count_nonzero(database.ok), 0) - itself
-    near = _near_counts(query, database, near_m) - int(itself.sum())
+    near = _near_counts(query_at[query_ok], database_at[database.ok], near_m) - int(itself.sum())
     return Statistics(
         shape=collection.shape,
         measure=collection.measure,
@@ -170,8 +174,10 @@ def statistics(
 class _Tally:
     """Counts that grow block by block."""
 
-    def __init__(self, query: Cameras, database: Cameras, near_m: float, facing_deg: float) -> None:
-        self._query_xy, self._database_xy = query.position[:, :2], database.position[:, :2]
+    def __init__(
+        self, query: Cameras, database: Cameras, at: tuple[FloatArray, FloatArray], near_m: float, facing_deg: float
+    ) -> None:
+        self._query_at, self._database_at = at
         self._query_heading, self._database_heading = query.heading_deg, database.heading_deg
         self._near_m, self._facing_deg = near_m, facing_deg
         self.stored: IntArray = np.zeros(len(query), np.int64)
@@ -187,7 +193,7 @@ class _Tally:
         self.stored[here] = block.counts
         self.positive[here] = np.bincount(rows[positive] - here.start, minlength=len(block.counts))
         self.histogram += np.bincount(np.searchsorted(EDGES[1:-1], values, side="right"), minlength=BINS)
-        self.near += int(np.count_nonzero(_is_near(self._query_xy[rows], self._database_xy[columns], self._near_m)))
+        self.near += int(np.count_nonzero(_is_near(self._query_at[rows], self._database_at[columns], self._near_m)))
         apart = np.abs(self._query_heading[rows] - self._database_heading[columns])
         apart = np.minimum(apart, 360.0 - apart)  # headings of cameras are in [0, 360)
         facing = apart >= self._facing_deg  # never where a heading is missing: NaN compares false
@@ -203,17 +209,20 @@ def _band(counts: IntArray) -> Band:
 
 def _is_near(a: FloatArray, b: FloatArray, radius_m: float) -> npt.NDArray[np.bool_]:
     d = a - b
-    near: npt.NDArray[np.bool_] = d[:, 0] * d[:, 0] + d[:, 1] * d[:, 1] <= radius_m * radius_m
+    squares = d[:, 0] * d[:, 0]
+    for axis in range(1, d.shape[1]):
+        squares += d[:, axis] * d[:, axis]
+    near: npt.NDArray[np.bool_] = squares <= radius_m * radius_m
     return near
 
 
-def _near_counts(query: Cameras, database: Cameras, radius_m: float) -> int:
-    """Number of pairs of ok cameras within the radius, decided by exactly the arithmetic of `_is_near`.
+def _near_counts(query: FloatArray, database: FloatArray, radius_m: float) -> int:
+    """Number of pairs of points within the radius, decided by exactly the arithmetic of `_is_near`.
 
     The tree only counts. Where its count just inside and just outside of the radius differ, a camera stands on the
     circle, and its pairs are looked at one by one.
     """
-    a, b = (side.position[side.ok & np.isfinite(side.position[:, :2]).all(axis=1), :2] for side in (query, database))
+    a, b = (side[np.isfinite(side).all(axis=1)] for side in (query, database))
     if not len(a) or not len(b):
         return 0
     tree = cKDTree(b)

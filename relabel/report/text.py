@@ -89,7 +89,7 @@ def stats_text(name: str, s: Statistics) -> list[str]:
         [
             f"  {i / bins:.1f} – {(i + 1) / bins:.1f}",
             f"{count:,}",
-            _percent(count, s.stored_pairs),
+            percent(count, s.stored_pairs),
             bar(count / most) if most else "",
         ]
         for i, count in enumerate(s.histogram)
@@ -101,7 +101,7 @@ def stats_text(name: str, s: Statistics) -> list[str]:
     ]
     sides = "; ".join(f"{side} " + ", ".join(f"{n:,} {k}" for k, n in c.items()) for side, c in s.status.items())
     near, facing = s.near, s.facing
-    none, share = s.queries_without_positive, _percent(near.absent, near.pairs)
+    none, share = s.queries_without_positive, percent(near.absent, near.pairs)
     apart = f"headings {facing.heading_difference_deg:g}° or more apart"
     return [
         f"{name}: {s.shape[0]:,} queries × {s.shape[1]:,} database cameras, {s.measure}",
@@ -112,7 +112,7 @@ def stats_text(name: str, s: Statistics) -> list[str]:
         "",
         *table(bands, right=(1, 2, 3, 4)),
         "",
-        f"  queries without a positive (no ψ ≥ 0.5): {none:,} of {s.queries_ok:,} ({_percent(none, s.queries_ok)})",
+        f"  queries without a positive (no ψ ≥ 0.5): {none:,} of {s.queries_ok:,} ({percent(none, s.queries_ok)})",
         f"  pairs within {near.radius_m:g} m: {near.pairs:,}, of which {near.absent:,} ({share}) have {absent}",
         f"  facing pairs ({apart}): {facing.pairs:,}, of which {facing.positive:,} have ψ ≥ 0.5",
     ]
@@ -124,7 +124,8 @@ def _band_row(label: str, band: Band) -> list[str]:
     return [f"  {label}", f"{band.pairs:,}", mean, median, f"{band.empty:,}"]
 
 
-def _percent(part: int, whole: int) -> str:
+def percent(part: int, whole: int) -> str:
+    """The share of `part` in `whole`; a dash where there is no whole."""
     return f"{100.0 * part / whole:.1f} %" if whole else "-"
 
 

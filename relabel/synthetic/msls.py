@@ -9,6 +9,7 @@ The town lies in the open Atlantic, so that nobody takes it for a place.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,14 @@ import numpy.typing as npt
 from relabel.errors import OptionError, OutputError, OutputExistsError
 from relabel.geometry.headings import wrap_deg
 from relabel.geometry.projection import unproject, utm_crs
+from relabel.synthetic import buildings as blocks_of_houses
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 Columns = dict[str, npt.NDArray[Any]]
 
 CITY = "sampletown"
+BUILDINGS = "buildings.geojson"
 _CRS = utm_crs(27)  # 21 degrees west
 _CORNER_M = (500_000.0, 4_000_000.0)
 
@@ -59,7 +62,13 @@ class _Drives:
 
 
 def write_tree(
-    folder: Path | str, *, cameras: int = 2000, seed: int = 0, city: str = CITY, overwrite: bool = False
+    folder: Path | str,
+    *,
+    cameras: int = 2000,
+    seed: int = 0,
+    city: str = CITY,
+    overwrite: bool = False,
+    buildings: bool = False,
 ) -> Path:
     """Write ``train_val/<city>/{query,database}/*.csv`` under `folder`; the same seed gives the same bytes.
 
@@ -76,6 +85,8 @@ def write_tree(
         the name of the city, a plain folder name.
     overwrite:
         write into a folder that is not empty: the files of this city are replaced, all others stay.
+    buildings:
+        also write ``buildings.geojson`` into the folder of the city, the blocks between the streets.
 
     Returns
     -------
@@ -108,6 +119,9 @@ def write_tree(
             path.mkdir(parents=True, exist_ok=True)
             for name, columns in _tables(cameras, np.random.default_rng([seed, number])).items():
                 _write_csv(path / f"{name}.csv", columns)
+        if buildings:
+            path = folder / "train_val" / city / BUILDINGS
+            blocks_of_houses.write(path, _blocks(cameras), _BLOCK_M, _bent, _CRS)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({error.strerror or error}); give another folder") from None
     return folder / "train_val" / city
@@ -180,7 +194,7 @@ def _tables(n: int, rng: np.random.Generator) -> dict[str, Columns]:
 
 def _drives(n: int, rng: np.random.Generator) -> _Drives:
     """Drives of 20 to 80 pictures each over the town that n pictures need, n pictures in all."""
-    blocks = max(2, round(np.sqrt(n * _STREET_M_PER_CAMERA / (2.0 * _BLOCK_M))))
+    blocks = _blocks(n)
     frames = rng.integers(_FRAMES[0], _FRAMES[1] + 1, n // _FRAMES[0] + 1)
     count = int(np.searchsorted(np.cumsum(frames), n)) + 1
     frames = frames[:count]
@@ -198,13 +212,24 @@ def _drives(n: int, rng: np.random.Generator) -> _Drives:
     dx, dy = heading[drive, leg].T.astype(np.float64)
     x, y = (corner[drive, leg] * _BLOCK_M).T + ahead * np.stack([dx, dy])
 
-    # Streets are bent by a smooth displacement; the heading of travel follows through its derivative.
+    # The heading of travel follows through the derivative of the displacement.
     k = 2.0 * np.pi / _BEND_WAVE_M
-    east, north = x + _BEND_M * np.sin(k * y), y + _BEND_M * np.sin(k * x)
+    east, north = _bent(x, y)
     along_east = dx + _BEND_M * k * np.cos(k * y) * dy
     along_north = dy + _BEND_M * k * np.cos(k * x) * dx
     travel = wrap_deg(np.degrees(np.arctan2(along_east, along_north)))
-    return _Drives(drive, frame, east + _CORNER_M[0], north + _CORNER_M[1], travel, count)
+    return _Drives(drive, frame, east, north, travel, count)
+
+
+def _blocks(n: int) -> int:
+    """How many blocks a side the town has that n pictures need."""
+    return max(2, round(math.sqrt(n * _STREET_M_PER_CAMERA / (2.0 * _BLOCK_M))))
+
+
+def _bent(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """East and north in `_CRS` of places on the straight grid: streets are bent by a smooth displacement."""
+    k = 2.0 * np.pi / _BEND_WAVE_M
+    return x + _BEND_M * np.sin(k * y) + _CORNER_M[0], y + _BEND_M * np.sin(k * x) + _CORNER_M[1]
 
 
 def _routes(rng: np.random.Generator, count: int, blocks: int, legs: int) -> tuple[IntArray, IntArray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,11 @@ class TestMsls:
     @pytest.mark.parametrize(
         ("flags", "expected"),
         [
-            ([], {"cameras": 2000, "seed": 0, "overwrite": False}),
-            (["--cameras", "7", "--seed", "3", "--force"], {"cameras": 7, "seed": 3, "overwrite": True}),
+            ([], {"cameras": 2000, "seed": 0, "overwrite": False, "buildings": False}),
+            (
+                ["--cameras", "7", "--seed", "3", "--force"],
+                {"cameras": 7, "seed": 3, "overwrite": True, "buildings": False},
+            ),
         ],
     )
     def test_arguments(
@@ -33,6 +37,17 @@ class TestMsls:
         result = run("sample", "msls", tmp_path / "tree", *flags)
         assert (result.exit_code, result.stdout) == (0, "")
         assert seen == [(tmp_path / "tree", expected)]
+
+    def test_buildings(self, run: Runner, tmp_path: Path) -> None:
+        """They are written on request, and where is said."""
+        result = run("sample", "msls", tmp_path / "tree", "--cameras", "20", "--buildings")
+        assert (result.exit_code, result.stdout) == (0, "")
+        path = tmp_path / "tree/train_val/sampletown/buildings.geojson"
+        assert str(path) in result.stderr
+        content = json.loads(path.read_text())
+        assert len(content["features"]) == 4
+        ring = content["features"][0]["geometry"]["coordinates"][0]
+        assert ring[0] == ring[-1]
 
     def test_writes_a_tree(self, run: Runner, tmp_path: Path) -> None:
         """The files of one city are there; a second run needs --force."""

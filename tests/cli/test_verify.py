@@ -51,7 +51,8 @@ class TestVerify:
         seen: list[Any] = []
 
         def verify(path: Path, top: Path | None, **named: Any) -> Verification:
-            seen.append((path, top, {name: value for name, value in named.items() if name != "bar"}))
+            told = {name: value for name, value in named.items() if name != "bar" and value is not None}
+            seen.append((path, top, told))
             return Verification()
 
         monkeypatch.setattr("relabel.pipeline.verify.verify", verify)

@@ -115,6 +115,16 @@ class TestDescribe:
         (tmp_path / "root" / "a.csv").symlink_to(tmp_path / "store")
         assert describe(tmp_path / "root", [tmp_path / "root" / "a.csv"])[0]["path"] == "a.csv"
 
+    def test_outside(self, tmp_path: Path) -> None:
+        """Where it is asked for, a file elsewhere goes by its name, and by folders where that is taken."""
+        files = [tmp_path / name for name in ("root/a.csv", "root/b/c.csv", "x/m.csv", "y/m.csv", "z/b/c.csv")]
+        for file in files:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"")
+        expected = ["a.csv", "b/c.csv", "c.csv", "m.csv", "y/m.csv"]
+        for order in (files, files[::-1]):
+            assert [entry["path"] for entry in describe(tmp_path / "root", order, outside=True)] == expected
+
     def test_refusals(self, tmp_path: Path) -> None:
         """Files outside of the root, missing ones and folders are named."""
         (tmp_path / "root").mkdir()

@@ -1,0 +1,162 @@
+"""relabel headings."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from relabel.cli import options, out
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from relabel.datasets.street import Reader
+
+log = logging.getLogger(__name__)
+
+_TABLES = (".csv", ".parquet", ".pq")
+
+# Spelled out because relabel.report loads scipy; a test holds them equal to it.
+REASONS = ("constant", "jumping", "flipped", "alone", "against_travel")
+DEFAULT_REASONS = ("constant", "jumping", "flipped")
+
+
+def _reasons(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+    del ctx, param
+    names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+    unknown = [name for name in names if name not in REASONS]
+    if unknown or not names:
+        raise click.BadParameter(f"{', '.join(unknown) or 'nothing'} is no reason; there are {', '.join(REASONS)}")
+    return names
+
+
+def _degrees(flag: str, name: str, default: float, text: str) -> options.Decorator[options.F]:
+    return click.option(flag, name, type=float, default=default, show_default=True, metavar="DEG", help=text)
+
+
+def _metres(flag: str, name: str, default: float, text: str) -> options.Decorator[options.F]:
+    return click.option(flag, name, type=float, default=default, show_default=True, metavar="M", help=text)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="ROOT | QUERIES DATABASE")
+@options.cities
+@options.columns
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="CSV", help="Mask to write, for --mask.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="PICTURE", help="Picture to write, .png or .svg.")
+@click.option(
+    "--reasons",
+    default=",".join(DEFAULT_REASONS),
+    show_default=True,
+    callback=_reasons,
+    metavar="NAME,…",
+    help=f"Faults for which a camera goes into the mask: {', '.join(REASONS)}.",
+)
+@click.option(
+    "--against-travel",
+    "against_deg",
+    type=float,
+    metavar="DEG",
+    help="Mask cameras that look this far from their direction of travel, or from what view_direction says.",
+)
+@_degrees("--jump", "jump_deg", 60.0, "A change of heading that the track does not explain is a jump from here on.")
+@_degrees("--flip", "flip_deg", 150.0, "Headings that differ by more are turned by 180°.")
+@_metres("--step", "step_m", 5.0, "Places this far apart give a direction of travel.")
+@_metres("--gap", "gap_m", 50.0, "Consecutive pictures farther apart say nothing about each other.")
+@options.near
+@_metres("--place", "place_m", 5.0, "Pairs this close are at one place.")
+@options.as_json
+@options.force
+def command(
+    paths: tuple[Path, ...],
+    cities: str | None,
+    columns: str | None,
+    output: Path | None,
+    plot: Path | None,
+    reasons: tuple[str, ...],
+    against_deg: float | None,
+    as_json: bool,
+    force: bool,
+    **limits: Any,
+) -> None:
+    """Look for headings that should not be trusted, and write a mask that leaves them out.
+
+    ROOT is an MSLS tree. QUERIES and DATABASE are what `relabel names` or `relabel table` takes: folders or lists of
+    @ names, or tables; one of them alone is compared with itself.
+
+    Told are missing headings, compasses that are stuck, jumps that the track cannot explain, the compass against the
+    direction of travel, parts of a sequence that are turned by 180°, and how much near cameras are turned. What needs
+    the order of pictures can only be told of sequences.
+    """
+    from relabel.labelfile.publish import check_target
+    from relabel.report import headings_text
+    from relabel.report.figures import check_figure
+    from relabel.report.headings import audit
+    from relabel.report.headings_types import Thresholds
+
+    if output is not None:
+        check_target(output, overwrite=force)
+    if plot is not None:
+        check_figure(plot, overwrite=force)
+    if against_deg is not None:
+        limits["against_deg"] = against_deg
+        reasons = tuple(dict.fromkeys([*reasons, "against_travel"]))
+    thresholds = Thresholds(**limits)
+    audits = []
+    readers = _readers(paths, cities, columns)
+    for reader in readers:
+        street = reader.read()
+        faults = street.params.get("heading_faults", {})
+        audits.append(
+            audit(
+                street.query,
+                street.database,
+                name=reader.name,
+                thresholds=thresholds,
+                wrapped=faults.get("wrapped", 0),
+                geographic=street.geographic,
+            )
+        )
+    if output is not None:
+        headings_text.write_mask(output, audits, reasons, overwrite=force)
+    if plot is not None:
+        from relabel.report.headings_picture import headings_figure
+
+        headings_figure(plot, audits, overwrite=force)
+    mask = None if output is None else str(output)
+    sentence = headings_text.verdict(audits, reasons, command=readers[0].command, mask=mask)
+    if as_json:
+        out.echo_json({"collections": [a.to_json(reasons) for a in audits], "reasons": reasons, "verdict": sentence})
+        return
+    for one in audits:
+        out.echo_lines([*headings_text.audit_text(one, reasons), ""])
+    out.echo_lines([sentence])
+
+
+def _readers(paths: tuple[Path, ...], cities: str | None, columns: str | None) -> Sequence[Reader]:
+    """What the arguments are to be read with."""
+    from relabel.datasets import msls_reader, names_reader
+    from relabel.errors import DatasetNotFoundError, OptionError
+
+    if len(paths) > 2:
+        raise OptionError(f"{len(paths)} paths were given; give an MSLS tree, or QUERIES and DATABASE")
+    if len(paths) == 1 and not paths[0].is_file():
+        try:
+            found, skipped = msls_reader.readers(paths[0], cities)
+        except DatasetNotFoundError:
+            if cities is not None or not paths[0].is_dir() or next(paths[0].rglob("@*"), None) is None:
+                raise
+            return [names_reader.reader(paths[0])]
+        for city in skipped:
+            log.warning("%s: passed over: %s", city.name, city.reason)
+        return found
+    if cities is not None:
+        raise OptionError("--cities chooses cities of an MSLS tree; leave it out, or give the tree alone")
+    if columns is not None or any(path.suffix.lower() in _TABLES for path in paths):
+        from relabel.datasets import table_columns, table_reader
+
+        return [table_reader.reader(*paths, columns=None if columns is None else table_columns.parse(columns))]
+    return [names_reader.reader(*paths)]

@@ -1,0 +1,49 @@
+"""relabel names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relabel.cli import options
+
+
+@click.command()
+@click.argument("queries", type=click.Path(path_type=Path), metavar="QUERIES")
+@click.argument("database", type=click.Path(path_type=Path), metavar="[DATABASE]", required=False)
+@options.self_pairs
+@click.option(
+    "--join-msls",
+    type=click.Path(path_type=Path),
+    metavar="ROOT",
+    help="MSLS tree to take headings from, by pano_id: copies of MSLS with @ names have lost their compass.",
+)
+@options.collection_name
+@options.labelling(default_output="labels.h5")
+def command(
+    queries: Path,
+    database: Path | None,
+    self_pairs: bool,
+    join_msls: Path | None,
+    name: str | None,
+    output: Path,
+    **job: Any,
+) -> None:
+    """Label pictures whose names tell place and heading, by how much their fields of view overlap.
+
+    QUERIES and DATABASE are each a folder of pictures (searched to its depths; only names are read), a text with one
+    name a line, or a .npy array of names. Names are those of SF-XL and of VPR-datasets-downloader:
+    @east@north@zone@letter@lat@lon@pano_id@tile@heading@…@.jpg. The collection is called as the folder that holds both
+    lists, or as the one list. `relabel verify FILE --root DIR` takes the folder that holds all that was given.
+    """
+    from relabel.cli.labelling import label
+    from relabel.datasets.names_reader import reader
+    from relabel.errors import OptionError
+
+    if self_pairs and database is not None and database != queries:
+        raise OptionError("--self-pairs pairs QUERIES with themselves; leave out DATABASE")
+    if database is None and not self_pairs:
+        raise OptionError("there is no DATABASE; give one, or --self-pairs to pair QUERIES with themselves")
+    label([reader(queries, database, name=name, join_msls=join_msls)], output, **job)

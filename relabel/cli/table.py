@@ -1,0 +1,70 @@
+"""relabel table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relabel.cli import options
+
+# Spelled out because relabel.datasets loads pyarrow; a test holds them equal to those of table_reader and poses.
+LAYOUTS = ("csv", "gsv", "kitti", "tum", "colmap", "robotcar")
+AXES = ("x", "-x", "y", "-y", "z", "-z")
+
+
+@click.command()
+@click.argument("queries", type=click.Path(path_type=Path), metavar="QUERIES")
+@click.argument("database", type=click.Path(path_type=Path), metavar="[DATABASE]", required=False)
+@options.self_pairs
+@options.columns
+@click.option(
+    "--crs",
+    metavar="CRS",
+    help="Reference system of x and y, as EPSG:32636; lon and lat are compared on this map instead of the earth.",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(LAYOUTS),
+    help="csv, gsv (GSV-Cities), or poses, see above.  [default: gsv where the columns are those, else csv]",
+)
+@click.option("--axis", type=click.Choice(AXES), help="Axis of a pose that looks ahead.  [default: z; robotcar x]")
+@click.option(
+    "--up", type=click.Choice(AXES), help="Axis of the world that is up.  [default: kitti -y, tum z, robotcar -z]"
+)
+@options.collection_name
+@options.labelling(default_output="labels.h5")
+def command(
+    queries: Path,
+    database: Path | None,
+    self_pairs: bool,
+    columns: str | None,
+    name: str | None,
+    output: Path,
+    crs: str | None,
+    layout: Any,
+    axis: str | None,
+    up: str | None,
+    **job: Any,
+) -> None:
+    """Label the cameras of any table by how much their fields of view overlap.
+
+    QUERIES and DATABASE are CSV or Parquet files; without DATABASE the queries are paired with themselves. A row needs
+    a key, a heading (degrees clockwise from north), and a place: lon and lat (degrees, anywhere on earth) or x and y
+    (metres). It may bring its own field of view, range and standard deviations. CSV files of GSV-Cities work as they
+    come.
+
+    With --layout, poses give place and heading: kitti (12 or 13 numbers a line), tum (t tx ty tz qx qy qz qw), colmap
+    (images.txt), robotcar (ins.csv, rtk.csv or vo.csv). The heading is that of the axis that looks ahead, on the
+    ground. `relabel verify FILE --root DIR` takes the folder that holds the tables.
+    """
+    from relabel.cli.labelling import label
+    from relabel.datasets import table_columns, table_reader
+    from relabel.errors import OptionError
+
+    if self_pairs and database is not None and database != queries:
+        raise OptionError("--self-pairs pairs QUERIES with themselves; leave out DATABASE")
+    chosen = None if columns is None else table_columns.parse(columns)
+    reader = table_reader.reader(queries, database, name=name, columns=chosen, crs=crs, layout=layout, axis=axis, up=up)
+    label([reader], output, **job)

@@ -1,0 +1,167 @@
+"""The `@` convention of file names: a picture's place, heading and more in its name.
+
+    @east@north@zone@letter@lat@lon@pano_id@tile@heading@pitch@roll@height@timestamp@note@.jpg
+     1    2     3    4      5   6   7       8    9       10    11   12     13        14   15
+
+The base name is split at every @ into 16 pieces, of which the one before the first @ is empty. East and north are
+metres and have to be there; any other piece may be empty. Heading is degrees clockwise from north.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.errors import InputError
+
+FloatArray = npt.NDArray[np.float64]
+
+PIECES = 16
+LAYOUT = "@east@north@zone@letter@lat@lon@pano_id@tile@heading@pitch@roll@height@timestamp@note@.jpg"
+
+
+class Column(NamedTuple):
+    """A piece of the name that is a number: its place, name and bounds."""
+
+    place: int
+    name: str
+    least: float = -math.inf
+    most: float = math.inf
+    needed: bool = False
+
+
+EAST, NORTH = Column(1, "east", needed=True), Column(2, "north", needed=True)
+ZONE = Column(3, "zone", 1.0, 60.0)
+LAT, LON = Column(5, "lat", -90.0, 90.0), Column(6, "lon", -180.0, 180.0)
+HEADING = Column(9, "heading")
+TEXTS = {"pano_id": 7, "tile": 8, "timestamp": 13, "note": 14}
+"""Pieces that are kept as they are."""
+_LETTERS = "CDEFGHJKLMNPQRSTUVWX"
+
+
+@dataclass(frozen=True, eq=False)
+class AtNames:
+    """What n names say.
+
+    Attributes
+    ----------
+    position:
+        (n, 2) float64 metres east and north, as written.
+    zone:
+        (n,) int64 UTM zone, 0 where there is none.
+    letter:
+        (n,) latitude band in capitals, "" where there is none.
+    lat_deg, lon_deg, heading_deg:
+        (n,) float64 degrees, NaN where there is none; headings as written, also beyond 360.
+    texts:
+        (n,) str columns by name, those of `TEXTS` that are filled in at least one name.
+    """
+
+    position: FloatArray
+    zone: npt.NDArray[np.int64]
+    letter: npt.NDArray[np.str_]
+    lat_deg: FloatArray
+    lon_deg: FloatArray
+    heading_deg: FloatArray
+    texts: dict[str, npt.NDArray[np.str_]]
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+
+def parse(names: Sequence[str], place: Callable[[int], str]) -> AtNames:
+    """Take names apart.
+
+    Parameters
+    ----------
+    names:
+        n file names, with or without folders before them.
+    place:
+        where the name of a row stands, for messages.
+
+    Raises
+    ------
+    InputError
+        when a name has too few or too many pieces, east or north is missing, a piece is not the number it should be, or
+        a latitude or longitude is none; the message names the first row at fault.
+    """
+    rows = [name.rpartition("/")[2].split("@") for name in names]
+    for row, pieces in enumerate(rows):
+        if len(pieces) != PIECES:
+            raise _miscounted(names, row, len(pieces), place)
+    columns = list(zip(*rows, strict=True)) or [()] * PIECES
+    east, north, zone, lat, lon, heading = (
+        _numbers(column, columns[column.place], place) for column in (EAST, NORTH, ZONE, LAT, LON, HEADING)
+    )
+    broken = np.flatnonzero(np.isfinite(zone) & (zone != np.floor(zone)))
+    if broken.size:
+        raise InputError(f"{place(int(broken[0]))}: zone {columns[3][broken[0]]!r} is not a whole number from 1 to 60")
+    half = np.flatnonzero(np.isnan(lat) != np.isnan(lon))
+    if half.size:
+        has, lacks = ("lat", "lon") if np.isnan(lon[half[0]]) else ("lon", "lat")
+        raise InputError(f"{place(int(half[0]))}: has a {has} but no {lacks}; give both or none")
+    letter = np.array([text.strip().upper() for text in columns[4]], dtype=np.str_)
+    for text in np.unique(letter):
+        if text and text not in tuple(_LETTERS):
+            row = int(np.flatnonzero(letter == text)[0])
+            raise InputError(f"{place(row)}: letter {columns[4][row]!r} is no latitude band of UTM ({_LETTERS})")
+    texts = {name: np.array(columns[at], dtype=np.str_) for name, at in TEXTS.items() if any(columns[at])}
+    return AtNames(
+        np.column_stack([east, north]),
+        np.where(np.isnan(zone), 0, zone).astype(np.int64),
+        letter,
+        lat,
+        lon,
+        heading,
+        texts,
+    )
+
+
+def _miscounted(names: Sequence[str], row: int, count: int, place: Callable[[int], str]) -> InputError:
+    if not any("@" in name for name in names):
+        return InputError(
+            f"{place(0)}: {names[0]!r} is no name of the form {LAYOUT}, and so is none of the {len(names):,} names; "
+            "positions and headings in a table are labelled by `relabel table`"
+        )
+    what = f"{count} fields between @" if count > 1 else "no @"
+    why = "is it cut off?" if count < PIECES else "a field cannot hold an @ itself"
+    return InputError(
+        f"{place(row)}: {names[row]!r} has {what}; {PIECES} were expected, as in {LAYOUT} ({why} Only east and north "
+        "have to be filled in, but every @ has to be there)"
+    )
+
+
+def _numbers(column: Column, texts: Sequence[str], place: Callable[[int], str]) -> FloatArray:
+    """(n,) float64, NaN for an empty piece; checked."""
+    try:
+        values = np.array([float(text) if text else math.nan for text in texts], dtype=np.float64)
+    except ValueError:
+        values = np.full(len(texts), math.nan)
+    else:
+        if not (column.needed and "" in texts) and "_" not in "".join(texts):
+            outside = np.flatnonzero((values < column.least) | (values > column.most))
+            if not outside.size:
+                return values
+            row = int(outside[0])
+            swapped = "; are lat and lon swapped?" if column in (LAT, LON) else ""
+            raise InputError(
+                f"{place(row)}: {column.name} {texts[row]} is outside {column.least:g} … {column.most:g}{swapped}"
+            )
+    row = next(row for row, text in enumerate(texts) if not _is_number(text, needed=column.needed))
+    shown = f"{column.name} {texts[row]!r} is not a number" if texts[row] else f"{column.name} is empty"
+    raise InputError(f"{place(row)}: {shown}; correct the name (field {column.place} of {LAYOUT})")
+
+
+def _is_number(text: str, *, needed: bool) -> bool:
+    if not text:
+        return not needed
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text  # which float() takes for a way to group digits

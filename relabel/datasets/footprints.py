@@ -1,0 +1,226 @@
+"""Footprints of buildings, and walls: what stands in the way of a view, from GeoJSON or GeoParquet.
+
+Polygons are buildings, lines are walls, in collections or not; points hide nothing and are passed over. Polygons that
+are not valid, because they cross themselves, are repaired and counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.datasets import footprint_files
+from relabel.datasets.footprint_files import CRS_OPTION
+from relabel.errors import InputError, MissingFileError, OptionError
+from relabel.geometry.projection import between, is_geographic
+from relabel.geometry.walls import Walls
+
+LOCAL = "local"
+_POLYGON, _LINES = 3, (1, 2)  # of shapely.get_type_id
+
+
+@dataclass(frozen=True, eq=False)
+class Footprints:
+    """Buildings and walls.
+
+    Attributes
+    ----------
+    path, sha256:
+        the file.
+    crs:
+        the reference system of the coordinates, or ``local``.
+    geometry:
+        (n,) shapely polygons and lines.
+    features:
+        how many features the file holds.
+    repaired:
+        polygons among them that were not valid.
+    passed_over:
+        features without a polygon or line.
+    lost:
+        polygons and lines that have no place in `crs`.
+    crs_told:
+        whether `crs` comes from the user rather than from the file.
+    """
+
+    path: Path
+    sha256: str
+    crs: str
+    geometry: npt.NDArray[Any]
+    features: int
+    repaired: int
+    passed_over: int
+    lost: int = 0
+    crs_told: bool = False
+
+    def to_crs(self, crs: str) -> Footprints:
+        """The same in another reference system, corner by corner.
+
+        Raises
+        ------
+        OptionError
+            when one of the two is ``local`` and the other is not, or PROJ does not know one of them.
+        """
+        import shapely  # noqa: PLC0415  (40 ms, and most labels need no buildings)
+
+        if crs == self.crs:
+            return self
+        if LOCAL in (crs, self.crs):
+            raise OptionError(
+                f"{self.path}: is in {_named(self.crs)}, the cameras in {_named(crs)}, and no map leads from one to "
+                "the other; give the buildings in the cameras' own frame"
+                + (", with --occluders-crs local" if crs == LOCAL else ", or name its reference system")
+            )
+        own = shapely.get_coordinates(self.geometry)
+        xy = between(own[:, 0], own[:, 1], self.crs, crs)
+        moved = shapely.set_coordinates(self.geometry.copy(), np.nan_to_num(xy, nan=0.0))
+        of = np.repeat(np.arange(len(moved)), shapely.get_num_coordinates(moved))
+        lost = np.unique(of[np.isnan(xy[:, 0])])
+        return replace(self, crs=crs, geometry=np.delete(moved, lost), lost=len(lost), crs_told=self.crs_told)
+
+    def walls(self) -> Walls:
+        """As straight walls, in the same frame."""
+        import shapely  # noqa: PLC0415
+
+        buildings = shapely.get_type_id(self.geometry) == _POLYGON
+        rings, of_ring = shapely.get_rings(self.geometry[buildings], return_index=True)
+        points, of_point = shapely.get_coordinates(rings, return_index=True)
+        ends, line = _joined(points, of_point)
+        own_points, own = shapely.get_coordinates(self.geometry[~buildings], return_index=True)
+        own_ends, own_line = _joined(own_points, own)
+        count = int(buildings.sum())
+        return Walls(
+            np.concatenate([ends, own_ends]),
+            np.concatenate([of_ring[line], own_line + count]),
+            np.arange(len(buildings)) < count,
+            self.crs,
+            {"name": self.path.name, "sha256": self.sha256, "features": self.features} | self._told_crs,
+        )
+
+    @property
+    def _told_crs(self) -> dict[str, str]:
+        return {"crs": self.crs} if self.crs_told else {}
+
+
+def _named(crs: str) -> str:
+    return "a local frame" if crs == LOCAL else crs
+
+
+def _joined(points: npt.NDArray[np.float64], line: npt.NDArray[np.int64]) -> tuple[Any, Any]:
+    """The walls between consecutive points of a line, and the line of each; none where two points are one."""
+    to_next = np.flatnonzero((line[1:] == line[:-1]) & (points[1:] != points[:-1]).any(axis=1))
+    return np.concatenate([points[to_next], points[to_next + 1]], axis=1), line[to_next].astype(np.int64)
+
+
+def read(path: Path, crs: str | None = None) -> Footprints:
+    """Read a file of footprints.
+
+    Parameters
+    ----------
+    path:
+        GeoJSON (a FeatureCollection, a Feature or a geometry), in longitude and latitude unless its member ``crs``
+        says otherwise; or GeoParquet with geometries in WKB.
+    crs:
+        the reference system of the coordinates, in place of what the file says; ``local`` for the frame of cameras
+        that have none.
+
+    Raises
+    ------
+    MissingFileError, InputError
+        when the file is not there, cannot be read, or holds a feature that is no geometry; features are counted from 0.
+    OptionError
+        when PROJ does not know the reference system.
+    """
+    path = Path(path)
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        raise MissingFileError(f"{path}: is not there; --occluders takes a GeoJSON or GeoParquet file") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    return _read(path, crs, stat.st_mtime_ns, stat.st_size)
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@lru_cache(maxsize=2)  # one file serves all cities of a job
+def _read(path: Path, crs: str | None, changed: int, size: int) -> Footprints:
+    del changed, size
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    geometry, own_crs = footprint_files.geometries(path, data)
+    if crs is None and own_crs is None:
+        raise InputError(f"{path}: does not say its reference system; {CRS_OPTION}")
+    system = str(crs if crs is not None else own_crs)
+    parts, repaired, passed_over = _parts(path, geometry)
+    _check_places(path, parts, geographic=system != LOCAL and is_geographic(system))
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Footprints(path, sha256, system, parts[0], len(geometry), repaired, passed_over, crs_told=crs is not None)
+
+
+def _parts(path: Path, geometry: npt.NDArray[Any]) -> tuple[tuple[npt.NDArray[Any], npt.NDArray[Any]], int, int]:
+    """Valid polygons and lines with the feature of each; how many polygons were repaired, and features have none."""
+    import shapely  # noqa: PLC0415
+
+    parts, feature = _exploded(shapely.force_2d(geometry), np.arange(len(geometry)))
+    invalid = np.flatnonzero((shapely.get_type_id(parts) == _POLYGON) & ~shapely.is_valid(parts))
+    kept = np.setdiff1d(np.arange(len(parts)), invalid)
+    whole = np.isfinite(shapely.bounds(parts[invalid])).all(axis=1)
+    mended = shapely.make_valid(parts[invalid][whole])
+    new, of = _exploded(mended, feature[invalid][whole])
+    hopeless = np.setdiff1d(feature[invalid], of)
+    if hopeless.size:
+        number = int(hopeless[0])
+        part = parts[invalid][feature[invalid] == number][0]
+        raise InputError(
+            f"{path}: feature {number} (counted from 0) is not a polygon that can be repaired "
+            f"({shapely.is_valid_reason(part)}), as are {hopeless.size} feature(s) in all; remove or correct it"
+        )
+    parts, feature = np.concatenate([parts[kept], new]), np.concatenate([feature[kept], of])
+    order = np.argsort(feature, kind="stable")
+    return (parts[order], feature[order]), len(invalid), len(geometry) - len(np.unique(feature))
+
+
+def _exploded(geometry: npt.NDArray[Any], feature: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """The polygons and lines of geometries, out of all collections; with the feature that each is of."""
+    import shapely  # noqa: PLC0415
+
+    parts, of = shapely.get_parts(geometry, return_index=True)
+    while (shapely.get_type_id(parts) > _POLYGON).any():
+        parts, inner = shapely.get_parts(parts, return_index=True)
+        of = of[inner]
+    good = np.isin(shapely.get_type_id(parts), (*_LINES, _POLYGON)) & ~shapely.is_empty(parts)
+    return parts[good], feature[of[good]]
+
+
+def _check_places(path: Path, parts: tuple[npt.NDArray[Any], npt.NDArray[Any]], *, geographic: bool) -> None:
+    import shapely  # noqa: PLC0415
+
+    geometry, feature = parts
+    low_x, low_y, high_x, high_y = shapely.bounds(geometry).T
+    with np.errstate(invalid="ignore"):
+        known = np.isfinite([low_x, low_y, high_x, high_y]).all(axis=0)
+        on_earth = (low_x >= -180.0) & (high_x <= 180.0) & (low_y >= -90.0) & (high_y <= 90.0)
+    for good, what in (
+        (known, "has a coordinate that is not finite"),
+        (
+            on_earth | (not geographic),
+            f"reaches to ({{0:.10g}}, {{1:.10g}}), which is no longitude and latitude; {CRS_OPTION}",
+        ),
+    ):
+        bad = np.flatnonzero(~good)
+        if bad.size:
+            x, y = (max(ends, key=abs) for ends in ((low_x[bad[0]], high_x[bad[0]]), (low_y[bad[0]], high_y[bad[0]])))
+            raise InputError(f"{path}: feature {feature[bad[0]]} (counted from 0) {what.format(x, y)}")

@@ -1,0 +1,284 @@
+"""Masks: lists of cameras that are not to be labelled, put around any reader.
+
+    key,side,collection,reason            or plain text, a key a line
+    MPrXj8X0K_8vZtY5vzVz4g,query,amman,constant
+
+Only the column `key` has to be there. An empty `side` or `collection` means any. A camera that is masked keeps its row
+with the status `MASKED`; one that cannot be labelled anyway keeps the status that says why.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.cameras import Cameras, Status
+from relabel.datasets import tables
+from relabel.datasets.street import Reader, Street
+from relabel.errors import InputError, MissingFileError
+
+log = logging.getLogger(__name__)
+
+BoolArray = npt.NDArray[np.bool_]
+
+SIDES = ("query", "database")
+_OPTIONAL: dict[str, tables.Kind] = {"side": "text", "collection": "text"}
+_SHOWN = 3
+
+
+class Mask(NamedTuple):
+    """What a mask file holds: (m,) str each, where an empty side or collection means any."""
+
+    path: Path
+    sha256: str
+    key: npt.NDArray[np.str_]
+    side: npt.NDArray[np.str_]
+    collection: npt.NDArray[np.str_]
+
+    @property
+    def params(self) -> dict[str, str]:
+        """Name and digest of the file, as they are recorded."""
+        return {"name": self.path.name, "sha256": self.sha256}
+
+
+def read(path: Path) -> Mask:
+    """Read a mask file.
+
+    Parameters
+    ----------
+    path:
+        a CSV file whose header names the column `key`, and perhaps `side` (query or database) and `collection`; or
+        plain UTF-8 text with one key a line, where blank lines are passed over.
+
+    Raises
+    ------
+    MissingFileError, InputError
+        when the file is missing, cannot be read or holds no key, or a row has no key or an unknown side; the message
+        names the line.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise MissingFileError(f"{path}: is not there; give the mask that `relabel headings -o` wrote") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+    try:
+        lines = [line.strip() for line in data.decode("utf-8-sig").splitlines()]
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}: line {line}: is not UTF-8 text; save the mask with UTF-8 encoding") from None
+    filled = [line for line in lines if line]
+    if filled and "key" in next(csv.reader([filled[0]])):
+        key, side, collection = _columns(path)
+    else:
+        key = np.array(filled, dtype=np.str_)
+        side = collection = np.zeros(len(key), "<U1")
+    if not len(key):
+        raise InputError(f"{path}: holds no key, so that it masks nothing; leave out --mask")
+    return Mask(Path(path), hashlib.sha256(data).hexdigest(), key, side, collection)
+
+
+def _columns(path: Path) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.str_], npt.NDArray[np.str_]]:
+    table = tables.read(path, {"key": "text"}, optional=_OPTIONAL)
+    key = table["key"]
+    side, collection = (table.get(name, np.zeros(len(key), "<U1")) for name in _OPTIONAL)
+    for wrong, text in (
+        (key == "", "column 'key': an empty cell; every row of a mask names a camera"),
+        (~np.isin(side, ["", *SIDES]), "column 'side': is neither query nor database; correct the cell, or empty it"),
+    ):
+        rows = np.flatnonzero(wrong)
+        if rows.size:
+            raise InputError(f"{path}: line {tables.line_of_row(path, int(rows[0]))}, {text}")
+    return key, side, collection
+
+
+@dataclass(frozen=True)
+class Masked:
+    """A reader some of whose cameras are masked.
+
+    Attributes
+    ----------
+    reader:
+        what is read.
+    path:
+        the mask file.
+    strict:
+        whether every key of the mask has to be a camera of this very reader: those that are not are warned of, and it
+        is an error where none is. `check` does this for several readers that share a mask.
+    """
+
+    reader: Reader
+    path: Path
+    strict: bool = True
+
+    @property
+    def command(self) -> str:
+        """The command that reads it."""
+        return self.reader.command
+
+    @property
+    def name(self) -> str:
+        """The name of the collection."""
+        return self.reader.name
+
+    @property
+    def root(self) -> Path:
+        """The folder that input paths are told relative to."""
+        return self.reader.root
+
+    def parameters(self) -> dict[str, Any]:
+        """Those of the reader, and name and digest of the mask."""
+        return {**self.reader.parameters(), "mask": _read_once(self.path).params}
+
+    def read(self) -> Street:
+        """The cameras, those of the mask with the status `MASKED`.
+
+        Raises
+        ------
+        MissingFileError, InputError
+            when the mask cannot be read, or none of its keys is a camera and `strict` was asked for; and what the
+            reader raises.
+        """
+        mask = _read_once(self.path)
+        street = self.reader.read()
+        if self.strict:
+            _report(mask, _found(mask, self.name, street))
+        query, database = _masked(mask, self.name, street)
+        count = _count(query) + (0 if database is query else _count(database))
+        before = _count(street.query) + (0 if database is query else _count(street.database))
+        return replace(
+            street,
+            query=query,
+            database=database,
+            files=(*street.files, self.path),
+            params={**street.params, "mask": {**mask.params, "masked": count - before}},
+            notes=(*street.notes, f"{count - before:,} cameras are masked by {mask.path.name}"),
+            hint=f"take a mask that leaves some, or {street.hint}",
+        )
+
+    @classmethod
+    def of_parameters(cls, mask: Mapping[str, str], reader: Reader, candidates: Iterable[Path]) -> Masked:
+        """The masked reader that a record tells of.
+
+        Parameters
+        ----------
+        mask:
+            ``name`` and ``sha256``, as recorded.
+        reader:
+            the reader of the other parameters.
+        candidates:
+            files, there or not; the first one with the digest is the mask.
+
+        Raises
+        ------
+        InputError
+            when none of them is.
+        """
+        for path in candidates:
+            if _digest(path) == mask["sha256"]:
+                return cls(reader, path, strict=False)
+        raise InputError(
+            f"the mask {mask['name']!r} of the labels (sha256 {mask['sha256'][:12]}…) was not found; name it by --mask"
+        )
+
+
+def masked(readers: Sequence[Reader], path: Path | None) -> tuple[Reader, ...]:
+    """The readers with a mask around each; just the readers where there is none.
+
+    Several readers are read here once, to see that each key of the mask is a camera of one of them.
+
+    Raises
+    ------
+    MissingFileError, InputError
+        when the mask cannot be read or none of its keys is a camera of any reader; and what the readers raise.
+    """
+    if path is None:
+        return tuple(readers)
+    mask = _read_once(path)
+    if len(readers) == 1:
+        return (Masked(readers[0], path),)
+    found = np.zeros(len(mask.key), bool)
+    for reader in readers:
+        found |= _found(mask, reader.name, reader.read())
+    _report(mask, found)
+    return tuple(Masked(reader, path, strict=False) for reader in readers)
+
+
+def _digest(path: Path) -> str | None:
+    """SHA-256 of a file, None where it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=4)
+def _read_again(path: Path, stamp: tuple[int, int]) -> Mask:
+    del stamp
+    return read(path)
+
+
+def _read_once(path: Path) -> Mask:
+    """The mask, read again only where the file is another than before."""
+    try:
+        now = Path(path).stat()
+    except OSError:
+        return read(path)  # which says what is wrong
+    return _read_again(path, (now.st_mtime_ns, now.st_size))
+
+
+def _sides(mask: Mask, collection: str, street: Street) -> tuple[tuple[Cameras, BoolArray], ...]:
+    """Each set of cameras of the street, and (m,) the entries of the mask that may be about it."""
+    here = (mask.collection == "") | (mask.collection == collection)
+    if street.database is street.query:
+        return ((street.query, here),)
+    query, database = (here & ((mask.side == "") | (mask.side == side)) for side in SIDES)
+    return (street.query, query), (street.database, database)
+
+
+def _found(mask: Mask, collection: str, street: Street) -> BoolArray:
+    """(m,) True where an entry of the mask is a camera of the street."""
+    found = np.zeros(len(mask.key), bool)
+    for cameras, about in _sides(mask, collection, street):
+        rows = np.flatnonzero(about)
+        found[rows] |= tables.rows_of(cameras.key, mask.key[rows]) >= 0
+    return found
+
+
+def _masked(mask: Mask, collection: str, street: Street) -> tuple[Cameras, Cameras]:
+    """Query and database, the same object for self pairs."""
+    result = []
+    for cameras, about in _sides(mask, collection, street):
+        rows = tables.rows_of(cameras.key, mask.key[about])
+        status = cameras.status.copy()
+        hit = rows[rows >= 0]
+        status[hit[cameras.ok[hit]]] = Status.MASKED
+        result.append(replace(cameras, status=status))
+    return result[0], result[-1]
+
+
+def _count(cameras: Cameras) -> int:
+    return int(np.count_nonzero(cameras.status == Status.MASKED))
+
+
+def _report(mask: Mask, found: BoolArray) -> None:
+    """Warn of the entries that are no camera; raise where none is."""
+    lost = mask.key[~found]
+    if not len(lost):
+        return
+    shown = ", ".join(repr(str(key)) for key in lost[:_SHOWN]) + (", …" if len(lost) > _SHOWN else "")
+    if len(lost) == len(mask.key):
+        raise InputError(
+            f"{mask.path}: none of its {len(lost):,} key(s) is a camera of this data set ({shown}); it has to be a "
+            "CSV with a column 'key', or plain text with one key a line, spelled as the data set spells them"
+        )
+    log.warning("%s: %s key(s) are no camera of this data set: %s", mask.path, format(len(lost), ","), shown)

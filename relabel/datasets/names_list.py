@@ -1,0 +1,180 @@
+"""Lists of picture names: what a folder holds, the lines of a text, or the entries of a NumPy array."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from relabel.errors import InputError, MissingFileError
+
+PICTURES = (".jpg", ".jpeg", ".png")
+"""Suffixes of the files of a folder that are taken, in small or capital letters."""
+
+
+@dataclass(frozen=True)
+class NameList:
+    """Names in order, and where each of them stands.
+
+    Attributes
+    ----------
+    path:
+        the folder or file.
+    kind:
+        what it is. The names of a folder are paths relative to it, with ``/``, in the order of `sorted`.
+    names:
+        unique and not empty.
+    lines:
+        the line of each name, counted from 1, or its entry, counted from 0.
+    files:
+        what was read: the file; of a folder, nothing but names.
+    """
+
+    path: Path
+    kind: Literal["folder", "text", "array"]
+    names: tuple[str, ...]
+    lines: Sequence[int]
+    files: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def place(self, row: int) -> str:
+        """Where the name of a row stands, for messages."""
+        if self.kind == "folder":
+            return str(self.path / self.names[row])
+        return f"{self.path}: {'line' if self.kind == 'text' else 'entry'} {self.lines[row]}"
+
+
+def read_names(path: Path) -> NameList:
+    """The names that a folder (searched to its depths), a text file (one a line) or a ``.npy`` array holds.
+
+    Parameters
+    ----------
+    path:
+        a folder with jpg, jpeg or png files, of which only the names are read; a UTF-8 text, where blank lines and
+        white space around a name are passed over; or an array of text.
+
+    Raises
+    ------
+    InputError
+        when there is no name, a name is repeated, or the file is not what its suffix says.
+    MissingFileError
+        when nothing is there.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            found = _of_folder(path)
+        elif not path.exists():
+            raise MissingFileError(f"{path}: does not exist; give a folder of pictures, a text list or a .npy list")
+        elif path.suffix.lower() == ".npy":
+            found = _of_array(path)
+        else:
+            found = _of_text(path)
+    except OSError as error:
+        if isinstance(error, MissingFileError):
+            raise
+        where = error.filename or path
+        raise InputError(f"{where}: cannot be read ({error.strerror or error}); check its permissions") from None
+    _check_unique(found)
+    return found
+
+
+def _of_folder(folder: Path) -> NameList:
+    def fail(error: OSError) -> None:
+        raise error
+
+    names, others, seen = [], 0, set()
+    for parent, folders, files in os.walk(folder, followlinks=True, onerror=fail):
+        real = os.path.realpath(parent)
+        if real in seen:  # a link back to a folder above
+            folders.clear()
+            continue
+        seen.add(real)
+        for name in files:
+            if name.lower().endswith(PICTURES):
+                names.append(Path(parent, name).relative_to(folder).as_posix())
+            else:
+                others += 1
+    if not names:
+        raise InputError(
+            f"{folder}: holds no picture ({', '.join(PICTURES)}), neither do folders in it; {others:,} other files are "
+            "there. Give the folder that holds the pictures, or a list of their names"
+        )
+    return NameList(folder, "folder", tuple(sorted(names)), range(len(names)), ())
+
+
+def _of_text(path: Path) -> NameList:
+    data = path.read_bytes()
+    if b"\0" in data:
+        raise InputError(f"{path}: is not a text file; give a text with one name a line, or a .npy list")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{path}: line {line}: byte 0x{data[error.start]:02x} is not UTF-8 text; save the file with UTF-8 encoding"
+        ) from None
+    # Not splitlines(), which also breaks at characters that file names may hold.
+    lines = [line.strip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
+    numbers = [number for number, line in enumerate(lines, 1) if line]
+    if not numbers:
+        raise InputError(f"{path}: the file is empty; one name a line was expected")
+    return NameList(path, "text", tuple(line for line in lines if line), numbers, (path,))
+
+
+def _of_array(path: Path) -> NameList:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        if "pickle" in str(error).lower() and path.read_bytes()[:6] == b"\x93NUMPY":
+            raise InputError(
+                f"{path}: holds Python objects, which run code when they are loaded. If you trust the file, convert it "
+                f"once: numpy.save('names.npy', numpy.load({path.name!r}, allow_pickle=True).astype(str))"
+            ) from None
+        raise InputError(f"{path}: is not a .npy file that can be read: {error}") from None
+    if array.ndim != 1 or array.dtype.kind not in "US":
+        raise InputError(
+            f"{path}: is an array of {array.dtype} with shape {array.shape}; expected (n,) text, the names"
+        )
+    if array.dtype.kind == "S":
+        try:
+            array = np.strings.decode(array, "utf-8")
+        except UnicodeDecodeError:
+            raise InputError(f"{path}: holds bytes that are not UTF-8; save the names as text") from None
+    names = tuple(name.strip() for name in array.tolist())
+    if not names:
+        raise InputError(f"{path}: the array is empty; it should hold the names")
+    if "" in names:
+        raise InputError(f"{path}: entry {names.index('')} is empty; every entry has to be a name")
+    return NameList(path, "array", names, range(len(names)), (path,))
+
+
+def _check_unique(found: NameList) -> None:
+    """Raise where a name is repeated, and in a folder, where a picture of one name lies in two places."""
+    names = found.names
+    if found.kind == "folder":
+        names = tuple(name.rpartition("/")[2] for name in names)
+    if len(set(names)) == len(names):
+        return
+    first: dict[str, int] = {}
+    repeats = [row for row, name in enumerate(names) if first.setdefault(name, row) != row]
+    if not repeats:
+        return
+    row = repeats[0]
+    if found.kind == "folder":
+        raise InputError(
+            f"{found.path}: {found.names[first[names[row]]]} and {found.names[row]} have the same name, which tells "
+            f"all about a picture ({len(repeats)} name(s) are repeated): remove one of them, give one of the folders, "
+            "or a text list of the pictures that are meant"
+        )
+    unit = "lines" if found.kind == "text" else "entries"
+    raise InputError(
+        f"{found.path}: {names[row]!r} stands in {unit} {found.lines[first[names[row]]]} and {found.lines[row]}, and "
+        f"{len(repeats)} name(s) repeat one before them; labels are joined by name: keep each once"
+    )

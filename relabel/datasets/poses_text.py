@@ -1,0 +1,202 @@
+"""Trajectories in text files, one pose a line: KITTI, TUM and COLMAP, read a line at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.cameras import FloatArray
+from relabel.errors import InputError
+
+_TURNED = 1e-2
+"""How far a matrix may be from a rotation: real files keep to 1e-3, other numbers do not come near."""
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """Poses (n, 4, 4) from the axes of the camera or car to those of the world, metres; NaN where unknown."""
+
+    key: npt.NDArray[np.str_]
+    pose: FloatArray
+    crs: str = "local"
+    notes: tuple[str, ...] = ()
+
+
+def kitti(path: Path) -> Track:
+    """12 numbers a line, the upper rows of a matrix, or 13 with the number of the frame before them.
+
+    Keys are the numbers of the frames, six digits, which are the names of the pictures; counted from 0 where the file
+    does not tell them.
+    """
+    rows: list[list[float]] = []
+    lines: list[int] = []
+    for line, text in _lines(path):
+        values = _numbers(path, line, text.split(), "12 numbers, or 13 with a frame number")
+        if len(values) not in (12, 13) or (rows and len(values) != len(rows[0])):
+            wanted = f"{len(rows[0])} as in line {lines[0]}" if rows else "12, or 13 with a frame number"
+            raise InputError(f"{path}: line {line}: {len(values)} numbers; a KITTI pose has {wanted}")
+        rows.append(values)
+        lines.append(line)
+    table = np.array(rows).reshape(len(rows), -1)
+    numbers = np.arange(len(rows))
+    if rows and len(rows[0]) == 13:
+        first = table[:, 0]
+        bad = np.flatnonzero(~(np.isfinite(first) & (first == np.floor(first)) & (first >= 0)))
+        if bad.size:
+            raise InputError(f"{path}: line {lines[bad[0]]}: {first[bad[0]]:g} is no frame number")
+        numbers, table = first.astype(np.int64), table[:, 1:]
+    key = np.array([f"{number:06d}" for number in numbers.tolist()], dtype=np.str_)
+    pose = np.tile(np.eye(4), (len(rows), 1, 1))
+    pose[:, :3] = table.reshape(-1, 3, 4)
+    check_rotations(path, pose, lines)
+    check_keys(path, key, lines)
+    return Track(key, pose)
+
+
+def tum(path: Path) -> Track:
+    """``t tx ty tz qx qy qz qw`` a line, after comments with ``#``; keys are the time stamps as they are written."""
+    keys: list[str] = []
+    rows: list[list[float]] = []
+    lines: list[int] = []
+    for line, text in _lines(path, comments=True):
+        values = text.replace(",", " ").split()
+        if len(values) != 8:
+            raise InputError(f"{path}: line {line}: {len(values)} values; a TUM pose has 8: t tx ty tz qx qy qz qw")
+        rows.append(_numbers(path, line, values, "t tx ty tz qx qy qz qw")[1:])
+        keys.append(values[0])
+        lines.append(line)
+    table = np.array(rows).reshape(-1, 7)
+    pose = _poses(path, table[:, :3], table[:, [6, 3, 4, 5]], lines)
+    key = np.array(keys, dtype=np.str_)
+    check_keys(path, key, lines)
+    return Track(key, pose)
+
+
+def colmap(path: Path) -> Track:
+    """``images.txt``: two lines a picture, ``ID QW QX QY QZ TX TY TZ CAMERA NAME`` and its points, which may be none.
+
+    Keys are the names, which may hold spaces. The scale of a model is arbitrary, unless it was aligned.
+    """
+    keys: list[str] = []
+    rows: list[list[float]] = []
+    lines: list[int] = []
+    points_next = False
+    for line, text in _lines(path, comments=not points_next, blank=True):
+        if text.startswith("#"):
+            continue
+        if points_next:
+            points_next = False
+            _check_points(path, line, text, keys[-1])
+            continue
+        if not text.strip():
+            continue
+        values = text.split(None, 9)
+        if len(values) != 10:
+            raise InputError(
+                f"{path}: line {line}: {len(values)} values; a picture in images.txt of COLMAP has 10: ID QW QX QY QZ "
+                "TX TY TZ CAMERA NAME"
+            )
+        numbers = _numbers(path, line, values[:9], "ID QW QX QY QZ TX TY TZ CAMERA NAME")
+        rows.append(numbers[1:8])
+        keys.append(values[9].strip())
+        lines.append(line)
+        points_next = True
+    table = np.array(rows).reshape(-1, 7)
+    into = _poses(path, table[:, 4:], table[:, :4], lines)
+    pose = np.tile(np.eye(4), (len(rows), 1, 1))
+    turned = into[:, :3, :3].transpose(0, 2, 1)
+    pose[:, :3, :3] = turned
+    pose[:, :3, 3] = -np.einsum("nij,nj->ni", turned, into[:, :3, 3])
+    key = np.array(keys, dtype=np.str_)
+    check_keys(path, key, lines)
+    note = "positions are taken as metres, though the scale of a COLMAP model is arbitrary unless it was aligned"
+    return Track(key, pose, notes=(note,))
+
+
+def _check_points(path: Path, line: int, text: str, name: str) -> None:
+    """Raise an InputError where the line below a picture is not a list of points: x y ID, x y ID, …"""
+    begin = text.split(None, 12)
+    numbers = all(_is_number(value) for value in begin[:12])
+    if not numbers or (len(begin) <= 12 and len(begin) % 3):
+        raise InputError(
+            f"{path}: line {line}: expected the points of {name!r} (x y ID each, or an empty line); blank lines of "
+            "images.txt must not be removed"
+        )
+
+
+def _lines(path: Path, *, comments: bool = False, blank: bool = False) -> Iterator[tuple[int, str]]:
+    """The lines of a text, counted from 1, without blank ones and comments."""
+    try:
+        with path.open(encoding="utf-8-sig") as stream:
+            for line, text in enumerate(stream, 1):
+                if (blank or text.strip()) and not (comments and not blank and text.lstrip().startswith("#")):
+                    yield line, text
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: is not UTF-8 text; is it the binary form? write it as text first") from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise InputError(f"{path}: cannot be read ({reason}); check that the file is there and readable") from None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text
+
+
+def _numbers(path: Path, line: int, values: list[str], what: str) -> list[float]:
+    for value in values:
+        if not _is_number(value):
+            raise InputError(f"{path}: line {line}: {value[:40]!r} is not a number; expected {what}")
+    return [float(value) for value in values]
+
+
+def _poses(path: Path, translation: FloatArray, quaternion: FloatArray, lines: list[int]) -> FloatArray:
+    """Matrices (n, 4, 4) of translations and quaternions w, x, y, z, which are brought to unit length."""
+    length = np.sqrt((quaternion**2).sum(axis=1))
+    with np.errstate(invalid="ignore"):
+        bad = np.flatnonzero(np.abs(length - 1.0) > _TURNED)
+    if bad.size:
+        shown = " ".join(f"{value:g}" for value in quaternion[bad[0]])
+        raise InputError(
+            f"{path}: line {lines[bad[0]]}: the quaternion (w x y z) {shown} has length {length[bad[0]]:.4g}, not 1; "
+            "are the values in another order?"
+        )
+    w, x, y, z = (quaternion / length[:, None]).T
+    pose = np.tile(np.eye(4), (len(quaternion), 1, 1))
+    pose[:, 0, :3] = np.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)], axis=1)
+    pose[:, 1, :3] = np.stack([2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)], axis=1)
+    pose[:, 2, :3] = np.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], axis=1)
+    pose[:, :3, 3] = translation
+    return pose
+
+
+def check_rotations(path: Path, pose: FloatArray, lines: list[int]) -> None:
+    """Raise InputError, naming the line, where a finite matrix is not a rotation, or mirrors."""
+    turn = pose[:, :3, :3]
+    with np.errstate(invalid="ignore"):
+        off = np.abs(turn @ turn.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2))
+        bad = np.flatnonzero((off > _TURNED) | (np.linalg.det(turn) < 0.0))
+    if bad.size:
+        raise InputError(
+            f"{path}: line {lines[bad[0]]}: its 3x3 matrix is not a rotation (off by {off[bad[0]]:.3g}); is it another "
+            "layout?"
+        )
+
+
+def check_keys(path: Path, key: npt.NDArray[np.str_], lines: list[int]) -> None:
+    """Raise InputError, naming both lines, where a key stands twice."""
+    _, first, group = np.unique(key, return_index=True, return_inverse=True)
+    again = np.flatnonzero(first[group] != np.arange(len(key)))
+    if again.size:
+        row = int(again[0])
+        raise InputError(
+            f"{path}: line {lines[row]}: {str(key[row])!r} stands in line {lines[int(first[group[row]])]} already; "
+            "labels are joined by key: keep one pose a key"
+        )

@@ -1,0 +1,217 @@
+"""Overlap of cameras that are given by longitude and latitude, anywhere on earth.
+
+All that is computed is computed by `FovOverlap`, on a plane on which the tiles of the earth lie side by side; see
+`relabel.geometry.tiles`. Cameras near the border of a tile stand there twice, and what is here brings rows and columns
+back to the cameras that were given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.cameras import Cameras, FloatArray
+from relabel.errors import InputError, OptionError
+from relabel.fov.overlap import FovOverlap
+from relabel.fov.overlap import source as planar_source
+from relabel.fov.views import opening
+from relabel.geometry.earth import FRAME, GEODESIC, with_lon_lat
+from relabel.geometry.tiles import MOST_REACH_M, Placed, placed
+from relabel.similarity import Collection, RowBlock
+
+LonLat = tuple[FloatArray, FloatArray]
+_CIRCLES = 1.5
+"""Circles around fields of view reach further than the fields themselves, by √2 at the most."""
+
+
+@dataclass(frozen=True, eq=False)
+class GeographicOverlap:
+    """The overlap of all pairs of cameras given by longitude and latitude, not yet computed: a `SimilaritySource`.
+
+    `source` makes one.
+    """
+
+    collection: Collection
+    plane: FovOverlap
+    """the cameras on the planes of their tiles"""
+    query: Placed
+    database: Placed
+    progress: Callable[[int], object] | None = None
+
+    @property
+    def block(self) -> int:
+        """The number of possible candidates to work on at a time."""
+        return self.plane.block
+
+    def candidates(self) -> int:
+        """How many pairs of fields of view are close enough to be computed."""
+        return self.plane.candidates()
+
+    def blocks(self) -> Iterator[RowBlock]:
+        """All rows in order, a block at a time; the same bits for any number of threads and any size of block."""
+        copies = np.bincount(self.query.row, minlength=len(self.collection.query))
+        rows, columns = np.empty(0, np.int64), np.empty(0, np.int32)
+        data = np.empty(0, np.float32)
+        done, size = 0, len(self.collection.query)
+        for block in self.plane.blocks():
+            end = block.first_row + len(block.counts)
+            placed_rows = np.repeat(np.arange(block.first_row, end), block.counts)
+            # Two guests of a tile meet elsewhere.
+            kept = self.query.home[placed_rows] | self.database.home[block.indices]
+            rows = np.concatenate([rows, self.query.row[placed_rows[kept]]])
+            columns = np.concatenate([columns, self.database.row[block.indices[kept]].astype(np.int32)])
+            data = np.concatenate([data, block.data[kept]])
+            # The last camera may go on in the next block.
+            stop = int(self.query.row[end]) if end < len(self.query.row) else size
+            ready = int(np.searchsorted(rows, stop))
+            if stop > done:
+                counts = np.bincount(rows[:ready] - done, minlength=stop - done)
+                yield RowBlock(done, counts, *_in_order(rows[:ready], columns[:ready], data[:ready], copies))
+                if self.progress is not None:
+                    self.progress(stop - done)
+            rows, columns, data, done = rows[ready:], columns[ready:], data[ready:], stop
+        if done < size:
+            yield RowBlock(done, np.zeros(size - done, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))
+
+
+def _in_order(
+    rows: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.int32],
+    data: npt.NDArray[np.float32],
+    copies: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    """Columns and values with the columns of a row ascending, which they are but where a row was put together."""
+    several = np.flatnonzero(copies[rows] > 1)
+    if several.size:
+        order = several[np.lexsort((columns[several], rows[several]))]
+        columns[several], data[several] = columns[order], data[order]
+    return columns, data
+
+
+def source(
+    query: Cameras,
+    database: Cameras,
+    lon_lat_deg: LonLat,
+    *,
+    fov_deg: float = 90.0,
+    radius_m: float = 50.0,
+    progress: Callable[[int], object] | None = None,
+    **options: Any,
+) -> GeographicOverlap:
+    """The overlap of fields of view anywhere on earth, as a `SimilaritySource`.
+
+    Distances and directions are those on the ellipsoid WGS 84, to a few parts in ten million; neither map zones, nor
+    the antimeridian, nor the poles show. Headings count from true north, at a pole from the meridian of the longitude
+    that is given. Labels do not depend, to the last bit, on which other cameras there are.
+
+    Parameters
+    ----------
+    query, database:
+        cameras with headings; the same object for self pairs. Their positions go into the result as they are and are
+        not used.
+    lon_lat_deg:
+        (n, 2) longitude and latitude in degrees of the query and of the database cameras, NaN where there is none.
+    fov_deg, radius_m, progress, options:
+        as for `relabel.fov.overlap`.
+
+    Returns
+    -------
+    GeographicOverlap
+        its collection has the parameter ``frame: geodesic``, and cameras with the extra columns ``lon_deg`` and
+        ``lat_deg``.
+
+    Raises
+    ------
+    OptionError
+        when a parameter is outside its range, or two ranges together exceed 10 km.
+    InputError
+        when a camera whose status is OK has no place on earth, or as `relabel.fov.source` does.
+    """
+    if options.get("occluders") is not None:
+        raise OptionError("walls are on a map, and these cameras on the earth; put them on a map as well, with --crs")
+    sides = (query, database)
+    places = tuple(_checked(*side) for side in zip(sides, lon_lat_deg, strict=True))
+    # Checked here, so that errors tell of the cameras as they were given.
+    reach = _CIRCLES * sum(_longest(side, opening(side, fov_deg, radius_m)[1]) for side in sides)
+    while True:
+        if reach > MOST_REACH_M:
+            raise OptionError(
+                f"fields of view that meet from {reach / _CIRCLES:,.0f} m away are too large for a plane; choose a "
+                f"--radius of at most {MOST_REACH_M / _CIRCLES / 2.0:,.0f} m, or a map with --crs"
+            )
+        own = placed(places[:1] if query is database else places, reach)
+        plane = [_on_planes(*side) for side in zip(sides, own, strict=False)]
+        inner = planar_source(plane[0], plane[-1], fov_deg=fov_deg, radius_m=radius_m, **options)
+        needed = sum(_reach(view.circle, view.parts[0, :, :2]) for view in (inner.query_views, inner.database_views))
+        if needed <= reach:
+            break
+        reach = 1.01 * needed
+    given = [with_lon_lat(side, place) for side, place in zip(sides, lon_lat_deg, strict=True)]
+    collection = replace(
+        inner.collection,
+        query=given[0],
+        database=given[0] if query is database else given[1],
+        query_extent=_extent(query, own[0], inner.collection.query_extent),
+        database_extent=_extent(database, own[-1], inner.collection.database_extent),
+        params={**inner.collection.params, FRAME: GEODESIC},
+    )
+    return GeographicOverlap(collection, inner, own[0], own[-1], progress)
+
+
+def _checked(cameras: Cameras, lon_lat_deg: FloatArray) -> FloatArray:
+    """The places of the cameras that can be labelled, NaN in all other rows."""
+    if lon_lat_deg.shape != (len(cameras), 2):
+        raise InputError(f"lon_lat_deg has shape {lon_lat_deg.shape}; expected ({len(cameras)}, 2), one row a camera")
+    with np.errstate(invalid="ignore"):
+        good = np.isfinite(lon_lat_deg).all(axis=1) & (np.abs(lon_lat_deg[:, 1]) <= 90.0)
+    bad = np.flatnonzero(cameras.ok & ~good)
+    if bad.size:
+        lon, lat = lon_lat_deg[bad[0]]
+        raise InputError(
+            f"camera {str(cameras.key[bad[0]])!r} (row {bad[0]}, counted from 0) has longitude {lon:g} and latitude "
+            f"{lat:g}, which is no place on earth; so have {bad.size} camera(s) in all"
+        )
+    return np.where(cameras.ok[:, None], lon_lat_deg, np.nan)
+
+
+def _longest(cameras: Cameras, radius_m: FloatArray) -> float:
+    return float(radius_m[cameras.ok].max(initial=0.0))
+
+
+def _reach(circle: FloatArray, apex: FloatArray) -> float:
+    """How far from a camera anything lies that decides whether a pair is looked at."""
+    away = np.hypot(circle[:, 0] - apex[:, 0], circle[:, 1] - apex[:, 1]) + circle[:, 2]
+    return float(away.max(initial=0.0))
+
+
+def _on_planes(cameras: Cameras, places: Placed) -> Cameras:
+    """The cameras as they stand on the planes of their tiles."""
+
+    def pick(column: npt.NDArray[Any] | None) -> Any:
+        return None if column is None else column[places.row]
+
+    return Cameras(
+        key=_numbered(len(places.row)),
+        position=places.position,
+        heading_deg=cameras.heading_deg[places.row] + places.turn_deg,
+        fov_deg=pick(cameras.fov_deg),
+        radius_m=pick(cameras.radius_m),
+        extra={name: column[places.row] for name, column in cameras.extra.items()},
+    )
+
+
+def _numbered(n: int) -> npt.NDArray[np.str_]:
+    """Keys for n cameras that no one sees; ten times faster than to write numbers as text."""
+    width = len(str(n))
+    letters = np.arange(n)[:, None] // 10 ** np.arange(width)[::-1] % 10 + ord("0")
+    return letters.astype(np.uint32).view(f"<U{width}").ravel()
+
+
+def _extent(cameras: Cameras, places: Placed, extent: FloatArray) -> FloatArray:
+    result = np.full(len(cameras), np.nan)
+    result[places.row] = extent
+    return result

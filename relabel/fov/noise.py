@@ -1,0 +1,245 @@
+"""Expected overlap: ψ of a pair, averaged over what the headings and positions of its cameras might really be.
+
+Noise is Gaussian and independent: of each camera's heading, and of its position along either axis. ψ of a pair depends
+on four such numbers, the two headings and the displacement of one camera against the other, so that its mean is an
+integral over four dimensions. `relabel.fov.nodes` has the points at which it is taken.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.cameras import Cameras, FloatArray
+from relabel.fov import _expected, nodes
+from relabel.fov._polygon import polygon_areas
+from relabel.fov._sector import sector_areas
+from relabel.fov.sigmas import Sigma, params, sigma
+from relabel.fov.views import Fans, Views
+from relabel.fov.views import views as views_of
+from relabel.geometry.headings import compass_to_math
+from relabel.measures import MEASURES, Measure
+
+PAIRS_AT_ONCE, FEWEST_AT_ONCE = 2**16, 2**12  # few enough to stay in the cache, many enough that calls do not count
+NOT_SHIFTED: FloatArray = np.empty((2, 0))
+IndexArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """The cameras of one side, as the kernels take them.
+
+    Attributes
+    ----------
+    frame:
+        (n, 6) apex, radius of the circle around the field of view, unit vector of the heading, and standard deviation
+        of the position along either axis; metres.
+    centre:
+        (n, 2) centre of that circle relative to the apex.
+    heading, level:
+        (levels,) standard deviations of headings, radians, and (n,) which of them is a camera's: few where many are
+        the same, so that sines and cosines are few.
+    area:
+        (n,) m².
+    parts:
+        of `Views`.
+    fans:
+        where the fields of view are polygons.
+    """
+
+    frame: FloatArray
+    centre: FloatArray
+    heading: FloatArray
+    level: IndexArray
+    area: FloatArray
+    parts: FloatArray
+    fans: Fans | None
+
+    def take(self, rows: IndexArray) -> Side:
+        """Those of the given rows."""
+        fans = self.fans
+        if fans is not None:
+            fans = Fans(fans.apex[rows], fans.fan[rows], fans.piece[rows], fans.area[rows])
+        parts = np.ascontiguousarray(self.parts[:, rows])
+        heading, level = self.heading, self.level[rows]
+        if len(heading) > len(rows):
+            heading, level = heading[level], np.arange(len(rows))
+        return Side(self.frame[rows], self.centre[rows], heading, level, self.area[rows], parts, fans)
+
+    def turned(self, deviation: float) -> Side:
+        """All turned counter-clockwise by so many of their standard deviations; `frame` stays."""
+        angle = deviation * self.heading
+        cosine, sine = np.cos(angle)[self.level], np.sin(angle)[self.level]
+        centre = np.empty_like(self.centre)
+        _expected.turn_points(self.centre[:, None], cosine, sine, centre[:, None])
+        if self.fans is not None:
+            fan = np.empty_like(self.fans.fan)
+            _expected.turn_points(self.fans.fan, cosine, sine, fan)
+            return replace(self, centre=centre, fans=replace(self.fans, fan=fan))
+        parts = np.empty_like(self.parts)
+        _expected.turn_parts(self.parts, angle[self.level], cosine, sine, parts)
+        return replace(self, centre=centre, parts=parts)
+
+
+def side(cameras: Cameras, noise: Sigma, view: Views, fans: Fans | None) -> Side:
+    """The cameras of `view`, with their noise."""
+    row = view.row
+    direction = compass_to_math(cameras.heading_deg[row])
+    apex = view.parts[0, :, :2]
+    heading, level = np.unique(np.deg2rad(noise.heading_deg[row]), return_inverse=True)
+    return Side(
+        np.column_stack([apex, view.circle[:, 2], np.cos(direction), np.sin(direction), noise.position_m[row]]),
+        view.circle[:, :2] - apex,
+        heading,
+        level,
+        view.area if fans is None else fans.area,
+        view.parts,
+        fans,
+    )
+
+
+def reach(
+    cameras: Cameras, noise: Sigma, origin: FloatArray, opening: tuple[FloatArray, FloatArray], view: Views
+) -> FloatArray:
+    """(n, 3) circles around all places that the field of view of a camera of `view` takes at any node.
+
+    `opening` is (n,) fields of view in degrees and ranges in metres of all cameras. Between two cameras, the circles
+    grow by at least the longest displacement of a node.
+    """
+    fov_deg, radius_m = opening
+    wider = np.minimum(fov_deg + 2.0 * nodes.LONGEST_TURN * noise.heading_deg, 360.0)
+    circle = views_of(cameras, origin, wider, radius_m, 1 + bool((wider > 180.0).any())).circle
+    circle[:, 2] = circle[:, 2] * (1.0 + 1e-12) + nodes.LONGEST_SHIFT * noise.position_m[view.row]
+    return circle
+
+
+class Noise(NamedTuple):
+    """The noise of both sides, and what it changes besides ψ: see `noise`."""
+
+    query: Side
+    database: Side
+    circles: tuple[FloatArray, FloatArray]
+    """of `reach`"""
+    params: dict[str, float | str]
+    """what `params` say of it"""
+
+
+def noise(
+    cameras: tuple[Cameras, Cameras],
+    views: tuple[Views, Views],
+    fans: tuple[Fans, Fans] | None,
+    origin: FloatArray,
+    openings: list[tuple[FloatArray, FloatArray]],
+    given: Mapping[str, float],
+) -> Noise | None:
+    """The noise of queries and database, in this order in all arguments; None where there is none.
+
+    `given` has the numbers for the cameras that bring none of their own, by the names of the columns.
+    """
+    own = [sigma(side, **given) for side in cameras]
+    if not any(side.any for side in own):
+        return None
+    q, d = (
+        side(camera, sigmas, view, fan)
+        for camera, sigmas, view, fan in zip(cameras, own, views, fans or (None, None), strict=True)
+    )
+    a, b = (
+        reach(camera, sigmas, origin, opening, view)
+        for camera, sigmas, opening, view in zip(cameras, own, openings, views, strict=True)
+    )
+    return Noise(q, d, (a, b), params(cameras, own, given))
+
+
+class Expectation:
+    """Pairs of noisy cameras, ready to be evaluated at any node.
+
+    Parameters
+    ----------
+    query, database:
+        the cameras.
+    rows, columns:
+        (m,) their numbers.
+    measure:
+        of ψ.
+    """
+
+    def __init__(
+        self, query: Side, database: Side, rows: npt.NDArray[np.int32], columns: npt.NDArray[np.int32], measure: Measure
+    ) -> None:
+        self._query, self._database, self._rows, self._columns = query, database, rows, columns
+        self._measure = MEASURES.index(measure)
+        self._frame = np.empty((5, len(rows)))
+        _expected.frames(query.frame, database.frame, rows, columns, self._frame)
+        self.centre = self.value(0.0, 0.0, 0.0, 0.0)
+
+    def value(self, query_turn: float, database_turn: float, along: float, across: float) -> FloatArray:
+        """(m,) ψ at one node: by how many standard deviations the cameras are turned, and displaced."""
+        query, database = self._query.turned(query_turn), self._database.turned(database_turn)
+        rows, columns = self._rows, self._columns
+        meets = np.empty(len(rows), np.bool_)
+        _expected.meeting(query.centre, database.centre, rows, columns, self._frame, along, across, meets)
+        which = np.flatnonzero(meets)
+        near = np.empty(len(which), np.int32), np.empty(len(which), np.int32), np.empty((2, len(which)))
+        _expected.picked(which, rows, columns, self._frame, along, across, *near)
+        value, area = np.zeros(len(rows)), np.empty(len(which))
+        if query.fans is None or database.fans is None:
+            sector_areas(query.parts, database.parts, *near, area)
+        else:
+            q, d = query.fans, database.fans
+            polygon_areas(q.apex, q.fan, q.piece, d.apex, d.fan, d.piece, *near, area)
+        _expected.values(which, *near[:2], area, query.area, database.area, self._measure, value)
+        return value
+
+    def add(self, total: FloatArray, weight: float, point: FloatArray) -> None:
+        """Add to `total` by how much ψ at `point` and its three images differs from that at the centre, weighted.
+
+        `point` is (half the difference of the headings' noises, half their sum, displacement along and across), each
+        as a standard normal deviate. The images come of exchanging the cameras and of a mirror along the mean heading.
+        """
+        difference, total_turn, along, across = (float(x) for x in point)
+        one, other = (total_turn - difference) / math.sqrt(2.0), (total_turn + difference) / math.sqrt(2.0)
+        for mirror in (1.0, -1.0):
+            _expected.add(
+                total,
+                weight,
+                self.centre,
+                self.value(mirror * one, mirror * other, along, mirror * across),
+                self.value(mirror * other, mirror * one, -along, -mirror * across),
+            )
+
+
+def expected(
+    query: Side, database: Side, rows: npt.NDArray[np.int32], columns: npt.NDArray[np.int32], measure: Measure
+) -> FloatArray:
+    """(m,) expected ψ of the pairs (rows[k], columns[k])."""
+    result = np.empty(len(rows))
+    segments = 1 if query.fans is None else query.fans.fan.shape[1]
+    for start, stop in _spans(len(rows), max(PAIRS_AT_ONCE // segments, FEWEST_AT_ONCE)):
+        (left, i), (right, j) = _used(len(query.area), rows[start:stop]), _used(len(database.area), columns[start:stop])
+        some = Expectation(query.take(left), database.take(right), i, j, measure)
+        total = some.centre.copy()
+        for weight, point in zip(nodes.WEIGHTS, nodes.POINTS, strict=True):
+            some.add(total, float(weight), point)
+        # The weights are positive and below 1 in sum: what is outside is rounding.
+        np.clip(total, 0.0, 1.0, out=result[start:stop])
+    return result
+
+
+def _spans(size: int, step: int) -> Iterator[tuple[int, int]]:
+    for start in range(0, size, step):
+        yield start, min(start + step, size)
+
+
+def _used(size: int, numbers: npt.NDArray[np.int32]) -> tuple[IndexArray, npt.NDArray[np.int32]]:
+    """Which of `size` numbers occur, once each, and the place of each in that list; without sorting."""
+    place = np.empty(size, np.int32)
+    own = np.arange(len(numbers), dtype=np.int32)
+    place[numbers] = own
+    used = numbers[place[numbers] == own]
+    place[used] = np.arange(len(used), dtype=np.int32)
+    return used.astype(np.int64), place[numbers]

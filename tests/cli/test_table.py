@@ -1,0 +1,121 @@
+"""relabel table: from tables to label files that verify, wherever on earth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyproj
+import pytest
+from click.testing import Result
+
+import relabel
+from relabel.geometry.earth import FRAME, GEODESIC
+from relabel.labelfile import LabelFile
+from relabel.report.stats import statistics
+from tests.geometry.test_tiles import CENTRES, around
+
+Run = Callable[..., Result]
+
+
+def table(path: Path, place: np.ndarray, *, seed: int = 0, prefix: str = "c") -> Path:
+    """A table of cameras at these longitudes and latitudes, with any headings."""
+    heading = np.random.default_rng(seed).uniform(0.0, 360.0, len(place))
+    cameras = np.column_stack([place, heading]).tolist()
+    rows = [f"{prefix}{i},{lon!r},{lat!r},{h!r}" for i, (lon, lat, h) in enumerate(cameras)]
+    path.write_text("\n".join(["id,lon,lat,northdeg", *rows]) + "\n")
+    return path
+
+
+class TestTable:
+    """relabel table"""
+
+    @pytest.mark.parametrize("centre", CENTRES.values(), ids=CENTRES)
+    def test_anywhere(self, run: Run, tmp_path: Path, centre: tuple[float, float]) -> None:
+        """Labels of any place pass validate and verify, with the tables at hand and without; near is near on earth."""
+        query = table(tmp_path / "q.csv", around(*centre, 90, 120.0, 1), seed=1, prefix="q")
+        database = table(tmp_path / "d.csv", around(*centre, 80, 120.0, 2), seed=2, prefix="d")
+        output = tmp_path / "x.h5"
+        done = run("table", query, database, "-o", output, "--name", "here", "--shape", "polygon", "--arc", "8")
+        assert done.exit_code == 0, done.output
+        stored = LabelFile(output)["here"]
+        assert stored.params[FRAME] == GEODESIC
+        assert stored.params["columns"]["heading"] == "northdeg"
+        assert run("validate", output).exit_code == 0
+        for root in ([], ["--root", tmp_path]):
+            checked = run("verify", output, "--sample", 100, "--json", *root)
+            assert checked.exit_code == 0, checked.output
+            assert json.loads(checked.stdout)["checked"] == 100
+        apart = pyproj.Geod(ellps="WGS84").inv(
+            *np.repeat(around(*centre, 90, 120.0, 1), 80, axis=0).T, *np.tile(around(*centre, 80, 120.0, 2), (90, 1)).T
+        )[2]
+        assert statistics(stored).near.pairs == np.count_nonzero(np.asarray(apart) <= 25.0)
+
+    def test_world(self, run: Run, tmp_path: Path) -> None:
+        """Many places in one table, as self pairs: each camera's matches are near it."""
+        place = np.vstack([around(*centre, 40, 80.0, k) for k, centre in enumerate(CENTRES.values())])
+        output = tmp_path / "x.h5"
+        assert run("table", table(tmp_path / "world.csv", place), "-o", output).exit_code == 0
+        stored = LabelFile(output)["world"]
+        assert stored.self_pairs
+        rows, columns = stored.to_scipy().nonzero()
+        apart = np.asarray(pyproj.Geod(ellps="WGS84").inv(*place[rows].T, *place[columns].T)[2])
+        assert len(rows) > 500
+        assert apart.max() <= 100.0
+        checked = run("verify", output, "--root", tmp_path, "--sample", 100, "--json")
+        assert json.loads(checked.stdout)["mismatches"] == 0
+        key = stored.query.key[rows[0]]
+        match = json.loads(run("row", f"{output}::world", key, "--json").stdout)
+        assert match["matches"]
+        matches = relabel.LabelFile(output)["world"].row(str(key))[0]
+        assert str(matches[0]) == match["matches"][0]["key"]
+
+    def test_a_changed_table(self, run: Run, tmp_path: Path) -> None:
+        """verify finds a place that is not what was labelled."""
+        path = table(tmp_path / "q.csv", around(2.0, 48.0, 30, 60.0))
+        assert run("table", path, "-o", tmp_path / "x.h5").exit_code == 0
+        table(path, around(2.0, 48.0, 30, 60.0, seed=3))
+        checked = run("verify", tmp_path / "x.h5", "--root", tmp_path, "--sample", 20)
+        assert checked.exit_code == 1
+        assert "30 camera(s) differ from the dataset" in checked.output
+
+    def test_poses(self, run: Run, tmp_path: Path) -> None:
+        """A trajectory is labelled by the axis ahead, and verifies."""
+        lines = [f"1 0 0 0 0 1 0 0 0 0 1 {5 * i}" for i in range(20)]
+        (tmp_path / "00.txt").write_text("\n".join(lines) + "\n")
+        output = tmp_path / "x.h5"
+        done = run("table", tmp_path / "00.txt", "--self-pairs", "--layout", "kitti", "-o", output)
+        assert done.exit_code == 0, done.output
+        stored = LabelFile(output)["00"]
+        assert (stored.query.heading_deg == 0.0).all()
+        assert stored.query.pose is not None
+        assert stored.params["layout"] == "kitti"
+        assert run("verify", output, "--root", tmp_path, "--sample", 50).exit_code == 0
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["d.csv", "--self-pairs"], "leave out DATABASE"),
+            (["--columns", "colour=red"], "no role 'colour'"),
+            (["--crs", "EPSG:4326"], "not a map but longitude and latitude"),
+            (["--radius", "9000"], "at most 5,000 m"),
+            (["--layout", "colmap"], "--up"),
+            (["--layout", "tum", "--columns", "key=id"], "--columns is for tables"),
+        ],
+    )
+    def test_faults(self, run: Run, tmp_path: Path, arguments: list[str], message: str) -> None:
+        """One line that says what to do, and no file."""
+        path = table(tmp_path / "q.csv", around(2.0, 48.0, 5, 60.0))
+        done = run("table", path, *arguments, "-o", tmp_path / "x.h5")
+        assert done.exit_code in (1, 2)
+        assert message in done.output
+        assert "Traceback" not in done.output
+        assert not (tmp_path / "x.h5").exists()
+
+    def test_dry_run(self, run: Run, tmp_path: Path) -> None:
+        """Candidates are counted without labelling."""
+        path = table(tmp_path / "q.csv", around(2.0, 48.0, 30, 60.0))
+        done = run("table", path, "--dry-run", "--json")
+        assert json.loads(done.stdout)["collections"][0]["candidates"] > 30
