@@ -15,6 +15,7 @@ SMALL = {
     "bench_fov.py": ["--cameras", "60"],
     "bench_pipeline.py": ["--cameras", "300"],
     "bench_startup.py": [],
+    "bench_store.py": ["--cameras", "150", "--dense", "20"],
 }
 
 
