@@ -13,7 +13,7 @@ from typing import Any
 
 from relabel._version import __version__
 
-REQUIRED = ("numpy", "scipy", "numba", "h5py", "pyproj", "pyarrow", "shapely", "click", "tqdm")
+REQUIRED = ("numpy", "scipy", "numba", "h5py", "pyproj", "pyarrow", "shapely", "click", "tqdm", "matplotlib")
 OPTIONAL = {
     "torch": "training code of your own, and looking for a GPU here: pip install torch",
     "open3d": "surface overlap, which this version does not have yet: pip install open3d",

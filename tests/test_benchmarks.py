@@ -17,6 +17,7 @@ SMALL = {
     "bench_occluders.py": ["--cameras", "100"],
     "bench_pipeline.py": ["--cameras", "300"],
     "bench_startup.py": [],
+    "bench_store.py": ["--cameras", "150", "--dense", "20"],
 }
 
 

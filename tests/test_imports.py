@@ -55,7 +55,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "exchange": (f"{BASE} geometry datasets labelfile", "numpy scipy h5py pyarrow"),
     "training": (f"{BASE} geometry datasets labelfile", "numpy scipy ~torch"),
     "report": (f"{BASE} geometry labelfile", "numpy scipy h5py pyarrow ~matplotlib"),
-    "publish": (f"{BASE} geometry labelfile exchange report", "numpy"),
+    "publish": (f"{BASE} geometry labelfile exchange report", "numpy ~pyarrow"),
     "doctor": ("_version", "~numpy ~numba ~h5py ~torch"),
     # Commands may call anything, inside their functions.
     "cli": (f"errors _version {' '.join(f'~{room}' for room in CALLED)}", "click ~tqdm ~numpy"),

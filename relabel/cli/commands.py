@@ -39,9 +39,7 @@ COMMANDS: dict[str, Entry] = {
     "convert": Entry(COMPOSE, "relabel.cli.convert:command", "The same labels in another measure."),
     "export": Entry(COMPOSE, "relabel.cli.export:command", "Labels in the formats of other programs."),
     "import": Entry(COMPOSE, "relabel.cli.import_:command", "A label file of labels that somebody else made."),
-    "publish": Entry(
-        COMPOSE, "relabel.cli.publish:command", "A folder to upload: card, checksums, Croissant metadata."
-    ),
+    "publish": Entry(COMPOSE, "relabel.cli.publish:command", "A folder to upload: card, checksums, metadata."),
     "compare": Entry(CHECK, "relabel.cli.compare:command", "What is different between two label files."),
     "validate": Entry(CHECK, "relabel.cli.validate:command", "Check a label file against the format."),
     "verify": Entry(CHECK, "relabel.cli.verify:command", "Recompute a sample of a label file with a slow oracle."),

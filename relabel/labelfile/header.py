@@ -11,6 +11,7 @@ import h5py
 
 from relabel.errors import FormatTooNewError, LabelFileError, MissingFileError
 from relabel.labelfile import hdf
+from relabel.labelfile.heaps import heap_fault
 from relabel.labelfile.schema import FORMAT, FORMAT_VERSION, MAJOR, MINOR, parse_version
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -67,6 +68,9 @@ def open_hdf5(path: Path) -> Any:
             raise LabelFileError("is a Git LFS pointer, not the file itself; run git lfs pull")
         what = "a text file" if _is_text(head) else "not an HDF5 file"
         raise LabelFileError(f"is {what}; a label file is HDF5, as relabel writes it")
+    found = identity(path)
+    if found is not None and (fault := heap_fault(path, found)):
+        raise LabelFileError(f"is damaged ({fault}); write or fetch it again")
     return _open(path)
 
 

@@ -15,7 +15,7 @@ from relabel.labelfile.draft import Draft
 from relabel.labelfile.history import provenance_texts
 from relabel.labelfile.provenance import record_text
 from relabel.labelfile.publish import replacing
-from relabel.labelfile.schema import FORMAT_VERSION, QUERIES, SIMILARITY
+from relabel.labelfile.schema import FORMAT_VERSION, MEMBERS, QUERIES, SIMILARITY
 from relabel.labelfile.stored import StoredCollection
 from relabel.labelfile.writer import check_names, confirm, finish
 
@@ -72,6 +72,7 @@ def pack(
                     found[name] = hdf.attribute(group, "content_sha256", str)
                     rows = hdf.member(hdf.member(group, QUERIES, h5py.Group), "key", h5py.Dataset).shape[0]
                     texts |= dict.fromkeys(provenance_texts(part))
+                    _check_members(group)
                     with draft.writing():
                         part.copy(group, draft.file, name=name)
                 if progress is not None:
@@ -97,3 +98,11 @@ def _collection(part: Any, wanted: StoredCollection | None) -> Any:
     if len(names) != 1:
         raise LabelFileError(f"holds {len(names)} collections; a part holds one")
     return hdf.descend(part, names[0])
+
+
+def _check_members(group: Any) -> None:
+    """Raise unless every data set can be read; HDF5 2.0 was seen to crash when it copies a damaged one."""
+    for side in MEMBERS:
+        members = hdf.member(group, side, h5py.Group)
+        for name in hdf.links(members):
+            hdf.check_array(hdf.member(members, name, h5py.Dataset))

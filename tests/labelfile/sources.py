@@ -170,8 +170,8 @@ def assert_same_cameras(a: Cameras, b: Cameras) -> None:
         if x is not None and len(a):
             np.testing.assert_array_equal(x, y, err_msg=name)
     assert a.extra.keys() == b.extra.keys()
-    for name, given in a.extra.items():
-        x, y = given.astype(np.str_) if given.dtype.kind == "O" else given, b.extra[name]
+    for name in a.extra:
+        x, y = (c.astype(np.str_) if c.dtype.kind == "O" else c for c in (a.extra[name], b.extra[name]))
         assert x.dtype.kind == y.dtype.kind
         assert x.dtype.itemsize == y.dtype.itemsize or x.dtype.kind == "U"
         assert x.tolist() == y.tolist()

@@ -90,6 +90,16 @@ class TestPack:
             pack(target, parts)
         assert list(target.parent.iterdir()) == []
 
+    @pytest.mark.parametrize("side", ["queries", "database", "similarity"])
+    def test_members_that_cannot_be_copied(self, side: str, parts: dict[str, Path], tmp_path: Path) -> None:
+        """All data sets are looked at before HDF5 copies them, since it crashes on some that are damaged."""
+        with h5py.File(parts["amman"], "r+") as file:
+            name = max(file["x"][side])
+            del file["x"][side][name]
+            file["x"][side].create_group(name)
+        with pytest.raises(LabelFileError, match=rf"part0\.h5: /x/{side}/{name}: is not a data set"):
+            pack(tmp_path / "all.h5", parts)
+
     def test_damage_is_not_passed_on(self, parts: dict[str, Path], tmp_path: Path) -> None:
         """A part with a flipped bit in a value, which copying alone would not notice, is not published."""
         with h5py.File(parts["amman"]) as file:

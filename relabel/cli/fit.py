@@ -1,0 +1,153 @@
+"""relabel fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from relabel.cli import options, out
+
+if TYPE_CHECKING:
+    from relabel.pipeline.fit import Candidate, Fit
+
+_SHOWN = 10  # candidates in the table; --json has all
+
+
+@click.command()
+@options.address
+@options.optional_root
+@click.option(
+    "--pairs",
+    type=click.IntRange(min=40),
+    default=4000,
+    show_default=True,
+    metavar="K",
+    help="Pairs to fit to, over all collections.",
+)
+@options.seed
+@click.option(
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the fit and its residuals, as .svg or .png."
+)
+@options.force
+@options.as_json
+@options.no_progress
+def command(
+    address: str,
+    root: Path | None,
+    pairs: int,
+    seed: int,
+    plot: Path | None,
+    force: bool,
+    as_json: bool,
+    no_progress: bool,
+) -> None:
+    """Recover θ, r, shape and measure behind labels that somebody else made.
+
+    A sample of the pairs, stored and absent, is compared with fields of view of all kinds by least squares. Positions
+    and headings come from the file, or with --root from the MSLS tree that was labelled. All collections of FILE are
+    fitted together; FILE::COLLECTION fits one.
+    """
+    from relabel.cli.progress import bar
+    from relabel.labelfile import open_collections
+    from relabel.pipeline.fit import fit
+    from relabel.report import figures
+
+    if plot is not None:
+        figures.check_figure(plot, overwrite=force)
+    found = fit(
+        open_collections(address),
+        root,
+        sample=pairs,
+        seed=seed,
+        bar=lambda name, total: bar(name, total, unit="models", hidden=no_progress),
+    )
+    if plot is not None:
+        title = f"{found.best.name}: {_parameters(found.best)}, rms {found.best.rms:.2g}"
+        figures.fit_figure(plot, found.published, found.fitted, found.distance_m, title=title, overwrite=force)
+    if as_json:
+        out.echo_json(found.to_json())
+    else:
+        out.echo_lines(_lines(found))
+
+
+def _lines(found: Fit) -> Iterator[str]:
+    from relabel.report.text import table
+
+    best = found.best
+    if found.explained:
+        yield f"The labels are {best.name} with {_parameters(best)}."
+    else:
+        yield (
+            "No field-of-view model explains the labels: even the best leaves an rms of "
+            f"{best.rms:.2g} ({best.name}, {_parameters(best)})."
+        )
+    yield (
+        f"  residual: rms {best.rms:.2g}, largest {best.max_residual:.2g}, {100.0 * best.close_share:.1f} % of "
+        f"{found.stored + found.absent:,} pairs within 0.01 ({found.stored:,} stored, {found.absent:,} absent)"
+    )
+    if found.same_values:
+        yield f"  since all views are alike, {' and '.join(found.same_values)} would have the same values"
+    if found.explained and found.not_told_apart:
+        yield f"  cannot be told apart from: {'; '.join(c.name for c in found.not_told_apart)}"
+    yield from _next(found)
+    yield ""
+    rows = [["model", "θ", "r", "rms", "largest", "within 0.01"]]
+    rows += [
+        [c.name, *_angle_and_range(c), f"{c.rms:.2g}", f"{c.max_residual:.2g}", f"{100.0 * c.close_share:.1f} %"]
+        for c in found.candidates[:_SHOWN]
+    ]
+    yield from table(rows, right=(1, 2, 3, 4, 5))
+    if len(found.collections) > 1:
+        yield ""
+        parts = [["collection", "stored", "absent", "rms"]]
+        parts += [[c.name, f"{c.stored:,}", f"{c.absent:,}", f"{c.rms:.2g}"] for c in found.collections]
+        yield from table(parts, right=(1, 2, 3))
+
+
+def _next(found: Fit) -> Iterator[str]:
+    """What to do with the answer."""
+    best = found.best
+    if not found.explained:
+        yield "  Labels from depth, from binary classes or with other headings look like this; check --root and keys."
+        return
+    if best.cut:
+        yield (
+            "  Pairs farther apart than r were given 0 although their views meet: a known fault of early exits. "
+            "relabel does not make such labels."
+        )
+    if best.measure == "overlap-database":
+        yield "  The share of the database camera's view is no measure of the format: swap queries and database."
+        return
+    if best.fov_deg is not None and best.radius_m is not None and best.database_fov_deg is None and not best.cut:
+        arc = "" if best.arc is None else f" --arc {best.arc}"
+        yield (
+            f"  relabel msls --fov {best.fov_deg:.6g} --radius {best.radius_m:.6g} --shape {best.shape}{arc} "
+            f"--measure {best.measure} makes such labels;"
+        )
+    yield f"  relabel import … --measure {best.measure} names the measure of these."
+
+
+def _parameters(c: Candidate) -> str:
+    own = [text for text, value in (("θ", c.fov_deg), ("r", c.radius_m)) if value is None]
+    fitted = []
+    for text, value, sigma, unit in (
+        ("θ = ", c.fov_deg, c.fov_sigma_deg, "°"),
+        ("r = ", c.radius_m, c.radius_sigma_m, " m"),
+    ):
+        if value is not None:
+            # Below a thousandth the uncertainty says nothing about labels.
+            fitted.append(f"{text}{value:.3f}{f' ± {sigma:.2g}' if sigma is not None and sigma >= 1e-3 else ''}{unit}")
+    if c.database_fov_deg is not None:
+        fitted.append(f"and θ = {c.database_fov_deg:.3f}°, r = {c.database_radius_m:.3f} m for the database")
+    return ", ".join([*fitted, *(f"{text} of each camera as in the file" for text in own)])
+
+
+def _angle_and_range(c: Candidate) -> tuple[str, str]:
+    angle = "-" if c.fov_deg is None else f"{c.fov_deg:.2f}°"
+    reach = "-" if c.radius_m is None else f"{c.radius_m:.2f} m"
+    if c.database_fov_deg is not None:
+        angle, reach = f"{angle}, {c.database_fov_deg:.2f}°", f"{reach}, {c.database_radius_m:.2f} m"
+    return angle, reach

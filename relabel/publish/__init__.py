@@ -1,0 +1,8 @@
+"""A folder to upload: label file, card in words, picture, checksums, and metadata that programs read."""
+
+from __future__ import annotations
+
+from relabel.publish.about import About
+from relabel.publish.publishing import Published, publish
+
+__all__ = ["About", "Published", "publish"]

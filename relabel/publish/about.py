@@ -1,0 +1,88 @@
+"""What the publisher says about the labels, and what the label file does not know."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+
+from relabel.errors import OptionError
+
+_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
+
+
+@dataclass(frozen=True)
+class About:
+    """What only the publisher can tell; all of it may be left out.
+
+    Parameters
+    ----------
+    title, description:
+        one line, and a few sentences; made from the file where they are empty.
+    creators:
+        names of persons or groups.
+    license:
+        SPDX identifier or URL.
+    url:
+        web page of the published data.
+    date:
+        day of publication, YYYY-MM-DD.
+    version:
+        of the published data, MAJOR.MINOR.PATCH.
+
+    Raises
+    ------
+    OptionError
+        when date, url or version is not of its form, or a text that has to be one line holds more.
+    """
+
+    title: str = ""
+    description: str = ""
+    creators: tuple[str, ...] = ()
+    license: str = ""
+    url: str = ""
+    date: str = ""
+    version: str = "1.0.0"
+
+    def __post_init__(self) -> None:
+        for name, text in (("title", self.title), ("license", self.license), ("url", self.url)):
+            if not text.isprintable():
+                raise OptionError(f"{name} is {text!r}; it has to be one line of text")
+        for text in self.creators:
+            if not text.strip() or not text.isprintable():
+                raise OptionError(f"creator is {text!r}; it has to be a name, in one line")
+        if self.url and not is_url(self.url):
+            raise OptionError(f"url is {self.url!r}; it has to begin with https:// or http://")
+        if not _VERSION.fullmatch(self.version):
+            raise OptionError(f"version is {self.version!r}; it has to be MAJOR.MINOR.PATCH, such as 1.0.0")
+        if self.date:
+            try:
+                good = date.fromisoformat(self.date).isoformat() == self.date
+            except ValueError:
+                good = False
+            if not good:
+                raise OptionError(f"date is {self.date!r}; it has to be a day as YYYY-MM-DD")
+
+    def dated(self) -> About:
+        """The same with the day of SOURCE_DATE_EPOCH where there is no date; the clock is never asked."""
+        epoch = os.environ.get("SOURCE_DATE_EPOCH")
+        if self.date or epoch is None:
+            return self
+        try:
+            return replace(self, date=datetime.fromtimestamp(int(epoch), UTC).date().isoformat())
+        except (ValueError, OverflowError, OSError):
+            raise OptionError(f"SOURCE_DATE_EPOCH is {epoch!r}; it has to be a number of seconds since 1970") from None
+
+
+def is_url(text: str) -> bool:
+    """Whether a text is the address of a web page."""
+    return text.startswith(("https://", "http://"))
+
+
+def citation(about: About) -> str:
+    """How to cite the labels, with what is known."""
+    who = ", ".join(about.creators)
+    year = f" ({about.date[:4]})" if about.date else ""
+    parts = [f"{who}{year}" if who else year.strip(), about.title, f"Version {about.version}", about.url]
+    return ". ".join(part for part in parts if part) + ("" if about.url else ".")

@@ -1,0 +1,253 @@
+"""README.md of a published label file: what a stranger has to know before training from it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from relabel.labelfile import StoredCollection
+from relabel.publish.about import About, citation, is_url
+from relabel.publish.sources import source_notes
+from relabel.report.stats import Band, Statistics
+
+HISTOGRAM = "histogram.svg"
+
+_NOTHING = 1e-4  # up to this ψ two cameras share nothing that matters
+
+_FORMULAS = {
+    "iou": "ψ = I / (A + B − I)",
+    "overlap": "ψ = I / A, the share of the query's own view",
+    "dice": "ψ = 2 I / (A + B)",
+    "unknown": "not told by whoever made the labels; do not compare them with others, and do not convert them",
+}
+_METHODS = {
+    "fov-sector": "overlap of fields of view, circular sectors around the heading",
+    "fov-polygon": "overlap of fields of view, polygons of apex and arc segments",
+    "surface": "shared surface, from depth and poses",
+    "voxel-iou": "shared voxels, from depth and poses",
+    "imported": "imported from labels that somebody else made",
+}
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|]|(?<!\w)_|_(?!\w)")
+
+
+def card(
+    about: About,
+    label_file: str,
+    collections: Sequence[StoredCollection],
+    statistics: Mapping[str, Statistics],
+    records: Sequence[Mapping[str, Any]],
+    tables: Sequence[str] = (),
+) -> str:
+    """The text of README.md.
+
+    Parameters
+    ----------
+    about:
+        with title and description filled in.
+    label_file:
+        its name in the folder.
+    collections, statistics:
+        all of the file, and the figures of each by name.
+    records:
+        the provenance of the file.
+    tables:
+        names of Parquet files in the folder.
+    """
+    sections = (
+        _front_matter(about),
+        [f"# {_plain(about.title)}", "", about.description.strip()],
+        _what(collections),
+        _counts(statistics),
+        _absent(collections),
+        _loading(label_file, next((c for c in collections if c.nnz), collections[0]).name, tables),
+        _checking(label_file),
+        _provenance(records),
+        _licence(about, records),
+        ["## Citation", "", _plain(citation(about)), "", "The data set that was labelled has a citation of its own."],
+    )
+    return "\n\n".join("\n".join(section) for section in sections) + "\n"
+
+
+def default_title(collections: Sequence[StoredCollection]) -> str:
+    """A title for those who give none."""
+    names = [stored.name for stored in collections]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"Graded similarity labels: {', '.join(names[:3])}{more}"
+
+
+def default_description(collections: Sequence[StoredCollection]) -> str:
+    """A description for those who give none."""
+    pairs = sum(stored.nnz for stored in collections)
+    cameras = sum(sum(stored.shape[: 2 - stored.self_pairs]) for stored in collections)
+    return (
+        "Degrees of similarity between 0 and 1 of pairs of images, for training and evaluating visual place "
+        f"recognition: {pairs:,} pairs of {cameras:,} cameras. No images are included."
+    )
+
+
+def _front_matter(about: About) -> list[str]:
+    # JSON strings are YAML strings.
+    lines = ["---", f"pretty_name: {json.dumps(about.title, ensure_ascii=False)}"]
+    if is_url(about.license):
+        lines += ["license: other", f"license_link: {json.dumps(about.license)}"]
+    elif about.license:
+        lines.append(f"license: {json.dumps(about.license.lower(), ensure_ascii=False)}")
+    return [*lines, "tags:", "  - visual-place-recognition", "  - image-retrieval", "---"]
+
+
+def _what(collections: Sequence[StoredCollection]) -> list[str]:
+    lines = [
+        "## What is in it",
+        "",
+        "Each number ψ says how much of what one camera sees another one sees too. With I what two cameras have in",
+        "common, A the extent of the query's view and B that of the database camera's:",
+        "",
+    ]
+    for measure in sorted({stored.measure for stored in collections}):
+        names = [stored.name for stored in collections if stored.measure == measure]
+        where = "" if len(names) == len(collections) else f" ({', '.join(map(_plain, names))})"
+        lines.append(f"- measure `{measure}`{where}: {_FORMULAS.get(measure, 'of a later version of the format')}")
+    lines += ["", "| collection | method | parameters | queries | database | pairs |", "|---|---|---|---|---|---|"]
+    for stored in collections:
+        sides = [_statuses(side.status_counts()) for side in (stored.query, stored.database)]
+        database = "the queries themselves" if stored.self_pairs else sides[1]
+        cells = (
+            _plain(stored.name),
+            ": ".join(filter(None, (_plain(stored.method), _METHODS.get(stored.method)))),
+            _parameters(stored.params),
+            sides[0],
+            database,
+            f"{stored.nnz:,}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    frames = sorted({stored.crs for stored in collections})
+    return [*lines, "", f"Positions are in metres, in the frame {', '.join(f'`{frame}`' for frame in frames)}."]
+
+
+def _counts(statistics: Mapping[str, Statistics]) -> list[str]:
+    lines = [
+        f"![Stored pairs by ψ]({HISTOGRAM})",
+        "",
+        "How many cameras of the database a query has, mean and median over the queries whose status is ok:",
+        "",
+        "| collection | ψ ≥ 0.5 | between | absent | queries without ψ ≥ 0.5 |",
+        "|---|---|---|---|---|",
+    ]
+    for name, s in statistics.items():
+        bands = " | ".join(_band(band) for band in (s.positive, s.partial, s.zero))
+        lines.append(f"| {_plain(name)} | {bands} | {s.queries_without_positive:,} of {s.queries_ok:,} |")
+    return lines
+
+
+def _band(band: Band) -> str:
+    return "-" if band.mean is None else f"{band.pairs:,} pairs, {band.mean:,.1f}, {band.median:,.1f}"
+
+
+def _absent(collections: Sequence[StoredCollection]) -> list[str]:
+    bounds = sorted({stored.min_value for stored in collections})
+    nothing = "a true negative" if bounds[-1] <= _NOTHING else "that much they may have in common, so mind the bound"
+    return [
+        "## What an absent pair means",
+        "",
+        f"- Absent, and both cameras have status `ok`: ψ ≤ {' or '.join(f'{value:g}' for value in bounds)}: {nothing}.",
+        "- Absent, and either camera is not `ok`: **unknown**. It must not be used as a negative.",
+        "",
+        "Rows and columns are joined by key, never by order.",
+    ]
+
+
+def _loading(label_file: str, collection: str, tables: Sequence[str]) -> list[str]:
+    file, name = json.dumps(label_file, ensure_ascii=False), json.dumps(collection, ensure_ascii=False)
+    lines = [
+        "## How to load it",
+        "",
+        "With relabel:",
+        "",
+        "```python",
+        "import relabel",
+        "",
+        f"labels = relabel.LabelFile({file})[{name}]",
+        "psi = labels.to_scipy()  # queries × database, float32",
+        "query, database = labels.query.key, labels.database.key",
+        "query_ok, database_ok = labels.query.ok, labels.database.ok",
+        "keys, values = labels.row(str(query[0]))  # matches of one query, best first",
+        "```",
+        "",
+        "With h5py and SciPy alone:",
+        "",
+        "```python",
+        "import h5py",
+        "from scipy.sparse import csr_array",
+        "",
+        f"with h5py.File({file}) as f:",
+        f'    c, s = f[{name}], f[{name}]["similarity"]',
+        '    psi = csr_array((s["data"][:], s["indices"][:], s["indptr"][:]), shape=tuple(s.attrs["shape"]))',
+        '    query, database = c["queries/key"].asstr()[:], c["database/key"].asstr()[:]',
+        '    query_ok, database_ok = c["queries/status"][:] == 0, c["database/status"][:] == 0',
+        "```",
+    ]
+    if tables:
+        listed = ", ".join(f"`{table}`" for table in tables)
+        lines += ["", f"The same pairs and cameras as Parquet tables: {listed}."]
+    return lines
+
+
+def _checking(label_file: str) -> list[str]:
+    return [
+        "## How to check it",
+        "",
+        "```",
+        "sha256sum -c SHA256SUMS",
+        f"relabel validate {shlex.quote(label_file)} --level content",
+        "```",
+    ]
+
+
+def _provenance(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = ["## How it was made", ""]
+    if not records:
+        return [*lines, "The label file has no record of that."]
+    for number, record in enumerate(records, 1):
+        software = record["software"]
+        lines.append(
+            f"{number}. `{record['command']}` ({_plain(software['name'])} {_plain(software['version'])}): "
+            f"{_parameters(record['parameters'])}"
+        )
+        versions = ", ".join(f"{_plain(name)} {_plain(text)}" for name, text in sorted(record["libraries"].items()))
+        lines += [f"   - with {versions}"] if versions else []
+        lines += [
+            f"   - from `{entry['path']}`, {entry['bytes']:,} bytes, sha256 `{entry['sha256']}`"
+            for entry in record["inputs"]
+        ]
+    return lines
+
+
+def _licence(about: About, records: Sequence[Mapping[str, Any]]) -> list[str]:
+    own = (
+        f"These labels: {_plain(about.license)}."
+        if about.license
+        else "The publisher of these labels has not named a licence for them; ask before using them."
+    )
+    return ["## Licence", "", own, "", *_bullets(source_notes(records))]
+
+
+def _bullets(lines: Sequence[str]) -> Iterator[str]:
+    for line in lines:
+        yield f"- {line}"
+
+
+def _parameters(params: Mapping[str, Any]) -> str:
+    pairs = (f"{k} {v if isinstance(v, str) else json.dumps(v, ensure_ascii=False)}" for k, v in sorted(params.items()))
+    return _plain(", ".join(pairs)) or "none"
+
+
+def _statuses(counts: Mapping[str, int]) -> str:
+    return _plain(", ".join(f"{count:,} {name}" for name, count in counts.items())) or "none"
+
+
+def _plain(text: str) -> str:
+    """A text as Markdown that shows it as it is, in one line."""
+    return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))
