@@ -77,8 +77,8 @@ test: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/pytest
-	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -m kernels
+	$(BIN)/pytest -n auto --dist loadfile
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n auto --dist loadfile -m kernels
 
 bench: setup
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
