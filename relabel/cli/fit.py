@@ -28,9 +28,7 @@ _SHOWN = 10  # candidates in the table; --json has all
     help="Pairs to fit to, over all collections.",
 )
 @options.seed
-@click.option(
-    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the fit and its residuals, as .svg or .png."
-)
+@options.plot
 @options.force
 @options.as_json
 @options.no_progress

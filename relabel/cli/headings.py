@@ -46,7 +46,7 @@ def _metres(flag: str, name: str, default: float, text: str) -> options.Decorato
 @options.cities
 @options.columns
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="CSV", help="Mask to write, for --mask.")
-@click.option("--plot", type=click.Path(path_type=Path), metavar="PICTURE", help="Picture to write, .png or .svg.")
+@options.plot
 @click.option(
     "--reasons",
     default=",".join(DEFAULT_REASONS),

@@ -162,6 +162,10 @@ root: Decorator[Any] = _root(required=True)
 
 optional_root: Decorator[Any] = _root(required=False)
 
+plot: Decorator[Any] = click.option(
+    "--plot", type=click.Path(path_type=Path), metavar="PICTURE", help="Picture to draw, as .svg or .png."
+)
+
 seed: Decorator[Any] = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same result."
 )
