@@ -49,3 +49,7 @@ class NotFoundError(RelabelError, KeyError):
 
 class MissingPackageError(RelabelError, ImportError):
     """An optional package that this command needs is not installed."""
+
+
+class DivergedError(RelabelError, FloatingPointError):
+    """A training run cannot go on, since its loss or its weights are not finite any more."""

@@ -17,6 +17,7 @@ SMALL = {
     "bench_noise.py": ["--cameras", "60", "--pairs", "50", "--samples", "256"],
     "bench_occluders.py": ["--cameras", "100"],
     "bench_pipeline.py": ["--cameras", "300"],
+    "bench_sampler.py": ["--cameras", "150", "--pairs", "20000", "--dense", "20"],
     "bench_startup.py": [],
     "bench_store.py": ["--cameras", "150", "--dense", "20"],
 }

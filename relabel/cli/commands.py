@@ -21,6 +21,7 @@ LABEL = "Make labels"
 LOOK = "Look inside a label file"
 COMPOSE = "Make label files from others"
 CHECK = "Check"
+TRAIN = "Train and evaluate"
 
 COMMANDS: dict[str, Entry] = {
     "sample": Entry(LABEL, "relabel.cli.sample:command", "Write a small synthetic data set to try things on."),
@@ -45,5 +46,7 @@ COMMANDS: dict[str, Entry] = {
     "verify": Entry(CHECK, "relabel.cli.verify:command", "Recompute a sample of a label file with a slow oracle."),
     "headings": Entry(CHECK, "relabel.cli.headings:command", "Which headings of a data set should not be trusted."),
     "fit": Entry(CHECK, "relabel.cli.fit:command", "Recover the parameters behind somebody else's labels."),
+    "train": Entry(TRAIN, "relabel.cli.train:command", "Train a descriptor model on graded labels."),
+    "evaluate": Entry(TRAIN, "relabel.cli.evaluate:command", "Recall@k, mAP and graded scores of place recognition."),
     "doctor": Entry(CHECK, "relabel.cli.doctor:command", "Versions, threads, kernel cache, GPU, missing libraries."),
 }

@@ -24,12 +24,7 @@ FORMATS = ("gcl", "condensed", "npy", "msls-idx", "deep-vg", "pairs", "csv", "pa
     help="The least ψ of a positive.  [default: 0.5; pairs: all that is stored]",
 )
 @options.optional_measure
-@click.option(
-    "--image-path",
-    metavar="TEMPLATE",
-    help="Path of a picture, with {key}, {collection}, {side} (query, database) or a further column in braces.  "
-    "[default: the column path, else {key}; gcl: as MSLS has them]",
-)
+@options.image_path
 @click.option("--drop-unknown", is_flag=True, help="Leave out cameras that are not ok. (gcl, condensed, npy)")
 @click.option(
     "--within", "within_m", type=float, metavar="M", help="Positives are cameras this near, whatever their ψ. (npy)"
@@ -72,6 +67,8 @@ def command(
     pairs      text, "query database" a line: hloc; scores in a second file
     csv, parquet, npz   the pairs and the cameras
     pml        a1, p, a2, n: pytorch-metric-learning
+
+    Pictures are named by the column path where there is one, else by the key; for gcl as MSLS names them.
 
     Prints the files that were written; what the format cannot say is said on stderr. Without a COLLECTION all of the
     file are written, with their names in the names of the files.

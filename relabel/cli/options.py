@@ -302,6 +302,60 @@ occluders_crs: Decorator[Any] = click.option(
     "[default: what the file says]",
 )
 
+
+def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    del ctx, param
+    if value is None:
+        return None
+    width, separator, height = value.lower().partition("x")
+    if not (separator and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise click.BadParameter(f"{value!r} is not a size such as 640x480")
+    return int(width), int(height)
+
+
+def _images(*, required: bool) -> Decorator[Any]:
+    path = click.Path(path_type=Path)
+    return click.option("--images", type=path, required=required, metavar="DIR", help="Top folder of the pictures.")
+
+
+images: Decorator[Any] = _images(required=True)
+
+optional_images: Decorator[Any] = _images(required=False)
+
+image_path: Decorator[Any] = click.option(
+    "--image-path",
+    metavar="TEMPLATE",
+    help="Path of a picture, with {key}, {collection}, {scene} (the collection up to a slash), {side} (query, "
+    "database) or a further column in braces.  [default: see above]",
+)
+
+
+def _image_size(**fields: Any) -> Decorator[Any]:
+    text = "Width and height that pictures are resized to, pixels."
+    return click.option("--size", callback=_size, metavar="WxH", help=text, **fields)
+
+
+image_size: Decorator[Any] = _image_size(default="640x480", show_default=True)
+
+optional_image_size: Decorator[Any] = _image_size(show_default="as in training")
+
+device: Decorator[Any] = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="What to compute on; auto is a GPU where there is one.",
+)
+
+workers: Decorator[Any] = click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Processes that read pictures; 0 reads them in this one.",
+)
+
 NOISE = (heading_sigma, position_sigma, max_heading_difference)
 
 OVERLAP = (radius, shape, arc, measure, min_value, *NOISE, occluders, occluders_crs)

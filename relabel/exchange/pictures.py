@@ -25,10 +25,11 @@ def picture_paths(cameras: Cameras, template: str | None, *, collection: str, si
     cameras:
         n cameras.
     template:
-        text with ``{key}``, ``{collection}``, ``{side}`` or the name of a further column in braces; None takes the
-        column ``path`` where there is one, else the key.
+        text with ``{key}``, ``{collection}``, ``{scene}``, ``{side}`` or the name of a further column in braces; None
+        takes the column ``path`` where there is one, else the key.
     collection, side:
-        what the two names stand for; side is ``query`` or ``database``.
+        what the two names stand for; side is ``query`` or ``database``. ``{scene}`` is the collection up to its first
+        slash.
 
     Raises
     ------
@@ -40,7 +41,7 @@ def picture_paths(cameras: Cameras, template: str | None, *, collection: str, si
     if template is None:
         template = "{path}" if "path" in cameras.extra else "{key}"
     columns: dict[str, npt.NDArray[Any]] = dict(cameras.extra) | {"key": cameras.key}
-    fixed = {"collection": collection, "side": side}
+    fixed = {"collection": collection, "scene": collection.partition("/")[0], "side": side}
     known = [*fixed, *columns]
     n = len(cameras)
     paths: npt.NDArray[np.str_] = np.full(n, "", dtype=np.str_)

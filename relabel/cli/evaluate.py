@@ -1,0 +1,223 @@
+"""relabel evaluate."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relabel.cli import options, out
+
+
+def _ks(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
+    del ctx, param
+    try:
+        return [int(part) for part in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no list of numbers such as 1,5,10,20") from None
+
+
+@click.command()
+@click.argument("sources", nargs=-1, metavar="[FILE[::COLLECTION] | QUERIES DATABASE]")
+@options.optional_root
+@options.cities
+@click.option(
+    "--subtask",
+    type=click.Choice(["all", "s2w", "w2s", "o2n", "n2o", "d2n", "n2d"]),
+    help="Only the cameras of a subtask of MSLS, which --root tells.  [default: all cameras]",
+)
+@click.option(
+    "--predictions", type=click.Path(path_type=Path), metavar="FILE", help="Answers to evaluate: a line a query."
+)
+@click.option(
+    "--descriptors", type=click.Path(path_type=Path), metavar="DIR", help="Descriptors to evaluate, with their keys."
+)
+@click.option(
+    "--checkpoint", type=click.Path(path_type=Path), metavar="RUN", help="Trained model to evaluate on pictures."
+)
+@options.optional_images
+@options.image_path
+@options.optional_image_size
+@click.option("--positives-m", type=float, metavar="M", help="A positive is at most this far away, metres.")
+@click.option(
+    "--positives-heading", type=float, metavar="DEG", help="And its heading differs by at most this, degrees."
+)
+@click.option("--positives-psi", type=float, metavar="PSI", help="A positive has at least this ψ in FILE.")
+@click.option(
+    "-k", "ks", callback=_ks, default="1,5,10,20", show_default=True, metavar="K,…", help="Numbers of answers to score."
+)
+@click.option(
+    "--allow-unknown",
+    is_flag=True,
+    help="Pass over predictions for unknown queries, and count unknown pictures as misses.",
+)
+@click.option("--per-query", type=click.Path(path_type=Path), metavar="CSV", help="Table of every query to write.")
+@click.option(
+    "--write-predictions",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Predictions to write, as MSLS has them: the best 25, or as many as -k asks for.",,
+)
+@click.option(
+    "--write-descriptors", type=click.Path(path_type=Path), metavar="DIR", help="Folder to write descriptors to."
+)
+@options.force
+@options.device
+@options.workers
+@options.seed
+@options.as_json
+@options.no_progress
+def command(
+    sources: tuple[str, ...],
+    root: Path | None,
+    cities: str | None,
+    subtask: str | None,
+    predictions: Path | None,
+    descriptors: Path | None,
+    checkpoint: Path | None,
+    images: Path | None,
+    image_path: str | None,
+    size: tuple[int, int] | None,
+    positives_m: float | None,
+    positives_heading: float | None,
+    positives_psi: float | None,
+    ks: list[int],
+    allow_unknown: bool,
+    per_query: Path | None,
+    write_predictions: Path | None,
+    write_descriptors: Path | None,
+    force: bool,
+    device: str,
+    workers: int,
+    seed: int,
+    as_json: bool,
+    no_progress: bool,
+) -> None:
+    """Recall@k and mAP@k of place recognition, and how well its ranking follows graded labels.
+
+    Queries and database are those of a label file; or, without labels, of an MSLS tree (--root, with --cities val for
+    the validation set of the field) or of two folders or lists of pictures with @ names. Several cities are searched as
+    one database. Panoramas are left out.
+
+    What is evaluated is one of these:
+
+    \b
+    --predictions  text, a line a query: its key, then database keys, best first
+    --descriptors  DIR with query.npy, query.txt, database.npy, database.txt (keys, one a line)
+    --checkpoint   of `relabel train`, on the pictures under --images
+
+    A positive is within 25 m, or as --positives-m or --positives-psi say; labels of surfaces default to ψ ≥ 0.5.
+    With a label file also nDCG@k with ψ as gain, and the mean ψ of the first answer; with descriptors the rank
+    correlation of their distance with ψ. Pictures are looked for as their data sets have them, and resized as they
+    were in training.
+    """  # noqa: D301  click wants the character itself
+    from relabel.cli.progress import bar
+    from relabel.errors import OptionError
+    from relabel.training import evaluation as ev
+    from relabel.training.evaluation_output import evaluation_text, write_per_query
+    from relabel.training.evaluation_set import Rule, default_rule, evaluation_set
+    from relabel.training.predictions import match, read_predictions, shorter_than
+    from relabel.training.predictions import write_predictions as save_predictions
+
+    log = logging.getLogger(__name__)
+    ways = {"predictions": predictions, "descriptors": descriptors, "checkpoint": checkpoint}
+    given = [name for name, path in ways.items() if path is not None]
+    if len(given) != 1:
+        what = " and ".join(f"--{name}" for name in given) or "nothing"
+        raise OptionError(f"{what} to evaluate; give one of --predictions, --descriptors, --checkpoint")
+    if predictions is not None and (write_predictions or write_descriptors):
+        raise OptionError("--predictions are answers already; --write-… belongs to --descriptors and --checkpoint")
+    places = _places(sources, root, cities, subtask)
+    rule = None
+    if positives_m is not None or positives_psi is not None:
+        rule = Rule(positives_m, positives_heading, positives_psi)
+    elif positives_heading is not None:
+        standard = default_rule(places)
+        rule = Rule(standard.within_m, positives_heading, standard.psi)
+    of = evaluation_set(places, rule)
+    if predictions is not None:
+        matched = match(read_predictions(predictions), of, allow_unknown=allow_unknown)
+        found = ev.assess(of, matched.rows, ks)
+        short = shorter_than(matched.lengths, found.scores.counted, ks)
+        for note in (*matched.notes, *([short] if short else [])):
+            log.warning("%s: %s", predictions, note)
+    else:
+        sides = _described(of, descriptors, checkpoint, images, image_path, size, device, workers, no_progress)
+        if write_descriptors is not None:
+            from relabel.training.described import write_described
+
+            write_described(write_descriptors, *sides, overwrite=force)
+        values = sides[0].values, sides[1].values
+        with bar("searching", len(of.query), unit="queries", hidden=no_progress) as each:
+            answers = ev.search(of, *values, ks, device=device, each=each)
+        found = ev.assess(of, answers.indices, ks, distances=answers.distances, described=values, seed=seed)
+        if write_predictions is not None:
+            save_predictions(write_predictions, of.query, of.database, answers.indices, overwrite=force)
+    if per_query is not None:
+        write_per_query(per_query, found, overwrite=force)
+    if as_json:
+        out.echo_json(found.to_json())
+    else:
+        out.echo_lines(evaluation_text(found))
+
+
+def _places(sources: tuple[str, ...], root: Path | None, cities: str | None, subtask: str | None) -> list[Any]:
+    """What the arguments name."""
+    from relabel.errors import OptionError
+    from relabel.labelfile import open_collections
+    from relabel.training import places
+
+    if cities is not None and (sources or root is None):
+        raise OptionError("--cities chooses cities of --root, without a label file; name a collection as FILE::NAME")
+    if subtask is not None and root is None:
+        raise OptionError("--subtask needs --root, the MSLS tree that tells which cameras take part")
+    if len(sources) > 2 or (len(sources) == 2 and root is not None):
+        raise OptionError("give a label file, or --root, or QUERIES and DATABASE")
+    if len(sources) == 2:
+        return places.of_names(Path(sources[0]), Path(sources[1]))
+    if sources:
+        found = places.of_labels(open_collections(sources[0]))
+    elif root is not None:
+        found = places.of_msls(root, cities)
+    else:
+        raise OptionError("there is nothing to evaluate on; give a label file, or --root, or QUERIES and DATABASE")
+    if subtask is not None and root is not None:
+        found = places.in_subtask(found, root, subtask)
+    return found
+
+
+def _described(
+    of: Any,
+    descriptors: Path | None,
+    checkpoint: Path | None,
+    images: Path | None,
+    image_path: str | None,
+    size: tuple[int, int] | None,
+    device: str,
+    workers: int,
+    no_progress: bool,
+) -> tuple[Any, Any]:
+    """The descriptors of both sides of a set, read or made."""
+    from relabel.cli.progress import bar
+    from relabel.errors import OptionError
+    from relabel.training.described import Described, aligned, read_described
+
+    if descriptors is not None:
+        sides = [
+            Described(keys, aligned(read_described(descriptors, side), keys, str(descriptors / side)))
+            for side, keys in (("query", of.query), ("database", of.database))
+        ]
+        return sides[0], sides[1]
+    if checkpoint is None or images is None:
+        raise OptionError("--checkpoint needs --images, the top folder of the pictures")
+    from relabel.training.checkpoint import load_checkpoint, load_model
+    from relabel.training.described import describe_set
+
+    if size is None:
+        width, height = load_checkpoint(checkpoint)["config"]["size"]
+        size = (int(width), int(height))
+    model = load_model(checkpoint)
+    with bar("describing", sum(of.shape), unit="pictures", hidden=no_progress) as each:
+        return describe_set(model, of, images, size, template=image_path, device=device, workers=workers, each=each)

@@ -1,0 +1,193 @@
+"""relabel train."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relabel.cli import options, out
+from relabel.cli.progress import bar
+
+# Spelled out because relabel.training is loaded on call; tests hold them equal to its LOSSES, POOLS and so on, and all
+# defaults equal to those of TrainConfig.
+LOSSES = ("gcl", "contrastive", "triplet")
+POOLS = ("gem", "avg", "max")
+OPTIMIZERS = ("sgd", "adamw")
+SCHEDULES = ("step", "cosine", "constant")
+PRECISIONS = ("auto", "bf16", "float32")
+
+_DEV = "dev"  # where a trial run goes, beside the files of the run itself
+
+
+def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, ...] | None:
+    """Numbers with commas between them, as many as the metavar of the option shows."""
+    del ctx
+    if value is None:
+        return None
+    count = len(str(param.metavar).split(","))
+    try:
+        numbers = tuple(float(part) for part in value.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != count:
+        raise click.BadParameter(f"{value!r} is not {count} numbers with commas between them")
+    return numbers
+
+
+def _choice(flag: str, known: tuple[str, ...], text: str) -> options.Decorator[Any]:
+    return click.option(flag, type=click.Choice(known), default=known[0], show_default=True, help=text)
+
+
+def _count(flag: str, default: int, text: str, *, least: int = 1) -> options.Decorator[Any]:
+    return click.option(
+        flag, type=click.IntRange(min=least), default=default, show_default=True, metavar="N", help=text
+    )
+
+
+def _number(flag: str, default: float | None, text: str) -> options.Decorator[Any]:
+    return click.option(flag, type=float, default=default, show_default=default is not None, metavar="X", help=text)
+
+
+@click.command()
+@options.address
+@options.collections
+@options.images
+@options.image_path
+@options.output_folder
+@click.option(
+    "--backbone",
+    default="resnet50",
+    show_default=True,
+    metavar="NAME",
+    help="tiny, vgg16, resnet18, resnet34, resnet50, resnet152, resnext101_32x8d (torchvision), or timm:NAME.",
+)
+@_choice("--pool", POOLS, "What makes a descriptor of a feature map.")
+@click.option("--pretrained", is_flag=True, help="Begin with torchvision's ImageNet weights, if they are here.")
+@click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="Begin with these weights.")
+@_choice("--loss", LOSSES, "Graded, binary (ψ ≥ 0.5 is a positive), or triplets mined in each batch.")
+@_number("--margin", None, "τ, a distance of descriptors.  [default: 0.5; triplet: 0.1]")
+@_count("--batch-size", 32, "Pairs whose mean loss makes one step.")
+@_count("--accumulate", 1, "Forward passes that a batch is split into, for less memory and the same gradient.")
+@_count("--epochs", 50, "Epochs to train.")
+@_count("--pairs-per-epoch", 10_000, "Pairs between two checkpoints.")
+@_choice("--optimizer", OPTIMIZERS, "What makes steps of gradients.")
+@_number("--lr", None, "Learning rate.  [default: 0.1; adamw: 0.0001]")
+@_number("--momentum", 0.0, "Momentum of sgd.")
+@_number("--weight-decay", 0.0, "Weight decay of matrices and convolutions.")
+@_choice("--schedule", SCHEDULES, "How the learning rate falls.")
+@_count("--lr-every", 25, "Epochs after which the schedule step multiplies the rate.")
+@_number("--lr-factor", 0.1, "What the schedule step multiplies the rate by.")
+@options.image_size
+@_choice("--precision", PRECISIONS, "Of forward passes; auto is bf16 on a GPU that has it, else float32.")
+@click.option(
+    "--bands",
+    callback=_numbers,
+    default="0.5,0.25,0.25",
+    show_default=True,
+    metavar="A,B,C",
+    help="Shares of pairs with ψ ≥ 0.5, with ψ between, and with ψ = 0.",
+)
+@click.option(
+    "--hard-negatives",
+    "hard_negatives_m",
+    callback=_numbers,
+    metavar="LO,HI",
+    help="Pairs with ψ = 0 only from cameras this far apart, metres.",
+)
+@options.seed
+@options.device
+@options.workers
+@click.option(
+    "--val",
+    "val_address",
+    metavar="FILE[::COLLECTION]",
+    help="Labels to evaluate on after each epoch, pictures under --images too; best.pt has the best recall@1.",
+)
+@click.option("--strict", is_flag=True, help="Stop at the first picture that cannot be read.")
+@click.option("--dev", is_flag=True, help="A trial: one batch, through everything, into DIR/dev.")
+@_count("--checkpoint-steps", 500, "Steps between checkpoints within an epoch; 0 for none.", least=0)
+@click.option("--tensorboard", is_flag=True, help="Write event files for TensorBoard too.")
+@options.resume
+@options.force
+@options.as_json
+@options.no_progress
+def command(
+    address: str,
+    collections: list[str] | None,
+    images: Path,
+    image_path: str | None,
+    folder: Path,
+    backbone: str,
+    pool: str,
+    pretrained: bool,
+    weights: Path | None,
+    device: str,
+    workers: int,
+    val_address: str | None,
+    strict: bool,
+    dev: bool,
+    checkpoint_steps: int,
+    tensorboard: bool,
+    resume: bool,
+    force: bool,
+    as_json: bool,
+    no_progress: bool,
+    **recipe: Any,
+) -> None:
+    """Train a descriptor model on graded labels.
+
+    Pairs are drawn by bands of ψ from all collections of FILE, or from COLLECTION. The defaults are the recipe of the
+    generalized contrastive loss: SGD at 0.1, a tenth of it every 25 × 10,000 pairs, batches of 32 pairs.
+
+    Pictures are looked for under --images by key or column path, and as MSLS, 7Scenes and Pittsburgh have them. One
+    that cannot be read is named, and its pairs are left out.
+
+    DIR gets last.pt, config.json and log.jsonl, and with --val best.pt; the same command goes on where an earlier one
+    stopped. Prints the path of the checkpoint.
+    """
+    from relabel.labelfile import LabelFile, open_collections
+    from relabel.training import TrainConfig, Trainer, build_model, seeded
+
+    if collections is None:
+        stored = open_collections(address)
+    else:
+        labels = LabelFile(address)
+        stored = [labels[name] for name in collections]
+
+    config = TrainConfig(**recipe)
+    if dev:
+        config = dataclasses.replace(config, epochs=1, pairs_per_epoch=config.batch_size)
+        folder, force, workers = folder / _DEV, True, 0
+    with seeded(config.seed):
+        model = build_model(backbone, pool, pretrained=pretrained, weights=weights)  # type: ignore[arg-type]
+    validate = None
+    if val_address is not None:
+        from relabel.training.validation import recall_validation
+
+        validate = recall_validation(
+            open_collections(val_address), images, config.size, image_path=image_path, device=device, workers=workers
+        )
+    trainer = Trainer(
+        config,
+        model,
+        stored,
+        images,
+        folder,
+        image_path=image_path,
+        device=device,
+        workers=workers,
+        strict=strict,
+        checkpoint_steps=checkpoint_steps,
+        tensorboard=tensorboard,
+        validate=validate,
+        bar=lambda what, total: bar(what, total, unit="pairs", hidden=no_progress),
+    )
+    result = trainer.run(resume=resume, overwrite=force)
+    if as_json:
+        told = result._asdict() | {"checkpoint": str(result.checkpoint)}
+        out.echo_json({name: None if value != value else value for name, value in told.items()})  # noqa: PLR0124  NaN
+    else:
+        out.echo_lines([str(result.checkpoint)])

@@ -1,0 +1,186 @@
+"""What a training run depends on, besides the labels, the pictures and the model: a frozen record with a JSON form."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from relabel.errors import InputError, MissingFileError, OptionError
+
+LOSSES = ("gcl", "contrastive", "triplet")
+OPTIMIZERS = ("sgd", "adamw")
+SCHEDULES = ("step", "cosine", "constant")
+PRECISIONS = ("auto", "bf16", "float32")
+
+_MARGINS = {"gcl": 0.5, "contrastive": 0.5, "triplet": 0.1}
+_RATES = {"sgd": 0.1, "adamw": 1e-4}
+_DERIVED: Any = None  # a field that __post_init__ fills in where it is not given
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The recipe of a training run; the defaults are those of the generalized contrastive loss on MSLS.
+
+    Leyva-Vallina et al., Data-efficient large scale place recognition with graded similarity supervision, CVPR 2023:
+    plain SGD at 0.1, a tenth of it after every 25 rounds of 10,000 pairs, batches of 32 pairs.
+
+    Parameters
+    ----------
+    loss:
+        ``gcl`` and ``contrastive`` take pairs; ``triplet`` mines batches of as many pictures.
+    margin:
+        τ, a distance of descriptors; None for 0.5, and 0.1 for ``triplet``.
+    batch_size:
+        pairs whose mean loss makes one step.
+    accumulate:
+        forward passes that a batch is split into where memory asks for it. The gradient is that of the whole batch,
+        except through layers that look across a batch, such as batch normalisation in training mode.
+    epochs, pairs_per_epoch:
+        how long to train. An epoch is what the schedule counts and where a checkpoint is written.
+    optimizer, lr, momentum, weight_decay:
+        ``sgd`` or ``adamw``; `lr` None is 0.1 for ``sgd`` and 1e-4 for ``adamw``; `momentum` is for ``sgd`` alone.
+    schedule, lr_every, lr_factor:
+        ``step`` multiplies the rate by `lr_factor` every `lr_every` epochs, ``cosine`` takes it to 0 at the end,
+        ``constant`` leaves it.
+    size:
+        (width, height) that pictures are resized to, pixels.
+    precision:
+        ``bf16`` or ``float32`` of the forward pass; ``auto`` is bf16 on a GPU that has it, else float32. Weights and
+        losses are float32 always.
+    bands, hard_negatives_m:
+        as for `GradedPairSampler`.
+    seed:
+        of the pairs drawn and of what is random in the model.
+
+    Raises
+    ------
+    OptionError
+        when a value cannot be; the message names the field.
+    """
+
+    loss: str = "gcl"
+    margin: float = _DERIVED
+    batch_size: int = 32
+    accumulate: int = 1
+    epochs: int = 50
+    pairs_per_epoch: int = 10_000
+    optimizer: str = "sgd"
+    lr: float = _DERIVED
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    schedule: str = "step"
+    lr_every: int = 25
+    lr_factor: float = 0.1
+    size: tuple[int, int] = (640, 480)
+    precision: str = "auto"
+    bands: tuple[float, float, float] = (0.5, 0.25, 0.25)
+    hard_negatives_m: tuple[float, float] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise OptionError(f"{name} {getattr(self, name)!r} is not known; choose {', '.join(known)}")
+        for name, usual in (("margin", _MARGINS[self.loss]), ("lr", _RATES[self.optimizer])):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, usual)
+        for name in ("size", "bands", "hard_negatives_m"):  # JSON has lists
+            if isinstance(getattr(self, name), list):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in ("batch_size", "accumulate", "epochs", "pairs_per_epoch", "lr_every"):
+            _check_count(name, getattr(self, name), 1)
+        _check_count("seed", self.seed, 0)
+        for name in ("margin", "lr", "lr_factor"):
+            _check_number(name, getattr(self, name), above=0.0)
+        for name in ("momentum", "weight_decay"):
+            _check_number(name, getattr(self, name), least=0.0)
+        if not isinstance(self.size, tuple) or len(self.size) != 2:
+            raise OptionError(f"size is {self.size!r}; it has to be (width, height)")
+        for side in self.size:
+            _check_count("size", side, 1)
+        if self.accumulate > self.batch_size:
+            raise OptionError(f"accumulate is {self.accumulate}; a batch of {self.batch_size} cannot be split further")
+        if self.loss == "triplet" and self.accumulate > 1:
+            raise OptionError(
+                f"accumulate is {self.accumulate}; triplets are mined in whole batches: make batch_size smaller instead"
+            )
+        if self.optimizer != "sgd" and self.momentum:
+            raise OptionError(f"momentum is {self.momentum:g}; it is for sgd, {self.optimizer} has its own")
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Batches of an epoch; the last may be smaller."""
+        return -(-self.pairs_per_epoch // self.batch_size)
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as JSON values."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], where: object = "the configuration") -> TrainConfig:
+        """The record that `to_json` wrote; fields that are missing have their defaults.
+
+        Parameters
+        ----------
+        values:
+            fields by name.
+        where:
+            what they come from, for errors.
+
+        Raises
+        ------
+        InputError
+            when there is a field that this program does not know, or a value cannot be.
+        """
+        known = [field.name for field in fields(cls)]
+        unknown = [name for name in values if name not in known]
+        if unknown:
+            raise InputError(f"{where}: has a field {unknown[0]!r}; known are {', '.join(known)}")
+        try:
+            return cls(**values)
+        except (OptionError, TypeError) as error:
+            raise InputError(f"{where}: {error}") from None
+
+    @classmethod
+    def load(cls, path: Path) -> TrainConfig:
+        """The record in the ``config.json`` of a run; errors name the file."""
+        try:
+            values = json.loads(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise MissingFileError(f"{path}: there is no such file") from None
+        except ValueError as error:
+            raise InputError(f"{path}: is no JSON: {error}") from None
+        inner = values.get("config", values) if isinstance(values, dict) else None
+        if not isinstance(inner, dict):
+            raise InputError(f"{path}: is no configuration of a training run")
+        return cls.from_json(inner, path)
+
+    def difference(self, now: TrainConfig) -> str | None:
+        """The first field in which a run that goes on with `now` would differ from how it began; None where it fits.
+
+        More epochs are no difference, unless the schedule depends on their number.
+        """
+        for name, before in self.to_json().items():
+            value = now.to_json()[name]
+            if value != before and (name != "epochs" or self.schedule == "cosine"):
+                return f"{name} was {before!r} and is {value!r} now"
+        return None
+
+
+_CHOICES = {"loss": LOSSES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "precision": PRECISIONS}
+
+
+def _check_count(name: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise OptionError(f"{name} is {value!r}; it has to be a whole number of at least {least}")
+
+
+def _check_number(name: str, value: object, *, least: float | None = None, above: float | None = None) -> None:
+    number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    if not math.isfinite(number) or (least is not None and number < least) or (above is not None and number <= above):
+        bound = f"of at least {least:g}" if least is not None else f"above {above:g}"
+        raise OptionError(f"{name} is {value!r}; it has to be a number {bound}")

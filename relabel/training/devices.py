@@ -1,0 +1,58 @@
+"""Where tensors are computed with, in which precision, and how much memory that took."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from relabel.errors import OptionError
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def device_of(name: str = "auto") -> torch.device:
+    """The device that ``auto``, ``cpu`` or ``cuda`` stands for; ``auto`` is a GPU where there is one.
+
+    Raises
+    ------
+    OptionError
+        when the name is not known, or there is no GPU that torch can use.
+    """
+    if name not in DEVICES:
+        raise OptionError(f"device {name!r} is not known; choose {', '.join(DEVICES)}")
+    there = torch.cuda.is_available()
+    if name == "cuda" and not there:
+        raise OptionError("device is cuda, and torch finds no GPU here; take cpu, or see `relabel doctor`")
+    return torch.device("cuda" if name == "cuda" or (name == "auto" and there) else "cpu")
+
+
+def is_bf16(precision: str, device: torch.device) -> bool:
+    """Whether forward passes are in bfloat16: where asked for, and by ``auto`` on a GPU that computes with it."""
+    if precision == "auto":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return precision == "bf16"
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The most memory that was in use: what torch held on the GPU, else that of this process."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Torch's random numbers from a seed for the time of the block; afterwards its generators are where they were.
+
+    Models built in it begin with the same weights each time.
+    """
+    started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    gpus = [torch.cuda.current_device()] if started else []
+    with torch.random.fork_rng(gpus):
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,222 @@
+"""Pictures of cameras: where they lie under a folder, and one of them as an array of the size that is wanted.
+
+A label file names cameras, not files. Where no template says how the one becomes the other, the layouts that data sets
+come in are tried, and the one that finds most is taken.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.cameras import Cameras
+from relabel.errors import InputError, MissingFileError, MissingPackageError
+from relabel.exchange.pictures import MSLS_PATH, picture_paths
+from relabel.similarity import SimilaritySource
+
+log = logging.getLogger(__name__)
+
+LAYOUTS = (
+    "{path}",
+    "{key}",
+    MSLS_PATH,
+    "test/{collection}/{side}/images/{key}.jpg",
+    "{collection}/{side}/images/{key}.jpg",
+    "{side}/images/{key}.jpg",
+    *(f"{folder}{{key}}.color.{ending}" for folder in ("", "{scene}/") for ending in ("png", "jpg")),
+    "{side}/{key}",
+    "queries_real/{key}",
+    "queries/{key}",
+    *(f"{{key}}.{ending}" for ending in ("jpg", "jpeg", "png")),
+)
+"""Where pictures are looked for, in this order: key or path as it is, MSLS, 7Scenes, a folder a side, Pittsburgh."""
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+
+_TRIED = 64  # cameras that a layout is tried on, spread over all of them
+_LISTED = 20_000  # entries of a tree that are looked at for an example of a picture
+_DRAFT = 2  # how much larger than wanted a JPEG may be decoded; twice looks the same after resizing
+
+Size = tuple[int, int]
+
+
+class Pictures(NamedTuple):
+    """Paths of the pictures of all cameras, numbered through over all collections as a sampler does."""
+
+    query: npt.NDArray[np.str_]
+    """(queries,) str"""
+    database: npt.NDArray[np.str_]
+    """(database cameras,) str"""
+
+
+def find_pictures(
+    sources: Sequence[SimilaritySource], folder: str | os.PathLike[str], template: str | None = None
+) -> Pictures:
+    """Paths of the pictures of all cameras of some collections.
+
+    Only a few pictures of each side are looked for, so that nothing waits for a million files; one that is missing is
+    found when it is read.
+
+    Parameters
+    ----------
+    sources:
+        collections with names, for example `StoredCollection`s.
+    folder:
+        top folder of the pictures.
+    template:
+        path of a picture under `folder`, as for `relabel.exchange.pictures.picture_paths`; None looks for it in
+        `LAYOUTS`.
+
+    Raises
+    ------
+    MissingFileError
+        when there is no such folder.
+    OptionError
+        when the template names something that is not there.
+    InputError
+        when no picture is found; the message shows three keys, three files and what was tried.
+    """
+    top = Path(folder)
+    if not top.is_dir():
+        raise MissingFileError(f"{top}: there is no such folder of pictures")
+    sides: dict[str, list[npt.NDArray[np.str_]]] = {"query": [], "database": []}
+    for source in sources:
+        name = str(getattr(source, "name", ""))
+        for side, cameras in (("query", source.collection.query), ("database", source.collection.database)):
+            sides[side].append(pictures(cameras, top, template, collection=name, side=side))
+    empty: npt.NDArray[np.str_] = np.empty(0, np.str_)
+    return Pictures(*(np.concatenate([empty, *paths]) for paths in sides.values()))
+
+
+def pictures(
+    cameras: Cameras, folder: Path, template: str | None = None, *, collection: str = "", side: str = "query"
+) -> npt.NDArray[np.str_]:
+    """(n,) str, the paths of the pictures of one side of one collection; parameters and errors as `find_pictures`."""
+    where = np.flatnonzero(cameras.ok)
+    probe = cameras.take(where[np.linspace(0, len(where) - 1, min(_TRIED, len(where))).astype(np.intp)])
+
+    def relative(of: Cameras, layout: str) -> npt.NDArray[np.str_]:
+        return picture_paths(of, layout, collection=collection, side=side)
+
+    layouts = [each for each in LAYOUTS if each != "{path}" or "path" in cameras.extra]
+    if template is not None:
+        layouts = [template]
+    chosen, hits = layouts[0], -1
+    for layout in layouts:
+        found = _count(folder, relative(probe, layout))
+        if found > hits:
+            chosen, hits = layout, found
+        if hits == len(probe):
+            break
+    if not hits and len(probe):
+        raise InputError(_nothing_found(folder, probe, layouts, collection, side))
+    if hits < len(probe):
+        log.warning(
+            "%s: %d of %d %s pictures of %s that were looked for as %s are missing",
+            *(folder, len(probe) - hits, len(probe), side, collection, chosen),
+        )
+    log.debug("%s: %s pictures of %s lie at %s", folder, side, collection, chosen)
+    paths = relative(cameras, chosen)
+    return np.where(np.strings.startswith(paths, os.sep), paths, np.strings.add(f"{os.fspath(folder)}{os.sep}", paths))
+
+
+def camera_paths(sources: Sequence[SimilaritySource], pictures_of: Pictures) -> npt.NDArray[np.str_]:
+    """(cameras,) str, the paths of `find_pictures` in the order in which a `GradedBatchSampler` numbers cameras."""
+    parts: list[npt.NDArray[np.str_]] = [np.empty(0, np.str_)]
+    row = column = 0
+    for source in sources:
+        rows, columns = source.collection.shape
+        parts.append(pictures_of.query[row : row + rows])
+        if not source.collection.self_pairs:
+            parts.append(pictures_of.database[column : column + columns])
+        row, column = row + rows, column + columns
+    return np.concatenate(parts)
+
+
+def read_picture(path: str | os.PathLike[str], size: Size) -> npt.NDArray[np.uint8]:
+    """One picture, decoded and resized with Pillow.
+
+    The orientation that EXIF tells is not applied: poses and headings are of the pixels as they are stored. The whole
+    picture is resized, not cropped, since a crop would change the field of view that ψ was computed from.
+
+    Parameters
+    ----------
+    path:
+        anything that Pillow reads; grey and palette pictures become RGB, transparency is dropped.
+    size:
+        (width, height) of the result, pixels.
+
+    Returns
+    -------
+    array
+        (3, height, width) uint8, RGB; in memory the channels come last, as decoders and fast convolutions have them.
+
+    Raises
+    ------
+    MissingFileError, MissingPackageError
+        when the file, or Pillow, is not there.
+    InputError
+        when it is no picture, or damaged.
+    """
+    image_module = check_pillow()
+    try:
+        with image_module.open(path) as image:
+            # A large JPEG is decoded at a fraction of its size, which takes a fraction of the time.
+            image.draft("RGB", (size[0] * _DRAFT, size[1] * _DRAFT))
+            rgb = image.convert("RGB")
+            if rgb.size != size:
+                rgb = rgb.resize(size, image_module.Resampling.BILINEAR)
+            array: npt.NDArray[np.uint8] = np.array(rgb, np.uint8)
+    except FileNotFoundError:
+        raise MissingFileError(f"{os.fspath(path)}: there is no such picture") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a damaged picture makes a decoder raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{os.fspath(path)}: cannot be read as a picture: {reason}") from None
+    return array.transpose(2, 0, 1)
+
+
+def check_pillow() -> Any:
+    """Pillow's `Image` module; a `MissingPackageError` where it cannot be loaded."""
+    try:
+        from PIL import Image  # noqa: PLC0415  labels need no pictures
+    except ImportError as error:
+        raise MissingPackageError(
+            f"Pillow, which reads pictures, cannot be loaded ({error}); pip install pillow"
+        ) from None
+    return Image
+
+
+def _count(folder: Path, paths: npt.NDArray[np.str_]) -> int:
+    return sum((folder / path).is_file() for path in paths.tolist())
+
+
+def _nothing_found(folder: Path, probe: Cameras, layouts: Sequence[str], collection: str, side: str) -> str:
+    keys = ", ".join(map(repr, probe.key[:3].tolist()))
+    files = [name for name, _ in zip(_files(folder), range(3), strict=False)]
+    there = f"files there are {', '.join(map(repr, files))}" if files else "there are no pictures in it"
+    return (
+        f"{folder}: holds no picture of the {side} cameras of {collection or 'the labels'}; their keys are {keys}; "
+        f"{there}; tried {', '.join(layouts)}; say how a key becomes a path (--image-path), or name the folder that "
+        "these labels are of"
+    )
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """Pictures under a folder, relative to it, in order, as far as a look at some entries tells."""
+    seen = 0
+    for top, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            if name.lower().endswith(SUFFIXES):
+                yield Path(top, name).relative_to(folder).as_posix()
+        seen += len(names) + len(folders)
+        if seen > _LISTED:
+            return

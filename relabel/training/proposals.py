@@ -1,0 +1,208 @@
+"""Which database descriptors may be the nearest of a query, by matrix products that round; `neighbours` makes sure.
+
+Both sides are scaled by the same power of two, which is exact, so that the longest descriptor is about 1 long: no
+product then overflows, and what underflows is covered by the bound of the error.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.errors import MissingPackageError, OptionError
+
+_CELLS = 1 << 23  # squared distances of a block: 32 MB of float32, and twice that of row numbers
+_BASE_ROWS = 1 << 16  # database rows of a block
+_GPU_CELLS = 1 << 27
+_MUCH = 1 << 37  # multiplications that take a CPU as long as it takes to load torch
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+Table = npt.NDArray[Any]
+
+
+class Proposals(NamedTuple):
+    """What is proposed for some queries."""
+
+    rows: IntArray
+    """(b,) the queries"""
+    indices: IntArray
+    """(b, wanted) database rows, in no order"""
+    rest: FloatArray
+    """(b,) a number that no squared distance to any other row of the database is below"""
+
+
+Propose = Callable[[Table, Table, int, Any], Iterator[Proposals]]
+
+
+def proposer(device: str, *, work: int = _MUCH) -> Propose:
+    """What proposes on a device, as `relabel.training.nearest` names them.
+
+    Parameters
+    ----------
+    device:
+        its name.
+    work:
+        multiplications to do; for few of them ``auto`` does not wait until torch is loaded.
+
+    Raises
+    ------
+    OptionError, MissingPackageError
+        when there is no such device, or its package is not installed.
+    """
+    if device == "faiss":
+        return _faiss(_package("faiss", "faiss", "pip install faiss-cpu"))
+    if device == "auto" and work < _MUCH:
+        device = "cpu"
+    if device == "auto":
+        try:
+            torch: Any = importlib.import_module("torch")
+        except (ImportError, OSError):
+            return by_numpy
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu":
+        return by_numpy
+    torch = _package("torch", f"device {device!r}", "pip install 'relabel-vpr[torch]'")
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise OptionError(f"device {device!r} cannot be used ({reason}); take cpu, or auto") from None
+    return by_torch(torch, device)
+
+
+def _package(name: str, what: str, how: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except (ImportError, OSError) as error:
+        raise MissingPackageError(f"{what} needs the package {name}, which cannot be loaded ({error}): {how}") from None
+
+
+def error_bound(dtype: Any, dimensions: int, longest: FloatArray | float) -> Any:
+    """How far off d² = |q|² + |x|² - 2·q·x may be when computed in `dtype`, for |q| + |x| up to `longest`.
+
+    The error of a sum of d products is at most d·u·Σ|q_i·x_i| ≤ d·u·|q|·|x| in any order of summation, with u the unit
+    round-off (Higham, Accuracy and Stability of Numerical Algorithms, §3.1); the other terms add a few u of
+    (|q| + |x|)². Machine epsilon, which is 2u, leaves room for higher orders; the last term covers underflow.
+    """
+    kind = np.finfo(dtype)
+    return (dimensions + 8) * float(kind.eps) * np.square(longest) + (dimensions + 8) * float(kind.tiny)
+
+
+def by_numpy(base: Table, asked: Table, wanted: int, dtype: Any) -> Iterator[Proposals]:
+    """Proposals by NumPy's matrix product, block by block."""
+    base, asked, scale = _scaled(base, asked, dtype)
+    of_base, of_asked = _squares(base), _squares(asked)
+    longest = np.sqrt(of_base.max()) + np.sqrt(of_asked)
+    columns = min(len(base), _BASE_ROWS)
+    a_block = max(1, _CELLS // columns)
+    for start in range(0, len(asked), a_block):
+        part = slice(start, min(start + a_block, len(asked)))
+        best, rest = np.empty((part.stop - start, 0), dtype), np.full(part.stop - start, np.inf, dtype)
+        which = np.empty(best.shape, np.int64)
+        for first in range(0, len(base), columns):
+            block = slice(first, first + columns)
+            squared = asked[part] @ base[block].T
+            squared *= -2
+            squared += of_base[block].astype(dtype)
+            squared += of_asked[part].astype(dtype)[:, None]
+            best, which, rest = _kept(best, which, rest, squared, first, wanted)
+        yield Proposals(
+            np.arange(start, part.stop), which, (rest - error_bound(dtype, base.shape[1], longest[part])) / scale**2
+        )
+
+
+def _kept(best: Table, which: IntArray, rest: Table, squared: Table, first: int, wanted: int) -> tuple[Any, Any, Any]:
+    """The best of what was kept and of one more block, and the least of what was not."""
+    n = squared.shape[1]
+    if n > wanted:
+        order = np.argpartition(squared, wanted, axis=1)[:, : wanted + 1]
+        taken = np.take_along_axis(squared, order, axis=1)
+        rest = np.minimum(rest, taken[:, wanted])
+        order, taken = order[:, :wanted], taken[:, :wanted]
+    else:
+        order, taken = np.broadcast_to(np.arange(n), squared.shape), squared
+    best, which = np.hstack([best, taken]), np.hstack([which, order + first])
+    if best.shape[1] > wanted:
+        order = np.argpartition(best, wanted, axis=1)
+        rest = np.minimum(rest, np.take_along_axis(best, order[:, wanted : wanted + 1], axis=1)[:, 0])
+        order = order[:, :wanted]
+        best, which = np.take_along_axis(best, order, axis=1), np.take_along_axis(which, order, axis=1)
+    return best, which, rest
+
+
+def by_torch(torch: Any, device: str) -> Propose:
+    """Proposals by torch on one of its devices."""
+
+    def propose(base: Table, asked: Table, wanted: int, dtype: Any) -> Iterator[Proposals]:
+        base, asked, scale = _scaled(base, asked, dtype)
+        of_base, of_asked = _squares(base), _squares(asked)
+        longest = np.sqrt(of_base.max()) + np.sqrt(of_asked)
+        columns = min(len(base), _BASE_ROWS)
+        a_block = max(1, _GPU_CELLS // columns)
+        # TF32 would round products to 10 bits, which the bound does not cover.
+        before = torch.get_float32_matmul_precision()
+        for start in range(0, len(asked), a_block):
+            part = slice(start, min(start + a_block, len(asked)))
+            best = torch.empty((part.stop - start, 0), device=device)
+            which = torch.empty((part.stop - start, 0), dtype=torch.int64, device=device)
+            rest = torch.full((part.stop - start,), float("inf"), device=device, dtype=torch.float64)
+            queries = torch.from_numpy(asked[part]).to(device)
+            try:
+                torch.set_float32_matmul_precision("highest")
+                for first in range(0, len(base), columns):
+                    block = slice(first, first + columns)
+                    squared = queries @ torch.from_numpy(base[block]).to(device).T
+                    squared = squared * -2 + torch.from_numpy(of_base[block].astype(dtype)).to(device)
+                    squared += torch.from_numpy(of_asked[part].astype(dtype)).to(device)[:, None]
+                    best = torch.cat([best.to(squared.dtype), squared], dim=1)
+                    number = torch.arange(first, first + squared.shape[1], device=device)
+                    which = torch.cat([which, number.expand(squared.shape)], dim=1)
+                    if best.shape[1] > wanted:
+                        top = torch.topk(best, wanted + 1, dim=1, largest=False)
+                        rest = torch.minimum(rest, top.values[:, wanted].to(torch.float64))
+                        best, which = top.values[:, :wanted], which.gather(1, top.indices[:, :wanted])
+            finally:
+                torch.set_float32_matmul_precision(before)
+            least = rest.cpu().numpy() - error_bound(dtype, base.shape[1], longest[part])
+            yield Proposals(np.arange(start, part.stop), which.cpu().numpy(), least / scale**2)
+
+    return propose
+
+
+def _faiss(faiss: Any) -> Propose:
+    """Proposals by the flat index of faiss; it works in float32 alone, so what it leaves open goes to NumPy."""
+
+    def propose(base: Table, asked: Table, wanted: int, dtype: Any) -> Iterator[Proposals]:
+        if dtype != np.float32:
+            yield from by_numpy(base, asked, wanted, dtype)
+            return
+        base, asked, scale = _scaled(base, asked, dtype)
+        index = faiss.IndexFlatL2(base.shape[1])
+        index.add(base)
+        squared, which = index.search(asked, wanted + 1)
+        longest = np.sqrt(_squares(base).max()) + np.sqrt(_squares(asked))
+        least = squared[:, wanted].astype(np.float64) - error_bound(dtype, base.shape[1], longest)
+        yield Proposals(np.arange(len(asked)), which[:, :wanted].astype(np.int64), least / scale**2)
+
+    return propose
+
+
+def _scaled(base: Table, asked: Table, dtype: Any) -> tuple[Table, Table, float]:
+    """Both tables times a power of two that makes the longest descriptor about 1 long, and that power."""
+    largest = max((float(np.abs(side).max()) for side in (base, asked) if side.size), default=0.0)
+    length = largest * np.sqrt(base.shape[1])
+    power = -int(np.frexp(length)[1]) if 0.0 < length < np.inf else 0
+    scale = float(np.ldexp(1.0, min(max(power, -500), 500)))
+    first, second = (np.ascontiguousarray(side * np.float64(scale), dtype=dtype) for side in (base, asked))
+    return first, second, scale
+
+
+def _squares(table: Table) -> FloatArray:
+    """(n,) squared lengths in float64."""
+    squares: FloatArray = np.einsum("ij,ij->i", table, table, dtype=np.float64)
+    return squares

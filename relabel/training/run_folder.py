@@ -1,0 +1,156 @@
+"""The folder of a training run: its recipe and its checkpoints, written whole, and how a run goes on from them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from relabel._version import __version__
+from relabel.errors import InputError, OutputExistsError
+from relabel.labelfile.publish import output_errors, replacing
+from relabel.training.checkpoint import LAST, load_checkpoint, random_states, save_checkpoint, set_random_states
+from relabel.training.config import TrainConfig
+from relabel.training.weights import load_into
+
+log = logging.getLogger(__name__)
+
+CONFIG = "config.json"
+BEST = "best.pt"
+
+
+class Progress(NamedTuple):
+    """How far a run is; for triplets two pictures count as a pair."""
+
+    epoch: int = 0
+    """epochs that are done"""
+    position: int = 0
+    """pairs that were drawn of the epoch after them"""
+    steps: int = 0
+    pairs: int = 0
+    """pairs that were learned from"""
+    left_out: int = 0
+    """pairs that were drawn but for a picture that could not be read; for triplets, pictures"""
+    epoch_loss: float = 0.0
+    """sum over the pairs of this epoch so far"""
+    epoch_pairs: int = 0
+    best: float = -math.inf
+    """the best first number of a validation"""
+
+    @property
+    def loss(self) -> float:
+        """Mean over the pairs of this epoch so far."""
+        return self.epoch_loss / self.epoch_pairs if self.epoch_pairs else math.nan
+
+
+class RunFolder:
+    """Where a run is written.
+
+    Parameters
+    ----------
+    path:
+        the folder; it is made where it is missing.
+    config, model:
+        the recipe, and what is trained.
+    labels:
+        the digest of each collection by name.
+    device:
+        whose random numbers count.
+    """
+
+    def __init__(
+        self, path: Path, config: TrainConfig, model: nn.Module, labels: Mapping[str, str], device: torch.device
+    ) -> None:
+        self.path, self._config, self._model = path, config, model
+        self._labels, self._device = dict(labels), device
+
+    def begin(self, optimizer: torch.optim.Optimizer, *, resume: bool, overwrite: bool) -> Progress:
+        """Make the folder, put model, optimizer and random numbers where the run stood, and write the recipe.
+
+        Returns
+        -------
+        Progress
+            how far it was; at its very beginning where there is no checkpoint.
+
+        Raises
+        ------
+        OutputExistsError, InputError, OutputError
+            as for `relabel.training.trainer.Trainer.run`.
+        """
+        last = self.path / LAST
+        with output_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            if overwrite:
+                for name in (LAST, BEST):
+                    (self.path / name).unlink(missing_ok=True)
+        progress = Progress()
+        if last.exists():
+            if not resume:
+                raise OutputExistsError(f"{last}: exists already; choose another folder, or replace it (--force)")
+            progress = self._resumed(last, optimizer)
+        self._write_config()
+        return progress
+
+    def save(
+        self, name: str, optimizer: torch.optim.Optimizer, sampler: Mapping[str, object], progress: Progress
+    ) -> None:
+        """Write a checkpoint of that name."""
+        parts = {
+            "config": self._config.to_json(),
+            "labels": self._labels,
+            "description": self._description(),
+            "model": self._model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "sampler": sampler,
+            "random": random_states(self._device),
+            "progress": progress._asdict(),
+        }
+        save_checkpoint(self.path / name, parts)
+
+    def _resumed(self, path: Path, optimizer: torch.optim.Optimizer) -> Progress:
+        state = load_checkpoint(path)
+        difference = TrainConfig.from_json(state["config"], path).difference(self._config)
+        difference = difference or _labels_differ(state["labels"], self._labels)
+        if difference is not None:
+            raise InputError(
+                f"{path}: is of another run: {difference}; make it as it was, choose another folder, or begin anew "
+                "(--force)"
+            )
+        load_into(self._model, state["model"], path)
+        optimizer.load_state_dict(state["optimizer"])
+        set_random_states(state["random"], self._device)
+        progress = Progress(**state["progress"])
+        if progress.epoch < self._config.epochs:
+            log.info("%s: going on after step %d, in epoch %d", path, progress.steps, progress.epoch + 1)
+        else:
+            log.info("%s: all %d epochs are done; for more, raise --epochs", path, progress.epoch)
+        return progress
+
+    def _description(self) -> dict[str, object] | None:
+        describe = getattr(self._model, "describe", None)
+        return None if describe is None else dict(describe())
+
+    def _write_config(self) -> None:
+        told = {
+            "software": {"name": "relabel", "version": __version__},
+            "config": self._config.to_json(),
+            "model": self._description(),
+            "labels": self._labels,
+        }
+        path = self.path / CONFIG
+        with replacing(path, overwrite=True) as private, output_errors(path):
+            private.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _labels_differ(before: Mapping[str, str], now: Mapping[str, str]) -> str | None:
+    for name in {**before, **now}:
+        if before.get(name) != now.get(name):
+            where = "new" if name not in before else "missing now" if name not in now else "changed"
+            return f"the labels {name!r} are {where}"
+    return None if list(before) == list(now) else "the collections stand in another order"

@@ -1,0 +1,121 @@
+"""One step of training: the gradient of a batch's loss, in one forward pass or in several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from relabel.training.config import TrainConfig
+from relabel.training.loading import Batch, normalised
+from relabel.training.losses import contrastive_loss, generalized_contrastive_loss, mine_triplets, triplet_loss
+
+_PAIR_LOSSES = {"gcl": generalized_contrastive_loss, "contrastive": contrastive_loss}
+
+Similarity = Callable[[Sequence[int]], Any]
+
+
+class Steps:
+    """Gradients of a model for one batch after another.
+
+    Parameters
+    ----------
+    model:
+        maps (b, 3, h, w) float to (b, dim) descriptors; on its device.
+    config:
+        the loss, its margin, and `accumulate`.
+    device, bf16:
+        where the model is, and whether its forward pass is in bfloat16.
+    similarity:
+        for triplets: the (b, b) similarities of a batch of cameras, NaN where not known.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        config: TrainConfig,
+        device: torch.device,
+        *,
+        bf16: bool = False,
+        similarity: Similarity | None = None,
+    ) -> None:
+        self.model = model
+        self.config = config
+        self.device = device
+        self.bf16 = bf16
+        self._similarity = similarity
+
+    def backward(self, batch: Batch) -> Tensor:
+        """Add the gradient of a batch's mean loss to that of the model's parameters.
+
+        Parameters
+        ----------
+        batch:
+            with at least one item that could be read.
+
+        Returns
+        -------
+        Tensor
+            the mean loss, a float32 scalar on the device.
+        """
+        pictures = batch.pictures
+        assert pictures is not None
+        pictures = pictures.to(self.device, non_blocking=True)
+        if self.config.loss == "triplet":
+            return self._triplets(pictures, batch.drawn)
+        return self._pairs(pictures, torch.tensor([psi for _, _, psi in batch.drawn], dtype=torch.float32))
+
+    def _pairs(self, pictures: Tensor, psi: Tensor) -> Tensor:
+        n = len(psi)
+        loss_of = _PAIR_LOSSES[self.config.loss]
+        total = torch.zeros((), device=self.device)
+        for part in np.array_split(np.arange(n), min(self.config.accumulate, n)):
+            first, stop = int(part[0]), int(part[-1]) + 1
+            both = pictures if stop - first == n else torch.cat((pictures[first:stop], pictures[n + first : n + stop]))
+            x0, x1 = self._descriptors(both).chunk(2)
+            # Sums over the parts divided by all pairs: the parts may differ by one pair in size.
+            loss = loss_of(x0, x1, psi[first:stop], self.config.margin, "sum") / n
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+        return total
+
+    def _triplets(self, pictures: Tensor, cameras: Sequence[int]) -> Tensor:
+        assert self._similarity is not None
+        x = self._descriptors(pictures)
+        found = mine_triplets(x.detach(), self._similarity(cameras).psi, self.config.margin)
+        loss = triplet_loss(x[found.anchor], x[found.positive], x[found.negative], self.config.margin)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    def _descriptors(self, pictures: Tensor) -> Tensor:
+        floats = normalised(pictures).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            descriptors: Tensor = self.model(floats)
+        return descriptors
+
+
+def optimizer_of(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer of a run over the parameters of a model that learn.
+
+    Weight decay is for matrices and convolutions alone: biases, scales of normalisations and the power of GeM have
+    values of their own to stay near, not 0.
+    """
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [parameter for parameter in learning if parameter.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [parameter for parameter in learning if parameter.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=config.lr)
+    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
+
+
+def not_finite(model: nn.Module) -> str | None:
+    """The name of the first parameter or buffer of a model that holds NaN or an infinity."""
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            return name
+    return None

@@ -1,0 +1,294 @@
+"""The reference trainer: graded pairs, one model, checkpoints from which a run goes on as if it had never stopped."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from relabel.errors import DivergedError, InputError, OptionError
+from relabel.labelfile import LabelFile, StoredCollection
+from relabel.training.checkpoint import LAST
+from relabel.training.config import TrainConfig
+from relabel.training.devices import device_of, is_bf16, peak_bytes, seeded
+from relabel.training.feed import Feed
+from relabel.training.images import Pictures, find_pictures
+from relabel.training.loading import Batch
+from relabel.training.run_folder import BEST, Progress, RunFolder
+from relabel.training.run_log import RunLog
+from relabel.training.schedule import rate
+from relabel.training.steps import Steps, not_finite, optimizer_of
+
+log = logging.getLogger(__name__)
+
+_NAMED = 10  # pictures that cannot be read and are named one by one
+_RECORD_STEPS = 50
+
+Validate = Callable[[nn.Module], Mapping[str, float]]
+Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+
+
+class TrainResult(NamedTuple):
+    """What a run did; what is said of `Progress` holds here too."""
+
+    checkpoint: Path
+    epochs: int
+    steps: int
+    pairs: int
+    left_out: int
+    loss: float
+    """mean over the last epoch; NaN where nothing was left to do"""
+    pairs_per_s: float
+    """of this call, with reading and validation"""
+    peak_bytes: int
+    """most memory that was in use: of the GPU, else of this process"""
+
+
+class Trainer:
+    """Trains a descriptor model on a label file, and writes a folder with all that came of it.
+
+    ``last.pt`` is the newest checkpoint, ``best.pt`` the one that validated best, ``config.json`` the recipe, and
+    ``log.jsonl`` has loss, learning rate and speed. A run that was stopped goes on from ``last.pt``; on a CPU, with the
+    same number of threads, it ends with the bits of a run that was not.
+
+    Parameters
+    ----------
+    config:
+        the recipe.
+    model:
+        maps (b, 3, h, w) pictures to (b, dim) descriptors, for example of `build_model`. It is trained in place.
+    labels:
+        a collection, several, or a `LabelFile`.
+    images:
+        the top folder of the pictures, or the `Pictures` themselves.
+    folder:
+        where to write; it is made where it is missing.
+    image_path:
+        how a key becomes a path, as for `find_pictures`.
+    device:
+        ``auto``, ``cpu`` or ``cuda``.
+    workers:
+        processes that read pictures; they do not show in the result.
+    strict:
+        stop at the first picture that cannot be read. Else its pair is left out, named and counted.
+    checkpoint_steps:
+        write a checkpoint every so many steps besides the one after each epoch; 0 for none.
+    tensorboard:
+        write event files as well.
+    validate:
+        called with the model in evaluation mode after each epoch; gives numbers by name, the first of which decides
+        what is best: the larger, the better.
+    bar:
+        makes a progress bar, called with its words and its size in pairs.
+
+    Raises
+    ------
+    OptionError, InputError, MissingFileError, MissingPackageError
+        as for the samplers, `find_pictures` and `device_of`.
+
+    Examples
+    --------
+    >>> trainer = Trainer(TrainConfig(), build_model("resnet50"), labels, "MSLS", "run")  # doctest: +SKIP
+    >>> trainer.run().checkpoint  # doctest: +SKIP
+    PosixPath('run/last.pt')
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        model: nn.Module,
+        labels: StoredCollection | LabelFile | Sequence[StoredCollection],
+        images: str | os.PathLike[str] | Pictures,
+        folder: str | os.PathLike[str],
+        *,
+        image_path: str | None = None,
+        device: str = "auto",
+        workers: int = 0,
+        strict: bool = False,
+        checkpoint_steps: int = 0,
+        tensorboard: bool = False,
+        validate: Validate | None = None,
+        bar: Bar | None = None,
+    ) -> None:
+        if checkpoint_steps < 0:
+            raise OptionError(f"checkpoint_steps is {checkpoint_steps}; it has to be at least 0")
+        self.config, self.model, self.folder = config, model, Path(folder)
+        self.device = device_of(device)
+        self.bf16 = is_bf16(config.precision, self.device)
+        sources = list(labels.values()) if isinstance(labels, LabelFile) else labels
+        sources = [sources] if isinstance(sources, StoredCollection) else list(sources)
+        digests = {stored.name: stored.content_sha256 for stored in sources}
+        self._files = RunFolder(self.folder, config, model, digests, self.device)
+        pictures = images if isinstance(images, Pictures) else find_pictures(sources, images, image_path)
+        self._feed = Feed(config, sources, pictures, workers=workers, pinned=self.device.type == "cuda")
+        self._steps = Steps(model, config, self.device, bf16=self.bf16, similarity=self._feed.similarity)
+        self._strict, self._checkpoint_steps, self._tensorboard = strict, checkpoint_steps, tensorboard
+        self._validate, self._bar = validate, bar or _no_bar
+        self._unread: set[str] = set()
+
+    def run(self, *, resume: bool = True, overwrite: bool = False) -> TrainResult:
+        """Train to the end of the last epoch.
+
+        What is random is seeded for the run; afterwards torch's generators are where they were.
+
+        Parameters
+        ----------
+        resume:
+            go on from the checkpoint in the folder, if there is one.
+        overwrite:
+            begin anew, and replace what is in the folder.
+
+        Raises
+        ------
+        OutputExistsError
+            when the folder has a checkpoint, and neither `resume` nor `overwrite` is set.
+        InputError
+            when the checkpoint is of another recipe, other labels or another model (the first difference is told), a
+            picture cannot be read and the run is strict, or no pair of an epoch can be.
+        DivergedError
+            when the loss or a weight is not finite any more; the last checkpoint is from before.
+        OutputError
+            when the folder cannot be written.
+        """
+        self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimizer = optimizer_of(self.config, self.model)
+        with seeded(self.config.seed):
+            progress = self._files.begin(optimizer, resume=resume, overwrite=overwrite)
+            if self.device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(self.device)
+            with RunLog(self.folder, progress.steps, tensorboard=self._tensorboard) as record:
+                return self._epochs(optimizer, progress, record)
+
+    def _epochs(self, optimizer: torch.optim.Optimizer, progress: Progress, record: RunLog) -> TrainResult:
+        began, before, loss = time.perf_counter(), progress.pairs, math.nan
+
+        def speed(pairs: int) -> float:
+            return (pairs - before) / max(time.perf_counter() - began, 1e-9)
+
+        while progress.epoch < self.config.epochs:
+            progress = self._epoch(optimizer, progress, record, speed)
+            loss = progress.loss
+            told: dict[str, float] = {"loss": loss, "pairs_per_s": round(speed(progress.pairs), 1)}
+            if self._validate is not None:
+                self._save(LAST, optimizer, progress)  # a validation that fails does not lose the epoch
+                told |= self._validated(self._validate)
+            self._tell(progress, told)
+            record.add(
+                {"step": progress.steps, "epoch": progress.epoch + 1} | {f"epoch_{k}": v for k, v in told.items()}
+            )
+            progress = self._after_epoch(optimizer, progress, list(told.values())[2:3])
+        return TrainResult(
+            checkpoint=self.folder / LAST,
+            epochs=progress.epoch,
+            steps=progress.steps,
+            pairs=progress.pairs,
+            left_out=progress.left_out,
+            loss=loss,
+            pairs_per_s=speed(progress.pairs),
+            peak_bytes=peak_bytes(self.device),
+        )
+
+    def _epoch(
+        self, optimizer: torch.optim.Optimizer, progress: Progress, record: RunLog, speed: Callable[[int], float]
+    ) -> Progress:
+        config, feed = self.config, self._feed
+        self.model.train()
+        with self._bar(f"epoch {progress.epoch + 1}/{config.epochs}", config.pairs_per_epoch) as step:
+            step(progress.position)
+            for batch in feed.batches(progress.epoch, progress.position):
+                now = rate(config, progress.epoch * config.pairs_per_epoch + progress.position)
+                for group in optimizer.param_groups:
+                    group["lr"] = now
+                self._name_unread(batch)
+                drawn, read = feed.pairs(batch.asked), feed.pairs(len(batch.drawn))
+                progress = progress._replace(
+                    position=progress.position + drawn, left_out=progress.left_out + batch.asked - len(batch.drawn)
+                )
+                step(drawn)
+                if batch.pictures is None:
+                    continue
+                loss = self._learn(optimizer, batch, progress.steps + 1)
+                progress = progress._replace(
+                    steps=progress.steps + 1,
+                    pairs=progress.pairs + read,
+                    epoch_loss=progress.epoch_loss + loss * read,
+                    epoch_pairs=progress.epoch_pairs + read,
+                )
+                if progress.steps % _RECORD_STEPS == 0:
+                    told = {"step": progress.steps, "epoch": progress.epoch + 1, "loss": loss, "lr": now}
+                    record.add(told | {"pairs_per_s": round(speed(progress.pairs), 1)})
+                if self._checkpoint_steps and progress.steps % self._checkpoint_steps == 0:
+                    self._save(LAST, optimizer, progress)
+        if not progress.epoch_pairs:
+            raise InputError(
+                f"of all {config.pairs_per_epoch} pairs of an epoch no picture can be read; see the messages above"
+            )
+        return progress
+
+    def _learn(self, optimizer: torch.optim.Optimizer, batch: Batch, step: int) -> float:
+        optimizer.zero_grad(set_to_none=True)
+        loss = float(self._steps.backward(batch))
+        if not math.isfinite(loss):
+            raise self._diverged(f"the loss of step {step} is {loss}")
+        optimizer.step()
+        return loss
+
+    def _validated(self, validate: Validate) -> dict[str, float]:
+        self.model.eval()
+        with torch.no_grad():
+            return {name: float(value) for name, value in validate(self.model).items()}
+
+    def _after_epoch(self, optimizer: torch.optim.Optimizer, progress: Progress, value: list[float]) -> Progress:
+        better = bool(value) and value[0] > progress.best
+        progress = progress._replace(
+            epoch=progress.epoch + 1,
+            position=0,
+            epoch_loss=0.0,
+            epoch_pairs=0,
+            best=value[0] if better else progress.best,
+        )
+        self._save(LAST, optimizer, progress)
+        if better:
+            self._save(BEST, optimizer, progress)
+        return progress
+
+    def _save(self, name: str, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+        wrong = not_finite(self.model)
+        if wrong is not None:
+            raise self._diverged(f"{wrong!r} is not finite after step {progress.steps}")
+        self._files.save(name, optimizer, self._feed.state(progress.epoch, progress.position), progress)
+
+    def _diverged(self, what: str) -> DivergedError:
+        path = self.folder / LAST
+        kept = f"{path} is from before" if path.exists() else "there is no checkpoint from before"
+        finer = " or --precision float32" if self.bf16 else ""
+        return DivergedError(f"{what}, so the run stops; {kept}; try a --lr below {self.config.lr:g}{finer}")
+
+    def _name_unread(self, batch: Batch) -> None:
+        for picture in batch.bad:
+            if self._strict:
+                raise InputError(f"{picture.reason}; without --strict its pairs are left out")
+            if picture.path not in self._unread:
+                self._unread.add(picture.path)
+                if len(self._unread) <= _NAMED:
+                    log.warning("%s; its pairs are left out", picture.reason)
+                elif len(self._unread) == _NAMED + 1:
+                    log.warning("more pictures cannot be read; they are counted")
+
+    def _tell(self, progress: Progress, told: Mapping[str, float]) -> None:
+        numbers = ", ".join(f"{name.replace('_per_s', '/s')} {value:.4g}" for name, value in told.items())
+        lost = f", {progress.left_out} left out" if progress.left_out else ""
+        memory = f"{peak_bytes(self.device) / 2**30:.2f} GiB"
+        log.info("epoch %d of %d: %s, peak %s%s", progress.epoch + 1, self.config.epochs, numbers, memory, lost)
+
+
+def _no_bar(_what: str, _total: int) -> AbstractContextManager[Callable[[int], None]]:
+    return nullcontext(lambda _: None)

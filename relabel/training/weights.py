@@ -1,0 +1,125 @@
+"""Weights from a file: read without running code that it may hold, and checked name by name before they are used."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from relabel.errors import InputError, MissingFileError
+
+State = Mapping[str, Tensor]
+
+_WRAPPERS = ("model", "model_state_dict", "state_dict")
+_OPTIONAL = "num_batches_tracked"  # files of PyTorch before 1.0 have none, and it is set when they are loaded
+_NUMBERED = re.compile(r"\d+\.")
+
+
+def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """The tensors of a file that `torch.save` wrote, on the CPU, by name.
+
+    A dictionary that holds them under ``model``, ``model_state_dict`` or ``state_dict`` is opened, and the prefix
+    ``module.`` of a parallel wrapper is taken off.
+
+    Raises
+    ------
+    MissingFileError
+        when there is no such file.
+    InputError
+        when it is damaged, holds more than tensors and plain values, or holds no tensors by name.
+    """
+    path = Path(path)
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, IsADirectoryError):
+        raise MissingFileError(f"{path}: there is no such file of weights") from None
+    except Exception as error:  # whatever a damaged pickle or archive makes of itself
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{path}: cannot be read as weights ({reason}); save them with torch.save(model.state_dict(), FILE)"
+        ) from None
+    for wrapper in _WRAPPERS:
+        if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
+            found = found[wrapper]
+            break
+    if not isinstance(found, Mapping) or not found or not all(isinstance(name, str) for name in found):
+        raise InputError(f"{path}: holds no tensors by name; save them with torch.save(model.state_dict(), FILE)")
+    other = next((name for name, value in found.items() if not isinstance(value, Tensor)), None)
+    if other is not None:
+        raise InputError(f"{path}: {other!r} is a {type(found[other]).__name__}, not a tensor; save a state_dict alone")
+    prefix = "module."
+    strip = all(name.startswith(prefix) for name in found)
+    return {name.removeprefix(prefix) if strip else name: value for name, value in found.items()}
+
+
+def first_difference(expected: State, found: State, *, spare: Iterable[str] = ()) -> str | None:
+    """The first tensor in which weights differ from those that a model has, as a sentence; None where they fit.
+
+    Parameters
+    ----------
+    expected, found:
+        the ``state_dict`` of the model and that of the file; names and shapes are compared.
+    spare:
+        beginnings of names that the file may have besides.
+    """
+    for name, tensor in expected.items():
+        if name not in found:
+            if name.endswith(_OPTIONAL):
+                continue
+            return f"it has no tensor {name!r}, which is {tuple(tensor.shape)} in this model"
+        if found[name].shape != tensor.shape:
+            return f"tensor {name!r} is {tuple(found[name].shape)} in it and {tuple(tensor.shape)} in this model"
+    beginnings = tuple(spare)
+    for name, tensor in found.items():
+        if name not in expected and not (beginnings and name.startswith(beginnings)):
+            return f"it has a tensor {name!r} of {tuple(tensor.shape)}, which this model has not"
+    return None
+
+
+def load_into(module: nn.Module, state: State, where: object, *, spare: Iterable[str] = ()) -> None:
+    """Copy weights into a module once all of their names and shapes are known to fit.
+
+    Parameters
+    ----------
+    module, state:
+        the module, and its tensors by name.
+    where:
+        what the weights come from, for the error.
+    spare:
+        beginnings of names that are left out, such as a classification head.
+
+    Raises
+    ------
+    InputError
+        when they are of another model; the message names the first tensor that differs.
+    """
+    expected = module.state_dict()
+    difference = first_difference(expected, state, spare=spare)
+    if difference is not None:
+        raise InputError(f"{where}: these are weights of another model: {difference}")
+    module.load_state_dict({name: state[name] for name in expected if name in state})
+
+
+def named_as(backbone: nn.Module, state: State) -> dict[str, Tensor]:
+    """The tensors of a backbone whose layers were numbered, under the names that its layers have here.
+
+    Other code, that of the generalized contrastive loss among it, numbers the layers of a network that was cut:
+    ``4.0.conv1.weight`` is ``layer1.0.conv1.weight``.
+    """
+    layers = [name for name, _ in backbone.named_children()]
+    if not all(_NUMBERED.match(name) for name in state) or any(layer.isdigit() for layer in layers):
+        return dict(state)
+    if layers == ["features"]:
+        return {f"features.{name}": tensor for name, tensor in state.items()}
+    numbers = {str(number): layer for number, layer in enumerate(layers)}
+    split = ((*name.partition("."), tensor) for name, tensor in state.items())
+    return {f"{numbers.get(first, first)}.{rest}": tensor for first, _, rest, tensor in split}
+
+
+def without_prefix(state: State, prefix: str) -> dict[str, Tensor]:
+    """Only the tensors whose name has the prefix, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

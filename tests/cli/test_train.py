@@ -1,0 +1,217 @@
+"""relabel train."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+import pytest
+import torch
+from click.testing import Result
+
+from relabel.cli import train
+from relabel.training import TrainConfig, load_checkpoint, load_model
+from relabel.training.config import LOSSES, OPTIMIZERS, PRECISIONS, SCHEDULES
+from relabel.training.pooling import Pool
+from relabel.training.run_log import read_log
+from tests.cli.conftest import SCRIPT
+from tests.training import runs
+
+Run = Callable[..., Result]
+
+SMALL = ("--backbone", "tiny", "--size", "32x24", "--batch-size", 4, "--pairs-per-epoch", 12, "--device", "cpu")
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> runs.Place:
+    return runs.place(tmp_path_factory.mktemp("town"))
+
+
+def parameters() -> dict[str, Any]:
+    return {parameter.name: parameter for parameter in train.command.params if parameter.name is not None}
+
+
+class TestOptions:
+    """The options of relabel train"""
+
+    def test_spelled_out_choices_are_those_of_the_library(self) -> None:
+        """What is spelled out to keep the help light equals what the library knows."""
+        assert train.LOSSES == LOSSES
+        assert train.OPTIMIZERS == OPTIMIZERS
+        assert train.SCHEDULES == SCHEDULES
+        assert train.PRECISIONS == PRECISIONS
+        assert set(train.POOLS) == set(get_args(Pool))
+
+    @pytest.mark.parametrize("field", dataclasses.fields(TrainConfig), ids=lambda field: field.name)
+    def test_every_field_of_the_recipe(self, field: dataclasses.Field[Any]) -> None:
+        """Each field has an option of its name with its default."""
+        option = parameters()[field.name]
+        with click.Context(train.command) as ctx:
+            assert option.process_value(ctx, option.get_default(ctx)) == field.default
+
+
+class TestTrain:
+    """relabel train"""
+
+    def test_train_and_go_on(self, town: runs.Place, tmp_path: Path, run: Run) -> None:
+        """Two epochs, then one more, print the checkpoint; they are what three epochs at once are."""
+        given = (town.file, "--images", town.images, *SMALL)
+        done = run("train", *given, "-o", tmp_path / "a", "--epochs", 2)
+        assert done.exit_code == 0, done.stderr
+        assert done.stdout.splitlines() == [str(tmp_path / "a" / "last.pt")]
+        assert "epoch 2 of 2: loss 0.0" in done.stderr
+        more = run("train", f"{town.file}::town", *given[1:], "-o", tmp_path / "a", "--epochs", 3, "--json")
+        assert "going on after step 6, in epoch 3" in more.stderr
+        told = json.loads(more.stdout)
+        assert (told["epochs"], told["steps"], told["pairs"], told["left_out"]) == (3, 9, 36, 0)
+        assert run("train", *given, "-o", tmp_path / "b", "--epochs", 3).exit_code == 0
+        first, second = (load_model(tmp_path / name).state_dict() for name in "ab")
+        assert all(torch.equal(first[name], second[name]) for name in first)
+        again = run("train", *given, "-o", tmp_path / "a", "--epochs", 3, "--json")
+        assert "all 3 epochs are done; for more, raise --epochs" in again.stderr
+        assert json.loads(again.stdout)["loss"] is None
+
+    def test_the_recipe_is_handed_on(self, town: runs.Place, tmp_path: Path, run: Run) -> None:
+        """Every option arrives in the recipe that is written."""
+        options = "--loss contrastive --margin 0.7 --accumulate 2 --optimizer adamw --lr 0.01 --weight-decay 0.1"
+        options += " --schedule cosine --lr-every 3 --lr-factor 0.5 --precision float32 --bands 0.6,0.3,0.1 --seed 4"
+        options += " --hard-negatives 0,500 --pool avg --workers 0 --epochs 1 --collections town --image-path {key}.png"
+        done = run("train", town.file, "--images", town.images, "-o", tmp_path, *SMALL, *options.split())
+        assert done.exit_code == 0, done.stderr
+        assert TrainConfig.load(tmp_path / "config.json") == TrainConfig(
+            loss="contrastive",
+            margin=0.7,
+            batch_size=4,
+            accumulate=2,
+            epochs=1,
+            pairs_per_epoch=12,
+            optimizer="adamw",
+            lr=0.01,
+            weight_decay=0.1,
+            schedule="cosine",
+            lr_every=3,
+            lr_factor=0.5,
+            size=(32, 24),
+            precision="float32",
+            bands=(0.6, 0.3, 0.1),
+            hard_negatives_m=(0.0, 500.0),
+            seed=4,
+        )
+        assert load_checkpoint(tmp_path)["description"]["pool"] == "avg"
+
+    def test_val(self, town: runs.Place, tmp_path: Path, run: Run) -> None:
+        """After each epoch the model is evaluated, as `relabel evaluate` does it, and the best one is kept."""
+        given = ("train", town.file, "--images", town.images, *SMALL, "-o", tmp_path, "--val", f"{town.file}::town")
+        done = run(*given, "--epochs", 2)
+        assert done.exit_code == 0, done.stderr
+        records = read_log(tmp_path / "log.jsonl")
+        recalls = [found["epoch_recall@1"] for found in records]
+        assert load_checkpoint(tmp_path)["progress"]["best"] == max(recalls)
+        told = json.loads(
+            run("evaluate", town.file, "--checkpoint", tmp_path, "--images", town.images, "--json").stdout
+        )
+        assert told["recall"]["1"] == recalls[-1]
+        assert told["distance_psi"]["spearman"] == pytest.approx(records[-1]["epoch_spearman"])
+        assert run(*given, "--epochs", 3, "--image-path", "{key}.tif").exit_code == 1
+
+    def test_dev(self, town: runs.Place, tmp_path: Path, run: Run) -> None:
+        """A trial is one batch into a folder of its own, as often as one likes, and in nobody's way."""
+        for _ in range(2):
+            done = run("train", town.file, "--images", town.images, "-o", tmp_path, *SMALL, "--dev", "--json")
+            assert done.exit_code == 0, done.stderr
+            assert json.loads(done.stdout)["pairs"] == 4
+        assert [path.name for path in tmp_path.iterdir()] == ["dev"]
+
+    def test_begin_with_weights(self, town: runs.Place, tmp_path: Path, run: Run) -> None:
+        """The checkpoint of one run serves as the beginning of another."""
+        given = ("train", town.file, "--images", town.images, *SMALL, "--epochs", 1)
+        assert run(*given, "-o", tmp_path / "a").exit_code == 0
+        done = run(*given, "--lr", 1e-30, "--weights", tmp_path / "a" / "last.pt", "-o", tmp_path / "b")
+        assert done.exit_code == 0, done.stderr
+        first, second = (load_model(tmp_path / name).state_dict() for name in "ab")
+        assert all(torch.equal(first[name], second[name]) for name in first)
+
+    @pytest.mark.parametrize(
+        ("options", "code", "said"),
+        [
+            (("--size", "640"), 2, "'640' is not a size such as 640x480"),
+            (("--size", "0x9"), 2, "'0x9' is not a size"),
+            (("--bands", "1,0"), 2, "'1,0' is not 3 numbers with commas between them"),
+            (("--bands", "a,b,c"), 2, "is not 3 numbers"),
+            (("--bands", "0.5,0.5,0.5"), 2, "shares sum to 1"),
+            (("--hard-negatives", "5"), 2, "'5' is not 2 numbers"),
+            (("--margin", "0"), 2, "margin is 0.0"),
+            (("--loss", "triplet", "--accumulate", "2"), 2, "whole batches"),
+            (("--backbone", "alexnet"), 2, "backbone 'alexnet' is not known"),
+            (("--collections", "berlin"), 1, "there is no collection 'berlin'; there are town"),
+            (
+                ("--image-path", "{key}.tif"),
+                1,
+                "holds no picture of the query cameras of town; their keys are 'q0000', ",
+            ),
+            (("--image-path", "{name}"), 2, "there is no 'name'"),
+            (("--hard-negatives", "90000,90001"), 1, "no query has a pair with ψ = 0"),
+            (("--weights", "none.pt"), 1, "none.pt: there is no such file of weights"),
+        ],
+    )
+    def test_mistakes(
+        self, options: tuple[str, ...], code: int, said: str, town: runs.Place, tmp_path: Path, run: Run
+    ) -> None:
+        """A mistake is told in a line, with its exit status, and nothing is written."""
+        done = run("train", town.file, "--images", town.images, "-o", tmp_path / "run", *SMALL, *options)
+        assert done.exit_code == code, done.stderr
+        assert said in done.stderr
+        assert done.stderr.count("\n") <= 2
+        assert not (tmp_path / "run" / "last.pt").exists()
+
+    def test_no_gpu(self, town: runs.Place, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A GPU that is not there is told."""
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        done = run("train", town.file, "--images", town.images, "-o", tmp_path, *SMALL, "--device", "cuda")
+        assert done.exit_code == 2
+        assert "torch finds no GPU" in done.stderr
+
+    def test_diverged(self, town: runs.Place, tmp_path: Path, run: Run) -> None:
+        """A run that leaves the numbers exits with 1 and says what is kept."""
+        given = ("train", town.file, "--images", town.images, "-o", tmp_path, *SMALL)
+        done = run(*given, "--lr", 1e38, "--margin", 1e30)
+        assert done.exit_code == 1
+        assert "so the run stops; there is no checkpoint from before; try a --lr below 1e+38" in done.stderr
+
+    def test_strict(self, tmp_path: Path, run: Run) -> None:
+        """A damaged picture is left out, or with --strict an error."""
+        where = runs.place(tmp_path / "town")
+        for path in sorted(where.images.glob("d*"))[::2]:
+            path.write_bytes(b"no picture")
+        given = ("train", where.file, "--images", where.images, "-o", tmp_path / "run", *SMALL, "--epochs", 1)
+        done = run(*given)
+        assert done.exit_code == 0
+        assert "cannot be read as a picture" in done.stderr
+        assert run(*given, "--strict", "--force").exit_code == 1
+
+    def test_killed(self, town: runs.Place, tmp_path: Path, run: Run) -> None:
+        """A run that is killed goes on from its checkpoint to the bits of a run that was not."""
+        options = (*SMALL, "--epochs", 200, "--checkpoint-steps", 1)
+        given = [str(each) for each in ("train", town.file, "--images", town.images, *options)]
+        folder = tmp_path / "killed"
+        with subprocess.Popen([SCRIPT, *given, "-o", str(folder), "-q"]) as process:
+            while not (folder / "last.pt").exists() and process.poll() is None:
+                time.sleep(0.01)
+            process.send_signal(signal.SIGKILL)
+        steps = load_checkpoint(folder)["progress"]["steps"]
+        assert 0 < steps < 600
+        epochs = steps // 3 + 2
+        given[given.index("200")] = str(epochs)
+        for name in ("killed", "whole"):
+            done = run(*given, "-o", tmp_path / name)
+            assert done.exit_code == 0, done.stderr
+        first, second = (load_model(tmp_path / name).state_dict() for name in ("killed", "whole"))
+        assert all(torch.equal(first[name], second[name]) for name in first)
+        assert sorted(path.name for path in folder.iterdir()) == ["config.json", "last.pt", "log.jsonl"]

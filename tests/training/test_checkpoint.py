@@ -1,0 +1,210 @@
+"""relabel.training.checkpoint and relabel.training.run_log"""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from relabel.errors import FormatTooNewError, InputError, MissingFileError, MissingPackageError, OutputError
+from relabel.training import load_model as public_load_model
+from relabel.training.checkpoint import (
+    LAST,
+    load_checkpoint,
+    load_model,
+    random_states,
+    save_checkpoint,
+    set_random_states,
+)
+from relabel.training.model import build_model
+from relabel.training.run_log import RunLog, read_log
+from relabel.training.weights import read_weights
+from relabel.training.whitening import Whitening
+from tests.training import runs
+
+CPU = torch.device("cpu")
+
+
+def parts(**fields: Any) -> dict[str, Any]:
+    usual = {
+        "config": {"epochs": 1},
+        "labels": {"town": "00"},
+        "description": None,
+        "model": runs.small().state_dict(),
+        "optimizer": {},
+        "sampler": {"epoch": 0},
+        "random": random_states(CPU),
+        "progress": {"steps": 3, "best": float("-inf")},
+    }
+    return usual | fields
+
+
+class TestSaveCheckpoint:
+    """relabel.training.checkpoint.save_checkpoint"""
+
+    def test_and_back(self, tmp_path: Path) -> None:
+        """What is written is read again, from the file or from its folder."""
+        path = tmp_path / LAST
+        save_checkpoint(path, parts())
+        for found in (load_checkpoint(path), load_checkpoint(tmp_path)):
+            assert found["progress"] == {"steps": 3, "best": float("-inf")}
+            assert found["model"].keys() == runs.small().state_dict().keys()
+            torch.testing.assert_close(found["model"]["conv.weight"], runs.small().state_dict()["conv.weight"])
+
+    def test_failed_writing_leaves_the_old_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A checkpoint whose writing fails, or is killed, in the middle does not touch the one that is there."""
+        path = tmp_path / LAST
+        save_checkpoint(path, parts())
+        before = path.read_bytes()
+
+        def half(_state: Any, where: Path) -> None:
+            where.write_bytes(b"half of a checkpoint")
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(torch, "save", half)
+        with pytest.raises(OutputError, match="the disk is full"):
+            save_checkpoint(path, parts())
+        assert path.read_bytes() == before
+        assert [file.name for file in tmp_path.iterdir()] == [LAST]
+
+    def test_serves_as_weights(self, tmp_path: Path) -> None:
+        """A checkpoint is a file of weights too."""
+        save_checkpoint(tmp_path / LAST, parts())
+        assert list(read_weights(tmp_path / LAST)) == list(runs.small().state_dict())
+
+
+class TestLoadCheckpoint:
+    """relabel.training.checkpoint.load_checkpoint"""
+
+    def test_runs_no_code(self, tmp_path: Path) -> None:
+        """A file that would run code when it is unpickled is refused, and the code does not run."""
+
+        class Evil:
+            def __reduce__(self) -> Any:
+                return (Path.touch, (tmp_path / "ran",))
+
+        torch.save({"format": "relabel.checkpoint", "version": 1, "model": Evil()}, tmp_path / LAST)
+        with pytest.raises(InputError, match="cannot be read as a checkpoint"):
+            load_checkpoint(tmp_path)
+        assert not (tmp_path / "ran").exists()
+
+    def test_other_files(self, tmp_path: Path) -> None:
+        """What is missing, damaged, cut short, something else or too new is told."""
+        path = tmp_path / LAST
+        with pytest.raises(MissingFileError, match=r"last\.pt: there is no such checkpoint"):
+            load_checkpoint(tmp_path)
+        path.write_bytes(b"")
+        with pytest.raises(InputError, match="cannot be read as a checkpoint"):
+            load_checkpoint(path)
+        save_checkpoint(path, parts())
+        path.write_bytes(path.read_bytes()[:-300])
+        with pytest.raises(InputError, match="cannot be read as a checkpoint"):
+            load_checkpoint(path)
+        for other in (runs.small().state_dict(), [1, 2]):
+            torch.save(other, path)
+            with pytest.raises(InputError, match="weights alone are for --weights"):
+                load_checkpoint(path)
+        torch.save({"format": "relabel.checkpoint", "version": 2}, path)
+        with pytest.raises(FormatTooNewError, match="has version 2; this program reads version 1"):
+            load_checkpoint(path)
+        torch.save({"format": "relabel.checkpoint", "version": 1, "config": {}}, path)
+        with pytest.raises(InputError, match="'labels' is missing"):
+            load_checkpoint(path)
+
+
+class TestLoadModel:
+    """relabel.training.checkpoint.load_model"""
+
+    def test_same_descriptors(self, tmp_path: Path) -> None:
+        """The model of a checkpoint, whitening included, gives the descriptors of the one that was saved."""
+        assert public_load_model is load_model
+        model = build_model("tiny").eval()
+        model.set_whitening(Whitening.fit(torch.randn(50, 64, generator=torch.Generator().manual_seed(0)), 8))
+        save_checkpoint(tmp_path / LAST, parts(description=model.describe(), model=model.state_dict()))
+        pictures = torch.rand(2, 3, 32, 32)
+        found = load_model(tmp_path)
+        assert not found.training
+        with torch.no_grad():
+            assert torch.equal(found(pictures), model(pictures))
+
+    def test_other_models(self, tmp_path: Path) -> None:
+        """A model that relabel did not build, and weights that do not fit the description, are told."""
+        save_checkpoint(tmp_path / LAST, parts())
+        with pytest.raises(InputError, match="that relabel did not build"):
+            load_model(tmp_path)
+        save_checkpoint(tmp_path / LAST, parts(description=build_model("tiny").describe()))
+        with pytest.raises(InputError, match=r"tensor 'backbone\.0\.weight'"):
+            load_model(tmp_path)
+
+
+class TestRandomStates:
+    """relabel.training.checkpoint.random_states"""
+
+    def test_and_back(self) -> None:
+        """The generator goes on where it was."""
+        states = random_states(CPU)
+        first = torch.rand(4)
+        set_random_states(states, CPU)
+        assert torch.equal(torch.rand(4), first)
+
+
+class TestRunLog:
+    """relabel.training.run_log.RunLog"""
+
+    def test_goes_on_where_the_run_does(self, tmp_path: Path) -> None:
+        """Records of work that was lost are taken out, as is a line that was cut short; a new run starts empty."""
+        with RunLog(tmp_path) as record:
+            for step in range(1, 6):
+                record.add({"step": step, "loss": 1.0 / step})
+        with record.path.open("a") as file:
+            file.write('{"step": 6, "lo')
+        assert [found["step"] for found in read_log(record.path)] == [1, 2, 3, 4, 5]
+        with RunLog(tmp_path, 3) as record:
+            record.add({"step": 4, "loss": 9.0})
+        assert [(found["step"], found["loss"]) for found in read_log(record.path)] == [
+            (1, 1.0),
+            (2, 0.5),
+            (3, 1.0 / 3),
+            (4, 9.0),
+        ]
+        with RunLog(tmp_path):
+            pass
+        assert read_log(record.path) == []
+
+    def test_no_file(self, tmp_path: Path) -> None:
+        """Where there is no log there are no records; lines that are no records are passed over."""
+        assert read_log(tmp_path / "none") == []
+        (tmp_path / "log.jsonl").write_text(json.dumps([1]) + "\n")
+        assert read_log(tmp_path / "log.jsonl") == []
+
+    def test_tensorboard(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Numbers go to TensorBoard by name and step, which forgets the steps that were lost."""
+        calls: list[Any] = []
+
+        class Writer:
+            def __init__(self, folder: str, purge_step: int) -> None:
+                calls.append((folder, purge_step))
+
+            def add_scalar(self, name: str, value: float, step: int) -> None:
+                calls.append((name, value, step))
+
+            def close(self) -> None:
+                calls.append("closed")
+
+        module = types.ModuleType("torch.utils.tensorboard")
+        module.SummaryWriter = Writer  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+        with RunLog(tmp_path, 3, tensorboard=True) as record:
+            record.add({"step": 4, "loss": 0.5, "note": "text"})
+        assert calls == [(str(tmp_path / "tensorboard"), 4), ("loss", 0.5, 4), "closed"]
+
+    def test_no_tensorboard(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where TensorBoard is missing, what to install is told."""
+        monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+        with pytest.raises(MissingPackageError, match="pip install tensorboard"):
+            RunLog(tmp_path, tensorboard=True)

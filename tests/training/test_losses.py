@@ -1,0 +1,416 @@
+"""Losses against loops over single pairs, closed forms, and numerical gradients."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from relabel.errors import InputError, OptionError
+from relabel.training import (
+    ContrastiveLoss,
+    GeneralizedContrastiveLoss,
+    TripletLoss,
+    contrastive_loss,
+    generalized_contrastive_loss,
+    mine_triplets,
+    triplet_loss,
+)
+
+
+def pairs(n: int, dim: int = 5, *, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
+    """Unit descriptors, many of them near each other, and similarities that often are 0, 0.5 or 1."""
+    make = torch.Generator().manual_seed(seed)
+    x0 = torch.nn.functional.normalize(torch.randn(n, dim, generator=make, dtype=torch.float64), dim=1)
+    step = torch.randn(n, dim, generator=make, dtype=torch.float64) * torch.rand(
+        n, 1, generator=make, dtype=torch.float64
+    )
+    x1 = torch.nn.functional.normalize(x0 + step, dim=1)
+    psi = torch.rand(n, generator=make, dtype=torch.float64)
+    psi = torch.where(torch.rand(n, generator=make) < 0.5, (2 * psi).round() / 2, psi)
+    return x0.to(dtype), x1.to(dtype), psi.to(dtype)
+
+
+def at_distance(*distances: float) -> tuple[Tensor, Tensor]:
+    """Descriptors that are exactly so far apart, along the first axis."""
+    x1 = torch.zeros(len(distances), 3, dtype=torch.float64)
+    x1[:, 0] = torch.tensor(distances, dtype=torch.float64)
+    return torch.zeros_like(x1), x1
+
+
+def one_pair(x0: list[float], x1: list[float], psi: float, margin: float) -> float:
+    """The formula, in plain Python."""
+    d = math.dist(x0, x1)
+    return 0.5 * psi * d**2 + 0.5 * (1.0 - psi) * max(margin - d, 0.0) ** 2
+
+
+class TestGeneralizedContrastiveLoss:
+    """relabel.training.losses.generalized_contrastive_loss"""
+
+    @given(st.integers(1, 20), st.integers(0, 9999), st.sampled_from([0.05, 0.5, 1.0, 3.0]))
+    def test_against_a_loop(self, n: int, seed: int, margin: float) -> None:
+        """Each pair's loss is that of the formula; the mean and the sum are over all pairs."""
+        x0, x1, psi = pairs(n, seed=seed)
+        wanted = [one_pair(*each, margin) for each in zip(x0.tolist(), x1.tolist(), psi.tolist(), strict=True)]
+        found = [generalized_contrastive_loss(x0, x1, psi, margin, how) for how in ("none", "mean", "sum")]
+        assert found[0].tolist() == pytest.approx(wanted, abs=1e-14)
+        assert found[1].item() == pytest.approx(sum(wanted) / n, abs=1e-14)
+        assert found[2].item() == pytest.approx(sum(wanted), abs=1e-13)
+
+    @given(st.integers(1, 20), st.integers(0, 9999), st.sampled_from([0.3, 0.5, 1.0]))
+    def test_closed_form_gradient(self, n: int, seed: int, margin: float) -> None:
+        """In d it is d + τ(ψ−1) below the margin and ψd from it on, along the line between the two descriptors."""
+        x0, x1, psi = pairs(n, seed=seed)
+        x0.requires_grad_()
+        x1.requires_grad_()
+        generalized_contrastive_loss(x0, x1, psi, margin, "sum").backward()
+        a, b, s = x0.detach().numpy(), x1.detach().numpy(), psi.numpy()
+        d = np.sqrt(((a - b) ** 2).sum(axis=1))
+        slope = np.where(d < margin, d + margin * (s - 1.0), s * d)
+        unit = np.divide(a - b, d[:, None], out=np.zeros_like(a), where=d[:, None] > 0)
+        np.testing.assert_allclose(x0.grad.numpy(), slope[:, None] * unit, atol=1e-14)
+        np.testing.assert_allclose(x1.grad.numpy(), -slope[:, None] * unit, atol=1e-14)
+
+    def test_gradcheck(self) -> None:
+        """Numerical and analytical gradients agree."""
+        x0, x1, psi = pairs(12)
+        x0.requires_grad_()
+        x1.requires_grad_()
+        for reduction in ("mean", "sum", "none"):
+            assert torch.autograd.gradcheck(
+                lambda a, b, how=reduction: generalized_contrastive_loss(a, b, psi, 0.5, how), (x0, x1)
+            )
+
+    @given(st.floats(0.0, 1.0), st.floats(0.05, 2.0))
+    def test_minimum(self, psi: float, margin: float) -> None:
+        """No distance has a smaller loss than τ(1−ψ), where the slope is 0."""
+        best = margin * (1.0 - psi)
+        x0, x1 = at_distance(best, *np.linspace(0.0, 2.0, 101).tolist())
+        losses = generalized_contrastive_loss(x0, x1, np.full(102, psi), margin, "none")
+        assert losses[0] <= losses.min() + 1e-15
+
+    @pytest.mark.parametrize("psi", [0.0, 0.3, 1.0])
+    def test_equal_descriptors(self, psi: float) -> None:
+        """At d = 0 the loss is ½(1−ψ)τ² and the gradient 0, not NaN; so it is where d is too small for its square."""
+        for gap in (0.0, 1e-30):
+            x0 = torch.zeros(1, 4, requires_grad=True)
+            loss = generalized_contrastive_loss(x0, torch.full((1, 4), gap), [psi])
+            loss.backward()
+            assert loss.item() == pytest.approx(0.5 * (1.0 - psi) * 0.25)
+            assert torch.isfinite(x0.grad).all()
+        x0 = torch.zeros(1, 4, requires_grad=True)
+        generalized_contrastive_loss(x0, x0.detach().clone(), [psi]).backward()
+        assert x0.grad.abs().sum() == 0
+
+    def test_at_the_margin(self) -> None:
+        """At d = τ both branches have the value ½ψτ² and the slope ψτ."""
+        x0, x1 = at_distance(0.5)
+        x1.requires_grad_()
+        loss = generalized_contrastive_loss(x0, x1, [0.25], 0.5)
+        loss.backward()
+        assert loss.item() == 0.5 * 0.25 * 0.25
+        assert x1.grad[0].tolist() == [0.125, 0.0, 0.0]
+
+    def test_extreme_similarities(self) -> None:
+        """ψ = 1 only pulls and ψ = 0 only pushes, up to the margin; worked by hand."""
+        x0, x1 = at_distance(0.2, 0.2, 0.7, 0.7)
+        losses = generalized_contrastive_loss(x0, x1, [1.0, 0.0, 1.0, 0.0], 0.5, "none")
+        assert losses.tolist() == pytest.approx([0.02, 0.045, 0.245, 0.0])
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+    @pytest.mark.parametrize("psi_dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+    def test_types(self, dtype: torch.dtype, psi_dtype: torch.dtype) -> None:
+        """Any floating types go together; the result is what float32 or float64 makes of the same numbers."""
+        x0, x1, psi = pairs(50, dtype=dtype)
+        x0.requires_grad_()
+        psi = psi.to(psi_dtype)
+        loss = generalized_contrastive_loss(x0, x1, psi, reduction="none")
+        loss.sum().backward()
+        wide = torch.float64 if dtype == torch.float64 else torch.float32
+        assert loss.dtype == wide
+        assert x0.grad.dtype == dtype
+        assert torch.equal(loss, generalized_contrastive_loss(x0.to(wide), x1.to(wide), psi.to(wide), reduction="none"))
+
+    def test_mixed_descriptors(self) -> None:
+        """The wider of two types counts, also under autocast."""
+        x0, x1, psi = pairs(5)
+        assert generalized_contrastive_loss(x0.half(), x1, psi).dtype == torch.float64
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = generalized_contrastive_loss(x0.float(), x1.float(), psi)
+        assert torch.equal(found, generalized_contrastive_loss(x0.float(), x1.float(), psi))
+
+    @pytest.mark.parametrize("kind", [list, np.asarray, lambda p: p.numpy().astype(np.float32), "frozen"])
+    def test_array_likes(self, kind: Any) -> None:
+        """ψ may be anything like an array, one that cannot be written to among them."""
+        x0, x1, _ = pairs(3)
+        psi = torch.tensor([0.0, 0.25, 1.0])
+        if kind == "frozen":
+            given_psi = psi.numpy().copy()
+            given_psi.setflags(write=False)
+        else:
+            given_psi = kind(psi)
+        assert torch.equal(generalized_contrastive_loss(x0, x1, given_psi), generalized_contrastive_loss(x0, x1, psi))
+
+    def test_no_pairs(self) -> None:
+        """The mean and the sum of no pairs are 0, with a gradient."""
+        x = torch.zeros(0, 4, requires_grad=True)
+        for reduction in ("mean", "sum"):
+            loss = generalized_contrastive_loss(x, x, torch.zeros(0), reduction=reduction)
+            loss.backward()
+            assert loss.item() == 0.0
+        assert generalized_contrastive_loss(x, x, [], reduction="none").shape == (0,)
+
+    def test_similarities_have_no_gradient(self) -> None:
+        """Labels are constants, even when a tensor that tracks gradients holds them."""
+        x0, x1, psi = pairs(3)
+        assert not generalized_contrastive_loss(x0, x1, psi.requires_grad_()).requires_grad
+
+    @pytest.mark.parametrize(
+        ("psi", "message"),
+        [
+            ([0.5, 1.01, 0.5], r"similarity 1 .* is 1\.01"),
+            ([0.5, 0.5, -1e-9], r"similarity 2 .* is -1e-09"),
+            ([0.5, math.nan, 0.5], r"similarity 1 .* is nan.*leave it out"),
+            ([math.inf, 0.5, 0.5], "similarity 0 .* is inf"),
+            ([0.5, 0.5], r"shape \(2,\); 3 pairs need \(3,\)"),
+            ([[0.5, 0.5, 0.5]], r"shape \(1, 3\)"),
+            (0.5, r"shape \(\)"),
+            (["a", "b", "c"], "cannot be made a tensor"),
+            ([1j, 0, 0], "expected real"),
+            (None, "cannot be made a tensor"),
+        ],
+    )
+    def test_bad_similarities(self, psi: Any, message: str) -> None:
+        """A similarity that cannot be is refused, with its place."""
+        x0, x1, _ = pairs(3)
+        with pytest.raises(InputError, match=message):
+            generalized_contrastive_loss(x0, x1, psi)
+
+    @pytest.mark.parametrize(
+        ("x0", "x1", "message"),
+        [
+            (torch.zeros(3, 4), torch.zeros(3, 5), r"\(3, 4\) and \(3, 5\)"),
+            (torch.zeros(3, 4), torch.zeros(1, 4), r"\(3, 4\) and \(1, 4\)"),
+            (torch.zeros(3), torch.zeros(3), r"expected \(n, dim\)"),
+            (torch.zeros(3, 4, dtype=torch.int64), torch.zeros(3, 4), "tensor of torch.int64"),
+            (np.zeros((3, 4)), torch.zeros(3, 4), "a ndarray"),
+            (torch.zeros(3, 4), torch.zeros(3, 4, device="meta"), "cpu and meta"),
+        ],
+    )
+    def test_bad_descriptors(self, x0: Any, x1: Any, message: str) -> None:
+        """Descriptors that do not fit together are refused and never broadcast."""
+        with pytest.raises(InputError, match=message):
+            generalized_contrastive_loss(x0, x1, torch.zeros(3))
+
+    @pytest.mark.parametrize("margin", [0.0, -0.5, math.nan, math.inf])
+    def test_bad_margin(self, margin: float) -> None:
+        """A margin is a distance above 0, for functions and modules alike."""
+        x0, x1, psi = pairs(3)
+        with pytest.raises(OptionError, match="margin"):
+            generalized_contrastive_loss(x0, x1, psi, margin)
+        for module in (GeneralizedContrastiveLoss, ContrastiveLoss, TripletLoss):
+            with pytest.raises(OptionError, match="margin"):
+                module(margin)
+
+    def test_bad_reduction(self) -> None:
+        """An unknown reduction lists those that are known."""
+        x0, x1, psi = pairs(3)
+        with pytest.raises(OptionError, match="mean, sum, none"):
+            generalized_contrastive_loss(x0, x1, psi, reduction="average")  # type: ignore[arg-type]
+
+    def test_module(self) -> None:
+        """The module calls the function with its own options, and shows them."""
+        x0, x1, psi = pairs(9)
+        module = GeneralizedContrastiveLoss(0.7, "sum")
+        assert torch.equal(module(x0, x1, psi), generalized_contrastive_loss(x0, x1, psi, 0.7, "sum"))
+        assert repr(module) == "GeneralizedContrastiveLoss(margin=0.7, reduction='sum')"
+
+
+class TestContrastiveLoss:
+    """relabel.training.losses.contrastive_loss"""
+
+    @given(st.integers(1, 20), st.integers(0, 9999))
+    def test_special_case(self, n: int, seed: int) -> None:
+        """With ψ of 0 and 1 it is the generalized loss, to the bit, and so are its gradients."""
+        x0, x1, psi = pairs(n, seed=seed, dtype=torch.float32)
+        y = (psi >= 0.5).float()
+        gradients = []
+        for loss in (contrastive_loss, generalized_contrastive_loss):
+            x = x0.clone().requires_grad_()
+            value = loss(x, x1, y)
+            value.backward()
+            gradients.append((value.detach(), x.grad))
+        assert torch.equal(gradients[0][0], gradients[1][0])
+        assert torch.equal(gradients[0][1], gradients[1][1])
+        assert torch.equal(contrastive_loss(x0, x1, psi), contrastive_loss(x0, x1, y))
+
+    def test_by_hand(self) -> None:
+        """½d² of a positive, ½(τ−d)² of a negative within the margin, 0 beyond it."""
+        x0, x1 = at_distance(0.2, 0.2, 0.7)
+        assert contrastive_loss(x0, x1, [1.0, 0.0, 0.0], reduction="none").tolist() == pytest.approx([0.02, 0.045, 0.0])
+
+    @pytest.mark.parametrize("threshold", [0.3, 0.5, 1.0])
+    def test_threshold(self, threshold: float) -> None:
+        """Exactly the threshold is positive; the number just below is not, in its own type."""
+        x0, x1 = at_distance(0.4, 0.4)
+        psi = np.array([threshold, np.nextafter(threshold, 0.0)])
+        losses = contrastive_loss(x0.float(), x1.float(), psi, threshold=threshold, reduction="none")
+        assert losses.tolist() == pytest.approx([0.08, 0.005])
+        single = np.float32(threshold)
+        psi32 = np.array([single, np.nextafter(single, np.float32(0.0))])
+        losses = contrastive_loss(x0, x1, psi32, threshold=threshold, reduction="none")
+        assert losses.tolist() == pytest.approx([0.08, 0.005])
+
+    @pytest.mark.parametrize("threshold", [0.0, -1.0, 1.1, math.nan])
+    def test_bad_threshold(self, threshold: float) -> None:
+        """A threshold at which all or none would be positive is refused."""
+        x0, x1, psi = pairs(3)
+        with pytest.raises(OptionError, match="threshold"):
+            contrastive_loss(x0, x1, psi, threshold=threshold)
+        for module in (ContrastiveLoss, TripletLoss):
+            with pytest.raises(OptionError, match="threshold"):
+                module(threshold=threshold)
+
+    def test_module(self) -> None:
+        """The module calls the function with its own options, and shows them."""
+        x0, x1, psi = pairs(9)
+        module = ContrastiveLoss(0.7, "sum", threshold=0.3)
+        assert torch.equal(module(x0, x1, psi), contrastive_loss(x0, x1, psi, 0.7, "sum", threshold=0.3))
+        assert repr(module) == "ContrastiveLoss(margin=0.7, reduction='sum', threshold=0.3)"
+
+
+class TestTripletLoss:
+    """relabel.training.losses.triplet_loss"""
+
+    @given(st.integers(1, 12), st.integers(0, 9999))
+    def test_against_a_loop(self, n: int, seed: int) -> None:
+        """Each triplet's loss is that of the formula."""
+        a, p, _ = pairs(n, seed=seed)
+        _, q, _ = pairs(n, seed=seed + 1)
+        wanted = [
+            max(math.dist(x, y) - math.dist(x, z) + 0.3, 0.0)
+            for x, y, z in zip(a.tolist(), p.tolist(), q.tolist(), strict=True)
+        ]
+        assert triplet_loss(a, p, q, 0.3, "none").tolist() == pytest.approx(wanted, abs=1e-14)
+        assert triplet_loss(a, p, q, 0.3).item() == pytest.approx(sum(wanted) / n, abs=1e-14)
+
+    def test_gradcheck(self) -> None:
+        """Numerical and analytical gradients agree."""
+        a, p, _ = pairs(6)
+        _, q, _ = pairs(6, seed=1)
+        given_ = tuple(x.requires_grad_() for x in (a, p, q))
+        assert torch.autograd.gradcheck(lambda *x: triplet_loss(*x, 0.3), given_)
+
+    def test_equal_descriptors(self) -> None:
+        """Three equal descriptors have the margin for a loss and no gradient."""
+        x = torch.ones(2, 3, requires_grad=True)
+        loss = triplet_loss(x, x, x, 0.1)
+        loss.backward()
+        assert loss.item() == pytest.approx(0.1)
+        assert x.grad.tolist() == [[0.0] * 3] * 2
+
+
+def hardest(x: np.ndarray, psi: np.ndarray, margin: float | None, threshold: float) -> list[tuple[int, int, int]]:
+    """Batch-hard mining with loops."""
+    found = []
+    for a in range(len(x)):
+        others = [j for j in range(len(x)) if j != a]
+        positives = [j for j in others if psi[a, j] >= threshold]
+        negatives = [j for j in others if psi[a, j] == 0.0]
+        if positives and negatives:
+            gap = {j: math.dist(x[a], x[j]) for j in others}
+            p, n = max(positives, key=gap.__getitem__), min(negatives, key=gap.__getitem__)
+            if margin is None or gap[p] - gap[n] + margin > 0:
+                found.append((a, p, n))
+    return found
+
+
+def batch(b: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Descriptors and similarities: zeros, ones, the threshold, values between, unknown pairs; not symmetric."""
+    rng = np.random.default_rng(seed)
+    psi = rng.choice([0.0, 0.2, 0.5, 1.0, np.nan], size=(b, b))
+    return torch.from_numpy(rng.normal(size=(b, 4))), torch.from_numpy(psi)
+
+
+class TestMineTriplets:
+    """relabel.training.losses.mine_triplets"""
+
+    @given(st.integers(0, 9), st.integers(0, 9999), st.sampled_from([None, 0.1, 1.0]), st.sampled_from([0.1, 0.5, 1.0]))
+    def test_against_loops(self, b: int, seed: int, margin: float | None, threshold: float) -> None:
+        """The farthest positive and the nearest zero of every anchor that has both."""
+        x, psi = batch(b, seed)
+        found = mine_triplets(x, psi, margin, threshold=threshold)
+        assert all(each.dtype == torch.int64 and each.shape == found.anchor.shape for each in found)
+        assert list(zip(*(each.tolist() for each in found), strict=True)) == hardest(
+            x.numpy(), psi.numpy(), margin, threshold
+        )
+
+    def test_unknown_and_itself(self) -> None:
+        """NaN makes no pair and neither does the diagonal, whatever it says."""
+        x = torch.tensor([[0.0], [1.0], [5.0]])
+        unknown = torch.full((3, 3), math.nan)
+        assert len(mine_triplets(x, unknown).anchor) == 0
+        assert len(mine_triplets(x, torch.eye(3)).anchor) == 0
+        assert len(mine_triplets(x, 1.0 - torch.eye(3)).anchor) == 0
+        psi = torch.tensor([[1.0, 0.6, 0.0], [0.6, 1.0, math.nan], [0.0, math.nan, 1.0]])
+        assert [each.tolist() for each in mine_triplets(x, psi)] == [[0], [1], [2]]
+
+    def test_first_of_equals(self) -> None:
+        """Of equally hard ones, the first in the batch."""
+        psi = torch.zeros(6, 6)
+        psi[:, 1:3] = 1.0
+        assert [each[0].item() for each in mine_triplets(torch.ones(6, 2), psi)] == [0, 1, 3]
+
+    def test_near_descriptors(self) -> None:
+        """Distances far below those to the origin are told apart, in a batch that would go by matrix products."""
+        x = torch.full((40, 8), 100.0)
+        x[:, 0] += torch.arange(40) * 1e-4
+        psi = torch.zeros(40, 40)
+        psi[0, 1:5] = 1.0
+        assert [each.tolist() for each in mine_triplets(x, psi)] == [[0], [4], [5]]
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    def test_half_precision(self, dtype: torch.dtype) -> None:
+        """Half precision is mined in float32."""
+        x, psi = batch(9, 3)
+        for half, wide in zip(mine_triplets(x.to(dtype), psi), mine_triplets(x.to(dtype).float(), psi), strict=True):
+            assert torch.equal(half, wide)
+
+    def test_bad_input(self) -> None:
+        """Other shapes and values outside [0, 1] are refused, with their place."""
+        x, psi = batch(4, 0)
+        with pytest.raises(InputError, match=r"\(4, 3\); 4 descriptors need \(4, 4\)"):
+            mine_triplets(x, psi[:, :3])
+        psi[2, 3] = 1.5
+        with pytest.raises(InputError, match=r"similarity 2, 3 .* is 1\.5"):
+            mine_triplets(x, psi)
+        with pytest.raises(OptionError, match="margin"):
+            mine_triplets(x, psi, -1.0)
+
+    def test_module(self) -> None:
+        """The module's loss is the mean over the triplets that it mines; the gradient reaches the descriptors."""
+        x, psi = batch(9, 1)
+        x.requires_grad_()
+        loss = TripletLoss(0.5)(x, psi)
+        triplets = hardest(x.detach().numpy(), psi.numpy(), 0.5, 0.5)
+        points = x.detach().tolist()
+        values = [math.dist(points[a], points[p]) - math.dist(points[a], points[n]) + 0.5 for a, p, n in triplets]
+        assert values
+        assert loss.item() == pytest.approx(sum(values) / len(values))
+        loss.backward()
+        assert x.grad.abs().sum() > 0
+        assert repr(TripletLoss(0.5)) == "TripletLoss(margin=0.5, reduction='mean', threshold=0.5)"
+
+    def test_module_without_triplets(self) -> None:
+        """A batch without a triplet has loss 0 and gradient 0."""
+        x = torch.ones(3, 2, requires_grad=True)
+        loss = TripletLoss()(x, torch.full((3, 3), math.nan))
+        loss.backward()
+        assert loss.item() == 0.0
+        assert x.grad.abs().sum() == 0

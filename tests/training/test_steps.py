@@ -1,0 +1,211 @@
+"""relabel.training.steps and relabel.training.devices"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from relabel.errors import OptionError
+from relabel.training.batches import BatchSimilarity
+from relabel.training.config import TrainConfig
+from relabel.training.devices import device_of, is_bf16, peak_bytes, seeded
+from relabel.training.loading import Batch, normalised
+from relabel.training.losses import TripletLoss, contrastive_loss, generalized_contrastive_loss
+from relabel.training.model import build_model
+from relabel.training.steps import Steps, not_finite, optimizer_of
+from tests.training import runs
+
+CPU = torch.device("cpu")
+
+
+def batch(n: int, *, each: int = 2, seed: int = 0) -> Batch:
+    """n random pairs, or n random pictures of cameras 0 to n-1."""
+    rng = np.random.default_rng(seed)
+    pictures = torch.from_numpy(rng.integers(0, 256, (each * n, 3, 32, 32)).astype(np.uint8))
+    psi = np.round(rng.random(n), 1).tolist()
+    drawn: list[Any] = [(i, i, psi[i]) for i in range(n)] if each == 2 else list(range(n))
+    return Batch(pictures, drawn, n, [])
+
+
+def tiny() -> nn.Module:
+    with seeded(3):
+        return build_model("tiny")
+
+
+def gradient(model: nn.Module) -> torch.Tensor:
+    return torch.cat([p.grad.reshape(-1).double() for p in model.parameters() if p.grad is not None])
+
+
+class TestSteps:
+    """relabel.training.steps.Steps"""
+
+    @pytest.mark.parametrize(
+        ("name", "loss"), [("gcl", generalized_contrastive_loss), ("contrastive", contrastive_loss)]
+    )
+    def test_against_a_plain_loop(self, name: str, loss: Any) -> None:
+        """The gradient is that of the mean loss of pairs whose pictures went through the model one by one."""
+        drawn = batch(5)
+        model, plain = tiny(), tiny()
+        told = Steps(model, TrainConfig(loss=name), CPU).backward(drawn)
+        assert drawn.pictures is not None
+        x = torch.cat([plain(normalised(drawn.pictures[i : i + 1])) for i in range(10)])
+        expected = torch.stack(
+            [loss(x[i : i + 1], x[5 + i : 6 + i], torch.tensor([drawn.drawn[i][2]]), 0.5) for i in range(5)]
+        ).mean()
+        expected.backward()
+        torch.testing.assert_close(told, expected.detach(), rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(gradient(model), gradient(plain), rtol=1e-3, atol=1e-6)
+
+    @pytest.mark.parametrize("parts", [2, 3, 7])
+    @pytest.mark.parametrize("n", [7, 8])
+    def test_accumulated_gradient_is_that_of_one_batch(self, n: int, parts: int) -> None:
+        """Split into parts, of unequal size where need be, a batch has the loss and the gradient of the whole."""
+        whole, split = tiny(), tiny()
+        one = Steps(whole, TrainConfig(), CPU).backward(batch(n))
+        many = Steps(split, TrainConfig(accumulate=parts), CPU).backward(batch(n))
+        torch.testing.assert_close(many, one, rtol=1e-5, atol=1e-8)
+        torch.testing.assert_close(gradient(split), gradient(whole), rtol=1e-4, atol=1e-7)
+
+    def test_accumulate_more_than_pairs_are_left(self) -> None:
+        """A batch that bad pictures made small is split into as many parts as it has pairs."""
+        model = tiny()
+        assert math.isfinite(float(Steps(model, TrainConfig(accumulate=8), CPU).backward(batch(1))))
+
+    def test_gradients_add_up(self) -> None:
+        """Backward adds to the gradient that is there, as autograd does; whoever steps sets it to zero."""
+        once, twice = tiny(), tiny()
+        Steps(once, TrainConfig(), CPU).backward(batch(3))
+        for _ in range(2):
+            Steps(twice, TrainConfig(), CPU).backward(batch(3))
+        torch.testing.assert_close(gradient(twice), 2.0 * gradient(once))
+
+    def test_triplets(self) -> None:
+        """Triplets are mined from the similarities of the batch, as the loss module does it."""
+        rng = np.random.default_rng(1)
+        psi = np.round(rng.random((6, 6)), 0).astype(np.float32)
+        psi[rng.random((6, 6)) < 0.2] = np.nan
+        psi = np.where(np.isnan(psi.T), psi.T, np.minimum(psi, psi.T))
+        asked: list[Any] = []
+
+        def similarity(cameras: Any) -> BatchSimilarity:
+            asked.append(cameras)
+            return BatchSimilarity(psi, ~np.isnan(psi))
+
+        drawn = batch(6, each=1)
+        model, plain = tiny(), tiny()
+        told = Steps(model, TrainConfig(loss="triplet"), CPU, similarity=similarity).backward(drawn)
+        assert asked == [list(range(6))]
+        assert drawn.pictures is not None
+        expected = TripletLoss(0.1)(plain(normalised(drawn.pictures)), psi)
+        expected.backward()
+        assert float(expected.detach()) > 0.0
+        torch.testing.assert_close(told, expected.detach())
+        torch.testing.assert_close(gradient(model), gradient(plain), rtol=1e-3, atol=1e-6)
+
+    def test_bf16(self) -> None:
+        """In bfloat16 the loss is float32 and about the same, and weights and gradients stay float32."""
+        fine, coarse = tiny(), tiny()
+        one = Steps(fine, TrainConfig(), CPU).backward(batch(6))
+        other = Steps(coarse, TrainConfig(), CPU, bf16=True).backward(batch(6))
+        assert other.dtype == torch.float32
+        assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in coarse.parameters())
+        assert float(other) == pytest.approx(float(one), rel=0.1)
+        assert float(other) != float(one)
+
+    def test_one_forward_pass_channels_last(self) -> None:
+        """Both pictures of all pairs go through the model at once, with their channels last in memory."""
+        seen: list[torch.Tensor] = []
+
+        class Looking(runs.Small):
+            def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+                seen.append(pictures)
+                return super().forward(pictures)
+
+        Steps(Looking(), TrainConfig(), CPU).backward(batch(3))
+        assert [tuple(pictures.shape) for pictures in seen] == [(6, 3, 32, 32)]
+        assert seen[0].is_contiguous(memory_format=torch.channels_last)
+
+
+class TestOptimizerOf:
+    """relabel.training.steps.optimizer_of"""
+
+    @pytest.mark.parametrize("name", ["sgd", "adamw"])
+    def test_what_decays(self, name: str) -> None:
+        """Weight decay is for matrices and convolutions; biases, scales and the power of GeM do not decay."""
+        model = tiny()
+        optimizer = optimizer_of(TrainConfig(optimizer=name, weight_decay=0.01), model)
+        decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+        assert {n: decay[id(p)] for n, p in model.named_parameters()} == {
+            n: 0.01 if p.ndim > 1 else 0.0 for n, p in model.named_parameters()
+        }
+        assert model.get_parameter("pool.p").ndim == 1
+
+    def test_sgd_by_hand(self) -> None:
+        """Plain SGD takes a step of the rate against the gradient; frozen weights stay."""
+        model = nn.Linear(2, 1)
+        model.bias.requires_grad_(requires_grad=False)
+        before = model.weight.detach().clone()
+        optimizer = optimizer_of(TrainConfig(lr=0.5), model)
+        model(torch.tensor([[1.0, 2.0]])).sum().backward()
+        optimizer.step()
+        torch.testing.assert_close(model.weight.detach(), before - 0.5 * torch.tensor([[1.0, 2.0]]))
+        assert sum(len(group["params"]) for group in optimizer.param_groups) == 1
+
+
+class TestNotFinite:
+    """relabel.training.steps.not_finite"""
+
+    def test_names_the_tensor(self) -> None:
+        """The first parameter or buffer with NaN or infinity is named; whole numbers are no concern."""
+        model = runs.small()
+        assert not_finite(model) is None
+        model.norm.running_var[1] = math.inf  # type: ignore[index]
+        assert not_finite(model) == "norm.running_var"
+        with torch.no_grad():
+            model.conv.weight[0, 0, 0, 0] = math.nan
+        assert not_finite(model) == "conv.weight"
+
+
+class TestDevices:
+    """relabel.training.devices"""
+
+    def test_without_a_gpu(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where there is no GPU auto is the CPU, and cuda is refused."""
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        assert device_of("auto") == device_of("cpu") == CPU
+        with pytest.raises(OptionError, match="torch finds no GPU here"):
+            device_of("cuda")
+        with pytest.raises(OptionError, match="device 'tpu' is not known; choose auto, cpu, cuda"):
+            device_of("tpu")
+
+    def test_with_a_gpu(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where there is a GPU auto takes it, and bfloat16 if it has it."""
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+        assert device_of("auto").type == device_of("cuda").type == "cuda"
+        assert is_bf16("auto", torch.device("cuda"))
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+        assert not is_bf16("auto", torch.device("cuda"))
+
+    def test_precision_on_a_cpu(self) -> None:
+        """On a CPU bfloat16 has to be asked for."""
+        assert [is_bf16(name, CPU) for name in ("auto", "bf16", "float32")] == [False, True, False]
+
+    def test_peak_bytes(self) -> None:
+        """The peak of a process that has loaded torch is between 50 MB and what any machine has."""
+        assert 50e6 < peak_bytes(CPU) < 1e13
+
+    def test_seeded(self) -> None:
+        """A seed gives the same numbers each time, and outside nothing has happened."""
+        torch.manual_seed(1)
+        before = torch.get_rng_state()
+        with seeded(5):
+            first = torch.rand(3)
+        with seeded(5):
+            assert torch.equal(first, torch.rand(3))
+        assert torch.equal(before, torch.get_rng_state())

@@ -1,0 +1,391 @@
+"""relabel.training.trainer, with the folder that a run writes"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import relabel
+from relabel.errors import DivergedError, InputError, MissingFileError, OptionError, OutputError, OutputExistsError
+from relabel.training import TrainConfig, Trainer, build_model, load_checkpoint, load_model
+from relabel.training.run_log import read_log
+from relabel.training.sampler import GradedPairSampler
+from tests.training import runs
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> runs.Place:
+    return runs.place(tmp_path_factory.mktemp("town"))
+
+
+def same(a: nn.Module, b: nn.Module) -> bool:
+    mine, theirs = runs.weights(a), runs.weights(b)
+    return all(mine[name].tobytes() == theirs[name].tobytes() for name in mine | theirs)
+
+
+class TestRun:
+    """relabel.training.trainer.Trainer.run"""
+
+    def test_what_is_written(self, town: runs.Place, tmp_path: Path) -> None:
+        """A run leaves a checkpoint, its recipe and its log, and says what it did."""
+        model = build_model("tiny")
+        recipe = runs.config()
+        result = runs.trainer(town, tmp_path / "run", model=model, recipe=recipe).run()
+        assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["config.json", "last.pt", "log.jsonl"]
+        assert result.checkpoint == tmp_path / "run" / "last.pt"
+        assert (result.epochs, result.steps, result.pairs, result.left_out) == (2, 6, 24, 0)
+        assert result.pairs_per_s > 0.0
+        told = json.loads((tmp_path / "run" / "config.json").read_text())
+        assert TrainConfig.from_json(told["config"]) == recipe
+        assert told["model"] == model.describe()
+        assert told["labels"] == {"town": town.stored.content_sha256}
+        assert str(tmp_path) not in (tmp_path / "run" / "config.json").read_text()
+        records = read_log(tmp_path / "run" / "log.jsonl")
+        assert [(found["step"], found["epoch"]) for found in records] == [(3, 1), (6, 2)]
+        assert records[-1]["epoch_loss"] == result.loss
+        assert same(load_model(tmp_path / "run"), model)
+        assert TrainConfig.load(tmp_path / "run" / "config.json") == recipe
+
+    def test_against_a_plain_loop(self, town: runs.Place, tmp_path: Path) -> None:
+        """The weights are those of a loop of a few lines over the sampler: same pairs, same rates, same steps."""
+        from relabel.training.images import find_pictures, read_picture
+        from relabel.training.losses import generalized_contrastive_loss
+
+        recipe = runs.config(lr_factor=0.5, momentum=0.0)
+        model = runs.small(dropout=0.0)
+        runs.trainer(town, tmp_path, model=model, recipe=recipe).run()
+
+        plain = runs.small(dropout=0.0).train()
+        paths = find_pictures([town.stored], town.images)
+        mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+        def tensor(path: str) -> torch.Tensor:
+            array = read_picture(path, runs.SIZE).transpose(1, 2, 0) / 255.0
+            return torch.tensor(((array - mean) / std).transpose(2, 0, 1), dtype=torch.float32)
+
+        sampler = GradedPairSampler(town.stored, length=12)
+        for epoch in range(2):
+            sampler.set_epoch(epoch)
+            pairs = list(sampler)
+            for start in range(0, 12, 4):
+                some = pairs[start : start + 4]
+                images = [tensor(paths.query[q]) for q, _, _ in some] + [tensor(paths.database[d]) for _, d, _ in some]
+                x0, x1 = plain(torch.stack(images)).chunk(2)
+                plain.zero_grad()
+                generalized_contrastive_loss(x0, x1, torch.tensor([psi for _, _, psi in some]), 0.5).backward()
+                with torch.no_grad():
+                    for parameter in plain.parameters():
+                        assert parameter.grad is not None
+                        parameter.sub_(0.1 * 0.5**epoch * parameter.grad)
+        for name, value in runs.weights(plain).items():
+            np.testing.assert_allclose(runs.weights(model)[name], value, rtol=1e-3, atol=1e-5, err_msg=name)
+
+    def test_it_learns(self, town: runs.Place, tmp_path: Path) -> None:
+        """Over a few epochs the loss falls well below that of the first."""
+        recipe = runs.config(pairs_per_epoch=64, batch_size=16, epochs=6, optimizer="adamw", lr=0.01, schedule="cosine")
+        runs.trainer(town, tmp_path, model=build_model("tiny"), recipe=recipe).run()
+        losses = [found["epoch_loss"] for found in read_log(tmp_path / "log.jsonl")]
+        assert losses[-1] < 0.8 * losses[0]
+
+    def test_torch_is_left_alone(self, town: runs.Place, tmp_path: Path) -> None:
+        """A run takes nothing from torch's own random numbers, and a seed repeats it to the bit."""
+        first, second, other = runs.small(), runs.small(), runs.small()
+        torch.manual_seed(1)
+        before = torch.get_rng_state()
+        runs.trainer(town, tmp_path / "a", model=first).run()
+        assert torch.equal(torch.get_rng_state(), before)
+        torch.rand(5)
+        runs.trainer(town, tmp_path / "b", model=second).run()
+        runs.trainer(town, tmp_path / "c", model=other, recipe=runs.config(seed=1)).run()
+        assert same(first, second)
+        assert not same(first, other)
+
+    @pytest.mark.parametrize("loss", ["contrastive", "triplet"])
+    def test_other_losses(self, loss: str, tmp_path: Path) -> None:
+        """The binary loss and mined triplets train as well; two pictures of triplets count as a pair."""
+        where = runs.place(tmp_path / "town", faults=False)
+        model, before = runs.small(), runs.small()
+        result = runs.trainer(where, tmp_path / "run", model=model, recipe=runs.config(loss=loss)).run()
+        assert (result.steps, result.pairs) == (6, 24)
+        assert not same(model, before)
+
+    def test_bf16(self, town: runs.Place, tmp_path: Path) -> None:
+        """A run in bfloat16 keeps float32 weights, and is another run than one in float32."""
+        fine, coarse = runs.small(), runs.small()
+        runs.trainer(town, tmp_path / "a", model=fine).run()
+        runs.trainer(town, tmp_path / "b", model=coarse, recipe=runs.config(precision="bf16")).run()
+        assert not same(fine, coarse)
+        assert coarse.conv.weight.dtype == torch.float32
+
+    def test_several_collections(self, tmp_path: Path) -> None:
+        """A whole label file is trained on, each collection with its own pictures."""
+        first, second = runs.place(tmp_path / "a", seed=1), runs.place(tmp_path / "b", seed=2)
+        labels = tmp_path / "both.h5"
+        relabel.write(labels, {"a": first.stored.to_similarity(), "b": second.stored.to_similarity()})
+        trainer = Trainer(
+            runs.config(),
+            runs.small(),
+            relabel.LabelFile(labels),
+            tmp_path,
+            tmp_path / "run",
+            image_path="{collection}/images/{key}.png",
+            device="cpu",
+        )
+        assert trainer.run().left_out == 0
+
+    def test_smaller_last_batch(self, town: runs.Place, tmp_path: Path) -> None:
+        """An epoch that no number of batches makes up ends with a smaller one."""
+        result = runs.trainer(town, tmp_path, recipe=runs.config(pairs_per_epoch=10)).run()
+        assert (result.steps, result.pairs) == (6, 20)
+
+
+class TestResume:
+    """A run that goes on from a checkpoint"""
+
+    @pytest.mark.parametrize("fields", [{}, {"optimizer": "adamw", "schedule": "cosine"}, {"loss": "triplet"}])
+    @pytest.mark.parametrize(("every", "epoch", "pairs", "done"), [(0, 2, 4, 3), (1, 1, 8, 2), (2, 2, 8, 4)])
+    def test_equal_to_the_bit(
+        self, fields: dict[str, Any], every: int, epoch: int, pairs: int, done: int, tmp_path: Path
+    ) -> None:
+        """Six steps are three and three more: weights, statistics, dropout, rates, log, all of it.
+
+        The run is stopped by an exception in the middle of an epoch, and goes on from the end of the one before or
+        from a step of this one.
+        """
+        where = runs.place(tmp_path / "town", faults=False)
+        recipe = runs.config(**fields)
+        whole = runs.small()
+        result = runs.trainer(where, tmp_path / "whole", model=whole, recipe=recipe).run()
+        first = runs.trainer(
+            where,
+            tmp_path / "parts",
+            recipe=recipe,
+            checkpoint_steps=every,
+            bar=runs.stop_after(pairs, epoch=epoch),
+        )
+        with pytest.raises(runs.StopError):
+            first.run()
+        assert load_checkpoint(tmp_path / "parts")["progress"]["steps"] == done
+        model = runs.small(seed=99)  # of other weights: all of them come from the checkpoint
+        torch.manual_seed(77)
+        again = runs.trainer(where, tmp_path / "parts", model=model, recipe=recipe).run()
+        told = {"pairs_per_s": 0, "peak_bytes": 0, "checkpoint": Path()}
+        assert again._replace(**told) == result._replace(**told)
+        assert same(model, whole)
+        logs = [read_log(tmp_path / name / "log.jsonl") for name in ("whole", "parts")]
+        for found in logs[0] + logs[1]:
+            found.pop("epoch_pairs_per_s")
+        assert logs[0] == logs[1]
+        states = [load_checkpoint(tmp_path / name) for name in ("whole", "parts")]
+        assert states[0]["sampler"] == states[1]["sampler"]
+        assert torch.equal(states[0]["random"]["cpu"], states[1]["random"]["cpu"])
+
+    def test_workers_that_ran_ahead(self, town: runs.Place, tmp_path: Path) -> None:
+        """A loader that had read further than the run was when it stopped loses and repeats no pair."""
+        whole, model = runs.small(), runs.small(seed=9)
+        runs.trainer(town, tmp_path / "whole", model=whole).run()
+        with pytest.raises(runs.StopError):
+            runs.trainer(town, tmp_path / "parts", workers=1, checkpoint_steps=1, bar=runs.stop_after(4)).run()
+        assert load_checkpoint(tmp_path / "parts")["progress"]["position"] == 4
+        runs.trainer(town, tmp_path / "parts", model=model).run()
+        assert same(model, whole)
+
+    def test_finished_run(self, town: runs.Place, tmp_path: Path) -> None:
+        """A run that is done has nothing left to do; with more epochs it goes on, as if they had been asked for."""
+        runs.trainer(town, tmp_path / "a").run()
+        model = runs.small()
+        result = runs.trainer(town, tmp_path / "a", model=model).run()
+        assert result.steps == 6
+        assert math.isnan(result.loss)
+        longer = runs.config(epochs=3)
+        runs.trainer(town, tmp_path / "a", model=model, recipe=longer).run()
+        whole = runs.small()
+        runs.trainer(town, tmp_path / "b", model=whole, recipe=longer).run()
+        assert same(model, whole)
+
+    def test_another_recipe(self, town: runs.Place, tmp_path: Path) -> None:
+        """A checkpoint of another recipe is not gone on from, unless it is to be replaced."""
+        runs.trainer(town, tmp_path).run()
+        other = runs.trainer(town, tmp_path, recipe=runs.config(lr=0.2))
+        with pytest.raises(InputError, match=r"last.pt: is of another run: lr was 0.1 and is 0.2 now; .*--force"):
+            other.run()
+        assert other.run(overwrite=True).steps == 6
+
+    def test_other_labels(self, town: runs.Place, tmp_path: Path) -> None:
+        """Labels that changed since are told by name."""
+        runs.trainer(town, tmp_path / "run").run()
+        changed = runs.place(tmp_path / "other", seed=5)
+        with pytest.raises(InputError, match="is of another run: the labels 'town' are changed"):
+            runs.trainer(changed, tmp_path / "run").run()
+
+    def test_another_model(self, town: runs.Place, tmp_path: Path) -> None:
+        """A checkpoint of another model names the first tensor that differs, with both shapes."""
+        runs.trainer(town, tmp_path).run()
+        with pytest.raises(InputError, match=r"'conv.weight' is \(4, 3, 3, 3\) in it and \(6, 3, 3, 3\) in this model"):
+            runs.trainer(town, tmp_path, model=runs.small(width=6)).run()
+
+    def test_not_to_be_resumed(self, town: runs.Place, tmp_path: Path) -> None:
+        """Without resuming, a checkpoint that is there has to be allowed to be replaced; a fresh run forgets it."""
+        runs.trainer(town, tmp_path).run()
+        with pytest.raises(OutputExistsError, match="--force"):
+            runs.trainer(town, tmp_path).run(resume=False)
+        (tmp_path / "best.pt").touch()
+        with pytest.raises(runs.StopError):
+            runs.trainer(town, tmp_path, bar=runs.stop_after(4)).run(overwrite=True)
+        assert not (tmp_path / "last.pt").exists()
+        assert not (tmp_path / "best.pt").exists()
+
+
+class TestBadPictures:
+    """Pictures that cannot be read"""
+
+    def test_left_out_and_counted(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """A pair with a damaged picture is left out, the picture is named once, and the rest is learned from."""
+        where = runs.place(tmp_path / "town")
+        for path in sorted(where.images.glob("d*.png"))[::2]:
+            path.write_bytes(b"no picture")
+        with caplog.at_level(logging.INFO):
+            result = runs.trainer(where, tmp_path / "run", recipe=runs.config(pairs_per_epoch=40)).run()
+        assert 0 < result.left_out < 80
+        assert result.pairs + result.left_out == 80
+        named = [record.getMessage() for record in caplog.records if "cannot be read as" in record.getMessage()]
+        assert named
+        assert len(set(named)) == len(named)
+        assert all(said.endswith("its pairs are left out") for said in named)
+        assert f"{result.left_out} left out" in caplog.text
+
+    def test_many_are_not_all_named(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """After ten names the others are only counted."""
+        where = runs.place(tmp_path / "town", n=40)
+        for path in sorted(where.images.glob("d*.png"))[2:]:
+            path.unlink()
+        runs.trainer(where, tmp_path / "run", recipe=runs.config(pairs_per_epoch=80, epochs=1)).run()
+        said = [record.getMessage() for record in caplog.records]
+        assert sum("there is no such picture; its pairs are left out" in line for line in said) == 10
+        assert said.count("more pictures cannot be read; they are counted") == 1
+
+    def test_strict(self, tmp_path: Path) -> None:
+        """A strict run stops at the first one."""
+        where = runs.place(tmp_path / "town")
+        for path in sorted(where.images.glob("d*.png"))[1:]:
+            path.write_bytes(b"no picture")
+        with pytest.raises(InputError, match=r"png: cannot be read as a picture: .*; without --strict"):
+            runs.trainer(where, tmp_path / "run", strict=True).run()
+
+    def test_none_can_be_read(self, tmp_path: Path) -> None:
+        """An epoch without a single pair that could be read is an error."""
+        where = runs.place(tmp_path / "town")
+        for path in where.images.glob("d*.png"):
+            path.write_bytes(b"no picture")
+        with pytest.raises(InputError, match="of all 12 pairs of an epoch no picture can be read"):
+            runs.trainer(where, tmp_path / "run").run()
+
+    def test_resumed_run_skips_the_same(self, tmp_path: Path) -> None:
+        """Pairs that are left out do not shift what a resumed run draws."""
+        where = runs.place(tmp_path / "town")
+        for path in sorted(where.images.glob("d*.png"))[::3]:
+            path.unlink()
+        whole, model = runs.small(), runs.small()
+        runs.trainer(where, tmp_path / "a", model=whole).run()
+        with pytest.raises(runs.StopError):
+            runs.trainer(where, tmp_path / "b", checkpoint_steps=1, bar=runs.stop_after(8)).run()
+        runs.trainer(where, tmp_path / "b", model=model).run()
+        assert same(model, whole)
+
+
+class TestDiverged:
+    """Numbers that are none"""
+
+    def test_nan_loss_keeps_the_last_good_checkpoint(self, town: runs.Place, tmp_path: Path) -> None:
+        """A loss that is NaN stops the run; the checkpoint from before is whole, and can be gone on from."""
+
+        class Breaking(runs.Small):
+            calls = 0
+
+            def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+                type(self).calls += 1
+                x = super().forward(pictures)
+                return x * math.nan if self.calls > 4 else x
+
+        with pytest.raises(
+            DivergedError, match=r"the loss of step 5 is nan, .*last.pt is from before; try a --lr below"
+        ):
+            runs.trainer(town, tmp_path, model=Breaking()).run()
+        state = load_checkpoint(tmp_path)
+        assert state["progress"]["steps"] == 3
+        assert all(torch.isfinite(tensor).all() for tensor in state["model"].values())
+        assert runs.trainer(town, tmp_path).run().steps == 6
+
+    def test_nan_weights_are_not_saved(self, town: runs.Place, tmp_path: Path) -> None:
+        """Weights that a step made infinite are not written, though the loss before it was finite."""
+        recipe = runs.config(pairs_per_epoch=4, epochs=2, lr=1e38, margin=1e30)
+        with pytest.raises(DivergedError, match=r"there is no checkpoint from before"):
+            runs.trainer(town, tmp_path, recipe=recipe).run()
+        assert not (tmp_path / "last.pt").exists()
+
+
+class TestValidate:
+    """Validation after each epoch"""
+
+    def test_best(self, town: runs.Place, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """The model is validated in evaluation mode; the epoch with the largest first number is kept as best."""
+        values = iter([0.3, 0.5, 0.4])
+        modes: list[bool] = []
+
+        def validate(model: nn.Module) -> dict[str, float]:
+            modes.append(model.training or torch.is_grad_enabled())
+            return {"recall@1": next(values), "other": 7.0}
+
+        with caplog.at_level(logging.INFO):
+            runs.trainer(town, tmp_path, recipe=runs.config(epochs=3), validate=validate).run()
+        assert modes == [False, False, False]
+        assert load_checkpoint(tmp_path / "best.pt")["progress"]["epoch"] == 2
+        assert load_checkpoint(tmp_path)["progress"]["best"] == 0.5
+        assert [found["epoch_recall@1"] for found in read_log(tmp_path / "log.jsonl")] == [0.3, 0.5, 0.4]
+        assert "recall@1 0.5" in caplog.text
+
+    def test_a_validation_that_fails(self, town: runs.Place, tmp_path: Path) -> None:
+        """The epoch before it is not lost: the run goes on with the validation, to the bits of one that did not."""
+
+        def failing(_model: nn.Module) -> dict[str, float]:
+            raise runs.StopError
+
+        def fine(_model: nn.Module) -> dict[str, float]:
+            return {"recall@1": 0.5}
+
+        with pytest.raises(runs.StopError):
+            runs.trainer(town, tmp_path / "a", validate=failing).run()
+        assert load_checkpoint(tmp_path / "a")["progress"]["position"] == 12
+        first, second = runs.small(), runs.small()
+        resumed = runs.trainer(town, tmp_path / "a", model=first, validate=fine).run()
+        whole = runs.trainer(town, tmp_path / "b", model=second, validate=fine).run()
+        assert same(first, second)
+        assert (resumed.steps, resumed.loss) == (whole.steps, whole.loss)
+
+
+class TestTrainer:
+    """relabel.training.trainer.Trainer"""
+
+    def test_wrong_arguments(self, town: runs.Place, tmp_path: Path) -> None:
+        """Mistakes are told before anything is read or written."""
+        with pytest.raises(OptionError, match="checkpoint_steps is -1"):
+            runs.trainer(town, tmp_path / "run", checkpoint_steps=-1)
+        with pytest.raises(MissingFileError, match="no such folder of pictures"):
+            Trainer(runs.config(), runs.small(), town.stored, tmp_path / "none", tmp_path / "run", device="cpu")
+        with pytest.raises(InputError, match="holds no picture of the query cameras of town"):
+            Trainer(runs.config(), runs.small(), town.stored, tmp_path, tmp_path / "run", device="cpu")
+        assert not (tmp_path / "run").exists()
+
+    def test_folder_that_cannot_be(self, town: runs.Place, tmp_path: Path) -> None:
+        """A folder that is a file is told."""
+        (tmp_path / "run").touch()
+        with pytest.raises(OutputError, match="run"):
+            runs.trainer(town, tmp_path / "run").run()
