@@ -17,7 +17,9 @@ SMALL = {
     "bench_occluders.py": ["--cameras", "100"],
     "bench_pipeline.py": ["--cameras", "300"],
     "bench_startup.py": [],
+    "bench_surface_accuracy.py": ["--frames", "1", "--pairs", "12"],
     "bench_store.py": ["--cameras", "150", "--dense", "20"],
+    "bench_surface.py": ["--frames", "6", "--pairs", "3", "--device", "cpu"],
 }
 
 
