@@ -14,6 +14,7 @@ from tests.trees import at_street, name_list
 SMALL = {
     "bench_accuracy.py": ["--cameras", "100", "--sample", "50"],
     "bench_fov.py": ["--cameras", "60"],
+    "bench_noise.py": ["--cameras", "60", "--pairs", "50", "--samples", "256"],
     "bench_occluders.py": ["--cameras", "100"],
     "bench_pipeline.py": ["--cameras", "300"],
     "bench_startup.py": [],

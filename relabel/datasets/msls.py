@@ -42,6 +42,7 @@ __all__ = [
     "CONSTANT_FRAMES",
     "TEST_CITIES",
     "TRAIN_CITIES",
+    "TRAVEL_GAP_M",
     "VAL_CITIES",
     "City",
     "HeadingReport",
@@ -57,6 +58,7 @@ FloatArray = npt.NDArray[np.float64]
 
 # On fewer frames a straight street and a compass that counts whole degrees repeat a value by chance.
 CONSTANT_FRAMES = 5
+TRAVEL_GAP_M = 100.0  # farther than frames of one drive lie apart, nearer than the leaps of a receiver
 _TURN_DEG = {"forward": 0.0, "backward": 180.0}
 
 
@@ -149,7 +151,8 @@ def read(root: Path | str, *, city: str | City, heading: Heading = "compass") ->
         a name in that tree, or a city that `find` or `select` gave.
     heading:
         ``compass`` takes `ca` from raw.csv. ``travel`` takes the tangent of each sequence (seq_info.csv), turned by
-        180 degrees where `view_direction` is Backward; Sideways cameras get no heading, since the side is not told.
+        180 degrees where `view_direction` is Backward; Sideways cameras get no heading, since the side is not told. A
+        sequence that leaps by more than `TRAVEL_GAP_M` is taken for two.
 
     Raises
     ------
@@ -221,7 +224,7 @@ def _compass_counts(side: Side) -> dict[str, int]:
 
 def _travel(position: FloatArray, extra: dict[str, npt.NDArray[Any]]) -> tuple[FloatArray, dict[str, int]]:
     """The heading of each camera from the way it was driven, and how many rows got none for what reason."""
-    tangent = track_heading_deg(position, extra["sequence"], extra["frame"])
+    tangent = track_heading_deg(position, extra["sequence"], extra["frame"], gap_m=TRAVEL_GAP_M)
     view = np.strings.lower(np.strings.strip(extra["view_direction"]))
     turn = np.full(len(view), np.nan)
     for name, angle in _TURN_DEG.items():

@@ -70,7 +70,9 @@ def group_codes(group: npt.ArrayLike) -> npt.NDArray[np.int64]:
     return np.repeat(codes.astype(np.int64), np.diff(starts, append=len(names)))
 
 
-def track_heading_deg(position: npt.ArrayLike, sequence: npt.ArrayLike, frame: npt.ArrayLike) -> FloatArray:
+def track_heading_deg(
+    position: npt.ArrayLike, sequence: npt.ArrayLike, frame: npt.ArrayLike, *, gap_m: float = np.inf
+) -> FloatArray:
     """The heading of travel at every row: the tangent of the track that its sequence drives.
 
     The tangent at a frame is the direction from the place before it to the place after it; at the ends of a sequence
@@ -87,11 +89,14 @@ def track_heading_deg(position: npt.ArrayLike, sequence: npt.ArrayLike, frame: n
         (n,) name or number of the sequence that each row belongs to.
     frame:
         (n,) place in the sequence; only the order counts, gaps are allowed. Rows of the same number keep their order.
+    gap_m:
+        of two places in a row that are farther apart, in metres, neither says where the other was heading: the track
+        ends at the one and begins anew at the other.
 
     Returns
     -------
     heading
-        (n,) float64 degrees clockwise from north in [0, 360); NaN where a sequence has a single place.
+        (n,) float64 degrees clockwise from north in [0, 360); NaN where a track has a single place.
 
     Raises
     ------
@@ -119,8 +124,9 @@ def track_heading_deg(position: npt.ArrayLike, sequence: npt.ArrayLike, frame: n
     group, points = group[new], points[new]
 
     places = np.arange(len(points))
-    before = np.where(np.append(False, group[1:] == group[:-1]), places - 1, places)
-    after = np.where(np.append(group[1:] == group[:-1], False), places + 1, places)
+    linked = (group[1:] == group[:-1]) & (np.hypot(*np.diff(points, axis=0).T) <= gap_m)
+    before = np.where(np.append(False, linked), places - 1, places)
+    after = np.where(np.append(linked, False), places + 1, places)
     step = points[after] - points[before]
     returned = ~step.any(axis=1)
     step[returned] = points[after[returned]] - points[returned]

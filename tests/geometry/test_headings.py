@@ -93,7 +93,9 @@ class TestGroupCodes:
             group_codes(np.zeros((2, 2)))
 
 
-def slow_track_heading(position: npt.NDArray[np.float64], sequence: list[str], frame: list[int]) -> list[float]:
+def slow_track_heading(
+    position: npt.NDArray[np.float64], sequence: list[str], frame: list[int], gap_m: float = math.inf
+) -> list[float]:
     """Row by row: walk along the sequence to the nearest places that differ, before and after."""
     headings = []
     for i in range(len(position)):
@@ -106,6 +108,9 @@ def slow_track_heading(position: npt.NDArray[np.float64], sequence: list[str], f
         at = track.index(i)
         before = next((tuple(position[j]) for j in reversed(track[:at]) if tuple(position[j]) != here), None)
         after = next((tuple(position[j]) for j in track[at + 1 :] if tuple(position[j]) != here), None)
+        before, after = (
+            None if place is None or math.dist(place, here) > gap_m else place for place in (before, after)
+        )
         if before == after and before is not None:
             before = here
         start, end = before or here, after or here
@@ -123,13 +128,14 @@ track_rows = st.lists(
 
 
 class TestTrackHeadingDeg:
-    @given(track_rows)
-    def test_agrees_with_a_walk_row_by_row(self, rows: list[tuple[float, float, str, int]]) -> None:
+    @given(track_rows, st.sampled_from([math.inf, 3.0, 1.5]))
+    def test_agrees_with_a_walk_row_by_row(self, rows: list[tuple[float, float, str, int]], gap_m: float) -> None:
         """Standing still, repeated frames, returns, unplaced rows and mixed sequences as the slow walk finds them."""
         position = np.array([row[:2] for row in rows], dtype=np.float64).reshape(-1, 2)
         sequence, frame = [row[2] for row in rows], [row[3] for row in rows]
-        found = track_heading_deg(position, np.array(sequence, dtype=np.str_), np.array(frame, dtype=np.int64))
-        expected = np.array(slow_track_heading(position, sequence, frame))
+        columns = np.array(sequence, dtype=np.str_), np.array(frame, dtype=np.int64)
+        found = track_heading_deg(position, *columns, gap_m=gap_m)
+        expected = np.array(slow_track_heading(position, sequence, frame, gap_m))
         np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
         placed = ~np.isnan(found)
         assert np.abs(difference_deg(found[placed], expected[placed])).max(initial=0.0) < 1e-9
@@ -161,6 +167,11 @@ class TestTrackHeadingDeg:
         """Frames at one place all take the direction from the place before to the place after."""
         position = np.array([[0.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0], [0.0, 2.0]])
         assert track_heading_deg(position, ["s"] * 5, range(5)).tolist() == [0.0] * 5
+
+    def test_a_leap_is_no_direction(self) -> None:
+        """Where a receiver jumps to another street, the frames on either side look along their own."""
+        position = np.array([[0.0, 0.0], [0.0, 9.0], [800.0, 9.0], [809.0, 9.0]])
+        assert track_heading_deg(position, ["s"] * 4, range(4), gap_m=100.0).tolist() == [0.0, 0.0, 90.0, 90.0]
 
     def test_one_place_has_no_heading(self) -> None:
         """A single frame, or a camera that never moves, gives NaN."""
