@@ -11,7 +11,7 @@ import numpy as np
 from relabel.cameras import Cameras, Status
 from relabel.errors import InputError, OptionError
 from relabel.frames import Frames
-from relabel.surface import device_voxels
+from relabel.surface import device_voxels, recall
 from relabel.surface.devices import Device
 from relabel.surface.occupancy import Compacted, Gathering
 from relabel.surface.settings import STRIDE, Settings
@@ -102,9 +102,13 @@ class Taking:
 
     def _bricks(self, frames: Frames, settings: Settings, rows: list[int]) -> Iterator[Bricks]:
         voxeliser = Voxeliser(frames, settings)
-        if self.device == "cpu":
-            return in_order(voxeliser.frame, rows, self.threads)
-        return device_voxels.in_batches(voxeliser, rows, self.threads, device=self.device)
+
+        def decode(rows: list[int]) -> Iterator[Bricks]:
+            if self.device == "cpu":
+                return in_order(voxeliser.frame, rows, self.threads)
+            return device_voxels.in_batches(voxeliser, rows, self.threads, device=self.device)
+
+        return recall.LATELY.through(frames, settings, rows, decode)
 
     def _all(
         self, settings: Settings, count: Decoded, *, stop: bool

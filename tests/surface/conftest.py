@@ -6,6 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from relabel.surface import recall
+
+
+@pytest.fixture(autouse=True)
+def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test decodes for itself, as if nothing had been decoded lately: engines are compared, not memories."""
+    monkeypatch.setattr(recall, "LATELY", recall.Recall(0))
+
 
 @pytest.fixture(params=["cpu", "cuda"])
 def torch_device(request: pytest.FixtureRequest) -> str:
