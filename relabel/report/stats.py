@@ -69,6 +69,8 @@ class FacingPairs:
     pairs: int
     positive: int
     """those with ψ ≥ 0.5"""
+    headings: int
+    """ok cameras of both sides that have a heading; where none has, nothing faces anything"""
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,7 @@ def statistics(
     # A camera is not compared with itself.
     itself = query_ok.astype(np.int64) if collection.self_pairs else np.zeros(len(query), np.int64)
     known = np.where(query_ok, np.count_nonzero(database.ok), 0) - itself
+    headings = sum(int(np.isfinite(side.heading_deg[side.ok]).sum()) for side in (query, database))
     near = _near_counts(query_at[query_ok], database_at[database.ok], near_m) - int(itself.sum())
     return Statistics(
         shape=collection.shape,
@@ -177,7 +180,7 @@ def statistics(
         partial=_band((tally.stored - tally.positive)[query_ok]),
         zero=_band((known - tally.stored)[query_ok]),
         near=NearPairs(near_m, near, near - tally.near),
-        facing=FacingPairs(facing_deg, tally.facing, tally.facing_positive),
+        facing=FacingPairs(facing_deg, tally.facing, tally.facing_positive, headings),
         sequences=None if in_time is None else in_time.result(),
     )
 

@@ -105,6 +105,13 @@ def stats_text(name: str, s: Statistics) -> list[str]:
     near, facing = s.near, s.facing
     none, share = s.queries_without_positive, percent(near.absent, near.pairs)
     apart = f"headings {facing.heading_difference_deg:g}° or more apart"
+    lines = []
+    if near.pairs < s.known_pairs or facing.headings or not s.known_pairs:  # a room without headings is near as a whole
+        lines.append(
+            f"  pairs within {near.radius_m:g} m: {near.pairs:,}, of which {near.absent:,} ({share}) have {absent}"
+        )
+    if facing.headings or not s.known_pairs:
+        lines.append(f"  facing pairs ({apart}): {facing.pairs:,}, of which {facing.positive:,} have ψ ≥ 0.5")
     return [
         f"{name}: {s.shape[0]:,} queries × {s.shape[1]:,} database cameras, {s.measure}",
         f"  {sides}",
@@ -115,8 +122,7 @@ def stats_text(name: str, s: Statistics) -> list[str]:
         *table(bands, right=(1, 2, 3, 4)),
         "",
         f"  queries without a positive (no ψ ≥ 0.5): {none:,} of {s.queries_ok:,} ({percent(none, s.queries_ok)})",
-        f"  pairs within {near.radius_m:g} m: {near.pairs:,}, of which {near.absent:,} ({share}) have {absent}",
-        f"  facing pairs ({apart}): {facing.pairs:,}, of which {facing.positive:,} have ψ ≥ 0.5",
+        *lines,
         *(sequences_text(s.sequences, s.queries_ok, absent) if s.sequences is not None else []),
     ]
 
