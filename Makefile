@@ -8,7 +8,7 @@ PACKAGE := $(VENV)/.package
 READY := $(VENV)/.ready
 DEMO := demo
 
-.PHONY: help setup tools demo test bench clean
+.PHONY: help setup tools libraries demo test bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,7 +18,7 @@ help:
 	@echo "make bench   speed, memory and start-up time"
 	@echo "make clean   remove $(VENV), $(DEMO) and caches"
 
-setup: $(READY) tools
+setup: $(READY) tools libraries
 
 # What `make demo` needs: relabel and what it is built on.
 $(PACKAGE): setup.cfg pyproject.toml constraints.txt
@@ -40,7 +40,7 @@ $(PACKAGE): setup.cfg pyproject.toml constraints.txt
 
 $(READY): $(PACKAGE)
 	@echo "installing what the tests need into $(VENV)"
-	@$(PIP) -e '.[test,torch]'
+	@$(PIP) -e '.[test,torch,open3d]'
 	@touch $@
 
 # h5dump and its kin, which tests read label files with; tests that need them are passed over where they are missing.
@@ -51,6 +51,18 @@ tools:
 	    { apt-get -qq update && apt-get -qq install -y hdf5-tools >/dev/null; } || echo "hdf5-tools cannot be installed"; \
 	else \
 	    echo "the HDF5 tools are not here, so their tests are passed over: sudo apt-get install hdf5-tools"; \
+	fi
+
+# What Open3D links against; without them, tests that need it are passed over.
+libraries: $(PACKAGE)
+	@missing=$$($(BIN)/python -c 'from relabel.doctor import missing_libraries; print(*missing_libraries())'); \
+	if [ -n "$$missing" ]; then \
+	    if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	        echo "installing $$missing"; \
+	        { apt-get -qq update && apt-get -qq install -y $$missing >/dev/null; } || echo "$$missing cannot be installed"; \
+	    else \
+	        echo "Open3D lacks system libraries, so its tests are passed over: sudo apt-get install $$missing"; \
+	    fi; \
 	fi
 
 # Print a command, then run it.

@@ -16,31 +16,35 @@ from typing import TYPE_CHECKING, Any
 from relabel._version import __version__
 
 if TYPE_CHECKING:
-    from relabel import datasets, fov
+    from relabel import datasets, fov, surface
     from relabel.cameras import Cameras, Status
+    from relabel.frames import Frames
     from relabel.labelfile import LabelFile, validate, write
     from relabel.similarity import Collection, Similarity
 
 _HOMES = {
     "Cameras": "relabel.cameras",
     "Status": "relabel.cameras",
+    "Frames": "relabel.frames",
     "Collection": "relabel.similarity",
     "Similarity": "relabel.similarity",
     "LabelFile": "relabel.labelfile",
     "validate": "relabel.labelfile",
     "write": "relabel.labelfile",
 }
-_ROOMS = ("datasets", "fov")
+_ROOMS = ("datasets", "fov", "surface")
 
 __all__ = [
     "Cameras",
     "Collection",
+    "Frames",
     "LabelFile",
     "Similarity",
     "Status",
     "__version__",
     "datasets",
     "fov",
+    "surface",
     "validate",
     "write",
 ]

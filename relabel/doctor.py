@@ -12,19 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from relabel._version import __version__
+from relabel.optional import OPEN3D_LIBRARIES
 
-REQUIRED = ("numpy", "scipy", "numba", "h5py", "pyproj", "pyarrow", "shapely", "click", "tqdm", "matplotlib")
+REQUIRED = ("numpy", "scipy", "numba", "h5py", "pyproj", "pyarrow", "shapely", "Pillow", "click", "tqdm", "matplotlib")
+_MODULES = {"Pillow": "PIL"}  # where a package is imported by another name
 OPTIONAL = {
-    "torch": "training code of your own, and looking for a GPU here: pip install torch",
-    "open3d": "surface overlap, which this version does not have yet: pip install open3d",
-}
-# What the wheels of open3d link against and slim systems lack, with the Debian package of each.
-SYSTEM_LIBRARIES = {
-    "libusb-1.0.so.0": "libusb-1.0-0",
-    "libGL.so.1": "libgl1",
-    "libEGL.so.1": "libegl1",
-    "libgomp.so.1": "libgomp1",
-    "libX11.so.6": "libx11-6",
+    "torch": "surface overlap on a GPU, and training code of your own: pip install 'relabel-vpr[torch]'",
+    "open3d": "relabel sample 7scenes and relabel shared --export-ply: pip install 'relabel-vpr[open3d]'",
 }
 
 
@@ -40,7 +34,7 @@ def examine() -> dict[str, Any]:
         ``system_libraries``: whether each loads; ``advice``: one line for each thing to do.
     """
     packages = {name: _version(name) for name in (*REQUIRED, *OPTIONAL)}
-    libraries = {name: _loads(name) for name in SYSTEM_LIBRARIES}
+    libraries = {name: _loads(name) for name in OPEN3D_LIBRARIES}
     cache = _probe(_kernel_cache, {"folder": None, "writable": False})
     return {
         "relabel": __version__,
@@ -80,6 +74,11 @@ def lines(found: dict[str, Any]) -> list[str]:
     return [*text, "", *(f"- {line}" for line in found["advice"])] if found["advice"] else text
 
 
+def missing_libraries() -> list[str]:
+    """The Debian packages of the system libraries that Open3D needs and that do not load here."""
+    return [package for library, package in OPEN3D_LIBRARIES.items() if not _loads(library)]
+
+
 def _advice(packages: dict[str, str | None], libraries: dict[str, bool], cache: dict[str, Any]) -> list[str]:
     advice = [
         f"{name} is {'not installed' if version is None else version}: reinstall relabel, with pip install relabel-vpr"
@@ -89,7 +88,7 @@ def _advice(packages: dict[str, str | None], libraries: dict[str, bool], cache: 
     advice += [f"{name} is not installed; it is for {use}" for name, use in OPTIONAL.items() if packages[name] is None]
     if not cache["writable"]:
         advice.append("kernels are compiled anew in every run: set NUMBA_CACHE_DIR to a folder that can be written to")
-    missing = [SYSTEM_LIBRARIES[name] for name, there in libraries.items() if not there]
+    missing = [OPEN3D_LIBRARIES[name] for name, there in libraries.items() if not there]
     if missing:
         advice.append(f"open3d needs system libraries: apt-get install {' '.join(missing)}")
     return advice
@@ -107,7 +106,7 @@ def _version(name: str) -> str | None:
     try:
         version = importlib.metadata.version(name)
         if name not in OPTIONAL:
-            importlib.import_module(name)
+            importlib.import_module(_MODULES.get(name, name))
     except importlib.metadata.PackageNotFoundError:
         return None
     except Exception as error:  # a damaged install can raise anything

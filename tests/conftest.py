@@ -6,9 +6,13 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from relabel import optional
+from relabel.errors import MissingPackageError
 
 settings.register_profile("relabel", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("relabel")
@@ -31,3 +35,12 @@ def real_data() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"no real data at {DATA}; set RELABEL_DATA")
     return DATA
+
+
+@pytest.fixture(scope="session")
+def open3d() -> Any:
+    """Open3D; a test that asks for it is passed over where it is not installed or does not load."""
+    try:
+        return optional.open3d("this test")
+    except MissingPackageError as error:
+        pytest.skip(str(error))

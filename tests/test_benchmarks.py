@@ -19,7 +19,9 @@ SMALL = {
     "bench_pipeline.py": ["--cameras", "300"],
     "bench_sampler.py": ["--cameras", "150", "--pairs", "20000", "--dense", "20"],
     "bench_startup.py": [],
+    "bench_surface_accuracy.py": ["--frames", "1", "--pairs", "12"],
     "bench_store.py": ["--cameras", "150", "--dense", "20"],
+    "bench_surface.py": ["--frames", "6", "--pairs", "3", "--device", "cpu"],
 }
 
 

@@ -83,6 +83,17 @@ class TestExamine:
         assert any("NUMBA_CACHE_DIR" in line for line in found["advice"])
 
 
+class TestMissingLibraries:
+    """relabel.doctor.missing_libraries"""
+
+    def test_packages_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The Debian package of each library that does not load, and of no other."""
+        monkeypatch.setattr(doctor, "_loads", lambda library: library not in ("libGL.so.1", "libX11.so.6"))
+        assert doctor.missing_libraries() == ["libgl1", "libx11-6"]
+        monkeypatch.setattr(doctor, "_loads", lambda _: True)
+        assert doctor.missing_libraries() == []
+
+
 class TestLines:
     """relabel.doctor.lines"""
 

@@ -39,28 +39,33 @@ CALLED = (
 ROOMS: dict[str, tuple[str, str]] = {
     "_version": ("", ""),
     "errors": ("", ""),
+    "optional": ("errors", "~open3d"),
     "measures": ("errors", "numpy"),
     "cameras": ("errors", "numpy"),
+    "frames": ("errors cameras", "numpy"),
     "similarity": ("errors measures cameras", "numpy scipy"),
     "jit": ("errors", "numpy numba"),
     "geometry": ("errors cameras", "numpy pyproj"),
-    "datasets": ("errors cameras geometry", "numpy scipy pyarrow ~shapely"),
-    "synthetic": ("errors cameras geometry datasets", "numpy pyarrow"),
+    "datasets": ("errors cameras frames geometry", "numpy scipy pyarrow ~shapely"),
+    "synthetic": ("errors optional cameras geometry datasets", "numpy pyarrow ~PIL"),
     "fov": ("errors measures cameras similarity geometry jit", "numpy scipy numba"),
-    "surface": ("errors measures cameras similarity geometry jit", "numpy scipy numba ~torch"),
-    "reference": ("errors measures cameras similarity geometry", "numpy scipy shapely ~open3d"),
+    "surface": ("errors measures cameras similarity frames jit", "numpy scipy numba PIL ~torch"),
+    "reference": ("errors optional measures cameras similarity frames geometry", "numpy scipy shapely ~PIL"),
     "labelfile": (BASE, "numpy scipy h5py"),
     "compose": (f"{BASE} geometry labelfile", "numpy"),
-    "pipeline": (f"{BASE} geometry jit datasets fov surface reference labelfile", "numpy scipy ~distributed"),
+    "pipeline": (f"{BASE} frames geometry jit datasets fov surface reference labelfile", "numpy scipy ~distributed"),
     "exchange": (f"{BASE} geometry datasets labelfile", "numpy scipy h5py pyarrow"),
     "training": (f"{BASE} geometry jit datasets labelfile exchange", "numpy scipy ~torch ~torchvision ~timm ~PIL"),
-    "report": (f"{BASE} geometry labelfile", "numpy scipy h5py pyarrow ~matplotlib"),
+    "report": (
+        f"{BASE} optional frames geometry reference labelfile",
+        "numpy scipy h5py pyarrow ~matplotlib ~PIL",
+    ),
     "publish": (f"{BASE} geometry labelfile exchange report", "numpy ~pyarrow"),
-    "doctor": ("_version", "~numpy ~numba ~h5py ~torch"),
+    "doctor": ("_version optional", "~numpy ~numba ~h5py ~torch"),
     # Commands may call anything, inside their functions.
     "cli": (f"errors _version {' '.join(f'~{room}' for room in CALLED)}", "click ~tqdm ~numpy"),
     # `relabel/__init__.py` names the public things for type checkers and loads them on demand.
-    "": ("_version ~cameras ~similarity ~datasets ~fov ~labelfile", ""),
+    "": ("_version ~cameras ~similarity ~frames ~datasets ~fov ~surface ~labelfile", ""),
 }
 # Modules whose classes are torch modules have to import torch at their top; `relabel.training` loads them on demand.
 WITH_TORCH = {

@@ -6,6 +6,7 @@ edit(root / "train_val/amman/query/raw.csv", "90.0", "abc")  # and a fault in it
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyproj
 import scipy.io
+from PIL import Image
 
 Row = dict[str, Any]
 
@@ -204,3 +206,101 @@ def cells(texts: Sequence[object]) -> np.ndarray:
     array = np.empty((len(texts), 1), object)
     array[:, 0] = texts
     return array
+
+
+VGA = (640, 480)
+
+
+def depth_png(path: Path, depth: object = 2000, *, size: tuple[int, int] = VGA) -> Path:
+    """A 16-bit depth map, all of one depth or the array (h, w) that is given."""
+    width, height = size
+    pixels = np.broadcast_to(np.asarray(depth, dtype=np.uint16), (height, width))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.ascontiguousarray(pixels)).save(path, compress_level=1)
+    return path
+
+
+def looking_ahead(x: float = 0.0, y: float = 0.0, z: float = 0.0) -> np.ndarray:
+    """The pose (4, 4) of a camera there whose axes are those of the world."""
+    pose = np.eye(4)
+    pose[:3, 3] = (x, y, z)
+    return pose
+
+
+def pose_txt(path: Path, pose: object, *, newline: str = "\r\n", between: str = "\t ") -> Path:
+    """A matrix as 7Scenes writes it: three digits of exponent, and both a tab and a space between numbers."""
+    rows = [between.join(_microsoft(value) for value in row) + between for row in np.asarray(pose, dtype=float)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(newline.join([*rows, ""]).encode())
+    return path
+
+
+def _microsoft(value: float) -> str:
+    mantissa, _, exponent = f"{value:.9e}".partition("e")
+    return f"{mantissa}e{exponent[0]}{int(exponent[1:]):03d}" if exponent else str(value)
+
+
+def scene_tree(
+    root: Path,
+    *,
+    scene: str = "redkitchen",
+    train: Mapping[int, Sequence[int]] | None = None,
+    test: Mapping[int, Sequence[int]] | None = None,
+    step_m: float = 0.1,
+    size: tuple[int, int] = VGA,
+) -> Path:
+    """Write one scene of 7Scenes and return the root: numbers of frames by number of sequence, train 1 and test 2.
+
+    Every camera looks at a wall two metres away, `step_m` further to the right with each frame, and a little higher in
+    each sequence. The colour pictures are empty files.
+    """
+    folder = Path(root) / scene
+    splits = {"Train": {1: range(4)} if train is None else train, "Test": {2: range(3)} if test is None else test}
+    for split, sequences in splits.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{split}Split.txt").write_bytes("".join(f"sequence{n}\r\n" for n in sequences).encode())
+        for n, frames in sequences.items():
+            for rank, frame in enumerate(frames):
+                stem = folder / f"seq-{n:02d}" / f"frame-{frame:06d}"
+                depth_png(stem.with_suffix(".depth.png"), size=size)
+                pose_txt(stem.with_suffix(".pose.txt"), looking_ahead(step_m * rank, 0.02 * n))
+                stem.with_suffix(".color.png").write_bytes(b"")
+    return Path(root)
+
+
+def rgbd_folder(root: Path, names: Sequence[str] = ("0", "1", "2"), *, layout: str = "folder") -> Path:
+    """A sequence of depth maps and poses by name, as ScanNet or a plain folder has them; cameras as in `scene_tree`."""
+    for rank, name in enumerate(names):
+        depth_png(root / "depth" / f"{name}.png", size=(64, 48))
+        pose_txt(root / "pose" / f"{name}.txt", looking_ahead(0.1 * rank), newline="\n", between=" ")
+    if layout == "scannet":
+        matrix = np.diag([57.0, 58.0, 1.0, 1.0])
+        matrix[:2, 2] = (31.5, 23.5)
+        pose_txt(root / "intrinsic" / "intrinsic_depth.txt", matrix, newline="\n", between=" ")
+    else:
+        (root / "intrinsics.txt").write_text("57 58 31.5 23.5\n")
+    return root
+
+
+def tum_folder(root: Path, times: Sequence[float] = (10.0, 10.1, 10.2), *, late_s: float = 0.004) -> Path:
+    """A sequence of the TUM benchmark, whose poses are `late_s` later than its depth maps."""
+    root.mkdir(parents=True, exist_ok=True)
+    listed, truth = ["# depth maps"], ["# ground truth trajectory"]
+    for rank, time in enumerate(times):
+        depth_png(root / "depth" / f"{time:.6f}.png", 10_000, size=(64, 48))
+        listed.append(f"{time:.6f} depth/{time:.6f}.png")
+        truth.append(f"{time + late_s:.4f} {0.1 * rank:.4f} 0 0 0 0 0 1")
+    (root / "depth.txt").write_text("\n".join(listed) + "\n")
+    (root / "groundtruth.txt").write_text("\n".join(truth) + "\n")
+    return root
+
+
+def tb_set(
+    path: Path, poses: Sequence[Sequence[object]] | None = None, *, names: Sequence[object] | None = None, **more: Any
+) -> Path:
+    """A set of TB-Places, by default of three cameras along x."""
+    poses = [[0.1 * i, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0] for i in range(3)] if poses is None else poses
+    names = [f"cam0/{i:06d}.jpg" for i in range(len(poses))] if names is None else names
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"im_prefix": "images", "im_paths": names, "poses": poses} | more))
+    return path

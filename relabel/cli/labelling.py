@@ -12,6 +12,7 @@ from relabel.cli import out
 from relabel.cli.progress import bar
 
 if TYPE_CHECKING:
+    from relabel.datasets.scene import SceneReader
     from relabel.datasets.street import Reader
     from relabel.pipeline.parts import Part
     from relabel.pipeline.plan import Estimate
@@ -19,37 +20,30 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+_JOB = ("force", "resume", "threads", "executor", "dry_run", "as_json", "no_progress")
+"""Options of `options.JOB`: how a job is run, whatever is labelled."""
+
+
 def label(
-    readers: Sequence[Reader],
-    output: Path,
-    *,
-    skipped: Sequence[str] = (),
-    mask: Path | None = None,
-    force: bool,
-    resume: bool,
-    threads: int | None,
-    executor: str,
-    dry_run: bool,
-    as_json: bool,
-    no_progress: bool,
-    **overlap: Any,
+    readers: Sequence[Reader], output: Path, *, skipped: Sequence[str] = (), mask: Path | None, **given: Any
 ) -> None:
-    """Label what the readers read by fields of view; `overlap` fills `FovOptions`, all is of `options.labelling`."""
+    """Label what the readers read by fields of view; `mask` and what follows are all of `options.labelling`."""
     from relabel.datasets.mask import masked
     from relabel.pipeline.parts import FovOptions, fov_parts
 
-    run(
-        fov_parts(masked(readers, mask), FovOptions(**overlap)),
-        skipped,
-        output,
-        force=force,
-        resume=resume,
-        threads=threads,
-        executor=executor,
-        dry_run=dry_run,
-        as_json=as_json,
-        no_progress=no_progress,
-    )
+    job = {name: given.pop(name) for name in _JOB}
+    run(fov_parts(masked(readers, mask), FovOptions(**given)), skipped, output, **job)
+
+
+def label_frames(
+    readers: Sequence[SceneReader], output: Path, *, skipped: Sequence[str] = (), mask: Path | None, **given: Any
+) -> None:
+    """Label what the readers read by surface; `mask` and what follows are all of `options.labelling_surface`."""
+    from relabel.datasets.mask import masked
+    from relabel.pipeline.surface_part import SurfaceOptions, surface_parts
+
+    job = {name: given.pop(name) for name in _JOB}
+    run(surface_parts(masked(readers, mask), SurfaceOptions(**given)), skipped, output, unit="frames", **job)
 
 
 def run(
@@ -64,6 +58,7 @@ def run(
     dry_run: bool,
     as_json: bool,
     no_progress: bool,
+    unit: str = "queries",
 ) -> None:
     """Label the parts, or say what it would take; print a summary of the file."""
     from relabel.pipeline.plan import estimates
@@ -81,7 +76,7 @@ def run(
         resume=resume,
         executor=executor,
         threads=threads,
-        bar=lambda name, queries: bar(name, queries, unit="queries", hidden=no_progress),
+        bar=lambda name, total: bar(name, total, unit=unit, hidden=no_progress),
     )
     show_written(result.path, as_json=as_json)
 
@@ -103,12 +98,18 @@ def _show(rows: Sequence[Estimate], *, as_json: bool) -> None:
     if as_json:
         out.echo_json({"collections": [asdict(row) for row in rows]})
         return
+    from relabel.pipeline.plan import SceneEstimate
     from relabel.report import text
 
-    head = ("collection", "queries", "database", "candidate pairs", "about bytes", "about memory")
-    sizes = [
-        (row.labelled_queries, row.labelled_database, row.candidates, row.output_bytes, row.memory_bytes)
-        for row in rows
-    ]
-    cells = [[row.name, *(format(size, ",") for size in line)] for row, line in zip(rows, sizes, strict=True)]
-    out.echo_lines(text.table([list(head), *cells], right=range(1, len(head))))
+    head = ["collection", "queries", "database", "candidate pairs", "about bytes", "about memory"]
+    scenes = any(isinstance(row, SceneEstimate) for row in rows)
+    cells = []
+    for row in rows:
+        sizes = (row.labelled_queries, row.labelled_database, row.candidates, row.output_bytes, row.memory_bytes)
+        line = [row.name, *(format(size, ",") for size in sizes)]
+        if scenes:
+            line += [format(row.frames, ","), f"{row.seconds:,.1f}"] if isinstance(row, SceneEstimate) else ["", ""]
+        cells.append(line)
+    if scenes:
+        head += ["depth maps", "about seconds"]
+    out.echo_lines(text.table([head, *cells], right=range(1, len(head))))

@@ -6,7 +6,7 @@ Each is a decorator that fills the parameter of its name, but for `--json`, whic
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +18,8 @@ Decorator = Callable[[F], F]
 # Spelled out because relabel.similarity loads scipy; a test holds them equal to its MEASURES and DEFAULT_MIN_VALUE.
 MEASURES = ("iou", "overlap", "dice")
 SHAPES = ("sector", "polygon")
+METHODS = ("surface", "voxel-iou")
+DEVICES = ("auto", "cpu", "cuda")
 DEFAULT_MIN_VALUE = 1e-6
 
 LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
@@ -112,7 +114,7 @@ threads: Decorator[Any] = click.option(
 
 
 def _measure(*more: str, **fields: Any) -> Decorator[Any]:
-    text = "What ψ is, with I the common area of A (query) and B: iou I/(A+B-I), overlap I/A, dice 2I/(A+B)."
+    text = "What ψ is, with I what A (query) and B see in common: iou I/(A+B-I), overlap I/A, dice 2I/(A+B)."
     return click.option("--measure", type=click.Choice([*MEASURES, *more]), help=text, **fields)
 
 
@@ -149,7 +151,9 @@ no_progress: Decorator[Any] = click.option(
 )
 
 dry_run: Decorator[Any] = click.option(
-    "--dry-run", is_flag=True, help="Only say what would be done: cameras, candidate pairs, bytes, memory."
+    "--dry-run",
+    is_flag=True,
+    help="Only say what would be done: cameras, pairs, bytes, memory; for depth maps, seconds.",
 )
 
 
@@ -216,6 +220,11 @@ near: Decorator[Any] = click.option(
 def heading(**fields: Any) -> Decorator[Any]:
     """`--heading`: data sets differ in what can tell it, which the description of a command explains."""
     return click.option("--heading", help="Where headings come from; see above.", **fields)
+
+
+def layout(choices: Sequence[str], **fields: Any) -> Decorator[Any]:
+    """`--layout`: commands differ in the layouts they know, which their description explains."""
+    return click.option("--layout", type=click.Choice(choices), help="How the input is laid out; see above.", **fields)
 
 
 def fov(default: float) -> Decorator[Any]:
@@ -382,3 +391,82 @@ def labelling(*, default_output: str, default_fov: float = 90.0) -> Decorator[An
         return command
 
     return decorate
+
+
+method: Decorator[Any] = click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    default="surface",
+    show_default=True,
+    help="surface: what lies within the tolerance of what the other sees; voxel-iou: the plain voxels of both.",
+)
+
+tolerance: Decorator[Any] = click.option(
+    "--tolerance",
+    "tolerance_m",
+    type=float,
+    default=0.05,
+    show_default=True,
+    metavar="M",
+    help="Points of two frames up to this far apart are one piece of surface, metres.",
+)
+
+voxel: Decorator[Any] = click.option(
+    "--voxel",
+    "voxel_m",
+    type=float,
+    metavar="M",
+    help="Edge of a voxel, metres.  [default: 0.55 of --tolerance; all of it for voxel-iou]",
+)
+
+stride: Decorator[Any] = click.option(
+    "--stride",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Take every Nth pixel of a row and of a column.  [default: 2, or 1 where depths are too large for that]",
+)
+
+depth_min: Decorator[Any] = click.option(
+    "--depth-min",
+    "nearest_m",
+    type=float,
+    default=0.0,
+    show_default=True,
+    metavar="M",
+    help="Pass over what is nearer to the camera, metres.",
+)
+
+depth_max: Decorator[Any] = click.option(
+    "--depth-max", "farthest_m", type=float, metavar="M", help="Pass over what is farther, metres.  [default: nothing]"
+)
+
+device: Decorator[Any] = click.option(
+    "--device",
+    type=click.Choice(DEVICES),
+    default="auto",
+    show_default=True,
+    help="Where to compute: cuda is a GPU, which needs torch; auto takes one that is there. The labels are the same.",
+)
+
+SURFACE = (method, tolerance, voxel, stride, depth_min, depth_max, device, measure, min_value)
+"""What the overlap of surfaces depends on; each fills a field of `SurfaceOptions` of its name."""
+
+
+def labelling_surface(*, default_output: str) -> Decorator[Any]:
+    """All options that commands share which label by surface; they go to `relabel.cli.labelling.label_frames`."""
+
+    def decorate(command: Any) -> Any:
+        for option in reversed((output(default_output), *SURFACE, mask, *JOB)):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+intrinsics: Decorator[Any] = click.option(
+    "--intrinsics", metavar="FX,FY,CX,CY", help="Of the depth camera, pixels; the middle of the first pixel is (0, 0)."
+)
+
+depth_unit: Decorator[Any] = click.option(
+    "--depth-unit", "depth_unit_m", type=float, metavar="M", help="What one step of a stored depth is, metres."
+)

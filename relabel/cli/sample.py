@@ -39,3 +39,23 @@ def msls(folder: Path, cameras: int, buildings: bool, seed: int, force: bool) ->
     )
     if buildings:
         logging.getLogger(__name__).info("wrote %s", path / BUILDINGS)
+
+
+@command.command("7scenes")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option(
+    "--frames",
+    type=click.IntRange(min=1),
+    default=40,
+    show_default=True,
+    metavar="N",
+    help="Frames of each of the three sequences, two to train and one to test.",
+)
+@options.seed
+@options.force
+def seven_scenes(folder: Path, frames: int, seed: int, force: bool) -> None:
+    """A furnished room as 7Scenes lays it out: depth with its faults, colour and true poses. It needs Open3D."""
+    from relabel.synthetic.rooms import write_tree
+
+    path = write_tree(folder, frames=frames, seed=seed, overwrite=force)
+    logging.getLogger(__name__).info("wrote 3 sequences of %s frames each under %s", format(frames, ","), path)

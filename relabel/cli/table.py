@@ -24,11 +24,7 @@ AXES = ("x", "-x", "y", "-y", "z", "-z")
     metavar="CRS",
     help="Reference system of x and y, as EPSG:32636; lon and lat are compared on this map instead of the earth.",
 )
-@click.option(
-    "--layout",
-    type=click.Choice(LAYOUTS),
-    help="csv, gsv (GSV-Cities), or poses, see above.  [default: gsv where the columns are those, else csv]",
-)
+@options.layout(LAYOUTS, show_default="gsv where the columns are those, else csv")
 @click.option("--axis", type=click.Choice(AXES), help="Axis of a pose that looks ahead.  [default: z; robotcar x]")
 @click.option(
     "--up", type=click.Choice(AXES), help="Axis of the world that is up.  [default: kitti -y, tum z, robotcar -z]"
@@ -53,7 +49,7 @@ def command(
     QUERIES and DATABASE are CSV or Parquet files; without DATABASE the queries are paired with themselves. A row needs
     a key, a heading (degrees clockwise from north), and a place: lon and lat (degrees, anywhere on earth) or x and y
     (metres). It may bring its own field of view, range and standard deviations. CSV files of GSV-Cities work as they
-    come.
+    come: their columns are known without --layout gsv.
 
     With --layout, poses give place and heading: kitti (12 or 13 numbers a line), tum (t tx ty tz qx qy qz qw), colmap
     (images.txt), robotcar (ins.csv, rtk.csv or vo.csv). The heading is that of the axis that looks ahead, on the

@@ -32,11 +32,11 @@ def command(
     as_json: bool,
     no_progress: bool,
 ) -> None:
-    """Recompute a sample of pairs, stored and absent, with a slow oracle (shapely).
+    """Recompute a sample of pairs, stored and absent, with a slow oracle: shapely, or sets of voxels.
 
     With --root the data set is read again and every camera compared; without it, ψ is checked against the cameras that
-    the file holds. A mask and occluders are looked for under --root and beside the file,
-    unless they are given.
+    the file holds. Labels from depth maps need --root, and are also compared with the exact definition, of which the
+    method is an estimate. A mask and occluders are looked for under --root and beside the file, unless they are given.
     """
     from relabel.cli.progress import bar
     from relabel.pipeline.verify import verify
@@ -56,5 +56,8 @@ def command(
         out.echo_lines(result.findings)
         counts = f"{result.checked:,} pairs recomputed", f"{result.mismatches:,} mismatches"
         out.echo_lines([f"{counts[0]}, largest difference {result.max_abs_diff:.2g}, {counts[1]}"])
+        if (off := result.mean_abs_diff_definition) is not None:
+            pairs = f"{len(result.definition):,} of them"
+            out.echo_lines([f"{pairs} differ from the exact definition by {off:.4f} on average (nearest neighbours)"])
     if result.mismatches:
         ctx.exit(1)

@@ -1,4 +1,4 @@
-"""Dataset readers, one module a dataset: a tree of files goes in, `Cameras` come out.
+"""Dataset readers, one module a dataset: a tree of files goes in, `Cameras` or `Frames` come out.
 
 The modules are loaded when they are first used: ``relabel.datasets.msls``.
 """
@@ -9,9 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from relabel.datasets import msls, names, pitts
+    from relabel.datasets import msls, names, pitts, rgbd, seven_scenes, tb_places
 
-__all__ = ["msls", "names", "pitts"]
+__all__ = ["msls", "names", "pitts", "rgbd", "seven_scenes", "tb_places"]
 
 
 def __getattr__(name: str) -> Any:

@@ -16,15 +16,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, Status
 from relabel.datasets import tables
-from relabel.datasets.street import Reader, Street
+from relabel.datasets.reading import ReaderOf, S
+from relabel.datasets.scene import Scene
+from relabel.datasets.street import Street
 from relabel.errors import InputError, MissingFileError
+from relabel.frames import Frames
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +105,7 @@ def _columns(path: Path) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.str_], np
 
 
 @dataclass(frozen=True)
-class Masked:
+class Masked(Generic[S]):
     """A reader some of whose cameras are masked.
 
     Attributes
@@ -116,7 +119,7 @@ class Masked:
         is an error where none is. `check` does this for several readers that share a mask.
     """
 
-    reader: Reader
+    reader: ReaderOf[S]
     path: Path
     strict: bool = True
 
@@ -139,8 +142,8 @@ class Masked:
         """Those of the reader, and name and digest of the mask."""
         return {**self.reader.parameters(), "mask": _read_once(self.path).params}
 
-    def read(self) -> Street:
-        """The cameras, those of the mask with the status `MASKED`.
+    def read(self) -> S:
+        """The cameras or frames, those of the mask with the status `MASKED`.
 
         Raises
         ------
@@ -149,24 +152,24 @@ class Masked:
             reader raises.
         """
         mask = _read_once(self.path)
-        street = self.reader.read()
+        whole: S = self.reader.read()
         if self.strict:
-            _report(mask, _found(mask, self.name, street))
-        query, database = _masked(mask, self.name, street)
+            _report(mask, _found(mask, self.name, whole))
+        query, database = _masked(mask, self.name, whole)
         count = _count(query) + (0 if database is query else _count(database))
-        before = _count(street.query) + (0 if database is query else _count(street.database))
+        before = _count(whole.query) + (0 if database is query else _count(whole.database))
         return replace(
-            street,
+            whole,
             query=query,
             database=database,
-            files=(*street.files, self.path),
-            params={**street.params, "mask": {**mask.params, "masked": count - before}},
-            notes=(*street.notes, f"{count - before:,} cameras are masked by {mask.path.name}"),
-            hint=f"take a mask that leaves some, or {street.hint}",
+            files=(*whole.files, self.path),
+            params={**whole.params, "mask": {**mask.params, "masked": count - before}},
+            notes=(*whole.notes, f"{count - before:,} cameras are masked by {mask.path.name}"),
+            hint=f"take a mask that leaves some, or {whole.hint}",
         )
 
     @classmethod
-    def of_parameters(cls, mask: Mapping[str, str], reader: Reader, candidates: Iterable[Path]) -> Masked:
+    def of_parameters(cls, mask: Mapping[str, str], reader: ReaderOf[S], candidates: Iterable[Path]) -> Masked[S]:
         """The masked reader that a record tells of.
 
         Parameters
@@ -191,7 +194,7 @@ class Masked:
         )
 
 
-def masked(readers: Sequence[Reader], path: Path | None) -> tuple[Reader, ...]:
+def masked(readers: Sequence[ReaderOf[S]], path: Path | None) -> tuple[ReaderOf[S], ...]:
     """The readers with a mask around each; just the readers where there is none.
 
     Several readers are read here once, to see that each key of the mask is a camera of one of them.
@@ -236,38 +239,43 @@ def _read_once(path: Path) -> Mask:
     return _read_again(path, (now.st_mtime_ns, now.st_size))
 
 
-def _sides(mask: Mask, collection: str, street: Street) -> tuple[tuple[Cameras, BoolArray], ...]:
-    """Each set of cameras of the street, and (m,) the entries of the mask that may be about it."""
+def _sides(mask: Mask, collection: str, whole: Street | Scene) -> tuple[tuple[Cameras, BoolArray], ...]:
+    """Each set of cameras of what was read, and (m,) the entries of the mask that may be about it."""
     here = (mask.collection == "") | (mask.collection == collection)
-    if street.database is street.query:
-        return ((street.query, here),)
+    if whole.database is whole.query:
+        return ((_cameras(whole.query), here),)
     query, database = (here & ((mask.side == "") | (mask.side == side)) for side in SIDES)
-    return (street.query, query), (street.database, database)
+    return (_cameras(whole.query), query), (_cameras(whole.database), database)
 
 
-def _found(mask: Mask, collection: str, street: Street) -> BoolArray:
-    """(m,) True where an entry of the mask is a camera of the street."""
+def _cameras(side: Cameras | Frames) -> Cameras:
+    return side.cameras if isinstance(side, Frames) else side
+
+
+def _found(mask: Mask, collection: str, whole: Street | Scene) -> BoolArray:
+    """(m,) True where an entry of the mask is a camera of what was read."""
     found = np.zeros(len(mask.key), bool)
-    for cameras, about in _sides(mask, collection, street):
+    for cameras, about in _sides(mask, collection, whole):
         rows = np.flatnonzero(about)
         found[rows] |= tables.rows_of(cameras.key, mask.key[rows]) >= 0
     return found
 
 
-def _masked(mask: Mask, collection: str, street: Street) -> tuple[Cameras, Cameras]:
+def _masked(mask: Mask, collection: str, whole: Street | Scene) -> tuple[Any, Any]:
     """Query and database, the same object for self pairs."""
-    result = []
-    for cameras, about in _sides(mask, collection, street):
+    result: list[Cameras | Frames] = []
+    for side, (cameras, about) in zip((whole.query, whole.database), _sides(mask, collection, whole), strict=False):
         rows = tables.rows_of(cameras.key, mask.key[about])
         status = cameras.status.copy()
         hit = rows[rows >= 0]
         status[hit[cameras.ok[hit]]] = Status.MASKED
-        result.append(replace(cameras, status=status))
+        left = replace(cameras, status=status)
+        result.append(replace(side, cameras=left) if isinstance(side, Frames) else left)
     return result[0], result[-1]
 
 
-def _count(cameras: Cameras) -> int:
-    return int(np.count_nonzero(cameras.status == Status.MASKED))
+def _count(side: Cameras | Frames) -> int:
+    return int(np.count_nonzero(_cameras(side).status == Status.MASKED))
 
 
 def _report(mask: Mask, found: BoolArray) -> None:

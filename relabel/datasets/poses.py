@@ -94,6 +94,15 @@ def read(path: Path, layout: Layout, axes: Axes) -> tuple[Cameras, tuple[str, ..
     track = _READERS[layout](path)
     if not len(track.key):
         raise InputError(f"{path}: there is no pose in it; is it {layout}?")
+    frame = _CAR if layout == "robotcar" and axes.ahead == "x" else _CAMERA.get(axes.ahead)
+    return cameras_of(track, axes, frame)
+
+
+def cameras_of(track: Track, axes: Axes, frame: tuple[str, str, str] | None) -> tuple[Cameras, tuple[str, ...]]:
+    """The cameras of a track, and what the user should know; see `read`.
+
+    `frame` names the axes of a pose that are right, down and ahead for the camera; without it there are no poses.
+    """
     ground = ground_axes(axes.up)
     rotation = ground @ track.pose[:, :3, :3]
     position = track.pose[:, :3, 3] @ ground.T
@@ -106,7 +115,6 @@ def read(path: Path, layout: Layout, axes: Axes) -> tuple[Cameras, tuple[str, ..
     finite = np.isfinite(track.pose).all(axis=(1, 2))
     status = np.where(np.isnan(heading), Status.NO_HEADING, Status.OK)
     status = np.where(finite, status, Status.NO_POSE).astype(np.uint8)
-    frame = _CAR if layout == "robotcar" and axes.ahead == "x" else _CAMERA.get(axes.ahead)
     pose = None
     if frame is not None:
         pose = np.tile(np.eye(4), (len(track.key), 1, 1))

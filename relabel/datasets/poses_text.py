@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def kitti(path: Path) -> Track:
     """
     rows: list[list[float]] = []
     lines: list[int] = []
-    for line, text in _lines(path):
+    for line, text in text_lines(path):
         values = _numbers(path, line, text.split(), "12 numbers, or 13 with a frame number")
         if len(values) not in (12, 13) or (rows and len(values) != len(rows[0])):
             wanted = f"{len(rows[0])} as in line {lines[0]}" if rows else "12, or 13 with a frame number"
@@ -62,7 +62,7 @@ def tum(path: Path) -> Track:
     keys: list[str] = []
     rows: list[list[float]] = []
     lines: list[int] = []
-    for line, text in _lines(path, comments=True):
+    for line, text in text_lines(path, comments=True):
         values = text.replace(",", " ").split()
         if len(values) != 8:
             raise InputError(f"{path}: line {line}: {len(values)} values; a TUM pose has 8: t tx ty tz qx qy qz qw")
@@ -70,7 +70,7 @@ def tum(path: Path) -> Track:
         keys.append(values[0])
         lines.append(line)
     table = np.array(rows).reshape(-1, 7)
-    pose = _poses(path, table[:, :3], table[:, [6, 3, 4, 5]], lines)
+    pose = quaternion_poses(table[:, :3], table[:, [6, 3, 4, 5]], lambda row: f"{path}: line {lines[row]}")
     key = np.array(keys, dtype=np.str_)
     check_keys(path, key, lines)
     return Track(key, pose)
@@ -85,7 +85,7 @@ def colmap(path: Path) -> Track:
     rows: list[list[float]] = []
     lines: list[int] = []
     points_next = False
-    for line, text in _lines(path, comments=not points_next, blank=True):
+    for line, text in text_lines(path, comments=not points_next, blank=True):
         if text.startswith("#"):
             continue
         if points_next:
@@ -106,7 +106,7 @@ def colmap(path: Path) -> Track:
         lines.append(line)
         points_next = True
     table = np.array(rows).reshape(-1, 7)
-    into = _poses(path, table[:, 4:], table[:, :4], lines)
+    into = quaternion_poses(table[:, 4:], table[:, :4], lambda row: f"{path}: line {lines[row]}")
     pose = np.tile(np.eye(4), (len(rows), 1, 1))
     turned = into[:, :3, :3].transpose(0, 2, 1)
     pose[:, :3, :3] = turned
@@ -128,7 +128,7 @@ def _check_points(path: Path, line: int, text: str, name: str) -> None:
         )
 
 
-def _lines(path: Path, *, comments: bool = False, blank: bool = False) -> Iterator[tuple[int, str]]:
+def text_lines(path: Path, *, comments: bool = False, blank: bool = False) -> Iterator[tuple[int, str]]:
     """The lines of a text, counted from 1, without blank ones and comments."""
     try:
         with path.open(encoding="utf-8-sig") as stream:
@@ -157,23 +157,28 @@ def _numbers(path: Path, line: int, values: list[str], what: str) -> list[float]
     return [float(value) for value in values]
 
 
-def _poses(path: Path, translation: FloatArray, quaternion: FloatArray, lines: list[int]) -> FloatArray:
-    """Matrices (n, 4, 4) of translations and quaternions w, x, y, z, which are brought to unit length."""
-    length = np.sqrt((quaternion**2).sum(axis=1))
-    with np.errstate(invalid="ignore"):
-        bad = np.flatnonzero(np.abs(length - 1.0) > _TURNED)
+def quaternion_poses(translation: FloatArray, quaternion: FloatArray, where: Callable[[int], str]) -> FloatArray:
+    """Matrices (n, 4, 4) of translations (n, 3) and quaternions (n, 4) w, x, y, z, which are brought to unit length.
+
+    A matrix is all NaN where a number is not finite. An InputError begins with `where` of the first row whose
+    quaternion is no rotation.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        length = np.sqrt((quaternion**2).sum(axis=1))
+        bad = np.flatnonzero(np.isfinite(quaternion).all(axis=1) & ~(np.abs(length - 1.0) <= _TURNED))
+        w, x, y, z = (quaternion / np.where(length == 0.0, 1.0, length)[:, None]).T
     if bad.size:
         shown = " ".join(f"{value:g}" for value in quaternion[bad[0]])
         raise InputError(
-            f"{path}: line {lines[bad[0]]}: the quaternion (w x y z) {shown} has length {length[bad[0]]:.4g}, not 1; "
+            f"{where(int(bad[0]))}: the quaternion (w x y z) {shown} has length {length[bad[0]]:.4g}, not 1; "
             "are the values in another order?"
         )
-    w, x, y, z = (quaternion / length[:, None]).T
     pose = np.tile(np.eye(4), (len(quaternion), 1, 1))
     pose[:, 0, :3] = np.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)], axis=1)
     pose[:, 1, :3] = np.stack([2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)], axis=1)
     pose[:, 2, :3] = np.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], axis=1)
     pose[:, :3, 3] = translation
+    pose[~np.isfinite(pose).all(axis=(1, 2))] = np.nan
     return pose
 
 
@@ -192,11 +197,16 @@ def check_rotations(path: Path, pose: FloatArray, lines: list[int]) -> None:
 
 def check_keys(path: Path, key: npt.NDArray[np.str_], lines: list[int]) -> None:
     """Raise InputError, naming both lines, where a key stands twice."""
+    check_places(key, lambda row: f"{path}: line {lines[row]}", lambda row: f"line {lines[row]}")
+
+
+def check_places(key: npt.NDArray[np.str_], where: Callable[[int], str], first_at: Callable[[int], str]) -> None:
+    """Raise InputError where a key stands twice: `where` of its second row, … stands in `first_at` of its first."""
     _, first, group = np.unique(key, return_index=True, return_inverse=True)
-    again = np.flatnonzero(first[group] != np.arange(len(key)))
-    if again.size:
-        row = int(again[0])
+    twice = np.flatnonzero(first[group] != np.arange(len(key)))
+    if twice.size:
+        row = int(twice[0])
         raise InputError(
-            f"{path}: line {lines[row]}: {str(key[row])!r} stands in line {lines[int(first[group[row]])]} already; "
+            f"{where(row)}: {str(key[row])!r} stands in {first_at(int(first[group[row]]))} already; "
             "labels are joined by key: keep one pose a key"
         )

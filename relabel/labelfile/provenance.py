@@ -6,7 +6,8 @@ A record has the keys
 - ``command``: what was run, a function or a subcommand,
 - ``parameters``: an object of JSON values,
 - ``libraries``: versions by name,
-- ``inputs``: a list of ``{"path": ..., "bytes": ..., "sha256": ...}`` with paths relative to the dataset's root,
+- ``inputs``: a list of ``{"path": ..., "bytes": ..., "sha256": ...}`` with paths relative to the dataset's root; many
+  files of one folder may be told together, see `together`,
 - ``time``: UTC in ISO 8601, only where the environment fixes it through ``SOURCE_DATE_EPOCH``.
 """
 
@@ -30,6 +31,8 @@ LIBRARIES = ("h5py", "numba", "numpy", "pyproj", "scipy")
 
 _READ_BYTES = 1 << 20
 _MOST_THREADS = 8  # a disk gains nothing from more
+_LISTED = 8  # files of a folder and ending up to which each has its own entry
+_ENDING = re.compile(r"(\.[A-Za-z][^.]*)+\Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _UTC = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|\+00:00)")
 
@@ -80,7 +83,12 @@ def step(
 
 
 def describe(
-    root: Path, files: Iterable[Path], threads: int | None = None, *, outside: bool = False
+    root: Path,
+    files: Iterable[Path],
+    threads: int | None = None,
+    *,
+    outside: bool = False,
+    by_folder: bool = False,
 ) -> list[dict[str, Any]]:
     """Path, size and digest of input files.
 
@@ -95,6 +103,8 @@ def describe(
     outside:
         list a file that lies elsewhere by its name alone, with as many of its folders as tell it from the others,
         instead of refusing it.
+    by_folder:
+        tell more than eight files of a folder with one ending in one entry, see `together`.
 
     Returns
     -------
@@ -128,9 +138,50 @@ def describe(
     paths = sorted(found)
     count = threads or min(_MOST_THREADS, len(os.sched_getaffinity(0)))
     with ThreadPoolExecutor(count, thread_name_prefix="relabel-sha256") as pool:
-        return [
+        entries = [
             {"path": path, **read} for path, read in zip(paths, pool.map(_read, map(found.get, paths)), strict=True)
         ]
+    return together(entries) if by_folder else entries
+
+
+def together(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The same files, where more than eight of a folder have one ending in one entry for all of these.
+
+    Its ``path`` is that of the folder with ``*`` and the ending, such as ``seq-01/*.depth.png``, ``bytes`` the sum, and
+    ``sha256`` the digest of what ``sha256sum`` prints of the files in the order of their names: lines of digest, two
+    spaces and name. With depth maps by the thousand, an entry each would be larger than the labels.
+
+    Parameters
+    ----------
+    entries:
+        as `describe` makes them of single files.
+
+    Returns
+    -------
+    list of dict
+        entries of the same form, sorted by path.
+    """
+    folders: dict[str, list[Mapping[str, Any]]] = {}
+    for entry in entries:
+        path = PurePosixPath(entry["path"])
+        # sha256sum spells such names in another way.
+        common = entry["path"] if set("\\\n\r") & set(path.name) else f"{path.with_name('*')}{_ending(path.name)}"
+        folders.setdefault(common, []).append(entry)
+    found = []
+    for common, alike in folders.items():
+        if len(alike) <= _LISTED:
+            found += [dict(entry) for entry in alike]
+            continue
+        lines = sorted((PurePosixPath(entry["path"]).name.encode(), entry["sha256"].encode()) for entry in alike)
+        digest = hashlib.sha256(b"".join(b"%s  %s\n" % (sha256, name) for name, sha256 in lines)).hexdigest()
+        found.append({"path": common, "bytes": sum(entry["bytes"] for entry in alike), "sha256": digest})
+    return sorted(found, key=lambda entry: str(entry["path"]))
+
+
+def _ending(name: str) -> str:
+    """``.depth.png`` of ``frame-000000.depth.png``, and ``.png`` of ``1305031102.160407.png``."""
+    found = _ENDING.search(name, 1)
+    return "" if found is None else found.group()
 
 
 def _read(file: Path) -> dict[str, Any]:

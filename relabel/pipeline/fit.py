@@ -23,6 +23,8 @@ GOOD_RMS = 0.02
 """Residual of all pairs but the worst two percent beyond which a model does not explain the labels."""
 CLOSE = 0.01
 """A residual up to this is close."""
+DEPTH_METHODS = ("surface", "voxel-iou")
+"""Methods that no field of view explains."""
 _KEPT = 0.98
 _LEAST_PAIRS = 20
 _TOLD_APART = 12.0  # of the cost; that of one sigma is 1, so that chance alone rarely makes as much
@@ -171,8 +173,8 @@ def fit(
     OptionError
         when the sample is too small, or there is no collection.
     InputError
-        when cameras have no places, when there are too few stored pairs, or when collections were made in different
-        ways as far as the file tells.
+        when labels come from depth maps, cameras have no places, there are too few stored pairs, or collections were
+        made in different ways as far as the file tells.
     DatasetNotFoundError, NotFoundError, LabelFileError
         when the dataset or the file cannot be read.
     """
@@ -204,6 +206,12 @@ def _check_alike(collections: Sequence[StoredCollection]) -> None:
         params = (stored.params.get(name) for name in ("shape", "arc", "fov_deg", "radius_m"))
         return stored.method, stored.measure, *params
 
+    for stored in collections:
+        if stored.method in DEPTH_METHODS:
+            raise InputError(
+                f"{stored.path}::{stored.name}: {stored.method} labels come from depth maps, which no field of view "
+                "explains; their parameters stand in the file: relabel info"
+            )
     first = collections[0]
     other = next((stored for stored in collections if made(stored) != made(first)), None)
     if other is not None:

@@ -5,37 +5,50 @@ A part is a small value that can be sent to another process; it opens its datase
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from relabel import fov
-from relabel.datasets.mask import Masked
-from relabel.datasets.msls_reader import MslsReader
-from relabel.datasets.names_reader import NamesReader
-from relabel.datasets.pitts_reader import PittsReader
 from relabel.datasets.street import Reader, Street
-from relabel.datasets.table_reader import TableReader
-from relabel.errors import InputError, OptionError
+from relabel.errors import OptionError
 from relabel.measures import Measure
 from relabel.pipeline import occluding
 from relabel.similarity import DEFAULT_MIN_VALUE
+
+if TYPE_CHECKING:
+    from relabel.pipeline.surface_part import SceneSource
 
 Progress = Callable[[int], object]
 Bar = Callable[[str, int], AbstractContextManager[Progress]]
 """Called with the name of a part and the size of its work; gives what is called with the size of each step done."""
 
 
+class Preparation(NamedTuple):
+    """Work on the files of a part that takes its time, to be done once before its overlap is asked for anything."""
+
+    what: str
+    """what is worked on, such as ``depth maps``"""
+    total: int
+    """how many there are"""
+    run: Callable[[Progress | None], tuple[str, ...]]
+    """does it, tells of each step, and gives what the user should know about what came out"""
+
+
 class Opened(NamedTuple):
     """A part whose dataset has been read: ready to be computed."""
 
-    source: fov.FovOverlap | fov.GeographicOverlap
+    source: fov.FovOverlap | fov.GeographicOverlap | SceneSource
     files: tuple[Path, ...]
-    """every file that was read"""
+    """every file that was read, or will be by the preparation"""
     notes: tuple[str, ...]
     """what its user should know about the input"""
+    preparation: Preparation | None = None
+    """None where the overlap can be computed at once"""
+    thousands: bool = False
+    """whether there are so many files that those of a folder are told of together, see `provenance.describe`"""
 
 
 class Part(Protocol):
@@ -171,52 +184,3 @@ class FovPart:
 def fov_parts(readers: Iterable[Reader], options: FovOptions | None = None) -> tuple[FovPart, ...]:
     """One part for each reader, all with the same options."""
     return tuple(FovPart(reader, options or FovOptions()) for reader in readers)
-
-
-_READERS: dict[str, Callable[[dict[str, Any], Path], Reader]] = {
-    MslsReader.command: MslsReader.of_parameters,
-    NamesReader.command: NamesReader.of_parameters,
-    PittsReader.command: PittsReader.of_parameters,
-    TableReader.command: TableReader.of_parameters,
-}
-"""The way back from the parameters of a record to its reader, by command."""
-
-
-def part_of_record(record: Mapping[str, Any], root: Path, *, masks: Iterable[Path] = ()) -> FovPart | None:
-    """The part that a provenance record tells of, reading from `root`; None where the record is not of a part.
-
-    Parameters
-    ----------
-    record:
-        a record of `provenance.step`.
-    root:
-        the folder that its input paths are told relative to.
-    masks:
-        files that may be the mask of the record, besides those that it names under `root`.
-
-    Raises
-    ------
-    InputError
-        when the parameters of the record cannot be followed under `root`, or its mask is not found.
-    """
-    of_parameters = _READERS.get(str(record.get("command")))
-    if of_parameters is None:
-        return None
-    values = dict(record["parameters"])
-    try:
-        mask = values.pop("mask", None)
-        reader = of_parameters(values, root)
-        if mask is not None:
-            inputs = (root / entry["path"] for entry in record["inputs"] if entry["sha256"] == mask["sha256"])
-            reader = Masked.of_parameters(mask, reader, (*masks, *inputs, root / mask["name"]))
-        if "occluders" in values:
-            values["occluders"] = _under(root, str(values["occluders"]), record)
-        return FovPart(reader, FovOptions(**values))
-    except (KeyError, TypeError) as error:
-        raise InputError(f"the provenance of the file cannot be followed under {root}: {error}") from None
-
-
-def _under(root: Path, name: str, record: Mapping[str, Any]) -> Path:
-    """The input of a record that has this name, where it lies under `root`."""
-    paths = [root / entry["path"] for entry in record["inputs"] if Path(entry["path"]).name == name]
-    return next((path for path in paths if path.is_file()), root / name)

@@ -71,7 +71,8 @@ def label(
     threads:
         threads to compute with, over all local processes together; None for all.
     bar:
-        makes a progress bar over the queries of a part; used by the local executor.
+        makes a progress bar over the queries of a part, and one over its depth maps before; used by the local
+        executor.
 
     Raises
     ------
@@ -163,10 +164,14 @@ def _make_elsewhere(part: Part, path: Path, resume: bool, threads: int | None) -
 
 def _make(part: Part, path: Path, *, overwrite: bool, resume: bool, threads: int | None, bar: Bar | None) -> Made:
     opened = part.open(threads=threads)
-    inputs = provenance.describe(part.root, opened.files, threads, outside=True)
+    inputs = provenance.describe(part.root, opened.files, threads, outside=True, by_folder=opened.thousands)
     step = provenance.step(part.command, part.parameters(), inputs)
     if resume and _made_by(path, step):
         return Made(part.name, kept=True, notes=opened.notes)
+    notes = opened.notes
+    if (first := opened.preparation) is not None:
+        with bar(f"{part.name}: {first.what}", first.total) if bar is not None else nullcontext() as progress:
+            notes += first.run(progress)
     queries = opened.source.collection.shape[0]
     with bar(part.name, queries) if bar is not None else nullcontext() as progress:
         write(
@@ -177,7 +182,7 @@ def _make(part: Part, path: Path, *, overwrite: bool, resume: bool, threads: int
             progress=progress,
             threads=threads,
         )
-    return Made(part.name, kept=False, notes=opened.notes)
+    return Made(part.name, kept=False, notes=notes)
 
 
 def _made_by(path: Path, step: dict[str, Any]) -> bool:

@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 from relabel.cameras import Cameras, FloatArray
 from relabel.errors import OptionError
 from relabel.geometry.earth import points
+from relabel.report.sequences import Sequences, tally_of
 from relabel.similarity import RowBlock, SimilaritySource
 
 POSITIVE = np.float32(0.5)
@@ -68,6 +69,8 @@ class FacingPairs:
     pairs: int
     positive: int
     """those with ψ ≥ 0.5"""
+    headings: int
+    """ok cameras of both sides that have a heading; where none has, nothing faces anything"""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,8 @@ class Statistics:
     zero: Band
     near: NearPairs
     facing: FacingPairs
+    sequences: Sequences | None = None
+    """what the order in time tells, where the queries have the columns ``sequence`` and ``frame``"""
 
     @property
     def queries_without_positive(self) -> int:
@@ -105,6 +110,9 @@ class Statistics:
         data["histogram"] = {"edges": [i / BINS for i in range(BINS + 1)], "pairs": list(self.histogram)}
         data["queries_without_positive"] = self.queries_without_positive
         data["near"]["absent_share"] = self.near.absent_share
+        del data["sequences"]
+        if self.sequences is not None:
+            data["sequences"] = self.sequences.to_json()
         return data
 
 
@@ -145,14 +153,19 @@ def statistics(
     query_ok = query.ok
     query_at, database_at = (points(side, collection.params) for side in (query, database))
     tally = _Tally(query, database, (query_at, database_at), near_m, facing_deg)
+    in_time = tally_of(collection)
     for block in source.blocks():
         tally.add(block)
+        if in_time is not None:
+            rows = np.repeat(np.arange(block.first_row, block.first_row + len(block.counts)), block.counts)
+            in_time.add(rows, block.indices, block.data)
         if each is not None:
             each(len(block.counts))
 
     # A camera is not compared with itself.
     itself = query_ok.astype(np.int64) if collection.self_pairs else np.zeros(len(query), np.int64)
     known = np.where(query_ok, np.count_nonzero(database.ok), 0) - itself
+    headings = sum(int(np.isfinite(side.heading_deg[side.ok]).sum()) for side in (query, database))
     near = _near_counts(query_at[query_ok], database_at[database.ok], near_m) - int(itself.sum())
     return Statistics(
         shape=collection.shape,
@@ -167,7 +180,8 @@ def statistics(
         partial=_band((tally.stored - tally.positive)[query_ok]),
         zero=_band((known - tally.stored)[query_ok]),
         near=NearPairs(near_m, near, near - tally.near),
-        facing=FacingPairs(facing_deg, tally.facing, tally.facing_positive),
+        facing=FacingPairs(facing_deg, tally.facing, tally.facing_positive, headings),
+        sequences=None if in_time is None else in_time.result(),
     )
 
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # scipy.spatial takes a quarter of a second to load, and only the statistics need it
     from relabel.report.look import Row
+    from relabel.report.sequences import Sequences
     from relabel.report.stats import Band, Statistics
 
 _BAR_WIDTH = 40
+_SHOWN = 5
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
@@ -103,6 +105,13 @@ def stats_text(name: str, s: Statistics) -> list[str]:
     near, facing = s.near, s.facing
     none, share = s.queries_without_positive, percent(near.absent, near.pairs)
     apart = f"headings {facing.heading_difference_deg:g}° or more apart"
+    lines = []
+    if near.pairs < s.known_pairs or facing.headings or not s.known_pairs:  # a room without headings is near as a whole
+        lines.append(
+            f"  pairs within {near.radius_m:g} m: {near.pairs:,}, of which {near.absent:,} ({share}) have {absent}"
+        )
+    if facing.headings or not s.known_pairs:
+        lines.append(f"  facing pairs ({apart}): {facing.pairs:,}, of which {facing.positive:,} have ψ ≥ 0.5")
     return [
         f"{name}: {s.shape[0]:,} queries × {s.shape[1]:,} database cameras, {s.measure}",
         f"  {sides}",
@@ -113,9 +122,45 @@ def stats_text(name: str, s: Statistics) -> list[str]:
         *table(bands, right=(1, 2, 3, 4)),
         "",
         f"  queries without a positive (no ψ ≥ 0.5): {none:,} of {s.queries_ok:,} ({percent(none, s.queries_ok)})",
-        f"  pairs within {near.radius_m:g} m: {near.pairs:,}, of which {near.absent:,} ({share}) have {absent}",
-        f"  facing pairs ({apart}): {facing.pairs:,}, of which {facing.positive:,} have ψ ≥ 0.5",
+        *lines,
+        *(sequences_text(s.sequences, s.queries_ok, absent) if s.sequences is not None else []),
     ]
+
+
+def sequences_text(s: Sequences, queries_ok: int, absent: str) -> list[str]:
+    """What the order in time tells, a few examples of each fault."""
+    lines = [f"  queries without any overlap: {len(s.alone):,} of {queries_ok:,}{_such_as(s.alone)}"]
+    if (chains := s.chains) is None:
+        return lines
+    breaks, suspects = chains.breaks, chains.suspects
+    why = ": a bad pose, lost tracking, or a jump" if breaks else ""
+    lines.append(
+        f"  frames that follow each other: {chains.adjacent:,} pairs, of which {len(breaks):,} break the chain "
+        f"(ψ < {chains.threshold:g}){why}"
+    )
+    lines += [f"    {b.before} → {b.after}: ψ {b.value:.4f}" for b in breaks[:_SHOWN]]
+    lines += [f"    and {len(breaks) - _SHOWN:,} more; --json lists all"] if len(breaks) > _SHOWN else []
+    if suspects:
+        lines.append(f"  frames that break with both neighbours: {len(suspects):,}{_such_as(suspects)}")
+    if chains.gaps:
+        rows = [["  frames apart", "pairs", "mean ψ", "ψ ≥ 0.5", absent]]
+        rows += [
+            [
+                f"  {g.least:,}" + (f" – {g.most:,}" if g.most > g.least else ""),
+                f"{g.pairs:,}",
+                f"{g.mean:.4f}",
+                percent(g.positive, g.pairs),
+                percent(g.absent, g.pairs),
+            ]
+            for g in chains.gaps
+        ]
+        lines += ["", *table(rows, right=(1, 2, 3, 4))]
+    return lines
+
+
+def _such_as(keys: Sequence[str]) -> str:
+    more = ", …" if len(keys) > _SHOWN else ""
+    return f": {', '.join(keys[:_SHOWN])}{more}" if keys else ""
 
 
 def _band_row(label: str, band: Band) -> list[str]:

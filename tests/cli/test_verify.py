@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from relabel.pipeline.verify import Verification
+from relabel.pipeline.verification import Verification
 from tests.trees import edit, msls_tree, street
 
 Runner = Callable[..., Result]

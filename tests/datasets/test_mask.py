@@ -14,8 +14,10 @@ import pytest
 
 from relabel.cameras import Cameras, Status
 from relabel.datasets.mask import Masked, masked, read
+from relabel.datasets.scene import Scene
 from relabel.datasets.street import Street
 from relabel.errors import InputError, MissingFileError
+from relabel.frames import Frames
 
 
 @dataclass(frozen=True)
@@ -211,3 +213,47 @@ class TestMaskedReaders:
         assert [street.params["mask"]["masked"] for street in streets] == [1, 2]
         with pytest.raises(InputError, match="none of its 1 key"):
             masked(readers, written(tmp_path, "z\n"))
+
+
+@dataclass(frozen=True)
+class Room:
+    """A reader of three frames with depth maps, the last one without a pose, paired with themselves or with two."""
+
+    itself: bool = True
+    name: str = "room"
+    root: Path = Path()
+    command: str = "relabel room"
+
+    def parameters(self) -> dict[str, Any]:
+        return {"collection": self.name}
+
+    def read(self) -> Scene:
+        def frames(keys: str) -> Frames:
+            pose = np.tile(np.eye(4), (len(keys), 1, 1))
+            pose[np.array(list(keys)) == "x"] = np.nan
+            cameras = Cameras(key=np.array(list(keys)), position=pose[:, :3, 3], pose=pose)
+            return Frames(cameras, np.full(len(keys), "depth.png"), np.array([57.0, 57.0, 32.0, 24.0]))
+
+        query = frames("abx")
+        return Scene(query, query if self.itself else frames("bc"), (Path("depth.png"),))
+
+
+class TestScenes:
+    """relabel.datasets.mask.Masked around readers of frames"""
+
+    def test_self_pairs(self, tmp_path: Path) -> None:
+        """Frames are masked as cameras are, and stay one set; what cannot be labelled keeps its own status."""
+        (reader,) = masked([Room()], written(tmp_path, "b\nx\n", "mask.txt"))
+        scene = reader.read()
+        assert scene.query is scene.database
+        assert [Status(s).label for s in scene.query.cameras.status] == [OK, MASKED, "no_position"]
+        assert scene.params["mask"]["masked"] == 1
+        assert scene.files[-1] == tmp_path / "mask.txt"
+        assert pickle.loads(pickle.dumps(reader)) == reader
+
+    def test_two_sides(self, tmp_path: Path) -> None:
+        """An entry may be about one side."""
+        (reader,) = masked([Room(itself=False)], written(tmp_path, "key,side\nb,database\n"))
+        scene = reader.read()
+        assert scene.query.cameras.ok.tolist() == [True, True, False]
+        assert scene.database.cameras.status.tolist() == [Status.MASKED, Status.OK]

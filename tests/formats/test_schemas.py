@@ -18,6 +18,7 @@ from formats import read_label_file
 from relabel.labelfile import LabelFile, provenance, schema
 from relabel.labelfile.provenance import record_problems
 from tests.conftest import REPOSITORY
+from tests.pipeline.rooms import room
 from tests.trees import msls_tree
 
 FORMATS = REPOSITORY / "formats"
@@ -119,6 +120,11 @@ class TestParams:
             ("fov-sector", {"fov_deg": 90, "radius_m": 50, "heading_faults": {"x": -1}}, "-1 is less than"),
             ("fov-polygon", {"fov_deg": 90, "radius_m": 50}, "'arc' is a required"),
             ("fov-polygon", {"fov_deg": 90, "radius_m": 50, "arc": 0}, "0 is less than"),
+            ("surface", {"voxel_m": 0}, "0 is less than or equal to the minimum"),
+            ("surface", {"tolerance_m": "5 cm"}, "'5 cm' is not of type"),
+            ("surface", {"stride": 0}, "0 is less than"),
+            ("surface", {"farthest_m": "far"}, "'far' is not valid"),
+            ("voxel-iou", {"nearest_m": -1}, "-1 is less than"),
             ("magic", {}, "'magic' is not one of"),
         ],
     )
@@ -149,6 +155,18 @@ class TestWhatRelabelWrites:
         done = CliRunner().invoke(app, ["msls", "--root", str(msls_tree(tmp_path)), "-o", str(path), *options])
         assert done.exit_code == 0, done.output
         assert check(path) == 1
+
+    @pytest.mark.parametrize("options", [[], ["--method", "voxel-iou", "--depth-max", "1.1"]])
+    def test_rgbd(self, tmp_path: Path, options: list[str]) -> None:
+        """So do those of depth maps, of which many are told of in one entry."""
+        from relabel.cli.app import app
+
+        path, root = tmp_path / "labels.h5", room(tmp_path / "room")
+        command = ["rgbd", "--layout", "folder", "--root", str(root), "-o", str(path), *options]
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 0, done.output
+        assert check(path) == 1
+        assert "depth/*.png" in {entry["path"] for entry in LabelFile(path).provenance()[0]["inputs"]}
 
     def test_golden_files(self) -> None:
         """Those of the golden files fit as well, imported labels among them; a method to come is not known yet."""

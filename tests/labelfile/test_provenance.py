@@ -4,6 +4,7 @@ import getpass
 import hashlib
 import json
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 import relabel
 from relabel.errors import InputError, MissingFileError, OptionError
-from relabel.labelfile.provenance import describe, record_problems, record_text, step
+from relabel.labelfile.provenance import describe, record_problems, record_text, step, together
 
 
 class TestStep:
@@ -136,3 +137,85 @@ class TestDescribe:
             describe(tmp_path, [tmp_path / "root"])
         with pytest.raises(OptionError, match="threads is 0"):
             describe(tmp_path, [], 0)
+
+
+class TestTogether:
+    """relabel.labelfile.provenance.describe of files by the thousand"""
+
+    @staticmethod
+    def scene(root: Path, frames: int = 12) -> list[Path]:
+        files = [root / "room" / "TrainSplit.txt", root / "room" / "TestSplit.txt"]
+        endings = [f"{number:06d}.{what}" for number in range(frames) for what in ("depth.png", "pose.txt")]
+        files += [root / "room" / "seq-01" / f"frame-{ending}" for ending in endings]
+        for path in files:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{path.name}\n")
+        return files
+
+    def test_one_entry_a_folder_and_ending(self, tmp_path: Path) -> None:
+        """Few files have an entry each, as ever; many have one, with the sum of their sizes."""
+        files = self.scene(tmp_path)
+        found = {entry["path"]: entry for entry in describe(tmp_path, files, by_folder=True)}
+        assert list(found) == [
+            "room/TestSplit.txt",
+            "room/TrainSplit.txt",
+            "room/seq-01/*.depth.png",
+            "room/seq-01/*.pose.txt",
+        ]
+        assert found["room/seq-01/*.depth.png"]["bytes"] == sum(
+            path.stat().st_size for path in files if path.name.endswith(".depth.png")
+        )
+        alone = {entry["path"]: entry for entry in describe(tmp_path, files)}
+        assert found["room/TrainSplit.txt"] == alone["room/TrainSplit.txt"]
+        assert len(alone) == len(files)
+        assert record_problems(step("relabel 7scenes", {}, list(found.values()))) == []
+
+    def test_anybody_can_check_it(self, tmp_path: Path) -> None:
+        """The digest is what sha256sum prints of its own lines, as the format says."""
+        files = self.scene(tmp_path)
+        entry = describe(tmp_path, files, by_folder=True)[2]
+        command = "LC_ALL=C sha256sum *.depth.png | sha256sum"
+        done = subprocess.run(
+            ["sh", "-c", command], cwd=tmp_path / "room" / "seq-01", check=True, capture_output=True, text=True
+        )
+        assert done.stdout.split()[0] == entry["sha256"]
+
+    def test_order_and_threads_do_not_matter(self, tmp_path: Path) -> None:
+        """The same files make the same entries."""
+        files = self.scene(tmp_path)
+        one = describe(tmp_path, files, 1, by_folder=True)
+        assert describe(tmp_path, files[::-1], 3, by_folder=True) == one
+
+    def test_any_change_shows(self, tmp_path: Path) -> None:
+        """A byte of one file, its name, and one file less each make another digest."""
+        files = self.scene(tmp_path)
+        seen = {describe(tmp_path, files, by_folder=True)[2]["sha256"]}
+        seen.add(describe(tmp_path, files[:-2], by_folder=True)[2]["sha256"])
+        renamed = files[4].rename(files[4].with_name("frame-9.depth.png"))
+        seen.add(describe(tmp_path, [*files[:4], renamed, *files[5:]], by_folder=True)[2]["sha256"])
+        renamed.write_text("other\n")
+        seen.add(describe(tmp_path, [*files[:4], renamed, *files[5:]], by_folder=True)[2]["sha256"])
+        assert len(seen) == 4
+
+    @pytest.mark.parametrize(
+        ("name", "ending"),
+        [
+            ("1305031102.160407.png", ".png"),
+            ("frame-000000.depth.png", ".depth.png"),
+            ("00017.png", ".png"),
+            ("depth", ""),
+            ("a.7", ""),
+        ],
+    )
+    def test_endings(self, name: str, ending: str) -> None:
+        """Numbers between points are no ending."""
+        alike = [{"path": f"d/{k}{name}", "bytes": 1, "sha256": "0" * 64} for k in range(9)]
+        assert [entry["path"] for entry in together(alike)] == [f"d/*{ending}"]
+
+    def test_up_to_eight_stay_as_they_are(self) -> None:
+        """As do names that sha256sum spells in another way, and files at the top."""
+        few = [{"path": f"{k}.png", "bytes": 1, "sha256": "0" * 64} for k in range(8)]
+        odd = [{"path": f"d/\\{k}.png", "bytes": 1, "sha256": "0" * 64} for k in range(9)]
+        assert together([*few, *odd]) == sorted([*few, *odd], key=lambda entry: str(entry["path"]))
+        (one,) = together([*few, {"path": "8.png", "bytes": 1, "sha256": "0" * 64}])
+        assert (one["path"], one["bytes"]) == ("*.png", 9)

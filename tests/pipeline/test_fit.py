@@ -236,6 +236,13 @@ class TestRoot:
 class TestRefused:
     """What cannot be fitted."""
 
+    @pytest.mark.parametrize("method", ["surface", "voxel-iou"])
+    def test_labels_from_depth_maps(self, tmp_path: Path, method: str) -> None:
+        """No field of view explains them, and the file says how they were made."""
+        source = fov.overlap(QUERY, DATABASE)
+        with pytest.raises(InputError, match=rf"x\.h5::c0: {method} labels come from depth maps.*relabel info"):
+            fitted(tmp_path / "x.h5", Similarity(replace(source.collection, method=method), source.matrix))
+
     def test_few_pairs(self, tmp_path: Path) -> None:
         """A handful of pairs tells nothing."""
         source = fov.overlap(QUERY.take(slice(3)), DATABASE)

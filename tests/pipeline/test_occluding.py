@@ -18,9 +18,11 @@ from relabel.errors import InputError, OptionError
 from relabel.geometry.projection import unproject
 from relabel.labelfile import LabelFile
 from relabel.pipeline import occluding
-from relabel.pipeline.parts import FovOptions, FovPart, part_of_record
+from relabel.pipeline.parts import FovOptions, FovPart
+from relabel.pipeline.records import part_of_record
 from relabel.pipeline.run import label
-from relabel.pipeline.verify import POLYGON_TOLERANCE, verify
+from relabel.pipeline.verify import verify
+from relabel.pipeline.verify_fov import POLYGON_TOLERANCE
 from relabel.synthetic.msls import BUILDINGS, write_tree
 from tests.pipeline.jobs import msls_parts
 

@@ -11,7 +11,8 @@ import pytest
 from relabel.cameras import Status
 from relabel.errors import InputError, NotFoundError
 from relabel.labelfile import provenance
-from relabel.pipeline.parts import FovOptions, part_of_record
+from relabel.pipeline.parts import FovOptions
+from relabel.pipeline.records import part_of_record
 from tests.pipeline.conftest import CITIES
 from tests.pipeline.jobs import msls_parts
 from tests.trees import COLUMNS, edit, msls_tree, street, write_csv
@@ -71,7 +72,7 @@ class TestOpen:
     def test_good(self, tree: Path) -> None:
         """Cameras, every file that was read, and parameters with the source of the headings."""
         part = msls_parts(tree, "goa")[0][0]
-        source, files, notes = part.open(threads=1)
+        source, files, notes, *_ = part.open(threads=1)
         assert source.collection.shape == (6, 7)
         assert source.collection.params == {"shape": "sector", "fov_deg": 90.0, "radius_m": 50.0, "heading": "compass"}
         assert len(files) == 6
@@ -99,7 +100,7 @@ class TestOpen:
             rows, ({"pano": True}, {"ca": None}, {"ca": -90.0}, {"easting": None}, {"ca": 450.0}), strict=False
         ):
             row |= fault  # noqa: PLW2901 - in place
-        source, _, notes = opened(tmp_path, query=rows, database=street(4, prefix="d"))
+        source, _, notes, *_ = opened(tmp_path, query=rows, database=street(4, prefix="d"))
         status = source.collection.query.status
         assert status.tolist()[:4] == [Status.PANORAMA, Status.NO_HEADING, Status.OK, Status.NO_POSITION]
         assert source.collection.params["heading_faults"] == {"panoramas": 1, "non_finite": 1, "wrapped": 2}
@@ -118,7 +119,7 @@ class TestOpen:
         rows[0]["view_direction"] = "Sideways"
         root = msls_tree(tmp_path, query=rows)
         ((part,), _) = msls_parts(root, None, heading="travel")
-        source, _, notes = part.open()
+        source, _, notes, *_ = part.open()
         assert source.collection.params["heading_faults"] == {"sideways": 1}
         assert notes == ("amman: 1 cameras look sideways, to an unknown side",)
 
@@ -140,7 +141,7 @@ class TestOpen:
 
 
 class TestPartOfRecord:
-    """relabel.pipeline.parts.part_of_record"""
+    """relabel.pipeline.records.part_of_record"""
 
     @pytest.mark.parametrize("shape", ["sector", "polygon"])
     def test_there_and_back(self, tree: Path, shape: Any) -> None:

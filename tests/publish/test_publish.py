@@ -24,6 +24,7 @@ from scipy import sparse
 
 import relabel
 from relabel.cameras import Cameras
+from relabel.cli.commands import COMMANDS, LABEL
 from relabel.errors import LabelFileError, MissingFileError, OptionError, OutputError, OutputExistsError
 from relabel.labelfile import LabelFile, provenance
 from relabel.publish import About, publish
@@ -233,6 +234,14 @@ class TestCard:
         """A note for each known source, one that says so for none."""
         assert "does not say" in source_notes([])[0]
         assert len(source_notes([{"command": "relabel msls"}, {"command": "relabel import"}])) == 2
+
+    def test_every_labelling_command_has_a_note(self) -> None:
+        """What is known of the terms of a data set is told for each command that labels one."""
+        commands = [name for name, entry in COMMANDS.items() if entry.section == LABEL and name != "sample"]
+        notes = [source_notes([{"command": f"relabel {name}"}]) for name in commands]
+        assert all(len(found) == 1 and found != source_notes([]) for found in notes)
+        assert len({text for (text,) in notes}) == len(commands)
+        assert all(text.endswith("**To be checked by the publisher.**") for (text,) in notes)
 
 
 @contextmanager

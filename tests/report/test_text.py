@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,6 +112,19 @@ class TestStatsText:
         for i, count in enumerate(found.histogram):
             (line,) = [line for line in lines if line.strip().startswith(f"{i / 10:.1f} –")]
             assert line.split()[3] == f"{count:,}"
+
+    def test_a_room_without_headings(self) -> None:
+        """Where every pair is near and no camera has a heading, nothing is said of streets."""
+        found = statistics(similarity(5, 5, seed=4))
+        room = replace(
+            found, near=replace(found.near, pairs=found.known_pairs), facing=replace(found.facing, pairs=0, headings=0)
+        )
+        shown = "\n".join(text.stats_text("here", room))
+        assert "facing" not in shown
+        assert "within" not in shown
+        assert found.facing.headings == 10 - sum(
+            n for side in found.status.values() for status, n in side.items() if status != "ok"
+        )
 
     def test_absent_is_named_by_the_threshold(self) -> None:
         """Where small values were left out on purpose, absent is not called zero."""

@@ -1,0 +1,65 @@
+"""relabel rgbd."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relabel.cli import options
+
+# Spelled out because relabel.datasets loads numpy; a test holds them equal to those of relabel.datasets.rgbd.
+LAYOUTS = ("tum", "scannet", "folder")
+
+
+@click.command()
+@options.root
+@options.layout(LAYOUTS, required=True)
+@options.intrinsics
+@options.depth_unit
+@click.option(
+    "--max-time-difference",
+    "max_time_difference_s",
+    type=float,
+    metavar="SECONDS",
+    help="With tum: how far apart in time a depth map and its pose may be.  [default: 0.02]",
+)
+@options.collection_name
+@options.labelling_surface(default_output="labels.h5")
+def command(
+    root: Path,
+    layout: Any,
+    intrinsics: str | None,
+    depth_unit_m: float | None,
+    max_time_difference_s: float | None,
+    name: str | None,
+    output: Path,
+    **job: Any,
+) -> None:
+    """Label any RGB-D sequence with poses by how much surface two frames share.
+
+    tum: depth.txt, groundtruth.txt, depth maps in 1/5000 m; the name of the folder tells the intrinsics (freiburg1, 2
+    or 3). Keys are the time stamps of depth.txt.
+
+    scannet: depth/<n>.png in mm, pose/<n>.txt, intrinsic/intrinsic_depth.txt. Keys are the numbers.
+
+    folder: depth/<name>.png in mm, pose/<name>.txt (4x4 or 3x4, from the camera to the world, metres), intrinsics.txt
+    (fx fy cx cy, or a 3x3 or 4x4 matrix). Keys are the names, which may be numbered with gaps.
+
+    The sequence becomes one collection, called as its folder unless --name says otherwise. Frames without a pose or a
+    depth map keep their row and are counted.
+    """
+    from relabel.cli.labelling import label_frames
+    from relabel.datasets.pose_files import parse_intrinsics
+    from relabel.datasets.rgbd_reader import reader
+
+    found = reader(
+        root,
+        layout,
+        name=name,
+        intrinsics=None if intrinsics is None else parse_intrinsics(intrinsics),
+        depth_unit_m=depth_unit_m,
+        max_time_difference_s=max_time_difference_s,
+    )
+    label_frames([found], output, **job)

@@ -1,0 +1,62 @@
+"""relabel 7scenes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relabel.cli import options
+
+# Spelled out because relabel.datasets loads numpy; a test holds them equal to those of seven_scenes_reader.
+DEFAULT_SPLITS = "train,test-train"
+FOCAL_PX = 585.0
+
+
+@click.command()
+@options.root
+@click.option("--scenes", metavar="NAME,…", help="Only these scenes.  [default: all that there are]")
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    metavar="train|test|test-train",
+    help="Frames of the train or the test sequences with themselves, or those of test against those of train; several "
+    f"with commas, or the option again.  [default: {DEFAULT_SPLITS}]",
+)
+@click.option(
+    "--focal",
+    "focal_px",
+    type=float,
+    default=FOCAL_PX,
+    show_default=True,
+    metavar="PIXELS",
+    help="Focal length of the depth maps: 585 as shipped, 525 where they were registered to the colour pictures.",
+)
+@click.option(
+    "--skip-missing", is_flag=True, help="Pass over sequences that a split file names and that are not there."
+)
+@options.labelling_surface(default_output="7scenes.h5")
+def command(
+    root: Path,
+    scenes: str | None,
+    splits: tuple[str, ...],
+    focal_px: float,
+    skip_missing: bool,
+    output: Path,
+    **job: Any,
+) -> None:
+    """Label 7Scenes by how much of the surface that one frame sees the other sees as well.
+
+    DIR is the folder of the scenes, or one scene: the depth maps and poses of its sequences, and its split files. Every
+    split of every scene becomes a collection, such as chess/train and chess/test-train; keys are seq-01/frame-000000.
+    Frames without a pose or a depth map keep their row and are counted. Colour pictures need not be there.
+    """
+    from relabel.cli.labelling import label_frames
+    from relabel.datasets.seven_scenes_reader import readers
+
+    found = readers(
+        root, scenes=scenes, splits=splits or (DEFAULT_SPLITS,), focal_px=focal_px, skip_missing=skip_missing
+    )
+    label_frames(found, output, **job)

@@ -1,0 +1,273 @@
+"""TB-Places: sets of garden pictures with poses, `<set>.json`.
+
+    im_prefix    folder of the pictures
+    im_paths     [n] pictures
+    poses        (n, 7): tx ty tz qx qy qz qw
+
+The data set does not tell which axis of a pose looks ahead, which axis of its world is up, nor whether a pose leads
+from the camera to the world or back. All of these are options, and none is guessed but the last. It comes without depth
+maps.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from relabel.cameras import FloatArray
+from relabel.datasets.poses import AXES, Axes, axis
+from relabel.datasets.poses_text import Track, check_places, quaternion_poses
+from relabel.datasets.shots import Shot
+from relabel.errors import DatasetNotFoundError, InputError, NotFoundError, OptionError
+
+Quaternion = Literal["xyzw", "wxyz"]
+Direction = Literal["camera-to-world", "world-to-camera"]
+QUATERNIONS: tuple[Quaternion, ...] = get_args(Quaternion)
+DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+ROLES = ("ahead", "down", "up")
+_FIELDS = ("im_paths", "poses")
+
+
+@dataclass(frozen=True)
+class PoseAxes:
+    """Which axes of a pose look ahead and down in its picture, and which axis of the world is up, where told."""
+
+    ahead: str
+    down: str | None = None
+    up: str | None = None
+
+    def __str__(self) -> str:
+        told = {role: getattr(self, role) for role in ROLES}
+        return ",".join(f"{role}={name}" for role, name in told.items() if name is not None)
+
+    @property
+    def camera(self) -> tuple[str, str, str] | None:
+        """Right, down and ahead of the camera as axes of a pose; None where down is not told."""
+        if self.down is None:
+            return None
+        right = np.cross(axis(self.down), axis(self.ahead))
+        return next(name for name in AXES if (axis(name) == right).all()), self.down, self.ahead
+
+    @property
+    def ground(self) -> Axes:
+        """The axes that tell where a camera stands and looks on the ground; raises OptionError without ``up``."""
+        if self.up is None:
+            raise OptionError(f"--axes {self}: does not tell which axis of the world is up; add up=z, or another")
+        return Axes(self.up, self.ahead)
+
+
+def parse_axes(text: str) -> PoseAxes:
+    """The axes of ``--axes ahead=z,down=y,up=-y``; down and up may be left out.
+
+    Raises
+    ------
+    OptionError
+        when a role or an axis is not known, ahead is missing, or ahead and down are along one axis.
+    """
+    found: dict[str, str] = {}
+    for part in text.split(","):
+        role, _, name = (piece.strip() for piece in part.partition("="))
+        if role not in ROLES or name not in AXES or role in found:
+            raise OptionError(
+                f"--axes {text}: {part.strip()!r} is not ROLE=AXIS; a role is one of {', '.join(ROLES)}, each once, an "
+                f"axis one of {', '.join(AXES)}"
+            )
+        found[role] = name
+    if "ahead" not in found:
+        raise OptionError(f"--axes {text}: does not tell which axis of a pose looks ahead; add ahead=z, or another")
+    if found.get("down", "")[-1:] == found["ahead"][-1]:
+        raise OptionError(f"--axes {text}: ahead and down are one axis; down is where the lower edge of a picture is")
+    return PoseAxes(**found)
+
+
+@dataclass(frozen=True, eq=False)
+class PoseSet:
+    """One set: its pictures as they are named, and their poses as they are stored, brought to camera-to-world.
+
+    Attributes
+    ----------
+    track:
+        keys are the paths of the pictures as they are written.
+    prefix:
+        `im_prefix`, perhaps empty.
+    """
+
+    track: Track
+    prefix: str
+
+    def shots(self, root: Path, depth: Path) -> list[Shot]:
+        """Each picture with its depth map, a PNG of the same path in `depth`, and the picture itself below `root`."""
+        paths = [PurePosixPath(name.lstrip("/")) for name in self.track.key.tolist()]
+        prefix = self.prefix.strip("/")
+        ranks: dict[str, int] = {}
+        found = []
+        for name, path in zip(self.track.key.tolist(), paths, strict=True):
+            sequence = path.parent.as_posix()
+            ranks[sequence] = ranks.get(sequence, -1) + 1
+            places = (path, PurePosixPath(prefix) / path)
+            maps = [depth / place.with_suffix(".png") for place in places]
+            pictures = [root / place for place in places]
+            found.append(Shot(name, sequence, ranks[sequence], _first(maps), None, _first(pictures)))
+        return found
+
+
+def find(root: Path | str) -> tuple[dict[str, Path], tuple[Path, ...]]:
+    """The sets of a folder and of the folders right below it by name, sorted; and JSON files that are no set.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        when there is no set.
+    InputError
+        when two files are the same set, or a file is no JSON.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        what = "is a file, not a folder" if root.exists() else "does not exist"
+        raise DatasetNotFoundError(f"{root}: {what}; give the folder that holds <set>.json")
+    found: dict[str, Path] = {}
+    others: list[Path] = []
+    for path in sorted([*root.glob("*.json"), *root.glob("*/*.json")]):
+        content = _load(path)
+        if not (isinstance(content, dict) and all(name in content for name in _FIELDS)):
+            others.append(path)
+        elif path.stem in found:
+            raise InputError(f"{found[path.stem]} and {path} are both the set {path.stem}; keep one below {root}")
+        else:
+            found[path.stem] = path
+    if not found:
+        why = f"; {others[0]} has no {' and '.join(_FIELDS)}" if others else ""
+        raise DatasetNotFoundError(f"{root}: holds no <set>.json with im_paths and poses{why}")
+    return found, tuple(others)
+
+
+def select(root: Path | str, sets: str | None = None) -> tuple[dict[str, Path], tuple[Path, ...]]:
+    """The sets to label by name, and JSON files that are none.
+
+    Parameters
+    ----------
+    root:
+        as for `find`.
+    sets:
+        names with commas between; None for all that there are.
+
+    Raises
+    ------
+    DatasetNotFoundError, InputError
+        as for `find`.
+    NotFoundError
+        when a set that was named is not there; the message lists those that are.
+    OptionError
+        when `sets` names nothing.
+    """
+    found, others = find(root)
+    if sets is None:
+        return found, others
+    names = list(dict.fromkeys(name.strip() for name in sets.split(",") if name.strip()))
+    if not names:
+        raise OptionError(f"--sets {sets!r} names no set; there are {', '.join(found)}")
+    for name in names:
+        if name not in found:
+            raise NotFoundError(f"{root}: there is no set {name!r}; there are {', '.join(found)}")
+    return {name: found[name] for name in names}, ()
+
+
+def read(
+    path: Path,
+    *,
+    quaternion: Quaternion = "xyzw",
+    direction: Direction = "camera-to-world",
+    axes: PoseAxes | None = None,
+) -> PoseSet:
+    """One set.
+
+    Parameters
+    ----------
+    path:
+        the JSON file.
+    quaternion:
+        the order of the four last numbers of a pose.
+    direction:
+        where a stored pose leads.
+    axes:
+        with them, the poses of the result are those of a camera that looks along z, with x right and y down; without
+        them, they keep their own axes.
+
+    Raises
+    ------
+    InputError
+        when the file is no such set; the message names the row, counted from 0.
+    OptionError
+        when `axes` do not tell which axis is down.
+    """
+    content = _load(path)
+    if not isinstance(content, dict) or any(not isinstance(content.get(name), list) for name in _FIELDS):
+        raise InputError(f"{path}: holds no lists im_paths and poses; it is not a set of TB-Places")
+    names, rows = content["im_paths"], content["poses"]
+    if not names:
+        raise InputError(f"{path}: im_paths is empty; there is nothing to label")
+    if len(names) != len(rows):
+        raise InputError(
+            f"{path}: im_paths has {len(names):,} entries, poses {len(rows):,}; expected one pose a picture"
+        )
+    for row, name in enumerate(names):
+        if not _is_path(name):
+            raise InputError(f"{path}: im_paths[{row}] is {name!r}, not the path of a picture")
+    check_places(np.array(names, dtype=np.str_), lambda row: f"{path}: im_paths[{row}]", lambda row: f"im_paths[{row}]")
+    table = _poses(path, rows)
+    wxyz = table[:, [6, 3, 4, 5]] if quaternion == "xyzw" else table[:, 3:]
+    pose = quaternion_poses(table[:, :3], wxyz, lambda row: f"{path}: poses[{row}]")
+    if direction == "world-to-camera":
+        pose = inverse(pose)
+    if axes is not None:
+        if axes.camera is None:
+            raise OptionError(f"--axes {axes}: does not tell which axis of a pose points down; add down=y, or another")
+        pose[:, :3, :3] = pose[:, :3, :3] @ np.column_stack([axis(name) for name in axes.camera])
+    prefix = content.get("im_prefix") or ""
+    return PoseSet(Track(np.array(names, dtype=np.str_), pose), prefix if isinstance(prefix, str) else "")
+
+
+def inverse(pose: FloatArray) -> FloatArray:
+    """(n, 4, 4) the way back of rigid transforms (n, 4, 4)."""
+    back = np.tile(np.eye(4), (len(pose), 1, 1))
+    back[:, :3, :3] = pose[:, :3, :3].transpose(0, 2, 1)
+    back[:, :3, 3] = -np.einsum("nij,nj->ni", back[:, :3, :3], pose[:, :3, 3])
+    return back
+
+
+def _poses(path: Path, rows: list[Any]) -> FloatArray:
+    for row, values in enumerate(rows):
+        good = isinstance(values, list) and len(values) == 7
+        if not good or any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
+            raise InputError(f"{path}: poses[{row}] is {str(values)[:60]}, not 7 numbers: tx ty tz and a quaternion")
+    try:
+        return np.array(rows, dtype=np.float64)
+    except OverflowError:
+        raise InputError(f"{path}: poses holds a whole number that is too large; they are in metres") from None
+
+
+def _is_path(name: object) -> bool:
+    """Whether it names a file, in letters that can be written."""
+    try:
+        return isinstance(name, str) and PurePosixPath(name).name != "" and name.encode() != b""
+    except UnicodeEncodeError:
+        return False
+
+
+def _load(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: line {error.lineno}: is no JSON ({error.msg}); copy it again") from None
+    except (UnicodeDecodeError, RecursionError):
+        raise InputError(f"{path}: is no JSON; copy it again, or move it away") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check that it is there and readable") from None
+
+
+def _first(paths: list[Path]) -> Path | None:
+    return next((path for path in paths if path.is_file()), None)

@@ -1,0 +1,86 @@
+"""Frames: cameras with depth maps, what every RGB-D reader returns and every surface overlap takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.cameras import Cameras, FloatArray, Status
+from relabel.errors import InputError
+
+_DERIVED: Any = None  # a field that __post_init__ fills in where it is not given
+INTRINSICS = ("fx", "fy", "cx", "cy")
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """n cameras with poses, and where the depth map of each is. No depth map is held in memory.
+
+    Parameters
+    ----------
+    cameras:
+        with `pose`, camera-to-world of the *depth* camera: x right, y down, z forward, metres.
+    depth:
+        (n,) str, paths of depth maps: 16-bit greyscale PNG; empty where there is none, which makes an OK camera
+        `BAD_DEPTH`.
+    intrinsics:
+        (n, 4) or (4,) float64: fx, fy, cx, cy of the depth camera, pixels, with the middle of the first pixel at
+        (0, 0).
+    unit_m:
+        metres of one step of a stored depth.
+    invalid:
+        stored depths that say that nothing was measured.
+    size:
+        (width, height) of a depth map, pixels, where the data set tells it: one of another size is bad. None: each
+        may have its own.
+    picture:
+        (n,) str, paths of the colour pictures, empty where there is none: only for looking at.
+
+    Raises
+    ------
+    InputError
+        when the cameras have no poses, lengths disagree, or intrinsics are not positive and finite.
+    """
+
+    cameras: Cameras
+    depth: npt.NDArray[np.str_]
+    intrinsics: FloatArray
+    unit_m: float = 0.001
+    invalid: tuple[int, ...] = (0, 65535)
+    size: tuple[int, int] | None = None
+    picture: npt.NDArray[np.str_] = _DERIVED
+
+    def __post_init__(self) -> None:
+        n = len(self.cameras)
+        if self.cameras.pose is None:
+            raise InputError("the cameras have no poses; a depth map tells where a surface is only from a pose")
+        depth = np.asarray(self.depth, dtype=np.str_).reshape(-1)
+        picture = np.full(n, "") if self.picture is None else np.asarray(self.picture, dtype=np.str_).reshape(-1)
+        for name, paths in (("depth", depth), ("picture", picture)):
+            if len(paths) != n:
+                raise InputError(f"{name} holds {len(paths)} paths; expected {n}, one a camera")
+        intrinsics = np.array(self.intrinsics, dtype=np.float64)
+        if intrinsics.shape not in ((4,), (n, 4)):
+            raise InputError(f"intrinsics have shape {intrinsics.shape}; expected (4,) or ({n}, 4): fx, fy, cx, cy")
+        intrinsics = np.ascontiguousarray(np.broadcast_to(intrinsics, (n, 4)))
+        good = np.isfinite(intrinsics).all(axis=1) & (intrinsics[:, :2] > 0.0).all(axis=1)
+        bad = np.flatnonzero(self.cameras.ok & ~good)
+        if bad.size:
+            shown = ", ".join(f"{name} {value:g}" for name, value in zip(INTRINSICS, intrinsics[bad[0]], strict=True))
+            raise InputError(
+                f"camera {str(self.cameras.key[bad[0]])!r} has {shown}: intrinsics are finite, focal lengths positive"
+            )
+        if not self.unit_m > 0.0:
+            raise InputError(f"unit_m is {self.unit_m:g}; a step of depth is a positive number of metres")
+        missing = self.cameras.ok & (depth == "")
+        if missing.any():
+            status = np.where(missing, Status.BAD_DEPTH, self.cameras.status)
+            object.__setattr__(self, "cameras", replace(self.cameras, status=status))
+        for name, value in (("depth", depth), ("picture", picture), ("intrinsics", intrinsics)):
+            object.__setattr__(self, name, value)
+
+    def __len__(self) -> int:
+        return len(self.cameras)

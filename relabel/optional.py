@@ -1,0 +1,44 @@
+"""Optional packages, loaded where they are needed, with what to do where they are not there."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from typing import Any
+
+from relabel.errors import MissingPackageError
+
+# What the wheels of open3d link against and slim systems lack, with the Debian package of each.
+OPEN3D_LIBRARIES = {
+    "libusb-1.0.so.0": "libusb-1.0-0",
+    "libGL.so.1": "libgl1",
+    "libEGL.so.1": "libegl1",
+    "libgomp.so.1": "libgomp1",
+    "libX11.so.6": "libx11-6",
+}
+
+
+def open3d(what: str) -> Any:
+    """The package Open3D.
+
+    Parameters
+    ----------
+    what:
+        the beginning of a sentence: who needs it, for example ``--export-ply``.
+
+    Raises
+    ------
+    MissingPackageError
+        when it is not installed, or does not load for lack of a system library.
+    """
+    # Open3D brings a TBB of its own, which numba finds in the process, is not content with, and leaves alone.
+    warnings.filterwarnings("ignore", message="The TBB threading layer requires")
+    try:
+        return importlib.import_module("open3d")
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(f"{what} needs the package {error.name}: pip install 'relabel-vpr[open3d]'") from None
+    except (ImportError, OSError) as error:
+        raise MissingPackageError(
+            f"{what} needs Open3D, which is installed but does not load ({error}); on Debian and Ubuntu, its libraries "
+            f"come with: apt-get install {' '.join(OPEN3D_LIBRARIES.values())}"
+        ) from None

@@ -1,0 +1,121 @@
+"""What two frames of depth share, for the eye: a coloured cloud of points, and a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relabel.labelfile.publish import check_target, output_errors, replacing
+from relabel.optional import open3d
+from relabel.report.figures import figure
+from relabel.report.shared_surface import SharedSurface
+
+SHARED, QUERY, DATABASE = (0.24, 0.66, 0.36), (0.88, 0.48, 0.0), (0.12, 0.44, 0.92)
+"""Colours, red, green and blue in [0, 1]: what both frames see, what only the query sees, what only the other."""
+_NOTHING = (0.93, 0.93, 0.93)
+
+
+def write_ply(path: Path, found: SharedSurface, *, overwrite: bool = False) -> None:
+    """Write the points of both frames as a point cloud, coloured by who sees them: `SHARED`, `QUERY`, `DATABASE`.
+
+    Parameters
+    ----------
+    path:
+        the file to write, PLY, whole or not at all.
+    found:
+        what to write.
+    overwrite:
+        whether a file that is there may be replaced.
+
+    Raises
+    ------
+    MissingPackageError
+        when Open3D cannot be loaded.
+    OutputExistsError, OutputError
+        as `relabel.labelfile.publish.replacing` raises them.
+    """
+    check_ply(path, overwrite=overwrite)
+    o3d = open3d("--export-ply")
+    points = np.concatenate([found.query.points, found.database.points])
+    colours = np.concatenate(
+        [
+            np.where(side.shared[:, np.newaxis], SHARED, own)
+            for side, own in ((found.query, QUERY), (found.database, DATABASE))
+        ]
+    )
+    cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points))
+    cloud.colors = o3d.utility.Vector3dVector(colours)
+    with replacing(path, overwrite=overwrite) as private, output_errors(path):
+        # Open3D chooses the format by the suffix, and says on stdout what goes wrong.
+        named = private.with_name(private.name + ".ply")
+        try:
+            with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
+                written = o3d.io.write_point_cloud(str(named), cloud)
+            if not written:
+                raise OSError("Open3D cannot write it")
+            named.replace(private)
+        finally:
+            named.unlink(missing_ok=True)
+
+
+def check_ply(path: Path, *, overwrite: bool) -> None:
+    """Raise unless Open3D is there and a file can be written to `path`."""
+    open3d("--export-ply")
+    check_target(path, overwrite=overwrite)
+
+
+def shared_figure(path: Path, found: SharedSurface, *, overwrite: bool = False) -> None:
+    """Draw both frames side by side: the colour pictures, and below which pixels of depth the other frame sees.
+
+    Parameters
+    ----------
+    path:
+        .svg or .png file to write.
+    found:
+        what to draw.
+    overwrite:
+        whether a file that is there may be replaced.
+    """
+    with figure(path, size=(9.0, 7.4), overwrite=overwrite) as drawn:
+        panels = drawn.subplots(2, 2)
+        for column, (side, own) in enumerate(((found.query, QUERY), (found.database, DATABASE))):
+            above, below = panels[0, column], panels[1, column]
+            seen = np.empty((*side.pixels.shape, 3))
+            seen[:] = _NOTHING
+            seen[side.pixels] = np.where(side.shared[:, np.newaxis], SHARED, own)
+            picture = _picture(side.picture)
+            if picture is None:
+                above.text(0.5, 0.5, "no colour picture", ha="center", va="center")
+            else:
+                above.imshow(picture)
+            above.set_title(f"{('query', 'database')[column]} {side.key}", fontsize=10)
+            below.imshow(seen, interpolation="nearest")
+            share = 100.0 * side.common / max(1, side.voxels)
+            below.set_title(f"{share:.1f} % of {side.voxels:,} voxels shared", fontsize=10)
+            for axes in (above, below):
+                axes.set_axis_off()
+        names = (("both see", SHARED), ("only the query", QUERY), ("only the other", DATABASE), ("no depth", _NOTHING))
+        marks = [_mark(colour, name) for name, colour in names]
+        drawn.legend(handles=marks, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+        drawn.suptitle(f"ψ {found.stored:.4g} ({found.measure}), cameras {found.distance_m:.2f} m apart", fontsize=12)
+
+
+def _mark(colour: tuple[float, float, float], name: str) -> Any:
+    from matplotlib.patches import Patch  # noqa: PLC0415
+
+    return Patch(facecolor=colour, label=name)
+
+
+def _picture(path: str) -> Any:
+    """The pixels of a colour picture, None where there is none that can be read."""
+    from PIL import Image  # noqa: PLC0415
+
+    if not path:
+        return None
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except (OSError, SyntaxError, ValueError):  # only for looking at: no reason to fail
+        return None

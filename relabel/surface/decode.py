@@ -1,0 +1,58 @@
+"""Depth maps from files: 16-bit greyscale pictures."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from relabel.errors import InputError
+
+MODES = ("I;16", "I;16L", "I;16B")
+_FAULTS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+"""What Pillow raises for files that are damaged, each in its own way."""
+MOST_PIXELS = 2**26
+"""A depth map of more pixels is taken for damaged, so that a wrong header cannot ask for all memory."""
+
+
+def read_depth(path: str | Path, size: tuple[int, int] | None = None) -> npt.NDArray[np.uint16]:
+    """The stored depths of one file, (height, width) uint16, in the units of the file.
+
+    Parameters
+    ----------
+    path:
+        a 16-bit greyscale PNG, or another picture of that kind that Pillow reads.
+    size:
+        (width, height) that the picture must have, in pixels; None: any.
+
+    Raises
+    ------
+    InputError
+        when the file is not there, is damaged, is no 16-bit greyscale picture, or has another size; the message names
+        the file and the fault.
+    """
+    try:
+        with Image.open(path) as picture:
+            _check(path, picture.mode, picture.size, size)
+            return np.ascontiguousarray(np.asarray(picture), dtype=np.uint16)
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"{path}: is not there") from None
+    except _FAULTS as error:
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: cannot be decoded: {why}") from None
+
+
+def _check(path: str | Path, mode: str, size: tuple[int, int], wanted: tuple[int, int] | None) -> None:
+    """What the header says, before anything is decoded."""
+    if mode not in MODES:
+        raise InputError(f"{path}: is stored as {mode!r}; a depth map is 16-bit greyscale")
+    if wanted is not None and size != tuple(wanted):
+        raise InputError(f"{path}: is {size[0]} × {size[1]} pixels; expected {wanted[0]} × {wanted[1]}")
+    if size[0] * size[1] > MOST_PIXELS:
+        raise InputError(f"{path}: says it is {size[0]} × {size[1]} pixels, too large for a depth map")

@@ -1,0 +1,165 @@
+"""What a surface overlap would take, told from a few of its frames."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from relabel.cameras import Cameras
+from relabel.errors import InputError
+from relabel.frames import Frames
+from relabel.jit import thread_count
+from relabel.surface.bits import ENTRY_BYTES, BitCounter
+from relabel.surface.occupancy import Gathering
+from relabel.surface.overlap import source
+from relabel.surface.pairs import SurfaceOverlap
+from relabel.surface.settings import STRIDE
+from relabel.surface.voxelise import Voxeliser, rows_to_decode
+
+SAMPLE = 12
+"""Frames of a side that are decoded."""
+BASE_MEMORY = 300e6  # Python, its libraries and the compiled kernels
+BRICK_BYTES = 24.0  # code, number and word, while they are put together
+BLOCKS_TOUCHED = 0.8  # blocks that a frame touches, for each hundred of its voxels: measured on rooms
+NANOSECONDS = 3.0  # to compare two frames in one block of bits, on one thread
+STORED_BYTES = 4.6  # of a stored pair, compressed
+CAMERA_BYTES = 40.0
+COLLECTION_BYTES = 80e3  # what HDF5 itself takes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The size of a surface overlap, estimated.
+
+    Attributes
+    ----------
+    frames:
+        depth maps to decode, those of self pairs once.
+    pairs:
+        pairs of frames that can be labelled, as far as is known before decoding; those of self pairs in both
+        directions.
+    seconds:
+        about how long it takes on this machine, decoding and all.
+    memory_bytes:
+        about how much memory it takes.
+    output_bytes:
+        about how large the stored pairs are.
+    decoding_seconds:
+        what of `seconds` is decoding alone.
+    stride:
+        the stride that would be used, if the sample is like the rest.
+    voxels:
+        voxels of a frame, on average.
+    """
+
+    frames: int
+    pairs: int
+    seconds: float
+    memory_bytes: int
+    output_bytes: int
+    decoding_seconds: float
+    stride: int
+    voxels: float
+
+
+def plan(query: Frames, database: Frames, *, threads: int | None = None, **options: Any) -> Plan:
+    """What `relabel.surface.source` with these arguments would take; a few frames of each side are decoded.
+
+    Parameters
+    ----------
+    query, database, threads, options:
+        as for `relabel.surface.overlap`.
+
+    Raises
+    ------
+    OptionError, InputError
+        as `relabel.surface.source` does; InputError also when no depth map of the sample can be used.
+    """
+    asked = source(query, database, threads=threads, **options)
+    c = asked.draft
+    sample = _Sample(asked)
+    workers = thread_count(threads)
+    pairs = int(c.query.ok.sum()) * int(c.database.ok.sum()) - (int(c.query.ok.sum()) if c.self_pairs else 0)
+    blocks = max(1.0, sample.voxels * BLOCKS_TOUCHED / 100.0)
+    counting = (pairs if c.self_pairs else 2 * pairs) * sample.share * blocks * NANOSECONDS * 1e-9
+    seconds = (asked.frames * (sample.decoding + sample.projecting) + counting) / workers
+    bits = asked.frames * 2.0 * blocks * ENTRY_BYTES
+    held = asked.frames * sample.bricks * BRICK_BYTES + min(bits, asked.memory_bytes / 2)
+    counts = min(20.0 * 512 * len(c.database), asked.memory_bytes / 2)
+    if c.self_pairs:
+        counts += min(4.0 * len(c.query) ** 2, asked.memory_bytes / 4)
+    stored = pairs * sample.share * STORED_BYTES
+    cameras = len(c.query) + (0 if c.self_pairs else len(c.database))
+    return Plan(
+        frames=asked.frames,
+        pairs=pairs,
+        seconds=seconds,
+        memory_bytes=round(BASE_MEMORY + held + counts),
+        output_bytes=round(stored + cameras * CAMERA_BYTES + COLLECTION_BYTES),
+        decoding_seconds=asked.frames * sample.decoding / workers,
+        stride=sample.stride,
+        voxels=sample.voxels,
+    )
+
+
+class _Sample:
+    """A few frames of each side, decoded: what one costs, and how many pairs share something."""
+
+    def __init__(self, asked: SurfaceOverlap) -> None:
+        c = asked.draft
+        self.stride = STRIDE if asked.settings.stride is None else asked.settings.stride
+        settings = asked.settings.with_stride(self.stride)
+        gathering = Gathering()
+        times: list[tuple[float, float]] = []
+        bricks: list[int] = []
+        first_fault = ""
+        sides = [(asked.query, c.query)] if c.self_pairs else [(asked.query, c.query), (asked.database, c.database)]
+        for side, (frames, cameras) in enumerate(sides):
+            voxeliser = Voxeliser(frames, settings)
+            focal = frames.intrinsics[:, :2].min(axis=1)
+            for row in _spread(cameras):
+                start = time.perf_counter()
+                try:
+                    depth = voxeliser.decoded(row)
+                except InputError as error:
+                    first_fault = first_fault or str(error)
+                    continue
+                middle = time.perf_counter()
+                if not times:
+                    voxeliser.bricks(row, depth)  # which may compile the kernels
+                begin = time.perf_counter()
+                found = voxeliser.bricks(row, depth)
+                times.append((middle - start, time.perf_counter() - begin))
+                if found.fault is not None:
+                    first_fault = first_fault or found.fault
+                    continue
+                if asked.settings.stride is None:
+                    allowed = settings.largest_stride(float(focal[row]), found.farthest_m)
+                    self.stride = max(1, min(self.stride, allowed))
+                gathering.add(side, found.code, found.word)
+                bricks.append(len(found.code))
+        if asked.frames and not bricks:
+            raise InputError(f"no depth map of the {SAMPLE} that were tried can be used; the first: {first_fault}")
+        median = np.median(times, axis=0) if times else np.zeros(2)
+        self.decoding, self.projecting = float(median[0]), float(median[1])
+        self.projecting *= (settings.stride or 1) ** 2 / self.stride**2
+        self.bricks = float(np.mean(bricks)) if bricks else 0.0
+        compacted = gathering.finish(same=c.self_pairs)
+        sizes = np.concatenate((compacted.query.size, compacted.database.size))
+        self.voxels = float(sizes.mean()) if len(sizes) else 0.0
+        counter = BitCounter(compacted, asked.settings.method, threads=asked.threads)
+        shared = counter.counts(slice(0, len(compacted.query)), slice(0, len(compacted.database))).s_query > 0
+        if c.self_pairs:
+            shared = shared[~np.eye(len(shared), dtype=np.bool_)]
+        self.share = float(shared.mean()) if shared.size else 0.0
+
+
+def _spread(cameras: Cameras) -> list[int]:
+    """Rows of a few cameras that can be labelled, evenly spread over all of them."""
+    rows = rows_to_decode(cameras)
+    wanted = np.unique(np.linspace(0, len(rows) - 1, min(SAMPLE, len(rows))).round().astype(np.int64))
+    picked: list[int] = rows[wanted].tolist()
+    return picked

@@ -1,0 +1,75 @@
+"""Which frames can be placed in the world: the check of poses and intrinsics, once, at the edge."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from relabel.cameras import Cameras, FloatArray, Status
+from relabel.errors import InputError
+from relabel.frames import Frames
+
+RIGID = 1e-3
+"""Rotations of real files deviate from orthonormal ones by up to 4e-4."""
+
+
+def deviation(pose: FloatArray) -> FloatArray:
+    """(n,) how far each (n, 4, 4) pose is from a rigid motion; infinite where it is not finite.
+
+    The largest absolute entry of RᵀR - I, or of the last row's difference from 0 0 0 1; infinite for a reflection.
+    """
+    with np.errstate(all="ignore"):
+        r = pose[:, :3, :3]
+        off = np.abs(r.transpose(0, 2, 1) @ r - np.eye(3)).max(axis=(1, 2), initial=0.0)
+        off = np.maximum(off, np.abs(pose[:, 3] - [0.0, 0.0, 0.0, 1.0]).max(axis=1, initial=0.0))
+        off[np.linalg.det(np.where(np.isfinite(r), r, 0.0)) <= 0.0] = np.inf
+    off[~np.isfinite(pose).all(axis=(1, 2)) | np.isnan(off)] = np.inf
+    result: FloatArray = off
+    return result
+
+
+def placed(frames: Frames) -> tuple[Cameras, list[str]]:
+    """The cameras, those whose pose is no rigid motion as `NO_POSE`, and what to tell about them.
+
+    Raises
+    ------
+    InputError
+        when the middle of the picture that the intrinsics tell lies outside a depth map of the size that is told.
+    """
+    cameras = frames.cameras
+    assert cameras.pose is not None
+    if frames.size is not None:
+        _check_middle(frames)
+    off = deviation(cameras.pose)
+    bad = np.flatnonzero(cameras.ok & (off > RIGID))
+    if not bad.size:
+        return cameras, []
+    worst = int(bad[np.argmax(off[bad])])
+    how = "a reflection" if np.isinf(off[worst]) else f"off by {off[worst]:.2g}"
+    status = cameras.status.copy()
+    status[bad] = Status.NO_POSE
+    note = (
+        f"{bad.size} frame(s) have a pose that is no rigid motion (more than {RIGID:g} off): no_pose; the worst is "
+        f"{str(cameras.key[worst])!r}, {how}"
+    )
+    return replace(cameras, status=status), [note]
+
+
+def middle_inside(intrinsics: FloatArray, width: int, height: int) -> bool:
+    """Whether the principal point of (fx, fy, cx, cy) lies in a picture of that size."""
+    return bool(0.0 <= intrinsics[2] <= width and 0.0 <= intrinsics[3] <= height)
+
+
+def _check_middle(frames: Frames) -> None:
+    assert frames.size is not None
+    width, height = frames.size
+    cx, cy = frames.intrinsics[:, 2], frames.intrinsics[:, 3]
+    inside = (cx >= 0.0) & (cx <= width) & (cy >= 0.0) & (cy <= height)
+    wrong = np.flatnonzero(frames.cameras.ok & ~inside)
+    if wrong.size:
+        k = int(wrong[0])
+        raise InputError(
+            f"camera {str(frames.cameras.key[k])!r}: the principal point ({cx[k]:g}, {cy[k]:g}) lies outside a depth "
+            f"map of {width} × {height} pixels; these intrinsics are of another picture size"
+        )

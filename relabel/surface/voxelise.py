@@ -1,0 +1,170 @@
+"""From depth maps to the bricks that frames occupy: decoded and projected in threads, a few frames at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.cameras import Cameras
+from relabel.errors import InputError
+from relabel.frames import INTRINSICS, Frames
+from relabel.jit import thread_count
+from relabel.surface import _project
+from relabel.surface.decode import read_depth
+from relabel.surface.occupancy import IndexArray, WordArray
+from relabel.surface.poses import middle_inside
+from relabel.surface.settings import Settings
+
+T = TypeVar("T")
+AHEAD = 3
+"""Frames that each thread may be ahead of the one that is taken next; they bound the memory."""
+DEPTHS = 2**16
+
+
+class Bricks(NamedTuple):
+    """What one frame occupies, or why that is not known."""
+
+    code: IndexArray
+    word: WordArray
+    farthest_m: float
+    """the largest depth that counts"""
+    fault: str | None
+
+    def depth_over(self, focal: float) -> float:
+        """How far apart neighbouring pixels are at the largest depth, metres; `focal` in pixels."""
+        return self.farthest_m / focal
+
+
+NOTHING = np.empty(0, np.int64), np.empty(0, np.uint64)
+
+
+def valid_depths(frames: Frames, settings: Settings) -> npt.NDArray[np.uint8]:
+    """(65536,) uint8, 1 for each stored depth that counts."""
+    metres = np.arange(DEPTHS) * frames.unit_m
+    valid = (metres > 0.0) & (metres >= settings.nearest_m)
+    if settings.farthest_m is not None:
+        valid &= metres <= settings.farthest_m
+    valid[[d for d in frames.invalid if 0 <= d < DEPTHS]] = False
+    return valid.astype(np.uint8)
+
+
+@dataclass(eq=False)
+class Voxeliser:
+    """Turns depth maps into bricks; any number of threads may use one at once.
+
+    Parameters
+    ----------
+    frames:
+        whose depth maps.
+    settings:
+        with a stride.
+    """
+
+    frames: Frames
+    settings: Settings
+
+    def __post_init__(self) -> None:
+        self.valid = valid_depths(self.frames, self.settings)
+        self._scratch = threading.local()
+
+    def decoded(self, row: int) -> npt.NDArray[np.uint16]:
+        """The depth map of a frame, (height, width); raises an `InputError` where it cannot be used."""
+        path = str(self.frames.depth[row])
+        depth = read_depth(path, self.frames.size)
+        intrinsics = self.frames.intrinsics[row]
+        if not middle_inside(intrinsics, depth.shape[1], depth.shape[0]):
+            shown = ", ".join(f"{name} {value:g}" for name, value in zip(INTRINSICS, intrinsics, strict=True))
+            raise InputError(f"{path}: is {depth.shape[1]} × {depth.shape[0]} pixels, which {shown} do not fit")
+        return depth
+
+    def bricks(self, row: int, depth: npt.NDArray[np.uint16]) -> Bricks:
+        """The bricks that the points of the depth map of a frame lie in."""
+        frames, stride = self.frames, self.settings.stride
+        assert frames.cameras.pose is not None
+        assert stride is not None
+        rows, columns = (-(-length // stride) for length in depth.shape)
+        voxel = self._room(rows * columns)
+        told = np.zeros(2, np.int64)
+        count = _project.points(
+            depth,
+            stride,
+            frames.unit_m,
+            self.valid,
+            frames.intrinsics[row],
+            frames.cameras.pose[row],
+            self.settings.voxel_m,
+            voxel,
+            told,
+        )
+        code, word = _project.bricks(voxel, count, told)
+        return self.told(row, code, word, int(told[0]), int(told[1]))
+
+    def told(self, row: int, code: IndexArray, word: WordArray, farthest: int, outside: int) -> Bricks:
+        """The bricks of a frame and what is wrong with it.
+
+        Parameters
+        ----------
+        row:
+            the frame.
+        code, word:
+            what it occupies.
+        farthest:
+            the largest stored depth that counts, 0 where none does.
+        outside:
+            not 0 where a point lies too far from the origin for its voxel to have a number.
+        """
+        fault = None
+        if farthest == 0:
+            fault = "no valid depth"
+            if self.settings.nearest_m > 0.0 or self.settings.farthest_m is not None:
+                fault += " within the range that counts"
+        elif outside:
+            fault = f"too far from the origin for voxels of {self.settings.voxel_m:g} m"
+        if fault is not None:
+            fault = f"{self.frames.depth[row]}: {fault}"
+        return Bricks(code, word, farthest * self.frames.unit_m, fault)
+
+    def frame(self, row: int) -> Bricks:
+        """What a frame occupies; never raises for what a file holds."""
+        try:
+            depth = self.decoded(row)
+        except InputError as error:
+            return Bricks(*NOTHING, 0.0, str(error))
+        return self.bricks(row, depth)
+
+    def _room(self, pixels: int) -> npt.NDArray[np.int32]:
+        """Room for the voxels of all pixels, kept by each thread: fresh memory costs more than filling it."""
+        room: npt.NDArray[np.int32] | None = getattr(self._scratch, "voxel", None)
+        if room is None or room.shape[1] < pixels:
+            room = self._scratch.voxel = np.empty((3, pixels), np.int32)
+        return room
+
+
+def in_order(work: Callable[[int], T], rows: Iterable[int], threads: int | None) -> Iterator[T]:
+    """work(row) of each row, in their order, computed in threads a few ahead of what is taken."""
+    count = thread_count(threads)
+    pool = ThreadPoolExecutor(count, thread_name_prefix="relabel-depth")
+    waiting: deque[Future[T]] = deque()
+    try:
+        for row in rows:
+            waiting.append(pool.submit(work, row))
+            if len(waiting) > AHEAD * count:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        # An interrupt, or an error, leaves no frame behind to be decoded for nobody.
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def rows_to_decode(cameras: Cameras) -> IndexArray:
+    """The rows of the cameras that can be labelled, as far as is known before decoding."""
+    rows: IndexArray = np.flatnonzero(cameras.ok)
+    return rows

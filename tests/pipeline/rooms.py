@@ -1,0 +1,51 @@
+"""A small RGB-D sequence along a bumpy wall, for jobs that label by surface."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relabel.datasets.rgbd_reader import RgbdReader, reader
+from relabel.pipeline.surface_part import SurfaceOptions, SurfacePart
+from tests.trees import depth_png, pose_txt
+
+SIZE = (48, 36)
+FOCAL = 45.0
+
+
+def pose(k: int, step_m: float = 0.12) -> np.ndarray:
+    """The camera to the world: k steps to the right, and turned a little more each time."""
+    turn = math.radians(2.0 * k)
+    matrix = np.eye(4)
+    matrix[:3, :3] = [
+        [math.cos(turn), 0.0, math.sin(turn)],
+        [0.0, 1.0, 0.0],
+        [-math.sin(turn), 0.0, math.cos(turn)],
+    ]
+    matrix[:3, 3] = (step_m * k, 0.01 * k, 0.0)
+    return matrix
+
+
+def room(root: Path, n: int = 10) -> Path:
+    """Depth maps and poses of n frames, whose folder is returned; every depth map is another one, none is whole."""
+    v, u = np.mgrid[: SIZE[1], : SIZE[0]]
+    for k in range(n):
+        depth = 900.0 + 120.0 * np.sin(u / 9.0 + k) + 80.0 * np.cos(v / 7.0)
+        depth[(u + v + k) % 11 == 0] = 0
+        depth_png(root / "depth" / f"{k:03d}.png", depth.astype(np.uint16), size=SIZE)
+        pose_txt(root / "pose" / f"{k:03d}.txt", pose(k), newline="\n", between=" ")
+    (root / "intrinsics.txt").write_text(f"{FOCAL} {FOCAL} {(SIZE[0] - 1) / 2} {(SIZE[1] - 1) / 2}\n")
+    return root
+
+
+def reader_of(root: Path, name: str = "room") -> RgbdReader:
+    """The reader of a `room`."""
+    return reader(root, "folder", name=name)
+
+
+def part_of(root: Path, name: str = "room", **options: Any) -> SurfacePart:
+    """The part of a `room`, with options of the overlap."""
+    return SurfacePart(reader_of(root, name), SurfaceOptions(**options))

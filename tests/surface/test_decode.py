@@ -1,0 +1,105 @@
+"""Depth maps from files, good ones and every kind of bad one."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from relabel.errors import InputError
+from relabel.surface.decode import MOST_PIXELS, read_depth
+from tests.surface.scenes import bumpy
+from tests.trees import depth_png
+
+
+def png(width: int, height: int, data: bytes) -> bytes:
+    """A 16-bit greyscale PNG whose header says what one likes."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 16, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+
+
+def told(path: Path, content: bytes) -> np.ndarray | None:
+    """The depths of a file of that content, or None after an error of ours that names the file."""
+    path.write_bytes(content)
+    try:
+        return read_depth(path)
+    except InputError as error:
+        if not str(error).startswith(f"{path}: "):
+            raise
+        return None
+
+
+class TestReadDepth:
+    def test_all_values_come_back(self, tmp_path):
+        """All 65,536 of them, high byte and low byte in their places."""
+        depth = np.arange(2**16, dtype=np.uint16).reshape(256, 256)
+        got = read_depth(depth_png(tmp_path / "d.png", depth, size=(256, 256)))
+        assert got.dtype == np.uint16
+        assert got.flags.c_contiguous
+        assert np.array_equal(got, depth)
+
+    def test_the_shape_is_height_by_width(self, tmp_path):
+        path = depth_png(tmp_path / "d.png", 1, size=(5, 3))
+        assert read_depth(path, (5, 3)).shape == (3, 5)
+
+    def test_a_wrong_size_is_told(self, tmp_path):
+        path = depth_png(tmp_path / "d.png", 1, size=(5, 3))
+        with pytest.raises(InputError, match=r"d\.png: is 5 × 3 pixels; expected 3 × 5"):
+            read_depth(path, (3, 5))
+
+    @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1", "LA"])
+    def test_other_pictures_are_refused(self, tmp_path, mode):
+        """8 bits cannot hold millimetres, and colours are no depth."""
+        Image.new(mode, (4, 4)).save(tmp_path / "d.png")
+        with pytest.raises(InputError, match=r"d\.png: is stored as '.*'; a depth map is 16-bit greyscale"):
+            read_depth(tmp_path / "d.png")
+
+    def test_a_missing_file_is_told(self, tmp_path):
+        with pytest.raises(InputError, match=r"d\.png: is not there"):
+            read_depth(tmp_path / "d.png")
+
+    def test_a_folder_is_no_depth_map(self, tmp_path):
+        with pytest.raises(InputError, match="cannot be decoded"):
+            read_depth(tmp_path)
+
+    def test_every_truncation_is_told(self, tmp_path):
+        """Cut anywhere, a file gives an error that names it: no traceback, and no picture with a blank half."""
+        whole = depth_png(tmp_path / "whole.png", bumpy(np.random.default_rng(0), (16, 12)), size=(16, 12)).read_bytes()
+        depth = read_depth(tmp_path / "whole.png")
+        for length in range(len(whole)):
+            got = told(tmp_path / "cut.png", whole[:length])
+            assert got is None or np.array_equal(got, depth)  # only what follows the data is missing
+
+    def test_damage_is_told_or_harmless(self, tmp_path):
+        """A flipped byte gives an error of ours, or a picture."""
+        whole = depth_png(tmp_path / "whole.png", bumpy(np.random.default_rng(0), (16, 12)), size=(16, 12)).read_bytes()
+        for place in range(len(whole)):
+            broken = bytearray(whole)
+            broken[place] ^= 0xFF
+            got = told(tmp_path / "broken.png", bytes(broken))
+            assert got is None or got.dtype == np.uint16
+
+    def test_a_wrong_header_cannot_take_all_memory(self, tmp_path):
+        """What a header promises is looked at before it is decoded."""
+        (tmp_path / "big.png").write_bytes(png(2**13 + 1, MOST_PIXELS // 2**13, b""))
+        with pytest.raises(InputError, match="too large for a depth map"):
+            read_depth(tmp_path / "big.png")
+        (tmp_path / "huge.png").write_bytes(png(2**30, 2**30, b""))
+        with pytest.raises(InputError, match=r"huge\.png"):
+            read_depth(tmp_path / "huge.png")
+
+    def test_another_format_of_16_bits_will_do(self, tmp_path):
+        depth = bumpy(np.random.default_rng(1))
+        stream = io.BytesIO()
+        Image.fromarray(depth).save(stream, format="TIFF")
+        (tmp_path / "d.tif").write_bytes(stream.getvalue())
+        assert np.array_equal(read_depth(tmp_path / "d.tif"), depth)
