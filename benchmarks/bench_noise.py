@@ -1,6 +1,6 @@
 """Expected overlap under noise: what it costs beside the plain label, and how far its 29 nodes are off the truth.
 
-    python benchmarks/bench_noise.py [--cameras 20000] [--pairs 2000] [--samples 16384]
+    python benchmarks/bench_noise.py [--cameras 20000] [--pairs 1000] [--samples 8192]
 
 The truth is the mean of plain ψ over many samples of the noise, of real San Francisco pairs where they are present and
 of a synthetic city otherwise. Cost is that of a whole call, search and sparse matrix included.
@@ -94,8 +94,8 @@ def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cameras", type=int, default=20_000, help="of the synthetic city, a side")
-    parser.add_argument("--pairs", type=int, default=2_000, help="that are compared with samples")
-    parser.add_argument("--samples", type=int, default=2**14, help="of the noise; a power of 2")
+    parser.add_argument("--pairs", type=int, default=1_000, help="that are compared with samples")
+    parser.add_argument("--samples", type=int, default=2**13, help="of the noise; a power of 2")
     given = parser.parse_args()
     cities = {"synthetic city": synthetic_city(given.cameras)}
     real = DATA / "sf_xs_val"
