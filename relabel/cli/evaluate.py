@@ -58,7 +58,7 @@ def _ks(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
     "--write-predictions",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Predictions to write, as MSLS has them: the best 25, or as many as -k asks for.",,
+    help="Predictions to write, as MSLS has them: the best 25, or as many as -k asks for.",
 )
 @click.option(
     "--write-descriptors", type=click.Path(path_type=Path), metavar="DIR", help="Folder to write descriptors to."
