@@ -27,13 +27,15 @@ from PIL import Image
 import relabel
 from relabel import surface
 from relabel.datasets.seven_scenes_reader import readers
+from relabel.devices import DEVICES, chosen
 from relabel.frames import Frames
 from relabel.jit import thread_count
 from relabel.reference.surface import frame_points, pair_overlap, thinned
 from relabel.similarity import gather
-from relabel.surface import devices, on_device, recall
+from relabel.surface import on_device, recall
 from relabel.surface.bits import BitCounter
 from relabel.surface.decode import read_depth
+from relabel.surface.device_memory import Budget, memory_budget
 from relabel.surface.device_voxels import Projection, Seen, seen
 from relabel.surface.occupancy import Compacted, Gathering
 from relabel.surface.voxelise import Bricks, Voxeliser, in_order
@@ -250,7 +252,7 @@ def on_gpu(frames: Frames, count: int) -> None:
     many = repeated(frames, count)
     voxeliser = stride_set(frames)
     decoded = [voxeliser.decoded(k) for k in range(min(len(frames), count))]
-    budget = devices.Budget(devices.memory_budget("cuda"))
+    budget = Budget(memory_budget("cuda"))
     how = Projection(frames.unit_m, voxeliser.valid, voxeliser.settings.voxel_m, STRIDE)
 
     def voxels() -> list:
@@ -303,10 +305,10 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=1000, help="of the scene")
     parser.add_argument("--pairs", type=int, default=60, help="whose nearest neighbours are found")
     parser.add_argument("--engine-frames", type=int, default=250, help="that engines are compared on")
-    parser.add_argument("--device", choices=devices.DEVICES, default="auto")
+    parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--device-frames", type=int, default=7000, help="of the scene on a GPU")
     arguments = parser.parse_args()
-    device = devices.chosen(arguments.device)
+    device = chosen(arguments.device)
     recall.LATELY = recall.Recall(0)  # what is timed twice is decoded twice
     print(f"# Surface overlap\n\n{machine()}, relabel {relabel.__version__}")
     with tempfile.TemporaryDirectory() as folder:

@@ -14,10 +14,10 @@ from typing import Any, NoReturn
 import click
 
 from relabel._version import __version__
-from relabel.cli import options, out
+from relabel.cli import out
 from relabel.cli.commands import COMMANDS
 from relabel.cli.group import LazyGroup
-from relabel.cli.options import Verbosity
+from relabel.cli.verbosity import Verbosity, with_verbosity
 from relabel.errors import OptionError, RelabelError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -105,7 +105,7 @@ class App(LazyGroup):
             return leave.exit_code
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx is not None else name
-            message = error.format_message().rstrip(".")
+            message = " ".join(error.format_message().split()).rstrip(".")  # click lists choices a line each
             _say(f"relabel: error: {message} (see '{where} --help')")
             return USAGE
         return 0
@@ -155,4 +155,4 @@ def _drop_stdout() -> None:
 app: App = click.version_option(__version__, prog_name="relabel", message="%(prog)s %(version)s")(
     App(name="relabel", help=_HELP, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 )
-options.with_verbosity(app)
+with_verbosity(app)

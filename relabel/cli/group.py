@@ -9,14 +9,14 @@ from typing import Any
 
 import click
 
-from relabel.cli import options
 from relabel.cli.commands import Entry
+from relabel.cli.verbosity import with_verbosity
 
 
 def unknown_command(name: str, known: Iterable[str], ctx: click.Context) -> click.UsageError:
     """The error for a command that is not there: close ones where there are any, else all of them."""
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(repr(c) for c in close)}?" if close else f"choose from {', '.join(names)}"
     return click.UsageError(f"there is no command {name!r}; {hint}", ctx)
 
@@ -56,7 +56,7 @@ class LazyGroup(SuggestingGroup):
             return None
         module, attribute = self.table[cmd_name].home.split(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
-        return options.with_verbosity(command)
+        return with_verbosity(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one block of help a section."""

@@ -27,7 +27,7 @@ _JOB = ("force", "resume", "threads", "executor", "dry_run", "as_json", "no_prog
 def label(
     readers: Sequence[Reader], output: Path, *, skipped: Sequence[str] = (), mask: Path | None, **given: Any
 ) -> None:
-    """Label what the readers read by fields of view; `mask` and what follows are all of `options.labelling`."""
+    """Label what the readers read by fields of view; `mask` and what follows are all of `fov_options.labelling`."""
     from relabel.datasets.mask import masked
     from relabel.pipeline.parts import FovOptions, fov_parts
 
@@ -38,7 +38,7 @@ def label(
 def label_frames(
     readers: Sequence[SceneReader], output: Path, *, skipped: Sequence[str] = (), mask: Path | None, **given: Any
 ) -> None:
-    """Label what the readers read by surface; `mask` and what follows are all of `options.labelling_surface`."""
+    """Label what the readers read by surface; `mask` and what follows are those of `labelling_surface`."""
     from relabel.datasets.mask import masked
     from relabel.pipeline.surface_part import SurfaceOptions, surface_parts
 

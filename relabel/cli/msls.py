@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 import click
 
-from relabel.cli import options
+from relabel.cli import fov_options, options
 
 
 @click.command()
 @options.root
 @options.cities
 @options.heading(type=click.Choice(["compass", "travel"]), default="compass", show_default=True)
-@options.labelling(default_output="msls.h5")
+@fov_options.labelling(default_output="msls.h5")
 def command(root: Path, cities: str | None, heading: Literal["compass", "travel"], output: Path, **job: Any) -> None:
     """Label MSLS by how much the fields of view of two cameras overlap.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from relabel.cli import options
+from relabel.cli import fov_options, options
 
 
 @click.command()
@@ -21,7 +21,7 @@ from relabel.cli import options
     help="MSLS tree to take headings from, by pano_id: copies of MSLS with @ names have lost their compass.",
 )
 @options.collection_name
-@options.labelling(default_output="labels.h5")
+@fov_options.labelling(default_output="labels.h5")
 def command(
     queries: Path,
     database: Path | None,

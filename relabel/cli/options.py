@@ -5,7 +5,6 @@ Each is a decorator that fills the parameter of its name, but for `--json`, whic
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,63 +16,8 @@ Decorator = Callable[[F], F]
 
 # Spelled out because relabel.similarity loads scipy; a test holds them equal to its MEASURES and DEFAULT_MIN_VALUE.
 MEASURES = ("iou", "overlap", "dice")
-SHAPES = ("sector", "polygon")
-METHODS = ("surface", "voxel-iou")
 DEVICES = ("auto", "cpu", "cuda")
 DEFAULT_MIN_VALUE = 1e-6
-
-LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
-_DEFAULT_LEVEL = LEVELS.index(logging.INFO)
-
-
-class Verbosity:
-    """How much is said on stderr: the number of `-v` less the number of `-q` given so far."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def add(self, steps: int) -> None:
-        """Count `steps` more and let relabel's logger through accordingly."""
-        self.count += steps
-        level = min(max(_DEFAULT_LEVEL - self.count, 0), len(LEVELS) - 1)
-        logging.getLogger("relabel").setLevel(LEVELS[level])
-
-    @property
-    def traceback(self) -> bool:
-        """Whether an error is to show where it was raised."""
-        return self.count >= 2
-
-
-def _louder(ctx: click.Context, param: click.Parameter, value: int) -> None:
-    del param
-    if value:
-        ctx.ensure_object(Verbosity).add(value)
-
-
-def _quieter(ctx: click.Context, param: click.Parameter, value: int) -> None:
-    _louder(ctx, param, -value)
-
-
-def _verbosity() -> list[click.Parameter]:
-    def counted(
-        *names: str, callback: Callable[[click.Context, click.Parameter, int], None], text: str
-    ) -> click.Option:
-        return click.Option(names, count=True, expose_value=False, callback=callback, help=text)
-
-    return [
-        counted("-v", "--verbose", callback=_louder, text="Say more; twice to show tracebacks."),
-        counted("-q", "--quiet", callback=_quieter, text="Say less; no progress, no notes."),
-    ]
-
-
-def with_verbosity(command: click.Command) -> click.Command:
-    """The same command, taking `-v` and `-q`; so do all commands of a group. Nothing changes where they are there."""
-    if not any("--verbose" in parameter.opts for parameter in command.params):
-        command.params.extend(_verbosity())
-    if isinstance(command, click.Group):
-        for child in command.commands.values():
-            with_verbosity(child)
-    return command
 
 
 def output(default: str | None) -> Decorator[F]:
@@ -227,91 +171,6 @@ def layout(choices: Sequence[str], **fields: Any) -> Decorator[Any]:
     return click.option("--layout", type=click.Choice(choices), help="How the input is laid out; see above.", **fields)
 
 
-def fov(default: float) -> Decorator[Any]:
-    """`--fov DEG`; data sets differ in what their cameras see."""
-    return click.option(
-        "--fov",
-        "fov_deg",
-        type=float,
-        default=default,
-        show_default=True,
-        metavar="DEG",
-        help="Horizontal field of view θ, degrees in (0, 360].",
-    )
-
-
-radius: Decorator[Any] = click.option(
-    "--radius",
-    "radius_m",
-    type=float,
-    default=50.0,
-    show_default=True,
-    metavar="M",
-    help="Range r of a field of view, metres.",
-)
-
-shape: Decorator[Any] = click.option(
-    "--shape",
-    type=click.Choice(SHAPES),
-    default="sector",
-    show_default=True,
-    help="The exact circular sector, or a polygon of apex and arc segments as other people's labels use it.",
-)
-
-arc: Decorator[Any] = click.option(
-    "--arc",
-    type=click.IntRange(min=1),
-    default=16,
-    show_default=True,
-    metavar="N",
-    help="Segments of the polygon's arc.",
-)
-
-heading_sigma: Decorator[Any] = click.option(
-    "--heading-sigma",
-    "heading_sigma_deg",
-    type=float,
-    default=0.0,
-    show_default=True,
-    metavar="DEG",
-    help="Standard deviation of the headings' noise: ψ is then the value to be expected under it.",
-)
-
-position_sigma: Decorator[Any] = click.option(
-    "--position-sigma",
-    "position_sigma_m",
-    type=float,
-    default=0.0,
-    show_default=True,
-    metavar="M",
-    help="Standard deviation of the positions' noise along either axis, metres: as --heading-sigma.",
-)
-
-max_heading_difference: Decorator[Any] = click.option(
-    "--max-heading-difference",
-    "max_heading_difference_deg",
-    type=float,
-    default=180.0,
-    show_default=True,
-    metavar="DEG",
-    help="Pairs whose headings differ by more have ψ 0, such as cameras that face each other; in (0, 180].",
-)
-
-occluders: Decorator[Any] = click.option(
-    "--occluders",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Footprints of buildings, GeoJSON or GeoParquet, that cut the fields of view; the shape is then polygon.",
-)
-
-occluders_crs: Decorator[Any] = click.option(
-    "--occluders-crs",
-    metavar="CRS",
-    help="Reference system of the footprints, such as EPSG:32636, or local for that of the cameras.  "
-    "[default: what the file says]",
-)
-
-
 def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
     del ctx, param
     if value is None:
@@ -350,10 +209,10 @@ optional_image_size: Decorator[Any] = _image_size(show_default="as in training")
 
 device: Decorator[Any] = click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
+    type=click.Choice(DEVICES),
     default="auto",
     show_default=True,
-    help="What to compute on; auto is a GPU where there is one.",
+    help="Where to compute: cuda is a GPU, which needs torch; auto takes one that is there.",
 )
 
 workers: Decorator[Any] = click.option(
@@ -365,11 +224,6 @@ workers: Decorator[Any] = click.option(
     help="Processes that read pictures; 0 reads them in this one.",
 )
 
-NOISE = (heading_sigma, position_sigma, max_heading_difference)
-
-OVERLAP = (radius, shape, arc, measure, min_value, *NOISE, occluders, occluders_crs)
-"""What the overlap of fields of view depends on besides --fov; each fills a field of `FovOptions` of its name."""
-
 mask: Decorator[Any] = click.option(
     "--mask",
     type=click.Path(path_type=Path),
@@ -380,93 +234,3 @@ mask: Decorator[Any] = click.option(
 
 JOB = (force, resume, threads, executor, dry_run, as_json, no_progress)
 """How a labelling job is run."""
-
-
-def labelling(*, default_output: str, default_fov: float = 90.0) -> Decorator[Any]:
-    """All options that commands share which label by fields of view; they go to `relabel.cli.labelling.label`."""
-
-    def decorate(command: Any) -> Any:
-        for option in reversed((output(default_output), fov(default_fov), *OVERLAP, mask, *JOB)):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-method: Decorator[Any] = click.option(
-    "--method",
-    type=click.Choice(METHODS),
-    default="surface",
-    show_default=True,
-    help="surface: what lies within the tolerance of what the other sees; voxel-iou: the plain voxels of both.",
-)
-
-tolerance: Decorator[Any] = click.option(
-    "--tolerance",
-    "tolerance_m",
-    type=float,
-    default=0.05,
-    show_default=True,
-    metavar="M",
-    help="Points of two frames up to this far apart are one piece of surface, metres.",
-)
-
-voxel: Decorator[Any] = click.option(
-    "--voxel",
-    "voxel_m",
-    type=float,
-    metavar="M",
-    help="Edge of a voxel, metres.  [default: 0.55 of --tolerance; all of it for voxel-iou]",
-)
-
-stride: Decorator[Any] = click.option(
-    "--stride",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Take every Nth pixel of a row and of a column.  [default: 2, or 1 where depths are too large for that]",
-)
-
-depth_min: Decorator[Any] = click.option(
-    "--depth-min",
-    "nearest_m",
-    type=float,
-    default=0.0,
-    show_default=True,
-    metavar="M",
-    help="Pass over what is nearer to the camera, metres.",
-)
-
-depth_max: Decorator[Any] = click.option(
-    "--depth-max", "farthest_m", type=float, metavar="M", help="Pass over what is farther, metres.  [default: nothing]"
-)
-
-device: Decorator[Any] = click.option(
-    "--device",
-    type=click.Choice(DEVICES),
-    default="auto",
-    show_default=True,
-    help="Where to compute: cuda is a GPU, which needs torch; auto takes one that is there. The labels are the same.",
-)
-
-SURFACE = (method, tolerance, voxel, stride, depth_min, depth_max, device, measure, min_value)
-"""What the overlap of surfaces depends on; each fills a field of `SurfaceOptions` of its name."""
-
-
-def labelling_surface(*, default_output: str) -> Decorator[Any]:
-    """All options that commands share which label by surface; they go to `relabel.cli.labelling.label_frames`."""
-
-    def decorate(command: Any) -> Any:
-        for option in reversed((output(default_output), *SURFACE, mask, *JOB)):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-intrinsics: Decorator[Any] = click.option(
-    "--intrinsics", metavar="FX,FY,CX,CY", help="Of the depth camera, pixels; the middle of the first pixel is (0, 0)."
-)
-
-depth_unit: Decorator[Any] = click.option(
-    "--depth-unit", "depth_unit_m", type=float, metavar="M", help="What one step of a stored depth is, metres."
-)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import click
 
-from relabel.cli import options
+from relabel.cli import fov_options, options
 
 
 @click.command()
@@ -48,7 +48,7 @@ from relabel.cli import options
 @click.option(
     "--database-names", type=click.Path(path_type=Path), metavar="FILE", help="Names of its database, one a line."
 )
-@options.labelling(default_output="pitts.h5", default_fov=60.0)
+@fov_options.labelling(default_output="pitts.h5", default_fov=60.0)
 def command(
     root: Path,
     splits: str | None,

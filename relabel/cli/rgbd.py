@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from relabel.cli import options
+from relabel.cli import options, surface_options
 
 # Spelled out because relabel.datasets loads numpy; a test holds them equal to those of relabel.datasets.rgbd.
 LAYOUTS = ("tum", "scannet", "folder")
@@ -16,8 +16,8 @@ LAYOUTS = ("tum", "scannet", "folder")
 @click.command()
 @options.root
 @options.layout(LAYOUTS, required=True)
-@options.intrinsics
-@options.depth_unit
+@surface_options.intrinsics
+@surface_options.depth_unit
 @click.option(
     "--max-time-difference",
     "max_time_difference_s",
@@ -26,7 +26,7 @@ LAYOUTS = ("tum", "scannet", "folder")
     help="With tum: how far apart in time a depth map and its pose may be.  [default: 0.02]",
 )
 @options.collection_name
-@options.labelling_surface(default_output="labels.h5")
+@surface_options.labelling_surface(default_output="labels.h5")
 def command(
     root: Path,
     layout: Any,

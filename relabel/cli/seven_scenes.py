@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from relabel.cli import options
+from relabel.cli import options, surface_options
 
 # Spelled out because relabel.datasets loads numpy; a test holds them equal to those of seven_scenes_reader.
 DEFAULT_SPLITS = "train,test-train"
@@ -37,7 +37,7 @@ FOCAL_PX = 585.0
 @click.option(
     "--skip-missing", is_flag=True, help="Pass over sequences that a split file names and that are not there."
 )
-@options.labelling_surface(default_output="7scenes.h5")
+@surface_options.labelling_surface(default_output="7scenes.h5")
 def command(
     root: Path,
     scenes: str | None,

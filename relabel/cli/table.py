@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from relabel.cli import options
+from relabel.cli import fov_options, options
 
 # Spelled out because relabel.datasets loads pyarrow; a test holds them equal to those of table_reader and poses.
 LAYOUTS = ("csv", "gsv", "kitti", "tum", "colmap", "robotcar")
@@ -30,7 +30,7 @@ AXES = ("x", "-x", "y", "-y", "z", "-z")
     "--up", type=click.Choice(AXES), help="Axis of the world that is up.  [default: kitti -y, tum z, robotcar -z]"
 )
 @options.collection_name
-@options.labelling(default_output="labels.h5")
+@fov_options.labelling(default_output="labels.h5")
 def command(
     queries: Path,
     database: Path | None,

@@ -8,15 +8,15 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from relabel.cli import options
+from relabel.cli import fov_options, options, surface_options
 from relabel.errors import OptionError
 
 # Spelled out because relabel.datasets loads numpy; a test holds them equal to those of relabel.datasets.tb_places.
 QUATERNIONS = ("xyzw", "wxyz")
 DIRECTIONS = ("camera-to-world", "world-to-camera")
 
-_VIEWS = (options.fov(90.0), options.radius, options.shape, options.arc, *options.NOISE)
-_WALLS = (options.occluders, options.occluders_crs)
+_VIEWS = (fov_options.fov(90.0), fov_options.radius, fov_options.shape, fov_options.arc, *fov_options.NOISE)
+_WALLS = (fov_options.occluders, fov_options.occluders_crs)
 _OF_VIEWS = (
     *("fov_deg", "radius_m", "shape", "arc", "heading_sigma_deg", "position_sigma_m", "max_heading_difference_deg"),
     *("occluders", "occluders_crs"),
@@ -61,10 +61,10 @@ def _of_views(command: Any) -> Any:
     metavar="DIR",
     help="Depth maps, a 16-bit PNG for each picture under its path in the set.",
 )
-@options.intrinsics
-@options.depth_unit
+@surface_options.intrinsics
+@surface_options.depth_unit
 @_of_views
-@options.labelling_surface(default_output="tb-places.h5")
+@surface_options.labelling_surface(default_output="tb-places.h5")
 def command(
     root: Path,
     sets: str | None,

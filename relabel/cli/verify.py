@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from relabel.cli import options, out
+from relabel.cli import fov_options, options, out
 
 
 @click.command()
@@ -17,7 +17,7 @@ from relabel.cli import options, out
 )
 @options.seed
 @options.mask
-@options.occluders
+@fov_options.occluders
 @options.as_json
 @options.no_progress
 @click.pass_context

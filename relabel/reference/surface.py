@@ -15,10 +15,11 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from relabel.cameras import FloatArray
-from relabel.errors import InputError, OptionError
+from relabel.errors import OptionError
 from relabel.frames import Frames
 from relabel.measures import Measure
 from relabel.optional import open3d
+from relabel.reference.depth import stored_depth
 
 Backend = Literal["kdtree", "open3d"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
@@ -126,7 +127,7 @@ def frame_depth(
     InputError
         when the depth map cannot be read, or is not 16-bit greyscale of the size that is expected.
     """
-    steps = _decoded(str(frames.depth[row]), frames.size)[::stride, ::stride]
+    steps = stored_depth(str(frames.depth[row]), frames.size)[::stride, ::stride]
     z = steps * frames.unit_m
     taken = (z >= nearest_m) & ~np.isin(steps, frames.invalid)
     if farthest_m is not None:
@@ -151,24 +152,6 @@ def thinned(points: FloatArray, cell_m: float = CELL_M) -> FloatArray:
 def _similarity(common: float, a: int, b: int, measure: Measure) -> float:
     whole = {"iou": a + b - common, "overlap": a, "dice": (a + b) / 2}[measure]
     return min(1.0, common / whole)
-
-
-def _decoded(path: str, size: tuple[int, int] | None) -> npt.NDArray[np.uint16]:
-    """(h, w) the depth map as it is stored; `size` is (width, height)."""
-    from PIL import Image  # noqa: PLC0415
-
-    try:
-        with Image.open(path) as picture:
-            mode, found = picture.mode, picture.size
-            # Pillow has called the mode of 16-bit greyscale I where it now calls it I;16.
-            steps = np.array(picture, dtype=np.int64)
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for what is no picture, or half of one
-        raise InputError(f"{path}: is not a depth map that can be read ({error})") from None
-    if not mode.startswith("I"):
-        raise InputError(f"{path}: holds pixels of mode {mode}; a depth map is a PNG of 16-bit greyscale")
-    if size is not None and found != size:
-        raise InputError(f"{path}: is {found[0]} × {found[1]} pixels; expected {size[0]} × {size[1]}")
-    return steps.astype(np.uint16)
 
 
 class _TreeCloud:

@@ -18,6 +18,7 @@ from relabel.cameras import FloatArray
 from relabel.errors import InputError
 from relabel.frames import Frames
 from relabel.measures import Measure
+from relabel.reference.depth import stored_depth
 
 KeyArray = npt.NDArray[np.int64]
 _KEPT = 256
@@ -36,7 +37,7 @@ def pair_overlap(
     columns: npt.NDArray[np.int64],
     *,
     method: Literal["surface", "voxel-iou"] = "surface",
-    voxel_m: float = 0.03,
+    voxel_m: float,
     stride: int = 1,
     nearest_m: float = 0.0,
     farthest_m: float | None = None,
@@ -115,7 +116,7 @@ def voxels(
     """
     pose = frames.cameras.pose
     assert pose is not None
-    stored = _decoded(str(frames.depth[row]), frames.size)[::stride, ::stride]
+    stored = stored_depth(str(frames.depth[row]), frames.size)[::stride, ::stride]
     height, width = stored.shape
     v, u = np.meshgrid(np.arange(height) * stride, np.arange(width) * stride, indexing="ij")
     z = stored * frames.unit_m
@@ -138,18 +139,3 @@ def _keys(numbers: npt.NDArray[np.int64]) -> KeyArray:
     """One number for each of the (k, 3) voxels, below 2^63 in size also one step outside of the numbered ones."""
     keys: KeyArray = numbers[:, 0] * _X + numbers[:, 1] * _Y + numbers[:, 2]
     return keys
-
-
-def _decoded(path: str, size: tuple[int, int] | None) -> npt.NDArray[np.int64]:
-    from PIL import Image  # noqa: PLC0415
-
-    try:
-        with Image.open(path) as picture:
-            stored = np.asarray(picture)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: cannot be decoded: {error}") from None
-    if stored.ndim != 2 or stored.dtype.itemsize != 2:
-        raise InputError(f"{path}: a depth map is 16-bit greyscale")
-    if size is not None and stored.shape != size[::-1]:
-        raise InputError(f"{path}: is {stored.shape[1]} × {stored.shape[0]} pixels; expected {size[0]} × {size[1]}")
-    return stored.astype(np.int64)

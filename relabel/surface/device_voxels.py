@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import FloatArray
+from relabel.devices import Device
 from relabel.errors import InputError
 from relabel.surface._bricks import BRICK_BITS, LEAST_BRICK
-from relabel.surface.devices import Budget, Device, memory_budget
+from relabel.surface.device_memory import Budget, memory_budget
 from relabel.surface.occupancy import LIMIT, IndexArray, WordArray
 from relabel.surface.voxelise import NOTHING, Bricks, Voxeliser, in_order
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.surface.counting import Counts, Method
-from relabel.surface.devices import Budget, memory_budget
+from relabel.surface.device_memory import Budget, memory_budget
 from relabel.surface.occupancy import Compacted, Occupancy
 
 Product = Literal["int8", "float32"]

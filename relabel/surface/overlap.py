@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from relabel import devices
 from relabel.cameras import Cameras
 from relabel.errors import InputError, OptionError
 from relabel.frames import Frames
 from relabel.jit import thread_count
 from relabel.measures import Measure, check_measure
 from relabel.similarity import DEFAULT_MIN_VALUE, Collection, Similarity, gather
-from relabel.surface import devices
 from relabel.surface.counting import Method
 from relabel.surface.memory import budget
 from relabel.surface.pairs import Progress, SurfaceOverlap

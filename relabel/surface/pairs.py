@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras
+from relabel.devices import Device
 from relabel.frames import Frames
 from relabel.jit import threads_set
 from relabel.measures import MEASURES, Measure
@@ -19,7 +20,6 @@ from relabel.surface import _rows, on_device
 from relabel.surface._bits import TILE
 from relabel.surface.bits import BitCounter
 from relabel.surface.counting import Counter
-from relabel.surface.devices import Device
 from relabel.surface.settings import Settings
 from relabel.surface.taking import Taken, Taking
 

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from relabel.cameras import Cameras, Status
+from relabel.devices import Device
 from relabel.errors import InputError, OptionError
 from relabel.frames import Frames
 from relabel.surface import device_voxels, recall
-from relabel.surface.devices import Device
 from relabel.surface.occupancy import Compacted, Gathering
 from relabel.surface.settings import STRIDE, Settings
 from relabel.surface.voxelise import NOTHING, Bricks, Voxeliser, in_order, rows_to_decode

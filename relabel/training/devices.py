@@ -9,25 +9,18 @@ from contextlib import contextmanager
 
 import torch
 
-from relabel.errors import OptionError
-
-DEVICES = ("auto", "cpu", "cuda")
+from relabel.devices import chosen
 
 
 def device_of(name: str = "auto") -> torch.device:
-    """The device that ``auto``, ``cpu`` or ``cuda`` stands for; ``auto`` is a GPU where there is one.
+    """The device that ``auto``, ``cpu`` or ``cuda`` stands for, as `relabel.devices.chosen` has it.
 
     Raises
     ------
     OptionError
         when the name is not known, or there is no GPU that torch can use.
     """
-    if name not in DEVICES:
-        raise OptionError(f"device {name!r} is not known; choose {', '.join(DEVICES)}")
-    there = torch.cuda.is_available()
-    if name == "cuda" and not there:
-        raise OptionError("device is cuda, and torch finds no GPU here; take cpu, or see `relabel doctor`")
-    return torch.device("cuda" if name == "cuda" or (name == "auto" and there) else "cpu")
+    return torch.device(chosen(name))
 
 
 def is_bf16(precision: str, device: torch.device) -> bool:

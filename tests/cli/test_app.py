@@ -38,10 +38,10 @@ def failing(error: BaseException | None) -> App:
 
 
 def invoke(error: BaseException | None, *arguments: str) -> Result:
-    from relabel.cli import options
+    from relabel.cli import verbosity
 
     app = failing(error)
-    options.with_verbosity(app)
+    verbosity.with_verbosity(app)
     return CliRunner().invoke(app, [*arguments, "fail"])
 
 
@@ -79,6 +79,7 @@ class TestUsage:
             (["sample", "msl"], "there is no command 'msl'; did you mean 'msls'? (see 'relabel sample --help')"),
             (["sample"], "Missing command (see 'relabel sample --help')"),
             (["info"], "Missing argument 'FILE' (see 'relabel info --help')"),
+            (["rgbd", "--root", "x"], "Missing option '--layout'. Choose from: tum, scannet, folder (see 'relabel rgbd --help')"),
             (["info", "a", "--jsn"], "No such option '--jsn'"),
             (["row", "a.h5", "k", "--top", "0"], "--top"),
             (["--nonsense"], "No such option '--nonsense'"),

@@ -11,10 +11,10 @@ import click
 import pytest
 from click.testing import Result
 
-from relabel.cli import options
+from relabel.cli import options, surface_options
+from relabel.devices import DEVICES
 from relabel.pipeline.surface_part import SurfaceOptions, SurfacePart
 from relabel.surface import METHODS
-from relabel.surface.devices import DEVICES
 from relabel.surface.settings import VOXEL_SHARE
 from tests.pipeline.rooms import room
 
@@ -35,19 +35,19 @@ def file(run: Runner, folder: Path, tmp_path: Path) -> Path:
 
 
 class TestOptions:
-    """relabel.cli.options.labelling_surface"""
+    """relabel.cli.surface_options.labelling_surface"""
 
     def test_names_are_those_of_the_library(self) -> None:
         """What is spelled out to keep the help light equals what the library knows."""
-        assert options.METHODS == METHODS
-        assert set(options.DEVICES) == set(DEVICES)
-        assert options.voxel(lambda: None).__click_params__[0].help.count(f"default: {VOXEL_SHARE:g} of") == 1
+        assert surface_options.METHODS == METHODS
+        assert options.DEVICES == DEVICES
+        assert surface_options.voxel(lambda: None).__click_params__[0].help.count(f"default: {VOXEL_SHARE:g} of") == 1
 
     def test_defaults_are_those_of_the_library(self) -> None:
         """An option that is not given is what `SurfaceOptions` has."""
 
         @click.command()
-        @options.labelling_surface(default_output="x.h5")
+        @surface_options.labelling_surface(default_output="x.h5")
         def command(**given: Any) -> None:
             del given
 

@@ -56,13 +56,13 @@ class TestPairOverlap:
         (tmp_path / "text.png").write_text("no picture")
         depth_png(tmp_path / "small.png", 1000, size=(4, 4))
         for name, why in (
-            ("text.png", "cannot be decoded"), ("none.png", "cannot be decoded"), ("small.png", "is 4 × 4 pixels")
+            ("text.png", "is not a depth map that can be read"), ("none.png", "is not a depth map that can be read"), ("small.png", "is 4 × 4 pixels")
         ):  # fmt: skip
             one = frames([tmp_path / name], np.eye(4)[None], size=SIZE)
             with pytest.raises(InputError, match=rf"{name}: {why}"):
-                pair_overlap(one, one, rows, rows)
+                pair_overlap(one, one, rows, rows, voxel_m=0.05)
         far = np.eye(4)[None].copy()
         far[0, 0, 3] = 1e9
         one = frames([depth_png(tmp_path / "d.png", 1000, size=SIZE)], far)
         with pytest.raises(InputError, match="too far from the origin"):
-            pair_overlap(one, one, rows, rows)
+            pair_overlap(one, one, rows, rows, voxel_m=0.05)

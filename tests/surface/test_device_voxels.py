@@ -14,8 +14,8 @@ from relabel.datasets.seven_scenes_reader import readers
 from relabel.errors import OptionError
 from relabel.surface import _project, device_voxels
 from relabel.surface.bits import BitCounter
+from relabel.surface.device_memory import Budget
 from relabel.surface.device_voxels import BATCH, PIXEL_BYTES, Projection, Seen, in_batches, seen
-from relabel.surface.devices import Budget
 from relabel.surface.occupancy import LIMIT, Gathering, voxel_key, words_of_keys
 from relabel.surface.on_device import counter
 from relabel.surface.settings import settings

@@ -12,11 +12,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relabel import surface
+from relabel import devices, surface
 from relabel.errors import OptionError
 from relabel.similarity import gather
-from relabel.surface import device_voxels, devices, on_device
-from relabel.surface.devices import LEAST, Budget
+from relabel.surface import device_voxels, on_device
+from relabel.surface.device_memory import LEAST, Budget
 from relabel.surface.on_device import counter, multiplies_int8
 from tests.surface.scenes import Voxels, compacted, scene, shared
 

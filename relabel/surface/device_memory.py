@@ -1,0 +1,77 @@
+"""How much memory surface overlap may take on a device, and what happens when there is less."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from relabel.devices import Device, load_torch
+from relabel.errors import OptionError
+
+T = TypeVar("T")
+
+SHARE = 0.8
+"""Of the memory that is free on a GPU, what may be used: fragments and the workspace of a product need some too."""
+LEAST = 2**20
+"""Bytes below which blocks are not made smaller."""
+
+log = logging.getLogger(__name__)
+
+
+def memory_budget(device: Device, memory_bytes: int | None = None) -> int:
+    """Bytes that may be used on a device: those given, but never more than `SHARE` of what is free on a GPU."""
+    if device == "cpu":
+        return LEAST * 1024 if memory_bytes is None else memory_bytes
+    free, _ = load_torch().cuda.mem_get_info()
+    most = int(free * SHARE)
+    return most if memory_bytes is None else min(memory_bytes, most)
+
+
+@dataclass
+class Budget:
+    """Bytes that blocks on a device may take, which become fewer when the device has less than was thought.
+
+    Parameters
+    ----------
+    size:
+        bytes to begin with.
+    least:
+        blocks do not become smaller than this.
+    """
+
+    size: int
+    least: int = LEAST
+    _told: bool = field(default=False, init=False)
+
+    def within(self, work: Callable[[int], T]) -> T:
+        """What `work` returns, called with the bytes it may take; again with half of them where memory runs out.
+
+        Raises
+        ------
+        OptionError
+            when memory runs out with the smallest blocks as well.
+        """
+        while True:
+            try:
+                return work(self.size)
+            except RuntimeError as error:
+                if not _out_of_memory(error):
+                    raise
+                short = str(error).splitlines()[0]
+            # Out of the handler, since the error holds on to all that was in memory when it was raised.
+            if self.size <= self.least:
+                raise OptionError(
+                    f"the GPU is out of memory even for blocks of {self.size:,} bytes ({short}): end other programs "
+                    "that use it, see nvidia-smi, or go on with --device cpu"
+                )
+            self.size = max(self.size // 2, self.least)
+            say = log.debug if self._told else log.warning
+            say("the GPU is out of memory: going on in smaller blocks, of %s bytes at most", f"{self.size:,}")
+            self._told = True
+            load_torch().cuda.empty_cache()
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, load_torch().cuda.OutOfMemoryError)

@@ -1,0 +1,91 @@
+"""relabel.surface.device_memory: what blocks may take, and blocks that shrink where memory runs out."""
+
+from __future__ import annotations
+
+import logging
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from relabel.errors import OptionError
+from relabel.surface import device_memory
+from relabel.surface.device_memory import LEAST, SHARE, Budget, memory_budget
+
+
+class TestMemoryBudget:
+    """memory_budget()."""
+
+    def test_cpu(self):
+        """What is given."""
+        assert memory_budget("cpu", 12345) == 12345
+        assert memory_budget("cpu") >= LEAST
+
+    def test_cuda(self, monkeypatch):
+        """A share of what is free, or less where less is given."""
+        free = SimpleNamespace(cuda=SimpleNamespace(mem_get_info=lambda: (1000, 2000)))
+        monkeypatch.setattr(device_memory, "load_torch", lambda: free)
+        assert memory_budget("cuda") == memory_budget("cuda", 10**9) == int(1000 * SHARE)
+        assert memory_budget("cuda", 100) == 100
+
+
+class TestBudget:
+    """Budget.within()."""
+
+    def test_nothing_happens(self):
+        """The first size serves."""
+        assert Budget(64).within(lambda size: size) == 64
+
+    def test_halves_and_says_so_once(self, caplog):
+        """Until there is room; later work begins where this ended."""
+        tried = []
+
+        def work(size: int) -> int:
+            tried.append(size)
+            if size > 300:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate …\nmore")
+            return size
+
+        budget = Budget(1000, least=10)
+        with caplog.at_level(logging.INFO):
+            assert budget.within(work) == 250
+            assert budget.within(work) == 250
+        assert tried == [1000, 500, 250, 250]
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        assert "smaller blocks, of 500 bytes" in caplog.text
+
+    def test_smallest_block_fails(self):
+        """The error tells how much there was not, and what to do."""
+        tried = []
+
+        def work(size: int) -> None:
+            tried.append(size)
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nmore")
+
+        with pytest.raises(OptionError, match=r"blocks of 30 bytes \(CUDA out of memory.*GiB\).*--device cpu"):
+            Budget(100, least=30).within(work)
+        assert tried == [100, 50, 30]
+
+    def test_other_errors_pass(self):
+        """Only a lack of memory is a reason to try again."""
+
+        def work(size: int) -> None:
+            raise RuntimeError("index out of range")
+
+        with pytest.raises(RuntimeError, match="index out of range"):
+            Budget(100, least=30).within(work)
+
+    def test_memory_is_let_go_before_the_next_try(self):
+        """What a failed try held is gone when the next begins."""
+        import weakref
+
+        held = []
+
+        def work(size: int) -> bool:
+            if held:
+                return held[0]() is None
+            block = torch.zeros(10)
+            held.append(weakref.ref(block))
+            raise torch.cuda.OutOfMemoryError("out of memory")
+
+        assert Budget(100, least=30).within(work)
