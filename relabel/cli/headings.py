@@ -13,7 +13,7 @@ from relabel.cli import options, out
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from relabel.datasets.street import Reader
+    from relabel.datasets.reading import Reader
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,7 @@ from relabel.cli import out
 from relabel.cli.progress import bar
 
 if TYPE_CHECKING:
-    from relabel.datasets.scene import SceneReader
-    from relabel.datasets.street import Reader
+    from relabel.datasets.reading import Reader, SceneReader
     from relabel.pipeline.parts import Part
     from relabel.pipeline.plan import Estimate
 

@@ -16,14 +16,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Generic, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, Status
 from relabel.datasets import tables
-from relabel.datasets.reading import ReaderOf, S
+from relabel.datasets.reading import Around, ReaderOf, S
 from relabel.datasets.scene import Scene
 from relabel.datasets.street import Street
 from relabel.errors import InputError, MissingFileError
@@ -105,7 +105,7 @@ def _columns(path: Path) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.str_], np
 
 
 @dataclass(frozen=True)
-class Masked(Generic[S]):
+class Masked(Around[S]):
     """A reader some of whose cameras are masked.
 
     Attributes
@@ -119,24 +119,8 @@ class Masked(Generic[S]):
         is an error where none is. `check` does this for several readers that share a mask.
     """
 
-    reader: ReaderOf[S]
     path: Path
     strict: bool = True
-
-    @property
-    def command(self) -> str:
-        """The command that reads it."""
-        return self.reader.command
-
-    @property
-    def name(self) -> str:
-        """The name of the collection."""
-        return self.reader.name
-
-    @property
-    def root(self) -> Path:
-        """The folder that input paths are told relative to."""
-        return self.reader.root
 
     def parameters(self) -> dict[str, Any]:
         """Those of the reader, and name and digest of the mask."""

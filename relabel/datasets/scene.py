@@ -1,15 +1,11 @@
-"""What all readers of RGB-D data have in common, so that one labelling job serves every data set.
-
-A `SceneReader` is a small value that says what to read: it goes to other processes, and its `parameters` lead back to
-it from the provenance of a label file. What it reads is a `Scene`. No depth map is opened.
-"""
+"""What every reader of RGB-D data gives, so that one labelling job serves every data set; no depth map is opened."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from relabel.errors import InputError
 from relabel.frames import Frames
@@ -56,33 +52,3 @@ class Scene:
                 raise InputError(
                     f"{where}: none of the {len(frames):,} {side} frames can be labelled ({why}); {self.hint}"
                 )
-
-
-class SceneReader(Protocol):
-    """One pair of sets of frames to be read."""
-
-    @property
-    def command(self) -> str:
-        """The command that reads it, for the provenance: ``relabel 7scenes``."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """The name of the collection."""
-        ...
-
-    @property
-    def root(self) -> Path:
-        """The folder that input paths are told relative to."""
-        ...
-
-    def parameters(self) -> dict[str, Any]:
-        """All that the frames depend on besides the files, as JSON values; paths relative to `root`.
-
-        ``collection`` among them is `name`.
-        """
-        ...
-
-    def read(self) -> Scene:
-        """Read the poses and find the depth maps."""
-        ...

@@ -1,15 +1,11 @@
-"""What all readers of posed street pictures have in common, so that one labelling job serves every data set.
-
-A `Reader` is a small value that says what to read: it goes to other processes, and its `parameters` lead back to it
-from the provenance of a label file. What it reads is a `Street`.
-"""
+"""What every reader of posed street pictures gives, so that one labelling job serves every data set."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from relabel.cameras import Cameras, FloatArray
 from relabel.errors import InputError
@@ -58,30 +54,3 @@ class Street:
                 raise InputError(
                     f"{where}: none of the {len(cameras):,} {side} cameras can be labelled ({why}); {self.hint}"
                 )
-
-
-class Reader(Protocol):
-    """One pair of camera sets to be read."""
-
-    @property
-    def command(self) -> str:
-        """The command that reads it, for the provenance: ``relabel msls``."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """The name of the collection."""
-        ...
-
-    @property
-    def root(self) -> Path:
-        """The folder that input paths are told relative to."""
-        ...
-
-    def parameters(self) -> dict[str, Any]:
-        """All that the cameras depend on besides the files, as JSON values; paths relative to `root`."""
-        ...
-
-    def read(self) -> Street:
-        """Read and check the files."""
-        ...

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from relabel import fov
-from relabel.datasets.street import Reader, Street
+from relabel.datasets.reading import Around, Reader
+from relabel.datasets.street import Street
 from relabel.errors import OptionError
 from relabel.measures import Measure
 from relabel.pipeline import occluding
@@ -131,26 +132,10 @@ class FovOptions:
 
 
 @dataclass(frozen=True)
-class FovPart:
+class FovPart(Around[Street]):
     """Cameras to be labelled by the overlap of their fields of view."""
 
-    reader: Reader
     options: FovOptions = field(default_factory=FovOptions)
-
-    @property
-    def name(self) -> str:
-        """The name of the collection."""
-        return self.reader.name
-
-    @property
-    def root(self) -> Path:
-        """The folder that input paths are told relative to."""
-        return self.reader.root
-
-    @property
-    def command(self) -> str:
-        """The command that makes it."""
-        return self.reader.command
 
     def parameters(self) -> dict[str, Any]:
         """What the cameras depend on, and the options of the overlap."""

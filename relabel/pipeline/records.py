@@ -10,10 +10,10 @@ from relabel.datasets.mask import Masked
 from relabel.datasets.msls_reader import MslsReader
 from relabel.datasets.names_reader import NamesReader
 from relabel.datasets.pitts_reader import PittsReader
+from relabel.datasets.reading import Reader, SceneReader
 from relabel.datasets.rgbd_reader import RgbdReader
-from relabel.datasets.scene import Scene, SceneReader
+from relabel.datasets.scene import Scene
 from relabel.datasets.seven_scenes_reader import SevenScenesReader
-from relabel.datasets.street import Reader
 from relabel.datasets.table_reader import TableReader
 from relabel.datasets.tb_places_reader import TbPlacesReader, TbStreetReader
 from relabel.errors import InputError

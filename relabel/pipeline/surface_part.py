@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from relabel import surface
-from relabel.datasets.scene import Scene, SceneReader
+from relabel.datasets.reading import Around, SceneReader
+from relabel.datasets.scene import Scene
 from relabel.measures import Measure
 from relabel.pipeline.parts import Opened, Preparation, Progress
 from relabel.similarity import DEFAULT_MIN_VALUE, Collection, RowBlock
@@ -70,26 +70,10 @@ class SurfaceOptions:
 
 
 @dataclass(frozen=True)
-class SurfacePart:
+class SurfacePart(Around[Scene]):
     """Frames to be labelled by how much surface they share."""
 
-    reader: SceneReader
     options: SurfaceOptions = field(default_factory=SurfaceOptions)
-
-    @property
-    def name(self) -> str:
-        """The name of the collection."""
-        return self.reader.name
-
-    @property
-    def root(self) -> Path:
-        """The folder that input paths are told relative to."""
-        return self.reader.root
-
-    @property
-    def command(self) -> str:
-        """The command that makes it."""
-        return self.reader.command
 
     def parameters(self) -> dict[str, Any]:
         """What the frames depend on, and the options of the overlap."""
