@@ -8,12 +8,13 @@ PACKAGE := $(VENV)/.package
 READY := $(VENV)/.ready
 DEMO := demo
 
-.PHONY: help setup tools libraries demo test bench clean
+.PHONY: help setup tools libraries demo demo-train test bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make setup   install relabel and its tools into $(VENV), at the versions of constraints.txt"
 	@echo "make demo    label a small synthetic city and look at the result"
+	@echo "make demo-train  train a small network on graded and on binary labels, some minutes on a CPU"
 	@echo "make test    style, types, all tests; the kernels once more without the jit"
 	@echo "make bench   speed, memory and start-up time"
 	@echo "make clean   remove $(VENV), $(DEMO) and caches"
@@ -84,6 +85,15 @@ demo: $(PACKAGE)
 	@printf '\nNext, on real data (its images are not needed):\n'
 	@printf '  %s\n' '. $(BIN)/activate' 'relabel msls --root DIR_OF_MSLS -o msls.h5' \
 	    'relabel validate msls.h5' 'relabel verify msls.h5 --root DIR_OF_MSLS'
+
+# The real frames of RELABEL_DATA or ../shared/data where they are, else rooms that are rendered here.
+demo-train: $(READY) libraries
+	@printf '%s\n' 'Training the same network with three losses, three times each. This takes some minutes.' ''
+	@$(BIN)/python benchmarks/bench_learning.py
+	@printf '\nNext, on data of your own:\n'
+	@printf '  %s\n' '. $(BIN)/activate' 'relabel 7scenes --root DIR -o labels.h5' \
+	    'relabel train labels.h5::SCENE/train --images DIR -o run' \
+	    'relabel evaluate labels.h5::SCENE/test-train --images DIR --checkpoint run'
 
 test: setup
 	$(BIN)/ruff check

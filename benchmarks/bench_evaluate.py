@@ -144,8 +144,9 @@ def main() -> None:
         [[name, f"{a:.3f}", f"{b:.3f}", f"{b / a:.1f}"] for name, (a, b) in found.items()],
     )
     print(
-        f"\nScores and positives are equal. Of the neighbours {100 * same:.3f} % are: products of float32 round, and those "
-        f"of relabel are measured again in float64. Starting Python and loading the evaluation takes {started:.2f} s."
+        f"\nScores and positives are equal. Of the neighbours {100 * same:.3f} % are: products of float32 round, and "
+        "those of relabel are measured again in float64. Starting Python and loading the evaluation takes "
+        f"{started:.2f} s."
     )
 
 

@@ -7,6 +7,9 @@ as the published loader of Generalized Contrastive Loss is described: a dense fl
 chunk a row, of which one row is read for every draw and searched for the members of the band, where one is chosen. Its
 file is kept open, which is its best case. Its rows are those of the first queries, since the whole matrix is large.
 
+A DataLoader of torch gathers the pairs in batches of 32, in the process itself, with a data set that gives back what it
+is asked for; beside it the same loader with torch's own sampler, which only shuffles numbers.
+
 One core; compiling is not counted (four seconds, once for each installation). `memory` is by how much the process grows
 while that many pairs are drawn, after the first ones.
 """
@@ -54,6 +57,26 @@ def blocks(sampler: GradedPairSampler) -> Iterator[object]:
     """Endless draws of a block each."""
     while True:
         yield sampler.draw(BLOCK)
+
+
+class Echo:
+    """A data set whose items are their numbers, so that only sampler and loader take time."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, number: object) -> object:
+        return number
+
+
+def loaded(length: int, sampler: GradedPairSampler | None) -> Iterator[object]:
+    """The batches of a loader, each as a list of what was asked for; without a sampler, of shuffled numbers."""
+    from torch.utils.data import DataLoader
+
+    return iter(DataLoader(Echo(length), BATCH, shuffle=sampler is None, sampler=sampler, collate_fn=list))
 
 
 def dense_draws(path: Path, seed: int = 0) -> Iterator[tuple[int, int, float]]:
@@ -104,6 +127,9 @@ def bench(cameras: int, pairs: int, dense: int, folder: Path) -> None:
         f"batches of {BATCH} cameras and their matrices": rate(matrices, max(1, pairs // 10_000)),
     }
     a_second = {name: (speed * (BLOCK if "draw()" in name else 1), grown) for name, (speed, grown) in found.items()}
+    for name, chosen in (("DataLoader", sampler), ("DataLoader that shuffles numbers", None)):
+        speed, grown = rate(loaded(2 * pairs, chosen), max(1, pairs // (2 * BATCH)))
+        a_second[name] = (speed * BATCH, grown)
     for name, options in (("dense rows", {}), ("dense rows, gzip", {"compression": "gzip"})):
         write_dense(folder / "dense.h5", psi, dense, **options)
         draws = dense_draws(folder / "dense.h5")

@@ -7,12 +7,11 @@ python examples/metric_learning.py LABELS.h5 amman 'MSLS/train_val/amman/{side}/
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 from plain_pytorch import pictures
+from pytorch_metric_learning.losses import ContrastiveLoss
 
 import relabel
 from relabel.exchange.pml import indices_tuple
@@ -27,25 +26,26 @@ def batch_pairs(stored: StoredCollection, queries: np.ndarray, database: np.ndar
     return tuple(torch.from_numpy(numbers) for numbers in indices_tuple(stored, queries, database, threshold=0.5))
 
 
-def main(labels: str, collection: str, template: str, steps: int = 100, loss: Callable[..., Any] | None = None) -> None:
-    """Train a small network with their contrastive loss, or another one that takes pairs."""
-    if loss is None:
-        from pytorch_metric_learning.losses import ContrastiveLoss  # noqa: PLC0415
-
-        loss = ContrastiveLoss(pos_margin=0, neg_margin=0.5)
+def main(labels: str, collection: str, template: str, steps: int = 100) -> list[float]:
+    """Train a small network; the loss of every step."""
+    torch.manual_seed(0)
     stored = relabel.LabelFile(labels)[collection]
     sampler = GradedPairSampler(stored, seed=0)
     model = build_model("tiny")
+    loss_of = ContrastiveLoss(pos_margin=0, neg_margin=0.5)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    losses = []
     for step in range(steps):
         drawn = sampler.draw(8)
         x0 = model(pictures(template, "query", sampler.queries[drawn.query]))
         x1 = model(pictures(template, "database", sampler.database[drawn.database]))
-        value = loss(x0, indices_tuple=batch_pairs(stored, drawn.query, drawn.database), ref_emb=x1)
+        loss = loss_of(x0, indices_tuple=batch_pairs(stored, drawn.query, drawn.database), ref_emb=x1)
         optimizer.zero_grad()
-        value.backward()
+        loss.backward()
         optimizer.step()
-        print(f"step {step} loss {value.item():.4f}")
+        losses.append(loss.item())
+        print(f"step {step} loss {losses[-1]:.4f}")
+    return losses
 
 
 if __name__ == "__main__":

@@ -13,13 +13,16 @@ from tests.trees import at_street, name_list
 
 SMALL = {
     "bench_accuracy.py": ["--cameras", "100", "--sample", "50"],
+    "bench_evaluate.py": ["--queries", "30", "--database", "200", "--dimensions", "8"],
     "bench_fov.py": ["--cameras", "60"],
+    "bench_learning.py": ["--steps", "2", "--seeds", "1", "--rooms", "1", "--frames", "6", "--batch-size", "4"],
     "bench_noise.py": ["--cameras", "60", "--pairs", "50", "--samples", "256"],
     "bench_occluders.py": ["--cameras", "100"],
     "bench_pipeline.py": ["--cameras", "300"],
     "bench_sampler.py": ["--cameras", "150", "--pairs", "20000", "--dense", "20"],
     "bench_startup.py": [],
     "bench_surface_accuracy.py": ["--frames", "1", "--pairs", "12"],
+    "bench_step.py": ["--pairs", "4", "--steps", "1", "--size", "48x32", "--device", "cpu"],
     "bench_store.py": ["--cameras", "150", "--dense", "20"],
     "bench_surface.py": ["--frames", "6", "--pairs", "3", "--device", "cpu"],
 }

@@ -73,7 +73,7 @@ WITH_TORCH = {
     f"relabel.training.{name}"
     for name in (
         *("backbones", "loss_checks", "losses", "model", "pooling", "weights", "whitening"),
-        *("checkpoint", "devices", "feed", "loading", "run_folder", "steps", "trainer"),
+        *("checkpoint", "devices", "feed", "loading", "run_folder", "run_words", "steps", "trainer"),
     )
 }
 STANDARD = sys.stdlib_module_names

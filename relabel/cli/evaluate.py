@@ -129,6 +129,10 @@ def command(
         raise OptionError(f"{what} to evaluate; give one of --predictions, --descriptors, --checkpoint")
     if predictions is not None and (write_predictions or write_descriptors):
         raise OptionError("--predictions are answers already; --write-… belongs to --descriptors and --checkpoint")
+    if checkpoint is None and (images or image_path or size):
+        raise OptionError("--images, --image-path and --size belong to --checkpoint, which looks at pictures")
+    if predictions is None and allow_unknown:
+        raise OptionError("--allow-unknown belongs to --predictions")
     places = _places(sources, root, cities, subtask)
     rule = None
     if positives_m is not None or positives_psi is not None:
@@ -152,9 +156,9 @@ def command(
         values = sides[0].values, sides[1].values
         with bar("searching", len(of.query), unit="queries", hidden=no_progress) as each:
             answers = ev.search(of, *values, ks, device=device, each=each)
-        found = ev.assess(of, answers.indices, ks, distances=answers.distances, described=values, seed=seed)
-        if write_predictions is not None:
+        if write_predictions is not None:  # first: they are worth having even where there is nothing to score
             save_predictions(write_predictions, of.query, of.database, answers.indices, overwrite=force)
+        found = ev.assess(of, answers.indices, ks, distances=answers.distances, described=values, seed=seed)
     if per_query is not None:
         write_per_query(per_query, found, overwrite=force)
     if as_json:

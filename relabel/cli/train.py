@@ -70,7 +70,12 @@ def _number(flag: str, default: float | None, text: str) -> options.Decorator[An
 @_choice("--loss", LOSSES, "Graded, binary (ψ ≥ 0.5 is a positive), or triplets mined in each batch.")
 @_number("--margin", None, "τ, a distance of descriptors.  [default: 0.5; triplet: 0.1]")
 @_count("--batch-size", 32, "Pairs whose mean loss makes one step.")
-@_count("--accumulate", 1, "Forward passes that a batch is split into, for less memory and the same gradient.")
+@_count(
+    "--accumulate",
+    1,
+    "Forward passes that a batch is split into, to save memory; the gradient is the same, "
+    "but for layers such as batch normalisation.",
+)
 @_count("--epochs", 50, "Epochs to train.")
 @_count("--pairs-per-epoch", 10_000, "Pairs between two checkpoints.")
 @_choice("--optimizer", OPTIMIZERS, "What makes steps of gradients.")
@@ -153,6 +158,8 @@ def command(
 
     if collections is None:
         stored = open_collections(address)
+    elif "::" in address:
+        raise click.UsageError(f"{address} names a collection already; give FILE, or leave --collections out")
     else:
         labels = LabelFile(address)
         stored = [labels[name] for name in collections]

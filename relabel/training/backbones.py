@@ -149,7 +149,11 @@ def _timm(name: str, *, pretrained: bool) -> nn.Module:
     if not timm.is_model(model):
         near = ", ".join(difflib.get_close_matches(model, timm.list_models(), 5))
         raise OptionError(f"timm has no model {model!r}; " + (f"it has {near}" if near else "see timm.list_models()"))
-    backbone: nn.Module = timm.create_model(model, pretrained=False, num_classes=0, global_pool="")
+    try:
+        backbone: nn.Module = timm.create_model(model, pretrained=False, num_classes=0, global_pool="")
+    except Exception as error:  # whatever a network that cannot be without its pooling makes of it
+        reason = str(error) or type(error).__name__
+        raise OptionError(f"timm's {model} cannot be had as a feature map: {reason}") from None
     if getattr(backbone, "output_fmt", "NCHW") == "NHWC":
         raise OptionError(f"timm's {model} gives its features as (b, h, w, c); wrap it in a module that turns them")
     return backbone
@@ -163,9 +167,8 @@ def _package(package: str, backbone: str) -> Any:
         importlib.import_module("torchvision")
         return importlib.import_module("torchvision.models")
     except Exception as error:  # a torchvision built for another torch raises RuntimeError or OSError
+        needs = f"backbone {backbone!r} needs {package}"
+        build = f"torchvision has to be the build of torch {torch.__version__}: install both from one index"
         if isinstance(error, ModuleNotFoundError) and error.name == package:
-            raise MissingPackageError(f"backbone {backbone!r} needs {package}: pip install {package}") from None
-        raise MissingPackageError(
-            f"backbone {backbone!r} needs {package}, which is installed but cannot be loaded ({error}); "
-            f"torchvision has to be the build that belongs to torch {torch.__version__}: install both from one index"
-        ) from error
+            raise MissingPackageError(f"{needs}: pip install {package}; {build}") from None
+        raise MissingPackageError(f"{needs}, which is installed but cannot be loaded ({error}); {build}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +13,9 @@ from relabel.errors import OptionError
 from relabel.training import bands as band
 from relabel.training import draws, rings, told
 from relabel.training.epochs import Epochs, whole
-from relabel.training.pairs import Labels, Pairs, Place
+from relabel.training.pairs import Pairs, Place
 from relabel.training.plans import Weights, limits, plain_weights, planned
+from relabel.training.sources import Labels
 from relabel.training.tables import IntArray
 
 
@@ -44,7 +46,7 @@ class GradedBatchSampler(Epochs[list[int]]):
     Parameters
     ----------
     labels:
-        a collection, several, or a `LabelFile`.
+        a collection, a `LabelFile`, or a list of them.
     batch_size:
         cameras in a batch; no more than the ok database cameras of any collection that is drawn.
     bands:
@@ -111,7 +113,7 @@ class GradedBatchSampler(Epochs[list[int]]):
         """The names of the collections."""
         return list(self._pairs.names)
 
-    @property
+    @cached_property
     def keys(self) -> npt.NDArray[np.str_]:
         """(cameras,) str, the keys of all cameras by number."""
         parts = []
@@ -242,15 +244,16 @@ class GradedBatchSampler(Epochs[list[int]]):
     def _setup(self) -> dict[str, Any]:
         return {
             "kind": type(self).__name__,
-            "labels": self._pairs.digests,
             "seed": self.seed,
             "batch_size": self.batch_size,
             "bands": list(self.bands),
             "partners": self.partners,
             "hard_negatives_m": None if self.hard_negatives_m is None else list(self.hard_negatives_m),
             "weights": plain_weights(self._arguments["weights"]),
-            "length": len(self),
             "world_size": self.world_size,
+            # Last, since they may differ because of an argument, which is then what is named.
+            "labels": self._pairs.digests,
+            "length": len(self),
         }
 
 

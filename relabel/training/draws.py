@@ -25,6 +25,7 @@ _W0, _W1 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B)
 _LOW, _HALF, _NONE = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(0)
 _TO_UNIT, _UNUSED = 2.0**-53, np.uint64(11)
 
+_TOGETHER = 64  # pairs whose queries are drawn before their partners
 _TRIES = 8  # for a partner that is not in the batch yet, before another query is taken
 _STEPS = 64  # a camera of a batch, before what is left is filled from the whole database
 
@@ -170,23 +171,29 @@ def pairs(
     length = plan.counts.sum() if exact else 1
     bands = np.empty(length, np.int64)
     ready = -1
-    for i in range(query.size):
-        number = ((first + i) // length) * ranks + rank
-        place = (first + i) % length
-        words = _philox(key, np.uint64(number * length + place), stream, _NONE)
-        if exact:
-            if number != ready:
-                _put_in_order(bands, plan.counts, key, number, stream)
-                ready = number
-            band = bands[place]
-        else:
-            band = np.int64(_place(words[2], plan.limits))
-        group = _place(words[3], plan.group_limits[band])
-        row = _query(plan, band, group, words[0])
-        column, value = _partner(table, row, band, words[1])
-        query[i] = row
-        database[i] = table.database[column]
-        psi[i] = value
+    # In large files each pair waits for memory a few times. In two short loops the waits of several pairs overlap.
+    drawn = np.empty(_TOGETHER, np.int64)
+    partner = np.empty(_TOGETHER, np.uint64)
+    for start in range(0, query.size, _TOGETHER):
+        stop = min(start + _TOGETHER, query.size)
+        for i in range(start, stop):
+            number = ((first + i) // length) * ranks + rank
+            place = (first + i) % length
+            words = _philox(key, np.uint64(number * length + place), stream, _NONE)
+            if exact:
+                if number != ready:
+                    _put_in_order(bands, plan.counts, key, number, stream)
+                    ready = number
+                band = bands[place]
+            else:
+                band = np.int64(_place(words[2], plan.limits))
+            group = _place(words[3], plan.group_limits[band])
+            drawn[i - start] = band
+            partner[i - start] = words[1]
+            query[i] = _query(plan, band, group, words[0])
+        for i in range(start, stop):
+            column, psi[i] = _partner(table, query[i], drawn[i - start], partner[i - start])
+            database[i] = table.database[column]
 
 
 @inlined

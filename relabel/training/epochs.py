@@ -17,8 +17,8 @@ _WORDS = 2**64  # seed and epoch are the two words of the generator's key
 class Epochs(ABC, Generic[T]):
     """An iterable over one epoch after another, as a torch sampler, without torch.
 
-    Iterating starts at the beginning of the epoch, or where a loaded state stood. Iterating again once an epoch has
-    been gone through begins the next, so that a loop that never calls `set_epoch` still gets new items each time.
+    Iterating starts at the beginning of the epoch, or where a loaded state stood. Iterating again once all items of an
+    epoch have been given begins the next, so that a loop that never calls `set_epoch` still gets new items each time.
 
     Attributes
     ----------
@@ -53,9 +53,11 @@ class Epochs(ABC, Generic[T]):
     def _run(self, epoch: int, at: int) -> Iterator[T]:
         for item in self._items(epoch, at, self._length):
             at += 1
-            # An iterator of another epoch that goes on says nothing about where the sampler stands.
+            # An iterator of another epoch that goes on says nothing about where the sampler stands. The last item ends
+            # the epoch: a loop that counts its items does not ask for one more.
             if self.epoch == epoch:
                 self.position = at
+                self._done = at == self._length
             yield item
         if self.epoch == epoch:
             self._done = True
@@ -110,7 +112,6 @@ class Epochs(ABC, Generic[T]):
         position = whole("the state's position", at, 0, self._length + 1)
         self.set_epoch(epoch)
         self.position = self._start = position
-        self._done = False
 
     @abstractmethod
     def _items(self, epoch: int, first: int, stop: int) -> Iterator[T]:

@@ -76,6 +76,7 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """All scores over all queries and by place, as JSON values; a mean of nothing is None."""
         summary: dict[str, Any] = {"positives": self.of.rule.to_json(), "database": self.of.shape[1]}
+        summary["left_out"] = dict(zip(("queries", "database"), map(len, self.of.left_out), strict=True))
         summary |= _summary(self.scores, self.graded)
         if self.correlation is not None:
             summary["distance_psi"] = self.correlation.to_json()
@@ -132,7 +133,7 @@ def assess(
             "queries and database are of the same place, or choose other positives"
         )
     answers = np.asarray(rows).astype(np.int64)
-    grades = None if of.psi is None else graded(of.psi, answers, ks, known=of.psi_known[0])
+    grades = None if of.psi is None else graded(of.psi, answers, ks)
     correlation = None if of.psi is None or described is None else correlate(of, *described, seed=seed)
     return Evaluation(of, answers, scores, grades, correlation, distances)
 

@@ -34,6 +34,9 @@ def evaluation_text(found: Evaluation) -> list[str]:
         rows.append(["mean ψ of the first", *(_score(part["psi_top1"]) for part in parts)])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [f"positives {found.of.rule}"]
+    if any(summary["left_out"].values()):
+        queries, database = summary["left_out"].values()
+        lines.append(f"left out: {queries:,} queries and {database:,} pictures of the database")
     if len(columns) == 1:
         rows = rows[1:]
     for label, *cells in rows:

@@ -192,12 +192,17 @@ def _kept(place: Place, rule: Rule) -> tuple[IntArray, IntArray]:
             fit = cameras.ok
         else:
             fit = (cameras.status != Status.PANORAMA) & np.isfinite(cameras.position).all(axis=1)
+        if inside is not None and not inside.any():
+            raise InputError(
+                f"{place.name}: no {what} camera is in the subtask, so nothing can be evaluated there; leave the place "
+                "out, or take another subtask"
+            )
         rows = np.flatnonzero(fit if inside is None else fit & inside)
         if not len(rows):
             why = ", ".join(f"{n:,} {status}" for status, n in cameras.status_counts().items()) or "there is none"
-            asked = "" if inside is None else f"; {int(inside.sum()):,} are in the subtask"
-            needs = "ok" if rule.psi is not None else "no panorama and have a position"
-            raise InputError(f"{place.name}: no {what} camera takes part ({why}{asked}); they have to be {needs}")
+            asked = "" if inside is None else f", of which {int(inside.sum()):,} are in the subtask"
+            needs = "ok" if rule.psi is not None else "no panorama, and to have a position"
+            raise InputError(f"{place.name}: no {what} camera takes part ({why}{asked}); one has to be {needs}")
         kept.append(rows)
     return kept[0], kept[1]
 

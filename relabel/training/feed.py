@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from relabel.errors import RelabelError
-from relabel.labelfile import StoredCollection
+from relabel.similarity import SimilaritySource
 from relabel.training.batches import BatchSimilarity, GradedBatchSampler
 from relabel.training.config import TrainConfig
 from relabel.training.images import Pictures, camera_paths
@@ -20,7 +20,7 @@ class Feed:
     Parameters
     ----------
     config, sources, pictures:
-        the recipe, the collections, and the pictures of their cameras.
+        the recipe, the collections by name, and the pictures of their cameras.
     workers, pinned:
         as for `loader`.
 
@@ -33,7 +33,7 @@ class Feed:
     def __init__(
         self,
         config: TrainConfig,
-        sources: Sequence[StoredCollection],
+        sources: Mapping[str, SimilaritySource],
         pictures: Pictures,
         *,
         workers: int = 0,
@@ -44,6 +44,7 @@ class Feed:
             "seed": config.seed,
             "hard_negatives_m": config.hard_negatives_m,
         }
+        self._names = list(sources)
         self._pairs_an_item, self._pictures_a_pair = 1, 1
         self._batches: GradedBatchSampler | None = None
         if config.loss == "triplet":
@@ -52,7 +53,7 @@ class Feed:
                 sources, 2 * config.batch_size, length=config.batches_per_epoch, **shared
             )
             self.sampler: GradedBatchSampler | GradedPairSampler = self._batches
-            cameras = CameraDataset(camera_paths(sources, pictures), config.size)
+            cameras = CameraDataset(camera_paths([*sources.values()], pictures), config.size)
             self._loader = loader(cameras, self._batches, workers=workers, pinned=pinned)
         else:
             self.sampler = GradedPairSampler(sources, length=config.pairs_per_epoch, **shared)
@@ -85,6 +86,14 @@ class Feed:
     def state(self, epoch: int, position: int) -> dict[str, Any]:
         """The state of the sampler after `position` pairs of an epoch, however far the loader has run ahead."""
         return self.sampler.state_dict(0) | {"epoch": epoch, "position": position // self._pairs_an_item}
+
+    def digests(self) -> dict[str, str]:
+        """What each collection holds, by name: other labels have another digest."""
+        return dict(zip(self._names, self.sampler.state_dict()["setup"]["labels"], strict=True))
+
+    def report(self) -> str:
+        """What the sampler draws, a line a band, with how many queries lack it."""
+        return str(self.sampler.report())
 
     def pairs(self, items: int) -> int:
         """How many pairs so many items of a `Batch` count for."""

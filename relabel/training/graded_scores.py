@@ -4,8 +4,9 @@ nDCG@k (Järvelin and Kekäläinen, ACM TOIS 2002, with the discount 1/log₂(i 
 
     DCG@k = Σ_{i ≤ k} ψ(query, prediction i) / log₂(i + 1),    nDCG@k = DCG@k / the most that any ranking can have
 
-A pair that is not stored has gain 0, and so has a prediction that repeats an earlier one or is no picture of the
-database. Queries are left out whose similarities are unknown, and those that overlap with nothing in the database.
+A pair that is not stored has gain 0, and so has a prediction that repeats an earlier one, is no picture of the
+database, or is of a camera that is not ok, whose ψ is unknown. Queries are left out whose similarities are unknown, and
+those that overlap with nothing in the database.
 """
 
 from __future__ import annotations
@@ -71,8 +72,6 @@ def graded(
     stored: StoredCollection | sparse.csr_array,
     predictions: npt.ArrayLike,
     ks: Sequence[int] = KS,
-    *,
-    known: npt.NDArray[np.bool_] | None = None,
 ) -> Graded:
     """nDCG@k with ψ as gain, and ψ of the first prediction; see the head of this module for the definitions.
 
@@ -82,9 +81,6 @@ def graded(
         a collection, or its (queries × database) matrix of ψ.
     predictions, ks:
         as for `relabel.training.evaluate`.
-    known:
-        (queries,) whether a query's similarities are known; by default those of ok queries of a collection, and all of
-        a matrix.
 
     Raises
     ------
@@ -92,17 +88,14 @@ def graded(
         as for `relabel.training.evaluate`; and when a prediction is a row that the database does not have.
     """
     ks = checked_ks(ks)
-    if isinstance(stored, StoredCollection):
-        known = stored.query.ok if known is None else known
-        stored = stored.to_scipy()
-    matrix = stored
+    matrix = stored.to_scipy() if isinstance(stored, StoredCollection) else stored
     rows = as_rows(predictions, matrix.shape[0])
     if rows.size and rows.max() >= matrix.shape[1]:
         raise InputError(f"a prediction is row {rows.max()} of the database, which has {matrix.shape[1]} (from 0)")
     gain = np.where(first_of_each(rows), psi_of(matrix, rows), 0.0)
     most = _best(matrix, ks[-1])
     ndcg = np.zeros((len(rows), len(ks)))
-    counted = (most[:, 0] > 0.0) & (True if known is None else known)
+    counted = most[:, 0] > 0.0  # queries that are not ok have no pairs either
     for column, k in enumerate(ks):
         ndcg[counted, column] = _discounted(gain[counted, :k]) / _discounted(most[counted, :k])
     top1 = gain[:, 0].copy() if gain.shape[1] else np.zeros(len(rows))

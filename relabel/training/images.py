@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -162,11 +163,13 @@ def read_picture(path: str | os.PathLike[str], size: Size) -> npt.NDArray[np.uin
     MissingFileError, MissingPackageError
         when the file, or Pillow, is not there.
     InputError
-        when it is no picture, or damaged.
+        when it is no picture, damaged, or has more than 8 bits a channel.
     """
     image_module = check_pillow()
     try:
-        with image_module.open(path) as image:
+        # What Pillow warns of, such as damaged EXIF data, leaves the pixels as they are.
+        with warnings.catch_warnings(action="ignore"), image_module.open(path) as image:
+            mode = image.mode
             # A large JPEG is decoded at a fraction of its size, which takes a fraction of the time.
             image.draft("RGB", (size[0] * _DRAFT, size[1] * _DRAFT))
             rgb = image.convert("RGB")
@@ -180,6 +183,8 @@ def read_picture(path: str | os.PathLike[str], size: Size) -> npt.NDArray[np.uin
     except Exception as error:  # whatever a damaged picture makes a decoder raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{os.fspath(path)}: cannot be read as a picture: {reason}") from None
+    if mode.startswith(("I", "F")):  # depth, say; Pillow makes almost all of it white
+        raise InputError(f"{os.fspath(path)}: cannot be read as a picture: it has more than 8 bits a channel")
     return array.transpose(2, 0, 1)
 
 

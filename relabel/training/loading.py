@@ -70,8 +70,7 @@ class PairDataset(Dataset[Item | BadPicture]):
 
     def __init__(self, pictures: Pictures, size: Size) -> None:
         check_pillow()
-        # A quarter of the memory of str, which spawned workers each have for themselves.
-        self._query, self._database = (np.strings.encode(side, "utf-8") for side in pictures)
+        self._query, self._database = (_Paths(side) for side in pictures)
         self._size = size
 
     def __getitem__(self, drawn: tuple[int, int, float]) -> Item | BadPicture:
@@ -97,7 +96,7 @@ class CameraDataset(Dataset[Item | BadPicture]):
 
     def __init__(self, paths: npt.NDArray[np.str_], size: Size) -> None:
         check_pillow()
-        self._paths = np.strings.encode(paths, "utf-8")
+        self._paths = _Paths(paths)
         self._size = size
 
     def __getitem__(self, drawn: int) -> Item | BadPicture:
@@ -167,13 +166,25 @@ def loader(dataset: Dataset[Any], batches: Any, *, workers: int = 0, pinned: boo
 def normalised(pictures: Tensor) -> Tensor:
     """Pictures as backbones take them: (b, 3, h, w) uint8 to float32 with ImageNet's mean and deviation."""
     mean, std = (torch.tensor(values, device=pictures.device).view(1, 3, 1, 1) for values in (MEAN, STD))
-    return (pictures.to(torch.float32) / 255.0 - mean) / std
+    # In place: a batch as float32 is the largest thing that stands before a network.
+    return pictures.to(torch.float32, copy=True).div_(255.0).sub_(mean).div_(std)
 
 
-def _read(drawn: Any, paths: Sequence[bytes], size: Size) -> Item | BadPicture:
+class _Paths:
+    """Texts as the bytes of a tensor, which processes that a loader spawns share instead of having one each."""
+
+    def __init__(self, texts: npt.NDArray[np.str_]) -> None:
+        encoded = np.strings.encode(texts, "utf-8")
+        width = max(encoded.itemsize, 1)
+        self._bytes = torch.from_numpy(encoded.astype(f"S{width}").view(np.uint8).reshape(-1, width).copy())
+
+    def __getitem__(self, number: int) -> str:
+        return self._bytes[number].numpy().tobytes().rstrip(b"\0").decode("utf-8")
+
+
+def _read(drawn: Any, paths: Sequence[str], size: Size) -> Item | BadPicture:
     found = []
-    for encoded in paths:
-        path = encoded.decode("utf-8")
+    for path in paths:
         try:
             found.append(read_picture(path, size))
         except (InputError, MissingFileError) as error:

@@ -37,7 +37,7 @@ def similarities(psi: Any, x: Tensor) -> Tensor:
     if values.shape != (len(x),):
         raise InputError(f"psi has shape {shape(values)}; {len(x)} pairs need ({len(x)},)")
     check_range(values)
-    return values.to(x.device)
+    return moved(values, x.device)
 
 
 def tensor(values: Any) -> Tensor:
@@ -48,6 +48,15 @@ def tensor(values: Any) -> Tensor:
         return torch.tensor(values)  # copied: from_numpy warns of arrays that cannot be written
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"similarities cannot be made a tensor: {error}") from None
+
+
+def moved(values: Tensor, device: torch.device) -> Tensor:
+    """The tensor on that device; on its way from the CPU to a GPU nothing waits for what the GPU still has to do."""
+    if values.device.type != "cpu" or device.type == "cpu":
+        return values.to(device)
+    # Ordinary memory has been read when the call returns. Pinned memory is read later, when its owner may have put the
+    # next batch there, hence the copy.
+    return (values.clone() if values.is_pinned() else values).to(device, non_blocking=True)
 
 
 def check_range(psi: Tensor, *, unknown: bool = False) -> None:

@@ -22,6 +22,7 @@ from relabel.training.loss_checks import (
     check_range,
     check_threshold,
     floats,
+    moved,
     shape,
     similarities,
     tensor,
@@ -49,8 +50,8 @@ def generalized_contrastive_loss(
     x0, x1:
         (n, dim) descriptors of the first and the second camera of each pair, L2-normalised or not.
     psi:
-        (n,) similarities in [0, 1], a tensor or an array of any type. It is checked where it lies: one on the CPU costs
-        no waiting for the GPU.
+        (n,) similarities in [0, 1], a tensor or an array of any type. It is checked where it lies: leave it on the
+        CPU, and nothing waits for the GPU.
     margin:
         τ > 0, a distance; descriptors of unit length are at most 2 apart.
     reduction:
@@ -123,7 +124,8 @@ def triplet_loss(
     """
     check_options(margin, reduction)
     anchor, positive, negative = floats(anchor, positive, negative)
-    return _reduced((_distance(anchor, positive) - _distance(anchor, negative) + margin).clamp(min=0.0), reduction)
+    # relu has no slope at 0, clamp has: a triplet without a loss must not be pulled at.
+    return _reduced(torch.relu(_distance(anchor, positive) - _distance(anchor, negative) + margin), reduction)
 
 
 @torch.no_grad()
@@ -143,7 +145,7 @@ def mine_triplets(
     similarity:
         (b, b) ψ, row the anchor; NaN where it is not known. The diagonal is not looked at.
     margin:
-        keep only triplets with a loss at this margin; None keeps those of all anchors that have both.
+        keep only triplets with a loss at this margin, NaN among them; None keeps those of all anchors that have both.
     threshold:
         the least ψ of a positive, in (0, 1].
 
@@ -168,7 +170,7 @@ def mine_triplets(
     if psi.shape != (b, b):
         raise InputError(f"similarity has shape {shape(psi)}; {b} descriptors need ({b}, {b})")
     check_range(psi, unknown=True)
-    psi = psi.to(x.device)
+    psi = moved(psi, x.device)
     # A matrix product would be faster, and wrong where descriptors nearly agree, which is where mining looks.
     distance = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")
     itself = torch.eye(b, dtype=torch.bool, device=x.device)
@@ -179,7 +181,8 @@ def mine_triplets(
     positive = distance.masked_fill(~is_positive, -math.inf)[anchor].argmax(1)
     negative = distance.masked_fill(~is_negative, math.inf)[anchor].argmin(1)
     if margin is not None:
-        hard = distance[anchor, positive] - distance[anchor, negative] + margin > 0
+        # Not "> 0", which would drop the NaN of a network that diverged and so hide it behind a loss of 0.
+        hard = ~(distance[anchor, positive] - distance[anchor, negative] + margin <= 0)
         anchor, positive, negative = anchor[hard], positive[hard], negative[hard]
     return Triplets(anchor, positive, negative)
 

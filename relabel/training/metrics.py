@@ -80,7 +80,7 @@ class Scores:
         return Scores(self.ks, *(array[queries] for array in arrays))
 
 
-def evaluate(predictions: npt.ArrayLike, positives: Lists, ks: Sequence[int] = KS) -> Scores:
+def evaluate(predictions: npt.ArrayLike, positives: Lists | Sequence[npt.ArrayLike], ks: Sequence[int] = KS) -> Scores:
     """Recall@k and mAP@k of predictions; see the head of this module for their definitions.
 
     Parameters
@@ -89,7 +89,8 @@ def evaluate(predictions: npt.ArrayLike, positives: Lists, ks: Sequence[int] = K
         (queries, n) int, the rows of the database that each query was answered with, best first. A negative number
         stands for a picture outside the database, or for no prediction.
     positives:
-        the rows of the database that are right, for each query, ascending.
+        the rows of the database that are right, for each query: `Lists`, ascending and none twice, as
+        `positives_by_distance` and `positives_by_similarity` give them; or a sequence of any lists of row numbers.
     ks:
         numbers of predictions; they may be more than n, and are then those of n predictions.
 
@@ -98,12 +99,19 @@ def evaluate(predictions: npt.ArrayLike, positives: Lists, ks: Sequence[int] = K
     OptionError
         when `ks` is empty, or holds a number below 1 or one twice.
     InputError
-        when predictions are not a table of whole numbers with one row a query.
+        when predictions are not a table of whole numbers with one row a query, or positives no row numbers.
+
+    Examples
+    --------
+    >>> scores = evaluate([[2, 0, 1], [1, 2, 0]], [[0, 1], [1]], ks=(1, 2))
+    >>> scores.recall.tolist(), scores.map.tolist()
+    ([0.5, 1.0], [0.5, 0.625])
     """
     ks = checked_ks(ks)
-    rows = as_rows(predictions, len(positives.counts))
-    hits = first_of_each(rows) & _members(rows, positives)
-    count = positives.counts
+    right = as_lists(positives)
+    rows = as_rows(predictions, len(right.counts))
+    hits = first_of_each(rows) & _members(rows, right)
+    count = right.counts
     ranks = np.arange(1, rows.shape[1] + 1)
     precise = np.cumsum(np.where(hits, np.cumsum(hits, axis=1) / ranks, 0.0), axis=1)
     precise = np.column_stack([np.zeros(len(rows)), precise])  # column k: the sum over the first k predictions
@@ -148,6 +156,27 @@ def as_rows(predictions: npt.ArrayLike, queries: int) -> IntArray:
             "row a query, best first"
         )
     return rows.astype(np.int64)
+
+
+def as_lists(positives: Lists | Sequence[npt.ArrayLike]) -> Lists:
+    """Positives as `Lists`, ascending and none twice; those that are `Lists` already are taken for such.
+
+    Raises
+    ------
+    InputError
+        when one of the lists holds something else than row numbers.
+    """
+    if isinstance(positives, Lists):
+        return positives
+    each = [np.empty(0, np.int64)]
+    for query, rows in enumerate(positives):
+        row = np.asarray(rows)
+        if row.ndim != 1 or (row.size and (row.dtype.kind not in "iu" or row.min() < 0)):
+            raise InputError(
+                f"positives of query {query} (counted from 0) are {rows!r}; expected rows of the database, from 0"
+            )
+        each.append(np.unique(row).astype(np.int64))
+    return Lists(np.cumsum([len(row) for row in each], dtype=np.int64), np.concatenate(each))
 
 
 def first_of_each(rows: IntArray) -> BoolArray:

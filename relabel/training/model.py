@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -70,10 +69,8 @@ class DescriptorModel(nn.Module):
         if not pictures.is_floating_point():
             raise InputError(f"pictures are {pictures.dtype}; expected floating point, scaled and normalised")
         features = feature_map(self.backbone, pictures)
-        # Autocast must not take the pooled vectors back to half precision.
-        with torch.autocast(pictures.device.type, enabled=False):
-            descriptors = functional.normalize(self.pool(features), dim=1)
-            return descriptors if self.whitening is None else self.whitening(descriptors)
+        descriptors = functional.normalize(self.pool(features), dim=1)
+        return descriptors if self.whitening is None else self.whitening(descriptors)
 
     def set_whitening(self, whitening: Whitening | None) -> None:
         """Whiten descriptors from now on, or no longer (None).
@@ -145,6 +142,7 @@ def build_model(
 
     Examples
     --------
+    >>> import torch
     >>> model = build_model("tiny")
     >>> model(torch.zeros(2, 3, 64, 64)).shape
     torch.Size([2, 64])

@@ -127,13 +127,13 @@ def checked(descriptors: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
         )
     if table.dtype not in (np.float32, np.float64):
         table = table.astype(np.float32 if table.dtype == np.float16 else np.float64)
-    wrong = np.flatnonzero([_odd(row).any() for row in table])
+    wrong = np.flatnonzero(_odd_rows(table))
     if len(wrong):
         row = table[wrong[0]]
         raise InputError(
-            f"{what}: descriptor {wrong[0]} (counted from 0) holds {row[_odd(row)][0]}, and so or alike "
-            f"do {len(wrong):,} of {len(table):,}; distances to it cannot be told: look at its picture and at the "
-            "model that made it"
+            f"{what}: descriptor {wrong[0]} (counted from 0) holds {row[_odd(row)][0]}, and {len(wrong):,} of "
+            f"{len(table):,} hold the like; distances to it cannot be told: look at its picture and at the model that "
+            "made it"
         )
     return np.ascontiguousarray(table)
 
@@ -141,6 +141,13 @@ def checked(descriptors: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
 def _odd(row: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     odd: npt.NDArray[np.bool_] = ~(np.abs(row) < _HUGE)
     return odd
+
+
+def _odd_rows(table: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """(n,) which descriptors hold a number that cannot be measured with."""
+    a_block = max(1, _BLOCK_CELLS // max(table.shape[1], 1))
+    blocks = [_odd(table[start : start + a_block]).any(axis=1) for start in range(0, len(table), a_block)]
+    return np.concatenate([np.empty(0, bool), *blocks])
 
 
 def _measured(

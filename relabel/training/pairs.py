@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from relabel.errors import InputError, LabelFileError, NotFoundError, OptionError
+from relabel.errors import InputError, LabelFileError, NotFoundError
 from relabel.labelfile.rows import RowChecks
 from relabel.similarity import SimilaritySource
 from relabel.training import rings
 from relabel.training.bands import EDGE
+from relabel.training.sources import Labels, named
 from relabel.training.tables import IntArray, Table
-
-Labels = SimilaritySource | Sequence[SimilaritySource] | Mapping[str, SimilaritySource]
 
 
 class Place(NamedTuple):
@@ -37,14 +36,14 @@ class Pairs:
     Parameters
     ----------
     labels:
-        a collection, several, or a label file.
+        a collection, a label file, or a list of them.
     ring_m:
         (lo, hi) metres; then only absent pairs at that distance are zeros.
 
     Attributes
     ----------
-    sources, names:
-        the collections, and what they are called.
+    sources, names, addresses:
+        the collections, what they are called, each differently, and what errors call them.
     table:
         their pairs.
     query_start, database_start:
@@ -55,7 +54,7 @@ class Pairs:
     Raises
     ------
     OptionError
-        when there is no collection.
+        when there is no collection, or something else.
     InputError
         when the bands of a collection cannot be told apart, or a ring is asked for and there are no positions.
     LabelFileError
@@ -63,8 +62,9 @@ class Pairs:
     """
 
     def __init__(self, labels: Labels, ring_m: rings.Ring | None = None) -> None:
-        self.sources, self.names = _sources(labels)
-        parts = [_part(source, name, ring_m) for source, name in zip(self.sources, self.names, strict=True)]
+        found = named(labels)
+        self.names, self.sources, self.addresses = (list(column) for column in zip(*found, strict=True))
+        parts = [_part(each.source, each.address, ring_m) for each in found]
         self.query_start = _starts([len(part.positives) for part in parts])
         self.database_start = _starts([part.database_size for part in parts])
         self.self_pairs = np.array([part.self_pairs for part in parts])
@@ -133,9 +133,16 @@ class Pairs:
         indptr = self.table.indptr[rows]
         span = slice(indptr[0], indptr[-1])
         start = self.table.starts[number]
+        stop = self.table.starts[number + 1]
         digest = hashlib.sha256((indptr - indptr[0]).tobytes())
-        for array in (self.table.columns[span] - np.int32(start), self.table.psi[span]):
-            digest.update(array.tobytes())
+        # Of the same stored pairs, others are zeros where other cameras are ok.
+        ok = (self.query_ok[rows.start : rows.stop - 1], self.table.database[start:stop] - self.database_start[number])
+        for array in (self.table.columns[span] - np.int32(start), self.table.psi[span], *ok):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        if self.table.ring_indptr.size:
+            around = self.table.ring_indptr[rows]
+            digest.update((around - around[0]).tobytes())
+            digest.update((self.table.ring[around[0] : around[-1]] - np.int32(start)).tobytes())
         return digest.hexdigest()
 
 
@@ -157,35 +164,8 @@ class _Part(NamedTuple):
     min_value: float
 
 
-def _sources(labels: Labels) -> tuple[list[SimilaritySource], list[str]]:
-    """The collections and their names; where several have the same one, with the file's."""
-    if isinstance(labels, Mapping):
-        sources, names = list(labels.values()), [str(name) for name in labels]
-    elif isinstance(labels, Sequence):
-        sources = list(labels)
-        names = [str(getattr(source, "name", f"collection {i}")) for i, source in enumerate(sources)]
-    else:
-        sources, names = [labels], [str(getattr(labels, "name", "collection"))]
-    wrong = [source for source in sources if not hasattr(source, "blocks")]
-    if wrong:
-        raise OptionError(
-            f"labels holds a {type(wrong[0]).__name__}; what is needed are collections, as LabelFile(path)[name], "
-            "a list of them, or a LabelFile"
-        )
-    if not sources:
-        raise OptionError("there is no collection to draw from")
-    if len(set(names)) < len(names):
-        names = [
-            f"{source.path.name}::{n}" if hasattr(source, "path") else n
-            for source, n in zip(sources, names, strict=True)
-        ]
-    return sources, names
-
-
-def _part(source: SimilaritySource, name: str, ring_m: rings.Ring | None) -> _Part:
+def _part(source: SimilaritySource, where: str, ring_m: rings.Ring | None) -> _Part:
     collection = source.collection
-    path = getattr(source, "path", None)
-    where = name if path is None else f"{path}::{name.rpartition('::')[2]}"
     if np.float32(collection.min_value) >= EDGE:
         raise InputError(
             f"{where}: pairs with ψ up to {collection.min_value:g} are not stored, so that absent ones may be "
@@ -198,6 +178,7 @@ def _part(source: SimilaritySource, name: str, ring_m: rings.Ring | None) -> _Pa
     for block in source.blocks():
         faults = checks.faults(block)
         if faults:
+            path = getattr(source, "path", None)
             kind = InputError if path is None else LabelFileError
             hint = "" if path is None else f"; `relabel validate {path}` lists all"
             raise kind(f"{where}: {faults[0]}{hint}")

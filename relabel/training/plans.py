@@ -139,7 +139,8 @@ def _check_bands(pairs: Pairs, shares: Shares, having: IntArray, ring_m: tuple[f
     if not (wanted & ~there).any():
         return
     empty = int(np.flatnonzero(wanted & ~there)[0])
-    where = ", ".join(pairs.names[:3]) + (f" and {len(pairs.names) - 3} more" if len(pairs.names) > 3 else "")
+    more = len(pairs.addresses) - 3
+    where = ", ".join(pairs.addresses[:3]) + (f" and {more} more" if more > 0 else "")
     what = f"{where}: no query has a pair with {band.SYMBOLS[empty]}"
     if empty == band.ZERO and ring_m is not None:
         raise InputError(f"{what} at {ring_m[0]:g} to {ring_m[1]:g} m; widen hard_negatives_m, or leave it out")
@@ -148,4 +149,7 @@ def _check_bands(pairs: Pairs, shares: Shares, having: IntArray, ring_m: tuple[f
         raise InputError(
             f"{what}, of which bands asks {shares[empty]:.0%}; without it: bands={band.spelled(left.tolist())}"
         )
-    raise InputError(f"{what}, and bands asks for nothing that there is; `relabel stats` tells what there is")
+    if there.any():
+        others = " and ".join(symbol for symbol, some in zip(band.SYMBOLS, there, strict=True) if some)
+        raise InputError(f"{what}; there are pairs with {others}: bands={band.spelled(there.astype(float).tolist())}")
+    raise InputError(f"{what}, nor any other pair of ok cameras; `relabel stats` tells what there is")

@@ -31,7 +31,10 @@ def positives_by_distance(
     max_heading_difference_deg: float | None = None,
     params: Mapping[str, Any] | None = None,
 ) -> Lists:
-    """For each query the database cameras at most `within_m` metres away, horizontally, ascending.
+    """For each query the database cameras at most `within_m` metres away, ascending.
+
+    Distance is horizontal. Between cameras with poses, whose frame need not have an axis that points up, it is
+    straight, and their difference of heading is the angle between the directions in which they look.
 
     Status does not count, only whether there is a position: a camera without a heading can be recognised as well.
     Cameras without a position are near none.
@@ -43,8 +46,8 @@ def positives_by_distance(
     within_m:
         metres; a camera exactly that far away is a positive.
     max_heading_difference_deg:
-        when given, the headings of a positive differ by no more, degrees in [0, 180]; no camera without a heading then
-        has or is a positive.
+        when given, the headings of a positive differ by no more, degrees in [0, 180]; no camera without a heading or
+        pose then has or is a positive.
     params:
         the parameters of the collection, which tell whether distances are those on the earth; see
         `relabel.geometry.earth`.
@@ -67,11 +70,12 @@ def positives_by_distance(
         raise OptionError(f"positives by a heading within {max_heading_difference_deg}°: it has to be in [0, 180]")
     if query.crs != database.crs:
         raise InputError(f"queries are in {query.crs} and the database in {database.crs}: bring both into one frame")
-    rows, columns = _near(points(query, params or {}), points(database, params or {}), within_m)
+    in_space = all(side.pose is not None and side.position.shape[1] == 3 for side in (query, database))
+    at = [side.position if in_space else points(side, params or {}) for side in (query, database)]
+    rows, columns = _near(at[0], at[1], within_m)
     if max_heading_difference_deg is not None:
-        with np.errstate(invalid="ignore"):
-            turn = np.abs(query.heading_deg[rows] - database.heading_deg[columns])
-            keep = np.minimum(turn, 360.0 - turn) <= max_heading_difference_deg
+        turned = _angle_deg if in_space else _turn_deg
+        keep = turned(query, database, rows, columns) <= max_heading_difference_deg
         rows, columns = rows[keep], columns[keep]
     order = np.lexsort((columns, rows))
     counts = np.bincount(rows, minlength=len(query))
@@ -96,6 +100,22 @@ def positives_by_similarity(stored: SimilaritySource, threshold: float = 0.5) ->
         when the threshold is outside these bounds.
     """
     return above(stored, threshold)
+
+
+def _turn_deg(query: Cameras, database: Cameras, rows: IntArray, columns: IntArray) -> FloatArray:
+    """How much the headings of pairs differ, degrees; NaN where one has none."""
+    turn = np.abs(query.heading_deg[rows] - database.heading_deg[columns])
+    return np.minimum(turn, 360.0 - turn)
+
+
+def _angle_deg(query: Cameras, database: Cameras, rows: IntArray, columns: IntArray) -> FloatArray:
+    """The angle between the optical axes (z of the poses) of pairs, degrees; NaN where a pose is not finite."""
+    assert query.pose is not None
+    assert database.pose is not None
+    a, b = query.pose[rows, :3, 2], database.pose[columns, :3, 2]
+    # Not by the arc cosine, which tells angles near 0 only to 1e-8.
+    angles: FloatArray = np.degrees(np.arctan2(np.linalg.norm(np.cross(a, b), axis=1), np.einsum("ij,ij->i", a, b)))
+    return angles
 
 
 def _near(query: FloatArray, database: FloatArray, within_m: float) -> tuple[IntArray, IntArray]:

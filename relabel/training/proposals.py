@@ -18,6 +18,7 @@ from relabel.errors import MissingPackageError, OptionError
 _CELLS = 1 << 23  # squared distances of a block: 32 MB of float32, and twice that of row numbers
 _BASE_ROWS = 1 << 16  # database rows of a block
 _GPU_CELLS = 1 << 27
+_FAISS_ROWS = 1 << 12  # queries that faiss is asked at once, so that progress can be told
 _MUCH = 1 << 37  # multiplications that take a CPU as long as it takes to load torch
 
 IntArray = npt.NDArray[np.int64]
@@ -184,22 +185,28 @@ def _faiss(faiss: Any) -> Propose:
         base, asked, scale = _scaled(base, asked, dtype)
         index = faiss.IndexFlatL2(base.shape[1])
         index.add(base)
-        squared, which = index.search(asked, wanted + 1)
         longest = np.sqrt(_squares(base).max()) + np.sqrt(_squares(asked))
-        least = squared[:, wanted].astype(np.float64) - error_bound(dtype, base.shape[1], longest)
-        yield Proposals(np.arange(len(asked)), which[:, :wanted].astype(np.int64), least / scale**2)
+        for start in range(0, len(asked), _FAISS_ROWS):
+            part = slice(start, min(start + _FAISS_ROWS, len(asked)))
+            squared, which = index.search(asked[part], wanted + 1)
+            least = squared[:, wanted].astype(np.float64) - error_bound(dtype, base.shape[1], longest[part])
+            yield Proposals(np.arange(start, part.stop), which[:, :wanted].astype(np.int64), least / scale**2)
 
     return propose
 
 
 def _scaled(base: Table, asked: Table, dtype: Any) -> tuple[Table, Table, float]:
     """Both tables times a power of two that makes the longest descriptor about 1 long, and that power."""
-    largest = max((float(np.abs(side).max()) for side in (base, asked) if side.size), default=0.0)
+    largest = max((max(float(side.max()), -float(side.min())) for side in (base, asked) if side.size), default=0.0)
     length = largest * np.sqrt(base.shape[1])
     power = -int(np.frexp(length)[1]) if 0.0 < length < np.inf else 0
     scale = float(np.ldexp(1.0, min(max(power, -500), 500)))
-    first, second = (np.ascontiguousarray(side * np.float64(scale), dtype=dtype) for side in (base, asked))
-    return first, second, scale
+    tables = []
+    for side in (base, asked):
+        table = np.empty(side.shape, dtype)
+        # The product is one of float64, as the factor may not fit into float32, and has no copy of its own.
+        tables.append(np.multiply(side, scale, out=table, dtype=np.float64, casting="same_kind"))
+    return tables[0], tables[1], scale
 
 
 def _squares(table: Table) -> FloatArray:

@@ -7,17 +7,17 @@ import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
 from relabel._version import __version__
-from relabel.errors import InputError, OutputExistsError
+from relabel.errors import InputError, OutputError, OutputExistsError
 from relabel.labelfile.publish import output_errors, replacing
 from relabel.training.checkpoint import LAST, load_checkpoint, random_states, save_checkpoint, set_random_states
 from relabel.training.config import TrainConfig
-from relabel.training.weights import load_into
+from relabel.training.weights import first_difference, load_into
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +84,8 @@ class RunFolder:
             as for `relabel.training.trainer.Trainer.run`.
         """
         last = self.path / LAST
+        if self.path.exists() and not self.path.is_dir():
+            raise OutputError(f"{self.path}: is a file; a run is written to a folder, choose the name of one")
         with output_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             if overwrite:
@@ -122,6 +124,7 @@ class RunFolder:
                 f"{path}: is of another run: {difference}; make it as it was, choose another folder, or begin anew "
                 "(--force)"
             )
+        _check_description(self._model, state, self._description(), path)
         load_into(self._model, state["model"], path)
         optimizer.load_state_dict(state["optimizer"])
         set_random_states(state["random"], self._device)
@@ -146,6 +149,18 @@ class RunFolder:
         path = self.path / CONFIG
         with replacing(path, overwrite=True) as private, output_errors(path):
             private.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _check_description(
+    model: nn.Module, state: Mapping[str, Any], now: Mapping[str, object] | None, path: Path
+) -> None:
+    """Models with the same tensors may still compute something else: by average pooling or by the largest value."""
+    before = state["description"]
+    if before is None or now is None or first_difference(model.state_dict(), state["model"]) is not None:
+        return
+    for name, value in now.items():
+        if before.get(name) != value:
+            raise InputError(f"{path}: is of another model: {name} was {before.get(name)!r} and is {value!r} now")
 
 
 def _labels_differ(before: Mapping[str, str], now: Mapping[str, str]) -> str | None:

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from relabel.training import bands as band
 from relabel.training import draws, rings, told
 from relabel.training.epochs import Epochs, whole
-from relabel.training.pairs import Labels, Pairs, Place
+from relabel.training.pairs import Pairs, Place
 from relabel.training.plans import Order, Weights, plain_weights, planned
+from relabel.training.sources import Labels
 from relabel.training.tables import Draw
 
 Pair = tuple[int, int, float]
@@ -38,7 +39,7 @@ class GradedPairSampler(Epochs[Pair]):
     Parameters
     ----------
     labels:
-        a collection, several, or a `LabelFile`. Rows and columns of several are numbered through, in their order.
+        a collection, a `LabelFile`, or a list of them. Rows and columns of several are numbered through in their order.
     bands:
         shares of ψ ≥ 0.5, min_value < ψ < 0.5 and ψ = 0; they sum to 1.
     seed:
@@ -199,12 +200,13 @@ class GradedPairSampler(Epochs[Pair]):
     def _setup(self) -> dict[str, Any]:
         return {
             "kind": type(self).__name__,
-            "labels": self._pairs.digests,
             "seed": self.seed,
             "bands": list(self.bands),
             "order": self.order,
             "hard_negatives_m": None if self.hard_negatives_m is None else list(self.hard_negatives_m),
             "weights": plain_weights(self._arguments["weights"]),
-            "length": len(self),
             "world_size": self.world_size,
+            # Last, since they may differ because of an argument, which is then what is named.
+            "labels": self._pairs.digests,
+            "length": len(self),
         }

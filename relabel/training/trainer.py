@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +14,6 @@ import torch
 from torch import nn
 
 from relabel.errors import DivergedError, InputError, OptionError
-from relabel.labelfile import LabelFile, StoredCollection
 from relabel.training.checkpoint import LAST
 from relabel.training.config import TrainConfig
 from relabel.training.devices import device_of, is_bf16, peak_bytes, seeded
@@ -24,12 +22,13 @@ from relabel.training.images import Pictures, find_pictures
 from relabel.training.loading import Batch
 from relabel.training.run_folder import BEST, Progress, RunFolder
 from relabel.training.run_log import RunLog
+from relabel.training.run_words import Speed, Unread, say_epoch, say_start
 from relabel.training.schedule import rate
+from relabel.training.sources import Labels, named
 from relabel.training.steps import Steps, not_finite, optimizer_of
 
 log = logging.getLogger(__name__)
 
-_NAMED = 10  # pictures that cannot be read and are named one by one
 _RECORD_STEPS = 50
 
 Validate = Callable[[nn.Module], Mapping[str, float]]
@@ -47,7 +46,7 @@ class TrainResult(NamedTuple):
     loss: float
     """mean over the last epoch; NaN where nothing was left to do"""
     pairs_per_s: float
-    """of this call, with reading and validation"""
+    """of this call, with reading and validation; those of the log are of training alone"""
     peak_bytes: int
     """most memory that was in use: of the GPU, else of this process"""
 
@@ -105,7 +104,7 @@ class Trainer:
         self,
         config: TrainConfig,
         model: nn.Module,
-        labels: StoredCollection | LabelFile | Sequence[StoredCollection],
+        labels: Labels,
         images: str | os.PathLike[str] | Pictures,
         folder: str | os.PathLike[str],
         *,
@@ -123,16 +122,14 @@ class Trainer:
         self.config, self.model, self.folder = config, model, Path(folder)
         self.device = device_of(device)
         self.bf16 = is_bf16(config.precision, self.device)
-        sources = list(labels.values()) if isinstance(labels, LabelFile) else labels
-        sources = [sources] if isinstance(sources, StoredCollection) else list(sources)
-        digests = {stored.name: stored.content_sha256 for stored in sources}
-        self._files = RunFolder(self.folder, config, model, digests, self.device)
-        pictures = images if isinstance(images, Pictures) else find_pictures(sources, images, image_path)
+        sources = {each.name: each.source for each in named(labels)}
+        pictures = images if isinstance(images, Pictures) else find_pictures([*sources.values()], images, image_path)
         self._feed = Feed(config, sources, pictures, workers=workers, pinned=self.device.type == "cuda")
+        self._files = RunFolder(self.folder, config, model, self._feed.digests(), self.device)
         self._steps = Steps(model, config, self.device, bf16=self.bf16, similarity=self._feed.similarity)
-        self._strict, self._checkpoint_steps, self._tensorboard = strict, checkpoint_steps, tensorboard
+        self._unread = Unread(strict=strict)
+        self._checkpoint_steps, self._tensorboard = checkpoint_steps, tensorboard
         self._validate, self._bar = validate, bar or _no_bar
-        self._unread: set[str] = set()
 
     def run(self, *, resume: bool = True, overwrite: bool = False) -> TrainResult:
         """Train to the end of the last epoch.
@@ -159,32 +156,33 @@ class Trainer:
             when the folder cannot be written.
         """
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model.train()
         optimizer = optimizer_of(self.config, self.model)
         with seeded(self.config.seed):
             progress = self._files.begin(optimizer, resume=resume, overwrite=overwrite)
+            if progress.epoch < self.config.epochs:
+                log.info("%s", self._feed.report())
+                say_start(self.config, self.model, self.device, bf16=self.bf16)
             if self.device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(self.device)
             with RunLog(self.folder, progress.steps, tensorboard=self._tensorboard) as record:
                 return self._epochs(optimizer, progress, record)
 
     def _epochs(self, optimizer: torch.optim.Optimizer, progress: Progress, record: RunLog) -> TrainResult:
-        began, before, loss = time.perf_counter(), progress.pairs, math.nan
-
-        def speed(pairs: int) -> float:
-            return (pairs - before) / max(time.perf_counter() - began, 1e-9)
-
+        whole, loss = Speed(progress.pairs), math.nan
         while progress.epoch < self.config.epochs:
+            speed = Speed(progress.pairs)
             progress = self._epoch(optimizer, progress, record, speed)
             loss = progress.loss
-            told: dict[str, float] = {"loss": loss, "pairs_per_s": round(speed(progress.pairs), 1)}
+            told: dict[str, float] = {"loss": loss, "pairs_per_s": speed(progress.pairs)}
+            scores: dict[str, float] = {}
             if self._validate is not None:
                 self._save(LAST, optimizer, progress)  # a validation that fails does not lose the epoch
-                told |= self._validated(self._validate)
-            self._tell(progress, told)
-            record.add(
-                {"step": progress.steps, "epoch": progress.epoch + 1} | {f"epoch_{k}": v for k, v in told.items()}
-            )
-            progress = self._after_epoch(optimizer, progress, list(told.values())[2:3])
+                scores = self._validated(self._validate)
+            say_epoch(progress.epoch + 1, self.config.epochs, told | scores, progress.left_out, self.device)
+            of_epoch = {f"epoch_{name}": value for name, value in (told | scores).items()}
+            record.add({"step": progress.steps, "epoch": progress.epoch + 1} | of_epoch)
+            progress = self._after_epoch(optimizer, progress, next(iter(scores.values()), math.nan))
         return TrainResult(
             checkpoint=self.folder / LAST,
             epochs=progress.epoch,
@@ -192,22 +190,19 @@ class Trainer:
             pairs=progress.pairs,
             left_out=progress.left_out,
             loss=loss,
-            pairs_per_s=speed(progress.pairs),
+            pairs_per_s=whole(progress.pairs),
             peak_bytes=peak_bytes(self.device),
         )
 
-    def _epoch(
-        self, optimizer: torch.optim.Optimizer, progress: Progress, record: RunLog, speed: Callable[[int], float]
-    ) -> Progress:
+    def _epoch(self, optimizer: torch.optim.Optimizer, progress: Progress, record: RunLog, speed: Speed) -> Progress:
         config, feed = self.config, self._feed
-        self.model.train()
         with self._bar(f"epoch {progress.epoch + 1}/{config.epochs}", config.pairs_per_epoch) as step:
             step(progress.position)
             for batch in feed.batches(progress.epoch, progress.position):
                 now = rate(config, progress.epoch * config.pairs_per_epoch + progress.position)
                 for group in optimizer.param_groups:
                     group["lr"] = now
-                self._name_unread(batch)
+                self._unread.see(batch)
                 drawn, read = feed.pairs(batch.asked), feed.pairs(len(batch.drawn))
                 progress = progress._replace(
                     position=progress.position + drawn, left_out=progress.left_out + batch.asked - len(batch.drawn)
@@ -224,7 +219,7 @@ class Trainer:
                 )
                 if progress.steps % _RECORD_STEPS == 0:
                     told = {"step": progress.steps, "epoch": progress.epoch + 1, "loss": loss, "lr": now}
-                    record.add(told | {"pairs_per_s": round(speed(progress.pairs), 1)})
+                    record.add(told | {"pairs_per_s": speed(progress.pairs)})
                 if self._checkpoint_steps and progress.steps % self._checkpoint_steps == 0:
                     self._save(LAST, optimizer, progress)
         if not progress.epoch_pairs:
@@ -243,17 +238,20 @@ class Trainer:
 
     def _validated(self, validate: Validate) -> dict[str, float]:
         self.model.eval()
-        with torch.no_grad():
-            return {name: float(value) for name, value in validate(self.model).items()}
+        try:
+            with torch.no_grad():
+                return {name: float(value) for name, value in validate(self.model).items()}
+        finally:
+            self.model.train()
 
-    def _after_epoch(self, optimizer: torch.optim.Optimizer, progress: Progress, value: list[float]) -> Progress:
-        better = bool(value) and value[0] > progress.best
+    def _after_epoch(self, optimizer: torch.optim.Optimizer, progress: Progress, value: float) -> Progress:
+        better = value > progress.best  # never where it is NaN
         progress = progress._replace(
             epoch=progress.epoch + 1,
             position=0,
             epoch_loss=0.0,
             epoch_pairs=0,
-            best=value[0] if better else progress.best,
+            best=value if better else progress.best,
         )
         self._save(LAST, optimizer, progress)
         if better:
@@ -271,23 +269,6 @@ class Trainer:
         kept = f"{path} is from before" if path.exists() else "there is no checkpoint from before"
         finer = " or --precision float32" if self.bf16 else ""
         return DivergedError(f"{what}, so the run stops; {kept}; try a --lr below {self.config.lr:g}{finer}")
-
-    def _name_unread(self, batch: Batch) -> None:
-        for picture in batch.bad:
-            if self._strict:
-                raise InputError(f"{picture.reason}; without --strict its pairs are left out")
-            if picture.path not in self._unread:
-                self._unread.add(picture.path)
-                if len(self._unread) <= _NAMED:
-                    log.warning("%s; its pairs are left out", picture.reason)
-                elif len(self._unread) == _NAMED + 1:
-                    log.warning("more pictures cannot be read; they are counted")
-
-    def _tell(self, progress: Progress, told: Mapping[str, float]) -> None:
-        numbers = ", ".join(f"{name.replace('_per_s', '/s')} {value:.4g}" for name, value in told.items())
-        lost = f", {progress.left_out} left out" if progress.left_out else ""
-        memory = f"{peak_bytes(self.device) / 2**30:.2f} GiB"
-        log.info("epoch %d of %d: %s, peak %s%s", progress.epoch + 1, self.config.epochs, numbers, memory, lost)
 
 
 def _no_bar(_what: str, _total: int) -> AbstractContextManager[Callable[[int], None]]:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
@@ -38,9 +39,8 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     except (FileNotFoundError, IsADirectoryError):
         raise MissingFileError(f"{path}: there is no such file of weights") from None
     except Exception as error:  # whatever a damaged pickle or archive makes of itself
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"{path}: cannot be read as weights ({reason}); save them with torch.save(model.state_dict(), FILE)"
+            f"{path}: cannot be read as weights ({unread(error)}); save them with torch.save(model.state_dict(), FILE)"
         ) from None
     for wrapper in _WRAPPERS:
         if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
@@ -54,6 +54,13 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     prefix = "module."
     strip = all(name.startswith(prefix) for name in found)
     return {name.removeprefix(prefix) if strip else name: value for name, value in found.items()}
+
+
+def unread(error: Exception) -> str:
+    """Why `torch.load` did not read a file, in a line; its own advice is to run what the file holds."""
+    if isinstance(error, UnpicklingError):
+        return "it is no file of torch.save, or holds more than tensors and plain values"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def first_difference(expected: State, found: State, *, spare: Iterable[str] = ()) -> str | None:

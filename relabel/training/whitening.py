@@ -17,6 +17,7 @@ from relabel.training.pooling import at_least_float32
 FloatArray = npt.NDArray[np.float64]
 
 _BLOCK_VALUES = 1 << 23  # 64 MB of float64
+_LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
 TOLERANCE = 1e-8
 """The least variance, as a share of the largest: a ten-thousandth of its spread, where float32 still has digits."""
 
@@ -90,7 +91,8 @@ class Whitening(nn.Module):
         Raises
         ------
         InputError
-            when there are fewer than two descriptors, they do not vary, or one is not finite (the row is named).
+            when there are fewer than two descriptors, they do not vary, or one is not finite in float32 (the row is
+            named).
         OptionError
             when `dim` or `tolerance` cannot be.
         """
@@ -111,7 +113,8 @@ class Whitening(nn.Module):
         # Rounding in the given type adds a variance of (eps·x)²/12 or less to every direction.
         noise = float(np.finfo(x.dtype).eps) ** 2 * mean_square
         least = max(tolerance, x.shape[1] * float(np.finfo(np.float64).eps)) * variance[0]
-        varies = int((variance > max(least, noise)).sum())
+        # The projection is float32 and divides by the spread.
+        varies = int((variance > max(least, noise, _SMALLEST**2)).sum())
         if varies == 0:
             raise InputError(f"all {len(x):,} descriptors are alike; whitening needs some that differ")
         kept = varies if dim is None else min(dim, varies)
@@ -157,13 +160,13 @@ def _blocks(x: npt.NDArray[Any]) -> list[slice]:
 
 
 def _moments(x: npt.NDArray[Any]) -> tuple[FloatArray, float]:
-    """Mean of each column and mean square of all values; refuses what is not finite."""
+    """Mean of each column and mean square of all values; refuses what is not finite in float32, in which it is used."""
     total, square = np.zeros(x.shape[1]), 0.0
     for here in _blocks(x):
         block = x[here].astype(np.float64)
-        bad = ~np.isfinite(block).all(axis=1)
+        bad = ~(np.abs(block) <= _LARGEST).all(axis=1)
         if bad.any():
-            raise InputError(f"descriptor {here.start + int(bad.argmax())} (counted from 0) is not finite")
+            raise InputError(f"descriptor {here.start + int(bad.argmax())} (counted from 0) is not finite in float32")
         total += block.sum(axis=0)
         square += float(np.square(block).sum())
     return total / len(x), square / x.size

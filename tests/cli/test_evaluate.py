@@ -101,6 +101,14 @@ class TestDescriptors:
         first = answered(run(*arguments, described, "--write-descriptors", tmp_path / "again"))
         assert answered(run(*arguments, tmp_path / "again")) == first
 
+    def test_nothing_to_score(self, labels: Path, described: Path, run: Run, tmp_path: Path) -> None:
+        """Predictions are written all the same: they may be for others to score."""
+        arguments = ["evaluate", labels, "--descriptors", described, "--positives-m", 0.01]
+        result = run(*arguments, "--write-predictions", tmp_path / "p.txt")
+        assert result.exit_code == 1
+        assert "there is nothing to score" in result.stderr
+        assert (tmp_path / "p.txt").read_text().count("\n") > 0
+
     def test_another_data_set(self, labels: Path, described: Path, run: Run, tmp_path: Path) -> None:
         """Three keys of each are shown."""
         label_file(tmp_path / "other.h5", x=town(prefix="other"))
@@ -233,6 +241,10 @@ class TestUsage:
             (["a", "b", "--root", "r", "--predictions", "p"], "or QUERIES and DATABASE"),
             (["l.h5", "--predictions", "p", "--write-predictions", "x"], "answers already"),
             (["l.h5", "--predictions", "p", "-k", "1,x"], "no list of numbers"),
+            (["l.h5", "--predictions", "p", "--images", "x"], "belong to --checkpoint"),
+            (["l.h5", "--descriptors", "d", "--image-path", "{key}"], "belong to --checkpoint"),
+            (["l.h5", "--descriptors", "d", "--size", "64x48"], "belong to --checkpoint"),
+            (["l.h5", "--descriptors", "d", "--allow-unknown"], "belongs to --predictions"),
         ],
     )
     def test_refused(self, run: Run, arguments: list[str], message: str) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,6 +16,7 @@ import click
 import pytest
 import torch
 from click.testing import Result
+from tensorboard.backend.event_processing import event_accumulator
 
 from relabel.cli import train
 from relabel.training import TrainConfig, load_checkpoint, load_model
@@ -171,12 +173,18 @@ class TestTrain:
         assert done.stderr.count("\n") <= 2
         assert not (tmp_path / "run" / "last.pt").exists()
 
+    def test_collections_twice(self, town: runs.Place, tmp_path: Path, run: Run) -> None:
+        """A collection in the address and others beside it contradict each other."""
+        done = run("train", f"{town.file}::town", "--collections", "town", "--images", town.images, "-o", tmp_path)
+        assert done.exit_code == 2
+        assert "names a collection already" in done.stderr
+
     def test_no_gpu(self, town: runs.Place, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         """A GPU that is not there is told."""
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
         done = run("train", town.file, "--images", town.images, "-o", tmp_path, *SMALL, "--device", "cuda")
         assert done.exit_code == 2
-        assert "torch finds no GPU" in done.stderr
+        assert "go on with --device cpu" in done.stderr
 
     def test_diverged(self, town: runs.Place, tmp_path: Path, run: Run) -> None:
         """A run that leaves the numbers exits with 1 and says what is kept."""
@@ -196,22 +204,50 @@ class TestTrain:
         assert "cannot be read as a picture" in done.stderr
         assert run(*given, "--strict", "--force").exit_code == 1
 
-    def test_killed(self, town: runs.Place, tmp_path: Path, run: Run) -> None:
-        """A run that is killed goes on from its checkpoint to the bits of a run that was not."""
-        options = (*SMALL, "--epochs", 200, "--checkpoint-steps", 1)
+    def test_stopped_by_a_signal(self, town: runs.Place, tmp_path: Path, run: Run) -> None:
+        """Interrupted, terminated or killed, a run goes on from its checkpoint to the bits of one that was not."""
+        options = (*SMALL, "--epochs", 2000, "--checkpoint-steps", 1)
         given = [str(each) for each in ("train", town.file, "--images", town.images, *options)]
-        folder = tmp_path / "killed"
-        with subprocess.Popen([SCRIPT, *given, "-o", str(folder), "-q"]) as process:
-            while not (folder / "last.pt").exists() and process.poll() is None:
+        signals = {signal.SIGINT: 130, signal.SIGTERM: -signal.SIGTERM, signal.SIGKILL: -signal.SIGKILL}
+        folders = {kind: tmp_path / kind.name for kind in signals}
+        with ExitStack() as stack:
+            started = {
+                kind: stack.enter_context(
+                    subprocess.Popen([SCRIPT, *given, "-o", str(folder)], stderr=subprocess.PIPE, text=True)
+                )
+                for kind, folder in folders.items()
+            }
+            waiting = set(started)
+            while waiting:
                 time.sleep(0.01)
-            process.send_signal(signal.SIGKILL)
-        steps = load_checkpoint(folder)["progress"]["steps"]
-        assert 0 < steps < 600
-        epochs = steps // 3 + 2
-        given[given.index("200")] = str(epochs)
-        for name in ("killed", "whole"):
-            done = run(*given, "-o", tmp_path / name)
+                for kind in sorted(waiting):
+                    if (folders[kind] / "last.pt").exists() or started[kind].poll() is not None:
+                        started[kind].send_signal(kind)
+                        waiting.remove(kind)
+            said = {kind: process.communicate()[1] for kind, process in started.items()}
+        assert {kind: process.returncode for kind, process in started.items()} == signals
+        assert said[signal.SIGINT].endswith("relabel: interrupted\n")
+        assert not any("Traceback" in text for text in said.values())
+        steps = {kind: load_checkpoint(folder)["progress"]["steps"] for kind, folder in folders.items()}
+        assert all(0 < done < 6000 for done in steps.values())
+        assert sorted(path.name for path in folders[signal.SIGINT].iterdir()) == ["config.json", "last.pt", "log.jsonl"]
+        given[given.index("2000")] = str(max(steps.values()) // 3 + 2)
+        states = []
+        for folder in (*folders.values(), tmp_path / "whole"):
+            done = run(*given, "-o", folder)
             assert done.exit_code == 0, done.stderr
-        first, second = (load_model(tmp_path / name).state_dict() for name in ("killed", "whole"))
-        assert all(torch.equal(first[name], second[name]) for name in first)
-        assert sorted(path.name for path in folder.iterdir()) == ["config.json", "last.pt", "log.jsonl"]
+            assert sorted(path.name for path in folder.iterdir()) == ["config.json", "last.pt", "log.jsonl"]
+            states.append(load_model(folder).state_dict())
+        assert all(torch.equal(state[name], states[-1][name]) for state in states for name in state)
+
+    def test_tensorboard(self, town: runs.Place, tmp_path: Path, run: Run) -> None:
+        """Event files for TensorBoard lie in the folder of the run, with a value an epoch."""
+        given = ("train", town.file, "--images", town.images, "-o", tmp_path, *SMALL, "--tensorboard")
+        for epochs in (2, 3):
+            done = run(*given, "--epochs", epochs)
+            assert done.exit_code == 0, done.stderr
+        events = event_accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+        found = [(event.step, event.value) for event in events.Scalars("epoch_loss")]
+        told = [(record["step"], record["epoch_loss"]) for record in read_log(tmp_path / "log.jsonl")]
+        assert [step for step, _ in found] == [step for step, _ in told] == [3, 6, 9]
+        assert [value for _, value in found] == pytest.approx([value for _, value in told])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from scipy import sparse, stats
@@ -79,3 +81,13 @@ def blinded(cameras: Cameras, rows: list[int]) -> Cameras:
     status = cameras.status.copy()
     status[rows] = Status.PANORAMA
     return replace(cameras, status=status)
+
+
+def gone_through(sampler: Iterable[object]) -> tuple[list[object], list[str], tuple[int, int]]:
+    """What a sampler gives in this process, the files open meanwhile, and the number of threads before and after."""
+    before = len(list(Path("/proc/self/task").iterdir()))
+    iterator = iter(sampler)
+    items = [next(iterator)]
+    opened = [str(entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
+    items.extend(iterator)
+    return items, opened, (before, len(list(Path("/proc/self/task").iterdir())))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 URL = "https://download.pytorch.org/models/{name}-0123abcd.pth"
 
@@ -42,6 +43,26 @@ class Plain(nn.Module):
         self.classifier = nn.Sequential(nn.Linear(8 * 49, 10))
 
 
+class Published(nn.Module):
+    """A model put together and computed as the official code of the generalized contrastive loss does.
+
+    It cuts a network and numbers what is left: all of a ResNet but its last two parts, or the layers of VGG's features.
+    """
+
+    def __init__(self, whole: nn.Module, pool: str) -> None:
+        super().__init__()
+        plain = isinstance(whole, Plain)
+        self.backbone = whole.features if plain else nn.Sequential(*list(whole.children())[:-2])
+        self.pool = nn.ParameterDict({"p": torch.full((1,), 2.5)}) if pool == "gem" else nn.Module()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.backbone(x)
+        if len(self.pool.state_dict()) == 0:
+            return functional.normalize(y.mean((2, 3)))
+        p = self.pool["p"]
+        return functional.normalize(functional.avg_pool2d(y.clamp(min=1e-6).pow(p), y.shape[2:]).pow(1 / p)[..., 0, 0])
+
+
 class Wide(nn.Module):
     """A network of somebody's own, which mixes the pictures of a batch while it is trained."""
 
@@ -71,7 +92,7 @@ def stand_in_torchvision() -> tuple[ModuleType, ModuleType]:
 
 
 def stand_in_timm() -> ModuleType:
-    """A package ``timm`` with one convolutional network and one that ends in other layouts."""
+    """A package ``timm`` with one convolutional network, two of other layouts and one that wants its pooling."""
 
     class Tokens(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -79,6 +100,8 @@ def stand_in_timm() -> ModuleType:
 
     def create_model(name: str, *, pretrained: bool, num_classes: int, global_pool: str) -> nn.Module:
         assert (pretrained, num_classes, global_pool) == (False, 0, "")
+        if name == "coat":
+            raise AssertionError("only token or avg pooling")
         if name == "swin":
             made = nn.Conv2d(3, 4, 1)
             made.output_fmt = "NHWC"
@@ -87,8 +110,8 @@ def stand_in_timm() -> ModuleType:
 
     timm = ModuleType("timm")
     timm.create_model = create_model
-    timm.is_model = ("vit", "swin", "convnet").__contains__
-    timm.list_models = lambda: ["vit", "swin", "convnet"]
+    timm.is_model = ("vit", "swin", "coat", "convnet").__contains__
+    timm.list_models = lambda: ["vit", "swin", "coat", "convnet"]
     return timm
 
 

@@ -113,10 +113,18 @@ class TestTorchvision:
         """Without the package, the error says what to install."""
         for package, name in (("torchvision", "resnet18"), ("timm", "timm:convnet")):
             monkeypatch.setitem(sys.modules, package, None)
-            with pytest.raises(MissingPackageError, match=f"{name}' needs {package}: pip install {package}"):
+            message = f"{name}' needs {package}: pip install {package}; torchvision .* torch {torch.__version__[0]}"
+            with pytest.raises(MissingPackageError, match=message):
                 build_backbone(name)
 
-    @pytest.mark.parametrize("error", ["RuntimeError('operator torchvision::nms does not exist')", "OSError('_C.so')"])
+    @pytest.mark.parametrize(
+        "error",
+        [
+            "RuntimeError('operator torchvision::nms does not exist')",
+            "OSError('_C.so')",
+            "ModuleNotFoundError(name='safetensors')",
+        ],
+    )
     def test_broken(self, error: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         """A package that is there and does not load, such as a build for another torch, is told from a missing one."""
         for package, name in (("torchvision", "resnet18"), ("timm", "timm:convnet")):
@@ -166,6 +174,7 @@ class TestTimm:
             ("timm:convnext", {}, "has no model 'convnext'; it has convnet"),
             ("timm:other", {}, "see timm.list_models"),
             ("timm:swin", {}, r"\(b, h, w, c\)"),
+            ("timm:coat", {}, "coat cannot be had as a feature map: only token or avg pooling"),
             ("timm:convnet", {"pretrained": True}, r"create_model\('convnet', pretrained=True\)"),
         ):
             with pytest.raises(OptionError, match=message):

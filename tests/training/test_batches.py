@@ -115,15 +115,18 @@ class TestBatches:
         values = rng.permuted(np.tile(np.repeat([0.8, 0.3, 0.0], n // 3), (n, 1)), axis=1)
         psi = stored(values.tolist())
         sampler = GradedBatchSampler(psi, 16, partners=3, length=200, seed=1)
-        bands = np.zeros(3, int)
+        orders = []
         for batch in sampler:
             groups = np.reshape(batch, (4, 4))
             assert (groups[:, 0] < n).all()
             assert (groups[:, 1:] >= n).all()
-            found = np.digitize(values[groups[:, :1], groups[:, 1:] - n], [0.1, 0.5]).ravel()
-            assert np.bincount(2 - found).tolist() == [6, 3, 3]
-            bands += np.bincount(2 - found)
-        assert bands.tolist() == [1200, 600, 600]
+            orders.append(2 - np.digitize(values[groups[:, :1], groups[:, 1:] - n], [0.1, 0.5]).ravel())
+            assert np.bincount(orders[-1]).tolist() == [6, 3, 3]
+        # Three rounds of four pairs: none is in the order of its neighbour in the next batch more often than by chance.
+        rounds = np.reshape(orders, (200, 3, 4))
+        for shift in (0, 1):
+            same = (rounds[:-1, shift:] == rounds[1:, : 3 - shift]).all(axis=2)
+            assert fits(np.bincount(same.ravel()), np.array([11 / 12, 1 / 12]))
 
     def test_a_band_that_a_query_lacks_starts_a_group(self):
         """Half of the queries have no positive, and still half of the pairs are positive."""
@@ -158,6 +161,14 @@ class TestBatches:
         for batch in sampler:
             assert batch[:2] == [1, 7]
             assert min(batch[2:]) >= 3
+
+    def test_a_band_that_is_used_up_makes_way_for_the_others(self):
+        """There is one positive pair; the batch goes on with partial ones, until a single place is left."""
+        values = np.zeros((40, 300))
+        values[:, :60] = 0.3
+        values[1, 4] = 0.9
+        for batch in GradedBatchSampler(stored(values.tolist()), 16, (0.5, 0.5, 0.0), length=30):
+            assert np.count_nonzero(np.array(batch) >= 40 + 60) <= 1
 
     def test_batches_of_collections(self, both):
         """By default as their queries that can be drawn; weights say otherwise."""
@@ -228,6 +239,13 @@ class TestBadInput:
         """Each is named."""
         with pytest.raises(OptionError, match=message):
             GradedBatchSampler(both, **({"batch_size": 8} | arguments))
+
+    def test_a_small_collection_that_is_left_out(self, both):
+        """Need not fill a batch."""
+        small = stored([[0.9, 0.2, 0.0]])
+        with pytest.raises(OptionError, match="batch_size is 8, and collection 2 has 3 ok database cameras"):
+            GradedBatchSampler([*both, small], 8)
+        assert len(next(iter(GradedBatchSampler([*both, small], 8, weights=[1, 1, 0])))) == 8
 
     def test_locate(self, both):
         """Sides and rows of the numbers at every boundary, and numbers beyond."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from tensorboard.backend.event_processing import event_accumulator
 
 from relabel.errors import FormatTooNewError, InputError, MissingFileError, MissingPackageError, OutputError
 from relabel.training import load_model as public_load_model
@@ -28,6 +30,46 @@ from relabel.training.whitening import Whitening
 from tests.training import runs
 
 CPU = torch.device("cpu")
+
+# A child for each moment, the nth of which is killed when it is about to open, sync, rename or otherwise touch a file
+# for the nth time.
+KILLED = """
+import os, shutil, signal, sys
+from pathlib import Path
+import torch
+from relabel.training.checkpoint import load_checkpoint, save_checkpoint
+
+torch.set_num_threads(1)
+top = Path(sys.argv[1])
+parts = load_checkpoint(top) | {"progress": {"steps": 1}}
+for moment in range(1, 100):
+    folder = top / f"moment-{moment:02d}"
+    folder.mkdir()
+    shutil.copy(top / "last.pt", folder)
+    child = os.fork()
+    if not child:
+        seen = 0
+        def kill(event, arguments):
+            global seen
+            seen += event.split(".")[0] in ("open", "os")
+            if seen == moment:
+                os.kill(os.getpid(), signal.SIGKILL)
+        sync = os.fsync
+        os.fsync = lambda descriptor: (sys.audit("os.fsync"), sync(descriptor))
+        write = torch.save
+        def save(state, path):
+            write(state, path)
+            whole = path.read_bytes()
+            path.write_bytes(whole[: len(whole) // 2])
+            sys.audit("os.half")
+            path.write_bytes(whole)
+        torch.save = save
+        sys.addaudithook(kill)
+        save_checkpoint(folder / "last.pt", parts)
+        os._exit(0)
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0:
+        break
+"""
 
 
 def parts(**fields: Any) -> dict[str, Any]:
@@ -72,6 +114,19 @@ class TestSaveCheckpoint:
         assert path.read_bytes() == before
         assert [file.name for file in tmp_path.iterdir()] == [LAST]
 
+    def test_killed_at_any_moment(self, tmp_path: Path) -> None:
+        """Killed before anything that it asks of the system, a writer leaves the old checkpoint or the new one."""
+        save_checkpoint(tmp_path / LAST, parts(progress={"steps": 0}))
+        subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=True)
+        moments = sorted(tmp_path.glob("moment-*"))
+        found = [load_checkpoint(folder)["progress"]["steps"] for folder in moments]
+        assert len(found) > 8
+        assert found == sorted(found)
+        assert set(found) == {0, 1}
+        for folder in moments:  # what a killed writer left behind goes with the next one
+            save_checkpoint(folder / LAST, parts())
+            assert [path.name for path in folder.iterdir()] == [LAST]
+
     def test_serves_as_weights(self, tmp_path: Path) -> None:
         """A checkpoint is a file of weights too."""
         save_checkpoint(tmp_path / LAST, parts())
@@ -89,7 +144,7 @@ class TestLoadCheckpoint:
                 return (Path.touch, (tmp_path / "ran",))
 
         torch.save({"format": "relabel.checkpoint", "version": 1, "model": Evil()}, tmp_path / LAST)
-        with pytest.raises(InputError, match="cannot be read as a checkpoint"):
+        with pytest.raises(InputError, match=r"checkpoint: it is no file of torch\.save, or holds more than tensors"):
             load_checkpoint(tmp_path)
         assert not (tmp_path / "ran").exists()
 
@@ -202,6 +257,17 @@ class TestRunLog:
         with RunLog(tmp_path, 3, tensorboard=True) as record:
             record.add({"step": 4, "loss": 0.5, "note": "text"})
         assert calls == [(str(tmp_path / "tensorboard"), 4), ("loss", 0.5, 4), "closed"]
+
+    def test_tensorboard_reads_it(self, tmp_path: Path) -> None:
+        """TensorBoard itself finds the numbers of a run, those of lost steps replaced by what came in their place."""
+        for first, last, loss in ((0, 3, 0.5), (2, 4, 0.25)):
+            with RunLog(tmp_path, first, tensorboard=True) as record:
+                for step in range(first + 1, last + 1):
+                    record.add({"step": step, "epoch": 1, "loss": loss})
+        events = event_accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+        assert set(events.Tags()["scalars"]) == {"epoch", "loss"}
+        found = [(event.step, event.value) for event in events.Scalars("loss")]
+        assert found == [(1, 0.5), (2, 0.5), (3, 0.25), (4, 0.25)]
 
     def test_no_tensorboard(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where TensorBoard is missing, what to install is told."""

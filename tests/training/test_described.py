@@ -50,7 +50,7 @@ class TestFiles:
     def test_there_already(self, tmp_path: Path) -> None:
         """Nothing is written where one file is there."""
         (tmp_path / "database.txt").write_text("mine")
-        with pytest.raises(OutputExistsError, match="database.txt"):
+        with pytest.raises(OutputExistsError, match=r"database\.txt"):
             write_described(tmp_path, described(), described())
         assert [path.name for path in tmp_path.iterdir()] == ["database.txt"]
         write_described(tmp_path, described(), described(), overwrite=True)
@@ -82,10 +82,10 @@ class TestFiles:
         """Pickled objects are not loaded, nor text, nor archives of several arrays; keys are text."""
         (tmp_path / "query.txt").write_text("a\n")
         np.save(tmp_path / "query.npy", np.array([object()]), allow_pickle=True)
-        with pytest.raises(InputError, match="query.npy: cannot be read as an array"):
+        with pytest.raises(InputError, match=r"query\.npy: cannot be read as an array"):
             read_described(tmp_path, "query")
         (tmp_path / "query.npy").write_bytes(b"")
-        with pytest.raises(InputError, match="query.npy: cannot be read as an array"):
+        with pytest.raises(InputError, match=r"query\.npy: cannot be read as an array"):
             read_described(tmp_path, "query")
         with (tmp_path / "query.npy").open("wb") as file:
             np.savez(file, a=np.zeros(1), b=np.zeros(1))
@@ -93,7 +93,7 @@ class TestFiles:
             read_described(tmp_path, "query")
         np.save(tmp_path / "query.npy", np.zeros((1, 1)))
         (tmp_path / "query.txt").write_bytes(b"\xff\n")
-        with pytest.raises(InputError, match="query.txt: is not UTF-8"):
+        with pytest.raises(InputError, match=r"query\.txt: is not UTF-8"):
             read_described(tmp_path, "query")
 
 
@@ -141,7 +141,7 @@ class TestDescribe:
             def forward(self, pictures: Tensor) -> Tensor:
                 return torch.full((len(pictures), 2), torch.nan)
 
-        with pytest.raises(InputError, match="model: descriptor 0 .* holds nan"):
+        with pytest.raises(InputError, match=r"model: descriptor 0 .* holds nan"):
             describe(Broken(), [str(picture(tmp_path / "a.png"))], SIZE, device="cpu")
 
     def test_unknown_device(self, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 import relabel
 from relabel.cameras import Cameras, Status
@@ -57,6 +58,14 @@ class TestEvaluationSet:
         assert [each.tolist() for each in of.positives.objects()] == [
             np.flatnonzero(row >= np.float32(0.3)).tolist() for row in dense
         ]
+
+    def test_exactly_the_similarity(self, tmp_path: Path) -> None:
+        """ψ is compared as the float32 that is stored: 0.7 is at least 0.7, although as float32 it is less."""
+        psi = similarity(4, 6, faults=False, density=1.0)
+        psi = replace(psi, matrix=sparse.csr_array(np.full((4, 6), [0.7, 0.7, 0.7, 0.69, 0.69, 0.69], np.float32)))
+        assert float(np.float32(0.7)) < 0.7
+        of = of_labels(tmp_path / "l.h5", Rule(psi=0.7), a=psi)
+        assert [each.tolist() for each in of.positives.objects()] == [[0, 1, 2]] * 4
 
     @pytest.mark.parametrize("rule", [Rule(within_m=25.0), Rule(psi=0.5)])
     def test_several_places(self, tmp_path: Path, rule: Rule) -> None:
@@ -182,7 +191,7 @@ class TestPlaces:
         """A subtask may have none of a city."""
         rows = street(prefix="q", n2d=False)
         msls_tree(tmp_path, query=rows)
-        with pytest.raises(InputError, match="0 are in the subtask"):
+        with pytest.raises(InputError, match="no query camera is in the subtask"):
             evaluation_set(places.in_subtask(places.of_msls(tmp_path), tmp_path, "n2d"))
 
     def test_subtask_faults(self, tmp_path: Path) -> None:
@@ -292,7 +301,7 @@ class TestAssess:
         described = random_descriptors(of)
         found = assess(of, search(of, *described).indices, described=described)
         assert set(found.to_json()) == {
-            *("positives", "database", "queries", "queries_without_positive", "recall", "map", "places"),
+            *("positives", "database", "left_out", "queries", "queries_without_positive", "recall", "map", "places"),
         }
         with pytest.raises(InputError, match="label file"):
             correlate(of, *described)
@@ -311,6 +320,24 @@ class TestCorrelate:
         assert found.stored == pytest.approx(spearman(apart, of.psi.toarray()[rows, columns]), abs=1e-12)
         assert found.pairs == of.psi.nnz == found.zeros
         assert abs(found.overall) < 0.2  # they mean nothing
+
+    def test_all_zeros(self, tmp_path: Path) -> None:
+        """Where zeros are few, all are taken: of two sets of self pairs, each pair of known cameras but with itself."""
+        parts = {}
+        for name in "ab":
+            psi = similarity(20 + len(parts), seed=len(parts), self_pairs=True, density=0.9)
+            side = replace(psi.collection.query, key=np.char.add(name, psi.collection.query.key))
+            parts[name] = replace(psi, collection=replace(psi.collection, query=side, database=side))
+        of = of_labels(tmp_path / "l.h5", Rule(within_m=30.0), **parts)
+        query, database = random_descriptors(of)
+        same = (of.query_place[:, None] == of.database_place) & (of.query[:, None] != of.database)
+        rows, columns = (same & of.psi_known[0][:, None] & of.psi_known[1]).nonzero()
+        assert not of.psi_known[1].all()
+        found = correlate(of, query, database)
+        value = of.psi.toarray()[rows, columns]
+        apart = np.linalg.norm(query[rows].astype(float) - database[columns], axis=1).astype(np.float32)
+        assert (found.pairs, found.zeros) == ((value > 0).sum(), (value == 0).sum())
+        assert found.overall == pytest.approx(spearman(apart, value), abs=1e-12)
 
 
 class TestOutput:
@@ -340,7 +367,10 @@ class TestOutput:
         found = assess(of, search(of, *described).indices, described=described)
         lines = evaluation_text(found)
         assert lines[0] == "positives within 25 m"
-        assert lines[1].split() == ["all", "a", "b"]
+        out = [len(keys) for keys in of.left_out]
+        assert out[0] != out[1]
+        assert lines[1] == f"left out: {out[0]} queries and {out[1]} pictures of the database"
+        assert lines[2].split() == ["all", "a", "b"]
         row = next(line for line in lines if line.startswith("recall@5"))
         assert row.split()[1] == f"{found.scores.recall[1]:.4f}"
         assert lines[-1].startswith("distance against ψ: Spearman")

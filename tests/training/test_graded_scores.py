@@ -1,4 +1,4 @@
-"""relabel.training.graded_scores: nDCG by loops and by hand, rank correlation against SciPy, sampled pairs against the matrix."""
+"""relabel.training.graded_scores: nDCG by loops and by hand, correlation against SciPy, pairs against the matrix."""
 
 from __future__ import annotations
 

@@ -166,14 +166,15 @@ class TestReadPicture:
         assert (found[:, :, :4] == 0).all()
         assert (found[:, :, 6:] == np.array([250, 120, 60])[:, None, None]).all()
 
-    def test_large_jpeg(self, tmp_path: Path) -> None:
-        """Decoding a JPEG at a fraction of its size looks like decoding it whole."""
-        wave = np.sin(np.arange(1600) / 90.0)
+    @pytest.mark.parametrize(("size", "period"), [((160, 120), 90.0), ((400, 300), 5.0)])
+    def test_large_jpeg(self, size: tuple[int, int], period: float, tmp_path: Path) -> None:
+        """Decoding a JPEG at a fraction of its size looks like decoding it whole, small detail included."""
+        wave = np.sin(np.arange(1600) / period)
         array = (127 + 120 * wave[:1200, None] * wave[None, :]).astype(np.uint8)
         Image.fromarray(np.stack([array, 255 - array, array // 2], axis=2)).save(tmp_path / "a.jpg", quality=95)
         with Image.open(tmp_path / "a.jpg") as image:
-            whole = np.asarray(image.convert("RGB").resize((160, 120), Image.Resampling.BILINEAR), np.float64)
-        found = read_picture(tmp_path / "a.jpg", (160, 120)).transpose(1, 2, 0)
+            whole = np.asarray(image.convert("RGB").resize(size, Image.Resampling.BILINEAR), np.float64)
+        found = read_picture(tmp_path / "a.jpg", size).transpose(1, 2, 0)
         assert np.abs(found - whole).mean() < 1.0
         assert np.abs(found - whole).max() < 12.0
 
@@ -191,6 +192,20 @@ class TestReadPicture:
         """Grey, palette and transparent pictures become RGB."""
         runs.picture(tmp_path / "a.png", mode=mode, colour=colour)
         assert read_picture(tmp_path / "a.png", (4, 4))[:, 2, 2].tolist() == list(expected)
+
+    def test_what_pillow_warns_of(self, tmp_path: Path) -> None:
+        """A palette with transparency, of which Pillow warns, is a picture like any other."""
+        image = Image.new("P", (6, 4), 1)
+        image.putpalette([0, 0, 0, 10, 20, 30])
+        image.save(tmp_path / "a.png", transparency=b"\x00\x80")
+        assert read_picture(tmp_path / "a.png", (6, 4))[:, 2, 2].tolist() == [10, 20, 30]
+
+    @pytest.mark.parametrize(("mode", "ending"), [("I;16", "png"), ("I", "tif"), ("F", "tif")])
+    def test_more_than_8_bits(self, mode: str, ending: str, tmp_path: Path) -> None:
+        """A depth map, or anything else of more than 8 bits, is refused and not made white."""
+        Image.new(mode, (6, 4), 1000).save(tmp_path / f"a.{ending}")
+        with pytest.raises(InputError, match=r"a\..*: cannot be read as a picture: it has more than 8 bits a channel"):
+            read_picture(tmp_path / f"a.{ending}", (6, 4))
 
     def test_orientation_is_not_applied(self, tmp_path: Path) -> None:
         """A picture that EXIF calls rotated is taken as its pixels are stored."""

@@ -128,6 +128,7 @@ class TestNormalised:
         assert found.dtype == torch.float32
         assert found.is_contiguous(memory_format=torch.channels_last)
         np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(given_.numpy(), array)
 
 
 class TestLoader:
@@ -143,6 +144,8 @@ class TestLoader:
             return [(batch.drawn, batch.pictures.numpy().tobytes()) for batch in found]
 
         assert batches(1) == batches(0)
+        assert data._query._bytes.is_shared()  # the process that was spawned has no paths of its own
+        assert data._database._bytes.is_shared()
 
     def test_random_numbers_of_the_model_stay(self, town: runs.Place) -> None:
         """An epoch of the loader takes nothing from torch's generator."""

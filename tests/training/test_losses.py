@@ -24,6 +24,14 @@ from relabel.training import (
 )
 
 
+@pytest.fixture
+def cuda() -> torch.device:
+    """A GPU; passed over where there is none."""
+    if not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+    return torch.device("cuda")
+
+
 def pairs(n: int, dim: int = 5, *, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
     """Unit descriptors, many of them near each other, and similarities that often are 0, 0.5 or 1."""
     make = torch.Generator().manual_seed(seed)
@@ -117,6 +125,15 @@ class TestGeneralizedContrastiveLoss:
         assert loss.item() == 0.5 * 0.25 * 0.25
         assert x1.grad[0].tolist() == [0.125, 0.0, 0.0]
 
+    @pytest.mark.parametrize("psi", [0.0, 0.25, 1.0])
+    def test_smooth_at_the_margin(self, psi: float) -> None:
+        """The slope has no step at d = τ: just below, at and just above it is ψτ."""
+        for d in (0.5 - 1e-12, 0.5, 0.5 + 1e-12):
+            x0, x1 = at_distance(d)
+            x1.requires_grad_()
+            generalized_contrastive_loss(x0, x1, [psi], 0.5).backward()
+            assert x1.grad[0].tolist() == pytest.approx([psi * 0.5, 0.0, 0.0], abs=1e-11)
+
     def test_extreme_similarities(self) -> None:
         """ψ = 1 only pulls and ψ = 0 only pushes, up to the margin; worked by hand."""
         x0, x1 = at_distance(0.2, 0.2, 0.7, 0.7)
@@ -137,6 +154,31 @@ class TestGeneralizedContrastiveLoss:
         assert x0.grad.dtype == dtype
         assert torch.equal(loss, generalized_contrastive_loss(x0.to(wide), x1.to(wide), psi.to(wide), reduction="none"))
 
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    def test_small_distances_in_half_precision(self, dtype: torch.dtype) -> None:
+        """A distance whose square float16 cannot hold still has its loss and its gradient."""
+        x0 = torch.zeros(1, 2, dtype=dtype, requires_grad=True)
+        x1 = torch.tensor([[1e-4, 0.0]], dtype=dtype)
+        loss = generalized_contrastive_loss(x0, x1, [1.0])
+        loss.backward()
+        assert loss.item() == pytest.approx(0.5e-8, rel=0.01)
+        assert x0.grad[0].tolist() == pytest.approx([-1e-4, 0.0], rel=0.01)
+
+    @pytest.mark.parametrize("kind", [torch.bool, torch.uint8, torch.int64])
+    def test_whole_numbers(self, kind: torch.dtype) -> None:
+        """Binary labels of a type without fractions are taken as 0 and 1."""
+        x0, x1, _ = pairs(4)
+        y = torch.tensor([0, 1, 1, 0])
+        for loss in (generalized_contrastive_loss, contrastive_loss):
+            assert torch.equal(loss(x0, x1, y.to(kind)), loss(x0, x1, y.double()))
+
+    def test_not_a_number(self) -> None:
+        """Descriptors of a network that diverged give NaN, so that it shows."""
+        x0, x1, psi = pairs(4)
+        x0[2, 1] = math.nan
+        for loss in (generalized_contrastive_loss, contrastive_loss):
+            assert loss(x0, x1, psi, reduction="none").isnan().tolist() == [False, False, True, False]
+
     def test_mixed_descriptors(self) -> None:
         """The wider of two types counts, also under autocast."""
         x0, x1, psi = pairs(5)
@@ -156,6 +198,29 @@ class TestGeneralizedContrastiveLoss:
         else:
             given_psi = kind(psi)
         assert torch.equal(generalized_contrastive_loss(x0, x1, given_psi), generalized_contrastive_loss(x0, x1, psi))
+
+    def test_checked_on_the_cpu(self) -> None:
+        """ψ on the CPU is checked there; descriptors without values, as on a busy GPU, are not asked for any."""
+        x = torch.zeros(3, 4, device="meta")
+        for loss in (generalized_contrastive_loss, contrastive_loss):
+            assert loss(x, x, [0.0, 0.5, 1.0]).device.type == "meta"
+            with pytest.raises(InputError, match="similarity 1"):
+                loss(x, x, [0.0, 1.5, 1.0])
+
+    def test_waits_for_no_gpu(self, cuda: torch.device) -> None:
+        """On a GPU neither the check nor the copy of ψ waits, forward or back; the numbers are those of the CPU."""
+        x0, x1, psi = pairs(50, dtype=torch.float32)
+        expected = generalized_contrastive_loss(x0, x1, psi)
+        there = [x.to(cuda).requires_grad_() for x in (x0, x1)]
+        for similarity in (psi, psi.pin_memory(), psi.to(cuda), psi.numpy()):
+            torch.cuda.synchronize()
+            torch.cuda.set_sync_debug_mode("default" if getattr(similarity, "is_cuda", False) else "error")
+            try:
+                loss = generalized_contrastive_loss(*there, similarity)
+                loss.backward()
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+            assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
     def test_no_pairs(self) -> None:
         """The mean and the sum of no pairs are 0, with a gradient."""
@@ -315,6 +380,22 @@ class TestTripletLoss:
         assert loss.item() == pytest.approx(0.1)
         assert x.grad.tolist() == [[0.0] * 3] * 2
 
+    def test_at_the_margin(self) -> None:
+        """A negative that is farther by exactly the margin has no loss and no gradient."""
+        anchor, positive = at_distance(0.25)
+        negative = torch.tensor([[0.0, 0.5, 0.0]], dtype=torch.float64, requires_grad=True)
+        loss = triplet_loss(anchor, positive, negative, 0.25)
+        loss.backward()
+        assert loss.item() == 0.0
+        assert negative.grad.tolist() == [[0.0] * 3]
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    def test_half_precision(self, dtype: torch.dtype) -> None:
+        """Half precision is computed in float32."""
+        x = [each.to(dtype) for each in pairs(5)[:2]]
+        found = triplet_loss(x[0], x[1], x[1].flip(0))
+        assert torch.equal(found, triplet_loss(x[0].float(), x[1].float(), x[1].flip(0).float()))
+
 
 def hardest(x: np.ndarray, psi: np.ndarray, margin: float | None, threshold: float) -> list[tuple[int, int, int]]:
     """Batch-hard mining with loops."""
@@ -350,6 +431,25 @@ class TestMineTriplets:
         assert list(zip(*(each.tolist() for each in found), strict=True)) == hardest(
             x.numpy(), psi.numpy(), margin, threshold
         )
+
+    @given(st.integers(3, 8), st.integers(0, 9999))
+    def test_against_all_triplets(self, b: int, seed: int) -> None:
+        """Of all triplets of an anchor none has a larger loss, by three loops; an anchor without one is left out."""
+        x, psi = batch(b, seed)
+        points, s = x.tolist(), psi.tolist()
+        worst: dict[int, float] = {}
+        for a in range(b):
+            for p in range(b):
+                for n in range(b):
+                    if len({a, p, n}) == 3 and s[a][p] >= 0.5 and s[a][n] == 0.0:
+                        gap = math.dist(points[a], points[p]) - math.dist(points[a], points[n])
+                        worst[a] = max(worst.get(a, -math.inf), gap)
+        found = mine_triplets(x, psi)
+        assert found.anchor.tolist() == list(worst)
+        for a, p, n in zip(*(each.tolist() for each in found), strict=True):
+            assert s[a][p] >= 0.5
+            assert s[a][n] == 0.0
+            assert math.dist(points[a], points[p]) - math.dist(points[a], points[n]) == pytest.approx(worst[a])
 
     def test_unknown_and_itself(self) -> None:
         """NaN makes no pair and neither does the diagonal, whatever it says."""
@@ -405,7 +505,15 @@ class TestMineTriplets:
         assert loss.item() == pytest.approx(sum(values) / len(values))
         loss.backward()
         assert x.grad.abs().sum() > 0
+        assert not torch.equal(TripletLoss(0.5, threshold=0.1)(x, psi), loss)
+        assert torch.equal(TripletLoss(0.5, "sum")(x, psi), loss * len(values))
         assert repr(TripletLoss(0.5)) == "TripletLoss(margin=0.5, reduction='mean', threshold=0.5)"
+
+    def test_not_a_number(self) -> None:
+        """Descriptors of a network that diverged give NaN and no loss of 0."""
+        x, psi = batch(9, 1)
+        for bad in (x * math.nan, torch.where(torch.arange(9)[:, None] == 4, math.nan, x)):
+            assert TripletLoss(0.5)(bad, psi).isnan()
 
     def test_module_without_triplets(self) -> None:
         """A batch without a triplet has loss 0 and gradient 0."""

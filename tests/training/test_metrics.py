@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -98,6 +100,21 @@ class TestEvaluate:
             assert ((found.map >= 0) & (found.map <= 1 + 1e-12)).all()
         else:
             assert np.isnan([*found.recall, *found.map]).all()
+
+    def test_any_lists_of_positives(self) -> None:
+        """Positives may be lists, sets of which are in any order and hold a row twice."""
+        rows = [[0, 4, 5, 1], [0, 0, -1, 2], [1, 2, 3, 4]]
+        found = evaluate(rows, [[5, 4, 5], np.array([0]), ()], [1, 2, 3])
+        expected = evaluate(rows, lists([[4, 5], [0], []]), [1, 2, 3])
+        assert found.positives.tolist() == expected.positives.tolist() == [2, 1, 0]
+        np.testing.assert_array_equal(found.average_precision, expected.average_precision)
+        assert found.first_hit.tolist() == expected.first_hit.tolist()
+
+    @pytest.mark.parametrize("positives", [[[-1]], [[0.5]], [["a"]], [3], [[[1]]]])
+    def test_wrong_positives(self, positives: list[Any]) -> None:
+        """Positives are rows of the database."""
+        with pytest.raises(InputError, match="positives of query 0"):
+            evaluate([[1]], positives)
 
     def test_ks_are_sorted(self) -> None:
         """The order in which numbers are asked for does not matter."""

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from relabel.errors import InputError, OptionError
 from relabel.training import DescriptorModel, Whitening, build_model, model_from_config
-from tests.training.networks import Residual, Wide, install
+from tests.training.networks import Plain, Published, Residual, Wide, install
 
 
 @pytest.fixture(autouse=True)
@@ -60,16 +61,26 @@ class TestDescriptorModel:
         found[:, 0].sum().backward()
         assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
 
-    def test_autocast(self) -> None:
-        """Under autocast the network runs in bfloat16, and descriptors stay float32 of length 1."""
-        model = build_model("tiny").eval()
-        model.set_whitening(fitted(model, 8))
+    @pytest.mark.parametrize("pool", ["gem", "avg", "max"])
+    @pytest.mark.parametrize("whitened", [False, True])
+    def test_autocast(self, pool: Any, whitened: bool) -> None:
+        """Under autocast the network alone runs in bfloat16; what comes after it is computed in float32."""
+        model = build_model("tiny", pool).eval()
+        if whitened:
+            model.set_whitening(fitted(model, 8))
         x = pictures()
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            found = model(x)
+            found, features = model(x), model.backbone(x)
+        assert features.dtype == torch.bfloat16
         assert found.dtype == torch.float32
-        assert torch.allclose(found.norm(dim=1), torch.ones(3), atol=1e-6)
-        assert not torch.equal(found, model(x))
+        expected = functional.normalize(model.pool(features.float()), dim=1)
+        assert torch.equal(found, expected if model.whitening is None else model.whitening(expected))
+
+    def test_device(self) -> None:
+        """A whitening goes to where the model is."""
+        model = build_model("tiny").to("meta")
+        model.set_whitening(Whitening(64, 8))
+        assert model.whitening.projection.device == model.pool.p.device
 
     def test_other_types(self) -> None:
         """A model in float64 gives float64; one in bfloat16, float32."""
@@ -97,6 +108,18 @@ class TestDescriptorModel:
         assert model.dim == 64
         assert torch.equal(model(x), before)
         assert not any("whitening" in name for name in model.state_dict())
+
+    def test_whitening_without_all_dimensions(self, tmp_path: Path) -> None:
+        """Fewer descriptors than dimensions: what is left of them is saved with the model and comes back."""
+        model = build_model("tiny").eval()
+        model.set_whitening(fitted(model, 64, n=5))
+        assert model.dim == 4
+        torch.save(model.state_dict(), tmp_path / "w.pth")
+        again = model_from_config(model.describe()).eval()
+        again.load_state_dict(torch.load(tmp_path / "w.pth", weights_only=True))
+        x = pictures()
+        assert torch.equal(model(x), again(x))
+        assert torch.allclose(model(x).norm(dim=1), torch.ones(3))
 
     def test_other_whitening(self) -> None:
         """A whitening of another dimension is refused."""
@@ -223,32 +246,40 @@ class TestBuildModel:
 
     @pytest.mark.parametrize("prefix", ["", "module."])
     def test_backbone_alone(self, prefix: str, tmp_path: Path) -> None:
-        """Weights of a backbone alone, with its classification head or without."""
+        """Weights of a backbone alone, with its classification head or without, also where its layers are numbered."""
         with pytest.MonkeyPatch.context() as patch:
             install(patch)
             whole = Residual().state_dict()
             cut = {name: tensor for name, tensor in whole.items() if not name.startswith("fc.")}
-            for state in (whole, cut):
+            places = {"conv1": 0, "bn1": 1, "layer1": 4, "layer2": 5}
+            split = {name: name.partition(".") for name in cut}
+            numbered = {f"{places[layer]}.{rest}": cut[name] for name, (layer, _, rest) in split.items()}
+            for state in (whole, cut, numbered):
                 torch.save({f"{prefix}{name}": tensor for name, tensor in state.items()}, tmp_path / "w.pth")
                 found = build_model("resnet18", weights=tmp_path / "w.pth").backbone.state_dict()
                 assert all(torch.equal(found[name], cut[name]) for name in cut)
 
-    def test_numbered_layers(self, tmp_path: Path) -> None:
-        """A model that other code saved with numbered layers: the backbone's get their names back."""
+    @pytest.mark.parametrize(("name", "whole"), [("resnet50", Residual), ("vgg16", Plain)])
+    @pytest.mark.parametrize("pool", ["gem", "avg"])
+    @pytest.mark.parametrize("prefix", ["", "module."])
+    def test_published_models(
+        self, name: str, whole: Callable[[], nn.Module], pool: Any, prefix: str, tmp_path: Path
+    ) -> None:
+        """A file of the official code gives the descriptors that its own model gives."""
+        theirs = Published(whole(), pool)
+        optimizer = torch.optim.SGD(theirs.parameters(), lr=0.1)
+        saved = {
+            "step": 3,
+            "model_state_dict": {f"{prefix}{key}": tensor for key, tensor in theirs.state_dict().items()},
+            "optimizer": optimizer.state_dict(),
+            "scheduler": torch.optim.lr_scheduler.StepLR(optimizer, step_size=25.0, gamma=0.1).state_dict(),
+        }
+        torch.save(saved, tmp_path / "w.pth")
         with pytest.MonkeyPatch.context() as patch:
             install(patch)
-            model = build_model("resnet50")
-            layers = {name: str(i) for i, (name, _) in enumerate(model.backbone.named_children())}
-            state = {"pool.p": torch.tensor([2.5])}
-            for name, tensor in model.backbone.state_dict().items():
-                layer, _, rest = name.partition(".")
-                state[f"backbone.{layers[layer]}.{rest}"] = tensor
-            torch.save({"model_state_dict": state}, tmp_path / "w.pth")
-            again = build_model("resnet50", weights=tmp_path / "w.pth")
-        assert again.pool.p.item() == 2.5
+            model = build_model(name, pool, weights=tmp_path / "w.pth")
         x = pictures(h=64, w=64)
-        again.pool.p.data.fill_(3.0)
-        assert torch.equal(model.eval()(x), again.eval()(x))
+        assert torch.allclose(model.eval()(x), theirs.eval()(x), atol=1e-6)
 
     def test_other_model(self, tmp_path: Path) -> None:
         """Weights of another model name the first tensor that differs."""

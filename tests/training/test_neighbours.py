@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -37,34 +36,19 @@ def check(database: Any, queries: Any, k: int, device: str = "cpu") -> None:
     np.testing.assert_array_equal(found.distances, distances)
 
 
-class FlatIndex:
-    """What faiss.IndexFlatL2 does, by its documented interface: float32, unordered ties."""
-
-    def __init__(self, dimensions: int) -> None:
-        self.rows = np.empty((0, dimensions), np.float32)
-
-    def add(self, rows: np.ndarray) -> None:
-        assert rows.dtype == np.float32
-        self.rows = rows
-
-    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        squared = np.square(queries[:, None, :] - self.rows).sum(axis=2, dtype=np.float32)
-        best = np.argsort(squared[:, ::-1], axis=1, kind="stable")[:, :k]
-        best = len(self.rows) - 1 - best
-        return np.take_along_axis(squared, best, axis=1), best
-
-
-@pytest.fixture(params=["cpu", "torch", "faiss"])
-def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+@pytest.fixture(params=["numpy", "torch", "faiss"])
+def propose(request: pytest.FixtureRequest) -> proposals.Propose:
     """Each way to propose; that of torch on the CPU."""
-    if request.param == "faiss":
-        module = types.ModuleType("faiss")
-        module.IndexFlatL2 = FlatIndex  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "faiss", module)
-    elif request.param == "torch":
-        torch = pytest.importorskip("torch")
-        monkeypatch.setattr(neighbours, "proposer", lambda *_, **__: proposals.by_torch(torch, "cpu"))
-    yield request.param
+    if request.param == "numpy":
+        return proposals.proposer("cpu")
+    package = pytest.importorskip(request.param)
+    return proposals.by_torch(package, "cpu") if request.param == "torch" else proposals.proposer("faiss")
+
+
+@pytest.fixture
+def engine(propose: proposals.Propose, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`nearest` proposes in each way."""
+    monkeypatch.setattr(neighbours, "proposer", lambda *_, **__: propose)
 
 
 @pytest.fixture
@@ -73,6 +57,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proposals, "_CELLS", 150)
     monkeypatch.setattr(proposals, "_GPU_CELLS", 150)
     monkeypatch.setattr(proposals, "_BASE_ROWS", 37)
+    monkeypatch.setattr(proposals, "_FAISS_ROWS", 7)
     monkeypatch.setattr(neighbours, "_BLOCK_CELLS", 64)
     monkeypatch.setattr(neighbours, "_SPARE", 4)
 
@@ -121,24 +106,29 @@ def mixed(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return rng.normal(size=(300, 5)) * 10.0 ** rng.integers(-8, 8, (300, 1)), rng.normal(size=(20, 5))
 
 
-CASES = [plain, duplicates, grid, alike, constant, zero, huge, tiny, mixed]
+def below_zero(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Only negative numbers, too large for float32 products."""
+    return -rng.uniform(1e25, 1e28, (300, 5)), -rng.uniform(1e25, 1e28, (20, 5))
+
+
+CASES = [plain, duplicates, grid, alike, constant, zero, huge, tiny, mixed, below_zero]
 
 
 class TestNearest:
     """nearest"""
 
     @pytest.mark.parametrize("make", CASES)
-    def test_equals_all_distances(self, make: Callable[..., Any], engine: str) -> None:
+    @pytest.mark.usefixtures("engine")
+    def test_equals_all_distances(self, make: Callable[..., Any]) -> None:
         """Indices and distances to the bit, equal distances in the order of the database, whatever proposes."""
-        check(*make(np.random.default_rng(0)), 25, "faiss" if engine == "faiss" else "cpu")
+        check(*make(np.random.default_rng(0)), 25)
 
     @pytest.mark.parametrize("make", CASES)
-    @pytest.mark.parametrize("k", [1, 7, 299, 300, 301])
-    def test_blocks_do_not_show(self, make: Callable[..., Any], k: int, engine: str, small_blocks: None) -> None:
+    @pytest.mark.parametrize("k", [1, 7, 150, 299, 300, 301])
+    @pytest.mark.usefixtures("engine", "small_blocks")
+    def test_blocks_do_not_show(self, make: Callable[..., Any], k: int) -> None:
         """Blocks that do not divide anything evenly give the same."""
-        if k > 7 and engine == "faiss":
-            k = 30
-        check(*make(np.random.default_rng(1)), k, "faiss" if engine == "faiss" else "cpu")
+        check(*make(np.random.default_rng(1)), k)
 
     @given(st.data())
     def test_any_small_tables(self, data: st.DataObject) -> None:
@@ -169,6 +159,7 @@ class TestNearest:
         )
         assert seen == [(50, np.float32)]
 
+    @pytest.mark.usefixtures("engine")
     def test_each_is_told_every_query(self) -> None:
         """Progress counts every query once."""
         for make in (plain, constant):
@@ -181,14 +172,39 @@ class TestNearest:
         assert nearest(np.zeros((3, 2)), np.zeros((0, 2)), 2).indices.shape == (0, 2)
         assert nearest(np.zeros((0, 2)), np.zeros((3, 2)), 2).distances.shape == (3, 0)
 
+    def test_faiss(self) -> None:
+        """By its name; of more equal descriptors than are asked for, the first rows."""
+        pytest.importorskip("faiss")
+        database, queries = duplicates(np.random.default_rng(6))
+        found = nearest(database, queries, 10, "faiss")
+        for query, rows in zip(queries, found.indices, strict=True):
+            assert rows.tolist() == np.flatnonzero((database == query).all(axis=1))[:10].tolist()
+        assert not found.distances.any()
+
+    def test_the_input_stays(self) -> None:
+        """Tables are not changed by being scaled."""
+        database, queries = plain(np.random.default_rng(7))
+        before = database.copy(), queries.copy()
+        nearest(database, queries, 3)
+        np.testing.assert_array_equal(database, before[0])
+        np.testing.assert_array_equal(queries, before[1])
+
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
     @pytest.mark.parametrize("side", ["database", "queries"])
     def test_not_finite(self, value: float, side: str) -> None:
         """A descriptor that is not finite is named by its row."""
         tables = {"database": np.zeros((5, 2), np.float32), "queries": np.zeros((5, 2), np.float32)}
         tables[side][3, 1] = value
-        with pytest.raises(InputError, match=rf"{side}: descriptor 3 .* holds {value}"):
+        with pytest.raises(InputError, match=rf"{side}: descriptor 3 .* holds {value}, and 1 of 5"):
             nearest(**tables, k=1)
+
+    @pytest.mark.usefixtures("small_blocks")
+    def test_not_finite_in_any_block(self) -> None:
+        """All rows are looked at, the first that is wrong is named, and they are counted."""
+        table = np.zeros((100, 3))
+        table[[70, 99], [2, 0]] = np.nan
+        with pytest.raises(InputError, match=r"database: descriptor 70 .* and 2 of 100"):
+            nearest(table, np.zeros((1, 3)), 1)
 
     def test_too_long(self) -> None:
         """A number whose square is infinite is refused."""
@@ -245,11 +261,17 @@ class TestErrorBound:
 
     @pytest.mark.parametrize("make", [plain, duplicates, alike, mixed, huge, tiny])
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-    def test_nothing_is_left_below_the_rest(self, make: Callable[..., Any], dtype: Any) -> None:
-        """No pair outside the proposals is nearer than their `rest` says."""
+    @pytest.mark.usefixtures("small_blocks")
+    def test_nothing_is_left_below_the_rest(
+        self, make: Callable[..., Any], dtype: Any, propose: proposals.Propose
+    ) -> None:
+        """No pair outside the proposals is nearer than their `rest` says, and each query is answered once."""
         base, asked = (np.asarray(side, np.float64) for side in make(np.random.default_rng(5)))
-        for found in proposals.by_numpy(base, asked, 20, dtype):
+        blocks = list(propose(base, asked, 20, dtype))
+        assert np.concatenate([found.rows for found in blocks]).tolist() == list(range(len(asked)))
+        for found in blocks:
             for row, proposed, rest in zip(*found, strict=True):
+                assert len(set(proposed.tolist())) == 20
                 others = np.delete(np.square(base - asked[row]).sum(axis=1), proposed)
                 assert len(others) == len(base) - 20
                 assert rest <= others.min()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from relabel.cameras import Cameras
 from relabel.errors import InputError, OptionError
@@ -58,7 +59,7 @@ class TestPositivesByDistance:
         """25 m is within 25 m, whatever the size of the coordinates: 7, 24, 25 is a right triangle."""
         corner = np.array([500_000.0, -4_000_000.0])
         query = Cameras(key=["q"], position=[corner])
-        database = Cameras(key=["on", "off"], position=[corner + (7.0, 24.0), corner + (7.0, 24.001)])
+        database = Cameras(key=["on", "off"], position=corner + np.array([[7.0, 24.0], [7.0, 24.001]]))
         assert as_lists(positives_by_distance(query, database)) == [[0]]
 
     def test_blocks_do_not_show(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,6 +98,32 @@ class TestPositivesByDistance:
         """Headings differ by 180° at most."""
         with pytest.raises(OptionError, match=r"\[0, 180\]"):
             positives_by_distance(*[Cameras(key=["a"], position=[[0.0, 0.0]])] * 2, max_heading_difference_deg=turn)
+
+    def test_in_space(self) -> None:
+        """Cameras with poses: straight distances against all pairs, and angles between the optical axes."""
+        rng = np.random.default_rng(0)
+        sides = []
+        for n in (30, 40):
+            pose = np.tile(np.eye(4), (n, 1, 1))
+            pose[:, :3, :3] = Rotation.random(n, random_state=rng).as_matrix()
+            pose[:, :3, 3] = np.round(rng.uniform(0, 4, (n, 3)), 1)
+            pose[0] = np.nan
+            sides.append(Cameras(key=np.arange(n).astype(str), position=pose[:, :3, 3], pose=pose))
+        query, database = sides
+        apart = np.linalg.norm(query.position[:, None] - database.position, axis=2)
+        cosine = np.einsum("ik,jk->ij", query.pose[:, :3, 2], database.pose[:, :3, 2])
+        found = as_lists(positives_by_distance(query, database, 1.55))
+        assert found == [np.flatnonzero(row <= 1.55).tolist() for row in apart]
+        turned = as_lists(positives_by_distance(query, database, 1.55, max_heading_difference_deg=60.0))
+        near = (apart <= 1.55) & (cosine >= 0.5)
+        assert turned == [np.flatnonzero(row).tolist() for row in near]
+        assert 0 < near.sum() < (apart <= 1.55).sum()
+
+    def test_one_side_with_poses(self) -> None:
+        """Distances are horizontal again: the other side may have no height."""
+        flat = Cameras(key=["a"], position=[[3.0, 4.0]])
+        high = Cameras(key=["b"], position=[[0.0, 0.0, 90.0]], pose=[np.eye(4)])
+        assert as_lists(positives_by_distance(flat, high, 5.0)) == [[0]]
 
     def test_other_frame(self) -> None:
         """Metres of different zones are not compared."""

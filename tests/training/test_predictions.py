@@ -83,9 +83,11 @@ class TestReadPredictions:
         try:
             found = read_predictions(path)
         except InputError as error:
-            assert str(path) in str(error)
+            said = str(error)
         else:
+            said = f"{path}: read"
             assert len(found.query) == len(set(found.query)) == len(found.line) > 0
+        assert said.startswith(f"{path}: ")
 
 
 class TestMatch:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import pickle
+import re
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import h5py
@@ -21,9 +24,8 @@ from relabel.errors import InputError, LabelFileError, NotFoundError, OptionErro
 from relabel.labelfile import LabelFile
 from relabel.similarity import Similarity
 from relabel.training import GradedPairSampler
-from tests.conftest import REPOSITORY
 from tests.similarities import similarity
-from tests.training.dense import band_matrix, blinded, counted, fits, pair_chances, stored
+from tests.training.dense import band_matrix, blinded, counted, fits, gone_through, pair_chances, stored
 
 SHARES = (0.5, 0.25, 0.25)
 
@@ -131,14 +133,26 @@ class TestHowOften:
         assert told == pytest.approx([chances[bands == b].sum() / passed for b in range(3)])
         assert sampler.report().exact_round == 1
 
-    def test_shares_are_exact_in_every_round(self, psi):
-        """Every aligned run of four pairs has 2, 1 and 1, and their order changes."""
-        draw = GradedPairSampler(psi).draw(4000)
-        band = band_matrix(psi)[draw.query, draw.database].reshape(-1, 4)
-        assert (np.sort(band, axis=1) == [0, 0, 1, 2]).all()
+    @pytest.mark.parametrize(
+        ("shares", "of_each", "orders"), [(SHARES, [0, 0, 1, 2], 12), ((1 / 3, 1 / 3, 1 / 3), [0, 1, 2], 6)]
+    )
+    def test_shares_are_exact_in_every_round(self, psi, shares, of_each, orders):
+        """Every aligned run of pairs has them, and all orders of their bands are alike."""
+        draw = GradedPairSampler(psi, shares).draw(1000 * len(of_each))
+        band = band_matrix(psi)[draw.query, draw.database].reshape(-1, len(of_each))
+        assert (np.sort(band, axis=1) == of_each).all()
         kinds, counts = np.unique(band, axis=0, return_counts=True)
-        assert len(kinds) == 12
-        assert fits(counts, np.full(12, 1 / 12))
+        assert len(kinds) == orders
+        assert fits(counts, np.full(orders, 1 / orders))
+
+    def test_every_place_of_a_long_round_has_all_bands(self, psi):
+        """Rounds of twenty pairs: each place has a band as often as its share."""
+        shares = (0.4, 0.35, 0.25)
+        draw = GradedPairSampler(psi, shares, seed=2).draw(20_000)
+        band = band_matrix(psi)[draw.query, draw.database]
+        place = np.arange(20_000) % 20
+        assert np.bincount(band).tolist() == [8000, 7000, 5000]
+        assert fits(counted((place, band), (20, 3)), np.tile(shares, (20, 1)) / 20)
 
     def test_neighbouring_draws_are_independent(self):
         """Chi-square over pairs of successive zeros of one query: no camera favours another one after it."""
@@ -197,6 +211,13 @@ class TestCollections:
         chances = np.array([[0.75 * 0.5 * 0.5, 0.25 * 0.5], [0.75 * 0.5 * 0.25, 0.0], [0.75 * 0.25, 0.25 * 0.25]])
         assert fits(counted((band, (draw.query >= 2).astype(int)), (3, 2)), chances)
 
+    def test_a_band_that_only_a_left_out_collection_has(self):
+        """Is empty, and is told so."""
+        labels = [stored([[0.3, 0.1, 0.0]]), stored([[0.9, 0.8, 0.0]])]
+        with pytest.raises(InputError, match=r"no query has a pair with ψ ≥ 0\.5"):
+            GradedPairSampler(labels, weights=[1, 0])
+        GradedPairSampler(labels, (0.0, 0.5, 0.5), weights=[1, 0]).draw(10)
+
     @pytest.mark.parametrize(
         ("weights", "message"),
         [
@@ -214,19 +235,44 @@ class TestCollections:
         with pytest.raises(OptionError, match=message):
             GradedPairSampler(file, weights=weights)
 
-    def test_no_collection(self, tmp_path):
+    def test_no_collection(self, tmp_path, file):
         """An empty list, and things that are no collections."""
         with pytest.raises(OptionError, match="no collection"):
             GradedPairSampler([])
-        for wrong in ("labels.h5", tmp_path, [3], None):
+        for wrong in ("labels.h5", tmp_path, [3], None, {"a": 3}, [[3]], np.ones(3), [file.path]):
             with pytest.raises(OptionError, match="LabelFile"):
                 GradedPairSampler(wrong)
 
-    def test_same_names_of_two_files(self, file, tmp_path, psi):
-        """Collections of the same name are told apart by their files."""
+    def test_same_names(self, file, tmp_path, psi):
+        """Told apart by their files, else by the paths of these, else by number; copies by pickle have them too."""
+        (tmp_path / "there").mkdir()
+        for path in (tmp_path / "more.h5", tmp_path / "there" / "more.h5"):
+            relabel.write(path, {"street": psi})
+        here, there = (LabelFile(path)["street"] for path in (tmp_path / "more.h5", tmp_path / "there" / "more.h5"))
+        first = file["street"]
+        for sources, names in (
+            ([first, here], ["two.h5::street", "more.h5::street"]),
+            ([here, there], [f"{here.path}::street", f"{there.path}::street"]),
+            ([here] * 3, [f"{here.path}::street{number}" for number in ("", " (2)", " (3)")]),
+            ([here, here.in_measure("dice")], [f"{here.path}::street", f"{here.path}::street (2)"]),
+            ([psi, first], ["collection 0", "street"]),
+        ):
+            sampler = GradedPairSampler(sources, length=20)
+            assert sampler.collections == names
+            assert len(sampler.queries) == sum(source.shape[0] for source in (s.collection for s in sources))
+            again = pickle.loads(pickle.dumps(sampler))
+            assert again.collections == names
+            assert list(again) == list(sampler)
+
+    def test_several_files(self, file, tmp_path, psi):
+        """A list may hold whole files."""
         relabel.write(tmp_path / "more.h5", {"street": psi})
-        sampler = GradedPairSampler([file["street"], LabelFile(tmp_path / "more.h5")["street"]])
-        assert sampler.collections == ["two.h5::street", "more.h5::street"]
+        more = LabelFile(tmp_path / "more.h5")
+        several = GradedPairSampler([file, more["street"], more], length=40)
+        one_by_one = GradedPairSampler([*file.values(), more["street"], more["street"]], length=40)
+        assert several.collections == one_by_one.collections
+        assert list(several) == list(one_by_one)
+        assert several.collections[:3] == [f"{file.path}::{name}" for name in file] + [f"{more.path}::street"]
 
 
 class TestEpochs:
@@ -246,6 +292,12 @@ class TestEpochs:
         for epoch in (1, 0, 2, 2):
             sampler.set_epoch(epoch)
             assert list(sampler) == epochs[epoch]
+
+    def test_an_epoch_ends_with_its_last_pair(self, psi):
+        """A loop that counts its steps never asks for one more than there are, and still comes to the next epoch."""
+        sampler, other = GradedPairSampler(psi, length=12), GradedPairSampler(psi, length=12)
+        assert [list(islice(sampler, 12)) for _ in range(2)] == [list(other) for _ in range(2)]
+        assert (sampler.epoch, sampler.position) == (1, 12)
 
     def test_looking_into_an_epoch_does_not_use_it_up(self, psi):
         """An iterator that is left behind changes nothing for the next."""
@@ -269,6 +321,8 @@ class TestEpochs:
         for a, b in zip(whole.draw(100), zip(*found, strict=True), strict=True):
             assert a.tolist() == np.concatenate(b).tolist()
         assert list(whole) != list(zip(*(a[:50].tolist() for a in GradedPairSampler(psi).draw(50)), strict=True))
+        zeros = GradedPairSampler(psi, (0, 0, 1), length=50)
+        assert list(zeros) != rows(zeros.draw(50))
 
     def test_chunks_do_not_matter(self, psi, monkeypatch):
         """However many pairs are drawn at once for the iterator."""
@@ -356,7 +410,7 @@ class TestState:
             ({"hard_negatives_m": (0, 50)}, "hard_negatives_m"),
             ({"weights": [2.0]}, "weights"),
             ({"length": 21}, "length"),
-            ({"world_size": 2}, "length|world_size"),
+            ({"world_size": 2}, "world_size"),
         ],
     )
     def test_of_another_setup(self, psi, change, message):
@@ -372,6 +426,27 @@ class TestState:
         state = GradedPairSampler(psi).state_dict()
         with pytest.raises(OptionError, match="another labels"):
             GradedPairSampler(Similarity(psi.collection, changed)).load_state_dict(state)
+
+    @pytest.mark.parametrize("side", ["query", "database"])
+    def test_of_other_ok_cameras(self, side):
+        """The same stored pairs, but other zeros."""
+        psi = stored([[0.9, 0.2, 0.0, 0.0], [0.9, 0.2, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+        last = len(getattr(psi.collection, side)) - 1
+        blind = replace(psi.collection, **{side: blinded(getattr(psi.collection, side), [last])})
+        state = GradedPairSampler(psi, length=20).state_dict()
+        with pytest.raises(OptionError, match="another labels"):
+            GradedPairSampler(Similarity(blind, psi.matrix), length=20).load_state_dict(state)
+
+    def test_of_other_positions(self):
+        """Where zeros come from a ring, moved cameras make other labels; where they do not, they are the same."""
+        psi = stored([[0.9, 0.0, 0.0, 0.2]])
+        moved = replace(psi.collection.database, position=psi.collection.database.position[::-1].copy())
+        moved = Similarity(replace(psi.collection, database=moved), psi.matrix)
+        GradedPairSampler(moved).load_state_dict(GradedPairSampler(psi).state_dict())
+        # 15 to 25 m away stands camera 2, and then camera 1.
+        state = GradedPairSampler(psi, hard_negatives_m=(15, 25)).state_dict()
+        with pytest.raises(OptionError, match="another labels"):
+            GradedPairSampler(moved, hard_negatives_m=(15, 25)).load_state_dict(state)
 
     def test_of_another_rank(self, psi):
         """Ranks move together, so any of them may load the state of the first."""
@@ -420,13 +495,16 @@ class TestState:
         assert list(again) == list(sampler)
         assert list(pickle.loads(pickle.dumps(again))) == list(again)
 
-    def test_in_a_spawned_worker(self, file, tmp_path):
-        """With nothing open: the file may be moved once the sampler is there."""
-        sampler = GradedPairSampler(file, length=20)
-        (tmp_path / "sampler").write_bytes(pickle.dumps(sampler))
-        code = f"import pickle; print(list(pickle.load(open({str(tmp_path / 'sampler')!r}, 'rb'))))"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
-        assert done.stdout.strip() == str(list(sampler))
+    @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+    @pytest.mark.parametrize("start", ["fork", "spawn"])
+    def test_in_a_worker(self, file, start):
+        """It gives what it would give here, with no file open and without starting threads."""
+        sampler = GradedPairSampler(file, length=40, seed=3)
+        with multiprocessing.get_context(start).Pool(1) as pool:
+            pairs, opened, threads = pool.apply(gone_through, (sampler,))
+        assert pairs == list(sampler)
+        assert not [path for path in opened if path.endswith(".h5")]
+        assert threads[0] == threads[1]
 
 
 class TestReport:
@@ -477,13 +555,34 @@ class TestBadInput:
         with pytest.raises(InputError, match=empty):
             GradedPairSampler(stored(values), order="query")
 
+    @pytest.mark.parametrize(
+        ("values", "bands", "others"),
+        [
+            ([0.3, 0.0], (1, 0, 0), "0 < ψ < 0.5 and ψ = 0: bands=(0, 0.5, 0.5)"),
+            ([0.0, 0.0], (0.5, 0.5, 0), "ψ = 0: bands=(0, 0, 1)"),
+            ([0.7, 0.9], (0, 0, 1), "ψ ≥ 0.5: bands=(1, 0, 0)"),
+        ],
+    )
+    def test_only_bands_that_are_not_asked_for(self, values, bands, others):
+        """What there is instead, and the bands for it, which then work."""
+        with pytest.raises(InputError, match=f"; there are pairs with {re.escape(others)}$"):
+            GradedPairSampler(stored([values]), bands)
+        GradedPairSampler(stored([values]), eval(others.rpartition("bands=")[2])).draw(10)
+
+    def test_an_empty_band_of_a_file(self, tmp_path):
+        """The message has the addresses of the collections."""
+        relabel.write(tmp_path / "labels.h5", {"a": stored([[0.9, 0.0]]), "b": stored([[0.8, 0.0]])})
+        address = re.escape(f"{tmp_path / 'labels.h5'}::")
+        with pytest.raises(InputError, match=f"^{address}a, {address}b: no query has a pair with 0 < ψ"):
+            GradedPairSampler(LabelFile(tmp_path / "labels.h5"))
+
     def test_nothing_at_all(self):
         """No queries, no database, nobody ok."""
         psi = stored([[0.9, 0.2, 0.0]])
         none = Similarity(replace(psi.collection, query=blinded(psi.collection.query, [0])), psi.matrix * 0)
         none.matrix.eliminate_zeros()
         for empty in (none, similarity(0, 3), similarity(3, 0), similarity(0, 0)):
-            with pytest.raises(InputError, match="nothing that there is"):
+            with pytest.raises(InputError, match="nor any other pair of ok cameras"):
                 GradedPairSampler(empty)
 
     def test_an_empty_ring(self):
@@ -508,10 +607,11 @@ class TestBadInput:
             GradedPairSampler(Similarity(collection, psi.matrix), hard_negatives_m=(0, 5))
 
     def test_labels_that_leave_out_positives(self):
-        """Absent pairs may have up to min_value, and so could be anything."""
-        psi = stored([[0.9, 0.8, 0.0]], min_value=0.6)
-        with pytest.raises(InputError, match=r"up to 0\.6 are not stored.*--min-value"):
-            GradedPairSampler(psi)
+        """Absent pairs may have up to min_value, and so could be anything; one of 0.5 may be positive itself."""
+        for least in (0.5, 0.6):
+            psi = stored([[0.9, 0.8, 0.0]], min_value=least)
+            with pytest.raises(InputError, match=rf"up to {least} are not stored.*--min-value"):
+                GradedPairSampler(psi, (0.5, 0.0, 0.5))
         GradedPairSampler(stored([[0.9, 0.45, 0.0]], min_value=0.4))
 
     def test_stored_pairs_that_cannot_be(self, psi, tmp_path):
@@ -563,6 +663,7 @@ class TestBadInput:
 
 
 class TestWithTorch:
+    @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
     @pytest.mark.parametrize("workers", [0, 2])
     def test_loader(self, file, workers):
         """A loader calls the data set with (query, database, ψ), in order, and the caller's count resumes it."""
@@ -609,6 +710,18 @@ class TestLabels:
         expected = psi.to_measure("dice").matrix.toarray()
         assert (draw.psi == expected[draw.query, draw.database]).all()
 
+    def test_of_an_unknown_measure(self, psi, tmp_path):
+        """Labels that somebody else made, whose measure nobody knows and of which small values were left out."""
+        values = np.where(np.random.default_rng(1).random((9, 11)) < 0.3, 0.7, 0.0)
+        values[values == 0.0] = np.where(np.random.default_rng(2).random((values == 0.0).sum()) < 0.3, 0.4, 0.0)
+        labels = stored(values.tolist(), method="imported", measure="unknown", min_value=0.25)
+        relabel.write(tmp_path / "labels.h5", {"theirs": labels})
+        sampler = GradedPairSampler(LabelFile(tmp_path / "labels.h5"), seed=6)
+        draw = sampler.draw(40_000)
+        assert fits(counted(draw, labels.shape), pair_chances(band_matrix(labels), SHARES))
+        assert (draw.psi == labels.matrix.toarray()[draw.query, draw.database]).all()
+        assert sampler.report().collections[0].min_value == 0.25
+
 
 class TestLightness:
     def test_no_torch(self):
@@ -640,3 +753,25 @@ class TestRealData:
         zero = draw.psi == 0.0
         apart = np.hypot(*(city.query.position[draw.query] - city.database.position[draw.database])[zero, :2].T)
         assert ((apart >= 25.0) & (apart <= 100.0)).all()
+
+    def test_rooms_with_surface(self, real_data, tmp_path):
+        """Frames of redkitchen: no frame with itself, values as labelled, zeros as far away as was asked for."""
+        train, test = (
+            relabel.datasets.seven_scenes.read(real_data / "7scenes", split=split) for split in ("train", "test")
+        )
+        parts = {"train": relabel.surface.overlap(train, train, stride=4)}
+        parts["test-train"] = relabel.surface.overlap(test, train, stride=4)
+        relabel.write(tmp_path / "rooms.h5", parts)
+        ring = (0.3, 1.5)
+        sampler = GradedPairSampler(LabelFile(tmp_path / "rooms.h5"), hard_negatives_m=ring, length=4000)
+        band = np.array([0 if value >= 0.5 else 1 if value else 2 for _, _, value in sampler])
+        assert np.bincount(band).tolist() == [2000, 1000, 1000]
+        draw = sampler.draw(4000)
+        for query, database, value in zip(*(column.tolist() for column in draw), strict=True):
+            one, other = sampler.locate(query), sampler.locate_database(database)
+            psi = parts[one.collection]
+            assert np.float32(value) == psi.matrix[one.row, other.row]
+            assert not (psi.collection.self_pairs and one.row == other.row)
+            if not value:
+                sides = (psi.collection.query.position[one.row], psi.collection.database.position[other.row])
+                assert ring[0] <= np.linalg.norm(sides[0] - sides[1]) <= ring[1]

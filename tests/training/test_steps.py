@@ -71,6 +71,19 @@ class TestSteps:
         torch.testing.assert_close(many, one, rtol=1e-5, atol=1e-8)
         torch.testing.assert_close(gradient(split), gradient(whole), rtol=1e-4, atol=1e-7)
 
+    @pytest.mark.parametrize("training", [False, True])
+    def test_accumulated_gradient_with_batch_normalisation(self, *, training: bool) -> None:
+        """Layers that look across a batch see only its part, and make another gradient; with fixed statistics not."""
+        gradients = []
+        for parts in (1, 2):
+            model = runs.small(dropout=0.0)
+            model.norm.train(training)
+            Steps(model, TrainConfig(accumulate=parts), CPU).backward(batch(8))
+            gradients.append(gradient(model))
+        one, many = gradients
+        difference = float((one - many).abs().max() / one.abs().max())
+        assert difference > 0.1 if training else difference < 1e-3
+
     def test_accumulate_more_than_pairs_are_left(self) -> None:
         """A batch that bad pictures made small is split into as many parts as it has pairs."""
         model = tiny()
@@ -107,6 +120,15 @@ class TestSteps:
         torch.testing.assert_close(told, expected.detach())
         torch.testing.assert_close(gradient(model), gradient(plain), rtol=1e-3, atol=1e-6)
 
+    def test_triplets_of_descriptors_that_are_none(self) -> None:
+        """Descriptors that are NaN make a loss that is NaN, not a batch without triplets."""
+        psi = np.array([[np.nan, 1.0, 0.0, 0.0]] * 4, np.float32)
+        model = tiny()
+        with torch.no_grad():
+            model.get_parameter("backbone.0.weight").fill_(math.nan)
+        steps = Steps(model, TrainConfig(loss="triplet"), CPU, similarity=lambda _: BatchSimilarity(psi, psi >= 0))
+        assert math.isnan(float(steps.backward(batch(4, each=1))))
+
     def test_bf16(self) -> None:
         """In bfloat16 the loss is float32 and about the same, and weights and gradients stay float32."""
         fine, coarse = tiny(), tiny()
@@ -116,6 +138,10 @@ class TestSteps:
         assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in coarse.parameters())
         assert float(other) == pytest.approx(float(one), rel=0.1)
         assert float(other) != float(one)
+        computed: list[torch.dtype] = []
+        coarse.backbone[0].register_forward_hook(lambda *told: computed.append(told[2].dtype))  # type: ignore[index,union-attr]
+        Steps(coarse, TrainConfig(), CPU, bf16=True).backward(batch(2))
+        assert computed == [torch.bfloat16]
 
     def test_one_forward_pass_channels_last(self) -> None:
         """Both pictures of all pairs go through the model at once, with their channels last in memory."""
@@ -178,16 +204,14 @@ class TestDevices:
         """Where there is no GPU auto is the CPU, and cuda is refused."""
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
         assert device_of("auto") == device_of("cpu") == CPU
-        with pytest.raises(OptionError, match="torch finds no GPU here"):
+        with pytest.raises(OptionError, match="go on with --device cpu"):
             device_of("cuda")
-        with pytest.raises(OptionError, match="device 'tpu' is not known; choose auto, cpu, cuda"):
-            device_of("tpu")
 
     def test_with_a_gpu(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where there is a GPU auto takes it, and bfloat16 if it has it."""
+        """A GPU that is there is taken, and bfloat16 if it has it."""
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
-        assert device_of("auto").type == device_of("cuda").type == "cuda"
+        assert device_of("cuda").type == "cuda"
         assert is_bf16("auto", torch.device("cuda"))
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
         assert not is_bf16("auto", torch.device("cuda"))

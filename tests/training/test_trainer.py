@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from torch import nn
 
 import relabel
 from relabel.errors import DivergedError, InputError, MissingFileError, OptionError, OutputError, OutputExistsError
-from relabel.training import TrainConfig, Trainer, build_model, load_checkpoint, load_model
+from relabel.training import TrainConfig, Trainer, build_model, load_checkpoint, load_model, loading
+from relabel.training.images import read_picture
 from relabel.training.run_log import read_log
 from relabel.training.sampler import GradedPairSampler
 from tests.training import runs
@@ -141,6 +143,68 @@ class TestRun:
         )
         assert trainer.run().left_out == 0
 
+    def test_collections_of_one_name(self, tmp_path: Path) -> None:
+        """Collections of two files that are called the same are both trained on, and both recorded."""
+        first, second = runs.place(tmp_path / "a", seed=1), runs.place(tmp_path / "b", seed=2)
+        for path in second.images.iterdir():
+            path.rename(first.images / path.name)
+        labels = [first.stored, second.stored]
+        trainer = Trainer(runs.config(), runs.small(), labels, first.images, tmp_path / "run", device="cpu")
+        assert trainer.run().left_out == 0
+        told = load_checkpoint(tmp_path / "run")["labels"]
+        assert sorted(told.values()) == sorted(stored.content_sha256 for stored in labels)
+
+    def test_labels_in_memory(self, town: runs.Place, tmp_path: Path) -> None:
+        """Labels that were never stored will do as well, and are known again."""
+        labels = {"town": town.stored.to_similarity()}
+        for epochs in (1, 2):
+            recipe = runs.config(epochs=epochs)
+            trainer = Trainer(recipe, runs.small(), labels, town.images, tmp_path, device="cpu")
+            assert trainer.run().steps == 3 * epochs
+        changed = {"town": runs.place(tmp_path / "other", seed=5).stored.to_similarity()}
+        with pytest.raises(InputError, match="the labels 'town' are changed"):
+            Trainer(runs.config(), runs.small(), changed, town.images, tmp_path, device="cpu").run()
+
+    def test_each_picture_is_read_once_a_pair(
+        self, town: runs.Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A run of n pairs reads 2n pictures."""
+        read: list[object] = []
+
+        def counted(path: str, size: tuple[int, int]) -> Any:
+            read.append(path)
+            return read_picture(path, size)
+
+        monkeypatch.setattr(loading, "read_picture", counted)
+        assert runs.trainer(town, tmp_path).run().pairs == 24
+        assert len(read) == 48
+
+    def test_channels_last(self, town: runs.Place, tmp_path: Path) -> None:
+        """Weights and what the layers compute have their channels last in memory."""
+        seen: list[torch.Tensor] = []
+        model = runs.small()
+        model.norm.register_forward_hook(lambda *told: seen.append(told[2]))
+        runs.trainer(town, tmp_path, model=model).run()
+        assert all(found.is_contiguous(memory_format=torch.channels_last) for found in (model.conv.weight, *seen))
+        assert not any(found.is_contiguous() for found in (model.conv.weight, *seen))
+
+    def test_what_is_said(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """A run says what it draws, how many queries lack a band, what is trained, and what accumulation leaves out."""
+        where = runs.place(tmp_path / "town", n=9, seed=3)
+        report = GradedPairSampler(where.stored).report()
+        assert any(band.queries_without for band in report.bands)
+        with caplog.at_level(logging.INFO):
+            runs.trainer(where, tmp_path / "a", recipe=runs.config(accumulate=3)).run()
+        said = [record.getMessage() for record in caplog.records]
+        assert said[0] == str(report)
+        assert said[1] == "training 120 weights on cpu in float32: batches of 4 pairs, pictures of 16×12"
+        assert said[2].startswith("1 layers normalise by the pictures of a forward pass, which are at most 4 of 8 ")
+        assert "pairs/s" in said[3]
+        assert "GiB" in said[3]
+        caplog.clear()
+        runs.trainer(where, tmp_path / "b", model=build_model("tiny"), recipe=runs.config(accumulate=3)).run()
+        assert "normalise" not in caplog.text
+
     def test_smaller_last_batch(self, town: runs.Place, tmp_path: Path) -> None:
         """An epoch that no number of batches makes up ends with a smaller one."""
         result = runs.trainer(town, tmp_path, recipe=runs.config(pairs_per_epoch=10)).run()
@@ -195,8 +259,21 @@ class TestResume:
         with pytest.raises(runs.StopError):
             runs.trainer(town, tmp_path / "parts", workers=1, checkpoint_steps=1, bar=runs.stop_after(4)).run()
         assert load_checkpoint(tmp_path / "parts")["progress"]["position"] == 4
-        runs.trainer(town, tmp_path / "parts", model=model).run()
+        runs.trainer(town, tmp_path / "parts", model=model, workers=1).run()
         assert same(model, whole)
+
+    def test_progress(self, town: runs.Place, tmp_path: Path) -> None:
+        """A progress bar begins where the run does, and ends with all pairs of its epoch."""
+        with pytest.raises(runs.StopError):
+            runs.trainer(town, tmp_path, checkpoint_steps=1, bar=runs.stop_after(8)).run()
+        steps: dict[str, list[int]] = {}
+
+        def bar(what: str, total: int) -> Any:
+            assert total == 12
+            return nullcontext(steps.setdefault(what, []).append)
+
+        runs.trainer(town, tmp_path, bar=bar).run()
+        assert steps == {"epoch 1/2": [8, 4], "epoch 2/2": [0, 4, 4, 4]}
 
     def test_finished_run(self, town: runs.Place, tmp_path: Path) -> None:
         """A run that is done has nothing left to do; with more epochs it goes on, as if they had been asked for."""
@@ -231,6 +308,15 @@ class TestResume:
         runs.trainer(town, tmp_path).run()
         with pytest.raises(InputError, match=r"'conv.weight' is \(4, 3, 3, 3\) in it and \(6, 3, 3, 3\) in this model"):
             runs.trainer(town, tmp_path, model=runs.small(width=6)).run()
+
+    def test_another_model_of_the_same_tensors(self, town: runs.Place, tmp_path: Path) -> None:
+        """A model that differs in what has no weights, its pooling, is another one too."""
+        runs.trainer(town, tmp_path, model=build_model("tiny", "avg")).run()
+        model, before = build_model("tiny", "max"), build_model("tiny", "max")
+        before.load_state_dict(model.state_dict())
+        with pytest.raises(InputError, match=r"last.pt: is of another model: pool was 'avg' and is 'max' now"):
+            runs.trainer(town, tmp_path, model=model).run()
+        assert same(model, before)
 
     def test_not_to_be_resumed(self, town: runs.Place, tmp_path: Path) -> None:
         """Without resuming, a checkpoint that is there has to be allowed to be replaced; a fresh run forgets it."""
@@ -325,10 +411,19 @@ class TestDiverged:
         assert runs.trainer(town, tmp_path).run().steps == 6
 
     def test_nan_weights_are_not_saved(self, town: runs.Place, tmp_path: Path) -> None:
-        """Weights that a step made infinite are not written, though the loss before it was finite."""
-        recipe = runs.config(pairs_per_epoch=4, epochs=2, lr=1e38, margin=1e30)
-        with pytest.raises(DivergedError, match=r"there is no checkpoint from before"):
-            runs.trainer(town, tmp_path, recipe=recipe).run()
+        """Weights or statistics that are infinite are not written, though all losses before were finite."""
+
+        class Breaking(runs.Small):
+            def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+                x = super().forward(pictures)
+                self.norm.running_var.data.fill_(math.inf)  # type: ignore[union-attr]
+                return x
+
+        with pytest.raises(
+            DivergedError,
+            match=r"'norm\.running_var' is not finite after step 3, .*; there is no checkpoint from before",
+        ):
+            runs.trainer(town, tmp_path, model=Breaking()).run()
         assert not (tmp_path / "last.pt").exists()
 
 
@@ -339,14 +434,18 @@ class TestValidate:
         """The model is validated in evaluation mode; the epoch with the largest first number is kept as best."""
         values = iter([0.3, 0.5, 0.4])
         modes: list[bool] = []
+        learned: list[bool] = []
+        model = runs.small()
+        model.conv.register_forward_hook(lambda *_: learned.append(model.training))
 
         def validate(model: nn.Module) -> dict[str, float]:
             modes.append(model.training or torch.is_grad_enabled())
             return {"recall@1": next(values), "other": 7.0}
 
         with caplog.at_level(logging.INFO):
-            runs.trainer(town, tmp_path, recipe=runs.config(epochs=3), validate=validate).run()
+            runs.trainer(town, tmp_path, model=model.eval(), recipe=runs.config(epochs=3), validate=validate).run()
         assert modes == [False, False, False]
+        assert learned == [True] * 9
         assert load_checkpoint(tmp_path / "best.pt")["progress"]["epoch"] == 2
         assert load_checkpoint(tmp_path)["progress"]["best"] == 0.5
         assert [found["epoch_recall@1"] for found in read_log(tmp_path / "log.jsonl")] == [0.3, 0.5, 0.4]
@@ -387,5 +486,5 @@ class TestTrainer:
     def test_folder_that_cannot_be(self, town: runs.Place, tmp_path: Path) -> None:
         """A folder that is a file is told."""
         (tmp_path / "run").touch()
-        with pytest.raises(OutputError, match="run"):
+        with pytest.raises(OutputError, match="run: is a file; a run is written to a folder"):
             runs.trainer(town, tmp_path / "run").run()

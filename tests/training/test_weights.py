@@ -45,6 +45,12 @@ class TestReadWeights:
         assert list(found) == ["weight", "bias"]
         assert all(torch.equal(found[name], state[name]) for name in state)
 
+    def test_part_called_module(self, tmp_path: Path) -> None:
+        """A network with a part of that name beside others is no wrapped one, and keeps its names."""
+        state = {"module.weight": torch.zeros(1), "head.weight": torch.zeros(2)}
+        torch.save(state, tmp_path / "w.pth")
+        assert list(read_weights(tmp_path / "w.pth")) == list(state)
+
     def test_missing(self, tmp_path: Path) -> None:
         """No file, or a folder, is said to be missing."""
         for path in (tmp_path / "no.pth", tmp_path):

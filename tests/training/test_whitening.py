@@ -69,6 +69,33 @@ class TestFit:
             agreement = np.abs((axes[0] * axes[1]).sum(axis=1))[:rank]
             np.testing.assert_allclose(agreement, 1.0, atol=1e-9)
 
+    @pytest.mark.parametrize("scale", [1e-37, 1e-20, 1.0, 1e10, 1e38])
+    @pytest.mark.parametrize("shape", [(40, 6), (5, 9)])
+    def test_scale(self, scale: float, shape: tuple[int, int]) -> None:
+        """Descriptors of any size that float32 can hold are whitened alike."""
+        x = np.random.default_rng(0).uniform(-1.0, 1.0, shape)
+        found, expected = Whitening.fit(x * scale), Whitening.fit(x)
+        assert torch.allclose(found.projection.double() * scale, expected.projection.double(), rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.parametrize("n", [3, 200])
+    def test_degenerate(self, n: int) -> None:
+        """Repeated descriptors, constant or repeated columns, and columns of zeros leave what varies, and no NaN."""
+        x = descriptors(n, 4)
+        varying = min(4, n - 1)
+        for given_x, dim in (
+            (np.repeat(x, 3, axis=0), varying),
+            (np.hstack([x, np.full((n, 2), 0.7), np.zeros((n, 1))]), varying),
+            (np.hstack([x, x, -x]), varying),
+            (np.vstack([np.zeros((n, 4)), np.eye(4)[:1]]), 1),
+            (x[:2], 1),
+            (x[:, :1], 1),
+        ):
+            w = Whitening.fit(given_x)
+            assert w.dim == dim
+            y = w(torch.from_numpy(given_x).float())
+            assert torch.isfinite(y).all()
+            assert torch.isfinite(w(torch.randn(7, given_x.shape[1]) * 100)).all()
+
     def test_dim(self) -> None:
         """Fewer dimensions are those with the largest variance, the first rows of all."""
         x = descriptors(100, 8)
@@ -122,11 +149,22 @@ class TestFit:
             ([["a"]], "<U1"),
             (np.array([[1.0, 2.0], [math.nan, 1.0], [1.0, 1.0]]), "descriptor 1 .* not finite"),
             (np.array([[1.0, 2.0], [2.0, 1.0], [math.inf, 1.0]]), "descriptor 2 .* not finite"),
+            (np.array([[1.0, 2.0], [-1e39, 1.0], [3.0, 1.0]]), "descriptor 1 .* not finite in float32"),
+            (np.array([[1.0, 2.0], [2.0, 1e300], [3.0, 1.0]]), "descriptor 1 .* not finite in float32"),
+            (np.array([[0.0, 1e-40], [2e-40, 1e-40], [0.0, 0.0]]), "alike"),
         ],
     )
     def test_bad_descriptors(self, x: Any, message: str) -> None:
         """Descriptors that nothing can be learned from are refused."""
         with pytest.raises(InputError, match=message):
+            Whitening.fit(x)
+
+    def test_bad_descriptor_far_down(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The number of a bad descriptor is counted over all blocks."""
+        monkeypatch.setattr(whitening, "_BLOCK_VALUES", 12)
+        x = descriptors(100, 6)
+        x[77, 2] = math.nan
+        with pytest.raises(InputError, match="descriptor 77 "):
             Whitening.fit(x)
 
     @pytest.mark.parametrize("options", [{"dim": 0}, {"dim": 7}, {"tolerance": -0.1}, {"tolerance": 1.0}])
