@@ -56,7 +56,10 @@ ROOMS: dict[str, tuple[str, str]] = {
     "compose": (f"{BASE} geometry labelfile", "numpy"),
     "pipeline": (f"{BASE} frames geometry jit datasets fov surface reference labelfile", "numpy scipy ~distributed"),
     "exchange": (f"{BASE} geometry datasets labelfile", "numpy scipy h5py pyarrow"),
-    "training": (f"{BASE} devices geometry jit datasets labelfile exchange", "numpy scipy ~torch ~torchvision ~timm ~PIL"),
+    "training": (
+        f"{BASE} devices geometry jit datasets labelfile exchange",
+        "numpy scipy ~torch ~torchvision ~timm ~PIL",
+    ),
     "report": (
         f"{BASE} optional frames geometry reference labelfile",
         "numpy scipy h5py pyarrow ~matplotlib ~PIL",

@@ -79,7 +79,10 @@ class TestUsage:
             (["sample", "msl"], "there is no command 'msl'; did you mean 'msls'? (see 'relabel sample --help')"),
             (["sample"], "Missing command (see 'relabel sample --help')"),
             (["info"], "Missing argument 'FILE' (see 'relabel info --help')"),
-            (["rgbd", "--root", "x"], "Missing option '--layout'. Choose from: tum, scannet, folder (see 'relabel rgbd --help')"),
+            (
+                ["rgbd", "--root", "x"],
+                "Missing option '--layout'. Choose from: tum, scannet, folder (see 'relabel rgbd --help')",
+            ),
             (["info", "a", "--jsn"], "No such option '--jsn'"),
             (["row", "a.h5", "k", "--top", "0"], "--top"),
             (["--nonsense"], "No such option '--nonsense'"),

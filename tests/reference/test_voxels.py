@@ -55,9 +55,8 @@ class TestPairOverlap:
         rows = np.array([0])
         (tmp_path / "text.png").write_text("no picture")
         depth_png(tmp_path / "small.png", 1000, size=(4, 4))
-        for name, why in (
-            ("text.png", "is not a depth map that can be read"), ("none.png", "is not a depth map that can be read"), ("small.png", "is 4 × 4 pixels")
-        ):  # fmt: skip
+        unreadable = "is not a depth map that can be read"
+        for name, why in (("text.png", unreadable), ("none.png", unreadable), ("small.png", "is 4 × 4 pixels")):
             one = frames([tmp_path / name], np.eye(4)[None], size=SIZE)
             with pytest.raises(InputError, match=rf"{name}: {why}"):
                 pair_overlap(one, one, rows, rows, voxel_m=0.05)
