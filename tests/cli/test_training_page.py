@@ -41,7 +41,7 @@ def test_commands(run: Callable[..., Result], real_data: Path, tmp_path: Path, m
     monkeypatch.chdir(tmp_path)
     (tmp_path / "7scenes").symlink_to(real_data / "7scenes")
     first, full, python = blocks()
-    for line in first.splitlines():
+    for line in first.replace("\\\n", "").splitlines():
         name, command, *rest = shlex.split(line)
         assert name == "relabel"
         done = run(command, *rest, *(QUICK if command == "train" else ()))
