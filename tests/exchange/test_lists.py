@@ -194,7 +194,7 @@ class TestImagePath:
         export({"c": psi}, "npy", tmp_path)
         assert np.load(tmp_path / "c_qImages.npy").tolist() == ["x/1.png", "x/2.png", "x/3.png"]
         assert np.load(tmp_path / "c_dbImages.npy").tolist() == c.database.key.tolist()
-        with pytest.raises(OptionError, match=r"'frame'.*there are collection, side, key"):
+        with pytest.raises(OptionError, match=r"'frame'.*there are collection, scene, side, key"):
             export({"c": psi}, "npy", tmp_path, image_path="{frame}", overwrite=True)
 
     def test_one_picture_of_two_cameras(self, tmp_path: Path) -> None:
