@@ -84,7 +84,7 @@ class GradedBatchSampler(Epochs[list[int]]):
     ) -> None:
         super().__init__(seed, rank, world_size)
         self.bands = band.checked(bands)
-        self._arguments: dict[str, Any] = {
+        self._arguments = {
             "batch_size": batch_size,
             "bands": bands,
             "partners": partners,
@@ -165,21 +165,6 @@ class GradedBatchSampler(Epochs[list[int]]):
         psi = np.where(np.isnan(psi), psi.T, psi)
         psi[cameras[:, None] == cameras[None, :]] = np.nan
         return BatchSimilarity(psi, ~np.isnan(psi))
-
-    def __getstate__(self) -> dict[str, Any]:
-        labels = dict(zip(self._pairs.names, self._pairs.sources, strict=True))
-        return {
-            "labels": labels,
-            "arguments": self._arguments,
-            "state": self.state_dict(),
-            "start": self._start,
-            "done": self._done,
-        }
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["labels"], **state["arguments"])  # type: ignore[misc]
-        self.load_state_dict(state["state"])
-        self._start, self._done = state["start"], state["done"]
 
     def _items(self, epoch: int, first: int, stop: int) -> Iterator[list[int]]:
         key = (np.uint64(self.seed), np.uint64(epoch))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from relabel.errors import OptionError
+from relabel.training.pairs import Pairs
 
 T = TypeVar("T")
 
@@ -27,6 +28,10 @@ class Epochs(ABC, Generic[T]):
     position:
         how many items of the epoch the latest iterator has given.
     """
+
+    _pairs: Pairs
+    _arguments: dict[str, Any]
+    """what a sampler is made with besides its labels"""
 
     def __init__(self, seed: int, rank: int, world_size: int) -> None:
         self.seed = whole("seed", seed, 0, _WORDS)
@@ -112,6 +117,20 @@ class Epochs(ABC, Generic[T]):
         position = whole("the state's position", at, 0, self._length + 1)
         self.set_epoch(epoch)
         self.position = self._start = position
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "labels": self._pairs.labels,
+            "arguments": self._arguments,
+            "state": self.state_dict(),
+            "start": self._start,
+            "done": self._done,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["labels"], **state["arguments"])  # type: ignore[misc]
+        self.load_state_dict(state["state"])
+        self._start, self._done = state["start"], state["done"]
 
     @abstractmethod
     def _items(self, epoch: int, first: int, stop: int) -> Iterator[T]:

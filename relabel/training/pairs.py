@@ -109,6 +109,11 @@ class Pairs:
         collection = int(np.searchsorted(starts, number, side="right")) - 1
         return Place(self.names[collection], side, int(number - starts[collection]))
 
+    @property
+    def labels(self) -> dict[str, Any]:
+        """The collections by name, from which the same pairs can be made again."""
+        return dict(zip(self.names, self.sources, strict=True))
+
     @cached_property
     def query_keys(self) -> npt.NDArray[np.str_]:
         """(queries,) str, over all collections."""

@@ -92,7 +92,7 @@ class GradedPairSampler(Epochs[Pair]):
     ) -> None:
         super().__init__(seed, rank, world_size)
         self.bands = band.checked(bands)
-        self._arguments: dict[str, Any] = {
+        self._arguments = {
             "bands": bands,
             "seed": seed,
             "length": length,
@@ -170,21 +170,6 @@ class GradedPairSampler(Epochs[Pair]):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: D102 - as in Epochs
         super().load_state_dict(state)
         self._drawn = whole("the state's drawn", state.get("drawn", 0), 0)
-
-    def __getstate__(self) -> dict[str, Any]:
-        labels = dict(zip(self._pairs.names, self._pairs.sources, strict=True))
-        return {
-            "labels": labels,
-            "arguments": self._arguments,
-            "state": self.state_dict(),
-            "start": self._start,
-            "done": self._done,
-        }
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["labels"], **state["arguments"])  # type: ignore[misc]
-        self.load_state_dict(state["state"])
-        self._start, self._done = state["start"], state["done"]
 
     def _items(self, epoch: int, first: int, stop: int) -> Iterator[Pair]:
         for start in range(first, stop, _CHUNK):
