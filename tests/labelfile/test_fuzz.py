@@ -20,7 +20,7 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.labelfile.fuzz_child import DAMAGE, KINDS
 
-CASES = int(os.environ.get("RELABEL_FUZZ_CASES", "2000"))
+CASES = int(os.environ.get("RELABEL_FUZZ_CASES", "1000"))
 FIRST = int(os.environ.get("RELABEL_FUZZ_FIRST", "0"))
 CHILDREN = min(2, len(os.sched_getaffinity(0)))
 PATIENCE_S = 60.0  # for one case, which takes a twentieth of a second
