@@ -31,6 +31,11 @@ def kitti(path: Path) -> Track:
 
     Keys are the numbers of the frames, six digits, which are the names of the pictures; counted from 0 where the file
     does not tell them.
+
+    Raises
+    ------
+    InputError
+        when the file cannot be read, a line is no such pose, a rotation is none, or a key comes twice; the message names file and line.
     """
     rows: list[list[float]] = []
     lines: list[int] = []
@@ -58,7 +63,13 @@ def kitti(path: Path) -> Track:
 
 
 def tum(path: Path) -> Track:
-    """``t tx ty tz qx qy qz qw`` a line, after comments with ``#``; keys are the time stamps as they are written."""
+    """``t tx ty tz qx qy qz qw`` a line, after comments with ``#``; keys are the time stamps as they are written.
+
+    Raises
+    ------
+    InputError
+        when the file cannot be read, a line is no such pose, a rotation is none, or a key comes twice; the message names file and line.
+    """
     keys: list[str] = []
     rows: list[list[float]] = []
     lines: list[int] = []
@@ -80,6 +91,11 @@ def colmap(path: Path) -> Track:
     """``images.txt``: two lines a picture, ``ID QW QX QY QZ TX TY TZ CAMERA NAME`` and its points, which may be none.
 
     Keys are the names, which may hold spaces. The scale of a model is arbitrary, unless it was aligned.
+
+    Raises
+    ------
+    InputError
+        when the file cannot be read, a line is no such pose, a rotation is none, or a key comes twice; the message names file and line.
     """
     keys: list[str] = []
     rows: list[list[float]] = []
@@ -129,7 +145,13 @@ def _check_points(path: Path, line: int, text: str, name: str) -> None:
 
 
 def text_lines(path: Path, *, comments: bool = False, blank: bool = False) -> Iterator[tuple[int, str]]:
-    """The lines of a text, counted from 1, without blank ones and comments."""
+    """The lines of a text, counted from 1, without blank ones and comments.
+
+    Raises
+    ------
+    InputError
+        when the file cannot be read, or is not UTF-8.
+    """
     try:
         with path.open(encoding="utf-8-sig") as stream:
             for line, text in enumerate(stream, 1):

@@ -160,6 +160,11 @@ def search(
         as many answers as the largest of them are looked for.
     device, each:
         as for `nearest`.
+
+    Raises
+    ------
+    OptionError, InputError
+        when `top` or `ks` are not positive, and as for `nearest`.
     """
     if top < 1:
         raise OptionError(f"top is {top}; at least one answer has to be looked for")

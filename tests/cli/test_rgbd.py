@@ -18,14 +18,7 @@ from tests.trees import rgbd_folder, tum_folder
 Runner = Callable[..., Result]
 SAME = ("--tolerance", "0.3", "--force", "-o")
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def done(result: Result) -> Result:

@@ -19,14 +19,7 @@ from tests.trees import edit, pose_txt, scene_tree
 Runner = Callable[..., Result]
 COARSE = ("--tolerance", "0.1", "--stride", "4")
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
+pytestmark = pytest.mark.usefixtures("here")
 
 
 @pytest.fixture

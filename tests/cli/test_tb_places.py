@@ -22,14 +22,7 @@ from tests.trees import depth_png, tb_set
 Runner = Callable[..., Result]
 DEPTH = ("--intrinsics", "57,58,31.5,23.5", "--depth-unit", "0.001")
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
+pytestmark = pytest.mark.usefixtures("here")
 
 
 @pytest.fixture
