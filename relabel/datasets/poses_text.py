@@ -35,8 +35,8 @@ def kitti(path: Path) -> Track:
     Raises
     ------
     InputError
-        when the file cannot be read, a line is no such pose, a rotation is none, or a key comes twice; the message names
-        file and line.
+        when the file cannot be read, a line is no such pose, a rotation is none, or a key comes twice; the message
+        names file and line.
     """
     rows: list[list[float]] = []
     lines: list[int] = []
@@ -69,8 +69,8 @@ def tum(path: Path) -> Track:
     Raises
     ------
     InputError
-        when the file cannot be read, a line is no such pose, a rotation is none, or a key comes twice; the message names
-        file and line.
+        when the file cannot be read, a line is no such pose, a rotation is none, or a key comes twice; the message
+        names file and line.
     """
     keys: list[str] = []
     rows: list[list[float]] = []
@@ -97,8 +97,8 @@ def colmap(path: Path) -> Track:
     Raises
     ------
     InputError
-        when the file cannot be read, a line is no such pose, a rotation is none, or a key comes twice; the message names
-        file and line.
+        when the file cannot be read, a line is no such pose, a rotation is none, or a key comes twice; the message
+        names file and line.
     """
     keys: list[str] = []
     rows: list[list[float]] = []
