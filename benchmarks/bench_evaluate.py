@@ -19,10 +19,10 @@ import numpy as np
 from common import machine, median_seconds, table
 
 import relabel
+from relabel.evaluation.ground_truth import EvaluationSet, Rule, evaluation_set
+from relabel.evaluation.places import Place
+from relabel.evaluation.predictions import match
 from relabel.training import evaluate, nearest, read_predictions, write_predictions
-from relabel.training.evaluation_set import EvaluationSet, Rule, evaluation_set
-from relabel.training.places import Place
-from relabel.training.predictions import match
 
 KS = (1, 5, 10, 20)
 WITHIN_M = 25.0
@@ -132,7 +132,7 @@ def main() -> None:
         }
         found = {name: [median_seconds(way, repeats=5) for way in ways] for name, ways in timed.items()}
     started = median_seconds(
-        lambda: subprocess.run([sys.executable, "-c", "import relabel.training.evaluation"], check=True), repeats=3
+        lambda: subprocess.run([sys.executable, "-c", "import relabel.evaluation.evaluate"], check=True), repeats=3
     )
     print(f"# Evaluation\n\n{machine()}; medians of one run\n")
     print(

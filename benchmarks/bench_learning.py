@@ -27,13 +27,13 @@ from common import DATA, machine, table
 from PIL import Image
 
 import relabel
-from relabel.datasets.seven_scenes_reader import readers
+from relabel.datasets.seven_scenes.scene import readers
+from relabel.evaluation.ground_truth import evaluation_set
+from relabel.evaluation.places import of_labels
 from relabel.labelfile import StoredCollection
 from relabel.pipeline.run import label
 from relabel.pipeline.surface_part import SurfaceOptions, surface_parts
 from relabel.training import Rule, TrainConfig, Trainer, build_model, evaluate_model, seeded
-from relabel.training.evaluation_set import evaluation_set
-from relabel.training.places import of_labels
 
 SIZE = (96, 72)
 LOSSES = {"gcl": "graded (GCL)", "contrastive": "binary contrastive", "triplet": "triplet, hard mining"}

@@ -18,9 +18,10 @@ from common import machine, median_seconds, table
 
 import relabel
 from relabel import fov
-from relabel.datasets import footprints, msls
-from relabel.fov.sights import sights
+from relabel.datasets import footprints
+from relabel.datasets.msls import city as msls
 from relabel.fov.views import common_origin
+from relabel.fov.visibility import sights
 from relabel.geometry.walls import Walls
 from relabel.jit import threads_set
 from relabel.reference.occlusion import Scene

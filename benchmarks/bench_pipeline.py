@@ -20,9 +20,9 @@ import pyarrow.csv
 from common import machine, median_seconds, table
 
 import relabel
-from relabel.datasets.msls_reader import readers
-from relabel.pipeline.parts import fov_parts
-from relabel.pipeline.plan import estimates
+from relabel.datasets.msls.city import readers
+from relabel.pipeline.estimates import estimates
+from relabel.pipeline.fov_part import fov_parts
 from relabel.pipeline.run import label
 from relabel.synthetic.msls import write_tree
 

@@ -19,9 +19,9 @@ import torch
 from common import machine, table
 
 import relabel
+from relabel.images.loading import Batch
 from relabel.training import TrainConfig, build_model, seeded
 from relabel.training.devices import device_of, is_bf16
-from relabel.training.loading import Batch
 from relabel.training.steps import Steps, optimizer_of
 
 

@@ -26,17 +26,17 @@ from PIL import Image
 
 import relabel
 from relabel import surface
-from relabel.datasets.seven_scenes_reader import readers
+from relabel.datasets.seven_scenes.scene import readers
 from relabel.devices import DEVICES, chosen
 from relabel.frames import Frames
 from relabel.jit import thread_count
 from relabel.reference.surface import frame_points, pair_overlap, thinned
 from relabel.similarity import gather
-from relabel.surface import on_device, recall
-from relabel.surface.bits import BitCounter
+from relabel.surface import frame_cache, gpu_counter
+from relabel.surface.cpu_counter import BitCounter
 from relabel.surface.decode import read_depth
 from relabel.surface.device_memory import Budget, memory_budget
-from relabel.surface.device_voxels import Projection, Seen, seen
+from relabel.surface.gpu_voxels import Projection, Seen, seen
 from relabel.surface.occupancy import Compacted, Gathering
 from relabel.surface.voxelise import Bricks, Voxeliser, in_order
 
@@ -222,7 +222,7 @@ def engines(compacted: Compacted, device: str) -> None:
         return BitCounter(compacted, "surface").counts(whole, whole).s_query
 
     def by_torch(where: str) -> object:
-        return on_device.counter(compacted, "surface", device=where, memory_bytes=2**32).counts(whole, whole).s_query
+        return gpu_counter.counter(compacted, "surface", device=where, memory_bytes=2**32).counts(whole, whole).s_query
 
     ways = {
         "bit sets, numba": by_bits,
@@ -266,7 +266,7 @@ def on_gpu(frames: Frames, count: int) -> None:
     voxels()
     first, found = timed(voxels)
     second, compacted = timed(lambda: joined(found))
-    third, counting = timed(lambda: on_device.counter(compacted, "surface", device="cuda"))
+    third, counting = timed(lambda: gpu_counter.counter(compacted, "surface", device="cuda"))
     fourth, _ = timed(lambda: counting.counts(slice(0, count), slice(0, count)))
     block = torch.zeros(2**30, dtype=torch.uint8)
     side = 8192
@@ -277,7 +277,7 @@ def on_gpu(frames: Frames, count: int) -> None:
         torch.cuda.synchronize()
 
     def multiply() -> None:
-        on_device.multiplied(ones, ones)
+        gpu_counter.multiplied(ones, ones)
         torch.cuda.synchronize()
 
     copying, multiplying = 2**30 / median_seconds(copy), 2 * side**3 / median_seconds(multiply)
@@ -309,7 +309,7 @@ def main() -> None:
     parser.add_argument("--device-frames", type=int, default=7000, help="of the scene on a GPU")
     arguments = parser.parse_args()
     device = chosen(arguments.device)
-    recall.LATELY = recall.Recall(0)  # what is timed twice is decoded twice
+    frame_cache.LATELY = frame_cache.Recall(0)  # what is timed twice is decoded twice
     print(f"# Surface overlap\n\n{machine()}, relabel {relabel.__version__}")
     with tempfile.TemporaryDirectory() as folder:
         frames = real_frames()

@@ -23,7 +23,7 @@ from scipy.stats import spearmanr
 import relabel
 from relabel import surface
 from relabel.cameras import Cameras
-from relabel.datasets import seven_scenes
+from relabel.datasets.seven_scenes import scene as seven_scenes
 from relabel.errors import RelabelError
 from relabel.frames import Frames
 from relabel.reference.surface import CELL_M, pair_overlap

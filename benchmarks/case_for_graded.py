@@ -19,7 +19,7 @@ from scipy.spatial import cKDTree
 
 import relabel
 from relabel import fov
-from relabel.datasets import names
+from relabel.datasets.names import lists
 from relabel.errors import RelabelError
 from relabel.geometry.headings import difference_deg
 
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--radius", type=float, default=50.0, help="range of a field of view, metres")
     arguments = parser.parse_args()
     try:
-        found = names.read(arguments.queries, arguments.database)
+        found = lists.read(arguments.queries, arguments.database)
     except RelabelError as error:
         parser.error(str(error))
     if found.geographic is not None:

@@ -54,7 +54,7 @@ def synthetic_city(cameras: int, seed: int = 0) -> tuple[relabel.Cameras, relabe
     """Queries and database of a city of streets, read from the files of `relabel sample msls`."""
     import tempfile
 
-    from relabel.datasets import msls
+    from relabel.datasets.msls import city as msls
     from relabel.synthetic.msls import write_tree
 
     with tempfile.TemporaryDirectory() as folder:

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from relabel import doctor
-from relabel.cli.doctor import command
+from relabel.cli.check import doctor_command
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +110,8 @@ class TestCommand:
     def test_json_and_text(self, monkeypatch: pytest.MonkeyPatch, found: dict[str, Any]) -> None:
         """The command prints what the library finds."""
         monkeypatch.setattr(doctor, "examine", lambda: found)
-        assert json.loads(CliRunner().invoke(command, ["--json"]).stdout) == found
-        assert CliRunner().invoke(command).stdout.splitlines() == doctor.lines(found)
+        assert json.loads(CliRunner().invoke(doctor_command, ["--json"]).stdout) == found
+        assert CliRunner().invoke(doctor_command).stdout.splitlines() == doctor.lines(found)
 
     def test_folder_is_a_path(self, found: dict[str, Any]) -> None:
         """The kernel cache is named."""

@@ -211,8 +211,8 @@ class TestRooms:
             ("relabel.surface.gpu", "import torch", "imports torch at its top"),
             ("relabel.surface.gpu", "def f():\n    import torch", None),
             ("relabel.training.losses", "import torch", None),
-            ("relabel.training.sampler", "import torch", "imports torch at its top"),
-            ("relabel.cli.info", "from relabel.report import look", "imports relabel.report at its top"),
+            ("relabel.sampling.pair_sampler", "import torch", "imports torch at its top"),
+            ("relabel.cli.inspect", "from relabel.report import look", "imports relabel.report at its top"),
             ("relabel.cameras", "from . import similarity", "imports relabel.similarity"),
             ("relabel.cameras", "import importlib\nimportlib.import_module('scipy')", "imports scipy"),
         ],
@@ -246,7 +246,7 @@ class TestStart:
         """The list of commands is written from the table, without loading one of them."""
         run = "import sys\nfrom relabel.cli.app import app\nfrom click.testing import CliRunner\n"
         run += "CliRunner().invoke(app, ['--help'])\n"
-        run += "assert 'relabel.cli.info' not in sys.modules, 'info was loaded'"
+        run += "assert 'relabel.cli.inspect' not in sys.modules, 'info was loaded'"
         loaded_after(run)
 
     @pytest.mark.parametrize(

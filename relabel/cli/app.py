@@ -14,10 +14,9 @@ from typing import Any, NoReturn
 import click
 
 from relabel._version import __version__
-from relabel.cli import out
-from relabel.cli.commands import COMMANDS
-from relabel.cli.group import LazyGroup
-from relabel.cli.verbosity import Verbosity, with_verbosity
+from relabel.cli import terminal
+from relabel.cli.commands import COMMANDS, LazyGroup
+from relabel.cli.terminal import Verbosity, with_verbosity
 from relabel.errors import OptionError, RelabelError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -75,7 +74,7 @@ class App(LazyGroup):
     def _run(self, args: list[str], name: str, verbosity: Verbosity, extra: dict[str, Any]) -> int:
         try:
             code = self._invoke(args, name, verbosity, extra)
-            out.flush()  # here, where a full disk or a closed pipe is still reported properly
+            terminal.flush()  # here, where a full disk or a closed pipe is still reported properly
         except (KeyboardInterrupt, click.Abort):
             _drop_stdout()
             _say("relabel: interrupted")
@@ -88,7 +87,7 @@ class App(LazyGroup):
             return 0
         except Exception as error:  # the last resort of the program
             try:
-                out.flush()
+                terminal.flush()
             except OSError:
                 _drop_stdout()
             return _fail(error, verbosity)

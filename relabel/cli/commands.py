@@ -5,7 +5,14 @@ The line stands here and not in the command, so that `relabel --help` loads no c
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import difflib
+import importlib
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import click
+
+from relabel.cli.terminal import with_verbosity
 
 
 class Entry(NamedTuple):
@@ -32,25 +39,82 @@ COMMANDS: dict[str, Entry] = {
     "7scenes": Entry(LABEL, "relabel.cli.seven_scenes:command", "Label 7Scenes by how much surface two frames share."),
     "tb-places": Entry(LABEL, "relabel.cli.tb_places:command", "Label TB-Places, by depth maps if there are any."),
     "rgbd": Entry(LABEL, "relabel.cli.rgbd:command", "Label any RGB-D sequence: TUM, ScanNet, or a plain folder."),
-    "info": Entry(LOOK, "relabel.cli.info:command", "What a label file holds, one line a collection."),
-    "ls": Entry(LOOK, "relabel.cli.ls:command", "Names of the collections, one a line."),
-    "tree": Entry(LOOK, "relabel.cli.tree:command", "Every group, data set and attribute of the file."),
-    "stats": Entry(LOOK, "relabel.cli.stats:command", "Histogram of ψ, bands, queries without a positive."),
-    "row": Entry(LOOK, "relabel.cli.row:command", "The matches of one query, best first."),
+    "info": Entry(LOOK, "relabel.cli.inspect:command", "What a label file holds, one line a collection."),
+    "ls": Entry(LOOK, "relabel.cli.inspect:command", "Names of the collections, one a line."),
+    "tree": Entry(LOOK, "relabel.cli.inspect:command", "Every group, data set and attribute of the file."),
+    "stats": Entry(LOOK, "relabel.cli.inspect:command", "Histogram of ψ, bands, queries without a positive."),
+    "row": Entry(LOOK, "relabel.cli.inspect:command", "The matches of one query, best first."),
     "shared": Entry(LOOK, "relabel.cli.shared:command", "What two frames of depth share, as a cloud or a picture."),
-    "dump": Entry(LOOK, "relabel.cli.dump:command", "All pairs of a collection as text."),
-    "merge": Entry(COMPOSE, "relabel.cli.merge:command", "Collections of several files in one."),
-    "subset": Entry(COMPOSE, "relabel.cli.subset:command", "Some of the collections, cameras or pairs of a file."),
-    "convert": Entry(COMPOSE, "relabel.cli.convert:command", "The same labels in another measure."),
-    "export": Entry(COMPOSE, "relabel.cli.export:command", "Labels in the formats of other programs."),
-    "import": Entry(COMPOSE, "relabel.cli.import_:command", "A label file of labels that somebody else made."),
-    "publish": Entry(COMPOSE, "relabel.cli.publish:command", "A folder to upload: card, checksums, metadata."),
-    "compare": Entry(CHECK, "relabel.cli.compare:command", "What is different between two label files."),
-    "validate": Entry(CHECK, "relabel.cli.validate:command", "Check a label file against the format."),
-    "verify": Entry(CHECK, "relabel.cli.verify:command", "Recompute a sample of a label file with a slow oracle."),
+    "dump": Entry(LOOK, "relabel.cli.inspect:command", "All pairs of a collection as text."),
+    "merge": Entry(COMPOSE, "relabel.cli.compose:command", "Collections of several files in one."),
+    "subset": Entry(COMPOSE, "relabel.cli.compose:command", "Some of the collections, cameras or pairs of a file."),
+    "convert": Entry(COMPOSE, "relabel.cli.compose:command", "The same labels in another measure."),
+    "export": Entry(COMPOSE, "relabel.cli.exchange:command", "Labels in the formats of other programs."),
+    "import": Entry(COMPOSE, "relabel.cli.exchange:command", "A label file of labels that somebody else made."),
+    "publish": Entry(COMPOSE, "relabel.cli.exchange:command", "A folder to upload: card, checksums, metadata."),
+    "compare": Entry(CHECK, "relabel.cli.check:command", "What is different between two label files."),
+    "validate": Entry(CHECK, "relabel.cli.check:command", "Check a label file against the format."),
+    "verify": Entry(CHECK, "relabel.cli.check:command", "Recompute a sample of a label file with a slow oracle."),
     "headings": Entry(CHECK, "relabel.cli.headings:command", "Which headings of a data set should not be trusted."),
     "fit": Entry(CHECK, "relabel.cli.fit:command", "Recover the parameters behind somebody else's labels."),
     "train": Entry(TRAIN, "relabel.cli.train:command", "Train a descriptor model on graded labels."),
     "evaluate": Entry(TRAIN, "relabel.cli.evaluate:command", "Recall@k, mAP and graded scores of place recognition."),
-    "doctor": Entry(CHECK, "relabel.cli.doctor:command", "Versions, threads, kernel cache, GPU, missing libraries."),
+    "doctor": Entry(CHECK, "relabel.cli.check:command", "Versions, threads, kernel cache, GPU, missing libraries."),
 }
+
+
+def unknown_command(name: str, known: Iterable[str], ctx: click.Context) -> click.UsageError:
+    """The error for a command that is not there: close ones where there are any, else all of them."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    hint = f"did you mean {' or '.join(repr(c) for c in close)}?" if close else f"choose from {', '.join(names)}"
+    return click.UsageError(f"there is no command {name!r}; {hint}", ctx)
+
+
+class SuggestingGroup(click.Group):
+    """A group that answers an unknown command with those that are close."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"no_args_is_help": False, **kwargs})
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that `args` starts with, its name, and the rest of `args`."""
+        known = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in known:
+            raise unknown_command(args[0], known, ctx)
+        return super().resolve_command(ctx, args)
+
+
+class LazyGroup(SuggestingGroup):
+    """A group whose commands are entries of a table; its help is written from the table alone."""
+
+    def __init__(self, *args: Any, table: Mapping[str, Entry], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.table = table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the table."""
+        del ctx
+        return list(self.table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load one command; `-v` and `-q` are understood behind its name as well as before it."""
+        del ctx
+        if cmd_name not in self.table:
+            return None
+        module, attribute = self.table[cmd_name].home.split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return with_verbosity(command)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one block of help a section."""
+        del ctx
+        width = max(len(name) for name in self.table)
+        for section in dict.fromkeys(entry.section for entry in self.table.values()):
+            lines = [
+                (name.ljust(width), entry.short_help) for name, entry in self.table.items() if entry.section == section
+            ]
+            with formatter.section(section):
+                formatter.write_dl(lines)

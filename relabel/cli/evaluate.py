@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from relabel.cli import options, out
+from relabel.cli import options, terminal
 
 
 def _ks(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
@@ -113,13 +113,13 @@ def command(
     correlation of their distance with ψ. Pictures are looked for as their data sets have them, and resized as they
     were in training.
     """  # noqa: D301  click wants the character itself
-    from relabel.cli.progress import bar
+    from relabel.cli.terminal import bar
     from relabel.errors import OptionError
-    from relabel.training import evaluation as ev
-    from relabel.training.evaluation_output import evaluation_text, write_per_query
-    from relabel.training.evaluation_set import Rule, default_rule, evaluation_set
-    from relabel.training.predictions import match, read_predictions, shorter_than
-    from relabel.training.predictions import write_predictions as save_predictions
+    from relabel.evaluation import evaluate as ev
+    from relabel.evaluation.evaluate import evaluation_text, write_per_query
+    from relabel.evaluation.ground_truth import Rule, default_rule, evaluation_set
+    from relabel.evaluation.predictions import match, read_predictions, shorter_than
+    from relabel.evaluation.predictions import write_predictions as save_predictions
 
     log = logging.getLogger(__name__)
     ways = {"predictions": predictions, "descriptors": descriptors, "checkpoint": checkpoint}
@@ -150,7 +150,7 @@ def command(
     else:
         sides = _described(of, descriptors, checkpoint, images, image_path, size, device, workers, no_progress)
         if write_descriptors is not None:
-            from relabel.training.described import write_described
+            from relabel.evaluation.descriptors import write_described
 
             write_described(write_descriptors, *sides, overwrite=force)
         values = sides[0].values, sides[1].values
@@ -162,16 +162,16 @@ def command(
     if per_query is not None:
         write_per_query(per_query, found, overwrite=force)
     if as_json:
-        out.echo_json(found.to_json())
+        terminal.echo_json(found.to_json())
     else:
-        out.echo_lines(evaluation_text(found))
+        terminal.echo_lines(evaluation_text(found))
 
 
 def _places(sources: tuple[str, ...], root: Path | None, cities: str | None, subtask: str | None) -> list[Any]:
     """What the arguments name."""
     from relabel.errors import OptionError
+    from relabel.evaluation import places
     from relabel.labelfile import open_collections
-    from relabel.training import places
 
     if cities is not None and (sources or root is None):
         raise OptionError("--cities chooses cities of --root, without a label file; name a collection as FILE::NAME")
@@ -204,9 +204,9 @@ def _described(
     no_progress: bool,
 ) -> tuple[Any, Any]:
     """The descriptors of both sides of a set, read or made."""
-    from relabel.cli.progress import bar
+    from relabel.cli.terminal import bar
     from relabel.errors import OptionError
-    from relabel.training.described import Described, aligned, read_described
+    from relabel.evaluation.descriptors import Described, aligned, read_described
 
     if descriptors is not None:
         sides = [
@@ -216,8 +216,8 @@ def _described(
         return sides[0], sides[1]
     if checkpoint is None or images is None:
         raise OptionError("--checkpoint needs --images, the top folder of the pictures")
+    from relabel.evaluation.descriptors import describe_set
     from relabel.training.checkpoint import load_checkpoint, load_model
-    from relabel.training.described import describe_set
 
     if size is None:
         width, height = load_checkpoint(checkpoint)["config"]["size"]

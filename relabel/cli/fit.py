@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relabel.cli import options, out
+from relabel.cli import options, terminal
 
 if TYPE_CHECKING:
-    from relabel.pipeline.fit import Candidate, Fit
+    from relabel.fit.fit import Candidate, Fit
 
 _SHOWN = 10  # candidates in the table; --json has all
 
@@ -48,9 +48,9 @@ def command(
     and headings come from the file, or with --root from the MSLS tree that was labelled. All collections of FILE are
     fitted together; FILE::COLLECTION fits one.
     """
-    from relabel.cli.progress import bar
+    from relabel.cli.terminal import bar
+    from relabel.fit.fit import fit
     from relabel.labelfile import open_collections
-    from relabel.pipeline.fit import fit
     from relabel.report import figures
 
     if plot is not None:
@@ -66,9 +66,9 @@ def command(
         title = f"{found.best.name}: {_parameters(found.best)}, rms {found.best.rms:.2g}"
         figures.fit_figure(plot, found.published, found.fitted, found.distance_m, title=title, overwrite=force)
     if as_json:
-        out.echo_json(found.to_json())
+        terminal.echo_json(found.to_json())
     else:
-        out.echo_lines(_lines(found))
+        terminal.echo_lines(_lines(found))
 
 
 def _lines(found: Fit) -> Iterator[str]:

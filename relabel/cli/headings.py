@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relabel.cli import options, out
+from relabel.cli import options, terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from relabel.datasets.reading import Reader
+    from relabel.datasets.base import Reader
 
 log = logging.getLogger(__name__)
 
@@ -91,11 +91,11 @@ def command(
     direction of travel, parts of a sequence that are turned by 180°, and how much near cameras are turned. What needs
     the order of pictures can only be told of sequences.
     """
-    from relabel.labelfile.publish import check_target
-    from relabel.report import headings_text
+    from relabel.atomic import check_target
     from relabel.report.figures import check_figure
-    from relabel.report.headings import audit
-    from relabel.report.headings_types import Thresholds
+    from relabel.report.heading_audit import summary
+    from relabel.report.heading_audit.audit import audit
+    from relabel.report.heading_audit.types import Thresholds
 
     if output is not None:
         check_target(output, overwrite=force)
@@ -121,24 +121,27 @@ def command(
             )
         )
     if output is not None:
-        headings_text.write_mask(output, audits, reasons, overwrite=force)
+        summary.write_mask(output, audits, reasons, overwrite=force)
     if plot is not None:
-        from relabel.report.headings_picture import headings_figure
+        from relabel.report.heading_audit.plot import headings_figure
 
         headings_figure(plot, audits, overwrite=force)
     mask = None if output is None else str(output)
-    sentence = headings_text.verdict(audits, reasons, command=readers[0].command, mask=mask)
+    sentence = summary.verdict(audits, reasons, command=readers[0].command, mask=mask)
     if as_json:
-        out.echo_json({"collections": [a.to_json(reasons) for a in audits], "reasons": reasons, "verdict": sentence})
+        terminal.echo_json(
+            {"collections": [a.to_json(reasons) for a in audits], "reasons": reasons, "verdict": sentence}
+        )
         return
     for one in audits:
-        out.echo_lines([*headings_text.audit_text(one, reasons), ""])
-    out.echo_lines([sentence])
+        terminal.echo_lines([*summary.audit_text(one, reasons), ""])
+    terminal.echo_lines([sentence])
 
 
 def _readers(paths: tuple[Path, ...], cities: str | None, columns: str | None) -> Sequence[Reader]:
     """What the arguments are to be read with."""
-    from relabel.datasets import msls_reader, names_reader
+    from relabel.datasets.msls import city as msls_reader
+    from relabel.datasets.names import lists
     from relabel.errors import DatasetNotFoundError, OptionError
 
     if len(paths) > 2:
@@ -149,14 +152,15 @@ def _readers(paths: tuple[Path, ...], cities: str | None, columns: str | None) -
         except DatasetNotFoundError:
             if cities is not None or not paths[0].is_dir() or next(paths[0].rglob("@*"), None) is None:
                 raise
-            return [names_reader.reader(paths[0])]
+            return [lists.reader(paths[0])]
         for city in skipped:
             log.warning("%s: passed over: %s", city.name, city.reason)
         return found
     if cities is not None:
         raise OptionError("--cities chooses cities of an MSLS tree; leave it out, or give the tree alone")
     if columns is not None or any(path.suffix.lower() in _TABLES for path in paths):
-        from relabel.datasets import table_columns, table_reader
+        from relabel.datasets.table import columns as table_columns
+        from relabel.datasets.table import rows
 
-        return [table_reader.reader(*paths, columns=None if columns is None else table_columns.parse(columns))]
-    return [names_reader.reader(*paths)]
+        return [rows.reader(*paths, columns=None if columns is None else table_columns.parse(columns))]
+    return [lists.reader(*paths)]

@@ -8,13 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relabel.cli import out
-from relabel.cli.progress import bar
+from relabel.cli import terminal
+from relabel.cli.terminal import bar
 
 if TYPE_CHECKING:
-    from relabel.datasets.reading import Reader, SceneReader
-    from relabel.pipeline.parts import Part
-    from relabel.pipeline.plan import Estimate
+    from relabel.datasets.base import Reader, SceneReader
+    from relabel.pipeline.estimates import Estimate
+    from relabel.pipeline.fov_part import Part
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def label(
 ) -> None:
     """Label what the readers read by fields of view; `mask` and what follows are all of `fov_options.labelling`."""
     from relabel.datasets.mask import masked
-    from relabel.pipeline.parts import FovOptions, fov_parts
+    from relabel.pipeline.fov_part import FovOptions, fov_parts
 
     job = {name: given.pop(name) for name in _JOB}
     run(fov_parts(masked(readers, mask), FovOptions(**given)), skipped, output, **job)
@@ -60,7 +60,7 @@ def run(
     unit: str = "queries",
 ) -> None:
     """Label the parts, or say what it would take; print a summary of the file."""
-    from relabel.pipeline.plan import estimates
+    from relabel.pipeline.estimates import estimates
     from relabel.pipeline.run import label
 
     for line in skipped:
@@ -83,21 +83,22 @@ def run(
 def show_written(path: Path, *, as_json: bool) -> None:
     """Say that a label file was written, and print what it holds."""
     from relabel.labelfile import LabelFile
-    from relabel.report import look, text
+    from relabel.report import info as look
+    from relabel.report import text
 
     log.info("wrote %s (%s bytes)", path, format(path.stat().st_size, ","))
     info = look.describe(LabelFile(path))
     if as_json:
-        out.echo_json(info)
+        terminal.echo_json(info)
     else:
-        out.echo_lines(text.info_text(info))
+        terminal.echo_lines(text.info_text(info))
 
 
 def _show(rows: Sequence[Estimate], *, as_json: bool) -> None:
     if as_json:
-        out.echo_json({"collections": [asdict(row) for row in rows]})
+        terminal.echo_json({"collections": [asdict(row) for row in rows]})
         return
-    from relabel.pipeline.plan import SceneEstimate
+    from relabel.pipeline.estimates import SceneEstimate
     from relabel.report import text
 
     head = ["collection", "queries", "database", "candidate pairs", "about bytes", "about memory"]
@@ -111,4 +112,4 @@ def _show(rows: Sequence[Estimate], *, as_json: bool) -> None:
         cells.append(line)
     if scenes:
         head += ["depth maps", "about seconds"]
-    out.echo_lines(text.table([head, *cells], right=range(1, len(head))))
+    terminal.echo_lines(text.table([head, *cells], right=range(1, len(head))))

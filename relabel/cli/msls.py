@@ -22,7 +22,7 @@ def command(root: Path, cities: str | None, heading: Literal["compass", "travel"
     becomes a collection of its name. Headings are the compass angle `ca`, or the direction of travel of each sequence.
     """
     from relabel.cli.labelling import label
-    from relabel.datasets.msls_reader import readers
+    from relabel.datasets.msls.city import readers
 
     found, skipped = readers(root, cities, heading=heading)
     label(found, output, skipped=[f"{city.name}: passed over: {city.reason}" for city in skipped], **job)

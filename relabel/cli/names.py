@@ -39,7 +39,7 @@ def command(
     lists, or as the one list. `relabel verify FILE --root DIR` takes the folder that holds all that was given.
     """
     from relabel.cli.labelling import label
-    from relabel.datasets.names_reader import reader
+    from relabel.datasets.names.lists import reader
     from relabel.errors import OptionError
 
     if self_pairs and database is not None and database != queries:

@@ -71,8 +71,8 @@ def command(
     after; or north. The choice goes into the file.
     """
     from relabel.cli.labelling import label
-    from relabel.datasets.pitts_heading import Headings, parse_source
-    from relabel.datasets.pitts_reader import readers
+    from relabel.datasets.pitts.split import readers
+    from relabel.datasets.pitts.yaw import Headings, parse_source
 
     source, table = parse_source(heading)
     headings = Headings(source, table, sign, zero_deg, gap_m)

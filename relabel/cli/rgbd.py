@@ -51,8 +51,8 @@ def command(
     depth map keep their row and are counted.
     """
     from relabel.cli.labelling import label_frames
-    from relabel.datasets.pose_files import parse_intrinsics
-    from relabel.datasets.rgbd_reader import reader
+    from relabel.datasets.matrix_files import parse_intrinsics
+    from relabel.datasets.rgbd.sequence import reader
 
     found = reader(
         root,

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from relabel.cli import options
-from relabel.cli.group import SuggestingGroup
+from relabel.cli.commands import SuggestingGroup
 
 
 @click.group(cls=SuggestingGroup)

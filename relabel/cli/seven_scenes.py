@@ -54,7 +54,7 @@ def command(
     Frames without a pose or a depth map keep their row and are counted. Colour pictures need not be there.
     """
     from relabel.cli.labelling import label_frames
-    from relabel.datasets.seven_scenes_reader import readers
+    from relabel.datasets.seven_scenes.scene import readers
 
     found = readers(
         root, scenes=scenes, splits=splits or (DEFAULT_SPLITS,), focal_px=focal_px, skip_missing=skip_missing

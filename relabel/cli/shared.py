@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from relabel.cli import options, out
+from relabel.cli import options, terminal
 
 
 @click.command()
@@ -67,9 +67,9 @@ def command(
         shared_views.shared_figure(plot, found, overwrite=force)
         log.info("wrote %s", plot)
     if as_json:
-        out.echo_json(found.to_json())
+        terminal.echo_json(found.to_json())
     else:
-        out.echo_lines(shared_surface.shared_text(found))
+        terminal.echo_lines(shared_surface.shared_text(found))
 
 
 def _masks(path: object, params: object) -> tuple[Path, ...]:

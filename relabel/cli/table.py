@@ -56,11 +56,12 @@ def command(
     ground. `relabel verify FILE --root DIR` takes the folder that holds the tables.
     """
     from relabel.cli.labelling import label
-    from relabel.datasets import table_columns, table_reader
+    from relabel.datasets.table import columns as table_columns
+    from relabel.datasets.table import rows
     from relabel.errors import OptionError
 
     if self_pairs and database is not None and database != queries:
         raise OptionError("--self-pairs pairs QUERIES with themselves; leave out DATABASE")
     chosen = None if columns is None else table_columns.parse(columns)
-    reader = table_reader.reader(queries, database, name=name, columns=chosen, crs=crs, layout=layout, axis=axis, up=up)
+    reader = rows.reader(queries, database, name=name, columns=chosen, crs=crs, layout=layout, axis=axis, up=up)
     label([reader], output, **job)

@@ -85,8 +85,8 @@ def command(
     is recorded in the file.
     """
     from relabel.cli.labelling import label, label_frames
-    from relabel.datasets import tb_places_reader
-    from relabel.datasets.pose_files import parse_intrinsics
+    from relabel.datasets.matrix_files import parse_intrinsics
+    from relabel.datasets.tb_places import sets as tb_places_reader
 
     _check(with_depth=depth is not None)
     if depth is None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from relabel.cli import options, out
-from relabel.cli.progress import bar
+from relabel.cli import options, terminal
+from relabel.cli.terminal import bar
 
 # Spelled out because relabel.training is loaded on call; tests hold them equal to its LOSSES, POOLS and so on, and all
 # defaults equal to those of TrainConfig.
@@ -172,7 +172,7 @@ def command(
         model = build_model(backbone, pool, pretrained=pretrained, weights=weights)  # type: ignore[arg-type]
     validate = None
     if val_address is not None:
-        from relabel.training.validation import recall_validation
+        from relabel.evaluation.validation import recall_validation
 
         validate = recall_validation(
             open_collections(val_address), images, config.size, image_path=image_path, device=device, workers=workers
@@ -195,6 +195,6 @@ def command(
     result = trainer.run(resume=resume, overwrite=force)
     if as_json:
         told = result._asdict() | {"checkpoint": str(result.checkpoint)}
-        out.echo_json({name: None if value != value else value for name, value in told.items()})  # noqa: PLR0124  NaN
+        terminal.echo_json({name: None if value != value else value for name, value in told.items()})  # noqa: PLR0124  NaN
     else:
-        out.echo_lines([str(result.checkpoint)])
+        terminal.echo_lines([str(result.checkpoint)])

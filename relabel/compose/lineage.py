@@ -9,8 +9,8 @@ from typing import Any
 
 from relabel.errors import InputError, LabelFileError, OptionError
 from relabel.labelfile import LabelFile, StoredCollection, open_collections, provenance
+from relabel.labelfile.collection import listed
 from relabel.labelfile.provenance import record_problems, record_text
-from relabel.labelfile.stored import listed
 from relabel.similarity import Collection, RowBlock, SimilaritySource
 
 

@@ -9,7 +9,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from relabel.datasets import msls, names, pitts, rgbd, seven_scenes, tb_places
+    from relabel.datasets.msls import city
+    from relabel.datasets.names import lists
+    from relabel.datasets.pitts import split
+    from relabel.datasets.rgbd import sequence
+    from relabel.datasets.seven_scenes import scene
+    from relabel.datasets.tb_places import sets
 
 __all__ = ["msls", "names", "pitts", "rgbd", "seven_scenes", "tb_places"]
 

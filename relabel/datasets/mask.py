@@ -22,10 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, Status
-from relabel.datasets import tables
-from relabel.datasets.reading import Around, ReaderOf, S
-from relabel.datasets.scene import Scene
-from relabel.datasets.street import Street
+from relabel.datasets import csv_columns
+from relabel.datasets.base import Around, ReaderOf, S, Scene, Street
 from relabel.errors import InputError, MissingFileError
 from relabel.frames import Frames
 
@@ -34,7 +32,7 @@ log = logging.getLogger(__name__)
 BoolArray = npt.NDArray[np.bool_]
 
 SIDES = ("query", "database")
-_OPTIONAL: dict[str, tables.Kind] = {"side": "text", "collection": "text"}
+_OPTIONAL: dict[str, csv_columns.Kind] = {"side": "text", "collection": "text"}
 _SHOWN = 3
 
 
@@ -91,7 +89,7 @@ def read(path: Path) -> Mask:
 
 
 def _columns(path: Path) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.str_], npt.NDArray[np.str_]]:
-    table = tables.read(path, {"key": "text"}, optional=_OPTIONAL)
+    table = csv_columns.read(path, {"key": "text"}, optional=_OPTIONAL)
     key = table["key"]
     side, collection = (table.get(name, np.zeros(len(key), "<U1")) for name in _OPTIONAL)
     for wrong, text in (
@@ -100,7 +98,7 @@ def _columns(path: Path) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.str_], np
     ):
         rows = np.flatnonzero(wrong)
         if rows.size:
-            raise InputError(f"{path}: line {tables.line_of_row(path, int(rows[0]))}, {text}")
+            raise InputError(f"{path}: line {csv_columns.line_of_row(path, int(rows[0]))}, {text}")
     return key, side, collection
 
 
@@ -241,7 +239,7 @@ def _found(mask: Mask, collection: str, whole: Street | Scene) -> BoolArray:
     found = np.zeros(len(mask.key), bool)
     for cameras, about in _sides(mask, collection, whole):
         rows = np.flatnonzero(about)
-        found[rows] |= tables.rows_of(cameras.key, mask.key[rows]) >= 0
+        found[rows] |= csv_columns.rows_of(cameras.key, mask.key[rows]) >= 0
     return found
 
 
@@ -249,7 +247,7 @@ def _masked(mask: Mask, collection: str, whole: Street | Scene) -> tuple[Any, An
     """Query and database, the same object for self pairs."""
     result: list[Cameras | Frames] = []
     for side, (cameras, about) in zip((whole.query, whole.database), _sides(mask, collection, whole), strict=False):
-        rows = tables.rows_of(cameras.key, mask.key[about])
+        rows = csv_columns.rows_of(cameras.key, mask.key[about])
         status = cameras.status.copy()
         hit = rows[rows >= 0]
         status[hit[cameras.ok[hit]]] = Status.MASKED

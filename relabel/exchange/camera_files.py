@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from relabel.errors import InputError, OptionError
-from relabel.exchange.dense_source import dense_dataset
-from relabel.exchange.index import KeyRule
-from relabel.exchange.sides import Sides, read_msls_sides, read_sides
+from relabel.exchange.camera_sides import Sides, read_msls_sides, read_sides
+from relabel.exchange.gcl import dense_dataset
+from relabel.exchange.gcl_index import KeyRule
 
 _SUFFIXES = ("_gt", "-pairs-scores", "-pairs")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,9 +11,9 @@ import numpy.typing as npt
 from scipy import sparse
 
 from relabel.errors import InputError
-from relabel.exchange.sides import Sides
+from relabel.exchange.camera_sides import Sides
 from relabel.measures import Measure, Unknown
-from relabel.similarity import Collection, Similarity
+from relabel.similarity import Collection, RowBlock, Similarity, SimilaritySource
 
 _ROUNDING = 1e-6
 """A value may be so much more than 1: sums in float32 are."""
@@ -131,3 +132,39 @@ def collection_of(
         min_value=min_value,
         self_pairs=sides.self_pairs,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """A source with its ok cameras alone."""
+
+    source: SimilaritySource
+    collection: Collection = field(init=False)
+
+    def __post_init__(self) -> None:
+        c = self.source.collection
+        query, extent = c.query.take(c.query.ok), c.query_extent[c.query.ok]
+        if c.self_pairs:
+            database, database_extent = query, extent
+        else:
+            database, database_extent = c.database.take(c.database.ok), c.database_extent[c.database.ok]
+        kept = replace(c, query=query, database=database, query_extent=extent, database_extent=database_extent)
+        object.__setattr__(self, "collection", kept)
+
+    def blocks(self) -> Iterator[RowBlock]:
+        """All rows once, in order; a row or column that goes has no pair, so that only numbers change."""
+        c = self.source.collection
+        rows, columns = (np.cumsum(ok, dtype=np.int64) - ok for ok in (c.query.ok, c.database.ok))
+        for block in self.source.blocks():
+            kept = c.query.ok[block.first_row : block.first_row + len(block.counts)]
+            if kept.any():
+                first = int(rows[block.first_row + int(np.argmax(kept))])
+                yield RowBlock(first, block.counts[kept], columns[block.indices].astype(np.int32), block.data)
+
+
+def unknown_pairs(collection: Collection) -> int:
+    """How many pairs have a camera that is not ok; those of a camera with itself do not count."""
+    n, m = collection.shape
+    query, database = int(collection.query.ok.sum()), int(collection.database.ok.sum())
+    diagonal = n - query if collection.self_pairs else 0
+    return n * m - query * database - diagonal

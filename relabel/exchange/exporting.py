@@ -8,23 +8,23 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from relabel.errors import InputError, OptionError
-from relabel.exchange import columns, dense, hloc, lists, matrix, pml
+from relabel.exchange import csv_parquet, gcl, hloc, npz, pml, positive_lists
+from relabel.exchange.entries import Known
 from relabel.exchange.folder import Folder, file_name
-from relabel.exchange.known import Known
 from relabel.similarity import SimilaritySource
 
 Format = Literal["gcl", "condensed", "npy", "msls-idx", "deep-vg", "pairs", "csv", "parquet", "npz", "pml"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 _WRITERS: dict[Format, Any] = {
-    "gcl": dense.write_gcl,
-    "condensed": dense.write_condensed,
-    "npy": lists.write_npy,
-    "deep-vg": lists.write_deep_vg,
+    "gcl": gcl.write_gcl,
+    "condensed": gcl.write_condensed,
+    "npy": positive_lists.write_npy,
+    "deep-vg": positive_lists.write_deep_vg,
     "pairs": hloc.write_pairs,
-    "csv": columns.write_csv,
-    "parquet": columns.write_parquet,
-    "npz": matrix.write_npz,
+    "csv": csv_parquet.write_csv,
+    "parquet": csv_parquet.write_parquet,
+    "npz": npz.write_npz,
     "pml": pml.write_pml,
 }
 _TAKES: dict[Format, tuple[str, ...]] = {
@@ -96,7 +96,7 @@ def export(
     into = Folder(folder, overwrite=overwrite)
     notes: list[str] = []
     if to == "msls-idx":
-        notes = lists.write_msls_idx(collections, into, **given)
+        notes = positive_lists.write_msls_idx(collections, into, **given)
     for name, source in collections.items() if to != "msls-idx" else ():
         chosen = dict(given)
         if to == "npy" and chosen.pop("drop_unknown", False):

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from relabel.atomic import check_target, output_errors, replacing
 from relabel.errors import OutputExistsError
-from relabel.labelfile.publish import check_target, output_errors, replacing
 
 
 class Folder:

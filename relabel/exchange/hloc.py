@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from relabel.errors import InputError, OptionError
 from relabel.exchange.folder import Folder, file_name
-from relabel.exchange.pictures import picture_paths
-from relabel.exchange.positives import check_threshold
+from relabel.exchange.positive_rows import check_threshold
 from relabel.exchange.text import joined_lines
+from relabel.images.paths import picture_paths
 from relabel.similarity import RowBlock, SimilaritySource
 
 

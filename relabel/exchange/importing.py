@@ -12,15 +12,15 @@ import numpy.typing as npt
 from scipy import sparse
 
 from relabel.cameras import Cameras
-from relabel.datasets.tables import rows_of
+from relabel.datasets.csv_columns import rows_of
 from relabel.errors import InputError, OptionError
 from relabel.exchange.camera_files import CameraFiles, find_sides, no_names, one_set, plain_name
-from relabel.exchange.dense_source import FOV, condensed_entries, dense_dataset, dense_source
+from relabel.exchange.camera_sides import Sides, plain
+from relabel.exchange.csv_parquet import PairList, read_csv, read_parquet_pairs, read_scored_pairs
 from relabel.exchange.entries import from_entries
-from relabel.exchange.index import KeyRule
-from relabel.exchange.listed import PairList, read_csv, read_parquet_pairs, read_scored_pairs
-from relabel.exchange.matrix import read_npz
-from relabel.exchange.sides import Sides, plain
+from relabel.exchange.gcl import FOV, condensed_entries, dense_dataset, dense_source
+from relabel.exchange.gcl_index import KeyRule
+from relabel.exchange.npz import read_npz
 from relabel.labelfile import provenance, write
 from relabel.measures import MEASURES, UNKNOWN, Measure, Unknown
 from relabel.similarity import DEFAULT_MIN_VALUE, SimilaritySource

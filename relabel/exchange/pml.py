@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from relabel.errors import OptionError
 from relabel.exchange.folder import Folder, bare, file_name
-from relabel.exchange.positives import above, check_threshold
+from relabel.exchange.positive_rows import above, check_threshold
 from relabel.labelfile import StoredCollection
 from relabel.similarity import SimilaritySource
 

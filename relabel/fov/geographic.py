@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray
 from relabel.errors import InputError, OptionError
-from relabel.fov.planned import FovOverlap
-from relabel.fov.planned import source as planar_source
+from relabel.fov.overlap import FovOverlap
+from relabel.fov.overlap import source as planar_source
 from relabel.fov.views import opening
 from relabel.geometry.earth import FRAME, GEODESIC, with_lon_lat
 from relabel.geometry.tiles import MOST_REACH_M, Placed, placed

@@ -1,21 +1,275 @@
-"""The overlap of fields of view as two calls: of all pairs of two sets of cameras, and of given pairs."""
+"""Field-of-view overlap of all pairs of two sets of cameras as a source: prepared at once, computed block by block."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray
-from relabel.errors import InputError
-from relabel.fov.planned import BLOCK, source
-from relabel.fov.views import Shape
+from relabel.errors import InputError, OptionError
+from relabel.fov import candidates as cells
+from relabel.fov._polygon import polygon_areas, sight_areas
+from relabel.fov._sector import sector_areas
+from relabel.fov._select import compacted, measured
+from relabel.fov.noise import NOT_SHIFTED, Noise, expected, noise
+from relabel.fov.views import SHAPES, Fans, Shape, Views, common_origin, fans, opening, views
+from relabel.fov.visibility import Sights, sights
 from relabel.geometry.walls import Walls
 from relabel.jit import threads_set
-from relabel.measures import Measure
-from relabel.similarity import DEFAULT_MIN_VALUE, Similarity, gather
+from relabel.measures import MEASURES, Measure, check_measure, similarity
+from relabel.similarity import DEFAULT_MIN_VALUE, Collection, RowBlock, Similarity, gather
+
+BLOCK = 2**22
+"""Possible candidates a block holds at the most; they bound its memory, at about 30 bytes each."""
+
+
+@dataclass(frozen=True, eq=False)
+class FovOverlap:
+    """The overlap of all pairs of query and database cameras, not yet computed.
+
+    It is a `SimilaritySource`: a label file can be written from it in blocks, in memory that does not grow with the
+    number of pairs. `source` makes one.
+    """
+
+    collection: Collection
+    measure: Measure
+    threads: int | None
+    block: int
+    query_views: Views
+    database_views: Views
+    query_fans: Fans | None
+    database_fans: Fans | None
+    progress: Callable[[int], object] | None = None
+    query_sights: Sights | None = None
+    database_sights: Sights | None = None
+    noise: Noise | None = None
+    max_heading_difference_deg: float = 180.0
+
+    @cached_property
+    def _grid(self) -> cells.Grid:
+        return cells.grid(self.query_views.circle, self.database_views.circle)
+
+    @cached_property
+    def _database_area(self) -> FloatArray:
+        return self.collection.database_extent[self.database_views.row]
+
+    def candidates(self) -> int:
+        """How many pairs of fields of view are close enough to be computed."""
+        with threads_set(self.threads):
+            return sum(len(self._candidates(*span)[1]) for span in self._blocks())
+
+    def blocks(self) -> Iterator[RowBlock]:
+        """All rows in order, a block at a time; the same bits for any number of threads and any size of block."""
+        shape = self.collection.shape
+        done = 0
+        for start, stop in self._blocks():
+            with threads_set(self.threads):
+                counts, indices, data = self._rows(start, stop)
+            # Queries without a status of OK have no row in the grid; they get an empty one here.
+            last = int(self.query_views.row[stop]) if stop < len(self.query_views) else shape[0]
+            full = np.zeros(last - done, np.int64)
+            full[self.query_views.row[start:stop] - done] = counts
+            yield RowBlock(done, full, indices, data)
+            if self.progress is not None:
+                self.progress(last - done)
+            done = last
+        if done < shape[0]:
+            yield RowBlock(done, np.zeros(shape[0] - done, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))
+
+    def _blocks(self) -> Iterator[tuple[int, int]]:
+        return cells.blocks(self._grid.bounds, self.block)
+
+    def areas(self, rows: npt.NDArray[Any], columns: npt.NDArray[Any]) -> FloatArray:
+        """Common area in m² of the pairs (rows[k], columns[k]), numbered as in the views of the two sides."""
+        area = np.empty(len(rows))
+        if self.query_sights is not None and self.database_sights is not None:
+            longest = self.query_sights.longest + self.database_sights.longest
+            sides = self.query_sights.columns(), self.database_sights.columns()
+            arguments: tuple[Any, ...] = (*sides[0], *sides[1], longest, rows, columns, area)
+            sight_areas(*arguments)
+        elif self.query_fans is None or self.database_fans is None:
+            sector_areas(self.query_views.parts, self.database_views.parts, rows, columns, NOT_SHIFTED, area)
+        else:
+            q, d = self.query_fans, self.database_fans
+            polygon_areas(q.apex, q.fan, q.piece, d.apex, d.fan, d.piece, rows, columns, NOT_SHIFTED, area)
+        return area
+
+    def values(self, rows: npt.NDArray[Any], columns: npt.NDArray[Any]) -> FloatArray:
+        """ψ of the pairs (rows[k], columns[k]), numbered as in the views of the two sides, (k,) float64."""
+        if self.noise is not None:
+            numbers = rows.astype(np.int32), columns.astype(np.int32)
+            psi = expected(self.noise.query, self.noise.database, *numbers, self.measure)
+        else:
+            c = self.collection
+            extents = c.query_extent[self.query_views.row[rows]], c.database_extent[self.database_views.row[columns]]
+            psi = similarity(self.areas(rows, columns), *extents, self.measure)
+        query, database = self._headings
+        psi[~cells.turned_less(query[rows], database[columns], self.max_heading_difference_deg)] = 0.0
+        return psi
+
+    @cached_property
+    def _headings(self) -> tuple[FloatArray, FloatArray]:
+        c = self.collection
+        return c.query.heading_deg[self.query_views.row], c.database.heading_deg[self.database_views.row]
+
+    def _candidates(self, start: int, stop: int) -> cells.Candidates:
+        found = cells.candidate_pairs(self._grid, start, stop)
+        if self.max_heading_difference_deg < 180.0:
+            return cells.alike(found, *self._headings, self.max_heading_difference_deg)
+        return found
+
+    def _rows(
+        self, start: int, stop: int
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        c = self.collection
+        ends, rows, columns = self._candidates(start, stop)
+        own = np.full(stop - start, -1)
+        if c.self_pairs:
+            own = np.arange(start, stop)  # both sides leave out the same cameras, so that they are numbered alike
+        values = np.empty(len(columns), np.float32)
+        starts = np.zeros(stop - start + 1, np.int64)
+        if self.noise is None:
+            extents = c.query_extent[self.query_views.row[start:stop]], self._database_area
+            shared, measure = (self.areas(rows, columns), *extents), self.measure
+        else:
+            # An expected ψ is a share of a whole that is 1.
+            psi = expected(self.noise.query, self.noise.database, rows, columns, self.measure)
+            shared, measure = (psi, np.ones(stop - start), np.ones(len(self.database_views))), "overlap"
+        threshold = np.float32(c.min_value)
+        measured(ends, columns, *shared, own, MEASURES.index(measure), threshold, values, starts)
+        starts = np.cumsum(starts)
+        indices, data = np.empty(int(starts[-1]), np.int32), np.empty(int(starts[-1]), np.float32)
+        compacted(ends, columns, values, self.database_views.row, starts, indices, data)
+        return np.diff(starts), indices, data
+
+
+def source(
+    query: Cameras,
+    database: Cameras,
+    *,
+    fov_deg: float = 90.0,
+    radius_m: float = 50.0,
+    shape: Shape = "sector",
+    arc: int = 16,
+    measure: Measure = "iou",
+    min_value: float = DEFAULT_MIN_VALUE,
+    heading_sigma_deg: float = 0.0,
+    position_sigma_m: float = 0.0,
+    max_heading_difference_deg: float = 180.0,
+    threads: int | None = None,
+    block: int = BLOCK,
+    progress: Callable[[int], object] | None = None,
+    occluders: Walls | None = None,
+) -> FovOverlap:
+    """The overlap of fields of view as a `SimilaritySource`; the parameters are those of `overlap`.
+
+    Input is checked here, before anything is computed.
+    """
+    if shape not in SHAPES:
+        raise OptionError(f"shape {shape!r} is not known; choose {' or '.join(SHAPES)}")
+    check_measure(measure)
+    if occluders is not None:
+        shape = "polygon"  # what is left of a view has straight edges
+        if occluders.crs != query.crs:
+            raise InputError(f"the walls are in {occluders.crs}, the cameras in {query.crs}: bring both into one frame")
+    if block < 1:
+        raise OptionError(f"block is {block}; at least one candidate has to fit")
+    if not 0.0 < max_heading_difference_deg <= 180.0:
+        raise OptionError(
+            f"the largest difference of headings is {max_heading_difference_deg:g}°; it has to be above 0° and at most "
+            "180°"
+        )
+    if query.crs != database.crs:
+        raise InputError(f"queries are in {query.crs}, the database in {database.crs}: bring both into one frame first")
+    origin = common_origin(query, database)
+    openings = [opening(side, fov_deg, radius_m) for side in (query, database)]
+    wide = any(bool((fov[side.ok] > 180.0).any()) for side, (fov, _) in zip((query, database), openings, strict=True))
+    query_views, database_views = (
+        views(side, origin, *own, 1 + wide) for side, own in zip((query, database), openings, strict=True)
+    )
+    query_fans = database_fans = None
+    query_area, database_area = query_views.area, database_views.area
+    if shape == "polygon":
+        query_fans, database_fans = (
+            fans(side, origin, *own, arc) for side, own in zip((query, database), openings, strict=True)
+        )
+        query_area, database_area = query_fans.area, database_fans.area
+    query_sights = database_sights = None
+    if occluders is not None and query_fans is not None and database_fans is not None:
+        with threads_set(threads):
+            query_sights, database_sights = (
+                sights(fan, np.deg2rad(own[view.row]), view.circle, occluders, origin)
+                for fan, view, (own, _) in zip(
+                    (query_fans, database_fans), (query_views, database_views), openings, strict=True
+                )
+            )
+        query_area, database_area = query_sights.area, database_sights.area
+    params: dict[str, Any] = {"shape": shape}
+    # A number is for the cameras that bring none of their own, those of one side perhaps.
+    params["fov_deg"] = float(fov_deg) if query.fov_deg is None or database.fov_deg is None else "per camera"
+    params["radius_m"] = float(radius_m) if query.radius_m is None or database.radius_m is None else "per camera"
+    if shape == "polygon":
+        params["arc"] = int(arc)
+    if max_heading_difference_deg < 180.0:
+        params["max_heading_difference_deg"] = float(max_heading_difference_deg)
+    spread = noise(
+        (query, database),
+        (query_views, database_views),
+        None if query_fans is None or database_fans is None else (query_fans, database_fans),
+        origin,
+        openings,
+        {"heading_sigma_deg": heading_sigma_deg, "position_sigma_m": position_sigma_m},
+    )
+    if spread is not None:
+        if occluders is not None:
+            raise OptionError(
+                "the expected overlap of noisy cameras is not known behind walls, since they would hide something else "
+                "from each place where a camera may be: give either occluders or standard deviations"
+            )
+        params |= spread.params
+        query_views, database_views = (
+            replace(view, circle=circle)
+            for view, circle in zip((query_views, database_views), spread.circles, strict=True)
+        )
+    if occluders is not None:
+        params["occluders"] = dict(occluders.told) or {"walls": len(occluders)}
+    collection = Collection(
+        query,
+        database,
+        _extent(query, query_area, query_views.row),
+        _extent(database, database_area, database_views.row),
+        method=f"fov-{shape}",
+        measure=measure,
+        params=params,
+        min_value=min_value,
+        self_pairs=query is database,
+    )
+    return FovOverlap(
+        collection,
+        measure,
+        threads,
+        block,
+        query_views,
+        database_views,
+        query_fans,
+        database_fans,
+        progress,
+        query_sights,
+        database_sights,
+        spread,
+        max_heading_difference_deg,
+    )
+
+
+def _extent(cameras: Cameras, area: FloatArray, row: npt.NDArray[np.int64]) -> FloatArray:
+    extent = np.full(len(cameras), np.nan)
+    extent[row] = area
+    return extent
 
 
 def overlap(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from relabel.labelfile import provenance
-from relabel.labelfile.findings import Finding, Report
-from relabel.labelfile.packing import pack
+from relabel.labelfile.checks import Finding, Report
+from relabel.labelfile.collection import StoredCollection
+from relabel.labelfile.pack import pack
 from relabel.labelfile.reader import LabelFile, open_address, open_collections
-from relabel.labelfile.stored import StoredCollection
 from relabel.labelfile.validator import validate
 from relabel.labelfile.writer import write
 

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.errors import LabelFileError, RelabelError
+from relabel.labelfile._hdf5_guards import storage_fault
 from relabel.labelfile.schema import EXTRA_ITEM_BYTES, EXTRA_KINDS, MEMBERS, PROVENANCE, UTF8
-from relabel.labelfile.storage import storage_fault
 
 _DEFLATE_LIMIT = 1100  # deflate never shrinks more than 1032-fold
 _SMALL_BYTES = 1 << 20

@@ -11,7 +11,7 @@ import h5py
 
 from relabel.errors import FormatTooNewError, LabelFileError, MissingFileError
 from relabel.labelfile import hdf
-from relabel.labelfile.heaps import heap_fault
+from relabel.labelfile._hdf5_guards import heap_fault
 from relabel.labelfile.schema import FORMAT, FORMAT_VERSION, MAJOR, MINOR, parse_version
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"

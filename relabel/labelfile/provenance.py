@@ -23,9 +23,12 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import h5py
+
 from relabel._version import __version__
-from relabel.errors import InputError, MissingFileError, OptionError
-from relabel.labelfile.schema import canonical_json
+from relabel.errors import InputError, LabelFileError, MissingFileError, OptionError
+from relabel.labelfile import hdf
+from relabel.labelfile.schema import PROVENANCE, UTF8, canonical_json
 
 LIBRARIES = ("h5py", "numba", "numpy", "pyproj", "scipy")
 
@@ -269,3 +272,25 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def provenance_texts(file: Any) -> list[str]:
+    """The JSON text of every step, in order.
+
+    Raises
+    ------
+    LabelFileError
+        when the records are not numbered from 0000 on, or one is not a UTF-8 string.
+    """
+    group = hdf.member(file, PROVENANCE, h5py.Group)
+    names = hdf.links(group)
+    expected = [f"{number:04d}" for number in range(len(names))]
+    if names != expected:
+        raise LabelFileError(f"/{PROVENANCE}: the records are not numbered from 0000 on without gaps")
+    texts = []
+    for name in names:
+        dataset = hdf.member(group, name, h5py.Dataset)
+        hdf.check_array(dataset, UTF8, ())
+        with hdf.guarded(dataset.name):
+            texts.append(bytes(dataset[()]).decode())
+    return texts

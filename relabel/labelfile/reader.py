@@ -9,9 +9,9 @@ from typing import Any
 
 from relabel.errors import NotFoundError
 from relabel.labelfile import hdf, header
-from relabel.labelfile.history import provenance_texts
+from relabel.labelfile.collection import StoredCollection, json_object, listed
+from relabel.labelfile.provenance import provenance_texts
 from relabel.labelfile.schema import SIMILARITY
-from relabel.labelfile.stored import StoredCollection, json_object, listed
 
 
 class LabelFile(Mapping[str, StoredCollection]):

@@ -9,11 +9,9 @@ from typing import Any
 
 from relabel.errors import FormatTooNewError, LabelFileError, OptionError
 from relabel.labelfile import hdf, header, schema
-from relabel.labelfile.checks import CollectionCheck
+from relabel.labelfile.checks import LEVELS, CollectionCheck, Report
 from relabel.labelfile.digest import file_digest
-from relabel.labelfile.findings import LEVELS, Report
-from relabel.labelfile.history import provenance_texts
-from relabel.labelfile.provenance import record_problems
+from relabel.labelfile.provenance import provenance_texts, record_problems
 
 
 def validate(path: str | os.PathLike[str], level: str = "content") -> Report:

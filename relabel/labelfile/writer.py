@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from relabel.atomic import replacing
 from relabel.errors import InputError, OutputError
 from relabel.labelfile import schema
+from relabel.labelfile.camera_table import Table, as_table, digests, write_table
 from relabel.labelfile.chunks import ParallelColumns
 from relabel.labelfile.digest import ArrayDigest, Record, collection_digest, file_digest
-from relabel.labelfile.draft import Draft
+from relabel.labelfile.pair_rules import RowChecks, Symmetry
 from relabel.labelfile.provenance import record_text
-from relabel.labelfile.publish import replacing
-from relabel.labelfile.rows import RowChecks, Symmetry
-from relabel.labelfile.tables import Table, as_table, digests, write_table
+from relabel.labelfile.safe_h5file import Draft
 from relabel.labelfile.validator import validate
 from relabel.similarity import Collection, RowBlock, SimilaritySource
 

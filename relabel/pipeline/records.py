@@ -6,19 +6,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from relabel.datasets.base import Reader, Scene, SceneReader
 from relabel.datasets.mask import Masked
-from relabel.datasets.msls_reader import MslsReader
-from relabel.datasets.names_reader import NamesReader
-from relabel.datasets.pitts_reader import PittsReader
-from relabel.datasets.reading import Reader, SceneReader
-from relabel.datasets.rgbd_reader import RgbdReader
-from relabel.datasets.scene import Scene
-from relabel.datasets.seven_scenes_reader import SevenScenesReader
-from relabel.datasets.table_reader import TableReader
-from relabel.datasets.tb_places_reader import TbPlacesReader, TbStreetReader
+from relabel.datasets.msls.city import MslsReader
+from relabel.datasets.names.lists import NamesReader
+from relabel.datasets.pitts.split import PittsReader
+from relabel.datasets.rgbd.sequence import RgbdReader
+from relabel.datasets.seven_scenes.scene import SevenScenesReader
+from relabel.datasets.table.rows import TableReader
+from relabel.datasets.tb_places.sets import TbPlacesReader, TbStreetReader
 from relabel.errors import InputError
 from relabel.labelfile import StoredCollection
-from relabel.pipeline.parts import FovOptions, FovPart
+from relabel.pipeline.fov_part import FovOptions, FovPart
 from relabel.pipeline.surface_part import SurfaceOptions, SurfacePart
 
 _STREETS: dict[str, Callable[[dict[str, Any], Path], Reader]] = {

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from relabel.atomic import check_target, output_errors
 from relabel.errors import InputError, MissingFileError
 from relabel.labelfile import LabelFile, pack, provenance, validate, write
-from relabel.labelfile.publish import check_target, output_errors
 from relabel.labelfile.writer import check_names
 from relabel.pipeline.executors import Executor, parse
-from relabel.pipeline.parts import Bar, Part
+from relabel.pipeline.fov_part import Bar, Part
 
 log = logging.getLogger(__name__)
 

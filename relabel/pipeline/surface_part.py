@@ -7,10 +7,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from relabel import surface
-from relabel.datasets.reading import Around, SceneReader
-from relabel.datasets.scene import Scene
+from relabel.datasets.base import Around, Scene, SceneReader
 from relabel.measures import Measure
-from relabel.pipeline.parts import Opened, Preparation, Progress
+from relabel.pipeline.fov_part import Opened, Preparation, Progress
 from relabel.similarity import DEFAULT_MIN_VALUE, Collection, RowBlock
 
 Method = Literal["surface", "voxel-iou"]

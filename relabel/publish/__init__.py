@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from relabel.publish.about import About
-from relabel.publish.publishing import Published, publish
+from relabel.publish.upload import Published, publish
 
 __all__ = ["About", "Published", "publish"]

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from relabel.atomic import check_target, output_errors, replacing
 from relabel.cameras import FloatArray
 from relabel.errors import OptionError
-from relabel.labelfile.publish import check_target, output_errors, replacing
 
 SUFFIXES = (".svg", ".png")
 INK, BLUE, GREY = "#222222", "#1f6feb", "#8c8c8c"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from relabel.labelfile.publish import check_target, output_errors, replacing
+from relabel.atomic import check_target, output_errors, replacing
 from relabel.optional import open3d
 from relabel.report.figures import figure
 from relabel.report.shared_surface import SharedSurface
@@ -34,7 +34,7 @@ def write_ply(path: Path, found: SharedSurface, *, overwrite: bool = False) -> N
     MissingPackageError
         when Open3D cannot be loaded.
     OutputExistsError, OutputError
-        as `relabel.labelfile.publish.replacing` raises them.
+        as `relabel.atomic.replacing` raises them.
     """
     check_ply(path, overwrite=overwrite)
     o3d = open3d("--export-ply")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # scipy.spatial takes a quarter of a second to load, and only the statistics need it
-    from relabel.report.look import Row
+    from relabel.report.info import Row
     from relabel.report.sequences import Sequences
     from relabel.report.stats import Band, Statistics
 

@@ -12,10 +12,9 @@ from relabel.cameras import Cameras
 from relabel.errors import InputError
 from relabel.frames import Frames
 from relabel.jit import thread_count
-from relabel.surface.bits import ENTRY_BYTES, BitCounter
+from relabel.surface.cpu_counter import ENTRY_BYTES, BitCounter
 from relabel.surface.occupancy import Gathering
-from relabel.surface.overlap import source
-from relabel.surface.pairs import SurfaceOverlap
+from relabel.surface.overlap import SurfaceOverlap, source
 from relabel.surface.settings import STRIDE
 from relabel.surface.voxelise import Voxeliser, rows_to_decode
 

@@ -1,13 +1,42 @@
-"""The parameters of a surface overlap that its values depend on."""
+"""What every engine of the surface overlap has to do: count the voxels that frames have in common."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, NamedTuple, Protocol, get_args
+
+import numpy as np
+import numpy.typing as npt
 
 from relabel.errors import OptionError
-from relabel.surface.counting import METHODS, Method
+
+Method = Literal["surface", "voxel-iou"]
+METHODS: tuple[Method, ...] = get_args(Method)
+
+CountArray = npt.NDArray[np.int32]
+
+
+class Counts(NamedTuple):
+    """What the frames of some rows (queries) and some columns (database) share, exactly."""
+
+    s_query: CountArray
+    """(r, c) voxels of the query that are, or are next to, voxels of the database frame: |O_q ∩ D_d|"""
+    s_database: CountArray
+    """(r, c) voxels of the database frame that are, or are next to, voxels of the query: |O_d ∩ D_q|"""
+
+
+class Counter(Protocol):
+    """An engine, made for the occupancies of two sides; all engines give the same counts.
+
+    With O_f the voxels that frame f occupies and D_f those and their 26 neighbours. For ``voxel-iou`` both counts are
+    |O_q ∩ O_d|.
+    """
+
+    def counts(self, rows: slice, columns: slice) -> Counts:
+        """The counts of the queries `rows` and the database frames `columns`, slices without a step."""
+        ...
+
 
 VOXEL_SHARE = 0.55
 """Edge of a voxel as a share of the tolerance. Points whose voxels touch are held to be within the tolerance; their

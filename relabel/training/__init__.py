@@ -11,15 +11,21 @@ from typing import TYPE_CHECKING, Any
 from relabel.errors import MissingPackageError
 
 if TYPE_CHECKING:
-    from relabel.training.batches import BatchSimilarity, GradedBatchSampler
+    from relabel.evaluation.evaluate import Evaluation, evaluate_model
+    from relabel.evaluation.ground_truth import EvaluationSet, Rule
+    from relabel.evaluation.metrics import Graded, Scores, evaluate, graded
+    from relabel.evaluation.nearest import Neighbours, nearest
+    from relabel.evaluation.positives import positives_by_distance, positives_by_similarity
+    from relabel.evaluation.predictions import read_predictions, write_predictions
+    from relabel.images.loading import PairDataset
+    from relabel.images.paths import Pictures, find_pictures
+    from relabel.sampling._draw import Draw
+    from relabel.sampling.batch_sampler import BatchSimilarity, GradedBatchSampler
+    from relabel.sampling.pair_sampler import GradedPairSampler
+    from relabel.sampling.shortfalls import SamplerReport
     from relabel.training.checkpoint import load_checkpoint, load_model
     from relabel.training.config import TrainConfig
     from relabel.training.devices import seeded
-    from relabel.training.evaluation import Evaluation, evaluate_model
-    from relabel.training.evaluation_set import EvaluationSet, Rule
-    from relabel.training.graded_scores import Graded, graded
-    from relabel.training.images import Pictures, find_pictures
-    from relabel.training.loading import PairDataset
     from relabel.training.losses import (
         ContrastiveLoss,
         GeneralizedContrastiveLoss,
@@ -29,14 +35,7 @@ if TYPE_CHECKING:
         mine_triplets,
         triplet_loss,
     )
-    from relabel.training.metrics import Scores, evaluate
     from relabel.training.model import DescriptorModel, build_model, model_from_config
-    from relabel.training.neighbours import Neighbours, nearest
-    from relabel.training.positives import positives_by_distance, positives_by_similarity
-    from relabel.training.predictions import read_predictions, write_predictions
-    from relabel.training.sampler import GradedPairSampler
-    from relabel.training.tables import Draw
-    from relabel.training.told import SamplerReport
     from relabel.training.trainer import Trainer, TrainResult
     from relabel.training.whitening import Whitening
 

@@ -24,8 +24,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from relabel.atomic import output_errors, replacing
 from relabel.errors import FormatTooNewError, InputError, MissingFileError
-from relabel.labelfile.publish import output_errors, replacing
 from relabel.training.model import DescriptorModel, model_from_config
 from relabel.training.weights import load_into, unread
 

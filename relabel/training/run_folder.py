@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import logging
 import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from relabel._version import __version__
-from relabel.errors import InputError, OutputError, OutputExistsError
-from relabel.labelfile.publish import output_errors, replacing
+from relabel.atomic import output_errors, replacing
+from relabel.errors import InputError, MissingPackageError, OutputError, OutputExistsError
+from relabel.images.loading import Batch
 from relabel.training.checkpoint import LAST, load_checkpoint, random_states, save_checkpoint, set_random_states
 from relabel.training.config import TrainConfig
+from relabel.training.devices import peak_bytes
 from relabel.training.weights import first_difference, load_into
 
 log = logging.getLogger(__name__)
@@ -169,3 +174,140 @@ def _labels_differ(before: Mapping[str, str], now: Mapping[str, str]) -> str | N
             where = "new" if name not in before else "missing now" if name not in now else "changed"
             return f"the labels {name!r} are {where}"
     return None if list(before) == list(now) else "the collections stand in another order"
+
+
+LOG = "log.jsonl"
+
+
+class RunLog:
+    """Appends records to ``log.jsonl`` in the folder of a run; a context manager.
+
+    Parameters
+    ----------
+    folder:
+        the folder of the run.
+    step:
+        where the run goes on: records of later steps, of work that was lost, are taken out. 0 starts anew.
+    tensorboard:
+        write event files as well.
+
+    Raises
+    ------
+    MissingPackageError
+        when TensorBoard is asked for and cannot be loaded.
+    OutputError
+        when the file cannot be written.
+    """
+
+    def __init__(self, folder: Path, step: int = 0, *, tensorboard: bool = False) -> None:
+        self.path = folder / LOG
+        self._writer = _summary_writer(folder, step) if tensorboard else None
+        kept = [record for record in read_log(self.path) if step and record.get("step", 0) <= step]
+        with replacing(self.path, overwrite=True) as private:
+            private.write_text("".join(f"{json.dumps(record)}\n" for record in kept), encoding="utf-8")
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Append one record; numbers besides ``step`` go to TensorBoard too."""
+        with output_errors(self.path), self.path.open("a", encoding="utf-8") as file:
+            file.write(f"{json.dumps(dict(record))}\n")
+        if self._writer is not None:
+            for name, value in record.items():
+                if name != "step" and isinstance(value, int | float):
+                    self._writer.add_scalar(name, value, record["step"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """All records of a log in order, without a line that a kill cut short; where there is no file, no records."""
+    records: list[dict[str, Any]] = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return records
+    for line in lines:
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict):
+            records.append(found)
+    return records
+
+
+def _summary_writer(folder: Path, step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  few have it
+    except ImportError as error:
+        raise MissingPackageError(f"TensorBoard cannot be loaded ({error}); pip install tensorboard") from None
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+
+
+_NAMED = 10  # pictures that cannot be read and are named one by one
+
+
+class Speed:
+    """Pairs a second since it was made."""
+
+    def __init__(self, pairs: int) -> None:
+        self._pairs, self._began = pairs, time.perf_counter()
+
+    def __call__(self, pairs: int) -> float:
+        """With how many pairs the run has now."""
+        return round((pairs - self._pairs) / max(time.perf_counter() - self._began, 1e-9), 1)
+
+
+class Unread:
+    """Names pictures that cannot be read, each once and only some; a strict run stops at the first."""
+
+    def __init__(self, *, strict: bool) -> None:
+        self._strict = strict
+        self._paths: set[str] = set()
+
+    def see(self, batch: Batch) -> None:
+        """Look at what a batch could not read.
+
+        Raises
+        ------
+        InputError
+            when the run is strict and there is something.
+        """
+        for picture in batch.bad:
+            if self._strict:
+                raise InputError(f"{picture.reason}; without --strict its pairs are left out")
+            if picture.path not in self._paths:
+                self._paths.add(picture.path)
+                if len(self._paths) <= _NAMED:
+                    log.warning("%s; its pairs are left out", picture.reason)
+                elif len(self._paths) == _NAMED + 1:
+                    log.warning("more pictures cannot be read; they are counted")
+
+
+def say_start(config: TrainConfig, model: nn.Module, device: torch.device, *, bf16: bool) -> None:
+    """Say what is trained on what, and where accumulation does not give the gradient of a whole batch."""
+    weights = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    log.info(
+        "training %s weights on %s in %s: batches of %d pairs, pictures of %d×%d",
+        *(f"{weights:,}", device, "bfloat16" if bf16 else "float32", config.batch_size, *config.size),
+    )
+    norms = sum(isinstance(module, _BatchNorm) and module.training for module in model.modules())
+    if config.accumulate > 1 and norms:
+        log.warning(
+            "%d layers normalise by the pictures of a forward pass, which are at most %d of %d with accumulate %d: the "
+            "gradient is not quite that of the whole batch",
+            *(norms, 2 * -(-config.batch_size // config.accumulate), 2 * config.batch_size, config.accumulate),
+        )
+
+
+def say_epoch(epoch: int, epochs: int, told: Mapping[str, float], left_out: int, device: torch.device) -> None:
+    """Say what came of an epoch, counted from 1."""
+    numbers = ", ".join(f"{name.replace('_per_s', '/s')} {value:.4g}" for name, value in told.items())
+    lost = f", {left_out} left out" if left_out else ""
+    log.info("epoch %d of %d: %s, peak %.2f GiB%s", epoch, epochs, numbers, peak_bytes(device) / 2**30, lost)

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from relabel.images.loading import Batch, normalised
 from relabel.training.config import TrainConfig
-from relabel.training.loading import Batch, normalised
 from relabel.training.losses import contrastive_loss, generalized_contrastive_loss, mine_triplets, triplet_loss
 
 _PAIR_LOSSES = {"gcl": generalized_contrastive_loss, "contrastive": contrastive_loss}

@@ -14,17 +14,14 @@ import torch
 from torch import nn
 
 from relabel.errors import DivergedError, InputError, OptionError
+from relabel.images.loading import Batch
+from relabel.images.paths import Pictures, find_pictures
+from relabel.sampling.pair_table import Labels, named
 from relabel.training.checkpoint import LAST
-from relabel.training.config import TrainConfig
+from relabel.training.config import TrainConfig, rate
+from relabel.training.data import Feed
 from relabel.training.devices import device_of, is_bf16, peak_bytes, seeded
-from relabel.training.feed import Feed
-from relabel.training.images import Pictures, find_pictures
-from relabel.training.loading import Batch
-from relabel.training.run_folder import BEST, Progress, RunFolder
-from relabel.training.run_log import RunLog
-from relabel.training.run_words import Speed, Unread, say_epoch, say_start
-from relabel.training.schedule import rate
-from relabel.training.sources import Labels, named
+from relabel.training.run_folder import BEST, Progress, RunFolder, RunLog, Speed, Unread, say_epoch, say_start
 from relabel.training.steps import Steps, not_finite, optimizer_of
 
 log = logging.getLogger(__name__)

@@ -38,10 +38,10 @@ def failing(error: BaseException | None) -> App:
 
 
 def invoke(error: BaseException | None, *arguments: str) -> Result:
-    from relabel.cli import verbosity
+    from relabel.cli import terminal
 
     app = failing(error)
-    verbosity.with_verbosity(app)
+    terminal.with_verbosity(app)
     return CliRunner().invoke(app, [*arguments, "fail"])
 
 

@@ -15,8 +15,8 @@ from click.testing import Result
 import relabel
 from relabel.training import build_model, seeded
 from relabel.training.config import TrainConfig
+from tests.evaluation.evaluations import descriptor_folder, label_file, town
 from tests.similarities import similarity
-from tests.training.evaluations import descriptor_folder, label_file, town
 from tests.training.runs import SIZE, place, trainer
 from tests.trees import at_street, msls_tree, name_list, street
 
@@ -180,7 +180,7 @@ class TestPredictions:
     @pytest.mark.real_data
     def test_amman(self, run: Run, real_data: Path, tmp_path: Path) -> None:
         """Every query answered with its nearest database image by position: recall@1 is the share with one in 25 m."""
-        from relabel.datasets import msls
+        from relabel.datasets.msls import city as msls
 
         city = msls.read(real_data / "msls", city="amman")
         apart = np.linalg.norm(city.query.position[:, None] - city.database.position, axis=2)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from relabel.cli.export import FORMATS
+from relabel.cli.exchange import EXPORT_FORMATS
 from relabel.exchange import exporting
 
 Run = Callable[..., Result]
@@ -19,9 +19,9 @@ class TestExport:
 
     def test_formats_are_those_of_the_library(self) -> None:
         """What is spelled out to keep the help light equals what the library knows."""
-        assert exporting.FORMATS == FORMATS
+        assert exporting.FORMATS == EXPORT_FORMATS
 
-    @pytest.mark.parametrize("form", FORMATS)
+    @pytest.mark.parametrize("form", EXPORT_FORMATS)
     def test_every_format(self, form: str, labels: Path, tmp_path: Path, run: Run) -> None:
         """Each format prints the files that it wrote, says on stderr what it loses, and refuses to write them twice."""
         address = f"{labels}::redkitchen/train"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from relabel.pipeline.fit import Candidate, CollectionFit, Fit
+from relabel.fit.fit import Candidate, CollectionFit, Fit
 from tests.trees import msls_tree, street
 
 Runner = Callable[..., Result]
@@ -61,7 +61,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Callable[[Fit], list[Any]]:
             seen.append(([stored.name for stored in collections], root, options))
             return result
 
-        monkeypatch.setattr("relabel.pipeline.fit.fit", fit)
+        monkeypatch.setattr("relabel.fit.fit.fit", fit)
         return seen
 
     return tell

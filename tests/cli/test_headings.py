@@ -13,7 +13,7 @@ from click.testing import Result
 from relabel.cameras import Status
 from relabel.cli import headings as command
 from relabel.labelfile import LabelFile, validate
-from relabel.report import headings_types
+from relabel.report.heading_audit import types
 from relabel.synthetic.msls import CITY, write_tree
 from tests.trees import msls_tree, street
 
@@ -59,13 +59,13 @@ class TestHeadings:
 
     def test_reasons_are_those_of_the_library(self) -> None:
         """What is spelled out to keep the help light equals what the library knows."""
-        assert command.REASONS == headings_types.REASONS
-        assert command.DEFAULT_REASONS == headings_types.DEFAULT_REASONS
+        assert command.REASONS == types.REASONS
+        assert command.DEFAULT_REASONS == types.DEFAULT_REASONS
 
     @pytest.mark.parametrize(
         ("flags", "changed", "reasons"),
         [
-            ([], {}, headings_types.DEFAULT_REASONS),
+            ([], {}, types.DEFAULT_REASONS),
             (["--jump", "40", "--flip", "120", "--step", "2"], {"jump_deg": 40, "flip_deg": 120, "step_m": 2}, None),
             (["--gap", "9", "--near", "10", "--place", "1"], {"gap_m": 9, "near_m": 10, "place_m": 1}, None),
             (["--reasons", "alone, flipped"], {}, ("alone", "flipped")),
@@ -81,10 +81,10 @@ class TestHeadings:
     ) -> None:
         """Thresholds and reasons reach the library."""
         found = json.loads(done(run("headings", town, "--json", *flags)).stdout)
-        defaults = headings_types.Thresholds()
+        defaults = types.Thresholds()
         for name, value in found["collections"][0]["thresholds"].items():
             assert value == changed.get(name, getattr(defaults, name)), name
-        assert tuple(found["reasons"]) == (reasons or headings_types.DEFAULT_REASONS)
+        assert tuple(found["reasons"]) == (reasons or types.DEFAULT_REASONS)
 
     def test_town(self, run: Runner, town: Path, here: Path) -> None:
         """The stuck compass is found, told of, drawn and written down; stderr stays empty."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from relabel.cli.import_ import FORMATS
+from relabel.cli.exchange import IMPORT_FORMATS
 from relabel.exchange import importing
 from relabel.labelfile import open_address
 from relabel.similarity import Similarity
@@ -23,7 +23,7 @@ class TestImport:
 
     def test_formats_are_those_of_the_library(self) -> None:
         """What is spelled out to keep the help light equals what the library knows."""
-        assert importing.FORMATS == FORMATS
+        assert importing.FORMATS == IMPORT_FORMATS
 
     @pytest.mark.parametrize(("form", "name"), [("gcl", "amman_gt.h5"), ("csv", "amman.csv"), ("npz", "amman.npz")])
     def test_there_and_back(

@@ -13,9 +13,9 @@ from click.testing import Result
 
 from relabel import fov
 from relabel.cameras import Status
-from relabel.datasets import msls
+from relabel.datasets.msls import city as msls
 from relabel.labelfile import LabelFile, validate
-from relabel.pipeline.parts import FovPart
+from relabel.pipeline.fov_part import FovPart
 from tests.trees import COLUMNS, MELBOURNE, drop_column, edit, msls_tree, reverse_rows, street, write_csv
 
 Runner = Callable[..., Result]

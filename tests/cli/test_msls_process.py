@@ -15,7 +15,7 @@ import pytest
 from click.testing import Result
 
 from relabel import fov
-from relabel.datasets import msls
+from relabel.datasets.msls import city as msls
 from relabel.labelfile import LabelFile, validate
 from relabel.synthetic.msls import write_tree
 from tests.cli.conftest import SCRIPT

@@ -14,7 +14,7 @@ from click.testing import Result
 
 import relabel
 from relabel import fov
-from relabel.datasets import names
+from relabel.datasets.names import lists as names
 from relabel.labelfile import LabelFile, validate
 from tests.trees import at_name, at_street, edit, msls_tree, name_list
 

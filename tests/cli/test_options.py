@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from relabel.cli import options, verbosity
+from relabel.cli import options, terminal
 from relabel.cli.commands import COMMANDS
 from relabel.measures import MEASURES
 from relabel.similarity import DEFAULT_MIN_VALUE
@@ -83,9 +83,9 @@ class TestOutput:
 
 
 class TestWithVerbosity:
-    """relabel.cli.verbosity.with_verbosity"""
+    """relabel.cli.terminal.with_verbosity"""
 
     def test_twice_is_once(self) -> None:
         """A command that already takes -v and -q is left as it is."""
         command = click.Command("x")
-        assert len(verbosity.with_verbosity(verbosity.with_verbosity(command)).params) == 2
+        assert len(terminal.with_verbosity(terminal.with_verbosity(command)).params) == 2

@@ -13,9 +13,9 @@ import scipy.io
 from click.testing import Result
 
 from relabel import fov
-from relabel.datasets import pitts
+from relabel.datasets.pitts import split as pitts
 from relabel.labelfile import LabelFile, validate
-from relabel.pipeline.parts import FovPart
+from relabel.pipeline.fov_part import FovPart
 from tests.trees import PITTSBURGH, cutouts, db_struct, drive, name_list
 
 Runner = Callable[..., Result]

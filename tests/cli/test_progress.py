@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from relabel.cli.progress import bar
+from relabel.cli.terminal import bar
 
 
 class Terminal(io.StringIO):
@@ -36,7 +36,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO, **options: bool)
 
 
 class TestBar:
-    """relabel.cli.progress.bar"""
+    """relabel.cli.terminal.bar"""
 
     def test_on_a_terminal(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The words and the total are drawn."""

@@ -12,7 +12,7 @@ from click.testing import Result
 
 from relabel import surface
 from relabel.cli import seven_scenes as command
-from relabel.datasets import seven_scenes, seven_scenes_reader
+from relabel.datasets.seven_scenes import scene
 from relabel.labelfile import LabelFile, validate
 from tests.trees import edit, pose_txt, scene_tree
 
@@ -57,7 +57,7 @@ class TestGood:
         assert train.self_pairs
         assert train.query.key.tolist() == [f"seq-01/frame-{i:06d}" for i in range(4)]
         assert train.params["intrinsics"] == [585.0, 585.0, 320.0, 240.0]
-        frames = seven_scenes.read(root)
+        frames = scene.read(root)
         expected = surface.overlap(frames, frames, tolerance_m=0.1, stride=4, device="cpu").matrix.toarray()
         np.testing.assert_array_equal(train.to_scipy().toarray(), expected)
         across = [expected[0, i] for i in (1, 2, 3)]
@@ -151,8 +151,8 @@ class TestDefaults:
 
     def test_are_those_of_the_library(self) -> None:
         """What is spelled out to keep the help light equals what the library knows."""
-        assert tuple(command.DEFAULT_SPLITS.split(",")) == seven_scenes_reader.DEFAULT_SPLITS
-        assert command.FOCAL_PX == seven_scenes.FOCAL_PX
+        assert tuple(command.DEFAULT_SPLITS.split(",")) == scene.DEFAULT_SPLITS
+        assert command.FOCAL_PX == scene.FOCAL_PX
 
 
 @pytest.mark.real_data

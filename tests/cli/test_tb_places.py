@@ -14,9 +14,9 @@ from click.testing import Result
 from relabel import fov
 from relabel.cameras import Cameras
 from relabel.cli import tb_places as command
-from relabel.datasets import tb_places
+from relabel.datasets.tb_places import sets
 from relabel.labelfile import LabelFile, validate
-from relabel.pipeline.parts import FovOptions
+from relabel.pipeline.fov_part import FovOptions
 from tests.trees import depth_png, tb_set
 
 Runner = Callable[..., Result]
@@ -113,8 +113,8 @@ class TestOptions:
 
     def test_are_those_of_the_library(self) -> None:
         """What is spelled out equals what the library knows, and every option belongs to one kind of labels or both."""
-        assert command.QUATERNIONS == tb_places.QUATERNIONS
-        assert command.DIRECTIONS == tb_places.DIRECTIONS
+        assert command.QUATERNIONS == sets.QUATERNIONS
+        assert command.DIRECTIONS == sets.DIRECTIONS
         own: set[Any] = set(FovOptions.__dataclass_fields__) - {"measure", "min_value"}
         assert own == set(command._OF_VIEWS)
         taken = {parameter.name for parameter in command.command.params}

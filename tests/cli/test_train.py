@@ -22,7 +22,7 @@ from relabel.cli import train
 from relabel.training import TrainConfig, load_checkpoint, load_model
 from relabel.training.config import LOSSES, OPTIMIZERS, PRECISIONS, SCHEDULES
 from relabel.training.pooling import Pool
-from relabel.training.run_log import read_log
+from relabel.training.run_folder import read_log
 from tests.cli.conftest import SCRIPT
 from tests.training import runs
 

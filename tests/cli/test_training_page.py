@@ -12,7 +12,7 @@ from click.testing import Result
 from torch import nn
 
 from relabel.cli import train
-from relabel.training.run_log import read_log
+from relabel.training.run_folder import read_log
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "training.md"
 QUICK = ("--epochs", "1", "--pairs-per-epoch", "32", "--size", "64x48", "--device", "cpu")

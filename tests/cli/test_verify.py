@@ -1,4 +1,4 @@
-"""relabel verify: exit statuses and what it prints; what it finds is tested with relabel.pipeline.verify."""
+"""relabel verify: exit statuses and what it prints; what it finds is tested with relabel.verify.verify."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from relabel.pipeline.verification import Verification
+from relabel.verify.result import Verification
 from tests.trees import edit, msls_tree, street
 
 Runner = Callable[..., Result]
@@ -55,7 +55,7 @@ class TestVerify:
             seen.append((path, top, told))
             return Verification()
 
-        monkeypatch.setattr("relabel.pipeline.verify.verify", verify)
+        monkeypatch.setattr("relabel.verify.verify.verify", verify)
         assert run("verify", "x.h5", *flags).exit_code == 0
         assert seen == [(Path("x.h5"), root, options)]
 

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 from relabel.cameras import Cameras, Status
+from relabel.datasets.base import Scene, Street
 from relabel.datasets.mask import Masked, masked, read
-from relabel.datasets.scene import Scene
-from relabel.datasets.street import Street
 from relabel.errors import InputError, MissingFileError
 from relabel.frames import Frames
 

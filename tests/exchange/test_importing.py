@@ -13,7 +13,7 @@ import pytest
 import scipy.sparse
 
 from relabel.cameras import Status
-from relabel.datasets import msls
+from relabel.datasets.msls import city as msls
 from relabel.errors import InputError, MissingFileError, OptionError
 from relabel.exchange.camera_files import CameraFiles
 from relabel.exchange.exporting import export

@@ -26,7 +26,7 @@ import numpy as np
 from relabel.cameras import Cameras
 from relabel.errors import LabelFileError, RelabelError
 from relabel.labelfile import LabelFile, pack, provenance, validate, write
-from relabel.report import look
+from relabel.report import info
 from relabel.report.stats import statistics
 from relabel.similarity import Similarity
 from tests.similarities import similarity
@@ -267,7 +267,7 @@ def read_all(path: Path, seed: int) -> str:
             assert len(keys) == len(values) == len(row)
             assert np.array_equal(values, np.sort(row)[::-1], equal_nan=True)
     if seed % 3 == 2:
-        look.describe(labels)
+        info.describe(labels)
     return found
 
 

@@ -13,13 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relabel.cameras import Status
-from relabel.errors import (
-    FormatTooNewError,
-    LabelFileError,
-    MissingFileError,
-    NotFoundError,
-    OptionError,
-)
+from relabel.errors import FormatTooNewError, LabelFileError, MissingFileError, NotFoundError, OptionError
 from relabel.labelfile import LabelFile, StoredCollection, open_address, open_collections, provenance, write
 from relabel.labelfile.schema import stored_text, utf8_type
 from relabel.similarity import Similarity
@@ -269,7 +263,7 @@ class TestStoredCollection:
 
     def test_blocks_of_many_pairs_are_cut(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without a number of rows, blocks are cut by their pairs, and a row is never split."""
-        monkeypatch.setattr("relabel.labelfile.stored._BLOCK_ENTRIES", 10)
+        monkeypatch.setattr("relabel.labelfile.collection._BLOCK_ENTRIES", 10)
         stored = LabelFile(path)["amman"]
         blocks = list(stored.blocks())
         assert len(blocks) > 3

@@ -309,7 +309,7 @@ class TestValidate:
         def broken(*_: Any) -> None:
             raise ZeroDivisionError("oh")
 
-        monkeypatch.setattr("relabel.labelfile.rows.RowChecks.faults", broken)
+        monkeypatch.setattr("relabel.labelfile.pair_rules.RowChecks.faults", broken)
         assert errors(validate(valid)) == [
             "/amman/similarity: cannot be checked (oh); the file is damaged",
             "/room/train/similarity: cannot be checked (oh); the file is damaged",

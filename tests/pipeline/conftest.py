@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from relabel.pipeline.parts import FovOptions, FovPart
+from relabel.pipeline.fov_part import FovOptions, FovPart
 from tests.pipeline.jobs import msls_parts
 from tests.trees import Row, msls_tree, street
 

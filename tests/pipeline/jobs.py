@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from relabel.datasets import msls
-from relabel.datasets.msls_reader import readers
-from relabel.datasets.msls_side import Heading
-from relabel.pipeline.parts import FovOptions, FovPart, fov_parts
+from relabel.datasets.msls import city
+from relabel.datasets.msls.city import readers
+from relabel.datasets.msls.csv_files import Heading
+from relabel.pipeline.fov_part import FovOptions, FovPart, fov_parts
 
 
 def msls_parts(
     root: Path, cities: str | None, *, heading: Heading = "compass", options: FovOptions | None = None
-) -> tuple[tuple[FovPart, ...], tuple[msls.Skipped, ...]]:
+) -> tuple[tuple[FovPart, ...], tuple[city.Skipped, ...]]:
     """One part for each city that was asked for, and the cities that have no positions."""
     found, skipped = readers(root, cities, heading=heading)
     return fov_parts(found, options), skipped

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from relabel.datasets.rgbd_reader import RgbdReader, reader
+from relabel.datasets.rgbd.sequence import RgbdReader, reader
 from relabel.pipeline.surface_part import SurfaceOptions, SurfacePart
 from tests.trees import depth_png, pose_txt
 

@@ -15,11 +15,11 @@ import pytest
 
 import relabel
 from relabel import fov
-from relabel.datasets import msls
+from relabel.datasets.msls import city as msls
 from relabel.errors import InputError, MissingPackageError, OptionError, OutputError, OutputExistsError, RelabelError
 from relabel.labelfile import LabelFile, provenance, validate
 from relabel.pipeline import run
-from relabel.pipeline.parts import FovPart
+from relabel.pipeline.fov_part import FovPart
 from relabel.pipeline.run import Result, label
 from tests.pipeline.conftest import CITIES
 from tests.pipeline.jobs import msls_parts

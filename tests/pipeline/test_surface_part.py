@@ -16,8 +16,8 @@ from relabel.cameras import Status
 from relabel.datasets.mask import masked
 from relabel.errors import InputError, OptionError
 from relabel.labelfile import LabelFile, provenance, validate
-from relabel.pipeline.parts import FovOptions, FovPart
-from relabel.pipeline.plan import SceneEstimate, estimates
+from relabel.pipeline.estimates import SceneEstimate, estimates
+from relabel.pipeline.fov_part import FovOptions, FovPart
 from relabel.pipeline.records import frames_of, part_of_record
 from relabel.pipeline.run import label
 from relabel.pipeline.surface_part import SurfaceOptions, SurfacePart, surface_parts
@@ -178,7 +178,7 @@ class TestLabel:
 
 
 class TestEstimates:
-    """relabel.pipeline.plan.estimates of scenes"""
+    """relabel.pipeline.estimates.estimates of scenes"""
 
     def test_counts(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Frames, pairs, time, memory and bytes, without computing an overlap."""

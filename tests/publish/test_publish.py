@@ -28,8 +28,8 @@ from relabel.cli.commands import COMMANDS, LABEL
 from relabel.errors import LabelFileError, MissingFileError, OptionError, OutputError, OutputExistsError
 from relabel.labelfile import LabelFile, provenance
 from relabel.publish import About, publish
-from relabel.publish.checksums import sums_text
 from relabel.publish.sources import source_notes
+from relabel.publish.upload import sums_text
 from relabel.similarity import Similarity
 from tests.conftest import REPOSITORY
 from tests.similarities import similarity
@@ -377,7 +377,7 @@ class TestRefused:
         def fail(*_: object) -> str:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("relabel.publish.publishing.metadata", fail)
+        monkeypatch.setattr("relabel.publish.upload.metadata", fail)
         with pytest.raises(OSError, match="space"):
             publish(labels, tmp_path / "out", overwrite=True)
         assert contents(tmp_path / "out") == before
@@ -416,7 +416,7 @@ class TestAbout:
 
 
 class TestSumsText:
-    """relabel.publish.checksums.sums_text"""
+    """relabel.publish.upload.sums_text"""
 
     @pytest.mark.parametrize("name", ["a b.txt", "a\\b.txt", "ψ.txt", "*x"])
     def test_odd_names(self, tmp_path: Path, name: str) -> None:

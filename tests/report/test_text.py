@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from relabel.cameras import Status
 from relabel.report import text
-from relabel.report.look import Match, Row
+from relabel.report.info import Match, Row
 from relabel.report.stats import statistics
 from tests.similarities import similarity
 

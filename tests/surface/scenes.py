@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from relabel import Cameras, Frames
-from relabel.surface.counting import Method
 from relabel.surface.occupancy import Compacted, Gathering, voxel_key
+from relabel.surface.settings import Method
 from tests.trees import depth_png
 
 SIZE = (32, 24)

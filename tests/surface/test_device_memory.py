@@ -89,3 +89,32 @@ class TestBudget:
             raise torch.cuda.OutOfMemoryError("out of memory")
 
         assert Budget(100, least=30).within(work)
+
+
+class TestMemory:
+    def test_what_is_given_is_taken(self):
+        assert device_memory.budget(1) == 1
+
+    def test_else_a_share_of_what_is_free(self, monkeypatch):
+        """And never next to nothing."""
+        monkeypatch.setattr(device_memory, "free_bytes", lambda: 2**34)
+        assert device_memory.budget(None) == 2**32
+        monkeypatch.setattr(device_memory, "free_bytes", lambda: 0)
+        assert device_memory.budget(None) == 2**26
+
+
+class TestFreeBytes:
+    def test_there_is_some(self):
+        assert 2**20 < device_memory.free_bytes() < 2**50
+
+    def test_a_control_group_may_allow_less(self, tmp_path, monkeypatch):
+        """What it allows less what it uses; "max" is no limit."""
+        monkeypatch.setattr(device_memory, "_CGROUP", tmp_path)
+        whole = device_memory.free_bytes()
+        (tmp_path / "memory.max").write_text("1000000\n")
+        (tmp_path / "memory.current").write_text("400000\n")
+        assert device_memory.free_bytes() == 600_000
+        (tmp_path / "memory.current").write_text("4000000\n")
+        assert device_memory.free_bytes() == 0
+        (tmp_path / "memory.max").write_text("max\n")
+        assert device_memory.free_bytes() > whole / 2

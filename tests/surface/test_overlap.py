@@ -14,7 +14,7 @@ from relabel.errors import InputError, OptionError
 from relabel.measures import MEASURES
 from relabel.reference.voxels import pair_overlap
 from relabel.similarity import gather
-from relabel.surface.counting import METHODS
+from relabel.surface.settings import METHODS
 from tests.surface.scenes import INTRINSICS, SIZE, bumpy, frames, scene
 from tests.trees import depth_png
 

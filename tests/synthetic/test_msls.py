@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from relabel.datasets import msls
+from relabel.datasets.msls import city as msls
 from relabel.errors import OptionError, OutputError, OutputExistsError
 from relabel.geometry.headings import difference_deg
 from relabel.synthetic.msls import CITY, write_tree

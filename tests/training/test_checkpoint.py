@@ -1,4 +1,4 @@
-"""relabel.training.checkpoint and relabel.training.run_log"""
+"""relabel.training.checkpoint and relabel.training.run_folder"""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from relabel.training.checkpoint import (
     set_random_states,
 )
 from relabel.training.model import build_model
-from relabel.training.run_log import RunLog, read_log
+from relabel.training.run_folder import RunLog, read_log
 from relabel.training.weights import read_weights
 from relabel.training.whitening import Whitening
 from tests.training import runs
@@ -209,7 +209,7 @@ class TestRandomStates:
 
 
 class TestRunLog:
-    """relabel.training.run_log.RunLog"""
+    """relabel.training.run_folder.RunLog"""
 
     def test_goes_on_where_the_run_does(self, tmp_path: Path) -> None:
         """Records of work that was lost are taken out, as is a line that was cut short; a new run starts empty."""

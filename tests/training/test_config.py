@@ -1,4 +1,4 @@
-"""relabel.training.config and relabel.training.schedule"""
+"""relabel.training.config and relabel.training.config"""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relabel.errors import InputError, MissingFileError, OptionError
-from relabel.training.config import LOSSES, OPTIMIZERS, SCHEDULES, TrainConfig
-from relabel.training.schedule import rate
+from relabel.training.config import LOSSES, OPTIMIZERS, SCHEDULES, TrainConfig, rate
 
 RECIPES = st.builds(
     TrainConfig,
@@ -123,7 +122,7 @@ class TestTrainConfig:
 
 
 class TestRate:
-    """relabel.training.schedule.rate"""
+    """relabel.training.config.rate"""
 
     @given(RECIPES, st.integers(0, 1000))
     def test_against_a_walk_through_the_run(self, recipe: TrainConfig, pairs: int) -> None:

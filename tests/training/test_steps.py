@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from relabel.errors import OptionError
-from relabel.training.batches import BatchSimilarity
+from relabel.images.loading import Batch, normalised
+from relabel.sampling.batch_sampler import BatchSimilarity
 from relabel.training.config import TrainConfig
 from relabel.training.devices import device_of, is_bf16, peak_bytes, seeded
-from relabel.training.loading import Batch, normalised
 from relabel.training.losses import TripletLoss, contrastive_loss, generalized_contrastive_loss
 from relabel.training.model import build_model
 from relabel.training.steps import Steps, not_finite, optimizer_of

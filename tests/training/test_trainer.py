@@ -16,10 +16,11 @@ from torch import nn
 
 import relabel
 from relabel.errors import DivergedError, InputError, MissingFileError, OptionError, OutputError, OutputExistsError
-from relabel.training import TrainConfig, Trainer, build_model, load_checkpoint, load_model, loading
-from relabel.training.images import read_picture
-from relabel.training.run_log import read_log
-from relabel.training.sampler import GradedPairSampler
+from relabel.images import loading
+from relabel.images.paths import read_picture
+from relabel.sampling.pair_sampler import GradedPairSampler
+from relabel.training import TrainConfig, Trainer, build_model, load_checkpoint, load_model
+from relabel.training.run_folder import read_log
 from tests.training import runs
 
 
@@ -58,7 +59,7 @@ class TestRun:
 
     def test_against_a_plain_loop(self, town: runs.Place, tmp_path: Path) -> None:
         """The weights are those of a loop of a few lines over the sampler: same pairs, same rates, same steps."""
-        from relabel.training.images import find_pictures, read_picture
+        from relabel.images.paths import find_pictures, read_picture
         from relabel.training.losses import generalized_contrastive_loss
 
         recipe = runs.config(lr_factor=0.5, momentum=0.0)

@@ -1,0 +1,148 @@
+"""relabel info."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from relabel.cli import options, terminal
+from relabel.cli.terminal import bar
+
+
+@click.command()
+@options.label_file
+@options.as_json
+def info_command(file: Path, as_json: bool) -> None:
+    """What the label FILE holds: of every collection its cameras, its pairs, and how ψ was computed."""
+    from relabel.labelfile import LabelFile
+    from relabel.report import info, text
+
+    summary = info.describe(LabelFile(file))
+    if as_json:
+        terminal.echo_json(summary)
+    else:
+        terminal.echo_lines(text.info_text(summary))
+
+
+@click.command()
+@options.label_file
+@options.as_json
+def ls_command(file: Path, as_json: bool) -> None:
+    """Names of the collections in the label FILE, one a line."""
+    from relabel.labelfile import LabelFile
+
+    names = list(LabelFile(file))
+    if as_json:
+        terminal.echo_json({"collections": names})
+    else:
+        terminal.echo_lines(names)
+
+
+@click.command()
+@options.label_file
+@options.as_json
+def tree_command(file: Path, as_json: bool) -> None:
+    """Every group, data set (shape and type) and attribute of FILE, which may be any HDF5 file."""
+    from relabel.report import tree
+
+    root = tree.tree(file)
+    if as_json:
+        terminal.echo_json(root)
+    else:
+        terminal.echo_lines(tree.tree_lines(root))
+
+
+@click.command()
+@options.address
+@options.near
+@click.option(
+    "--facing",
+    "facing_deg",
+    default=120.0,
+    show_default=True,
+    metavar="DEG",
+    help="Overlapping cameras whose headings differ by this much or more are facing, degrees.",
+)
+@options.as_json
+@options.no_progress
+def stats_command(address: str, near_m: float, facing_deg: float, as_json: bool, no_progress: bool) -> None:
+    """Figures of one collection or of all in a file.
+
+    A histogram of ψ; how many cameras a query has in each band (ψ ≥ 0.5, between, none); queries without a positive;
+    the share of near pairs that share no view; pairs that overlap while facing each other.
+    """
+    from relabel.labelfile import open_collections
+    from relabel.report import text
+    from relabel.report.stats import statistics
+
+    found = []
+    for stored in open_collections(address):
+        with bar(stored.name, stored.shape[0], unit="rows", hidden=no_progress) as each:
+            found.append((stored.name, statistics(stored, near_m=near_m, facing_deg=facing_deg, each=each)))
+    if as_json:
+        terminal.echo_json({"collections": [{"name": name, **figures.to_json()} for name, figures in found]})
+    else:
+        for i, (name, figures) in enumerate(found):
+            terminal.echo_lines([""] * (i > 0) + text.stats_text(name, figures))
+
+
+_FLAGS = re.compile("-[vqh]+")
+
+
+class _TakesDashes(click.Command):
+    """A command whose KEY may begin with a dash, as one in 64 keys of Mapillary does."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put what begins with one dash and is no flag behind a ``--``, where click takes it for an argument."""
+        if "--" not in args:
+            keys = [
+                i
+                for i, arg in enumerate(args)
+                if re.match("-[^-]", arg) and not _FLAGS.fullmatch(arg) and args[i - 1 : i] != ["--top"]
+            ]
+            args = [arg for i, arg in enumerate(args) if i not in keys] + ["--", *(args[i] for i in keys)]
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_TakesDashes)
+@options.address
+@click.argument("key")
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Only the N best.  [default: all]")
+@options.as_json
+def row_command(address: str, key: str, top: int | None, as_json: bool) -> None:
+    """The database cameras that share some view with the query KEY, best first.
+
+    Shown are ψ, the distance between the two cameras and by how much their headings differ.
+    """
+    from relabel.cameras import Status
+    from relabel.labelfile import open_address
+    from relabel.report import info, text
+
+    row = info.row(open_address(address), key, top=top)
+    if row.status is not Status.OK:
+        logging.getLogger(__name__).warning(
+            "%s has status %s: its similarities are unknown, which is not the same as zero", key, row.status.label
+        )
+    if as_json:
+        terminal.echo_json(row.to_json())
+    else:
+        terminal.echo_lines(text.row_text(row))
+
+
+@click.command()
+@options.address
+@click.option("--tsv", "layout", flag_value="tsv", help="Separate by tabs instead of commas.")
+@click.option("--json", "layout", flag_value="json", help="One JSON object a line.")
+def dump_command(address: str, layout: Literal["tsv", "json"] | None) -> None:
+    """All stored pairs of a collection as text: query, database, value.
+
+    Pairs that are not there are zero where both cameras are ok, and unknown otherwise; `relabel info` counts those.
+    """
+    from relabel.exchange.text import pairs_as_text
+    from relabel.labelfile import open_address
+
+    terminal.echo_bytes(pairs_as_text(open_address(address), layout or "csv"))

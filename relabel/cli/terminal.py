@@ -1,0 +1,138 @@
+"""Results on stdout."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from relabel.errors import OutputError
+
+
+def echo_json(value: Any) -> None:
+    """Print one JSON value; keys stay readable where stdout is UTF-8 and are escaped where it is not."""
+    plain = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("_", "-") in ("utf-8", "utf8")
+    echo_lines([json.dumps(value, indent=2, ensure_ascii=not plain, allow_nan=False)])
+
+
+def echo_lines(lines: Iterable[str]) -> None:
+    """Print lines of text."""
+    for line in lines:
+        with _writing():
+            click.echo(line)
+
+
+def echo_bytes(pieces: Iterable[bytes | memoryview]) -> None:
+    """Write UTF-8 text as it is."""
+    if sys.stdout is None:  # a program may be started without one
+        return
+    for piece in pieces:
+        with _writing():
+            sys.stdout.buffer.write(piece)
+
+
+def flush() -> None:
+    """Hand all that was printed to the system."""
+    if sys.stdout is not None:
+        with _writing():
+            sys.stdout.flush()
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # the reader has enough; see relabel.cli.app
+    except OSError as error:
+        raise OutputError(f"cannot write to standard output: {error.strerror}") from error
+
+
+@contextmanager
+def bar(what: str, total: int | None, *, unit: str = "", hidden: bool = False) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr for the time of the block; the block calls what it is given with each step's size.
+
+    Nothing is drawn where `hidden`, where stderr is no terminal, or after `-q`.
+
+    Parameters
+    ----------
+    what:
+        the words in front of the bar.
+    total:
+        the sum of all steps, or None where it is not known.
+    unit:
+        what is counted, for example ``rows``.
+    hidden:
+        the value of `--no-progress`.
+    """
+    quiet = not logging.getLogger("relabel").isEnabledFor(logging.INFO)
+    if hidden or quiet or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, desc=what, unit=f" {unit}", unit_scale=True, file=sys.stderr, leave=False) as drawn:
+
+        def step(size: int) -> None:
+            drawn.update(size)
+
+        yield step
+
+
+LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
+_DEFAULT_LEVEL = LEVELS.index(logging.INFO)
+
+
+class Verbosity:
+    """How much is said on stderr: the number of `-v` less the number of `-q` given so far."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self, steps: int) -> None:
+        """Count `steps` more and let relabel's logger through accordingly."""
+        self.count += steps
+        level = min(max(_DEFAULT_LEVEL - self.count, 0), len(LEVELS) - 1)
+        logging.getLogger("relabel").setLevel(LEVELS[level])
+
+    @property
+    def traceback(self) -> bool:
+        """Whether an error is to show where it was raised."""
+        return self.count >= 2
+
+
+def _louder(ctx: click.Context, param: click.Parameter, value: int) -> None:
+    del param
+    if value:
+        ctx.ensure_object(Verbosity).add(value)
+
+
+def _quieter(ctx: click.Context, param: click.Parameter, value: int) -> None:
+    _louder(ctx, param, -value)
+
+
+def _verbosity() -> list[click.Parameter]:
+    def counted(
+        *names: str, callback: Callable[[click.Context, click.Parameter, int], None], text: str
+    ) -> click.Option:
+        return click.Option(names, count=True, expose_value=False, callback=callback, help=text)
+
+    return [
+        counted("-v", "--verbose", callback=_louder, text="Say more; twice to show tracebacks."),
+        counted("-q", "--quiet", callback=_quieter, text="Say less; no progress, no notes."),
+    ]
+
+
+def with_verbosity(command: click.Command) -> click.Command:
+    """The same command, taking `-v` and `-q`; so do all commands of a group. Nothing changes where they are there."""
+    if not any("--verbose" in parameter.opts for parameter in command.params):
+        command.params.extend(_verbosity())
+    if isinstance(command, click.Group):
+        for child in command.commands.values():
+            with_verbosity(child)
+    return command

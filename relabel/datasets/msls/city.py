@@ -1,0 +1,316 @@
+"""Mapillary Street-Level Sequences (MSLS): the metadata of a city becomes cameras; no picture is needed.
+
+    raw.csv            ,key,lon,lat,ca,captured_at,pano
+    postprocessed.csv  ,key,easting,northing,unique_cluster,control_panel,night,view_direction
+    seq_info.csv       ,key,sequence_key,frame_number
+
+The files of one side (query or database) hold the same rows and are joined by key. Every row stays, in the order of
+raw.csv, which is the image index of the field; what cannot be labelled gets a status.
+
+Positions are metres east and north in the UTM zone of the city, with negative northings in the south. They are never
+recomputed where postprocessed.csv gives them. `ca` is degrees clockwise from north, as the camera reported them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.cameras import Cameras, Status
+from relabel.datasets.base import Street
+from relabel.datasets.msls.csv_files import POSTPROCESSED_EXTRA, Heading, Side, city_crs, read_side
+from relabel.datasets.msls.tree import SIDES, TEST_CITIES, TRAIN_CITIES, VAL_CITIES, City, Skipped, Tree, find, select
+from relabel.errors import DatasetNotFoundError, OptionError
+from relabel.geometry.headings import constant_groups, group_codes, track_heading_deg
+from relabel.geometry.projection import project
+
+__all__ = [
+    "CONSTANT_FRAMES",
+    "TEST_CITIES",
+    "TRAIN_CITIES",
+    "TRAVEL_GAP_M",
+    "VAL_CITIES",
+    "City",
+    "HeadingReport",
+    "MslsCity",
+    "Skipped",
+    "Tree",
+    "find",
+    "read",
+    "select",
+]
+
+FloatArray = npt.NDArray[np.float64]
+
+# On fewer frames a straight street and a compass that counts whole degrees repeat a value by chance.
+CONSTANT_FRAMES = 5
+TRAVEL_GAP_M = 100.0  # farther than frames of one drive lie apart, nearer than the leaps of a receiver
+_TURN_DEG = {"forward": 0.0, "backward": 180.0}
+
+
+@dataclass(frozen=True)
+class HeadingReport:
+    """What was found out about the headings of a city, query and database together; all counts are rows.
+
+    Attributes
+    ----------
+    rows:
+        all rows.
+    panoramas:
+        rows with `pano`.
+    wrapped:
+        rows whose `ca` was outside [0, 360) and was reduced modulo 360.
+    non_finite:
+        rows whose `ca` is empty, nan or infinite.
+    sequences:
+        the number of sequences; 0 where there is no seq_info.csv.
+    constant_sequences, constant_rows:
+        the number of sequences of at least `CONSTANT_FRAMES` frames with a `ca` that all have the same, as a stuck
+        compass would; and their rows. They are labelled all the same.
+    sideways, unknown_view:
+        with travel headings, rows without a heading since the camera looks to an untold side, or since the view
+        direction is none of Forward, Backward and Sideways.
+    no_tangent:
+        with travel headings, rows without a heading since their sequence stays at one place or has no position.
+    """
+
+    rows: int = 0
+    panoramas: int = 0
+    wrapped: int = 0
+    non_finite: int = 0
+    sequences: int = 0
+    constant_sequences: int = 0
+    constant_rows: int = 0
+    sideways: int = 0
+    unknown_view: int = 0
+    no_tangent: int = 0
+
+    def __add__(self, other: HeadingReport) -> HeadingReport:
+        return HeadingReport(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+
+@dataclass(frozen=True, eq=False)
+class MslsCity:
+    """The cameras of one city.
+
+    Attributes
+    ----------
+    name:
+        of the city, as its folder.
+    query, database:
+        cameras in the order of raw.csv, both in the frame `crs`. `extra` holds, where the files do, the columns
+        ``sequence`` (str), ``frame`` (int64), ``night`` (bool) and ``view_direction`` (str).
+    files:
+        every file that was read.
+    heading:
+        where the headings come from, ``compass`` or ``travel``.
+    report:
+        what was found out about the headings.
+    crs:
+        the frame of the positions: an EPSG code, the PROJ text of a southern UTM zone with negative northings, or
+        ``local`` where it cannot be told.
+    """
+
+    name: str
+    query: Cameras
+    database: Cameras
+    files: tuple[Path, ...]
+    heading: Heading
+    report: HeadingReport
+    crs: str
+
+
+def read(root: Path | str, *, city: str | City, heading: Heading = "compass") -> MslsCity:
+    """The cameras of one city.
+
+    A row is `PANORAMA` where `pano` is set, else `NO_POSITION` where its position is missing or not finite, else
+    `NO_HEADING` where its heading is. No row is dropped.
+
+    Where a side lacks postprocessed.csv, its longitudes and latitudes are projected: one UTM zone a city, that of the
+    median place, with the negative southern northings of MSLS.
+
+    Parameters
+    ----------
+    root:
+        the MSLS tree, as for `find`; not looked at where `city` is a `City`.
+    city:
+        a name in that tree, or a city that `find` or `select` gave.
+    heading:
+        ``compass`` takes `ca` from raw.csv. ``travel`` takes the tangent of each sequence (seq_info.csv), turned by
+        180 degrees where `view_direction` is Backward; Sideways cameras get no heading, since the side is not told. A
+        sequence that leaps by more than `TRAVEL_GAP_M` is taken for two.
+
+    Raises
+    ------
+    DatasetNotFoundError, NotFoundError
+        when the root is no MSLS tree, or the city is not in it or has no positions.
+    InputError
+        when a file cannot be read, a key is repeated or stands in one file only, or a file that `heading` needs is
+        missing.
+    OptionError
+        when `heading` is neither of the two.
+    """
+    if heading not in ("compass", "travel"):
+        raise OptionError(f"heading is {heading!r}; it is compass or travel")
+    city = city if isinstance(city, City) else find(root)[city]
+    gap = city.gap()
+    if gap is not None:
+        raise DatasetNotFoundError(f"{city.name}: cannot be labelled: {gap}")
+    sides = [read_side(city.path / side, heading) for side in SIDES]
+    crs = city_crs(
+        city.name,
+        *(np.concatenate([side.column("raw", name) for side in sides]) for name in ("lon", "lat")),
+        *(np.concatenate([side.column("postprocessed", name) for side in sides]) for name in ("easting", "northing")),
+    )
+    (query, of_query), (database, of_database) = (_cameras(side, crs, heading) for side in sides)
+    files = tuple(file for side in sides for file in side.files)
+    return MslsCity(city.name, query, database, files, heading, of_query + of_database, crs)
+
+
+def _cameras(side: Side, crs: str, heading: Heading) -> tuple[Cameras, HeadingReport]:
+    counts = _compass_counts(side)
+    if side.postprocessed is not None:
+        position = np.column_stack([side.postprocessed["easting"], side.postprocessed["northing"]])
+    else:
+        position = project(side.column("raw", "lon"), side.column("raw", "lat"), crs)
+    extra: dict[str, npt.NDArray[Any]] = {}
+    if side.sequences is not None:
+        extra |= {"sequence": side.sequences["sequence_key"], "frame": side.sequences["frame_number"]}
+    if side.postprocessed is not None:
+        extra |= {name: side.postprocessed[name] for name in POSTPROCESSED_EXTRA if name in side.postprocessed}
+    if heading == "compass":
+        direction = side.column("raw", "ca")
+    else:
+        direction, found = _travel(position, extra)
+        counts |= found
+    panorama = np.zeros(len(side.key), bool) if side.raw is None else side.raw["pano"]
+    status = np.where(panorama, Status.PANORAMA, Status.OK).astype(np.uint8)
+    counts |= {"rows": len(side.key), "panoramas": int(panorama.sum())}
+    cameras = Cameras(side.key, position, heading_deg=direction, status=status, crs=crs, extra=extra)
+    return cameras, HeadingReport(**counts)
+
+
+def _compass_counts(side: Side) -> dict[str, int]:
+    if side.raw is None:
+        return {}
+    ca = side.raw["ca"]
+    finite = np.isfinite(ca)
+    counts = {
+        "wrapped": int((finite & ((ca < 0.0) | (ca >= 360.0))).sum()),
+        "non_finite": int((~finite).sum()),
+    }
+    if side.sequences is not None:
+        codes = group_codes(side.sequences["sequence_key"])
+        constant = constant_groups(ca, codes, least=CONSTANT_FRAMES)
+        counts["sequences"] = int(codes.max()) + 1 if len(codes) else 0
+        counts["constant_sequences"] = len(np.unique(codes[constant]))
+        counts["constant_rows"] = int(constant.sum())
+    return counts
+
+
+def _travel(position: FloatArray, extra: dict[str, npt.NDArray[Any]]) -> tuple[FloatArray, dict[str, int]]:
+    """The heading of each camera from the way it was driven, and how many rows got none for what reason."""
+    tangent = track_heading_deg(position, extra["sequence"], extra["frame"], gap_m=TRAVEL_GAP_M)
+    view = np.strings.lower(np.strings.strip(extra["view_direction"]))
+    turn = np.full(len(view), np.nan)
+    for name, angle in _TURN_DEG.items():
+        turn[view == name] = angle
+    sideways = view == "sideways"
+    counts = {
+        "sideways": int(sideways.sum()),
+        "unknown_view": int((np.isnan(turn) & ~sideways).sum()),
+        "no_tangent": int((np.isnan(tangent) & ~np.isnan(turn)).sum()),
+    }
+    return tangent + turn, counts
+
+
+_COMPASS = ("wrapped", "non_finite", "constant_sequences", "constant_rows")
+"""Counts of `msls.HeadingReport` that tell of compass angles."""
+
+
+@dataclass(frozen=True)
+class MslsReader:
+    """A city of MSLS."""
+
+    root: Path
+    city: City
+    heading: Heading = "compass"
+    command = "relabel msls"
+
+    @property
+    def name(self) -> str:
+        """The name of the city."""
+        return self.city.name
+
+    def parameters(self) -> dict[str, Any]:
+        """City and source of the headings."""
+        return {"city": self.city.name, "heading": self.heading}
+
+    @classmethod
+    def of_parameters(cls, parameters: dict[str, Any], root: Path) -> MslsReader:
+        """The reader of these parameters, which are taken out of the dictionary.
+
+        Raises
+        ------
+        KeyError, RelabelError
+            when one is missing or the tree lacks the city.
+        """
+        city = find(root)[parameters.pop("city")]
+        return cls(root, city, parameters.pop("heading"))
+
+    def read(self) -> Street:
+        """The cameras of the city."""
+        city = read(self.root, city=self.city, heading=self.heading)
+        faults = _faults(city)
+        other = "travel" if self.heading == "compass" else "compass"
+        return Street(
+            city.query,
+            city.database,
+            city.files,
+            {"heading": city.heading} | ({"heading_faults": faults} if faults else {}),
+            tuple(_notes(city, faults)),
+            (str(self.city.path / "query"), str(self.city.path / "database")),
+            f"try --heading {other}, or leave the city out with --cities",
+        )
+
+
+def readers(
+    root: Path, cities: str | None, *, heading: Heading = "compass"
+) -> tuple[tuple[MslsReader, ...], tuple[Skipped, ...]]:
+    """One reader for each city that was asked for, and the cities that have no positions; see `msls.select`."""
+    chosen, skipped = select(root, cities)
+    return tuple(MslsReader(root, city, heading) for city in chosen), skipped
+
+
+def _faults(city: MslsCity) -> dict[str, int]:
+    """What is wrong with the headings, counted; the compass only where it was used."""
+    unused = _COMPASS if city.heading != "compass" else ()
+    report = asdict(city.report)
+    return {name: n for name, n in report.items() if n and name not in ("rows", "sequences", *unused)}
+
+
+def _notes(city: MslsCity, faults: Mapping[str, int]) -> list[str]:
+    texts = {
+        "panoramas": "panoramas are not labelled",
+        "non_finite": "cameras have no compass angle",
+        "wrapped": "compass angles outside [0°, 360°) were wrapped",
+        "sideways": "cameras look sideways, to an unknown side",
+        "unknown_view": "cameras have an unknown view direction",
+        "no_tangent": "cameras have no direction of travel",
+    }
+    notes = [f"{faults[name]:,} {text}" for name, text in texts.items() if name in faults]
+    if "constant_sequences" in faults:
+        notes.append(
+            f"{faults['constant_sequences']:,} sequences ({faults['constant_rows']:,} cameras) repeat one compass "
+            "angle throughout: a stuck compass, perhaps; they are labelled all the same"
+        )
+    for side, cameras in (("queries", city.query), ("database", city.database)):
+        missing = int((cameras.status == Status.NO_POSITION).sum())
+        if missing:
+            notes.append(f"{missing:,} {side} have no position")
+    return notes

@@ -1,0 +1,182 @@
+"""The CSV files of one side (query or database) of an MSLS city, joined by key into one set of rows."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.datasets import csv_columns
+from relabel.errors import InputError
+from relabel.geometry.projection import project, signed_utm, utm_crs, utm_zone
+
+log = logging.getLogger(__name__)
+
+FloatArray = npt.NDArray[np.float64]
+Heading = Literal["compass", "travel"]
+
+_RAW: dict[str, csv_columns.Kind] = {"key": "text", "lon": "float", "lat": "float", "ca": "float", "pano": "bool"}
+_POSTPROCESSED: dict[str, csv_columns.Kind] = {"key": "text", "easting": "float", "northing": "float"}
+POSTPROCESSED_EXTRA: dict[str, csv_columns.Kind] = {"night": "bool", "view_direction": "text"}
+_SEQUENCES: dict[str, csv_columns.Kind] = {"key": "text", "sequence_key": "text", "frame_number": "int"}
+
+
+@dataclass
+class Side:
+    """The tables of one side, all in the same row order; a file that is not there is None."""
+
+    folder: Path
+    key: npt.NDArray[np.str_]
+    raw: csv_columns.Table | None
+    postprocessed: csv_columns.Table | None
+    sequences: csv_columns.Table | None
+    files: tuple[Path, ...]
+
+    def column(self, table: Literal["raw", "postprocessed"], name: str) -> FloatArray:
+        """(n,) a number a row; NaN throughout where the file is not there."""
+        held: csv_columns.Table | None = getattr(self, table)
+        return np.full(len(self.key), np.nan) if held is None else held[name]
+
+
+def read_side(folder: Path, heading: Heading) -> Side:
+    """The tables of the query or database folder of a city, joined by key in the order of raw.csv.
+
+    Parameters
+    ----------
+    folder:
+        with raw.csv, postprocessed.csv or both.
+    heading:
+        what the files have to be good for: ``compass`` needs raw.csv, ``travel`` the other two.
+
+    Raises
+    ------
+    InputError
+        when a file cannot be read, a key is empty, repeated or in one file only, or a file that `heading` needs is
+        missing.
+    """
+    raw_path, postprocessed_path, sequences_path = (
+        folder / name for name in ("raw.csv", "postprocessed.csv", "seq_info.csv")
+    )
+    if heading == "compass" and not raw_path.is_file():
+        raise InputError(
+            f"{raw_path}: is missing, and it holds the compass angles (ca); take raw.csv from the original metadata, "
+            "or ask for the heading of travel"
+        )
+    for path in (sequences_path, postprocessed_path) if heading == "travel" else ():
+        if not path.is_file():
+            raise InputError(
+                f"{path}: is missing, and the heading of travel needs its "
+                f"{'sequences' if path == sequences_path else 'view_direction'}; take it from the original metadata, "
+                "or ask for the compass heading"
+            )
+    wanted = _POSTPROCESSED | ({"view_direction": "text"} if heading == "travel" else {})
+    found = {
+        path: csv_columns.read(path, columns, optional=optional)
+        for path, columns, optional in (
+            (raw_path, _RAW, {}),
+            (postprocessed_path, wanted, POSTPROCESSED_EXTRA),
+            (sequences_path, _SEQUENCES, {}),
+        )
+        if path.is_file()
+    }
+    if raw_path not in found:
+        log.warning("%s: is missing; panoramas cannot be told from other pictures", raw_path)
+    (first, base), *others = found.items()
+    csv_columns.check_keys(first, base, "key")
+    joined = {first: base} | {path: _joined(first, base["key"], path, table) for path, table in others}
+    return Side(
+        folder,
+        base["key"],
+        joined.get(raw_path),
+        joined.get(postprocessed_path),
+        joined.get(sequences_path),
+        tuple(found),
+    )
+
+
+def _joined(base_path: Path, base_key: npt.NDArray[np.str_], path: Path, table: csv_columns.Table) -> csv_columns.Table:
+    """The table with its rows in the order of `base_key`."""
+    if np.array_equal(base_key, table["key"]):
+        return table
+    csv_columns.check_keys(path, table, "key")
+    rows = csv_columns.rows_of(table["key"], base_key)
+    only_base = base_key[rows < 0]
+    only_table = table["key"][csv_columns.rows_of(base_key, table["key"]) < 0]
+    for has, lacks, keys in ((base_path, path, only_base), (path, base_path, only_table)):
+        if len(keys):
+            raise InputError(
+                f"{has}: key {str(keys[0])!r} is not in {lacks.name} beside it ({len(keys)} key(s) are not); "
+                "both must list the same pictures: take the two files from the same download"
+            )
+    return {name: column[rows] for name, column in table.items()}
+
+
+UNKNOWN = "local"
+_SAMPLE = 1000
+_FAR_M = 50.0  # beyond the difference between a GPS position and its correction
+_FAR_SHARE = 0.01
+
+
+def city_crs(city: str, lon_deg: FloatArray, lat_deg: FloatArray, easting_m: FloatArray, northing_m: FloatArray) -> str:
+    """The reference system of a city, in the convention of MSLS: one UTM zone, southern northings negative.
+
+    It is the zone of the median place. Where the city comes with metres, a sample of its places is projected and
+    compared. If the two disagree, the neighbouring zones and the usual southern false northing are tried, and what
+    fits is returned with a warning, so that the name is true of the positions.
+
+    Parameters
+    ----------
+    city:
+        the name, for messages.
+    lon_deg, lat_deg:
+        (n,) WGS 84 degrees of query and database together; NaN where not known.
+    easting_m, northing_m:
+        (n,) metres as the files give them; NaN where they do not.
+
+    Returns
+    -------
+    crs
+        a text that PROJ reads, or ``local`` where there is nothing to tell it from, or nothing fits.
+    """
+    placed = np.isfinite(lon_deg) & np.isfinite(lat_deg) & (np.abs(lon_deg) <= 180.0) & (np.abs(lat_deg) <= 90.0)
+    if not placed.any():
+        if len(lon_deg):
+            log.warning("%s: the UTM zone cannot be told, since no row has a longitude and latitude", city)
+        return UNKNOWN
+    lon, lat = float(np.median(lon_deg[placed])), float(np.median(lat_deg[placed]))
+    zone, south = utm_zone(lon, lat), lat < 0.0
+    likely = signed_utm(zone, south=south)
+    rows = np.flatnonzero(placed & np.isfinite(easting_m) & np.isfinite(northing_m))
+    if rows.size == 0:
+        return likely
+    rows = rows[np.unique(np.linspace(0, rows.size - 1, _SAMPLE).astype(np.int64))]
+    given = np.column_stack([easting_m[rows], northing_m[rows]])
+
+    neighbours = [zone, zone % 60 + 1, (zone - 2) % 60 + 1]
+    candidates = [signed_utm(z, south=south) for z in neighbours]
+    if south:
+        candidates += [utm_crs(z, south=True) for z in neighbours]
+    off_likely = np.inf
+    for crs in candidates:
+        off = np.hypot(*(project(lon_deg[rows], lat_deg[rows], crs) - given).T)
+        off_m = float(np.median(np.where(np.isnan(off), np.inf, off)))
+        if off_m <= _FAR_M:
+            if crs != likely:
+                log.warning("%s: positions are in %s, not in %s, where the median place lies", city, crs, likely)
+            far = int((off > _FAR_M).sum())
+            if far > _FAR_SHARE * rows.size:
+                log.warning(
+                    "%s: %d of %d positions looked at are more than %.0f m from their longitude and latitude in %s",
+                    *(city, far, rows.size, _FAR_M, crs),
+                )
+            return crs
+        off_likely = min(off_likely, off_m)
+    log.warning(
+        "%s: positions fit no UTM zone near longitude %.3f, latitude %.3f (at best %.0f m off); recorded as %r",
+        *(city, lon, lat, off_likely, UNKNOWN),
+    )
+    return UNKNOWN

@@ -1,0 +1,356 @@
+"""Pictures whose names tell where they were taken and which way they face: the `@` convention.
+
+So are SF-XL and everything that VPR-datasets-downloader and the programs around it have written. What a name holds, see
+`relabel.datasets.names.fields`; where names come from, see `relabel.datasets.image_lists`.
+
+Headings are kept modulo 360: 0 and 360, which both occur, are one. MSLS trees in this convention have lost their
+compass; `join_msls` brings it back from the original metadata.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.cameras import Cameras, Status
+from relabel.datasets import csv_columns
+from relabel.datasets.base import Street, common_root, told_from
+from relabel.datasets.image_lists import NameList, read_names
+from relabel.datasets.msls import tree as msls_tree
+from relabel.datasets.names.crs import frame
+from relabel.datasets.names.fields import AtNames, parse
+from relabel.errors import DatasetNotFoundError, InputError
+from relabel.geometry.projection import project
+
+__all__ = ["Names", "NamesReport", "read"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class NamesReport:
+    """What was found out about the names, both sides together; all counts are rows.
+
+    Attributes
+    ----------
+    rows:
+        all rows; those of self pairs once.
+    wrapped:
+        rows whose heading was outside [0, 360) and was reduced modulo 360.
+    missing:
+        rows without a heading.
+    joined, not_joined:
+        with `join_msls`, rows whose pano_id is in the MSLS tree and rows whose is not.
+    panoramas:
+        with `join_msls`, rows that the tree says are panoramas.
+    """
+
+    rows: int = 0
+    wrapped: int = 0
+    missing: int = 0
+    joined: int = 0
+    not_joined: int = 0
+    panoramas: int = 0
+
+    def __add__(self, other: NamesReport) -> NamesReport:
+        return NamesReport(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+
+@dataclass(frozen=True, eq=False)
+class Names:
+    """The cameras of two lists of names, or of one twice.
+
+    Attributes
+    ----------
+    query, database:
+        cameras in the order of the lists, the same object for self pairs. `extra` holds, where any name fills them,
+        ``lon_deg``, ``lat_deg`` (float64), ``pano_id``, ``tile``, ``timestamp`` and ``note`` (str).
+    files:
+        every file that was read.
+    report:
+        what was found out about the names.
+    notes:
+        what the user should know about the frame of the positions.
+    geographic:
+        None, or where the names are in several UTM zones, the (n, 2) longitudes and latitudes in degrees of the queries
+        and of the database, which are to be compared on the earth; `position` is then a map that shows all of them.
+    """
+
+    query: Cameras
+    database: Cameras
+    files: tuple[Path, ...]
+    report: NamesReport
+    notes: tuple[str, ...]
+    geographic: tuple[FloatArray, FloatArray] | None
+
+
+def read(queries: Path | str, database: Path | str | None = None, *, join_msls: Path | str | None = None) -> Names:
+    """The cameras of queries and database.
+
+    A row is `NO_HEADING` where its name has none, `NO_POSITION` where east or north is nan.
+
+    Parameters
+    ----------
+    queries, database:
+        folders, text lists or ``.npy`` lists of `@` names; the same path twice, or no database, gives self pairs.
+    join_msls:
+        an MSLS tree. The name's pano_id is looked up in the raw.csv of all its cities; where it is there, the heading
+        is its `ca`, and a panorama gets that status. Nothing else is taken from it.
+
+    Raises
+    ------
+    MissingFileError, DatasetNotFoundError
+        when a list or the MSLS tree is not there.
+    InputError
+        when a list or a name in it cannot be read, a name is repeated, positions are in several frames that nothing
+        connects, or no pano_id is in the MSLS tree.
+    """
+    paths = [Path(queries)]
+    if database is not None and not _same(Path(queries), Path(database)):
+        paths.append(Path(database))
+    lists = [read_names(path) for path in paths]
+    parsed = [parse(names.names, names.place) for names in lists]
+    found = frame(tuple(zip(lists, parsed, strict=True)))
+    files = [file for names in lists for file in names.files]
+    compass = None
+    if join_msls is not None:
+        compass = read_compass(Path(join_msls))
+        files += _joinable(compass, lists, parsed, Path(join_msls))
+    positions = [at.position for at in parsed]
+    if found.geographic is not None:
+        positions = [project(degrees[:, 0], degrees[:, 1], found.crs) for degrees in found.geographic]
+    sides = [
+        _cameras(names, at, position, found.crs, compass)
+        for names, at, position in zip(lists, parsed, positions, strict=True)
+    ]
+    (query, report), *others = sides
+    for _, more in others:
+        report += more
+    return Names(
+        query,
+        others[0][0] if others else query,
+        tuple(dict.fromkeys(files)),
+        report,
+        found.notes,
+        None if found.geographic is None else (found.geographic[0], found.geographic[-1]),
+    )
+
+
+def _same(a: Path, b: Path) -> bool:
+    try:
+        return a == b or a.samefile(b)
+    except OSError:
+        return False
+
+
+def _joinable(compass: Compass, lists: list[NameList], parsed: list[AtNames], root: Path) -> list[Path]:
+    """The files of the MSLS tree that have a row of these names."""
+    files: list[Path] = []
+    for names, at in zip(lists, parsed, strict=True):
+        if "pano_id" not in at.texts:
+            raise InputError(f"{names.path}: no name has a pano_id, which is the key to join with {root}")
+        rows = compass.rows(at.texts["pano_id"])
+        if (rows < 0).all():
+            raise InputError(
+                f"{names.path}: none of the {len(names):,} names has a pano_id that is in {root} "
+                f"({len(compass.key):,} keys; here {str(at.texts['pano_id'][0])!r}); are these pictures of MSLS, and "
+                "are their cities in the tree?"
+            )
+        files += compass.used(rows)
+    return files
+
+
+def _cameras(
+    names: NameList, at: AtNames, position: FloatArray, crs: str, compass: Compass | None
+) -> tuple[Cameras, NamesReport]:
+    heading = at.heading_deg.copy()
+    status = np.zeros(len(at), np.uint8)
+    counts = {"rows": len(at)}
+    if compass is not None:
+        rows = compass.rows(at.texts["pano_id"])
+        there = rows >= 0
+        heading[there] = compass.heading_deg[rows[there]]
+        status[there] = np.where(compass.panorama[rows[there]], Status.PANORAMA, Status.OK)
+        counts |= {"joined": int(there.sum()), "not_joined": int((~there).sum())}
+        counts["panoramas"] = int((status == Status.PANORAMA).sum())
+    finite = np.isfinite(heading)
+    counts["wrapped"] = int((finite & ((heading < 0.0) | (heading >= 360.0))).sum())
+    counts["missing"] = int((~finite).sum())
+    extra: dict[str, npt.NDArray[Any]] = dict(at.texts)
+    if np.isfinite(at.lat_deg).any():
+        extra |= {"lon_deg": at.lon_deg, "lat_deg": at.lat_deg}
+    key = np.array(names.names, dtype=np.str_)
+    cameras = Cameras(key, position, heading_deg=heading, status=status, crs=crs, extra=extra)
+    return cameras, NamesReport(**counts)
+
+
+_TEXTS = {
+    "wrapped": "headings outside [0°, 360°) were wrapped",
+    "missing": "cameras have no heading",
+    "not_joined": "pictures are not in the MSLS tree, and keep the heading of their name, if any",
+    "panoramas": "panoramas are not labelled",
+}
+
+
+@dataclass(frozen=True)
+class NamesReader:
+    """Two lists of `@` names, or one for self pairs, as the collection `name`; paths are told from `root`."""
+
+    queries: Path
+    database: Path | None
+    name: str
+    root: Path
+    join_msls: Path | None = None
+    command = "relabel names"
+
+    def parameters(self) -> dict[str, Any]:
+        """The name of the collection, and where the lists and the MSLS tree are."""
+        values: dict[str, Any] = {"collection": self.name, "queries": told_from(self.queries, self.root)}
+        if self.database is not None:
+            values["database"] = told_from(self.database, self.root)
+        if self.join_msls is not None:
+            values["join_msls"] = told_from(self.join_msls, self.root)
+        return values
+
+    @classmethod
+    def of_parameters(cls, parameters: dict[str, Any], root: Path) -> NamesReader:
+        """The reader of these parameters, which are taken out of the dictionary.
+
+        Raises
+        ------
+        KeyError
+            when one is missing.
+        """
+        queries = root / parameters.pop("queries")
+        database, tree = (parameters.pop(name, None) for name in ("database", "join_msls"))
+        return cls(
+            queries,
+            None if database is None else root / database,
+            parameters.pop("collection"),
+            root,
+            None if tree is None else root / tree,
+        )
+
+    def read(self) -> Street:
+        """The cameras of the names."""
+        found = read(self.queries, self.database, join_msls=self.join_msls)
+        faults = {name: n for name in _TEXTS if (n := getattr(found.report, name))}
+        source = "name" if self.join_msls is None else "MSLS compass, by pano_id"
+        params: dict[str, Any] = {"heading": source}
+        notes = [f"{n:,} {_TEXTS[name]}" for name, n in faults.items()]
+        if self.join_msls is not None:
+            notes.insert(0, f"{found.report.joined:,} headings were taken from the MSLS tree")
+            faults["joined"] = found.report.joined
+        if faults:
+            params["heading_faults"] = faults
+        for side, cameras in (("queries", found.query), ("database", found.database)):
+            missing = int((cameras.status == Status.NO_POSITION).sum())
+            if missing:
+                notes.append(f"{missing:,} {side} have no position")
+        database = self.queries if self.database is None else self.database
+        return Street(
+            found.query,
+            found.database,
+            found.files,
+            params,
+            (*notes, *found.notes),
+            (str(self.queries), str(database)),
+            "field 9 of an @ name is the heading; trees of MSLS in this convention get theirs back with --join-msls",
+            found.geographic,
+        )
+
+
+def reader(
+    queries: Path, database: Path | None = None, *, name: str | None = None, join_msls: Path | None = None
+) -> NamesReader:
+    """The reader of two lists; no database, or the same path twice, means self pairs.
+
+    The collection is named after the folder that holds both, or for self pairs after the list itself, unless `name` is
+    given.
+    """
+    if database is not None and database == queries:
+        database = None
+    root = common_root(path for path in (queries, database, join_msls) if path is not None)
+    if name is None:
+        one = Path(queries.name).stem if queries.is_file() else queries.absolute().name
+        two = common_root([queries, database or queries]).absolute().name
+        name = (one if database is None else two) or "names"
+    return NamesReader(queries, database, name, root, join_msls)
+
+
+_COLUMNS: dict[str, csv_columns.Kind] = {"key": "text", "ca": "float", "pano": "bool"}
+
+
+@dataclass(frozen=True, eq=False)
+class Compass:
+    """The compass angles of all pictures of an MSLS tree.
+
+    Attributes
+    ----------
+    key:
+        (n,) Mapillary keys, unique.
+    heading_deg:
+        (n,) `ca` as the files have it, NaN where there is none.
+    panorama:
+        (n,) bool.
+    file:
+        (n,) which of `files` a row is from.
+    files:
+        every raw.csv of the tree.
+    """
+
+    key: npt.NDArray[np.str_]
+    heading_deg: FloatArray
+    panorama: npt.NDArray[np.bool_]
+    file: npt.NDArray[np.int64]
+    files: tuple[Path, ...]
+
+    def rows(self, pano_id: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
+        """(m,) the row of each key, -1 where the tree has none, as for an empty one."""
+        return csv_columns.rows_of(self.key, pano_id)
+
+    def used(self, rows: npt.NDArray[np.int64]) -> tuple[Path, ...]:
+        """The files that the rows are from."""
+        return tuple(self.files[i] for i in np.unique(self.file[rows[rows >= 0]]))
+
+
+def read_compass(root: Path) -> Compass:
+    """The compass angles of all cities under `root`, from their raw.csv alone.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        when there is no MSLS tree, or no raw.csv in it.
+    InputError
+        when a raw.csv cannot be read, or a key stands in two of them with different angles.
+    """
+    tree = msls_tree.find(root)
+    paths = [city.path / side / "raw.csv" for city in tree.cities for side in msls_tree.SIDES]
+    files = tuple(path for path in paths if path.is_file())
+    if not files:
+        raise DatasetNotFoundError(
+            f"{root}: none of its {len(tree.cities)} cities has a raw.csv, which holds the compass angles (ca); take "
+            "the original metadata of MSLS"
+        )
+    found = [csv_columns.read(path, _COLUMNS) for path in files]
+    for path, table in zip(files, found, strict=True):
+        csv_columns.check_keys(path, table, "key")
+    key = np.concatenate([table["key"] for table in found])
+    heading = np.concatenate([table["ca"] for table in found])
+    panorama = np.concatenate([table["pano"] for table in found])
+    file = np.repeat(np.arange(len(files)), [len(table["key"]) for table in found])
+    order = np.argsort(key, kind="stable")
+    same = np.append(False, key[order[1:]] == key[order[:-1]])
+    for second in np.flatnonzero(same):
+        a, b = order[second - 1], order[second]
+        if panorama[a] != panorama[b] or not np.array_equal(heading[a], heading[b], equal_nan=True):
+            raise InputError(
+                f"key {str(key[a])!r} stands in {files[file[a]]} and {files[file[b]]} with different values; "
+                "a picture is in one city only: remove the copy that is wrong"
+            )
+    rows = np.sort(order[~same])
+    return Compass(key[rows], heading[rows], panorama[rows], file[rows], files)

@@ -1,0 +1,270 @@
+"""`dbStruct`: the files in which NetVLAD and its relatives keep the names and coordinates of queries and database.
+
+    pitts30k_val.mat    a MATLAB struct: dbImageFns (n,1) cell, utmDb (2,n), qImageFns (m,1) cell, utmQ (2,m), and more
+    pitts30k_val.npz    utmDb (n,2), utmQ (m,2); the names are in lists of their own
+
+Fields are read by name, as their order differs from file to file. Coordinates are metres, east before north. Data sets
+that use the form for something else are told by their numbers.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.datasets.image_lists import NameList, read_names
+from relabel.errors import InputError, MissingFileError
+
+FloatArray = npt.NDArray[np.float64]
+
+STRUCT = "dbStruct"
+SUFFIXES = (".mat", ".npz")
+_NAMES = {"query": "qImageFns", "database": "dbImageFns"}
+_METRES = {"query": "utmQ", "database": "utmDb"}
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_EASTING = (100_000.0, 900_000.0)  # of a UTM zone, with room to spare
+_WRONG_KIND = "is not a MATLAB file of version 7 or older that can be read"
+
+
+@dataclass(frozen=True, eq=False)
+class Struct:
+    """The content of one file.
+
+    Attributes
+    ----------
+    path:
+        the file.
+    query, database:
+        names, unique and not empty.
+    query_m, database_m:
+        (n, 2) float64 metres east and north.
+    files:
+        every file that was read.
+    notes:
+        what the user should know about the coordinates.
+    """
+
+    path: Path
+    query: Sequence[str]
+    database: Sequence[str]
+    query_m: FloatArray
+    database_m: FloatArray
+    files: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+
+
+def variables(path: Path) -> list[str]:
+    """Names of the variables of a ``.mat`` or arrays of an ``.npz`` file, without reading them.
+
+    Raises
+    ------
+    InputError
+        when the file is neither.
+    """
+    if path.suffix.lower() == ".npz":
+        with _npz(path) as arrays:
+            return list(arrays.files)
+    import scipy.io  # noqa: PLC0415  (100 ms)
+
+    return [name for name, *_ in _of_mat(path, scipy.io.whosmat)]
+
+
+def holds_struct(path: Path) -> bool:
+    """Whether the file has what `read_struct` needs."""
+    there = variables(path)
+    return STRUCT in there if path.suffix.lower() == ".mat" else set(_METRES.values()) <= set(there)
+
+
+def read_struct(path: Path, *, query_names: Path | None = None, database_names: Path | None = None) -> Struct:
+    """The names and coordinates of one file.
+
+    Parameters
+    ----------
+    path:
+        a ``.mat`` or ``.npz`` file.
+    query_names, database_names:
+        lists of names, one a line; an ``.npz`` file needs both, a ``.mat`` file holds its own.
+
+    Raises
+    ------
+    MissingFileError
+        when a file is not there.
+    InputError
+        when a file is of another kind, lacks a field, holds no metres, or names and coordinates disagree in number.
+    """
+    lists = {"query": query_names, "database": database_names}
+    if path.suffix.lower() == ".npz":
+        struct = _read_npz(path, lists)
+    else:
+        if any(name is not None for name in lists.values()):
+            raise InputError(f"{path}: holds the names itself; lists of names are for .npz files")
+        struct = _read_mat(path)
+    _refuse_frame_numbers(struct)
+    return _east_first(struct)
+
+
+def _read_mat(path: Path) -> Struct:
+    import scipy.io  # noqa: PLC0415  (100 ms)
+
+    there = variables(path)
+    if STRUCT not in there:
+        held = ", ".join(there) or "no variable"
+        raise InputError(f"{path}: has no variable {STRUCT}; it holds {held}. Give the file with names and coordinates")
+    struct = _of_mat(path, lambda name: scipy.io.loadmat(name, variable_names=[STRUCT]))[STRUCT]
+    if struct.dtype.names is None or struct.size != 1:
+        raise InputError(f"{path}: {STRUCT} is an array of {struct.dtype} with shape {struct.shape}, not one struct")
+    fields = {name: struct.ravel()[0][name] for name in struct.dtype.names}
+    missing = [name for name in (*_NAMES.values(), *_METRES.values()) if name not in fields]
+    if missing:
+        raise InputError(f"{path}: {STRUCT} has no field {', '.join(missing)}; it has {', '.join(fields)}")
+    names = {side: _texts(path, name, fields[name]) for side, name in _NAMES.items()}
+    metres = {
+        side: _coordinates(path, name, fields[name], len(names[side]), rows_first=False)
+        for side, name in _METRES.items()
+    }
+    return Struct(path, names["query"], names["database"], metres["query"], metres["database"], (path,))
+
+
+def _read_npz(path: Path, lists: dict[str, Path | None]) -> Struct:
+    names: dict[str, NameList] = {}
+    for side, name in lists.items():
+        if name is None:
+            raise InputError(
+                f"{path}: holds coordinates without names; give lists of the names, one a line, with --query-names and "
+                "--database-names"
+            )
+        names[side] = read_names(name)
+    with _npz(path) as arrays:
+        missing = [name for name in _METRES.values() if name not in arrays.files]
+        if missing:
+            held = ", ".join(arrays.files) or "nothing"
+            raise InputError(f"{path}: has no array {', '.join(missing)}; it holds {held}")
+        try:
+            metres = {
+                side: _coordinates(path, name, arrays[name], len(names[side]), rows_first=True)
+                for side, name in _METRES.items()
+            }
+        except (ValueError, OSError, zipfile.BadZipFile, zlib.error) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path}: its arrays cannot be read: {error}") from None
+    files = tuple(dict.fromkeys([path, *names["query"].files, *names["database"].files]))
+    return Struct(path, names["query"].names, names["database"].names, metres["query"], metres["database"], files)
+
+
+def _npz(path: Path) -> Any:
+    try:
+        found = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise MissingFileError(f"{path}: does not exist") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: is not an .npz file that can be read: {error}") from None
+    if not isinstance(found, np.lib.npyio.NpzFile):
+        raise InputError(f"{path}: is one array; an .npz file with {' and '.join(_METRES.values())} was expected")
+    return found
+
+
+def _of_mat(path: Path, read: Any) -> Any:
+    """What scipy reads of a file, with its errors in plain words."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(520)
+    except FileNotFoundError:
+        raise MissingFileError(f"{path}: does not exist") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from None
+    if _HDF5 in (head[:8], head[512:]):
+        raise InputError(
+            f"{path}: is a MATLAB file of version 7.3 (HDF5); save it as version 7: save('{path.name}', '{STRUCT}', "
+            "'-v7')"
+        )
+    try:
+        return read(path)
+    except Exception as error:  # scipy raises whatever its parser trips over
+        raise InputError(f"{path}: {_WRONG_KIND}: {str(error) or type(error).__name__}") from None
+
+
+def _texts(path: Path, field: str, cells: npt.NDArray[Any]) -> list[str]:
+    """The texts of a cell array, or the rows of a matrix of characters."""
+    if cells.dtype.kind == "U":
+        texts = [text.rstrip() for text in cells.ravel().tolist()]
+    elif cells.dtype.kind == "O":
+        texts = []
+        for number, cell in enumerate(cells.ravel().tolist(), 1):
+            if not (isinstance(cell, np.ndarray) and cell.dtype.kind == "U" and cell.size <= 1):
+                raise InputError(f"{path}: {field}, cell {number}: is not a text")
+            texts.append(str(cell.item()) if cell.size else "")
+    elif cells.size == 0:
+        texts = []
+    else:
+        raise InputError(f"{path}: {field} is an array of {cells.dtype}; expected a cell array of names")
+    if "" in texts:
+        raise InputError(f"{path}: {field}, cell {texts.index('') + 1}: is empty; every picture needs a name")
+    if len(set(texts)) < len(texts):
+        first: dict[str, int] = {}
+        for number, text in enumerate(texts, 1):
+            if first.setdefault(text, number) != number:
+                raise InputError(
+                    f"{path}: {field}: {text!r} stands in cells {first[text]} and {number}; labels are joined by name: "
+                    "keep each once"
+                )
+    return texts
+
+
+def _coordinates(path: Path, field: str, array: npt.NDArray[Any], count: int, *, rows_first: bool) -> FloatArray:
+    """(count, 2) metres, of an array that is (2, count) or (count, 2); `rows_first` is the usual one."""
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"{path}: {field} is an array of {array.dtype}; expected numbers")
+    if count == 0 and array.size == 0:
+        return np.empty((0, 2))
+    if array.ndim == 2 and 1 in array.shape and array.size == count and count != 2:
+        raise InputError(
+            f"{path}: {field} has shape {array.shape}, one number a picture: a frame number, as in structs of "
+            "Nordland, and no place. Fields of view need metres and headings"
+        )
+    usual, other = (array, array.T) if rows_first else (array.T, array)
+    for table in (usual, other):
+        if table.shape == (count, 2):
+            return np.ascontiguousarray(table, dtype=np.float64)
+    expected = f"({count}, 2)" if rows_first else f"(2, {count})"
+    raise InputError(
+        f"{path}: {field} has shape {array.shape}, but there are {count:,} names; expected {expected}: names and "
+        "coordinates must be of the same pictures"
+    )
+
+
+def _refuse_frame_numbers(struct: Struct) -> None:
+    """Raise where east and north are the same number throughout, as where frames are numbered on a diagonal."""
+    table = np.concatenate([struct.query_m, struct.database_m])
+    if len(table) > 1 and (table[:, 0] == table[:, 1]).all():
+        raise InputError(
+            f"{struct.path}: east and north are equal in every row: frame numbers, as in files of Nordland, and no "
+            "places. Fields of view need metres and headings"
+        )
+
+
+def _east_first(struct: Struct) -> Struct:
+    """The same with east before north, which some files have the other way round."""
+    table = np.concatenate([struct.query_m, struct.database_m])
+    table = table[np.isfinite(table).all(axis=1)]
+    if len(table) == 0:
+        return struct
+
+    def is_easting(column: int) -> bool:
+        return bool(((table[:, column] > _EASTING[0]) & (table[:, column] < _EASTING[1])).all())
+
+    if is_easting(0) or not is_easting(1) or np.abs(table[:, 0]).min() <= _EASTING[1]:
+        return struct
+    return replace(
+        struct,
+        query_m=np.ascontiguousarray(struct.query_m[:, ::-1]),
+        database_m=np.ascontiguousarray(struct.database_m[:, ::-1]),
+        notes=(*struct.notes, "the file has north before east, by its numbers; they were exchanged"),
+    )

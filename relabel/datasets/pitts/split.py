@@ -1,0 +1,390 @@
+"""Pittsburgh 30k and 250k, and what else comes as a `dbStruct`: the splits of a folder become cameras.
+
+    ROOT/pitts30k_train.mat  pitts30k_val.mat  pitts30k_test.mat      or in a folder right below ROOT
+
+Positions are metres in UTM zone 17. All 24 cut-outs of a panorama share one. Their headings are not in the data: see
+`relabel.datasets.pitts.yaw`. A query panorama and a database panorama of the same number are different ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.cameras import Cameras, Status
+from relabel.datasets.base import Street, lies_in, told_from
+from relabel.datasets.pitts.dbstruct import SUFFIXES, Struct, holds_struct, read_struct
+from relabel.datasets.pitts.yaw import Headings, NorthTable, Views, heading_deg, read_north, travel_deg, views
+from relabel.errors import DatasetNotFoundError, InputError, NotFoundError, OptionError
+
+__all__ = ["Headings", "PittsReport", "PittsSplit", "find", "read", "select"]
+
+FloatArray = npt.NDArray[np.float64]
+
+CRS = "EPSG:32617"
+_CENTRE = (586_000.0, 4_477_000.0)  # of Pittsburgh in zone 17
+_AROUND_M = 50_000.0
+
+
+@dataclass(frozen=True)
+class PittsReport:
+    """What was found out about the headings, both sides together; all counts are rows.
+
+    Attributes
+    ----------
+    rows:
+        all rows.
+    unnamed:
+        rows without a heading since their name tells no panorama and yaw.
+    not_in_table:
+        with a table, rows without a heading since their panorama has none in it.
+    no_tangent:
+        with travel, rows without a heading since no other panorama of their track is at another place.
+    """
+
+    rows: int = 0
+    unnamed: int = 0
+    not_in_table: int = 0
+    no_tangent: int = 0
+
+    def __add__(self, other: PittsReport) -> PittsReport:
+        return PittsReport(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+
+@dataclass(frozen=True, eq=False)
+class PittsSplit:
+    """The cameras of one split.
+
+    Attributes
+    ----------
+    query, database:
+        cameras in the order of the file; keys are the names in it. `extra` holds ``panorama`` (str, six digits, ""
+        where the name tells none), ``pitch`` and ``yaw`` (int64, from 1, 0 where the name tells none).
+    files:
+        every file that was read.
+    report:
+        what was found out about the headings.
+    notes:
+        what the user should know about the coordinates.
+    crs:
+        EPSG:32617 where all places are near Pittsburgh, else ``local``.
+    """
+
+    query: Cameras
+    database: Cameras
+    files: tuple[Path, ...]
+    report: PittsReport
+    notes: tuple[str, ...]
+    crs: str
+
+
+def find(root: Path | str) -> dict[str, Path]:
+    """The splits of a folder by name: its ``.mat`` and ``.npz`` files, and those of the folders right in it.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        when the folder is not there or holds none.
+    """
+    paths = _files(Path(root))
+    found: dict[str, Path] = {}
+    for path in paths:
+        other = found.setdefault(path.stem, path)
+        if other is not path:
+            raise InputError(f"{other} and {path} are both the split {path.stem}; name one with --splits by its path")
+    return found
+
+
+def select(root: Path | str, splits: str | None = None) -> tuple[dict[str, Path], dict[str, str]]:
+    """The splits to label by name, and the files that are none, with the reason.
+
+    Parameters
+    ----------
+    root:
+        as for `find`.
+    splits:
+        names of splits, or of files below `root`, with commas between; None for every file that holds one.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        when there is no split.
+    NotFoundError
+        when one that was named is not there; the message lists those that are.
+    InputError
+        when two files are the same split.
+    OptionError
+        when `splits` names nothing.
+    """
+    root = Path(root)
+    if splits is not None:
+        names = [name for name in (part.strip() for part in splits.split(",")) if name]
+        if not names:
+            raise OptionError(f"splits is {splits!r}, which names none; give names, comma between")
+        chosen: dict[str, Path] = {}
+        for name in names:
+            path = _named(root, name)
+            if chosen.setdefault(path.stem, path) != path:
+                raise InputError(f"{chosen[path.stem]} and {path} are both the split {path.stem}; label one at a time")
+        return chosen, {}
+    found = find(root)
+    if len(found) == 1:
+        return found, {}  # what may be wrong with it is told when it is read
+    skipped: dict[str, str] = {}
+    for name, path in found.items():
+        try:
+            if not holds_struct(path):
+                skipped[name] = f"{path.name} holds no dbStruct"
+        except InputError as error:
+            skipped[name] = str(error)
+    left = {name: path for name, path in found.items() if name not in skipped}
+    if not left:
+        raise DatasetNotFoundError(f"{root}: none of its files is a split: {'; '.join(skipped.values())}")
+    return left, skipped
+
+
+def _named(root: Path, name: str) -> Path:
+    if Path(name).suffix in SUFFIXES and (root / name).is_file():
+        return root / name
+    matching = [path for path in _files(root) if name in (path.stem, path.name)]
+    if not matching:
+        there = ", ".join(path.stem for path in _files(root))
+        raise NotFoundError(f"{root}: there is no split {name!r}; there are {there}")
+    if len(matching) > 1:
+        where = ", ".join(path.relative_to(root).as_posix() for path in matching)
+        raise InputError(f"{root}: the split {name!r} is there more than once; name one by its path: {where}")
+    return matching[0]
+
+
+def _files(root: Path) -> list[Path]:
+    if not root.is_dir():
+        what = "is a file, not a folder" if root.exists() else "does not exist"
+        raise DatasetNotFoundError(f"{root}: {what}; give the folder that holds pitts30k_train.mat and its like")
+    try:
+        folders = [root, *sorted(child for child in root.iterdir() if child.is_dir())]
+        paths = [path for folder in folders for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
+        names = sorted(child.name for child in root.iterdir())
+    except PermissionError as error:
+        raise DatasetNotFoundError(f"{error.filename}: may not be looked into; check its permissions") from None
+    paths = [path for path in paths if path.is_file()]
+    if not paths:
+        shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+        raise DatasetNotFoundError(
+            f"{root}: holds no .mat or .npz file, neither do the folders in it; found {shown or 'an empty folder'}. "
+            "Give the folder with pitts30k_train.mat and its like"
+        )
+    return paths
+
+
+def read(
+    path: Path | str,
+    headings: Headings,
+    *,
+    query_names: Path | None = None,
+    database_names: Path | None = None,
+) -> PittsSplit:
+    """The cameras of one split.
+
+    A row is `NO_HEADING` where its name is not of the form ``000/000829_pitch1_yaw1.jpg`` or nothing tells the
+    direction of its panorama, `NO_POSITION` where its coordinates are not finite.
+
+    Parameters
+    ----------
+    path:
+        the ``.mat`` or ``.npz`` file.
+    headings:
+        where headings come from.
+    query_names, database_names:
+        lists of names, for an ``.npz`` file.
+
+    Raises
+    ------
+    MissingFileError
+        when a file is not there.
+    InputError
+        when a file is not as it should be; or a table tells panoramas by number alone, and the same number stands on
+        both sides at different places.
+    """
+    struct = read_struct(Path(path), query_names=query_names, database_names=database_names)
+    north = None
+    files = struct.files
+    sides = {side: views(getattr(struct, side)) for side in ("query", "database")}
+    if headings.source == "table":
+        if headings.table is None:
+            raise OptionError("headings are to come from a table; name it")
+        north = read_north(headings.table)
+        files = (*files, headings.table)
+        if north.side is None:
+            _refuse_shared(north, struct, sides["query"], sides["database"])
+    crs = _crs(struct)
+    query, of_query = _cameras(struct, "query", sides["query"], headings, north, crs)
+    database, of_database = _cameras(struct, "database", sides["database"], headings, north, crs)
+    return PittsSplit(query, database, files, of_query + of_database, struct.notes, crs)
+
+
+def _crs(struct: Struct) -> str:
+    table = np.concatenate([struct.query_m, struct.database_m])
+    table = table[np.isfinite(table).all(axis=1)]
+    near = np.hypot(*(table - _CENTRE).T) <= _AROUND_M
+    return CRS if len(near) and near.all() else "local"
+
+
+def _refuse_shared(north: NorthTable, struct: Struct, query: Views, database: Views) -> None:
+    """Raise where a number of the table means two panoramas."""
+    places = []
+    for view, metres in ((query, struct.query_m), (database, struct.database_m)):
+        numbers, first = np.unique(view.panorama, return_index=True)
+        places.append({n: metres[row] for n, row in zip(numbers.tolist(), first.tolist(), strict=True) if n >= 0})
+    for number in north.panorama.tolist():
+        if number in places[0] and number in places[1]:
+            apart_m = float(np.hypot(*(places[0][number] - places[1][number])))
+            if apart_m > 0.0:
+                raise InputError(
+                    f"{north.path}: panorama {number:06d} is in the queries and in the database of {struct.path.name}, "
+                    f"{apart_m:,.0f} m apart, so that its row may mean either; add a column side (query or database)"
+                )
+
+
+def _cameras(
+    struct: Struct, side: str, view: Views, headings: Headings, north: NorthTable | None, crs: str
+) -> tuple[Cameras, PittsReport]:
+    key = np.array(getattr(struct, side), dtype=np.str_)
+    position: FloatArray = getattr(struct, f"{side}_m")
+    zero = np.zeros(len(key))
+    counts = {"rows": len(key), "unnamed": int((~view.known).sum())}
+    if north is not None:
+        zero = north.of(side, view.panorama)
+        counts["not_in_table"] = int((view.known & ~np.isfinite(zero)).sum())
+    elif headings.source == "travel":
+        zero = travel_deg(view, position, headings.gap_m)
+        counts["no_tangent"] = int((view.known & np.isnan(zero) & np.isfinite(position).all(axis=1)).sum())
+    names = [f"{number:06d}" if number >= 0 else "" for number in view.panorama.tolist()]
+    extra = {"panorama": np.array(names, dtype=np.str_), "pitch": view.pitch, "yaw": view.yaw}
+    cameras = Cameras(key, position, heading_deg=heading_deg(view, zero, headings), crs=crs, extra=extra)
+    return cameras, PittsReport(**counts)
+
+
+_TEXTS = {
+    "unnamed": "cameras have names that tell no panorama and yaw, hence no heading",
+    "not_in_table": "cameras are of panoramas that the table has no north offset of",
+    "no_tangent": "cameras are of panoramas without a neighbour to travel to, hence without a heading",
+}
+_HINTS = {
+    "table": "add their panoramas to the table",
+    "travel": "their panoramas follow no track: try a longer --travel-gap, or --heading table:FILE",
+    "north": "a heading needs names of the form 000/000829_pitch1_yaw1.jpg; `relabel table` takes any names",
+}
+
+
+@dataclass(frozen=True)
+class PittsReader:
+    """A split, in the file `path` under `root`."""
+
+    root: Path
+    name: str
+    path: Path
+    headings: Headings
+    query_names: Path | None = None
+    database_names: Path | None = None
+    command = "relabel pitts"
+
+    def parameters(self) -> dict[str, Any]:
+        """File and source of the headings; a table or list outside the root is told by its name alone."""
+        h = self.headings
+        values: dict[str, Any] = {
+            "collection": self.name,
+            "split": told_from(self.path, self.root),
+            "heading": h.source,
+            "sign": h.sign,
+            "zero_deg": float(h.zero_deg),
+        }
+        if h.source == "travel":
+            values["travel_gap_m"] = float(h.gap_m)
+        for name, path in (
+            ("heading_table", h.table),
+            ("query_names", self.query_names),
+            ("database_names", self.database_names),
+        ):
+            if path is not None:
+                values[name] = told_from(path, self.root) if lies_in(path, self.root) else path.name
+        return values
+
+    @classmethod
+    def of_parameters(cls, parameters: dict[str, Any], root: Path) -> PittsReader:
+        """The reader of these parameters, which are taken out of the dictionary.
+
+        Raises
+        ------
+        KeyError
+            when one is missing.
+        """
+        more = {}
+        if "travel_gap_m" in parameters:
+            more["gap_m"] = parameters.pop("travel_gap_m")
+        table, queries, database = (
+            root / parameters.pop(name) if name in parameters else None
+            for name in ("heading_table", "query_names", "database_names")
+        )
+        headings = Headings(
+            parameters.pop("heading"), table, parameters.pop("sign"), parameters.pop("zero_deg"), **more
+        )
+        path = root / parameters.pop("split")
+        return cls(root, parameters.pop("collection"), path, headings, queries, database)
+
+    def read(self) -> Street:
+        """The cameras of the split."""
+        split = read(self.path, self.headings, query_names=self.query_names, database_names=self.database_names)
+        faults = {name: n for name in _TEXTS if (n := getattr(split.report, name))}
+        params: dict[str, Any] = {
+            "heading": self.headings.source,
+            "heading_caveat": self.headings.caveat,
+            "yaw_sign": self.headings.sign,
+            "yaw_zero_deg": float(self.headings.zero_deg),
+        }
+        if faults:
+            params["heading_faults"] = faults
+        notes = [self.headings.caveat, *(f"{n:,} {_TEXTS[name]}" for name, n in faults.items()), *split.notes]
+        for side, cameras in (("queries", split.query), ("database", split.database)):
+            missing = int((cameras.status == Status.NO_POSITION).sum())
+            if missing:
+                notes.append(f"{missing:,} {side} have no position")
+        if split.crs == "local":
+            notes.append("places are not near Pittsburgh; their frame is recorded as 'local'")
+        return Street(
+            split.query,
+            split.database,
+            split.files,
+            params,
+            tuple(notes),
+            (f"{self.path}: queries", f"{self.path}: database"),
+            _HINTS[self.headings.source],
+        )
+
+
+def readers(
+    root: Path,
+    headings: Headings,
+    splits: str | None = None,
+    *,
+    query_names: Path | None = None,
+    database_names: Path | None = None,
+) -> tuple[tuple[PittsReader, ...], tuple[str, ...]]:
+    """One reader for each split, and a line for each file that is passed over; see `pitts.select`.
+
+    Raises
+    ------
+    OptionError
+        when lists of names are given for more than one split.
+    """
+    chosen, skipped = select(root, splits)
+    named = query_names is not None or database_names is not None
+    if named and len(chosen) > 1:
+        raise OptionError(
+            f"lists of names belong to one split, and there are {', '.join(chosen)}; choose one with --splits"
+        )
+    found = tuple(PittsReader(root, name, path, headings, query_names, database_names) for name, path in chosen.items())
+    return found, tuple(f"{name}: passed over: {reason}" for name, reason in skipped.items())

@@ -1,0 +1,225 @@
+"""Headings of the cut-outs of panoramas, which Pittsburgh's files do not tell: each of the ways to assume them.
+
+A panorama is cut into 24 views, 000/000829_pitch1_yaw1.jpg to …_pitch2_yaw12.jpg. Yaw k is 30°·(k−1) from a zero that
+belongs to the panorama. Neither the direction of that zero nor the sign of yaw is known, so that
+
+    heading = zero of the panorama ± 30°·(k−1)
+
+takes a zero that somebody else has measured, or one that is assumed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.datasets import csv_columns
+from relabel.errors import InputError, OptionError
+from relabel.geometry.headings import track_heading_deg
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Source = Literal["table", "travel", "north"]
+Sign = Literal["clockwise", "counterclockwise"]
+
+SIGNS: dict[Sign, float] = {"clockwise": 1.0, "counterclockwise": -1.0}
+YAW_STEP_DEG = 30.0
+YAWS = 12
+MOST_IDS = 3
+"""A track goes on over two panoramas that are not in the file, and no more."""
+GAP_M = 50.0
+_NAME = re.compile(r"(?:.*[/\\])?([0-9]{1,18})_pitch([0-9]{1,3})_yaw([0-9]{1,3})\.\w+")
+_PANORAMA = ("panorama", "panorama_id", "pano", "pano_id", "id")
+_OFFSET = ("north_offset_deg", "north_offset", "heading_deg", "heading")
+
+
+@dataclass(frozen=True)
+class Headings:
+    """Where headings come from.
+
+    Attributes
+    ----------
+    source:
+        what gives the direction of yaw 1 of each panorama: ``table`` a file, ``travel`` the way from the panorama
+        before to the one after, ``north`` that it is north.
+    table:
+        the file, of ``table``.
+    sign:
+        which way round yaw counts, seen from above.
+    zero_deg:
+        degrees clockwise to be added: the angle from the direction of the source to that of yaw 1.
+    gap_m:
+        of ``travel``: panoramas with consecutive numbers that are farther apart are not of one track.
+    """
+
+    source: Source
+    table: Path | None = None
+    sign: Sign = "clockwise"
+    zero_deg: float = 0.0
+    gap_m: float = GAP_M
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.zero_deg):
+            raise OptionError(f"zero is {self.zero_deg}°; it has to be a finite angle")
+        if not self.gap_m > 0.0:
+            raise OptionError(f"the travel gap is {self.gap_m} m; it has to be more than 0")
+
+    @property
+    def caveat(self) -> str:
+        """What the labels rest on, in a sentence."""
+        zero = "" if self.zero_deg == 0.0 else f" plus {self.zero_deg:g}°"
+        if self.source == "table":
+            return (
+                f"the direction of yaw 1 is that of the table{zero}; yaw is assumed to count {self.sign}, which the "
+                "data does not tell"
+            )
+        way = "north" if self.source == "north" else "along the track of consecutive panoramas"
+        return f"yaw 1 is assumed to face {way}{zero}, and yaw to count {self.sign}: the data tells neither"
+
+
+def parse_source(text: str) -> tuple[Source, Path | None]:
+    """Source and table of ``table:FILE``, ``travel`` or ``north``.
+
+    Raises
+    ------
+    OptionError
+        when it is none of them.
+    """
+    kind, colon, name = text.partition(":")
+    if kind == "table" and name:
+        return "table", Path(name)
+    if not colon and kind in ("travel", "north"):
+        return kind, None  # type: ignore[return-value]
+    raise OptionError(
+        f"heading is {text!r}; it is table:FILE, a CSV of panorama and north_offset_deg, or travel, or north"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """What n names say: (n,) int64 each; panorama is -1, pitch and yaw are 0 where a name is of another form."""
+
+    panorama: IntArray
+    pitch: IntArray
+    yaw: IntArray
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """(n,) whether the name is of the form."""
+        known: npt.NDArray[np.bool_] = self.panorama >= 0
+        return known
+
+
+def views(names: Sequence[str]) -> Views:
+    """Panorama, pitch and yaw of names of the form ``000/000829_pitch1_yaw1.jpg``; yaw counts from 1 to 12."""
+    table = np.zeros((len(names), 3), np.int64)
+    table[:, 0] = -1
+    for row, name in enumerate(names):
+        found = _NAME.fullmatch(name)
+        if found is not None and 1 <= int(found[3]) <= YAWS:
+            table[row] = int(found[1]), int(found[2]), int(found[3])
+    return Views(*(np.ascontiguousarray(column) for column in table.T))
+
+
+def heading_deg(view: Views, zero_deg: FloatArray, headings: Headings) -> FloatArray:
+    """(n,) degrees clockwise from north of views whose panorama's yaw 1 faces `zero_deg`; NaN where not known."""
+    turn = SIGNS[headings.sign] * YAW_STEP_DEG * (view.yaw - 1)
+    return np.where(view.known, zero_deg + headings.zero_deg + turn, np.nan)
+
+
+def travel_deg(view: Views, position: FloatArray, gap_m: float) -> FloatArray:
+    """(n,) the direction of travel at the panorama of each view; NaN where its track has a single place.
+
+    Panoramas are taken in the order of their numbers. A track ends where the number jumps by more than `MOST_IDS` or
+    the place by more than `gap_m`; places that are equal (the car stands) count as one.
+    """
+    usable = np.flatnonzero(view.known & np.isfinite(position).all(axis=1))
+    panorama, first, back = np.unique(view.panorama[usable], return_index=True, return_inverse=True)
+    places = position[usable[first]]
+    step_m = np.hypot(*np.diff(places, axis=0).T)
+    broken = (np.diff(panorama) > MOST_IDS) | (step_m > gap_m)
+    track = np.append(0, np.cumsum(broken))[: len(panorama)]
+    result = np.full(len(position), np.nan)
+    result[usable] = track_heading_deg(places, track, panorama)[back]
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class NorthTable:
+    """Directions of yaw 1 by panorama; where a side is told, only for that side."""
+
+    path: Path
+    side: tuple[str, ...] | None
+    panorama: IntArray
+    offset_deg: FloatArray
+
+    def of(self, side: str, panorama: IntArray) -> FloatArray:
+        """(n,) degrees clockwise from north; NaN for panoramas without an entry."""
+        rows = slice(None) if self.side is None else np.array([name in ("", side) for name in self.side], dtype=bool)
+        known = dict(zip(self.panorama[rows].tolist(), self.offset_deg[rows].tolist(), strict=True))
+        return np.array([known.get(number, np.nan) for number in panorama.tolist()], dtype=np.float64)
+
+
+def read_north(path: Path) -> NorthTable:
+    """A table of the directions in which yaw 1 of panoramas faces.
+
+        panorama,north_offset_deg,side      side (query or database) may be left out
+        000829,131.5,database
+
+    Parameters
+    ----------
+    path:
+        a CSV file with a header. Panoramas are numbers, with zeros in front or without; offsets are degrees clockwise
+        from north, empty where not known.
+
+    Raises
+    ------
+    InputError
+        when the file cannot be read, a panorama is no number or stands in two rows, or a side is none.
+    """
+    optional: dict[str, csv_columns.Kind] = dict.fromkeys(_PANORAMA, "text") | dict.fromkeys(_OFFSET, "float")  # type: ignore[assignment]
+    found = csv_columns.read(path, {}, optional=optional | {"side": "text"})
+    chosen = []
+    for wanted in (_PANORAMA, _OFFSET):
+        there = [name for name in wanted if name in found]
+        if not there:
+            csv_columns.read(path, {wanted[0]: "text"})  # whose error lists the columns that are there
+        if len(there) > 1:
+            raise InputError(f"{path}: line 1: columns {' and '.join(there)} may both be the {wanted[0]}; keep one")
+        chosen.append(found[there[0]])
+    names, offset = chosen
+    numbers = np.full(len(names), -1, np.int64)
+    for row, name in enumerate(names.tolist()):
+        digits = name.strip().removesuffix(".0")  # as pandas writes whole numbers where one is missing
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
+            raise InputError(
+                f"{path}: line {csv_columns.line_of_row(path, row)}: panorama {name!r} is not a number, such as 000829"
+            )
+        numbers[row] = int(digits)
+    side = _sides(path, found["side"].tolist()) if "side" in found else None
+    places = [f"{number:06d}" for number in numbers.tolist()]
+    if side is not None:
+        places = [f"{place} ({name})" if name else place for place, name in zip(places, side, strict=True)]
+    csv_columns.check_keys(path, {"panorama": np.array(places, dtype=np.str_)}, "panorama")
+    if side is not None:
+        both = set(numbers[[not name for name in side]].tolist()) & set(numbers[[bool(name) for name in side]].tolist())
+        if both:
+            raise InputError(f"{path}: panorama {min(both):06d} has a row with a side and one without; keep one kind")
+    return NorthTable(path, side, numbers, offset)
+
+
+def _sides(path: Path, texts: list[str]) -> tuple[str, ...]:
+    """``query``, ``database`` or "" a row."""
+    spelled = {"": "", "query": "query", "queries": "query", "database": "database", "db": "database"}
+    for row, text in enumerate(texts):
+        if text.strip().lower() not in spelled:
+            raise InputError(
+                f"{path}: line {csv_columns.line_of_row(path, row)}, column 'side': {text!r} is not query or database"
+            )
+    return tuple(spelled[text.strip().lower()] for text in texts)

@@ -1,0 +1,110 @@
+"""Shots: what a reader finds of each RGB-D frame, and how `Frames` are made of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.cameras import Cameras, FloatArray, Status
+from relabel.datasets.matrix_files import Intrinsics
+from relabel.frames import Frames
+
+_SHOWN = 3
+_DIGITS = re.compile(r"(\d+)")
+
+
+class Shot(NamedTuple):
+    """One frame: its key, its sequence, its rank in time there, and its files where they are there."""
+
+    key: str
+    sequence: str
+    rank: int
+    depth: Path | None = None
+    pose: Path | None = None
+    picture: Path | None = None
+
+
+@dataclass(frozen=True)
+class DepthCamera:
+    """What the depth maps of a data set have in common; see `Frames`."""
+
+    intrinsics: Intrinsics
+    unit_m: float = 0.001
+    size: tuple[int, int] | None = None
+
+    def params(self) -> dict[str, object]:
+        """As the params of a collection tell it."""
+        return {"intrinsics": list(self.intrinsics), "depth_unit_m": self.unit_m}
+
+
+def frames_of(shots: Sequence[Shot], poses: FloatArray, camera: DepthCamera) -> Frames:
+    """The frames of n shots with their poses (n, 4, 4): `NO_POSE` where one is not finite, else `BAD_DEPTH` where
+    there is no depth map.
+    """
+    finite = np.isfinite(poses).all(axis=(1, 2))
+    cameras = Cameras(
+        np.array([shot.key for shot in shots], dtype=np.str_),
+        poses[:, :3, 3].reshape(-1, 3),
+        pose=poses,
+        status=np.where(finite, Status.OK, Status.NO_POSE).astype(np.uint8),
+        extra={
+            "sequence": np.array([shot.sequence for shot in shots], dtype=np.str_),
+            "frame": np.array([shot.rank for shot in shots], dtype=np.int64),
+        },
+    )
+    return Frames(
+        cameras,
+        _texts([shot.depth for shot in shots]),
+        np.array(camera.intrinsics),
+        camera.unit_m,
+        size=camera.size,
+        picture=_texts([shot.picture for shot in shots]),
+    )
+
+
+def _texts(paths: Sequence[Path | None]) -> npt.NDArray[np.str_]:
+    return np.array(["" if path is None else str(path) for path in paths], dtype=np.str_)
+
+
+def files_of(shots: Sequence[Shot]) -> list[Path]:
+    """The poses and depth maps that are there."""
+    return [path for shot in shots for path in (shot.pose, shot.depth) if path is not None]
+
+
+def gaps(shots: Sequence[Shot], poses: FloatArray, *, posed: Sequence[bool] | None = None) -> list[str]:
+    """What is missing, a sentence each.
+
+    Parameters
+    ----------
+    shots, poses:
+        n shots with their poses (n, 4, 4).
+    posed:
+        (n,) whether there is a pose at all; None asks the shots.
+    """
+    there = [shot.pose is not None for shot in shots] if posed is None else list(posed)
+    finite = [bool(np.isfinite(pose).all()) for pose in poses]
+    found = {
+        "frames have no depth map": [shot.key for shot in shots if shot.depth is None],
+        "frames have no pose": [shot.key for shot, has in zip(shots, there, strict=True) if not has],
+        "frames have a pose that is not finite": [
+            shot.key for shot, has, good in zip(shots, there, finite, strict=True) if has and not good
+        ],
+    }
+    return [f"{len(keys):,} {text}{shown(keys)}" for text, keys in found.items() if keys]
+
+
+def shown(keys: Sequence[str]) -> str:
+    """The first few keys in brackets."""
+    return f" ({', '.join(keys[:_SHOWN])}{', …' if len(keys) > _SHOWN else ''})"
+
+
+def natural(name: str) -> tuple[tuple[int, str], ...]:
+    """A sorting key under which numbers within names count as numbers: a2 before a10."""
+    parts = _DIGITS.split(name)
+    return tuple((int(part), part) if i % 2 else (-1, part) for i, part in enumerate(parts))

@@ -1,0 +1,389 @@
+"""7Scenes as Microsoft ships it: the scenes of a folder, their splits, and the frames of each.
+
+    ROOT/<scene>/TrainSplit.txt  TestSplit.txt      lines "sequence2", which is the folder seq-02
+    ROOT/<scene>/seq-02/frame-000000.color.png      640x480; .jpg in some copies
+    ROOT/<scene>/seq-02/frame-000000.depth.png      640x480, 16 bits, millimetres; 0 and 65535 say nothing
+    ROOT/<scene>/seq-02/frame-000000.pose.txt       4x4, from the depth camera to the world, metres
+
+Depth and colour are not registered as shipped: the depth camera has a focal length of 585 pixels, the colour camera one
+of 525. Copies whose depth was registered to the colour have the same names; their depth has 525.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relabel.cameras import FloatArray
+from relabel.datasets import rgbd_frames
+from relabel.datasets.base import Scene, told_from
+from relabel.datasets.matrix_files import checked_intrinsics, read_poses
+from relabel.datasets.rgbd_frames import DepthCamera, Shot
+from relabel.datasets.trajectory_formats import text_lines
+from relabel.errors import DatasetNotFoundError, InputError, MissingFileError, NotFoundError, OptionError
+from relabel.frames import Frames
+
+__all__ = ["FOCAL_PX", "SPLITS", "Side", "find", "read", "read_side", "select"]
+
+FOCAL_PX = 585.0
+SIZE = (640, 480)
+SPLITS = ("train", "test", "test-train")
+SPLIT_FILES = {"train": "TrainSplit.txt", "test": "TestSplit.txt"}
+_CENTRE = (320.0, 240.0)
+_LAYOUT = "<scene>/{TrainSplit.txt,TestSplit.txt,seq-01/frame-000000.depth.png,…}"
+_LINE = re.compile(r"\s*(?:sequence|seq-)\s*0*(\d{1,6})\s*", re.IGNORECASE)
+_FRAME = re.compile(r"(frame-(\d+))\.(depth\.png|pose\.txt|color\.(?:png|jpg|jpeg))", re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """The frames of one split file.
+
+    Attributes
+    ----------
+    frames:
+        in the order of the split file, and by number within a sequence; keys are ``seq-01/frame-000000``.
+    files:
+        the split file, every pose and every depth map.
+    notes:
+        what is missing.
+    skipped:
+        sequences that the split file names and that are not there, where these were to be passed over.
+    """
+
+    frames: Frames
+    files: tuple[Path, ...]
+    notes: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+
+
+def find(root: Path | str) -> dict[str, Path]:
+    """The scenes of a folder by name, sorted; or the one that the folder itself is.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        when there is none; the message says what was looked for and what there is instead.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        what = "is a file, not a folder" if root.exists() else "does not exist"
+        raise DatasetNotFoundError(f"{root}: {what}; give the folder that holds {_LAYOUT}")
+    try:
+        if _is_scene(root):
+            return {root.absolute().name: root}
+        found = {path.name: path for path in sorted(root.iterdir()) if path.is_dir() and _is_scene(path)}
+    except PermissionError as error:
+        raise DatasetNotFoundError(f"{error.filename}: may not be looked into; check its permissions") from None
+    if not found:
+        names = sorted(path.name for path in root.iterdir())
+        if any(name.endswith(".zip") for name in names):
+            raise DatasetNotFoundError(
+                f"{root}: holds {_listed(names)}, but no scene that is unpacked; unpack the zip of the scene, and the "
+                "zip of each sequence inside it"
+            )
+        raise DatasetNotFoundError(f"{root}: there is no {_LAYOUT} in it; it holds {_listed(names)}")
+    return found
+
+
+def select(root: Path | str, scenes: str | None = None) -> dict[str, Path]:
+    """The scenes to label, by name.
+
+    Parameters
+    ----------
+    root:
+        as for `find`.
+    scenes:
+        names with commas between; None for all that there are. A scene is taken once, in the order asked for.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        when there is no scene.
+    NotFoundError
+        when one that was named is not there; the message lists those that are.
+    OptionError
+        when `scenes` names nothing.
+    """
+    found = find(root)
+    if scenes is None:
+        return found
+    names = list(dict.fromkeys(name.strip() for name in scenes.split(",") if name.strip()))
+    if not names:
+        raise OptionError(f"--scenes {scenes!r} names no scene; there are {', '.join(found)}")
+    for name in names:
+        if name not in found:
+            raise NotFoundError(f"{root}: there is no scene {name!r}; there are {', '.join(found)}")
+    return {name: found[name] for name in names}
+
+
+def read(root: Path | str, *, scene: str | None = None, split: str = "train", focal_px: float = FOCAL_PX) -> Frames:
+    """The frames of one split of one scene.
+
+    Parameters
+    ----------
+    root:
+        as for `find`.
+    scene:
+        its name; may be left out where there is only one.
+    split:
+        ``train`` or ``test``.
+    focal_px:
+        focal length of the depth maps: 585 as shipped, 525 where they were registered to the colour pictures.
+
+    Raises
+    ------
+    DatasetNotFoundError, NotFoundError, MissingFileError, InputError, OptionError
+        when the scene or a file of it is not there or not as it should be.
+    """
+    found = find(root)
+    if scene is None:
+        if len(found) > 1:
+            raise OptionError(f"{root} holds several scenes; name one of {', '.join(found)}")
+        (scene,) = found
+    if split not in SPLIT_FILES:
+        raise OptionError(f"split is {split!r}; it is train or test")
+    (path,) = select(root, scene).values()
+    return read_side(path, split, focal_px=focal_px).frames
+
+
+def read_side(scene: Path, split: str, *, focal_px: float = FOCAL_PX, skip_missing: bool = False) -> Side:
+    """The frames of ``train`` or ``test`` of the scene in a folder, with what should be known about them.
+
+    Raises
+    ------
+    MissingFileError
+        when the split file is not there.
+    InputError
+        when it names a sequence that is not there and `skip_missing` is not set, or a file cannot be read.
+    """
+    path = scene / SPLIT_FILES[split]
+    there: list[str] = []
+    skipped: list[str] = []
+    for name, line in _sequences(path).items():
+        if (scene / name).is_dir():
+            there.append(name)
+        elif skip_missing:
+            skipped.append(name)
+        else:
+            raise InputError(f"{path}: line {line}: {_missing(scene, name)}; or pass over it with --skip-missing")
+    if not there:
+        raise InputError(f"{path}: none of its sequences ({', '.join(skipped)}) is in {scene}")
+    found = [shot for name in there for shot in _shots(scene / name)]
+    poses: FloatArray = read_poses([shot.pose for shot in found])
+    camera = depth_camera(focal_px)
+    notes = rgbd_frames.gaps(found, poses)
+    if skipped:
+        notes.append(f"{path.name} names {', '.join(skipped)}, which {'is' if len(skipped) == 1 else 'are'} not there")
+    files = (path, *rgbd_frames.files_of(found))
+    return Side(rgbd_frames.frames_of(found, poses, camera), files, tuple(notes), tuple(skipped))
+
+
+def depth_camera(focal_px: float = FOCAL_PX) -> DepthCamera:
+    """The depth camera with this focal length.
+
+    Raises
+    ------
+    OptionError
+        when it is not positive.
+    """
+    try:
+        return DepthCamera(checked_intrinsics((focal_px, focal_px, *_CENTRE), "--focal"), size=SIZE)
+    except InputError:
+        raise OptionError(f"--focal {focal_px:g}: is not a focal length; 585 as shipped, 525 if registered") from None
+
+
+def _is_scene(path: Path) -> bool:
+    return any((path / name).is_file() for name in SPLIT_FILES.values()) or any(
+        child.is_dir() for child in path.glob("seq-*")
+    )
+
+
+def _sequences(path: Path) -> dict[str, int]:
+    """The folders that a split file names, and the line of each."""
+    if not path.exists():
+        other = " and ".join(name for name in sorted(SPLIT_FILES.values()) if (path.parent / name).exists())
+        hint = f" ({path.parent} holds only {other})" if other else ""
+        raise MissingFileError(f"{path}: is not there{hint}; it tells the sequences of the split: see --split")
+    found: dict[str, int] = {}
+    for line, text in text_lines(path):
+        match = _LINE.fullmatch(text)
+        if match is None:
+            raise InputError(f"{path}: line {line}: {text.strip()[:40]!r}; expected a line such as sequence2")
+        name = f"seq-{int(match[1]):02d}"
+        if name in found:
+            raise InputError(f"{path}: line {line}: {name} stands in line {found[name]} already; keep it once")
+        found[name] = line
+    if not found:
+        raise InputError(f"{path}: names no sequence; expected lines such as sequence2")
+    return found
+
+
+def _missing(scene: Path, name: str) -> str:
+    if (scene / f"{name}.zip").exists():
+        return f"{scene / name}.zip has not been unpacked; unpack it into {scene}"
+    there = sorted(path.name for path in scene.glob("seq-*") if path.is_dir())
+    return f"there is no folder {scene / name} ({_listed(there)}); unpack it there"
+
+
+def _shots(folder: Path) -> list[Shot]:
+    """The frames of a sequence by number; files of other names do not matter."""
+    found: dict[str, dict[str, Path]] = {}
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be listed ({error.strerror}); check its permissions") from None
+    for path in paths:
+        match = _FRAME.fullmatch(path.name)
+        if match is not None:
+            # Of two colour pictures the .png is taken, which is sorted last and not compressed with losses.
+            found.setdefault(match[1], {})[match[3].lower().split(".")[0]] = path
+    if not found:
+        raise InputError(
+            f"{folder}: there is no frame-000000.depth.png and so on in it; it holds "
+            f"{_listed([path.name for path in paths])}: unpack the sequence into it"
+        )
+    names = sorted(found, key=lambda name: (int(name.split("-")[1]), name))
+    return [
+        Shot(
+            f"{folder.name}/{name}", folder.name, rank, *(found[name].get(kind) for kind in ("depth", "pose", "color"))
+        )
+        for rank, name in enumerate(names)
+    ]
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    if not names:
+        return "nothing"
+    return ", ".join(names[:most]) + (f", … ({len(names):,} in all)" if len(names) > most else "")
+
+
+def between(query: Frames, database: Frames) -> list[str]:
+    """Sequences of both sides, which should be apart."""
+    return sorted(set(np.unique(query.cameras.extra["sequence"])) & set(np.unique(database.cameras.extra["sequence"])))
+
+
+DEFAULT_SPLITS = ("train", "test-train")
+
+
+@dataclass(frozen=True)
+class SevenScenesReader:
+    """One collection of one scene: ``train`` or ``test`` with itself, or the frames of test against those of train."""
+
+    root: Path
+    scene: Path
+    """the folder of the scene, below `root` or the same"""
+    scene_name: str
+    split: str
+    focal_px: float = FOCAL_PX
+    skip_missing: bool = False
+    command = "relabel 7scenes"
+
+    @property
+    def name(self) -> str:
+        """Scene and split, as ``chess/test-train``."""
+        return f"{self.scene_name}/{self.split}"
+
+    def parameters(self) -> dict[str, Any]:
+        """The name of the collection, the folder of the scene, and what was said about it."""
+        values = {
+            "collection": self.name,
+            "scene": told_from(self.scene, self.root),
+            "split": self.split,
+            "focal_px": float(self.focal_px),
+        }
+        return values | ({"skip_missing": True} if self.skip_missing else {})
+
+    @classmethod
+    def of_parameters(cls, parameters: dict[str, Any], root: Path) -> SevenScenesReader:
+        """The reader of these parameters, which are taken out of the dictionary.
+
+        Raises
+        ------
+        KeyError
+            when one is missing.
+        """
+        split = parameters.pop("split")
+        return cls(
+            root,
+            root / parameters.pop("scene"),
+            str(parameters.pop("collection")).removesuffix(f"/{split}"),
+            split,
+            parameters.pop("focal_px"),
+            parameters.pop("skip_missing", False),
+        )
+
+    def read(self) -> Scene:
+        """The frames of both sides.
+
+        Raises
+        ------
+        MissingFileError, InputError, OptionError
+            when a split file is not there, names what is not there, or a file cannot be read.
+        """
+        names = self.split.split("-")  # test-train has the queries first
+        sides = [read_side(self.scene, name, focal_px=self.focal_px, skip_missing=self.skip_missing) for name in names]
+        first, last = sides[0], sides[-1]
+        notes = [
+            note if first is last else f"{name}: {note}"
+            for name, side in zip(names, sides, strict=True)
+            for note in side.notes
+        ]
+        params: dict[str, Any] = depth_camera(self.focal_px).params()
+        skipped = sorted({name for side in sides for name in side.skipped})
+        if skipped:
+            params["skipped_sequences"] = skipped
+        if first is not last and (both := between(first.frames, last.frames)):
+            notes.append(f"{', '.join(both)}: in both splits, so that frames are paired with themselves")
+        return Scene(
+            first.frames,
+            last.frames,
+            tuple(dict.fromkeys(path for side in sides for path in side.files)),
+            params,
+            tuple(notes),
+            (str(self.scene / SPLIT_FILES[names[0]]), str(self.scene / SPLIT_FILES[names[-1]])),
+            "every frame needs frame-XXXXXX.depth.png and frame-XXXXXX.pose.txt",
+        )
+
+
+def readers(
+    root: Path,
+    *,
+    scenes: str | None = None,
+    splits: Sequence[str] = DEFAULT_SPLITS,
+    focal_px: float = FOCAL_PX,
+    skip_missing: bool = False,
+) -> tuple[SevenScenesReader, ...]:
+    """One reader for each split of each scene that was asked for.
+
+    Parameters
+    ----------
+    root, scenes:
+        as for `seven_scenes.select`.
+    splits:
+        of ``train``, ``test``, ``test-train``; each may hold several with commas between. Taken once each.
+
+    Raises
+    ------
+    OptionError
+        when a split is none of them, there is none, or the focal length cannot be.
+    DatasetNotFoundError, NotFoundError
+        when there is no scene, or one that was named is not there.
+    """
+    names = list(dict.fromkeys(name.strip() for text in splits for name in text.split(",") if name.strip()))
+    for name in names:
+        if name not in SPLITS:
+            raise OptionError(f"--split {name}: a split is one of {', '.join(SPLITS)}")
+    if not names:
+        raise OptionError(f"--split names no split; there are {', '.join(SPLITS)}")
+    depth_camera(focal_px)
+    return tuple(
+        SevenScenesReader(root, path, scene, split, focal_px, skip_missing)
+        for scene, path in select(root, scenes).items()
+        for split in names
+    )

@@ -1,0 +1,267 @@
+"""Which column of a table means what: by the names that are usual, or as the user says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv
+
+from relabel.cameras import surely_unique
+from relabel.datasets import csv_columns
+from relabel.datasets.csv_columns import Table
+from relabel.errors import InputError, OptionError
+
+USUAL: dict[str, tuple[str, ...]] = {
+    "key": ("key", "id", "name", "image", "path", "filename", "image_path", "image_name", "image_id"),
+    "x": ("x", "easting", "east", "utm_east", "utm_x"),
+    "y": ("y", "northing", "north", "utm_north", "utm_y"),
+    "lon": ("lon", "longitude", "lng", "lon_deg"),
+    "lat": ("lat", "latitude", "lat_deg"),
+    "heading": ("heading", "heading_deg", "northdeg", "compass", "compass_angle", "ca", "yaw", "yaw_deg"),
+    "fov": ("fov", "fov_deg"),
+    "radius": ("radius", "radius_m"),
+    "heading_sigma": ("heading_sigma", "heading_sigma_deg"),
+    "position_sigma": ("position_sigma", "position_sigma_m"),
+    "crs": ("crs", "epsg"),
+    "zone": ("zone", "utm_zone"),
+    "sequence": ("sequence", "sequence_key"),
+    "frame": ("frame", "frame_number"),
+}
+"""Names of columns, in small letters, by what they mean. The first is the role itself, and goes before the others."""
+ROLES = tuple(USUAL)
+TEXT = ("key", "crs", "zone", "sequence")
+"""Roles whose cells are text; all others are numbers."""
+
+
+def parse(text: str) -> dict[str, str]:
+    """Columns by role, from ``key=id,heading=northdeg``.
+
+    Raises
+    ------
+    OptionError
+        when a part is not of that form, or a role is not known or given twice.
+    """
+    chosen: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        role, equals, column = (piece.strip() for piece in part.partition("="))
+        if not equals or not column:
+            raise OptionError(f"--columns {part!r}: expected ROLE=COLUMN, as in key=id,heading=northdeg")
+        if role not in ROLES:
+            raise OptionError(f"--columns {part!r}: there is no role {role!r}; roles are {', '.join(ROLES)}")
+        if role in chosen:
+            raise OptionError(f"--columns: {role} is given twice, as {chosen[role]!r} and {column!r}")
+        chosen[role] = column
+    return chosen
+
+
+def choose(path: Path, header: Iterable[str], chosen: Mapping[str, str], *, in_crs: bool) -> dict[str, str]:
+    """The column of each role that is there, the user's choice before the usual names.
+
+    Where a table has both x, y and lon, lat and the user names neither, x and y are taken if they are in a known
+    reference system (`in_crs`), else lon and lat.
+
+    Raises
+    ------
+    InputError
+        when two columns could have one role, or key, position or heading is missing; says how to name it.
+    """
+    names = list(header)
+    found = {role: name for role in ROLES if (name := chosen.get(role) or _usual(path, names, role, chosen))}
+    there = ", ".join(name for name in names if name) or "no named column"
+    if "key" not in found:
+        raise InputError(f"{path}: there is no column of keys, only {there}; name it with --columns key=NAME")
+    _position(path, found, chosen, there, in_crs=in_crs)
+    if "heading" not in found:
+        raise InputError(
+            f"{path}: there is no column of headings, only {there}; name it with --columns heading=NAME (degrees "
+            "clockwise from north). Trajectories with full poses give headings with --layout kitti, tum, colmap or "
+            "robotcar"
+        )
+    return found
+
+
+def _usual(path: Path, names: list[str], role: str, chosen: Mapping[str, str]) -> str | None:
+    taken = set(chosen.values())
+    usual = [name for name in names if name.strip().lower() in USUAL[role] and name not in taken]
+    exact = [name for name in usual if name.strip().lower() == role]
+    usual = exact or usual
+    if len(usual) > 1:
+        raise InputError(
+            f"{path}: which column is the {role} cannot be told: {', '.join(usual)}; say it with --columns "
+            f"{role}={usual[0]}"
+        )
+    return usual[0] if usual else None
+
+
+def _position(path: Path, found: dict[str, str], chosen: Mapping[str, str], there: str, *, in_crs: bool) -> None:
+    """Leave one of x, y and lon, lat in what was found."""
+    for one, other in (("x", "y"), ("lon", "lat")):
+        asked = [role for role in (one, other) if role in chosen]
+        lonely = [role for role in (one, other) if role in found]
+        if len(asked) == 1 and len(lonely) == 1:
+            missing = other if lonely == [one] else one
+            raise InputError(
+                f"{path}: there is a column of {lonely[0]} ({found[lonely[0]]}) but none of {missing}, only {there}; "
+                f"name it with --columns {missing}=NAME"
+            )
+    plane, globe = ({role for role in pair if role in found} for pair in (("x", "y"), ("lon", "lat")))
+    if len(plane) < 2 and len(globe) < 2:
+        half = f"; {found[next(iter(plane | globe))]} alone is half of one" if plane | globe else ""
+        raise InputError(
+            f"{path}: there is no position, only {there}{half}. Name it with --columns x=NAME,y=NAME (metres) or "
+            "--columns lon=NAME,lat=NAME (degrees)"
+        )
+    asked_plane, asked_globe = "x" in chosen or "y" in chosen, "lon" in chosen or "lat" in chosen
+    if asked_plane and asked_globe:
+        raise InputError(f"{path}: --columns names both x, y and lon, lat; a camera has one position")
+    prefer_plane = len(globe) < 2 or (len(plane) == 2 and (asked_plane or (in_crs and not asked_globe)))
+    for role in ("lon", "lat") if prefer_plane else ("x", "y", "crs", "zone"):
+        found.pop(role, None)
+
+
+Kind = Literal["text", "float"]
+_MAGIC = b"PAR1"
+_BATCH = 1 << 16
+_BLOCK_BYTES = 1 << 22
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """One file with a header, or with the columns that a Parquet file names."""
+
+    path: Path
+
+    @cached_property
+    def parquet(self) -> bool:
+        """Whether it is a Parquet file, by its first bytes."""
+        return self._beginning.startswith(_MAGIC)
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The names of all columns, in order.
+
+        Raises
+        ------
+        InputError
+            when the file cannot be read, or has no header.
+        """
+        if not self.parquet:
+            return tuple(csv_columns.header_of(self.path, self._beginning))
+        return tuple(self._parquet.schema_arrow.names)
+
+    def read(self, wanted: Mapping[str, Kind]) -> Table:
+        """The columns, (n,) each.
+
+        Raises
+        ------
+        InputError
+            when a column is missing or named twice, or a cell is not of its kind; the message names file, line, column.
+        """
+        csv_columns.check_header(self.path, list(self.columns), wanted)
+        pieces: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in wanted}
+        for batch in self._parquet_batches(wanted) if self.parquet else self._csv_batches(wanted):
+            for name, piece in batch.items():
+                pieces[name].append(piece)
+        empty: dict[Kind, npt.NDArray[Any]] = {"text": np.empty(0, "<U1"), "float": np.empty(0)}
+        return {name: np.concatenate([empty[wanted[name]], *pieces[name]]) for name in wanted}
+
+    def place(self, row: int) -> str:
+        """Where a row, counted from 0, stands in the file, for messages: the line of a CSV file, counted from 1."""
+        return f"row {row + 1}" if self.parquet else f"line {csv_columns.line_of_row(self.path, row)}"
+
+    def check_keys(self, keys: npt.NDArray[np.str_], what: str) -> None:
+        """Raise InputError, naming the rows, where a key is empty or stands in more than one; `what` names the keys."""
+        empty = np.flatnonzero(keys == "")
+        if empty.size:
+            raise InputError(
+                f"{self.path}: {self.place(int(empty[0]))}, {what}: an empty cell; every row needs a key "
+                f"({empty.size:,} row(s) have none)"
+            )
+        if surely_unique(keys):
+            return
+        _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+        again = np.flatnonzero(first[group] != np.arange(len(keys)))
+        if again.size:
+            row = int(again[0])
+            raise InputError(
+                f"{self.path}: {self.place(row)}, {what}: {str(keys[row])!r} stands in "
+                f"{self.place(int(first[group[row]]))} already, and {again.size:,} row(s) repeat one before them; "
+                "labels are joined by key: keep one row a key, or name another column with --columns key=NAME"
+            )
+
+    @cached_property
+    def _beginning(self) -> bytes:
+        try:
+            with self.path.open("rb") as stream:
+                return stream.read(csv_columns.HEADER_BYTES)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise InputError(
+                f"{self.path}: cannot be read ({reason}); check that the file is there and readable"
+            ) from None
+
+    @cached_property
+    def _parquet(self) -> Any:
+        from pyarrow import parquet  # noqa: PLC0415  slow to load, and most tables are CSV
+
+        try:
+            return parquet.ParquetFile(self.path)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{self.path}: is not a Parquet file that can be read: {error}") from None
+
+    def _csv_batches(self, wanted: Mapping[str, Kind]) -> Iterator[Table]:
+        if not self._rows_follow:
+            return
+        try:
+            with pyarrow.csv.open_csv(
+                self.path,
+                read_options=pyarrow.csv.ReadOptions(block_size=_BLOCK_BYTES),
+                convert_options=csv_columns.convert_options(wanted),
+            ) as reader:
+                for batch in reader:
+                    arrays = {name: csv_columns.as_array(batch.column(name), kind) for name, kind in wanted.items()}
+                    yield {name: array for name, array in arrays.items() if array is not None}
+        except pa.ArrowException as error:
+            raise csv_columns.fault_in(self.path, wanted, str(error)) from None
+
+    @property
+    def _rows_follow(self) -> bool:
+        """Whether there is anything below the header; Arrow takes a header alone for an empty file."""
+        if len(self._beginning) >= csv_columns.HEADER_BYTES:
+            return True
+        return sum(bool(line.strip()) for line in self._beginning.removeprefix(b"\xef\xbb\xbf").splitlines()) > 1
+
+    def _parquet_batches(self, wanted: Mapping[str, Kind]) -> Iterator[Table]:
+        start = 0
+        try:
+            for batch in self._parquet.iter_batches(_BATCH, columns=list(wanted)):
+                yield {name: self._values(batch.column(name), name, kind, start) for name, kind in wanted.items()}
+                start += batch.num_rows
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{self.path}: is damaged: {error}") from None
+
+    def _values(self, column: Any, name: str, kind: Kind, start: int) -> npt.NDArray[Any]:
+        if isinstance(column, pa.DictionaryArray):
+            column = column.dictionary_decode()
+        of = column.type
+        if kind == "text" and (pa.types.is_string(of) or pa.types.is_large_string(of) or pa.types.is_integer(of)):
+            target, blank = pa.string(), ""
+        elif kind == "float" and (pa.types.is_integer(of) or pa.types.is_floating(of) or pa.types.is_decimal(of)):
+            target, blank = pa.float64(), None
+        else:
+            raise InputError(
+                f"{self.path}: column {name!r} holds {of}, not {'numbers' if kind == 'float' else 'text'} (first in "
+                f"row {start + 1}); convert it, or name another column with --columns"
+            )
+        column = column.cast(target, safe=False)
+        array = csv_columns.as_array(column.fill_null(blank) if blank is not None else column, kind)
+        if array is None:
+            raise InputError(f"{self.path}: column {name!r} cannot be read as {kind}")
+        return array

@@ -1,0 +1,98 @@
+"""GSV-Cities: one CSV file a city, whose rows tell the name of their picture in pieces.
+
+    place_id,year,month,northdeg,city_id,lat,lon,panoid
+    City_0000123_2019_07_045_48.85_2.35_panoid.jpg        the picture
+
+The name is put together as the loader of the data set does it, numbers as Python prints them. A `place_id` is unique
+within its city, and so are these names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.datasets.csv_columns import Table
+from relabel.datasets.table.columns import Kind, TableFile
+from relabel.errors import InputError
+
+KINDS: dict[str, Kind] = {
+    "place_id": "float",
+    "year": "float",
+    "month": "float",
+    "northdeg": "float",
+    "city_id": "text",
+    "lat": "float",
+    "lon": "float",
+    "panoid": "text",
+}
+PLACES = 10**5
+"""The loader numbers the places of the k-th city from k times this on."""
+
+
+def is_gsv(columns: Sequence[str]) -> bool:
+    """Whether these are the columns of GSV-Cities."""
+    return set(KINDS) <= set(columns)
+
+
+def check(path: Path, columns: Sequence[str]) -> None:
+    """Raise InputError where a column of GSV-Cities is missing."""
+    missing = [name for name in KINDS if name not in columns]
+    if missing:
+        raise InputError(
+            f"{path}: line 1: column {', '.join(map(repr, missing))} is missing; a CSV file of GSV-Cities has "
+            f"{', '.join(KINDS)}. Leave out --layout gsv for another table"
+        )
+
+
+def keys(file: TableFile, table: Table) -> npt.NDArray[np.str_]:
+    """(n,) the names of the pictures.
+
+    Raises
+    ------
+    InputError
+        when one of the numbers is missing, or one that counts is not whole.
+    """
+    whole = {name: _whole(file, name, table[name]) for name in ("place_id", "year", "month", "northdeg")}
+    for name in ("lat", "lon", "city_id", "panoid"):
+        column = table[name]
+        lost = np.flatnonzero(column == "" if column.dtype.kind == "U" else ~np.isfinite(column))
+        if lost.size:
+            _fail(file, int(lost[0]), name, "an empty cell")
+    pieces = [
+        table["city_id"],
+        np.strings.zfill((whole["place_id"] % PLACES).astype(np.str_), 7),
+        np.strings.zfill(whole["year"].astype(np.str_), 4),
+        np.strings.zfill(whole["month"].astype(np.str_), 2),
+        np.strings.zfill(whole["northdeg"].astype(np.str_), 3),
+        _printed(table["lat"]),
+        _printed(table["lon"]),
+        table["panoid"],
+    ]
+    names: npt.NDArray[np.str_] = pieces[0]
+    for piece in pieces[1:]:
+        names = np.strings.add(np.strings.add(names, "_"), piece)
+    return np.strings.add(names, ".jpg")
+
+
+def _printed(numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.str_]:
+    """As Python prints them: the shortest text that is read as the same number."""
+    return np.array([repr(number) for number in numbers.tolist()], dtype=np.str_)
+
+
+def _whole(file: TableFile, name: str, numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    with np.errstate(invalid="ignore"):
+        bad = np.flatnonzero(~(np.isfinite(numbers) & (numbers == np.floor(numbers))))
+    if bad.size:
+        _fail(file, int(bad[0]), name, f"{numbers[bad[0]]} is no whole number")
+    return numbers.astype(np.int64)
+
+
+def _fail(file: TableFile, row: int, name: str, why: str) -> None:
+    raise InputError(
+        f"{file.path}: {file.place(row)}, column {name!r}: {why}; the name of the picture cannot be made without it. "
+        "Take another column for the keys with --columns key=NAME"
+    )

@@ -1,0 +1,441 @@
+"""Tables and trajectories as a `Reader`: two files, or one for self pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.cameras import Cameras, FloatArray, Status
+from relabel.datasets import trajectory
+from relabel.datasets.base import Street, common_root, told_from
+from relabel.datasets.table import gsv_cities
+from relabel.datasets.table.columns import TEXT, Kind, TableFile, choose
+from relabel.errors import InputError, OptionError
+from relabel.geometry.projection import check_metric, map_of, project
+
+Layout = Literal["csv", "gsv", "kitti", "tum", "colmap", "robotcar"]
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+_HINT = "every camera needs a position and a heading; see `relabel table --help` for how columns are named"
+
+
+@dataclass(frozen=True)
+class TableReader:
+    """Two tables of cameras, or one for self pairs, as the collection `name`; paths are told from `root`."""
+
+    queries: Path
+    database: Path | None
+    name: str
+    root: Path
+    columns: tuple[tuple[str, str], ...] = ()
+    """column by role, where it is not to be guessed"""
+    crs: str | None = None
+    layout: Layout | None = None
+    axis: str | None = None
+    up: str | None = None
+    command = "relabel table"
+
+    def parameters(self) -> dict[str, Any]:
+        """The name of the collection, where the tables are, and what was said about them."""
+        values: dict[str, Any] = {"collection": self.name, "queries": told_from(self.queries, self.root)}
+        if self.database is not None:
+            values["database"] = told_from(self.database, self.root)
+        if self.columns:
+            values["columns"] = dict(self.columns)
+        told = {"crs": self.crs, "layout": self.layout, "axis": self.axis, "up": self.up}
+        return values | {name: value for name, value in told.items() if value is not None}
+
+    @classmethod
+    def of_parameters(cls, parameters: dict[str, Any], root: Path) -> TableReader:
+        """The reader of these parameters, which are taken out of the dictionary.
+
+        Raises
+        ------
+        KeyError
+            when one is missing.
+        """
+        queries, database = parameters.pop("queries"), parameters.pop("database", None)
+        return cls(
+            root / queries,
+            None if database is None else root / database,
+            parameters.pop("collection"),
+            root,
+            tuple(parameters.pop("columns", {}).items()),
+            *(parameters.pop(name, None) for name in ("crs", "layout", "axis", "up")),
+        )
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The tables, one for self pairs."""
+        return (self.queries,) if self.database is None else (self.queries, self.database)
+
+    def read(self) -> Street:
+        """The cameras of both tables.
+
+        Raises
+        ------
+        OptionError
+            when an option cannot be, or does not go with the layout.
+        InputError
+            when a table or the two together cannot be labelled; the message names file, line and column.
+        """
+        if self.layout in trajectory.LAYOUTS:
+            return self._trajectories(self.layout)
+        for option, value in (("--axis", self.axis), ("--up", self.up)):
+            if value is not None:
+                raise OptionError(f"{option} is for poses; it needs --layout {', '.join(trajectory.LAYOUTS)}")
+        return self._tables()
+
+    def _trajectories(self, layout: trajectory.Layout) -> Street:
+        if self.columns:
+            raise OptionError(f"--columns is for tables; {layout} has its columns fixed")
+        axes = trajectory.axes_of(layout, up=self.up, ahead=self.axis)
+        if self.crs is not None:
+            check_metric(self.crs)
+        found = [trajectory.read(path, layout, axes) for path in self.files]
+        if len({cameras.crs for cameras, _ in found}) > 1:
+            raise InputError(
+                f"{self.queries} is in {found[0][0].crs}, {self.database} in {found[1][0].crs}: metres of two maps "
+                "cannot be compared"
+            )
+        sides = [_in_crs(cameras, self.crs) for cameras, _ in found]
+        notes = [f"{layout}: cameras look along their axis {axes.ahead}, and {axes.up} is up"]
+        notes += dict.fromkeys(
+            f"{path.name}: {note}" for path, (_, own) in zip(self.files, found, strict=True) for note in own
+        )
+        if len(sides) > 1 and sides[0].crs == "local":
+            notes.append("both files are taken to be in one frame; trajectories that were made apart are not")
+        params = {"heading": f"axis {axes.ahead} of the poses", "layout": layout, "up": axes.up}
+        return self._street(sides, params, notes)
+
+    def _tables(self) -> Street:
+        if self.crs is not None:
+            check_metric(self.crs)
+        gsv = {None: None, "gsv": True}.get(self.layout, False)
+        sides = [read_side(path, dict(self.columns), gsv=gsv, in_crs=self.crs is not None) for path in self.files]
+        if len({side.degrees for side in sides}) > 1:
+            shown = [f"{side.path} has {'lon, lat' if side.degrees else 'x, y'}" for side in sides]
+            raise InputError(
+                f"{' and '.join(shown)}: bring both into one; --columns names the columns to take (lon=NAME,lat=NAME)"
+            )
+        notes = [note for side in sides for note in side.notes]
+        geographic = None
+        if sides[0].degrees:
+            lon, lat = np.concatenate([side.place for side in sides]).T
+            crs = self.crs or map_of(lon, lat)
+            positions = [_projected(side, crs) for side in sides]
+            if self.crs is None:
+                geographic = (sides[0].place, sides[-1].place)
+            else:
+                notes.append(f"places are compared on the map {crs}; headings are taken to count from its north")
+        else:
+            crs = self._crs_of(sides)
+            positions = [side.place for side in sides]
+        cameras = [
+            Cameras(
+                side.key,
+                position,
+                heading_deg=side.heading_deg,
+                fov_deg=side.fov_deg,
+                radius_m=side.radius_m,
+                crs=crs,
+                extra=side.extra,
+            )
+            for side, position in zip(sides, positions, strict=True)
+        ]
+        faults = {"wrapped": sum(_outside(side) for side in sides)}
+        faults["missing"] = sum(int((one.status == Status.NO_HEADING).sum()) for one in cameras)
+        faults = {name: count for name, count in faults.items() if count}
+        texts = {"wrapped": "headings outside [0°, 360°) were wrapped", "missing": "cameras have no heading"}
+        notes += [f"{count:,} {texts[name]}" for name, count in faults.items()]
+        params: dict[str, Any] = {"heading": "table", "columns": _told(sides)}
+        if faults:
+            params["heading_faults"] = faults
+        return self._street(cameras, params, notes, geographic)
+
+    def _crs_of(self, sides: list[TableSide]) -> str:
+        """The reference system of x and y: as the user or the tables name it."""
+        named = {side.crs: side.path for side in sides}
+        if len(named) > 1:
+            shown = ", ".join(f"{path} in {crs or 'none that it names'}" for crs, path in named.items())
+            raise InputError(f"the tables are in two reference systems ({shown}); bring both into one")
+        (own,) = named
+        if own is not None and self.crs is not None and own != self.crs:
+            raise InputError(
+                f"{self.queries}: the table says that it is in {own}, --crs says {self.crs}; drop one of them"
+            )
+        if own is not None:
+            check_metric(own)
+        return self.crs or own or "local"
+
+    def _street(
+        self, sides: list[Cameras], params: Mapping[str, Any], notes: list[str], geographic: Any = None
+    ) -> Street:
+        for path, cameras in zip(self.files, sides, strict=True):
+            lost = int((cameras.status == Status.NO_POSITION).sum())
+            if lost:
+                notes.append(f"{path.name}: {lost:,} cameras have no position")
+        places = (str(self.queries), str(self.database or self.queries))
+        return Street(sides[0], sides[-1], self.files, params, tuple(notes), places, _HINT, geographic)
+
+
+def reader(
+    queries: Path,
+    database: Path | None = None,
+    *,
+    name: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    crs: str | None = None,
+    layout: Layout | None = None,
+    axis: str | None = None,
+    up: str | None = None,
+) -> TableReader:
+    """The reader of two tables; no database, or the same path twice, means self pairs.
+
+    The collection is named after the file of self pairs, or after the folder that holds both, unless `name` is given.
+    """
+    if database is not None and database == queries:
+        database = None
+    root = common_root(path for path in (queries, database) if path is not None)
+    if name is None:
+        one, two = queries.name.split(".")[0], common_root([queries, database or queries]).absolute().name
+        name = (one if database is None else two) or "table"
+    return TableReader(queries, database, name, root, tuple((columns or {}).items()), crs, layout, axis, up)
+
+
+def _outside(side: TableSide) -> int:
+    with np.errstate(invalid="ignore"):
+        return int(((side.heading_deg < 0.0) | (side.heading_deg >= 360.0)).sum())
+
+
+def _projected(side: TableSide, crs: str) -> FloatArray:
+    if crs == "local":  # there is no place to make a map of
+        return np.full_like(side.place, np.nan)
+    return project(side.place[:, 0], side.place[:, 1], crs)
+
+
+def _told(sides: list[TableSide]) -> dict[str, Any]:
+    """The columns of each role, once where both tables have the same."""
+    first, last = (dict(side.columns) for side in (sides[0], sides[-1]))
+    return first if first == last else {"queries": first, "database": last}
+
+
+def _in_crs(cameras: Cameras, crs: str | None) -> Cameras:
+    return cameras if crs is None else replace(cameras, crs=crs)
+
+
+_RADIANS = 6.3  # no heading in degrees stays below it but by chance
+_FEW = 20
+
+
+@dataclass(frozen=True, eq=False)
+class TableSide:
+    """The cameras of one table, before it is known what map they are on.
+
+    Attributes
+    ----------
+    path:
+        the file.
+    columns:
+        the column of each role.
+    key:
+        (n,) str.
+    place:
+        (n, 2) float64, x and y in metres or longitude and latitude in degrees; NaN where there is none.
+    degrees:
+        whether `place` is longitude and latitude.
+    heading_deg:
+        (n,) as they stand in the table; NaN where there is none.
+    fov_deg, radius_m:
+        (n,) or None.
+    crs:
+        the reference system that the table itself names, or None.
+    extra:
+        further columns by the name that cameras have them under.
+    notes:
+        what the user should know.
+    """
+
+    path: Path
+    columns: Mapping[str, str]
+    key: npt.NDArray[np.str_]
+    place: FloatArray
+    degrees: bool
+    heading_deg: FloatArray
+    fov_deg: FloatArray | None = None
+    radius_m: FloatArray | None = None
+    crs: str | None = None
+    extra: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def read_side(path: Path, chosen: Mapping[str, str], *, gsv: bool | None = None, in_crs: bool = False) -> TableSide:
+    """The cameras of one CSV or Parquet file.
+
+    Parameters
+    ----------
+    path:
+        the file.
+    chosen:
+        columns by role that are not to be guessed.
+    gsv:
+        whether keys are made as GSV-Cities names its pictures; None: where the columns are those of GSV-Cities and no
+        column of keys is chosen.
+    in_crs:
+        whether the user named the reference system of x and y.
+
+    Raises
+    ------
+    InputError
+        when the file, a column or a cell is not as it must be; the message names file, line and column.
+    """
+    file = TableFile(path)
+    if gsv:
+        gsv_cities.check(path, file.columns)
+    gsv = "key" not in chosen and gsv_cities.is_gsv(file.columns) and gsv is not False
+    if gsv:
+        columns = choose(path, file.columns, {"key": "panoid", **chosen}, in_crs=in_crs)
+        columns.pop("key")
+    else:
+        columns = choose(path, file.columns, chosen, in_crs=in_crs)
+    kinds: dict[str, Kind] = {column: "text" if role in TEXT else "float" for role, column in columns.items()}
+    table = file.read({**kinds, **(gsv_cities.KINDS if gsv else {})})
+    by_role = {role: table[column] for role, column in columns.items()}
+    if gsv:
+        key = gsv_cities.keys(file, table)
+        columns = {"key": "name of the picture", **columns}
+    else:
+        key = by_role["key"]
+    file.check_keys(key, f"column {columns['key']!r}")
+    degrees = "lon" in by_role
+    place = _place(file, columns, by_role, degrees=degrees)
+    extra = _sigmas(file, columns, by_role)
+    for role in ("sequence", "frame"):
+        if role in by_role:
+            extra[role] = by_role[role]
+    return TableSide(
+        path,
+        columns,
+        key,
+        place,
+        degrees,
+        _finite(file, columns, by_role, "heading"),
+        _within(file, columns, by_role, "fov", 360.0),
+        _within(file, columns, by_role, "radius", np.inf),
+        _crs(file, columns, by_role),
+        extra,
+        _notes(path, columns, by_role),
+    )
+
+
+def _place(
+    file: TableFile, columns: Mapping[str, str], table: Mapping[str, npt.NDArray[Any]], *, degrees: bool
+) -> FloatArray:
+    roles = ("lon", "lat") if degrees else ("x", "y")
+    place = np.column_stack([table[role] for role in roles])
+    endless = np.flatnonzero(np.isinf(place).any(axis=1))
+    if endless.size:
+        _fail(file, endless[0], columns, roles, f"{place[endless[0]].tolist()} is no place")
+    half = np.flatnonzero(np.isnan(place[:, 0]) != np.isnan(place[:, 1]))
+    if half.size:
+        _fail(file, half[0], columns, roles, "one of them is empty; give both, or neither where the place is not known")
+    if not degrees:
+        return place
+    with np.errstate(invalid="ignore"):
+        off = np.flatnonzero((np.abs(place[:, 1]) > 90.0) | (place[:, 0] < -180.0) | (place[:, 0] > 360.0))
+    if off.size:
+        lon, lat = place[off[0]]
+        swapped = abs(lat) > 90.0 >= abs(lon)
+        hint = (
+            f"are the two swapped? --columns lon={columns['lat']},lat={columns['lon']}"
+            if swapped
+            else "if these are metres: --columns x=NAME,y=NAME"
+        )
+        why = f"lon {lon:g}, lat {lat:g} is no place on earth ({off.size:,} row(s)); {hint}"
+        _fail(file, off[0], columns, roles, why)
+    place[:, 0] = np.where(place[:, 0] > 180.0, place[:, 0] - 360.0, place[:, 0])
+    return place
+
+
+def _fail(file: TableFile, row: int, columns: Mapping[str, str], roles: tuple[str, ...], why: str) -> None:
+    names = " and ".join(repr(columns[role]) for role in roles)
+    raise InputError(f"{file.path}: {file.place(int(row))}, column {names}: {why}")
+
+
+def _finite(
+    file: TableFile, columns: Mapping[str, str], table: Mapping[str, npt.NDArray[Any]], role: str
+) -> FloatArray:
+    values: FloatArray = table[role]
+    endless = np.flatnonzero(np.isinf(values))
+    if endless.size:
+        _fail(file, endless[0], columns, (role,), f"{values[endless[0]]} is no {role}; leave it empty if it is unknown")
+    return values
+
+
+def _within(
+    file: TableFile, columns: Mapping[str, str], table: Mapping[str, npt.NDArray[Any]], role: str, most: float
+) -> FloatArray | None:
+    if role not in table:
+        return None
+    values: FloatArray = table[role]
+    bad = np.flatnonzero(~((values > 0.0) & (values <= most) & np.isfinite(values)))
+    if bad.size:
+        value = values[bad[0]]
+        shown = "an empty cell" if np.isnan(value) else f"{value:g}"
+        upper = f" and at most {most:g}" if np.isfinite(most) else ""
+        why = f"{shown}; every row needs a {role} above 0{upper}, or leave the column out of the table"
+        _fail(file, bad[0], columns, (role,), why)
+    return values
+
+
+def _sigmas(
+    file: TableFile, columns: Mapping[str, str], table: Mapping[str, npt.NDArray[Any]]
+) -> dict[str, npt.NDArray[Any]]:
+    found: dict[str, npt.NDArray[Any]] = {}
+    for role, name in (("heading_sigma", "heading_sigma_deg"), ("position_sigma", "position_sigma_m")):
+        if role in table:
+            values = table[role]
+            bad = np.flatnonzero((values < 0.0) | np.isinf(values))
+            if bad.size:
+                why = f"{values[bad[0]]:g} is no standard deviation; give 0 where the value is exact"
+                _fail(file, bad[0], columns, (role,), why)
+            found[name] = values
+    return found
+
+
+def _crs(file: TableFile, columns: Mapping[str, str], table: Mapping[str, npt.NDArray[Any]]) -> str | None:
+    """What reference system the table names, after a check that it names one and is in one zone."""
+    for role in ("crs", "zone"):
+        if role in table and len(table[role]):
+            values, first = np.unique(table[role], return_index=True)
+            if len(values) > 1:
+                a, b = sorted(first.tolist())[:2]
+                raise InputError(
+                    f"{file.path}: column {columns[role]!r} is {str(table[role][a])!r} in {file.place(a)} and "
+                    f"{str(table[role][b])!r} in {file.place(b)}: metres of {len(values)} maps cannot be compared; "
+                    "name lon and lat instead (--columns lon=NAME,lat=NAME), or label each map by itself"
+                )
+    if "crs" not in table or not len(table["crs"]) or not table["crs"][0]:
+        return None
+    text = str(table["crs"][0])
+    return f"EPSG:{text}" if text.isdigit() else text
+
+
+def _notes(path: Path, columns: Mapping[str, str], table: Mapping[str, npt.NDArray[Any]]) -> tuple[str, ...]:
+    notes = [f"{path.name}: {', '.join(f'{role}={column}' for role, column in columns.items())}"]
+    heading = table["heading"][np.isfinite(table["heading"])]
+    if len(heading) >= _FEW and np.abs(heading).max() < _RADIANS and np.ptp(heading) > 0.0:
+        notes.append(f"{path.name}: no heading is beyond ±{_RADIANS}°: are they radians? degrees are expected")
+    if "x" in table:
+        x, y = (column[np.isfinite(column)] for column in (table["x"], table["y"]))
+        like_degrees = len(x) >= _FEW and np.abs(x).max() <= 180.0 and np.abs(y).max() <= 90.0
+        if like_degrees and max(np.ptp(x), np.ptp(y)) < 2.0:
+            notes.append(
+                f"{path.name}: all cameras stand within 2 m: are these degrees? then name them with --columns "
+                f"lon={columns['x']},lat={columns['y']}"
+            )
+    return tuple(notes)

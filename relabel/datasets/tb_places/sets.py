@@ -1,0 +1,467 @@
+"""TB-Places: sets of garden pictures with poses, `<set>.json`.
+
+    im_prefix    folder of the pictures
+    im_paths     [n] pictures
+    poses        (n, 7): tx ty tz qx qy qz qw
+
+The data set does not tell which axis of a pose looks ahead, which axis of its world is up, nor whether a pose leads
+from the camera to the world or back. All of these are options, and none is guessed but the last. It comes without depth
+maps.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from relabel.cameras import Cameras, FloatArray
+from relabel.datasets import rgbd_frames
+from relabel.datasets.base import Scene, Street, common_root, lies_in, told_from
+from relabel.datasets.matrix_files import Intrinsics
+from relabel.datasets.rgbd_frames import DepthCamera, Shot
+from relabel.datasets.trajectory import AXES, Axes, axis, cameras_of
+from relabel.datasets.trajectory_formats import Track, check_places, quaternion_poses
+from relabel.errors import DatasetNotFoundError, InputError, NotFoundError, OptionError
+
+Quaternion = Literal["xyzw", "wxyz"]
+Direction = Literal["camera-to-world", "world-to-camera"]
+QUATERNIONS: tuple[Quaternion, ...] = get_args(Quaternion)
+DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+ROLES = ("ahead", "down", "up")
+_FIELDS = ("im_paths", "poses")
+
+
+@dataclass(frozen=True)
+class PoseAxes:
+    """Which axes of a pose look ahead and down in its picture, and which axis of the world is up, where told."""
+
+    ahead: str
+    down: str | None = None
+    up: str | None = None
+
+    def __str__(self) -> str:
+        told = {role: getattr(self, role) for role in ROLES}
+        return ",".join(f"{role}={name}" for role, name in told.items() if name is not None)
+
+    @property
+    def camera(self) -> tuple[str, str, str] | None:
+        """Right, down and ahead of the camera as axes of a pose; None where down is not told."""
+        if self.down is None:
+            return None
+        right = np.cross(axis(self.down), axis(self.ahead))
+        return next(name for name in AXES if (axis(name) == right).all()), self.down, self.ahead
+
+    @property
+    def ground(self) -> Axes:
+        """The axes that tell where a camera stands and looks on the ground; raises OptionError without ``up``."""
+        if self.up is None:
+            raise OptionError(f"--axes {self}: does not tell which axis of the world is up; add up=z, or another")
+        return Axes(self.up, self.ahead)
+
+
+def parse_axes(text: str) -> PoseAxes:
+    """The axes of ``--axes ahead=z,down=y,up=-y``; down and up may be left out.
+
+    Raises
+    ------
+    OptionError
+        when a role or an axis is not known, ahead is missing, or ahead and down are along one axis.
+    """
+    found: dict[str, str] = {}
+    for part in text.split(","):
+        role, _, name = (piece.strip() for piece in part.partition("="))
+        if role not in ROLES or name not in AXES or role in found:
+            raise OptionError(
+                f"--axes {text}: {part.strip()!r} is not ROLE=AXIS; a role is one of {', '.join(ROLES)}, each once, an "
+                f"axis one of {', '.join(AXES)}"
+            )
+        found[role] = name
+    if "ahead" not in found:
+        raise OptionError(f"--axes {text}: does not tell which axis of a pose looks ahead; add ahead=z, or another")
+    if found.get("down", "")[-1:] == found["ahead"][-1]:
+        raise OptionError(f"--axes {text}: ahead and down are one axis; down is where the lower edge of a picture is")
+    return PoseAxes(**found)
+
+
+@dataclass(frozen=True, eq=False)
+class PoseSet:
+    """One set: its pictures as they are named, and their poses as they are stored, brought to camera-to-world.
+
+    Attributes
+    ----------
+    track:
+        keys are the paths of the pictures as they are written.
+    prefix:
+        `im_prefix`, perhaps empty.
+    """
+
+    track: Track
+    prefix: str
+
+    def shots(self, root: Path, depth: Path) -> list[Shot]:
+        """Each picture with its depth map, a PNG of the same path in `depth`, and the picture itself below `root`."""
+        paths = [PurePosixPath(name.lstrip("/")) for name in self.track.key.tolist()]
+        prefix = self.prefix.strip("/")
+        ranks: dict[str, int] = {}
+        found = []
+        for name, path in zip(self.track.key.tolist(), paths, strict=True):
+            sequence = path.parent.as_posix()
+            ranks[sequence] = ranks.get(sequence, -1) + 1
+            places = (path, PurePosixPath(prefix) / path)
+            maps = [depth / place.with_suffix(".png") for place in places]
+            pictures = [root / place for place in places]
+            found.append(Shot(name, sequence, ranks[sequence], _first(maps), None, _first(pictures)))
+        return found
+
+
+def find(root: Path | str) -> tuple[dict[str, Path], tuple[Path, ...]]:
+    """The sets of a folder and of the folders right below it by name, sorted; and JSON files that are no set.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        when there is no set.
+    InputError
+        when two files are the same set, or a file is no JSON.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        what = "is a file, not a folder" if root.exists() else "does not exist"
+        raise DatasetNotFoundError(f"{root}: {what}; give the folder that holds <set>.json")
+    found: dict[str, Path] = {}
+    others: list[Path] = []
+    for path in sorted([*root.glob("*.json"), *root.glob("*/*.json")]):
+        content = _load(path)
+        if not (isinstance(content, dict) and all(name in content for name in _FIELDS)):
+            others.append(path)
+        elif path.stem in found:
+            raise InputError(f"{found[path.stem]} and {path} are both the set {path.stem}; keep one below {root}")
+        else:
+            found[path.stem] = path
+    if not found:
+        why = f"; {others[0]} has no {' and '.join(_FIELDS)}" if others else ""
+        raise DatasetNotFoundError(f"{root}: holds no <set>.json with im_paths and poses{why}")
+    return found, tuple(others)
+
+
+def select(root: Path | str, sets: str | None = None) -> tuple[dict[str, Path], tuple[Path, ...]]:
+    """The sets to label by name, and JSON files that are none.
+
+    Parameters
+    ----------
+    root:
+        as for `find`.
+    sets:
+        names with commas between; None for all that there are.
+
+    Raises
+    ------
+    DatasetNotFoundError, InputError
+        as for `find`.
+    NotFoundError
+        when a set that was named is not there; the message lists those that are.
+    OptionError
+        when `sets` names nothing.
+    """
+    found, others = find(root)
+    if sets is None:
+        return found, others
+    names = list(dict.fromkeys(name.strip() for name in sets.split(",") if name.strip()))
+    if not names:
+        raise OptionError(f"--sets {sets!r} names no set; there are {', '.join(found)}")
+    for name in names:
+        if name not in found:
+            raise NotFoundError(f"{root}: there is no set {name!r}; there are {', '.join(found)}")
+    return {name: found[name] for name in names}, ()
+
+
+def read(
+    path: Path,
+    *,
+    quaternion: Quaternion = "xyzw",
+    direction: Direction = "camera-to-world",
+    axes: PoseAxes | None = None,
+) -> PoseSet:
+    """One set.
+
+    Parameters
+    ----------
+    path:
+        the JSON file.
+    quaternion:
+        the order of the four last numbers of a pose.
+    direction:
+        where a stored pose leads.
+    axes:
+        with them, the poses of the result are those of a camera that looks along z, with x right and y down; without
+        them, they keep their own axes.
+
+    Raises
+    ------
+    InputError
+        when the file is no such set; the message names the row, counted from 0.
+    OptionError
+        when `axes` do not tell which axis is down.
+    """
+    content = _load(path)
+    if not isinstance(content, dict) or any(not isinstance(content.get(name), list) for name in _FIELDS):
+        raise InputError(f"{path}: holds no lists im_paths and poses; it is not a set of TB-Places")
+    names, rows = content["im_paths"], content["poses"]
+    if not names:
+        raise InputError(f"{path}: im_paths is empty; there is nothing to label")
+    if len(names) != len(rows):
+        raise InputError(
+            f"{path}: im_paths has {len(names):,} entries, poses {len(rows):,}; expected one pose a picture"
+        )
+    for row, name in enumerate(names):
+        if not _is_path(name):
+            raise InputError(f"{path}: im_paths[{row}] is {name!r}, not the path of a picture")
+    check_places(np.array(names, dtype=np.str_), lambda row: f"{path}: im_paths[{row}]", lambda row: f"im_paths[{row}]")
+    table = _poses(path, rows)
+    wxyz = table[:, [6, 3, 4, 5]] if quaternion == "xyzw" else table[:, 3:]
+    pose = quaternion_poses(table[:, :3], wxyz, lambda row: f"{path}: poses[{row}]")
+    if direction == "world-to-camera":
+        pose = inverse(pose)
+    if axes is not None:
+        if axes.camera is None:
+            raise OptionError(f"--axes {axes}: does not tell which axis of a pose points down; add down=y, or another")
+        pose[:, :3, :3] = pose[:, :3, :3] @ np.column_stack([axis(name) for name in axes.camera])
+    prefix = content.get("im_prefix") or ""
+    return PoseSet(Track(np.array(names, dtype=np.str_), pose), prefix if isinstance(prefix, str) else "")
+
+
+def inverse(pose: FloatArray) -> FloatArray:
+    """(n, 4, 4) the way back of rigid transforms (n, 4, 4)."""
+    back = np.tile(np.eye(4), (len(pose), 1, 1))
+    back[:, :3, :3] = pose[:, :3, :3].transpose(0, 2, 1)
+    back[:, :3, 3] = -np.einsum("nij,nj->ni", back[:, :3, :3], pose[:, :3, 3])
+    return back
+
+
+def _poses(path: Path, rows: list[Any]) -> FloatArray:
+    for row, values in enumerate(rows):
+        good = isinstance(values, list) and len(values) == 7
+        if not good or any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
+            raise InputError(f"{path}: poses[{row}] is {str(values)[:60]}, not 7 numbers: tx ty tz and a quaternion")
+    try:
+        return np.array(rows, dtype=np.float64)
+    except OverflowError:
+        raise InputError(f"{path}: poses holds a whole number that is too large; they are in metres") from None
+
+
+def _is_path(name: object) -> bool:
+    """Whether it names a file, in letters that can be written."""
+    try:
+        return isinstance(name, str) and PurePosixPath(name).name != "" and name.encode() != b""
+    except UnicodeEncodeError:
+        return False
+
+
+def _load(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: line {error.lineno}: is no JSON ({error.msg}); copy it again") from None
+    except (UnicodeDecodeError, RecursionError):
+        raise InputError(f"{path}: is no JSON; copy it again, or move it away") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check that it is there and readable") from None
+
+
+def _first(paths: list[Path]) -> Path | None:
+    return next((path for path in paths if path.is_file()), None)
+
+
+@dataclass(frozen=True)
+class _Poses:
+    """One set with itself, and what was said about its poses."""
+
+    path: Path
+    """the JSON file"""
+    name: str
+    root: Path
+    axes: PoseAxes
+    quaternion: Quaternion = "xyzw"
+    direction: Direction = "camera-to-world"
+
+    def told(self) -> dict[str, Any]:
+        """What was said about the poses."""
+        return {"axes": str(self.axes), "quaternion": self.quaternion, "poses": self.direction}
+
+    def parameters(self) -> dict[str, Any]:
+        """The name of the collection, its file, and what was said about its poses."""
+        return {"collection": self.name, "set": told_from(self.path, self.root), **self.told()}
+
+    @staticmethod
+    def taken(parameters: dict[str, Any], root: Path) -> dict[str, Any]:
+        """The fields of the parameters, which are taken out of the dictionary."""
+        return {
+            "path": root / parameters.pop("set"),
+            "name": parameters.pop("collection"),
+            "root": root,
+            "axes": parse_axes(parameters.pop("axes")),
+            "quaternion": parameters.pop("quaternion"),
+            "direction": parameters.pop("poses"),
+        }
+
+    def note(self) -> str:
+        """How the poses were taken."""
+        return (
+            f"poses are taken as {self.direction} in metres, quaternions as {self.quaternion}, axes as {self.axes}: "
+            "the data set does not tell, the options do"
+        )
+
+
+@dataclass(frozen=True)
+class TbStreetReader(_Poses):
+    """A set of TB-Places, to be labelled by fields of view."""
+
+    command = "relabel tb-places"
+
+    @classmethod
+    def of_parameters(cls, parameters: dict[str, Any], root: Path) -> TbStreetReader:
+        """The reader of these parameters, which are taken out of the dictionary; KeyError when one is missing."""
+        return cls(**cls.taken(parameters, root))
+
+    def read(self) -> Street:
+        """The cameras of the set, on the ground.
+
+        Raises
+        ------
+        InputError, OptionError
+            when the file is no such set, or the axes do not tell what is up.
+        """
+        ground = self.axes.ground
+        found = read(self.path, quaternion=self.quaternion, direction=self.direction)
+        cameras, notes = cameras_of(found.track, ground, self.axes.camera)
+        labelled: Cameras = cameras
+        return Street(
+            labelled,
+            labelled,
+            (self.path,),
+            {"heading": f"axis {ground.ahead} of the poses", **self.told()},
+            ("there are no depth maps (--depth), so these are overlaps of fields of view", self.note(), *notes),
+            (str(self.path), str(self.path)),
+            "see --axes: the axis ahead must not look straight up or down",
+        )
+
+
+@dataclass(frozen=True)
+class TbPlacesReader(_Poses):
+    """A set of TB-Places with depth maps, to be labelled by surface."""
+
+    depth: Path = Path()
+    """the folder of the depth maps"""
+    intrinsics: Intrinsics = (0.0, 0.0, 0.0, 0.0)
+    depth_unit_m: float = 0.001
+    command = "relabel tb-places"
+
+    def parameters(self) -> dict[str, Any]:
+        """Those of the poses, and what was said about the depth maps."""
+        return {
+            **super().parameters(),
+            "depth": told_from(self.depth, self.root),
+            "intrinsics": list(self.intrinsics),
+            "depth_unit_m": float(self.depth_unit_m),
+        }
+
+    @classmethod
+    def of_parameters(cls, parameters: dict[str, Any], root: Path) -> TbPlacesReader:
+        """The reader of these parameters, which are taken out of the dictionary; KeyError when one is missing."""
+        return cls(
+            **cls.taken(parameters, root),
+            depth=root / parameters.pop("depth"),
+            intrinsics=tuple(parameters.pop("intrinsics")),
+            depth_unit_m=parameters.pop("depth_unit_m"),
+        )
+
+    def read(self) -> Scene:
+        """The frames of the set.
+
+        Raises
+        ------
+        InputError, OptionError
+            when the file is no such set, or the axes do not tell what is down.
+        """
+        found = read(self.path, quaternion=self.quaternion, direction=self.direction, axes=self.axes)
+        pictures = found.shots(self.path.parent, self.depth)
+        camera = DepthCamera(self.intrinsics, self.depth_unit_m)
+        frames = rgbd_frames.frames_of(pictures, found.track.pose, camera)
+        notes = rgbd_frames.gaps(pictures, found.track.pose, posed=[True] * len(pictures))
+        return Scene(
+            frames,
+            frames,
+            (self.path, *rgbd_frames.files_of(pictures)),
+            {**self.told(), **camera.params()},
+            (self.note(), *notes),
+            (str(self.path), str(self.path)),
+            f"the depth map of {pictures[0].key} would be {self.depth / Path(pictures[0].key).with_suffix('.png')}",
+        )
+
+
+def readers(
+    root: Path,
+    *,
+    axes: str | None,
+    sets: str | None = None,
+    quaternion: Quaternion = "xyzw",
+    direction: Direction = "camera-to-world",
+) -> tuple[tuple[TbStreetReader, ...], tuple[Path, ...]]:
+    """A reader of each set for labels by fields of view, and JSON files that are no set.
+
+    Raises
+    ------
+    OptionError
+        when the axes are not given, or do not tell which are ahead and up.
+    DatasetNotFoundError, InputError, NotFoundError
+        as for `tb_places.select`.
+    """
+    chosen = _axes(axes, "ahead=z,up=z", "which axis of a pose looks ahead and which axis of the world is up")
+    chosen.ground  # noqa: B018  says what is missing
+    found, others = select(root, sets)
+    return tuple(
+        TbStreetReader(path, name, root, chosen, quaternion, direction) for name, path in found.items()
+    ), others
+
+
+def depth_readers(
+    root: Path,
+    depth: Path,
+    *,
+    axes: str | None,
+    intrinsics: Intrinsics | None,
+    depth_unit_m: float | None,
+    sets: str | None = None,
+    quaternion: Quaternion = "xyzw",
+    direction: Direction = "camera-to-world",
+) -> tuple[tuple[TbPlacesReader, ...], tuple[Path, ...]]:
+    """A reader of each set for labels by surface, and JSON files that are no set; raises as `readers` does."""
+    if intrinsics is None or depth_unit_m is None:
+        missing = "--intrinsics fx,fy,cx,cy" if intrinsics is None else "--depth-unit"
+        raise OptionError(f"--depth needs {missing}; TB-Places itself has no depth maps and does not tell")
+    if not 0.0 < depth_unit_m < float("inf"):
+        raise OptionError(f"--depth-unit {depth_unit_m:g}: a step of depth is a positive number of metres")
+    chosen = _axes(axes, "ahead=z,down=y", "which axes of a pose look ahead and down")
+    if chosen.down is None:
+        raise OptionError(f"--axes {chosen}: does not tell which axis of a pose points down; add down=y, or another")
+    if not depth.is_dir():
+        what = "is a file, not a folder" if depth.exists() else "does not exist"
+        raise DatasetNotFoundError(f"{depth}: {what}; give the folder of the depth maps")
+    found, others = select(root, sets)
+    whole = root if lies_in(depth, root) else common_root([root, depth])
+    made: Sequence[TbPlacesReader] = [
+        TbPlacesReader(path, name, whole, chosen, quaternion, direction, depth, intrinsics, depth_unit_m)
+        for name, path in found.items()
+    ]
+    return tuple(made), others
+
+
+def _axes(text: str | None, example: str, what: str) -> PoseAxes:
+    if text is None:
+        raise OptionError(f"TB-Places does not tell {what}; say it with --axes, for example --axes {example}")
+    return parse_axes(text)

@@ -1,0 +1,143 @@
+"""Trajectories as cameras: where a pose stands and looks on the ground.
+
+Formats differ in what they call up, in which axis of a pose looks ahead, and in whether a pose leads from the camera to
+the world or back. Where a format does not fix it, it is an option:
+
+    kitti      12 numbers a line, or 13 with a frame number: 3x4 camera-to-world, x right, y down, z ahead; up is -y
+    tum        t tx ty tz qx qy qz qw: camera-to-world, z ahead; up is z unless told otherwise
+    colmap     images.txt: world-to-camera, z ahead; up is not known
+    robotcar   ins.csv and rtk.csv: north, east, down and angles of the car, x ahead; vo.csv: its motions, in a row
+
+The heading is the direction of the axis ahead, dropped to the ground.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.cameras import Cameras, FloatArray, Status
+from relabel.datasets import trajectory_formats
+from relabel.datasets.trajectory_formats import Track
+from relabel.errors import InputError, OptionError
+from relabel.geometry.headings import math_to_compass
+
+Layout = Literal["kitti", "tum", "colmap", "robotcar"]
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+UPRIGHT_DEG = 5.0
+"""A camera that looks this near to straight up or down has no heading."""
+
+_AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
+AXES = tuple(sign + name for name in _AXES for sign in ("", "-"))
+"""How an axis is spelt: x, -x, y, -y, z, -z."""
+# East and north on the ground for each up, so that east, north and up are right-handed. Where one of the axes is
+# known by a name (north-east-down; x right, y down, z ahead; x right, y up), it keeps that name.
+_GROUND = {"z": ("x", "y"), "-z": ("y", "x"), "y": ("x", "-z"), "-y": ("x", "z"), "x": ("y", "z"), "-x": ("z", "y")}
+_READERS: dict[Layout, Callable[[Path], Track]] = {
+    "kitti": trajectory_formats.kitti,
+    "tum": trajectory_formats.tum,
+    "colmap": trajectory_formats.colmap,
+    "robotcar": trajectory_formats.read,
+}
+_UP = {"kitti": "-y", "tum": "z", "robotcar": "-z"}
+_AHEAD = {"kitti": "z", "tum": "z", "colmap": "z", "robotcar": "x"}
+# Camera axes (right, down, ahead) in the axes of a pose, where the format and the axis ahead tell them.
+_CAMERA = {"z": ("x", "y", "z"), "-z": ("x", "-y", "-z")}
+_CAR = ("y", "z", "x")
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Which axis of the world is up, and which axis of a pose looks ahead."""
+
+    up: str
+    ahead: str
+
+
+def axes_of(layout: Layout, *, up: str | None = None, ahead: str | None = None) -> Axes:
+    """The axes of a layout, those that are given before those that are usual.
+
+    Raises
+    ------
+    OptionError
+        when an axis is not known by that name, or up is neither given nor fixed.
+    """
+    for option, value in (("--up", up), ("--axis", ahead)):
+        if value is not None and value not in AXES:
+            raise OptionError(f"{option} {value}: an axis is one of {', '.join(AXES)}")
+    chosen = up or _UP.get(layout)
+    if chosen is None:
+        raise OptionError(
+            f"{layout}: its world has no direction that is up by convention; say which axis is with --up, for example "
+            "--up -y, or --up z once the model has been aligned with the ground"
+        )
+    return Axes(chosen, ahead or _AHEAD[layout])
+
+
+def read(path: Path, layout: Layout, axes: Axes) -> tuple[Cameras, tuple[str, ...]]:
+    """The cameras of one trajectory, with poses, and what the user should know.
+
+    Positions are east, north and up in metres, and so is the world of the poses, which lead there from the camera
+    (x right, y down, z ahead). Poses that are not finite get the status `NO_POSE`, cameras that look within 5° of
+    straight up or down `NO_HEADING`. Where `axes` do not tell what is right and down, there are no poses.
+
+    Raises
+    ------
+    InputError
+        when the file cannot be read as that layout; the message names file and line.
+    """
+    track = _READERS[layout](path)
+    if not len(track.key):
+        raise InputError(f"{path}: there is no pose in it; is it {layout}?")
+    frame = _CAR if layout == "robotcar" and axes.ahead == "x" else _CAMERA.get(axes.ahead)
+    return cameras_of(track, axes, frame)
+
+
+def cameras_of(track: Track, axes: Axes, frame: tuple[str, str, str] | None) -> tuple[Cameras, tuple[str, ...]]:
+    """The cameras of a track, and what the user should know; see `read`.
+
+    `frame` names the axes of a pose that are right, down and ahead for the camera; without it there are no poses.
+    """
+    ground = ground_axes(axes.up)
+    rotation = ground @ track.pose[:, :3, :3]
+    position = track.pose[:, :3, 3] @ ground.T
+    with np.errstate(invalid="ignore"):
+        ahead = rotation @ axis(axes.ahead)
+        level = np.hypot(ahead[:, 0], ahead[:, 1])
+        heading = np.where(
+            level > np.sin(np.radians(UPRIGHT_DEG)), math_to_compass(np.arctan2(ahead[:, 1], ahead[:, 0])), np.nan
+        )
+    finite = np.isfinite(track.pose).all(axis=(1, 2))
+    status = np.where(np.isnan(heading), Status.NO_HEADING, Status.OK)
+    status = np.where(finite, status, Status.NO_POSE).astype(np.uint8)
+    pose = None
+    if frame is not None:
+        pose = np.tile(np.eye(4), (len(track.key), 1, 1))
+        pose[:, :3, :3] = rotation @ np.column_stack([axis(name) for name in frame])
+        pose[:, :3, 3] = position
+    steep = int((np.isnan(heading) & finite).sum())
+    notes = list(track.notes)
+    if steep:
+        notes.append(f"{steep:,} cameras look straight up or down and have no heading")
+    if not finite.all():
+        notes.append(f"{int((~finite).sum()):,} poses are not known")
+    cameras = Cameras(track.key, position, heading_deg=heading, pose=pose, status=status, crs=track.crs)
+    return cameras, tuple(notes)
+
+
+def axis(name: str) -> FloatArray:
+    """The unit vector (3,) of an axis by its name."""
+    sign = -1.0 if name.startswith("-") else 1.0
+    return sign * np.array(_AXES[name[-1]])
+
+
+def ground_axes(up: str) -> FloatArray:
+    """(3, 3) whose rows are east, north and up in the axes of the world; a rotation."""
+    east, north = _GROUND[up]
+    rows: npt.NDArray[np.float64] = np.stack([axis(east), axis(north), axis(up)])
+    return rows

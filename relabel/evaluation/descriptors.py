@@ -1,0 +1,261 @@
+"""Descriptors of pictures: made by a model, kept as files, joined by key.
+
+DIR/query.npy      (n, d) float32           DIR/database.npy   (m, d) float32
+DIR/query.txt      n keys, one a line       DIR/database.txt   m keys
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.atomic import check_target, output_errors, replacing
+from relabel.cameras import Cameras
+from relabel.datasets.csv_columns import rows_of
+from relabel.errors import InputError, MissingFileError
+from relabel.evaluation.ground_truth import EvaluationSet
+from relabel.evaluation.nearest import checked
+from relabel.images.paths import pictures
+
+_SHOWN = 3
+
+
+class Described(NamedTuple):
+    """Descriptors of one side."""
+
+    key: npt.NDArray[np.str_]
+    values: npt.NDArray[Any]
+    """(n, d) float32 or float64"""
+
+
+def read_described(folder: str | os.PathLike[str], side: str) -> Described:
+    """The descriptors of one side of a folder, as the head of this module describes it.
+
+    Parameters
+    ----------
+    folder:
+        with ``query.npy``, ``query.txt``, ``database.npy`` and ``database.txt``.
+    side:
+        ``query`` or ``database``.
+
+    Raises
+    ------
+    MissingFileError
+        when a file is not there.
+    InputError
+        when a file cannot be read, keys and descriptors are not as many, a key stands twice, or a descriptor is not
+        finite.
+    """
+    array, text = (Path(folder) / f"{side}{ending}" for ending in (".npy", ".txt"))
+    try:
+        values = np.load(array, allow_pickle=False)
+        lines = text.read_bytes().decode("utf-8-sig").splitlines()
+    except FileNotFoundError as error:
+        raise MissingFileError(
+            f"{error.filename}: there is no such file; a folder of descriptors holds query.npy, query.txt, "
+            "database.npy and database.txt, the keys one a line"
+        ) from None
+    except UnicodeDecodeError:
+        raise InputError(f"{text}: is not UTF-8 text; keys are expected, one a line") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{array}: cannot be read as an array of numbers ({str(error).splitlines()[0]})") from None
+    if not isinstance(values, np.ndarray):
+        raise InputError(f"{array}: holds several arrays; one is expected, a descriptor a row")
+    keys: npt.NDArray[np.str_] = np.array(lines, np.str_)
+    values = checked(values, str(array))
+    if len(keys) != len(values):
+        raise InputError(
+            f"{text}: has {len(keys):,} keys, but {array.name} {len(values):,} descriptors; one a row each"
+        )
+    unique, counts = np.unique(keys, return_counts=True)
+    if (counts > 1).any():
+        key = str(unique[counts > 1][0])
+        first, second = (np.flatnonzero(keys == key)[:2] + 1).tolist()
+        raise InputError(f"{text}: key {key!r} stands in lines {first} and {second}; one descriptor a picture")
+    return Described(keys, values)
+
+
+def write_described(
+    folder: str | os.PathLike[str], query: Described, database: Described, *, overwrite: bool = False
+) -> None:
+    """Write descriptors of both sides; every file appears whole.
+
+    Parameters
+    ----------
+    folder:
+        it is made where it is missing.
+    query, database:
+        keys without line breaks, and descriptors.
+    overwrite:
+        whether files that are there may be replaced.
+
+    Raises
+    ------
+    OutputExistsError, OutputError
+        when a file is there, or cannot be written.
+    """
+    top = Path(folder)
+    with output_errors(top):
+        top.mkdir(parents=True, exist_ok=True)
+    sides = {"query": query, "database": database}
+    for target in (top / f"{side}{ending}" for side in sides for ending in (".npy", ".txt")):
+        check_target(target, overwrite=overwrite)
+    for side, described in sides.items():
+        array, text = top / f"{side}.npy", top / f"{side}.txt"
+        with replacing(array, overwrite=overwrite) as private, output_errors(array), private.open("wb") as file:
+            np.save(file, described.values, allow_pickle=False)
+        with replacing(text, overwrite=overwrite) as private, output_errors(text):
+            private.write_text("".join(f"{key}\n" for key in described.key.tolist()), encoding="utf-8")
+
+
+def aligned(described: Described, keys: npt.NDArray[np.str_], what: str) -> npt.NDArray[Any]:
+    """The descriptors of these keys in their order; others are passed over.
+
+    Parameters
+    ----------
+    described:
+        descriptors by key.
+    keys:
+        (n,) str.
+    what:
+        where they come from, for the message.
+
+    Raises
+    ------
+    InputError
+        when a key has no descriptor; the message shows three of each.
+    """
+    rows = rows_of(described.key, keys)
+    lacking = keys[rows < 0]
+    if len(lacking):
+        shown, there = (", ".join(map(repr, side[:_SHOWN].tolist())) or "none" for side in (lacking, described.key))
+        raise InputError(
+            f"{what}: {len(lacking):,} of {len(keys):,} pictures have no descriptor: {shown}; there are those of "
+            f"{there}; are they of this data set?"
+        )
+    values: npt.NDArray[Any] = described.values[rows]
+    return values
+
+
+def describe(
+    model: Any,
+    paths: Sequence[str],
+    size: tuple[int, int],
+    *,
+    batch_size: int = 32,
+    device: str = "auto",
+    workers: int = 0,
+    each: Callable[[int], object] | None = None,
+) -> npt.NDArray[np.float32]:
+    """The descriptors that a model makes of pictures, in their order.
+
+    Parameters
+    ----------
+    model:
+        a `DescriptorModel`, or any torch module that maps (b, 3, h, w) float32, normalised as for ImageNet, to (b, d).
+        It is left on the device, in the mode that it was in.
+    paths:
+        n pictures.
+    size:
+        (width, height) that pictures are resized to.
+    batch_size, workers:
+        pictures a step, and processes that read them.
+    device:
+        ``auto``, ``cpu`` or ``cuda``.
+    each:
+        called with a number of pictures as they are done.
+
+    Returns
+    -------
+    (n, d) float32
+
+    Raises
+    ------
+    InputError
+        when a picture cannot be read (an evaluation without it would not be comparable), or a descriptor is not
+        finite.
+    """
+    import torch  # noqa: PLC0415  predictions are evaluated without it
+
+    from relabel.images.loading import CameraDataset, loader, normalised  # noqa: PLC0415
+    from relabel.training.devices import device_of  # noqa: PLC0415
+
+    where = device_of(device)
+    training = model.training
+    model = model.to(where).eval()
+    numbers = [list(range(i, min(i + batch_size, len(paths)))) for i in range(0, len(paths), batch_size)]
+    found: npt.NDArray[np.float32] = np.empty((0, 0), np.float32)
+    bad: list[Any] = []
+    with torch.inference_mode():
+        for batch in loader(CameraDataset(np.array(paths, np.str_), size), numbers, workers=workers):
+            bad += batch.bad
+            if batch.pictures is not None:
+                values = model(normalised(batch.pictures.to(where))).float().cpu().numpy()
+                if not found.size:
+                    found = np.empty((len(paths), values.shape[1]), np.float32)
+                found[batch.drawn] = values
+            if each is not None:
+                each(batch.asked)
+    model.train(training)
+    if bad:
+        shown = "; ".join(one.reason for one in bad[:_SHOWN])
+        raise InputError(f"{len(bad):,} of {len(paths):,} pictures cannot be read, and every one counts: {shown}")
+    checked(found, "model")
+    return found
+
+
+def describe_set(
+    model: Any,
+    of: EvaluationSet,
+    folder: Path | str,
+    size: tuple[int, int],
+    *,
+    template: str | None = None,
+    device: str = "auto",
+    workers: int = 0,
+    each: Callable[[int], object] | None = None,
+) -> tuple[Described, Described]:
+    """The descriptors that a model makes of the pictures of a set.
+
+    Parameters
+    ----------
+    model, size, device, workers, each:
+        as for `describe`.
+    of:
+        the set.
+    folder, template:
+        where pictures are, as for `relabel.images.paths.find_pictures`.
+
+    Returns
+    -------
+    query, database
+        in the order of the set.
+
+    Raises
+    ------
+    RelabelError
+        as these functions do.
+    """
+    sides = []
+    for side, keys, places in (
+        ("query", of.query, of.query_cameras),
+        ("database", of.database, of.database_cameras),
+    ):
+        paths = [
+            pictures(_all_ok(cameras), Path(folder), template, collection=name, side=side)
+            for name, cameras in zip(of.places, places, strict=True)
+        ]
+        listed = np.concatenate(paths).tolist()
+        sides.append(Described(keys, describe(model, listed, size, device=device, workers=workers, each=each)))
+    return sides[0], sides[1]
+
+
+def _all_ok(cameras: Cameras) -> Cameras:
+    """Cameras that may not be labelled have pictures all the same."""
+    return replace(cameras, posed=False, status=np.zeros(len(cameras), np.uint8))

@@ -1,0 +1,376 @@
+"""An evaluation from end to end: descriptors or predictions of a set in, all scores out."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.atomic import output_errors, replacing
+from relabel.errors import InputError, OptionError
+from relabel.evaluation.descriptors import describe_set
+from relabel.evaluation.ground_truth import EvaluationSet
+from relabel.evaluation.metrics import (
+    KS,
+    Graded,
+    IntArray,
+    Scores,
+    checked_ks,
+    evaluate,
+    graded,
+    pair_distances,
+    sampled_pairs,
+    spearman,
+)
+from relabel.evaluation.nearest import Neighbours, nearest
+
+TOP = 25
+"""Answers that are looked for, at least."""
+
+Each = Callable[[int], object]
+
+
+class Correlation(NamedTuple):
+    """Spearman's rank correlation of descriptor distance and ψ, over pairs of one place; -1 is the best."""
+
+    overall: float
+    """over the stored pairs and the zeros"""
+    stored: float
+    """over the stored pairs alone"""
+    pairs: int
+    """stored pairs"""
+    zeros: int
+    """pairs with ψ = 0"""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values; a correlation that does not exist is None."""
+        return {
+            "spearman": _number(self.overall),
+            "spearman_stored": _number(self.stored),
+            "pairs": self.pairs,
+            "zeros": self.zeros,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """All that is known about the answers to a set.
+
+    Attributes
+    ----------
+    of:
+        the set.
+    rows:
+        (queries, n) database rows, best first; negative for none.
+    scores:
+        recall@k and mAP@k.
+    graded:
+        nDCG@k and ψ of the first answer; None without graded labels.
+    correlation:
+        distance against ψ; None without graded labels or descriptors.
+    distances:
+        (queries, n) float32, how far each answer's descriptor is; None where it is not known.
+    """
+
+    of: EvaluationSet
+    rows: IntArray
+    scores: Scores
+    graded: Graded | None = None
+    correlation: Correlation | None = None
+    distances: npt.NDArray[np.float32] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """All scores over all queries and by place, as JSON values; a mean of nothing is None."""
+        summary: dict[str, Any] = {"positives": self.of.rule.to_json(), "database": self.of.shape[1]}
+        summary["left_out"] = dict(zip(("queries", "database"), map(len, self.of.left_out), strict=True))
+        summary |= _summary(self.scores, self.graded)
+        if self.correlation is not None:
+            summary["distance_psi"] = self.correlation.to_json()
+        summary["places"] = [
+            {"name": name, "database": int((self.of.database_place == i).sum())} | self.of_place(i)
+            for i, name in enumerate(self.of.places)
+        ]
+        return summary
+
+    def of_place(self, number: int) -> dict[str, Any]:
+        """The scores over the queries of one place, as JSON values."""
+        queries = self.of.query_place == number
+        return _summary(self.scores.take(queries), None if self.graded is None else self.graded.take(queries))
+
+
+def assess(
+    of: EvaluationSet,
+    rows: npt.ArrayLike,
+    ks: Sequence[int] = KS,
+    *,
+    distances: npt.NDArray[np.float32] | None = None,
+    described: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None = None,
+    seed: int = 0,
+) -> Evaluation:
+    """All scores of some answers.
+
+    Parameters
+    ----------
+    of:
+        the set.
+    rows:
+        (queries, n) database rows, best first; negative for none. `relabel.evaluation.predictions.match` gives them for
+        a file, `search` for descriptors.
+    ks:
+        numbers of predictions.
+    distances:
+        (queries, n) distances of the answers, to be told of each query.
+    described:
+        descriptors of the queries and of the database; with graded labels their distances are compared with ψ.
+    seed:
+        what the pairs of that comparison are drawn with.
+
+    Raises
+    ------
+    InputError
+        when no query has a positive.
+    OptionError, InputError
+        as for `relabel.training.evaluate`.
+    """
+    scores = evaluate(rows, of.positives, ks)
+    if not scores.counted.any():
+        raise InputError(
+            f"none of the {of.shape[0]:,} queries has a positive ({of.rule}), so there is nothing to score; check that "
+            "queries and database are of the same place, or choose other positives"
+        )
+    answers = np.asarray(rows).astype(np.int64)
+    grades = None if of.psi is None else graded(of.psi, answers, ks)
+    correlation = None if of.psi is None or described is None else correlate(of, *described, seed=seed)
+    return Evaluation(of, answers, scores, grades, correlation, distances)
+
+
+def search(
+    of: EvaluationSet,
+    query: npt.NDArray[Any],
+    database: npt.NDArray[Any],
+    ks: Sequence[int] = KS,
+    *,
+    top: int = TOP,
+    device: str = "auto",
+    each: Each | None = None,
+) -> Neighbours:
+    """The nearest database pictures of every query of a set, never itself; see `relabel.training.nearest`.
+
+    Parameters
+    ----------
+    of:
+        the set.
+    query, database:
+        (n, d) and (m, d) descriptors in its order.
+    ks, top:
+        as many answers as the largest of them are looked for.
+    device, each:
+        as for `nearest`.
+
+    Raises
+    ------
+    OptionError, InputError
+        when `top` or `ks` are not positive, and as for `nearest`.
+    """
+    if top < 1:
+        raise OptionError(f"top is {top}; at least one answer has to be looked for")
+    wanted = max(top, *checked_ks(ks))
+    themselves = bool((of.twin >= 0).any())
+    found = nearest(database, query, wanted + themselves, device, each=each)
+    if not themselves:
+        return found
+    # A query's own picture need not come first: another may look the same.
+    order = np.argsort(found.indices == of.twin[:, None], axis=1, kind="stable")[:, :wanted]
+    indices, distances = (np.take_along_axis(side, order, axis=1) for side in found)
+    own = indices == of.twin[:, None]
+    return Neighbours(np.where(own, -1, indices), np.where(own, np.float32("nan"), distances))
+
+
+def correlate(of: EvaluationSet, query: npt.NDArray[Any], database: npt.NDArray[Any], *, seed: int = 0) -> Correlation:
+    """Distance of descriptors against ψ, over all stored pairs, or a million a place, and as many zeros.
+
+    Parameters
+    ----------
+    of:
+        a set with graded labels.
+    query, database:
+        (n, d) and (m, d) descriptors in its order.
+    seed:
+        what pairs are drawn with.
+
+    Raises
+    ------
+    InputError
+        when the set has no graded labels.
+    """
+    if of.psi is None:
+        raise InputError("distances can be compared with ψ only where there is a label file")
+    psi, apart = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
+    for number in range(len(of.places)):
+        rows, columns = (np.flatnonzero(side == number) for side in (of.query_place, of.database_place))
+        twin = np.where(of.twin[rows] >= 0, of.twin[rows] - columns[0], -1)
+        known = of.psi_known[0][rows], of.psi_known[1][columns]
+        i, j, values = sampled_pairs(of.psi[rows][:, columns], known, twin, seed=seed)
+        psi.append(values)
+        apart.append(pair_distances(query, database, rows[i], columns[j]))
+    value, distance = np.concatenate(psi), np.concatenate(apart)
+    stored = value > 0.0
+    return Correlation(
+        spearman(distance, value),
+        spearman(distance[stored], value[stored]),
+        int(stored.sum()),
+        int((~stored).sum()),
+    )
+
+
+def evaluate_model(
+    model: Any,
+    of: EvaluationSet,
+    folder: Path | str,
+    size: tuple[int, int],
+    ks: Sequence[int] = KS,
+    *,
+    template: str | None = None,
+    device: str = "auto",
+    workers: int = 0,
+    seed: int = 0,
+) -> Evaluation:
+    """All scores of a model on a set; parameters and errors as for `describe_set`, `search` and `assess`."""
+    query, database = describe_set(model, of, folder, size, template=template, device=device, workers=workers)
+    found = search(of, query.values, database.values, ks, device=device)
+    return assess(
+        of, found.indices, ks, distances=found.distances, described=(query.values, database.values), seed=seed
+    )
+
+
+def _summary(scores: Scores, grades: Graded | None) -> dict[str, Any]:
+    counted = int(scores.counted.sum())
+    found: dict[str, Any] = {
+        "queries": counted,
+        "queries_without_positive": len(scores.counted) - counted,
+        "recall": _by_k(scores.ks, scores.recall),
+        "map": _by_k(scores.ks, scores.map),
+    }
+    if grades is not None:
+        found["graded"] = {
+            "queries": int(grades.counted.sum()),
+            "ndcg": _by_k(grades.ks, grades.mean_ndcg),
+            "psi_top1": _number(grades.mean_top1),
+        }
+    return found
+
+
+def _by_k(ks: Sequence[int], values: npt.NDArray[Any]) -> Mapping[str, float | None]:
+    return {str(k): _number(value) for k, value in zip(ks, values.tolist(), strict=True)}
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def evaluation_text(found: Evaluation) -> list[str]:
+    """The scores as aligned lines: one column for all queries, one a place where there are several."""
+    summary = found.to_json()
+    columns: list[tuple[str, dict[str, Any]]] = [("all", summary)]
+    if len(summary["places"]) > 1:
+        columns += [(place["name"], place) for place in summary["places"]]
+    rows = [
+        ["", *(name for name, _ in columns)],
+        ["queries with a positive", *(f"{part['queries']:,}" for _, part in columns)],
+        ["queries without", *(f"{part['queries_without_positive']:,}" for _, part in columns)],
+        ["database", *(f"{part['database']:,}" for _, part in columns)],
+    ]
+    for name, field in (("recall", "recall"), ("mAP", "map")):
+        rows += [[f"{name}@{k}", *(_score(part[field][k]) for _, part in columns)] for k in summary[field]]
+    if found.graded is not None:
+        parts = [part["graded"] for _, part in columns]
+        rows.append(["queries with an overlap", *(f"{part['queries']:,}" for part in parts)])
+        rows += [[f"nDCG@{k}", *(_score(part["ndcg"][k]) for part in parts)] for k in parts[0]["ndcg"]]
+        rows.append(["mean ψ of the first", *(_score(part["psi_top1"]) for part in parts)])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [f"positives {found.of.rule}"]
+    if any(summary["left_out"].values()):
+        queries, database = summary["left_out"].values()
+        lines.append(f"left out: {queries:,} queries and {database:,} pictures of the database")
+    if len(columns) == 1:
+        rows = rows[1:]
+    for label, *cells in rows:
+        shown = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
+        lines.append(f"{label.ljust(widths[0])}  {shown}")
+    if found.correlation is not None:
+        c = found.correlation
+        lines.append(
+            f"distance against ψ: Spearman {_signed(c.overall)} over {c.pairs:,} stored pairs and {c.zeros:,} zeros, "
+            f"{_signed(c.stored)} over the stored ones (-1 is the best)"
+        )
+    return lines
+
+
+def write_per_query(path: str | os.PathLike[str], found: Evaluation, *, overwrite: bool = False) -> None:
+    """Write the scores of every query as CSV, whole or not at all.
+
+    Columns: ``place``, ``query``, ``positives`` (how many), ``first_hit`` (rank of the first right answer, from 1,
+    empty where there is none), ``ap@k`` for every k (empty without a positive), ``answer`` and ``distance`` (of the
+    first), and with graded labels ``psi`` (of the first answer) and ``ndcg@k`` for every k (empty where the query is
+    left out).
+
+    Parameters
+    ----------
+    path:
+        the file.
+    found:
+        the evaluation.
+    overwrite:
+        whether a file that is there may be replaced.
+
+    Raises
+    ------
+    OutputExistsError, OutputError
+        when the file is there, or cannot be written.
+    """
+    path = Path(path)
+    with (
+        replacing(path, overwrite=overwrite) as private,
+        output_errors(path),
+        private.open("w", encoding="utf-8", newline="") as file,
+    ):
+        csv.writer(file, lineterminator="\n").writerows(_lines(found))
+
+
+def _lines(found: Evaluation) -> Iterator[list[object]]:
+    scores, grades = found.scores, found.graded
+    head = ["place", "query", "positives", "first_hit", *(f"ap@{k}" for k in scores.ks), "answer", "distance"]
+    yield [*head, *(() if grades is None else ("psi", *(f"ndcg@{k}" for k in grades.ks)))]
+    for i, key in enumerate(found.of.query.tolist()):
+        answer = int(found.rows[i, 0]) if found.rows.shape[1] else -1
+        line: list[object] = [
+            found.of.places[int(found.of.query_place[i])],
+            key,
+            int(scores.positives[i]),
+            int(scores.first_hit[i]) or "",
+            *(_cell(value) for value in scores.average_precision[i].tolist()),
+            str(found.of.database[answer]) if answer >= 0 else "",
+            "" if found.distances is None else _cell(float(found.distances[i, 0])),
+        ]
+        if grades is not None:
+            line += [_cell(float(grades.top1[i])), *(_cell(value) for value in grades.ndcg[i].tolist())]
+        yield line
+
+
+def _cell(value: float) -> object:
+    return "" if math.isnan(value) else f"{value:.9g}"
+
+
+def _score(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _signed(value: float) -> str:
+    return "unknown" if math.isnan(value) else f"{value:.4f}"

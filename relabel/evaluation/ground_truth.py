@@ -1,0 +1,285 @@
+"""What an evaluation asks and what it may be answered: queries, one database of all places, positives, ψ.
+
+Rows are numbered through over the places in their order, so that a query may be answered with a picture of another
+city, which is then wrong; its positives are those of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from relabel.cameras import Cameras, Status, surely_unique
+from relabel.errors import InputError, OptionError
+from relabel.evaluation.places import Place
+from relabel.evaluation.positives import WITHIN_M, Lists, positives_by_distance
+from relabel.exchange.positive_rows import check_threshold
+
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+_SURFACE = ("surface", "voxel-iou")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What makes a database camera a positive of a query; either a distance or a least ψ.
+
+    Attributes
+    ----------
+    within_m:
+        metres; None where ψ decides.
+    max_heading_difference_deg:
+        with a distance, how much the headings may differ, degrees; None where they do not matter.
+    psi:
+        the least ψ; None where the distance decides.
+    """
+
+    within_m: float | None = None
+    max_heading_difference_deg: float | None = None
+    psi: float | None = None
+
+    def __str__(self) -> str:
+        if self.psi is not None:
+            return f"ψ ≥ {self.psi:g}"
+        turn = self.max_heading_difference_deg
+        return f"within {self.within_m:g} m" + ("" if turn is None else f" and {turn:g}° of heading")
+
+    def to_json(self) -> dict[str, float]:
+        """The parameters that are set."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationSet:
+    """Queries and a database, both numbered from 0.
+
+    Attributes
+    ----------
+    places:
+        the names of the cities or scenes.
+    query, database:
+        (n,) and (m,) str, the keys.
+    query_place, database_place:
+        (n,) and (m,) int64, the place of each.
+    query_cameras, database_cameras:
+        the cameras of each place that take part.
+    twin:
+        (n,) int64, the database row that is the query itself, or -1; it is never an answer.
+    positives:
+        the database rows that are right, by query.
+    rule:
+        what makes them so.
+    psi:
+        (n × m) graded labels, or None where there are none.
+    psi_known:
+        (n,) and (m,) whether a camera's similarities are known.
+    left_out:
+        keys of queries and of database cameras that do not take part.
+    """
+
+    places: tuple[str, ...]
+    query: npt.NDArray[np.str_]
+    database: npt.NDArray[np.str_]
+    query_place: IntArray
+    database_place: IntArray
+    query_cameras: tuple[Cameras, ...]
+    database_cameras: tuple[Cameras, ...]
+    twin: IntArray
+    positives: Lists
+    rule: Rule
+    psi: sparse.csr_array | None = None
+    psi_known: tuple[BoolArray, BoolArray] = field(default=(np.empty(0, bool), np.empty(0, bool)))
+    left_out: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(queries, database cameras)."""
+        return len(self.query), len(self.database)
+
+
+def default_rule(places: Sequence[Place]) -> Rule:
+    """25 m, as the field has it; ψ ≥ 0.5 for labels of surfaces, that is of rooms, and where nothing has a position."""
+    for place in places:
+        if place.stored is None:
+            return Rule(within_m=WITHIN_M)
+        seen = any(np.isfinite(side.position).all(axis=1).any() for side in (place.query, place.database))
+        if place.stored.method not in _SURFACE and seen:
+            return Rule(within_m=WITHIN_M)
+    return Rule(psi=0.5)
+
+
+def evaluation_set(places: Sequence[Place], rule: Rule | None = None) -> EvaluationSet:
+    """Queries, database and positives of some places.
+
+    By distance, panoramas and cameras without a position are left out; by ψ, all cameras that are not ok. A query
+    without a positive stays, and is not counted by the scores.
+
+    Parameters
+    ----------
+    places:
+        see `relabel.evaluation.places`.
+    rule:
+        what a positive is; by default `default_rule`.
+
+    Raises
+    ------
+    OptionError
+        when the rule is none, or needs what the places do not have.
+    InputError
+        when nothing is left of a side, or a key stands in two places.
+    """
+    rule = default_rule(places) if rule is None else rule
+    if (rule.within_m is None) == (rule.psi is None):
+        raise OptionError("positives are told either by distance (within_m) or by ψ (psi)")
+    if rule.psi is not None and rule.max_heading_difference_deg is not None:
+        raise OptionError("ψ already depends on the headings; a limit to them belongs to positives by distance")
+    if not places:
+        raise InputError("there is no collection to evaluate; name a label file that holds one")
+    kept = [_kept(place, rule) for place in places]
+    sides: list[list[Cameras]] = [
+        [getattr(place, side).take(rows[i]) for place, rows in zip(places, kept, strict=True)]
+        for i, side in enumerate(("query", "database"))
+    ]
+    starts = [np.cumsum([0, *map(len, side)]) for side in sides]
+    keys = [
+        _joined(side, [p.name for p in places], what) for side, what in zip(sides, ("query", "database"), strict=True)
+    ]
+    matrix, known = _similarities(places, kept)
+    lists, twins = [], []
+    for i, (place, (rows, columns)) in enumerate(zip(places, kept, strict=True)):
+        twins.append(_twins(place, rows, columns, int(starts[1][i])))
+        if rule.within_m is not None:
+            each = positives_by_distance(
+                sides[0][i],
+                sides[1][i],
+                rule.within_m,
+                max_heading_difference_deg=rule.max_heading_difference_deg,
+                params=place.params,
+            )
+            lists.append(_without_twin(each, twins[-1] - int(starts[1][i])))
+    positives = _similar(places, matrix, rule.psi) if rule.psi is not None else _stacked(lists, starts[1])
+    return EvaluationSet(
+        tuple(place.name for place in places),
+        keys[0],
+        keys[1],
+        _numbered(sides[0]),
+        _numbered(sides[1]),
+        tuple(sides[0]),
+        tuple(sides[1]),
+        np.concatenate(twins),
+        positives,
+        rule,
+        matrix,
+        known,
+        (_left_out(places, kept, 0), _left_out(places, kept, 1)),
+    )
+
+
+def _kept(place: Place, rule: Rule) -> tuple[IntArray, IntArray]:
+    """The rows of queries and of database cameras that take part."""
+    kept = []
+    for what, cameras, inside in (
+        ("query", place.query, place.query_in),
+        ("database", place.database, place.database_in),
+    ):
+        if rule.psi is not None:
+            fit = cameras.ok
+        else:
+            fit = (cameras.status != Status.PANORAMA) & np.isfinite(cameras.position).all(axis=1)
+        if inside is not None and not inside.any():
+            raise InputError(
+                f"{place.name}: no {what} camera is in the subtask, so nothing can be evaluated there; leave the place "
+                "out, or take another subtask"
+            )
+        rows = np.flatnonzero(fit if inside is None else fit & inside)
+        if not len(rows):
+            why = ", ".join(f"{n:,} {status}" for status, n in cameras.status_counts().items()) or "there is none"
+            asked = "" if inside is None else f", of which {int(inside.sum()):,} are in the subtask"
+            needs = "ok" if rule.psi is not None else "no panorama, and to have a position"
+            raise InputError(f"{place.name}: no {what} camera takes part ({why}{asked}); one has to be {needs}")
+        kept.append(rows)
+    return kept[0], kept[1]
+
+
+def _numbered(side: Sequence[Cameras]) -> IntArray:
+    return np.repeat(np.arange(len(side), dtype=np.int64), [len(cameras) for cameras in side])
+
+
+def _joined(side: Sequence[Cameras], names: Sequence[str], what: str) -> npt.NDArray[np.str_]:
+    keys = np.concatenate([cameras.key for cameras in side])
+    if len(side) > 1 and not surely_unique(keys):
+        unique, counts = np.unique(keys, return_counts=True)
+        twice = unique[counts > 1]
+        if len(twice):
+            at = [name for name, cameras in zip(names, side, strict=True) if (cameras.key == twice[0]).any()]
+            raise InputError(
+                f"{what} key {str(twice[0])!r} is in {at[0]} and in {at[1]} ({len(twice):,} key(s) are in more than "
+                "one place), so that an answer would not tell which is meant: evaluate one at a time, as FILE::NAME"
+            )
+    return keys
+
+
+def _similarities(
+    places: Sequence[Place], kept: Sequence[tuple[IntArray, IntArray]]
+) -> tuple[sparse.csr_array | None, tuple[BoolArray, BoolArray]]:
+    """ψ of all places, one block each on the diagonal, and whose is known."""
+    stored = [place.stored for place in places]
+    empty = np.empty(0, bool)
+    if any(each is None for each in stored):
+        return None, (empty, empty)
+    blocks = [each.to_scipy()[rows][:, columns] for each, (rows, columns) in zip(stored, kept, strict=True) if each]
+    matrix = sparse.csr_array(sparse.block_diag(blocks, format="csr"))
+    matrix.sort_indices()
+    known = [
+        np.concatenate([getattr(place, side).ok[rows[i]] for place, rows in zip(places, kept, strict=True)])
+        for i, side in enumerate(("query", "database"))
+    ]
+    return matrix, (known[0], known[1])
+
+
+def _similar(places: Sequence[Place], matrix: sparse.csr_array | None, psi: float) -> Lists:
+    if matrix is None:
+        raise OptionError("positives by ψ need a label file; name one, or tell them by distance")
+    for place in places:
+        if place.stored is not None:
+            check_threshold(psi, place.stored.collection)
+    keep = matrix.data >= np.float32(psi)
+    sums = np.concatenate([np.zeros(1, np.int64), np.cumsum(keep)])
+    return Lists(sums[matrix.indptr], matrix.indices[keep].astype(np.int64))
+
+
+def _twins(place: Place, rows: IntArray, columns: IntArray, first: int) -> IntArray:
+    """The database row of each query itself, in a set of self pairs."""
+    if not place.self_pairs:
+        return np.full(len(rows), -1, np.int64)
+    at = np.minimum(np.searchsorted(columns, rows), len(columns) - 1)
+    return np.where(columns[at] == rows, at + first, -1).astype(np.int64)
+
+
+def _without_twin(lists: Lists, twin: IntArray) -> Lists:
+    of_query = np.repeat(np.arange(len(lists.counts)), lists.counts)
+    keep = lists.indices != twin[of_query]
+    sums = np.concatenate([np.zeros(1, np.int64), np.cumsum(keep)])
+    return Lists(sums[lists.indptr], lists.indices[keep])
+
+
+def _stacked(lists: Sequence[Lists], starts: npt.NDArray[Any]) -> Lists:
+    counts = np.concatenate([np.zeros(1, np.int64), *(each.counts for each in lists)])
+    moved = [each.indices + first for each, first in zip(lists, starts, strict=False)]
+    return Lists(np.cumsum(counts), np.concatenate(moved).astype(np.int64))
+
+
+def _left_out(places: Sequence[Place], kept: Sequence[tuple[IntArray, IntArray]], side: int) -> frozenset[str]:
+    keys: list[str] = []
+    for place, rows in zip(places, kept, strict=True):
+        cameras = (place.query, place.database)[side]
+        out = np.ones(len(cameras), bool)
+        out[rows[side]] = False
+        keys += cameras.key[out].tolist()
+    return frozenset(keys)

@@ -1,0 +1,404 @@
+"""Recall@k and mean average precision@k of ranked predictions, as the evaluation of MSLS defines them.
+
+Definitions (Warburg et al., CVPR 2020; the program mapillary_sls): with P positives of a query and r_i = 1 where
+prediction i (from 1) is one of them and has not been predicted before,
+
+    recall@k  1 where any of r_1 … r_k is 1
+    AP@k      1/min(P, k) · Σ_{i ≤ k} r_i · (r_1 + … + r_i)/i
+
+and both are averaged over the queries that have a positive; the others are left out. A prediction that is no picture of
+the database takes up its rank and is a miss, and so is one that repeats an earlier one.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from relabel.errors import InputError, OptionError
+from relabel.exchange.positive_rows import Lists
+from relabel.labelfile import StoredCollection
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+KS = (1, 5, 10, 20)
+"""The numbers of predictions that the field looks at."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Recall@k and mAP@k, and what they are the means of.
+
+    Attributes
+    ----------
+    ks:
+        the numbers of predictions, ascending.
+    positives:
+        (queries,) int64, how many positives each query has.
+    first_hit:
+        (queries,) int64, the rank, counted from 1, of the first positive among the predictions; 0 where there is none.
+    average_precision:
+        (queries, ks) float64, AP@k; NaN where a query has no positive.
+    """
+
+    ks: tuple[int, ...]
+    positives: IntArray
+    first_hit: IntArray
+    average_precision: FloatArray
+
+    @cached_property
+    def counted(self) -> BoolArray:
+        """(queries,) which queries have a positive, and so count."""
+        counted: BoolArray = self.positives > 0
+        return counted
+
+    @property
+    def recall(self) -> FloatArray:
+        """(ks,) the share of the counted queries with a positive among their first k predictions; NaN of none."""
+        hit = self.first_hit[self.counted]
+        if not len(hit):
+            return np.full(len(self.ks), np.nan)
+        return np.array([np.mean((hit > 0) & (hit <= k)) for k in self.ks])
+
+    @property
+    def map(self) -> FloatArray:
+        """(ks,) the mean of AP@k over the counted queries; NaN of none."""
+        if not self.counted.any():
+            return np.full(len(self.ks), np.nan)
+        return np.array([np.mean(column) for column in self.average_precision[self.counted].T])
+
+    def take(self, queries: npt.NDArray[Any]) -> Scores:
+        """The scores of some of the queries, given as rows or as a mask."""
+        arrays = (self.positives, self.first_hit, self.average_precision)
+        return Scores(self.ks, *(array[queries] for array in arrays))
+
+
+def evaluate(predictions: npt.ArrayLike, positives: Lists | Sequence[npt.ArrayLike], ks: Sequence[int] = KS) -> Scores:
+    """Recall@k and mAP@k of predictions; see the head of this module for their definitions.
+
+    Parameters
+    ----------
+    predictions:
+        (queries, n) int, the rows of the database that each query was answered with, best first. A negative number
+        stands for a picture outside the database, or for no prediction.
+    positives:
+        the rows of the database that are right, for each query: `Lists`, ascending and none twice, as
+        `positives_by_distance` and `positives_by_similarity` give them; or a sequence of any lists of row numbers.
+    ks:
+        numbers of predictions; they may be more than n, and are then those of n predictions.
+
+    Raises
+    ------
+    OptionError
+        when `ks` is empty, or holds a number below 1 or one twice.
+    InputError
+        when predictions are not a table of whole numbers with one row a query, or positives no row numbers.
+
+    Examples
+    --------
+    >>> scores = evaluate([[2, 0, 1], [1, 2, 0]], [[0, 1], [1]], ks=(1, 2))
+    >>> scores.recall.tolist(), scores.map.tolist()
+    ([0.5, 1.0], [0.5, 0.625])
+    """
+    ks = checked_ks(ks)
+    right = as_lists(positives)
+    rows = as_rows(predictions, len(right.counts))
+    hits = first_of_each(rows) & _members(rows, right)
+    count = right.counts
+    ranks = np.arange(1, rows.shape[1] + 1)
+    precise = np.cumsum(np.where(hits, np.cumsum(hits, axis=1) / ranks, 0.0), axis=1)
+    precise = np.column_stack([np.zeros(len(rows)), precise])  # column k: the sum over the first k predictions
+    average = np.full((len(rows), len(ks)), np.nan)
+    counted = count > 0
+    for column, k in enumerate(ks):
+        total = precise[counted, min(k, rows.shape[1])]
+        average[counted, column] = total / np.minimum(count[counted], k)
+    first = np.where(hits.any(axis=1), hits.argmax(axis=1) + 1, 0) if hits.size else np.zeros(len(rows), np.int64)
+    return Scores(ks, count.astype(np.int64), first.astype(np.int64), average)
+
+
+def checked_ks(ks: Sequence[int]) -> tuple[int, ...]:
+    """The numbers of predictions, ascending.
+
+    Raises
+    ------
+    OptionError
+        when there is none, one is below 1, no whole number, or there twice.
+    """
+    try:
+        numbers = sorted(operator.index(k) for k in ks)
+    except TypeError:
+        raise OptionError(f"ks is {ks!r}; it has to be whole numbers, such as (1, 5, 10, 20)") from None
+    if not numbers or numbers[0] < 1 or len(set(numbers)) < len(numbers):
+        raise OptionError(f"ks is {ks!r}; it has to be different numbers from 1 on, such as (1, 5, 10, 20)")
+    return tuple(numbers)
+
+
+def as_rows(predictions: npt.ArrayLike, queries: int) -> IntArray:
+    """Predictions as (queries, n) int64.
+
+    Raises
+    ------
+    InputError
+        when they are none.
+    """
+    rows = np.asarray(predictions)
+    if rows.ndim != 2 or len(rows) != queries or (rows.dtype.kind not in "iu" and rows.size):
+        raise InputError(
+            f"predictions have shape {rows.shape} and type {rows.dtype}; expected whole numbers, ({queries}, n), one "
+            "row a query, best first"
+        )
+    return rows.astype(np.int64)
+
+
+def as_lists(positives: Lists | Sequence[npt.ArrayLike]) -> Lists:
+    """Positives as `Lists`, ascending and none twice; those that are `Lists` already are taken for such.
+
+    Raises
+    ------
+    InputError
+        when one of the lists holds something else than row numbers.
+    """
+    if isinstance(positives, Lists):
+        return positives
+    each = [np.empty(0, np.int64)]
+    for query, rows in enumerate(positives):
+        row = np.asarray(rows)
+        if row.ndim != 1 or (row.size and (row.dtype.kind not in "iu" or row.min() < 0)):
+            raise InputError(
+                f"positives of query {query} (counted from 0) are {rows!r}; expected rows of the database, from 0"
+            )
+        each.append(np.unique(row).astype(np.int64))
+    return Lists(np.cumsum([len(row) for row in each], dtype=np.int64), np.concatenate(each))
+
+
+def first_of_each(rows: IntArray) -> BoolArray:
+    """(queries, n) False where a prediction repeats an earlier one of its query."""
+    order = np.argsort(rows, axis=1, kind="stable")
+    ranked = np.take_along_axis(rows, order, axis=1)
+    repeats = np.zeros(rows.shape, bool)
+    np.put_along_axis(repeats, order[:, 1:], ranked[:, 1:] == ranked[:, :-1], axis=1)
+    return ~repeats
+
+
+def codes(rows: IntArray, width: int) -> IntArray:
+    """(queries, n) one number a pair of query and database row, ascending in that order."""
+    return np.arange(len(rows), dtype=np.int64)[:, None] * width + rows
+
+
+def _members(rows: IntArray, positives: Lists) -> BoolArray:
+    """(queries, n) whether each prediction is a positive of its query."""
+    if not (rows.size and positives.indices.size):
+        return np.zeros(rows.shape, bool)
+    width = int(max(rows.max(), positives.indices.max())) + 1
+    right = np.repeat(np.arange(len(positives.counts)), positives.counts) * width + positives.indices
+    wanted = codes(rows, width)
+    at = np.minimum(np.searchsorted(right, wanted), len(right) - 1)
+    members: BoolArray = (right[at] == wanted) & (rows >= 0)
+    return members
+
+
+_DENSE_CELLS = 1 << 22  # up to so many pairs, absent ones are counted out rather than tried
+_TRIES = 50
+_PAIRS = 1_000_000
+_AT_ONCE = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class Graded:
+    """Graded scores, query by query.
+
+    Attributes
+    ----------
+    ks:
+        the numbers of predictions, ascending.
+    ndcg:
+        (queries, ks) float64, nDCG@k in [0, 1]; NaN where a query is left out.
+    top1:
+        (queries,) float64, ψ of the first prediction; NaN where a query is left out.
+    """
+
+    ks: tuple[int, ...]
+    ndcg: FloatArray
+    top1: FloatArray
+
+    @property
+    def counted(self) -> BoolArray:
+        """(queries,) which are not left out."""
+        counted: BoolArray = ~np.isnan(self.top1)
+        return counted
+
+    @property
+    def mean_ndcg(self) -> FloatArray:
+        """(ks,) the mean of nDCG@k over the queries that count; NaN of none."""
+        return _mean(self.ndcg[self.counted])
+
+    @property
+    def mean_top1(self) -> float:
+        """The mean ψ of the first prediction over the queries that count; NaN of none."""
+        return float(_mean(self.top1[self.counted][:, None])[0])
+
+    def take(self, queries: npt.NDArray[Any]) -> Graded:
+        """The scores of some of the queries, given as rows or as a mask."""
+        return Graded(self.ks, self.ndcg[queries], self.top1[queries])
+
+
+def graded(
+    stored: StoredCollection | sparse.csr_array,
+    predictions: npt.ArrayLike,
+    ks: Sequence[int] = KS,
+) -> Graded:
+    """nDCG@k with ψ as gain, and ψ of the first prediction; see the head of this module for the definitions.
+
+    Parameters
+    ----------
+    stored:
+        a collection, or its (queries × database) matrix of ψ.
+    predictions, ks:
+        as for `relabel.training.evaluate`.
+
+    Raises
+    ------
+    OptionError, InputError
+        as for `relabel.training.evaluate`; and when a prediction is a row that the database does not have.
+    """
+    ks = checked_ks(ks)
+    matrix = stored.to_scipy() if isinstance(stored, StoredCollection) else stored
+    rows = as_rows(predictions, matrix.shape[0])
+    if rows.size and rows.max() >= matrix.shape[1]:
+        raise InputError(f"a prediction is row {rows.max()} of the database, which has {matrix.shape[1]} (from 0)")
+    gain = np.where(first_of_each(rows), psi_of(matrix, rows), 0.0)
+    most = _best(matrix, ks[-1])
+    ndcg = np.zeros((len(rows), len(ks)))
+    counted = most[:, 0] > 0.0  # queries that are not ok have no pairs either
+    for column, k in enumerate(ks):
+        ndcg[counted, column] = _discounted(gain[counted, :k]) / _discounted(most[counted, :k])
+    top1 = gain[:, 0].copy() if gain.shape[1] else np.zeros(len(rows))
+    ndcg[~counted], top1[~counted] = np.nan, np.nan
+    return Graded(ks, ndcg, top1)
+
+
+def psi_of(matrix: sparse.csr_array, columns: IntArray) -> FloatArray:
+    """(queries, n) ψ of the pairs of each row with its columns; 0 where a pair is not stored or a column negative."""
+    if not (matrix.nnz and columns.size):
+        return np.zeros(columns.shape)
+    matrix.sort_indices()
+    held = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)) * matrix.shape[1] + matrix.indices
+    wanted = codes(columns, matrix.shape[1])
+    at = np.minimum(np.searchsorted(held, wanted), len(held) - 1)
+    return np.where((held[at] == wanted) & (columns >= 0), matrix.data[at], 0.0).astype(np.float64)
+
+
+def spearman(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
+    """Spearman's rank correlation, equal values having the mean of their ranks; NaN where a column is constant.
+
+    Parameters
+    ----------
+    a, b:
+        (n,) numbers.
+    """
+    ranks = [_ranks(np.asarray(column)) for column in (a, b)]
+    spread = [column - column.mean() if len(column) else column for column in ranks]
+    scale = float(np.sqrt(np.dot(spread[0], spread[0]) * np.dot(spread[1], spread[1])))
+    return float(np.dot(spread[0], spread[1]) / scale) if scale > 0.0 else float("nan")
+
+
+def pair_distances(
+    query: npt.NDArray[Any], database: npt.NDArray[Any], rows: IntArray, columns: IntArray
+) -> npt.NDArray[np.float32]:
+    """(n,) Euclidean distances of the descriptors of n pairs, measured in float64."""
+    distances = np.empty(len(rows), np.float32)
+    a_block = max(1, _AT_ONCE // max(query.shape[1], 1))
+    for start in range(0, len(rows), a_block):
+        part = slice(start, start + a_block)
+        apart = query[rows[part]].astype(np.float64) - database[columns[part]]
+        distances[part] = np.sqrt(np.square(apart, out=apart).sum(axis=1))
+    return distances
+
+
+def sampled_pairs(
+    matrix: sparse.csr_array,
+    known: tuple[BoolArray, BoolArray],
+    twin: IntArray,
+    *,
+    seed: int = 0,
+    pairs: int = _PAIRS,
+) -> tuple[IntArray, IntArray, npt.NDArray[np.float32]]:
+    """Stored pairs of one collection, and as many that are known and not stored, whose ψ is 0.
+
+    Parameters
+    ----------
+    matrix:
+        (queries × database) ψ.
+    known:
+        (queries,) and (database,) which cameras have known similarities.
+    twin:
+        (queries,) the database row of the query itself, or -1; that pair is no pair.
+    seed, pairs:
+        what to draw with, and how many of each kind at most.
+
+    Returns
+    -------
+    rows, columns, psi
+        the stored pairs in order, then the zeros in order, none twice. There are fewer zeros where there are not as
+        many.
+    """
+    rng = np.random.default_rng(seed)
+    n = matrix.shape[1]
+    held = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)) * n + matrix.indices
+    chosen = np.arange(len(held))
+    if len(held) > pairs:
+        chosen = np.sort(rng.choice(len(held), pairs, replace=False))
+    queries, database = (np.flatnonzero(side) for side in known)
+    own = np.flatnonzero(twin >= 0)
+    taken = np.unique(np.concatenate([held, own * n + twin[own]]))
+    zeros = np.empty(0, np.int64)
+    if len(queries) * len(database) <= _DENSE_CELLS:
+        free = np.setdiff1d((queries[:, None] * n + database).ravel(), taken, assume_unique=True)
+        zeros = rng.choice(free, min(len(chosen), len(free)), replace=False)
+    else:
+        for _ in range(_TRIES):
+            drawn = rng.choice(queries, len(chosen)) * n + rng.choice(database, len(chosen))
+            zeros = np.unique(np.concatenate([zeros, np.setdiff1d(drawn, taken)]))
+            if len(zeros) >= len(chosen):
+                break
+        zeros = rng.permutation(zeros)[: len(chosen)]
+    cells = np.concatenate([held[chosen], np.sort(zeros)])
+    psi = np.concatenate([matrix.data[chosen], np.zeros(len(zeros), np.float32)])
+    return cells // n, cells % n, psi
+
+
+def _mean(columns: FloatArray) -> FloatArray:
+    means: FloatArray = columns.mean(axis=0) if len(columns) else np.full(columns.shape[1], np.nan)
+    return means
+
+
+def _discounted(gains: FloatArray) -> FloatArray:
+    return np.asarray(gains @ (1.0 / np.log2(np.arange(2, gains.shape[1] + 2))))
+
+
+def _best(matrix: sparse.csr_array, k: int) -> FloatArray:
+    """(queries, k) the largest values of each row, descending, then zeros."""
+    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    order = np.lexsort((-matrix.data, row))
+    place = np.arange(len(order)) - matrix.indptr[row]
+    best = np.zeros((matrix.shape[0], k))
+    first = place < k
+    best[row[first], place[first]] = matrix.data[order[first]]
+    return best
+
+
+def _ranks(column: npt.NDArray[Any]) -> FloatArray:
+    _, which, counts = np.unique(column, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    ranks: FloatArray = (last - (counts - 1) / 2.0)[which]
+    return ranks

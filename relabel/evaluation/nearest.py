@@ -1,0 +1,367 @@
+"""The nearest database descriptors of each query, exactly: those of the float64 distances, equal ones by row number.
+
+Products of float32 matrices are fast, but cancel where d² = |q|² + |x|² - 2·q·x is small, and round differently with
+the size of a block. So they only propose: the `k + _SPARE` best of each query are measured again in float64, and the
+answer stands where no other can reach it,
+
+    least d² of the rest, as proposed  -  bound of its error  >  k-th d², as measured.
+
+Where it does not (descriptors that are all alike, say), the query is proposed again in float64, and at last measured
+against everything. The result depends neither on blocks nor on threads nor on the device.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.errors import InputError, MissingPackageError, OptionError
+
+_SPARE = 32  # proposals a query beyond k: enough that all but odd queries are settled by the first pass
+_HUGE = 1e30  # distances of longer descriptors may not fit into float32
+_BLOCK_CELLS = 1 << 22  # float64 numbers in memory while distances are measured, 32 MB
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+
+class Neighbours(NamedTuple):
+    """The nearest database descriptors of each query."""
+
+    indices: IntArray
+    """(queries, k) rows of the database, nearest first, equally near ones in the order of the database"""
+    distances: npt.NDArray[np.float32]
+    """(queries, k) Euclidean distances"""
+
+
+def nearest(
+    database: npt.ArrayLike,
+    queries: npt.ArrayLike,
+    k: int,
+    device: str = "cpu",
+    *,
+    each: Callable[[int], object] | None = None,
+) -> Neighbours:
+    """The k nearest database descriptors of each query by Euclidean distance; for unit vectors also by cosine.
+
+    Parameters
+    ----------
+    database, queries:
+        (m, d) and (n, d) finite numbers, of float64 or what fits into it.
+    k:
+        how many; all of the database where it has fewer.
+    device:
+        what proposes: ``cpu`` (NumPy), ``auto`` (a GPU where there is much to do and torch finds one), ``faiss`` (its
+        flat index, if installed), or a device of torch such as ``cuda``. The result is the same.
+    each:
+        called with a number of queries as they are done.
+
+    Returns
+    -------
+    Neighbours
+        ``indices`` (n, min(k, m)) int64 and ``distances`` of the same shape, float32.
+
+    Raises
+    ------
+    OptionError
+        when k is below 1, or the device is not known.
+    InputError
+        when descriptors are not two tables of finite numbers with as many columns each.
+    MissingPackageError
+        when the device needs a package that is not installed.
+
+    Examples
+    --------
+    >>> nearest([[0.0], [2.0], [1.0]], [[0.9]], 2).indices
+    array([[2, 0]])
+    """
+    base, asked = checked(database, "database"), checked(queries, "queries")
+    if base.shape[1] != asked.shape[1]:
+        raise InputError(
+            f"database descriptors have {base.shape[1]} numbers and those of queries {asked.shape[1]}; describe both "
+            "with the same model"
+        )
+    if k < 1:
+        raise OptionError(f"k is {k}; at least one neighbour has to be asked for")
+    k = min(k, len(base))
+    indices, distances = np.empty((len(asked), k), np.int64), np.empty((len(asked), k))
+    left = np.arange(len(asked))
+    wanted = min(k + _SPARE, len(base))
+    propose = proposer(device, work=len(base) * len(asked) * base.shape[1])
+    for which in (np.float32, np.float64):
+        if wanted == len(base) or not (len(left) and k):
+            break
+        settled = [np.empty(0, np.int64)]
+        for found in propose(base, asked[left], wanted, which):
+            rows = left[found.rows]
+            near, squared = _measured(base, asked[rows], found.indices, k)
+            sure = found.rest > squared[:, -1]
+            indices[rows[sure]], distances[rows[sure]] = near[sure], squared[sure]
+            settled.append(rows[sure])
+            if each is not None:
+                each(int(sure.sum()))
+        left = np.setdiff1d(left, np.concatenate(settled), assume_unique=True)
+    a_block = max(1, _BLOCK_CELLS // max(len(base), 1))
+    for start in range(0, len(left) if k else 0, a_block):
+        rows = left[start : start + a_block]
+        everything = np.broadcast_to(np.arange(len(base)), (len(rows), len(base)))
+        indices[rows], distances[rows] = _measured(base, asked[rows], everything, k)
+        if each is not None:
+            each(len(rows))
+    return Neighbours(indices, np.sqrt(distances).astype(np.float32))
+
+
+def checked(descriptors: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
+    """Descriptors as a table of finite float32 or float64; raises InputError where they are none, naming `what`."""
+    try:
+        table = np.asarray(descriptors)
+    except ValueError:
+        raise InputError(f"{what}: descriptors differ in length; expected one table, one row a picture") from None
+    if table.ndim != 2 or table.dtype.kind not in "fiu" or (len(table) and not table.shape[1]):
+        raise InputError(
+            f"{what}: descriptors have shape {table.shape} and type {table.dtype}; expected numbers, one row a picture"
+        )
+    if table.dtype not in (np.float32, np.float64):
+        table = table.astype(np.float32 if table.dtype == np.float16 else np.float64)
+    wrong = np.flatnonzero(_odd_rows(table))
+    if len(wrong):
+        row = table[wrong[0]]
+        raise InputError(
+            f"{what}: descriptor {wrong[0]} (counted from 0) holds {row[_odd(row)][0]}, and {len(wrong):,} of "
+            f"{len(table):,} hold the like; distances to it cannot be told: look at its picture and at the model that "
+            "made it"
+        )
+    return np.ascontiguousarray(table)
+
+
+def _odd(row: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    odd: npt.NDArray[np.bool_] = ~(np.abs(row) < _HUGE)
+    return odd
+
+
+def _odd_rows(table: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """(n,) which descriptors hold a number that cannot be measured with."""
+    a_block = max(1, _BLOCK_CELLS // max(table.shape[1], 1))
+    blocks = [_odd(table[start : start + a_block]).any(axis=1) for start in range(0, len(table), a_block)]
+    return np.concatenate([np.empty(0, bool), *blocks])
+
+
+def _measured(
+    base: npt.NDArray[Any], asked: npt.NDArray[Any], proposed: IntArray, k: int
+) -> tuple[IntArray, FloatArray]:
+    """Of each query's proposals the k nearest, and their squared distances, by differences in float64.
+
+    Every distance is the sum over one contiguous row, so that equal descriptors are equally far, whatever the block.
+    """
+    proposed = np.sort(proposed, axis=1)
+    squared = np.empty(proposed.shape)
+    flat, cells = squared.reshape(-1), proposed.reshape(-1)
+    a_row = max(1, _BLOCK_CELLS // max(base.shape[1], 1))
+    for start in range(0, len(cells), a_row):
+        part = slice(start, start + a_row)
+        of_query = np.arange(part.start, min(part.stop, len(cells))) // proposed.shape[1]
+        apart = base[cells[part]].astype(np.float64) - asked[of_query]
+        flat[part] = np.square(apart, out=apart).sum(axis=1)
+    best = np.argsort(squared, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(proposed, best, axis=1), np.take_along_axis(squared, best, axis=1)
+
+
+_CELLS = 1 << 23  # squared distances of a block: 32 MB of float32, and twice that of row numbers
+_BASE_ROWS = 1 << 16  # database rows of a block
+_GPU_CELLS = 1 << 27
+_FAISS_ROWS = 1 << 12  # queries that faiss is asked at once, so that progress can be told
+_MUCH = 1 << 37  # multiplications that take a CPU as long as it takes to load torch
+Table = npt.NDArray[Any]
+
+
+class Proposals(NamedTuple):
+    """What is proposed for some queries."""
+
+    rows: IntArray
+    """(b,) the queries"""
+    indices: IntArray
+    """(b, wanted) database rows, in no order"""
+    rest: FloatArray
+    """(b,) a number that no squared distance to any other row of the database is below"""
+
+
+Propose = Callable[[Table, Table, int, Any], Iterator[Proposals]]
+
+
+def proposer(device: str, *, work: int = _MUCH) -> Propose:
+    """What proposes on a device, as `relabel.training.nearest` names them.
+
+    Parameters
+    ----------
+    device:
+        its name.
+    work:
+        multiplications to do; for few of them ``auto`` does not wait until torch is loaded.
+
+    Raises
+    ------
+    OptionError, MissingPackageError
+        when there is no such device, or its package is not installed.
+    """
+    if device == "faiss":
+        return _faiss(_package("faiss", "faiss", "pip install faiss-cpu"))
+    if device == "auto" and work < _MUCH:
+        device = "cpu"
+    if device == "auto":
+        try:
+            torch: Any = importlib.import_module("torch")
+        except (ImportError, OSError):
+            return by_numpy
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu":
+        return by_numpy
+    torch = _package("torch", f"device {device!r}", "pip install 'relabel-vpr[torch]'")
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise OptionError(f"device {device!r} cannot be used ({reason}); take cpu, or auto") from None
+    return by_torch(torch, device)
+
+
+def _package(name: str, what: str, how: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except (ImportError, OSError) as error:
+        raise MissingPackageError(f"{what} needs the package {name}, which cannot be loaded ({error}): {how}") from None
+
+
+def error_bound(dtype: Any, dimensions: int, longest: FloatArray | float) -> Any:
+    """How far off d² = |q|² + |x|² - 2·q·x may be when computed in `dtype`, for |q| + |x| up to `longest`.
+
+    The error of a sum of d products is at most d·u·Σ|q_i·x_i| ≤ d·u·|q|·|x| in any order of summation, with u the unit
+    round-off (Higham, Accuracy and Stability of Numerical Algorithms, §3.1); the other terms add a few u of
+    (|q| + |x|)². Machine epsilon, which is 2u, leaves room for higher orders; the last term covers underflow.
+    """
+    kind = np.finfo(dtype)
+    return (dimensions + 8) * float(kind.eps) * np.square(longest) + (dimensions + 8) * float(kind.tiny)
+
+
+def by_numpy(base: Table, asked: Table, wanted: int, dtype: Any) -> Iterator[Proposals]:
+    """Proposals by NumPy's matrix product, block by block."""
+    base, asked, scale = _scaled(base, asked, dtype)
+    of_base, of_asked = _squares(base), _squares(asked)
+    longest = np.sqrt(of_base.max()) + np.sqrt(of_asked)
+    columns = min(len(base), _BASE_ROWS)
+    a_block = max(1, _CELLS // columns)
+    for start in range(0, len(asked), a_block):
+        part = slice(start, min(start + a_block, len(asked)))
+        best, rest = np.empty((part.stop - start, 0), dtype), np.full(part.stop - start, np.inf, dtype)
+        which = np.empty(best.shape, np.int64)
+        for first in range(0, len(base), columns):
+            block = slice(first, first + columns)
+            squared = asked[part] @ base[block].T
+            squared *= -2
+            squared += of_base[block].astype(dtype)
+            squared += of_asked[part].astype(dtype)[:, None]
+            best, which, rest = _kept(best, which, rest, squared, first, wanted)
+        yield Proposals(
+            np.arange(start, part.stop), which, (rest - error_bound(dtype, base.shape[1], longest[part])) / scale**2
+        )
+
+
+def _kept(best: Table, which: IntArray, rest: Table, squared: Table, first: int, wanted: int) -> tuple[Any, Any, Any]:
+    """The best of what was kept and of one more block, and the least of what was not."""
+    n = squared.shape[1]
+    if n > wanted:
+        order = np.argpartition(squared, wanted, axis=1)[:, : wanted + 1]
+        taken = np.take_along_axis(squared, order, axis=1)
+        rest = np.minimum(rest, taken[:, wanted])
+        order, taken = order[:, :wanted], taken[:, :wanted]
+    else:
+        order, taken = np.broadcast_to(np.arange(n), squared.shape), squared
+    best, which = np.hstack([best, taken]), np.hstack([which, order + first])
+    if best.shape[1] > wanted:
+        order = np.argpartition(best, wanted, axis=1)
+        rest = np.minimum(rest, np.take_along_axis(best, order[:, wanted : wanted + 1], axis=1)[:, 0])
+        order = order[:, :wanted]
+        best, which = np.take_along_axis(best, order, axis=1), np.take_along_axis(which, order, axis=1)
+    return best, which, rest
+
+
+def by_torch(torch: Any, device: str) -> Propose:
+    """Proposals by torch on one of its devices."""
+
+    def propose(base: Table, asked: Table, wanted: int, dtype: Any) -> Iterator[Proposals]:
+        base, asked, scale = _scaled(base, asked, dtype)
+        of_base, of_asked = _squares(base), _squares(asked)
+        longest = np.sqrt(of_base.max()) + np.sqrt(of_asked)
+        columns = min(len(base), _BASE_ROWS)
+        a_block = max(1, _GPU_CELLS // columns)
+        # TF32 would round products to 10 bits, which the bound does not cover.
+        before = torch.get_float32_matmul_precision()
+        for start in range(0, len(asked), a_block):
+            part = slice(start, min(start + a_block, len(asked)))
+            best = torch.empty((part.stop - start, 0), device=device)
+            which = torch.empty((part.stop - start, 0), dtype=torch.int64, device=device)
+            rest = torch.full((part.stop - start,), float("inf"), device=device, dtype=torch.float64)
+            queries = torch.from_numpy(asked[part]).to(device)
+            try:
+                torch.set_float32_matmul_precision("highest")
+                for first in range(0, len(base), columns):
+                    block = slice(first, first + columns)
+                    squared = queries @ torch.from_numpy(base[block]).to(device).T
+                    squared = squared * -2 + torch.from_numpy(of_base[block].astype(dtype)).to(device)
+                    squared += torch.from_numpy(of_asked[part].astype(dtype)).to(device)[:, None]
+                    best = torch.cat([best.to(squared.dtype), squared], dim=1)
+                    number = torch.arange(first, first + squared.shape[1], device=device)
+                    which = torch.cat([which, number.expand(squared.shape)], dim=1)
+                    if best.shape[1] > wanted:
+                        top = torch.topk(best, wanted + 1, dim=1, largest=False)
+                        rest = torch.minimum(rest, top.values[:, wanted].to(torch.float64))
+                        best, which = top.values[:, :wanted], which.gather(1, top.indices[:, :wanted])
+            finally:
+                torch.set_float32_matmul_precision(before)
+            least = rest.cpu().numpy() - error_bound(dtype, base.shape[1], longest[part])
+            yield Proposals(np.arange(start, part.stop), which.cpu().numpy(), least / scale**2)
+
+    return propose
+
+
+def _faiss(faiss: Any) -> Propose:
+    """Proposals by the flat index of faiss; it works in float32 alone, so what it leaves open goes to NumPy."""
+
+    def propose(base: Table, asked: Table, wanted: int, dtype: Any) -> Iterator[Proposals]:
+        if dtype != np.float32:
+            yield from by_numpy(base, asked, wanted, dtype)
+            return
+        base, asked, scale = _scaled(base, asked, dtype)
+        index = faiss.IndexFlatL2(base.shape[1])
+        index.add(base)
+        longest = np.sqrt(_squares(base).max()) + np.sqrt(_squares(asked))
+        for start in range(0, len(asked), _FAISS_ROWS):
+            part = slice(start, min(start + _FAISS_ROWS, len(asked)))
+            squared, which = index.search(asked[part], wanted + 1)
+            least = squared[:, wanted].astype(np.float64) - error_bound(dtype, base.shape[1], longest[part])
+            yield Proposals(np.arange(start, part.stop), which[:, :wanted].astype(np.int64), least / scale**2)
+
+    return propose
+
+
+def _scaled(base: Table, asked: Table, dtype: Any) -> tuple[Table, Table, float]:
+    """Both tables times a power of two that makes the longest descriptor about 1 long, and that power."""
+    largest = max((max(float(side.max()), -float(side.min())) for side in (base, asked) if side.size), default=0.0)
+    length = largest * np.sqrt(base.shape[1])
+    power = -int(np.frexp(length)[1]) if 0.0 < length < np.inf else 0
+    scale = float(np.ldexp(1.0, min(max(power, -500), 500)))
+    tables = []
+    for side in (base, asked):
+        table = np.empty(side.shape, dtype)
+        # The product is one of float64, as the factor may not fit into float32, and has no copy of its own.
+        tables.append(np.multiply(side, scale, out=table, dtype=np.float64, casting="same_kind"))
+    return tables[0], tables[1], scale
+
+
+def _squares(table: Table) -> FloatArray:
+    """(n,) squared lengths in float64."""
+    squares: FloatArray = np.einsum("ij,ij->i", table, table, dtype=np.float64)
+    return squares

@@ -1,0 +1,156 @@
+"""The cameras of an evaluation, city by city: from a label file, from an MSLS tree, or from two lists of `@` names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.cameras import Cameras
+from relabel.datasets import csv_columns
+from relabel.datasets.msls import city as msls
+from relabel.datasets.names import lists
+from relabel.errors import InputError, OptionError
+from relabel.geometry.earth import FRAME, GEODESIC, with_lon_lat
+from relabel.labelfile import StoredCollection
+
+Subtask = Literal["all", "s2w", "w2s", "o2n", "n2o", "d2n", "n2d"]
+SUBTASKS: tuple[Subtask, ...] = get_args(Subtask)
+"""Subtasks of MSLS: everything, or by what changes from query to database: summer and winter, old and new, day and
+night."""
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """One city or scene, whose queries have their positives in its own database.
+
+    Attributes
+    ----------
+    name:
+        of the collection or city.
+    query, database:
+        all cameras.
+    params:
+        as those of the collection: what distances are.
+    stored:
+        the graded labels, whose rows and columns these cameras are; None where there are none.
+    self_pairs:
+        whether the database is the queries.
+    query_in, database_in:
+        (n,) which cameras take part at all, for example in a subtask; None for all.
+    """
+
+    name: str
+    query: Cameras
+    database: Cameras
+    params: dict[str, Any] = field(default_factory=dict)
+    stored: StoredCollection | None = None
+    self_pairs: bool = False
+    query_in: BoolArray | None = None
+    database_in: BoolArray | None = None
+
+
+def of_labels(collections: Sequence[StoredCollection]) -> list[Place]:
+    """One place a collection.
+
+    Parameters
+    ----------
+    collections:
+        of one label file or of several.
+    """
+    return [Place(c.name, c.query, c.database, c.params, c, c.self_pairs) for c in collections]
+
+
+def of_msls(root: Path | str, cities: str | None = None) -> list[Place]:
+    """One place a city of an MSLS tree; only its metadata is read.
+
+    Parameters
+    ----------
+    root, cities:
+        as for `relabel.datasets.msls.select`; ``val`` is what the field validates on.
+
+    Raises
+    ------
+    RelabelError
+        as `relabel.datasets.msls.select` and `read` do.
+    """
+    chosen, _ = msls.select(root, cities)
+    found = [msls.read(root, city=city) for city in chosen]
+    return [Place(city.name, city.query, city.database) for city in found]
+
+
+def of_names(queries: Path, database: Path, name: str = "names") -> list[Place]:
+    """Two folders or lists of pictures with `@` names, which tell where each was taken, as one place.
+
+    Parameters
+    ----------
+    queries, database:
+        as for `relabel.datasets.names.read`; the same one twice searches the queries among themselves.
+    name:
+        what the place is called.
+
+    Raises
+    ------
+    RelabelError
+        as `relabel.datasets.names.read` does.
+    """
+    found = lists.read(queries, database)
+    query, base, params = found.query, found.database, dict[str, Any]()
+    same = query is base
+    if found.geographic is not None:
+        params[FRAME] = GEODESIC
+        query, base = (with_lon_lat(side, at) for side, at in zip((query, base), found.geographic, strict=True))
+    return [Place(name, query, query if same else base, params, self_pairs=same)]
+
+
+def in_subtask(places: Sequence[Place], root: Path | str, subtask: str) -> list[Place]:
+    """The same places with only the cameras that take part in a subtask of MSLS.
+
+    Parameters
+    ----------
+    places:
+        cities of MSLS, by name.
+    root:
+        the MSLS tree; ``subtask_index.csv`` of both sides of each city is read.
+    subtask:
+        one of `SUBTASKS`.
+
+    Raises
+    ------
+    OptionError
+        when there is no such subtask.
+    NotFoundError, InputError
+        when the tree lacks a city, or a table cannot be read or lacks a camera.
+    """
+    if subtask not in SUBTASKS:
+        raise OptionError(f"subtask is {subtask!r}; it is one of {', '.join(SUBTASKS)}")
+    tree = msls.find(root)
+    found = []
+    for place in places:
+        folder = tree[place.name].path
+        sides = [
+            _members(folder / side / "subtask_index.csv", cameras, subtask)
+            for side, cameras in (("query", place.query), ("database", place.database))
+        ]
+        found.append(replace(place, query_in=sides[0], database_in=sides[1]))
+    return found
+
+
+def _members(path: Path, cameras: Cameras, subtask: str) -> BoolArray:
+    table = csv_columns.read(path, {"key": "text", subtask: "bool"})
+    csv_columns.check_keys(path, table, "key")
+    rows = csv_columns.rows_of(table["key"], cameras.key)
+    if (rows < 0).any():
+        key = str(cameras.key[int(np.argmax(rows < 0))])
+        raise InputError(
+            f"{path}: has no row of key {key!r} ({int((rows < 0).sum()):,} of {len(cameras):,} cameras have none); "
+            "take the file from the download that the others are from"
+        )
+    inside: BoolArray = table[subtask][rows]
+    return inside

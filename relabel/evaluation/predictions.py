@@ -1,0 +1,283 @@
+"""Predictions as text, in the form of the MSLS benchmark: a line a query, its key and then database keys, best first.
+
+    # lines that start with # are passed over
+    AoD5-ZB5YrgyClbR5qmG4g AszgP_Xhs_cmcPHEoXv-Mw uwGs1pyo90OJi4hTLzGWfg
+
+Keys are parted by white space, hence hold none. Lines may differ in length.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.atomic import output_errors, replacing
+from relabel.errors import InputError, MissingFileError
+from relabel.evaluation.ground_truth import EvaluationSet
+from relabel.evaluation.metrics import IntArray, first_of_each
+
+_SHOWN = 3
+
+
+class Predictions(NamedTuple):
+    """What a file of predictions says."""
+
+    path: Path
+    query: list[str]
+    answers: list[list[str]]
+    """of each query, best first"""
+    line: list[int]
+    """where each stands, counted from 1"""
+
+
+class Matched(NamedTuple):
+    """Predictions as rows of an evaluation set."""
+
+    rows: IntArray
+    """(queries, n) database rows, best first; -1 for what is no picture of the database, or past the end of a line"""
+    lengths: IntArray
+    """(queries,) the number of predictions of each"""
+    notes: list[str]
+    """what the user should know, a sentence each"""
+
+
+def read_predictions(path: str | os.PathLike[str]) -> Predictions:
+    """The predictions of a file.
+
+    Parameters
+    ----------
+    path:
+        UTF-8 text as the head of this module describes it.
+
+    Raises
+    ------
+    MissingFileError
+        when there is no such file.
+    InputError
+        when it cannot be read, holds no line, or a query stands in two; the message names the lines.
+    """
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise MissingFileError(f"{path}: there is no such file of predictions") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not UTF-8 text (byte {error.start}); a file of predictions is expected") from None
+    found = Predictions(path, [], [], [])
+    for number, line in enumerate(text.split("\n"), start=1):
+        keys = line.split()
+        if keys and not keys[0].startswith("#"):
+            found.query.append(keys[0])
+            found.answers.append(keys[1:])
+            found.line.append(number)
+    if not found.query:
+        raise InputError(f"{path}: holds no predictions; a line is a query's key and database keys, best first")
+    seen: dict[str, int] = {}
+    for query, number in zip(found.query, found.line, strict=True):
+        if query in seen:
+            raise InputError(
+                f"{path}: query {query!r} stands in lines {seen[query]} and {number}; keep one line a query"
+            )
+        seen[query] = number
+    return found
+
+
+def match(found: Predictions, to: EvaluationSet, *, allow_unknown: bool = False) -> Matched:
+    """Predictions as rows of an evaluation set; what the set leaves out is a miss, as the official program has it.
+
+    Parameters
+    ----------
+    found:
+        what was read.
+    to:
+        the set; every query of it with a positive has to be answered.
+    allow_unknown:
+        whether keys that are nowhere in the places of the set may be there: queries are then passed over, and database
+        keys are misses.
+
+    Raises
+    ------
+    InputError
+        when a query with a positive has no line, no query is known, or others or database keys are not and may not be;
+        the message shows three and the line of the first.
+    """
+    number_of = {key: i for i, key in enumerate(to.query.tolist())}
+    rows_of = [number_of.get(key, -1) for key in found.query]
+    strangers = [i for i, row in enumerate(rows_of) if row < 0 and found.query[i] not in to.left_out[0]]
+    if len(strangers) == len(found.query) or (strangers and not allow_unknown):
+        raise InputError(_unknown_queries(found, to, strangers))
+    answered = np.zeros(len(to.query), bool)
+    answered[[row for row in rows_of if row >= 0]] = True
+    lacking = np.flatnonzero(~answered & (to.positives.counts > 0))
+    if len(lacking):
+        having = int((to.positives.counts > 0).sum())
+        raise InputError(
+            f"{found.path}: {len(lacking):,} of the {having:,} queries with a positive have no line: "
+            f"{_some(to.query[lacking])}; an evaluation needs a line for each"
+        )
+    database = {key: i for i, key in enumerate(to.database.tolist())}
+    table: list[list[int]] = [[] for _ in to.query]
+    unknown: list[tuple[int, str]] = []
+    left_out = own = passed = 0
+    for row, answers, line in zip(rows_of, found.answers, found.line, strict=True):
+        if row < 0:
+            passed += 1
+            continue
+        numbers = [database.get(key, -1) for key in answers]
+        twin = int(to.twin[row])
+        if twin >= 0 and twin in numbers:
+            own += 1
+            numbers = [-1 if number == twin else number for number in numbers]
+        elif -1 in numbers:
+            misses = [key for key, number in zip(answers, numbers, strict=True) if number < 0]
+            here = [(line, key) for key in misses if key not in to.left_out[1]]
+            left_out += len(misses) - len(here)
+            unknown += here
+        table[row] = numbers
+    if unknown and not allow_unknown:
+        raise InputError(_unknown_answers(found, to, unknown))
+    lengths = np.array([len(numbers) for numbers in table], np.int64)
+    rows = np.full((len(table), max(int(lengths.max()), 1)), -1, np.int64)
+    for numbers, into in zip(table, rows, strict=True):
+        into[: len(numbers)] = numbers
+    notes = _notes(found, to, rows, passed=passed, left_out=left_out, own=own, unknown=unknown)
+    return Matched(rows, lengths, notes)
+
+
+def shorter_than(lengths: IntArray, counted: npt.NDArray[np.bool_], ks: Sequence[int]) -> str | None:
+    """A sentence on queries with fewer predictions than the largest k, or None."""
+    k = max(ks)
+    short = counted & (lengths < k)
+    if not short.any():
+        return None
+    least = int(lengths[short].min())
+    return (
+        f"{int(short.sum()):,} queries have fewer than {k} predictions (the least {least}); what is not there is a miss"
+    )
+
+
+def write_predictions(
+    path: str | os.PathLike[str],
+    query: npt.NDArray[np.str_],
+    database: npt.NDArray[np.str_],
+    rows: npt.NDArray[Any],
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write predictions, whole or not at all.
+
+    Parameters
+    ----------
+    path:
+        the file.
+    query, database:
+        (n,) and (m,) str, the keys.
+    rows:
+        (n, k) database rows of each query, best first; negative ones are left out.
+    overwrite:
+        whether a file that is there may be replaced.
+
+    Raises
+    ------
+    InputError
+        when a key holds white space or a query's starts with #, so that the file could not be read back.
+    OutputExistsError, OutputError
+        when the file is there, or cannot be written.
+    """
+    path = Path(path)
+    _check_writable(query, "query")
+    _check_writable(database, "database")
+    names = database.tolist()
+    with replacing(path, overwrite=overwrite) as private, output_errors(path):
+        lines = (
+            " ".join([key, *(names[row] for row in answers if row >= 0)])
+            for key, answers in zip(query.tolist(), rows.tolist(), strict=True)
+        )
+        private.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+
+
+def _check_writable(keys: npt.NDArray[np.str_], what: str) -> None:
+    for key in keys.tolist():
+        if key.split() != [key] or (what == "query" and key.startswith("#")):
+            raise InputError(
+                f"{what} key {key!r} cannot stand in a file of predictions, whose keys are parted by white space and "
+                "whose lines with # are comments; save the scores with --per-query, or give the pictures other keys"
+            )
+
+
+def _notes(
+    found: Predictions,
+    to: EvaluationSet,
+    rows: IntArray,
+    *,
+    passed: int,
+    left_out: int,
+    own: int,
+    unknown: Sequence[tuple[int, str]],
+) -> list[str]:
+    notes = []
+    if passed:
+        notes.append(f"{passed:,} of {len(found.query):,} lines are of queries that are not evaluated")
+    if left_out:
+        notes.append(f"{left_out:,} predictions are of pictures that are left out of the database; they are misses")
+    if unknown:
+        notes.append(
+            f"{len(unknown):,} predictions are of no picture that is known, the first in line {unknown[0][0]} "
+            f"({_some([key for _, key in unknown])}); they are misses"
+        )
+    if own:
+        notes.append(f"{own:,} queries are answered with themselves, which is a miss")
+    again = ~first_of_each(rows) & (rows >= 0)
+    if again.any():
+        row = int(np.argmax(again.any(axis=1)))
+        key = str(to.query[row])
+        twice = str(to.database[rows[row, int(np.argmax(again[row]))]])
+        line = found.line[found.query.index(key)]
+        notes.append(
+            f"{int(again.any(axis=1).sum()):,} lines predict a picture twice, the first of them line {line} "
+            f"({twice!r}); only its first place counts"
+        )
+    return notes
+
+
+def _unknown_queries(found: Predictions, to: EvaluationSet, strangers: Sequence[int]) -> str:
+    if not strangers:
+        return f"{found.path}: none of its {len(found.query):,} queries is evaluated; they are all left out of the set"
+    keys = [found.query[i] for i in strangers]
+    return (
+        f"{found.path}: line {found.line[strangers[0]]}: {len(keys):,} of {len(found.query):,} queries are not known: "
+        f"{_some(keys)}; the queries are {_some(to.query)}; {_advice(keys, to.query, len(keys) == len(found.query))}"
+    )
+
+
+def _unknown_answers(found: Predictions, to: EvaluationSet, unknown: Sequence[tuple[int, str]]) -> str:
+    keys = [key for _, key in unknown]
+    every = len(keys) == sum(map(len, found.answers))
+    return (
+        f"{found.path}: line {unknown[0][0]}: {len(keys):,} predictions are of no known picture: {_some(keys)}; the "
+        f"database has {_some(to.database)}; {_advice(keys, to.database, every)}"
+    )
+
+
+def _advice(keys: Sequence[str], there: npt.NDArray[np.str_], every: bool) -> str:  # noqa: FBT001  private
+    bare = {Path(key).stem for key in keys[:_SHOWN]}
+    if bare & set(there.tolist()):
+        return "write keys without folder and ending"
+    if any("," in key for key in keys[:_SHOWN]):
+        return "keys with commas are of sequences, and only single pictures are evaluated"
+    if every:
+        return "are the predictions of this data set?"
+    return "--allow-unknown passes over such queries and counts such predictions as misses"
+
+
+def _some(keys: Iterable[Any]) -> str:
+    """Up to three different keys as text."""
+    shown = list(dict.fromkeys(map(str, keys)))
+    return ", ".join(map(repr, shown[:_SHOWN])) + (", …" if len(shown) > _SHOWN else "")

@@ -1,0 +1,163 @@
+"""Index formats: numpy arrays that name, for every query, its positives by row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.exchange.entries import Known
+from relabel.exchange.folder import Folder, file_name
+from relabel.exchange.positive_rows import Lists, above, near, with_self
+from relabel.images.paths import picture_paths
+from relabel.similarity import SimilaritySource
+
+MSLS_FILES = ("qImages.npy", "dbImages.npy", "qIdx.npy", "pIdx.npy", "nonNegIdx.npy")
+
+
+def write_npy(
+    source: SimilaritySource,
+    name: str,
+    folder: Folder,
+    *,
+    threshold: float = 0.5,
+    within_m: float | None = None,
+    image_path: str | None = None,
+) -> list[str]:
+    """Validation lists as OpenVPRLab, gsv-cities, MixVPR and salad load them.
+
+    ``NAME_dbImages.npy`` and ``NAME_qImages.npy`` are str; ``NAME_gt.npy`` has the positives of every query, an object
+    array aligned with qImages; ``NAME_qIdx.npy`` lists the queries that have one, and ``NAME_pIdx.npy`` their
+    positives, aligned with qIdx. All numbers are rows of dbImages and qImages.
+
+    Parameters
+    ----------
+    source, name, folder:
+        the collection, its name, and where the files go.
+    threshold:
+        a positive has ψ ≥ it.
+    within_m:
+        when given, a positive is a camera at most this many metres away, whatever its ψ.
+    image_path:
+        as for `picture_paths`.
+
+    Returns
+    -------
+    list of str
+        what the format loses.
+    """
+    stem = file_name(name)
+    files = [f"{stem}_{part}.npy" for part in ("dbImages", "qImages", "gt", "qIdx", "pIdx")]
+    folder.claim(files)
+    c = source.collection
+    database = picture_paths(c.database, image_path, collection=name, side="database")
+    query = picture_paths(c.query, image_path, collection=name, side="query")
+    positives = above(source, threshold) if within_m is None else near(c, within_m)
+    having = np.flatnonzero(positives.counts)
+    arrays = (database, query, positives.objects(), having, positives.objects(having))
+    for file, array in zip(files, arrays, strict=True):
+        folder.write_array(file, array)
+    rule = f"ψ ≥ {threshold:g}" if within_m is None else f"within {within_m:g} m"
+    notes = [f"{name}: only whether a pair is a positive ({rule}) is kept, not ψ; {_without(positives)}"]
+    unknown = int((~c.query.ok).sum())
+    if unknown and within_m is None:
+        notes.append(
+            f"{name}: {unknown:,} queries whose similarities are unknown have an empty list in gt, which an evaluation "
+            "counts as a miss; --drop-unknown leaves them out"
+        )
+    return notes
+
+
+def write_msls_idx(
+    collections: Mapping[str, SimilaritySource],
+    folder: Folder,
+    *,
+    threshold: float = 0.5,
+    image_path: str | None = None,
+) -> list[str]:
+    """The index arrays that the dataset class of mapillary_sls works on, over all collections in order.
+
+    Rows run on across collections: ``qIdx`` numbers rows of ``qImages`` and has only queries with a positive; ``pIdx``
+    (ψ ≥ `threshold`) and ``nonNegIdx`` (every ψ that is stored) are aligned with it and number rows of ``dbImages``.
+    A negative drawn outside nonNegIdx is then a true zero: the class leaves out panoramas, and here all cameras that
+    are not ok are left out.
+    """
+    folder.claim(MSLS_FILES)
+    query: list[npt.NDArray[Any]] = [np.empty(0, np.str_)]
+    database: list[npt.NDArray[Any]] = [np.empty(0, np.str_)]
+    numbers: list[npt.NDArray[Any]] = [np.empty(0, np.int64)]
+    positive: list[npt.NDArray[Any]] = [np.empty(0, object)]
+    non_negative: list[npt.NDArray[Any]] = [np.empty(0, object)]
+    notes, left_out, first_query, first_database = [], 0, 0, 0
+    for name, given in collections.items():
+        left_out += sum(int((~side.ok).sum()) for side in (given.collection.query, given.collection.database))
+        source = Known(given)
+        c = source.collection
+        query.append(picture_paths(c.query, image_path, collection=name, side="query"))
+        database.append(picture_paths(c.database, image_path, collection=name, side="database"))
+        positives, stored = above(source, threshold), with_self(above(source, None), c)
+        having = np.flatnonzero(positives.counts)
+        numbers.append(having + first_query)
+        for lists, into in ((positives, positive), (stored, non_negative)):
+            into.append(Lists(lists.indptr, lists.indices + first_database).objects(having))
+        notes.append(f"{name}: {_without(positives)}")
+        first_query, first_database = first_query + c.shape[0], first_database + c.shape[1]
+    parts: tuple[list[npt.NDArray[Any]], ...] = (query, database, numbers, positive, non_negative)
+    for file, arrays in zip(MSLS_FILES, parts, strict=True):
+        folder.write_array(file, np.concatenate(arrays))
+    notes.append(f"only ψ ≥ {threshold:g}, 0 < ψ and absent are told apart; ψ itself is lost")
+    if left_out:
+        notes.append(f"{left_out:,} cameras that are not ok are left out of qImages and dbImages, as nothing is known")
+    return notes
+
+
+def write_deep_vg(
+    source: SimilaritySource,
+    name: str,
+    folder: Folder,
+    *,
+    threshold: float = 0.5,
+    image_path: str | None = None,
+) -> list[str]:
+    """Positives as the datasets of deep-visual-geo-localization-benchmark hold them.
+
+    ``NAME_database_paths.npy`` and ``NAME_queries_paths.npy`` are sorted, as its loader sorts the files that it finds;
+    images are numbered database first, then queries. ``NAME_hard_positives_per_query.npy`` has ψ ≥ `threshold`,
+    ``NAME_soft_positives_per_query.npy`` every ψ that is stored: what is outside it may be drawn as a negative.
+    Queries without a hard positive are left out of all three, and cameras that are not ok of everything.
+    """
+    stem = file_name(name)
+    parts = ("database_paths", "queries_paths", "soft_positives_per_query", "hard_positives_per_query")
+    files = [f"{stem}_{part}.npy" for part in parts]
+    folder.claim(files)
+    left_out = sum(int((~side.ok).sum()) for side in (source.collection.query, source.collection.database))
+    source = Known(source)
+    c = source.collection
+    database = picture_paths(c.database, image_path, collection=name, side="database")
+    query = picture_paths(c.query, image_path, collection=name, side="query")
+    order = np.argsort(database)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    hard, soft = above(source, threshold), with_self(above(source, None), c)
+    rows = np.argsort(query)
+    rows = rows[hard.counts[rows] > 0]
+    sorted_lists = [_renumbered(lists, place).objects(rows) for lists in (soft, hard)]
+    for file, array in zip(files, (database[order], query[rows], *sorted_lists), strict=True):
+        folder.write_array(file, array)
+    notes = [f"{name}: only ψ ≥ {threshold:g} (hard) and 0 < ψ (soft) are told apart; {_without(hard)} and left out"]
+    if left_out:
+        notes.append(f"{name}: {left_out:,} cameras that are not ok are left out of both path lists")
+    return notes
+
+
+def _renumbered(lists: Lists, place: npt.NDArray[np.int64]) -> Lists:
+    rows = np.repeat(np.arange(len(lists.counts)), lists.counts)
+    columns = place[lists.indices]
+    return Lists(lists.indptr, columns[np.lexsort((columns, rows))])
+
+
+def _without(lists: Lists) -> str:
+    none, total = int((lists.counts == 0).sum()), len(lists.counts)
+    return f"{none:,} of {total:,} queries are without a positive"

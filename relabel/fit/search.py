@@ -1,0 +1,113 @@
+"""The search for the models that fit a sample best: from a coarse grid, on few pairs first, then on all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from relabel.cameras import FloatArray
+from relabel.fit.models import (
+    ARCS,
+    FIT_MEASURES,
+    Model,
+    Solution,
+    grid_starts,
+    predicted,
+    residuals,
+    same_area_start,
+    solve,
+    spread,
+)
+from relabel.fit.published_pairs import SampledPairs, subsample
+
+_FEW = 400  # pairs of the first search
+_ROUGH = 1e-5  # and its tolerance
+_STARTS = 2  # points of the grid that are followed
+_OWN_GRID = (0, 1)  # arcs so unlike each other that the best of one is no start for the other
+_REFINED = (6, 16)  # models that are fitted to all pairs, at the least and at the most:
+_NEARLY = 50.0  # those whose cost is no more than this above the best, or half as much again
+_POOR = 2e-3  # deviation from which queries and database are tried with parameters of their own
+_MUCH_BETTER = 0.7
+# θ and r of the queries, and of the database, as factors of those of all
+_TILTS = ((0.8, 0.9, 1.25, 1.1), (1.25, 1.1, 0.8, 0.9))
+
+
+def same_everywhere(pairs: SampledPairs) -> bool:
+    """Whether no camera brings a field of view or range of its own, so that all views are alike."""
+    return all(side.fov_deg is None and side.radius_m is None for side in (pairs.query, pairs.database))
+
+
+def search(
+    pairs: SampledPairs, models: Sequence[Model], *, sides: bool, each: Callable[[int], object]
+) -> list[Solution]:
+    """Models with their best parameters; those that come close to the best are fitted to all pairs.
+
+    Polygons are left out whose sector is far from the best.
+
+    Parameters
+    ----------
+    pairs:
+        the sample.
+    models:
+        what to try; for every model with a polygon, the same with the sector too.
+    sides:
+        try also models in which queries and database have parameters of their own, where the others are poor.
+    each:
+        called with 1 for every model that is done.
+    """
+    few = subsample(pairs, _FEW)
+    starts: dict[Model, list[FloatArray]] = {}
+    for arc in _OWN_GRID:
+        starts |= grid_starts(few, [model for model in models if model.arc == arc], arc, _STARTS)
+    rough: dict[Model, Solution] = {}
+    for model in sorted(models, key=lambda m: m.arc):  # the sectors first: polygons begin where they end
+        each(1)
+        sector = rough.get(replace(model, arc=0))
+        if sector is not None and model.arc > _OWN_GRID[-1] and sector.rms > _hopeless(rough):
+            continue
+        from_sector = [] if sector is None else [sector.x]
+        rough[model] = _best_of(few, model, [*starts.get(model, []), *from_sector])
+    if sides and spread(few, min(rough.values(), key=lambda s: s.rms).residual) > _POOR:
+        rough |= _two_sided(few, rough)
+    return _refined(pairs, list(rough.values()))
+
+
+def _hopeless(rough: dict[Model, Solution]) -> float:
+    """The rms of a sector beyond which polygons much like it, of three segments or more, cannot come to lead."""
+    return 2.0 * min(solution.rms for model, solution in rough.items() if model.arc == 0) + 0.01
+
+
+def _best_of(pairs: SampledPairs, model: Model, starts: Sequence[FloatArray]) -> Solution:
+    if model.arc:
+        starts = [same_area_start(start, model.arc) for start in starts]
+    found = [solve(pairs, model, start, tolerance=_ROUGH) for start in starts]
+    return min(found, key=lambda s: s.cost(spread(pairs, s.residual)) if len(found) > 1 else 0.0)
+
+
+def _two_sided(pairs: SampledPairs, rough: dict[Model, Solution]) -> dict[Model, Solution]:
+    """Models with parameters for each side: the sector in all measures, and polygons in the best of them."""
+    result: dict[Model, Solution] = {}
+    begin = min((s for m, s in rough.items() if m.arc == 0 and not m.cut), key=lambda s: s.rms)
+    starts = [np.tile(begin.x, 2) * tilt for tilt in _TILTS]
+    for measure in FIT_MEASURES:
+        model = Model(measure, sides=True)
+        result[model] = _best_of(pairs, model, starts)
+    best = min(result.values(), key=lambda s: s.rms)
+    # Four parameters follow anything a little; polygons are worth it where they follow much better than two do.
+    for arc in ARCS if best.rms < _MUCH_BETTER * begin.rms else ():
+        model = replace(best.model, arc=arc)
+        result[model] = _best_of(pairs, model, [best.x])
+    return result
+
+
+def _refined(pairs: SampledPairs, rough: Sequence[Solution]) -> list[Solution]:
+    whole = [replace(s, residual=residuals(pairs, predicted(pairs, s.model, s.x))) for s in rough]
+    noise = spread(pairs, min(whole, key=lambda s: s.rms).residual)
+    whole.sort(key=lambda s: s.cost(noise))
+    limit = 1.5 * whole[0].cost(noise) + _NEARLY
+    return [
+        solve(pairs, s.model, s.x, scale=3.0 * noise) if rank < _REFINED[0 if s.cost(noise) > limit else 1] else s
+        for rank, s in enumerate(whole)
+    ]

@@ -1,0 +1,192 @@
+"""Batches of pictures: data sets for any `DataLoader`, and the loader of the trainer.
+
+A data set is called with what a sampler gives, a pair or a camera. A picture that cannot be read makes its item a
+`BadPicture`, which a batch counts and leaves out. Pictures stay bytes until they are on the device, a quarter of what
+has to be moved. Data sets hold paths and nothing open, so that workers may be spawned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from relabel.errors import InputError, MissingFileError, OptionError
+from relabel.images.paths import Pictures, Size, check_pillow, read_picture
+
+# Of ImageNet's training pictures, which pretrained backbones were trained with.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+class BadPicture(NamedTuple):
+    """A picture that could not be read."""
+
+    path: str
+    reason: str
+
+
+class Item(NamedTuple):
+    """What a sampler gave, with its pictures."""
+
+    drawn: Any
+    pictures: list[npt.NDArray[np.uint8]]
+    """(3, height, width) each"""
+
+
+class Batch(NamedTuple):
+    """Items of a sampler and their pictures."""
+
+    pictures: Tensor | None
+    """(pictures an item × items, 3, height, width) uint8, channels last: the first of all items, then the second ones;
+    None where no item could be read"""
+    drawn: list[Any]
+    """what the sampler gave, without the items that could not be read"""
+    asked: int
+    """items that were drawn"""
+    bad: list[BadPicture]
+
+
+class PairDataset(Dataset[Item | BadPicture]):
+    """The two pictures of each (query, database, ψ) that a `GradedPairSampler` gives.
+
+    Parameters
+    ----------
+    pictures:
+        paths, numbered as the sampler does.
+    size:
+        (width, height) that pictures are resized to.
+
+    Raises
+    ------
+    MissingPackageError
+        when Pillow is not installed.
+    """
+
+    def __init__(self, pictures: Pictures, size: Size) -> None:
+        check_pillow()
+        self._query, self._database = (_Paths(side) for side in pictures)
+        self._size = size
+
+    def __getitem__(self, drawn: tuple[int, int, float]) -> Item | BadPicture:
+        query, database, _ = drawn
+        return _read(drawn, [self._query[query], self._database[database]], self._size)
+
+
+class CameraDataset(Dataset[Item | BadPicture]):
+    """The picture of each camera that a `GradedBatchSampler` gives.
+
+    Parameters
+    ----------
+    paths:
+        (cameras,) str, the path of each camera's picture, numbered as the sampler does.
+    size:
+        (width, height) that pictures are resized to.
+
+    Raises
+    ------
+    MissingPackageError
+        when Pillow is not installed.
+    """
+
+    def __init__(self, paths: npt.NDArray[np.str_], size: Size) -> None:
+        check_pillow()
+        self._paths = _Paths(paths)
+        self._size = size
+
+    def __getitem__(self, drawn: int) -> Item | BadPicture:
+        return _read(drawn, [self._paths[drawn]], self._size)
+
+
+class Grouped:
+    """Items of a sampler in lists of `size`; the last of an epoch may be shorter."""
+
+    def __init__(self, sampler: Any, size: int) -> None:
+        if size < 1:
+            raise OptionError(f"size is {size}; at least one is needed")
+        self._sampler, self._size = sampler, size
+
+    def __len__(self) -> int:
+        return (len(self._sampler) + self._size - 1) // self._size
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        group: list[Any] = []
+        for drawn in self._sampler:
+            group.append(drawn)
+            if len(group) == self._size:
+                yield group
+                group = []
+        if group:
+            yield group
+
+
+def collate(items: Sequence[Item | BadPicture]) -> Batch:
+    """One batch of what a data set gave for one list of a sampler's items."""
+    good = [item for item in items if isinstance(item, Item)]
+    bad = [item for item in items if isinstance(item, BadPicture)]
+    if not good:
+        return Batch(None, [], len(items), bad)
+    each = len(good[0].pictures)
+    # Stacked as they lie in memory, so that the permuted view has its channels last without a copy.
+    arrays = [item.pictures[place].transpose(1, 2, 0) for place in range(each) for item in good]
+    stacked = np.ascontiguousarray(np.stack(arrays))
+    return Batch(torch.from_numpy(stacked).permute(0, 3, 1, 2), [item.drawn for item in good], len(items), bad)
+
+
+def loader(dataset: Dataset[Any], batches: Any, *, workers: int = 0, pinned: bool = False) -> DataLoader[Any]:
+    """A loader of `Batch`es.
+
+    Parameters
+    ----------
+    dataset, batches:
+        a data set of this module, and an iterable of lists of its items.
+    workers:
+        processes that read pictures; 0 reads them in this one. They are spawned: a fork of a process with threads of
+        HDF5, numba or CUDA may hang.
+    pinned:
+        whether batches lie in memory that a GPU copies from directly.
+    """
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        collate_fn=collate,
+        num_workers=workers,
+        multiprocessing_context="spawn" if workers else None,
+        persistent_workers=workers > 0,
+        pin_memory=pinned,
+        generator=torch.Generator(),  # of its own: the seed that it draws each epoch must not move what a model draws
+    )
+
+
+def normalised(pictures: Tensor) -> Tensor:
+    """Pictures as backbones take them: (b, 3, h, w) uint8 to float32 with ImageNet's mean and deviation."""
+    mean, std = (torch.tensor(values, device=pictures.device).view(1, 3, 1, 1) for values in (MEAN, STD))
+    # In place: a batch as float32 is the largest thing that stands before a network.
+    return pictures.to(torch.float32, copy=True).div_(255.0).sub_(mean).div_(std)
+
+
+class _Paths:
+    """Texts as the bytes of a tensor, which processes that a loader spawns share instead of having one each."""
+
+    def __init__(self, texts: npt.NDArray[np.str_]) -> None:
+        encoded = np.strings.encode(texts, "utf-8")
+        width = max(encoded.itemsize, 1)
+        self._bytes = torch.from_numpy(encoded.astype(f"S{width}").view(np.uint8).reshape(-1, width).copy())
+
+    def __getitem__(self, number: int) -> str:
+        return self._bytes[number].numpy().tobytes().rstrip(b"\0").decode("utf-8")
+
+
+def _read(drawn: Any, paths: Sequence[str], size: Size) -> Item | BadPicture:
+    found = []
+    for path in paths:
+        try:
+            found.append(read_picture(path, size))
+        except (InputError, MissingFileError) as error:
+            return BadPicture(path, str(error))
+    return Item(drawn, found)

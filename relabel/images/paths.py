@@ -1,0 +1,277 @@
+"""Names of pictures, which most formats want and a label file need not hold."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.cameras import Cameras
+from relabel.errors import InputError, MissingFileError, MissingPackageError, OptionError
+from relabel.similarity import SimilaritySource
+
+MSLS_PATH = "train_val/{collection}/{side}/images/{key}.jpg"
+"""Where MSLS keeps the picture of a camera, relative to its root."""
+
+_FIELD = re.compile(r"\{(\w*)\}")
+
+
+def picture_paths(cameras: Cameras, template: str | None, *, collection: str, side: str) -> npt.NDArray[np.str_]:
+    """(n,) path of every camera's picture.
+
+    Parameters
+    ----------
+    cameras:
+        n cameras.
+    template:
+        text with ``{key}``, ``{collection}``, ``{scene}``, ``{side}`` or the name of a further column in braces; None
+        takes the column ``path`` where there is one, else the key.
+    collection, side:
+        what the two names stand for; side is ``query`` or ``database``. ``{scene}`` is the collection up to its first
+        slash.
+
+    Raises
+    ------
+    OptionError
+        when the template names something that is not there.
+    InputError
+        when two cameras would have the same picture.
+    """
+    if template is None:
+        template = "{path}" if "path" in cameras.extra else "{key}"
+    columns: dict[str, npt.NDArray[Any]] = dict(cameras.extra) | {"key": cameras.key}
+    fixed = {"collection": collection, "scene": collection.partition("/")[0], "side": side}
+    known = [*fixed, *columns]
+    n = len(cameras)
+    paths: npt.NDArray[np.str_] = np.full(n, "", dtype=np.str_)
+    for i, part in enumerate(_FIELD.split(template)):
+        if i % 2 == 0:
+            piece: Any = part
+        elif part in fixed:
+            piece = fixed[part]
+        elif part in columns and columns[part].ndim == 1:
+            piece = columns[part].astype(np.str_)
+        else:
+            raise OptionError(f"image path {template!r}: there is no {part!r}; there are {', '.join(known)}")
+        paths = np.strings.add(paths, piece)
+    names, first = np.unique(paths, return_index=True)
+    if len(names) < n:
+        again = np.setdiff1d(np.arange(n), first)[0]
+        raise InputError(
+            f"image path {template!r} gives {str(paths[again])!r} to more than one {side} camera of {collection}; "
+            "a path needs {key}, or another column that tells cameras apart"
+        )
+    return paths
+
+
+log = logging.getLogger(__name__)
+
+LAYOUTS = (
+    "{path}",
+    "{key}",
+    MSLS_PATH,
+    "test/{collection}/{side}/images/{key}.jpg",
+    "{collection}/{side}/images/{key}.jpg",
+    "{side}/images/{key}.jpg",
+    *(f"{folder}{{key}}.color.{ending}" for folder in ("", "{scene}/") for ending in ("png", "jpg")),
+    "{side}/{key}",
+    "queries_real/{key}",
+    "queries/{key}",
+    *(f"{{key}}.{ending}" for ending in ("jpg", "jpeg", "png")),
+)
+"""Where pictures are looked for, in this order: key or path as it is, MSLS, 7Scenes, a folder a side, Pittsburgh."""
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+
+_TRIED = 64  # cameras that a layout is tried on, spread over all of them
+_LISTED = 20_000  # entries of a tree that are looked at for an example of a picture
+_DRAFT = 2  # how much larger than wanted a JPEG may be decoded; twice looks the same after resizing
+
+Size = tuple[int, int]
+
+
+class Pictures(NamedTuple):
+    """Paths of the pictures of all cameras, numbered through over all collections as a sampler does."""
+
+    query: npt.NDArray[np.str_]
+    """(queries,) str"""
+    database: npt.NDArray[np.str_]
+    """(database cameras,) str"""
+
+
+def find_pictures(
+    sources: Sequence[SimilaritySource], folder: str | os.PathLike[str], template: str | None = None
+) -> Pictures:
+    """Paths of the pictures of all cameras of some collections.
+
+    Only a few pictures of each side are looked for, so that nothing waits for a million files; one that is missing is
+    found when it is read.
+
+    Parameters
+    ----------
+    sources:
+        collections with names, for example `StoredCollection`s.
+    folder:
+        top folder of the pictures.
+    template:
+        path of a picture under `folder`, as for `relabel.images.paths.picture_paths`; None looks for it in
+        `LAYOUTS`.
+
+    Raises
+    ------
+    MissingFileError
+        when there is no such folder.
+    OptionError
+        when the template names something that is not there.
+    InputError
+        when no picture is found; the message shows three keys, three files and what was tried.
+    """
+    top = Path(folder)
+    if not top.is_dir():
+        raise MissingFileError(f"{top}: there is no such folder of pictures")
+    sides: dict[str, list[npt.NDArray[np.str_]]] = {"query": [], "database": []}
+    for source in sources:
+        name = str(getattr(source, "name", ""))
+        for side, cameras in (("query", source.collection.query), ("database", source.collection.database)):
+            sides[side].append(pictures(cameras, top, template, collection=name, side=side))
+    empty: npt.NDArray[np.str_] = np.empty(0, np.str_)
+    return Pictures(*(np.concatenate([empty, *paths]) for paths in sides.values()))
+
+
+def pictures(
+    cameras: Cameras, folder: Path, template: str | None = None, *, collection: str = "", side: str = "query"
+) -> npt.NDArray[np.str_]:
+    """(n,) str, the paths of the pictures of one side of one collection; parameters and errors as `find_pictures`."""
+    where = np.flatnonzero(cameras.ok)
+    probe = cameras.take(where[np.linspace(0, len(where) - 1, min(_TRIED, len(where))).astype(np.intp)])
+
+    def relative(of: Cameras, layout: str) -> npt.NDArray[np.str_]:
+        return picture_paths(of, layout, collection=collection, side=side)
+
+    layouts = [each for each in LAYOUTS if each != "{path}" or "path" in cameras.extra]
+    if template is not None:
+        layouts = [template]
+    chosen, hits = layouts[0], -1
+    for layout in layouts:
+        found = _count(folder, relative(probe, layout))
+        if found > hits:
+            chosen, hits = layout, found
+        if hits == len(probe):
+            break
+    if not hits and len(probe):
+        raise InputError(_nothing_found(folder, probe, layouts, collection, side))
+    if hits < len(probe):
+        log.warning(
+            "%s: %d of %d %s pictures of %s that were looked for as %s are missing",
+            *(folder, len(probe) - hits, len(probe), side, collection, chosen),
+        )
+    log.debug("%s: %s pictures of %s lie at %s", folder, side, collection, chosen)
+    paths = relative(cameras, chosen)
+    return np.where(np.strings.startswith(paths, os.sep), paths, np.strings.add(f"{os.fspath(folder)}{os.sep}", paths))
+
+
+def camera_paths(sources: Sequence[SimilaritySource], pictures_of: Pictures) -> npt.NDArray[np.str_]:
+    """(cameras,) str, the paths of `find_pictures` in the order in which a `GradedBatchSampler` numbers cameras."""
+    parts: list[npt.NDArray[np.str_]] = [np.empty(0, np.str_)]
+    row = column = 0
+    for source in sources:
+        rows, columns = source.collection.shape
+        parts.append(pictures_of.query[row : row + rows])
+        if not source.collection.self_pairs:
+            parts.append(pictures_of.database[column : column + columns])
+        row, column = row + rows, column + columns
+    return np.concatenate(parts)
+
+
+def read_picture(path: str | os.PathLike[str], size: Size) -> npt.NDArray[np.uint8]:
+    """One picture, decoded and resized with Pillow.
+
+    The orientation that EXIF tells is not applied: poses and headings are of the pixels as they are stored. The whole
+    picture is resized, not cropped, since a crop would change the field of view that ψ was computed from.
+
+    Parameters
+    ----------
+    path:
+        anything that Pillow reads; grey and palette pictures become RGB, transparency is dropped.
+    size:
+        (width, height) of the result, pixels.
+
+    Returns
+    -------
+    array
+        (3, height, width) uint8, RGB; in memory the channels come last, as decoders and fast convolutions have them.
+
+    Raises
+    ------
+    MissingFileError, MissingPackageError
+        when the file, or Pillow, is not there.
+    InputError
+        when it is no picture, damaged, or has more than 8 bits a channel.
+    """
+    image_module = check_pillow()
+    try:
+        # What Pillow warns of, such as damaged EXIF data, leaves the pixels as they are.
+        with warnings.catch_warnings(action="ignore"), image_module.open(path) as image:
+            mode = image.mode
+            # A large JPEG is decoded at a fraction of its size, which takes a fraction of the time.
+            image.draft("RGB", (size[0] * _DRAFT, size[1] * _DRAFT))
+            rgb = image.convert("RGB")
+            if rgb.size != size:
+                rgb = rgb.resize(size, image_module.Resampling.BILINEAR)
+            array: npt.NDArray[np.uint8] = np.array(rgb, np.uint8)
+    except FileNotFoundError:
+        raise MissingFileError(f"{os.fspath(path)}: there is no such picture") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a damaged picture makes a decoder raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{os.fspath(path)}: cannot be read as a picture: {reason}") from None
+    if mode.startswith(("I", "F")):  # depth, say; Pillow makes almost all of it white
+        raise InputError(f"{os.fspath(path)}: cannot be read as a picture: it has more than 8 bits a channel")
+    return array.transpose(2, 0, 1)
+
+
+def check_pillow() -> Any:
+    """Pillow's `Image` module; a `MissingPackageError` where it cannot be loaded."""
+    try:
+        from PIL import Image  # noqa: PLC0415  labels need no pictures
+    except ImportError as error:
+        raise MissingPackageError(
+            f"Pillow, which reads pictures, cannot be loaded ({error}); pip install pillow"
+        ) from None
+    return Image
+
+
+def _count(folder: Path, paths: npt.NDArray[np.str_]) -> int:
+    return sum((folder / path).is_file() for path in paths.tolist())
+
+
+def _nothing_found(folder: Path, probe: Cameras, layouts: Sequence[str], collection: str, side: str) -> str:
+    keys = ", ".join(map(repr, probe.key[:3].tolist()))
+    files = [name for name, _ in zip(_files(folder), range(3), strict=False)]
+    there = f"files there are {', '.join(map(repr, files))}" if files else "there are no pictures in it"
+    return (
+        f"{folder}: holds no picture of the {side} cameras of {collection or 'the labels'}; their keys are {keys}; "
+        f"{there}; tried {', '.join(layouts)}; say how a key becomes a path (--image-path), or name the folder that "
+        "these labels are of"
+    )
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """Pictures under a folder, relative to it, in order, as far as a look at some entries tells."""
+    seen = 0
+    for top, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            if name.lower().endswith(SUFFIXES):
+                yield Path(top, name).relative_to(folder).as_posix()
+        seen += len(names) + len(folders)
+        if seen > _LISTED:
+            return

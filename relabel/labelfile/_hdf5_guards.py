@@ -1,0 +1,211 @@
+"""Whether the name heaps of a file can be given to the HDF5 library, which loops for ever over a damaged one.
+
+A group of the oldest format keeps the names of its members in a local heap, with a chained list of the free pieces.
+HDF5 2.0 follows that list without looking where it has been: where one flipped byte lets a piece point at itself or
+back, it allocates memory until there is none. So the lists are followed here first, from the root through all groups.
+What else may be wrong with the groups is left to the library, which finds it, and files of newer formats, which have
+checksums in place of such lists, are left to it as a whole.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from h5py import h5z
+
+_ROOT_ENTRY = {0: 56, 1: 60}
+"""where the entry of the root group lies, by version of the superblock"""
+_LONGEST = 1 << 16  # of what is read in one piece; object headers and heaps are much shorter
+
+# Signatures, addresses and counts of the blocks of the oldest format, with the fields between them left out.
+_ENTRY = struct.Struct("<8xQI4xQQ")  # object header, what is cached: node and heap of a group
+_HEADER = struct.Struct("<B7xI4x")  # version, bytes
+_MESSAGE = struct.Struct("<HH4x")  # type, bytes
+_PAIR = struct.Struct("<QQ")
+_NODE = struct.Struct("<4s2xH16x")  # signature, entries
+_TABLE = struct.Struct("<4s2xH")
+_HEAP = struct.Struct("<4s4xQQQ")  # signature, bytes of data, first free piece, address of the data
+
+_CONTINUED, _GROUP = 0x10, 0x11  # types of messages
+_CACHED_GROUP = 1
+_LAST_PIECE = 1
+
+
+@lru_cache(maxsize=64)
+def heap_fault(path: Path, identity: tuple[int, ...]) -> str | None:  # noqa: ARG001
+    """What is wrong with a heap of the file; None where all are well.
+
+    Parameters
+    ----------
+    path:
+        an HDF5 file.
+    identity:
+        what changes with the content of the file, which is looked at once.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:  # whoever opens it next says why
+        return None
+    try:
+        head = os.pread(descriptor, 16, 0)
+        # Offsets and lengths of eight bytes, as everything writes them.
+        if len(head) < 16 or head[8] not in _ROOT_ENTRY or head[13:15] != b"\x08\x08":
+            return None
+        walk = _Walk(descriptor)
+        return next((fault for heap in walk.heaps(_ROOT_ENTRY[head[8]]) if (fault := walk.fault(heap))), None)
+    finally:
+        os.close(descriptor)
+
+
+class _Walk:
+    """The way through all groups of an open file; whatever cannot be understood ends a branch."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def heaps(self, root: int) -> Iterator[int]:
+        """The addresses of the heaps of all groups."""
+        seen: set[tuple[str, int]] = set()
+        waiting = [("entry", root)]
+        while waiting:
+            kind, at = waiting.pop()
+            if (kind, at) in seen:
+                continue
+            seen.add((kind, at))
+            if kind == "heap":
+                yield at
+            else:
+                waiting += {"entry": self._entry, "header": self._header, "node": self._node}[kind](at)
+
+    def fault(self, heap: int) -> str | None:
+        """Why the free pieces of a heap cannot be followed to their end."""
+        signature, size, piece, data = self._unpacked(_HEAP, heap) or (b"", 0, 0, 0)
+        if signature != b"HEAP":
+            return None
+        seen = set()
+        while piece != _LAST_PIECE:
+            if piece in seen:
+                return f"the list of free pieces in the heap at byte {heap} has no end"
+            seen.add(piece)
+            following = self._unpacked(_PAIR, data + piece) if piece < size else None
+            if following is None:
+                return None
+            piece = following[0]
+        return None
+
+    def _entry(self, at: int) -> list[tuple[str, int]]:
+        header, cached, node, heap = self._unpacked(_ENTRY, at) or (0, 0, 0, 0)
+        group = [("node", node), ("heap", heap)] if cached == _CACHED_GROUP else []
+        return [("header", header), *group]
+
+    def _header(self, at: int) -> list[tuple[str, int]]:
+        version, size = self._unpacked(_HEADER, at) or (0, 0)
+        if version != 1:
+            return []
+        found: list[tuple[str, int]] = []
+        pieces = [(at + _HEADER.size, size)]
+        for start, length in pieces:  # grows on the way
+            data = self._bytes(start, min(length, _LONGEST))
+            place = 0
+            while place + _MESSAGE.size <= len(data):
+                kind, taken = _MESSAGE.unpack_from(data, place)
+                place += _MESSAGE.size
+                if kind in (_CONTINUED, _GROUP) and place + _PAIR.size <= len(data):
+                    first, second = _PAIR.unpack_from(data, place)
+                    if kind == _GROUP:
+                        found += [("node", first), ("heap", second)]
+                    elif (first, second) not in pieces:
+                        pieces.append((first, second))
+                place += taken
+        return found
+
+    def _node(self, at: int) -> list[tuple[str, int]]:
+        """A node of the tree of members, or at its end the table of some of them."""
+        signature, count = self._unpacked(_NODE, at) or (b"", 0)
+        if signature == b"TREE":
+            children = self._bytes(at + _NODE.size, _PAIR.size * count)
+            whole = children[: len(children) // _PAIR.size * _PAIR.size]
+            return [("node", child) for _, child in _PAIR.iter_unpack(whole)]
+        signature, count = self._unpacked(_TABLE, at) or (b"", 0)
+        if signature == b"SNOD":
+            return [("entry", at + _TABLE.size + i * _ENTRY.size) for i in range(min(count, _LONGEST // _ENTRY.size))]
+        return []
+
+    def _unpacked(self, block: struct.Struct, at: int) -> tuple[int, ...] | None:
+        data = self._bytes(at, block.size)
+        return block.unpack(data) if len(data) == block.size else None
+
+    def _bytes(self, at: int, size: int) -> bytes:
+        return os.pread(self._descriptor, size, at) if at < 2**62 else b""
+
+
+_CHECKSUM_BYTES = 4
+_MOST_FILTERS = 32  # what HDF5 allows, and what the mask of a chunk has bits for
+
+
+def storage_fault(dataset: Any) -> str | None:
+    """What is wrong with the filters or the chunks of a chunked data set; None where all is well.
+
+    Chunks that are missing are a fault too: HDF5 reads fill values in their place and says nothing. Only the index of
+    the chunks is read, not their content, which takes some microseconds a chunk.
+    """
+    properties = dataset.id.get_create_plist()
+    count = properties.get_nfilters()
+    if count > _MOST_FILTERS:
+        return f"claims {count} filters"
+    filters = []
+    for i in range(count):
+        code, _, values, _ = properties.get_filter(i)
+        filters.append(code)
+        if not _fits(code, values):
+            return f"has filter {code} with parameters {list(values)[:8]}, which it cannot have"
+    shape, sides = dataset.shape, dataset.chunks
+    whole = math.prod(int(n) for n in sides) * dataset.dtype.itemsize
+    end = dataset.file.id.get_filesize()
+    wanted = math.prod(-(-int(n) // int(side)) for n, side in zip(shape, sides, strict=True))
+    found = 0
+    faults: list[str] = []
+
+    def check(chunk: Any) -> bool | None:
+        nonlocal found
+        used = [code for i, code in enumerate(filters) if not chunk.filter_mask >> i & 1]
+        least = _CHECKSUM_BYTES * used.count(h5z.FILTER_FLETCHER32)
+        keeps_size = all(code in (h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32) for code in used)
+        fits = chunk.size == whole + least if keeps_size else chunk.size > least
+        if not fits or not 0 <= chunk.byte_offset <= end - chunk.size or chunk.filter_mask >> len(filters):
+            faults.append(
+                f"has a chunk at {tuple(chunk.chunk_offset)} that cannot be: {chunk.size} bytes at "
+                f"{chunk.byte_offset}, filter mask {chunk.filter_mask}"
+            )
+            return True
+        found += all(at < n and at % side == 0 for at, n, side in zip(chunk.chunk_offset, shape, sides, strict=True))
+        return None
+
+    dataset.id.chunk_iter(check)
+    if not faults and found != wanted:
+        faults.append(f"has {found} of {wanted} chunks")
+    return faults[0] if faults else None
+
+
+def _fits(code: int, values: tuple[int, ...]) -> bool:
+    """Whether a filter that HDF5 brings has as many parameters as it reads; others check their own."""
+    if code == h5z.FILTER_DEFLATE:
+        return len(values) == 1 and values[0] <= 9
+    if code == h5z.FILTER_SHUFFLE:
+        return len(values) == 1 and values[0] > 0
+    if code == h5z.FILTER_FLETCHER32:
+        return not values
+    if code == h5z.FILTER_SZIP:
+        return len(values) == 4
+    if code == h5z.FILTER_NBIT:
+        # The first parameter counts all of them.
+        return len(values) >= 5 and values[0] == len(values)
+    if code == h5z.FILTER_SCALEOFFSET:
+        return len(values) == 20
+    return True

@@ -1,0 +1,107 @@
+"""Joining collections of several label files into one, as they are: the parts of a long job, or a merge."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from relabel.atomic import replacing
+from relabel.errors import LabelFileError
+from relabel.labelfile import hdf, header
+from relabel.labelfile.collection import StoredCollection
+from relabel.labelfile.provenance import provenance_texts, record_text
+from relabel.labelfile.safe_h5file import Draft
+from relabel.labelfile.schema import FORMAT_VERSION, MEMBERS, QUERIES, SIMILARITY
+from relabel.labelfile.writer import check_names, confirm, finish
+
+
+def pack(
+    path: str | os.PathLike[str],
+    parts: Mapping[str, str | os.PathLike[str] | StoredCollection],
+    *,
+    provenance: Sequence[Mapping[str, Any]] = (),
+    overwrite: bool = False,
+    progress: Callable[[int], object] | None = None,
+) -> Path:
+    """Write a label file from collections of others, without computing or compressing anything again.
+
+    Compressed chunks are copied as they are. The provenance is that of the files of all parts in the order of their
+    names, then that given here, each record once.
+
+    Parameters
+    ----------
+    path:
+        the file to make; its folder exists.
+    parts:
+        by the name that the collection gets: a label file that holds just one, or a collection of any.
+    provenance, overwrite:
+        as for `write`.
+    progress:
+        called with the number of queries of every part that has been copied.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    MissingFileError, LabelFileError
+        when a part is not there, is no label file, is damaged or holds more than one collection, or has another
+        content than when it was opened.
+    InputError, OutputExistsError, OutputError
+        as for `write`.
+    """
+    target = Path(path)
+    check_names(parts)
+    own = [record_text(record) for record in provenance]
+    # A dictionary, because it keeps the order and drops repetitions.
+    texts: dict[str, None] = {}
+    found: dict[str, str] = {}
+    with replacing(target, overwrite=overwrite) as private:
+        with Draft(private, target) as draft:
+            for name in sorted(parts):
+                given = parts[name]
+                with header.opened(given.path if isinstance(given, StoredCollection) else Path(given)) as part:
+                    group = _collection(part, given if isinstance(given, StoredCollection) else None)
+                    found[name] = hdf.attribute(group, "content_sha256", str)
+                    rows = hdf.member(hdf.member(group, QUERIES, h5py.Group), "key", h5py.Dataset).shape[0]
+                    texts |= dict.fromkeys(provenance_texts(part))
+                    _check_members(group)
+                    with draft.writing():
+                        part.copy(group, draft.file, name=name)
+                if progress is not None:
+                    progress(rows)
+            with draft.writing():
+                finish(draft.file, found, list(texts | dict.fromkeys(own)))
+        # A part may have been damaged since it was written, and copied chunks have not been decoded yet.
+        confirm(private, target, "content", "a part is damaged: validate the parts and make that one again")
+    return target
+
+
+def _collection(part: Any, wanted: StoredCollection | None) -> Any:
+    if header.is_newer(part):
+        raise LabelFileError(
+            f"is of a newer minor version than {FORMAT_VERSION}, which cannot be repacked; update relabel"
+        )
+    if wanted is not None:
+        group = hdf.descend(part, wanted.name)
+        if hdf.attribute(group, "content_sha256", str) != wanted.content_sha256:
+            raise LabelFileError(f"/{wanted.name}: has other content than when it was opened; open it again")
+        return group
+    names = hdf.collection_names(part, (SIMILARITY,))
+    if len(names) != 1:
+        raise LabelFileError(f"holds {len(names)} collections; a part holds one")
+    return hdf.descend(part, names[0])
+
+
+def _check_members(group: Any) -> None:
+    """Raise unless every data set can be read; HDF5 2.0 was seen to crash when it copies a damaged one."""
+    for side in MEMBERS:
+        members = hdf.member(group, side, h5py.Group)
+        for name in hdf.links(members):
+            hdf.check_array(hdf.member(members, name, h5py.Dataset))

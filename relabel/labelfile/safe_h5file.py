@@ -1,0 +1,157 @@
+"""An HDF5 file in the making, whose disk may fill up and whose user may press Ctrl-C at any moment.
+
+The HDF5 library (2.0) does not survive a failed write: it loses the error while it frees an object, cannot close the
+file, and crashes the process later. So it never sees one. It writes through `_Disk`, which keeps the first error and
+from then on only pretends; and no signal handler raises an exception while the library is at work.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from relabel.atomic import output_errors
+
+
+class Draft:
+    """A new HDF5 file, to be used inside `with`, where `file` is the h5py file.
+
+    Parameters
+    ----------
+    private:
+        the path to make; it must not exist.
+    target:
+        the path that errors name.
+    """
+
+    def __init__(self, private: Path, target: Path) -> None:
+        self._target = target
+        with output_errors(target):
+            self._disk = _Disk(private)
+        try:
+            with self.writing():
+                # The oldest format is what most programs read.
+                self.file: Any = h5py.File(self._disk, "w", libver="earliest")
+        except BaseException:
+            self._disk.close()
+            raise
+
+    def __enter__(self) -> Draft:  # noqa: PYI034  not meant to be subclassed
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: object) -> None:
+        try:
+            if error is None:
+                with self.writing():
+                    self.file.close()
+            else:
+                self._disk.abandon()
+                with suppress(Exception), _signals_deferred():  # the first error is the one to report
+                    self.file.close()
+        finally:
+            self._disk.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Around every call that changes the file: signals wait, and errors of the disk become `OutputError`."""
+        with output_errors(self._target):
+            with _signals_deferred():
+                yield
+            self._disk.raise_error()
+
+
+class _Disk(io.RawIOBase):
+    """A file that never fails: after the first error, which it keeps, what is written to it goes nowhere."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._file = path.open("x+b", buffering=0)
+        self._position = 0
+        self._end = 0
+        self._error: OSError | None = None
+        self._abandoned = False
+        with suppress(OSError):  # some network file systems have no locks
+            # Tells other writers of the same target that this one is alive.
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def abandon(self) -> None:
+        """Write nothing from now on."""
+        self._abandoned = True
+
+    def raise_error(self) -> None:
+        """Raise the first error, if there was one."""
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._end}[whence]
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        data = b""
+        with suppress(OSError):
+            data = os.pread(self._file.fileno(), len(view), self._position)
+        view[:] = data.ljust(len(view), b"\0")
+        self._position += len(view)
+        return len(view)
+
+    def write(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        done = 0
+        while done < len(view) and not (self._error or self._abandoned):
+            try:
+                done += os.pwrite(self._file.fileno(), view[done:], self._position + done)
+            except OSError as error:
+                self._error = error
+        self._position += len(view)
+        self._end = max(self._end, self._position)
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        self._end = self._position if size is None else size
+        if not (self._error or self._abandoned):
+            try:
+                self._file.truncate(self._end)
+            except OSError as error:
+                self._error = error
+        return self._end
+
+
+@contextmanager
+def _signals_deferred() -> Iterator[None]:
+    """Python's own signal handlers run at the end of the block; they only ever run in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers: dict[int, Callable[..., object]] = {}
+    for name in (signal.SIGINT, signal.SIGTERM):
+        handler = signal.getsignal(name)
+        if callable(handler):
+            handlers[int(name)] = handler
+    came: list[tuple[int, Any]] = []
+    for number in handlers:
+        signal.signal(number, lambda *arguments: came.append(arguments))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number, frame in came:
+            handlers[number](number, frame)

@@ -1,0 +1,115 @@
+"""What stands in the way: footprints brought into the frame of the cameras, what they hide, and how to check it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from relabel import fov
+from relabel.datasets import footprints
+from relabel.datasets.base import Street
+from relabel.errors import InputError, OptionError
+from relabel.geometry.walls import Walls
+from relabel.labelfile import StoredCollection
+
+if TYPE_CHECKING:
+    from relabel.reference.occlusion import Scene
+
+
+def walls_for(street: Street, path: Path, crs: str | None) -> tuple[Walls, list[str]]:
+    """The walls of a file in the frame of the cameras, and what its user should know about the file.
+
+    Raises
+    ------
+    OptionError
+        when the cameras are compared on the earth rather than on a map, or no map leads from the file to theirs.
+    InputError, MissingFileError
+        as `relabel.datasets.footprints.read` does.
+    """
+    if street.geographic is not None:
+        raise OptionError(
+            f"{path}: what stands in the way is known on a map only, and these cameras are compared on the earth, "
+            "since they come with longitude and latitude; give their positions as x and y with --crs"
+        )
+    found = footprints.read(path, crs)
+    placed = found.to_crs(street.query.crs)
+    counts = {
+        "polygons were not valid and have been repaired": found.repaired,
+        "features have no polygon or line and hide nothing": found.passed_over,
+        f"polygons or lines have no place in {street.query.crs} and were left out": placed.lost,
+    }
+    return placed.walls(), [f"{path.name}: {count:,} {text}" for text, count in counts.items() if count]
+
+
+def hidden(source: fov.FovOverlap, path: Path) -> list[str]:
+    """What the walls hide from the cameras of an overlap, in words."""
+    sides = ((source.query_fans, source.query_sights), (source.database_fans, source.database_sights))
+    own = [(fans.area, s.area, s.inside) for fans, s in sides if fans is not None and s is not None]
+    if source.collection.self_pairs:
+        own = own[:1]
+    whole, left, inside = (np.concatenate(columns) for columns in zip(*own, strict=True))
+    cut = left < whole * (1.0 - 1e-9)
+    if not cut.any() and not inside.any():
+        warning = (
+            "hides nothing from any camera: is it of another place, or are its coordinates in another reference system "
+            "than it says (--occluders-crs)?"
+        )
+        return [f"{path.name}: {warning}"]
+    left_share = left.sum() / whole.sum()
+    notes = [f"{path.name}: cuts {cut.sum():,} of {len(cut):,} fields of view; {left_share:.0%} of their area is left"]
+    if inside.any():
+        notes.append(
+            f"{path.name}: {inside.sum():,} cameras stand in a building or at a wall, for their positions are not "
+            "exact perhaps; what they stand in hides nothing from them"
+        )
+    return notes
+
+
+def scene(
+    stored: StoredCollection, told: Path | None, root: Path | None, inputs: Iterable[Mapping[str, Any]]
+) -> tuple[Scene | None, str | None]:
+    """The buildings of a collection for the oracle, and what is wrong with their file; None where there are none.
+
+    The file is the one that was told, else the one with the digest of `params`: under `root` where `inputs` have it, or
+    beside the label file.
+
+    Raises
+    ------
+    InputError
+        when it is not found.
+    """
+    known = stored.params.get("occluders")
+    if known is None:
+        return None, None
+    where = f"{stored.path}::{stored.name}"
+    if not isinstance(known, Mapping) or "sha256" not in known:
+        raise InputError(f"{where}: its params do not tell which file its walls come from; ψ cannot be recomputed")
+    places = [Path(stored.path).parent / str(known["name"])]
+    if root is not None:
+        places += [root / str(known["name"])]
+        # Also where the root is the folder above or below the one that was labelled.
+        paths = [Path(str(entry["path"])) for entry in inputs if entry["sha256"] == known["sha256"]]
+        places += [root / Path(*path.parts[n:]) for path in paths for n in range(len(path.parts))]
+    path = told if told is not None else _same(places, str(known["sha256"]))
+    if path is None:
+        raise InputError(
+            f"{where}: its fields of view are cut by {known['name']}, which is neither beside the file nor under "
+            "--root; give it with --occluders"
+        )
+    from relabel.reference.occlusion import Scene  # noqa: PLC0415  (shapely)
+
+    found = footprints.read(path, known.get("crs"))
+    fault = None
+    if found.sha256 != known["sha256"]:
+        fault = f"{stored.name}: {path.name} is not the file that was labelled with (its sha256 differs)"
+    return Scene(found.to_crs(stored.query.crs).geometry), fault
+
+
+def _same(places: Iterable[Path], sha256: str) -> Path | None:
+    for path in places:
+        if path.is_file() and footprints.digest(path) == sha256:
+            return path
+    return None

@@ -1,0 +1,226 @@
+"""A folder that appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from relabel.atomic import output_errors
+from relabel.errors import LabelFileError, MissingFileError, OptionError, OutputError, OutputExistsError
+from relabel.exchange.exporting import export
+from relabel.labelfile import LabelFile, StoredCollection, validate
+from relabel.labelfile.provenance import describe
+from relabel.publish.about import About
+from relabel.publish.card import HISTOGRAM, card, default_description, default_title
+from relabel.publish.croissant import CROISSANT, metadata, schema_of
+from relabel.publish.histogram import histogram
+from relabel.report.stats import statistics
+
+
+@contextmanager
+def replacing_folder(path: Path, *, overwrite: bool, ours: Callable[[list[str]], list[str]]) -> Iterator[Path]:
+    """A private folder beside `path`; it takes its place when the block ends well, else it is removed.
+
+    Parameters
+    ----------
+    path:
+        the folder to be; it may be there when it is empty.
+    overwrite:
+        whether a folder with files may be replaced.
+    ours:
+        given the names in such a folder, those that it did not get from an earlier run; a folder with any is never
+        replaced, since what is in it would be lost.
+
+    Raises
+    ------
+    OutputExistsError
+        when the folder is not empty and may not be replaced.
+    OutputError
+        when `path` is no folder, its parent is missing, or nothing can be written.
+    """
+    target = Path(os.path.realpath(path))
+    _check_target(path, target, overwrite=overwrite, ours=ours)
+    private = target.parent / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    try:
+        with output_errors(path):
+            private.mkdir()
+        yield private
+        with output_errors(path):
+            for entry in (*private.iterdir(), private):
+                _sync(entry)
+            _check_target(path, target, overwrite=overwrite, ours=ours)
+            _put(private, target)
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
+
+
+def _check_target(path: Path, target: Path, *, overwrite: bool, ours: Callable[[list[str]], list[str]]) -> None:
+    with output_errors(path):
+        if not target.parent.is_dir():
+            raise OutputError(f"{path}: the folder {target.parent} does not exist; create it or choose another one")
+        if not target.exists():
+            return
+        if not target.is_dir():
+            raise OutputError(f"{path}: is a file; choose the name of a folder")
+        names = sorted(entry.name for entry in target.iterdir())
+    if not names:
+        return
+    if not overwrite:
+        raise OutputExistsError(
+            f"{path}: is not empty; choose another folder, or say that it may be replaced (--force)"
+        )
+    foreign = ours(names)
+    if foreign:
+        raise OutputExistsError(
+            f"{path}: holds {foreign[0]!r}, which publish did not write and replacing the folder would delete; choose "
+            "another folder"
+        )
+
+
+def _put(private: Path, target: Path) -> None:
+    """Put the new folder in place; an old one is moved aside first, and back if that fails."""
+    if not target.exists() or not any(target.iterdir()):
+        private.replace(target)
+        return
+    aside = private.with_suffix(".old")
+    target.replace(aside)
+    try:
+        private.replace(target)
+    except BaseException:
+        aside.replace(target)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some file systems cannot sync a folder
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+SUMS = "SHA256SUMS"
+
+
+def sums_text(files: Iterable[Mapping[str, Any]]) -> str:
+    """One line a file, sorted by name; `files` is what `relabel.labelfile.provenance.describe` returns."""
+    return "".join(_line(file["path"], file["sha256"]) for file in sorted(files, key=lambda file: str(file["path"])))
+
+
+def _line(name: str, digest: str) -> str:
+    # A backslash in front of the line says that the name is escaped.
+    escaped = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    return f"{'' if escaped == name else chr(92)}{digest}  {escaped}\n"
+
+
+README = "README.md"
+_FIXED = (README, SUMS, CROISSANT, HISTOGRAM)
+_SHOWN = 5  # findings of an invalid file
+
+
+@dataclass(frozen=True)
+class Published:
+    """The folder, and the files in it by name."""
+
+    folder: Path
+    files: tuple[str, ...]
+
+
+def publish(
+    path: Path, folder: Path, about: About | None = None, *, parquet: bool = False, overwrite: bool = False
+) -> Published:
+    """A folder to upload: label file, README card, histogram, Croissant metadata and checksums.
+
+    The label file is copied byte for byte, and the copy is validated. The folder appears whole or not at all. The same
+    input gives the same bytes, and nothing in the folder tells of the machine or its user beyond the name of the file.
+
+    Parameters
+    ----------
+    path:
+        the label file.
+    folder:
+        to make; it may be there when it is empty.
+    about:
+        what only the publisher can tell.
+    parquet:
+        whether to add the pairs and cameras of each collection as Parquet tables, which Croissant can read.
+    overwrite:
+        whether a folder that an earlier run made may be replaced.
+
+    Raises
+    ------
+    LabelFileError
+        when the file is not valid; lists what is wrong.
+    MissingFileError
+        when there is no such file.
+    OptionError
+        when the name of the file is one that the folder needs for another file, or cannot be listed.
+    OutputExistsError, OutputError
+        when the folder is not empty and may not be replaced, or cannot be written.
+    """
+    path = Path(path)
+    if path.name in _FIXED or not path.name.isprintable():
+        raise OptionError(f"{path}: a label file of this name cannot be published beside {README}; rename it")
+    if not path.is_file():
+        raise MissingFileError(f"{path}: there is no such file")
+    with replacing_folder(folder, overwrite=overwrite, ours=_foreign) as private:
+        copy = private / path.name
+        with output_errors(folder):
+            shutil.copyfile(path, copy)
+        _check(path, copy)
+        labels = LabelFile(copy)
+        collections = [labels[name] for name in labels]
+        about = _filled(about or About(), collections)
+        if parquet:
+            export({stored.name: stored for stored in collections}, "parquet", private)
+        tables = sorted(entry.name for entry in private.iterdir() if entry.suffix == ".parquet")
+        figures = {stored.name: statistics(stored) for stored in collections}
+        histogram(private / HISTOGRAM, figures, " or ".join(sorted({stored.measure for stored in collections})))
+        text = card(about, path.name, collections, figures, labels.provenance(), tables)
+        _write(private / README, text)
+        files = describe(private, private.iterdir())
+        _write(private / CROISSANT, metadata(about, files, {name: schema_of(private / name) for name in tables}))
+        files += describe(private, [private / CROISSANT])
+        _write(private / SUMS, sums_text(files))
+        names = tuple(sorted(entry.name for entry in private.iterdir()))
+    return Published(Path(folder), names)
+
+
+def _check(path: Path, copy: Path) -> None:
+    report = validate(copy)
+    if report.valid:
+        return
+    faults = [f"{f.path}: {f.message}" for f in report.findings if f.severity == "error"]
+    more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+    raise LabelFileError(
+        f"{path}: is not valid, so it is not published: {'; '.join(faults[:_SHOWN])}{more}; `relabel validate` lists "
+        "all that is wrong"
+    )
+
+
+def _filled(about: About, collections: list[StoredCollection]) -> About:
+    return replace(
+        about.dated(),
+        title=about.title.strip() or default_title(collections),
+        description=about.description.strip() or default_description(collections),
+    )
+
+
+def _foreign(names: list[str]) -> list[str]:
+    """Names in a folder that no earlier run wrote."""
+    if SUMS not in names or CROISSANT not in names:
+        return names
+    return [name for name in names if name not in _FIXED and Path(name).suffix not in (".h5", ".hdf5", ".parquet")]
+
+
+def _write(path: Path, text: str) -> None:
+    with output_errors(path):
+        path.write_text(text, encoding="utf-8", newline="\n")

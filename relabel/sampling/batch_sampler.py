@@ -1,0 +1,253 @@
+"""Batches in which many pairs overlap, and the similarity of all pairs of a batch, for losses over whole matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.errors import OptionError
+from relabel.sampling import _draw, hard_negatives, shortfalls
+from relabel.sampling import bands as band
+from relabel.sampling._draw import IntArray
+from relabel.sampling.pair_table import Labels, Pairs, Place
+from relabel.sampling.quotas import Weights, limits, plain_weights, planned
+from relabel.sampling.resumable import Epochs, whole
+
+
+class BatchSimilarity(NamedTuple):
+    """The similarity of all pairs of a batch of b cameras."""
+
+    psi: npt.NDArray[np.float32]
+    """(b, b) ψ of camera i and camera j, NaN where it is not known"""
+    known: npt.NDArray[np.bool_]
+    """(b, b) where it is known"""
+
+
+class GradedBatchSampler(Epochs[list[int]]):
+    """Batches of different cameras of one collection: queries, each followed by partners from its bands of ψ.
+
+    A batch is a list of camera numbers for ``DataLoader(data, batch_sampler=sampler)``, which calls ``data[camera]``;
+    `keys` and `locate` tell which camera that is. The cameras of a collection whose queries are its database are
+    numbered once, those of any other queries first and then database, and collections follow each other.
+
+    `similarity` gives the matrix of a batch. Between queries and database every pair of ok cameras is known, and pairs
+    of different groups are mostly zeros. Two queries, or two database cameras, have no known similarity unless they
+    are the same set; a camera and itself have none.
+
+    The bands of the pairs (query, partner) follow each other as for `GradedPairSampler`, with the exact shares in every
+    round. A partner whose band its query does not have starts with a query that has it. Where all that is left of the
+    bands is in the batch already, the batch is filled from the database, any ok camera alike to be the first.
+
+    Parameters
+    ----------
+    labels:
+        a collection, a `LabelFile`, or a list of them.
+    batch_size:
+        cameras in a batch; no more than the ok database cameras of any collection that is drawn.
+    bands:
+        shares of ψ ≥ 0.5, min_value < ψ < 0.5 and ψ = 0 among the pairs of a query and its partners.
+    partners:
+        at most so many follow a query.
+    seed:
+        whole number from 0.
+    length:
+        batches in an epoch, over all ranks; by default so many that their queries are as many as can be drawn.
+    hard_negatives_m, weights:
+        as for `GradedPairSampler`; the weights are those of batches.
+    rank, world_size:
+        batches are dealt to the ranks in turn; where `length` is no multiple of `world_size`, the next one is taken.
+
+    Raises
+    ------
+    OptionError, InputError, LabelFileError
+        as for `GradedPairSampler`, and when a collection has fewer cameras than a batch.
+    """
+
+    def __init__(
+        self,
+        labels: Labels,
+        batch_size: int,
+        bands: Sequence[float] = (0.5, 0.25, 0.25),
+        *,
+        partners: int = 3,
+        seed: int = 0,
+        length: int | None = None,
+        hard_negatives_m: tuple[float, float] | None = None,
+        weights: Weights = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        super().__init__(seed, rank, world_size)
+        self.bands = band.checked(bands)
+        self._arguments = {
+            "batch_size": batch_size,
+            "bands": bands,
+            "partners": partners,
+            "seed": seed,
+            "length": length,
+            "hard_negatives_m": hard_negatives_m,
+            "weights": weights,
+            "rank": rank,
+            "world_size": world_size,
+        }
+        self.batch_size = whole("batch_size", batch_size, 2)
+        self.partners = whole("partners", partners, 1)
+        self.hard_negatives_m = None if hard_negatives_m is None else hard_negatives.checked(hard_negatives_m)
+        self._pairs = Pairs(labels, self.hard_negatives_m)
+        self._planned = planned(self._pairs, self.bands, "pair", weights, self.hard_negatives_m)
+        self._check_sizes()
+        self._chances = limits(self._planned.chances)
+        self._starts, self._of_query, self._of_column = _numbered(self._pairs)
+        queries = int(self._planned.usable.sum())
+        default = -(-queries * (1 + self.partners) // self.batch_size)
+        total = default if length is None else whole("length", length, 1)
+        self._length = -(-total // world_size)
+
+    @property
+    def collections(self) -> list[str]:
+        """The names of the collections."""
+        return list(self._pairs.names)
+
+    @cached_property
+    def keys(self) -> npt.NDArray[np.str_]:
+        """(cameras,) str, the keys of all cameras by number."""
+        parts = []
+        for i, source in enumerate(self._pairs.sources):
+            collection = source.collection
+            parts.append(collection.query.key)
+            if not self._pairs.self_pairs[i]:
+                parts.append(collection.database.key)
+        return np.concatenate(parts)
+
+    def locate(self, camera: int) -> Place:
+        """The collection, the side and the row there of a camera number."""
+        self._check_batch(np.array([camera]))
+        number = int(np.searchsorted(self._starts, camera, side="right")) - 1
+        local = int(camera - self._starts[number])
+        queries = int(self._pairs.query_start[number + 1] - self._pairs.query_start[number])
+        if local < queries:
+            return Place(self._pairs.names[number], "queries", local)
+        return Place(self._pairs.names[number], "database", local - queries)
+
+    def report(self) -> shortfalls.SamplerReport:
+        """What is drawn: pairs and share of each band, queries that have none of it."""
+        return shortfalls.report(self._pairs, self._planned, "pair")
+
+    def similarity(self, batch: Sequence[int] | IntArray) -> BatchSimilarity:
+        """The similarity of all pairs of a batch of any camera numbers.
+
+        Entry (i, j) is the stored value of query i and database camera j, or 0 where both are ok and nothing is
+        stored. Where i is of the database alone, it is entry (j, i).
+
+        Parameters
+        ----------
+        batch:
+            (b,) camera numbers.
+
+        Raises
+        ------
+        OptionError
+            when a number is none of a camera.
+        """
+        cameras = np.asarray(batch, np.int64).reshape(-1)
+        self._check_batch(cameras)
+        psi = np.full((len(cameras), len(cameras)), np.nan, np.float32)
+        number = np.searchsorted(self._starts, cameras, side="right") - 1
+        for c in np.unique(number).tolist():
+            rows, row_number = self._of_side(cameras, number == c, self._of_query_ok(c))
+            columns, column_number = self._of_side(cameras, number == c, self._of_column_ok(c))
+            psi[np.ix_(rows, columns)] = self._looked_up(row_number, column_number)
+        psi = np.where(np.isnan(psi), psi.T, psi)
+        psi[cameras[:, None] == cameras[None, :]] = np.nan
+        return BatchSimilarity(psi, ~np.isnan(psi))
+
+    def _items(self, epoch: int, first: int, stop: int) -> Iterator[list[int]]:
+        key = (np.uint64(self.seed), np.uint64(epoch))
+        cameras = (self._of_query, self._of_column)
+        for at in range(first, stop):
+            into = np.empty(self.batch_size, np.int64)
+            number = at * self.world_size + self.rank
+            _draw.batch(self._pairs.table, self._planned.plan, key, number, self.partners, self._chances, cameras, into)
+            yield into.tolist()
+
+    def _of_query_ok(self, collection: int) -> tuple[IntArray, int]:
+        """Camera numbers of a collection's queries, and the number of its first one among all queries."""
+        start, stop = (int(n) for n in self._pairs.query_start[collection : collection + 2])
+        return self._of_query[start:stop], start
+
+    def _of_column_ok(self, collection: int) -> tuple[IntArray, int]:
+        """Camera numbers of a collection's columns, and the number of its first one among all columns."""
+        start, stop = (int(n) for n in self._pairs.table.starts[collection : collection + 2])
+        return self._of_column[start:stop], start
+
+    def _of_side(
+        self, cameras: IntArray, here: npt.NDArray[np.bool_], side: tuple[IntArray, int]
+    ) -> tuple[IntArray, IntArray]:
+        """Places in the batch of those cameras that are of one side, and their numbers there."""
+        numbers, first = side
+        places = np.flatnonzero(here)
+        at = np.searchsorted(numbers, cameras[places])
+        found = at < len(numbers)
+        found[found] = numbers[at[found]] == cameras[places[found]]
+        return places[found], at[found] + first
+
+    def _looked_up(self, rows: IntArray, columns: IntArray) -> npt.NDArray[np.float32]:
+        """(rows, columns) values, 0 where nothing is stored, NaN in rows of queries that are not ok."""
+        table = self._pairs.table
+        values = np.zeros((len(rows), len(columns)), np.float32)
+        for i, row in enumerate(rows.tolist()):
+            if not self._pairs.query_ok[row]:
+                values[i] = np.nan
+                continue
+            span = slice(table.indptr[row], table.indptr[row + 1])
+            stored = table.columns[span]
+            at = np.searchsorted(stored, columns)
+            found = np.flatnonzero(at < len(stored))
+            found = found[stored[at[found]] == columns[found]]
+            values[i, found] = table.psi[span][at[found]]
+        return values
+
+    def _check_batch(self, cameras: IntArray) -> None:
+        wrong = cameras[(cameras < 0) | (cameras >= self._starts[-1])]
+        if wrong.size:
+            raise OptionError(f"there is no camera {wrong[0]}; there are 0 to {self._starts[-1] - 1}")
+
+    def _check_sizes(self) -> None:
+        sizes = np.diff(self._pairs.table.starts)
+        small = np.flatnonzero((sizes < self.batch_size) & (self._planned.chances > 0.0))
+        if small.size:
+            raise OptionError(
+                f"batch_size is {self.batch_size}, and {self._pairs.names[small[0]]} has {sizes[small[0]]} ok database "
+                "cameras; make it smaller, or leave the collection out with weights"
+            )
+
+    def _setup(self) -> dict[str, Any]:
+        return {
+            "kind": type(self).__name__,
+            "seed": self.seed,
+            "batch_size": self.batch_size,
+            "bands": list(self.bands),
+            "partners": self.partners,
+            "hard_negatives_m": None if self.hard_negatives_m is None else list(self.hard_negatives_m),
+            "weights": plain_weights(self._arguments["weights"]),
+            "world_size": self.world_size,
+            # Last, since they may differ because of an argument, which is then what is named.
+            "labels": self._pairs.digests,
+            "length": len(self),
+        }
+
+
+def _numbered(pairs: Pairs) -> tuple[IntArray, IntArray, IntArray]:
+    """First camera number of each collection and the end; camera numbers of queries and of columns."""
+    queries, database = np.diff(pairs.query_start), np.diff(pairs.database_start)
+    sizes = queries + np.where(pairs.self_pairs, 0, database)
+    starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes)))
+    first_query = starts[:-1] - pairs.query_start[:-1]
+    first_database = starts[:-1] + np.where(pairs.self_pairs, 0, queries) - pairs.database_start[:-1]
+    of_query = np.arange(pairs.query_start[-1]) + np.repeat(first_query, queries)
+    of_column = pairs.table.database + np.repeat(first_database, np.diff(pairs.table.starts))
+    return starts, of_query, of_column

@@ -1,0 +1,347 @@
+"""The collections that a sampler draws from, each under a name of its own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.errors import InputError, LabelFileError, NotFoundError, OptionError
+from relabel.labelfile.pair_rules import RowChecks
+from relabel.sampling import hard_negatives
+from relabel.sampling._draw import IntArray, Table
+from relabel.sampling.bands import EDGE
+from relabel.similarity import SimilaritySource
+
+Labels = SimilaritySource | Mapping[str, SimilaritySource] | Sequence[SimilaritySource | Mapping[str, SimilaritySource]]
+
+
+class Named(NamedTuple):
+    """A collection."""
+
+    name: str
+    """what a sampler calls it; no other one of the sampler is called so"""
+    source: SimilaritySource
+    address: str
+    """what errors call it: FILE::collection where it is stored, else its name"""
+
+
+def named(labels: Labels) -> list[Named]:
+    """All collections in their order.
+
+    Those of a mapping, as a label file is one, are called as they are there, others as in their file. Where names come
+    twice, the name of the file goes before them, or its path, and at last a number behind.
+
+    Raises
+    ------
+    OptionError
+        when there is none, or something else.
+    """
+    found = list(_listed(labels))
+    if not found:
+        raise OptionError("there is no collection to draw from")
+    names = _distinct(found)
+    return [
+        Named(name, source, name if (path := _stored(source, "path")) is None else f"{path}::{_stored(source, 'name')}")
+        for name, (_, source) in zip(names, found, strict=True)
+    ]
+
+
+def _listed(labels: Any) -> list[tuple[str, SimilaritySource]]:
+    """Names, not all different, and collections."""
+    if isinstance(labels, Mapping):
+        found = [(str(name), _checked(source)) for name, source in labels.items()]
+    elif isinstance(labels, Sequence) and not isinstance(labels, str):
+        found = []
+        for i, each in enumerate(labels):
+            inside = _listed(each) if isinstance(each, Mapping) else [(_name(each, f"collection {i}"), _checked(each))]
+            found.extend(inside)
+    else:
+        found = [(_name(labels, "collection"), _checked(labels))]
+    return found
+
+
+def _checked(source: Any) -> SimilaritySource:
+    if not (hasattr(source, "blocks") and hasattr(source, "collection")):
+        raise OptionError(
+            f"labels holds {type(source).__name__} {source!r:.60}; what is needed are collections, as "
+            "LabelFile(path)[name], a LabelFile, or a list of them"
+        )
+    checked: SimilaritySource = source
+    return checked
+
+
+def _distinct(found: Sequence[tuple[str, SimilaritySource]]) -> list[str]:
+    def of_file(path: Callable[[Any], str]) -> list[str]:
+        paths = [_stored(source, "path") for _, source in found]
+        return [name if at is None else f"{path(at)}::{name}" for (name, _), at in zip(found, paths, strict=True)]
+
+    distinct: list[str] = []
+    for names in ([name for name, _ in found], of_file(lambda path: str(path.name)), of_file(str)):
+        if len(set(names)) == len(names):
+            return names
+    taken: set[str] = set()
+    for name in names:
+        numbered, n = name, 1
+        while numbered in taken:
+            n += 1
+            numbered = f"{name} ({n})"
+        taken.add(numbered)
+        distinct.append(numbered)
+    return distinct
+
+
+def _name(source: Any, otherwise: str) -> str:
+    name = _stored(source, "name")
+    return otherwise if name is None else str(name)
+
+
+def _stored(source: Any, attribute: str) -> Any:
+    """What a stored collection says of itself, also one that is converted as it is read; None of any other."""
+    return getattr(source, attribute, getattr(getattr(source, "source", None), attribute, None))
+
+
+class Place(NamedTuple):
+    """Where a camera of a sampler comes from."""
+
+    collection: str
+    """its name"""
+    side: str
+    """``queries`` or ``database``, as in the label file"""
+    row: int
+    """row number in that table, from 0"""
+
+
+class Pairs:
+    """All pairs of some collections; queries and database cameras are numbered through over them.
+
+    Parameters
+    ----------
+    labels:
+        a collection, a label file, or a list of them.
+    ring_m:
+        (lo, hi) metres; then only absent pairs at that distance are zeros.
+
+    Attributes
+    ----------
+    sources, names, addresses:
+        the collections, what they are called, each differently, and what errors call them.
+    table:
+        their pairs.
+    query_start, database_start:
+        (collections + 1,) int64, the first number of each collection.
+    self_pairs:
+        (collections,) bool.
+
+    Raises
+    ------
+    OptionError
+        when there is no collection, or something else.
+    InputError
+        when the bands of a collection cannot be told apart, or a ring is asked for and there are no positions.
+    LabelFileError
+        when stored pairs break the rules of the format.
+    """
+
+    def __init__(self, labels: Labels, ring_m: hard_negatives.Ring | None = None) -> None:
+        found = named(labels)
+        self.names, self.sources, self.addresses = (list(column) for column in zip(*found, strict=True))
+        parts = [_part(each.source, each.address, ring_m) for each in found]
+        self.query_start = _starts([len(part.positives) for part in parts])
+        self.database_start = _starts([part.database_size for part in parts])
+        self.self_pairs = np.array([part.self_pairs for part in parts])
+        self.min_values = tuple(part.min_value for part in parts)
+        starts = _starts([len(part.database) for part in parts])
+        each = range(len(parts))
+        table = Table(
+            indptr=_chained([part.indptr for part in parts]),
+            columns=_joined([part.columns + np.int32(starts[i]) for i, part in enumerate(parts)]),
+            psi=_joined([part.psi for part in parts]),
+            order=_joined([part.order for part in parts]),
+            positives=_joined([part.positives for part in parts]),
+            collection=np.repeat(np.arange(len(parts), dtype=np.int32), np.diff(self.query_start)),
+            own=_joined([np.where(parts[i].own < 0, -1, parts[i].own + starts[i]).astype(np.int32) for i in each]),
+            starts=starts,
+            database=_joined([parts[i].database + self.database_start[i] for i in each]),
+            ring_indptr=np.empty(0, np.int64) if ring_m is None else _chained([part.ring_indptr for part in parts]),
+            ring=_joined([part.ring + np.int32(starts[i]) for i, part in enumerate(parts)]),
+        )
+        self.table = Table(*[_read_only(array) for array in table])
+        self.query_ok: npt.NDArray[np.bool_] = _joined([part.query_ok for part in parts])
+
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """(3, queries) how many pairs of each band a query has; none where it is not ok."""
+        t = self.table
+        stored = np.diff(t.indptr)
+        absent = np.diff(t.starts)[t.collection] - stored - (t.own >= 0)
+        zero = np.diff(t.ring_indptr) if t.ring_indptr.size else absent
+        return np.stack((t.positives.astype(np.int64), stored - t.positives, np.where(self.query_ok, zero, 0)))
+
+    def query_place(self, number: int) -> Place:
+        """The place of a query by its number over all collections."""
+        return self._place(number, self.query_start, "queries")
+
+    def database_place(self, number: int) -> Place:
+        """The place of a database camera by its number over all collections."""
+        return self._place(number, self.database_start, "database")
+
+    def _place(self, number: int, starts: IntArray, side: str) -> Place:
+        if not 0 <= number < starts[-1]:
+            raise NotFoundError(f"there is no number {number} among the {side}; there are 0 to {starts[-1] - 1}")
+        collection = int(np.searchsorted(starts, number, side="right")) - 1
+        return Place(self.names[collection], side, int(number - starts[collection]))
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """The collections by name, from which the same pairs can be made again."""
+        return dict(zip(self.names, self.sources, strict=True))
+
+    @cached_property
+    def query_keys(self) -> npt.NDArray[np.str_]:
+        """(queries,) str, over all collections."""
+        return np.concatenate([source.collection.query.key for source in self.sources])
+
+    @cached_property
+    def database_keys(self) -> npt.NDArray[np.str_]:
+        """(database cameras,) str, over all collections."""
+        return np.concatenate([source.collection.database.key for source in self.sources])
+
+    @cached_property
+    def digests(self) -> list[str]:
+        """One digest a collection; those of stored collections are the files' own."""
+        digests = []
+        for i, source in enumerate(self.sources):
+            told = getattr(source, "content_sha256", None)
+            digests.append(told if isinstance(told, str) else self._digest(i))
+        return digests
+
+    def _digest(self, number: int) -> str:
+        rows = slice(self.query_start[number], self.query_start[number + 1] + 1)
+        indptr = self.table.indptr[rows]
+        span = slice(indptr[0], indptr[-1])
+        start = self.table.starts[number]
+        stop = self.table.starts[number + 1]
+        digest = hashlib.sha256((indptr - indptr[0]).tobytes())
+        # Of the same stored pairs, others are zeros where other cameras are ok.
+        ok = (self.query_ok[rows.start : rows.stop - 1], self.table.database[start:stop] - self.database_start[number])
+        for array in (self.table.columns[span] - np.int32(start), self.table.psi[span], *ok):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        if self.table.ring_indptr.size:
+            around = self.table.ring_indptr[rows]
+            digest.update((around - around[0]).tobytes())
+            digest.update((self.table.ring[around[0] : around[-1]] - np.int32(start)).tobytes())
+        return digest.hexdigest()
+
+
+class _Part(NamedTuple):
+    """One collection, numbered by itself; names as in `Table`."""
+
+    indptr: IntArray
+    columns: npt.NDArray[np.int32]
+    psi: npt.NDArray[np.float32]
+    order: npt.NDArray[np.int32]
+    positives: npt.NDArray[np.int32]
+    own: npt.NDArray[np.int32]
+    database: IntArray
+    ring_indptr: IntArray
+    ring: npt.NDArray[np.int32]
+    query_ok: npt.NDArray[np.bool_]
+    database_size: int
+    self_pairs: bool
+    min_value: float
+
+
+def _part(source: SimilaritySource, where: str, ring_m: hard_negatives.Ring | None) -> _Part:
+    collection = source.collection
+    if np.float32(collection.min_value) >= EDGE:
+        raise InputError(
+            f"{where}: pairs with ψ up to {collection.min_value:g} are not stored, so that absent ones may be "
+            f"positive (ψ ≥ {EDGE:g}); label again with a smaller --min-value"
+        )
+    query_ok, database_ok = collection.query.ok, collection.database.ok
+    checks = RowChecks(query_ok, database_ok, min_value=collection.min_value, self_pairs=collection.self_pairs)
+    ranks = (np.cumsum(database_ok) - 1).astype(np.int32)
+    counts, columns, psi, order, positives = [], [], [], [], []
+    for block in source.blocks():
+        faults = checks.faults(block)
+        if faults:
+            path = getattr(source, "path", None)
+            kind = InputError if path is None else LabelFileError
+            hint = "" if path is None else f"; `relabel validate {path}` lists all"
+            raise kind(f"{where}: {faults[0]}{hint}")
+        counts.append(block.counts)
+        columns.append(ranks[block.indices])
+        psi.append(block.data)
+        places, numbers = _ordered(_starts(block.counts), block.data >= EDGE)
+        order.append(places)
+        positives.append(numbers)
+    indptr = _starts(_joined(counts, np.int64))
+    part_columns, part_psi = _joined(columns, np.int32), _joined(psi, np.float32)
+    own = np.full(len(query_ok), -1, np.int32)
+    if collection.self_pairs:
+        own[query_ok] = ranks[query_ok]
+    ring_indptr, ring = np.zeros(len(query_ok) + 1, np.int64), np.empty(0, np.int32)
+    if ring_m is not None:
+        try:
+            found = list(hard_negatives.absent_in_ring(collection, indptr, part_columns, own, ring_m))
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+        ring_indptr = _starts(_joined([part for part, _ in found], np.int64))
+        ring = _joined([part for _, part in found], np.int32)
+    return _Part(
+        indptr=indptr,
+        columns=part_columns,
+        psi=part_psi,
+        order=_joined(order, np.int32),
+        positives=_joined(positives, np.int32),
+        own=own,
+        database=np.flatnonzero(database_ok),
+        ring_indptr=ring_indptr,
+        ring=ring,
+        query_ok=query_ok,
+        database_size=len(database_ok),
+        self_pairs=collection.self_pairs,
+        min_value=collection.min_value,
+    )
+
+
+def _ordered(indptr: IntArray, positive: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Places within each row, positives first and otherwise in order, and how many positives each row has."""
+    before: IntArray = np.concatenate((np.zeros(1, np.int64), np.cumsum(positive)))
+    counts = np.diff(before[indptr])
+    sizes = np.diff(indptr)
+    place = np.arange(len(positive)) - np.repeat(indptr[:-1], sizes)
+    # How many positives of its row stand before each pair.
+    ahead = before[:-1] - np.repeat(before[indptr[:-1]], sizes)
+    to = np.where(positive, ahead, np.repeat(counts, sizes) + place - ahead) + np.repeat(indptr[:-1], sizes)
+    order = np.empty(len(positive), np.int32)
+    order[to] = place
+    return order, counts.astype(np.int32)
+
+
+def _starts(sizes: Sequence[int] | IntArray) -> IntArray:
+    starts: IntArray = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)))
+    return starts
+
+
+def _chained(indptrs: Sequence[IntArray]) -> IntArray:
+    """The row pointers of matrices put below each other."""
+    return _starts(np.concatenate([np.diff(indptr) for indptr in indptrs]))
+
+
+def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A view that cannot be written through; the array may be the caller's own."""
+    view = array.view()
+    view.setflags(write=False)
+    return view
+
+
+def _joined(parts: Sequence[npt.NDArray[Any]], dtype: npt.DTypeLike | None = None) -> npt.NDArray[Any]:
+    """All parts in one array, of their own dtype unless told; a single one as it is."""
+    if not parts:
+        return np.empty(0, dtype)
+    return np.ascontiguousarray(parts[0], dtype) if len(parts) == 1 else np.concatenate(parts, dtype=dtype)

@@ -1,0 +1,155 @@
+"""Which queries a band is drawn from, and with what chance, for all bands and collections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.errors import InputError, OptionError
+from relabel.sampling import bands as band
+from relabel.sampling._draw import IntArray, Plan
+from relabel.sampling.bands import Schedule, Shares
+from relabel.sampling.pair_table import Pairs
+
+Order = Literal["pair", "query"]
+Weights = Sequence[float] | Mapping[str, float] | None
+FloatArray = npt.NDArray[np.float64]
+
+
+class Planned(NamedTuple):
+    """A plan for the kernels, and what it was made of."""
+
+    plan: Plan
+    schedule: Schedule
+    having: IntArray
+    """(3, collections) queries that have a pair of the band"""
+    pairs: IntArray
+    """(3, collections) pairs of the band"""
+    usable: IntArray
+    """(collections,) queries that have a pair of any band that is drawn"""
+    chances: FloatArray
+    """(collections,) of a collection that is drawn before band and query"""
+
+
+def planned(
+    pairs: Pairs, shares: Shares, order: Order, weights: Weights, ring_m: tuple[float, float] | None
+) -> Planned:
+    """The plan for a sampler.
+
+    With order ``pair``, a band b is drawn with its share p_b, then a collection c with a chance that is proportional
+    to its weight, then one of its queries that have such a pair, L_cb, all alike. Without weights all queries that have
+    such a pair are alike, whatever their collection.
+
+    With order ``query``, the query is drawn first, then a band, and a query without a pair of that band is passed over.
+    What comes through is again a band, with a chance p_b Σ_c w_c |L_cb| / Q_c, where Q_c are the ok queries of a
+    collection and w_c its weight, and then one of L_cb, all alike; so it is drawn in this way, without trials.
+
+    Raises
+    ------
+    OptionError
+        when the order is not known, or the weights do not fit the collections.
+    InputError
+        when a band that is to be drawn is empty.
+    """
+    if order not in get_args(Order):
+        raise OptionError(f"order is {order!r}; choose {' or '.join(get_args(Order))}")
+    weight = _checked_weights(weights, pairs.names)
+    starts = pairs.query_start
+    count = len(pairs.names)
+    sizes = pairs.sizes()
+    drawn = np.ones(count, bool) if weight is None else weight > 0.0
+    has = sizes > 0
+    having = np.array([[np.count_nonzero(has[b, starts[c] : starts[c + 1]]) for c in range(count)] for b in range(3)])
+    totals = np.array([[int(sizes[b, starts[c] : starts[c + 1]].sum()) for c in range(count)] for b in range(3)])
+    _check_bands(pairs, shares, having * drawn, ring_m)
+    ok = np.array([np.count_nonzero(pairs.query_ok[starts[c] : starts[c + 1]]) for c in range(count)])
+    chances = having.astype(np.float64)
+    if weight is not None:
+        chances = weight / np.maximum(ok, 1) * having if order == "query" else weight * (having > 0)
+    schedule = band.schedule(shares, exact=order == "pair")
+    if order == "query":
+        chance = np.array(shares) * chances.sum(axis=1)
+        chance /= chance.sum()
+        schedule = band.schedule((float(chance[0]), float(chance[1]), float(chance[2])), exact=False)
+    any_band = np.asarray(has[np.flatnonzero(shares)].any(axis=0))
+    usable = np.array([np.count_nonzero(any_band[starts[c] : starts[c + 1]]) for c in range(count)]) * drawn
+    plan = Plan(
+        counts=schedule.counts,
+        limits=schedule.limits,
+        queries=np.concatenate([np.flatnonzero(has[b]) for b in range(3)]).astype(np.int32),
+        starts=_group_starts(having),
+        group_limits=np.stack([limits(row) for row in chances]),
+    )
+    by_collection = usable.astype(np.float64) if weight is None else weight * (usable > 0)
+    return Planned(plan, schedule, having, totals, usable, by_collection / by_collection.sum())
+
+
+def limits(chances: FloatArray) -> FloatArray:
+    """Cumulated chances in proportion to those given; exactly 1 from the last one above zero on."""
+    total = chances.sum()
+    if total <= 0.0:
+        return np.ones(len(chances))
+    ends: FloatArray = np.cumsum(chances) / total
+    ends[np.flatnonzero(chances)[-1] :] = 1.0
+    return ends
+
+
+def plain_weights(weights: Weights) -> dict[str, float] | list[float] | None:
+    """The weights as JSON values."""
+    if weights is None:
+        return None
+    if isinstance(weights, Mapping):
+        return {str(name): float(weight) for name, weight in weights.items()}
+    return [float(weight) for weight in weights]
+
+
+def _group_starts(having: IntArray) -> IntArray:
+    """(3, collections + 1) where each collection starts in the queries of each band, all of them in one array."""
+    ends = np.cumsum(having.ravel()).reshape(having.shape)
+    first = np.concatenate((np.zeros(1, np.int64), ends[:-1, -1]))
+    starts: IntArray = np.column_stack((first, ends))
+    return starts
+
+
+def _checked_weights(weights: Weights, names: list[str]) -> FloatArray | None:
+    if weights is None:
+        return None
+    if isinstance(weights, Mapping):
+        odd = sorted(set(weights) ^ set(names))
+        if odd:
+            raise OptionError(f"weights does not go with the collections ({', '.join(names)}): {', '.join(odd)}")
+        weights = [weights[name] for name in names]
+    try:
+        weight = np.array([float(w) for w in weights])
+    except (TypeError, ValueError):
+        raise OptionError(f"weights is {weights!r}; it has to be one number a collection") from None
+    if len(weight) != len(names):
+        raise OptionError(f"there are {len(weight)} weights for {len(names)} collection(s): {', '.join(names)}")
+    if not np.isfinite(weight).all() or (weight < 0.0).any() or not weight.any():
+        raise OptionError(f"weights is {weight.tolist()}; they have to be finite, not negative, and not all zero")
+    return weight
+
+
+def _check_bands(pairs: Pairs, shares: Shares, having: IntArray, ring_m: tuple[float, float] | None) -> None:
+    there = having.sum(axis=1) > 0
+    wanted = np.array(shares) > 0.0
+    if not (wanted & ~there).any():
+        return
+    empty = int(np.flatnonzero(wanted & ~there)[0])
+    more = len(pairs.addresses) - 3
+    where = ", ".join(pairs.addresses[:3]) + (f" and {more} more" if more > 0 else "")
+    what = f"{where}: no query has a pair with {band.SYMBOLS[empty]}"
+    if empty == band.ZERO and ring_m is not None:
+        raise InputError(f"{what} at {ring_m[0]:g} to {ring_m[1]:g} m; widen hard_negatives_m, or leave it out")
+    left = np.where(there, shares, 0.0)
+    if left.any():
+        raise InputError(
+            f"{what}, of which bands asks {shares[empty]:.0%}; without it: bands={band.spelled(left.tolist())}"
+        )
+    if there.any():
+        others = " and ".join(symbol for symbol, some in zip(band.SYMBOLS, there, strict=True) if some)
+        raise InputError(f"{what}; there are pairs with {others}: bands={band.spelled(there.astype(float).tolist())}")
+    raise InputError(f"{what}, nor any other pair of ok cameras; `relabel stats` tells what there is")

@@ -1,0 +1,113 @@
+"""What a sampler tells about what it draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from relabel.sampling.bands import NAMES, SYMBOLS
+from relabel.sampling.pair_table import Pairs
+from relabel.sampling.quotas import Planned
+
+
+@dataclass(frozen=True)
+class BandReport:
+    """One band of ψ."""
+
+    name: str
+    """``positive``, ``partial`` or ``zero``"""
+    share: float
+    """of the drawn pairs, in the long run"""
+    pairs: int
+    """that can be drawn"""
+    queries: int
+    """that have such a pair"""
+    queries_without: int
+    """ok queries that have none, and are never drawn for this band"""
+
+
+@dataclass(frozen=True)
+class CollectionReport:
+    """One collection; its bands as in `SamplerReport`, without shares."""
+
+    name: str
+    queries: int
+    queries_ok: int
+    min_value: float
+    """an absent pair counts as ψ = 0 and may have up to this"""
+    pairs: tuple[int, int, int]
+    """that can be drawn of each band"""
+    queries_without: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class SamplerReport:
+    """What a sampler draws: the bands over all collections, and each collection. As text by ``str()``."""
+
+    order: str
+    exact_round: int
+    """each run of this many pairs has its shares exactly; 1 where bands are drawn by chance"""
+    queries: int
+    queries_ok: int
+    bands: tuple[BandReport, BandReport, BandReport]
+    collections: tuple[CollectionReport, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """All figures as JSON values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        of = _several(len(self.collections), "collection")
+        lines = [f"{self.queries_ok:,} of {self.queries:,} queries are ok, in {of}"]
+        for band, symbol in zip(self.bands, SYMBOLS, strict=True):
+            without = f"; {band.queries_without:,} of these queries without one" if band.queries_without else ""
+            drawn = (
+                f"{band.share:6.1%} of the draws, from {_several(band.pairs, 'pair')}" if band.share else "not drawn"
+            )
+            lines.append(f"  {symbol:<11} {drawn}{without if band.share else ''}")
+        return "\n".join(lines)
+
+
+def report(pairs: Pairs, plan: Planned, order: str) -> SamplerReport:
+    """The report of a sampler."""
+    sizes = [int(n) for n in pairs.query_start[1:] - pairs.query_start[:-1]]
+    starts = pairs.query_start
+    ok = [int(pairs.query_ok[starts[i] : starts[i + 1]].sum()) for i in range(len(sizes))]
+    collections = tuple(
+        CollectionReport(
+            name=name,
+            queries=sizes[i],
+            queries_ok=ok[i],
+            min_value=pairs.min_values[i],
+            pairs=_three([int(n) for n in plan.pairs[:, i]]),
+            queries_without=_three([ok[i] - int(n) for n in plan.having[:, i]]),
+        )
+        for i, name in enumerate(pairs.names)
+    )
+    bands = [
+        BandReport(
+            name=name,
+            share=plan.schedule.shares[b],
+            pairs=int(plan.pairs[b].sum()),
+            queries=int(plan.having[b].sum()),
+            queries_without=sum(ok) - int(plan.having[b].sum()),
+        )
+        for b, name in enumerate(NAMES)
+    ]
+    return SamplerReport(
+        order=order,
+        exact_round=plan.schedule.round,
+        queries=sum(sizes),
+        queries_ok=sum(ok),
+        bands=(bands[0], bands[1], bands[2]),
+        collections=collections,
+    )
+
+
+def _several(n: int, what: str) -> str:
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
+
+
+def _three(values: Sequence[int]) -> tuple[int, int, int]:
+    return values[0], values[1], values[2]

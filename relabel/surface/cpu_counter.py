@@ -1,0 +1,157 @@
+"""The engine for CPUs: bit sets, AND, and counting bits."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from relabel.jit import thread_count, threads_set
+from relabel.surface import _bitsets
+from relabel.surface._bitsets import TILE, WIDTH, Panel
+from relabel.surface.occupancy import Compacted, Occupancy, WordArray
+from relabel.surface.settings import CountArray, Counts, Method
+
+Span = tuple[int, int]
+"""First, and last + 1"""
+BLOCK_BITS = 64 * WIDTH
+ENTRY_BYTES = 8 * WIDTH + 4
+
+
+@dataclass(eq=False)
+class BitCounter:
+    """Counts by bit sets; a `Counter`.
+
+    Parameters
+    ----------
+    compacted:
+        the occupancies of both sides.
+    method:
+        ``surface`` or ``voxel-iou``.
+    memory_bytes:
+        what the bit sets may take. Where those of all frames need more, voxels are taken a range at a time, and their
+        bit sets made for each block of rows and columns anew; the counts are the same.
+    threads:
+        number of threads, by default all; the counts do not depend on it.
+    """
+
+    compacted: Compacted
+    method: Method = "surface"
+    memory_bytes: int = 2**30
+    threads: int | None = None
+    _kept: dict[tuple[bool, bool], Panel] = field(default_factory=dict)
+
+    @cached_property
+    def _moves(self) -> WordArray:
+        out = np.empty((len(self.compacted.space.mask), 6), np.uint64)
+        _bitsets.squeezing(self.compacted.space.mask, out)
+        return out
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of bits in the space."""
+        return -(-len(self.compacted.space) // BLOCK_BITS)
+
+    def counts(self, rows: slice, columns: slice) -> Counts:
+        """The counts of the queries `rows` and the database frames `columns`."""
+        query, database = self.compacted.query, self.compacted.database
+        spans = (_tiles(rows, len(query)), _tiles(columns, len(database)))
+        shape = tuple((stop - start) * TILE for start, stop in spans)
+        crop = tuple(
+            slice(part.start - start * TILE, part.stop - start * TILE)
+            for part, (start, _) in zip((rows, columns), spans, strict=True)
+        )
+        pairs = [(False, False)] if self.method == "voxel-iou" else [(False, True), (True, False)]
+        out = [np.zeros(shape, np.int32) for _ in pairs]
+        whole = self._frames_of((0, _tile_count(query)), (0, _tile_count(database)))
+        with threads_set(self.threads):
+            if self._need(whole) <= self.memory_bytes:
+                self._add(out, pairs, spans, None)
+            else:
+                for span in self._ranges(self._frames_of(*spans)):
+                    self._add(out, pairs, spans, span)
+        first: CountArray = out[0][crop]
+        return Counts(first, out[-1][crop])
+
+    def _add(
+        self,
+        out: list[CountArray],
+        pairs: list[tuple[bool, bool]],
+        spans: tuple[Span, Span],
+        blocks: Span | None,
+    ) -> None:
+        """Add the counts of one range of blocks of bits, or of all, whose bit sets are then kept."""
+        query, database = self.compacted.query, self.compacted.database
+        for counts, (row_dilated, column_dilated) in zip(out, pairs, strict=True):
+            if blocks is None:
+                panels = self._all(query, dilated=row_dilated), self._all(database, dilated=column_dilated)
+                asked = spans
+            else:
+                panels = (
+                    self._panel(query, spans[0], blocks, dilated=row_dilated),
+                    self._panel(database, spans[1], blocks, dilated=column_dilated),
+                )
+                asked = (0, spans[0][1] - spans[0][0]), (0, spans[1][1] - spans[1][0])
+            _bitsets.counted(*panels[0], *panels[1], *asked, counts)
+
+    def _all(self, side: Occupancy, *, dilated: bool) -> Panel:
+        """The bit sets of one side, made once."""
+        name = (side is self.compacted.query, dilated)
+        if name not in self._kept:
+            self._kept[name] = self._panel(side, (0, _tile_count(side)), (0, self.blocks), dilated=dilated)
+        return self._kept[name]
+
+    def _panel(self, side: Occupancy, tiles: Span, blocks: Span, *, dilated: bool) -> Panel:
+        """The bit sets of some tiles of frames, or of their dilations, in a range of blocks of bits."""
+        space = self.compacted.space
+        about = space.around
+
+        def of_tile(number: int) -> Any:
+            begin = side.begin[number * TILE : (number + 1) * TILE + 1]
+            return _bitsets.tile(
+                begin, side.brick, side.word, about, space.mask, space.first, self._moves, dilated, *blocks
+            )
+
+        with ThreadPoolExecutor(thread_count(self.threads)) as pool:
+            made = list(pool.map(of_tile, range(*tiles)))
+        empty = (np.empty(0, np.int32), np.zeros(1, np.int64), np.empty(0, np.int32), np.empty((0, WIDTH), np.uint64))
+        block, entry, frame, words = zip(empty, *made, strict=True)
+        ends = np.cumsum([one[-1] for one in entry])
+        return Panel(
+            np.cumsum([len(one) for one in block], dtype=np.int64),
+            np.concatenate(block),
+            np.concatenate(
+                [np.zeros(1, np.int64), *(one[1:] + end for one, end in zip(entry[1:], ends, strict=False))]
+            ),
+            np.concatenate(frame),
+            np.concatenate(words),
+        )
+
+    def _frames_of(self, rows: Span, columns: Span) -> int:
+        """Bit sets of frames that a comparison of these tiles needs, the dilated ones counted as well."""
+        spans = {(False, *rows)}
+        spans.add((self.compacted.database is not self.compacted.query, *columns))
+        frames = sum(stop - start for _, start, stop in spans) * TILE
+        return frames * (1 if self.method == "voxel-iou" else 2)
+
+    def _need(self, sets: int) -> int:
+        """The most bytes that so many bit sets can take."""
+        return sets * self.blocks * ENTRY_BYTES
+
+    def _ranges(self, sets: int) -> list[Span]:
+        """Ranges of blocks of bits whose bit sets fit into memory, at least one block each."""
+        step = max(1, self.memory_bytes // max(1, sets * ENTRY_BYTES))
+        return [(low, min(low + step, self.blocks)) for low in range(0, self.blocks, step)]
+
+
+def _tile_count(side: Occupancy) -> int:
+    return -(-len(side) // TILE)
+
+
+def _tiles(part: slice, size: int) -> Span:
+    """The tiles that hold the frames of a slice."""
+    start, stop, _ = part.indices(size)
+    return start // TILE, -(-stop // TILE)

@@ -1,0 +1,75 @@
+"""Whether the data set is still what was labelled: its files by digest, its cameras one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relabel.cameras import Cameras
+from relabel.datasets.csv_columns import rows_of
+from relabel.geometry.earth import LAT, LON
+from relabel.labelfile import provenance
+from relabel.verify.result import SHOWN, Task, Verification
+
+
+def compare_inputs(
+    task: Task, record: Mapping[str, Any], root: Path, files: Iterable[Path], result: Verification, *, thousands: bool
+) -> None:
+    """Find the inputs of a record whose digest none of the files has that were read now."""
+    stored = task.stored
+    # Not by path: the root may be given as the folder above or below the one that was labelled.
+    now = {entry["sha256"] for entry in provenance.describe(root, files, outside=True, by_folder=thousands)}
+    now |= {known["sha256"] for known in (stored.params.get("occluders"),) if isinstance(known, dict)}
+    for entry in record["inputs"]:
+        if entry["sha256"] not in now:
+            many = "*" in entry["path"].rpartition("/")[2]
+            what = "are not the files that were" if many else "is not the file that was"
+            result.found(1, f"{stored.name}: {entry['path']} {what} labelled (its sha256 differs)")
+
+
+def compare_cameras(where: str, ours: Cameras, theirs: Cameras, result: Verification) -> Cameras:
+    """Compare every camera of the file with the dataset's of the same key, and return it as the dataset has it."""
+    rows = rows_of(theirs.key, ours.key)
+    there = np.flatnonzero(rows >= 0)
+    rows = rows[there]
+    both = (ours, theirs)
+    own = [name for name in ("fov_deg", "radius_m") if all(getattr(c, name) is not None for c in both)]
+    posed = all(c.pose is not None for c in both)
+    on_earth = [name for name in (LON, LAT) if all(name in c.extra for c in both)]
+    held, read = (
+        np.column_stack(
+            [
+                c.position[:, :2],
+                c.heading_deg,
+                c.status,
+                *(getattr(c, name) for name in own),
+                *(c.extra[name] for name in on_earth),
+                *([] if not posed or c.pose is None else [c.pose.reshape(len(c), 16)]),
+            ]
+        )
+        for c in both
+    )
+    old, new = held[there], read[rows]
+    differs = ((old != new) & ~(np.isnan(old) & np.isnan(new))).any(axis=1)
+    held[there] = new
+    for what, keys in (
+        ("of the file are not in the dataset", np.delete(ours.key, there)),
+        (f"differ from the dataset in position, {'pose' if posed else 'heading'} or status", ours.key[there[differs]]),
+        ("of the dataset are not in the file", np.delete(theirs.key, rows)),
+    ):
+        if len(keys):
+            shown = ", ".join(str(key) for key in keys[:SHOWN])
+            more = f" and {len(keys) - SHOWN:,} more" if len(keys) > SHOWN else ""
+            result.found(len(keys), f"{where}: {len(keys):,} camera(s) {what}: {shown}{more}")
+    return replace(
+        ours,
+        position=held[:, :2],
+        heading_deg=held[:, 2],
+        status=held[:, 3].astype(np.uint8),
+        extra={**ours.extra, **dict(zip(on_earth, held.T[4 + len(own) :], strict=False))},
+        **dict(zip(own, held.T[4 : 4 + len(own)], strict=True)),
+    )

@@ -1,0 +1,192 @@
+"""What a verification finds, and the pairs that it recomputes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from relabel.geometry.earth import points
+from relabel.labelfile import StoredCollection
+from relabel.pipeline.fov_part import Bar
+
+IntArray = npt.NDArray[np.int64]
+
+SHOWN = 5
+"""Examples of one kind of fault that are named."""
+STEP = 50
+"""Pairs between two steps of a progress bar."""
+
+
+class Pairs(NamedTuple):
+    """A sample of pairs: (m,) row and column numbers, and the stored ψ, 0 where the pair is absent."""
+
+    rows: IntArray
+    columns: IntArray
+    values: npt.NDArray[np.float64]
+
+    def take(self, which: npt.NDArray[Any]) -> Pairs:
+        """Some of the pairs, by number or by a boolean mask."""
+        return Pairs(self.rows[which], self.columns[which], self.values[which])
+
+
+@dataclass
+class Verification:
+    """What was recomputed and what came out.
+
+    Attributes
+    ----------
+    checked:
+        pairs recomputed, stored and absent.
+    max_abs_diff:
+        largest difference of ψ; of an absent pair, by how much it exceeds `min_value`.
+    mismatches:
+        pairs whose difference is beyond the tolerance, cameras that differ from the dataset, and input files that are
+        not those that were labelled.
+    findings:
+        a text for each thing that is wrong, the first few of a kind.
+    definition:
+        of labels from depth maps: by how much each of a few dozen pairs differs from the exact definition. That is no
+        mismatch, for the method itself is an estimate of it.
+    """
+
+    checked: int = 0
+    max_abs_diff: float = 0.0
+    mismatches: int = 0
+    findings: list[str] = field(default_factory=list)
+    definition: list[float] = field(default_factory=list)
+
+    @property
+    def mean_abs_diff_definition(self) -> float | None:
+        """The mean of `definition`; None where there is none."""
+        return float(np.mean(self.definition)) if self.definition else None
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        values = {
+            "checked": self.checked,
+            "max_abs_diff": self.max_abs_diff,
+            "mismatches": self.mismatches,
+            "findings": self.findings,
+        }
+        if self.definition:
+            values["checked_definition"] = len(self.definition)
+            values["mean_abs_diff_definition"] = self.mean_abs_diff_definition
+        return values
+
+    def found(self, count: int, text: str) -> None:
+        """Count mismatches that one text tells of."""
+        self.mismatches += count
+        self.findings.append(text)
+
+    def compare(
+        self, stored: StoredCollection, pairs: Pairs, expected: npt.NDArray[np.float64], tolerance: float
+    ) -> None:
+        """Count pairs whose ψ is not the expected one, and tell of the first few."""
+        difference = np.abs(expected - pairs.values)
+        # An absent pair says no more than: up to min_value.
+        difference[pairs.values == 0.0] -= stored.min_value
+        difference = difference.clip(min=0.0)
+        wrong = np.flatnonzero(difference > tolerance)
+        self.checked += len(expected)
+        self.max_abs_diff = max(self.max_abs_diff, float(difference.max(initial=0.0)))
+        self.mismatches += len(wrong)
+        for k in wrong[:SHOWN]:
+            had = f"{pairs.values[k]:.6f}" if pairs.values[k] else "no value"
+            pair = f"{stored.query.key[pairs.rows[k]]} / {stored.database.key[pairs.columns[k]]}"
+            self.findings.append(f"{stored.name}: {pair}: the file has {had}, recomputed {expected[k]:.6f}")
+
+
+class Task(NamedTuple):
+    """One collection to be verified, and what for; the fields as of `relabel.verify.verify.verify`."""
+
+    stored: StoredCollection
+    records: Sequence[Mapping[str, Any]]
+    """the provenance of the file"""
+    root: Path | None
+    sample: int
+    rng: np.random.Generator
+    bar: Bar | None
+    mask: Path | None
+    occluders: Path | None
+
+    @property
+    def where(self) -> str:
+        """The address of the collection, for messages."""
+        return f"{self.stored.path}::{self.stored.name}"
+
+    @property
+    def masks(self) -> tuple[Path, ...]:
+        """Where the mask of the collection may be besides its root: where it was told, or beside the label file."""
+        known = self.stored.params.get("mask")
+        if not isinstance(known, Mapping):
+            return ()
+        return (Path(self.stored.path).parent / str(known.get("name")),) if self.mask is None else (self.mask,)
+
+
+def sample(
+    stored: StoredCollection, size: int, rng: np.random.Generator, *, reach_m: float, cameras: int | None = None
+) -> Pairs:
+    """Pairs of two OK cameras, half of them stored; where there are too few of one kind, more of the other.
+
+    Parameters
+    ----------
+    stored:
+        the collection.
+    size:
+        the number of pairs, as far as there are so many.
+    rng:
+        what draws them.
+    reach_m:
+        three in four of the absent pairs are at most this far apart, as far as there are such, metres.
+    cameras:
+        of how many cameras of a side pairs are formed; None for all. The same of both sides of self pairs.
+    """
+    matrix = stored.to_scipy()
+    query, database = np.flatnonzero(stored.query.ok), np.flatnonzero(stored.database.ok)
+    within = np.arange(matrix.nnz)
+    if cameras is not None:
+        query = rng.choice(query, min(cameras, len(query)), replace=False)
+        database = query if stored.self_pairs else rng.choice(database, min(cameras, len(database)), replace=False)
+        rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        within = np.flatnonzero(np.isin(rows, query) & np.isin(matrix.indices, database))
+    some = size - min((size + 1) // 2, len(within))
+    absent = _absent(stored, matrix, some, rng, reach_m, (query, database))
+    at = np.sort(rng.choice(within, min(size - len(absent), len(within)), replace=False))
+    rows = np.searchsorted(matrix.indptr, at, side="right") - 1
+    return Pairs(
+        np.concatenate([rows, absent[:, 0]]),
+        np.concatenate([matrix.indices[at].astype(np.int64), absent[:, 1]]),
+        np.concatenate([matrix.data[at].astype(np.float64), np.zeros(len(absent))]),
+    )
+
+
+def _absent(
+    stored: StoredCollection,
+    matrix: Any,
+    size: int,
+    rng: np.random.Generator,
+    reach_m: float,
+    cameras: tuple[IntArray, IntArray],
+) -> IntArray:
+    """(m, 2) pairs of these cameras that are not stored."""
+    query, database = cameras
+    found: dict[tuple[int, int], None] = {}
+    if len(query) and len(database):
+        query_at, database_at = (points(side, stored.params) for side in (stored.query, stored.database))
+        tree = cKDTree(database_at[database])
+        for attempt in range(20 * size):
+            if len(found) >= size:
+                break
+            i = int(rng.choice(query))
+            near = tree.query_ball_point(query_at[i], reach_m) if attempt % 4 else []
+            j = int(database[rng.choice(near)]) if len(near) else int(rng.choice(database))
+            row = matrix.indices[matrix.indptr[i] : matrix.indptr[i + 1]]
+            if j not in row and not (stored.self_pairs and i == j):
+                found[i, j] = None
+    return np.array(list(found), dtype=np.int64).reshape(-1, 2)

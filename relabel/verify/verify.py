@@ -1,0 +1,79 @@
+"""Recompute a sample of a label file with a slow oracle, from the dataset if it is at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from relabel.errors import InputError, LabelFileError, OptionError
+from relabel.labelfile import LabelFile, validate
+from relabel.pipeline.fov_part import Bar
+from relabel.verify import fov_labels, surface_labels
+from relabel.verify.result import Task, Verification
+
+
+def verify(
+    path: Path,
+    root: Path | None = None,
+    *,
+    sample: int = 1000,
+    seed: int = 0,
+    bar: Bar | None = None,
+    mask: Path | None = None,
+    occluders: Path | None = None,
+) -> Verification:
+    """Compare a label file with its dataset and with a slow oracle: shapely, or sets of voxels.
+
+    Half of the sample are stored pairs, half are pairs that are absent between two cameras whose status is OK, most of
+    them near each other.
+
+    Parameters
+    ----------
+    path:
+        the label file.
+    root:
+        the dataset it was made from; without it the cameras are taken from the file, and only ψ is checked. Labels
+        from depth maps need it.
+    sample:
+        pairs for each collection.
+    seed:
+        same seed, same sample.
+    bar:
+        makes a progress bar over the pairs of a collection.
+    mask:
+        the mask that the file was made with, where it lies neither under `root` nor beside the file.
+    occluders:
+        likewise the footprints that cut the fields of view.
+
+    Raises
+    ------
+    InputError
+        when the file was not made by a measure that can be recomputed, its provenance does not lead to `root`, or its
+        mask, footprints or depth maps are not found.
+    LabelFileError, DatasetNotFoundError
+        when the file is not valid, or the dataset cannot be read.
+    """
+    if sample < 1:
+        raise OptionError(f"sample is {sample}; at least one pair has to be checked")
+    labels = LabelFile(path)
+    faults = [finding for finding in validate(path).findings if finding.severity == "error"]
+    if faults:
+        raise LabelFileError(
+            f"{path}: is damaged ({faults[0].path}: {faults[0].message}); `relabel validate` lists all that is wrong"
+        )
+    if mask is not None:
+        if root is None:
+            raise OptionError("a mask says which cameras of the dataset were left out; give --root as well")
+        if not any("mask" in labels[name].params for name in labels):
+            raise InputError(f"{path}: was made without a mask; leave out --mask")
+    if occluders is not None and not any("occluders" in labels[name].params for name in labels):
+        raise InputError(f"{path}: was made without anything in the way; leave out --occluders")
+    result = Verification()
+    records = labels.provenance()
+    for number, name in enumerate(labels):
+        stored = labels[name]
+        check = surface_labels.check if stored.method in surface_labels.METHODS else fov_labels.check
+        rng = np.random.default_rng([seed, number])
+        check(Task(stored, records, root, sample, rng, bar, mask, occluders), result)
+    return result

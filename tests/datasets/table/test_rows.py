@@ -1,0 +1,438 @@
+"""relabel.datasets.table_*: any CSV or Parquet table becomes cameras, or an error that names file, line and column."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relabel.cameras import Status
+from relabel.datasets.base import Street
+from relabel.datasets.table import columns as table_files
+from relabel.datasets.table.columns import ROLES, TableFile, choose, parse
+from relabel.datasets.table.rows import LAYOUTS, TableReader, reader
+from relabel.errors import InputError, OptionError
+from relabel.geometry.projection import project
+
+LON_LAT = ("id,lon,lat,heading", "a,35.90,31.95,10", "b,35.91,31.96,350.5", "c,35.92,31.97,0")
+METRES = ("key,x,y,heading", "a,0,0,90", "b,10.5,0,90", "c,20,-3,270")
+
+
+def write(path: Path, *lines: str, newline: str = "\n") -> Path:
+    """A text file of these lines."""
+    path.write_bytes((newline.join(lines) + newline).encode())
+    return path
+
+
+def as_parquet(path: Path, **columns: Any) -> Path:
+    """A Parquet file of these columns."""
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def read(path: Path, database: Path | None = None, **options: Any) -> Street:
+    """The street of one or two tables; columns as text."""
+    if "columns" in options:
+        options["columns"] = parse(options["columns"])
+    return reader(path, database, **options).read()
+
+
+class TestParse:
+    """relabel.datasets.table.columns.parse"""
+
+    def test_good(self) -> None:
+        """Blanks do not count, and a column may have any name without a comma."""
+        assert parse(" key = id , heading=north deg,") == {"key": "id", "heading": "north deg"}
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("key", "expected ROLE=COLUMN"),
+            ("key=", "expected ROLE=COLUMN"),
+            ("colour=red", "no role 'colour'; roles are key, x, y"),
+            ("key=a,key=b", "key is given twice"),
+        ],
+    )
+    def test_bad(self, text: str, message: str) -> None:
+        """A part that cannot be is shown."""
+        with pytest.raises(OptionError, match=message):
+            parse(text)
+
+
+class TestChoose:
+    """relabel.datasets.table.columns.choose"""
+
+    @pytest.mark.parametrize(
+        ("header", "found"),
+        [
+            ("id,longitude,latitude,northdeg", "key=id,lon=longitude,lat=latitude,heading=northdeg"),
+            ("Image,Easting,Northing,YAW", "key=Image,x=Easting,y=Northing,heading=YAW"),
+            ("path,x,y,ca,fov,radius_m", "key=path,x=x,y=y,heading=ca,fov=fov,radius=radius_m"),
+            ("key,id,lon,lat,heading,ca", "key=key,lon=lon,lat=lat,heading=heading"),
+        ],
+    )  # fmt: skip
+    def test_usual(self, header: str, found: str) -> None:
+        """Usual names are known in any case; the name of the role itself goes before the others."""
+        assert choose(Path("t.csv"), header.split(","), {}, in_crs=False) == parse(found)
+
+    @pytest.mark.parametrize(
+        ("header", "message"),
+        [
+            ("id,name,x,y,heading", r"which column is the key cannot be told: id, name; .*--columns key=id"),
+            ("key,x,y,ca,yaw", r"which column is the heading cannot be told: ca, yaw"),
+            ("x,y,heading", r"no column of keys, only x, y, heading; name it with --columns key=NAME"),
+            ("key,x,y", r"no column of headings, only key, x, y; .*--columns heading=NAME.*--layout kitti, tum"),
+            ("key,heading", r"no position, only key, heading.*x=NAME,y=NAME.*lon=NAME,lat=NAME"),
+            ("key,x,heading", r"no position, .*x alone is half of one"),
+            ("key,lat,y,heading", r"no position"),
+        ],
+    )
+    def test_missing(self, header: str, message: str) -> None:
+        """What is missing or ambiguous is told, with the columns that there are and the option to name one."""
+        with pytest.raises(InputError, match=message):
+            choose(Path("t.csv"), header.split(","), {}, in_crs=False)
+
+    def test_both_positions(self) -> None:
+        """Of x, y and lon, lat those are taken that the user names, or whose reference system is known."""
+        header = ["key", "x", "y", "lon", "lat", "heading"]
+        assert "lon" in choose(Path("t"), header, {}, in_crs=False)
+        assert "x" in choose(Path("t"), header, {}, in_crs=True)
+        assert "x" in choose(Path("t"), header, {"x": "x", "y": "y"}, in_crs=False)
+        assert "lon" in choose(Path("t"), header, {"lon": "lon", "lat": "lat"}, in_crs=True)
+        with pytest.raises(InputError, match="a camera has one position"):
+            choose(Path("t"), header, {"lon": "lon", "lat": "lat", "x": "x", "y": "y"}, in_crs=True)
+
+    def test_half_chosen(self) -> None:
+        """A choice of x alone needs a y."""
+        with pytest.raises(InputError, match=r"column of x \(a\) but none of y"):
+            choose(Path("t"), ["key", "a", "b", "lon", "lat", "heading"], {"x": "a"}, in_crs=False)
+
+
+class TestTableFile:
+    """relabel.datasets.table.columns.TableFile"""
+
+    @given(st.lists(st.tuples(st.text('ab,"é☃ ', max_size=4), st.floats(allow_nan=False, width=64)), max_size=12))
+    def test_csv_and_parquet(self, rows: list[tuple[str, float]]) -> None:
+        """The same table in both forms is read alike, whatever stands in it."""
+        import csv
+        import tempfile
+
+        with tempfile.TemporaryDirectory() as folder:
+            at = Path(folder)
+            with (at / "t.csv").open("w", newline="") as stream:
+                writer = csv.writer(stream)
+                writer.writerow(["number", "text"])
+                writer.writerows((repr(number), text) for text, number in rows)
+            text, number = [row[0] for row in rows], [row[1] for row in rows]
+            as_parquet(at / "t.pq", text=pa.array(text, pa.string()), number=pa.array(number, pa.float64()))
+            for name in ("t.csv", "t.pq"):
+                table = TableFile(at / name).read({"text": "text", "number": "float"})
+                assert table["text"].tolist() == text
+                assert table["number"].tolist() == number
+
+    def test_pieces(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A file of many pieces is read as a whole, with texts of different lengths."""
+        monkeypatch.setattr(table_files, "_BLOCK_BYTES", 100)
+        monkeypatch.setattr(table_files, "_BATCH", 7)
+        keys = [f"{'k' * (i // 20)}{i}" for i in range(200)]
+        path = write(tmp_path / "t.csv", "key,v", *(f"{key},{i / 8}" for i, key in enumerate(keys)))
+        stored = as_parquet(tmp_path / "t.parquet", key=keys, v=[i / 8 for i in range(200)])
+        for file in (TableFile(path), TableFile(stored)):
+            table = file.read({"key": "text", "v": "float"})
+            assert table["key"].tolist() == keys
+            assert table["v"].tolist() == [i / 8 for i in range(200)]
+
+    @pytest.mark.parametrize("text", ["key,v", "key,v\n", "\ufeffkey,v\r\n\r\n"])
+    def test_header_alone(self, tmp_path: Path, text: str) -> None:
+        """No row is no fault here."""
+        (tmp_path / "t.csv").write_text(text)
+        table = TableFile(tmp_path / "t.csv").read({"key": "text", "v": "float"})
+        assert [len(column) for column in table.values()] == [0, 0]
+
+    def test_kinds_of_parquet(self, tmp_path: Path) -> None:
+        """Whole numbers are keys too; dictionaries, decimals and missing values are read."""
+        path = as_parquet(
+            tmp_path / "t",
+            number=pa.array([1, 2, None]),
+            word=pa.array(["a", "b", None]).dictionary_encode(),
+            small=pa.array([1.5, None, 2.5], pa.float32()),
+        )
+        table = TableFile(path).read({"number": "text", "word": "text", "small": "float"})
+        assert table["number"].tolist() == ["1", "2", ""]
+        assert table["word"].tolist() == ["a", "b", ""]
+        np.testing.assert_array_equal(table["small"], [1.5, np.nan, 2.5])
+        assert TableFile(path).place(1) == "row 2"
+
+    @pytest.mark.parametrize(
+        ("kind", "values", "message"),
+        [("float", ["x"], "holds string, not numbers"), ("text", [[1]], "not text"), ("text", [1.5], "not text")],
+    )
+    def test_wrong_kind(self, tmp_path: Path, kind: Any, values: Any, message: str) -> None:
+        """A Parquet column of another kind is refused by name."""
+        with pytest.raises(InputError, match=rf"t: column 'c'.*{message}"):
+            TableFile(as_parquet(tmp_path / "t", c=values)).read({"c": kind})
+
+    def test_damaged(self, tmp_path: Path) -> None:
+        """Half a Parquet file, no file, a folder."""
+        path = as_parquet(tmp_path / "t", c=[1.0])
+        path.write_bytes(path.read_bytes()[:60])
+        with pytest.raises(InputError, match="not a Parquet file that can be read"):
+            _ = TableFile(path).columns
+        for missing in (tmp_path / "nothing", tmp_path):
+            with pytest.raises(InputError, match="cannot be read"):
+                _ = TableFile(missing).columns
+
+
+class TestTables:
+    """relabel.datasets.table.rows.TableReader.read, tables"""
+
+    def test_lon_lat(self, tmp_path: Path) -> None:
+        """Degrees are compared on the earth; the position is that in the UTM zone, in which both sides are."""
+        query = write(tmp_path / "q.csv", *LON_LAT)
+        database = write(tmp_path / "d.csv", "image,latitude,longitude,ca", "x,31.95,35.9,720", "y,,,3")
+        street = read(query, database)
+        assert street.geographic is not None
+        np.testing.assert_array_equal(street.geographic[0], [[35.90, 31.95], [35.91, 31.96], [35.92, 31.97]])
+        assert street.query.crs == street.database.crs == "EPSG:32636"
+        np.testing.assert_array_equal(street.query.position, project(*street.geographic[0].T, "EPSG:32636"))
+        assert street.query.heading_deg.tolist() == [10.0, 350.5, 0.0]
+        assert street.database.heading_deg.tolist() == [0.0, 3.0]
+        assert street.database.status.tolist() == [Status.OK, Status.NO_POSITION]
+        assert street.params["heading_faults"] == {"wrapped": 1}
+        assert street.params["columns"]["database"]["heading"] == "ca"
+        assert any("q.csv: key=id, lon=lon" in note for note in street.notes)
+        assert any("d.csv: 1 cameras have no position" in note for note in street.notes)
+
+    def test_lon_lat_on_a_map(self, tmp_path: Path) -> None:
+        """With --crs they are projected, and compared there."""
+        street = read(write(tmp_path / "q.csv", *LON_LAT), crs="EPSG:32637")
+        assert street.geographic is None
+        expected = project([35.9, 35.91, 35.92], [31.95, 31.96, 31.97], "EPSG:32637")
+        np.testing.assert_array_equal(street.query.position, expected)
+
+    def test_metres(self, tmp_path: Path) -> None:
+        """x and y stay what they are; without --crs their frame is local."""
+        street = read(write(tmp_path / "q.csv", *METRES))
+        assert (street.query.crs, street.geographic) == ("local", None)
+        assert street.query is street.database
+        assert street.query.position.tolist() == [[0.0, 0.0], [10.5, 0.0], [20.0, -3.0]]
+        assert read(tmp_path / "q.csv", crs="EPSG:32636").query.crs == "EPSG:32636"
+
+    def test_longitudes_of_the_east(self, tmp_path: Path) -> None:
+        """0 … 360 is brought to -180 … 180."""
+        street = read(write(tmp_path / "q.csv", "key,lon,lat,heading", "a,181.5,0,0"))
+        assert street.geographic is not None
+        assert street.geographic[0].tolist() == [[-178.5, 0.0]]
+
+    def test_own_columns(self, tmp_path: Path) -> None:
+        """Field of view, range, standard deviations and sequences of each camera."""
+        head = "key,x,y,heading,fov,radius,heading_sigma,position_sigma,sequence,frame"
+        street = read(write(tmp_path / "q.csv", head, "a,0,0,0,60,30,5,1.5,s,1", "b,1,0,0,70,40,,0,s,2"))
+        cameras = street.query
+        assert cameras.fov_deg is not None
+        assert cameras.radius_m is not None
+        assert cameras.fov_deg.tolist() == [60.0, 70.0]
+        assert cameras.radius_m.tolist() == [30.0, 40.0]
+        np.testing.assert_array_equal(cameras.extra["heading_sigma_deg"], [5.0, np.nan])
+        assert cameras.extra["position_sigma_m"].tolist() == [1.5, 0.0]
+        assert cameras.extra["sequence"].tolist() == ["s", "s"]
+        assert cameras.extra["frame"].tolist() == [1.0, 2.0]
+
+    def test_missing_headings(self, tmp_path: Path) -> None:
+        """They keep their row, and are counted."""
+        street = read(write(tmp_path / "q.csv", "key,x,y,heading", "a,0,0,", "b,0,0,nan", "c,0,0,-90"))
+        assert street.query.status.tolist() == [Status.NO_HEADING, Status.NO_HEADING, Status.OK]
+        assert street.query.heading_deg[2] == 270.0
+        assert street.params["heading_faults"] == {"wrapped": 1, "missing": 2}
+
+    def test_parquet(self, tmp_path: Path) -> None:
+        """The same cameras as from CSV."""
+        path = as_parquet(tmp_path / "q.parquet", id=["a", "b"], lon=[35.9, None], lat=[31.95, None], heading=[1, 400])
+        street = read(path)
+        assert street.query.key.tolist() == ["a", "b"]
+        assert street.query.heading_deg.tolist() == [1.0, 40.0]
+        assert street.query.status.tolist() == [Status.OK, Status.NO_POSITION]
+
+    def test_crs_of_the_table(self, tmp_path: Path) -> None:
+        """A column may name the reference system."""
+        lines = ("key,x,y,heading,epsg", "a,0,0,1,32636", "b,0,0,1,32636")
+        assert read(write(tmp_path / "q.csv", *lines)).query.crs == "EPSG:32636"
+        with pytest.raises(InputError, match=r"in EPSG:32636, --crs says EPSG:32637"):
+            read(tmp_path / "q.csv", crs="EPSG:32637")
+        other = write(tmp_path / "d.csv", *METRES)
+        with pytest.raises(InputError, match="two reference systems"):
+            read(tmp_path / "q.csv", other)
+
+    def test_no_place_at_all(self, tmp_path: Path) -> None:
+        """A table without any place is told of as such, when it is to be labelled."""
+        street = read(write(tmp_path / "q.csv", "key,lon,lat,heading", "a,,,0"))
+        with pytest.raises(InputError, match="1 no_position"):
+            street.require_some()
+
+    @pytest.mark.parametrize(
+        ("lines", "message"),
+        [
+            (("key,lon,lat,heading", "a,1,2,3", "b,2,95,0"), r"line 3, column 'lon' and 'lat': .*swapped.*lon=lat"),
+            (("key,lon,lat,heading", "a,500000,4000000,0"), r"line 2.*if these are metres"),
+            (("key,lon,lat,heading", "a,1,inf,0"), r"line 2.*no place"),
+            (("key,x,y,heading", "a,1,2,3", "", "b,2,,0"), r"line 4, column 'x' and 'y': one of them is empty"),
+            (("key,x,y,heading", "a,1,2,3", "a,2,4,0"), r"line 3, column 'key': 'a' stands in line 2 already"),
+            (("key,x,y,heading", "a,1,2,3", ",2,4,0"), r"line 3, column 'key': an empty cell"),
+            (("key,x,y,heading", "a,1,2,north"), r"line 2, column 'heading': 'north' is not a number"),
+            (("key,x,y,heading", "a,1,2,inf"), r"line 2, column 'heading': inf is no heading"),
+            (("key,x,y,heading", "a,1,2"), r"line 2: 3 cells where the header names 4"),
+            (("key,x,y,heading,fov", "a,1,2,3,0"), r"line 2, column 'fov': 0; .*above 0 and at most 360"),
+            (("key,x,y,heading,fov", "a,1,2,3,"), r"line 2, column 'fov': an empty cell"),
+            (("key,x,y,heading,radius", "a,1,2,3,-5"), r"line 2, column 'radius': -5"),
+            (("key,x,y,heading,heading_sigma", "a,1,2,3,-5"), r"line 2, column 'heading_sigma': -5 is no standard"),
+            (("key,x,y,heading,crs", "a,1,2,3,32636", "b,1,2,3,32637"), r"'crs' is '32636' in line 2 and '32637' in"),
+            (("key,x,y,heading,zone", "a,1,2,3,30U", "b,1,2,3,31U"), r"'zone' is '30U' in line 2.*lon=NAME,lat=NAME"),
+            (("key,x,y,heading,crs", "a,1,2,3,4326"), r"longitude and latitude; name their columns lon and lat"),
+            (("key,x,x,y,heading", "a,1,2,3,4"), r"which column is the x cannot be told"),
+        ],
+    )  # fmt: skip
+    def test_faults(self, tmp_path: Path, lines: tuple[str, ...], message: str) -> None:
+        """File, line and column are named, and what to do."""
+        path = write(tmp_path / "bad.csv", *lines)
+        with pytest.raises((InputError, OptionError), match=message):
+            read(path)
+
+    @pytest.mark.parametrize(
+        ("crs", "message"),
+        [
+            ("EPSG:4326", "not a map but longitude and latitude.*leave out --crs"),
+            ("EPSG:4978", "not a map in metres"),
+            ("EPSG:2263", "not a map in metres"),
+            ("mars", "PROJ does not know"),
+        ],
+    )
+    def test_wrong_crs(self, tmp_path: Path, crs: str, message: str) -> None:
+        """Degrees, space, feet and what is not known are refused."""
+        with pytest.raises(OptionError, match=message):
+            read(write(tmp_path / "q.csv", *METRES), crs=crs)
+
+    def test_columns_that_are_not_there(self, tmp_path: Path) -> None:
+        """A choice is taken at its word."""
+        with pytest.raises(InputError, match=r"column 'angle' is missing; the file has key, x, y, heading"):
+            read(write(tmp_path / "q.csv", *METRES), columns="heading=angle")
+
+    def test_kinds_of_position_are_mixed(self, tmp_path: Path) -> None:
+        """Metres on one side and degrees on the other."""
+        with pytest.raises(InputError, match=r"q\.csv has x, y and .*d\.csv has lon, lat"):
+            read(write(tmp_path / "q.csv", *METRES), write(tmp_path / "d.csv", *LON_LAT))
+
+    def test_doubts(self, tmp_path: Path) -> None:
+        """Radians for degrees and degrees for metres are asked after."""
+        lines = [f"k{i},{2.35 + i / 1000},{48.85 - i / 1000},{i / 10}" for i in range(40)]
+        notes = read(write(tmp_path / "q.csv", "key,x,y,heading", *lines)).notes
+        assert any("are they radians?" in note for note in notes)
+        assert any("are these degrees?" in note and "lon=x,lat=y" in note for note in notes)
+
+    def test_options_of_poses(self, tmp_path: Path) -> None:
+        """--up and --axis mean nothing to a table."""
+        path = write(tmp_path / "q.csv", *METRES)
+        for option in ("up", "axis"):
+            with pytest.raises(OptionError, match=f"--{option} is for poses"):
+                read(path, **{option: "z"})
+
+
+GSV = "place_id,year,month,northdeg,city_id,lat,lon,panoid"
+
+
+class TestGsv:
+    """GSV-Cities: relabel.datasets.table.gsv_cities"""
+
+    def test_as_it_comes(self, tmp_path: Path) -> None:
+        """Keys are the names of the pictures, as Python prints the numbers; headings are taken modulo 360."""
+        path = write(
+            tmp_path / "Bangkok.csv",
+            GSV,
+            "4,2019,7,45,Bangkok,13.750,100.5,_-abc",
+            "100007,2013,12,731,Bangkok,-33.9,100.25,xyz",
+            "4,2019,7,-10,Bangkok,1e-5,100.5,q",
+        )
+        street = read(path)
+        assert street.query.key.tolist() == [
+            "Bangkok_0000004_2019_07_045_13.75_100.5__-abc.jpg",
+            "Bangkok_0000007_2013_12_731_-33.9_100.25_xyz.jpg",
+            "Bangkok_0000004_2019_07_-10_1e-05_100.5_q.jpg",
+        ]
+        assert street.query.heading_deg.tolist() == [45.0, 11.0, 350.0]
+        assert street.params["heading_faults"] == {"wrapped": 2}
+        assert street.query is street.database
+        assert street.geographic is not None
+        assert reader(path).name == "Bangkok"
+
+    def test_other_keys(self, tmp_path: Path) -> None:
+        """A chosen column of keys is taken as it is; --layout csv looks for one."""
+        path = write(tmp_path / "x.csv", GSV, "4,2019,7,45,Bangkok,13.750,100.5,abc")
+        assert read(path, columns="key=panoid").query.key.tolist() == ["abc"]
+        with pytest.raises(InputError, match="no column of keys"):
+            read(path, layout="csv")
+
+    def test_not_gsv(self, tmp_path: Path) -> None:
+        """Told to be GSV-Cities, it must have its columns."""
+        with pytest.raises(InputError, match=r"column 'place_id', 'year'.* is missing; a CSV file of GSV-Cities has"):
+            read(write(tmp_path / "x.csv", *METRES), layout="gsv")
+
+    @pytest.mark.parametrize(
+        ("line", "message"),
+        [
+            ("4,2019,7,,Bangkok,13.75,100.5,abc", r"line 2, column 'northdeg': nan is no whole number"),
+            ("4.5,2019,7,0,Bangkok,13.75,100.5,abc", r"line 2, column 'place_id': 4.5 is no whole number"),
+            ("4,2019,7,0,,13.75,100.5,abc", r"line 2, column 'city_id': an empty cell"),
+            ("4,2019,7,0,Bangkok,,,abc", r"line 2, column 'lat': an empty cell.*--columns key=NAME"),
+        ],
+    )
+    def test_faults(self, tmp_path: Path, line: str, message: str) -> None:
+        """A name that cannot be made is told of by line and column."""
+        with pytest.raises(InputError, match=message):
+            read(write(tmp_path / "x.csv", GSV, line))
+
+
+class TestReader:
+    """relabel.datasets.table.rows.reader"""
+
+    def test_there_and_back(self, tmp_path: Path) -> None:
+        """The parameters lead back to the reader, wherever the tables lie now; it can be sent."""
+        (tmp_path / "in").mkdir()
+        query, database = (write(tmp_path / "in" / name, *LON_LAT) for name in ("q.csv", "d.csv"))
+        made = reader(query, database, columns={"key": "id"}, crs="EPSG:32636", layout="csv")
+        assert made.parameters() == {
+            "collection": "in", "queries": "q.csv", "database": "d.csv", "columns": {"key": "id"},
+            "crs": "EPSG:32636", "layout": "csv",
+        }  # fmt: skip
+        assert TableReader.of_parameters(made.parameters(), tmp_path / "in") == made
+        assert pickle.loads(pickle.dumps(made)) == made
+
+    def test_nothing_is_left(self, tmp_path: Path) -> None:
+        """What is given back is taken out, so that the options of the overlap remain."""
+        parameters = reader(write(tmp_path / "q.csv", *METRES), up="z").parameters() | {"fov_deg": 90.0}
+        TableReader.of_parameters(parameters, tmp_path)
+        assert parameters == {"fov_deg": 90.0}
+
+    def test_names(self, tmp_path: Path) -> None:
+        """Self pairs are named after the table, two tables after their folder, or as told."""
+        query = write(tmp_path / "q.v2.csv", *METRES)
+        assert reader(query).name == "q"
+        assert reader(query, query).database is None
+        assert reader(query, tmp_path / "d.csv").name == tmp_path.name
+        assert reader(query, name="mine").name == "mine"
+
+    def test_the_command_knows_them(self) -> None:
+        """Names that the command spells out are those that are known here."""
+        from relabel.cli import table
+        from relabel.datasets import trajectory
+
+        assert set(table.LAYOUTS) == set(LAYOUTS)
+        assert set(trajectory.LAYOUTS) < set(LAYOUTS)
+        assert set(table.AXES) == set(trajectory.AXES)
+        text = next(option.help for option in table.command.params if option.name == "columns")
+        assert all(role in text for role in ROLES)

@@ -1,0 +1,294 @@
+"""relabel.datasets.trajectory: trajectories become cameras that look where their poses look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from relabel.cameras import Cameras, Status
+from relabel.datasets.trajectory import AXES, Axes, axes_of, axis, ground_axes, read
+from relabel.errors import InputError, OptionError
+
+Z_UP = Axes("z", "z")
+
+
+def write(path: Path, *lines: str) -> Path:
+    """A text file of these lines."""
+    path.write_text("".join(line + "\n" for line in lines))
+    return path
+
+
+def looking(heading_deg: float, up: str = "z", pitch_deg: float = 0.0) -> np.ndarray:
+    """Camera (x right, y down, z ahead) to world, for a heading on the ground of a world with that axis up."""
+    h, p = np.radians([heading_deg, pitch_deg])
+    ahead = np.array([np.sin(h) * np.cos(p), np.cos(h) * np.cos(p), np.sin(p)])
+    right = np.array([np.cos(h), -np.sin(h), 0.0])
+    return ground_axes(up).T @ np.column_stack([right, np.cross(ahead, right), ahead])
+
+
+def numbers(values: Any) -> str:
+    return " ".join(repr(float(value)) for value in np.ravel(values))
+
+
+def line_of(layout: str, rotation: np.ndarray, centre: np.ndarray, name: str = "7") -> list[str]:
+    """The lines of one camera-to-world pose in a layout."""
+    if layout == "kitti":
+        return [numbers(np.column_stack([rotation, centre]))]
+    if layout == "tum":
+        return [f"{name} {numbers(centre)} {numbers(Rotation.from_matrix(rotation).as_quat())}"]
+    into = Rotation.from_matrix(rotation.T)
+    x, y, z, w = into.as_quat()
+    return [f"1 {numbers([w, x, y, z])} {numbers(-rotation.T @ centre)} 1 {name}", "1.5 2.5 -1 3 4 17"]
+
+
+class TestAxes:
+    """relabel.datasets.trajectory: axes_of, ground_axes"""
+
+    @pytest.mark.parametrize("up", AXES)
+    def test_right_handed(self, up: str) -> None:
+        """East, north and up are a rotation of the world, whichever axis is up."""
+        ground = ground_axes(up)
+        np.testing.assert_array_equal(ground @ ground.T, np.eye(3))
+        np.testing.assert_array_equal(np.cross(ground[0], ground[1]), ground[2])
+        np.testing.assert_array_equal(ground[2], axis(up))
+
+    def test_usual(self) -> None:
+        """Where a format or its usage fixes them they need not be given, and can be."""
+        assert axes_of("kitti") == Axes("-y", "z")
+        assert axes_of("tum") == Axes("z", "z")
+        assert axes_of("robotcar") == Axes("-z", "x")
+        assert axes_of("colmap", up="-y", ahead="-z") == Axes("-y", "-z")
+
+    def test_colmap_needs_up(self) -> None:
+        """No axis of its world is up by convention."""
+        with pytest.raises(OptionError, match=r"colmap: .*--up"):
+            axes_of("colmap")
+
+    @pytest.mark.parametrize("option", ["up", "ahead"])
+    def test_unknown(self, option: str) -> None:
+        """Only six axes there are."""
+        with pytest.raises(OptionError, match="an axis is one of x, -x"):
+            axes_of("tum", **{option: "w"})
+
+
+class TestRead:
+    """relabel.datasets.trajectory.read"""
+
+    @given(
+        st.sampled_from(["kitti", "tum", "colmap"]),
+        st.sampled_from(AXES),
+        st.floats(0.0, 359.9),
+        st.floats(-80.0, 80.0),
+    )
+    def test_heading(self, layout: Any, up: str, heading_deg: float, pitch_deg: float) -> None:
+        """A camera that looks along a heading has it, in every layout, with every axis up, however it is pitched."""
+        import tempfile
+
+        centre = np.array([3.0, -4.0, 5.0])
+        rotation = looking(heading_deg, up, pitch_deg)
+        with tempfile.TemporaryDirectory() as folder:
+            path = write(Path(folder) / "poses.txt", *line_of(layout, rotation, centre))
+            cameras, _ = read(path, layout, Axes(up, "z"))
+        assert abs((cameras.heading_deg[0] - heading_deg + 180.0) % 360.0 - 180.0) < 1e-6
+        np.testing.assert_allclose(cameras.position[0], ground_axes(up) @ centre, atol=1e-9)
+        assert cameras.pose is not None
+        np.testing.assert_allclose(cameras.pose[0, :3, 3], cameras.position[0], atol=1e-12)
+        np.testing.assert_allclose(cameras.pose[0, :3, :3], ground_axes(up) @ rotation, atol=1e-9)
+
+    @pytest.mark.parametrize(("ahead", "turn"), [("z", 0.0), ("-z", 180.0), ("x", 90.0), ("-x", 270.0)])
+    def test_axis_ahead(self, tmp_path: Path, ahead: str, turn: float) -> None:
+        """Another axis looks elsewhere; a pose is kept where right and down are known."""
+        path = write(tmp_path / "t", *line_of("tum", looking(30.0), np.zeros(3)))
+        cameras, _ = read(path, "tum", Axes("z", ahead))
+        assert cameras.heading_deg[0] == pytest.approx((30.0 + turn) % 360.0)
+        assert (cameras.pose is None) == (ahead in ("x", "-x"))
+
+    @pytest.mark.parametrize(("pitch_deg", "known"), [(84.9, True), (85.1, False), (90.0, False), (-89.0, False)])
+    def test_straight_up(self, tmp_path: Path, pitch_deg: float, known: bool) -> None:
+        """Within 5° of straight up or down there is no heading; the row stays."""
+        path = write(tmp_path / "t", *line_of("tum", looking(30.0, pitch_deg=pitch_deg), np.zeros(3)))
+        cameras, notes = read(path, "tum", Z_UP)
+        assert cameras.ok[0] == known
+        if not known:
+            assert cameras.status[0] == Status.NO_HEADING
+            assert notes == ("1 cameras look straight up or down and have no heading",)
+
+    def test_unknown_pose(self, tmp_path: Path) -> None:
+        """Poses that are not finite keep their row."""
+        path = write(tmp_path / "t", *line_of("kitti", looking(0.0, "-y"), np.zeros(3)), " ".join(["nan"] * 12))
+        cameras, notes = read(path, "kitti", axes_of("kitti"))
+        assert cameras.status.tolist() == [Status.OK, Status.NO_POSE]
+        assert notes == ("1 poses are not known",)
+
+    def test_empty(self, tmp_path: Path) -> None:
+        """A file without a pose is refused."""
+        with pytest.raises(InputError, match="there is no pose in it; is it tum"):
+            read(write(tmp_path / "t", "# nothing"), "tum", Z_UP)
+
+
+class TestKitti:
+    """relabel.datasets.trajectory_formats.kitti"""
+
+    IDENTITY = "1 0 0 0 0 1 0 0 0 0 1 0"
+
+    def test_a_drive(self, tmp_path: Path) -> None:
+        """The first camera looks north, one that went ahead and turned right looks east; keys are six digits."""
+        path = write(tmp_path / "00.txt", self.IDENTITY, "0 0 1 0 0 1 0 0 -1 0 0 20")
+        cameras, _ = read(path, "kitti", axes_of("kitti"))
+        assert cameras.key.tolist() == ["000000", "000001"]
+        np.testing.assert_allclose(cameras.heading_deg, [0.0, 90.0])
+        np.testing.assert_allclose(cameras.position[:, :2], [[0.0, 0.0], [0.0, 20.0]])
+        assert cameras.crs == "local"
+
+    def test_frame_numbers(self, tmp_path: Path) -> None:
+        """13 columns: the first is the key."""
+        path = write(tmp_path / "00.txt", f"17 {self.IDENTITY}", "", f"4 {self.IDENTITY}")
+        assert read(path, "kitti", axes_of("kitti"))[0].key.tolist() == ["000017", "000004"]
+
+    @pytest.mark.parametrize(
+        ("lines", "message"),
+        [
+            ([IDENTITY, "1 2 3"], r"line 2: 3 numbers; a KITTI pose has 12 as in line 1"),
+            (["1 2 3"], r"line 1: 3 numbers; .*12, or 13"),
+            ([IDENTITY, IDENTITY.replace("1", "x", 1)], r"line 2: 'x' is not a number"),
+            (["", "2 0 0 0 0 1 0 0 0 0 1 0"], r"line 2: its 3x3 matrix is not a rotation"),
+            (["1 0 0 0 0 1 0 0 0 0 -1 0"], r"line 1: .*not a rotation"),
+            ([f"1 {IDENTITY}", f"1 {IDENTITY}"], r"line 2: '000001' stands in line 1 already"),
+            ([f"1.5 {IDENTITY}"], r"line 1: 1.5 is no frame number"),
+        ],
+    )
+    def test_faults(self, tmp_path: Path, lines: list[str], message: str) -> None:
+        """File and line are named."""
+        with pytest.raises(InputError, match=rf"bad\.txt: {message}"):
+            read(write(tmp_path / "bad.txt", *lines), "kitti", axes_of("kitti"))
+
+
+class TestTum:
+    """relabel.datasets.trajectory_formats.tum"""
+
+    def test_a_file(self, tmp_path: Path) -> None:
+        """Comments are passed over; time stamps stay as they are written."""
+        first, second = (
+            line_of("tum", looking(h), np.zeros(3), name)[0] for h, name in ((10.0, "1.50"), (20.0, "2.0"))
+        )
+        cameras, _ = read(write(tmp_path / "t", "# t tx ty", first, "  # c", second), "tum", Z_UP)
+        assert cameras.key.tolist() == ["1.50", "2.0"]
+        np.testing.assert_allclose(cameras.heading_deg, [10.0, 20.0])
+
+    @pytest.mark.parametrize(
+        ("lines", "message"),
+        [
+            (["# c", "1 2 3"], r"line 2: 3 values; a TUM pose has 8"),
+            (["1 0 0 0 0 0 0 0"], r"line 1: the quaternion .* has length 0, not 1; are the values in another order"),
+            (["1 5 6 7 0 0 0 x"], r"line 1: 'x' is not a number"),
+            (["1 0 0 0 0 0 0 1", "1 0 0 0 0 0 0 1"], r"line 2: '1' stands in line 1 already"),
+        ],
+    )
+    def test_faults(self, tmp_path: Path, lines: list[str], message: str) -> None:
+        """File and line are named."""
+        with pytest.raises(InputError, match=message):
+            read(write(tmp_path / "bad", *lines), "tum", Z_UP)
+
+    def test_not_text(self, tmp_path: Path) -> None:
+        """A binary file, a missing one."""
+        (tmp_path / "b").write_bytes(b"\xff\xfe\x00")
+        with pytest.raises(InputError, match="not UTF-8"):
+            read(tmp_path / "b", "tum", Z_UP)
+        with pytest.raises(InputError, match="cannot be read"):
+            read(tmp_path / "nothing", "tum", Z_UP)
+
+
+class TestColmap:
+    """relabel.datasets.trajectory_formats.colmap"""
+
+    POSE = "1 1 0 0 0 0 0 0 1"
+
+    def test_a_model(self, tmp_path: Path) -> None:
+        """Names hold spaces, lists of points are empty, and a comment stands at the top."""
+        path = write(
+            tmp_path / "images.txt", "# Image list with two lines of data per image:", f"{self.POSE} a b/c 1.jpg", "",
+            f"{self.POSE} d.jpg", "1.0 2.0 -1", f"{self.POSE} e.jpg", " ".join(["1 2 3"] * 50),
+        )  # fmt: skip
+        cameras, notes = read(path, "colmap", Axes("-y", "z"))
+        assert cameras.key.tolist() == ["a b/c 1.jpg", "d.jpg", "e.jpg"]
+        assert "scale" in notes[0]
+
+    @pytest.mark.parametrize(
+        ("lines", "message"),
+        [
+            ([f"{POSE} a.jpg", f"{POSE} b.jpg"], r"line 2: expected the points of 'a\.jpg'.*must not be removed"),
+            ([f"{POSE} a.jpg", "1 2"], r"line 2: expected the points"),
+            ([POSE], r"line 1: 9 values"),
+            ([f"{POSE.replace(' 0', ' x', 1)} a.jpg"], r"line 1: 'x' is not a number"),
+        ],
+    )
+    def test_faults(self, tmp_path: Path, lines: list[str], message: str) -> None:
+        """File and line are named."""
+        with pytest.raises(InputError, match=message):
+            read(write(tmp_path / "images.txt", *lines), "colmap", Axes("-y", "z"))
+
+
+INS = "timestamp,ins_status,latitude,longitude,altitude,northing,easting,down,utm_zone,velocity_north,velocity_east,velocity_down,roll,pitch,yaw"  # noqa: E501
+VO = "source_timestamp,destination_timestamp,x,y,z,roll,pitch,yaw"
+
+
+def robotcar(path: Path, ahead: str = "x") -> Cameras:
+    """The cameras of a file of RobotCar."""
+    return read(path, "robotcar", axes_of("robotcar", ahead=ahead))[0]
+
+
+class TestRobotcar:
+    """relabel.datasets.trajectory_formats"""
+
+    @given(st.floats(-3.1, 3.1), st.floats(-1.0, 1.0), st.floats(-3.1, 3.1))
+    def test_angles(self, roll: float, pitch: float, yaw: float) -> None:
+        """The heading is the yaw whatever roll and pitch are, and the pose is yaw after pitch after roll."""
+        import tempfile
+
+        with tempfile.TemporaryDirectory() as folder:
+            line = f"100,GOOD,0,0,0,5735000,620000,-110,30U,0,0,0,{roll!r},{pitch!r},{yaw!r}"
+            cameras = robotcar(write(Path(folder) / "ins.csv", INS, line))
+        assert abs((cameras.heading_deg[0] - np.degrees(yaw) + 180.0) % 360.0 - 180.0) < 1e-6
+        assert cameras.position.tolist() == [[620000.0, 5735000.0, 110.0]]
+        assert cameras.crs == "EPSG:32630"
+        car = Rotation.from_euler("ZYX", [yaw, pitch, roll]).as_matrix()  # north, east, down
+        assert cameras.pose is not None
+        np.testing.assert_allclose(cameras.pose[0, :3, 2], [car[1, 0], car[0, 0], -car[2, 0]], atol=1e-12)
+        np.testing.assert_allclose(np.linalg.det(cameras.pose[0, :3, :3]), 1.0)
+
+    def test_rear_camera(self, tmp_path: Path) -> None:
+        """The axis that looks ahead is an option."""
+        path = write(tmp_path / "ins.csv", INS, "1,GOOD,0,0,0,1,2,0,30U,0,0,0,0,0,0.5")
+        assert robotcar(path, "-x").heading_deg[0] == pytest.approx(180.0 + np.degrees(0.5))
+
+    def test_odometry(self, tmp_path: Path) -> None:
+        """Motions are put in a row: ahead 10 m, turn right and go 5 m."""
+        path = write(tmp_path / "vo.csv", VO, f"2,1,10,0,0,0,0,{np.pi / 2!r}", "3,2,5,0,0,0,0,0")
+        cameras = robotcar(path)
+        assert cameras.key.tolist() == ["1", "2", "3"]
+        np.testing.assert_allclose(cameras.position[:, :2], [[0, 0], [0, 10], [5, 10]], atol=1e-12)
+        np.testing.assert_allclose(cameras.heading_deg, [0.0, 90.0, 90.0], atol=1e-12)
+
+    def test_gap(self, tmp_path: Path) -> None:
+        """What comes after a gap is in no known frame."""
+        path = write(tmp_path / "vo.csv", VO, "2,1,10,0,0,0,0,0", "9,8,5,0,0,0,0,0")
+        cameras, notes = read(path, "robotcar", axes_of("robotcar"))
+        assert cameras.status.tolist() == [Status.OK, Status.OK, Status.NO_POSE]
+        assert any("line 3 does not go on" in note for note in notes)
+
+    def test_faults(self, tmp_path: Path) -> None:
+        """Other columns, two zones, a time stamp twice."""
+        line = "1,GOOD,0,0,0,1,2,0,30U,0,0,0,0,0,0.5"
+        for lines, message in (
+            (("a,b", "1,2"), r"is neither ins\.csv or rtk\.csv .* it has a, b"),
+            ((INS, line, line.replace("30U", "31U").replace("1,", "2,", 1)), r"'30U' in line 2 and '31U' in line 3"),
+            ((INS, line, line), r"line 3, column 'timestamp': '1' stands in line 2 already"),
+        ):
+            with pytest.raises(InputError, match=message):
+                robotcar(write(tmp_path / "x.csv", *lines))

@@ -1,0 +1,375 @@
+"""relabel.training: evaluation sets of several places, search, and all scores together."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+import relabel
+from relabel.cameras import Cameras, Status
+from relabel.errors import InputError, NotFoundError, OptionError
+from relabel.evaluation import places
+from relabel.evaluation.evaluate import assess, correlate, evaluation_text, search, write_per_query
+from relabel.evaluation.ground_truth import EvaluationSet, Rule, default_rule, evaluation_set
+from relabel.evaluation.metrics import spearman
+from relabel.evaluation.places import Place
+from tests.evaluation.evaluations import label_file, random_descriptors, town
+from tests.similarities import similarity
+from tests.trees import at_street, drop_column, edit, msls_tree, name_list, reverse_rows, street
+
+
+def of_labels(path: Path, rule: Rule | None = None, **collections: relabel.Similarity) -> EvaluationSet:
+    labels = label_file(path, **collections)
+    return evaluation_set(places.of_labels([labels[name] for name in labels]), rule)
+
+
+class TestEvaluationSet:
+    """evaluation_set"""
+
+    def test_by_distance(self, tmp_path: Path) -> None:
+        """Panoramas are left out; cameras without a heading stay; positives are those of the cameras that stay."""
+        psi = town(seed=2)
+        c = psi.collection
+        of = of_labels(tmp_path / "l.h5", Rule(within_m=20.0), a=psi)
+        kept = [side.status != Status.PANORAMA for side in (c.query, c.database)]
+        assert (c.query.status == Status.NO_HEADING).any()
+        assert of.query.tolist() == c.query.key[kept[0]].tolist()
+        assert of.left_out[1] == set(c.database.key[~kept[1]].tolist())
+        apart = np.linalg.norm(c.query.position[kept[0]][:, None] - c.database.position[kept[1]], axis=2)
+        assert [each.tolist() for each in of.positives.objects()] == [
+            np.flatnonzero(row <= 20).tolist() for row in apart
+        ]
+        assert of.psi_known[0].tolist() == c.query.ok[kept[0]].tolist()
+        np.testing.assert_array_equal(of.psi.toarray(), psi.matrix.toarray()[np.ix_(*kept)])
+
+    def test_by_similarity(self, tmp_path: Path) -> None:
+        """Only ok cameras take part, as the others' ψ is unknown."""
+        psi = town()
+        c = psi.collection
+        of = of_labels(tmp_path / "l.h5", Rule(psi=0.3), a=psi)
+        dense = psi.matrix.toarray()[np.ix_(c.query.ok, c.database.ok)]
+        assert of.shape == dense.shape
+        assert [each.tolist() for each in of.positives.objects()] == [
+            np.flatnonzero(row >= np.float32(0.3)).tolist() for row in dense
+        ]
+
+    def test_exactly_the_similarity(self, tmp_path: Path) -> None:
+        """ψ is compared as the float32 that is stored: 0.7 is at least 0.7, although as float32 it is less."""
+        psi = similarity(4, 6, faults=False, density=1.0)
+        psi = replace(psi, matrix=sparse.csr_array(np.full((4, 6), [0.7, 0.7, 0.7, 0.69, 0.69, 0.69], np.float32)))
+        assert float(np.float32(0.7)) < 0.7
+        of = of_labels(tmp_path / "l.h5", Rule(psi=0.7), a=psi)
+        assert [each.tolist() for each in of.positives.objects()] == [[0, 1, 2]] * 4
+
+    @pytest.mark.parametrize("rule", [Rule(within_m=25.0), Rule(psi=0.5)])
+    def test_several_places(self, tmp_path: Path, rule: Rule) -> None:
+        """Rows run on, positives stay in their own place, although both have the same positions."""
+        parts = {"a": town(seed=1, prefix="a"), "b": town(seed=1, prefix="b"), "c": town(seed=2, prefix="c")}
+        of = of_labels(tmp_path / "l.h5", rule, **parts)
+        start = [0, 0]
+        for i, (name, psi) in enumerate(parts.items()):
+            alone = of_labels(tmp_path / f"{name}.h5", rule, **{name: psi})
+            rows = np.flatnonzero(of.query_place == i)
+            assert rows.tolist() == list(range(start[0], start[0] + alone.shape[0]))
+            mine = [each.tolist() for each in of.positives.objects(rows)]
+            assert mine == [(each + start[1]).tolist() for each in alone.positives.objects()]
+            start = [start[0] + alone.shape[0], start[1] + alone.shape[1]]
+        assert of.shape == tuple(start)
+
+    def test_self_pairs(self, tmp_path: Path) -> None:
+        """A query is neither a positive of itself nor an answer."""
+        psi = similarity(20, self_pairs=True)
+        for rule in (Rule(within_m=30.0), Rule(psi=0.2)):
+            of = of_labels(tmp_path / f"{rule.psi}.h5", rule, a=psi)
+            assert of.query[of.twin >= 0].tolist() == of.database[of.twin[of.twin >= 0]].tolist() == of.query.tolist()
+            each = np.repeat(np.arange(of.shape[0]), of.positives.counts)
+            assert len(each)
+            assert not (of.positives.indices == of.twin[each]).any()
+
+    def test_the_same_key_in_two_places(self, tmp_path: Path) -> None:
+        """Frames of two scenes are often called the same; then one is evaluated at a time."""
+        with pytest.raises(InputError, match=r"query key 'q000' is in a and in b .*FILE::NAME"):
+            of_labels(tmp_path / "l.h5", a=town(), b=town(seed=5))
+
+    @pytest.mark.parametrize("rule", [Rule(), Rule(within_m=5.0, psi=0.5)])
+    def test_one_rule(self, rule: Rule) -> None:
+        """Distance or ψ."""
+        with pytest.raises(OptionError, match="either by distance"):
+            evaluation_set([], rule)
+
+    def test_heading_and_psi(self) -> None:
+        """A limit of headings belongs to a distance."""
+        with pytest.raises(OptionError, match="already depends on the headings"):
+            evaluation_set([], Rule(psi=0.5, max_heading_difference_deg=30.0))
+
+    def test_psi_without_labels(self) -> None:
+        """There is no ψ without a label file."""
+        side = Cameras(key=["a"], position=[[0.0, 0.0]], heading_deg=[0.0])
+        with pytest.raises(OptionError, match="need a label file"):
+            evaluation_set([Place("x", side, side)], Rule(psi=0.5))
+
+    def test_no_place(self) -> None:
+        """An empty label file."""
+        with pytest.raises(InputError, match="no collection to evaluate"):
+            evaluation_set([])
+
+    def test_nothing_left(self) -> None:
+        """Panoramas alone cannot be evaluated."""
+        side = Cameras(key=["a"], position=[[0.0, 0.0]], heading_deg=[0.0], status=[Status.PANORAMA])
+        with pytest.raises(InputError, match=r"x: no query camera takes part \(1 panorama\)"):
+            evaluation_set([Place("x", side, side)])
+
+
+class TestDefaultRule:
+    """default_rule"""
+
+    @pytest.mark.parametrize(
+        ("method", "rule"),
+        [("fov-sector", Rule(within_m=25.0)), ("surface", Rule(psi=0.5)), ("voxel-iou", Rule(psi=0.5))],
+    )
+    def test_by_method(self, tmp_path: Path, method: str, rule: Rule) -> None:
+        """25 m on the street, ψ in rooms."""
+        psi = town()
+        psi = replace(psi, collection=replace(psi.collection, method=method))
+        labels = label_file(tmp_path / "l.h5", a=psi)
+        assert default_rule(places.of_labels([labels["a"]])) == rule
+
+    def test_without_positions(self, tmp_path: Path) -> None:
+        """Imported labels may have none."""
+        c = similarity(5, 6, faults=False).collection
+        bare = [Cameras(key=s.key, position=np.full((len(s), 2), np.nan), posed=False) for s in (c.query, c.database)]
+        c = replace(c, query=bare[0], database=bare[1], method="imported", params={})
+        labels = label_file(tmp_path / "l.h5", a=replace(similarity(5, 6, faults=False), collection=c))
+        assert default_rule(places.of_labels([labels["a"]])) == Rule(psi=0.5)
+
+    def test_words(self) -> None:
+        """A rule says what it is."""
+        assert str(Rule(within_m=25.0)) == "within 25 m"
+        assert str(Rule(within_m=25.0, max_heading_difference_deg=40.0)) == "within 25 m and 40° of heading"
+        assert str(Rule(psi=0.5)) == "ψ ≥ 0.5"
+        assert Rule(psi=0.5).to_json() == {"psi": 0.5}
+
+
+class TestPlaces:
+    """relabel.evaluation.places"""
+
+    def test_msls(self, tmp_path: Path) -> None:
+        """Two cities in the order asked for, panoramas left out, positives of each by its own positions."""
+        rows = [street(prefix="q"), street(prefix="d")]
+        rows[1][0]["pano"] = True
+        msls_tree(tmp_path, query=rows[0], database=rows[1], city="sf")
+        msls_tree(tmp_path, query=street(3, prefix="x"), database=street(4, prefix="y"), city="cph")
+        of = evaluation_set(places.of_msls(tmp_path, "val"))
+        assert of.places == ("cph", "sf")
+        assert of.database.tolist() == ["y0", "y1", "y2", "y3", "d1", "d2", "d3", "d4", "d5"]
+        # Cameras stand every 10 m: those two steps away are within 25 m.
+        expected = [[j for j in range(4) if abs(i - j) <= 2] for i in range(3)]
+        expected += [[4 + j - 1 for j in range(1, 6) if abs(i - j) <= 2] for i in range(6)]
+        assert [each.tolist() for each in of.positives.objects()] == expected
+
+    def test_subtask(self, tmp_path: Path) -> None:
+        """Only the cameras of the subtask, joined by key, on both sides."""
+        rows = [street(prefix="q"), street(prefix="d")]
+        for i, side in enumerate(rows):
+            for j, row in enumerate(side):
+                row["s2w"] = j % 2 == i
+        msls_tree(tmp_path, query=rows[0], database=rows[1])
+        reverse_rows(tmp_path / "train_val/amman/query/subtask_index.csv")
+        found = places.in_subtask(places.of_msls(tmp_path), tmp_path, "s2w")
+        of = evaluation_set(found)
+        assert of.query.tolist() == ["q0", "q2", "q4"]
+        assert of.database.tolist() == ["d1", "d3", "d5"]
+        assert of.left_out[0] == {"q1", "q3", "q5"}
+
+    def test_subtask_without_cameras(self, tmp_path: Path) -> None:
+        """A subtask may have none of a city."""
+        rows = street(prefix="q", n2d=False)
+        msls_tree(tmp_path, query=rows)
+        with pytest.raises(InputError, match="no query camera is in the subtask"):
+            evaluation_set(places.in_subtask(places.of_msls(tmp_path), tmp_path, "n2d"))
+
+    def test_subtask_faults(self, tmp_path: Path) -> None:
+        """An unknown subtask, a city that is not there, a key without a row, a missing column."""
+        msls_tree(tmp_path)
+        found = places.of_msls(tmp_path)
+        with pytest.raises(OptionError, match="s2w"):
+            places.in_subtask(found, tmp_path, "x2y")
+        with pytest.raises(NotFoundError, match="there is no city 'zurich'"):
+            places.in_subtask([replace(found[0], name="zurich")], tmp_path, "all")
+        path = tmp_path / "train_val/amman/query/subtask_index.csv"
+        edit(path, "q3", "zz")
+        with pytest.raises(InputError, match=r"subtask_index.csv: has no row of key 'q3'"):
+            places.in_subtask(found, tmp_path, "all")
+        drop_column(path, "all")
+        with pytest.raises(InputError, match="column 'all' is missing"):
+            places.in_subtask(found, tmp_path, "all")
+
+    def test_names(self, tmp_path: Path) -> None:
+        """Two lists of @ names."""
+        lists = [name_list(tmp_path / f"{s}.txt", at_street(4, prefix=s)) for s in "qd"]
+        of = evaluation_set(places.of_names(*lists))
+        assert [each.tolist() for each in of.positives.objects()] == [[0, 1, 2], [0, 1, 2, 3], [0, 1, 2, 3], [1, 2, 3]]
+
+    def test_names_among_themselves(self, tmp_path: Path) -> None:
+        """The same list twice."""
+        path = name_list(tmp_path / "q.txt", at_street(3, step_m=20.0))
+        of = evaluation_set(places.of_names(path, path))
+        assert [each.tolist() for each in of.positives.objects()] == [[1], [0, 2], [1]]
+
+    @pytest.mark.real_data
+    def test_sf_xl(self, real_data: Path) -> None:
+        """SF-XL val: every query has 7 to 13 positives within 25 m, as the data set's own list has it."""
+        folder = real_data / "sf_xs_val"
+        of = evaluation_set(places.of_names(folder / "queries.txt", folder / "database.txt"))
+        assert of.shape == (7993, 8015)
+        assert (of.positives.counts.min(), of.positives.counts.max()) == (7, 13)
+
+
+class TestSearch:
+    """search"""
+
+    def test_equals_all_distances(self, tmp_path: Path) -> None:
+        """Over the database of all places, in the order of distance."""
+        of = of_labels(tmp_path / "l.h5", a=town(prefix="a"), b=town(prefix="b", seed=3))
+        query, database = random_descriptors(of)
+        found = search(of, query, database, [1, 5], top=7)
+        apart = np.linalg.norm(query[:, None].astype(float) - database, axis=2)
+        assert found.indices.tolist() == np.argsort(apart, axis=1)[:, :7].tolist()
+
+    def test_never_itself(self, tmp_path: Path) -> None:
+        """Among self pairs the query's own picture is left out, also where others look the same."""
+        of = of_labels(tmp_path / "l.h5", a=similarity(20, self_pairs=True))
+        n = of.shape[0]
+        for described in (random_descriptors(of)[0], np.zeros((n, 3))):
+            found = search(of, described, described, [1], top=n + 5)
+            assert found.indices.shape == (n, n)
+            for row, indices in enumerate(found.indices.tolist()):
+                assert sorted(indices) == [-1, *(i for i in range(n) if i != row)]
+                assert indices[-1] == -1
+        few = search(of, np.zeros((n, 3)), np.zeros((n, 3)), [1], top=2).indices
+        assert few[:4].tolist() == [[1, 2], [0, 2], [0, 1], [0, 1]]
+
+    def test_top(self, tmp_path: Path) -> None:
+        """At least one answer."""
+        of = of_labels(tmp_path / "l.h5", a=town())
+        with pytest.raises(OptionError, match="top is 0"):
+            search(of, *random_descriptors(of), top=0)
+
+
+class TestAssess:
+    """assess"""
+
+    def test_by_place(self, tmp_path: Path) -> None:
+        """The scores of a place are those of its queries; all scores are the mean over all queries."""
+        of = of_labels(tmp_path / "l.h5", a=town(prefix="a"), b=town(12, 30, prefix="b", seed=3))
+        described = random_descriptors(of)
+        found = assess(of, search(of, *described).indices, described=described).to_json()
+        assert found["queries"] == sum(place["queries"] for place in found["places"])
+        for field in ("recall", "map"):
+            total = sum(place[field]["5"] * place["queries"] for place in found["places"])
+            assert found[field]["5"] == pytest.approx(total / found["queries"])
+        assert found["graded"]["psi_top1"] == pytest.approx(
+            sum(p["graded"]["psi_top1"] * p["graded"]["queries"] for p in found["places"]) / found["graded"]["queries"]
+        )
+
+    def test_perfect(self, tmp_path: Path) -> None:
+        """Descriptors whose distance falls with ψ alone: nDCG 1 and Spearman -1 of the stored pairs."""
+        psi = town()
+        of = of_labels(tmp_path / "l.h5", Rule(psi=0.3), a=psi)
+        rows = np.argsort(-of.psi.toarray(), axis=1, kind="stable")
+        found = assess(of, rows)
+        assert found.scores.recall[0] == found.scores.map[0] == 1.0
+        np.testing.assert_allclose(found.graded.mean_ndcg, 1.0)
+        assert found.correlation is None
+
+    def test_no_positive(self, tmp_path: Path) -> None:
+        """Nothing to score is an error that says so."""
+        of = of_labels(tmp_path / "l.h5", Rule(within_m=0.01), a=town())
+        with pytest.raises(InputError, match=r"none of the \d+ queries has a positive \(within 0.01 m\)"):
+            assess(of, np.zeros((of.shape[0], 1), int))
+
+    def test_without_labels(self, tmp_path: Path) -> None:
+        """No graded scores, and none in the output."""
+        msls_tree(tmp_path)
+        of = evaluation_set(places.of_msls(tmp_path))
+        described = random_descriptors(of)
+        found = assess(of, search(of, *described).indices, described=described)
+        assert set(found.to_json()) == {
+            *("positives", "database", "left_out", "queries", "queries_without_positive", "recall", "map", "places"),
+        }
+        with pytest.raises(InputError, match="label file"):
+            correlate(of, *described)
+
+
+class TestCorrelate:
+    """correlate"""
+
+    def test_stored_pairs(self, tmp_path: Path) -> None:
+        """Equal to the correlation of all stored pairs of both places, one by one."""
+        of = of_labels(tmp_path / "l.h5", a=town(prefix="a"), b=town(prefix="b", seed=3))
+        query, database = random_descriptors(of)
+        found = correlate(of, query, database)
+        rows, columns = of.psi.toarray().nonzero()
+        apart = np.linalg.norm(query[rows].astype(float) - database[columns], axis=1).astype(np.float32)
+        assert found.stored == pytest.approx(spearman(apart, of.psi.toarray()[rows, columns]), abs=1e-12)
+        assert found.pairs == of.psi.nnz == found.zeros
+        assert abs(found.overall) < 0.2  # they mean nothing
+
+    def test_all_zeros(self, tmp_path: Path) -> None:
+        """Where zeros are few, all are taken: of two sets of self pairs, each pair of known cameras but with itself."""
+        parts = {}
+        for name in "ab":
+            psi = similarity(20 + len(parts), seed=len(parts), self_pairs=True, density=0.9)
+            side = replace(psi.collection.query, key=np.char.add(name, psi.collection.query.key))
+            parts[name] = replace(psi, collection=replace(psi.collection, query=side, database=side))
+        of = of_labels(tmp_path / "l.h5", Rule(within_m=30.0), **parts)
+        query, database = random_descriptors(of)
+        same = (of.query_place[:, None] == of.database_place) & (of.query[:, None] != of.database)
+        rows, columns = (same & of.psi_known[0][:, None] & of.psi_known[1]).nonzero()
+        assert not of.psi_known[1].all()
+        found = correlate(of, query, database)
+        value = of.psi.toarray()[rows, columns]
+        apart = np.linalg.norm(query[rows].astype(float) - database[columns], axis=1).astype(np.float32)
+        assert (found.pairs, found.zeros) == ((value > 0).sum(), (value == 0).sum())
+        assert found.overall == pytest.approx(spearman(apart, value), abs=1e-12)
+
+
+class TestOutput:
+    """relabel.evaluation.evaluate"""
+
+    def test_per_query(self, tmp_path: Path) -> None:
+        """A line a query; the means of its columns are the scores."""
+        of = of_labels(tmp_path / "l.h5", a=town(prefix="a"), b=town(prefix="b", seed=3))
+        described = random_descriptors(of)
+        answers = search(of, *described)
+        found = assess(of, answers.indices, distances=answers.distances, described=described)
+        write_per_query(tmp_path / "q.csv", found)
+        lines = list(csv.DictReader((tmp_path / "q.csv").read_text(encoding="utf-8").splitlines()))
+        assert [line["query"] for line in lines] == of.query.tolist()
+        assert [line["place"] for line in lines] == [of.places[i] for i in of.query_place]
+        for column, score in (("ap@5", found.scores.map[1]), ("ndcg@10", found.graded.mean_ndcg[2])):
+            assert np.mean([float(line[column]) for line in lines if line[column]]) == pytest.approx(score)
+        hits = [line["first_hit"] for line in lines if int(line["positives"])]
+        assert np.mean([hit != "" and int(hit) <= 5 for hit in hits]) == pytest.approx(found.scores.recall[1])
+        assert float(lines[0]["distance"]) == pytest.approx(answers.distances[0, 0])
+        assert lines[0]["answer"] == of.database[answers.indices[0, 0]]
+
+    def test_text(self, tmp_path: Path) -> None:
+        """One column a place beside all; scores with four digits."""
+        of = of_labels(tmp_path / "l.h5", a=town(prefix="a"), b=town(prefix="b", seed=3))
+        described = random_descriptors(of)
+        found = assess(of, search(of, *described).indices, described=described)
+        lines = evaluation_text(found)
+        assert lines[0] == "positives within 25 m"
+        out = [len(keys) for keys in of.left_out]
+        assert out[0] != out[1]
+        assert lines[1] == f"left out: {out[0]} queries and {out[1]} pictures of the database"
+        assert lines[2].split() == ["all", "a", "b"]
+        row = next(line for line in lines if line.startswith("recall@5"))
+        assert row.split()[1] == f"{found.scores.recall[1]:.4f}"
+        assert lines[-1].startswith("distance against ψ: Spearman")

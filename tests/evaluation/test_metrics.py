@@ -1,0 +1,147 @@
+"""relabel.evaluation.metrics: recall@k and mAP@k, worked by hand and against plain loops over keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relabel.errors import InputError, OptionError
+from relabel.evaluation.metrics import evaluate
+from relabel.exchange.positive_rows import Lists
+
+
+def lists(positives: list[list[int]]) -> Lists:
+    return Lists(
+        np.cumsum([0, *map(len, positives)]).astype(np.int64),
+        np.array([p for each in positives for p in sorted(each)], np.int64),
+    )
+
+
+def padded(predictions: list[list[int]]) -> np.ndarray:
+    table = np.full((len(predictions), max(map(len, predictions), default=0)), -1)
+    for row, each in zip(table, predictions, strict=True):
+        row[: len(each)] = each
+    return table
+
+
+def oracle(predictions: list[list[int]], positives: list[list[int]], ks: list[int]) -> tuple[list[float], list[float]]:
+    """Recall and mAP by loops, from the definitions: queries without a positive are left out."""
+    recall, precision = [], []
+    for k in ks:
+        hits, average = [], []
+        for answers, right in zip(predictions, positives, strict=True):
+            if not right:
+                continue
+            found, total = [], 0.0
+            for rank, answer in enumerate(answers[:k], start=1):
+                if answer in right and answer not in found:
+                    found.append(answer)
+                    total += len(found) / rank
+            hits.append(bool(found))
+            average.append(total / min(len(right), k))
+        recall.append(sum(hits) / len(hits) if hits else float("nan"))
+        precision.append(sum(average) / len(average) if average else float("nan"))
+    return recall, precision
+
+
+queries = st.lists(
+    st.tuples(st.lists(st.integers(-1, 7), max_size=9), st.sets(st.integers(0, 7), max_size=5).map(list)),
+    min_size=1,
+    max_size=6,
+)
+
+
+class TestEvaluate:
+    """evaluate"""
+
+    def test_by_hand(self) -> None:
+        """Three queries, one without a positive, one answered with a stranger, one answered twice with the same.
+
+        a  positives 4, 5   answers 0 4 5 1   right at ranks 2 and 3: 1/2 and 2/3
+        b  positives 0      answers 0 0 - 2   right at rank 1; the repetition is a miss: 1
+        c  none             answers 1 2 3 4   left out
+
+        recall@1 = (0 + 1)/2, recall@2 = 1. AP@1: a 0/1, b 1/1. AP@2: a (1/2)/2, b 1/1. AP@3: a (1/2 + 2/3)/2, b 1.
+        """
+        found = evaluate(padded([[0, 4, 5, 1], [0, 0, -1, 2], [1, 2, 3, 4]]), lists([[4, 5], [0], []]), [1, 2, 3])
+        assert found.recall.tolist() == [0.5, 1.0, 1.0]
+        assert found.map.tolist() == pytest.approx([0.5, (0.25 + 1.0) / 2, ((0.5 + 2 / 3) / 2 + 1.0) / 2], abs=1e-15)
+        assert found.first_hit.tolist() == [2, 1, 0]
+        assert found.counted.tolist() == [True, True, False]
+        assert np.isnan(found.average_precision[2]).all()
+
+    def test_a_cut_at_k_divides_by_what_k_can_hold(self) -> None:
+        """With five positives AP@2 of two right answers is 1, not 2/5."""
+        found = evaluate([[3, 1, 9]], lists([[0, 1, 2, 3, 4]]), [2, 3])
+        assert found.map.tolist() == [1.0, pytest.approx(2 / 3)]
+
+    @given(queries, st.sets(st.integers(1, 12), min_size=1).map(list))
+    def test_equals_the_loops(self, drawn: list[tuple[list[int], list[int]]], ks: list[int]) -> None:
+        """On any predictions, with repetitions, strangers, ragged lines and k beyond them."""
+        predictions, positives = ([list(side) for side in sides] for sides in zip(*drawn, strict=True))
+        ks = sorted(ks)
+        found = evaluate(padded(predictions), lists(positives), ks)
+        recall, average = oracle(predictions, positives, ks)
+        np.testing.assert_allclose(found.recall, recall, rtol=0, atol=1e-15)
+        np.testing.assert_allclose(found.map, average, rtol=0, atol=1e-12)
+
+    @given(queries)
+    def test_recall_grows_and_stays_a_share(self, drawn: list[tuple[list[int], list[int]]]) -> None:
+        """Recall@k does not fall with k; all scores are in [0, 1] or missing; AP@1 is recall@1."""
+        predictions, positives = ([list(side) for side in sides] for sides in zip(*drawn, strict=True))
+        found = evaluate(padded(predictions), lists(positives))
+        if found.counted.any():
+            assert (np.diff(found.recall) >= 0).all()
+            assert found.map[0] == found.recall[0]
+            assert ((found.map >= 0) & (found.map <= 1 + 1e-12)).all()
+        else:
+            assert np.isnan([*found.recall, *found.map]).all()
+
+    def test_any_lists_of_positives(self) -> None:
+        """Positives may be lists, sets of which are in any order and hold a row twice."""
+        rows = [[0, 4, 5, 1], [0, 0, -1, 2], [1, 2, 3, 4]]
+        found = evaluate(rows, [[5, 4, 5], np.array([0]), ()], [1, 2, 3])
+        expected = evaluate(rows, lists([[4, 5], [0], []]), [1, 2, 3])
+        assert found.positives.tolist() == expected.positives.tolist() == [2, 1, 0]
+        np.testing.assert_array_equal(found.average_precision, expected.average_precision)
+        assert found.first_hit.tolist() == expected.first_hit.tolist()
+
+    @pytest.mark.parametrize("positives", [[[-1]], [[0.5]], [["a"]], [3], [[[1]]]])
+    def test_wrong_positives(self, positives: list[Any]) -> None:
+        """Positives are rows of the database."""
+        with pytest.raises(InputError, match="positives of query 0"):
+            evaluate([[1]], positives)
+
+    def test_ks_are_sorted(self) -> None:
+        """The order in which numbers are asked for does not matter."""
+        assert evaluate([[1]], lists([[1]]), [5, 1]).ks == (1, 5)
+
+    def test_take(self) -> None:
+        """The scores of some queries are those of an evaluation of these alone."""
+        predictions, positives = padded([[0, 1], [2, 3], [4, 5]]), [[1], [2], [0]]
+        part = evaluate(predictions, lists(positives), [1, 2]).take(np.array([True, False, True]))
+        alone = evaluate(predictions[[0, 2]], lists([positives[0], positives[2]]), [1, 2])
+        assert part.recall.tolist() == alone.recall.tolist()
+        assert part.map.tolist() == alone.map.tolist()
+
+    def test_nothing(self) -> None:
+        """No queries, no predictions, no positives: scores that do not exist, or are 0."""
+        assert np.isnan(evaluate(np.empty((0, 5), int), lists([])).recall).all()
+        assert evaluate(np.empty((2, 0), int), lists([[1], []])).recall.tolist() == [0.0] * 4
+        assert np.isnan(evaluate([[1], [2]], lists([[], []])).map).all()
+
+    @pytest.mark.parametrize("ks", [[], [0], [1, 1], [-5], [1.5], ["a"]])
+    def test_wrong_ks(self, ks: list[int]) -> None:
+        """Numbers of predictions are different whole numbers from 1 on."""
+        with pytest.raises(OptionError, match="ks is"):
+            evaluate([[1]], lists([[1]]), ks)
+
+    @pytest.mark.parametrize("predictions", [[1, 2], [[0.5]], [[1], [2]], [["a"]]])
+    def test_wrong_predictions(self, predictions: list[object]) -> None:
+        """Predictions are a table of whole numbers with a row a query."""
+        with pytest.raises(InputError, match="one row a query"):
+            evaluate(predictions, lists([[1]]))
