@@ -10,9 +10,9 @@ Nothing heavy is loaded until it is used.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from relabel._lazy import lazily
 from relabel._version import __version__
 
 if TYPE_CHECKING:
@@ -50,13 +50,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    if name in _ROOMS:
-        return importlib.import_module(f"relabel.{name}")
-    raise AttributeError(f"module 'relabel' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        **{name: f"{module}:{name}" for name, module in _HOMES.items()},
+        **{room: f"relabel.{room}" for room in _ROOMS},
+        "__version__": "relabel._version:__version__",
+    },
+)

@@ -39,27 +39,33 @@ COMMANDS: dict[str, Entry] = {
     "7scenes": Entry(LABEL, "relabel.cli.seven_scenes:command", "Label 7Scenes by how much surface two frames share."),
     "tb-places": Entry(LABEL, "relabel.cli.tb_places:command", "Label TB-Places, by depth maps if there are any."),
     "rgbd": Entry(LABEL, "relabel.cli.rgbd:command", "Label any RGB-D sequence: TUM, ScanNet, or a plain folder."),
-    "info": Entry(LOOK, "relabel.cli.inspect:command", "What a label file holds, one line a collection."),
-    "ls": Entry(LOOK, "relabel.cli.inspect:command", "Names of the collections, one a line."),
-    "tree": Entry(LOOK, "relabel.cli.inspect:command", "Every group, data set and attribute of the file."),
-    "stats": Entry(LOOK, "relabel.cli.inspect:command", "Histogram of ψ, bands, queries without a positive."),
-    "row": Entry(LOOK, "relabel.cli.inspect:command", "The matches of one query, best first."),
+    "info": Entry(LOOK, "relabel.cli.inspect:info_command", "What a label file holds, one line a collection."),
+    "ls": Entry(LOOK, "relabel.cli.inspect:ls_command", "Names of the collections, one a line."),
+    "tree": Entry(LOOK, "relabel.cli.inspect:tree_command", "Every group, data set and attribute of the file."),
+    "stats": Entry(LOOK, "relabel.cli.inspect:stats_command", "Histogram of ψ, bands, queries without a positive."),
+    "row": Entry(LOOK, "relabel.cli.inspect:row_command", "The matches of one query, best first."),
     "shared": Entry(LOOK, "relabel.cli.shared:command", "What two frames of depth share, as a cloud or a picture."),
-    "dump": Entry(LOOK, "relabel.cli.inspect:command", "All pairs of a collection as text."),
-    "merge": Entry(COMPOSE, "relabel.cli.compose:command", "Collections of several files in one."),
-    "subset": Entry(COMPOSE, "relabel.cli.compose:command", "Some of the collections, cameras or pairs of a file."),
-    "convert": Entry(COMPOSE, "relabel.cli.compose:command", "The same labels in another measure."),
-    "export": Entry(COMPOSE, "relabel.cli.exchange:command", "Labels in the formats of other programs."),
-    "import": Entry(COMPOSE, "relabel.cli.exchange:command", "A label file of labels that somebody else made."),
-    "publish": Entry(COMPOSE, "relabel.cli.exchange:command", "A folder to upload: card, checksums, metadata."),
-    "compare": Entry(CHECK, "relabel.cli.check:command", "What is different between two label files."),
-    "validate": Entry(CHECK, "relabel.cli.check:command", "Check a label file against the format."),
-    "verify": Entry(CHECK, "relabel.cli.check:command", "Recompute a sample of a label file with a slow oracle."),
+    "dump": Entry(LOOK, "relabel.cli.inspect:dump_command", "All pairs of a collection as text."),
+    "merge": Entry(COMPOSE, "relabel.cli.compose:merge_command", "Collections of several files in one."),
+    "subset": Entry(
+        COMPOSE, "relabel.cli.compose:subset_command", "Some of the collections, cameras or pairs of a file."
+    ),
+    "convert": Entry(COMPOSE, "relabel.cli.compose:convert_command", "The same labels in another measure."),
+    "export": Entry(COMPOSE, "relabel.cli.exchange:export_command", "Labels in the formats of other programs."),
+    "import": Entry(COMPOSE, "relabel.cli.exchange:import_command", "A label file of labels that somebody else made."),
+    "publish": Entry(COMPOSE, "relabel.cli.exchange:publish_command", "A folder to upload: card, checksums, metadata."),
+    "compare": Entry(CHECK, "relabel.cli.check:compare_command", "What is different between two label files."),
+    "validate": Entry(CHECK, "relabel.cli.check:validate_command", "Check a label file against the format."),
+    "verify": Entry(
+        CHECK, "relabel.cli.check:verify_command", "Recompute a sample of a label file with a slow oracle."
+    ),
     "headings": Entry(CHECK, "relabel.cli.headings:command", "Which headings of a data set should not be trusted."),
     "fit": Entry(CHECK, "relabel.cli.fit:command", "Recover the parameters behind somebody else's labels."),
     "train": Entry(TRAIN, "relabel.cli.train:command", "Train a descriptor model on graded labels."),
     "evaluate": Entry(TRAIN, "relabel.cli.evaluate:command", "Recall@k, mAP and graded scores of place recognition."),
-    "doctor": Entry(CHECK, "relabel.cli.check:command", "Versions, threads, kernel cache, GPU, missing libraries."),
+    "doctor": Entry(
+        CHECK, "relabel.cli.check:doctor_command", "Versions, threads, kernel cache, GPU, missing libraries."
+    ),
 }
 
 

@@ -192,8 +192,8 @@ def sight_areas(
 ) -> None:  # fmt: skip
     """The shared area of each pair (rows[k], columns[k]) of views cut by walls into area[k], in m².
 
-    The arguments of each side are the columns of `relabel.fov.visibility.Sights`; `longest` is the number of corners that
-    two pieces have together at the most.
+    The arguments of each side are the columns of `relabel.fov.visibility.Sights`; `longest` is the number of corners
+    that two pieces have together at the most.
     """
     pairs = rows.size
     for tile in numba.prange((pairs + TILE - 1) // TILE):

@@ -1,1 +1,1 @@
-"""From a dataset to a label file, in parts: planning, executors, resuming, verifying."""
+"""From a dataset to a label file, in parts: estimates, executors, resuming."""

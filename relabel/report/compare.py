@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +22,6 @@ from relabel.measures import UNKNOWN, Measure, check_measure, convert
 from relabel.report.differences import CameraCounts, Difference, IntArray, Join, Pairs, Tally, ValueArray, join
 from relabel.report.text import table
 from relabel.similarity import RowBlock
-
-if TYPE_CHECKING:
-    from relabel.report.differences import CameraCounts, Difference
 
 
 PAIRS_AT_ONCE = 1 << 22

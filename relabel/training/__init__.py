@@ -5,9 +5,9 @@ Nothing is loaded until it is used, so that drawing pairs and evaluating predict
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
+from relabel._lazy import lazily
 from relabel.errors import MissingPackageError
 
 if TYPE_CHECKING:
@@ -39,47 +39,47 @@ if TYPE_CHECKING:
     from relabel.training.trainer import Trainer, TrainResult
     from relabel.training.whitening import Whitening
 
-# Where each name lives: a module name in this package.
+# The module that defines each name.
 _HOMES = {
-    "BatchSimilarity": "batches",
-    "ContrastiveLoss": "losses",
-    "DescriptorModel": "model",
-    "Draw": "tables",
-    "Evaluation": "evaluation",
-    "EvaluationSet": "evaluation_set",
-    "GeneralizedContrastiveLoss": "losses",
-    "Graded": "graded_scores",
-    "GradedBatchSampler": "batches",
-    "GradedPairSampler": "sampler",
-    "Neighbours": "neighbours",
-    "PairDataset": "loading",
-    "Pictures": "images",
-    "Rule": "evaluation_set",
-    "SamplerReport": "told",
-    "Scores": "metrics",
-    "TrainConfig": "config",
-    "TrainResult": "trainer",
-    "Trainer": "trainer",
-    "TripletLoss": "losses",
-    "Whitening": "whitening",
-    "build_model": "model",
-    "contrastive_loss": "losses",
-    "evaluate": "metrics",
-    "evaluate_model": "evaluation",
-    "find_pictures": "images",
-    "generalized_contrastive_loss": "losses",
-    "graded": "graded_scores",
-    "load_checkpoint": "checkpoint",
-    "load_model": "checkpoint",
-    "mine_triplets": "losses",
-    "model_from_config": "model",
-    "nearest": "neighbours",
-    "positives_by_distance": "positives",
-    "positives_by_similarity": "positives",
-    "read_predictions": "predictions",
-    "seeded": "devices",
-    "triplet_loss": "losses",
-    "write_predictions": "predictions",
+    "BatchSimilarity": "relabel.sampling.batch_sampler",
+    "ContrastiveLoss": "relabel.training.losses",
+    "DescriptorModel": "relabel.training.model",
+    "Draw": "relabel.sampling._draw",
+    "Evaluation": "relabel.evaluation.evaluate",
+    "EvaluationSet": "relabel.evaluation.ground_truth",
+    "GeneralizedContrastiveLoss": "relabel.training.losses",
+    "Graded": "relabel.evaluation.metrics",
+    "GradedBatchSampler": "relabel.sampling.batch_sampler",
+    "GradedPairSampler": "relabel.sampling.pair_sampler",
+    "Neighbours": "relabel.evaluation.nearest",
+    "PairDataset": "relabel.images.loading",
+    "Pictures": "relabel.images.paths",
+    "Rule": "relabel.evaluation.ground_truth",
+    "SamplerReport": "relabel.sampling.shortfalls",
+    "Scores": "relabel.evaluation.metrics",
+    "TrainConfig": "relabel.training.config",
+    "TrainResult": "relabel.training.trainer",
+    "Trainer": "relabel.training.trainer",
+    "TripletLoss": "relabel.training.losses",
+    "Whitening": "relabel.training.whitening",
+    "build_model": "relabel.training.model",
+    "contrastive_loss": "relabel.training.losses",
+    "evaluate": "relabel.evaluation.metrics",
+    "evaluate_model": "relabel.evaluation.evaluate",
+    "find_pictures": "relabel.images.paths",
+    "generalized_contrastive_loss": "relabel.training.losses",
+    "graded": "relabel.evaluation.metrics",
+    "load_checkpoint": "relabel.training.checkpoint",
+    "load_model": "relabel.training.checkpoint",
+    "mine_triplets": "relabel.training.losses",
+    "model_from_config": "relabel.training.model",
+    "nearest": "relabel.evaluation.nearest",
+    "positives_by_distance": "relabel.evaluation.positives",
+    "positives_by_similarity": "relabel.evaluation.positives",
+    "read_predictions": "relabel.evaluation.predictions",
+    "seeded": "relabel.training.devices",
+    "triplet_loss": "relabel.training.losses",
+    "write_predictions": "relabel.evaluation.predictions",
 }
 
 __all__ = [
@@ -125,17 +125,13 @@ __all__ = [
 ]
 
 
+_load, __dir__ = lazily(__name__, {name: f"{module}:{name}" for name, module in _HOMES.items()})
+
+
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        try:
-            home = importlib.import_module(f"relabel.training.{_HOMES[name]}")
-        except ModuleNotFoundError as error:
-            if error.name != "torch":
-                raise
-            raise MissingPackageError(f"{name} needs torch: pip install 'relabel-vpr[torch]'") from None
-        return getattr(home, name)
-    raise AttributeError(f"module 'relabel.training' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    try:
+        return _load(name)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingPackageError(f"{name} needs torch: pip install 'relabel-vpr[torch]'") from None

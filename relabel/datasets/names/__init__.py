@@ -1,0 +1,22 @@
+"""Images whose `@` names tell where they were taken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relabel._lazy import lazily
+
+if TYPE_CHECKING:
+    from relabel.datasets.names.lists import Names, NamesReader, read, reader
+
+__all__ = ["Names", "NamesReader", "read", "reader"]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "Names": "relabel.datasets.names.lists:Names",
+        "NamesReader": "relabel.datasets.names.lists:NamesReader",
+        "read": "relabel.datasets.names.lists:read",
+        "reader": "relabel.datasets.names.lists:reader",
+    },
+)

@@ -1,0 +1,21 @@
+"""Any RGB-D sequence with poses: TUM, ScanNet, or a plain folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relabel._lazy import lazily
+
+if TYPE_CHECKING:
+    from relabel.datasets.rgbd.sequence import RgbdReader, read, reader
+
+__all__ = ["RgbdReader", "read", "reader"]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "RgbdReader": "relabel.datasets.rgbd.sequence:RgbdReader",
+        "read": "relabel.datasets.rgbd.sequence:read",
+        "reader": "relabel.datasets.rgbd.sequence:reader",
+    },
+)

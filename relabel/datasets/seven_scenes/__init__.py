@@ -1,0 +1,23 @@
+"""7Scenes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relabel._lazy import lazily
+
+if TYPE_CHECKING:
+    from relabel.datasets.seven_scenes.scene import SevenScenesReader, find, read, readers, select
+
+__all__ = ["SevenScenesReader", "find", "read", "readers", "select"]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "SevenScenesReader": "relabel.datasets.seven_scenes.scene:SevenScenesReader",
+        "find": "relabel.datasets.seven_scenes.scene:find",
+        "read": "relabel.datasets.seven_scenes.scene:read",
+        "readers": "relabel.datasets.seven_scenes.scene:readers",
+        "select": "relabel.datasets.seven_scenes.scene:select",
+    },
+)

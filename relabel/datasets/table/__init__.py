@@ -1,0 +1,20 @@
+"""Any table of cameras, GSV-Cities, and trajectories."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relabel._lazy import lazily
+
+if TYPE_CHECKING:
+    from relabel.datasets.table.rows import TableReader, reader
+
+__all__ = ["TableReader", "reader"]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "TableReader": "relabel.datasets.table.rows:TableReader",
+        "reader": "relabel.datasets.table.rows:reader",
+    },
+)

@@ -1,0 +1,47 @@
+"""TB-Places."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relabel._lazy import lazily
+
+if TYPE_CHECKING:
+    from relabel.datasets.tb_places.sets import (
+        PoseAxes,
+        TbPlacesReader,
+        TbStreetReader,
+        depth_readers,
+        find,
+        parse_axes,
+        read,
+        readers,
+        select,
+    )
+
+__all__ = [
+    "PoseAxes",
+    "TbPlacesReader",
+    "TbStreetReader",
+    "depth_readers",
+    "find",
+    "parse_axes",
+    "read",
+    "readers",
+    "select",
+]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "PoseAxes": "relabel.datasets.tb_places.sets:PoseAxes",
+        "TbPlacesReader": "relabel.datasets.tb_places.sets:TbPlacesReader",
+        "TbStreetReader": "relabel.datasets.tb_places.sets:TbStreetReader",
+        "depth_readers": "relabel.datasets.tb_places.sets:depth_readers",
+        "find": "relabel.datasets.tb_places.sets:find",
+        "parse_axes": "relabel.datasets.tb_places.sets:parse_axes",
+        "read": "relabel.datasets.tb_places.sets:read",
+        "readers": "relabel.datasets.tb_places.sets:readers",
+        "select": "relabel.datasets.tb_places.sets:select",
+    },
+)

@@ -1,0 +1,1 @@
+"""Recovering field of view, range, shape and measure behind published labels."""
