@@ -13,7 +13,7 @@ from relabel.cli import options, terminal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from relabel.datasets.base import Reader
+    from relabel.datasets.base import CameraReader
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ def command(
     terminal.echo_lines([sentence])
 
 
-def _readers(paths: tuple[Path, ...], cities: str | None, columns: str | None) -> Sequence[Reader]:
+def _readers(paths: tuple[Path, ...], cities: str | None, columns: str | None) -> Sequence[CameraReader]:
     """What the arguments are to be read with."""
     from relabel.datasets.msls import city as msls_reader
     from relabel.datasets.names import lists

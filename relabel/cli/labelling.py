@@ -12,7 +12,7 @@ from relabel.cli import terminal
 from relabel.cli.terminal import bar
 
 if TYPE_CHECKING:
-    from relabel.datasets.base import Reader, SceneReader
+    from relabel.datasets.base import CameraReader, FrameReader
     from relabel.pipeline.estimates import Estimate
     from relabel.pipeline.fov_part import Part
 
@@ -24,7 +24,7 @@ _JOB = ("force", "resume", "threads", "executor", "dry_run", "as_json", "no_prog
 
 
 def label(
-    readers: Sequence[Reader], output: Path, *, skipped: Sequence[str] = (), mask: Path | None, **given: Any
+    readers: Sequence[CameraReader], output: Path, *, skipped: Sequence[str] = (), mask: Path | None, **given: Any
 ) -> None:
     """Label what the readers read by fields of view; `mask` and what follows are all of `fov_options.labelling`."""
     from relabel.datasets.mask import masked
@@ -35,7 +35,7 @@ def label(
 
 
 def label_frames(
-    readers: Sequence[SceneReader], output: Path, *, skipped: Sequence[str] = (), mask: Path | None, **given: Any
+    readers: Sequence[FrameReader], output: Path, *, skipped: Sequence[str] = (), mask: Path | None, **given: Any
 ) -> None:
     """Label what the readers read by surface; `mask` and what follows are those of `labelling_surface`."""
     from relabel.datasets.mask import masked

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from relabel.cameras import Cameras, Status
 from relabel.datasets import csv_columns
-from relabel.datasets.base import Around, ReaderOf, S, Scene, Street
+from relabel.datasets.base import CameraSets, FrameSets, ReaderOf, ReaderWrapper, Sets
 from relabel.errors import InputError, MissingFileError
 from relabel.frames import Frames
 
@@ -103,7 +103,7 @@ def _columns(path: Path) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.str_], np
 
 
 @dataclass(frozen=True)
-class Masked(Around[S]):
+class Masked(ReaderWrapper[Sets]):
     """A reader some of whose cameras are masked.
 
     Attributes
@@ -124,7 +124,7 @@ class Masked(Around[S]):
         """Those of the reader, and name and digest of the mask."""
         return {**self.reader.parameters(), "mask": _read_once(self.path).params}
 
-    def read(self) -> S:
+    def read(self) -> Sets:
         """The cameras or frames, those of the mask with the status `MASKED`.
 
         Raises
@@ -134,7 +134,7 @@ class Masked(Around[S]):
             reader raises.
         """
         mask = _read_once(self.path)
-        whole: S = self.reader.read()
+        whole: Sets = self.reader.read()
         if self.strict:
             _report(mask, _found(mask, self.name, whole))
         query, database = _masked(mask, self.name, whole)
@@ -151,7 +151,9 @@ class Masked(Around[S]):
         )
 
     @classmethod
-    def of_parameters(cls, mask: Mapping[str, str], reader: ReaderOf[S], candidates: Iterable[Path]) -> Masked[S]:
+    def from_parameters(
+        cls, mask: Mapping[str, str], reader: ReaderOf[Sets], candidates: Iterable[Path]
+    ) -> Masked[Sets]:
         """The masked reader that a record tells of.
 
         Parameters
@@ -176,7 +178,7 @@ class Masked(Around[S]):
         )
 
 
-def masked(readers: Sequence[ReaderOf[S]], path: Path | None) -> tuple[ReaderOf[S], ...]:
+def masked(readers: Sequence[ReaderOf[Sets]], path: Path | None) -> tuple[ReaderOf[Sets], ...]:
     """The readers with a mask around each; just the readers where there is none.
 
     Several readers are read here once, to see that each key of the mask is a camera of one of them.
@@ -221,7 +223,7 @@ def _read_once(path: Path) -> Mask:
     return _read_again(path, (now.st_mtime_ns, now.st_size))
 
 
-def _sides(mask: Mask, collection: str, whole: Street | Scene) -> tuple[tuple[Cameras, BoolArray], ...]:
+def _sides(mask: Mask, collection: str, whole: CameraSets | FrameSets) -> tuple[tuple[Cameras, BoolArray], ...]:
     """Each set of cameras of what was read, and (m,) the entries of the mask that may be about it."""
     here = (mask.collection == "") | (mask.collection == collection)
     if whole.database is whole.query:
@@ -234,7 +236,7 @@ def _cameras(side: Cameras | Frames) -> Cameras:
     return side.cameras if isinstance(side, Frames) else side
 
 
-def _found(mask: Mask, collection: str, whole: Street | Scene) -> BoolArray:
+def _found(mask: Mask, collection: str, whole: CameraSets | FrameSets) -> BoolArray:
     """(m,) True where an entry of the mask is a camera of what was read."""
     found = np.zeros(len(mask.key), bool)
     for cameras, about in _sides(mask, collection, whole):
@@ -243,7 +245,7 @@ def _found(mask: Mask, collection: str, whole: Street | Scene) -> BoolArray:
     return found
 
 
-def _masked(mask: Mask, collection: str, whole: Street | Scene) -> tuple[Any, Any]:
+def _masked(mask: Mask, collection: str, whole: CameraSets | FrameSets) -> tuple[Any, Any]:
     """Query and database, the same object for self pairs."""
     result: list[Cameras | Frames] = []
     for side, (cameras, about) in zip((whole.query, whole.database), _sides(mask, collection, whole), strict=False):

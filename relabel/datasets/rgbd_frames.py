@@ -19,7 +19,7 @@ _SHOWN = 3
 _DIGITS = re.compile(r"(\d+)")
 
 
-class Shot(NamedTuple):
+class FrameFiles(NamedTuple):
     """One frame: its key, its sequence, its rank in time there, and its files where they are there."""
 
     key: str
@@ -43,28 +43,28 @@ class DepthCamera:
         return {"intrinsics": list(self.intrinsics), "depth_unit_m": self.unit_m}
 
 
-def frames_of(shots: Sequence[Shot], poses: FloatArray, camera: DepthCamera) -> Frames:
-    """The frames of n shots with their poses (n, 4, 4): `NO_POSE` where one is not finite, else `BAD_DEPTH` where
+def frames_from_files(frame_files: Sequence[FrameFiles], poses: FloatArray, camera: DepthCamera) -> Frames:
+    """The frames of n frame_files with their poses (n, 4, 4): `NO_POSE` where one is not finite, else `BAD_DEPTH` where
     there is no depth map.
     """
     finite = np.isfinite(poses).all(axis=(1, 2))
     cameras = Cameras(
-        np.array([shot.key for shot in shots], dtype=np.str_),
+        np.array([shot.key for shot in frame_files], dtype=np.str_),
         poses[:, :3, 3].reshape(-1, 3),
         pose=poses,
         status=np.where(finite, Status.OK, Status.NO_POSE).astype(np.uint8),
         extra={
-            "sequence": np.array([shot.sequence for shot in shots], dtype=np.str_),
-            "frame": np.array([shot.rank for shot in shots], dtype=np.int64),
+            "sequence": np.array([shot.sequence for shot in frame_files], dtype=np.str_),
+            "frame": np.array([shot.rank for shot in frame_files], dtype=np.int64),
         },
     )
     return Frames(
         cameras,
-        _texts([shot.depth for shot in shots]),
+        _texts([shot.depth for shot in frame_files]),
         np.array(camera.intrinsics),
         camera.unit_m,
         size=camera.size,
-        picture=_texts([shot.picture for shot in shots]),
+        picture=_texts([shot.picture for shot in frame_files]),
     )
 
 
@@ -72,28 +72,30 @@ def _texts(paths: Sequence[Path | None]) -> npt.NDArray[np.str_]:
     return np.array(["" if path is None else str(path) for path in paths], dtype=np.str_)
 
 
-def files_of(shots: Sequence[Shot]) -> list[Path]:
+def existing_files(frame_files: Sequence[FrameFiles]) -> list[Path]:
     """The poses and depth maps that are there."""
-    return [path for shot in shots for path in (shot.pose, shot.depth) if path is not None]
+    return [path for shot in frame_files for path in (shot.pose, shot.depth) if path is not None]
 
 
-def gaps(shots: Sequence[Shot], poses: FloatArray, *, posed: Sequence[bool] | None = None) -> list[str]:
+def missing_notes(
+    frame_files: Sequence[FrameFiles], poses: FloatArray, *, posed: Sequence[bool] | None = None
+) -> list[str]:
     """What is missing, a sentence each.
 
     Parameters
     ----------
-    shots, poses:
-        n shots with their poses (n, 4, 4).
+    frame_files, poses:
+        n frame_files with their poses (n, 4, 4).
     posed:
-        (n,) whether there is a pose at all; None asks the shots.
+        (n,) whether there is a pose at all; None asks the frame_files.
     """
-    there = [shot.pose is not None for shot in shots] if posed is None else list(posed)
+    there = [shot.pose is not None for shot in frame_files] if posed is None else list(posed)
     finite = [bool(np.isfinite(pose).all()) for pose in poses]
     found = {
-        "frames have no depth map": [shot.key for shot in shots if shot.depth is None],
-        "frames have no pose": [shot.key for shot, has in zip(shots, there, strict=True) if not has],
+        "frames have no depth map": [shot.key for shot in frame_files if shot.depth is None],
+        "frames have no pose": [shot.key for shot, has in zip(frame_files, there, strict=True) if not has],
         "frames have a pose that is not finite": [
-            shot.key for shot, has, good in zip(shots, there, finite, strict=True) if has and not good
+            shot.key for shot, has, good in zip(frame_files, there, finite, strict=True) if has and not good
         ],
     }
     return [f"{len(keys):,} {text}{shown(keys)}" for text, keys in found.items() if keys]

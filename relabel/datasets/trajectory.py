@@ -16,29 +16,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status
 from relabel.datasets import trajectory_formats
+from relabel.datasets.conventions import AXES, TrajectoryLayout
 from relabel.datasets.trajectory_formats import Track
 from relabel.errors import InputError, OptionError
 from relabel.geometry.headings import math_to_compass
 
-Layout = Literal["kitti", "tum", "colmap", "robotcar"]
-LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 UPRIGHT_DEG = 5.0
 """A camera that looks this near to straight up or down has no heading."""
 
 _AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
-AXES = tuple(sign + name for name in _AXES for sign in ("", "-"))
-"""How an axis is spelt: x, -x, y, -y, z, -z."""
 # East and north on the ground for each up, so that east, north and up are right-handed. Where one of the axes is
 # known by a name (north-east-down; x right, y down, z ahead; x right, y up), it keeps that name.
 _GROUND = {"z": ("x", "y"), "-z": ("y", "x"), "y": ("x", "-z"), "-y": ("x", "z"), "x": ("y", "z"), "-x": ("z", "y")}
-_READERS: dict[Layout, Callable[[Path], Track]] = {
+_READERS: dict[TrajectoryLayout, Callable[[Path], Track]] = {
     "kitti": trajectory_formats.kitti,
     "tum": trajectory_formats.tum,
     "colmap": trajectory_formats.colmap,
@@ -59,7 +55,7 @@ class Axes:
     ahead: str
 
 
-def axes_of(layout: Layout, *, up: str | None = None, ahead: str | None = None) -> Axes:
+def axes_of(layout: TrajectoryLayout, *, up: str | None = None, ahead: str | None = None) -> Axes:
     """The axes of a layout, those that are given before those that are usual.
 
     Raises
@@ -79,7 +75,7 @@ def axes_of(layout: Layout, *, up: str | None = None, ahead: str | None = None) 
     return Axes(chosen, ahead or _AHEAD[layout])
 
 
-def read(path: Path, layout: Layout, axes: Axes) -> tuple[Cameras, tuple[str, ...]]:
+def read(path: Path, layout: TrajectoryLayout, axes: Axes) -> tuple[Cameras, tuple[str, ...]]:
     """The cameras of one trajectory, with poses, and what the user should know.
 
     Positions are east, north and up in metres, and so is the world of the poses, which lead there from the camera

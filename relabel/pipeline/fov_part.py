@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from relabel import fov
-from relabel.datasets.base import Around, Reader, Street
+from relabel.datasets.base import ReaderWrapper, CameraReader, CameraSets
 from relabel.errors import OptionError
 from relabel.measures import Measure
 from relabel.pipeline import occluders as occluding
@@ -131,7 +131,7 @@ class FovOptions:
 
 
 @dataclass(frozen=True)
-class FovPart(Around[Street]):
+class FovPart(ReaderWrapper[CameraSets]):
     """Cameras to be labelled by the overlap of their fields of view."""
 
     options: FovOptions = field(default_factory=FovOptions)
@@ -140,7 +140,7 @@ class FovPart(Around[Street]):
         """What the cameras depend on, and the options of the overlap."""
         return {**self.reader.parameters(), **self.options.to_json()}
 
-    def read(self) -> Street:
+    def read(self) -> CameraSets:
         """The cameras."""
         return self.reader.read()
 
@@ -165,6 +165,6 @@ class FovPart(Around[Street]):
         return Opened(source, files, tuple(f"{self.name}: {note}" for note in notes))
 
 
-def fov_parts(readers: Iterable[Reader], options: FovOptions | None = None) -> tuple[FovPart, ...]:
+def fov_parts(readers: Iterable[CameraReader], options: FovOptions | None = None) -> tuple[FovPart, ...]:
     """One part for each reader, all with the same options."""
     return tuple(FovPart(reader, options or FovOptions()) for reader in readers)

@@ -10,7 +10,7 @@ import numpy as np
 
 from relabel import fov
 from relabel.datasets import footprints
-from relabel.datasets.base import Street
+from relabel.datasets.base import CameraSets
 from relabel.errors import InputError, OptionError
 from relabel.geometry.walls import Walls
 from relabel.labelfile import StoredCollection
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from relabel.reference.occlusion import Scene
 
 
-def walls_for(street: Street, path: Path, crs: str | None) -> tuple[Walls, list[str]]:
+def walls_for(street: CameraSets, path: Path, crs: str | None) -> tuple[Walls, list[str]]:
     """The walls of a file in the frame of the cameras, and what its user should know about the file.
 
     Raises

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from relabel.datasets.base import Reader, Scene, SceneReader
+from relabel.datasets.base import CameraReader, FrameSets, FrameReader
 from relabel.datasets.mask import Masked
 from relabel.datasets.msls.city import MslsReader
 from relabel.datasets.names.lists import NamesReader
@@ -20,17 +20,17 @@ from relabel.labelfile import StoredCollection
 from relabel.pipeline.fov_part import FovOptions, FovPart
 from relabel.pipeline.surface_part import SurfaceOptions, SurfacePart
 
-_STREETS: dict[str, Callable[[dict[str, Any], Path], Reader]] = {
-    MslsReader.command: MslsReader.of_parameters,
-    NamesReader.command: NamesReader.of_parameters,
-    PittsReader.command: PittsReader.of_parameters,
-    TableReader.command: TableReader.of_parameters,
-    TbStreetReader.command: TbStreetReader.of_parameters,
+_STREETS: dict[str, Callable[[dict[str, Any], Path], CameraReader]] = {
+    MslsReader.command: MslsReader.from_parameters,
+    NamesReader.command: NamesReader.from_parameters,
+    PittsReader.command: PittsReader.from_parameters,
+    TableReader.command: TableReader.from_parameters,
+    TbStreetReader.command: TbStreetReader.from_parameters,
 }
-_SCENES: dict[str, Callable[[dict[str, Any], Path], SceneReader]] = {
-    RgbdReader.command: RgbdReader.of_parameters,
-    SevenScenesReader.command: SevenScenesReader.of_parameters,
-    TbPlacesReader.command: TbPlacesReader.of_parameters,
+_SCENES: dict[str, Callable[[dict[str, Any], Path], FrameReader]] = {
+    RgbdReader.command: RgbdReader.from_parameters,
+    SevenScenesReader.command: SevenScenesReader.from_parameters,
+    TbPlacesReader.command: TbPlacesReader.from_parameters,
 }
 """The way back from the parameters of a record to its reader, by command."""
 
@@ -70,13 +70,13 @@ def part_of_record(
         if scene is not None:
             frames = scene(values, root)
             if mask is not None:
-                frames = Masked.of_parameters(mask, frames, found)
+                frames = Masked.from_parameters(mask, frames, found)
             return SurfacePart(frames, SurfaceOptions(**values))
         if street is None:
             return None
         reader = street(values, root)
         if mask is not None:
-            reader = Masked.of_parameters(mask, reader, found)
+            reader = Masked.from_parameters(mask, reader, found)
         if "occluders" in values:
             values["occluders"] = _under(root, str(values["occluders"]), record)
         return FovPart(reader, FovOptions(**values))
@@ -86,7 +86,7 @@ def part_of_record(
 
 def frames_of(
     stored: StoredCollection, records: Sequence[Mapping[str, Any]], root: Path, *, masks: Iterable[Path] = ()
-) -> Scene:
+) -> FrameSets:
     """The frames that a collection was made from, read again from `root`; no depth map is decoded.
 
     Raises

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from relabel import surface
-from relabel.datasets.base import Around, Scene, SceneReader
+from relabel.datasets.base import ReaderWrapper, FrameSets, FrameReader
 from relabel.measures import Measure
 from relabel.pipeline.fov_part import Opened, Preparation, Progress
 from relabel.similarity import DEFAULT_MIN_VALUE, Collection, RowBlock
@@ -69,7 +69,7 @@ class SurfaceOptions:
 
 
 @dataclass(frozen=True)
-class SurfacePart(Around[Scene]):
+class SurfacePart(ReaderWrapper[FrameSets]):
     """Frames to be labelled by how much surface they share."""
 
     options: SurfaceOptions = field(default_factory=SurfaceOptions)
@@ -78,7 +78,7 @@ class SurfacePart(Around[Scene]):
         """What the frames depend on, and the options of the overlap."""
         return {**self.reader.parameters(), **self.options.to_json()}
 
-    def read(self) -> Scene:
+    def read(self) -> FrameSets:
         """The frames; no depth map is decoded."""
         return self.reader.read()
 
@@ -118,7 +118,7 @@ class SceneSource:
     """
 
     overlap: surface.SurfaceOverlap
-    scene: Scene
+    scene: FrameSets
     options: SurfaceOptions
 
     @property
@@ -136,6 +136,6 @@ class SceneSource:
         return surface.plan(self.scene.query, self.scene.database, threads=threads, **self.options.overlap())
 
 
-def surface_parts(readers: Iterable[SceneReader], options: SurfaceOptions | None = None) -> tuple[SurfacePart, ...]:
+def surface_parts(readers: Iterable[FrameReader], options: SurfaceOptions | None = None) -> tuple[SurfacePart, ...]:
     """One part for each reader, all with the same options."""
     return tuple(SurfacePart(reader, options or SurfaceOptions()) for reader in readers)

@@ -23,7 +23,6 @@ from relabel.report.differences import CameraCounts, Difference, IntArray, Join,
 from relabel.report.text import table
 from relabel.similarity import RowBlock
 
-
 PAIRS_AT_ONCE = 1 << 22
 """Pairs of both files that a segment holds at the most, unless a single row has more; some 200 MB."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relabel.datasets.base import common_root, told_from
+from relabel.datasets.base import common_root, relative_path
 from relabel.errors import InputError
 
 
@@ -17,7 +17,7 @@ class TestCommonRoot:
         """Of files and folders in several folders; nothing has to exist."""
         paths = [tmp_path / "a" / "b" / "queries.txt", tmp_path / "a" / "database"]
         assert common_root(paths) == tmp_path / "a"
-        assert [told_from(path, tmp_path / "a") for path in paths] == ["b/queries.txt", "database"]
+        assert [relative_path(path, tmp_path / "a") for path in paths] == ["b/queries.txt", "database"]
 
     def test_the_working_folder_has_no_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)

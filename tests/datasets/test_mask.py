@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from relabel.cameras import Cameras, Status
-from relabel.datasets.base import Scene, Street
+from relabel.datasets.base import FrameSets, CameraSets
 from relabel.datasets.mask import Masked, masked, read
 from relabel.errors import InputError, MissingFileError
 from relabel.frames import Frames
@@ -32,7 +32,7 @@ class Town:
     def parameters(self) -> dict[str, Any]:
         return {"collection": self.name}
 
-    def read(self) -> Street:
+    def read(self) -> CameraSets:
         def cameras(keys: str) -> Cameras:
             n = len(keys)
             heading = np.arange(n) * 10.0
@@ -44,7 +44,7 @@ class Town:
 
         query = cameras("abx")
         database = query if self.itself else cameras("bc")
-        return Street(query, database, (Path("town.csv"),), {"heading": "told"}, ("a note",), hint="wait")
+        return CameraSets(query, database, (Path("town.csv"),), {"heading": "told"}, ("a note",), hint="wait")
 
 
 def written(tmp_path: Path, text: str, name: str = "mask.csv") -> Path:
@@ -53,7 +53,7 @@ def written(tmp_path: Path, text: str, name: str = "mask.csv") -> Path:
     return path
 
 
-def statuses(street: Street) -> list[list[str]]:
+def statuses(street: CameraSets) -> list[list[str]]:
     return [[Status(s).label for s in side.status] for side in (street.query, street.database)]
 
 
@@ -180,16 +180,16 @@ class TestMasked:
 
 
 class TestOfParameters:
-    """relabel.datasets.mask.Masked.of_parameters"""
+    """relabel.datasets.mask.Masked.from_parameters"""
 
     def test_by_digest(self, tmp_path: Path) -> None:
         """The first candidate with the very bytes, whatever its name."""
         wanted, other = written(tmp_path, "a\n", "x.csv"), written(tmp_path, "b\n")
         info = {"name": "mask.csv", "sha256": read(wanted).sha256}
-        found = Masked.of_parameters(info, Town(), [tmp_path, tmp_path / "no", other, wanted])
+        found = Masked.from_parameters(info, Town(), [tmp_path, tmp_path / "no", other, wanted])
         assert found == Masked(Town(), wanted, strict=False)
         with pytest.raises(InputError, match=r"mask 'mask\.csv'.*was not found; name it by --mask"):
-            Masked.of_parameters(info, Town(), [other])
+            Masked.from_parameters(info, Town(), [other])
 
 
 class TestMaskedReaders:
@@ -226,7 +226,7 @@ class Room:
     def parameters(self) -> dict[str, Any]:
         return {"collection": self.name}
 
-    def read(self) -> Scene:
+    def read(self) -> FrameSets:
         def frames(keys: str) -> Frames:
             pose = np.tile(np.eye(4), (len(keys), 1, 1))
             pose[np.array(list(keys)) == "x"] = np.nan
@@ -234,7 +234,7 @@ class Room:
             return Frames(cameras, np.full(len(keys), "depth.png"), np.array([57.0, 57.0, 32.0, 24.0]))
 
         query = frames("abx")
-        return Scene(query, query if self.itself else frames("bc"), (Path("depth.png"),))
+        return FrameSets(query, query if self.itself else frames("bc"), (Path("depth.png"),))
 
 
 class TestScenes:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from relabel.cameras import Cameras
-from relabel.datasets.base import Street
+from relabel.datasets.base import CameraSets
 from relabel.errors import InputError, OptionError
 from relabel.geometry.projection import unproject
 from relabel.labelfile import LabelFile
@@ -168,14 +168,14 @@ class TestWallsFor:
         one = Cameras(key=["a"], position=[[0, 0]], heading_deg=[0])
         place = np.zeros((1, 2))
         with pytest.raises(OptionError, match="with --crs"):
-            occluders.walls_for(Street(one, one, (), geographic=(place, place)), houses, None)
+            occluders.walls_for(CameraSets(one, one, (), geographic=(place, place)), houses, None)
 
     def test_local(self, tmp_path: Path) -> None:
         """Cameras in a local frame, buildings in the same."""
         path = tmp_path / "x.json"
         path.write_text('{"type": "LineString", "coordinates": [[-500, 10], [500, 10]]}')
         one = Cameras(key=["a"], position=[[0, 0]], heading_deg=[0])
-        walls, notes = occluders.walls_for(Street(one, one, ()), path, "local")
+        walls, notes = occluders.walls_for(CameraSets(one, one, ()), path, "local")
         assert walls.ends.tolist() == [[-500, 10, 500, 10]]
         assert notes == []
 
@@ -186,7 +186,7 @@ class TestWallsFor:
         path = tmp_path / "x.json"
         path.write_text(json.dumps({"type": "LineString", "coordinates": np.column_stack([lon, lat]).tolist()}))
         one = Cameras(key=["a"], position=[[320_050.0, -4_180_010.0]], heading_deg=[0], crs=crs)
-        walls, _ = occluders.walls_for(Street(one, one, ()), path, None)
+        walls, _ = occluders.walls_for(CameraSets(one, one, ()), path, None)
         np.testing.assert_allclose(walls.ends, [[320_000, -4_180_000, 320_100, -4_180_000]], atol=1e-5)
 
 

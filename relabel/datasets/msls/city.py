@@ -13,7 +13,7 @@ recomputed where postprocessed.csv gives them. `ca` is degrees clockwise from no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,11 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, Status
-from relabel.datasets.base import Street
-from relabel.datasets.msls.csv_files import POSTPROCESSED_EXTRA, Heading, Side, city_crs, read_side
+from relabel.datasets.base import CameraSets
+from relabel.datasets.msls import Heading
+from relabel.datasets.msls.csv_files import POSTPROCESSED_EXTRA, SideTables, city_crs, read_side_tables
 from relabel.datasets.msls.tree import SIDES, TEST_CITIES, TRAIN_CITIES, VAL_CITIES, City, Skipped, Tree, find, select
+from relabel.datasets.registry import Selection
 from relabel.errors import DatasetNotFoundError, OptionError
 from relabel.geometry.headings import constant_groups, group_codes, track_heading_deg
 from relabel.geometry.projection import project
@@ -94,35 +96,32 @@ class HeadingReport:
         return HeadingReport(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
 
 
-@dataclass(frozen=True, eq=False)
-class MslsCity:
-    """The cameras of one city.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MslsCity(CameraSets):
+    """The cameras of one city, in the order of raw.csv, both sides in one frame.
+
+    The `extra` columns of the cameras are, where the files have them, ``sequence`` (str), ``frame`` (int64), ``night``
+    (bool) and ``view_direction`` (str). The frame is an EPSG code, the PROJ text of a southern UTM zone with negative
+    northings, or ``local`` where it cannot be determined.
 
     Attributes
     ----------
     name:
         of the city, as its folder.
-    query, database:
-        cameras in the order of raw.csv, both in the frame `crs`. `extra` holds, where the files do, the columns
-        ``sequence`` (str), ``frame`` (int64), ``night`` (bool) and ``view_direction`` (str).
-    files:
-        every file that was read.
     heading:
         where the headings come from, ``compass`` or ``travel``.
     report:
         what was found out about the headings.
-    crs:
-        the frame of the positions: an EPSG code, the PROJ text of a southern UTM zone with negative northings, or
-        ``local`` where it cannot be told.
     """
 
     name: str
-    query: Cameras
-    database: Cameras
-    files: tuple[Path, ...]
     heading: Heading
     report: HeadingReport
-    crs: str
+
+    @property
+    def crs(self) -> str:
+        """The frame of the positions."""
+        return self.query.crs
 
 
 def read(root: Path | str, *, city: str | City, heading: Heading = "compass") -> MslsCity:
@@ -161,7 +160,7 @@ def read(root: Path | str, *, city: str | City, heading: Heading = "compass") ->
     gap = city.gap()
     if gap is not None:
         raise DatasetNotFoundError(f"{city.name}: cannot be labelled: {gap}")
-    sides = [read_side(city.path / side, heading) for side in SIDES]
+    sides = [read_side_tables(city.path / side, heading) for side in SIDES]
     crs = city_crs(
         city.name,
         *(np.concatenate([side.column("raw", name) for side in sides]) for name in ("lon", "lat")),
@@ -169,10 +168,23 @@ def read(root: Path | str, *, city: str | City, heading: Heading = "compass") ->
     )
     (query, of_query), (database, of_database) = (_cameras(side, crs, heading) for side in sides)
     files = tuple(file for side in sides for file in side.files)
-    return MslsCity(city.name, query, database, files, heading, of_query + of_database, crs)
+    report = of_query + of_database
+    faults = _faults(report, heading)
+    return MslsCity(
+        query=query,
+        database=database,
+        files=files,
+        params={"heading": heading} | ({"heading_faults": faults} if faults else {}),
+        notes=tuple(_notes(query, database, faults)),
+        sources=(str(city.path / "query"), str(city.path / "database")),
+        hint=f"try --heading {'travel' if heading == 'compass' else 'compass'}, or leave the city out with --cities",
+        name=city.name,
+        heading=heading,
+        report=report,
+    )
 
 
-def _cameras(side: Side, crs: str, heading: Heading) -> tuple[Cameras, HeadingReport]:
+def _cameras(side: SideTables, crs: str, heading: Heading) -> tuple[Cameras, HeadingReport]:
     counts = _compass_counts(side)
     if side.postprocessed is not None:
         position = np.column_stack([side.postprocessed["easting"], side.postprocessed["northing"]])
@@ -195,7 +207,7 @@ def _cameras(side: Side, crs: str, heading: Heading) -> tuple[Cameras, HeadingRe
     return cameras, HeadingReport(**counts)
 
 
-def _compass_counts(side: Side) -> dict[str, int]:
+def _compass_counts(side: SideTables) -> dict[str, int]:
     if side.raw is None:
         return {}
     ca = side.raw["ca"]
@@ -230,7 +242,7 @@ def _travel(position: FloatArray, extra: dict[str, npt.NDArray[Any]]) -> tuple[F
 
 
 _COMPASS = ("wrapped", "non_finite", "constant_sequences", "constant_rows")
-"""Counts of `msls.HeadingReport` that tell of compass angles."""
+"""Counts of `HeadingReport` that are about compass angles."""
 
 
 @dataclass(frozen=True)
@@ -252,7 +264,7 @@ class MslsReader:
         return {"city": self.city.name, "heading": self.heading}
 
     @classmethod
-    def of_parameters(cls, parameters: dict[str, Any], root: Path) -> MslsReader:
+    def from_parameters(cls, parameters: dict[str, Any], root: Path) -> MslsReader:
         """The reader of these parameters, which are taken out of the dictionary.
 
         Raises
@@ -263,38 +275,45 @@ class MslsReader:
         city = find(root)[parameters.pop("city")]
         return cls(root, city, parameters.pop("heading"))
 
-    def read(self) -> Street:
-        """The cameras of the city."""
-        city = read(self.root, city=self.city, heading=self.heading)
-        faults = _faults(city)
-        other = "travel" if self.heading == "compass" else "compass"
-        return Street(
-            city.query,
-            city.database,
-            city.files,
-            {"heading": city.heading} | ({"heading_faults": faults} if faults else {}),
-            tuple(_notes(city, faults)),
-            (str(self.city.path / "query"), str(self.city.path / "database")),
-            f"try --heading {other}, or leave the city out with --cities",
-        )
+    def read(self) -> MslsCity:
+        """The cameras of the city; raises what `read` does."""
+        return read(self.root, city=self.city, heading=self.heading)
 
 
-def readers(
-    root: Path, cities: str | None, *, heading: Heading = "compass"
-) -> tuple[tuple[MslsReader, ...], tuple[Skipped, ...]]:
-    """One reader for each city that was asked for, and the cities that have no positions; see `msls.select`."""
+def readers(root: Path, cities: str | None, *, heading: Heading = "compass") -> Selection:
+    """One reader for each city that was asked for, and a line for each city without positions; see `select`."""
     chosen, skipped = select(root, cities)
-    return tuple(MslsReader(root, city, heading) for city in chosen), skipped
+    return Selection(
+        tuple(MslsReader(root, city, heading) for city in chosen),
+        tuple(f"{city.name}: passed over: {city.reason}" for city in skipped),
+    )
 
 
-def _faults(city: MslsCity) -> dict[str, int]:
+def from_paths(paths: Sequence[Path], *, cities: str | None = None, columns: str | None = None) -> Selection | None:
+    """The cities of a tree; None where the paths are files, or several.
+
+    Raises
+    ------
+    DatasetNotFoundError, NotFoundError
+        when a folder is no MSLS tree, or lacks a city.
+    OptionError
+        when cities are chosen, and the paths are no tree.
+    """
+    del columns
+    if len(paths) == 1 and not paths[0].is_file():
+        return readers(paths[0], cities)
+    if cities is not None:
+        raise OptionError("--cities chooses cities of an MSLS tree; leave it out, or give the tree alone")
+    return None
+
+
+def _faults(report: HeadingReport, heading: Heading) -> dict[str, int]:
     """What is wrong with the headings, counted; the compass only where it was used."""
-    unused = _COMPASS if city.heading != "compass" else ()
-    report = asdict(city.report)
-    return {name: n for name, n in report.items() if n and name not in ("rows", "sequences", *unused)}
+    unused = _COMPASS if heading != "compass" else ()
+    return {name: n for name, n in asdict(report).items() if n and name not in ("rows", "sequences", *unused)}
 
 
-def _notes(city: MslsCity, faults: Mapping[str, int]) -> list[str]:
+def _notes(query: Cameras, database: Cameras, faults: Mapping[str, int]) -> list[str]:
     texts = {
         "panoramas": "panoramas are not labelled",
         "non_finite": "cameras have no compass angle",
@@ -309,7 +328,7 @@ def _notes(city: MslsCity, faults: Mapping[str, int]) -> list[str]:
             f"{faults['constant_sequences']:,} sequences ({faults['constant_rows']:,} cameras) repeat one compass "
             "angle throughout: a stuck compass, perhaps; they are labelled all the same"
         )
-    for side, cameras in (("queries", city.query), ("database", city.database)):
+    for side, cameras in (("queries", query), ("database", database)):
         missing = int((cameras.status == Status.NO_POSITION).sum())
         if missing:
             notes.append(f"{missing:,} {side} have no position")

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.datasets import csv_columns
+from relabel.datasets.msls import Heading
 from relabel.errors import InputError
 from relabel.geometry.projection import project, signed_utm, utm_crs, utm_zone
 
 log = logging.getLogger(__name__)
 
 FloatArray = npt.NDArray[np.float64]
-Heading = Literal["compass", "travel"]
 
 _RAW: dict[str, csv_columns.Kind] = {"key": "text", "lon": "float", "lat": "float", "ca": "float", "pano": "bool"}
 _POSTPROCESSED: dict[str, csv_columns.Kind] = {"key": "text", "easting": "float", "northing": "float"}
@@ -26,7 +26,7 @@ _SEQUENCES: dict[str, csv_columns.Kind] = {"key": "text", "sequence_key": "text"
 
 
 @dataclass
-class Side:
+class SideTables:
     """The tables of one side, all in the same row order; a file that is not there is None."""
 
     folder: Path
@@ -42,7 +42,7 @@ class Side:
         return np.full(len(self.key), np.nan) if held is None else held[name]
 
 
-def read_side(folder: Path, heading: Heading) -> Side:
+def read_side_tables(folder: Path, heading: Heading) -> SideTables:
     """The tables of the query or database folder of a city, joined by key in the order of raw.csv.
 
     Parameters
@@ -88,7 +88,7 @@ def read_side(folder: Path, heading: Heading) -> Side:
     (first, base), *others = found.items()
     csv_columns.check_keys(first, base, "key")
     joined = {first: base} | {path: _joined(first, base["key"], path, table) for path, table in others}
-    return Side(
+    return SideTables(
         folder,
         base["key"],
         joined.get(raw_path),

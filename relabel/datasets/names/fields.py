@@ -25,7 +25,7 @@ PIECES = 16
 LAYOUT = "@east@north@zone@letter@lat@lon@pano_id@tile@heading@pitch@roll@height@timestamp@note@.jpg"
 
 
-class Column(NamedTuple):
+class NameField(NamedTuple):
     """A piece of the name that is a number: its place, name and bounds."""
 
     place: int
@@ -35,10 +35,10 @@ class Column(NamedTuple):
     needed: bool = False
 
 
-EAST, NORTH = Column(1, "east", needed=True), Column(2, "north", needed=True)
-ZONE = Column(3, "zone", 1.0, 60.0)
-LAT, LON = Column(5, "lat", -90.0, 90.0), Column(6, "lon", -180.0, 180.0)
-HEADING = Column(9, "heading")
+EAST, NORTH = NameField(1, "east", needed=True), NameField(2, "north", needed=True)
+ZONE = NameField(3, "zone", 1.0, 60.0)
+LAT, LON = NameField(5, "lat", -90.0, 90.0), NameField(6, "lon", -180.0, 180.0)
+HEADING = NameField(9, "heading")
 TEXTS = {"pano_id": 7, "tile": 8, "timestamp": 13, "note": 14}
 """Pieces that are kept as they are."""
 _LETTERS = "CDEFGHJKLMNPQRSTUVWX"
@@ -136,7 +136,7 @@ def _miscounted(names: Sequence[str], row: int, count: int, place: Callable[[int
     )
 
 
-def _numbers(column: Column, texts: Sequence[str], place: Callable[[int], str]) -> FloatArray:
+def _numbers(column: NameField, texts: Sequence[str], place: Callable[[int], str]) -> FloatArray:
     """(n,) float64, NaN for an empty piece; checked."""
     try:
         values = np.array([float(text) if text else math.nan for text in texts], dtype=np.float64)

@@ -9,6 +9,7 @@ compass; `join_msls` brings it back from the original metadata.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ import numpy.typing as npt
 
 from relabel.cameras import Cameras, Status
 from relabel.datasets import csv_columns
-from relabel.datasets.base import Street, common_root, told_from
+from relabel.datasets.base import CameraSets, common_root, relative_path
+from relabel.datasets.conventions import TABLE_SUFFIXES
 from relabel.datasets.image_lists import NameList, read_names
 from relabel.datasets.msls import tree as msls_tree
 from relabel.datasets.names.crs import frame
 from relabel.datasets.names.fields import AtNames, parse
+from relabel.datasets.registry import Selection
 from relabel.errors import DatasetNotFoundError, InputError
 from relabel.geometry.projection import project
 
@@ -60,32 +63,21 @@ class NamesReport:
         return NamesReport(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
 
 
-@dataclass(frozen=True, eq=False)
-class Names:
-    """The cameras of two lists of names, or of one twice.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Names(CameraSets):
+    """The cameras of two lists of names, or of one twice, in the order of the lists.
+
+    The `extra` columns of the cameras are, where any name fills them, ``lon_deg``, ``lat_deg`` (float64), ``pano_id``,
+    ``tile``, ``timestamp`` and ``note`` (str). Names in several UTM zones are compared on the earth (`geographic`); the
+    positions are then on a map that shows all of them.
 
     Attributes
     ----------
-    query, database:
-        cameras in the order of the lists, the same object for self pairs. `extra` holds, where any name fills them,
-        ``lon_deg``, ``lat_deg`` (float64), ``pano_id``, ``tile``, ``timestamp`` and ``note`` (str).
-    files:
-        every file that was read.
     report:
         what was found out about the names.
-    notes:
-        what the user should know about the frame of the positions.
-    geographic:
-        None, or where the names are in several UTM zones, the (n, 2) longitudes and latitudes in degrees of the queries
-        and of the database, which are to be compared on the earth; `position` is then a map that shows all of them.
     """
 
-    query: Cameras
-    database: Cameras
-    files: tuple[Path, ...]
     report: NamesReport
-    notes: tuple[str, ...]
-    geographic: tuple[FloatArray, FloatArray] | None
 
 
 def read(queries: Path | str, database: Path | str | None = None, *, join_msls: Path | str | None = None) -> Names:
@@ -114,29 +106,60 @@ def read(queries: Path | str, database: Path | str | None = None, *, join_msls: 
         paths.append(Path(database))
     lists = [read_names(path) for path in paths]
     parsed = [parse(names.names, names.place) for names in lists]
-    found = frame(tuple(zip(lists, parsed, strict=True)))
+    shared_frame = frame(tuple(zip(lists, parsed, strict=True)))
     files = [file for names in lists for file in names.files]
     compass = None
     if join_msls is not None:
         compass = read_compass(Path(join_msls))
         files += _joinable(compass, lists, parsed, Path(join_msls))
     positions = [at.position for at in parsed]
-    if found.geographic is not None:
-        positions = [project(degrees[:, 0], degrees[:, 1], found.crs) for degrees in found.geographic]
+    if shared_frame.geographic is not None:
+        positions = [project(degrees[:, 0], degrees[:, 1], shared_frame.crs) for degrees in shared_frame.geographic]
     sides = [
-        _cameras(names, at, position, found.crs, compass)
+        _cameras(names, at, position, shared_frame.crs, compass)
         for names, at, position in zip(lists, parsed, positions, strict=True)
     ]
     (query, report), *others = sides
     for _, more in others:
         report += more
-    return Names(
+    return _described(
         query,
         others[0][0] if others else query,
-        tuple(dict.fromkeys(files)),
         report,
-        found.notes,
-        None if found.geographic is None else (found.geographic[0], found.geographic[-1]),
+        joined=join_msls is not None,
+        files=tuple(dict.fromkeys(files)),
+        frame_notes=shared_frame.notes,
+        sources=(str(queries), str(queries if database is None else database)),
+        geographic=None
+        if shared_frame.geographic is None
+        else (shared_frame.geographic[0], shared_frame.geographic[-1]),
+    )
+
+
+def _described(
+    query: Cameras, database: Cameras, report: NamesReport, *, joined: bool, frame_notes: Sequence[str], **fields: Any
+) -> Names:
+    """The cameras with what should be known about them."""
+    faults = {name: n for name in _TEXTS if (n := getattr(report, name))}
+    params: dict[str, Any] = {"heading": "MSLS compass, by pano_id" if joined else "name"}
+    notes = [f"{n:,} {_TEXTS[name]}" for name, n in faults.items()]
+    if joined:
+        notes.insert(0, f"{report.joined:,} headings were taken from the MSLS tree")
+        faults["joined"] = report.joined
+    if faults:
+        params["heading_faults"] = faults
+    for side, cameras in (("queries", query), ("database", database)):
+        missing = int((cameras.status == Status.NO_POSITION).sum())
+        if missing:
+            notes.append(f"{missing:,} {side} have no position")
+    return Names(
+        query=query,
+        database=database,
+        report=report,
+        params=params,
+        notes=(*notes, *frame_notes),
+        hint="field 9 of an @ name is the heading; trees of MSLS in this convention get theirs back with --join-msls",
+        **fields,
     )
 
 
@@ -209,15 +232,15 @@ class NamesReader:
 
     def parameters(self) -> dict[str, Any]:
         """The name of the collection, and where the lists and the MSLS tree are."""
-        values: dict[str, Any] = {"collection": self.name, "queries": told_from(self.queries, self.root)}
+        values: dict[str, Any] = {"collection": self.name, "queries": relative_path(self.queries, self.root)}
         if self.database is not None:
-            values["database"] = told_from(self.database, self.root)
+            values["database"] = relative_path(self.database, self.root)
         if self.join_msls is not None:
-            values["join_msls"] = told_from(self.join_msls, self.root)
+            values["join_msls"] = relative_path(self.join_msls, self.root)
         return values
 
     @classmethod
-    def of_parameters(cls, parameters: dict[str, Any], root: Path) -> NamesReader:
+    def from_parameters(cls, parameters: dict[str, Any], root: Path) -> NamesReader:
         """The reader of these parameters, which are taken out of the dictionary.
 
         Raises
@@ -235,33 +258,9 @@ class NamesReader:
             None if tree is None else root / tree,
         )
 
-    def read(self) -> Street:
-        """The cameras of the names."""
-        found = read(self.queries, self.database, join_msls=self.join_msls)
-        faults = {name: n for name in _TEXTS if (n := getattr(found.report, name))}
-        source = "name" if self.join_msls is None else "MSLS compass, by pano_id"
-        params: dict[str, Any] = {"heading": source}
-        notes = [f"{n:,} {_TEXTS[name]}" for name, n in faults.items()]
-        if self.join_msls is not None:
-            notes.insert(0, f"{found.report.joined:,} headings were taken from the MSLS tree")
-            faults["joined"] = found.report.joined
-        if faults:
-            params["heading_faults"] = faults
-        for side, cameras in (("queries", found.query), ("database", found.database)):
-            missing = int((cameras.status == Status.NO_POSITION).sum())
-            if missing:
-                notes.append(f"{missing:,} {side} have no position")
-        database = self.queries if self.database is None else self.database
-        return Street(
-            found.query,
-            found.database,
-            found.files,
-            params,
-            (*notes, *found.notes),
-            (str(self.queries), str(database)),
-            "field 9 of an @ name is the heading; trees of MSLS in this convention get theirs back with --join-msls",
-            found.geographic,
-        )
+    def read(self) -> Names:
+        """The cameras of the names; raises what `read` does."""
+        return read(self.queries, self.database, join_msls=self.join_msls)
 
 
 def reader(
@@ -280,6 +279,16 @@ def reader(
         two = common_root([queries, database or queries]).absolute().name
         name = (one if database is None else two) or "names"
     return NamesReader(queries, database, name, root, join_msls)
+
+
+def from_paths(paths: Sequence[Path], *, cities: str | None = None, columns: str | None = None) -> Selection | None:
+    """The list or lists of names; None where the paths are tables, or a folder without `@` names."""
+    if columns is not None or any(path.suffix.lower() in TABLE_SUFFIXES for path in paths):
+        return None
+    alone = len(paths) == 1 and not paths[0].is_file()
+    if alone and (cities is not None or not paths[0].is_dir() or next(paths[0].rglob("@*"), None) is None):
+        return None
+    return Selection([reader(*paths)])
 
 
 _COLUMNS: dict[str, csv_columns.Kind] = {"key": "text", "ca": "float", "pano": "bool"}

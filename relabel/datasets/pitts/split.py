@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, Status
-from relabel.datasets.base import Street, lies_in, told_from
+from relabel.datasets.base import CameraSets, is_inside, relative_path
 from relabel.datasets.pitts.dbstruct import SUFFIXES, Struct, holds_struct, read_struct
-from relabel.datasets.pitts.yaw import Headings, NorthTable, Views, heading_deg, read_north, travel_deg, views
+from relabel.datasets.pitts.yaw import Headings, NorthTable, PanoramaViews, heading_deg, read_north, travel_deg, views
+from relabel.datasets.registry import Selection
 from relabel.errors import DatasetNotFoundError, InputError, NotFoundError, OptionError
 
 __all__ = ["Headings", "PittsReport", "PittsSplit", "find", "read", "select"]
@@ -55,31 +56,25 @@ class PittsReport:
         return PittsReport(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
 
 
-@dataclass(frozen=True, eq=False)
-class PittsSplit:
-    """The cameras of one split.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PittsSplit(CameraSets):
+    """The cameras of one split, in the order of the file; their keys are the names in it.
+
+    The `extra` columns of the cameras are ``panorama`` (str, six digits, "" where the name states none), ``pitch`` and
+    ``yaw`` (int64, from 1, 0 where the name states none).
 
     Attributes
     ----------
-    query, database:
-        cameras in the order of the file; keys are the names in it. `extra` holds ``panorama`` (str, six digits, ""
-        where the name tells none), ``pitch`` and ``yaw`` (int64, from 1, 0 where the name tells none).
-    files:
-        every file that was read.
     report:
         what was found out about the headings.
-    notes:
-        what the user should know about the coordinates.
-    crs:
-        EPSG:32617 where all places are near Pittsburgh, else ``local``.
     """
 
-    query: Cameras
-    database: Cameras
-    files: tuple[Path, ...]
     report: PittsReport
-    notes: tuple[str, ...]
-    crs: str
+
+    @property
+    def crs(self) -> str:
+        """EPSG:32617 where all places are near Pittsburgh, else ``local``."""
+        return self.query.crs
 
 
 def find(root: Path | str) -> dict[str, Path]:
@@ -223,7 +218,33 @@ def read(
     crs = _crs(struct)
     query, of_query = _cameras(struct, "query", sides["query"], headings, north, crs)
     database, of_database = _cameras(struct, "database", sides["database"], headings, north, crs)
-    return PittsSplit(query, database, files, of_query + of_database, struct.notes, crs)
+    report = of_query + of_database
+    faults = {name: n for name in _TEXTS if (n := getattr(report, name))}
+    params: dict[str, Any] = {
+        "heading": headings.source,
+        "heading_caveat": headings.caveat,
+        "yaw_sign": headings.sign,
+        "yaw_zero_deg": float(headings.zero_deg),
+    }
+    if faults:
+        params["heading_faults"] = faults
+    notes = [headings.caveat, *(f"{n:,} {_TEXTS[name]}" for name, n in faults.items()), *struct.notes]
+    for side, cameras in (("queries", query), ("database", database)):
+        missing = int((cameras.status == Status.NO_POSITION).sum())
+        if missing:
+            notes.append(f"{missing:,} {side} have no position")
+    if crs == "local":
+        notes.append("places are not near Pittsburgh; their frame is recorded as 'local'")
+    return PittsSplit(
+        query=query,
+        database=database,
+        files=files,
+        params=params,
+        notes=tuple(notes),
+        sources=(f"{path}: queries", f"{path}: database"),
+        hint=_HINTS[headings.source],
+        report=report,
+    )
 
 
 def _crs(struct: Struct) -> str:
@@ -233,7 +254,7 @@ def _crs(struct: Struct) -> str:
     return CRS if len(near) and near.all() else "local"
 
 
-def _refuse_shared(north: NorthTable, struct: Struct, query: Views, database: Views) -> None:
+def _refuse_shared(north: NorthTable, struct: Struct, query: PanoramaViews, database: PanoramaViews) -> None:
     """Raise where a number of the table means two panoramas."""
     places = []
     for view, metres in ((query, struct.query_m), (database, struct.database_m)):
@@ -250,7 +271,7 @@ def _refuse_shared(north: NorthTable, struct: Struct, query: Views, database: Vi
 
 
 def _cameras(
-    struct: Struct, side: str, view: Views, headings: Headings, north: NorthTable | None, crs: str
+    struct: Struct, side: str, view: PanoramaViews, headings: Headings, north: NorthTable | None, crs: str
 ) -> tuple[Cameras, PittsReport]:
     key = np.array(getattr(struct, side), dtype=np.str_)
     position: FloatArray = getattr(struct, f"{side}_m")
@@ -297,7 +318,7 @@ class PittsReader:
         h = self.headings
         values: dict[str, Any] = {
             "collection": self.name,
-            "split": told_from(self.path, self.root),
+            "split": relative_path(self.path, self.root),
             "heading": h.source,
             "sign": h.sign,
             "zero_deg": float(h.zero_deg),
@@ -310,11 +331,11 @@ class PittsReader:
             ("database_names", self.database_names),
         ):
             if path is not None:
-                values[name] = told_from(path, self.root) if lies_in(path, self.root) else path.name
+                values[name] = relative_path(path, self.root) if is_inside(path, self.root) else path.name
         return values
 
     @classmethod
-    def of_parameters(cls, parameters: dict[str, Any], root: Path) -> PittsReader:
+    def from_parameters(cls, parameters: dict[str, Any], root: Path) -> PittsReader:
         """The reader of these parameters, which are taken out of the dictionary.
 
         Raises
@@ -335,34 +356,9 @@ class PittsReader:
         path = root / parameters.pop("split")
         return cls(root, parameters.pop("collection"), path, headings, queries, database)
 
-    def read(self) -> Street:
-        """The cameras of the split."""
-        split = read(self.path, self.headings, query_names=self.query_names, database_names=self.database_names)
-        faults = {name: n for name in _TEXTS if (n := getattr(split.report, name))}
-        params: dict[str, Any] = {
-            "heading": self.headings.source,
-            "heading_caveat": self.headings.caveat,
-            "yaw_sign": self.headings.sign,
-            "yaw_zero_deg": float(self.headings.zero_deg),
-        }
-        if faults:
-            params["heading_faults"] = faults
-        notes = [self.headings.caveat, *(f"{n:,} {_TEXTS[name]}" for name, n in faults.items()), *split.notes]
-        for side, cameras in (("queries", split.query), ("database", split.database)):
-            missing = int((cameras.status == Status.NO_POSITION).sum())
-            if missing:
-                notes.append(f"{missing:,} {side} have no position")
-        if split.crs == "local":
-            notes.append("places are not near Pittsburgh; their frame is recorded as 'local'")
-        return Street(
-            split.query,
-            split.database,
-            split.files,
-            params,
-            tuple(notes),
-            (f"{self.path}: queries", f"{self.path}: database"),
-            _HINTS[self.headings.source],
-        )
+    def read(self) -> PittsSplit:
+        """The cameras of the split; raises what `read` does."""
+        return read(self.path, self.headings, query_names=self.query_names, database_names=self.database_names)
 
 
 def readers(
@@ -372,7 +368,7 @@ def readers(
     *,
     query_names: Path | None = None,
     database_names: Path | None = None,
-) -> tuple[tuple[PittsReader, ...], tuple[str, ...]]:
+) -> Selection:
     """One reader for each split, and a line for each file that is passed over; see `pitts.select`.
 
     Raises
@@ -386,5 +382,7 @@ def readers(
         raise OptionError(
             f"lists of names belong to one split, and there are {', '.join(chosen)}; choose one with --splits"
         )
-    found = tuple(PittsReader(root, name, path, headings, query_names, database_names) for name, path in chosen.items())
-    return found, tuple(f"{name}: passed over: {reason}" for name, reason in skipped.items())
+    return Selection(
+        [PittsReader(root, name, path, headings, query_names, database_names) for name, path in chosen.items()],
+        [f"{name}: passed over: {reason}" for name, reason in skipped.items()],
+    )

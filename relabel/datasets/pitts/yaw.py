@@ -14,26 +14,23 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from relabel.datasets import csv_columns
+from relabel.datasets.pitts import TRAVEL_GAP_M, Sign, Source
 from relabel.errors import InputError, OptionError
 from relabel.geometry.headings import track_heading_deg
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-Source = Literal["table", "travel", "north"]
-Sign = Literal["clockwise", "counterclockwise"]
 
-SIGNS: dict[Sign, float] = {"clockwise": 1.0, "counterclockwise": -1.0}
+TURN_OF_SIGN: dict[Sign, float] = {"clockwise": 1.0, "counterclockwise": -1.0}
 YAW_STEP_DEG = 30.0
 YAWS = 12
 MOST_IDS = 3
 """A track goes on over two panoramas that are not in the file, and no more."""
-GAP_M = 50.0
 _NAME = re.compile(r"(?:.*[/\\])?([0-9]{1,18})_pitch([0-9]{1,3})_yaw([0-9]{1,3})\.\w+")
 _PANORAMA = ("panorama", "panorama_id", "pano", "pano_id", "id")
 _OFFSET = ("north_offset_deg", "north_offset", "heading_deg", "heading")
@@ -62,7 +59,7 @@ class Headings:
     table: Path | None = None
     sign: Sign = "clockwise"
     zero_deg: float = 0.0
-    gap_m: float = GAP_M
+    gap_m: float = TRAVEL_GAP_M
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.zero_deg):
@@ -102,7 +99,7 @@ def parse_source(text: str) -> tuple[Source, Path | None]:
 
 
 @dataclass(frozen=True, eq=False)
-class Views:
+class PanoramaViews:
     """What n names say: (n,) int64 each; panorama is -1, pitch and yaw are 0 where a name is of another form."""
 
     panorama: IntArray
@@ -116,7 +113,7 @@ class Views:
         return known
 
 
-def views(names: Sequence[str]) -> Views:
+def views(names: Sequence[str]) -> PanoramaViews:
     """Panorama, pitch and yaw of names of the form ``000/000829_pitch1_yaw1.jpg``; yaw counts from 1 to 12."""
     table = np.zeros((len(names), 3), np.int64)
     table[:, 0] = -1
@@ -124,16 +121,16 @@ def views(names: Sequence[str]) -> Views:
         found = _NAME.fullmatch(name)
         if found is not None and 1 <= int(found[3]) <= YAWS:
             table[row] = int(found[1]), int(found[2]), int(found[3])
-    return Views(*(np.ascontiguousarray(column) for column in table.T))
+    return PanoramaViews(*(np.ascontiguousarray(column) for column in table.T))
 
 
-def heading_deg(view: Views, zero_deg: FloatArray, headings: Headings) -> FloatArray:
+def heading_deg(view: PanoramaViews, zero_deg: FloatArray, headings: Headings) -> FloatArray:
     """(n,) degrees clockwise from north of views whose panorama's yaw 1 faces `zero_deg`; NaN where not known."""
-    turn = SIGNS[headings.sign] * YAW_STEP_DEG * (view.yaw - 1)
+    turn = TURN_OF_SIGN[headings.sign] * YAW_STEP_DEG * (view.yaw - 1)
     return np.where(view.known, zero_deg + headings.zero_deg + turn, np.nan)
 
 
-def travel_deg(view: Views, position: FloatArray, gap_m: float) -> FloatArray:
+def travel_deg(view: PanoramaViews, position: FloatArray, gap_m: float) -> FloatArray:
     """(n,) the direction of travel at the panorama of each view; NaN where its track has a single place.
 
     Panoramas are taken in the order of their numbers. A track ends where the number jumps by more than `MOST_IDS` or

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from relabel._lazy import lazily
+from relabel.datasets.registry import DatasetSpec
 
 if TYPE_CHECKING:
     from relabel.datasets.rgbd.sequence import RgbdReader, read, reader
 
-__all__ = ["RgbdReader", "read", "reader"]
+__all__ = [
+    "LAYOUTS",
+    "Layout",
+    "RgbdReader",
+    "SPEC",
+    "read",
+    "reader",
+]
+
+Layout = Literal["tum", "scannet", "folder"]
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+
+SPEC = DatasetSpec(
+    name="rgbd",
+    summary="Label any RGB-D sequence: TUM, ScanNet, or a plain folder.",
+    command="relabel.datasets.rgbd.command",
+    readers={"surface": "relabel.datasets.rgbd.sequence:RgbdReader"},
+    licence="Made from depth maps and poses of an RGB-D recording, which may be anybody's: this card does not know its "
+    "terms. The poses in this file are part of it.",
+)
 
 __getattr__, __dir__ = lazily(
     __name__,

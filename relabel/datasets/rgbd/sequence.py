@@ -12,24 +12,23 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import FloatArray
 from relabel.datasets import rgbd_frames, trajectory_formats
-from relabel.datasets.base import Scene
+from relabel.datasets.base import FrameSets
 from relabel.datasets.matrix_files import Intrinsics, read_intrinsics, read_poses
-from relabel.datasets.rgbd_frames import DepthCamera, Shot, natural
+from relabel.datasets.rgbd import Layout
+from relabel.datasets.rgbd_frames import DepthCamera, FrameFiles, natural
 from relabel.errors import DatasetNotFoundError, InputError, MissingFileError, OptionError
 from relabel.frames import Frames
 
-Layout = Literal["tum", "scannet", "folder"]
-LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 UNITS_M: dict[Layout, float] = {"tum": 1.0 / 5000.0, "scannet": 0.001, "folder": 0.001}
 MAX_TIME_DIFFERENCE_S = 0.02
 # The colour cameras of the TUM benchmark as its file-formats page gives them; 3 is without distortion.
@@ -40,7 +39,7 @@ FREIBURG: dict[str, Intrinsics] = {
 }
 _FREIBURG = re.compile(r"(?:freiburg|(?<![a-z])fr)([123])(?!\d)", re.IGNORECASE)
 _INTRINSICS_FILE = {"scannet": Path("intrinsic", "intrinsic_depth.txt"), "folder": Path("intrinsics.txt")}
-_PICTURES = (".png", ".jpg", ".jpeg")
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 _HINTS = {
     "tum": "poses are those of groundtruth.txt that are near enough in time: see --max-time-difference",
     "scannet": "every frame needs depth/<n>.png and pose/<n>.txt",
@@ -48,37 +47,30 @@ _HINTS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Sequence:
-    """The frames of one folder.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RgbdSequence(FrameSets):
+    """The frames of one folder with themselves, in the order of time.
+
+    Their keys are the time stamps of depth.txt, or the names of the files.
 
     Attributes
     ----------
-    frames:
-        in the order of time; keys are the time stamps of depth.txt, or the names of the files.
-    files:
-        every file that was read, and every depth map.
     camera:
         what the depth maps have in common.
-    notes:
-        what the user should know about the input.
     """
 
-    frames: Frames
-    files: tuple[Path, ...]
     camera: DepthCamera
-    notes: tuple[str, ...]
+
+    @property
+    def frames(self) -> Frames:
+        """The frames, which are both queries and database."""
+        return self.query
 
 
 def freiburg(name: str) -> Intrinsics | None:
     """The camera of a sequence of the TUM benchmark, by the name of its folder; None where this does not tell it."""
     found = {match[1] for match in _FREIBURG.finditer(name)}
     return FREIBURG[f"freiburg{found.pop()}"] if len(found) == 1 else None
-
-
-def hint(layout: Layout) -> str:
-    """What to look at where no frame can be labelled."""
-    return _HINTS[layout]
 
 
 def read(
@@ -89,7 +81,7 @@ def read(
     intrinsics: Intrinsics | None = None,
     depth_unit_m: float | None = None,
     max_time_difference_s: float = MAX_TIME_DIFFERENCE_S,
-) -> Sequence:
+) -> RgbdSequence:
     """The frames of one sequence.
 
     Parameters
@@ -142,26 +134,41 @@ def check_options(depth_unit_m: float | None, max_time_difference_s: float = MAX
         raise OptionError(f"--max-time-difference {max_time_difference_s:g}: a difference is at least 0 seconds")
 
 
-def _folder(root: Path, name: str, layout: Layout, intrinsics: Intrinsics | None, unit_m: float) -> Sequence:
+def _folder(root: Path, name: str, layout: Layout, intrinsics: Intrinsics | None, unit_m: float) -> RgbdSequence:
     """Depth maps and poses of one stem; in ScanNet stems are numbers."""
     is_name: Callable[[str], bool] = str.isdecimal if layout == "scannet" else bool
     depth = _by_stem(root, "depth", (".png",), is_name)
     pose = _by_stem(root, "pose", (".txt",), is_name)
-    picture = _by_stem(root, "color", _PICTURES, is_name, required=False)
+    image = _by_stem(root, "color", _IMAGE_SUFFIXES, is_name, required=False)
     files: list[Path] = []
     if intrinsics is None:
         path = root / _INTRINSICS_FILE[layout]
         intrinsics = read_intrinsics(path)
         files.append(path)
     stems = sorted(depth.keys() | pose.keys(), key=natural)
-    found = [
-        Shot(stem, name, rank, depth.get(stem), pose.get(stem), picture.get(stem)) for rank, stem in enumerate(stems)
+    frame_files = [
+        FrameFiles(stem, name, rank, depth.get(stem), pose.get(stem), image.get(stem))
+        for rank, stem in enumerate(stems)
     ]
-    poses = read_poses([shot.pose for shot in found], counts=(16,) if layout == "scannet" else (16, 12))
+    poses = read_poses([frame.pose for frame in frame_files], counts=(16,) if layout == "scannet" else (16, 12))
     camera = DepthCamera(intrinsics, unit_m)
-    files += rgbd_frames.files_of(found)
-    return Sequence(
-        rgbd_frames.frames_of(found, poses, camera), tuple(files), camera, tuple(rgbd_frames.gaps(found, poses))
+    frames = rgbd_frames.frames_from_files(frame_files, poses, camera)
+    files += rgbd_frames.existing_files(frame_files)
+    return _with_itself(root, layout, frames, camera, files, rgbd_frames.missing_notes(frame_files, poses))
+
+
+def _with_itself(
+    root: Path, layout: Layout, frames: Frames, camera: DepthCamera, files: Iterable[Path], notes: Iterable[str]
+) -> RgbdSequence:
+    return RgbdSequence(
+        query=frames,
+        database=frames,
+        files=tuple(files),
+        params={"layout": layout, **camera.params()},
+        notes=tuple(notes),
+        sources=(str(root), str(root)),
+        hint=_HINTS[layout],
+        camera=camera,
     )
 
 
@@ -186,7 +193,7 @@ def _by_stem(
     return found
 
 
-def _tum(root: Path, name: str, camera: DepthCamera, most_s: float) -> Sequence:
+def _tum(root: Path, name: str, camera: DepthCamera, most_s: float) -> RgbdSequence:
     """Depth maps with the pose that is nearest in time."""
     listed, truth = root / "depth.txt", root / "groundtruth.txt"
     for path in (listed, truth):
@@ -198,20 +205,24 @@ def _tum(root: Path, name: str, camera: DepthCamera, most_s: float) -> Sequence:
         raise InputError(f"{truth}: there is no pose in it")
     of_pose = nearest(times, track.key.astype(np.float64), most_s)
     pose = np.where((of_pose >= 0)[:, None, None], track.pose[of_pose], np.nan)
-    pictures = _pictures(root, times, most_s)
+    images = _images(root, times, most_s)
     order = np.argsort(times, kind="stable")
-    found = [
-        Shot(stamps[row], name, rank, _there(root / names[row]), None, pictures[row])
+    frame_files = [
+        FrameFiles(stamps[row], name, rank, _existing(root / names[row]), None, images[row])
         for rank, row in enumerate(order.tolist())
     ]
     pose = pose[order]
     has_pose: list[bool] = (of_pose[order] >= 0).tolist()
-    notes = [
+    notes = ["depth maps are registered to the colour camera, whose poses and intrinsics are taken"]
+    if camera.intrinsics in (FREIBURG["freiburg1"], FREIBURG["freiburg2"]):
+        notes.append("the distortion of the lens is not taken into account")
+    notes += [
         text.replace("no pose", f"no pose within {most_s:g} s")
-        for text in rgbd_frames.gaps(found, pose, posed=has_pose)
+        for text in rgbd_frames.missing_notes(frame_files, pose, posed=has_pose)
     ]
-    files = (listed, truth, *rgbd_frames.files_of(found))
-    return Sequence(rgbd_frames.frames_of(found, pose, camera), files, camera, tuple(notes))
+    frames = rgbd_frames.frames_from_files(frame_files, pose, camera)
+    files = (listed, truth, *rgbd_frames.existing_files(frame_files))
+    return _with_itself(root, "tum", frames, camera, files, notes)
 
 
 def nearest(times: FloatArray, among: FloatArray, most: float) -> npt.NDArray[np.int64]:
@@ -252,16 +263,16 @@ def _list(path: Path) -> tuple[list[str], list[str], FloatArray]:
     return stamps, names, np.array(times)
 
 
-def _pictures(root: Path, times: FloatArray, most_s: float) -> list[Path | None]:
-    """The colour picture nearest to each time, which is only for looking at, as far as there are any."""
+def _images(root: Path, times: FloatArray, most_s: float) -> list[Path | None]:
+    """The colour image nearest to each time, which is only for looking at, where there is one."""
     path = root / "rgb.txt"
     if not path.exists():
         return [None] * len(times)
     _, names, among = _list(path)
-    return [None if row < 0 else _there(root / names[row]) for row in nearest(times, among, most_s).tolist()]
+    return [None if row < 0 else _existing(root / names[row]) for row in nearest(times, among, most_s).tolist()]
 
 
-def _there(path: Path) -> Path | None:
+def _existing(path: Path) -> Path | None:
     return path if path.is_file() else None
 
 
@@ -290,7 +301,7 @@ class RgbdReader:
         return values
 
     @classmethod
-    def of_parameters(cls, parameters: dict[str, Any], root: Path) -> RgbdReader:
+    def from_parameters(cls, parameters: dict[str, Any], root: Path) -> RgbdReader:
         """The reader of these parameters, which are taken out of the dictionary.
 
         Raises
@@ -308,29 +319,15 @@ class RgbdReader:
             parameters.pop("max_time_difference_s", MAX_TIME_DIFFERENCE_S),
         )
 
-    def read(self) -> Scene:
-        """The frames of the sequence; raises what `rgbd.read` does."""
-        found = read(
+    def read(self) -> RgbdSequence:
+        """The frames of the sequence; raises what `read` does."""
+        return read(
             self.root,
             self.layout,
             name=self.name,
             intrinsics=self.intrinsics,
             depth_unit_m=self.depth_unit_m,
             max_time_difference_s=self.max_time_difference_s,
-        )
-        notes = list(found.notes)
-        if self.layout == "tum":
-            notes.insert(0, "depth maps are registered to the colour camera, whose poses and intrinsics are taken")
-            if self.intrinsics in (FREIBURG["freiburg1"], FREIBURG["freiburg2"]):
-                notes.insert(1, "the distortion of the lens is not taken into account")
-        return Scene(
-            found.frames,
-            found.frames,
-            found.files,
-            {"layout": self.layout, **found.camera.params()},
-            tuple(notes),
-            (str(self.root), str(self.root)),
-            hint(self.layout),
         )
 
 

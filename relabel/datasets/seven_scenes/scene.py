@@ -21,18 +21,17 @@ import numpy as np
 
 from relabel.cameras import FloatArray
 from relabel.datasets import rgbd_frames
-from relabel.datasets.base import Scene, told_from
+from relabel.datasets.base import FrameSets, relative_path
 from relabel.datasets.matrix_files import checked_intrinsics, read_poses
-from relabel.datasets.rgbd_frames import DepthCamera, Shot
+from relabel.datasets.rgbd_frames import DepthCamera, FrameFiles
+from relabel.datasets.seven_scenes import DEFAULT_SPLITS, FOCAL_PX, SPLITS
 from relabel.datasets.trajectory_formats import text_lines
 from relabel.errors import DatasetNotFoundError, InputError, MissingFileError, NotFoundError, OptionError
 from relabel.frames import Frames
 
-__all__ = ["FOCAL_PX", "SPLITS", "Side", "find", "read", "read_side", "select"]
+__all__ = ["FOCAL_PX", "SPLITS", "SplitFrames", "find", "read", "read_split", "select"]
 
-FOCAL_PX = 585.0
 SIZE = (640, 480)
-SPLITS = ("train", "test", "test-train")
 SPLIT_FILES = {"train": "TrainSplit.txt", "test": "TestSplit.txt"}
 _CENTRE = (320.0, 240.0)
 _LAYOUT = "<scene>/{TrainSplit.txt,TestSplit.txt,seq-01/frame-000000.depth.png,…}"
@@ -41,7 +40,7 @@ _FRAME = re.compile(r"(frame-(\d+))\.(depth\.png|pose\.txt|color\.(?:png|jpg|jpe
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class SplitFrames:
     """The frames of one split file.
 
     Attributes
@@ -149,10 +148,10 @@ def read(root: Path | str, *, scene: str | None = None, split: str = "train", fo
     if split not in SPLIT_FILES:
         raise OptionError(f"split is {split!r}; it is train or test")
     (path,) = select(root, scene).values()
-    return read_side(path, split, focal_px=focal_px).frames
+    return read_split(path, split, focal_px=focal_px).frames
 
 
-def read_side(scene: Path, split: str, *, focal_px: float = FOCAL_PX, skip_missing: bool = False) -> Side:
+def read_split(scene: Path, split: str, *, focal_px: float = FOCAL_PX, skip_missing: bool = False) -> SplitFrames:
     """The frames of ``train`` or ``test`` of the scene in a folder, with what should be known about them.
 
     Raises
@@ -177,11 +176,11 @@ def read_side(scene: Path, split: str, *, focal_px: float = FOCAL_PX, skip_missi
     found = [shot for name in there for shot in _shots(scene / name)]
     poses: FloatArray = read_poses([shot.pose for shot in found])
     camera = depth_camera(focal_px)
-    notes = rgbd_frames.gaps(found, poses)
+    notes = rgbd_frames.missing_notes(found, poses)
     if skipped:
         notes.append(f"{path.name} names {', '.join(skipped)}, which {'is' if len(skipped) == 1 else 'are'} not there")
-    files = (path, *rgbd_frames.files_of(found))
-    return Side(rgbd_frames.frames_of(found, poses, camera), files, tuple(notes), tuple(skipped))
+    files = (path, *rgbd_frames.existing_files(found))
+    return SplitFrames(rgbd_frames.frames_from_files(found, poses, camera), files, tuple(notes), tuple(skipped))
 
 
 def depth_camera(focal_px: float = FOCAL_PX) -> DepthCamera:
@@ -231,7 +230,7 @@ def _missing(scene: Path, name: str) -> str:
     return f"there is no folder {scene / name} ({_listed(there)}); unpack it there"
 
 
-def _shots(folder: Path) -> list[Shot]:
+def _shots(folder: Path) -> list[FrameFiles]:
     """The frames of a sequence by number; files of other names do not matter."""
     found: dict[str, dict[str, Path]] = {}
     try:
@@ -250,7 +249,7 @@ def _shots(folder: Path) -> list[Shot]:
         )
     names = sorted(found, key=lambda name: (int(name.split("-")[1]), name))
     return [
-        Shot(
+        FrameFiles(
             f"{folder.name}/{name}", folder.name, rank, *(found[name].get(kind) for kind in ("depth", "pose", "color"))
         )
         for rank, name in enumerate(names)
@@ -268,9 +267,6 @@ def between(query: Frames, database: Frames) -> list[str]:
     return sorted(set(np.unique(query.cameras.extra["sequence"])) & set(np.unique(database.cameras.extra["sequence"])))
 
 
-DEFAULT_SPLITS = ("train", "test-train")
-
-
 @dataclass(frozen=True)
 class SevenScenesReader:
     """One collection of one scene: ``train`` or ``test`` with itself, or the frames of test against those of train."""
@@ -286,21 +282,21 @@ class SevenScenesReader:
 
     @property
     def name(self) -> str:
-        """Scene and split, as ``chess/test-train``."""
+        """FrameSets and split, as ``chess/test-train``."""
         return f"{self.scene_name}/{self.split}"
 
     def parameters(self) -> dict[str, Any]:
         """The name of the collection, the folder of the scene, and what was said about it."""
         values = {
             "collection": self.name,
-            "scene": told_from(self.scene, self.root),
+            "scene": relative_path(self.scene, self.root),
             "split": self.split,
             "focal_px": float(self.focal_px),
         }
         return values | ({"skip_missing": True} if self.skip_missing else {})
 
     @classmethod
-    def of_parameters(cls, parameters: dict[str, Any], root: Path) -> SevenScenesReader:
+    def from_parameters(cls, parameters: dict[str, Any], root: Path) -> SevenScenesReader:
         """The reader of these parameters, which are taken out of the dictionary.
 
         Raises
@@ -318,7 +314,7 @@ class SevenScenesReader:
             parameters.pop("skip_missing", False),
         )
 
-    def read(self) -> Scene:
+    def read(self) -> FrameSets:
         """The frames of both sides.
 
         Raises
@@ -327,7 +323,7 @@ class SevenScenesReader:
             when a split file is not there, names what is not there, or a file cannot be read.
         """
         names = self.split.split("-")  # test-train has the queries first
-        sides = [read_side(self.scene, name, focal_px=self.focal_px, skip_missing=self.skip_missing) for name in names]
+        sides = [read_split(self.scene, name, focal_px=self.focal_px, skip_missing=self.skip_missing) for name in names]
         first, last = sides[0], sides[-1]
         notes = [
             note if first is last else f"{name}: {note}"
@@ -340,14 +336,14 @@ class SevenScenesReader:
             params["skipped_sequences"] = skipped
         if first is not last and (both := between(first.frames, last.frames)):
             notes.append(f"{', '.join(both)}: in both splits, so that frames are paired with themselves")
-        return Scene(
-            first.frames,
-            last.frames,
-            tuple(dict.fromkeys(path for side in sides for path in side.files)),
-            params,
-            tuple(notes),
-            (str(self.scene / SPLIT_FILES[names[0]]), str(self.scene / SPLIT_FILES[names[-1]])),
-            "every frame needs frame-XXXXXX.depth.png and frame-XXXXXX.pose.txt",
+        return FrameSets(
+            query=first.frames,
+            database=last.frames,
+            files=tuple(dict.fromkeys(path for side in sides for path in side.files)),
+            params=params,
+            notes=tuple(notes),
+            sources=(str(self.scene / SPLIT_FILES[names[0]]), str(self.scene / SPLIT_FILES[names[-1]])),
+            hint="every frame needs frame-XXXXXX.depth.png and frame-XXXXXX.pose.txt",
         )
 
 

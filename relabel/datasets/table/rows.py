@@ -1,25 +1,25 @@
-"""Tables and trajectories as a `Reader`: two files, or one for self pairs."""
+"""Tables and trajectories as a `CameraReader`: two files, or one for self pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status
 from relabel.datasets import trajectory
-from relabel.datasets.base import Street, common_root, told_from
-from relabel.datasets.table import gsv_cities
-from relabel.datasets.table.columns import TEXT, Kind, TableFile, choose
+from relabel.datasets.base import CameraSets, common_root, relative_path
+from relabel.datasets.conventions import TABLE_SUFFIXES, TRAJECTORY_LAYOUTS, TrajectoryLayout
+from relabel.datasets.registry import Selection
+from relabel.datasets.table import Layout, gsv_cities
+from relabel.datasets.table.columns import TEXT, Kind, TableFile, choose, parse
 from relabel.errors import InputError, OptionError
 from relabel.geometry.projection import check_metric, map_of, project
 
-Layout = Literal["csv", "gsv", "kitti", "tum", "colmap", "robotcar"]
-LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 _HINT = "every camera needs a position and a heading; see `relabel table --help` for how columns are named"
 
 
@@ -41,16 +41,16 @@ class TableReader:
 
     def parameters(self) -> dict[str, Any]:
         """The name of the collection, where the tables are, and what was said about them."""
-        values: dict[str, Any] = {"collection": self.name, "queries": told_from(self.queries, self.root)}
+        values: dict[str, Any] = {"collection": self.name, "queries": relative_path(self.queries, self.root)}
         if self.database is not None:
-            values["database"] = told_from(self.database, self.root)
+            values["database"] = relative_path(self.database, self.root)
         if self.columns:
             values["columns"] = dict(self.columns)
         told = {"crs": self.crs, "layout": self.layout, "axis": self.axis, "up": self.up}
         return values | {name: value for name, value in told.items() if value is not None}
 
     @classmethod
-    def of_parameters(cls, parameters: dict[str, Any], root: Path) -> TableReader:
+    def from_parameters(cls, parameters: dict[str, Any], root: Path) -> TableReader:
         """The reader of these parameters, which are taken out of the dictionary.
 
         Raises
@@ -73,7 +73,7 @@ class TableReader:
         """The tables, one for self pairs."""
         return (self.queries,) if self.database is None else (self.queries, self.database)
 
-    def read(self) -> Street:
+    def read(self) -> CameraSets:
         """The cameras of both tables.
 
         Raises
@@ -83,14 +83,14 @@ class TableReader:
         InputError
             when a table or the two together cannot be labelled; the message names file, line and column.
         """
-        if self.layout in trajectory.LAYOUTS:
+        if self.layout in TRAJECTORY_LAYOUTS:
             return self._trajectories(self.layout)
         for option, value in (("--axis", self.axis), ("--up", self.up)):
             if value is not None:
-                raise OptionError(f"{option} is for poses; it needs --layout {', '.join(trajectory.LAYOUTS)}")
+                raise OptionError(f"{option} is for poses; it needs --layout {', '.join(TRAJECTORY_LAYOUTS)}")
         return self._tables()
 
-    def _trajectories(self, layout: trajectory.Layout) -> Street:
+    def _trajectories(self, layout: TrajectoryLayout) -> CameraSets:
         if self.columns:
             raise OptionError(f"--columns is for tables; {layout} has its columns fixed")
         axes = trajectory.axes_of(layout, up=self.up, ahead=self.axis)
@@ -110,13 +110,13 @@ class TableReader:
         if len(sides) > 1 and sides[0].crs == "local":
             notes.append("both files are taken to be in one frame; trajectories that were made apart are not")
         params = {"heading": f"axis {axes.ahead} of the poses", "layout": layout, "up": axes.up}
-        return self._street(sides, params, notes)
+        return self._camera_sets(sides, params, notes)
 
-    def _tables(self) -> Street:
+    def _tables(self) -> CameraSets:
         if self.crs is not None:
             check_metric(self.crs)
         gsv = {None: None, "gsv": True}.get(self.layout, False)
-        sides = [read_side(path, dict(self.columns), gsv=gsv, in_crs=self.crs is not None) for path in self.files]
+        sides = [read_cameras(path, dict(self.columns), gsv=gsv, in_crs=self.crs is not None) for path in self.files]
         if len({side.degrees for side in sides}) > 1:
             shown = [f"{side.path} has {'lon, lat' if side.degrees else 'x, y'}" for side in sides]
             raise InputError(
@@ -155,9 +155,9 @@ class TableReader:
         params: dict[str, Any] = {"heading": "table", "columns": _told(sides)}
         if faults:
             params["heading_faults"] = faults
-        return self._street(cameras, params, notes, geographic)
+        return self._camera_sets(cameras, params, notes, geographic)
 
-    def _crs_of(self, sides: list[TableSide]) -> str:
+    def _crs_of(self, sides: list[TableCameras]) -> str:
         """The reference system of x and y: as the user or the tables name it."""
         named = {side.crs: side.path for side in sides}
         if len(named) > 1:
@@ -172,15 +172,23 @@ class TableReader:
             check_metric(own)
         return self.crs or own or "local"
 
-    def _street(
+    def _camera_sets(
         self, sides: list[Cameras], params: Mapping[str, Any], notes: list[str], geographic: Any = None
-    ) -> Street:
+    ) -> CameraSets:
         for path, cameras in zip(self.files, sides, strict=True):
             lost = int((cameras.status == Status.NO_POSITION).sum())
             if lost:
                 notes.append(f"{path.name}: {lost:,} cameras have no position")
-        places = (str(self.queries), str(self.database or self.queries))
-        return Street(sides[0], sides[-1], self.files, params, tuple(notes), places, _HINT, geographic)
+        return CameraSets(
+            query=sides[0],
+            database=sides[-1],
+            files=self.files,
+            params=params,
+            notes=tuple(notes),
+            sources=(str(self.queries), str(self.database or self.queries)),
+            hint=_HINT,
+            geographic=geographic,
+        )
 
 
 def reader(
@@ -207,18 +215,26 @@ def reader(
     return TableReader(queries, database, name, root, tuple((columns or {}).items()), crs, layout, axis, up)
 
 
-def _outside(side: TableSide) -> int:
+def from_paths(paths: Sequence[Path], *, cities: str | None = None, columns: str | None = None) -> Selection | None:
+    """The table or tables; None where the paths are not named as such and no columns are."""
+    del cities
+    if len(paths) > 2 or not (columns or any(path.suffix.lower() in TABLE_SUFFIXES for path in paths)):
+        return None
+    return Selection([reader(*paths, columns=None if columns is None else parse(columns))])
+
+
+def _outside(side: TableCameras) -> int:
     with np.errstate(invalid="ignore"):
         return int(((side.heading_deg < 0.0) | (side.heading_deg >= 360.0)).sum())
 
 
-def _projected(side: TableSide, crs: str) -> FloatArray:
+def _projected(side: TableCameras, crs: str) -> FloatArray:
     if crs == "local":  # there is no place to make a map of
         return np.full_like(side.place, np.nan)
     return project(side.place[:, 0], side.place[:, 1], crs)
 
 
-def _told(sides: list[TableSide]) -> dict[str, Any]:
+def _told(sides: list[TableCameras]) -> dict[str, Any]:
     """The columns of each role, once where both tables have the same."""
     first, last = (dict(side.columns) for side in (sides[0], sides[-1]))
     return first if first == last else {"queries": first, "database": last}
@@ -233,7 +249,7 @@ _FEW = 20
 
 
 @dataclass(frozen=True, eq=False)
-class TableSide:
+class TableCameras:
     """The cameras of one table, before it is known what map they are on.
 
     Attributes
@@ -273,7 +289,9 @@ class TableSide:
     notes: tuple[str, ...] = ()
 
 
-def read_side(path: Path, chosen: Mapping[str, str], *, gsv: bool | None = None, in_crs: bool = False) -> TableSide:
+def read_cameras(
+    path: Path, chosen: Mapping[str, str], *, gsv: bool | None = None, in_crs: bool = False
+) -> TableCameras:
     """The cameras of one CSV or Parquet file.
 
     Parameters
@@ -317,7 +335,7 @@ def read_side(path: Path, chosen: Mapping[str, str], *, gsv: bool | None = None,
     for role in ("sequence", "frame"):
         if role in by_role:
             extra[role] = by_role[role]
-    return TableSide(
+    return TableCameras(
         path,
         columns,
         key,

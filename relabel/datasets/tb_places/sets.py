@@ -12,26 +12,24 @@ maps.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
-from relabel.cameras import Cameras, FloatArray
+from relabel.cameras import FloatArray
 from relabel.datasets import rgbd_frames
-from relabel.datasets.base import Scene, Street, common_root, lies_in, told_from
+from relabel.datasets.base import CameraSets, FrameSets, common_root, is_inside, relative_path
 from relabel.datasets.matrix_files import Intrinsics
-from relabel.datasets.rgbd_frames import DepthCamera, Shot
-from relabel.datasets.trajectory import AXES, Axes, axis, cameras_of
+from relabel.datasets.registry import Selection
+from relabel.datasets.rgbd_frames import DepthCamera, FrameFiles
+from relabel.datasets.tb_places import Direction, Quaternion
+from relabel.datasets.trajectory import Axes, axis, cameras_of
 from relabel.datasets.trajectory_formats import Track, check_places, quaternion_poses
 from relabel.errors import DatasetNotFoundError, InputError, NotFoundError, OptionError
 
-Quaternion = Literal["xyzw", "wxyz"]
-Direction = Literal["camera-to-world", "world-to-camera"]
-QUATERNIONS: tuple[Quaternion, ...] = get_args(Quaternion)
-DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 ROLES = ("ahead", "down", "up")
 _FIELDS = ("im_paths", "poses")
 
@@ -103,7 +101,7 @@ class PoseSet:
     track: Track
     prefix: str
 
-    def shots(self, root: Path, depth: Path) -> list[Shot]:
+    def frame_files(self, root: Path, depth: Path) -> list[FrameFiles]:
         """Each picture with its depth map, a PNG of the same path in `depth`, and the picture itself below `root`."""
         paths = [PurePosixPath(name.lstrip("/")) for name in self.track.key.tolist()]
         prefix = self.prefix.strip("/")
@@ -115,7 +113,7 @@ class PoseSet:
             places = (path, PurePosixPath(prefix) / path)
             maps = [depth / place.with_suffix(".png") for place in places]
             pictures = [root / place for place in places]
-            found.append(Shot(name, sequence, ranks[sequence], _first(maps), None, _first(pictures)))
+            found.append(FrameFiles(name, sequence, ranks[sequence], _first(maps), None, _first(pictures)))
         return found
 
 
@@ -289,16 +287,16 @@ class _Poses:
     quaternion: Quaternion = "xyzw"
     direction: Direction = "camera-to-world"
 
-    def told(self) -> dict[str, Any]:
-        """What was said about the poses."""
+    def conventions(self) -> dict[str, Any]:
+        """What the options state about the poses."""
         return {"axes": str(self.axes), "quaternion": self.quaternion, "poses": self.direction}
 
     def parameters(self) -> dict[str, Any]:
         """The name of the collection, its file, and what was said about its poses."""
-        return {"collection": self.name, "set": told_from(self.path, self.root), **self.told()}
+        return {"collection": self.name, "set": relative_path(self.path, self.root), **self.conventions()}
 
     @staticmethod
-    def taken(parameters: dict[str, Any], root: Path) -> dict[str, Any]:
+    def recorded_fields(parameters: dict[str, Any], root: Path) -> dict[str, Any]:
         """The fields of the parameters, which are taken out of the dictionary."""
         return {
             "path": root / parameters.pop("set"),
@@ -324,11 +322,11 @@ class TbStreetReader(_Poses):
     command = "relabel tb-places"
 
     @classmethod
-    def of_parameters(cls, parameters: dict[str, Any], root: Path) -> TbStreetReader:
+    def from_parameters(cls, parameters: dict[str, Any], root: Path) -> TbStreetReader:
         """The reader of these parameters, which are taken out of the dictionary; KeyError when one is missing."""
-        return cls(**cls.taken(parameters, root))
+        return cls(**cls.recorded_fields(parameters, root))
 
-    def read(self) -> Street:
+    def read(self) -> CameraSets:
         """The cameras of the set, on the ground.
 
         Raises
@@ -337,17 +335,16 @@ class TbStreetReader(_Poses):
             when the file is no such set, or the axes do not tell what is up.
         """
         ground = self.axes.ground
-        found = read(self.path, quaternion=self.quaternion, direction=self.direction)
-        cameras, notes = cameras_of(found.track, ground, self.axes.camera)
-        labelled: Cameras = cameras
-        return Street(
-            labelled,
-            labelled,
-            (self.path,),
-            {"heading": f"axis {ground.ahead} of the poses", **self.told()},
-            ("there are no depth maps (--depth), so these are overlaps of fields of view", self.note(), *notes),
-            (str(self.path), str(self.path)),
-            "see --axes: the axis ahead must not look straight up or down",
+        pose_set = read(self.path, quaternion=self.quaternion, direction=self.direction)
+        cameras, notes = cameras_of(pose_set.track, ground, self.axes.camera)
+        return CameraSets(
+            query=cameras,
+            database=cameras,
+            files=(self.path,),
+            params={"heading": f"axis {ground.ahead} of the poses", **self.conventions()},
+            notes=("there are no depth maps (--depth), so these are overlaps of fields of view", self.note(), *notes),
+            sources=(str(self.path), str(self.path)),
+            hint="see --axes: the axis ahead must not look straight up or down",
         )
 
 
@@ -365,22 +362,22 @@ class TbPlacesReader(_Poses):
         """Those of the poses, and what was said about the depth maps."""
         return {
             **super().parameters(),
-            "depth": told_from(self.depth, self.root),
+            "depth": relative_path(self.depth, self.root),
             "intrinsics": list(self.intrinsics),
             "depth_unit_m": float(self.depth_unit_m),
         }
 
     @classmethod
-    def of_parameters(cls, parameters: dict[str, Any], root: Path) -> TbPlacesReader:
+    def from_parameters(cls, parameters: dict[str, Any], root: Path) -> TbPlacesReader:
         """The reader of these parameters, which are taken out of the dictionary; KeyError when one is missing."""
         return cls(
-            **cls.taken(parameters, root),
+            **cls.recorded_fields(parameters, root),
             depth=root / parameters.pop("depth"),
             intrinsics=tuple(parameters.pop("intrinsics")),
             depth_unit_m=parameters.pop("depth_unit_m"),
         )
 
-    def read(self) -> Scene:
+    def read(self) -> FrameSets:
         """The frames of the set.
 
         Raises
@@ -388,19 +385,20 @@ class TbPlacesReader(_Poses):
         InputError, OptionError
             when the file is no such set, or the axes do not tell what is down.
         """
-        found = read(self.path, quaternion=self.quaternion, direction=self.direction, axes=self.axes)
-        pictures = found.shots(self.path.parent, self.depth)
+        pose_set = read(self.path, quaternion=self.quaternion, direction=self.direction, axes=self.axes)
+        frame_files = pose_set.frame_files(self.path.parent, self.depth)
         camera = DepthCamera(self.intrinsics, self.depth_unit_m)
-        frames = rgbd_frames.frames_of(pictures, found.track.pose, camera)
-        notes = rgbd_frames.gaps(pictures, found.track.pose, posed=[True] * len(pictures))
-        return Scene(
-            frames,
-            frames,
-            (self.path, *rgbd_frames.files_of(pictures)),
-            {**self.told(), **camera.params()},
-            (self.note(), *notes),
-            (str(self.path), str(self.path)),
-            f"the depth map of {pictures[0].key} would be {self.depth / Path(pictures[0].key).with_suffix('.png')}",
+        frames = rgbd_frames.frames_from_files(frame_files, pose_set.track.pose, camera)
+        notes = rgbd_frames.missing_notes(frame_files, pose_set.track.pose, posed=[True] * len(frame_files))
+        first = frame_files[0].key
+        return FrameSets(
+            query=frames,
+            database=frames,
+            files=(self.path, *rgbd_frames.existing_files(frame_files)),
+            params={**self.conventions(), **camera.params()},
+            notes=(self.note(), *notes),
+            sources=(str(self.path), str(self.path)),
+            hint=f"the depth map of {first} would be {self.depth / Path(first).with_suffix('.png')}",
         )
 
 
@@ -411,8 +409,8 @@ def readers(
     sets: str | None = None,
     quaternion: Quaternion = "xyzw",
     direction: Direction = "camera-to-world",
-) -> tuple[tuple[TbStreetReader, ...], tuple[Path, ...]]:
-    """A reader of each set for labels by fields of view, and JSON files that are no set.
+) -> Selection:
+    """A reader of each set for labels by fields of view, and a line for each JSON file that is no set.
 
     Raises
     ------
@@ -423,10 +421,11 @@ def readers(
     """
     chosen = _axes(axes, "ahead=z,up=z", "which axis of a pose looks ahead and which axis of the world is up")
     chosen.ground  # noqa: B018  says what is missing
-    found, others = select(root, sets)
-    return tuple(
-        TbStreetReader(path, name, root, chosen, quaternion, direction) for name, path in found.items()
-    ), others
+    chosen_sets, others = select(root, sets)
+    return Selection(
+        [TbStreetReader(path, name, root, chosen, quaternion, direction) for name, path in chosen_sets.items()],
+        _skipped(others),
+    )
 
 
 def depth_readers(
@@ -439,8 +438,8 @@ def depth_readers(
     sets: str | None = None,
     quaternion: Quaternion = "xyzw",
     direction: Direction = "camera-to-world",
-) -> tuple[tuple[TbPlacesReader, ...], tuple[Path, ...]]:
-    """A reader of each set for labels by surface, and JSON files that are no set; raises as `readers` does."""
+) -> Selection:
+    """A reader of each set for labels by surface, and a line for each JSON file that is no set; raises as `readers` does."""
     if intrinsics is None or depth_unit_m is None:
         missing = "--intrinsics fx,fy,cx,cy" if intrinsics is None else "--depth-unit"
         raise OptionError(f"--depth needs {missing}; TB-Places itself has no depth maps and does not tell")
@@ -452,13 +451,19 @@ def depth_readers(
     if not depth.is_dir():
         what = "is a file, not a folder" if depth.exists() else "does not exist"
         raise DatasetNotFoundError(f"{depth}: {what}; give the folder of the depth maps")
-    found, others = select(root, sets)
-    whole = root if lies_in(depth, root) else common_root([root, depth])
-    made: Sequence[TbPlacesReader] = [
-        TbPlacesReader(path, name, whole, chosen, quaternion, direction, depth, intrinsics, depth_unit_m)
-        for name, path in found.items()
-    ]
-    return tuple(made), others
+    chosen_sets, others = select(root, sets)
+    whole = root if is_inside(depth, root) else common_root([root, depth])
+    return Selection(
+        [
+            TbPlacesReader(path, name, whole, chosen, quaternion, direction, depth, intrinsics, depth_unit_m)
+            for name, path in chosen_sets.items()
+        ],
+        _skipped(others),
+    )
+
+
+def _skipped(others: Iterable[Path]) -> list[str]:
+    return [f"{path}: passed over: has no im_paths and poses" for path in others]
 
 
 def _axes(text: str | None, example: str, what: str) -> PoseAxes:

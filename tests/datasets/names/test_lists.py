@@ -486,7 +486,7 @@ class TestReader:
         parameters = made.parameters()
         assert parameters == {"collection": "a", "queries": "q.txt", "database": "b/d", "join_msls": "msls"}
         (tmp_path / "a").rename(tmp_path / "moved")
-        again = NamesReader.of_parameters(parameters, tmp_path / "moved")
+        again = NamesReader.from_parameters(parameters, tmp_path / "moved")
         assert parameters == {}
         assert again.read().query.key.tolist() == at_street()
 

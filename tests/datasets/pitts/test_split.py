@@ -509,7 +509,7 @@ class TestReader:
         expected = made.read()
         (root / "t.csv").write_bytes(table.read_bytes())
         root.rename(tmp_path / "moved")
-        found = PittsReader.of_parameters(parameters, tmp_path / "moved").read()
+        found = PittsReader.from_parameters(parameters, tmp_path / "moved").read()
         assert parameters == {}
         np.testing.assert_array_equal(found.database.heading_deg, expected.database.heading_deg)
         assert found.params == expected.params

@@ -305,7 +305,7 @@ class TestReader:
         parameters = found.parameters()
         assert parameters["intrinsics"] == list(FREIBURG["freiburg1"])
         (tmp_path / DESK).rename(tmp_path / "moved")
-        back = RgbdReader.of_parameters(parameters, tmp_path / "moved")
+        back = RgbdReader.from_parameters(parameters, tmp_path / "moved")
         assert parameters == {}
         assert pickle.loads(pickle.dumps(back)) == back
         assert back.read().query.intrinsics[0].tolist() == list(FREIBURG["freiburg1"])
@@ -315,7 +315,7 @@ class TestReader:
         """Self pairs, with what the depth maps have in common in the params."""
         root = tum_folder(tmp_path / DESK) if layout == "tum" else rgbd_folder(tmp_path / DESK, layout=layout)
         found = reader(root, layout, name="desk", depth_unit_m=0.5)
-        assert RgbdReader.of_parameters(found.parameters(), root) == found
+        assert RgbdReader.from_parameters(found.parameters(), root) == found
         scene = found.read()
         assert scene.query is scene.database
         assert scene.query.cameras.extra["sequence"].tolist() == ["desk"] * 3

@@ -74,7 +74,7 @@ class TestFind:
 
 
 class TestRead:
-    """relabel.datasets.seven_scenes: read, read_side"""
+    """relabel.datasets.seven_scenes: read, read_split"""
 
     def test_frames(self, shared: Path) -> None:
         """Poses, depth maps, pictures, intrinsics and order, as they stand in the tree."""
@@ -130,7 +130,7 @@ class TestRead:
         (folder / "frame-000001.depth.png").unlink()
         pose_txt(folder / "frame-000002.pose.txt", np.full((4, 4), -np.inf))
         (folder / "frame-000009.color.png").write_bytes(b"")
-        side = seven_scenes.read_side(root / "redkitchen", "train")
+        side = seven_scenes.read_split(root / "redkitchen", "train")
         assert side.frames.cameras.status.tolist() == [
             *(Status.NO_POSE, Status.BAD_DEPTH, Status.NO_POSE, Status.OK, Status.NO_POSE),
         ]
@@ -254,13 +254,13 @@ class TestBadInput:
     def test_skip_missing(self, root: Path) -> None:
         """Missing sequences are passed over when asked for, and told; not when none is left."""
         put("TrainSplit.txt", b"sequence7\r\nsequence1\r\nsequence8\r\n")(root)
-        side = seven_scenes.read_side(root / "redkitchen", "train", skip_missing=True)
+        side = seven_scenes.read_split(root / "redkitchen", "train", skip_missing=True)
         assert len(side.frames) == 4
         assert side.skipped == ("seq-07", "seq-08")
         assert side.notes == ("TrainSplit.txt names seq-07, seq-08, which are not there",)
         put("TrainSplit.txt", b"sequence7\r\n")(root)
         with pytest.raises(InputError, match=r"none of its sequences \(seq-07\) is in"):
-            seven_scenes.read_side(root / "redkitchen", "train", skip_missing=True)
+            seven_scenes.read_split(root / "redkitchen", "train", skip_missing=True)
 
 
 class TestReader:
@@ -296,7 +296,7 @@ class TestReader:
         for reader in readers(root, splits=["train,test,test-train"], focal_px=525, skip_missing=True):
             parameters = reader.parameters()
             assert parameters["scene"] == ("." if of_scene else "redkitchen")
-            assert SevenScenesReader.of_parameters(parameters, root) == pickle.loads(pickle.dumps(reader)) == reader
+            assert SevenScenesReader.from_parameters(parameters, root) == pickle.loads(pickle.dumps(reader)) == reader
             assert parameters == {}
 
     def test_notes(self, root: Path) -> None:

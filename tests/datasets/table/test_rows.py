@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relabel.cameras import Status
-from relabel.datasets.base import Street
+from relabel.datasets.base import CameraSets
 from relabel.datasets.table import columns as table_files
 from relabel.datasets.table.columns import ROLES, TableFile, choose, parse
 from relabel.datasets.table.rows import LAYOUTS, TableReader, reader
@@ -37,7 +37,7 @@ def as_parquet(path: Path, **columns: Any) -> Path:
     return path
 
 
-def read(path: Path, database: Path | None = None, **options: Any) -> Street:
+def read(path: Path, database: Path | None = None, **options: Any) -> CameraSets:
     """The street of one or two tables; columns as text."""
     if "columns" in options:
         options["columns"] = parse(options["columns"])
@@ -409,13 +409,13 @@ class TestReader:
             "collection": "in", "queries": "q.csv", "database": "d.csv", "columns": {"key": "id"},
             "crs": "EPSG:32636", "layout": "csv",
         }  # fmt: skip
-        assert TableReader.of_parameters(made.parameters(), tmp_path / "in") == made
+        assert TableReader.from_parameters(made.parameters(), tmp_path / "in") == made
         assert pickle.loads(pickle.dumps(made)) == made
 
     def test_nothing_is_left(self, tmp_path: Path) -> None:
         """What is given back is taken out, so that the options of the overlap remain."""
         parameters = reader(write(tmp_path / "q.csv", *METRES), up="z").parameters() | {"fov_deg": 90.0}
-        TableReader.of_parameters(parameters, tmp_path)
+        TableReader.from_parameters(parameters, tmp_path)
         assert parameters == {"fov_deg": 90.0}
 
     def test_names(self, tmp_path: Path) -> None:

@@ -256,7 +256,7 @@ class TestStreet:
         ((reader,), _) = readers(tmp_path, axes="ahead=z,up=-y", quaternion="wxyz", direction="world-to-camera")
         parameters = json.loads(json.dumps(reader.parameters()))
         assert parameters["set"] == "garden/W17.json"
-        assert TbStreetReader.of_parameters(parameters, tmp_path) == pickle.loads(pickle.dumps(reader)) == reader
+        assert TbStreetReader.from_parameters(parameters, tmp_path) == pickle.loads(pickle.dumps(reader)) == reader
         assert parameters == {}
 
     @pytest.mark.parametrize(
@@ -315,7 +315,7 @@ class TestDepth:
         parameters = json.loads(json.dumps(reader.parameters()))
         assert reader.root == (tmp_path if outside else root)
         assert (parameters["set"], parameters["depth"]) == ("sets/W17.json" if outside else "W17.json", "maps")
-        assert TbPlacesReader.of_parameters(parameters, reader.root) == pickle.loads(pickle.dumps(reader)) == reader
+        assert TbPlacesReader.from_parameters(parameters, reader.root) == pickle.loads(pickle.dumps(reader)) == reader
         assert parameters == {}
 
     def test_nothing_found(self, tmp_path: Path) -> None:

@@ -1,0 +1,14 @@
+"""Names of conventions that several readers and the command line share."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+AXES = ("x", "-x", "y", "-y", "z", "-z")
+"""Axes of a pose, and of the world that a trajectory is in."""
+
+TrajectoryLayout = Literal["kitti", "tum", "colmap", "robotcar"]
+TRAJECTORY_LAYOUTS: tuple[TrajectoryLayout, ...] = get_args(TrajectoryLayout)
+
+TABLE_SUFFIXES = (".csv", ".parquet", ".pq")
+"""Files that are taken for tables by their names."""

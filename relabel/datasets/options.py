@@ -1,0 +1,71 @@
+"""Command-line options that several datasets take, each defined once; the options of one dataset stand in its package.
+
+Each is a click decorator that fills the parameter of its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Decorator = Callable[[Command], Command]
+
+
+def _root(*, required: bool) -> Decorator[Any]:
+    path = click.Path(path_type=Path)
+    return click.option("--root", type=path, required=required, metavar="DIR", help="Top folder of the dataset.")
+
+
+root: Decorator[Any] = _root(required=True)
+
+optional_root: Decorator[Any] = _root(required=False)
+
+queries: Decorator[Any] = click.argument("queries", type=click.Path(path_type=Path), metavar="QUERIES")
+
+optional_database: Decorator[Any] = click.argument(
+    "database", type=click.Path(path_type=Path), metavar="[DATABASE]", required=False
+)
+
+collection_name: Decorator[Any] = click.option(
+    "--name", metavar="COLLECTION", help="Name of the collection.  [default: as the input is called]"
+)
+
+self_pairs: Decorator[Any] = click.option("--self-pairs", is_flag=True, help="The database is the set of queries.")
+
+cities: Decorator[Any] = click.option(
+    "--cities",
+    metavar="train|val|test|NAME,…",
+    help="Only these cities, by official list or by name.  [default: all that have positions]",
+)
+
+columns: Decorator[Any] = click.option(
+    "--columns",
+    metavar="ROLE=COLUMN,…",
+    help="Which column is what, as in key=id,heading=northdeg. Roles: key, x, y, lon, lat, heading, fov, radius, "
+    "heading_sigma, position_sigma, crs, zone, sequence, frame.  [default: by their usual names]",
+)
+
+
+def heading(**attributes: Any) -> Decorator[Any]:
+    """`--heading`: datasets differ in what can tell it, which the description of a command explains."""
+    return click.option("--heading", help="Where headings come from; see above.", **attributes)
+
+
+def layout(choices: Sequence[str], **attributes: Any) -> Decorator[Any]:
+    """`--layout`: commands differ in the layouts they know, which their description explains."""
+    return click.option(
+        "--layout", type=click.Choice(choices), help="How the input is laid out; see above.", **attributes
+    )
+
+
+intrinsics: Decorator[Any] = click.option(
+    "--intrinsics", metavar="FX,FY,CX,CY", help="Of the depth camera, pixels; the middle of the first pixel is (0, 0)."
+)
+
+depth_unit: Decorator[Any] = click.option(
+    "--depth-unit", "depth_unit_m", type=float, metavar="M", help="What one step of a stored depth is, metres."
+)

@@ -1,0 +1,78 @@
+"""The options of `relabel pitts`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from relabel.datasets import options
+from relabel.datasets.pitts import SIGNS, TRAVEL_GAP_M, Sign
+from relabel.datasets.registry import Selection
+
+OPTIONS = (
+    options.root,
+    click.option("--splits", metavar="NAME,…", help="Splits to label, such as pitts30k_val.  [default: all in DIR]"),
+    options.heading(metavar="table:FILE|travel|north", required=True),
+    click.option(
+        "--sign",
+        type=click.Choice(SIGNS),
+        default=SIGNS[0],
+        show_default=True,
+        help="Which way round yaw counts, seen from above; the data does not tell.",
+    ),
+    click.option(
+        "--zero",
+        "zero_deg",
+        type=float,
+        default=0.0,
+        show_default=True,
+        metavar="DEG",
+        help="Angle to yaw 1 from the table's direction, from the direction of travel, or from north; clockwise.",
+    ),
+    click.option(
+        "--travel-gap",
+        "gap_m",
+        type=float,
+        default=TRAVEL_GAP_M,
+        show_default=True,
+        metavar="M",
+        help="With travel, panoramas farther apart are not of one track.",
+    ),
+    click.option(
+        "--query-names",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Names of the queries of an .npz, one a line.",
+    ),
+    click.option(
+        "--database-names", type=click.Path(path_type=Path), metavar="FILE", help="Names of its database, one a line."
+    ),
+)
+
+
+def select(
+    root: Path,
+    splits: str | None,
+    heading: str,
+    sign: Sign,
+    zero_deg: float,
+    gap_m: float,
+    query_names: Path | None,
+    database_names: Path | None,
+) -> Selection:
+    """Label Pittsburgh 30k or 250k by how much the fields of view of two cameras overlap.
+
+    DIR holds pitts30k_train.mat and its like; no image is needed. Every split becomes a collection of its name.
+
+    The data does not tell which way an image faces, only its yaw: 30° times k-1 from a zero of its panorama. So
+    --heading has to say what that zero is: table:FILE, a CSV with the columns panorama and north_offset_deg (and side,
+    query or database, as both number their panoramas from 0); travel, the way from the panorama before to the one
+    after; or north. The choice goes into the file.
+    """
+    from relabel.datasets.pitts.split import readers
+    from relabel.datasets.pitts.yaw import Headings, parse_source
+
+    source, table = parse_source(heading)
+    headings = Headings(source, table, sign, zero_deg, gap_m)
+    return readers(root, headings, splits, query_names=query_names, database_names=database_names)

@@ -1,0 +1,242 @@
+"""The datasets that relabel knows, and what it knows of each: one `DatasetSpec` a dataset.
+
+A built-in dataset is a package of `relabel.datasets` that defines ``SPEC``, and a name in `BUILT_IN`. A dataset of
+another distribution joins by an entry point of the group ``relabel.datasets`` that names its `DatasetSpec`::
+
+    [project.entry-points."relabel.datasets"]
+    mydata = "mydata.relabel:SPEC"
+
+Commands, the labelling pipeline, `verify`, `headings`, `evaluate`, `publish` and the search for images all look here.
+Nothing of a dataset but its specification is loaded before it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
+
+from relabel.errors import DatasetNotFoundError, NotFoundError
+
+if TYPE_CHECKING:
+    from relabel.datasets.base import CameraReader, FrameReader
+
+log = logging.getLogger(__name__)
+
+LabelKind = Literal["fov", "surface"]
+"""What labels are made of: overlaps of fields of view, from a `CameraReader`, or of surface, from a `FrameReader`."""
+
+BUILT_IN = ("msls", "pitts", "names", "table", "seven_scenes", "tb_places", "rgbd")
+"""The packages of `relabel.datasets`, in the order in which the command line lists them."""
+
+ENTRY_POINTS = "relabel.datasets"
+_COMMAND = "relabel "
+
+
+class Selection(NamedTuple):
+    """What a dataset's options select.
+
+    Attributes
+    ----------
+    readers:
+        one for each collection to be labelled, all of one kind.
+    skipped:
+        a line for each part of the dataset that is left out though nobody asked for that.
+    """
+
+    readers: Sequence[CameraReader] | Sequence[FrameReader]
+    skipped: Sequence[str] = ()
+
+
+class CommandModule(Protocol):
+    """The module that makes a dataset's command: its own options, and how they select readers.
+
+    It is imported only when the command runs. The options that all labelling commands share are added to these.
+    """
+
+    OPTIONS: Sequence[Any]
+    """click decorators of the dataset's own options and arguments, in the order of the help text"""
+
+    @staticmethod
+    def select(**options: Any) -> Selection:
+        """The readers that the values of `OPTIONS` select; its docstring is the text of ``--help``."""
+        ...
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """What relabel knows of one dataset.
+
+    Attributes
+    ----------
+    name:
+        of the command that labels it, and of the dataset in messages: ``msls`` for ``relabel msls``.
+    summary:
+        one line for the list of commands.
+    command:
+        the `CommandModule`, as a dotted name.
+    readers:
+        for each kind of label that can be made of the dataset, the class of its readers as ``module:class``. Its
+        ``from_parameters(parameters, root)`` makes a reader of what `parameters` recorded in a label file.
+    licence:
+        what is known of the terms of the data that labels are made from, for whoever publishes them.
+    default_output:
+        the label file that the command writes unless told otherwise.
+    image_paths:
+        templates of where its images lie below their top folder, the usual one first; see
+        `relabel.images.paths.image_paths` for the names in braces.
+    from_paths:
+        ``module:function``, called as ``function(paths, *, cities=None, columns=None)``, which gives the `Selection`
+        of bare paths (for `relabel headings` and `relabel evaluate`), None where they are not of this dataset, or
+        raises `DatasetNotFoundError` where they might have been. None where paths alone do not say enough.
+    other_kind:
+        where both kinds of label can be made: for each kind, why an option of the other kind does not apply.
+    """
+
+    name: str
+    summary: str
+    command: str
+    readers: Mapping[LabelKind, str]
+    licence: str
+    default_output: str = "labels.h5"
+    image_paths: tuple[str, ...] = ()
+    from_paths: str | None = None
+    default_fov_deg: float = 90.0
+    other_kind: Mapping[LabelKind, str] = field(default_factory=dict)
+
+    @property
+    def recorded_command(self) -> str:
+        """How the provenance of a label file names the dataset."""
+        return _COMMAND + self.name
+
+    def command_module(self) -> CommandModule:
+        """Import the module of the command."""
+        return cast("CommandModule", importlib.import_module(self.command))
+
+    def reader_class(self, kind: LabelKind) -> Any:
+        """Import the class of the readers for one kind of label; KeyError where there is none."""
+        return _load(self.readers[kind])
+
+    def select_paths(
+        self, paths: Sequence[Path], *, cities: str | None = None, columns: str | None = None
+    ) -> Selection | None:
+        """What `from_paths` makes of bare paths; None where it cannot."""
+        if self.from_paths is None:
+            return None
+        selection: Selection | None = _load(self.from_paths)(paths, cities=cities, columns=columns)
+        return selection
+
+
+def _load(home: str) -> Any:
+    module, _, attribute = home.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+@cache
+def built_in() -> dict[str, DatasetSpec]:
+    """The datasets of this package by name."""
+    specs = (importlib.import_module(f"relabel.datasets.{package}").SPEC for package in BUILT_IN)
+    return {spec.name: spec for spec in specs}
+
+
+@cache
+def _third_party() -> dict[str, DatasetSpec]:
+    specs: dict[str, DatasetSpec] = {}
+    for point in metadata.entry_points(group=ENTRY_POINTS):
+        origin = point.dist.name if point.dist is not None else point.value
+        try:
+            spec = point.load()
+        except Exception as error:
+            log.warning(
+                "the dataset %r of %s is not available: %s: %s", point.name, origin, type(error).__name__, error
+            )
+            continue
+        if not isinstance(spec, DatasetSpec):
+            log.warning("the dataset %r of %s is not available: %s is no DatasetSpec", point.name, origin, point.value)
+        elif spec.name in built_in() or spec.name in specs:
+            log.warning("the dataset %r of %s is not available: the name is taken", spec.name, origin)
+        else:
+            specs[spec.name] = spec
+    return specs
+
+
+def datasets() -> dict[str, DatasetSpec]:
+    """All datasets by name: those of this package, then those of other distributions.
+
+    A dataset of another distribution that cannot be loaded is left out with a warning.
+    """
+    return {**built_in(), **_third_party()}
+
+
+def find(name: str) -> DatasetSpec | None:
+    """The dataset of this name; None where there is none. Other distributions are asked only where none is built in."""
+    return built_in().get(name) or _third_party().get(name)
+
+
+def dataset(name: str) -> DatasetSpec:
+    """The dataset of this name.
+
+    Raises
+    ------
+    NotFoundError
+        when there is none; the message lists those that there are.
+    """
+    spec = find(name)
+    if spec is None:
+        raise NotFoundError(f"there is no dataset {name!r}; there are {', '.join(datasets())}")
+    return spec
+
+
+def find_recorded(command: str) -> DatasetSpec | None:
+    """The dataset whose labels carry this command in their provenance; None where it is no labelling command."""
+    return find(command.removeprefix(_COMMAND)) if command.startswith(_COMMAND) else None
+
+
+def select_paths(
+    paths: Sequence[Path],
+    *,
+    dataset_name: str | None = None,
+    cities: str | None = None,
+    columns: str | None = None,
+) -> tuple[DatasetSpec, Selection]:
+    """The dataset that bare paths are of, and what they select.
+
+    Parameters
+    ----------
+    paths:
+        a folder, or one or two files or folders, as the commands of the datasets take them.
+    dataset_name:
+        only this dataset is tried; None tries all.
+    cities, columns:
+        options of MSLS trees and of tables.
+
+    Raises
+    ------
+    NotFoundError
+        when there is no dataset `dataset_name`.
+    DatasetNotFoundError
+        when the paths are of no dataset.
+    RelabelError
+        what the dataset raises that the paths are of.
+    """
+    candidates: Iterable[DatasetSpec] = datasets().values() if dataset_name is None else (dataset(dataset_name),)
+    refusal: DatasetNotFoundError | None = None
+    for spec in candidates:
+        try:
+            selection = spec.select_paths(paths, cities=cities, columns=columns)
+        except DatasetNotFoundError as error:
+            refusal = refusal or error
+            continue
+        if selection is not None:
+            return spec, selection
+    if refusal is not None:
+        raise refusal
+    shown = " and ".join(map(str, paths))
+    raise DatasetNotFoundError(
+        f"{shown}: not the data of {dataset_name or 'any dataset that relabel can tell by its files'}"
+    )

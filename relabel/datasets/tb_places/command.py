@@ -1,0 +1,89 @@
+"""The options of `relabel tb-places`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relabel.datasets import options
+from relabel.datasets.registry import LabelKind, Selection
+from relabel.datasets.tb_places import DIRECTIONS, QUATERNIONS, Direction, Quaternion
+from relabel.errors import OptionError
+
+OPTIONS = (
+    options.root,
+    click.option("--sets", metavar="NAME,…", help="Only these sets, such as W17.  [default: all that there are]"),
+    click.option(
+        "--axes",
+        metavar="ROLE=AXIS,…",
+        help="Which axis is what, as in ahead=z,down=y,up=-y: ahead and down in the image are axes of a pose (x, -x, "
+        "y, -y, z, -z), up is an axis of the world.",
+    ),
+    click.option(
+        "--quaternion",
+        type=click.Choice(QUATERNIONS),
+        default=QUATERNIONS[0],
+        show_default=True,
+        help="Order of the last four numbers of a pose.",
+    ),
+    click.option(
+        "--poses",
+        "direction",
+        type=click.Choice(DIRECTIONS),
+        default=DIRECTIONS[0],
+        show_default=True,
+        help="Where a pose leads.",
+    ),
+    click.option(
+        "--depth",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Depth maps, a 16-bit PNG for each image under its path in the set.",
+    ),
+    options.intrinsics,
+    options.depth_unit,
+)
+
+
+def label_kind(depth: Path | None, intrinsics: str | None, depth_unit_m: float | None, **_: Any) -> LabelKind:
+    """Surface where there are depth maps, else fields of view."""
+    for option, value in (("--intrinsics", intrinsics), ("--depth-unit", depth_unit_m)):
+        if depth is None and value is not None:
+            raise OptionError(f"{option} needs --depth")
+    return "fov" if depth is None else "surface"
+
+
+def select(
+    root: Path,
+    sets: str | None,
+    axes: str | None,
+    quaternion: Quaternion,
+    direction: Direction,
+    depth: Path | None,
+    intrinsics: str | None,
+    depth_unit_m: float | None,
+) -> Selection:
+    """Label TB-Places from the poses of its sets, <set>.json in DIR or in a folder right below.
+
+    With --depth, --intrinsics and --depth-unit the labels tell how much surface two frames share; the dataset comes
+    without depth maps. Else they tell how much the fields of view overlap, with --fov and --radius. The dataset does
+    not say which way its axes point, so --axes has to: ahead and down for surfaces, ahead and up for fields of view. It
+    is recorded in the file.
+    """
+    from relabel.datasets.matrix_files import parse_intrinsics
+    from relabel.datasets.tb_places.sets import depth_readers, readers
+
+    if depth is None:
+        return readers(root, axes=axes, sets=sets, quaternion=quaternion, direction=direction)
+    return depth_readers(
+        root,
+        depth,
+        axes=axes,
+        intrinsics=None if intrinsics is None else parse_intrinsics(intrinsics),
+        depth_unit_m=depth_unit_m,
+        sets=sets,
+        quaternion=quaternion,
+        direction=direction,
+    )
