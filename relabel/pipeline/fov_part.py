@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from relabel import fov
 from relabel.datasets.base import Around, Reader, Street
 from relabel.errors import OptionError
-from relabel.measures import Measure
 from relabel.pipeline import occluders as occluding
-from relabel.similarity import DEFAULT_MIN_VALUE
 
 if TYPE_CHECKING:
     from relabel.pipeline.surface_part import SceneSource
@@ -78,22 +76,10 @@ class Part(Protocol):
         ...
 
 
-_WITHOUT_EFFECT = {"heading_sigma_deg": 0.0, "position_sigma_m": 0.0, "max_heading_difference_deg": 180.0}
-
-
 @dataclass(frozen=True)
-class FovOptions:
-    """The parameters of `relabel.fov.overlap` that a label depends on."""
+class FovOptions(fov.FovParams):
+    """The parameters of the overlap of fields of view, and what stands in the way."""
 
-    fov_deg: float = 90.0
-    radius_m: float = 50.0
-    shape: fov.Shape = "sector"
-    arc: int = 16
-    measure: Measure = "iou"
-    min_value: float = DEFAULT_MIN_VALUE
-    heading_sigma_deg: float = 0.0
-    position_sigma_m: float = 0.0
-    max_heading_difference_deg: float = 180.0
     occluders: Path | None = None
     """a file of footprints that cut the fields of view; they are then polygons"""
     occluders_crs: str | None = None
@@ -105,23 +91,15 @@ class FovOptions:
             object.__setattr__(self, "shape", "polygon")
         elif self.occluders_crs is not None:
             raise OptionError("--occluders-crs says what the coordinates of --occluders are; give both or neither")
+        super().__post_init__()
 
-    def overlap(self) -> dict[str, Any]:
-        """The arguments of `relabel.fov.source`, but for what stands in the way."""
-        values = asdict(self)
-        del values["occluders"], values["occluders_crs"]
-        return values
+    def overlap(self) -> fov.FovParams:
+        """The parameters of `relabel.fov.source`."""
+        return fov.FovParams(**{f.name: getattr(self, f.name) for f in fields(fov.FovParams)})
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values; `arc` only where it matters."""
-        # As floats, so that 90 and 90.0 do not make different files.
-        values = asdict(self) | {name: float(getattr(self, name)) for name in ("fov_deg", "radius_m", "min_value")}
-        if self.shape == "sector":
-            del values["arc"]
-        for name, nothing in _WITHOUT_EFFECT.items():
-            values[name] = float(values[name])
-            if values[name] == nothing:
-                del values[name]
+        values = super().to_json()
         # By name alone: where it lies is not what the labels depend on, and its digest is among the inputs.
         values["occluders"] = None if self.occluders is None else self.occluders.name
         for name in ("occluders", "occluders_crs"):
@@ -148,7 +126,8 @@ class FovPart(Around[Street]):
         """Read the cameras, and prepare the overlap; raises what the reader and `relabel.fov.source` do."""
         street = self.read()
         street.require_some()
-        how = {"threads": threads, "progress": progress, **self.options.overlap()}
+        params = self.options.overlap()
+        how: dict[str, Any] = {"threads": threads, "progress": progress}
         files, notes = street.files, list(street.notes)
         path = self.options.occluders
         if path is not None:
@@ -156,12 +135,12 @@ class FovPart(Around[Street]):
             files, notes = (*files, path), [*notes, *more]
         source: fov.FovOverlap | fov.GeographicOverlap
         if street.geographic is None:
-            source = fov.source(street.query, street.database, **how)
+            source = fov.source(street.query, street.database, params, **how)
             notes += [] if path is None else occluding.hidden(source, path)
         else:
-            source = fov.geographic.source(street.query, street.database, street.geographic, **how)
-        params = {**source.collection.params, **street.params}
-        source = replace(source, collection=replace(source.collection, params=params))
+            source = fov.geographic.source(street.query, street.database, street.geographic, params, **how)
+        label_params = {**source.collection.params, **street.params}
+        source = replace(source, collection=replace(source.collection, params=label_params))
         return Opened(source, files, tuple(f"{self.name}: {note}" for note in notes))
 
 

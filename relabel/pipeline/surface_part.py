@@ -3,68 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from relabel import surface
 from relabel.datasets.base import Around, Scene, SceneReader
-from relabel.measures import Measure
 from relabel.pipeline.fov_part import Opened, Preparation, Progress
-from relabel.similarity import DEFAULT_MIN_VALUE, Collection, RowBlock
+from relabel.similarity import Collection, RowBlock
 
-Method = Literal["surface", "voxel-iou"]
 Device = Literal["auto", "cpu", "cuda"]
-
-_LENGTHS = ("tolerance_m", "voxel_m", "nearest_m", "farthest_m", "min_value")
-_LEFT_OPEN = {"voxel_m": None, "stride": None, "nearest_m": 0.0, "farthest_m": None}
 
 
 @dataclass(frozen=True)
-class SurfaceOptions:
-    """The parameters of `relabel.surface.source`; all but `device` are what a label depends on.
+class SurfaceOptions(surface.SurfaceParams):
+    """The parameters of the overlap of surfaces, and the device: where it is computed, which does not show in it."""
 
-    Attributes
-    ----------
-    method:
-        ``surface``, or ``voxel-iou``.
-    tolerance_m:
-        up to this distance two points are one piece of surface, metres.
-    voxel_m:
-        edge of a voxel, metres; None: as the tolerance asks.
-    stride:
-        every how manieth pixel of a row and of a column is taken; None: chosen by the overlap.
-    nearest_m, farthest_m:
-        depths outside of these are passed over, metres; None: none is too far.
-    measure, min_value:
-        what ψ is, and up to which ψ a pair is left out.
-    device:
-        ``auto``, ``cpu`` or ``cuda``: where it is computed, which does not show in the result.
-    """
-
-    method: Method = "surface"
-    tolerance_m: float = 0.05
-    voxel_m: float | None = None
-    stride: int | None = None
-    nearest_m: float = 0.0
-    farthest_m: float | None = None
-    measure: Measure = "iou"
-    min_value: float = DEFAULT_MIN_VALUE
     device: Device = "auto"
 
-    def overlap(self) -> dict[str, Any]:
-        """The arguments of `relabel.surface.source`."""
-        return asdict(self)
+    def overlap(self) -> surface.SurfaceParams:
+        """The parameters of `relabel.surface.source`."""
+        return surface.SurfaceParams(**{f.name: getattr(self, f.name) for f in fields(surface.SurfaceParams)})
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values, without the device and without what was left open."""
-        values = asdict(self)
+        values = super().to_json()
         del values["device"]
-        for name in _LENGTHS:
-            if values[name] is not None:
-                values[name] = float(values[name])  # so that 1 and 1.0 do not make different files
-        for name, nothing in _LEFT_OPEN.items():
-            if values[name] == nothing:
-                del values[name]
         return values
 
 
@@ -89,8 +52,15 @@ class SurfacePart(Around[Scene]):
         """
         scene = self.read()
         scene.require_some()
-        how = {"threads": threads, "progress": progress, **self.options.overlap()}
-        source = SceneSource(surface.source(scene.query, scene.database, **how), scene, self.options)
+        overlap = surface.source(
+            scene.query,
+            scene.database,
+            self.options.overlap(),
+            device=self.options.device,
+            threads=threads,
+            progress=progress,
+        )
+        source = SceneSource(overlap, scene, self.options)
         notes = tuple(f"{self.name}: {note}" for note in scene.notes)
         preparation = Preparation("depth maps", source.overlap.frames, self._prepare(source))
         return Opened(source, scene.files, notes, preparation, thousands=True)
@@ -133,7 +103,9 @@ class SceneSource:
 
     def plan(self, *, threads: int | None = None) -> surface.Plan:
         """What it would take, told from a few of the depth maps; raises what `relabel.surface.plan` does."""
-        return surface.plan(self.scene.query, self.scene.database, threads=threads, **self.options.overlap())
+        return surface.plan(
+            self.scene.query, self.scene.database, self.options.overlap(), device=self.options.device, threads=threads
+        )
 
 
 def surface_parts(readers: Iterable[SceneReader], options: SurfaceOptions | None = None) -> tuple[SurfacePart, ...]:

@@ -10,8 +10,7 @@ import pytest
 
 from relabel.cli import options, terminal
 from relabel.cli.commands import COMMANDS
-from relabel.measures import MEASURES
-from relabel.similarity import DEFAULT_MIN_VALUE
+from relabel.measures import DEFAULT_MIN_VALUE, MEASURES
 
 READERS = ("info", "ls", "tree", "stats", "row", "dump", "validate", "verify", "compare", "doctor")
 

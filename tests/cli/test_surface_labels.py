@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from relabel.cli import options, surface_options
 from relabel.devices import DEVICES
 from relabel.pipeline.surface_part import SurfaceOptions, SurfacePart
 from relabel.surface import METHODS
-from relabel.surface.settings import VOXEL_SHARE
+from relabel.surface.params import VOXEL_SHARE
 from tests.pipeline.rooms import room
 
 Runner = Callable[..., Result]
@@ -52,7 +53,7 @@ class TestOptions:
             del given
 
         given = command.make_context("x", []).params
-        assert {name: given[name] for name in SurfaceOptions().overlap()} == SurfaceOptions().overlap()
+        assert {name: given[name] for name in asdict(SurfaceOptions())} == asdict(SurfaceOptions())
 
     def test_all_arrive(self, run: Runner, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Every option of the overlap and of the job goes to the library under its name."""

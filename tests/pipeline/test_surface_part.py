@@ -83,7 +83,7 @@ class TestOpen:
         options |= {"farthest_m": 1.05, "measure": "dice", "min_value": 0.2}
         part = part_of(folder, **options)
         scene = part.read()
-        direct = surface.source(scene.query, scene.database, **options)
+        direct = surface.source(scene.query, scene.database, surface.SurfaceParams(**options))
         opened = part.open().source
         ours, theirs = opened.collection, direct.collection
         assert (ours.measure, ours.min_value, ours.self_pairs) == ("dice", 0.2, True)
