@@ -54,13 +54,13 @@ def main() -> None:
     oracle = pair_overlap(query, database, rows[some], columns[some], radius_m=RADIUS_M)
     lines = [row(f"shapely, {SEGMENTS:,} segments", oracle, exact[some])]
     for arc in ARCS:
-        values = fov.pair_overlap(query, database, rows, columns, shape="polygon", arc=arc)
+        values = fov.pair_overlap(query, database, rows, columns, fov.FovParams(shape="polygon", arc=arc))
         lines.append(row(f"polygon, {arc} segment{'s' * (arc > 1)}", values, exact))
     coarse = [replace(side, position=side.position.astype(np.float32).astype(float)) for side in (query, database)]
     lines.append(row("positions in float32", fov.pair_overlap(*coarse, rows, columns), exact))
     far = np.hypot(*(query.position[rows, :2] - database.position[columns, :2]).T) > RADIUS_M
     lines.append(row("nothing sought beyond one radius", np.where(far, 0.0, exact), exact))
-    overlap = fov.pair_overlap(query, database, rows, columns, measure="overlap")
+    overlap = fov.pair_overlap(query, database, rows, columns, fov.FovParams(measure="overlap"))
     lines.append(row("another measure: overlap taken for iou", overlap, exact))
     print(f"# Accuracy of field-of-view labels\n\n{machine()}, relabel {relabel.__version__}\n")
     print(f"{what}: {len(rows):,} pairs, {(exact.astype(np.float32) == 0.5).sum():,} of them with ψ = 0.5\n")

@@ -83,7 +83,7 @@ def looped(query: relabel.Cameras, database: relabel.Cameras, rows: np.ndarray, 
 
 def relabel_areas(query: relabel.Cameras, database: relabel.Cameras, pairs: tuple, threads: int, **options) -> Callable:
     """The kernel alone on given pairs, its fields of view prepared, as the peers' are."""
-    source = fov.source(query, database, threads=threads, **options)
+    source = fov.source(query, database, fov.FovParams(**options), threads=threads)
     place = [np.full(len(side), -1) for side in (query, database)]
     for where, view in zip(place, (source.query_views, source.database_views), strict=True):
         where[view.row] = np.arange(len(view))

@@ -32,7 +32,8 @@ from relabel.evaluation.ground_truth import evaluation_set
 from relabel.evaluation.places import of_labels
 from relabel.labelfile import StoredCollection
 from relabel.pipeline.run import label
-from relabel.pipeline.surface_part import SurfaceOptions, surface_parts
+from relabel.pipeline.surface_part import surface_parts
+from relabel.surface.params import SurfaceParams
 from relabel.training import Rule, TrainConfig, Trainer, build_model, evaluate_model, seeded
 
 SIZE = (96, 72)
@@ -138,7 +139,7 @@ def main() -> None:
         root = given.root or (real if use_real else sampled_rooms(work / "rooms", given.rooms, given.frames))
         what = "frames of --root" if given.root else "7Scenes, real" if use_real else "sampled rooms"
         labels, images = work / "labels.h5", small_pictures(root, work / "small")
-        label(surface_parts(readers(root), SurfaceOptions()), labels)
+        label(surface_parts(readers(root), SurfaceParams()), labels)
         rates = [float(rate) for rate in given.rates.split(",")]
         settings = [("", 0.0), *((loss, rate) for loss in LOSSES for rate in rates)]
         runs = [

@@ -44,7 +44,7 @@ def bench(query: relabel.Cameras, database: relabel.Cameras, found: footprints.F
     """Print the tables."""
     walls: Walls = found.walls()
     origin = common_origin(query, database)
-    source = fov.source(query, database, arc=ARC, occluders=walls)
+    source = fov.source(query, database, fov.FovParams(arc=ARC), occluders=walls)
     angle = np.full(len(source.query_views), np.deg2rad(FOV_DEG))
 
     def see() -> object:
@@ -84,7 +84,7 @@ def bench(query: relabel.Cameras, database: relabel.Cameras, found: footprints.F
         both.append(np.array(views)[again])
     with threads_set(1):
         ours = median_seconds(lambda: source.areas(*numbers)) / len(rows)
-        whole = fov.source(query, database, shape="polygon", arc=ARC)
+        whole = fov.source(query, database, fov.FovParams(shape="polygon", arc=ARC))
         uncut = median_seconds(lambda: whole.areas(*numbers)) / len(rows)
     theirs = median_seconds(lambda: shapely.area(shapely.intersection(*both)), repeats=3) / len(some)
     lines += [
@@ -95,8 +95,8 @@ def bench(query: relabel.Cameras, database: relabel.Cameras, found: footprints.F
     table(["what", "by", "one thread", "against shapely"], lines)
     off = np.abs(source.areas(numbers[0][some], numbers[1][some]) - shapely.area(shapely.intersection(*both)))
     print(f"\nlargest difference from shapely on {len(some):,} pairs: {off.max():.1e} m²")
-    cut = fov.pair_overlap(query, database, rows, columns, arc=ARC, occluders=walls)
-    before = fov.pair_overlap(query, database, rows, columns, shape="polygon", arc=ARC)
+    cut = fov.pair_overlap(query, database, rows, columns, fov.FovParams(arc=ARC), occluders=walls)
+    before = fov.pair_overlap(query, database, rows, columns, fov.FovParams(shape="polygon", arc=ARC))
     flips = (before >= 0.5) != (cut >= 0.5)
     print(
         f"of {len(rows):,} pairs that are stored without buildings, {(cut <= 1e-6).mean():.1%} drop to 0 with them, "

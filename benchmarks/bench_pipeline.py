@@ -21,8 +21,8 @@ from common import machine, median_seconds, table
 
 import relabel
 from relabel.datasets.msls.city import readers
-from relabel.pipeline.estimates import estimates
 from relabel.pipeline.fov_part import fov_parts
+from relabel.pipeline.parts import estimates
 from relabel.pipeline.run import label
 from relabel.synthetic.msls import write_tree
 

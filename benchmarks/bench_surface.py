@@ -133,8 +133,10 @@ def timed(work: Callable[[], T]) -> tuple[float, T]:
 
 def against_neighbours(frames: Frames, some: int, originals: int) -> None:
     """Print what a pair costs, and how far the values of `some` pairs of the first, unmoved frames are off."""
-    gather(surface.source(*2 * [repeated(frames, 2)], tolerance_m=TOLERANCE_M, device="cpu"))  # compiles
-    source = surface.source(frames, frames, tolerance_m=TOLERANCE_M, device="cpu")
+    gather(
+        surface.source(*2 * [repeated(frames, 2)], surface.SurfaceParams(tolerance_m=TOLERANCE_M), device="cpu")
+    )  # compiles
+    source = surface.source(frames, frames, surface.SurfaceParams(tolerance_m=TOLERANCE_M), device="cpu")
     source.decode()
     seconds, psi = timed(lambda: gather(source))
     n = len(frames)
@@ -166,7 +168,7 @@ def frames_to_file(frames: Frames, folder: Path) -> None:
                 pass
 
     def label() -> None:
-        made = surface.source(frames, frames, tolerance_m=TOLERANCE_M, device="cpu")
+        made = surface.source(frames, frames, surface.SurfaceParams(tolerance_m=TOLERANCE_M), device="cpu")
         relabel.write(folder / "bench.h5", {"scene": made}, overwrite=True)
 
     alone, whole = (median_seconds(work, repeats=3) for work in (decode, label))
@@ -210,7 +212,7 @@ def joined(found: Iterable[Bricks | Seen]) -> Compacted:
 
 def stride_set(frames: Frames) -> Voxeliser:
     """What decodes and projects these frames, every other row and column of pixels."""
-    return Voxeliser(frames, surface.source(frames, frames, tolerance_m=TOLERANCE_M, stride=STRIDE).settings)
+    return Voxeliser(frames, surface.SurfaceParams(tolerance_m=TOLERANCE_M, stride=STRIDE))
 
 
 def engines(compacted: Compacted, device: str) -> None:
@@ -253,7 +255,7 @@ def on_gpu(frames: Frames, count: int) -> None:
     voxeliser = stride_set(frames)
     decoded = [voxeliser.decoded(k) for k in range(min(len(frames), count))]
     budget = Budget(memory_budget("cuda"))
-    how = Projection(frames.unit_m, voxeliser.valid, voxeliser.settings.voxel_m, STRIDE)
+    how = Projection(frames.unit_m, voxeliser.valid, voxeliser.params.edge_m, STRIDE)
 
     def voxels() -> list:
         found = []

@@ -50,7 +50,7 @@ class Estimates:
     """ψ of all pairs of frames by voxels, and the seconds that all pairs took."""
 
     def __init__(self, frames: Frames, **how: Any) -> None:
-        made = surface.source(frames, frames, device="cpu", **how)
+        made = surface.source(frames, frames, surface.SurfaceParams(**how), device="cpu")
         self.params = made.collection.params  # decodes
         start = time.perf_counter()
         blocks = list(made.blocks())

@@ -65,7 +65,9 @@ def main() -> None:
     if found.geographic is not None:
         parser.error("the names are in several UTM zones; give one zone")
     rows, columns = near_pairs(found.query, found.database, arguments.near)
-    psi = fov.pair_overlap(found.query, found.database, rows, columns, fov_deg=arguments.fov, radius_m=arguments.radius)
+    psi = fov.pair_overlap(
+        found.query, found.database, rows, columns, fov.FovParams(fov_deg=arguments.fov, radius_m=arguments.radius)
+    )
     apart = np.abs(difference_deg(found.query.heading_deg[rows], found.database.heading_deg[columns]))
     # The last bin holds opposite headings.
     bins = np.minimum(np.searchsorted(EDGES_DEG, apart, side="right") - 1, len(EDGES_DEG) - 2)

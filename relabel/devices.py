@@ -10,13 +10,14 @@ import importlib
 import importlib.util
 import logging
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from relabel.errors import MissingPackageError, OptionError
 
 Device = Literal["cpu", "cuda"]
 
-DEVICES = ("auto", "cpu", "cuda")
+DeviceChoice = Literal["auto", "cpu", "cuda"]
+DEVICES: tuple[DeviceChoice, ...] = get_args(DeviceChoice)
 
 log = logging.getLogger(__name__)
 

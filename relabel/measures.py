@@ -1,19 +1,21 @@
 """The three measures of similarity, and how a value of one becomes a value of another.
 
 With I what two cameras have in common, A the extent of the query and B that of the database camera, ``iou`` is
-I/(A+B-I), ``overlap`` I/A and ``dice`` 2I/(A+B).
+I/(A+B-I), ``overlap`` I/A and ``dice`` 2I/(A+B). numpy is loaded when the first value is converted, so that the command
+line can take the names from here.
 """
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Literal, get_args
 
 from relabel.errors import InputError, OptionError
 
-FloatArray = npt.NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    FloatArray = npt.NDArray[np.float64]
 
 Measure = Literal["iou", "overlap", "dice"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
@@ -21,6 +23,9 @@ MEASURES: tuple[Measure, ...] = get_args(Measure)
 Unknown = Literal["unknown"]
 UNKNOWN: Unknown = "unknown"
 """The measure of labels whose makers do not tell it; `relabel fit` may."""
+
+DEFAULT_MIN_VALUE = 1e-6
+"""Values up to this are not stored, unless another bound is given."""
 
 
 def check_measure(measure: str) -> None:
@@ -32,6 +37,12 @@ def check_measure(measure: str) -> None:
         )
     if measure not in MEASURES:
         raise OptionError(f"measure {measure!r} is not known; choose {', '.join(MEASURES)}")
+
+
+def check_min_value(min_value: float) -> None:
+    """Raise an `OptionError` unless values up to this one can be left out."""
+    if not 0.0 <= min_value < 1.0:
+        raise OptionError(f"min_value is {min_value}; it has to be in [0, 1)")
 
 
 def intersection(value: FloatArray, a: FloatArray, b: FloatArray, measure: Measure) -> FloatArray:
@@ -48,6 +59,8 @@ def similarity(common: FloatArray, a: FloatArray, b: FloatArray, measure: Measur
 
     It is 0 where there is no extent to have anything in common with, as of a camera that sees nothing.
     """
+    import numpy as np  # noqa: PLC0415
+
     whole = {"iou": a + b - common, "overlap": a, "dice": 0.5 * (a + b)}[measure]
     some = whole != 0.0
     ratio: FloatArray = np.divide(common, whole, out=np.zeros(np.shape(common)), where=some)
@@ -75,6 +88,8 @@ def convert(
     """
     if source == target:
         return value
+    import numpy as np  # noqa: PLC0415
+
     check_measure(source)
     check_measure(target)
     if source == "iou" and target == "dice":
@@ -101,6 +116,8 @@ def converted_bound(
     """
     if source == target:
         return bound
+    import numpy as np  # noqa: PLC0415
+
     # A camera that sees nothing has no pair.
     a, b = (extent[extent > 0.0] for extent in (a, b))
     ends = (np.ones(1), np.ones(1))

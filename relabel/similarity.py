@@ -17,9 +17,17 @@ from scipy import sparse
 
 from relabel.cameras import Cameras, FloatArray
 from relabel.errors import InputError, OptionError
-from relabel.measures import MEASURES, UNKNOWN, Measure, Unknown, check_measure, convert, converted_bound
-
-DEFAULT_MIN_VALUE = 1e-6
+from relabel.measures import (
+    DEFAULT_MIN_VALUE,
+    MEASURES,
+    UNKNOWN,
+    Measure,
+    Unknown,
+    check_measure,
+    check_min_value,
+    convert,
+    converted_bound,
+)
 
 
 class RowBlock(NamedTuple):
@@ -70,8 +78,7 @@ class Collection:
     def __post_init__(self) -> None:
         if self.measure not in MEASURES and (self.measure != UNKNOWN or self.method != "imported"):
             raise OptionError(f"measure {self.measure!r} is not known; choose {', '.join(MEASURES)}")
-        if not 0.0 <= self.min_value < 1.0:
-            raise OptionError(f"min_value is {self.min_value}; it has to be in [0, 1)")
+        check_min_value(self.min_value)
         for side, cameras, extent in (
             ("query", self.query, self.query_extent),
             ("database", self.database, self.database_extent),

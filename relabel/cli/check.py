@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relabel.cli import fov_options, options, terminal
+from relabel.cli import options, overlap_options, terminal
 
 if TYPE_CHECKING:
     from relabel.measures import Measure
@@ -46,7 +46,7 @@ def validate_command(ctx: click.Context, file: Path, level: str, as_json: bool) 
 )
 @options.seed
 @options.mask
-@fov_options.occluders
+@overlap_options.occluders
 @options.as_json
 @options.no_progress
 @click.pass_context

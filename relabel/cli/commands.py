@@ -1,6 +1,7 @@
 """All commands by name: the section they are listed in, where they live, and one line of help.
 
-The line stands here and not in the command, so that `relabel --help` loads no command.
+The line stands here, or in the specification of a dataset, and not in the command, so that `relabel --help` loads no
+command. The commands that label a dataset come from the registry of datasets.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import click
 
 from relabel.cli.terminal import with_verbosity
+from relabel.datasets import registry
 
 
 class Entry(NamedTuple):
@@ -31,17 +33,10 @@ CHECK = "Check"
 TRAIN = "Train and evaluate"
 
 COMMANDS: dict[str, Entry] = {
-    "sample": Entry(LABEL, "relabel.cli.sample:command", "Write a small synthetic data set to try things on."),
-    "msls": Entry(LABEL, "relabel.cli.msls:command", "Label MSLS by field-of-view overlap, from its metadata alone."),
-    "pitts": Entry(LABEL, "relabel.cli.pitts:command", "Label Pittsburgh, with headings that you choose a source for."),
-    "names": Entry(LABEL, "relabel.cli.names:command", "Label pictures whose @ names tell place and heading (SF-XL)."),
-    "table": Entry(LABEL, "relabel.cli.table:command", "Label any CSV or Parquet table, GSV-Cities, or poses."),
-    "7scenes": Entry(LABEL, "relabel.cli.seven_scenes:command", "Label 7Scenes by how much surface two frames share."),
-    "tb-places": Entry(LABEL, "relabel.cli.tb_places:command", "Label TB-Places, by depth maps if there are any."),
-    "rgbd": Entry(LABEL, "relabel.cli.rgbd:command", "Label any RGB-D sequence: TUM, ScanNet, or a plain folder."),
+    "sample": Entry(LABEL, "relabel.cli.sample:command", "Write a small synthetic dataset to try things on."),
     "info": Entry(LOOK, "relabel.cli.inspect:info_command", "What a label file holds, one line a collection."),
     "ls": Entry(LOOK, "relabel.cli.inspect:ls_command", "Names of the collections, one a line."),
-    "tree": Entry(LOOK, "relabel.cli.inspect:tree_command", "Every group, data set and attribute of the file."),
+    "tree": Entry(LOOK, "relabel.cli.inspect:tree_command", "Every group, dataset and attribute of the file."),
     "stats": Entry(LOOK, "relabel.cli.inspect:stats_command", "Histogram of ψ, bands, queries without a positive."),
     "row": Entry(LOOK, "relabel.cli.inspect:row_command", "The matches of one query, best first."),
     "shared": Entry(LOOK, "relabel.cli.shared:command", "What two frames of depth share, as a cloud or a picture."),
@@ -59,7 +54,7 @@ COMMANDS: dict[str, Entry] = {
     "verify": Entry(
         CHECK, "relabel.cli.check:verify_command", "Recompute a sample of a label file with a slow oracle."
     ),
-    "headings": Entry(CHECK, "relabel.cli.headings:command", "Which headings of a data set should not be trusted."),
+    "headings": Entry(CHECK, "relabel.cli.headings:command", "Which headings of a dataset should not be trusted."),
     "fit": Entry(CHECK, "relabel.cli.fit:command", "Recover the parameters behind somebody else's labels."),
     "train": Entry(TRAIN, "relabel.cli.train:command", "Train a descriptor model on graded labels."),
     "evaluate": Entry(TRAIN, "relabel.cli.evaluate:command", "Recall@k, mAP and graded scores of place recognition."),
@@ -94,33 +89,54 @@ class SuggestingGroup(click.Group):
 
 
 class LazyGroup(SuggestingGroup):
-    """A group whose commands are entries of a table; its help is written from the table alone."""
+    """A group whose commands are entries of a table, and the datasets; its help is written without loading any.
+
+    Datasets of other distributions are looked for only where the list of all commands is wanted, or a command is none
+    of relabel's own.
+    """
 
     def __init__(self, *args: Any, table: Mapping[str, Entry], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.table = table
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order of the table."""
+        """All names: those of the table in its order, then the datasets."""
         del ctx
-        return list(self.table)
+        return list(self._summaries())
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that `args` starts with, its name, and the rest of `args`."""
+        if args and (command := self.get_command(ctx, args[0])) is not None:
+            return args[0], command, args[1:]
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Load one command; `-v` and `-q` are understood behind its name as well as before it."""
         del ctx
-        if cmd_name not in self.table:
+        if cmd_name in self.table:
+            module, attribute = self.table[cmd_name].home.split(":")
+            command: click.Command = getattr(importlib.import_module(module), attribute)
+            return with_verbosity(command)
+        spec = registry.find(cmd_name)
+        if spec is None:
             return None
-        module, attribute = self.table[cmd_name].home.split(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return with_verbosity(command)
+        from relabel.cli.labelling import labelling_command
+
+        return with_verbosity(labelling_command(spec))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one block of help a section."""
         del ctx
-        width = max(len(name) for name in self.table)
-        for section in dict.fromkeys(entry.section for entry in self.table.values()):
-            lines = [
-                (name.ljust(width), entry.short_help) for name, entry in self.table.items() if entry.section == section
-            ]
-            with formatter.section(section):
+        summaries = self._summaries()
+        width = max(len(name) for name in summaries)
+        for title in dict.fromkeys(section for section, _ in summaries.values()):
+            lines = [(name.ljust(width), line) for name, (section, line) in summaries.items() if section == title]
+            with formatter.section(title):
                 formatter.write_dl(lines)
+
+    def _summaries(self) -> dict[str, tuple[str, str]]:
+        """Section and line of help of every command."""
+        own = {name: (entry.section, entry.short_help) for name, entry in self.table.items()}
+        return own | {name: (LABEL, spec.summary) for name, spec in registry.datasets().items() if name not in own}

@@ -22,6 +22,7 @@ def _ks(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
 @click.command()
 @click.argument("sources", nargs=-1, metavar="[FILE[::COLLECTION] | QUERIES DATABASE]")
 @options.optional_root
+@options.dataset
 @options.cities
 @click.option(
     "--subtask",
@@ -72,6 +73,7 @@ def _ks(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
 def command(
     sources: tuple[str, ...],
     root: Path | None,
+    dataset: str | None,
     cities: str | None,
     subtask: str | None,
     predictions: Path | None,
@@ -133,7 +135,7 @@ def command(
         raise OptionError("--images, --image-path and --size belong to --checkpoint, which looks at pictures")
     if predictions is None and allow_unknown:
         raise OptionError("--allow-unknown belongs to --predictions")
-    places = _places(sources, root, cities, subtask)
+    places = _places(sources, root, dataset, cities, subtask)
     rule = None
     if positives_m is not None or positives_psi is not None:
         rule = Rule(positives_m, positives_heading, positives_psi)
@@ -167,7 +169,9 @@ def command(
         terminal.echo_lines(evaluation_text(found))
 
 
-def _places(sources: tuple[str, ...], root: Path | None, cities: str | None, subtask: str | None) -> list[Any]:
+def _places(
+    sources: tuple[str, ...], root: Path | None, dataset: str | None, cities: str | None, subtask: str | None
+) -> list[Any]:
     """What the arguments name."""
     from relabel.errors import OptionError
     from relabel.evaluation import places
@@ -179,17 +183,19 @@ def _places(sources: tuple[str, ...], root: Path | None, cities: str | None, sub
         raise OptionError("--subtask needs --root, the MSLS tree that tells which cameras take part")
     if len(sources) > 2 or (len(sources) == 2 and root is not None):
         raise OptionError("give a label file, or --root, or QUERIES and DATABASE")
+    if dataset is not None and len(sources) == 1:
+        raise OptionError("--dataset is for --root, or for QUERIES and DATABASE; a label file knows its cameras")
     if len(sources) == 2:
-        return places.of_names(Path(sources[0]), Path(sources[1]))
+        return places.of_paths([Path(source) for source in sources], dataset_name=dataset)
     if sources:
-        found = places.of_labels(open_collections(sources[0]))
+        chosen = places.of_labels(open_collections(sources[0]))
     elif root is not None:
-        found = places.of_msls(root, cities)
+        chosen = places.of_paths([root], dataset_name=dataset, cities=cities)
     else:
         raise OptionError("there is nothing to evaluate on; give a label file, or --root, or QUERIES and DATABASE")
     if subtask is not None and root is not None:
-        found = places.in_subtask(found, root, subtask)
-    return found
+        chosen = places.in_subtask(chosen, root, subtask)
+    return chosen
 
 
 def _described(

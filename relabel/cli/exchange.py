@@ -112,7 +112,7 @@ _PATH = click.Path(path_type=Path)
 @click.argument("form", type=click.Choice(IMPORT_FORMATS), metavar="FORMAT")
 @click.argument("input", type=_PATH, metavar="INPUT")
 @options.output(None)
-@options.told_measure
+@options.stated_measure
 @click.option("--queries", type=_PATH, metavar="FILE", help="The queries: an index .json, a table, or a key a line.")
 @click.option("--database", type=_PATH, metavar="FILE", help="The database cameras, as --queries.")
 @options.optional_root
@@ -126,7 +126,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--dataset", metavar="NAME", help="Data set of a dense file.  [default: fov]")
 @options.self_pairs
 @options.collection_name
-@options.told_min_value
+@options.stated_min_value
 @options.force
 @options.as_json
 @options.no_progress

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from relabel.cli import options, terminal
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from relabel.datasets.base import CameraReader
+from relabel.datasets import registry
+from relabel.errors import OptionError
 
 log = logging.getLogger(__name__)
-
-_TABLES = (".csv", ".parquet", ".pq")
 
 # Spelled out because relabel.report loads scipy; a test holds them equal to it.
 REASONS = ("constant", "jumping", "flipped", "alone", "against_travel")
@@ -33,16 +28,17 @@ def _reasons(ctx: click.Context, param: click.Parameter, value: str) -> tuple[st
     return names
 
 
-def _degrees(flag: str, name: str, default: float, text: str) -> options.Decorator[options.F]:
+def _degrees(flag: str, name: str, default: float, text: str) -> options.Decorator[Any]:
     return click.option(flag, name, type=float, default=default, show_default=True, metavar="DEG", help=text)
 
 
-def _metres(flag: str, name: str, default: float, text: str) -> options.Decorator[options.F]:
+def _metres(flag: str, name: str, default: float, text: str) -> options.Decorator[Any]:
     return click.option(flag, name, type=float, default=default, show_default=True, metavar="M", help=text)
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="ROOT | QUERIES DATABASE")
+@options.dataset
 @options.cities
 @options.columns
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="CSV", help="Mask to write, for --mask.")
@@ -72,6 +68,7 @@ def _metres(flag: str, name: str, default: float, text: str) -> options.Decorato
 @options.force
 def command(
     paths: tuple[Path, ...],
+    dataset: str | None,
     cities: str | None,
     columns: str | None,
     output: Path | None,
@@ -85,13 +82,14 @@ def command(
     """Look for headings that should not be trusted, and write a mask that leaves them out.
 
     ROOT is an MSLS tree. QUERIES and DATABASE are what `relabel names` or `relabel table` takes: folders or lists of
-    @ names, or tables; one of them alone is compared with itself.
+    @ names, or tables; one of them alone is compared with itself. Other datasets are named by --dataset.
 
     Told are missing headings, compasses that are stuck, jumps that the track cannot explain, the compass against the
     direction of travel, parts of a sequence that are turned by 180°, and how much near cameras are turned. What needs
     the order of pictures can only be told of sequences.
     """
     from relabel.atomic import check_target
+    from relabel.datasets.base import CameraSets
     from relabel.report.figures import check_figure
     from relabel.report.heading_audit import summary
     from relabel.report.heading_audit.audit import audit
@@ -106,18 +104,25 @@ def command(
         reasons = tuple(dict.fromkeys([*reasons, "against_travel"]))
     thresholds = Thresholds(**limits)
     audits = []
-    readers = _readers(paths, cities, columns)
-    for reader in readers:
-        street = reader.read()
-        faults = street.params.get("heading_faults", {})
+    if len(paths) > 2:
+        raise OptionError(f"{len(paths)} paths were given; give an MSLS tree, or QUERIES and DATABASE")
+    spec, selection = registry.select_paths(paths, dataset_name=dataset, cities=cities, columns=columns)
+    if "fov" not in spec.readers:
+        raise OptionError(f"{spec.name} is labelled by surface; there are no headings to look at")
+    for line in selection.skipped:
+        log.warning("%s", line)
+    for reader in selection.readers:
+        cameras = reader.read()
+        assert isinstance(cameras, CameraSets)
+        faults = cameras.params.get("heading_faults", {})
         audits.append(
             audit(
-                street.query,
-                street.database,
+                cameras.query,
+                cameras.database,
                 name=reader.name,
                 thresholds=thresholds,
                 wrapped=faults.get("wrapped", 0),
-                geographic=street.geographic,
+                geographic=cameras.geographic,
             )
         )
     if output is not None:
@@ -127,7 +132,7 @@ def command(
 
         headings_figure(plot, audits, overwrite=force)
     mask = None if output is None else str(output)
-    sentence = summary.verdict(audits, reasons, command=readers[0].command, mask=mask)
+    sentence = summary.verdict(audits, reasons, command=spec.recorded_command, mask=mask)
     if as_json:
         terminal.echo_json(
             {"collections": [a.to_json(reasons) for a in audits], "reasons": reasons, "verdict": sentence}
@@ -136,31 +141,3 @@ def command(
     for one in audits:
         terminal.echo_lines([*summary.audit_text(one, reasons), ""])
     terminal.echo_lines([sentence])
-
-
-def _readers(paths: tuple[Path, ...], cities: str | None, columns: str | None) -> Sequence[CameraReader]:
-    """What the arguments are to be read with."""
-    from relabel.datasets.msls import city as msls_reader
-    from relabel.datasets.names import lists
-    from relabel.errors import DatasetNotFoundError, OptionError
-
-    if len(paths) > 2:
-        raise OptionError(f"{len(paths)} paths were given; give an MSLS tree, or QUERIES and DATABASE")
-    if len(paths) == 1 and not paths[0].is_file():
-        try:
-            found, skipped = msls_reader.readers(paths[0], cities)
-        except DatasetNotFoundError:
-            if cities is not None or not paths[0].is_dir() or next(paths[0].rglob("@*"), None) is None:
-                raise
-            return [lists.reader(paths[0])]
-        for city in skipped:
-            log.warning("%s: passed over: %s", city.name, city.reason)
-        return found
-    if cities is not None:
-        raise OptionError("--cities chooses cities of an MSLS tree; leave it out, or give the tree alone")
-    if columns is not None or any(path.suffix.lower() in _TABLES for path in paths):
-        from relabel.datasets.table import columns as table_columns
-        from relabel.datasets.table import rows
-
-        return [rows.reader(*paths, columns=None if columns is None else table_columns.parse(columns))]
-    return [lists.reader(*paths)]

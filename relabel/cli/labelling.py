@@ -1,53 +1,93 @@
-"""What all labelling commands do once their parts are known."""
+"""The labelling commands: the options of a dataset, those that all of them share, and what they do."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relabel.cli import terminal
+import click
+from click.core import ParameterSource
+
+from relabel.cli import options, terminal
+from relabel.cli.overlap_options import FOV_OPTIONS, SHARED_OPTIONS, SURFACE_OPTIONS, fov_deg
 from relabel.cli.terminal import bar
+from relabel.datasets.registry import DatasetSpec, LabelKind
+from relabel.errors import OptionError
+from relabel.fov.params import FovParams
+from relabel.surface.params import SurfaceParams
 
 if TYPE_CHECKING:
-    from relabel.datasets.base import CameraReader, FrameReader
-    from relabel.pipeline.estimates import Estimate
-    from relabel.pipeline.fov_part import Part
+    from relabel.pipeline.parts import Estimate, Part
 
 log = logging.getLogger(__name__)
 
-
 _JOB = ("force", "resume", "threads", "executor", "dry_run", "as_json", "no_progress")
-"""Options of `options.JOB`: how a job is run, whatever is labelled."""
+"""Parameters of `options.JOB`: how a job is run, whatever is labelled."""
+_PARAMS: dict[LabelKind, tuple[str, ...]] = {
+    "fov": (*(f.name for f in fields(FovParams)), "occluders", "occluders_crs"),
+    "surface": (*(f.name for f in fields(SurfaceParams)), "device"),
+}
+"""Parameters of the options of each kind of label."""
 
 
-def label(
-    readers: Sequence[CameraReader], output: Path, *, skipped: Sequence[str] = (), mask: Path | None, **given: Any
-) -> None:
-    """Label what the readers read by fields of view; `mask` and what follows are all of `fov_options.labelling`."""
+def labelling_command(spec: DatasetSpec) -> click.Command:
+    """The command that labels a dataset: its own options, those of its kinds of label, and those of every job."""
+    module = spec.command_module()
+    kinds = tuple(spec.readers)
+
+    def command(output: Path, mask: Path | None, **values: Any) -> None:
+        job = {name: values.pop(name) for name in _JOB}
+        params = {name: values.pop(name) for name in dict.fromkeys(n for kind in kinds for n in _PARAMS[kind])}
+        kind = kinds[0]
+        if len(kinds) > 1:
+            kind = module.label_kind(**values)  # type: ignore[attr-defined]
+            _refuse_other_kind(spec, kind)
+        selection = module.select(**values)
+        parts = _parts(kind, selection.readers, mask, {name: params[name] for name in _PARAMS[kind]})
+        run(parts, selection.skipped, output, unit="queries" if kind == "fov" else "frames", **job)
+
+    command.__doc__ = module.select.__doc__
+    decorators: list[Callable[[Any], Any]] = [*module.OPTIONS, options.output(spec.default_output)]
+    if "fov" in kinds:
+        decorators += [fov_deg(spec.default_fov_deg), *FOV_OPTIONS]
+    if "surface" in kinds:
+        decorators += SURFACE_OPTIONS
+    decorators += [*SHARED_OPTIONS, options.mask, *options.JOB]
+    for decorator in reversed(decorators):
+        command = decorator(command)
+    return click.command(name=spec.name)(command)
+
+
+def _refuse_other_kind(spec: DatasetSpec, kind: LabelKind) -> None:
+    """Raise an OptionError where an option was given that only the other kind of label takes."""
+    context = click.get_current_context()
+    others = {name for other in spec.readers if other != kind for name in _PARAMS[other]} - set(_PARAMS[kind])
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        if name in others and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise OptionError(f"{parameter.opts[0]} {spec.other_kind[kind]}")
+
+
+def _parts(kind: LabelKind, readers: Sequence[Any], mask: Path | None, params: dict[str, Any]) -> Sequence[Part]:
     from relabel.datasets.mask import masked
-    from relabel.pipeline.fov_part import FovOptions, fov_parts
 
-    job = {name: given.pop(name) for name in _JOB}
-    run(fov_parts(masked(readers, mask), FovOptions(**given)), skipped, output, **job)
+    if kind == "surface":
+        from relabel.pipeline.surface_part import surface_parts
 
+        device = params.pop("device")
+        return surface_parts(masked(readers, mask), SurfaceParams(**params), device=device)
+    from relabel.pipeline.fov_part import fov_parts
 
-def label_frames(
-    readers: Sequence[FrameReader], output: Path, *, skipped: Sequence[str] = (), mask: Path | None, **given: Any
-) -> None:
-    """Label what the readers read by surface; `mask` and what follows are those of `labelling_surface`."""
-    from relabel.datasets.mask import masked
-    from relabel.pipeline.surface_part import SurfaceOptions, surface_parts
-
-    job = {name: given.pop(name) for name in _JOB}
-    run(surface_parts(masked(readers, mask), SurfaceOptions(**given)), skipped, output, unit="frames", **job)
+    walls = {name: params.pop(name) for name in ("occluders", "occluders_crs")}
+    return fov_parts(masked(readers, mask), FovParams(**params), **walls)
 
 
 def run(
     parts: Sequence[Part],
-    skipped: Sequence[str],
+    skipped: Iterable[str],
     output: Path,
     *,
     force: bool,
@@ -60,7 +100,7 @@ def run(
     unit: str = "queries",
 ) -> None:
     """Label the parts, or say what it would take; print a summary of the file."""
-    from relabel.pipeline.estimates import estimates
+    from relabel.pipeline.parts import estimates
     from relabel.pipeline.run import label
 
     for line in skipped:
@@ -83,33 +123,32 @@ def run(
 def show_written(path: Path, *, as_json: bool) -> None:
     """Say that a label file was written, and print what it holds."""
     from relabel.labelfile import LabelFile
-    from relabel.report import info as look
-    from relabel.report import text
+    from relabel.report import info, text
 
     log.info("wrote %s (%s bytes)", path, format(path.stat().st_size, ","))
-    info = look.describe(LabelFile(path))
+    summary = info.describe(LabelFile(path))
     if as_json:
-        terminal.echo_json(info)
+        terminal.echo_json(summary)
     else:
-        terminal.echo_lines(text.info_text(info))
+        terminal.echo_lines(text.info_text(summary))
 
 
 def _show(rows: Sequence[Estimate], *, as_json: bool) -> None:
     if as_json:
-        terminal.echo_json({"collections": [asdict(row) for row in rows]})
+        terminal.echo_json({"collections": [row.to_json() for row in rows]})
         return
-    from relabel.pipeline.estimates import SceneEstimate
     from relabel.report import text
 
     head = ["collection", "queries", "database", "candidate pairs", "about bytes", "about memory"]
-    scenes = any(isinstance(row, SceneEstimate) for row in rows)
+    with_depth = any(row.frames is not None for row in rows)
     cells = []
     for row in rows:
         sizes = (row.labelled_queries, row.labelled_database, row.candidates, row.output_bytes, row.memory_bytes)
         line = [row.name, *(format(size, ",") for size in sizes)]
-        if scenes:
-            line += [format(row.frames, ","), f"{row.seconds:,.1f}"] if isinstance(row, SceneEstimate) else ["", ""]
+        if with_depth:
+            line += ["" if row.frames is None else format(row.frames, ",")]
+            line += ["" if row.seconds is None else f"{row.seconds:,.1f}"]
         cells.append(line)
-    if scenes:
+    if with_depth:
         head += ["depth maps", "about seconds"]
     terminal.echo_lines(text.table([head, *cells], right=range(1, len(head))))

@@ -5,22 +5,24 @@ Each is a decorator that fills the parameter of its name, but for `--json`, whic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-F = TypeVar("F", bound=Callable[..., Any])
-Decorator = Callable[[F], F]
+# All shared options are to be had here, those of datasets as well.
+from relabel.datasets.options import Decorator as Decorator
+from relabel.datasets.options import cities as cities
+from relabel.datasets.options import collection_name as collection_name
+from relabel.datasets.options import columns as columns
+from relabel.datasets.options import optional_root as optional_root
+from relabel.datasets.options import root as root
+from relabel.datasets.options import self_pairs as self_pairs
+from relabel.devices import DEVICES
+from relabel.measures import DEFAULT_MIN_VALUE, MEASURES, UNKNOWN
 
-# Spelled out because relabel.similarity loads scipy; a test holds them equal to its MEASURES and DEFAULT_MIN_VALUE.
-MEASURES = ("iou", "overlap", "dice")
-DEVICES = ("auto", "cpu", "cuda")
-DEFAULT_MIN_VALUE = 1e-6
 
-
-def output(default: str | None) -> Decorator[F]:
+def output(default: str | None) -> Decorator[Any]:
     """`-o/--output FILE`: the label file to write; it has to be given where `default` is None."""
     given: dict[str, Any] = {"required": True} if default is None else {"default": default, "show_default": True}
     return click.option(
@@ -68,7 +70,7 @@ required_measure: Decorator[Any] = _measure(required=True)
 
 optional_measure: Decorator[Any] = _measure()
 
-told_measure: Decorator[Any] = _measure("unknown", required=True)
+stated_measure: Decorator[Any] = _measure(UNKNOWN, required=True)
 
 
 def _min_value(**fields: Any) -> Decorator[Any]:
@@ -78,7 +80,7 @@ def _min_value(**fields: Any) -> Decorator[Any]:
 
 min_value: Decorator[Any] = _min_value(default=DEFAULT_MIN_VALUE, show_default=True)
 
-told_min_value: Decorator[Any] = _min_value(show_default="what the input tells, else 1e-06")
+stated_min_value: Decorator[Any] = _min_value(show_default="what the input tells, else 1e-06")
 
 executor: Decorator[Any] = click.option(
     "--executor",
@@ -100,15 +102,6 @@ dry_run: Decorator[Any] = click.option(
     help="Only say what would be done: cameras, pairs, bytes, memory; for depth maps, seconds.",
 )
 
-
-def _root(*, required: bool) -> Decorator[Any]:
-    path = click.Path(path_type=Path)
-    return click.option("--root", type=path, required=required, metavar="DIR", help="Top folder of the data set.")
-
-
-root: Decorator[Any] = _root(required=True)
-
-optional_root: Decorator[Any] = _root(required=False)
 
 plot: Decorator[Any] = click.option(
     "--plot", type=click.Path(path_type=Path), metavar="PICTURE", help="Picture to draw, as .svg or .png."
@@ -136,39 +129,13 @@ collections: Decorator[Any] = click.option(
 )
 
 
-collection_name: Decorator[Any] = click.option(
-    "--name", metavar="COLLECTION", help="Name of the collection.  [default: as the input is called]"
-)
-
-self_pairs: Decorator[Any] = click.option("--self-pairs", is_flag=True, help="The database is the set of queries.")
-
-
-cities: Decorator[Any] = click.option(
-    "--cities",
-    metavar="train|val|test|NAME,…",
-    help="Only these cities, by official list or by name.  [default: all that have positions]",
-)
-
-columns: Decorator[Any] = click.option(
-    "--columns",
-    metavar="ROLE=COLUMN,…",
-    help="Which column is what, as in key=id,heading=northdeg. Roles: key, x, y, lon, lat, heading, fov, radius, "
-    "heading_sigma, position_sigma, crs, zone, sequence, frame.  [default: by their usual names]",
+dataset: Decorator[Any] = click.option(
+    "--dataset", metavar="NAME", help="The dataset that the paths are of.  [default: told by their files]"
 )
 
 near: Decorator[Any] = click.option(
     "--near", "near_m", default=25.0, show_default=True, metavar="M", help="Pairs this close are near, m."
 )
-
-
-def heading(**fields: Any) -> Decorator[Any]:
-    """`--heading`: data sets differ in what can tell it, which the description of a command explains."""
-    return click.option("--heading", help="Where headings come from; see above.", **fields)
-
-
-def layout(choices: Sequence[str], **fields: Any) -> Decorator[Any]:
-    """`--layout`: commands differ in the layouts they know, which their description explains."""
-    return click.option("--layout", type=click.Choice(choices), help="How the input is laid out; see above.", **fields)
 
 
 def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:

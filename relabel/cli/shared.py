@@ -40,7 +40,7 @@ def command(
     QUERY sees orange, and what only DATABASE sees blue.
     """
     from relabel.labelfile import LabelFile, open_address
-    from relabel.pipeline.records import frames_of
+    from relabel.pipeline.records import frames_from_records
     from relabel.report import figures, shared_surface, shared_views
 
     stored = open_address(address)
@@ -50,8 +50,10 @@ def command(
         shared_views.check_ply(export_ply, overwrite=force)
     if plot is not None:
         figures.check_figure(plot, overwrite=force)
-    scene = frames_of(stored, LabelFile(stored.path).provenance(), root, masks=_masks(stored.path, stored.params))
-    found = shared_surface.shared(stored, scene.query, scene.database, query, database)
+    frame_sets = frames_from_records(
+        stored, LabelFile(stored.path).provenance(), root, masks=_masks(stored.path, stored.params)
+    )
+    found = shared_surface.shared(stored, frame_sets.query, frame_sets.database, query, database)
     log = logging.getLogger(__name__)
     if not found.agrees:
         log.warning(

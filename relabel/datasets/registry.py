@@ -49,7 +49,7 @@ class Selection(NamedTuple):
         a line for each part of the dataset that is left out though nobody asked for that.
     """
 
-    readers: Sequence[CameraReader] | Sequence[FrameReader]
+    readers: Sequence[CameraReader | FrameReader]
     skipped: Sequence[str] = ()
 
 

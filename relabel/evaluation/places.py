@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from relabel.cameras import Cameras
 from relabel.datasets import csv_columns
+from relabel.datasets.base import CameraSets, FrameSets
 from relabel.datasets.msls import city as msls
-from relabel.datasets.names import lists
+from relabel.datasets.registry import select_paths
 from relabel.errors import InputError, OptionError
 from relabel.geometry.earth import FRAME, GEODESIC, with_lon_lat
 from relabel.labelfile import StoredCollection
@@ -67,46 +68,42 @@ def of_labels(collections: Sequence[StoredCollection]) -> list[Place]:
     return [Place(c.name, c.query, c.database, c.params, c, c.self_pairs) for c in collections]
 
 
-def of_msls(root: Path | str, cities: str | None = None) -> list[Place]:
-    """One place a city of an MSLS tree; only its metadata is read.
+def of_paths(paths: Sequence[Path], *, dataset_name: str | None = None, cities: str | None = None) -> list[Place]:
+    """The cameras of a dataset, without labels: one place a collection that its labelling command would make.
 
     Parameters
     ----------
-    root, cities:
-        as for `relabel.datasets.msls.select`; ``val`` is what the field validates on.
+    paths:
+        the top folder of a dataset, or queries and database; see `relabel.datasets.registry.select_paths`. Two paths
+        are one place, which has the name of the dataset.
+    dataset_name:
+        the dataset; None: told by the files.
+    cities:
+        of an MSLS tree; ``val`` is what the field validates on.
 
     Raises
     ------
     RelabelError
-        as `relabel.datasets.msls.select` and `read` do.
+        as `select_paths` and the readers of the dataset do.
     """
-    chosen, _ = msls.select(root, cities)
-    found = [msls.read(root, city=city) for city in chosen]
-    return [Place(city.name, city.query, city.database) for city in found]
+    spec, selection = select_paths(paths, dataset_name=dataset_name, cities=cities)
+    names = [spec.name] if len(paths) > 1 else [reader.name for reader in selection.readers]
+    return [of_sets(name, reader.read()) for name, reader in zip(names, selection.readers, strict=True)]
 
 
-def of_names(queries: Path, database: Path, name: str = "names") -> list[Place]:
-    """Two folders or lists of pictures with `@` names, which tell where each was taken, as one place.
-
-    Parameters
-    ----------
-    queries, database:
-        as for `relabel.datasets.names.read`; the same one twice searches the queries among themselves.
-    name:
-        what the place is called.
-
-    Raises
-    ------
-    RelabelError
-        as `relabel.datasets.names.read` does.
-    """
-    found = lists.read(queries, database)
-    query, base, params = found.query, found.database, dict[str, Any]()
-    same = query is base
-    if found.geographic is not None:
+def of_sets(name: str, sets: CameraSets | FrameSets) -> Place:
+    """Queries and database of a dataset as one place, without labels."""
+    if isinstance(sets, FrameSets):
+        query, database = sets.query.cameras, sets.database.cameras
+        return Place(name, query, database, self_pairs=sets.query is sets.database)
+    query, database, params = sets.query, sets.database, dict[str, Any]()
+    self_pairs = query is database
+    if sets.geographic is not None:
         params[FRAME] = GEODESIC
-        query, base = (with_lon_lat(side, at) for side, at in zip((query, base), found.geographic, strict=True))
-    return [Place(name, query, query if same else base, params, self_pairs=same)]
+        query, database = (
+            with_lon_lat(side, degrees) for side, degrees in zip((query, database), sets.geographic, strict=True)
+        )
+    return Place(name, query, query if self_pairs else database, params, self_pairs=self_pairs)
 
 
 def in_subtask(places: Sequence[Place], root: Path | str, subtask: str) -> list[Place]:

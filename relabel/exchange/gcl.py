@@ -13,13 +13,14 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from relabel.datasets.msls import IMAGE_PATH
 from relabel.errors import InputError, MissingFileError, OutputError
 from relabel.exchange.camera_sides import Sides
 from relabel.exchange.entries import Counts, Known, checked, collection_of, unknown_pairs
 from relabel.exchange.folder import Folder, file_name
 from relabel.exchange.gcl_index import index_of
 from relabel.exchange.positive_rows import check_threshold
-from relabel.images.paths import MSLS_PATH, picture_paths
+from relabel.images.paths import picture_paths
 from relabel.labelfile.pair_rules import Symmetry
 from relabel.measures import Measure, Unknown
 from relabel.similarity import Collection, RowBlock, SimilaritySource
@@ -87,7 +88,7 @@ def write_gcl(
         _check_space(folder, matrix, n * m * _BYTES, (n, m), max_bytes)
     cameras = (c.query, c.database)
     paths = [
-        picture_paths(each, image_path or MSLS_PATH, collection=name, side=side)
+        picture_paths(each, image_path or IMAGE_PATH, collection=name, side=side)
         for each, side in zip(cameras, sides, strict=True)
     ]
     folder.claim([matrix, *(f"{stem}/{side}.json" for side in sides)])

@@ -22,8 +22,8 @@ from relabel.exchange.gcl import FOV, condensed_entries, dense_dataset, dense_so
 from relabel.exchange.gcl_index import KeyRule
 from relabel.exchange.npz import read_npz
 from relabel.labelfile import provenance, write
-from relabel.measures import MEASURES, UNKNOWN, Measure, Unknown
-from relabel.similarity import DEFAULT_MIN_VALUE, SimilaritySource
+from relabel.measures import DEFAULT_MIN_VALUE, MEASURES, UNKNOWN, Measure, Unknown
+from relabel.similarity import SimilaritySource
 
 Format = Literal["gcl", "condensed", "csv", "parquet", "npz", "pairs"]
 FORMATS: tuple[Format, ...] = get_args(Format)

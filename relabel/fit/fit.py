@@ -17,7 +17,7 @@ from relabel.fit.models import ARCS, FIT_MEASURES, Model, Solution, predicted, s
 from relabel.fit.published_pairs import SampledPairs, sampled_pairs
 from relabel.fit.search import same_everywhere, search
 from relabel.labelfile import StoredCollection
-from relabel.pipeline.fov_part import Bar
+from relabel.pipeline.parts import Bar
 
 GOOD_RMS = 0.02
 """Residual of all pairs but the worst two percent beyond which a model does not explain the labels."""

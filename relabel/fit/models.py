@@ -106,10 +106,7 @@ def areas(pairs: SampledPairs, arc: int, x: FloatArray) -> tuple[FloatArray, Flo
     asked = fov.source(
         query,
         database,
-        fov_deg=float(x[0]),
-        radius_m=float(x[1]),
-        shape="polygon" if arc else "sector",
-        arc=arc or 1,
+        fov.FovParams(float(x[0]), float(x[1]), "polygon" if arc else "sector", arc or 1),
     )
     rows = np.arange(len(pairs))
     with threads_set(1):  # on so few pairs threads wait for each other: five times slower on two busy cores

@@ -16,11 +16,13 @@ import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray
 from relabel.errors import InputError, OptionError
-from relabel.fov.overlap import FovOverlap
-from relabel.fov.overlap import source as planar_source
+from relabel.fov.params import FovParams
+from relabel.fov.planar import BLOCK, FovOverlap
+from relabel.fov.planar import source as planar_source
 from relabel.fov.views import opening
 from relabel.geometry.earth import FRAME, GEODESIC, with_lon_lat
 from relabel.geometry.tiles import MOST_REACH_M, Placed, placed
+from relabel.geometry.walls import Walls
 from relabel.similarity import Collection, RowBlock
 
 LonLat = tuple[FloatArray, FloatArray]
@@ -96,11 +98,12 @@ def source(
     query: Cameras,
     database: Cameras,
     lon_lat_deg: LonLat,
+    params: FovParams | None = None,
     *,
-    fov_deg: float = 90.0,
-    radius_m: float = 50.0,
+    threads: int | None = None,
+    block: int = BLOCK,
     progress: Callable[[int], object] | None = None,
-    **options: Any,
+    occluders: Walls | None = None,
 ) -> GeographicOverlap:
     """The overlap of fields of view anywhere on earth, as a `SimilaritySource`.
 
@@ -115,8 +118,12 @@ def source(
         not used.
     lon_lat_deg:
         (n, 2) longitude and latitude in degrees of the query and of the database cameras, NaN where there is none.
-    fov_deg, radius_m, progress, options:
+    params:
+        what the overlap depends on besides the cameras; by default `FovParams()`.
+    threads, block, progress:
         as for `relabel.fov.overlap`.
+    occluders:
+        None: walls are known on maps only.
 
     Returns
     -------
@@ -127,16 +134,17 @@ def source(
     Raises
     ------
     OptionError
-        when a parameter is outside its range, or two ranges together exceed 10 km.
+        when a parameter is outside its range, two ranges together exceed 10 km, or there are walls.
     InputError
         when a camera whose status is OK has no place on earth, or as `relabel.fov.source` does.
     """
-    if options.get("occluders") is not None:
+    params = FovParams() if params is None else params
+    if occluders is not None:
         raise OptionError("walls are on a map, and these cameras on the earth; put them on a map as well, with --crs")
     sides = (query, database)
     places = tuple(_checked(*side) for side in zip(sides, lon_lat_deg, strict=True))
     # Checked here, so that errors tell of the cameras as they were given.
-    reach = _CIRCLES * sum(_longest(side, opening(side, fov_deg, radius_m)[1]) for side in sides)
+    reach = _CIRCLES * sum(_longest(side, opening(side, params.fov_deg, params.radius_m)[1]) for side in sides)
     while True:
         if reach > MOST_REACH_M:
             raise OptionError(
@@ -145,7 +153,7 @@ def source(
             )
         own = placed(places[:1] if query is database else places, reach)
         plane = [_on_planes(*side) for side in zip(sides, own, strict=False)]
-        inner = planar_source(plane[0], plane[-1], fov_deg=fov_deg, radius_m=radius_m, **options)
+        inner = planar_source(plane[0], plane[-1], params, threads=threads, block=block)
         needed = sum(_reach(view.circle, view.parts[0, :, :2]) for view in (inner.query_views, inner.database_views))
         if needed <= reach:
             break

@@ -8,7 +8,7 @@ integral over four dimensions. `relabel.fov.cubature` has the points at which it
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -20,7 +20,8 @@ from relabel.errors import InputError, OptionError
 from relabel.fov import _expected, cubature
 from relabel.fov._polygon import polygon_areas
 from relabel.fov._sector import sector_areas
-from relabel.fov.views import MAX_RADIUS_M, Fans, Views
+from relabel.fov.params import MAX_HEADING_SIGMA_DEG, MAX_RADIUS_M, FovParams
+from relabel.fov.views import Fans, Views
 from relabel.fov.views import views as views_of
 from relabel.geometry.headings import compass_to_math
 from relabel.measures import MEASURES, Measure
@@ -125,8 +126,8 @@ class Noise(NamedTuple):
     database: Side
     circles: tuple[FloatArray, FloatArray]
     """of `reach`"""
-    params: dict[str, float | str]
-    """what `params` say of it"""
+    label_params: dict[str, float | str]
+    """what the `params` of labels say of it"""
 
 
 def noise(
@@ -135,13 +136,13 @@ def noise(
     fans: tuple[Fans, Fans] | None,
     origin: FloatArray,
     openings: list[tuple[FloatArray, FloatArray]],
-    given: Mapping[str, float],
+    params: FovParams,
 ) -> Noise | None:
     """The noise of queries and database, in this order in all arguments; None where there is none.
 
-    `given` has the numbers for the cameras that bring none of their own, by the names of the columns.
+    `params` has the numbers for the cameras that bring none of their own.
     """
-    own = [sigma(side, **given) for side in cameras]
+    own = [sigma(side, params) for side in cameras]
     if not any(side.any for side in own):
         return None
     q, d = (
@@ -152,7 +153,7 @@ def noise(
         reach(camera, sigmas, origin, opening, view)
         for camera, sigmas, opening, view in zip(cameras, own, openings, views, strict=True)
     )
-    return Noise(q, d, (a, b), params(cameras, own, given))
+    return Noise(q, d, (a, b), label_params(cameras, own, params))
 
 
 class Expectation:
@@ -247,7 +248,6 @@ def _used(size: int, numbers: npt.NDArray[np.int32]) -> tuple[IndexArray, npt.ND
 
 HEADING_SIGMA, POSITION_SIGMA = "heading_sigma_deg", "position_sigma_m"
 """The columns of `Cameras.extra` that hold a camera's own standard deviations, and the names in `params`."""
-MAX_HEADING_SIGMA_DEG = 45.0  # beyond it a heading says nothing, and the nodes would turn a camera past its back
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,25 +263,23 @@ class Sigma:
         return bool(self.heading_deg.any() or self.position_m.any())
 
 
-def sigma(cameras: Cameras, heading_sigma_deg: float, position_sigma_m: float) -> Sigma:
-    """The noise of each camera: its own where `extra` has a finite number, else the given one; 0 where it is not OK.
+def sigma(cameras: Cameras, params: FovParams) -> Sigma:
+    """The noise of each camera: its own where `extra` has a finite number, else that of `params`; 0 where it is not OK.
 
     Raises
     ------
     OptionError
-        when a standard deviation is negative or too large; names the camera where it is the camera's own.
+        when a camera's own standard deviation is negative or too large; names the camera.
     InputError
         when an OK camera has NaN for its own and no other number is given, or a column is not numeric.
     """
     return Sigma(
-        _column(cameras, HEADING_SIGMA, heading_sigma_deg, MAX_HEADING_SIGMA_DEG, "°", "--heading-sigma"),
-        _column(cameras, POSITION_SIGMA, position_sigma_m, MAX_RADIUS_M, " m", "--position-sigma"),
+        _column(cameras, HEADING_SIGMA, params.heading_sigma_deg, MAX_HEADING_SIGMA_DEG, "°", "--heading-sigma"),
+        _column(cameras, POSITION_SIGMA, params.position_sigma_m, MAX_RADIUS_M, " m", "--position-sigma"),
     )
 
 
 def _column(cameras: Cameras, name: str, default: float, most: float, unit: str, option: str) -> FloatArray:
-    if not 0.0 <= default <= most:
-        raise OptionError(f"{name} is {default:g}{unit}; it has to be from 0{unit} to {most:g}{unit}")
     own = cameras.extra.get(name)
     if own is None:
         return np.where(cameras.ok, float(default), 0.0)
@@ -307,12 +305,12 @@ def _column(cameras: Cameras, name: str, default: float, most: float, unit: str,
     return np.where(cameras.ok, values, 0.0)
 
 
-def params(cameras: tuple[Cameras, Cameras], own: list[Sigma], given: Mapping[str, float]) -> dict[str, float | str]:
-    """What `params` say of the noise, nothing of what there is none of: a number, or ``per camera``.
+def label_params(cameras: tuple[Cameras, Cameras], own: list[Sigma], params: FovParams) -> dict[str, float | str]:
+    """What the `params` of labels say of the noise, nothing of what there is none of: a number, or ``per camera``.
 
     A number is for the cameras that bring none of their own, those of one side perhaps.
     """
-    found: dict[str, float | str] = {}
+    stated: dict[str, float | str] = {}
     for name, columns in (
         (HEADING_SIGMA, [side.heading_deg for side in own]),
         (POSITION_SIGMA, [side.position_m for side in own]),
@@ -322,5 +320,5 @@ def params(cameras: tuple[Cameras, Cameras], own: list[Sigma], given: Mapping[st
         whole = all(
             name in side.extra and not np.isnan(side.extra[name].astype(np.float64)[side.ok]).any() for side in cameras
         )
-        found[name] = "per camera" if whole else float(given[name])
-    return found
+        stated[name] = "per camera" if whole else getattr(params, name)
+    return stated

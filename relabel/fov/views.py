@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray
 from relabel.errors import InputError, OptionError
-
-Shape = Literal["sector", "polygon"]
-SHAPES: tuple[Shape, ...] = get_args(Shape)
-MIN_RADIUS_M, MAX_RADIUS_M = 1e-6, 1e7  # within these no intermediate product of the kernels leaves float64
+from relabel.fov.params import MAX_RADIUS_M, MIN_RADIUS_M
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +53,8 @@ def opening(cameras: Cameras, fov_deg: float, radius_m: float) -> tuple[FloatArr
         when an OK camera has no heading, as one with a pose alone, or no position: its field of view is unknown, not
         empty.
     OptionError
-        when a field of view is outside (0°, 360°] or a range is not a positive number of metres; names the camera
-        where it is the camera's own.
+        when a camera's own field of view is outside (0°, 360°] or its own range is not a positive number of metres;
+        names the camera.
     """
     n = len(cameras)
     lost = np.flatnonzero(cameras.ok & ~np.isfinite(cameras.position[:, :2]).all(axis=1))
@@ -77,10 +73,6 @@ def opening(cameras: Cameras, fov_deg: float, radius_m: float) -> tuple[FloatArr
         )
     fov = np.full(n, float(fov_deg)) if cameras.fov_deg is None else cameras.fov_deg
     radius = np.full(n, float(radius_m)) if cameras.radius_m is None else cameras.radius_m
-    if cameras.fov_deg is None and not 0.0 < fov_deg <= 360.0:
-        raise OptionError(f"the field of view is {fov_deg:g}°; it has to be above 0° and at most 360°")
-    if cameras.radius_m is None and not MIN_RADIUS_M <= radius_m <= MAX_RADIUS_M:
-        raise OptionError(f"the radius is {radius_m:g} m; it has to be from {MIN_RADIUS_M:g} to {MAX_RADIUS_M:g} m")
     ok = cameras.ok
     for name, unit, values, good in (
         ("fov_deg", "°", fov, (fov > 0.0) & (fov <= 360.0)),

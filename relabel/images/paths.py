@@ -14,11 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras
+from relabel.datasets.registry import datasets
 from relabel.errors import InputError, MissingFileError, MissingPackageError, OptionError
 from relabel.similarity import SimilaritySource
-
-MSLS_PATH = "train_val/{collection}/{side}/images/{key}.jpg"
-"""Where MSLS keeps the picture of a camera, relative to its root."""
 
 _FIELD = re.compile(r"\{(\w*)\}")
 
@@ -73,20 +71,13 @@ def picture_paths(cameras: Cameras, template: str | None, *, collection: str, si
 
 log = logging.getLogger(__name__)
 
-LAYOUTS = (
-    "{path}",
-    "{key}",
-    MSLS_PATH,
-    "test/{collection}/{side}/images/{key}.jpg",
-    "{collection}/{side}/images/{key}.jpg",
-    "{side}/images/{key}.jpg",
-    *(f"{folder}{{key}}.color.{ending}" for folder in ("", "{scene}/") for ending in ("png", "jpg")),
-    "{side}/{key}",
-    "queries_real/{key}",
-    "queries/{key}",
-    *(f"{{key}}.{ending}" for ending in ("jpg", "jpeg", "png")),
-)
-"""Where pictures are looked for, in this order: key or path as it is, MSLS, 7Scenes, a folder a side, Pittsburgh."""
+
+def layouts() -> tuple[str, ...]:
+    """Templates of where images are looked for, in this order: path or key as it is, then as the datasets have them."""
+    own = (template for spec in datasets().values() for template in spec.image_paths)
+    endings = (f"{{key}}.{ending}" for ending in ("jpg", "jpeg", "png"))
+    return tuple(dict.fromkeys(("{path}", "{key}", *own, "{side}/{key}", *endings)))
+
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -122,7 +113,7 @@ def find_pictures(
         top folder of the pictures.
     template:
         path of a picture under `folder`, as for `relabel.images.paths.picture_paths`; None looks for it in
-        `LAYOUTS`.
+        `layouts`.
 
     Raises
     ------
@@ -155,18 +146,18 @@ def pictures(
     def relative(of: Cameras, layout: str) -> npt.NDArray[np.str_]:
         return picture_paths(of, layout, collection=collection, side=side)
 
-    layouts = [each for each in LAYOUTS if each != "{path}" or "path" in cameras.extra]
+    tried = [layout for layout in layouts() if layout != "{path}" or "path" in cameras.extra]
     if template is not None:
-        layouts = [template]
-    chosen, hits = layouts[0], -1
-    for layout in layouts:
+        tried = [template]
+    chosen, hits = tried[0], -1
+    for layout in tried:
         found = _count(folder, relative(probe, layout))
         if found > hits:
             chosen, hits = layout, found
         if hits == len(probe):
             break
     if not hits and len(probe):
-        raise InputError(_nothing_found(folder, probe, layouts, collection, side))
+        raise InputError(_nothing_found(folder, probe, tried, collection, side))
     if hits < len(probe):
         log.warning(
             "%s: %d of %d %s pictures of %s that were looked for as %s are missing",

@@ -1,144 +1,75 @@
-"""Parts: the units a labelling job is made of, one collection each, that know how to be read and computed.
-
-A part is a small value that can be sent to another process; it opens its dataset only where it is computed.
-"""
+"""Cameras as a part of a job that labels by fields of view."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any
 
 from relabel import fov
-from relabel.datasets.base import ReaderWrapper, CameraReader, CameraSets
+from relabel.datasets.base import CameraReader, CameraSets, ReaderWrapper
 from relabel.errors import OptionError
-from relabel.measures import Measure
-from relabel.pipeline import occluders as occluding
-from relabel.similarity import DEFAULT_MIN_VALUE
+from relabel.pipeline import occluders
+from relabel.pipeline.parts import Estimate, Opened, Progress
 
-if TYPE_CHECKING:
-    from relabel.pipeline.surface_part import SceneSource
-
-Progress = Callable[[int], object]
-Bar = Callable[[str, int], AbstractContextManager[Progress]]
-"""Called with the name of a part and the size of its work; gives what is called with the size of each step done."""
-
-
-class Preparation(NamedTuple):
-    """Work on the files of a part that takes its time, to be done once before its overlap is asked for anything."""
-
-    what: str
-    """what is worked on, such as ``depth maps``"""
-    total: int
-    """how many there are"""
-    run: Callable[[Progress | None], tuple[str, ...]]
-    """does it, tells of each step, and gives what the user should know about what came out"""
-
-
-class Opened(NamedTuple):
-    """A part whose dataset has been read: ready to be computed."""
-
-    source: fov.FovOverlap | fov.GeographicOverlap | SceneSource
-    files: tuple[Path, ...]
-    """every file that was read, or will be by the preparation"""
-    notes: tuple[str, ...]
-    """what its user should know about the input"""
-    preparation: Preparation | None = None
-    """None where the overlap can be computed at once"""
-    thousands: bool = False
-    """whether there are so many files that those of a folder are told of together, see `provenance.describe`"""
-
-
-class Part(Protocol):
-    """One collection to be."""
-
-    @property
-    def name(self) -> str:
-        """The name of the collection."""
-        ...
-
-    @property
-    def root(self) -> Path:
-        """The folder that input paths are told relative to."""
-        ...
-
-    @property
-    def command(self) -> str:
-        """The command that makes it, for the provenance."""
-        ...
-
-    def parameters(self) -> dict[str, Any]:
-        """All that the result depends on besides the files."""
-        ...
-
-    def open(self, *, threads: int | None = None, progress: Progress | None = None) -> Opened:
-        """Read the dataset, and prepare the overlap without computing it."""
-        ...
-
-
-_WITHOUT_EFFECT = {"heading_sigma_deg": 0.0, "position_sigma_m": 0.0, "max_heading_difference_deg": 180.0}
-
-
-@dataclass(frozen=True)
-class FovOptions:
-    """The parameters of `relabel.fov.overlap` that a label depends on."""
-
-    fov_deg: float = 90.0
-    radius_m: float = 50.0
-    shape: fov.Shape = "sector"
-    arc: int = 16
-    measure: Measure = "iou"
-    min_value: float = DEFAULT_MIN_VALUE
-    heading_sigma_deg: float = 0.0
-    position_sigma_m: float = 0.0
-    max_heading_difference_deg: float = 180.0
-    occluders: Path | None = None
-    """a file of footprints that cut the fields of view; they are then polygons"""
-    occluders_crs: str | None = None
-    """the reference system of that file, where it does not say so itself"""
-
-    def __post_init__(self) -> None:
-        if self.occluders is not None:
-            object.__setattr__(self, "occluders", Path(self.occluders))
-            object.__setattr__(self, "shape", "polygon")
-        elif self.occluders_crs is not None:
-            raise OptionError("--occluders-crs says what the coordinates of --occluders are; give both or neither")
-
-    def overlap(self) -> dict[str, Any]:
-        """The arguments of `relabel.fov.source`, but for what stands in the way."""
-        values = asdict(self)
-        del values["occluders"], values["occluders_crs"]
-        return values
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON values; `arc` only where it matters."""
-        # As floats, so that 90 and 90.0 do not make different files.
-        values = asdict(self) | {name: float(getattr(self, name)) for name in ("fov_deg", "radius_m", "min_value")}
-        if self.shape == "sector":
-            del values["arc"]
-        for name, nothing in _WITHOUT_EFFECT.items():
-            values[name] = float(values[name])
-            if values[name] == nothing:
-                del values[name]
-        # By name alone: where it lies is not what the labels depend on, and its digest is among the inputs.
-        values["occluders"] = None if self.occluders is None else self.occluders.name
-        for name in ("occluders", "occluders_crs"):
-            if values[name] is None:
-                del values[name]
-        return values
+# Rules of thumb, for a first idea; benchmarks/bench_pipeline.py prints what they are worth.
+STORED_SHARE = 0.6  # of the candidates of street data that overlap
+PAIR_BYTES = 4.6  # stored, compressed
+CAMERA_BYTES = 21.0
+COLLECTION_BYTES = 80e3  # what HDF5 itself takes
+BASE_MEMORY = 250e6
+CAMERA_MEMORY = 600.0
+CANDIDATE_MEMORY = 30.0
 
 
 @dataclass(frozen=True)
 class FovPart(ReaderWrapper[CameraSets]):
-    """Cameras to be labelled by the overlap of their fields of view."""
+    """Cameras to be labelled by the overlap of their fields of view.
 
-    options: FovOptions = field(default_factory=FovOptions)
+    Attributes
+    ----------
+    reader:
+        of the cameras.
+    params:
+        what the overlap depends on; the shape is ``polygon`` where there are occluders.
+    occluders:
+        a file of footprints that cut the fields of view; None: nothing stands in the way.
+    occluders_crs:
+        the reference system of that file, where it does not say so itself.
+
+    Raises
+    ------
+    OptionError
+        when a reference system is given without a file.
+    """
+
+    params: fov.FovParams = field(default_factory=fov.FovParams)
+    occluders: Path | None = None
+    occluders_crs: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.occluders is not None:
+            object.__setattr__(self, "occluders", Path(self.occluders))
+            object.__setattr__(self, "params", replace(self.params, shape="polygon"))
+        elif self.occluders_crs is not None:
+            raise OptionError("--occluders-crs says what the coordinates of --occluders are; give both or neither")
+
+    @classmethod
+    def from_parameters(cls, reader: CameraReader, parameters: dict[str, Any]) -> FovPart:
+        """The part of a reader and of the recorded parameters that are not its own; TypeError where one is unknown."""
+        walls = {name: parameters.pop(name, None) for name in ("occluders", "occluders_crs")}
+        return cls(reader, fov.FovParams(**parameters), **walls)
 
     def parameters(self) -> dict[str, Any]:
         """What the cameras depend on, and the options of the overlap."""
-        return {**self.reader.parameters(), **self.options.to_json()}
+        # By name alone: where it lies is not what the labels depend on, and its digest is among the inputs.
+        walls = {
+            "occluders": None if self.occluders is None else self.occluders.name,
+            "occluders_crs": self.occluders_crs,
+        }
+        walls = {name: value for name, value in walls.items() if value is not None}
+        return {**self.reader.parameters(), **self.params.to_json(), **walls}
 
     def read(self) -> CameraSets:
         """The cameras."""
@@ -146,25 +77,56 @@ class FovPart(ReaderWrapper[CameraSets]):
 
     def open(self, *, threads: int | None = None, progress: Progress | None = None) -> Opened:
         """Read the cameras, and prepare the overlap; raises what the reader and `relabel.fov.source` do."""
-        street = self.read()
-        street.require_some()
-        how = {"threads": threads, "progress": progress, **self.options.overlap()}
-        files, notes = street.files, list(street.notes)
-        path = self.options.occluders
-        if path is not None:
-            how["occluders"], more = occluding.walls_for(street, path, self.options.occluders_crs)
-            files, notes = (*files, path), [*notes, *more]
-        source: fov.FovOverlap | fov.GeographicOverlap
-        if street.geographic is None:
-            source = fov.source(street.query, street.database, **how)
-            notes += [] if path is None else occluding.hidden(source, path)
-        else:
-            source = fov.geographic.source(street.query, street.database, street.geographic, **how)
-        params = {**source.collection.params, **street.params}
-        source = replace(source, collection=replace(source.collection, params=params))
+        source, cameras, notes = self._source(threads, progress)
+        files = cameras.files if self.occluders is None else (*cameras.files, self.occluders)
         return Opened(source, files, tuple(f"{self.name}: {note}" for note in notes))
 
+    def estimate(self, *, threads: int | None = None) -> Estimate:
+        """Read the cameras and count the candidate pairs; raises what `open` does."""
+        source, _, _ = self._source(threads, None)
+        collection = source.collection
+        cameras = len(collection.query) + len(collection.database)
+        candidates = source.candidates()
+        return Estimate(
+            self.name,
+            *collection.shape,
+            int(collection.query.ok.sum()),
+            int(collection.database.ok.sum()),
+            candidates,
+            round(candidates * STORED_SHARE * PAIR_BYTES + cameras * CAMERA_BYTES + COLLECTION_BYTES),
+            round(BASE_MEMORY + cameras * CAMERA_MEMORY + min(candidates, source.block) * CANDIDATE_MEMORY),
+        )
 
-def fov_parts(readers: Iterable[CameraReader], options: FovOptions | None = None) -> tuple[FovPart, ...]:
-    """One part for each reader, all with the same options."""
-    return tuple(FovPart(reader, options or FovOptions()) for reader in readers)
+    def _source(
+        self, threads: int | None, progress: Progress | None
+    ) -> tuple[fov.FovOverlap | fov.GeographicOverlap, CameraSets, list[str]]:
+        """The overlap, the cameras, and what should be known about both."""
+        cameras = self.read()
+        cameras.require_some()
+        notes = list(cameras.notes)
+        walls = None
+        if self.occluders is not None:
+            walls, wall_notes = occluders.walls_for(cameras, self.occluders, self.occluders_crs)
+            notes += wall_notes
+        sides = cameras.query, cameras.database
+        source: fov.FovOverlap | fov.GeographicOverlap
+        if cameras.geographic is not None:
+            source = fov.geographic.source(*sides, cameras.geographic, self.params, threads=threads, progress=progress)
+        else:
+            source = fov.source(*sides, self.params, threads=threads, progress=progress, occluders=walls)
+            if self.occluders is not None:
+                notes += occluders.hidden(source, self.occluders)
+        params = {**source.collection.params, **cameras.params}
+        return replace(source, collection=replace(source.collection, params=params)), cameras, notes
+
+
+def fov_parts(
+    readers: Iterable[CameraReader],
+    params: fov.FovParams | None = None,
+    *,
+    occluders: Path | None = None,
+    occluders_crs: str | None = None,
+) -> tuple[FovPart, ...]:
+    """One part for each reader, all with the same parameters."""
+    params = fov.FovParams() if params is None else params
+    return tuple(FovPart(reader, params, occluders, occluders_crs) for reader in readers)

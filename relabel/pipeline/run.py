@@ -20,7 +20,7 @@ from relabel.errors import InputError, MissingFileError
 from relabel.labelfile import LabelFile, pack, provenance, validate, write
 from relabel.labelfile.writer import check_names
 from relabel.pipeline.executors import Executor, parse
-from relabel.pipeline.fov_part import Bar, Part
+from relabel.pipeline.parts import Bar, Part
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ from relabel.jit import thread_count, threads_set
 from relabel.surface import _bitsets
 from relabel.surface._bitsets import TILE, WIDTH, Panel
 from relabel.surface.occupancy import Compacted, Occupancy, WordArray
-from relabel.surface.settings import CountArray, Counts, Method
+from relabel.surface.params import Method
+from relabel.surface.settings import CountArray, Counts
 
 Span = tuple[int, int]
 """First, and last + 1"""

@@ -14,7 +14,7 @@ from relabel.errors import InputError, OptionError
 from relabel.frames import Frames
 from relabel.surface import frame_cache, gpu_voxels
 from relabel.surface.occupancy import Compacted, Gathering
-from relabel.surface.settings import STRIDE, Settings
+from relabel.surface.params import STRIDE, SurfaceParams
 from relabel.surface.voxelise import NOTHING, Bricks, Voxeliser, in_order, rows_to_decode
 
 SHOWN = 3
@@ -27,7 +27,7 @@ class Taken(NamedTuple):
     compacted: Compacted
     query: Cameras
     database: Cameras
-    settings: Settings
+    params: SurfaceParams
     notes: tuple[str, ...]
 
 
@@ -49,7 +49,7 @@ class Taking:
         query and database frames, or one for both.
     cameras:
         of each side, with the statuses that are known before decoding.
-    settings:
+    params:
         `stride` None: the largest up to `STRIDE` that the depths allow.
     threads:
         number of threads.
@@ -61,7 +61,7 @@ class Taking:
 
     sides: Sequence[Frames]
     cameras: Sequence[Cameras]
-    settings: Settings
+    params: SurfaceParams
     threads: int | None = None
     decoded: Decoded | None = None
     device: Device = "cpu"
@@ -76,7 +76,7 @@ class Taking:
         OptionError
             when the stride is too coarse for the voxels.
         """
-        wanted = self.settings.stride
+        wanted = self.params.stride
         stride = STRIDE if wanted is None else wanted
         told = 0
 
@@ -87,37 +87,37 @@ class Taking:
                 told = frames
 
         while True:
-            settings = self.settings.with_stride(stride)
-            gathering, faults, far = self._all(settings, count, stop=wanted is None)
-            allowed = stride if far is None else settings.largest_stride(far.focal, far.depth_m)
+            params = self.params.with_stride(stride)
+            gathering, faults, far = self._all(params, count, stop=wanted is None)
+            allowed = stride if far is None else params.largest_stride(far.focal, far.depth_m)
             if allowed >= stride:
                 break
             if wanted is not None or allowed < 1:
                 assert far is not None
-                raise OptionError(too_coarse(settings, far))
+                raise OptionError(too_coarse(params, far))
             stride = allowed  # and once more from the first frame, not to be told twice
         cameras, notes = self._statuses(faults)
         compacted = gathering.finish(same=len(self.sides) == 1)
-        return Taken(compacted, cameras[0], cameras[-1], settings, tuple(notes))
+        return Taken(compacted, cameras[0], cameras[-1], params, tuple(notes))
 
-    def _bricks(self, frames: Frames, settings: Settings, rows: list[int]) -> Iterator[Bricks]:
-        voxeliser = Voxeliser(frames, settings)
+    def _bricks(self, frames: Frames, params: SurfaceParams, rows: list[int]) -> Iterator[Bricks]:
+        voxeliser = Voxeliser(frames, params)
 
         def decode(rows: list[int]) -> Iterator[Bricks]:
             if self.device == "cpu":
                 return in_order(voxeliser.frame, rows, self.threads)
             return gpu_voxels.in_batches(voxeliser, rows, self.threads, device=self.device)
 
-        return frame_cache.LATELY.through(frames, settings, rows, decode)
+        return frame_cache.LATELY.through(frames, params, rows, decode)
 
     def _all(
-        self, settings: Settings, count: Decoded, *, stop: bool
+        self, params: SurfaceParams, count: Decoded, *, stop: bool
     ) -> tuple[Gathering, list[dict[int, str]], Far | None]:
         """Every frame; the one that allows the least stride; with `stop`, no farther than the first that is too far."""
         gathering = Gathering()
         faults: list[dict[int, str]] = []
         far: Far | None = None
-        assert settings.stride is not None
+        assert params.stride is not None
         taken = 0
         for side, (frames, cameras) in enumerate(zip(self.sides, self.cameras, strict=True)):
             rows = rows_to_decode(cameras)
@@ -125,7 +125,7 @@ class Taking:
             faults.append(wrong)
             focal = frames.intrinsics[:, :2].min(axis=1)
             done = 0
-            for row, found in zip(rows, self._bricks(frames, settings, rows.tolist()), strict=False):
+            for row, found in zip(rows, self._bricks(frames, params, rows.tolist()), strict=False):
                 for _ in range(done, row):
                     gathering.add(side, *NOTHING)
                 done = row + 1
@@ -138,7 +138,7 @@ class Taking:
                 gathering.add(side, found.code, found.word)
                 if far is None or found.depth_over(focal[row]) > far.depth_m / far.focal:
                     far = Far(str(cameras.key[row]), found.farthest_m, float(focal[row]))
-                if stop and settings.largest_stride(far.focal, far.depth_m) < settings.stride:
+                if stop and params.largest_stride(far.focal, far.depth_m) < params.stride:
                     return gathering, faults, far
             for _ in range(done, len(frames)):
                 gathering.add(side, *NOTHING)
@@ -162,18 +162,18 @@ class Taking:
         return cameras, notes
 
 
-def too_coarse(settings: Settings, far: Far) -> str:
+def too_coarse(params: SurfaceParams, far: Far) -> str:
     """Why a stride is refused, and what would do."""
-    most = settings.largest_stride(far.focal, far.depth_m)
-    reach = settings.voxel_m * far.focal
+    most = params.largest_stride(far.focal, far.depth_m)
+    reach = params.edge_m * far.focal
     seen = f"frame {far.key!r} sees {far.depth_m:.2f} m far with a focal length of {far.focal:g} pixels"
     if most >= 1:
         return (
-            f"a stride of {settings.stride} is too coarse for voxels of {settings.voxel_m:g} m: {seen}, and walls "
+            f"a stride of {params.stride} is too coarse for voxels of {params.edge_m:g} m: {seen}, and walls "
             f"there would get holes; the largest stride that works is {most}"
         )
     return (
-        f"voxels of {settings.voxel_m:g} m are too small: {seen}, where even neighbouring pixels are "
+        f"voxels of {params.edge_m:g} m are too small: {seen}, where even neighbouring pixels are "
         f"{far.depth_m / far.focal:.3g} m apart; leave out depths beyond {np.floor(100 * reach) / 100:g} m, or choose "
         "a larger tolerance"
     )

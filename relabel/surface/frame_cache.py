@@ -1,7 +1,7 @@
 """What frames were found to occupy lately, so that two collections of one job decode the frames they share once.
 
 The train frames of a scene are both a self-paired collection and the database of the test frames. A frame is taken for
-the same as long as its depth map is (by file, size and time), and its pose, intrinsics and all settings are.
+the same as long as its depth map is (by file, size and time), and its pose, intrinsics and all params are.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
 from relabel.frames import Frames
-from relabel.surface.settings import Settings
+from relabel.surface.params import SurfaceParams
 from relabel.surface.voxelise import Bricks
 
 MOST_BYTES = 2**28
@@ -27,10 +27,10 @@ class Recall:
         self._bricks: OrderedDict[Key, Bricks] = OrderedDict()
 
     def through(
-        self, frames: Frames, settings: Settings, rows: list[int], decode: Callable[[list[int]], Iterator[Bricks]]
+        self, frames: Frames, params: SurfaceParams, rows: list[int], decode: Callable[[list[int]], Iterator[Bricks]]
     ) -> Iterator[Bricks]:
         """The bricks of the rows, in their order; `decode` is asked, once, for those that are not known."""
-        keys = [key_of(frames, settings, row) for row in rows]
+        keys = [key_of(frames, params, row) for row in rows]
         # Taken now, since what is decoded on the way may push them out.
         known = [None if key is None else self._bricks.get(key) for key in keys]
         fresh = decode([row for row, bricks in zip(rows, known, strict=True) if bricks is None])
@@ -49,7 +49,7 @@ class Recall:
             self._held -= _size(self._bricks.popitem(last=False)[1])
 
 
-def key_of(frames: Frames, settings: Settings, row: int) -> Key | None:
+def key_of(frames: Frames, params: SurfaceParams, row: int) -> Key | None:
     """All that the bricks of a frame depend on; None where its depth map is not there."""
     path = str(frames.depth[row])
     try:
@@ -62,7 +62,7 @@ def key_of(frames: Frames, settings: Settings, row: int) -> Key | None:
     return (
         (path, file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns),
         (frames.unit_m, frames.invalid, frames.size, frames.intrinsics[row].tobytes(), pose[row].tobytes()),
-        (settings.voxel_m, settings.stride, settings.nearest_m, settings.farthest_m),
+        (params.edge_m, params.stride, params.nearest_m, params.farthest_m),
     )
 
 

@@ -20,7 +20,8 @@ import numpy.typing as npt
 
 from relabel.surface.device_memory import Budget, memory_budget
 from relabel.surface.occupancy import Compacted, Occupancy
-from relabel.surface.settings import Counts, Method
+from relabel.surface.params import Method
+from relabel.surface.settings import Counts
 
 Product = Literal["int8", "float32"]
 

@@ -150,15 +150,15 @@ def in_batches(
 
 def _projected(voxeliser: Voxeliser, batch: list[_Decoded], device: Device, budget: Budget) -> Iterator[Bricks]:
     """What the frames of one batch occupy; all depth maps that there are have one size."""
-    frames, settings = voxeliser.frames, voxeliser.settings
+    frames, params = voxeliser.frames, voxeliser.params
     good = [one for one in batch if one.depth is not None]
     found: Iterator[Seen] = iter(())
     if good:
         rows = [one.row for one in good]
-        pose, stride = frames.cameras.pose, settings.stride
+        pose, stride = frames.cameras.pose, params.stride
         assert pose is not None
         assert stride is not None
-        how = Projection(frames.unit_m, voxeliser.valid, settings.voxel_m, stride)
+        how = Projection(frames.unit_m, voxeliser.valid, params.edge_m, stride)
         depth = np.stack([one.depth for one in good if one.depth is not None])
         found = iter(seen(depth, frames.intrinsics[rows], pose[rows], how, device=device, budget=budget))
     for one in batch:

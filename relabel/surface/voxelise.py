@@ -19,8 +19,8 @@ from relabel.jit import thread_count
 from relabel.surface import _project
 from relabel.surface.decode import read_depth
 from relabel.surface.occupancy import IndexArray, WordArray
+from relabel.surface.params import SurfaceParams
 from relabel.surface.poses import middle_inside
-from relabel.surface.settings import Settings
 
 T = TypeVar("T")
 AHEAD = 3
@@ -45,12 +45,12 @@ class Bricks(NamedTuple):
 NOTHING = np.empty(0, np.int64), np.empty(0, np.uint64)
 
 
-def valid_depths(frames: Frames, settings: Settings) -> npt.NDArray[np.uint8]:
+def valid_depths(frames: Frames, params: SurfaceParams) -> npt.NDArray[np.uint8]:
     """(65536,) uint8, 1 for each stored depth that counts."""
     metres = np.arange(DEPTHS) * frames.unit_m
-    valid = (metres > 0.0) & (metres >= settings.nearest_m)
-    if settings.farthest_m is not None:
-        valid &= metres <= settings.farthest_m
+    valid = (metres > 0.0) & (metres >= params.nearest_m)
+    if params.farthest_m is not None:
+        valid &= metres <= params.farthest_m
     valid[[d for d in frames.invalid if 0 <= d < DEPTHS]] = False
     return valid.astype(np.uint8)
 
@@ -63,15 +63,15 @@ class Voxeliser:
     ----------
     frames:
         whose depth maps.
-    settings:
+    params:
         with a stride.
     """
 
     frames: Frames
-    settings: Settings
+    params: SurfaceParams
 
     def __post_init__(self) -> None:
-        self.valid = valid_depths(self.frames, self.settings)
+        self.valid = valid_depths(self.frames, self.params)
         self._scratch = threading.local()
 
     def decoded(self, row: int) -> npt.NDArray[np.uint16]:
@@ -86,7 +86,7 @@ class Voxeliser:
 
     def bricks(self, row: int, depth: npt.NDArray[np.uint16]) -> Bricks:
         """The bricks that the points of the depth map of a frame lie in."""
-        frames, stride = self.frames, self.settings.stride
+        frames, stride = self.frames, self.params.stride
         assert frames.cameras.pose is not None
         assert stride is not None
         rows, columns = (-(-length // stride) for length in depth.shape)
@@ -99,7 +99,7 @@ class Voxeliser:
             self.valid,
             frames.intrinsics[row],
             frames.cameras.pose[row],
-            self.settings.voxel_m,
+            self.params.edge_m,
             voxel,
             told,
         )
@@ -123,10 +123,10 @@ class Voxeliser:
         fault = None
         if farthest == 0:
             fault = "no valid depth"
-            if self.settings.nearest_m > 0.0 or self.settings.farthest_m is not None:
+            if self.params.nearest_m > 0.0 or self.params.farthest_m is not None:
                 fault += " within the range that counts"
         elif outside:
-            fault = f"too far from the origin for voxels of {self.settings.voxel_m:g} m"
+            fault = f"too far from the origin for voxels of {self.params.edge_m:g} m"
         if fault is not None:
             fault = f"{self.frames.depth[row]}: {fault}"
         return Bricks(code, word, farthest * self.frames.unit_m, fault)

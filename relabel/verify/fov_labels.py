@@ -14,7 +14,7 @@ from relabel.geometry.earth import is_geodesic, lon_lat, with_lon_lat
 from relabel.labelfile import StoredCollection
 from relabel.pipeline import occluders
 from relabel.pipeline.fov_part import FovPart
-from relabel.pipeline.records import part_of_record, record_of
+from relabel.pipeline.records import part_from_record, record_of
 from relabel.reference import fov as reference
 from relabel.reference import noise as expectation
 from relabel.reference import occlusion
@@ -112,7 +112,7 @@ def _sides(stored: StoredCollection) -> tuple[Cameras, Cameras]:
 def _read_again(task: Task, result: Verification) -> tuple[Cameras, Cameras]:
     assert task.root is not None
     record = record_of(task.stored, task.records)
-    part = None if record is None else part_of_record(record, task.root, masks=task.masks)
+    part = None if record is None else part_from_record(record, task.root, masks=task.masks)
     if record is None or not isinstance(part, FovPart):
         raise InputError(
             f"{task.where}: its provenance does not say how to read the dataset again; leave out "

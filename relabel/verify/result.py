@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from relabel.geometry.earth import points
 from relabel.labelfile import StoredCollection
-from relabel.pipeline.fov_part import Bar
+from relabel.pipeline.parts import Bar
 
 IntArray = npt.NDArray[np.int64]
 

@@ -14,7 +14,7 @@ from relabel.cameras import Cameras, Status
 from relabel.datasets.csv_columns import rows_of
 from relabel.errors import InputError
 from relabel.frames import Frames
-from relabel.pipeline.records import frames_of, record_of
+from relabel.pipeline.records import frames_from_records, record_of
 from relabel.reference import surface as definition
 from relabel.reference import voxels
 from relabel.verify.dataset import compare_cameras, compare_inputs
@@ -47,7 +47,7 @@ def check(task: Task, result: Verification) -> None:
         )
     how = _options(task)
     # Read under a name of the file, its keys are those of the file; the scene may have lost or gained some since.
-    scene = frames_of(stored, task.records, root, masks=task.masks)
+    scene = frames_from_records(stored, task.records, root, masks=task.masks)
     record = record_of(stored, task.records)
     assert record is not None
     compare_inputs(task, record, root, scene.files, result, thousands=True)

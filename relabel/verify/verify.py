@@ -8,7 +8,7 @@ import numpy as np
 
 from relabel.errors import InputError, LabelFileError, OptionError
 from relabel.labelfile import LabelFile, validate
-from relabel.pipeline.fov_part import Bar
+from relabel.pipeline.parts import Bar
 from relabel.verify import fov_labels, surface_labels
 from relabel.verify.result import Task, Verification
 

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from relabel.cli import rgbd as command
-from relabel.datasets.rgbd import sequence
 from relabel.labelfile import LabelFile, validate
 from tests.trees import rgbd_folder, tum_folder
 
@@ -88,13 +86,3 @@ class TestBadInput:
         assert text in last
         assert (result.exit_code, result.stdout) == (code, "")
         assert list(here.iterdir()) == []
-
-
-class TestDefaults:
-    """relabel.cli.rgbd"""
-
-    def test_are_those_of_the_library(self) -> None:
-        """What is spelled out to keep the help light equals what the library knows."""
-        assert command.LAYOUTS == sequence.LAYOUTS
-        (option,) = (p for p in command.command.params if p.name == "max_time_difference_s")
-        assert f"[default: {sequence.MAX_TIME_DIFFERENCE_S:g}]" in str(option.help)

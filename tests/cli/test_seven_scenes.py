@@ -11,7 +11,6 @@ import pytest
 from click.testing import Result
 
 from relabel import surface
-from relabel.cli import seven_scenes as command
 from relabel.datasets.seven_scenes import scene
 from relabel.labelfile import LabelFile, validate
 from tests.trees import edit, pose_txt, scene_tree
@@ -144,15 +143,6 @@ class TestBadInput:
             "TestSplit.txt: none of the 3 query frames can be labelled (3 no_pose)",
         )
         assert list(here.iterdir()) == []
-
-
-class TestDefaults:
-    """relabel.cli.seven_scenes"""
-
-    def test_are_those_of_the_library(self) -> None:
-        """What is spelled out to keep the help light equals what the library knows."""
-        assert tuple(command.DEFAULT_SPLITS.split(",")) == scene.DEFAULT_SPLITS
-        assert command.FOCAL_PX == scene.FOCAL_PX
 
 
 @pytest.mark.real_data

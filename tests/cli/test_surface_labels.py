@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ import click
 import pytest
 from click.testing import Result
 
-from relabel.cli import options, surface_options
-from relabel.devices import DEVICES
-from relabel.pipeline.surface_part import SurfaceOptions, SurfacePart
-from relabel.surface import METHODS
-from relabel.surface.settings import VOXEL_SHARE
+from relabel.cli.labelling import labelling_command
+from relabel.datasets import registry
+from relabel.fov.params import FovParams
+from relabel.pipeline.surface_part import SurfacePart
+from relabel.surface.params import SurfaceParams
 from tests.pipeline.rooms import room
 
 Runner = Callable[..., Result]
@@ -35,24 +36,14 @@ def file(run: Runner, folder: Path, tmp_path: Path) -> Path:
 
 
 class TestOptions:
-    """relabel.cli.surface_options.labelling_surface"""
+    """relabel.cli.labelling.labelling_command, for surface"""
 
-    def test_names_are_those_of_the_library(self) -> None:
-        """What is spelled out to keep the help light equals what the library knows."""
-        assert surface_options.METHODS == METHODS
-        assert options.DEVICES == DEVICES
-        assert surface_options.voxel(lambda: None).__click_params__[0].help.count(f"default: {VOXEL_SHARE:g} of") == 1
-
-    def test_defaults_are_those_of_the_library(self) -> None:
-        """An option that is not given is what `SurfaceOptions` has."""
-
-        @click.command()
-        @surface_options.labelling_surface(default_output="x.h5")
-        def command(**given: Any) -> None:
-            del given
-
-        given = command.make_context("x", []).params
-        assert {name: given[name] for name in SurfaceOptions().overlap()} == SurfaceOptions().overlap()
+    @pytest.mark.parametrize(("name", "params"), [("rgbd", SurfaceParams()), ("table", FovParams())])
+    def test_defaults_are_those_of_the_library(self, name: str, params: SurfaceParams | FovParams) -> None:
+        """Every parameter of a method is an option, and one that is not given is what the method has."""
+        command = labelling_command(registry.dataset(name))
+        values = {parameter.name: parameter.default for parameter in command.params}
+        assert asdict(params).items() <= values.items()
 
     def test_all_arrive(self, run: Runner, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Every option of the overlap and of the job goes to the library under its name."""
@@ -69,13 +60,14 @@ class TestOptions:
         ((parts, output, job),) = seen
         assert output == tmp_path / "x.h5"
         assert [type(part) for part in parts] == [SurfacePart]
-        assert parts[0].options == SurfaceOptions("voxel-iou", 0.1, 0.04, 3, 0.5, 4.0, "dice", 0.01, "cpu")
+        assert parts[0].params == SurfaceParams("voxel-iou", 0.1, 0.04, 3, 0.5, 4.0, "dice", 0.01)
+        assert parts[0].device == "cpu"
         del job["bar"]
         assert job == {"overwrite": True, "resume": False, "threads": 2, "executor": "processes:2"}
 
 
 class TestLabel:
-    """relabel.cli.labelling.label_frames"""
+    """relabel.cli.labelling.labelling_command"""
 
     def test_summary(self, run: Runner, folder: Path, tmp_path: Path) -> None:
         """The file is described on stdout; what the user should know goes to stderr."""

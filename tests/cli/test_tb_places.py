@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +12,11 @@ from click.testing import Result
 
 from relabel import fov
 from relabel.cameras import Cameras
-from relabel.cli import tb_places as command
-from relabel.datasets.tb_places import sets
+from relabel.cli.labelling import labelling_command
+from relabel.datasets import registry
+from relabel.fov.params import FovParams
 from relabel.labelfile import LabelFile, validate
-from relabel.pipeline.fov_part import FovOptions
+from relabel.surface.params import SurfaceParams
 from tests.trees import depth_png, tb_set
 
 Runner = Callable[..., Result]
@@ -109,13 +109,10 @@ class TestBadInput:
 
 
 class TestOptions:
-    """relabel.cli.tb_places"""
+    """relabel.datasets.tb_places.command"""
 
-    def test_are_those_of_the_library(self) -> None:
-        """What is spelled out equals what the library knows, and every option belongs to one kind of labels or both."""
-        assert command.QUATERNIONS == sets.QUATERNIONS
-        assert command.DIRECTIONS == sets.DIRECTIONS
-        own: set[Any] = set(FovOptions.__dataclass_fields__) - {"measure", "min_value"}
-        assert own == set(command._OF_VIEWS)
-        taken = {parameter.name for parameter in command.command.params}
-        assert {*command._OF_VIEWS, *command._OF_DEPTH} <= taken
+    def test_every_option_belongs_to_a_kind(self) -> None:
+        """Every parameter of both kinds of labels is an option of the one command."""
+        command = labelling_command(registry.dataset("tb-places"))
+        names = {parameter.name for parameter in command.params}
+        assert {*FovParams.__dataclass_fields__, *SurfaceParams.__dataclass_fields__, "occluders", "device"} <= names

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from relabel.cameras import Cameras, Status
-from relabel.datasets.base import FrameSets, CameraSets
+from relabel.datasets.base import CameraSets, FrameSets
 from relabel.datasets.mask import Masked, masked, read
 from relabel.errors import InputError, MissingFileError
 from relabel.frames import Frames

@@ -173,7 +173,7 @@ class TestRoot:
     @pytest.mark.real_data
     def test_a_real_city(self, real_data: Path, tmp_path: Path) -> None:
         """The labels of a real city survive the dense file, read with the tree that they were made from."""
-        from relabel.fov.overlap import overlap
+        from relabel.fov import overlap
 
         city = msls.read(real_data / "msls", city="amman")
         psi = overlap(city.query, city.database)

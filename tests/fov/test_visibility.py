@@ -93,7 +93,9 @@ class TestAgainstShadows:
     @settings(max_examples=100)
     def test_seen_area(self, v, built):
         """To 1e-9 of the whole field of view, in general and degenerate position."""
-        got = fov.source(cameras([v]), cameras([v], "d"), arc=ARC, occluders=walls(built)).collection.query_extent[0]
+        got = fov.source(
+            cameras([v]), cameras([v], "d"), fov.FovParams(arc=ARC), occluders=walls(built)
+        ).collection.query_extent[0]
         expected = Scene(geometry(built)).seen(*v, ARC).area
         assert abs(got - expected) <= 1e-9 * whole_area(v)
 
@@ -101,7 +103,7 @@ class TestAgainstShadows:
     @settings(max_examples=100)
     def test_shared_area(self, a, b, built):
         """To 1e-9 of the larger field of view."""
-        found = fov.source(cameras([a]), cameras([b]), arc=ARC, occluders=walls(built))
+        found = fov.source(cameras([a]), cameras([b]), fov.FovParams(arc=ARC), occluders=walls(built))
         got = found.areas(np.zeros(1, np.int32), np.zeros(1, np.int32))[0]
         scene = Scene(geometry(built))
         left, right = (shapely.transform(scene.seen(*v, ARC), lambda p, v=v: p + np.array([v.x, v.y])) for v in (a, b))
@@ -114,7 +116,9 @@ class TestAgainstShadows:
         rows, columns = (a.ravel() for a in np.indices((40, 40)))
         scene = Scene(geometry(built))
         for measure in MEASURES:
-            got = fov.pair_overlap(one, one, rows, columns, arc=ARC, measure=measure, occluders=walls(built))
+            got = fov.pair_overlap(
+                one, one, rows, columns, fov.FovParams(arc=ARC, measure=measure), occluders=walls(built)
+            )
             expected = pair_overlap(scene, one, one, rows, columns, segments=ARC, measure=measure)
             np.testing.assert_allclose(got, expected, atol=1e-9)
         assert (fov.overlap(one, one, occluders=walls(built)).matrix.nnz) < fov.overlap(one, one).matrix.nnz
@@ -126,7 +130,7 @@ class TestAgainstRays:
     def test_points_drawn_by_lot(self, seed):
         """A point of the polygon is seen where the straight line to it crosses no wall; nothing else goes into it."""
         one, built = town(30, seed)
-        found = fov.source(one, one, arc=ARC, occluders=walls(built))
+        found = fov.source(one, one, fov.FovParams(arc=ARC), occluders=walls(built))
         rng = np.random.default_rng(seed)
         scene = geometry(built)
         for i in range(len(one)):
@@ -149,7 +153,7 @@ NORTH = View(0, 0, 0, 90, 50)
 
 def extent(v: View, built: list[Part], arc: int = 16) -> float:
     one = cameras([v])
-    return float(fov.source(one, one, arc=arc, occluders=walls(built)).collection.query_extent[0])
+    return float(fov.source(one, one, fov.FovParams(arc=arc), occluders=walls(built)).collection.query_extent[0])
 
 
 @pytest.mark.kernels

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from relabel.pipeline.fov_part import FovOptions, FovPart
+from relabel.fov.params import FovParams
+from relabel.pipeline.fov_part import FovPart
 from tests.pipeline.jobs import msls_parts
 from tests.trees import Row, msls_tree, street
 
@@ -57,6 +58,6 @@ def parts(root: Path) -> Callable[..., tuple[FovPart, ...]]:
     """The parts of the tree, with options of the overlap."""
 
     def make(cities: str | None = None, **options: Any) -> tuple[FovPart, ...]:
-        return msls_parts(root, cities, options=FovOptions(**options))[0]
+        return msls_parts(root, cities, params=FovParams(**options))[0]
 
     return make

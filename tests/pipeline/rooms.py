@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from relabel.datasets.rgbd.sequence import RgbdReader, reader
-from relabel.pipeline.surface_part import SurfaceOptions, SurfacePart
+from relabel.pipeline.surface_part import SurfacePart
+from relabel.surface.params import SurfaceParams
 from tests.trees import depth_png, pose_txt
 
 SIZE = (48, 36)
@@ -48,4 +49,4 @@ def reader_of(root: Path, name: str = "room") -> RgbdReader:
 
 def part_of(root: Path, name: str = "room", **options: Any) -> SurfacePart:
     """The part of a `room`, with options of the overlap."""
-    return SurfacePart(reader_of(root, name), SurfaceOptions(**options))
+    return SurfacePart(reader_of(root, name), SurfaceParams(**options))

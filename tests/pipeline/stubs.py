@@ -10,7 +10,7 @@ from typing import Any, Literal
 import relabel
 from relabel import fov
 from relabel.errors import InputError
-from relabel.pipeline.fov_part import Opened, Progress
+from relabel.pipeline.parts import Opened, Progress
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import pytest
 
 from relabel.cameras import Status
 from relabel.errors import InputError, NotFoundError
+from relabel.fov.params import FovParams
 from relabel.labelfile import provenance
-from relabel.pipeline.fov_part import FovOptions
-from relabel.pipeline.records import part_of_record
+from relabel.pipeline.records import part_from_record
 from tests.pipeline.conftest import CITIES
 from tests.pipeline.jobs import msls_parts
 from tests.trees import COLUMNS, edit, msls_tree, street, write_csv
@@ -25,17 +25,17 @@ def opened(root: Path, **query: Any) -> Any:
 
 
 class TestFovOptions:
-    """relabel.pipeline.fov_part.FovOptions.to_json"""
+    """relabel.fov.params.FovParams.to_json"""
 
     def test_arc_only_where_it_matters(self) -> None:
         """The segments of a polygon say nothing about a sector."""
-        assert "arc" not in FovOptions().to_json()
-        assert FovOptions(shape="polygon").to_json() == FovOptions().to_json() | {"shape": "polygon", "arc": 16}
+        assert "arc" not in FovParams().to_json()
+        assert FovParams(shape="polygon").to_json() == FovParams().to_json() | {"shape": "polygon", "arc": 16}
 
     def test_spelling_does_not_show(self) -> None:
         """90 and 90.0 are one field of view, also in the text of the record."""
-        whole = FovOptions(fov_deg=90, radius_m=50, min_value=0)
-        assert repr(whole.to_json()) == repr(FovOptions(90.0, 50.0, min_value=0.0).to_json())
+        whole = FovParams(fov_deg=90, radius_m=50, min_value=0)
+        assert repr(whole.to_json()) == repr(FovParams(90.0, 50.0, min_value=0.0).to_json())
 
 
 class TestFovParts:
@@ -43,10 +43,10 @@ class TestFovParts:
 
     def test_one_a_city(self, tree: Path) -> None:
         """By name, with all that was asked for in the parameters."""
-        parts, skipped = msls_parts(tree, None, heading="travel", options=FovOptions(fov_deg=70.0))
+        parts, skipped = msls_parts(tree, None, heading="travel", params=FovParams(fov_deg=70.0))
         assert [part.name for part in parts] == list(CITIES)
         assert skipped == ()
-        assert parts[1].parameters() == {"city": "goa", "heading": "travel", **FovOptions(fov_deg=70.0).to_json()}
+        assert parts[1].parameters() == {"city": "goa", "heading": "travel", **FovParams(fov_deg=70.0).to_json()}
 
     def test_cities_without_positions(self, root: Path) -> None:
         """They are told of, with the reason."""
@@ -81,8 +81,8 @@ class TestOpen:
 
     def test_options_are_passed_on(self, tree: Path) -> None:
         """Each of them arrives at the overlap."""
-        options = FovOptions(80.0, 30.0, "polygon", 5, "dice", 0.25)
-        part = msls_parts(tree, "goa", heading="travel", options=options)[0][0]
+        options = FovParams(80.0, 30.0, "polygon", 5, "dice", 0.25)
+        part = msls_parts(tree, "goa", heading="travel", params=options)[0][0]
         collection = part.open().source.collection
         assert collection.params == {
             "shape": "polygon",
@@ -141,30 +141,30 @@ class TestOpen:
 
 
 class TestPartOfRecord:
-    """relabel.pipeline.records.part_of_record"""
+    """relabel.pipeline.records.part_from_record"""
 
     @pytest.mark.parametrize("shape", ["sector", "polygon"])
     def test_there_and_back(self, tree: Path, shape: Any) -> None:
         """The record of a part leads to that part, wherever the dataset lies now."""
-        part = msls_parts(tree, "goa", heading="travel", options=FovOptions(70.0, 20.0, shape, measure="dice"))[0][0]
+        part = msls_parts(tree, "goa", heading="travel", params=FovParams(70.0, 20.0, shape, measure="dice"))[0][0]
         record = provenance.step(part.command, part.parameters())
-        assert part_of_record(record, tree) == part
+        assert part_from_record(record, tree) == part
 
     def test_somebody_elses(self, tree: Path) -> None:
         """A record of another command is of no part."""
-        assert part_of_record(provenance.step("somebody else", {"city": "goa"}), tree) is None
+        assert part_from_record(provenance.step("somebody else", {"city": "goa"}), tree) is None
 
     @pytest.mark.parametrize("parameters", [{}, {"city": "goa"}, {"city": "goa", "heading": "compass", "colour": 1}])
     def test_that_cannot_be_followed(self, tree: Path, parameters: dict[str, Any]) -> None:
         """Parameters that are missing or not known are an input error."""
         with pytest.raises(InputError, match="cannot be followed"):
-            part_of_record(provenance.step("relabel msls", parameters), tree)
+            part_from_record(provenance.step("relabel msls", parameters), tree)
 
     def test_city_not_there(self, tree: Path) -> None:
         """So is a city that the dataset does not hold; those that it holds are listed."""
         record = provenance.step("relabel msls", {"city": "oslo", "heading": "compass"})
         with pytest.raises(InputError, match=r"'oslo'.*amman, goa, zurich"):
-            part_of_record(record, tree)
+            part_from_record(record, tree)
 
 
 class TestHeaderOnly:

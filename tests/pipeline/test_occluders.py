@@ -15,11 +15,12 @@ import pytest
 from relabel.cameras import Cameras
 from relabel.datasets.base import CameraSets
 from relabel.errors import InputError, OptionError
+from relabel.fov.params import FovParams
 from relabel.geometry.projection import unproject
 from relabel.labelfile import LabelFile
 from relabel.pipeline import occluders
-from relabel.pipeline.fov_part import FovOptions, FovPart
-from relabel.pipeline.records import part_of_record
+from relabel.pipeline.fov_part import FovPart
+from relabel.pipeline.records import part_from_record
 from relabel.pipeline.run import label
 from relabel.synthetic.msls import BUILDINGS, write_tree
 from relabel.verify.fov_labels import POLYGON_TOLERANCE
@@ -47,7 +48,7 @@ def houses(town: Path) -> Path:
 def labels(town: Path, houses: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its labels with buildings in the way."""
     path = tmp_path_factory.mktemp("labels") / "x.h5"
-    label(msls_parts(town, None, options=FovOptions(occluders=houses, arc=6))[0], path)
+    label(msls_parts(town, None, params=FovParams(arc=6), occluders=houses)[0], path)
     return path
 
 
@@ -83,7 +84,7 @@ class TestLabels:
 
     def test_pairs_drop(self, labels: Path, town: Path, tmp_path: Path) -> None:
         """Fewer pairs than without buildings, and a smaller extent for most cameras."""
-        label(msls_parts(town, None, options=FovOptions(shape="polygon", arc=6))[0], tmp_path / "plain.h5")
+        label(msls_parts(town, None, params=FovParams(shape="polygon", arc=6))[0], tmp_path / "plain.h5")
         plain, cut = (LabelFile(path)["sampletown"] for path in (tmp_path / "plain.h5", labels))
         assert 0.5 * plain.nnz < cut.nnz < 0.95 * plain.nnz
         ok = plain.query.ok
@@ -95,14 +96,14 @@ class TestLabels:
         away = tmp_path / "private" / "h.json"
         away.parent.mkdir()
         away.write_bytes(houses.read_bytes())
-        label(msls_parts(town, None, options=FovOptions(occluders=away))[0], tmp_path / "x.h5")
+        label(msls_parts(town, None, occluders=away)[0], tmp_path / "x.h5")
         (record,) = LabelFile(tmp_path / "x.h5").provenance()
         assert "h.json" in {entry["path"] for entry in record["inputs"]}
         assert "private" not in json.dumps(record)
 
     def test_processes(self, town: Path, houses: Path) -> None:
         """A part with buildings can be sent elsewhere."""
-        ((part,), _) = msls_parts(town, None, options=FovOptions(occluders=houses))
+        ((part,), _) = msls_parts(town, None, occluders=houses)
         assert pickle.loads(pickle.dumps(part)) == part
 
 
@@ -111,13 +112,13 @@ class TestNotes:
 
     def test_counts(self, town: Path, houses: Path) -> None:
         """How many views are cut, and how much is left."""
-        notes = msls_parts(town, None, options=FovOptions(occluders=houses))[0][0].open().notes
+        notes = msls_parts(town, None, occluders=houses)[0][0].open().notes
         assert any(f"{BUILDINGS}: cuts " in note for note in notes)
 
     def test_nothing_near(self, town: Path, houses: Path, tmp_path: Path) -> None:
         """Buildings of another place are worth a warning."""
         away = moved(houses, tmp_path, 1.0)
-        notes = msls_parts(town, None, options=FovOptions(occluders=away))[0][0].open().notes
+        notes = msls_parts(town, None, occluders=away)[0][0].open().notes
         assert any("hides nothing from any camera" in note and "--occluders-crs" in note for note in notes)
 
     def test_inside(self, town: Path, houses: Path, tmp_path: Path) -> None:
@@ -130,34 +131,37 @@ class TestNotes:
             {"type": "Point", "coordinates": [0, 0]},
         ]
         away.write_text(json.dumps(content))
-        notes = msls_parts(town, None, options=FovOptions(occluders=away))[0][0].open().notes
+        notes = msls_parts(town, None, occluders=away)[0][0].open().notes
         for text in ("cameras stand in a building", "1 polygons were not valid", "1 features have no polygon"):
             assert any(text in note for note in notes), text
 
 
-class TestOptions:
-    """relabel.pipeline.fov_part.FovOptions"""
+class TestParameters:
+    """relabel.pipeline.fov_part.FovPart.parameters"""
 
-    def test_default_changes_nothing(self) -> None:
+    def test_default_changes_nothing(self, town: Path) -> None:
         """Without occluders, parameters are what they were."""
-        assert not {"occluders", "occluders_crs"} & set(FovOptions().to_json())
+        ((part,), _) = msls_parts(town, None)
+        assert not {"occluders", "occluders_crs"} & set(part.parameters())
 
-    def test_shape(self) -> None:
-        """With occluders, the shape is a polygon and its segments are told."""
-        values = FovOptions(occluders=Path("/somewhere/b.geojson"), occluders_crs="local").to_json()
+    def test_shape(self, town: Path) -> None:
+        """With occluders, the shape is a polygon and its segments are recorded."""
+        ((part,), _) = msls_parts(town, None)
+        values = FovPart(part.reader, occluders=Path("/somewhere/b.geojson"), occluders_crs="local").parameters()
         assert (values["shape"], values["arc"]) == ("polygon", 16)
         assert (values["occluders"], values["occluders_crs"]) == ("b.geojson", "local")
 
-    def test_crs_alone(self) -> None:
+    def test_crs_alone(self, town: Path) -> None:
+        ((part,), _) = msls_parts(town, None)
         with pytest.raises(OptionError, match="give both or neither"):
-            FovOptions(occluders_crs="EPSG:32636")
+            FovPart(part.reader, occluders_crs="EPSG:32636")
 
     def test_of_record(self, labels: Path, town: Path, houses: Path) -> None:
         """The record leads back to the part, file and all, where it lies under the root."""
         (record,) = LabelFile(labels).provenance()
-        part = part_of_record(record, town)
+        part = part_from_record(record, town)
         assert part is not None
-        assert part.options == FovOptions(occluders=houses, arc=6)
+        assert (part.params, part.occluders) == (FovParams(arc=6, shape="polygon"), houses)
 
 
 class TestWallsFor:
@@ -168,7 +172,7 @@ class TestWallsFor:
         one = Cameras(key=["a"], position=[[0, 0]], heading_deg=[0])
         place = np.zeros((1, 2))
         with pytest.raises(OptionError, match="with --crs"):
-            occluders.walls_for(CameraSets(one, one, (), geographic=(place, place)), houses, None)
+            occluders.walls_for(CameraSets(query=one, database=one, geographic=(place, place)), houses, None)
 
     def test_local(self, tmp_path: Path) -> None:
         """Cameras in a local frame, buildings in the same."""
@@ -222,7 +226,7 @@ class TestVerify:
         root = tmp_path / "t"
         write_tree(root, cameras=30, seed=4, buildings=True)
         own = root / houses.relative_to(town)
-        label(msls_parts(root, None, options=FovOptions(occluders=own))[0], tmp_path / "x.h5")
+        label(msls_parts(root, None, occluders=own)[0], tmp_path / "x.h5")
         own.write_text(own.read_text() + " ")
         with pytest.raises(InputError, match="neither beside the file nor under --root"):
             verify(tmp_path / "x.h5", root)
@@ -230,6 +234,6 @@ class TestVerify:
     def test_none_in_the_way(self, town: Path, houses: Path, tmp_path: Path) -> None:
         """Labels that know of no buildings are not to be checked against some."""
         ((part,), _) = msls_parts(town, None)
-        label((replace(part, options=FovOptions(radius_m=5.0)),), tmp_path / "x.h5")
+        label((replace(part, params=FovParams(radius_m=5.0)),), tmp_path / "x.h5")
         with pytest.raises(InputError, match="leave out --occluders"):
             verify(tmp_path / "x.h5", occluders=houses)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from relabel import surface
 from relabel.cameras import Status
 from relabel.datasets.mask import masked
 from relabel.errors import InputError, OptionError
+from relabel.fov.params import FovParams
 from relabel.labelfile import LabelFile, provenance, validate
-from relabel.pipeline.estimates import SceneEstimate, estimates
-from relabel.pipeline.fov_part import FovOptions, FovPart
-from relabel.pipeline.records import frames_of, part_of_record
+from relabel.pipeline.fov_part import FovPart
+from relabel.pipeline.parts import estimates
+from relabel.pipeline.records import frames_from_records, part_from_record
 from relabel.pipeline.run import label
-from relabel.pipeline.surface_part import SurfaceOptions, SurfacePart, surface_parts
+from relabel.pipeline.surface_part import SurfacePart, surface_parts
+from relabel.surface.params import SurfaceParams
 from tests.pipeline.jobs import msls_parts
 from tests.pipeline.rooms import part_of, pose, reader_of, room
 from tests.trees import pose_txt
@@ -37,18 +40,23 @@ def _counting(steps: list[int]) -> Iterator[Callable[[int], object]]:
     yield steps.append
 
 
-class TestSurfaceOptions:
-    """relabel.pipeline.surface_part.SurfaceOptions.to_json"""
+class TestParameters:
+    """relabel.pipeline.surface_part.SurfacePart.parameters"""
+
+    def test_device_does_not_count(self, folder: Path) -> None:
+        """Where labels are computed is not part of the question."""
+        part = part_of(folder)
+        assert replace(part, device="cuda").parameters() == part.parameters()
 
     def test_only_what_was_asked_for(self) -> None:
-        """What the overlap chooses is not part of the question, nor is the device."""
-        assert SurfaceOptions(device="cuda").to_json() == {
+        """What the overlap chooses is not part of the question."""
+        assert SurfaceParams().to_json() == {
             "method": "surface",
             "tolerance_m": 0.05,
             "measure": "iou",
             "min_value": 1e-6,
         }
-        chosen = SurfaceOptions(voxel_m=0.02, stride=2, nearest_m=0.5, farthest_m=3.0).to_json()
+        chosen = SurfaceParams(voxel_m=0.02, stride=2, nearest_m=0.5, farthest_m=3.0).to_json()
         assert {name: chosen[name] for name in ("voxel_m", "stride", "nearest_m", "farthest_m")} == {
             "voxel_m": 0.02,
             "stride": 2,
@@ -58,8 +66,8 @@ class TestSurfaceOptions:
 
     def test_spelling_does_not_show(self) -> None:
         """3 and 3.0 are one depth, also in the text of the record."""
-        whole = SurfaceOptions(tolerance_m=1, farthest_m=3, min_value=0)
-        assert repr(whole.to_json()) == repr(SurfaceOptions(tolerance_m=1.0, farthest_m=3.0, min_value=0.0).to_json())
+        whole = SurfaceParams(tolerance_m=1, farthest_m=3, min_value=0)
+        assert repr(whole.to_json()) == repr(SurfaceParams(tolerance_m=1.0, farthest_m=3.0, min_value=0.0).to_json())
 
 
 class TestOpen:
@@ -83,7 +91,7 @@ class TestOpen:
         options |= {"farthest_m": 1.05, "measure": "dice", "min_value": 0.2}
         part = part_of(folder, **options)
         scene = part.read()
-        direct = surface.source(scene.query, scene.database, **options)
+        direct = surface.source(scene.query, scene.database, surface.SurfaceParams(**options))
         opened = part.open().source
         ours, theirs = opened.collection, direct.collection
         assert (ours.measure, ours.min_value, ours.self_pairs) == ("dice", 0.2, True)
@@ -118,7 +126,7 @@ class TestOpen:
 
     def test_can_be_sent(self, folder: Path) -> None:
         """A part goes to other processes and is the same there."""
-        parts = surface_parts([reader_of(folder)], SurfaceOptions(stride=1))
+        parts = surface_parts([reader_of(folder)], SurfaceParams(stride=1))
         assert pickle.loads(pickle.dumps(parts)) == parts
 
 
@@ -178,27 +186,27 @@ class TestLabel:
 
 
 class TestEstimates:
-    """relabel.pipeline.estimates.estimates of scenes"""
+    """relabel.pipeline.parts.estimates of scenes"""
 
     def test_counts(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Frames, pairs, time, memory and bytes, without computing an overlap."""
         pose_txt(folder / "pose" / "002.txt", pose(2) * np.nan)
         monkeypatch.setattr(surface.SurfaceOverlap, "blocks", lambda _: pytest.fail("an overlap was computed"))
-        (found,) = estimates([part_of(folder)], threads=1)
-        assert isinstance(found, SceneEstimate)
-        assert (found.queries, found.database, found.labelled_queries, found.frames) == (10, 10, 9, 9)
-        assert found.candidates == 9 * 8
-        assert found.seconds > 0.0
-        assert found.memory_bytes > found.output_bytes > 0
+        (row,) = estimates([part_of(folder)], threads=1)
+        assert (row.queries, row.database, row.labelled_queries, row.frames) == (10, 10, 9, 9)
+        assert row.candidates == 9 * 8
+        assert row.seconds is not None
+        assert row.seconds > 0.0
+        assert row.memory_bytes > row.output_bytes > 0
 
     def test_beside_streets(self, folder: Path, tree: Path) -> None:
-        """A job may hold both; only scenes tell seconds."""
+        """A job may hold both; only of depth maps is the time known."""
         parts = [*msls_parts(tree, "goa")[0], part_of(folder)]
-        assert [hasattr(row, "seconds") for row in estimates(parts)] == [False, True]
+        assert ["seconds" in row.to_json() for row in estimates(parts)] == [False, True]
 
 
 class TestRecords:
-    """relabel.pipeline.records.part_of_record and frames_of"""
+    """relabel.pipeline.records.part_from_record and frames_from_records"""
 
     @pytest.mark.parametrize(
         "options",
@@ -212,7 +220,7 @@ class TestRecords:
         """The record of a part leads to that part."""
         part = part_of(folder, **options)
         record = provenance.step(part.command, part.parameters())
-        assert part_of_record(record, folder) == part
+        assert part_from_record(record, folder) == part
 
     def test_masked(self, folder: Path, tmp_path: Path) -> None:
         """A mask is found by its digest, and masks the frames again."""
@@ -221,27 +229,27 @@ class TestRecords:
         (reader,) = masked([reader_of(folder)], mask)
         part = SurfacePart(reader)
         record = provenance.step(part.command, part.parameters())
-        back = part_of_record(record, folder, masks=[mask])
+        back = part_from_record(record, folder, masks=[mask])
         assert isinstance(back, SurfacePart)
         assert np.flatnonzero(back.read().query.cameras.status == Status.MASKED).tolist() == [3]
         with pytest.raises(InputError, match=r"mask\.txt"):
-            part_of_record(record, folder)
+            part_from_record(record, folder)
 
     def test_streets_are_no_frames(self, tree: Path, out: Path) -> None:
         """Labels of fields of view have no depth maps to be read."""
-        parts, _ = msls_parts(tree, "goa", options=FovOptions())
+        parts, _ = msls_parts(tree, "goa", params=FovParams())
         label(parts, out / "x.h5")
         labels = LabelFile(out / "x.h5")
-        assert isinstance(part_of_record(labels.provenance()[0], tree), FovPart)
+        assert isinstance(part_from_record(labels.provenance()[0], tree), FovPart)
         with pytest.raises(InputError, match=r"x\.h5::goa: .*does not say which depth maps"):
-            frames_of(labels["goa"], labels.provenance(), tree)
+            frames_from_records(labels["goa"], labels.provenance(), tree)
 
     def test_frames_again(self, folder: Path, out: Path) -> None:
         """The frames of a file are those of its data set, wherever that lies now."""
         label([part_of(folder)], out / "x.h5")
         moved = folder.rename(folder.with_name("elsewhere"))
         labels = LabelFile(out / "x.h5")
-        scene = frames_of(labels["room"], labels.provenance(), moved)
+        scene = frames_from_records(labels["room"], labels.provenance(), moved)
         assert scene.query is scene.database
         assert scene.query.cameras.key.tolist() == labels["room"].query.key.tolist()
         assert str(scene.query.depth[0]).startswith(str(moved))
@@ -252,4 +260,4 @@ class TestRecords:
         part = part_of(folder)
         parameters = {name: value for name, value in part.parameters().items() if name != missing}
         with pytest.raises(InputError, match="cannot be followed"):
-            part_of_record(provenance.step(part.command, parameters), folder)
+            part_from_record(provenance.step(part.command, parameters), folder)

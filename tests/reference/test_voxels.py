@@ -9,7 +9,7 @@ from relabel.cameras import Status
 from relabel.errors import InputError
 from relabel.measures import MEASURES
 from relabel.reference.voxels import pair_overlap, voxels
-from relabel.surface.settings import METHODS
+from relabel.surface.params import METHODS
 from tests.surface.scenes import SIZE, frames, scene, shared
 from tests.trees import depth_png
 

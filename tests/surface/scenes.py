@@ -10,7 +10,7 @@ import numpy as np
 
 from relabel import Cameras, Frames
 from relabel.surface.occupancy import Compacted, Gathering, voxel_key
-from relabel.surface.settings import Method
+from relabel.surface.params import Method
 from tests.trees import depth_png
 
 SIZE = (32, 24)

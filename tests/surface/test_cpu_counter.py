@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from relabel.surface import _bitsets
 from relabel.surface.cpu_counter import BitCounter
-from relabel.surface.settings import METHODS
+from relabel.surface.params import METHODS
 from tests.surface.scenes import compacted, random_sets, shared
 from tests.surface.test_occupancy import sets
 

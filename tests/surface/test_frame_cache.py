@@ -10,26 +10,26 @@ import numpy as np
 
 from relabel import Frames, surface
 from relabel.surface import frame_cache
-from relabel.surface.settings import settings
+from relabel.surface.params import SurfaceParams
 from relabel.surface.voxelise import Bricks, Voxeliser
 from tests.surface.scenes import bumpy, scene
 from tests.trees import depth_png
 
-SETTINGS = settings("surface", 0.05, 0.03, 1, 0.0, None)
+PARAMS = SurfaceParams("surface", 0.05, 0.03, 1)
 
 
 class Decoder:
     """Decodes, and remembers what it was asked for."""
 
-    def __init__(self, frames: Frames, how=SETTINGS) -> None:
-        self.frames, self.how, self.asked = frames, how, []
+    def __init__(self, frames: Frames, params=PARAMS) -> None:
+        self.frames, self.params, self.asked = frames, params, []
 
     def __call__(self, rows: list[int]) -> Iterator[Bricks]:
         self.asked += rows
-        return map(Voxeliser(self.frames, self.how).frame, rows)
+        return map(Voxeliser(self.frames, self.params).frame, rows)
 
     def take(self, memory: frame_cache.Recall, rows: list[int]) -> list[Bricks]:
-        return list(memory.through(self.frames, self.how, rows, self))
+        return list(memory.through(self.frames, self.params, rows, self))
 
 
 def same(one: Bricks, other: Bricks) -> bool:
@@ -45,27 +45,27 @@ class TestRecall:
         decoder.take(memory, [1, 3])
         found = decoder.take(memory, [0, 1, 2, 3])
         assert decoder.asked == [1, 3, 0, 2]
-        assert all(map(same, found, map(Voxeliser(decoder.frames, SETTINGS).frame, range(4))))
+        assert all(map(same, found, map(Voxeliser(decoder.frames, PARAMS).frame, range(4))))
 
     def test_whatever_changes_counts(self, tmp_path: Path) -> None:
         """Another stride, unit, pose or intrinsics, and another file of the same name, are another frame."""
         memory, frames = frame_cache.Recall(), scene(tmp_path, 2, 0)
         Decoder(frames).take(memory, [0])
         moved = frames.cameras.pose + np.eye(4)[:, 3:] * 0.5
-        for other, how in (
-            (frames, replace(SETTINGS, stride=2)),
-            (frames, replace(SETTINGS, farthest_m=1.0)),
-            (replace(frames, unit_m=0.002), SETTINGS),
-            (replace(frames, invalid=(0,)), SETTINGS),
-            (replace(frames, intrinsics=frames.intrinsics * 1.01), SETTINGS),
-            (replace(frames, cameras=replace(frames.cameras, pose=moved)), SETTINGS),
+        for other, params in (
+            (frames, replace(PARAMS, stride=2)),
+            (frames, replace(PARAMS, farthest_m=1.0)),
+            (replace(frames, unit_m=0.002), PARAMS),
+            (replace(frames, invalid=(0,)), PARAMS),
+            (replace(frames, intrinsics=frames.intrinsics * 1.01), PARAMS),
+            (replace(frames, cameras=replace(frames.cameras, pose=moved)), PARAMS),
         ):
-            decoder = Decoder(other, how)
-            assert same(decoder.take(memory, [0])[0], Voxeliser(other, how).frame(0))
+            decoder = Decoder(other, params)
+            assert same(decoder.take(memory, [0])[0], Voxeliser(other, params).frame(0))
             assert decoder.asked == [0]
         depth_png(Path(frames.depth[0]), bumpy(np.random.default_rng(9)), size=(32, 24))
         decoder = Decoder(frames)
-        assert same(decoder.take(memory, [0])[0], Voxeliser(frames, SETTINGS).frame(0))
+        assert same(decoder.take(memory, [0])[0], Voxeliser(frames, PARAMS).frame(0))
         assert decoder.asked == [0]
 
     def test_bounded(self, tmp_path: Path) -> None:

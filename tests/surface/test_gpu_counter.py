@@ -190,9 +190,9 @@ class TestSource:
         query = scene(tmp_path, 7, 0)
         database = query if alone else scene(tmp_path, 6, 1)
         (tmp_path / "f0-2.png").write_bytes(b"not a picture")
-        how = {"method": method, "tolerance_m": 0.2, "min_value": 0.0}
-        want = surface.source(query, database, **how, device="cpu")
-        found = surface.source(query, database, **how, device="cuda")
+        params = surface.SurfaceParams(method, tolerance_m=0.2, min_value=0.0)
+        want = surface.source(query, database, params, device="cpu")
+        found = surface.source(query, database, params, device="cuda")
         one, other = found.collection, want.collection
         assert (one.params, found.notes) == (other.params, want.notes)
         for side in ("query", "database"):

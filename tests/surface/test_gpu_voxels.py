@@ -18,7 +18,7 @@ from relabel.surface.device_memory import Budget
 from relabel.surface.gpu_counter import counter
 from relabel.surface.gpu_voxels import BATCH, PIXEL_BYTES, Projection, Seen, in_batches, seen
 from relabel.surface.occupancy import LIMIT, Gathering, voxel_key, words_of_keys
-from relabel.surface.settings import settings
+from relabel.surface.params import SurfaceParams
 from relabel.surface.voxelise import Voxeliser, in_order
 from tests.surface.scenes import SIZE, bumpy, frames, scene
 from tests.trees import depth_png
@@ -204,7 +204,7 @@ class TestInBatches:
         wide = bumpy(np.random.default_rng(5), (40, 28))
         paths[11] = str(depth_png(tmp_path / "wide.png", wide, size=(40, 28)))
         pose[13, 0, 3] = 1e9
-        voxeliser = Voxeliser(frames(paths, pose), settings("surface", 0.05, None, 1, 0.0, None))
+        voxeliser = Voxeliser(frames(paths, pose), SurfaceParams(stride=1))
         rows = [*range(len(paths) - 1, -1, -1)]
         found = list(in_batches(voxeliser, rows, 2, device=torch_device, memory_bytes=PLENTY))
         for one, want in zip(found, in_order(voxeliser.frame, rows, 2), strict=True):
@@ -216,7 +216,7 @@ class TestInBatches:
     def test_nothing(self):
         """No rows, and rows none of which can be decoded."""
         pose = np.eye(4)[None].repeat(3, axis=0)
-        voxeliser = Voxeliser(frames(["no.png"] * 3, pose), settings("surface", 0.05, None, 1, 0.0, None))
+        voxeliser = Voxeliser(frames(["no.png"] * 3, pose), SurfaceParams(stride=1))
         assert list(in_batches(voxeliser, [], 1, device="cpu", memory_bytes=PLENTY)) == []
         found = list(in_batches(voxeliser, [0, 1, 2], 1, device="cpu", memory_bytes=PLENTY))
         assert all("no.png" in str(one.fault) and not len(one.code) for one in found)
@@ -225,7 +225,7 @@ class TestInBatches:
     def test_real_frames(self, torch_device, real_data):
         """Real depth maps with real poses: the same voxels, and the same counts of what is shared."""
         (reader,) = (one for one in readers(real_data / "7scenes") if one.name == "redkitchen/train")
-        voxeliser = Voxeliser(reader.read().query, settings("surface", 0.05, None, 2, 0.0, None))
+        voxeliser = Voxeliser(reader.read().query, SurfaceParams(stride=2))
         rows = [0, 1, 2, 40, 80, 120]
         found = list(in_batches(voxeliser, rows, 1, device=torch_device, memory_bytes=2**28))
         gathering = Gathering()

@@ -21,8 +21,9 @@ from relabel.errors import InputError
 from relabel.labelfile import LabelFile, StoredCollection, provenance
 from relabel.measures import MEASURES
 from relabel.pipeline.run import label
-from relabel.pipeline.surface_part import SurfaceOptions, SurfacePart
+from relabel.pipeline.surface_part import SurfacePart
 from relabel.similarity import Similarity
+from relabel.surface.params import SurfaceParams
 from relabel.verify.result import sample
 from relabel.verify.surface_labels import TOLERANCE
 from relabel.verify.verify import verify
@@ -90,7 +91,7 @@ class TestGoodFiles:
     def test_two_splits(self, tmp_path: Path) -> None:
         """Both collections of a scene as 7Scenes ships it, by keys of two sides."""
         tree = scene_tree(tmp_path / "7scenes", step_m=0.3)
-        parts = [SurfacePart(reader, SurfaceOptions(stride=8, tolerance_m=0.1)) for reader in readers(tree)]
+        parts = [SurfacePart(reader, SurfaceParams(stride=8, tolerance_m=0.1)) for reader in readers(tree)]
         label(parts, tmp_path / "x.h5")
         found = verify(tmp_path / "x.h5", tree, sample=6)
         assert (found.checked, found.mismatches, found.findings) == (12, 0, [])

@@ -15,9 +15,10 @@ from scipy import sparse
 import relabel
 from relabel import fov
 from relabel.errors import DatasetNotFoundError, InputError, LabelFileError, MissingFileError, OptionError
+from relabel.fov.params import FovParams
 from relabel.labelfile import LabelFile, provenance
 from relabel.measures import MEASURES
-from relabel.pipeline.fov_part import FovOptions, FovPart
+from relabel.pipeline.fov_part import FovPart
 from relabel.pipeline.run import label
 from relabel.similarity import Similarity
 from relabel.synthetic.msls import write_tree
@@ -77,7 +78,7 @@ class TestGoodFiles:
     @pytest.mark.parametrize("shape", fov.SHAPES)
     def test_shapes_and_headings(self, town: Path, out: Path, shape: Any, heading: Any) -> None:
         """A city with all faults, by sector and polygon, compass and direction of travel."""
-        parts, _ = msls_parts(town, None, heading=heading, options=FovOptions(shape=shape, arc=7))
+        parts, _ = msls_parts(town, None, heading=heading, params=FovParams(shape=shape, arc=7))
         label(parts, out / "x.h5")
         for root in (town, None):
             found = verify(out / "x.h5", root, sample=40)

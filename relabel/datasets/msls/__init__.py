@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from relabel.datasets.msls.tree import City, find, select
 
 __all__ = [
-    "City",
     "HEADINGS",
-    "Heading",
     "IMAGE_PATH",
+    "SPEC",
+    "City",
+    "Heading",
     "MslsCity",
     "MslsReader",
-    "SPEC",
     "find",
     "read",
     "readers",
@@ -46,8 +46,8 @@ SPEC = DatasetSpec(
     ),
     from_paths="relabel.datasets.msls.city:from_paths",
     licence="Made from the metadata of Mapillary Street-Level Sequences (MSLS). The data set is handed out by "
-    "Mapillary after a login, under terms of its own. They are often said to be CC BY-NC-SA 4.0; that was not checked for "
-    "this card, nor whether the terms reach labels made from the metadata.",
+    "Mapillary after a login, under terms of its own. They are often said to be CC BY-NC-SA 4.0; that was not checked "
+    "for this card, nor whether the terms reach labels made from the metadata.",
 )
 
 __getattr__, __dir__ = lazily(

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from relabel.datasets.names.lists import Names, NamesReader, read, reader
 
 __all__ = [
+    "SPEC",
     "Names",
     "NamesReader",
-    "SPEC",
     "read",
     "reader",
 ]

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from relabel.datasets.pitts.yaw import Headings
 
 __all__ = [
+    "SIGNS",
+    "SPEC",
+    "TRAVEL_GAP_M",
     "Headings",
     "PittsReader",
     "PittsSplit",
-    "SIGNS",
-    "SPEC",
     "Sign",
     "Source",
-    "TRAVEL_GAP_M",
     "find",
     "read",
     "readers",

@@ -12,15 +12,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LAYOUTS",
+    "MAX_TIME_DIFFERENCE_S",
+    "SPEC",
     "Layout",
     "RgbdReader",
-    "SPEC",
     "read",
     "reader",
 ]
 
 Layout = Literal["tum", "scannet", "folder"]
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+MAX_TIME_DIFFERENCE_S = 0.02
+"""How far apart in time a depth map and its pose may be, seconds."""
 
 SPEC = DatasetSpec(
     name="rgbd",

@@ -8,7 +8,7 @@ import click
 
 from relabel.datasets import options
 from relabel.datasets.registry import Selection
-from relabel.datasets.rgbd import LAYOUTS, Layout
+from relabel.datasets.rgbd import LAYOUTS, MAX_TIME_DIFFERENCE_S, Layout
 
 OPTIONS = (
     options.root,
@@ -20,7 +20,7 @@ OPTIONS = (
         "max_time_difference_s",
         type=float,
         metavar="SECONDS",
-        help="With tum: how far apart in time a depth map and its pose may be.  [default: 0.02]",
+        help=f"With tum: how far apart in time a depth map and its pose may be.  [default: {MAX_TIME_DIFFERENCE_S:g}]",
     ),
     options.collection_name,
 )

@@ -24,13 +24,12 @@ from relabel.cameras import FloatArray
 from relabel.datasets import rgbd_frames, trajectory_formats
 from relabel.datasets.base import FrameSets
 from relabel.datasets.matrix_files import Intrinsics, read_intrinsics, read_poses
-from relabel.datasets.rgbd import Layout
+from relabel.datasets.rgbd import MAX_TIME_DIFFERENCE_S, Layout
 from relabel.datasets.rgbd_frames import DepthCamera, FrameFiles, natural
 from relabel.errors import DatasetNotFoundError, InputError, MissingFileError, OptionError
 from relabel.frames import Frames
 
 UNITS_M: dict[Layout, float] = {"tum": 1.0 / 5000.0, "scannet": 0.001, "folder": 0.001}
-MAX_TIME_DIFFERENCE_S = 0.02
 # The colour cameras of the TUM benchmark as its file-formats page gives them; 3 is without distortion.
 FREIBURG: dict[str, Intrinsics] = {
     "freiburg1": (517.306408, 516.469215, 318.643040, 255.313989),

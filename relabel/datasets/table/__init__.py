@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LAYOUTS",
-    "Layout",
     "SPEC",
+    "Layout",
     "TableReader",
     "reader",
 ]

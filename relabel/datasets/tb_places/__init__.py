@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DIRECTIONS",
+    "QUATERNIONS",
+    "SPEC",
     "Direction",
     "PoseAxes",
-    "QUATERNIONS",
     "Quaternion",
-    "SPEC",
     "TbPlacesReader",
     "TbStreetReader",
     "depth_readers",

@@ -22,6 +22,7 @@ import numpy as np
 from relabel.cameras import FloatArray
 from relabel.datasets import rgbd_frames
 from relabel.datasets.base import CameraSets, FrameSets, common_root, is_inside, relative_path
+from relabel.datasets.conventions import AXES
 from relabel.datasets.matrix_files import Intrinsics
 from relabel.datasets.registry import Selection
 from relabel.datasets.rgbd_frames import DepthCamera, FrameFiles
@@ -439,7 +440,7 @@ def depth_readers(
     quaternion: Quaternion = "xyzw",
     direction: Direction = "camera-to-world",
 ) -> Selection:
-    """A reader of each set for labels by surface, and a line for each JSON file that is no set; raises as `readers` does."""
+    """A reader of each set for labels by surface, and a line for each JSON file that is no set; raises as `readers`."""
     if intrinsics is None or depth_unit_m is None:
         missing = "--intrinsics fx,fy,cx,cy" if intrinsics is None else "--depth-unit"
         raise OptionError(f"--depth needs {missing}; TB-Places itself has no depth maps and does not tell")

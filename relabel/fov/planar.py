@@ -1,4 +1,4 @@
-"""Field-of-view overlap of all pairs of two sets of cameras as a source: prepared at once, computed block by block."""
+"""Field-of-view overlap of all pairs of two sets of cameras on a plane: prepared at once, computed block by block."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from relabel.fov._polygon import polygon_areas, sight_areas
 from relabel.fov._sector import sector_areas
 from relabel.fov._select import compacted, measured
 from relabel.fov.noise import NOT_SHIFTED, Noise, expected, noise
-from relabel.fov.views import SHAPES, Fans, Shape, Views, common_origin, fans, opening, views
+from relabel.fov.params import FovParams, Shape
+from relabel.fov.views import Fans, Views, common_origin, fans, opening, views
 from relabel.fov.visibility import Sights, sights
 from relabel.geometry.walls import Walls
 from relabel.jit import threads_set
-from relabel.measures import MEASURES, Measure, check_measure, similarity
-from relabel.similarity import DEFAULT_MIN_VALUE, Collection, RowBlock, Similarity, gather
+from relabel.measures import DEFAULT_MIN_VALUE, MEASURES, Measure, similarity
+from relabel.similarity import Collection, RowBlock, Similarity, gather
 
 BLOCK = 2**22
 """Possible candidates a block holds at the most; they bound its memory, at about 30 bytes each."""
@@ -37,7 +38,7 @@ class FovOverlap:
     """
 
     collection: Collection
-    measure: Measure
+    params: FovParams
     threads: int | None
     block: int
     query_views: Views
@@ -48,7 +49,6 @@ class FovOverlap:
     query_sights: Sights | None = None
     database_sights: Sights | None = None
     noise: Noise | None = None
-    max_heading_difference_deg: float = 180.0
 
     @cached_property
     def _grid(self) -> cells.Grid:
@@ -103,13 +103,13 @@ class FovOverlap:
         """ψ of the pairs (rows[k], columns[k]), numbered as in the views of the two sides, (k,) float64."""
         if self.noise is not None:
             numbers = rows.astype(np.int32), columns.astype(np.int32)
-            psi = expected(self.noise.query, self.noise.database, *numbers, self.measure)
+            psi = expected(self.noise.query, self.noise.database, *numbers, self.params.measure)
         else:
             c = self.collection
             extents = c.query_extent[self.query_views.row[rows]], c.database_extent[self.database_views.row[columns]]
-            psi = similarity(self.areas(rows, columns), *extents, self.measure)
+            psi = similarity(self.areas(rows, columns), *extents, self.params.measure)
         query, database = self._headings
-        psi[~cells.turned_less(query[rows], database[columns], self.max_heading_difference_deg)] = 0.0
+        psi[~cells.turned_less(query[rows], database[columns], self.params.max_heading_difference_deg)] = 0.0
         return psi
 
     @cached_property
@@ -119,8 +119,8 @@ class FovOverlap:
 
     def _candidates(self, start: int, stop: int) -> cells.Candidates:
         found = cells.candidate_pairs(self._grid, start, stop)
-        if self.max_heading_difference_deg < 180.0:
-            return cells.alike(found, *self._headings, self.max_heading_difference_deg)
+        if self.params.max_heading_difference_deg < 180.0:
+            return cells.alike(found, *self._headings, self.params.max_heading_difference_deg)
         return found
 
     def _rows(
@@ -135,10 +135,10 @@ class FovOverlap:
         starts = np.zeros(stop - start + 1, np.int64)
         if self.noise is None:
             extents = c.query_extent[self.query_views.row[start:stop]], self._database_area
-            shared, measure = (self.areas(rows, columns), *extents), self.measure
+            shared, measure = (self.areas(rows, columns), *extents), self.params.measure
         else:
             # An expected ψ is a share of a whole that is 1.
-            psi = expected(self.noise.query, self.noise.database, rows, columns, self.measure)
+            psi = expected(self.noise.query, self.noise.database, rows, columns, self.params.measure)
             shared, measure = (psi, np.ones(stop - start), np.ones(len(self.database_views))), "overlap"
         threshold = np.float32(c.min_value)
         measured(ends, columns, *shared, own, MEASURES.index(measure), threshold, values, starts)
@@ -151,52 +151,49 @@ class FovOverlap:
 def source(
     query: Cameras,
     database: Cameras,
+    params: FovParams | None = None,
     *,
-    fov_deg: float = 90.0,
-    radius_m: float = 50.0,
-    shape: Shape = "sector",
-    arc: int = 16,
-    measure: Measure = "iou",
-    min_value: float = DEFAULT_MIN_VALUE,
-    heading_sigma_deg: float = 0.0,
-    position_sigma_m: float = 0.0,
-    max_heading_difference_deg: float = 180.0,
     threads: int | None = None,
     block: int = BLOCK,
     progress: Callable[[int], object] | None = None,
     occluders: Walls | None = None,
 ) -> FovOverlap:
-    """The overlap of fields of view as a `SimilaritySource`; the parameters are those of `overlap`.
+    """The overlap of fields of view as a `SimilaritySource`.
 
     Input is checked here, before anything is computed.
+
+    Parameters
+    ----------
+    params:
+        what the overlap depends on besides the cameras; by default `FovParams()`.
+    query, database, threads, block, progress, occluders:
+        as for `overlap`.
+
+    Raises
+    ------
+    OptionError, InputError
+        as `overlap` does.
     """
-    if shape not in SHAPES:
-        raise OptionError(f"shape {shape!r} is not known; choose {' or '.join(SHAPES)}")
-    check_measure(measure)
+    params = FovParams() if params is None else params
     if occluders is not None:
-        shape = "polygon"  # what is left of a view has straight edges
+        params = replace(params, shape="polygon")  # what is left of a view has straight edges
         if occluders.crs != query.crs:
             raise InputError(f"the walls are in {occluders.crs}, the cameras in {query.crs}: bring both into one frame")
     if block < 1:
         raise OptionError(f"block is {block}; at least one candidate has to fit")
-    if not 0.0 < max_heading_difference_deg <= 180.0:
-        raise OptionError(
-            f"the largest difference of headings is {max_heading_difference_deg:g}°; it has to be above 0° and at most "
-            "180°"
-        )
     if query.crs != database.crs:
         raise InputError(f"queries are in {query.crs}, the database in {database.crs}: bring both into one frame first")
     origin = common_origin(query, database)
-    openings = [opening(side, fov_deg, radius_m) for side in (query, database)]
+    openings = [opening(side, params.fov_deg, params.radius_m) for side in (query, database)]
     wide = any(bool((fov[side.ok] > 180.0).any()) for side, (fov, _) in zip((query, database), openings, strict=True))
     query_views, database_views = (
         views(side, origin, *own, 1 + wide) for side, own in zip((query, database), openings, strict=True)
     )
     query_fans = database_fans = None
     query_area, database_area = query_views.area, database_views.area
-    if shape == "polygon":
+    if params.shape == "polygon":
         query_fans, database_fans = (
-            fans(side, origin, *own, arc) for side, own in zip((query, database), openings, strict=True)
+            fans(side, origin, *own, params.arc) for side, own in zip((query, database), openings, strict=True)
         )
         query_area, database_area = query_fans.area, database_fans.area
     query_sights = database_sights = None
@@ -209,21 +206,22 @@ def source(
                 )
             )
         query_area, database_area = query_sights.area, database_sights.area
-    params: dict[str, Any] = {"shape": shape}
+    label_params: dict[str, Any] = {"shape": params.shape}
     # A number is for the cameras that bring none of their own, those of one side perhaps.
-    params["fov_deg"] = float(fov_deg) if query.fov_deg is None or database.fov_deg is None else "per camera"
-    params["radius_m"] = float(radius_m) if query.radius_m is None or database.radius_m is None else "per camera"
-    if shape == "polygon":
-        params["arc"] = int(arc)
-    if max_heading_difference_deg < 180.0:
-        params["max_heading_difference_deg"] = float(max_heading_difference_deg)
+    for name in ("fov_deg", "radius_m"):
+        own_in_both = all(getattr(side, name) is not None for side in (query, database))
+        label_params[name] = "per camera" if own_in_both else getattr(params, name)
+    if params.shape == "polygon":
+        label_params["arc"] = int(params.arc)
+    if params.max_heading_difference_deg < 180.0:
+        label_params["max_heading_difference_deg"] = params.max_heading_difference_deg
     spread = noise(
         (query, database),
         (query_views, database_views),
         None if query_fans is None or database_fans is None else (query_fans, database_fans),
         origin,
         openings,
-        {"heading_sigma_deg": heading_sigma_deg, "position_sigma_m": position_sigma_m},
+        params,
     )
     if spread is not None:
         if occluders is not None:
@@ -231,27 +229,27 @@ def source(
                 "the expected overlap of noisy cameras is not known behind walls, since they would hide something else "
                 "from each place where a camera may be: give either occluders or standard deviations"
             )
-        params |= spread.params
+        label_params |= spread.label_params
         query_views, database_views = (
             replace(view, circle=circle)
             for view, circle in zip((query_views, database_views), spread.circles, strict=True)
         )
     if occluders is not None:
-        params["occluders"] = dict(occluders.told) or {"walls": len(occluders)}
+        label_params["occluders"] = dict(occluders.told) or {"walls": len(occluders)}
     collection = Collection(
         query,
         database,
         _extent(query, query_area, query_views.row),
         _extent(database, database_area, database_views.row),
-        method=f"fov-{shape}",
-        measure=measure,
-        params=params,
-        min_value=min_value,
+        method=f"fov-{params.shape}",
+        measure=params.measure,
+        params=label_params,
+        min_value=params.min_value,
         self_pairs=query is database,
     )
     return FovOverlap(
         collection,
-        measure,
+        params,
         threads,
         block,
         query_views,
@@ -262,7 +260,6 @@ def source(
         query_sights,
         database_sights,
         spread,
-        max_heading_difference_deg,
     )
 
 
@@ -343,15 +340,17 @@ def overlap(
         source(
             query,
             database,
-            fov_deg=fov_deg,
-            radius_m=radius_m,
-            shape=shape,
-            arc=arc,
-            measure=measure,
-            min_value=min_value,
-            heading_sigma_deg=heading_sigma_deg,
-            position_sigma_m=position_sigma_m,
-            max_heading_difference_deg=max_heading_difference_deg,
+            FovParams(
+                fov_deg,
+                radius_m,
+                shape,
+                arc,
+                measure,
+                min_value,
+                heading_sigma_deg,
+                position_sigma_m,
+                max_heading_difference_deg,
+            ),
             threads=threads,
             block=block,
             progress=progress,
@@ -361,7 +360,14 @@ def overlap(
 
 
 def pair_overlap(
-    query: Cameras, database: Cameras, rows: npt.ArrayLike, columns: npt.ArrayLike, **options: Any
+    query: Cameras,
+    database: Cameras,
+    rows: npt.ArrayLike,
+    columns: npt.ArrayLike,
+    params: FovParams | None = None,
+    *,
+    threads: int | None = None,
+    occluders: Walls | None = None,
 ) -> FloatArray:
     """ψ of given pairs only, (m,) float64; NaN where a camera's status is not OK.
 
@@ -369,7 +375,9 @@ def pair_overlap(
     ----------
     rows, columns:
         (m,) row numbers of query and database.
-    options:
+    params:
+        what the overlap depends on besides the cameras; by default `FovParams()`.
+    query, database, threads, occluders:
         as for `overlap`.
 
     Raises
@@ -378,7 +386,7 @@ def pair_overlap(
         as `overlap` does; InputError also for a row number that does not exist.
     """
     rows, columns = np.atleast_1d(np.asarray(rows)), np.atleast_1d(np.asarray(columns))
-    asked = source(query, database, **options)
+    asked = source(query, database, params, threads=threads, occluders=occluders)
     places = []
     for name, side, view, number in (
         ("row", query, asked.query_views, rows),

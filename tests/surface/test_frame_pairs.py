@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from relabel.errors import InputError, OptionError
 from relabel.measures import MEASURES
 from relabel.reference.voxels import pair_overlap
 from relabel.similarity import gather
-from relabel.surface.settings import METHODS
+from relabel.surface.params import METHODS
 from tests.surface.scenes import INTRINSICS, SIZE, bumpy, frames, scene
 from tests.trees import depth_png
 
@@ -33,6 +33,13 @@ def slow(query: Frames, database: Frames, **options: object) -> np.ndarray:
     if query is database:
         np.fill_diagonal(dense, 0.0)
     return dense
+
+
+def source(query: Frames, database: Frames, **options: object) -> surface.SurfaceOverlap:
+    """`surface.source`, the parameters of the overlap and the others side by side."""
+    names = {field.name for field in fields(surface.SurfaceParams)}
+    params = surface.SurfaceParams(**{name: value for name, value in options.items() if name in names})
+    return surface.source(query, database, params, **{k: v for k, v in options.items() if k not in names})
 
 
 def flat(folder: Path, n: int, *, depth_mm: int = 1000, far_mm: int | None = None) -> Frames:
@@ -90,7 +97,9 @@ class TestOverlap:
         path = depth_png(tmp_path / "d.png", bumpy(np.random.default_rng(0)), size=SIZE)
         many = frames([path] * 130, pose)
         seen: list[int] = []
-        source = surface.source(many, many, stride=1, voxel_m=0.05, memory_bytes=1, progress=seen.append)
+        source = surface.source(
+            many, many, surface.SurfaceParams(stride=1, voxel_m=0.05), memory_bytes=1, progress=seen.append
+        )
         blocks = list(source.blocks())
         assert [block.first_row for block in blocks] == [0, 64, 128]
         assert seen == [64, 64, 2]
@@ -152,7 +161,9 @@ class TestCollection:
     def test_tells_all_that_it_depends_on(self, sides):
         query, database = sides
         c = surface.source(
-            query, database, measure="dice", voxel_m=0.05, nearest_m=0.2, farthest_m=1.5, stride=1
+            query,
+            database,
+            surface.SurfaceParams(measure="dice", voxel_m=0.05, nearest_m=0.2, farthest_m=1.5, stride=1),
         ).collection
         assert (c.method, c.measure, c.self_pairs) == ("surface", "dice", False)
         assert c.params == {
@@ -168,7 +179,7 @@ class TestCollection:
             ("surface", {"tolerance_m": 0.2, "voxel_m": 0.11}),
             ("voxel-iou", {"voxel_m": 0.2}),
         ):
-            c = surface.source(wall, wall, method=method, tolerance_m=0.2).collection
+            c = surface.source(wall, wall, surface.SurfaceParams(method=method, tolerance_m=0.2)).collection
             assert c.params == {**params, "stride": 2, "nearest_m": 0.0, "farthest_m": None}
 
     def test_what_is_known_before_decoding(self, sides, monkeypatch):
@@ -186,7 +197,7 @@ class TestCollection:
         original = voxelise.read_depth
         monkeypatch.setattr(voxelise, "read_depth", lambda path, size: (read.append(path), original(path, size))[1])
         query, _ = sides
-        source = surface.source(query, query, voxel_m=0.05, stride=1)
+        source = surface.source(query, query, surface.SurfaceParams(voxel_m=0.05, stride=1))
         counted: list[int] = []
         source.decode(counted.append)
         source.decode(counted.append)
@@ -202,15 +213,20 @@ class TestStride:
         """With the largest that works, and the frame that does not allow more."""
         wall = flat(tmp_path, 3, far_mm=3000)  # 5 cm · 30 px / 3 m is half a pixel; 20 cm two
         with pytest.raises(OptionError, match=r"stride of 3 is too coarse .* frame 'f-2' sees 3\.00 m .* works is 2"):
-            surface.source(wall, wall, tolerance_m=0.4, voxel_m=0.2, stride=3).decode()
-        surface.source(wall, wall, tolerance_m=0.4, voxel_m=0.2, stride=2).decode()
+            surface.source(wall, wall, surface.SurfaceParams(tolerance_m=0.4, voxel_m=0.2, stride=3)).decode()
+        surface.source(wall, wall, surface.SurfaceParams(tolerance_m=0.4, voxel_m=0.2, stride=2)).decode()
 
     def test_it_is_chosen_where_none_is_given(self, tmp_path):
         """2, or less where a depth, even of the last frame, asks for it; progress never counts a frame twice."""
         counted: list[int] = []
         near, far = flat(tmp_path / "a", 3), flat(tmp_path / "b", 3, far_mm=1600)
-        assert surface.source(near, near, tolerance_m=0.07, voxel_m=0.07).collection.params["stride"] == 2
-        source = surface.source(far, far, tolerance_m=0.07, voxel_m=0.07)
+        assert (
+            surface.source(near, near, surface.SurfaceParams(tolerance_m=0.07, voxel_m=0.07)).collection.params[
+                "stride"
+            ]
+            == 2
+        )
+        source = surface.source(far, far, surface.SurfaceParams(tolerance_m=0.07, voxel_m=0.07))
         source.decode(counted.append)
         assert source.collection.params["stride"] == 1
         assert sum(counted) == 3
@@ -219,22 +235,22 @@ class TestStride:
         wall = flat(tmp_path, 3, far_mm=3000)
         for stride in (None, 1):
             with pytest.raises(OptionError, match=r"voxels of 0\.05 m are too small: frame 'f-2' .* beyond 1\.5 m"):
-                surface.source(wall, wall, voxel_m=0.05, stride=stride).decode()
-        surface.source(wall, wall, voxel_m=0.05, farthest_m=1.5).decode()
+                surface.source(wall, wall, surface.SurfaceParams(voxel_m=0.05, stride=stride)).decode()
+        surface.source(wall, wall, surface.SurfaceParams(voxel_m=0.05, farthest_m=1.5)).decode()
 
     def test_a_largest_depth_that_is_given_decides_at_once(self, tmp_path):
         """Before anything is decoded, and whatever the depth maps hold."""
         wall = flat(tmp_path, 1)
         with pytest.raises(OptionError, match="the largest stride that works is 1"):
-            surface.source(wall, wall, voxel_m=0.05, stride=2, farthest_m=1.2)
+            surface.source(wall, wall, surface.SurfaceParams(voxel_m=0.05, stride=2, farthest_m=1.2))
         with pytest.raises(OptionError, match=r"voxels of 0\.05 m are too small"):
-            surface.source(wall, wall, voxel_m=0.05, farthest_m=1.6)
+            surface.source(wall, wall, surface.SurfaceParams(voxel_m=0.05, farthest_m=1.6))
 
     def test_a_far_frame_without_a_pose_does_not_count(self, tmp_path):
         wall = flat(tmp_path, 2, far_mm=30_000)
         pose = wall.cameras.pose.copy()
         pose[1] = np.nan
-        surface.source(*[frames(wall.depth.tolist(), pose)] * 2, voxel_m=0.05).decode()
+        surface.source(*[frames(wall.depth.tolist(), pose)] * 2, surface.SurfaceParams(voxel_m=0.05)).decode()
 
 
 class TestBadInput:
@@ -250,7 +266,7 @@ class TestBadInput:
         pose = np.tile(np.eye(4), (7, 1, 1))
         pose[6, 0, 3] = 1e6
         bad = frames(paths, pose, size=SIZE)
-        source = surface.source(bad, bad, voxel_m=0.05)
+        source = surface.source(bad, bad, surface.SurfaceParams(voxel_m=0.05))
         psi = gather(source)
         assert psi.collection.query.status.tolist() == [Status.OK] * 2 + [Status.BAD_DEPTH] * 5
         assert psi.matrix.nnz == 2
@@ -287,12 +303,12 @@ class TestBadInput:
         pose[4] = np.diag([1.0, 1.0, -1.0, 1.0])
         pose[5, 3, 0] = 0.5
         path = depth_png(tmp_path / "d.png", 1000, size=SIZE)
-        source = surface.source(*[frames([path] * 6, pose)] * 2, voxel_m=0.05)
+        source = surface.source(*[frames([path] * 6, pose)] * 2, surface.SurfaceParams(voxel_m=0.05))
         assert source.collection.query.status.tolist() == [Status.OK] * 2 + [Status.NO_POSE] * 4
         (note,) = source.notes
         assert note.startswith("4 frame(s) have a pose that is no rigid motion (more than 0.001 off): no_pose")
         assert note.endswith("the worst is 'f-4', a reflection")
-        without = surface.source(*[frames([path] * 4, pose[:4])] * 2, voxel_m=0.05)
+        without = surface.source(*[frames([path] * 4, pose[:4])] * 2, surface.SurfaceParams(voxel_m=0.05))
         assert "the worst is 'f-3', off by 1.2" in without.notes[0]
 
     def test_intrinsics_of_another_picture(self, tmp_path):
@@ -302,7 +318,7 @@ class TestBadInput:
         with pytest.raises(InputError, match=r"principal point \(320, 240\) lies outside .* 32 × 24 pixels"):
             surface.source(*[frames([path], np.eye(4)[None], intrinsics=wrong, size=SIZE)] * 2)
         mixed = frames([path] * 2, np.tile(np.eye(4), (2, 1, 1)), intrinsics=np.array([INTRINSICS, wrong]))
-        source = surface.source(mixed, mixed, voxel_m=0.05)
+        source = surface.source(mixed, mixed, surface.SurfaceParams(voxel_m=0.05))
         assert source.collection.query.status.tolist() == [Status.OK, Status.BAD_DEPTH]
         assert "is 32 × 24 pixels, which fx 30, fy 30, cx 320, cy 240 do not fit" in source.notes[0]
 
@@ -332,9 +348,9 @@ class TestBadInput:
         ],
     )  # fmt: skip
     def test_options_are_checked_at_once(self, sides, options, message):
-        """By `source`, before a depth map is touched."""
+        """By `SurfaceParams` or `source`, before a depth map is touched."""
         with pytest.raises(OptionError, match=message):
-            surface.source(*sides, **options)
+            source(*sides, **options)
 
 
 class TestRealFrames:

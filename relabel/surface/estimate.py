@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,9 +12,9 @@ from relabel.errors import InputError
 from relabel.frames import Frames
 from relabel.jit import thread_count
 from relabel.surface.cpu_counter import ENTRY_BYTES, BitCounter
+from relabel.surface.frame_pairs import SurfaceOverlap, source
 from relabel.surface.occupancy import Gathering
-from relabel.surface.overlap import SurfaceOverlap, source
-from relabel.surface.settings import STRIDE
+from relabel.surface.params import STRIDE, SurfaceParams
 from relabel.surface.voxelise import Voxeliser, rows_to_decode
 
 SAMPLE = 12
@@ -64,20 +63,28 @@ class Plan:
     voxels: float
 
 
-def plan(query: Frames, database: Frames, *, threads: int | None = None, **options: Any) -> Plan:
+def plan(
+    query: Frames,
+    database: Frames,
+    params: SurfaceParams | None = None,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    memory_bytes: int | None = None,
+) -> Plan:
     """What `relabel.surface.source` with these arguments would take; a few frames of each side are decoded.
 
     Parameters
     ----------
-    query, database, threads, options:
-        as for `relabel.surface.overlap`.
+    query, database, params, device, threads, memory_bytes:
+        as for `relabel.surface.source`.
 
     Raises
     ------
     OptionError, InputError
         as `relabel.surface.source` does; InputError also when no depth map of the sample can be used.
     """
-    asked = source(query, database, threads=threads, **options)
+    asked = source(query, database, params, device=device, threads=threads, memory_bytes=memory_bytes)
     c = asked.draft
     sample = _Sample(asked)
     workers = thread_count(threads)
@@ -109,15 +116,15 @@ class _Sample:
 
     def __init__(self, asked: SurfaceOverlap) -> None:
         c = asked.draft
-        self.stride = STRIDE if asked.settings.stride is None else asked.settings.stride
-        settings = asked.settings.with_stride(self.stride)
+        self.stride = STRIDE if asked.params.stride is None else asked.params.stride
+        params = asked.params.with_stride(self.stride)
         gathering = Gathering()
         times: list[tuple[float, float]] = []
         bricks: list[int] = []
         first_fault = ""
         sides = [(asked.query, c.query)] if c.self_pairs else [(asked.query, c.query), (asked.database, c.database)]
         for side, (frames, cameras) in enumerate(sides):
-            voxeliser = Voxeliser(frames, settings)
+            voxeliser = Voxeliser(frames, params)
             focal = frames.intrinsics[:, :2].min(axis=1)
             for row in _spread(cameras):
                 start = time.perf_counter()
@@ -135,8 +142,8 @@ class _Sample:
                 if found.fault is not None:
                     first_fault = first_fault or found.fault
                     continue
-                if asked.settings.stride is None:
-                    allowed = settings.largest_stride(float(focal[row]), found.farthest_m)
+                if asked.params.stride is None:
+                    allowed = params.largest_stride(float(focal[row]), found.farthest_m)
                     self.stride = max(1, min(self.stride, allowed))
                 gathering.add(side, found.code, found.word)
                 bricks.append(len(found.code))
@@ -144,12 +151,12 @@ class _Sample:
             raise InputError(f"no depth map of the {SAMPLE} that were tried can be used; the first: {first_fault}")
         median = np.median(times, axis=0) if times else np.zeros(2)
         self.decoding, self.projecting = float(median[0]), float(median[1])
-        self.projecting *= (settings.stride or 1) ** 2 / self.stride**2
+        self.projecting *= (params.stride or 1) ** 2 / self.stride**2
         self.bricks = float(np.mean(bricks)) if bricks else 0.0
         compacted = gathering.finish(same=c.self_pairs)
         sizes = np.concatenate((compacted.query.size, compacted.database.size))
         self.voxels = float(sizes.mean()) if len(sizes) else 0.0
-        counter = BitCounter(compacted, asked.settings.method, threads=asked.threads)
+        counter = BitCounter(compacted, asked.params.method, threads=asked.threads)
         shared = counter.counts(slice(0, len(compacted.query)), slice(0, len(compacted.database))).s_query > 0
         if c.self_pairs:
             shared = shared[~np.eye(len(shared), dtype=np.bool_)]

@@ -9,8 +9,8 @@ import pytest
 
 from relabel import fov
 from relabel.datasets.msls import city as msls
-from relabel.pipeline.estimates import estimates
 from relabel.pipeline.fov_part import FovPart
+from relabel.pipeline.parts import estimates
 from relabel.pipeline.run import label
 from relabel.synthetic.msls import write_tree
 from tests.pipeline.conftest import CITIES
@@ -21,7 +21,7 @@ Parts = Callable[..., tuple[FovPart, ...]]
 
 
 class TestEstimates:
-    """relabel.pipeline.estimates.estimates"""
+    """relabel.pipeline.parts.estimates"""
 
     def test_counts(self, parts: Parts, root: Path) -> None:
         """Candidates are those of the overlap itself; rows and those that can be labelled are told apart."""

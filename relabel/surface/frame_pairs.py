@@ -16,15 +16,16 @@ from relabel.devices import Device
 from relabel.errors import InputError, OptionError
 from relabel.frames import Frames
 from relabel.jit import thread_count, threads_set
-from relabel.measures import MEASURES, Measure, check_measure
-from relabel.similarity import DEFAULT_MIN_VALUE, Collection, RowBlock, Similarity, gather
+from relabel.measures import DEFAULT_MIN_VALUE, MEASURES, Measure
+from relabel.similarity import Collection, RowBlock, Similarity, gather
 from relabel.surface import _rows, gpu_counter
 from relabel.surface._bitsets import TILE
 from relabel.surface.cpu_counter import BitCounter
 from relabel.surface.decode_all import Far, Taken, Taking, too_coarse
 from relabel.surface.device_memory import budget
+from relabel.surface.params import Method, SurfaceParams
 from relabel.surface.poses import placed
-from relabel.surface.settings import Counter, Method, Settings, settings
+from relabel.surface.settings import Counter
 
 Progress = Callable[[int], object]
 ROWS = {"cpu": 8 * TILE, "cuda": 64 * TILE}
@@ -41,11 +42,11 @@ class SurfaceOverlap:
 
     query: Frames
     database: Frames
-    settings: Settings
+    params: SurfaceParams
     draft: Collection
     """the collection as far as it is known before decoding"""
-    told: tuple[str, ...]
-    """what is known of the input before decoding"""
+    early_notes: tuple[str, ...]
+    """notes on the input before decoding"""
     memory_bytes: int
     threads: int | None = None
     device: Device = "cpu"
@@ -64,7 +65,7 @@ class SurfaceOverlap:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know about the input; decodes it."""
-        return (*self.told, *self._taken.notes)
+        return (*self.early_notes, *self._taken.notes)
 
     @property
     def _cameras(self) -> tuple[Cameras, ...]:
@@ -76,7 +77,7 @@ class SurfaceOverlap:
 
     def _take(self, progress: Progress | None) -> Taken:
         sides = (self.query,) if self.draft.self_pairs else (self.query, self.database)
-        return Taking(sides, self._cameras, self.settings, self.threads, progress, self.device).take()
+        return Taking(sides, self._cameras, self.params, self.threads, progress, self.device).take()
 
     def decode(self, progress: Progress | None = None) -> None:
         """Decode the depth maps, unless that is done.
@@ -98,7 +99,7 @@ class SurfaceOverlap:
 
     @cached_property
     def _counter(self) -> Counter:
-        method, memory = self.settings.method, self.memory_bytes
+        method, memory = self.params.method, self.memory_bytes
         if self.device == "cpu":
             return BitCounter(self._taken.compacted, method, memory // 2, self.threads)
         return gpu_counter.counter(self._taken.compacted, method, device=self.device)
@@ -121,7 +122,7 @@ class SurfaceOverlap:
             database=taken.database,
             query_extent=extents[0],
             database_extent=extents[1],
-            params=taken.settings.params(),
+            params=taken.params.label_params(),
         )
 
     def blocks(self) -> Iterator[RowBlock]:
@@ -161,7 +162,7 @@ class SurfaceOverlap:
     def _block(self, start: int, both: npt.NDArray[np.int32], a: Any, b: Any) -> RowBlock:
         c = self.draft
         own = start if c.self_pairs else -len(both) - 1
-        how = a[start : start + len(both)], b, own, MEASURES.index(self.measure), np.float32(c.min_value)
+        how = a[start : start + len(both)], b, own, MEASURES.index(self.params.measure), np.float32(c.min_value)
         counts = np.zeros(len(both), np.int64)
         _rows.kept(both, *how, counts)
         starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)))
@@ -169,42 +170,39 @@ class SurfaceOverlap:
         _rows.filled(both, *how, starts, indices, data)
         return RowBlock(start, counts, indices, data)
 
-    @property
-    def measure(self) -> Measure:
-        """The measure of the values."""
-        measure = self.draft.measure
-        assert measure != "unknown"
-        return measure
-
 
 def source(
     query: Frames,
     database: Frames,
+    params: SurfaceParams | None = None,
     *,
-    method: Method = "surface",
-    tolerance_m: float = 0.05,
-    voxel_m: float | None = None,
-    stride: int | None = None,
-    nearest_m: float = 0.0,
-    farthest_m: float | None = None,
-    measure: Measure = "iou",
-    min_value: float = DEFAULT_MIN_VALUE,
     device: str = "cpu",
     threads: int | None = None,
     memory_bytes: int | None = None,
     progress: Progress | None = None,
 ) -> SurfaceOverlap:
-    """The surface overlap as a `SimilaritySource`; the parameters are those of `overlap`.
+    """The surface overlap as a `SimilaritySource`.
 
-    Parameters are checked here, at once; depth maps are decoded when `SurfaceOverlap.collection` or its blocks are
-    first asked for.
+    Input is checked here, at once; depth maps are decoded when `SurfaceOverlap.collection` or its blocks are first
+    asked for.
+
+    Parameters
+    ----------
+    params:
+        what the overlap depends on besides the frames; by default `SurfaceParams()`.
+    query, database, device, threads, memory_bytes, progress:
+        as for `overlap`.
+
+    Raises
+    ------
+    OptionError, InputError
+        as `overlap` does, but for what only shows in the depth maps.
     """
-    chosen = settings(method, tolerance_m, voxel_m, stride, nearest_m, farthest_m)
-    check_measure(measure)
+    params = SurfaceParams() if params is None else params
     if memory_bytes is not None and memory_bytes < 1:
         raise OptionError(f"memory_bytes is {memory_bytes}; it is a positive number of bytes")
     thread_count(threads)  # at once, not when the frames have been decoded
-    where = devices.chosen(device)
+    chosen = devices.chosen(device)
     same = query is database
     if query.cameras.crs != database.cameras.crs:
         raise InputError(
@@ -213,33 +211,34 @@ def source(
         )
     cameras, notes = placed(query)
     others, more = (cameras, []) if same else placed(database)
-    if chosen.farthest_m is not None:
+    if params.farthest_m is not None:
         for side, placed_side in ((query, cameras), (database, others)):
-            _check_stride(chosen, side, placed_side)
+            _check_stride(params, side, placed_side)
     draft = Collection(
         cameras,
         others,
         np.full(len(cameras), np.nan),
         np.full(len(others), np.nan),
-        method=method,
-        measure=measure,
-        min_value=min_value,
+        method=params.method,
+        measure=params.measure,
+        min_value=params.min_value,
         self_pairs=same,
     )
-    told = (*notes, *more)
-    return SurfaceOverlap(query, database, chosen, draft, told, budget(memory_bytes), threads, where, progress)
+    return SurfaceOverlap(
+        query, database, params, draft, (*notes, *more), budget(memory_bytes), threads, chosen, progress
+    )
 
 
-def _check_stride(chosen: Settings, frames: Frames, cameras: Cameras) -> None:
+def _check_stride(params: SurfaceParams, frames: Frames, cameras: Cameras) -> None:
     """Refuse a stride, or voxels, that the largest depth that counts does not allow."""
     focal = np.where(cameras.ok, frames.intrinsics[:, :2].min(axis=1), np.inf)
-    if not cameras.ok.any() or chosen.farthest_m is None:
+    if not cameras.ok.any() or params.farthest_m is None:
         return
     k = int(np.argmin(focal))
-    stride = 1 if chosen.stride is None else chosen.stride
-    if chosen.largest_stride(float(focal[k]), chosen.farthest_m) < stride:
-        far = Far(str(cameras.key[k]), chosen.farthest_m, float(focal[k]))
-        raise OptionError(too_coarse(chosen.with_stride(stride), far))
+    stride = 1 if params.stride is None else params.stride
+    if params.largest_stride(float(focal[k]), params.farthest_m) < stride:
+        far = Far(str(cameras.key[k]), params.farthest_m, float(focal[k]))
+        raise OptionError(too_coarse(params.with_stride(stride), far))
 
 
 def overlap(
@@ -314,14 +313,7 @@ def overlap(
         source(
             query,
             database,
-            method=method,
-            tolerance_m=tolerance_m,
-            voxel_m=voxel_m,
-            stride=stride,
-            nearest_m=nearest_m,
-            farthest_m=farthest_m,
-            measure=measure,
-            min_value=min_value,
+            SurfaceParams(method, tolerance_m, voxel_m, stride, nearest_m, farthest_m, measure, min_value),
             device=device,
             threads=threads,
             memory_bytes=memory_bytes,

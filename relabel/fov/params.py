@@ -1,0 +1,98 @@
+"""The parameters that the overlap of fields of view depends on: units, defaults, and the values that they can have.
+
+Nothing heavy is loaded here, so that the command line can take its options from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from relabel.errors import OptionError
+from relabel.measures import DEFAULT_MIN_VALUE, Measure, check_measure, check_min_value
+
+Shape = Literal["sector", "polygon"]
+SHAPES: tuple[Shape, ...] = get_args(Shape)
+
+MIN_RADIUS_M, MAX_RADIUS_M = 1e-6, 1e7  # within these no intermediate product of the kernels leaves float64
+MAX_HEADING_SIGMA_DEG = 45.0  # beyond it a heading says nothing, and the nodes would turn a camera past its back
+
+_WITHOUT_EFFECT = {"heading_sigma_deg": 0.0, "position_sigma_m": 0.0, "max_heading_difference_deg": 180.0}
+
+
+@dataclass(frozen=True)
+class FovParams:
+    """The parameters of the overlap of fields of view.
+
+    Attributes
+    ----------
+    fov_deg:
+        horizontal field of view in degrees, in (0, 360]; for cameras that do not bring their own.
+    radius_m:
+        range in metres; for cameras that do not bring their own.
+    shape:
+        ``sector``, exact, or ``polygon``, apex and `arc` segments with their corners on the circle.
+    arc:
+        segments of the polygon's arc.
+    measure:
+        ``iou``, ``overlap`` or ``dice``.
+    min_value:
+        values up to this are not stored.
+    heading_sigma_deg, position_sigma_m:
+        standard deviation of the noise of each heading, in [0°, 45°], and of each position along either axis, in
+        metres; for cameras that do not bring their own.
+    max_heading_difference_deg:
+        pairs whose headings differ by more have ψ = 0; in (0°, 180°].
+
+    Raises
+    ------
+    OptionError
+        when a value is outside its range. Whether `arc` segments suffice depends on the cameras, and is checked there.
+    """
+
+    fov_deg: float = 90.0
+    radius_m: float = 50.0
+    shape: Shape = "sector"
+    arc: int = 16
+    measure: Measure = "iou"
+    min_value: float = DEFAULT_MIN_VALUE
+    heading_sigma_deg: float = 0.0
+    position_sigma_m: float = 0.0
+    max_heading_difference_deg: float = 180.0
+
+    def __post_init__(self) -> None:
+        if self.shape not in SHAPES:
+            raise OptionError(f"shape {self.shape!r} is not known; choose {' or '.join(SHAPES)}")
+        check_measure(self.measure)
+        check_min_value(self.min_value)
+        if not 0.0 < self.max_heading_difference_deg <= 180.0:
+            raise OptionError(
+                f"the largest difference of headings is {self.max_heading_difference_deg:g}°; it has to be above 0° "
+                "and at most 180°"
+            )
+        if not 0.0 < self.fov_deg <= 360.0:
+            raise OptionError(f"the field of view is {self.fov_deg:g}°; it has to be above 0° and at most 360°")
+        if not MIN_RADIUS_M <= self.radius_m <= MAX_RADIUS_M:
+            raise OptionError(
+                f"the radius is {self.radius_m:g} m; it has to be from {MIN_RADIUS_M:g} to {MAX_RADIUS_M:g} m"
+            )
+        for name, most, unit in (
+            ("heading_sigma_deg", MAX_HEADING_SIGMA_DEG, "°"),
+            ("position_sigma_m", MAX_RADIUS_M, " m"),
+        ):
+            value = getattr(self, name)
+            if not 0.0 <= value <= most:
+                raise OptionError(f"{name} is {value:g}{unit}; it has to be from 0{unit} to {most:g}{unit}")
+        # As floats, so that 90 and 90.0 do not make different files.
+        for name in ("fov_deg", "radius_m", "min_value", *_WITHOUT_EFFECT):
+            object.__setattr__(self, name, float(getattr(self, name)))
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values: `arc`, noise and the limit of headings only where they have an effect."""
+        values = asdict(self)
+        if self.shape == "sector":
+            del values["arc"]
+        for name, nothing in _WITHOUT_EFFECT.items():
+            if values[name] == nothing:
+                del values[name]
+        return values

@@ -1,0 +1,116 @@
+"""Parts: the units a labelling job is made of, one collection each, that know how to be read and computed.
+
+A part is a small value that can be sent to another process; it opens its dataset only where it is computed. Parts of
+both kinds of label are made here from readers, and the modules that compute a kind are loaded only for that kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from relabel.similarity import SimilaritySource
+
+Progress = Callable[[int], object]
+Bar = Callable[[str, int], AbstractContextManager[Progress]]
+"""Called with the name of a part and the size of its work; gives what is called with the size of each step done."""
+
+
+class Preparation(NamedTuple):
+    """Work on the files of a part that takes its time, to be done once before its overlap is asked for anything."""
+
+    what: str
+    """what is worked on, such as ``depth maps``"""
+    total: int
+    """how many there are"""
+    run: Callable[[Progress | None], tuple[str, ...]]
+    """does it, reports each step, and gives what the user should know about the outcome"""
+
+
+class Opened(NamedTuple):
+    """A part whose dataset has been read: ready to be computed."""
+
+    source: SimilaritySource
+    files: tuple[Path, ...]
+    """every file that was read, or will be by the preparation"""
+    notes: tuple[str, ...]
+    """what its user should know about the input"""
+    preparation: Preparation | None = None
+    """None where the overlap can be computed at once"""
+    thousands: bool = False
+    """whether there are so many files that those of a folder are recorded together, see `provenance.describe`"""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The size of one part, known before it is computed.
+
+    Attributes
+    ----------
+    name:
+        of the collection.
+    queries, database:
+        rows of either side; those that can be labelled follow in `labelled_queries` and `labelled_database`.
+    candidates:
+        pairs that have to be computed: for fields of view counted, for surface those that the plan does not rule out.
+    output_bytes, memory_bytes:
+        rough size of the file and peak memory.
+    frames:
+        depth maps to decode; None where there are none.
+    seconds:
+        roughly what decoding and all pairs take on this machine; None where it is not known.
+    """
+
+    name: str
+    queries: int
+    database: int
+    labelled_queries: int
+    labelled_database: int
+    candidates: int
+    output_bytes: int
+    memory_bytes: int
+    frames: int | None = None
+    seconds: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """All that is known, as JSON values."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+class Part(Protocol):
+    """One collection to be."""
+
+    @property
+    def name(self) -> str:
+        """The name of the collection."""
+        ...
+
+    @property
+    def root(self) -> Path:
+        """The folder that input paths are recorded relative to."""
+        ...
+
+    @property
+    def command(self) -> str:
+        """The command that makes it, for the provenance."""
+        ...
+
+    def parameters(self) -> dict[str, Any]:
+        """All that the result depends on besides the files."""
+        ...
+
+    def open(self, *, threads: int | None = None, progress: Progress | None = None) -> Opened:
+        """Read the dataset, and prepare the overlap without computing it."""
+        ...
+
+    def estimate(self, *, threads: int | None = None) -> Estimate:
+        """Read the dataset and tell what the part would take, without computing any overlap."""
+        ...
+
+
+def estimates(parts: Iterable[Part], *, threads: int | None = None) -> list[Estimate]:
+    """What each part would take; of depth maps only a few are decoded."""
+    return [part.estimate(threads=threads) for part in parts]
