@@ -22,7 +22,7 @@ def _ks(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
 @click.command()
 @click.argument("sources", nargs=-1, metavar="[FILE[::COLLECTION] | QUERIES DATABASE]")
 @options.optional_root
-@options.dataset
+@options.source
 @options.cities
 @click.option(
     "--subtask",
@@ -73,7 +73,7 @@ def _ks(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
 def command(
     sources: tuple[str, ...],
     root: Path | None,
-    dataset: str | None,
+    source: str | None,
     cities: str | None,
     subtask: str | None,
     predictions: Path | None,
@@ -135,7 +135,7 @@ def command(
         raise OptionError("--images, --image-path and --size belong to --checkpoint, which looks at pictures")
     if predictions is None and allow_unknown:
         raise OptionError("--allow-unknown belongs to --predictions")
-    places = _places(sources, root, dataset, cities, subtask)
+    places = _places(sources, root, source, cities, subtask)
     rule = None
     if positives_m is not None or positives_psi is not None:
         rule = Rule(positives_m, positives_heading, positives_psi)
@@ -170,7 +170,7 @@ def command(
 
 
 def _places(
-    sources: tuple[str, ...], root: Path | None, dataset: str | None, cities: str | None, subtask: str | None
+    sources: tuple[str, ...], root: Path | None, source: str | None, cities: str | None, subtask: str | None
 ) -> list[Any]:
     """What the arguments name."""
     from relabel.errors import OptionError
@@ -183,14 +183,14 @@ def _places(
         raise OptionError("--subtask needs --root, the MSLS tree that tells which cameras take part")
     if len(sources) > 2 or (len(sources) == 2 and root is not None):
         raise OptionError("give a label file, or --root, or QUERIES and DATABASE")
-    if dataset is not None and len(sources) == 1:
-        raise OptionError("--dataset is for --root, or for QUERIES and DATABASE; a label file knows its cameras")
+    if source is not None and len(sources) == 1:
+        raise OptionError("--source is for --root, or for QUERIES and DATABASE; a label file knows its cameras")
     if len(sources) == 2:
-        return places.of_paths([Path(source) for source in sources], dataset_name=dataset)
+        return places.of_paths([Path(path) for path in sources], dataset_name=source)
     if sources:
         chosen = places.of_labels(open_collections(sources[0]))
     elif root is not None:
-        chosen = places.of_paths([root], dataset_name=dataset, cities=cities)
+        chosen = places.of_paths([root], dataset_name=source, cities=cities)
     else:
         raise OptionError("there is nothing to evaluate on; give a label file, or --root, or QUERIES and DATABASE")
     if subtask is not None and root is not None:

@@ -38,7 +38,7 @@ def _metres(flag: str, name: str, default: float, text: str) -> options.Decorato
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="ROOT | QUERIES DATABASE")
-@options.dataset
+@options.source
 @options.cities
 @options.columns
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="CSV", help="Mask to write, for --mask.")
@@ -68,7 +68,7 @@ def _metres(flag: str, name: str, default: float, text: str) -> options.Decorato
 @options.force
 def command(
     paths: tuple[Path, ...],
-    dataset: str | None,
+    source: str | None,
     cities: str | None,
     columns: str | None,
     output: Path | None,
@@ -82,7 +82,7 @@ def command(
     """Look for headings that should not be trusted, and write a mask that leaves them out.
 
     ROOT is an MSLS tree. QUERIES and DATABASE are what `relabel names` or `relabel table` takes: folders or lists of
-    @ names, or tables; one of them alone is compared with itself. Other datasets are named by --dataset.
+    @ names, or tables; one of them alone is compared with itself. Other datasets are named by --source.
 
     Told are missing headings, compasses that are stuck, jumps that the track cannot explain, the compass against the
     direction of travel, parts of a sequence that are turned by 180°, and how much near cameras are turned. What needs
@@ -106,7 +106,7 @@ def command(
     audits = []
     if len(paths) > 2:
         raise OptionError(f"{len(paths)} paths were given; give an MSLS tree, or QUERIES and DATABASE")
-    spec, selection = registry.select_paths(paths, dataset_name=dataset, cities=cities, columns=columns)
+    spec, selection = registry.select_paths(paths, dataset_name=source, cities=cities, columns=columns)
     if "fov" not in spec.readers:
         raise OptionError(f"{spec.name} is labelled by surface; there are no headings to look at")
     for line in selection.skipped:

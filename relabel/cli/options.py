@@ -129,8 +129,10 @@ collections: Decorator[Any] = click.option(
 )
 
 
-dataset: Decorator[Any] = click.option(
-    "--dataset", metavar="NAME", help="The dataset that the paths are of.  [default: told by their files]"
+source: Decorator[Any] = click.option(
+    "--source",
+    metavar="DATASET",
+    help="The dataset that the paths are of, named as its command.  [default: recognised by its files]",
 )
 
 near: Decorator[Any] = click.option(

@@ -42,7 +42,8 @@ class TestOptions:
     def test_defaults_are_those_of_the_library(self, name: str, params: SurfaceParams | FovParams) -> None:
         """Every parameter of a method is an option, and one that is not given is what the method has."""
         command = labelling_command(registry.dataset(name))
-        values = {parameter.name: parameter.default for parameter in command.params}
+        required = {parameter.name: "x" for parameter in command.params if parameter.required}
+        values = required | {p.name: p.get_default(click.Context(command)) for p in command.params}
         assert asdict(params).items() <= values.items()
 
     def test_all_arrive(self, run: Runner, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

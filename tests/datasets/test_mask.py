@@ -44,7 +44,14 @@ class Town:
 
         query = cameras("abx")
         database = query if self.itself else cameras("bc")
-        return CameraSets(query, database, (Path("town.csv"),), {"heading": "told"}, ("a note",), hint="wait")
+        return CameraSets(
+            query=query,
+            database=database,
+            files=(Path("town.csv"),),
+            params={"heading": "told"},
+            notes=("a note",),
+            hint="wait",
+        )
 
 
 def written(tmp_path: Path, text: str, name: str = "mask.csv") -> Path:
@@ -234,7 +241,8 @@ class Room:
             return Frames(cameras, np.full(len(keys), "depth.png"), np.array([57.0, 57.0, 32.0, 24.0]))
 
         query = frames("abx")
-        return FrameSets(query, query if self.itself else frames("bc"), (Path("depth.png"),))
+        database = query if self.itself else frames("bc")
+        return FrameSets(query=query, database=database, files=(Path("depth.png"),))
 
 
 class TestScenes:

@@ -179,7 +179,7 @@ class TestWallsFor:
         path = tmp_path / "x.json"
         path.write_text('{"type": "LineString", "coordinates": [[-500, 10], [500, 10]]}')
         one = Cameras(key=["a"], position=[[0, 0]], heading_deg=[0])
-        walls, notes = occluders.walls_for(CameraSets(one, one, ()), path, "local")
+        walls, notes = occluders.walls_for(CameraSets(query=one, database=one), path, "local")
         assert walls.ends.tolist() == [[-500, 10, 500, 10]]
         assert notes == []
 
@@ -190,7 +190,7 @@ class TestWallsFor:
         path = tmp_path / "x.json"
         path.write_text(json.dumps({"type": "LineString", "coordinates": np.column_stack([lon, lat]).tolist()}))
         one = Cameras(key=["a"], position=[[320_050.0, -4_180_010.0]], heading_deg=[0], crs=crs)
-        walls, _ = occluders.walls_for(CameraSets(one, one, ()), path, None)
+        walls, _ = occluders.walls_for(CameraSets(query=one, database=one), path, None)
         np.testing.assert_allclose(walls.ends, [[320_000, -4_180_000, 320_100, -4_180_000]], atol=1e-5)
 
 

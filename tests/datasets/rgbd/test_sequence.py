@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from relabel.cameras import Status
 from relabel.datasets.matrix_files import parse_intrinsics, read_intrinsics
-from relabel.datasets.rgbd import sequence
-from relabel.datasets.rgbd.sequence import FREIBURG, LAYOUTS, RgbdReader, freiburg, nearest, reader
+from relabel.datasets.rgbd import LAYOUTS, sequence
+from relabel.datasets.rgbd.sequence import FREIBURG, RgbdReader, freiburg, nearest, reader
 from relabel.errors import DatasetNotFoundError, InputError, MissingFileError, OptionError, RelabelError
 from tests.trees import depth_png, edit, looking_ahead, pose_txt, rgbd_folder, tum_folder
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from relabel.cameras import Status
-from relabel.datasets.tb_places import sets
+from relabel.datasets.conventions import AXES
+from relabel.datasets.tb_places import DIRECTIONS, QUATERNIONS, sets
 from relabel.datasets.tb_places.sets import (
     TbPlacesReader,
     TbStreetReader,
@@ -25,7 +26,7 @@ from relabel.datasets.tb_places.sets import (
     read,
     readers,
 )
-from relabel.datasets.trajectory import AXES, axis
+from relabel.datasets.trajectory import axis
 from relabel.errors import DatasetNotFoundError, InputError, NotFoundError, OptionError
 from tests.trees import depth_png, looking_ahead, tb_set
 
@@ -57,8 +58,8 @@ def some_poses(n: int = 5) -> np.ndarray:
 class TestRead:
     """relabel.datasets.tb_places.read"""
 
-    @pytest.mark.parametrize("order", sets.QUATERNIONS)
-    @pytest.mark.parametrize("direction", sets.DIRECTIONS)
+    @pytest.mark.parametrize("order", QUATERNIONS)
+    @pytest.mark.parametrize("direction", DIRECTIONS)
     def test_conventions(self, tmp_path: Path, order: Any, direction: Any) -> None:
         """One and the same poses come out, in whatever order and direction they are stored."""
         poses = some_poses()
@@ -93,7 +94,7 @@ class TestRead:
         path = tb_set(
             tmp_path / "a.json", [bad, good, [0, 0, 0, 0, 0, float("inf"), 1], [0, 0, float("-inf"), *good[3:]]]
         )
-        for direction in sets.DIRECTIONS:
+        for direction in DIRECTIONS:
             found = read(path, direction=direction).track
             assert np.isfinite(found.pose).all(axis=(1, 2)).tolist() == [False, True, False, False]
 
@@ -224,7 +225,7 @@ class TestStreet:
         tb_set(tmp_path / "W17.json", [stored(pose) for pose in poses])
         ((reader,), others) = readers(tmp_path, axes="ahead=x,up=z")
         street = reader.read()
-        assert others == ()
+        assert others == []
         assert street.query is street.database
         np.testing.assert_allclose(street.query.heading_deg[:2], [90.0, 0.0], atol=1e-9)
         assert street.query.status.tolist() == [Status.OK, Status.OK, Status.NO_HEADING]
