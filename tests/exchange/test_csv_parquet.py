@@ -69,7 +69,7 @@ class TestWriteParquet:
         assert list(pairs.itertuples(index=False, name=None)) == triples(psi)
 
     def test_dataset_filters(self, psi: Similarity, tmp_path: Path) -> None:
-        """A pyarrow data set filters by key and by value."""
+        """A pyarrow dataset filters by key and by value."""
         export({"c": psi}, "parquet", tmp_path)
         query = triples(psi)[0][0]
         field = pyarrow.dataset.field

@@ -94,7 +94,7 @@ class TestWriteGcl:
             assert not panorama.any()
 
     def test_a_raw_csv_is_sacred(self, psi: Similarity, tmp_path: Path) -> None:
-        """A raw.csv that is there may be the data set's own: not even overwriting touches it, nothing is written."""
+        """A raw.csv that is there may be the dataset's own: not even overwriting touches it, nothing is written."""
         theirs = tmp_path / "amman/query/raw.csv"
         theirs.parent.mkdir(parents=True)
         theirs.write_text("precious")

@@ -88,7 +88,7 @@ class TestDense:
     def test_no_similarity(self, value: float, files: CameraFiles, tmp_path: Path) -> None:
         """A value that no similarity can be is named by row and column."""
         path = dense_file(tmp_path / "c_gt.h5", [[0, 0.5, 0], [0, value, 0.1]])
-        with pytest.raises(InputError, match=r"c_gt\.h5: data set 'fov', row 1, column 1"):
+        with pytest.raises(InputError, match=r"c_gt\.h5: dataset 'fov', row 1, column 1"):
             load("gcl", path, measure="iou", cameras=files)
 
     def test_no_names(self, tmp_path: Path) -> None:
@@ -109,9 +109,9 @@ class TestDense:
             load("condensed", path, measure="iou", cameras=CameraFiles(files.queries))
 
     def test_datasets(self, files: CameraFiles, tmp_path: Path) -> None:
-        """Without fov the data sets that are there are listed; another can be named."""
+        """Without fov the datasets that are there are listed; another can be named."""
         path = dense_file(tmp_path / "c_gt.h5", np.ones((2, 3), bool), "sim")
-        with pytest.raises(InputError, match=r"no data set 'fov'; there are sim.*--dataset sim"):
+        with pytest.raises(InputError, match=r"no dataset 'fov'; there are sim.*--dataset sim"):
             load("gcl", path, measure="iou", cameras=files)
         assert gather(load("gcl", path, measure="iou", cameras=files, dataset="sim").source).matrix.nnz == 6
 
