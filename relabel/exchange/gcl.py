@@ -17,15 +17,14 @@ from relabel.errors import InputError, MissingFileError, OutputError
 from relabel.exchange.entries import (
     ImportRequest,
     ImportResult,
-    KnownSource,
     ValueCounts,
     checked_values,
     imported_collection,
     similarity_of_entries,
-    unknown_pairs,
 )
 from relabel.exchange.folder import ExportFolder, file_name
 from relabel.exchange.gcl_index import index_of
+from relabel.exchange.known_cameras import KnownSource, unknown_pairs
 from relabel.exchange.positive_rows import check_threshold
 from relabel.images.paths import MSLS_PATH, picture_paths
 from relabel.labelfile.pair_rules import Symmetry
@@ -427,9 +426,9 @@ def bands(
         band = values.reshape(raw.shape)
         diagonal = 0
         if self_pairs:
-            here = np.arange(len(band))
-            diagonal = int((band[here, first + here] > 0.0).sum())
-            band[here, first + here] = 0.0
+            rows = np.arange(len(band))
+            diagonal = int((band[rows, first + rows] > 0.0).sum())
+            band[rows, first + rows] = 0.0
         yield first, band, (clamped, diagonal)
 
 

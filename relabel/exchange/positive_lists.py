@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from relabel.exchange.entries import KnownSource
 from relabel.exchange.folder import ExportFolder, file_name
+from relabel.exchange.known_cameras import KnownSource
 from relabel.exchange.positive_rows import RowLists, rows_above, rows_within, with_self
 from relabel.images.paths import picture_paths
 from relabel.similarity import SimilaritySource

@@ -14,9 +14,9 @@ import pytest
 from scipy.spatial.distance import squareform
 
 from relabel.errors import InputError, OutputError, OutputExistsError
-from relabel.exchange.entries import unknown_pairs
 from relabel.exchange.exporting import export
 from relabel.exchange.gcl_index import index_of, read_index
+from relabel.exchange.known_cameras import unknown_pairs
 from relabel.similarity import Similarity
 from tests.similarities import similarity
 

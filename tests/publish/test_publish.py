@@ -148,7 +148,7 @@ class TestFolder:
         relabel.write(tmp_path / "x.h5", {"x": Similarity(replace(c, **fields), matrix)})
         publish(tmp_path / "x.h5", tmp_path / "out")
         text = (tmp_path / "out/README.md").read_text(encoding="utf-8")
-        assert "measure `unknown`: not told by whoever made the labels" in text
+        assert "measure `unknown`: not stated by whoever made the labels" in text
         assert "true negative" not in text
         assert "does not say what data set" in text
 
@@ -236,7 +236,7 @@ class TestCard:
         assert len(source_notes([{"command": "relabel msls"}, {"command": "relabel import"}])) == 2
 
     def test_every_labelling_command_has_a_note(self) -> None:
-        """What is known of the terms of a data set is told for each command that labels one."""
+        """What is known of the terms of a dataset is said for each command that labels one."""
         commands = [name for name, entry in COMMANDS.items() if entry.section == LABEL and name != "sample"]
         notes = [source_notes([{"command": f"relabel {name}"}]) for name in commands]
         assert all(len(found) == 1 and found != source_notes([]) for found in notes)
