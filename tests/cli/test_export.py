@@ -44,7 +44,7 @@ class TestExport:
         assert sorted(path.name for path in tmp_path.iterdir()) == ["amman.npz", "redkitchen-train.npz"]
 
     def test_measure(self, one: Path, tmp_path: Path, run: Run) -> None:
-        """Values can be converted on the way; the import says so when it is told another."""
+        """Values can be converted on the way; the import says so when another is stated."""
         assert run("export", one, "--to", "parquet", "--measure", "dice", "-o", tmp_path).exit_code == 0
         done = run("import", "parquet", tmp_path / "amman.parquet", "--measure", "iou", "-o", tmp_path / "x.h5")
         assert done.exit_code == 2

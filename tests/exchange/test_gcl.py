@@ -1,4 +1,4 @@
-"""Dense files against what the GCL loaders do with them, told again in own words."""
+"""Dense files against what the GCL loaders do with them, written again independently."""
 
 from __future__ import annotations
 
@@ -192,9 +192,9 @@ class TestIndex:
         cameras = replace(similarity(6, 1, faults=False).collection.query, pose=pose)
         index = index_of(cameras, cameras.key, poses=True)
         (tmp_path / "index.json").write_text(json.dumps(index, allow_nan=False))
-        found = read_index(tmp_path / "index.json", "path")
-        assert found.pose is not None
-        np.testing.assert_allclose(found.pose, pose, atol=1e-12)
+        restored = read_index(tmp_path / "index.json", "path")
+        assert restored.pose is not None
+        np.testing.assert_allclose(restored.pose, pose, atol=1e-12)
         x, y, z, w = Rotation.from_matrix(pose[0, :3, :3]).as_quat(canonical=True)
         np.testing.assert_allclose(index["poses"][0], [*pose[0, :3, 3], w, x, y, z])
 

@@ -133,7 +133,7 @@ class TestFolder:
         assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a", "b", "d"]
 
     def test_imported_without_places(self, tmp_path: Path) -> None:
-        """Labels whose measure, places and extents nobody told are published as such."""
+        """Labels whose measure, places and extents nobody stated are published as such."""
         source = similarity(10, 12, faults=False)
         c = source.collection
         sides = {
@@ -239,7 +239,7 @@ class TestCard:
         """What is known of the terms of a dataset is said for each command that labels one."""
         commands = [name for name, entry in COMMANDS.items() if entry.section == LABEL and name != "sample"]
         notes = [source_notes([{"command": f"relabel {name}"}]) for name in commands]
-        assert all(len(found) == 1 and found != source_notes([]) for found in notes)
+        assert all(len(texts) == 1 and texts != source_notes([]) for texts in notes)
         assert len({text for (text,) in notes}) == len(commands)
         assert all(text.endswith("**To be checked by the publisher.**") for (text,) in notes)
 
@@ -311,11 +311,11 @@ class TestCroissant:
             (str(stored.query.key[i]), str(stored.database.key[j])): float(value)
             for i, j, value in zip(matrix.row, matrix.col, matrix.data, strict=True)
         }
-        found = {
+        records = {
             (r[f"{record_set}/query"].decode(), r[f"{record_set}/database"].decode()): r[f"{record_set}/value"]
             for r in pairs
         }
-        assert found == pytest.approx(expected)
+        assert records == pytest.approx(expected)
         keys = {r[f"{record_set}.cameras/key"].decode() for r in cameras}
         assert keys == set(stored.query.key) | set(stored.database.key)
 
