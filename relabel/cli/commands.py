@@ -48,7 +48,7 @@ COMMANDS: dict[str, Entry] = {
     "convert": Entry(COMPOSE, "relabel.cli.compose:convert_command", "The same labels in another measure."),
     "export": Entry(COMPOSE, "relabel.cli.exchange:export_command", "Labels in the formats of other programs."),
     "import": Entry(COMPOSE, "relabel.cli.exchange:import_command", "A label file of labels that somebody else made."),
-    "publish": Entry(COMPOSE, "relabel.cli.exchange:publish_command", "A folder to upload: card, checksums, metadata."),
+    "publish": Entry(COMPOSE, "relabel.cli.publish:command", "A folder to upload: card, checksums, metadata."),
     "compare": Entry(CHECK, "relabel.cli.check:compare_command", "What is different between two label files."),
     "validate": Entry(CHECK, "relabel.cli.check:validate_command", "Check a label file against the format."),
     "verify": Entry(

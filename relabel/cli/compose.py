@@ -1,4 +1,4 @@
-"""relabel merge."""
+"""relabel merge, relabel subset, relabel convert."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def merge_command(addresses: tuple[str, ...], output: Path, force: bool, as_json
     from relabel.cli.terminal import bar
     from relabel.compose import merge
 
-    with bar("merge", None, unit="queries", hidden=no_progress) as each:
-        result = merge(output, addresses, overwrite=force, progress=each)
+    with bar("merge", None, unit="queries", hidden=no_progress) as advance:
+        result = merge(output, addresses, overwrite=force, progress=advance)
     for name in result.repeated:
         logging.getLogger(__name__).info("%s: given more than once with the same content; kept once", name)
     show_written(result.path, as_json=as_json)
@@ -137,7 +137,7 @@ def subset_command(
         bbox_deg=bbox_lonlat,
         ok_only=ok_only,
     )
-    with bar("subset", None, unit="queries", hidden=no_progress) as each:
+    with bar("subset", None, unit="queries", hidden=no_progress) as advance:
         result = subset(
             output,
             address,
@@ -146,7 +146,7 @@ def subset_command(
             rename=rename,
             key_files=[path for path in lists.values() if path is not None],
             overwrite=force,
-            progress=each,
+            progress=advance,
         )
     log = logging.getLogger(__name__)
     for name in result.emptied:
@@ -182,16 +182,16 @@ def convert_command(
     from relabel.compose import convert
 
     log = logging.getLogger(__name__)
-    with bar("convert", None, unit="queries", hidden=no_progress) as each:
-        result = convert(output, address, measure, collections=collections, overwrite=force, progress=each)
-    for made in result.collections:
-        if made.source == measure:
-            log.info("%s: is in %s already; copied", made.name, measure)
-        if made.dropped:
+    with bar("convert", None, unit="queries", hidden=no_progress) as advance:
+        result = convert(output, address, measure, collections=collections, overwrite=force, progress=advance)
+    for collection in result.collections:
+        if collection.source == measure:
+            log.info("%s: is in %s already; copied", collection.name, measure)
+        if collection.dropped:
             log.warning(
                 "%s: %s pairs dropped: an absent pair can now have a ψ up to %.3g, and theirs is no larger",
-                made.name,
-                format(made.dropped, ","),
-                made.min_value,
+                collection.name,
+                format(collection.dropped, ","),
+                collection.min_value,
             )
     show_written(result.path, as_json=as_json)

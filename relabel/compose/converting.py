@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from relabel.compose.lineage import Named, history, named, opened, step
-from relabel.labelfile import LabelFile, StoredCollection, pack, write
+from relabel.compose.lineage import Derived, address_of, named_errors, open_stored, step, write_derived
+from relabel.labelfile import LabelFile, StoredCollection
 from relabel.measures import Measure, check_measure
-from relabel.similarity import SimilaritySource
 
 
 @dataclass(frozen=True)
-class Converted:
+class CollectionConversion:
     """What became of one collection."""
 
     name: str
@@ -34,7 +33,7 @@ class Conversion:
 
     path: Path
     measure: Measure
-    collections: tuple[Converted, ...]
+    collections: tuple[CollectionConversion, ...]
 
 
 def convert(
@@ -75,26 +74,26 @@ def convert(
         as for `relabel.compose.subset`.
     """
     check_measure(measure)
-    stored = opened(address, collections)
-    sources = {name: _converted(each, measure) for name, each in stored.items()}
-    files = [each.path for each in stored.values()]
-    own = step("relabel convert", {"measure": measure, "collections": sorted(stored)}, files)
-    before = {name: (each.measure, each.nnz) for name, each in stored.items()}
-    if all(each.measure == measure for each in stored.values()):
-        done = pack(path, stored, provenance=[own], overwrite=overwrite, progress=progress)
-    else:
-        done = write(path, sources, provenance=[*history(files), own], overwrite=overwrite, progress=progress)
-    labels = LabelFile(done)
-    return Conversion(
-        done, measure, tuple(_result(name, *before[name], labels[name]) for name in sorted(before))
-    )  # fmt: skip
+    stored = open_stored(address, collections)
+    converted = {name: _in_measure(collection, measure) for name, collection in stored.items()}
+    files = [collection.path for collection in stored.values()]
+    record = step("relabel convert", {"measure": measure, "collections": sorted(stored)}, files)
+    # Read before the file is written, which may take the place of the one that is read.
+    before = {name: (collection.measure, collection.nnz) for name, collection in stored.items()}
+    target = write_derived(path, converted, record, overwrite=overwrite, progress=progress)
+    labels = LabelFile(target)
+    results = tuple(_result(name, *before[name], labels[name]) for name in sorted(before))
+    return Conversion(target, measure, results)
 
 
-def _converted(stored: StoredCollection, measure: Measure) -> SimilaritySource:
-    with named(f"{stored.path}::{stored.name}"):
-        return Named(stored, stored.in_measure(measure))
+def _in_measure(stored: StoredCollection, measure: Measure) -> Derived:
+    if stored.measure == measure:
+        return Derived(stored, stored)
+    with named_errors(address_of(stored)):
+        return Derived(stored, stored.in_measure(measure))
 
 
-def _result(name: str, source: str, nnz: int, made: StoredCollection) -> Converted:
+def _result(name: str, source: str, nnz: int, converted: StoredCollection) -> CollectionConversion:
     # There may be more pairs than before: where both directions of a pair become one value, one of them may be new.
-    return Converted(name, source, made.nnz, max(0, nnz - made.nnz), made.min_value)
+    pairs = converted.nnz
+    return CollectionConversion(name, source, pairs, max(0, nnz - pairs), converted.min_value)

@@ -1,20 +1,20 @@
-"""What a new label file takes over from those it was made of: their collections, and the record of their making."""
+"""Label files made from others: the collections they are made from, the history they inherit, and their writing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from relabel.errors import InputError, LabelFileError, OptionError
-from relabel.labelfile import LabelFile, StoredCollection, open_collections, provenance
-from relabel.labelfile.collection import listed
+from relabel.labelfile import LabelFile, StoredCollection, open_collections, pack, provenance, write
 from relabel.labelfile.provenance import record_problems, record_text
 from relabel.similarity import Collection, RowBlock, SimilaritySource
 
 
-def opened(address: str, names: Sequence[str] | None = None) -> dict[str, StoredCollection]:
+def open_stored(address: str, names: Sequence[str] | None = None) -> dict[str, StoredCollection]:
     """The collections of ``FILE`` or ``FILE::COLLECTION`` by name; with `names` only those of a ``FILE``.
 
     Raises
@@ -42,50 +42,78 @@ def history(files: Iterable[Path]) -> list[dict[str, Any]]:
     LabelFileError
         when a record is not as the format has it.
     """
-    found: dict[str, dict[str, Any]] = {}
+    records: dict[str, dict[str, Any]] = {}
     for file in dict.fromkeys(files):
         for number, record in enumerate(LabelFile(file).provenance()):
             if problems := record_problems(record):
                 raise LabelFileError(f"{file}: /provenance, record {number}: {problems[0]}; relabel validate lists all")
-            found.setdefault(record_text(record), record)
-    return list(found.values())
+            records.setdefault(record_text(record), record)
+    return list(records.values())
 
 
 def step(command: str, parameters: Mapping[str, Any], files: Iterable[Path]) -> dict[str, Any]:
-    """The record of one command that read `files`, which are told by name, size and digest."""
+    """The record of one command that read `files`, each described by name, size and digest."""
     inputs = [entry for file in dict.fromkeys(files) for entry in provenance.describe(file.parent, [file])]
     return provenance.step(command, parameters, inputs)
 
 
-class Named:
-    """A source whose errors begin with the place it comes from."""
+class Derived:
+    """A source made from a stored collection; its errors begin with the name of that collection."""
 
     def __init__(self, stored: StoredCollection, source: SimilaritySource) -> None:
-        self._where = f"{stored.path}::{stored.name}"
-        self._source = source
+        self.stored = stored
+        self.source = source
 
     @property
     def collection(self) -> Collection:
         """What is compared and how."""
-        return self._source.collection
+        return self.source.collection
 
     def blocks(self) -> Iterator[RowBlock]:
         """All rows once, in order."""
-        with named(self._where):
-            yield from self._source.blocks()
+        with named_errors(address_of(self.stored)):
+            yield from self.source.blocks()
+
+
+def write_derived(
+    path: str | os.PathLike[str],
+    derived: Mapping[str, Derived],
+    record: Mapping[str, Any],
+    *,
+    overwrite: bool = False,
+    progress: Callable[[int], object] | None = None,
+) -> Path:
+    """Write collections that were made from stored ones; where all are as they were stored, they are copied.
+
+    Parameters
+    ----------
+    path:
+        the file to make; with `overwrite` it may be the one that is read.
+    derived:
+        the collections by their new names.
+    record:
+        of this step, which follows the history of the files that were read.
+    overwrite, progress:
+        as for `relabel.labelfile.write`, whose errors it raises.
+    """
+    if all(collection.source is collection.stored for collection in derived.values()):
+        stored = {name: collection.stored for name, collection in derived.items()}
+        return pack(path, stored, provenance=[record], overwrite=overwrite, progress=progress)
+    records = [*history(collection.stored.path for collection in derived.values()), record]
+    return write(path, derived, provenance=records, overwrite=overwrite, progress=progress)
+
+
+def address_of(stored: StoredCollection) -> str:
+    """``FILE::COLLECTION``."""
+    return f"{stored.path}::{stored.name}"
 
 
 @contextmanager
-def named(where: str) -> Iterator[None]:
-    """Put `where` in front of every error that says what is wrong with a value or an option."""
+def named_errors(address: str) -> Iterator[None]:
+    """Put `address` in front of every error that says what is wrong with a value or an option."""
     try:
         yield
     except LabelFileError:
         raise  # it names its file
     except (InputError, OptionError) as error:
-        raise type(error)(f"{where}: {error}") from None
-
-
-def names_text(names: Iterable[str]) -> str:
-    """The first names and how many more there are."""
-    return listed(list(names))
+        raise type(error)(f"{address}: {error}") from None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from relabel.compose.lineage import history, opened, step
+from relabel.compose.lineage import history, open_stored, step
 from relabel.errors import InputError, OptionError
 from relabel.labelfile import StoredCollection, pack
 
@@ -58,7 +58,7 @@ def merge(
     repeated: dict[str, None] = {}
     files: list[Path] = []
     for address in inputs:
-        for name, stored in opened(address).items():
+        for name, stored in open_stored(address).items():
             files.append(stored.path)
             first = kept.setdefault(name, stored)
             if first is stored:

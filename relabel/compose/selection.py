@@ -82,18 +82,18 @@ class Selection:
             )
 
     @property
-    def of_cameras(self) -> bool:
+    def limits_cameras(self) -> bool:
         """Whether it can leave out cameras."""
-        given = (self.keys, self.query_keys, self.database_keys, self.bbox_m, self.bbox_deg)
-        return self.ok_only or any(each is not None for each in given)
+        limits = (self.keys, self.query_keys, self.database_keys, self.bbox_m, self.bbox_deg)
+        return self.ok_only or any(limit is not None for limit in limits)
 
     @property
     def is_everything(self) -> bool:
         """Whether it keeps all cameras and pairs."""
-        return self.low is None and not self.of_cameras
+        return self.low is None and not self.limits_cameras
 
     def parameters(self) -> dict[str, Any]:
-        """What a record of provenance tells of it as JSON values; keys are told by the files they come from."""
+        """The selection as a record of provenance has it, as JSON values; of keys, how many there are."""
         boxes = {
             name: list(box) for name, box in (("bbox_m", self.bbox_m), ("bbox_deg", self.bbox_deg)) if box is not None
         }
@@ -112,7 +112,7 @@ class Selection:
     def _kept(self, cameras: Cameras, keys: frozenset[str] | None) -> BoolArray:
         kept = np.ones(len(cameras), bool)
         if keys is not None:
-            kept &= holds(keys, cameras.key)
+            kept &= are_among(cameras.key, keys)
         if self.ok_only:
             kept &= cameras.ok
         if self.bbox_m is not None:
@@ -122,10 +122,10 @@ class Selection:
         return kept
 
 
-def holds(keys: frozenset[str], of: npt.NDArray[np.str_]) -> BoolArray:
-    """(n,) which of n keys a set holds."""
-    found: BoolArray = np.isin(of, np.array(sorted(keys), dtype=np.str_))
-    return found
+def are_among(camera_keys: npt.NDArray[np.str_], keys: frozenset[str]) -> BoolArray:
+    """(n,) which of n cameras have a key that is in a set."""
+    among: BoolArray = np.isin(camera_keys, np.array(sorted(keys), dtype=np.str_))
+    return among
 
 
 def _inside(box: Box, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> BoolArray:
@@ -172,6 +172,12 @@ class Selected:
     database_kept: BoolArray
     low: float | None = None
 
+    @property
+    def empty_sides(self) -> dict[str, int]:
+        """The sides that had cameras and keep none, and how many they had."""
+        sides = {"query": self.query_kept, "database camera": self.database_kept}
+        return {side: len(kept) for side, kept in sides.items() if len(kept) and not kept.any()}
+
     @cached_property
     def collection(self) -> Collection:
         """What is compared and how."""
@@ -193,13 +199,13 @@ class Selected:
     def blocks(self) -> Iterator[RowBlock]:
         """All kept rows once, in order."""
         columns = np.cumsum(self.database_kept, dtype=np.int64) - 1
-        least = -np.inf if self.low is None else np.float32(self.collection.min_value)
+        bound = -np.inf if self.low is None else np.float32(self.collection.min_value)
         first = 0
         for block in self.stored.blocks():
-            here = self.query_kept[block.first_row : block.first_row + len(block.counts)]
-            rows = np.repeat(np.arange(len(here)), block.counts)
-            kept = here[rows] & self.database_kept[block.indices] & (block.data > least)
-            counts = np.bincount(rows[kept], minlength=len(here)).astype(np.int64)[here]
+            rows_kept = self.query_kept[block.first_row : block.first_row + len(block.counts)]
+            rows = np.repeat(np.arange(len(rows_kept)), block.counts)
+            kept = rows_kept[rows] & self.database_kept[block.indices] & (block.data > bound)
+            counts = np.bincount(rows[kept], minlength=len(rows_kept)).astype(np.int64)[rows_kept]
             yield RowBlock(first, counts, columns[block.indices[kept]].astype(np.int32), block.data[kept])
             first += len(counts)
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from relabel.compose.lineage import Named, history, named, names_text, opened, step
+from relabel.compose.lineage import Derived, address_of, named_errors, open_stored, step, write_derived
 from relabel.compose.selection import Selected, Selection
 from relabel.errors import InputError, MissingFileError, NotFoundError, OptionError
-from relabel.labelfile import StoredCollection, pack, write
+from relabel.labelfile import StoredCollection
+from relabel.labelfile.collection import listed
 
 _SHOWN = 5
 
@@ -76,30 +76,28 @@ def subset(
     OutputExistsError, OutputError
         as for `relabel.labelfile.write`.
     """
-    chosen = selection or Selection()
-    stored = opened(address, collections)
+    selection = selection or Selection()
+    stored = open_stored(address, collections)
     names = _renamed(stored, rename or {})
-    _check_keys(stored.values(), chosen, address)
-    kept = {name: _selected(each, chosen) for name, each in stored.items()}
-    emptied = tuple(name for name, each in kept.items() if _is_emptied(each))
-    left = {names[name]: each for name, each in kept.items() if name not in emptied}
+    _check_keys(stored.values(), selection, address)
+    selected = {name: _selected(collection, selection) for name, collection in stored.items()}
+    emptied = tuple(name for name, part in selected.items() if part.empty_sides)
+    left = {names[name]: part for name, part in selected.items() if name not in emptied}
     if not left:
-        raise InputError(f"{address}: nothing would be left: {_why(next(iter(kept.values())))}")
-    used = [each.stored.path for each in left.values()]
-    parameters = {"collections": sorted(each.stored.name for each in left.values()), **chosen.parameters()}
-    own = step("relabel subset", parameters | {"rename": dict(rename or {})}, [*used, *map(Path, key_files)])
-    notes = [note for each in left.values() if (note := _note(each))]
-    if chosen.is_everything:
-        parts = {name: each.stored for name, each in left.items()}
-        done = pack(path, parts, provenance=[own], overwrite=overwrite, progress=progress)
-    else:
-        sources = {name: Named(each.stored, each) for name, each in left.items()}
-        done = write(path, sources, provenance=[*history(used), own], overwrite=overwrite, progress=progress)
-    return Subset(done, tuple(sorted(left)), emptied, tuple(notes))
+        raise InputError(f"{address}: nothing would be left: {_why_empty(next(iter(selected.values())))}")
+    notes = [note for part in left.values() if (note := _note(part))]
+    parameters = {"collections": sorted(part.stored.name for part in left.values()), **selection.parameters()}
+    files = [part.stored.path for part in left.values()]
+    record = step("relabel subset", parameters | {"rename": dict(rename or {})}, [*files, *map(Path, key_files)])
+    derived = {
+        name: Derived(part.stored, part.stored if selection.is_everything else part) for name, part in left.items()
+    }
+    target = write_derived(path, derived, record, overwrite=overwrite, progress=progress)
+    return Subset(target, tuple(sorted(left)), emptied, tuple(notes))
 
 
 def read_keys(path: str | os.PathLike[str]) -> frozenset[str]:
-    """The keys that a text file lists, one a line; empty lines are passed over.
+    """The keys that a text file lists, one a line; empty lines are skipped.
 
     Raises
     ------
@@ -126,7 +124,7 @@ def read_keys(path: str | os.PathLike[str]) -> frozenset[str]:
 def _renamed(stored: Mapping[str, StoredCollection], rename: Mapping[str, str]) -> dict[str, str]:
     for old in rename:
         if old not in stored:
-            raise NotFoundError(f"there is no collection {old!r} to rename; there are {names_text(stored)}")
+            raise NotFoundError(f"there is no collection {old!r} to rename; there are {listed(list(stored))}")
     names = {name: rename.get(name, name) for name in stored}
     for name, new in names.items():
         if list(names.values()).count(new) > 1:
@@ -136,7 +134,7 @@ def _renamed(stored: Mapping[str, StoredCollection], rename: Mapping[str, str]) 
 
 def _check_keys(stored: Iterable[StoredCollection], selection: Selection, address: str) -> None:
     """Raise unless every key of the selection is one of a camera on the side that it is meant for."""
-    for keys, sides, what in (
+    for keys, sides, camera in (
         (selection.keys, ("query", "database"), "query or database camera"),
         (selection.query_keys, ("query",), "query"),
         (selection.database_keys, ("database",), "database camera"),
@@ -145,46 +143,34 @@ def _check_keys(stored: Iterable[StoredCollection], selection: Selection, addres
             continue
         wanted = np.array(sorted(keys), dtype=np.str_)
         missing = np.ones(len(wanted), bool)
-        for each in stored:
+        for collection in stored:
             for side in sides:
-                missing &= ~_among(wanted, getattr(each, side).key)
+                missing &= ~np.isin(wanted, getattr(collection, side).key)
         if missing.any():
             count = int(np.count_nonzero(missing))
             shown = ", ".join(repr(str(key)) for key in wanted[missing][:_SHOWN])
             more = f" and {count - _SHOWN:,} more" if count > _SHOWN else ""
             raise NotFoundError(
-                f"{address}: {count:,} of {len(wanted):,} keys to keep belong to no {what}: {shown}{more}; "
+                f"{address}: {count:,} of {len(wanted):,} keys to keep belong to no {camera}: {shown}{more}; "
                 "relabel dump shows keys as the file spells them"
             )
 
 
-def _among(keys: npt.NDArray[np.str_], cameras: npt.NDArray[np.str_]) -> npt.NDArray[np.bool_]:
-    found: npt.NDArray[np.bool_] = np.isin(keys, cameras)
-    return found
-
-
 def _selected(stored: StoredCollection, selection: Selection) -> Selected:
-    where = f"{stored.path}::{stored.name}"
     if stored.self_pairs and (selection.query_keys is not None or selection.database_keys is not None):
         raise OptionError(
-            f"{where}: pairs its cameras with each other and keeps the same ones on both sides, since otherwise a "
-            "camera and itself, which is not stored, would read as a true negative; give the keys of both sides "
-            "together (--keys)"
+            f"{address_of(stored)}: pairs its cameras with each other and keeps the same ones on both sides, since "
+            "otherwise a camera and itself, which is not stored, would read as a true negative; give the keys of both "
+            "sides together (--keys)"
         )
-    with named(where):
+    with named_errors(address_of(stored)):
         kept = selection.query_kept(stored)
         return Selected(stored, kept, kept if stored.self_pairs else selection.database_kept(stored), selection.low)
 
 
-def _is_emptied(selected: Selected) -> bool:
-    sides = (selected.query_kept, selected.database_kept)
-    return any(len(kept) and not kept.any() for kept in sides)
-
-
-def _why(selected: Selected) -> str:
-    sides = {"query": selected.query_kept, "database camera": selected.database_kept}
-    gone = [f"no {side} of {len(kept):,}" for side, kept in sides.items() if len(kept) and not kept.any()]
-    return f"{' and '.join(gone)} of {selected.stored.name!r} is in the selection; widen it"
+def _why_empty(selected: Selected) -> str:
+    sides = [f"no {side} of {count:,}" for side, count in selected.empty_sides.items()]
+    return f"{' and '.join(sides)} of {selected.stored.name!r} is in the selection; widen it"
 
 
 def _note(selected: Selected) -> str | None:

@@ -153,7 +153,7 @@ def _third_party() -> dict[str, DatasetSpec]:
             spec = point.load()
         except Exception as error:
             log.warning(
-                "the dataset %r of %s is not available: %s: %s", point.name, origin, type(error).__name__, error
+                "the dataset %r of %s cannot be loaded: %s: %s", point.name, origin, type(error).__name__, error
             )
             continue
         if not isinstance(spec, DatasetSpec):
@@ -237,6 +237,5 @@ def select_paths(
     if refusal is not None:
         raise refusal
     shown = " and ".join(map(str, paths))
-    raise DatasetNotFoundError(
-        f"{shown}: not the data of {dataset_name or 'any dataset that relabel can tell by its files'}"
-    )
+    what = dataset_name or "any dataset that can be recognised by its files"
+    raise DatasetNotFoundError(f"{shown}: is not the data of {what}; --source names a dataset")

@@ -17,7 +17,7 @@ from scipy import sparse
 from relabel.cameras import Cameras, Status, surely_unique
 from relabel.errors import InputError, OptionError
 from relabel.evaluation.places import Place
-from relabel.evaluation.positives import WITHIN_M, Lists, positives_by_distance
+from relabel.evaluation.positives import WITHIN_M, RowLists, positives_by_distance
 from relabel.exchange.positive_rows import check_threshold
 
 IntArray = npt.NDArray[np.int64]
@@ -91,7 +91,7 @@ class EvaluationSet:
     query_cameras: tuple[Cameras, ...]
     database_cameras: tuple[Cameras, ...]
     twin: IntArray
-    positives: Lists
+    positives: RowLists
     rule: Rule
     psi: sparse.csr_array | None = None
     psi_known: tuple[BoolArray, BoolArray] = field(default=(np.empty(0, bool), np.empty(0, bool)))
@@ -243,7 +243,7 @@ def _similarities(
     return matrix, (known[0], known[1])
 
 
-def _similar(places: Sequence[Place], matrix: sparse.csr_array | None, psi: float) -> Lists:
+def _similar(places: Sequence[Place], matrix: sparse.csr_array | None, psi: float) -> RowLists:
     if matrix is None:
         raise OptionError("positives by ψ need a label file; name one, or tell them by distance")
     for place in places:
@@ -251,7 +251,7 @@ def _similar(places: Sequence[Place], matrix: sparse.csr_array | None, psi: floa
             check_threshold(psi, place.stored.collection)
     keep = matrix.data >= np.float32(psi)
     sums = np.concatenate([np.zeros(1, np.int64), np.cumsum(keep)])
-    return Lists(sums[matrix.indptr], matrix.indices[keep].astype(np.int64))
+    return RowLists(sums[matrix.indptr], matrix.indices[keep].astype(np.int64))
 
 
 def _twins(place: Place, rows: IntArray, columns: IntArray, first: int) -> IntArray:
@@ -262,17 +262,17 @@ def _twins(place: Place, rows: IntArray, columns: IntArray, first: int) -> IntAr
     return np.where(columns[at] == rows, at + first, -1).astype(np.int64)
 
 
-def _without_twin(lists: Lists, twin: IntArray) -> Lists:
+def _without_twin(lists: RowLists, twin: IntArray) -> RowLists:
     of_query = np.repeat(np.arange(len(lists.counts)), lists.counts)
     keep = lists.indices != twin[of_query]
     sums = np.concatenate([np.zeros(1, np.int64), np.cumsum(keep)])
-    return Lists(sums[lists.indptr], lists.indices[keep])
+    return RowLists(sums[lists.indptr], lists.indices[keep])
 
 
-def _stacked(lists: Sequence[Lists], starts: npt.NDArray[Any]) -> Lists:
+def _stacked(lists: Sequence[RowLists], starts: npt.NDArray[Any]) -> RowLists:
     counts = np.concatenate([np.zeros(1, np.int64), *(each.counts for each in lists)])
     moved = [each.indices + first for each, first in zip(lists, starts, strict=False)]
-    return Lists(np.cumsum(counts), np.concatenate(moved).astype(np.int64))
+    return RowLists(np.cumsum(counts), np.concatenate(moved).astype(np.int64))
 
 
 def _left_out(places: Sequence[Place], kept: Sequence[tuple[IntArray, IntArray]], side: int) -> frozenset[str]:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from relabel.errors import InputError, OptionError
-from relabel.exchange.positive_rows import Lists
+from relabel.exchange.positive_rows import RowLists
 from relabel.labelfile import StoredCollection
 
 IntArray = npt.NDArray[np.int64]
@@ -82,7 +82,9 @@ class Scores:
         return Scores(self.ks, *(array[queries] for array in arrays))
 
 
-def evaluate(predictions: npt.ArrayLike, positives: Lists | Sequence[npt.ArrayLike], ks: Sequence[int] = KS) -> Scores:
+def evaluate(
+    predictions: npt.ArrayLike, positives: RowLists | Sequence[npt.ArrayLike], ks: Sequence[int] = KS
+) -> Scores:
     """Recall@k and mAP@k of predictions; see the head of this module for their definitions.
 
     Parameters
@@ -91,7 +93,7 @@ def evaluate(predictions: npt.ArrayLike, positives: Lists | Sequence[npt.ArrayLi
         (queries, n) int, the rows of the database that each query was answered with, best first. A negative number
         stands for a picture outside the database, or for no prediction.
     positives:
-        the rows of the database that are right, for each query: `Lists`, ascending and none twice, as
+        the rows of the database that are right, for each query: `RowLists`, ascending and none twice, as
         `positives_by_distance` and `positives_by_similarity` give them; or a sequence of any lists of row numbers.
     ks:
         numbers of predictions; they may be more than n, and are then those of n predictions.
@@ -160,15 +162,15 @@ def as_rows(predictions: npt.ArrayLike, queries: int) -> IntArray:
     return rows.astype(np.int64)
 
 
-def as_lists(positives: Lists | Sequence[npt.ArrayLike]) -> Lists:
-    """Positives as `Lists`, ascending and none twice; those that are `Lists` already are taken for such.
+def as_lists(positives: RowLists | Sequence[npt.ArrayLike]) -> RowLists:
+    """Positives as `RowLists`, ascending and none twice; those that are `RowLists` already are taken for such.
 
     Raises
     ------
     InputError
         when one of the lists holds something else than row numbers.
     """
-    if isinstance(positives, Lists):
+    if isinstance(positives, RowLists):
         return positives
     each = [np.empty(0, np.int64)]
     for query, rows in enumerate(positives):
@@ -178,7 +180,7 @@ def as_lists(positives: Lists | Sequence[npt.ArrayLike]) -> Lists:
                 f"positives of query {query} (counted from 0) are {rows!r}; expected rows of the database, from 0"
             )
         each.append(np.unique(row).astype(np.int64))
-    return Lists(np.cumsum([len(row) for row in each], dtype=np.int64), np.concatenate(each))
+    return RowLists(np.cumsum([len(row) for row in each], dtype=np.int64), np.concatenate(each))
 
 
 def first_of_each(rows: IntArray) -> BoolArray:
@@ -195,7 +197,7 @@ def codes(rows: IntArray, width: int) -> IntArray:
     return np.arange(len(rows), dtype=np.int64)[:, None] * width + rows
 
 
-def _members(rows: IntArray, positives: Lists) -> BoolArray:
+def _members(rows: IntArray, positives: RowLists) -> BoolArray:
     """(queries, n) whether each prediction is a positive of its query."""
     if not (rows.size and positives.indices.size):
         return np.zeros(rows.shape, bool)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray
 from relabel.errors import InputError, OptionError
-from relabel.exchange.positive_rows import Lists, above
+from relabel.exchange.positive_rows import RowLists, rows_above
 from relabel.geometry.earth import points
 from relabel.similarity import SimilaritySource
 
@@ -20,7 +20,7 @@ _AT_ONCE = 1 << 20  # pairs that are looked at together
 
 IntArray = npt.NDArray[np.int64]
 
-__all__ = ["WITHIN_M", "Lists", "positives_by_distance", "positives_by_similarity"]
+__all__ = ["WITHIN_M", "RowLists", "positives_by_distance", "positives_by_similarity"]
 
 
 def positives_by_distance(
@@ -30,7 +30,7 @@ def positives_by_distance(
     *,
     max_heading_difference_deg: float | None = None,
     params: Mapping[str, Any] | None = None,
-) -> Lists:
+) -> RowLists:
     """For each query the database cameras at most `within_m` metres away, ascending.
 
     Distance is horizontal. Between cameras with poses, whose frame need not have an axis that points up, it is
@@ -54,7 +54,7 @@ def positives_by_distance(
 
     Returns
     -------
-    Lists
+    RowLists
         ``indptr`` (queries + 1,) and ``indices``, int64 rows of the database.
 
     Raises
@@ -79,10 +79,10 @@ def positives_by_distance(
         rows, columns = rows[keep], columns[keep]
     order = np.lexsort((columns, rows))
     counts = np.bincount(rows, minlength=len(query))
-    return Lists(np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]), columns[order])
+    return RowLists(np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]), columns[order])
 
 
-def positives_by_similarity(stored: SimilaritySource, threshold: float = 0.5) -> Lists:
+def positives_by_similarity(stored: SimilaritySource, threshold: float = 0.5) -> RowLists:
     """For each query the database cameras with ψ ≥ `threshold`, compared as float32, ascending.
 
     A query that is not ok has none, since its similarities are unknown; leave it out of an evaluation.
@@ -99,7 +99,7 @@ def positives_by_similarity(stored: SimilaritySource, threshold: float = 0.5) ->
     OptionError
         when the threshold is outside these bounds.
     """
-    return above(stored, threshold)
+    return rows_above(stored, threshold)
 
 
 def _turn_deg(query: Cameras, database: Cameras, rows: IntArray, columns: IntArray) -> FloatArray:

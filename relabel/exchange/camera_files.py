@@ -1,18 +1,23 @@
-"""Finding the cameras of an import: in files that are given, in an MSLS tree, or in files beside the input."""
+"""Where the cameras of imported labels come from: an index, a camera table, a list of keys, or an MSLS tree."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from relabel.errors import InputError, OptionError
-from relabel.exchange.camera_sides import Sides, read_msls_sides, read_sides
-from relabel.exchange.gcl import dense_dataset
-from relabel.exchange.gcl_index import KeyRule
+from relabel.cameras import Cameras, FloatArray, Status
+from relabel.errors import InputError, MissingFileError, OptionError
+from relabel.exchange.camera_tables import SideLayout, SideName, read_cameras
+from relabel.exchange.gcl_index import read_index
+from relabel.exchange.registry import FormatSpec, KeyRule
+
+BoolArray = npt.NDArray[np.bool_]
 
 _SUFFIXES = ("_gt", "-pairs-scores", "-pairs")
+"""What an export adds to the name of a collection."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class CameraFiles:
     root, city:
         an MSLS tree, and the city in it; by default that of the input's name.
     keys:
-        what a key is where an index names pictures: the ``stem`` of the file name or the whole ``path``. None takes the
+        what a key is where an index names images: the ``stem`` of the file name or the whole ``path``. None takes the
         stem, and for condensed files the path, since frames of different sequences have the same names.
     """
 
@@ -37,48 +42,142 @@ class CameraFiles:
     keys: KeyRule | None = None
 
 
-def find_sides(form: str, path: Path, cameras: CameraFiles, keys: KeyRule) -> tuple[Sides | None, list[str]]:
-    """The cameras that files describe, and what to say of files that were found rather than given."""
-    if cameras.root is not None:
-        return read_msls_sides(cameras.root, cameras.city or plain_name(path)), []
-    if cameras.queries is not None:
-        return read_sides(cameras.queries, cameras.database, keys), []
-    stem = plain_name(path)
-    beside: dict[str, tuple[Path, ...]] = {
-        "gcl": (path.parent / stem / "query.json", path.parent / stem / "database.json"),
-        "condensed": (path.parent / f"{stem}.json",),
-        "csv": (path.parent / f"{stem}.cameras.csv",) * 2,
-        "parquet": (path.parent / f"{stem}.cameras.parquet",) * 2,
-    }
-    found = beside.get(form, ())
-    if not found or not all(file.is_file() for file in found):
+@dataclass(frozen=True, eq=False)
+class CameraSides:
+    """The cameras of both sides.
+
+    Attributes
+    ----------
+    query, database:
+        the cameras; one object where `self_pairs`.
+    query_extent, database_extent:
+        (n,) NaN where they are not known.
+    self_pairs:
+        the database is the set of queries.
+    files:
+        (folder, file) of everything that was read for them; the folder is what provenance names files from.
+    """
+
+    query: Cameras
+    database: Cameras
+    query_extent: FloatArray
+    database_extent: FloatArray
+    self_pairs: bool = False
+    files: tuple[tuple[Path, Path], ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(queries, database cameras)."""
+        return len(self.query), len(self.database)
+
+    def self_paired(self) -> CameraSides:
+        """The queries as both sides."""
+        return replace(self, database=self.query, database_extent=self.query_extent, self_pairs=True)
+
+    def as_one_set(self) -> CameraSides:
+        """The same cameras as one set; an `OptionError` where the two sides have other keys."""
+        if not np.array_equal(self.query.key, self.database.key):
+            raise OptionError("self-pairs says that the database is the set of queries, but their keys differ")
+        return self.self_paired()
+
+    def with_values(self, query: BoolArray, database: BoolArray) -> tuple[CameraSides, int]:
+        """The same with every camera that has a value taken for ok, and how many were not.
+
+        A published value is known, whatever the camera; a status only says which zeros are none.
+
+        Parameters
+        ----------
+        query, database:
+            (queries,) and (database cameras,) which cameras have a value.
+        """
+        if self.self_pairs:
+            cameras, count = _made_ok(self.query, query | database)
+            return replace(self, query=cameras, database=cameras), count
+        queries, query_count = _made_ok(self.query, query)
+        cameras, database_count = _made_ok(self.database, database)
+        return replace(self, query=queries, database=cameras), query_count + database_count
+
+
+def find_sides(
+    spec: FormatSpec, path: Path, camera_files: CameraFiles, keys: KeyRule
+) -> tuple[CameraSides | None, list[str]]:
+    """The cameras that files describe, None where none do, and a note of files beside the input that were taken."""
+    if camera_files.root is not None:
+        return read_msls_sides(camera_files.root, camera_files.city or collection_name(path)), []
+    if camera_files.queries is not None:
+        return read_sides(camera_files.queries, camera_files.database, keys), []
+    files = [path.parent / file.format(name=collection_name(path)) for file in spec.camera_files]
+    if not files or not all(file.is_file() for file in files):
         return None, []
-    names = " and ".join(dict.fromkeys(str(file.relative_to(path.parent)) for file in found))
-    return read_sides(found[0], found[1] if len(found) > 1 else None, keys), [f"cameras are those of {names} beside it"]
+    names = " and ".join(dict.fromkeys(str(file.relative_to(path.parent)) for file in files))
+    return read_sides(files[0], files[1] if len(files) > 1 else None, keys), [f"cameras are those of {names} beside it"]
 
 
-def plain_name(path: Path) -> str:
-    """The name of a file without its ending and what an export adds to the name of a collection."""
+def collection_name(path: Path) -> str:
+    """The name of a file without its ending and without what an export adds to the name of a collection."""
     stem = path.name.rsplit(".", 1)[0]
     for suffix in _SUFFIXES:
         stem = stem.removesuffix(suffix) or stem
     return stem
 
 
-def one_set(sides: Sides) -> Sides:
-    """The same cameras as one set; an `OptionError` where the two sides have other keys."""
-    if not np.array_equal(sides.query.key, sides.database.key):
-        raise OptionError("self-pairs says that the database is the set of queries, but their keys differ")
-    return sides.mirrored()
+def cameras_of_keys(keys: list[str]) -> tuple[Cameras, FloatArray]:
+    """Cameras of which nothing is known but their keys, and their extents, NaN."""
+    missing = np.full(len(keys), np.nan)
+    return Cameras(np.array(keys, np.str_), np.full((len(keys), 2), np.nan), posed=False), missing
 
 
-def no_names(form: str, path: Path, dataset: str | None) -> InputError:
-    """The error for a dense file of which no index is known, with its shape and the next step."""
-    with dense_dataset(path, dataset) as found:
-        what = f"{path}: data set {found.name[1:]!r} has shape {found.shape}"
-    if form == "condensed":
-        return InputError(f"{what} and no names; give the index (im_paths) that belongs to it with --queries")
-    return InputError(
-        f"{what} and no names; give the indices that belong to it (--queries query.json --database database.json), or "
-        "the MSLS tree that it was made from (--root)"
-    )
+def read_sides(queries: Path, database: Path | None, keys: KeyRule) -> CameraSides:
+    """Cameras from files: an index (``.json``), a table (``.csv``, ``.parquet``) or a key a line.
+
+    Without `database` there is one set of cameras, of both queries and database, unless it is a table that has both
+    sides; so it is where a table says ``both``.
+    """
+    query, query_extent, layout = _read(queries, "query", keys)
+    if database is None and layout == "apart":
+        database = queries
+    files: tuple[tuple[Path, Path], ...] = ((queries.parent, queries),)
+    sides = CameraSides(query, query, query_extent, query_extent, self_pairs=True, files=files)
+    if database is None or (layout == "both" and database == queries):
+        return sides
+    cameras, extent, _ = _read(database, "database", keys)
+    files += ((database.parent, database),) if database != queries else ()
+    return replace(sides, database=cameras, database_extent=extent, self_pairs=False, files=files)
+
+
+def read_msls_sides(root: Path, city: str) -> CameraSides:
+    """The cameras of an MSLS city in the order of raw.csv, with places, headings and statuses."""
+    from relabel.datasets.msls import city as msls  # noqa: PLC0415  projections are slow to load
+
+    cameras = msls.read(root, city=city)
+    query, database = (replace(side, posed=False) for side in (cameras.query, cameras.database))
+    query_extent, database_extent = (np.full(len(side), np.nan) for side in (query, database))
+    files = tuple((root, file) for file in cameras.files)
+    return CameraSides(query, database, query_extent, database_extent, files=files)
+
+
+def _read(path: Path, side: SideName, keys: KeyRule) -> tuple[Cameras, FloatArray, SideLayout]:
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        cameras = read_index(path, keys)
+        return cameras, np.full(len(cameras), np.nan), "none"
+    if suffix in (".csv", ".parquet"):
+        return read_cameras(path, side)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise MissingFileError(f"{path}: is not there") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as a list of keys: {error}") from None
+    try:
+        return *cameras_of_keys([line.strip() for line in lines if line.strip()]), "none"
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _made_ok(cameras: Cameras, has_value: BoolArray) -> tuple[Cameras, int]:
+    changed = has_value & ~cameras.ok
+    if not changed.any():
+        return cameras, 0
+    status = np.where(changed, Status.OK, cameras.status).astype(np.uint8)
+    return replace(cameras, status=status), int(changed.sum())

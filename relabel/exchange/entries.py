@@ -1,25 +1,73 @@
-"""Pairs in any order become a checked similarity."""
+"""Pairs in any order become a checked similarity; what a reader of a format is asked for, and what it answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from relabel.errors import InputError
-from relabel.exchange.camera_sides import Sides
-from relabel.measures import Measure, Unknown
-from relabel.similarity import Collection, RowBlock, Similarity, SimilaritySource
+from relabel.cameras import Cameras
+from relabel.datasets.csv_columns import rows_of
+from relabel.errors import InputError, OptionError
+from relabel.exchange.camera_files import CameraSides, cameras_of_keys
+from relabel.measures import UNKNOWN, Measure, Unknown
+from relabel.similarity import DEFAULT_MIN_VALUE, Collection, Similarity, SimilaritySource
 
 _ROUNDING = 1e-6
 """A value may be so much more than 1: sums in float32 are."""
 
 
-class Counts(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class ImportRequest:
+    """What a reader is asked for.
+
+    Attributes
+    ----------
+    path:
+        the file with the values.
+    sides:
+        the cameras; None where no file describes them.
+    measure:
+        what the values are.
+    min_value:
+        the limit that was asked for, or None; see `bound`.
+    self_pairs:
+        the database is the set of queries; `sides` are so already.
+    params:
+        the parameters of the collection.
+    """
+
+    path: Path
+    sides: CameraSides | None
+    measure: Measure | Unknown
+    min_value: float | None = None
+    self_pairs: bool = False
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def bound(self, facts: Mapping[str, Any] | None = None) -> float:
+        """The least value that is not stored: the one asked for, else that of the file's `facts`, else 1e-6.
+
+        Raises
+        ------
+        OptionError
+            when the facts name another measure.
+        """
+        facts = facts or {}
+        recorded = facts.get("measure", self.measure)
+        if recorded != self.measure and UNKNOWN not in (recorded, self.measure):
+            raise OptionError(f"{self.path}: says itself that its measure is {recorded!r}, not {self.measure!r}")
+        if self.min_value is not None:
+            return self.min_value
+        bound = facts.get("min_value", DEFAULT_MIN_VALUE)
+        return float(bound) if isinstance(bound, int | float) else DEFAULT_MIN_VALUE
+
+
+class ValueCounts(NamedTuple):
     """What was done to the values of an import."""
 
     small: int = 0
@@ -28,7 +76,7 @@ class Counts(NamedTuple):
     """values a rounding error above 1, stored as 1"""
     diagonal: int = 0
     """values of a camera with itself, not stored"""
-    revived: int = 0
+    made_ok: int = 0
     """cameras that were not ok but have a value"""
 
     def notes(self, min_value: float) -> list[str]:
@@ -42,22 +90,61 @@ class Counts(NamedTuple):
         return [f"{count:,} {text}" for count, text in zip(self, texts, strict=True) if count]
 
 
-def checked(values: npt.NDArray[Any], where: Callable[[int], str]) -> tuple[npt.NDArray[np.float32], int]:
+class ImportResult(NamedTuple):
+    """What a reader answers."""
+
+    source: SimilaritySource
+    counts: ValueCounts
+    bound: float
+    """values up to it are not stored"""
+    notes: tuple[str, ...] = ()
+    """a sentence for each thing that was assumed"""
+    params: Mapping[str, Any] = {}
+    """what the reader adds to the parameters of the import, for the record of provenance"""
+
+
+class PairList(NamedTuple):
+    """The entries of a file, with keys as numbers into lists of names."""
+
+    rows: npt.NDArray[np.int32]
+    columns: npt.NDArray[np.int32]
+    values: npt.NDArray[Any]
+    query: list[str]
+    """names in the order in which they first stand in the file"""
+    database: list[str]
+    locate: Callable[[int], str]
+    """where the entry of a given number stands, for errors"""
+    facts: Mapping[str, Any]
+    """what the file says of itself"""
+
+
+class Numbering:
+    """Numbers for names, in the order in which they come."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+
+    def number(self, name: str) -> int:
+        """The number of a name; a new name gets the next one."""
+        return self.numbers.setdefault(name, len(self.numbers))
+
+
+def checked_values(values: npt.NDArray[Any], locate: Callable[[int], str]) -> tuple[npt.NDArray[np.float32], int]:
     """(k,) values as float32 in [0, 1], and how many a rounding error above 1 were clamped.
 
     Raises
     ------
     InputError
-        when one is not finite or outside [0, 1]; `where` says where the entry of a given number stands.
+        when one is not finite or outside [0, 1]; `locate` says where the entry of a given number stands.
     """
     if values.dtype.kind not in "biuf":
-        raise InputError(f"{where(0)}: values of type {values.dtype} are no numbers")
+        raise InputError(f"{locate(0)}: values of type {values.dtype} are no numbers")
     bad = ~((values >= 0) & (values <= 1.0 + _ROUNDING))
     if bad.any():
-        at = int(np.argmax(bad))
+        first = int(np.argmax(bad))
         raise InputError(
-            f"{where(at)}: the value is {values[at]}, and a similarity is in [0, 1] ({int(bad.sum()):,} value(s) read "
-            "so far are not); correct it, or scale the values"
+            f"{locate(first)}: the value is {values[first]}, and a similarity is in [0, 1] ({int(bad.sum()):,} "
+            "value(s) read so far are not); correct it, or scale the values"
         )
     above = values > 1.0
     result = values.astype(np.float32)
@@ -65,24 +152,24 @@ def checked(values: npt.NDArray[Any], where: Callable[[int], str]) -> tuple[npt.
     return result, int(above.sum())
 
 
-def from_entries(
+def similarity_of_entries(
     rows: npt.NDArray[np.int32],
     columns: npt.NDArray[np.int32],
     values: npt.NDArray[Any],
-    sides: Sides,
+    sides: CameraSides,
     *,
     measure: Measure | Unknown,
     min_value: float,
-    params: dict[str, Any],
-    where: Callable[[int], str],
-) -> tuple[Similarity, Counts]:
+    params: Mapping[str, Any],
+    locate: Callable[[int], str],
+) -> tuple[Similarity, ValueCounts]:
     """The collection that entries (row, column, value) make, whatever their order.
 
     Parameters
     ----------
     rows, columns, values:
         (k,) in range of `sides`; zeros are allowed and mean what absence means.
-    where:
+    locate:
         says where the entry of a given number stands in the input, for errors.
 
     Raises
@@ -90,7 +177,7 @@ def from_entries(
     InputError
         when a value is not in [0, 1] or a pair stands twice.
     """
-    psi, clamped = checked(values, where)
+    psi, clamped = checked_values(values, locate)
     # One number a pair sorts three times faster than two, and fits for 2^31 cameras a side.
     pair = rows.astype(np.int64) * sides.shape[1] + columns
     order = np.argsort(pair, kind="stable")
@@ -99,8 +186,8 @@ def from_entries(
         first, second = int(order[twice[0]]), int(order[twice[0] + 1])
         names = str(sides.query.key[rows[first]]), str(sides.database.key[columns[first]])
         raise InputError(
-            f"{where(second)}: the pair {names[0]!r}, {names[1]!r} stands there a second time, first in "
-            f"{where(first).rsplit(': ', 1)[-1]} ({len(twice):,} pair(s) are repeated); keep one of each"
+            f"{locate(second)}: the pair {names[0]!r}, {names[1]!r} stands there a second time, first in "
+            f"{locate(first).rsplit(': ', 1)[-1]} ({len(twice):,} pair(s) are repeated); keep one of each"
         )
     del pair
     rows, columns, psi = rows[order], columns[order], psi[order]
@@ -109,18 +196,18 @@ def from_entries(
     small = int(((psi > 0.0) & ~keep & ~diagonal).sum())
     rows, columns, psi = rows[keep], columns[keep], psi[keep]
     n, m = sides.shape
-    having = (np.bincount(rows, minlength=n) > 0, np.bincount(columns, minlength=m) > 0)
-    sides, revived = sides.with_values(*having)
-    counts = Counts(small, clamped, int(diagonal.sum()), revived)
+    sides, made_ok = sides.with_values(np.bincount(rows, minlength=n) > 0, np.bincount(columns, minlength=m) > 0)
+    counts = ValueCounts(small, clamped, int(diagonal.sum()), made_ok)
     indptr = np.concatenate((np.zeros(1, np.int64), np.cumsum(np.bincount(rows, minlength=n))))
-    collection = collection_of(sides, measure=measure, min_value=min_value, params=params, counts=counts)
+    collection = imported_collection(sides, measure=measure, min_value=min_value, params=params, counts=counts)
     return Similarity(collection, sparse.csr_array((psi, columns, indptr), shape=(n, m))), counts
 
 
-def collection_of(
-    sides: Sides, *, measure: Measure | Unknown, min_value: float, params: dict[str, Any], counts: Counts
+def imported_collection(
+    sides: CameraSides, *, measure: Measure | Unknown, min_value: float, params: Mapping[str, Any], counts: ValueCounts
 ) -> Collection:
     """The collection of imported labels; what was done to the values is among its parameters."""
+    values = {f"values_{name}": count for name, count in counts._asdict().items() if name != "made_ok"}
     return Collection(
         query=sides.query,
         database=sides.database,
@@ -128,43 +215,73 @@ def collection_of(
         database_extent=sides.database_extent,
         method="imported",
         measure=measure,
-        params=params | {f"values_{name}": count for name, count in counts._asdict().items() if name != "revived"},
+        params={**params, **values},
         min_value=min_value,
         self_pairs=sides.self_pairs,
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Known:
-    """A source with its ok cameras alone."""
+def result_of_pairs(request: ImportRequest, pairs: PairList) -> ImportResult:
+    """The labels that a list of pairs makes; its own names are the cameras where the request has none.
 
-    source: SimilaritySource
-    collection: Collection = field(init=False)
+    Raises
+    ------
+    InputError
+        when a key is not among the cameras, a value is not in [0, 1] or a pair stands twice.
+    OptionError
+        when the file names another measure than the request.
+    """
+    bound = request.bound(pairs.facts)
+    sides, notes = request.sides, []
+    if sides is None:
+        sides = _sides_of_names(pairs, self_pairs=request.self_pairs or pairs.facts.get("self_pairs") is True)
+        notes.append("only cameras that have a pair are known; --queries and --database name all")
+    notes.append(f"pairs that are not listed count as at most {bound:g}; --min-value says another limit")
+    similarity, counts = similarity_of_entries(
+        _rows_of_names(sides.query, pairs.query, pairs.rows, "query", pairs.locate),
+        _rows_of_names(sides.database, pairs.database, pairs.columns, "database", pairs.locate),
+        pairs.values,
+        sides,
+        measure=request.measure,
+        min_value=bound,
+        params=request.params,
+        locate=pairs.locate,
+    )
+    return ImportResult(similarity, counts, bound, tuple(notes))
 
-    def __post_init__(self) -> None:
-        c = self.source.collection
-        query, extent = c.query.take(c.query.ok), c.query_extent[c.query.ok]
-        if c.self_pairs:
-            database, database_extent = query, extent
-        else:
-            database, database_extent = c.database.take(c.database.ok), c.database_extent[c.database.ok]
-        kept = replace(c, query=query, database=database, query_extent=extent, database_extent=database_extent)
-        object.__setattr__(self, "collection", kept)
 
-    def blocks(self) -> Iterator[RowBlock]:
-        """All rows once, in order; a row or column that goes has no pair, so that only numbers change."""
-        c = self.source.collection
-        rows, columns = (np.cumsum(ok, dtype=np.int64) - ok for ok in (c.query.ok, c.database.ok))
-        for block in self.source.blocks():
-            kept = c.query.ok[block.first_row : block.first_row + len(block.counts)]
-            if kept.any():
-                first = int(rows[block.first_row + int(np.argmax(kept))])
-                yield RowBlock(first, block.counts[kept], columns[block.indices].astype(np.int32), block.data)
+def _sides_of_names(pairs: PairList, *, self_pairs: bool) -> CameraSides:
+    if self_pairs:
+        cameras, extent = cameras_of_keys(list(dict.fromkeys([*pairs.query, *pairs.database])))
+        return CameraSides(cameras, cameras, extent, extent, self_pairs=True)
+    (query, query_extent), (database, database_extent) = map(cameras_of_keys, (pairs.query, pairs.database))
+    return CameraSides(query, database, query_extent, database_extent)
 
 
-def unknown_pairs(collection: Collection) -> int:
-    """How many pairs have a camera that is not ok; those of a camera with itself do not count."""
-    n, m = collection.shape
-    query, database = int(collection.query.ok.sum()), int(collection.database.ok.sum())
-    diagonal = n - query if collection.self_pairs else 0
-    return n * m - query * database - diagonal
+def _rows_of_names(
+    cameras: Cameras, names: list[str], numbers: npt.NDArray[np.int32], side: str, locate: Callable[[int], str]
+) -> npt.NDArray[np.int32]:
+    rows = rows_of(cameras.key, np.array(names, np.str_))
+    missing = np.flatnonzero(rows < 0)
+    if len(missing):
+        entry = int(np.argmax(np.isin(numbers, missing)))
+        raise InputError(
+            f"{locate(entry)}: {side} {names[numbers[entry]]!r} is not among the {len(cameras):,} {side} cameras "
+            f"({len(missing):,} key(s) are not); give the cameras that belong to the pairs"
+        )
+    return rows.astype(np.int32)[numbers]
+
+
+def collection_facts(source: SimilaritySource) -> dict[str, Any]:
+    """All of a collection that is neither camera nor pair, as JSON values."""
+    c = source.collection
+    return {
+        "method": c.method,
+        "measure": c.measure,
+        "params": dict(c.params),
+        "crs": c.crs,
+        "min_value": c.min_value,
+        "self_pairs": c.self_pairs,
+        "shape": list(c.shape),
+        "content_sha256": getattr(source, "content_sha256", None),
+    }

@@ -15,7 +15,7 @@ from relabel.atomic import check_target, output_errors, replacing
 from relabel.errors import OutputExistsError
 
 
-class Folder:
+class ExportFolder:
     """Where files are written, and which have been.
 
     Parameters
@@ -47,7 +47,7 @@ class Folder:
                 target.parent.mkdir(parents=True, exist_ok=True)
             if not replaceable and target.exists():
                 raise OutputExistsError(
-                    f"{target}: exists already, and is not replaced since it may be the data set's own; choose another "
+                    f"{target}: exists already, and is not replaced since it may be the dataset's own; choose another "
                     "folder"
                 )
             check_target(target, overwrite=self.overwrite)
@@ -63,7 +63,7 @@ class Folder:
     def write_array(self, name: str, array: npt.NDArray[Any]) -> None:
         """One array as ``.npy``; arrays of objects are pickled, which their consumers expect."""
         with self.file(name) as private, private.open("wb") as file:
-            np.save(file, bare(array), allow_pickle=array.dtype == object)
+            np.save(file, without_metadata(array), allow_pickle=array.dtype == object)
 
     def write_json(self, name: str, value: Any) -> None:
         """One JSON value."""
@@ -71,7 +71,7 @@ class Folder:
             private.write_text(json.dumps(value, ensure_ascii=False, allow_nan=False), encoding="utf-8")
 
 
-def bare(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def without_metadata(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The array without what h5py notes in the type of an enum or a text, which ``.npy`` cannot hold."""
     return array if array.dtype.metadata is None else array.astype(array.dtype.str)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,27 +15,36 @@ import numpy.typing as npt
 
 from relabel.datasets.msls import IMAGE_PATH
 from relabel.errors import InputError, MissingFileError, OutputError
-from relabel.exchange.camera_sides import Sides
-from relabel.exchange.entries import Counts, Known, checked, collection_of, unknown_pairs
-from relabel.exchange.folder import Folder, file_name
+from relabel.exchange.entries import (
+    ImportRequest,
+    ImportResult,
+    ValueCounts,
+    checked_values,
+    imported_collection,
+    similarity_of_entries,
+)
+from relabel.exchange.folder import ExportFolder, file_name
 from relabel.exchange.gcl_index import index_of
+from relabel.exchange.known_cameras import KnownSource, unknown_pairs
 from relabel.exchange.positive_rows import check_threshold
 from relabel.images.paths import picture_paths
 from relabel.labelfile.pair_rules import Symmetry
-from relabel.measures import Measure, Unknown
 from relabel.similarity import Collection, RowBlock, SimilaritySource
 
-Rows = npt.NDArray[np.float32]
+DenseRows = npt.NDArray[np.float32]
+
+FOV = "fov"
+"""The dataset of a dense file with the values."""
 
 _BLOCK_VALUES = 1 << 23  # 32 MB of float32
 _FLAT_CHUNK = 1 << 16
-_BYTES = 5  # a float32 and a byte
+_PAIR_BYTES = 5  # a float32 and a byte
 
 
 def write_gcl(
     source: SimilaritySource,
     name: str,
-    folder: Folder,
+    folder: ExportFolder,
     *,
     threshold: float = 0.5,
     image_path: str | None = None,
@@ -55,11 +64,11 @@ def write_gcl(
     threshold:
         of ``sim``.
     image_path:
-        as for `picture_paths`; by default where MSLS keeps its pictures.
+        as for `picture_paths`; by default where MSLS keeps its images.
     drop_unknown:
         leave out cameras that are not ok. GCL takes panoramas from ``raw.csv`` by row, so this also writes
         ``NAME/query/raw.csv`` and ``NAME/database/raw.csv`` with the rows that are left; files of these names are never
-        replaced, since they may be those of the data set.
+        replaced, since they may be those of the dataset.
     max_bytes:
         the most that the dense file may take; the space that is free is a limit anyway.
     gzip:
@@ -81,35 +90,28 @@ def write_gcl(
     matrix, tables = f"{stem}_gt.h5", [f"{stem}/{side}/raw.csv" for side in sides]
     notes = _unknown_notes(source, name, dropped=drop_unknown)
     if drop_unknown:
-        source = Known(source)
+        source = KnownSource(source)
     c = source.collection
     n, m = c.shape
     if not gzip:
-        _check_space(folder, matrix, n * m * _BYTES, (n, m), max_bytes)
+        _check_space(folder, matrix, n * m * _PAIR_BYTES, (n, m), max_bytes)
     cameras = (c.query, c.database)
     paths = [
-        picture_paths(each, image_path or IMAGE_PATH, collection=name, side=side)
-        for each, side in zip(cameras, sides, strict=True)
+        picture_paths(side_cameras, image_path or IMAGE_PATH, collection=name, side=side)
+        for side_cameras, side in zip(cameras, sides, strict=True)
     ]
     folder.claim([matrix, *(f"{stem}/{side}.json" for side in sides)])
     if drop_unknown:
         folder.claim(tables, replaceable=False)
-    with folder.file(matrix) as private, h5py.File(private, "w", libver=("earliest", "v110")) as file:
-        fov, sim = (
-            _dataset(file, key, dtype, (n, m), (1, m), gzip=gzip) for key, dtype in (("fov", "<f4"), ("sim", "u1"))
-        )
+    with _dense_file(folder, matrix, (n, m), (1, m), threshold, max_bytes, gzip=gzip) as store:
         for first, rows in dense_rows(source):
-            here = slice(first, first + len(rows))
-            fov[here] = rows
-            sim[here] = rows >= np.float32(threshold)
-            if gzip:
-                _check_written(file, private, folder.path / matrix, max_bytes)
-    for each, side, names in zip(cameras, sides, paths, strict=True):
-        folder.write_json(f"{stem}/{side}.json", index_of(each, names))
+            store(slice(first, first + len(rows)), rows)
+    for side, side_cameras, side_paths in zip(sides, cameras, paths, strict=True):
+        folder.write_json(f"{stem}/{side}.json", index_of(side_cameras, side_paths))
     if drop_unknown:
-        for each, table in zip(cameras, tables, strict=True):
+        for side_cameras, table in zip(cameras, tables, strict=True):
             with folder.file(table, replaceable=False) as private:
-                rows_text = (f"{i},{key},False\n" for i, key in enumerate(each.key))
+                rows_text = (f"{i},{key},False\n" for i, key in enumerate(side_cameras.key))
                 private.write_text(",key,pano\n" + "".join(rows_text), encoding="utf-8")
     return notes
 
@@ -117,7 +119,7 @@ def write_gcl(
 def write_condensed(
     source: SimilaritySource,
     name: str,
-    folder: Folder,
+    folder: ExportFolder,
     *,
     threshold: float = 0.5,
     image_path: str | None = None,
@@ -143,29 +145,23 @@ def write_condensed(
     matrix, index = f"{stem}_gt.h5", f"{stem}.json"
     notes = _unknown_notes(source, name, dropped=drop_unknown)
     if drop_unknown:
-        source = Known(source)
+        source = KnownSource(source)
     c = source.collection
     n = c.shape[0]
     size = n * (n - 1) // 2
     if not gzip:
-        _check_space(folder, matrix, size * _BYTES, (size,), max_bytes)
+        _check_space(folder, matrix, size * _PAIR_BYTES, (size,), max_bytes)
     paths = picture_paths(c.query, image_path, collection=name, side="query")
     folder.claim([matrix, index])
     halves = filled = 0
-    with folder.file(matrix) as private, h5py.File(private, "w", libver=("earliest", "v110")) as file:
-        flat = (min(_FLAT_CHUNK, size),) if gzip else None
-        fov, sim = (
-            _dataset(file, key, dtype, (size,), flat, gzip=gzip) for key, dtype in (("fov", "<f4"), ("sim", "u1"))
-        )
+    chunks = (min(_FLAT_CHUNK, size),) if gzip else None
+    with _dense_file(folder, matrix, (size,), chunks, threshold, max_bytes, gzip=gzip) as store:
         for first, rows in dense_rows(source):
             upper = np.arange(n) > np.arange(first, first + len(rows))[:, np.newaxis]
             values = rows[upper]
-            here = slice(filled, filled + len(values))
-            fov[here], sim[here] = values, values >= np.float32(threshold)
+            store(slice(filled, filled + len(values)), values)
             filled += len(values)
             halves += int((values == np.float32(0.5)).sum())
-            if gzip:
-                _check_written(file, private, folder.path / matrix, max_bytes)
     folder.write_json(index, index_of(c.query, paths, poses=True))
     if halves:
         notes.append(
@@ -175,7 +171,7 @@ def write_condensed(
     return notes
 
 
-def dense_rows(source: SimilaritySource) -> Iterator[tuple[int, Rows]]:
+def dense_rows(source: SimilaritySource) -> Iterator[tuple[int, DenseRows]]:
     """All rows in order as dense blocks of bounded size: the first row's number and a (rows × database) array."""
     width = source.collection.shape[1]
     at_once = max(1, _BLOCK_VALUES // max(width, 1))
@@ -190,25 +186,46 @@ def dense_rows(source: SimilaritySource) -> Iterator[tuple[int, Rows]]:
             yield block.first_row + start, rows
 
 
-def _dataset(
-    file: Any, name: str, dtype: str, shape: tuple[int, ...], chunks: tuple[int, ...] | None, *, gzip: bool
-) -> Any:
+@contextmanager
+def _dense_file(
+    folder: ExportFolder,
+    name: str,
+    shape: tuple[int, ...],
+    chunks: tuple[int, ...] | None,
+    threshold: float,
+    max_bytes: int | None,
+    *,
+    gzip: bool,
+) -> Iterator[Callable[[slice, DenseRows], None]]:
+    """The file of ``fov`` and ``sim``; the block stores values at a slice of their first axis."""
     filters = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if gzip and 0 not in shape else {}
-    return file.create_dataset(
-        name, shape, dtype, chunks=None if 0 in shape else chunks, fillvalue=0, track_times=False, **filters
-    )
+    with folder.file(name) as private, h5py.File(private, "w", libver=("earliest", "v110")) as file:
+        fov, sim = (
+            file.create_dataset(
+                key, shape, dtype, chunks=None if 0 in shape else chunks, fillvalue=0, track_times=False, **filters
+            )
+            for key, dtype in ((FOV, "<f4"), ("sim", "u1"))
+        )
+
+        def store(part: slice, values: DenseRows) -> None:
+            fov[part] = values
+            sim[part] = values >= np.float32(threshold)
+            if gzip:
+                _check_written(file, private, folder.path / name, max_bytes)
+
+        yield store
 
 
-def _check_space(folder: Folder, name: str, size: int, shape: tuple[int, ...], max_bytes: int | None) -> None:
-    there = folder.path
-    while not there.is_dir() and there != there.parent:
-        there = there.parent
-    free = shutil.disk_usage(there).free
-    limit, what = (free, "are free there") if max_bytes is None or free < max_bytes else (max_bytes, "are allowed")
+def _check_space(folder: ExportFolder, name: str, size: int, shape: tuple[int, ...], max_bytes: int | None) -> None:
+    existing = folder.path
+    while not existing.is_dir() and existing != existing.parent:
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
+    limit, state = (free, "are free there") if max_bytes is None or free < max_bytes else (max_bytes, "are allowed")
     if size > limit:
         raise OutputError(
             f"{folder.path / name}: {' × '.join(f'{n:,}' for n in shape)} pairs take {size:,} bytes when dense, and "
-            f"only {limit:,} {what}; compress them (--gzip), choose another folder or limit, or export "
+            f"only {limit:,} {state}; compress them (--gzip), choose another folder or limit, or export "
             "a part of the cameras"
         )
 
@@ -254,25 +271,21 @@ def _unknown_notes(source: SimilaritySource, name: str, *, dropped: bool) -> lis
     elif unknown:
         notes.append(
             f"{name}: {unknown:,} pairs are unknown, and stand as 0 in the file, which its readers take for hard "
-            "negatives (GCL itself passes over panoramas only); --drop-unknown leaves their cameras out"
+            "negatives (GCL itself skips panoramas only); --drop-unknown leaves their cameras out"
         )
     return notes
 
 
-_BAND_VALUES = 1 << 23  # 32 MB of float32
-FOV = "fov"
-
-
 @contextmanager
 def dense_dataset(path: Path, name: str | None) -> Iterator[Any]:
-    """The data set of a dense file: the named one, else ``fov``.
+    """The dataset of a dense file: the named one, else ``fov``.
 
     Raises
     ------
     MissingFileError
         when there is no such file.
     InputError
-        when it is not HDF5 or has no such data set; the message lists those that it has.
+        when it is not HDF5 or has no such dataset; the message lists those that it has.
     """
     try:
         file = h5py.File(path, "r")
@@ -282,22 +295,22 @@ def dense_dataset(path: Path, name: str | None) -> Iterator[Any]:
         raise InputError(f"{path}: cannot be read as HDF5: {error}") from None
     with file:
         wanted = name or FOV
-        found = file.get(wanted)
-        if not isinstance(found, h5py.Dataset):
-            there = [key for key in file if isinstance(file.get(key), h5py.Dataset)]
-            hint = "; sim is binary, --dataset sim takes it all the same" if "sim" in there and name is None else ""
-            raise InputError(f"{path}: has no data set {wanted!r}; there are {', '.join(there) or 'none'}{hint}")
-        if found.dtype.kind not in "biuf":
-            raise InputError(f"{path}: data set {wanted!r} has type {found.dtype}, which is no number")
+        dataset = file.get(wanted)
+        if not isinstance(dataset, h5py.Dataset):
+            names = [key for key in file if isinstance(file.get(key), h5py.Dataset)]
+            hint = "; sim is binary, --dataset sim takes it all the same" if "sim" in names and name is None else ""
+            raise InputError(f"{path}: has no dataset {wanted!r}; there are {', '.join(names) or 'none'}{hint}")
+        if dataset.dtype.kind not in "biuf":
+            raise InputError(f"{path}: dataset {wanted!r} has type {dataset.dtype}, which is no number")
         try:
-            yield found
+            yield dataset
         except OSError as error:
-            raise InputError(f"{path}: data set {wanted!r} is damaged: {error}") from None
+            raise InputError(f"{path}: dataset {wanted!r} is damaged: {error}") from None
 
 
 @dataclass(frozen=True, eq=False)
 class DenseSource:
-    """A dense (queries × database) data set as a `SimilaritySource`; at most a band of rows is in memory."""
+    """A dense (queries × database) dataset as a `SimilaritySource`; at most a band of rows is in memory."""
 
     path: Path
     dataset: str | None
@@ -306,96 +319,139 @@ class DenseSource:
     def blocks(self) -> Iterator[RowBlock]:
         """All rows once, in order."""
         c = self.collection
-        with dense_dataset(self.path, self.dataset) as found:
-            for first, band, _ in bands(self.path, found, self_pairs=c.self_pairs):
+        with dense_dataset(self.path, self.dataset) as values:
+            for first, band, _ in bands(self.path, values, self_pairs=c.self_pairs):
                 keep = band > np.float32(c.min_value)
                 columns = np.broadcast_to(np.arange(band.shape[1], dtype=np.int32), band.shape)
                 yield RowBlock(first, keep.sum(axis=1, dtype=np.int64), columns[keep], band[keep])
 
 
-def dense_source(
-    path: Path,
-    dataset: str | None,
-    sides: Sides,
-    *,
-    measure: Measure | Unknown,
-    min_value: float,
-    params: dict[str, Any],
-) -> tuple[DenseSource, Counts]:
-    """Check all values of a dense file once, and make it a source that reads them again.
+def read_gcl(request: ImportRequest, *, dataset: str | None = None) -> ImportResult:
+    """The labels of a dense (queries × database) file; all values are checked once, and read again as they are needed.
+
+    Parameters
+    ----------
+    request:
+        with the cameras.
+    dataset:
+        the dataset with the values; None takes ``fov``.
 
     Raises
     ------
-    InputError
-        when the shape is not that of the cameras, or a value is not in [0, 1].
+    MissingFileError, InputError
+        when there is no such file or dataset, no camera is described, the shape is not that of the cameras, or a value
+        is not in [0, 1].
     """
-    query, database = (np.zeros(n, bool) for n in sides.shape)
-    counts = np.zeros(3, np.int64)
-    with dense_dataset(path, dataset) as found:
-        if found.shape != sides.shape:
+    path, sides, bound = request.path, request.sides, request.bound()
+    params = {"dataset": dataset or FOV}
+    with dense_dataset(path, dataset) as values:
+        if sides is None:
             raise InputError(
-                f"{path}: data set {found.name[1:]!r} has shape {found.shape}, but there are {sides.shape[0]} queries "
-                f"and {sides.shape[1]} database cameras; give the index that belongs to the file"
+                f"{_shape_text(path, values)} and no names; give the indices that belong to it (--queries query.json "
+                "--database database.json), or the MSLS tree that it was made from (--root)"
             )
-        for first, band, cleaned in bands(path, found, self_pairs=sides.self_pairs):
-            keep = band > np.float32(min_value)
+        if values.shape != sides.shape:
+            raise InputError(
+                f"{_shape_text(path, values)}, but there are {sides.shape[0]} queries and {sides.shape[1]} database "
+                "cameras; give the index that belongs to the file"
+            )
+        query, database = (np.zeros(n, bool) for n in sides.shape)
+        small = clamped = diagonal = 0
+        for first, band, (band_clamped, band_diagonal) in bands(path, values, self_pairs=sides.self_pairs):
+            keep = band > np.float32(bound)
             query[first : first + len(band)] = keep.any(axis=1)
             database |= keep.any(axis=0)
-            counts += (int(((band > 0.0) & ~keep).sum()), *cleaned)
-    sides, revived = sides.with_values(query, database)
-    small, clamped, diagonal = (int(count) for count in counts)
-    total = Counts(small, clamped, diagonal, revived)
-    collection = collection_of(sides, measure=measure, min_value=min_value, params=params, counts=total)
-    return DenseSource(path, dataset, collection), total
+            small += int(((band > 0.0) & ~keep).sum())
+            clamped += band_clamped
+            diagonal += band_diagonal
+    sides, made_ok = sides.with_values(query, database)
+    counts = ValueCounts(small, clamped, diagonal, made_ok)
+    collection = imported_collection(
+        sides, measure=request.measure, min_value=bound, params={**request.params, **params}, counts=counts
+    )
+    return ImportResult(DenseSource(path, dataset, collection), counts, bound, params=params)
+
+
+def read_condensed(request: ImportRequest, *, dataset: str | None = None) -> ImportResult:
+    """The labels of a condensed file, n(n-1)/2 values of the upper triangle; parameters and errors as `read_gcl`."""
+    path, bound = request.path, request.bound()
+    params = {"dataset": dataset or FOV}
+    with dense_dataset(path, dataset) as values:
+        if request.sides is None:
+            raise InputError(
+                f"{_shape_text(path, values)} and no names; give the index (im_paths) that belongs to it with --queries"
+            )
+        sides = request.sides.self_paired()
+        rows, columns, entries = condensed_entries(path, values, len(sides.query))
+
+    def locate(entry: int) -> str:
+        pair = f"pair of images {rows[entry]} and {columns[entry]} (counted from 0)"
+        return f"{path}: dataset {params['dataset']!r}, {pair}"
+
+    similarity, counts = similarity_of_entries(
+        rows,
+        columns,
+        entries,
+        sides,
+        measure=request.measure,
+        min_value=bound,
+        params={**request.params, **params},
+        locate=locate,
+    )
+    return ImportResult(similarity, counts, bound, params=params)
+
+
+def _shape_text(path: Path, dataset: Any) -> str:
+    return f"{path}: dataset {dataset.name[1:]!r} has shape {dataset.shape}"
 
 
 def bands(
     path: Path, dataset: Any, *, self_pairs: bool
 ) -> Iterator[tuple[int, npt.NDArray[np.float32], tuple[int, int]]]:
-    """Bands of rows of a 2D data set: the first row, the checked values, and how many were clamped and on the diagonal.
+    """Bands of rows of a 2D dataset: the first row, checked values, and how many were clamped and on the diagonal.
 
     Bands end where chunks do, so that no chunk is decompressed twice.
     """
     n, m = dataset.shape
-    step = max(1, _BAND_VALUES // max(m, 1))
+    step = max(1, _BLOCK_VALUES // max(m, 1))
     if dataset.chunks is not None:
         step = max(step // dataset.chunks[0], 1) * dataset.chunks[0]
     for first in range(0, n, step):
         raw = dataset[first : first + step]
 
-        def where(entry: int, first: int = first) -> str:
+        def locate(entry: int, first: int = first) -> str:
             row, column = divmod(entry, m)
-            return f"{path}: data set {dataset.name[1:]!r}, row {first + row}, column {column} (counted from 0)"
+            return f"{path}: dataset {dataset.name[1:]!r}, row {first + row}, column {column} (counted from 0)"
 
-        values, clamped = checked(raw.reshape(-1), where)
+        values, clamped = checked_values(raw.reshape(-1), locate)
         band = values.reshape(raw.shape)
         diagonal = 0
         if self_pairs:
-            here = np.arange(len(band))
-            diagonal = int((band[here, first + here] > 0.0).sum())
-            band[here, first + here] = 0.0
+            rows = np.arange(len(band))
+            diagonal = int((band[rows, first + rows] > 0.0).sum())
+            band[rows, first + rows] = 0.0
         yield first, band, (clamped, diagonal)
 
 
 def condensed_entries(
     path: Path, dataset: Any, n: int
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[Any]]:
-    """Rows, columns and values of the pairs of a condensed data set that are not 0, with both directions of each.
+    """Rows, columns and values of the pairs of a condensed dataset that are not 0, with both directions of each.
 
-    A condensed data set has n(n-1)/2 values in any shape: pairs (0, 1), (0, 2), … (n-2, n-1).
+    A condensed dataset has n(n-1)/2 values in any shape: pairs (0, 1), (0, 2), … (n-2, n-1).
     """
     size = n * (n - 1) // 2
     if dataset.size != size:
         raise InputError(
-            f"{path}: data set {dataset.name[1:]!r} has {dataset.size:,} values of shape {dataset.shape}, but {n:,} "
+            f"{path}: dataset {dataset.name[1:]!r} has {dataset.size:,} values of shape {dataset.shape}, but {n:,} "
             f"cameras have {size:,} pairs; give the index that belongs to the file"
         )
     place, value = [np.empty(0, np.int64)], [np.empty(0, dataset.dtype)]
-    for start in range(0, size, _BAND_VALUES):
-        part = _flat(dataset, start, min(start + _BAND_VALUES, size))
-        there = np.flatnonzero(part)  # NaN is not zero
-        place.append(there + start)
-        value.append(part[there])
+    for start in range(0, size, _BLOCK_VALUES):
+        part = _flat(dataset, start, min(start + _BLOCK_VALUES, size))
+        nonzero = np.flatnonzero(part)  # NaN is not zero
+        place.append(nonzero + start)
+        value.append(part[nonzero])
     places = np.concatenate(place)
     starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(np.arange(n - 1, 0, -1, dtype=np.int64))))
     rows = np.searchsorted(starts, places, side="right") - 1
@@ -406,11 +462,11 @@ def condensed_entries(
 
 
 def _flat(dataset: Any, start: int, stop: int) -> npt.NDArray[Any]:
-    """Part of a data set as if it had one dimension; read as such where all dimensions but one have length 1."""
+    """Part of a dataset as if it had one dimension; read as such where all dimensions but one have length 1."""
     long = [axis for axis, length in enumerate(dataset.shape) if length > 1]
     if len(long) > 1:
         whole: npt.NDArray[Any] = dataset[:].reshape(-1)
         return whole[start:stop]
     part = tuple(slice(start, stop) if [axis] == long else slice(None) for axis in range(dataset.ndim))
-    found: npt.NDArray[Any] = dataset[part].reshape(-1)
-    return found
+    values: npt.NDArray[Any] = dataset[part].reshape(-1)
+    return values

@@ -1,24 +1,23 @@
-"""The JSON index of the GCL code base: names of pictures in row order, and where they were taken."""
+"""The JSON index of the GCL code base: names of images in row order, and where they were taken."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras
 from relabel.errors import InputError, MissingFileError
-
-KeyRule = Literal["stem", "path"]
+from relabel.exchange.registry import KeyRule
 
 
 def index_of(cameras: Cameras, paths: npt.NDArray[np.str_], *, poses: bool = False) -> dict[str, Any]:
-    """The index of cameras whose pictures have the given paths.
+    """The index of cameras whose images have the given paths.
 
-    ``im_prefix`` stays empty: the loader ignores it, and a path of this machine is no one's business. ``loc`` is
+    ``im_prefix`` stays empty: the loader ignores it, and a path of this machine concerns no one. ``loc`` is
     [east, north, compass angle] in metres and degrees; with `poses` there is ``poses`` instead: [x, y, z,
     qw, qx, qy, qz] camera-to-world, as the index of 7Scenes has it, where the cameras have poses. What is
     missing is null.
@@ -30,9 +29,9 @@ def index_of(cameras: Cameras, paths: npt.NDArray[np.str_], *, poses: bool = Fal
         from scipy.spatial.transform import Rotation  # noqa: PLC0415  slow to load, and rarely needed
 
         rows = np.full((len(cameras), 7), np.nan)
-        there = np.isfinite(cameras.pose).all(axis=(1, 2))
-        quaternion = Rotation.from_matrix(cameras.pose[there, :3, :3]).as_quat(canonical=True)
-        rows[there] = np.column_stack([cameras.pose[there, :3, 3], np.roll(quaternion, 1, axis=1)])
+        posed = np.isfinite(cameras.pose).all(axis=(1, 2))
+        quaternion = Rotation.from_matrix(cameras.pose[posed, :3, :3]).as_quat(canonical=True)
+        rows[posed] = np.column_stack([cameras.pose[posed, :3, 3], np.roll(quaternion, 1, axis=1)])
         index["poses"] = _json_rows(rows)
     return index
 
@@ -57,7 +56,7 @@ def read_index(path: Path, keys: KeyRule) -> Cameras:
         raise InputError(f"{path}: cannot be read as JSON: {error}") from None
     paths = index.get("im_paths") if isinstance(index, dict) else None
     if not isinstance(paths, list) or not all(isinstance(entry, str) and entry for entry in paths):
-        raise InputError(f"{path}: has no list of names 'im_paths', so it is no index of pictures")
+        raise InputError(f"{path}: has no list of names 'im_paths', so it is no index of images")
     n = len(paths)
     loc, poses = _numbers(path, index, "loc", n, 3), _numbers(path, index, "poses", n, 7)
     position, heading, pose = np.full((n, 2), np.nan), np.full(n, np.nan), None
@@ -86,7 +85,7 @@ def _numbers(path: Path, index: dict[str, Any], name: str, rows: int, width: int
     try:
         array = np.array(index[name], dtype=np.float64).reshape(-1, width)
     except (TypeError, ValueError):
-        raise InputError(f"{path}: '{name}' is not a list of {width} numbers a picture") from None
+        raise InputError(f"{path}: '{name}' is not a list of {width} numbers an image") from None
     if len(array) != rows:
         raise InputError(f"{path}: '{name}' has {len(array)} rows, but 'im_paths' has {rows}")
     return array
@@ -97,10 +96,10 @@ def _pose(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     from scipy.spatial.transform import Rotation  # noqa: PLC0415
 
     pose = np.full((len(rows), 4, 4), np.nan)
-    there = np.isfinite(rows).all(axis=1) & (np.abs(rows[:, 3:]).sum(axis=1) > 0.0)
-    pose[there] = np.eye(4)
-    pose[there, :3, :3] = Rotation.from_quat(np.roll(rows[there, 3:], -1, axis=1)).as_matrix()
-    pose[there, :3, 3] = rows[there, :3]
+    valid = np.isfinite(rows).all(axis=1) & (np.abs(rows[:, 3:]).sum(axis=1) > 0.0)
+    pose[valid] = np.eye(4)
+    pose[valid, :3, :3] = Rotation.from_quat(np.roll(rows[valid, 3:], -1, axis=1)).as_matrix()
+    pose[valid, :3, 3] = rows[valid, :3]
     return pose
 
 

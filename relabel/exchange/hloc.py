@@ -1,15 +1,18 @@
-"""Pairs of pictures as hloc and other matchers read them: a text file, one pair a line."""
+"""Pairs of images as hloc and other matchers read them: a text file, one pair a line."""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from relabel.errors import InputError, OptionError
-from relabel.exchange.folder import Folder, file_name
+from relabel.errors import InputError, MissingFileError, OptionError
+from relabel.exchange.entries import ImportRequest, ImportResult, Numbering, PairList, result_of_pairs
+from relabel.exchange.folder import ExportFolder, file_name
 from relabel.exchange.positive_rows import check_threshold
 from relabel.exchange.text import joined_lines
 from relabel.images.paths import picture_paths
@@ -19,7 +22,7 @@ from relabel.similarity import RowBlock, SimilaritySource
 def write_pairs(
     source: SimilaritySource,
     name: str,
-    folder: Folder,
+    folder: ExportFolder,
     *,
     threshold: float | None = None,
     top: int | None = None,
@@ -101,3 +104,51 @@ def _best(
     if threshold is not None:
         order = order[block.data[order] >= np.float32(threshold)]
     return rows[order], block.indices[order], block.data[order]
+
+
+def read_pairs(request: ImportRequest) -> ImportResult:
+    """The labels of a text file with lines ``query database value``.
+
+    Empty lines and those that begin with # are skipped.
+
+    Raises
+    ------
+    MissingFileError, InputError
+        when there is no such file, or a line has not three words or its third is no number; the message names it.
+    """
+    path = request.path
+    query, database = Numbering(), Numbering()
+    rows, columns, values = array("i"), array("i"), array("d")
+    try:
+        for line, words in _records(path):
+            if len(words) != 3:
+                raise InputError(
+                    f"{path}: line {line}: has {len(words)} word(s); expected query, database and value"
+                    + (" (pairs without scores cannot be labels)" if len(words) == 2 else "")
+                )
+            try:
+                values.append(float(words[2]))
+            except ValueError:
+                raise InputError(f"{path}: line {line}: {words[2]!r} is not a number") from None
+            rows.append(query.number(words[0]))
+            columns.append(database.number(words[1]))
+    except FileNotFoundError:
+        raise MissingFileError(f"{path}: is not there") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as text: {error}") from None
+
+    def locate(entry: int) -> str:
+        line = next(line for number, (line, _) in enumerate(_records(path)) if number == entry)
+        return f"{path}: line {line}"
+
+    names = (list(query.numbers), list(database.numbers))
+    numbers = (np.array(rows, np.int32), np.array(columns, np.int32))
+    return result_of_pairs(request, PairList(*numbers, np.array(values), *names, locate, {}))
+
+
+def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    with path.open(encoding="utf-8-sig") as text:
+        for line, content in enumerate(text, 1):
+            words = content.split()
+            if words and not words[0].startswith("#"):
+                yield line, words

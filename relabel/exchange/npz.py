@@ -13,18 +13,19 @@ from scipy import sparse
 
 from relabel.cameras import Cameras, Status
 from relabel.errors import InputError, MissingFileError
-from relabel.exchange.csv_parquet import facts
-from relabel.exchange.folder import Folder, bare, file_name
+from relabel.exchange.camera_files import CameraSides
+from relabel.exchange.entries import ImportRequest, ImportResult, collection_facts, similarity_of_entries
+from relabel.exchange.folder import ExportFolder, file_name, without_metadata
 from relabel.similarity import SimilaritySource, gather
 
 _FACTS = "relabel"
 _CAMERA = ("key", "status", "position", "heading_deg")
 
 
-def write_npz(source: SimilaritySource, name: str, folder: Folder) -> list[str]:
+def write_npz(source: SimilaritySource, name: str, folder: ExportFolder) -> list[str]:
     """``NAME.npz``, which ``scipy.sparse.load_npz`` reads as a (queries × database) float32 CSR array.
 
-    SciPy passes over the further arrays: ``query_key``, ``query_status`` (numbers of `Status`), ``query_position``,
+    SciPy ignores the further arrays: ``query_key``, ``query_status`` (numbers of `Status`), ``query_position``,
     ``query_heading_deg``, ``query_extent``, the same of the database, and ``relabel``, a JSON text with measure,
     method, params, min_value, crs and self_pairs. Nothing in the file is pickled. All pairs are held in memory once.
     """
@@ -43,35 +44,73 @@ def write_npz(source: SimilaritySource, name: str, folder: Folder) -> list[str]:
     }
     for side, cameras, extent in (("query", c.query, c.query_extent), ("database", c.database, c.database_extent)):
         arrays |= {f"{side}_{column}": getattr(cameras, column) for column in _CAMERA} | {f"{side}_extent": extent}
-    arrays[_FACTS] = np.array(json.dumps(facts(source), ensure_ascii=False, sort_keys=True))
+    arrays[_FACTS] = np.array(json.dumps(collection_facts(source), ensure_ascii=False, sort_keys=True))
     with folder.file(file) as private, private.open("wb") as stream:
-        np.savez_compressed(stream, **{key: bare(array) for key, array in arrays.items()})  # type: ignore[arg-type]  # its stub takes allow_pickle for a name
+        np.savez_compressed(stream, **{key: without_metadata(array) for key, array in arrays.items()})  # type: ignore[arg-type]  # its stub takes allow_pickle for a name
     lost = sorted({*c.query.extra, *c.database.extra})
     lost += [column for column in ("pose", "fov_deg", "radius_m") if getattr(c.query, column) is not None]
-    gone = f"; of the cameras, {', '.join(lost)}" if lost else ""
-    return [f"{name}: provenance is not in the file{gone}"]
+    cameras_note = f"; of the cameras, {', '.join(lost)}" if lost else ""
+    return [f"{name}: provenance is not in the file{cameras_note}"]
 
 
-def read_npz(path: Path) -> tuple[sparse.csr_array, dict[str, tuple[Cameras, npt.NDArray[np.float64]]], dict[str, Any]]:
-    """The matrix, the cameras and extents of the sides that have keys in the file, and its facts, empty without.
+def read_npz(request: ImportRequest) -> ImportResult:
+    """The labels of a ``.npz`` of a sparse matrix; names, measure and ``min_value`` may be in it, as `write_npz` does.
 
     Raises
     ------
     MissingFileError, InputError
-        when there is no such file, or it is no ``.npz`` of a sparse matrix.
+        when there is no such file, it is no ``.npz`` of a sparse matrix, nothing names its rows and columns, its shape
+        is not that of the cameras, or a value is not in [0, 1].
+    OptionError
+        when the file names another measure than the request.
     """
+    path = request.path
+    matrix, sides, facts = _read(path)
+    bound = request.bound(facts)
+    if request.sides is not None:
+        sides = request.sides
+    elif sides is None:
+        raise InputError(
+            f"{path}: is a matrix of shape {matrix.shape} without names; give the keys of its rows and columns "
+            "(--queries, --database: a key a line)"
+        )
+    elif request.self_pairs or facts.get("self_pairs") is True:
+        sides = sides.as_one_set()
+    if matrix.shape != sides.shape:
+        raise InputError(f"{path}: the matrix has shape {matrix.shape}, but the cameras make it {sides.shape}")
+    entries = sparse.coo_array(matrix)
+    rows, columns = entries.coords
+
+    def locate(entry: int) -> str:
+        return f"{path}: row {rows[entry]}, column {columns[entry]} (counted from 0)"
+
+    similarity, counts = similarity_of_entries(
+        rows.astype(np.int32),
+        columns.astype(np.int32),
+        entries.data,
+        sides,
+        measure=request.measure,
+        min_value=bound,
+        params=request.params,
+        locate=locate,
+    )
+    return ImportResult(similarity, counts, bound)
+
+
+def _read(path: Path) -> tuple[sparse.csr_array, CameraSides | None, dict[str, Any]]:
+    """The matrix, the cameras where both sides have keys in the file, and its facts, empty without."""
     try:
         matrix = sparse.csr_array(sparse.load_npz(path))
-        with np.load(path) as arrays:
-            found = {name: arrays[name] for name in arrays.files if name not in ("data", "indices", "indptr")}
-        told = json.loads(str(found[_FACTS])) if _FACTS in found else {}
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in file.files if name not in ("data", "indices", "indptr")}
+        facts = json.loads(str(arrays[_FACTS])) if _FACTS in arrays else {}
     except FileNotFoundError:
         raise MissingFileError(f"{path}: is not there") from None
     except (OSError, ValueError, KeyError, NotImplementedError, zipfile.BadZipFile, EOFError) as error:
         raise InputError(f"{path}: cannot be read as a sparse matrix of SciPy (.npz): {error}") from None
     sides = {}
     for number, side in enumerate(("query", "database")):
-        key = found.get(f"{side}_key")
+        key = arrays.get(f"{side}_key")
         if key is None:
             continue
         n = matrix.shape[number]
@@ -80,11 +119,14 @@ def read_npz(path: Path) -> tuple[sparse.csr_array, dict[str, tuple[Cameras, npt
         missing = np.full(n, np.nan)
         cameras = Cameras(
             key,
-            found.get(f"{side}_position", np.full((n, 2), np.nan)),
-            heading_deg=found.get(f"{side}_heading_deg", missing),
-            status=found.get(f"{side}_status", np.full(n, Status.OK, np.uint8)),
-            crs=str(told.get("crs", "local")),
+            arrays.get(f"{side}_position", np.full((n, 2), np.nan)),
+            heading_deg=arrays.get(f"{side}_heading_deg", missing),
+            status=arrays.get(f"{side}_status", np.full(n, Status.OK, np.uint8)),
+            crs=str(facts.get("crs", "local")),
             posed=False,
         )
-        sides[side] = (cameras, np.asarray(found.get(f"{side}_extent", missing), np.float64))
-    return matrix, sides, told
+        sides[side] = (cameras, np.asarray(arrays.get(f"{side}_extent", missing), np.float64))
+    if len(sides) < 2:
+        return matrix, None, facts
+    (query, query_extent), (database, database_extent) = sides["query"], sides["database"]
+    return matrix, CameraSides(query, database, query_extent, database_extent), facts

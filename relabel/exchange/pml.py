@@ -12,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.errors import OptionError
-from relabel.exchange.folder import Folder, bare, file_name
-from relabel.exchange.positive_rows import above, check_threshold
+from relabel.exchange.folder import ExportFolder, file_name, without_metadata
+from relabel.exchange.positive_rows import check_threshold, rows_above
 from relabel.labelfile import StoredCollection
 from relabel.similarity import SimilaritySource
 
 IntArray = npt.NDArray[np.int64]
 
 
-class Pairs(NamedTuple):
+class IndexPairs(NamedTuple):
     """Positions in a batch, all int64; turned into tensors it is an ``indices_tuple``."""
 
     a1: IntArray
@@ -35,7 +35,7 @@ def indices_tuple(
     database: npt.NDArray[np.integer] | list[int],
     *,
     threshold: float = 0.5,
-) -> Pairs:
+) -> IndexPairs:
     """All positive and all true negative pairs of one batch.
 
     Parameters
@@ -49,7 +49,7 @@ def indices_tuple(
 
     Returns
     -------
-    Pairs
+    IndexPairs
         positives (a1, p) and negatives (a2, n); a negative is absent from the file with both cameras ok. In a
         self-paired collection a camera with itself is neither.
 
@@ -68,19 +68,19 @@ def indices_tuple(
     known = stored.query.ok[rows][:, np.newaxis] & stored.database.ok[columns]
     if stored.self_pairs:
         known &= rows[:, np.newaxis] != columns
-    line = np.zeros(stored.shape[1], np.float32)
+    values = np.zeros(stored.shape[1], np.float32)
     for i, row in enumerate(rows):
         block = stored.row_block(int(row))
-        line[block.indices] = block.data
-        psi[i] = line[columns]
-        line[block.indices] = 0.0
+        values[block.indices] = block.data
+        psi[i] = values[columns]
+        values[block.indices] = 0.0
     positive = np.nonzero(psi >= np.float32(threshold))
     negative = np.nonzero((psi == 0.0) & known)
-    return Pairs(*positive, *negative)
+    return IndexPairs(*positive, *negative)
 
 
 def write_pml(
-    source: SimilaritySource, name: str, folder: Folder, *, threshold: float = 0.5, seed: int = 0
+    source: SimilaritySource, name: str, folder: ExportFolder, *, threshold: float = 0.5, seed: int = 0
 ) -> list[str]:
     """``NAME-pml.npz`` with a1, p, a2, n (int64, rows and columns of the whole collection), psi and the keys.
 
@@ -90,7 +90,7 @@ def write_pml(
     file = f"{file_name(name)}-pml.npz"
     folder.claim([file])
     c = source.collection
-    positives = above(source, threshold)
+    positives = rows_above(source, threshold)
     rng = np.random.default_rng(seed)
     values, a2, n = [np.empty(0, np.float32)], [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for block in source.blocks():
@@ -117,8 +117,8 @@ def write_pml(
             a2=np.concatenate(a2),
             n=np.concatenate(n),
             psi=np.concatenate(values),
-            query_key=bare(c.query.key),
-            database_key=bare(c.database.key),
+            query_key=without_metadata(c.query.key),
+            database_key=without_metadata(c.database.key),
         )
     note = (
         f"{name}: pairs with ψ < {threshold:g} are lost, and of the true zeros each query has as many as positives; "

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from relabel.exchange.entries import Known
-from relabel.exchange.folder import Folder, file_name
-from relabel.exchange.positive_rows import Lists, above, near, with_self
+from relabel.exchange.folder import ExportFolder, file_name
+from relabel.exchange.known_cameras import KnownSource
+from relabel.exchange.positive_rows import RowLists, rows_above, rows_within, with_self
 from relabel.images.paths import picture_paths
 from relabel.similarity import SimilaritySource
 
@@ -20,11 +20,12 @@ MSLS_FILES = ("qImages.npy", "dbImages.npy", "qIdx.npy", "pIdx.npy", "nonNegIdx.
 def write_npy(
     source: SimilaritySource,
     name: str,
-    folder: Folder,
+    folder: ExportFolder,
     *,
     threshold: float = 0.5,
     within_m: float | None = None,
     image_path: str | None = None,
+    drop_unknown: bool = False,
 ) -> list[str]:
     """Validation lists as OpenVPRLab, gsv-cities, MixVPR and salad load them.
 
@@ -42,6 +43,8 @@ def write_npy(
         when given, a positive is a camera at most this many metres away, whatever its ψ.
     image_path:
         as for `picture_paths`.
+    drop_unknown:
+        leave out cameras that are not ok.
 
     Returns
     -------
@@ -51,16 +54,20 @@ def write_npy(
     stem = file_name(name)
     files = [f"{stem}_{part}.npy" for part in ("dbImages", "qImages", "gt", "qIdx", "pIdx")]
     folder.claim(files)
+    notes = []
+    if drop_unknown:
+        notes.append(f"{name}: {_not_ok(source):,} cameras that are not ok are left out")
+        source = KnownSource(source)
     c = source.collection
     database = picture_paths(c.database, image_path, collection=name, side="database")
     query = picture_paths(c.query, image_path, collection=name, side="query")
-    positives = above(source, threshold) if within_m is None else near(c, within_m)
-    having = np.flatnonzero(positives.counts)
-    arrays = (database, query, positives.objects(), having, positives.objects(having))
+    positives = rows_above(source, threshold) if within_m is None else rows_within(c, within_m)
+    with_positive = np.flatnonzero(positives.counts)
+    arrays = (database, query, positives.objects(), with_positive, positives.objects(with_positive))
     for file, array in zip(files, arrays, strict=True):
         folder.write_array(file, array)
     rule = f"ψ ≥ {threshold:g}" if within_m is None else f"within {within_m:g} m"
-    notes = [f"{name}: only whether a pair is a positive ({rule}) is kept, not ψ; {_without(positives)}"]
+    notes.append(f"{name}: only whether a pair is a positive ({rule}) is kept, not ψ; {_without(positives)}")
     unknown = int((~c.query.ok).sum())
     if unknown and within_m is None:
         notes.append(
@@ -72,7 +79,7 @@ def write_npy(
 
 def write_msls_idx(
     collections: Mapping[str, SimilaritySource],
-    folder: Folder,
+    folder: ExportFolder,
     *,
     threshold: float = 0.5,
     image_path: str | None = None,
@@ -91,17 +98,17 @@ def write_msls_idx(
     positive: list[npt.NDArray[Any]] = [np.empty(0, object)]
     non_negative: list[npt.NDArray[Any]] = [np.empty(0, object)]
     notes, left_out, first_query, first_database = [], 0, 0, 0
-    for name, given in collections.items():
-        left_out += sum(int((~side.ok).sum()) for side in (given.collection.query, given.collection.database))
-        source = Known(given)
+    for name, whole in collections.items():
+        left_out += _not_ok(whole)
+        source = KnownSource(whole)
         c = source.collection
         query.append(picture_paths(c.query, image_path, collection=name, side="query"))
         database.append(picture_paths(c.database, image_path, collection=name, side="database"))
-        positives, stored = above(source, threshold), with_self(above(source, None), c)
-        having = np.flatnonzero(positives.counts)
-        numbers.append(having + first_query)
-        for lists, into in ((positives, positive), (stored, non_negative)):
-            into.append(Lists(lists.indptr, lists.indices + first_database).objects(having))
+        positives, stored = rows_above(source, threshold), with_self(rows_above(source, None), c)
+        with_positive = np.flatnonzero(positives.counts)
+        numbers.append(with_positive + first_query)
+        for lists, arrays in ((positives, positive), (stored, non_negative)):
+            arrays.append(RowLists(lists.indptr, lists.indices + first_database).objects(with_positive))
         notes.append(f"{name}: {_without(positives)}")
         first_query, first_database = first_query + c.shape[0], first_database + c.shape[1]
     parts: tuple[list[npt.NDArray[Any]], ...] = (query, database, numbers, positive, non_negative)
@@ -116,7 +123,7 @@ def write_msls_idx(
 def write_deep_vg(
     source: SimilaritySource,
     name: str,
-    folder: Folder,
+    folder: ExportFolder,
     *,
     threshold: float = 0.5,
     image_path: str | None = None,
@@ -132,15 +139,15 @@ def write_deep_vg(
     parts = ("database_paths", "queries_paths", "soft_positives_per_query", "hard_positives_per_query")
     files = [f"{stem}_{part}.npy" for part in parts]
     folder.claim(files)
-    left_out = sum(int((~side.ok).sum()) for side in (source.collection.query, source.collection.database))
-    source = Known(source)
+    left_out = _not_ok(source)
+    source = KnownSource(source)
     c = source.collection
     database = picture_paths(c.database, image_path, collection=name, side="database")
     query = picture_paths(c.query, image_path, collection=name, side="query")
     order = np.argsort(database)
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
-    hard, soft = above(source, threshold), with_self(above(source, None), c)
+    hard, soft = rows_above(source, threshold), with_self(rows_above(source, None), c)
     rows = np.argsort(query)
     rows = rows[hard.counts[rows] > 0]
     sorted_lists = [_renumbered(lists, place).objects(rows) for lists in (soft, hard)]
@@ -152,12 +159,17 @@ def write_deep_vg(
     return notes
 
 
-def _renumbered(lists: Lists, place: npt.NDArray[np.int64]) -> Lists:
+def _renumbered(lists: RowLists, place: npt.NDArray[np.int64]) -> RowLists:
     rows = np.repeat(np.arange(len(lists.counts)), lists.counts)
     columns = place[lists.indices]
-    return Lists(lists.indptr, columns[np.lexsort((columns, rows))])
+    return RowLists(lists.indptr, columns[np.lexsort((columns, rows))])
 
 
-def _without(lists: Lists) -> str:
+def _not_ok(source: SimilaritySource) -> int:
+    """How many cameras are not ok; one that is both query and database counts twice."""
+    return sum(int((~side.ok).sum()) for side in (source.collection.query, source.collection.database))
+
+
+def _without(lists: RowLists) -> str:
     none, total = int((lists.counts == 0).sum()), len(lists.counts)
     return f"{none:,} of {total:,} queries are without a positive"

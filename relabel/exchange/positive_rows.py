@@ -12,7 +12,7 @@ from relabel.geometry.earth import points
 from relabel.similarity import Collection, SimilaritySource
 
 
-class Lists(NamedTuple):
+class RowLists(NamedTuple):
     """A list of database rows for every query, in compressed rows."""
 
     indptr: npt.NDArray[np.int64]
@@ -46,7 +46,7 @@ def check_threshold(threshold: float, collection: Collection) -> None:
         )
 
 
-def above(source: SimilaritySource, threshold: float | None) -> Lists:
+def rows_above(source: SimilaritySource, threshold: float | None) -> RowLists:
     """For each query the database rows with ψ ≥ `threshold` (compared as float32), ascending; None takes all stored."""
     if threshold is not None:
         check_threshold(threshold, source.collection)
@@ -57,10 +57,10 @@ def above(source: SimilaritySource, threshold: float | None) -> Lists:
         ends = np.cumsum(block.counts)
         counts.append(sums[ends] - sums[ends - block.counts])
         indices.append(block.indices[keep].astype(np.int64))
-    return Lists(np.cumsum(np.concatenate(counts)), np.concatenate(indices))
+    return RowLists(np.cumsum(np.concatenate(counts)), np.concatenate(indices))
 
 
-def near(collection: Collection, radius_m: float) -> Lists:
+def rows_within(collection: Collection, radius_m: float) -> RowLists:
     """For each query the database rows at most `radius_m` metres away, ascending; none for cameras without a position.
 
     Distance is horizontal. In a self-paired collection a camera is not near itself.
@@ -73,16 +73,17 @@ def near(collection: Collection, radius_m: float) -> Lists:
     rows, columns = (np.flatnonzero(np.isfinite(place).all(axis=1)) for place in places)
     if not (len(rows) and len(columns)):
         raise InputError("no query or no database camera has a position, so none is within any distance of another")
-    found = KDTree(places[1][columns]).query_ball_point(places[0][rows], radius_m, return_sorted=True)
-    lists = [columns[np.asarray(each, np.int64)] for each in found]
+    tree = KDTree(places[1][columns])
+    neighbours = tree.query_ball_point(places[0][rows], radius_m, return_sorted=True)
+    lists = [columns[np.asarray(indices, np.int64)] for indices in neighbours]
     if collection.self_pairs:
-        lists = [each[each != row] for row, each in zip(rows, lists, strict=True)]
+        lists = [near[near != row] for row, near in zip(rows, lists, strict=True)]
     counts = np.zeros(collection.shape[0] + 1, np.int64)
-    counts[rows + 1] = [len(each) for each in lists]
-    return Lists(np.cumsum(counts), np.concatenate(lists).astype(np.int64))
+    counts[rows + 1] = [len(near) for near in lists]
+    return RowLists(np.cumsum(counts), np.concatenate(lists).astype(np.int64))
 
 
-def with_self(lists: Lists, collection: Collection) -> Lists:
+def with_self(lists: RowLists, collection: Collection) -> RowLists:
     """The lists with each camera in its own, ascending, where the database is the set of queries."""
     if not collection.self_pairs:
         return lists
@@ -90,4 +91,4 @@ def with_self(lists: Lists, collection: Collection) -> Lists:
     rows = np.concatenate((np.repeat(np.arange(n), lists.counts), np.arange(n)))
     columns = np.concatenate((lists.indices, np.arange(n)))
     order = np.lexsort((columns, rows))
-    return Lists(lists.indptr + np.arange(n + 1), columns[order])
+    return RowLists(lists.indptr + np.arange(n + 1), columns[order])

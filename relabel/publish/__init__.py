@@ -1,4 +1,4 @@
-"""A folder to upload: label file, card in words, picture, checksums, and metadata that programs read."""
+"""A folder to upload: label file, README card, histogram, checksums, and metadata that programs read."""
 
 from __future__ import annotations
 

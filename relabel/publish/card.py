@@ -21,7 +21,7 @@ _FORMULAS = {
     "iou": "ψ = I / (A + B − I)",
     "overlap": "ψ = I / A, the share of the query's own view",
     "dice": "ψ = 2 I / (A + B)",
-    "unknown": "not told by whoever made the labels; do not compare them with others, and do not convert them",
+    "unknown": "not stated by whoever made the labels; do not compare them with others, and do not convert them",
 }
 _METHODS = {
     "fov-sector": "overlap of fields of view, circular sectors around the heading",
@@ -66,7 +66,7 @@ def card(
         _checking(label_file),
         _provenance(records),
         _licence(about, records),
-        ["## Citation", "", _plain(citation(about)), "", "The data set that was labelled has a citation of its own."],
+        ["## Citation", "", _plain(citation(about)), "", "The dataset that was labelled has a citation of its own."],
     )
     return "\n\n".join("\n".join(section) for section in sections) + "\n"
 
@@ -108,8 +108,8 @@ def _what(collections: Sequence[StoredCollection]) -> list[str]:
     ]
     for measure in sorted({stored.measure for stored in collections}):
         names = [stored.name for stored in collections if stored.measure == measure]
-        where = "" if len(names) == len(collections) else f" ({', '.join(map(_plain, names))})"
-        lines.append(f"- measure `{measure}`{where}: {_FORMULAS.get(measure, 'of a later version of the format')}")
+        scope = "" if len(names) == len(collections) else f" ({', '.join(map(_plain, names))})"
+        lines.append(f"- measure `{measure}`{scope}: {_FORMULAS.get(measure, 'of a later version of the format')}")
     lines += ["", "| collection | method | parameters | queries | database | pairs |", "|---|---|---|---|---|---|"]
     for stored in collections:
         sides = [_statuses(side.status_counts()) for side in (stored.query, stored.database)]

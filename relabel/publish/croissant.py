@@ -1,4 +1,4 @@
-"""Croissant 1.0 metadata: JSON-LD by which programs and search engines know a data set (mlcommons.org/croissant)."""
+"""Croissant 1.0 metadata: JSON-LD by which programs and search engines know a dataset (mlcommons.org/croissant)."""
 
 from __future__ import annotations
 

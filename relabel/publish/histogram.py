@@ -1,4 +1,4 @@
-"""The histogram of a label file as a picture."""
+"""The histogram of a label file as an SVG image."""
 
 from __future__ import annotations
 

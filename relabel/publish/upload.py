@@ -1,4 +1,4 @@
-"""A folder that appears whole or not at all."""
+"""The folder to upload: its files, their checksums, and how it takes the place of an earlier one."""
 
 from __future__ import annotations
 
@@ -22,9 +22,14 @@ from relabel.publish.croissant import CROISSANT, metadata, schema_of
 from relabel.publish.histogram import histogram
 from relabel.report.stats import statistics
 
+README = "README.md"
+SUMS = "SHA256SUMS"
+_FIXED = (README, SUMS, CROISSANT, HISTOGRAM)
+_SHOWN = 5  # findings of an invalid file
+
 
 @contextmanager
-def replacing_folder(path: Path, *, overwrite: bool, ours: Callable[[list[str]], list[str]]) -> Iterator[Path]:
+def replacing_folder(path: Path, *, overwrite: bool, foreign: Callable[[list[str]], list[str]]) -> Iterator[Path]:
     """A private folder beside `path`; it takes its place when the block ends well, else it is removed.
 
     Parameters
@@ -33,7 +38,7 @@ def replacing_folder(path: Path, *, overwrite: bool, ours: Callable[[list[str]],
         the folder to be; it may be there when it is empty.
     overwrite:
         whether a folder with files may be replaced.
-    ours:
+    foreign:
         given the names in such a folder, those that it did not get from an earlier run; a folder with any is never
         replaced, since what is in it would be lost.
 
@@ -45,7 +50,7 @@ def replacing_folder(path: Path, *, overwrite: bool, ours: Callable[[list[str]],
         when `path` is no folder, its parent is missing, or nothing can be written.
     """
     target = Path(os.path.realpath(path))
-    _check_target(path, target, overwrite=overwrite, ours=ours)
+    _check_target(path, target, overwrite=overwrite, foreign=foreign)
     private = target.parent / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
     try:
         with output_errors(path):
@@ -54,13 +59,13 @@ def replacing_folder(path: Path, *, overwrite: bool, ours: Callable[[list[str]],
         with output_errors(path):
             for entry in (*private.iterdir(), private):
                 _sync(entry)
-            _check_target(path, target, overwrite=overwrite, ours=ours)
-            _put(private, target)
+            _check_target(path, target, overwrite=overwrite, foreign=foreign)
+            _move_into_place(private, target)
     finally:
         shutil.rmtree(private, ignore_errors=True)
 
 
-def _check_target(path: Path, target: Path, *, overwrite: bool, ours: Callable[[list[str]], list[str]]) -> None:
+def _check_target(path: Path, target: Path, *, overwrite: bool, foreign: Callable[[list[str]], list[str]]) -> None:
     with output_errors(path):
         if not target.parent.is_dir():
             raise OutputError(f"{path}: the folder {target.parent} does not exist; create it or choose another one")
@@ -75,16 +80,16 @@ def _check_target(path: Path, target: Path, *, overwrite: bool, ours: Callable[[
         raise OutputExistsError(
             f"{path}: is not empty; choose another folder, or say that it may be replaced (--force)"
         )
-    foreign = ours(names)
-    if foreign:
+    others = foreign(names)
+    if others:
         raise OutputExistsError(
-            f"{path}: holds {foreign[0]!r}, which publish did not write and replacing the folder would delete; choose "
+            f"{path}: holds {others[0]!r}, which publish did not write and replacing the folder would delete; choose "
             "another folder"
         )
 
 
-def _put(private: Path, target: Path) -> None:
-    """Put the new folder in place; an old one is moved aside first, and back if that fails."""
+def _move_into_place(private: Path, target: Path) -> None:
+    """Move the new folder into place; an old one is moved aside first, and back if that fails."""
     if not target.exists() or not any(target.iterdir()):
         private.replace(target)
         return
@@ -107,9 +112,6 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-SUMS = "SHA256SUMS"
-
-
 def sums_text(files: Iterable[Mapping[str, Any]]) -> str:
     """One line a file, sorted by name; `files` is what `relabel.labelfile.provenance.describe` returns."""
     return "".join(_line(file["path"], file["sha256"]) for file in sorted(files, key=lambda file: str(file["path"])))
@@ -119,11 +121,6 @@ def _line(name: str, digest: str) -> str:
     # A backslash in front of the line says that the name is escaped.
     escaped = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
     return f"{'' if escaped == name else chr(92)}{digest}  {escaped}\n"
-
-
-README = "README.md"
-_FIXED = (README, SUMS, CROISSANT, HISTOGRAM)
-_SHOWN = 5  # findings of an invalid file
 
 
 @dataclass(frozen=True)
@@ -171,7 +168,7 @@ def publish(
         raise OptionError(f"{path}: a label file of this name cannot be published beside {README}; rename it")
     if not path.is_file():
         raise MissingFileError(f"{path}: there is no such file")
-    with replacing_folder(folder, overwrite=overwrite, ours=_foreign) as private:
+    with replacing_folder(folder, overwrite=overwrite, foreign=_not_published) as private:
         copy = private / path.name
         with output_errors(folder):
             shutil.copyfile(path, copy)
@@ -214,7 +211,7 @@ def _filled(about: About, collections: list[StoredCollection]) -> About:
     )
 
 
-def _foreign(names: list[str]) -> list[str]:
+def _not_published(names: list[str]) -> list[str]:
     """Names in a folder that no earlier run wrote."""
     if SUMS not in names or CROISSANT not in names:
         return names

@@ -77,8 +77,8 @@ class TestMerge:
         """The command that the error tells makes the merge possible."""
         result = run("merge", labels, large, "-o", tmp_path / "new.h5")
         assert result.exit_code == 1
-        told = result.stderr.partition("relabel subset ")[2].split()
-        assert run("subset", *told[:-1], tmp_path / "renamed.h5").exit_code == 0
+        advice = result.stderr.partition("relabel subset ")[2].split()
+        assert run("subset", *advice[:-1], tmp_path / "renamed.h5").exit_code == 0
         result = run("merge", labels, tmp_path / "renamed.h5", "-o", tmp_path / "new.h5")
         assert result.exit_code == 0
         assert list(LabelFile(tmp_path / "new.h5")) == ["NEW", "amman", "redkitchen/train"]
@@ -108,9 +108,9 @@ class TestSubset:
                 ok_only=True,
             ),
         )
-        told: dict[str, Any] = dict(called.call_args.kwargs)
-        told.pop("progress")
-        assert told == {
+        arguments: dict[str, Any] = dict(called.call_args.kwargs)
+        arguments.pop("progress")
+        assert arguments == {
             "collections": ["x", "y"], "rename": {"x": "z"}, "key_files": [keys, keys], "overwrite": True,
         }  # fmt: skip
 
@@ -123,7 +123,7 @@ class TestSubset:
         }
 
     def test_notes(self, run: Runner, labels: Path, tmp_path: Path) -> None:
-        """Collections that were left out, and bands that change nothing, are told."""
+        """Collections that were left out, and bands that change nothing, are reported."""
         keys = tmp_path / "one.txt"
         keys.write_text("d0001\nq0001\n")
         result = run("subset", f"{labels}::redkitchen/train", "-o", tmp_path / "a.h5", "--band", "1e-7:")
@@ -170,7 +170,7 @@ class TestConvert:
     """relabel convert"""
 
     def test_says_what_happened(self, run: Runner, tmp_path: Path) -> None:
-        """Copied collections and dropped pairs are told."""
+        """Copied collections and dropped pairs are reported."""
         from dataclasses import replace
 
         source = similarity(30, 30, seed=1, density=0.9, faults=False)

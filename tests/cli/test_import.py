@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from relabel.cli.exchange import IMPORT_FORMATS
-from relabel.exchange import importing
+from relabel.exchange.registry import import_formats
 from relabel.labelfile import open_address
 from relabel.similarity import Similarity
 
@@ -21,9 +20,14 @@ Run = Callable[..., Result]
 class TestImport:
     """relabel import"""
 
-    def test_formats_are_those_of_the_library(self) -> None:
-        """What is spelled out to keep the help light equals what the library knows."""
-        assert importing.FORMATS == IMPORT_FORMATS
+    def test_help_names_every_format(self, run: Run) -> None:
+        """Each format has a line of its own in the help; another is refused with the list of all."""
+        text = run("import", "--help").stdout
+        for name, spec in import_formats().items():
+            assert f"  {name.ljust(11)}{spec.import_summary[:40]}" in text
+        refused = run("import", "npy", "x.npy", "--measure", "iou", "-o", "x.h5")
+        assert refused.exit_code == 2
+        assert ", ".join(map(repr, import_formats())) in refused.stderr
 
     @pytest.mark.parametrize(("form", "name"), [("gcl", "amman_gt.h5"), ("csv", "amman.csv"), ("npz", "amman.npz")])
     def test_there_and_back(
@@ -33,8 +37,8 @@ class TestImport:
         run("export", one, "--to", form, "-o", tmp_path)
         done = run("import", form, tmp_path / name, "--measure", "iou", "-o", tmp_path / "back.h5", "--json")
         assert done.exit_code == 0, done.stderr
-        (told,) = json.loads(done.stdout)["collections"]
-        assert (told["name"], told["method"], told["measure"]) == ("amman", "imported", "iou")
+        (summary,) = json.loads(done.stdout)["collections"]
+        assert (summary["name"], summary["method"], summary["measure"]) == ("amman", "imported", "iou")
         stored = open_address(tmp_path / "back.h5")
         np.testing.assert_array_equal(stored.to_scipy().toarray(), similarities["amman"].matrix.toarray())
         assert run("validate", tmp_path / "back.h5", "--level", "content").exit_code == 0

@@ -52,9 +52,9 @@ class TestPublish:
         """Folder and files, for programs."""
         result = run("publish", labels, "-o", tmp_path / "out", "--json")
         assert (result.exit_code, result.stderr) == (0, "")
-        found = json.loads(result.stdout)
-        assert found["folder"] == str(tmp_path / "out")
-        assert found["files"] == sorted(entry.name for entry in (tmp_path / "out").iterdir())
+        summary = json.loads(result.stdout)
+        assert summary["folder"] == str(tmp_path / "out")
+        assert summary["files"] == sorted(entry.name for entry in (tmp_path / "out").iterdir())
 
     @pytest.mark.parametrize(
         ("arguments", "code", "text"),

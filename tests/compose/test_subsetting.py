@@ -15,7 +15,7 @@ from scipy import sparse
 
 from relabel.cameras import Cameras
 from relabel.compose import Selection, subset
-from relabel.compose.selection import Box, below, holds
+from relabel.compose.selection import Box, are_among, below
 from relabel.compose.subsetting import read_keys
 from relabel.errors import InputError, MissingFileError, NotFoundError, OptionError, OutputExistsError
 from relabel.geometry.projection import unproject
@@ -288,10 +288,10 @@ class TestReadKeys:
             read_keys(tmp_path)
 
 
-class TestHolds:
-    """relabel.compose.selection.holds"""
+class TestAreAmong:
+    """relabel.compose.selection.are_among"""
 
     def test_no_keys(self) -> None:
-        """An empty set holds nothing, and of nothing nothing is held."""
-        assert holds(frozenset(), np.array(["a"])).tolist() == [False]
-        assert holds(frozenset({"a"}), np.array([], dtype=np.str_)).tolist() == []
+        """Of an empty set there is no camera, and of no cameras there is none."""
+        assert are_among(np.array(["a"]), frozenset()).tolist() == [False]
+        assert are_among(np.array([], dtype=np.str_), frozenset({"a"})).tolist() == []

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from relabel.errors import InputError, OptionError
 from relabel.evaluation.metrics import evaluate
-from relabel.exchange.positive_rows import Lists
+from relabel.exchange.positive_rows import RowLists
 
 
-def lists(positives: list[list[int]]) -> Lists:
-    return Lists(
+def lists(positives: list[list[int]]) -> RowLists:
+    return RowLists(
         np.cumsum([0, *map(len, positives)]).astype(np.int64),
         np.array([p for each in positives for p in sorted(each)], np.int64),
     )

@@ -33,7 +33,7 @@ def by_loops(query: Cameras, database: Cameras, within_m: float, turn: float | N
     return found
 
 
-def as_lists(found: positives.Lists) -> list[list[int]]:
+def as_lists(found: positives.RowLists) -> list[list[int]]:
     return [each.tolist() for each in found.objects()]
 
 

@@ -69,23 +69,23 @@ class TestWriteParquet:
         assert list(pairs.itertuples(index=False, name=None)) == triples(psi)
 
     def test_dataset_filters(self, psi: Similarity, tmp_path: Path) -> None:
-        """A pyarrow data set filters by key and by value."""
+        """A pyarrow dataset filters by key and by value."""
         export({"c": psi}, "parquet", tmp_path)
         query = triples(psi)[0][0]
         field = pyarrow.dataset.field
-        found = pyarrow.dataset.dataset(tmp_path / "c.parquet").to_table(
+        rows = pyarrow.dataset.dataset(tmp_path / "c.parquet").to_table(
             filter=(field("query") == query) & (field("value") >= 0.5)
         )
         expected = [t for t in triples(psi) if t[0] == query and t[2] >= 0.5]
-        assert list(zip(*(found.column(i).to_pylist() for i in range(3)), strict=True)) == expected
+        assert list(zip(*(rows.column(i).to_pylist() for i in range(3)), strict=True)) == expected
 
     def test_metadata(self, psi: Similarity, tmp_path: Path) -> None:
         """What no column says is in the schema: measure, method, parameters, min_value."""
         path = relabel.write(tmp_path / "l.h5", {"c": psi})
         stored = StoredCollection(path, "c")
         export({"c": stored}, "parquet", tmp_path)
-        told = json.loads(pyarrow.parquet.read_schema(tmp_path / "c.parquet").metadata[b"relabel"])
-        assert told == {
+        metadata = json.loads(pyarrow.parquet.read_schema(tmp_path / "c.parquet").metadata[b"relabel"])
+        assert metadata == {
             "method": "fov-sector",
             "measure": "iou",
             "params": {"fov_deg": 90.0, "radius_m": 50.0},
@@ -135,14 +135,14 @@ class TestWritePairs:
     def test_as_hloc_parses_it(self, psi: Similarity, tmp_path: Path) -> None:
         """Each line splits into exactly two words; the candidates of a query are its stored pairs, best first."""
         export({"c": psi}, "pairs", tmp_path)
-        found = defaultdict(list)
+        candidates = defaultdict(list)
         for line in (tmp_path / "c-pairs.txt").read_text().rstrip("\n").split("\n"):
             query, database = line.split()
-            found[query].append(database)
+            candidates[query].append(database)
         expected = defaultdict(list)
         for query, database, _ in sorted(triples(psi), key=lambda t: (t[0], -t[2])):
             expected[query].append(database)
-        assert found == expected
+        assert candidates == expected
 
     def test_scores(self, psi: Similarity, tmp_path: Path) -> None:
         """The second file has the same lines with ψ behind them, exact as float32."""
@@ -186,10 +186,10 @@ class TestPml:
         """Every pair of the batch is a positive, a true negative, or in neither list, as the dense matrix says."""
         rng = np.random.default_rng(0)
         rows, columns = (rng.choice(n, 12, replace=False) for n in stored.shape)
-        found = indices_tuple(stored, rows, columns, threshold=0.3)
-        assert all(each.dtype == np.int64 and each.ndim == 1 for each in found)
+        pairs = indices_tuple(stored, rows, columns, threshold=0.3)
+        assert all(positions.dtype == np.int64 and positions.ndim == 1 for positions in pairs)
         dense = stored.to_scipy().toarray()
-        positive, negative = set(zip(found.a1, found.p, strict=True)), set(zip(found.a2, found.n, strict=True))
+        positive, negative = set(zip(pairs.a1, pairs.p, strict=True)), set(zip(pairs.a2, pairs.n, strict=True))
         for i, row in enumerate(rows):
             for j, column in enumerate(columns):
                 known = stored.query.ok[row] and stored.database.ok[column]
@@ -203,19 +203,19 @@ class TestPml:
         export({"c": stored}, "pml", tmp_path / "again")
         dense = stored.to_scipy().toarray()
         with np.load(tmp_path / "c-pml.npz") as a, np.load(tmp_path / "again/c-pml.npz") as b:
-            found = {name: a[name] for name in a.files}
-            assert all(np.array_equal(found[name], b[name]) for name in a.files)
-        np.testing.assert_array_equal(np.column_stack([found["a1"], found["p"]]), np.argwhere(dense >= 0.5))
-        np.testing.assert_array_equal(found["psi"], dense[dense >= 0.5])
-        negatives = list(zip(found["a2"].tolist(), found["n"].tolist(), strict=True))
+            arrays = {name: a[name] for name in a.files}
+            assert all(np.array_equal(arrays[name], b[name]) for name in a.files)
+        np.testing.assert_array_equal(np.column_stack([arrays["a1"], arrays["p"]]), np.argwhere(dense >= 0.5))
+        np.testing.assert_array_equal(arrays["psi"], dense[dense >= 0.5])
+        negatives = list(zip(arrays["a2"].tolist(), arrays["n"].tolist(), strict=True))
         assert len(set(negatives)) == len(negatives)
         for row, column in negatives:
             assert dense[row, column] == 0
             assert stored.query.ok[row]
             assert stored.database.ok[column]
             assert not (stored.self_pairs and row == column)
-        wanted = np.bincount(found["a1"], minlength=stored.shape[0])
-        np.testing.assert_array_equal(np.bincount(found["a2"], minlength=stored.shape[0]), wanted)
+        wanted = np.bincount(arrays["a1"], minlength=stored.shape[0])
+        np.testing.assert_array_equal(np.bincount(arrays["a2"], minlength=stored.shape[0]), wanted)
 
     def test_out_of_range(self, stored: StoredCollection) -> None:
         """Rows, columns and thresholds that cannot be are refused."""

@@ -1,4 +1,4 @@
-"""Dense files against what the GCL loaders do with them, told again in own words."""
+"""Dense files against what the GCL loaders do with them, written again independently."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 from scipy.spatial.distance import squareform
 
 from relabel.errors import InputError, OutputError, OutputExistsError
-from relabel.exchange.entries import unknown_pairs
 from relabel.exchange.exporting import export
 from relabel.exchange.gcl_index import index_of, read_index
+from relabel.exchange.known_cameras import unknown_pairs
 from relabel.similarity import Similarity
 from tests.similarities import similarity
 
@@ -94,7 +94,7 @@ class TestWriteGcl:
             assert not panorama.any()
 
     def test_a_raw_csv_is_sacred(self, psi: Similarity, tmp_path: Path) -> None:
-        """A raw.csv that is there may be the data set's own: not even overwriting touches it, nothing is written."""
+        """A raw.csv that is there may be the dataset's own: not even overwriting touches it, nothing is written."""
         theirs = tmp_path / "amman/query/raw.csv"
         theirs.parent.mkdir(parents=True)
         theirs.write_text("precious")
@@ -192,9 +192,9 @@ class TestIndex:
         cameras = replace(similarity(6, 1, faults=False).collection.query, pose=pose)
         index = index_of(cameras, cameras.key, poses=True)
         (tmp_path / "index.json").write_text(json.dumps(index, allow_nan=False))
-        found = read_index(tmp_path / "index.json", "path")
-        assert found.pose is not None
-        np.testing.assert_allclose(found.pose, pose, atol=1e-12)
+        restored = read_index(tmp_path / "index.json", "path")
+        assert restored.pose is not None
+        np.testing.assert_allclose(restored.pose, pose, atol=1e-12)
         x, y, z, w = Rotation.from_matrix(pose[0, :3, :3]).as_quat(canonical=True)
         np.testing.assert_allclose(index["poses"][0], [*pose[0, :3, 3], w, x, y, z])
 

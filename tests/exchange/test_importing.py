@@ -50,13 +50,13 @@ class TestDense:
     def test_values(self, files: CameraFiles, tmp_path: Path) -> None:
         """Zeros and values up to min_value are absent, a rounding error above 1 is 1; what was done is recorded."""
         path = dense_file(tmp_path / "oslo_gt.h5", [[0, 0.25, 1.0000005], [1e-7, 0.5, 1e-3]])
-        found = load("gcl", path, measure="unknown", cameras=files, min_value=1e-3)
-        c = found.source.collection
-        assert found.name == "oslo"
+        imported = load("gcl", path, measure="unknown", cameras=files, min_value=1e-3)
+        c = imported.source.collection
+        assert imported.name == "oslo"
         assert (c.method, c.measure, c.min_value) == ("imported", "unknown", 1e-3)
         assert c.query.key.tolist() == ["a", "b"]
         assert c.query.extra["path"].tolist() == ["q/a.jpg", "q/b.jpg"]
-        np.testing.assert_array_equal(gather(found.source).matrix.toarray(), [[0, 0.25, 1], [0, 0.5, 0]])
+        np.testing.assert_array_equal(gather(imported.source).matrix.toarray(), [[0, 0.25, 1], [0, 0.5, 0]])
         assert c.params == {
             "format": "gcl",
             "file": "oslo_gt.h5",
@@ -81,14 +81,14 @@ class TestDense:
         """Any type of number and any chunks are read."""
         values = np.array([[0, 1, 0], [1, 0, 1]], dtype)
         path = dense_file(tmp_path / "c_gt.h5", values, chunks=chunks)
-        found = load("gcl", path, measure="iou", cameras=files)
-        np.testing.assert_array_equal(gather(found.source).matrix.toarray(), values.astype(np.float32))
+        imported = load("gcl", path, measure="iou", cameras=files)
+        np.testing.assert_array_equal(gather(imported.source).matrix.toarray(), values.astype(np.float32))
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, -0.1, 1.1])
     def test_no_similarity(self, value: float, files: CameraFiles, tmp_path: Path) -> None:
         """A value that no similarity can be is named by row and column."""
         path = dense_file(tmp_path / "c_gt.h5", [[0, 0.5, 0], [0, value, 0.1]])
-        with pytest.raises(InputError, match=r"c_gt\.h5: data set 'fov', row 1, column 1"):
+        with pytest.raises(InputError, match=r"c_gt\.h5: dataset 'fov', row 1, column 1"):
             load("gcl", path, measure="iou", cameras=files)
 
     def test_no_names(self, tmp_path: Path) -> None:
@@ -109,9 +109,9 @@ class TestDense:
             load("condensed", path, measure="iou", cameras=CameraFiles(files.queries))
 
     def test_datasets(self, files: CameraFiles, tmp_path: Path) -> None:
-        """Without fov the data sets that are there are listed; another can be named."""
+        """Without fov the datasets that are there are listed; another can be named."""
         path = dense_file(tmp_path / "c_gt.h5", np.ones((2, 3), bool), "sim")
-        with pytest.raises(InputError, match=r"no data set 'fov'; there are sim.*--dataset sim"):
+        with pytest.raises(InputError, match=r"no dataset 'fov'; there are sim.*--dataset sim"):
             load("gcl", path, measure="iou", cameras=files)
         assert gather(load("gcl", path, measure="iou", cameras=files, dataset="sim").source).matrix.nnz == 6
 
@@ -128,19 +128,19 @@ class TestDense:
         """A condensed file may have its values in any shape; both triangles come of them."""
         path = dense_file(tmp_path / "s_gt.h5", np.reshape([0.1, 0.2, 0.3], shape))
         cameras = CameraFiles(index(tmp_path / "i.json", ["s1/f.png", "s2/f.png", "s2/g.png"]))
-        found = load("condensed", path, measure="iou", cameras=cameras)
+        imported = load("condensed", path, measure="iou", cameras=cameras)
         expected = np.array([[0, 0.1, 0.2], [0.1, 0, 0.3], [0.2, 0.3, 0]], np.float32)
-        np.testing.assert_array_equal(gather(found.source).matrix.toarray(), expected)
-        assert found.source.collection.query.key.tolist() == ["s1/f.png", "s2/f.png", "s2/g.png"]
+        np.testing.assert_array_equal(gather(imported.source).matrix.toarray(), expected)
+        assert imported.source.collection.query.key.tolist() == ["s1/f.png", "s2/f.png", "s2/g.png"]
 
     def test_square_of_one_set(self, tmp_path: Path) -> None:
         """One index alone makes self pairs of a square file; its diagonal is not stored, and counted."""
         path = dense_file(tmp_path / "s_gt.h5", [[1, 0.2], [0.2, 1]])
         cameras = CameraFiles(index(tmp_path / "i.json", ["a.png", "b.png"]))
-        found = load("gcl", path, measure="iou", cameras=cameras)
-        assert found.source.collection.self_pairs
-        assert found.source.collection.params["values_diagonal"] == 2
-        assert LabelFile(found.write(tmp_path / "o.h5"))["s"].nnz == 2
+        imported = load("gcl", path, measure="iou", cameras=cameras)
+        assert imported.source.collection.self_pairs
+        assert imported.source.collection.params["values_diagonal"] == 2
+        assert LabelFile(imported.write(tmp_path / "o.h5"))["s"].nnz == 2
 
 
 class TestRoot:
@@ -160,15 +160,15 @@ class TestRoot:
         values = np.zeros((len(city.query), len(city.database)), np.float32)
         values[pano[0], 0] = 0.5
         path = dense_file(tmp_path / f"{name}_gt.h5", values)
-        found = load("gcl", path, measure="iou", cameras=CameraFiles(root=tree))
-        query = found.source.collection.query
+        imported = load("gcl", path, measure="iou", cameras=CameraFiles(root=tree))
+        query = imported.source.collection.query
         assert query.key.tolist() == city.query.key.tolist()
         np.testing.assert_array_equal(query.position, city.query.position)
         changed = np.flatnonzero(query.status != city.query.status)
         assert set(changed) == {pano[0]}
         assert query.ok[pano[0]]
-        assert any("taken for ok" in note for note in found.notes)
-        assert LabelFile(found.write(tmp_path / "o.h5"))[name].nnz == 1
+        assert any("taken for ok" in note for note in imported.notes)
+        assert LabelFile(imported.write(tmp_path / "o.h5"))[name].nnz == 1
 
     @pytest.mark.real_data
     def test_a_real_city(self, real_data: Path, tmp_path: Path) -> None:
@@ -178,9 +178,9 @@ class TestRoot:
         city = msls.read(real_data / "msls", city="amman")
         psi = overlap(city.query, city.database)
         export({"amman": psi}, "gcl", tmp_path)
-        found = load("gcl", tmp_path / "amman_gt.h5", measure="iou", cameras=CameraFiles(root=real_data / "msls"))
-        assert (gather(found.source).matrix != psi.matrix).nnz == 0
-        np.testing.assert_array_equal(found.source.collection.query.position, city.query.position)
+        imported = load("gcl", tmp_path / "amman_gt.h5", measure="iou", cameras=CameraFiles(root=real_data / "msls"))
+        assert (gather(imported.source).matrix != psi.matrix).nnz == 0
+        np.testing.assert_array_equal(imported.source.collection.query.position, city.query.position)
 
 
 class TestLists:
@@ -190,11 +190,11 @@ class TestLists:
         """Rows of a CSV may come in any order; cameras are those that have a pair, and that is said."""
         path = tmp_path / "c.csv"
         path.write_text("value,database,query\n0.5,y,b\n0.25,x,a\n1,x,b\n")
-        found = load("csv", path, measure="dice")
-        c = found.source.collection
+        imported = load("csv", path, measure="dice")
+        c = imported.source.collection
         assert (c.query.key.tolist(), c.database.key.tolist()) == (["b", "a"], ["y", "x"])
-        np.testing.assert_array_equal(gather(found.source).matrix.toarray(), [[0.5, 1], [0, 0.25]])
-        assert any("--queries" in note for note in found.notes)
+        np.testing.assert_array_equal(gather(imported.source).matrix.toarray(), [[0.5, 1], [0, 0.25]])
+        assert any("--queries" in note for note in imported.notes)
 
     @pytest.mark.parametrize(
         ("text", "message"),
@@ -235,9 +235,9 @@ class TestLists:
         psi = similarity(8, 9, seed=2)
         export({"c": psi}, "csv", tmp_path)
         (tmp_path / "c.cameras.csv").rename(tmp_path / "named.csv")
-        found = load("csv", tmp_path / "c.csv", measure="iou", cameras=CameraFiles(tmp_path / "named.csv"))
-        assert found.source.collection.shape == (8, 9)
-        np.testing.assert_array_equal(gather(found.source).matrix.toarray(), psi.matrix.toarray())
+        imported = load("csv", tmp_path / "c.csv", measure="iou", cameras=CameraFiles(tmp_path / "named.csv"))
+        assert imported.source.collection.shape == (8, 9)
+        np.testing.assert_array_equal(gather(imported.source).matrix.toarray(), psi.matrix.toarray())
 
     def test_strange_keys(self, files: CameraFiles, tmp_path: Path) -> None:
         """A key that is not among the cameras is named with its line."""
@@ -262,9 +262,9 @@ class TestLists:
         """Self pairs of a symmetric measure that stand in one direction only are refused when written."""
         path = tmp_path / "c.csv"
         path.write_text("query,database,value\na,b,0.5\n")
-        found = load("csv", path, measure="iou", self_pairs=True)
+        imported = load("csv", path, measure="iou", self_pairs=True)
         with pytest.raises(InputError, match="symmetric"):
-            found.write(tmp_path / "o.h5")
+            imported.write(tmp_path / "o.h5")
 
     @pytest.mark.parametrize("form", ["parquet", "npz"])
     def test_another_measure(self, form: Any, tmp_path: Path) -> None:
@@ -287,8 +287,8 @@ class TestMatrix:
         for name, keys in (("q.txt", "a\n"), ("d.txt", "x\ny\nz\n"), ("short.txt", "x\n")):
             (tmp_path / name).write_text(keys)
         cameras = CameraFiles(tmp_path / "q.txt", tmp_path / "d.txt")
-        found = load("npz", path, measure="iou", cameras=cameras)
-        np.testing.assert_array_equal(gather(found.source).matrix.toarray(), [[0.5, 0, 1]])
+        imported = load("npz", path, measure="iou", cameras=cameras)
+        np.testing.assert_array_equal(gather(imported.source).matrix.toarray(), [[0.5, 0, 1]])
         with pytest.raises(InputError, match=r"\(1, 3\), but the cameras make it \(1, 1\)"):
             load("npz", path, measure="iou", cameras=CameraFiles(tmp_path / "q.txt", tmp_path / "short.txt"))
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from relabel.cameras import Cameras, Status
 from relabel.errors import InputError, OptionError
 from relabel.exchange.exporting import export
-from relabel.exchange.positive_rows import above, near
+from relabel.exchange.positive_rows import rows_above, rows_within
 from relabel.similarity import Similarity
 from tests.similarities import similarity
 
@@ -25,8 +25,8 @@ def lists(path: Path) -> list[list[int]]:
     return [np.asarray(each).tolist() for each in array]
 
 
-class TestAbove:
-    """relabel.exchange.positive_rows.above"""
+class TestRowsAbove:
+    """relabel.exchange.positive_rows.rows_above"""
 
     @given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 999), st.sampled_from([0.1, 0.3, 0.5, 1.0]))
     def test_against_dense(self, n: int, m: int, seed: int, threshold: float) -> None:
@@ -34,7 +34,7 @@ class TestAbove:
         psi = similarity(n, m, seed=seed)
         dense = psi.matrix.toarray()
         for limit, wanted in ((threshold, dense >= np.float32(threshold)), (None, dense > 0)):
-            assert [each.tolist() for each in above(psi, limit).objects()] == [
+            assert [each.tolist() for each in rows_above(psi, limit).objects()] == [
                 np.flatnonzero(row).tolist() for row in wanted
             ]
 
@@ -42,11 +42,11 @@ class TestAbove:
     def test_threshold(self, threshold: float) -> None:
         """A threshold that cannot tell stored pairs from absent ones is refused."""
         with pytest.raises(OptionError, match="threshold"):
-            above(similarity(), threshold)
+            rows_above(similarity(), threshold)
 
 
-class TestNear:
-    """relabel.exchange.positive_rows.near"""
+class TestRowsWithin:
+    """relabel.exchange.positive_rows.rows_within"""
 
     @pytest.mark.parametrize("self_pairs", [False, True])
     def test_against_all_distances(self, self_pairs: bool) -> None:
@@ -59,16 +59,18 @@ class TestNear:
         if self_pairs:
             np.fill_diagonal(wanted, val=False)
         assert (gap[wanted] == radius).any()
-        assert [each.tolist() for each in near(c, radius).objects()] == [np.flatnonzero(row).tolist() for row in wanted]
+        assert [each.tolist() for each in rows_within(c, radius).objects()] == [
+            np.flatnonzero(row).tolist() for row in wanted
+        ]
 
     def test_no_positions(self) -> None:
         """Without any position there is no nearness."""
         c = similarity(3, 3, faults=False).collection
         lost = Cameras(c.query.key, np.full((3, 2), np.nan))
         with pytest.raises(InputError, match="position"):
-            near(replace(c, query=lost), 25.0)
+            rows_within(replace(c, query=lost), 25.0)
         with pytest.raises(OptionError, match="within"):
-            near(c, 0.0)
+            rows_within(c, 0.0)
 
 
 class TestWriteNpy:
@@ -110,7 +112,7 @@ class TestWriteNpy:
         """With a distance the positives are those within it."""
         psi = similarity(30, 40, seed=3)
         export({"c": psi}, "npy", tmp_path, within_m=25.0)
-        assert lists(tmp_path / "c_gt.npy") == [each.tolist() for each in near(psi.collection, 25.0).objects()]
+        assert lists(tmp_path / "c_gt.npy") == [each.tolist() for each in rows_within(psi.collection, 25.0).objects()]
 
     def test_unknown_queries(self, tmp_path: Path) -> None:
         """Queries that count as a miss are counted, or left out where that is asked for."""
@@ -211,7 +213,7 @@ class TestExport:
         with pytest.raises(OptionError, match="top says nothing about format npy; it is for pairs"):
             export({"c": similarity()}, "npy", tmp_path, top=3)
         with pytest.raises(OptionError, match=r"format 'xls'.*gcl"):
-            export({"c": similarity()}, "xls", tmp_path)  # type: ignore[arg-type]
+            export({"c": similarity()}, "xls", tmp_path)
 
     def test_names_that_clash(self, tmp_path: Path) -> None:
         """Two collections whose files would have one name are refused."""

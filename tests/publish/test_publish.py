@@ -133,7 +133,7 @@ class TestFolder:
         assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a", "b", "d"]
 
     def test_imported_without_places(self, tmp_path: Path) -> None:
-        """Labels whose measure, places and extents nobody told are published as such."""
+        """Labels whose measure, places and extents nobody stated are published as such."""
         source = similarity(10, 12, faults=False)
         c = source.collection
         sides = {
@@ -148,7 +148,7 @@ class TestFolder:
         relabel.write(tmp_path / "x.h5", {"x": Similarity(replace(c, **fields), matrix)})
         publish(tmp_path / "x.h5", tmp_path / "out")
         text = (tmp_path / "out/README.md").read_text(encoding="utf-8")
-        assert "measure `unknown`: not told by whoever made the labels" in text
+        assert "measure `unknown`: not stated by whoever made the labels" in text
         assert "true negative" not in text
         assert "does not say what data set" in text
 
@@ -236,10 +236,10 @@ class TestCard:
         assert len(source_notes([{"command": "relabel msls"}, {"command": "relabel import"}])) == 2
 
     def test_every_labelling_command_has_a_note(self) -> None:
-        """What is known of the terms of a data set is told for each command that labels one."""
+        """What is known of the terms of a dataset is said for each command that labels one."""
         commands = [name for name, entry in COMMANDS.items() if entry.section == LABEL and name != "sample"]
         notes = [source_notes([{"command": f"relabel {name}"}]) for name in commands]
-        assert all(len(found) == 1 and found != source_notes([]) for found in notes)
+        assert all(len(texts) == 1 and texts != source_notes([]) for texts in notes)
         assert len({text for (text,) in notes}) == len(commands)
         assert all(text.endswith("**To be checked by the publisher.**") for (text,) in notes)
 
@@ -311,11 +311,11 @@ class TestCroissant:
             (str(stored.query.key[i]), str(stored.database.key[j])): float(value)
             for i, j, value in zip(matrix.row, matrix.col, matrix.data, strict=True)
         }
-        found = {
+        records = {
             (r[f"{record_set}/query"].decode(), r[f"{record_set}/database"].decode()): r[f"{record_set}/value"]
             for r in pairs
         }
-        assert found == pytest.approx(expected)
+        assert records == pytest.approx(expected)
         keys = {r[f"{record_set}.cameras/key"].decode() for r in cameras}
         assert keys == set(stored.query.key) | set(stored.database.key)
 

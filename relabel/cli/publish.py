@@ -1,0 +1,47 @@
+"""relabel publish."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relabel.cli import options, terminal
+
+
+@click.command()
+@options.label_file
+@options.output_folder
+@click.option("--title", default="", metavar="TEXT", help="One line.  [default: made from the collections]")
+@click.option("--description", default="", metavar="TEXT", help="A few sentences.  [default: made from the counts]")
+@click.option("--creator", "creators", multiple=True, metavar="NAME", help="Who made the labels; may be repeated.")
+@click.option("--license", default="", metavar="SPDX|URL", help="Licence of the labels.")
+@click.option("--url", default="", help="Web page of the published labels.")
+@click.option(
+    "--date", default="", metavar="YYYY-MM-DD", help="Day of publication.  [default: none, or SOURCE_DATE_EPOCH]"
+)
+@click.option(
+    "--edition",
+    "version",
+    default="1.0.0",
+    show_default=True,
+    metavar="X.Y.Z",
+    help="Version of the published labels.",
+)
+@click.option("--parquet", is_flag=True, help="Add the pairs and cameras as Parquet tables, which Croissant can read.")
+@options.force
+@options.as_json
+def command(file: Path, folder: Path, parquet: bool, force: bool, as_json: bool, **about: Any) -> None:
+    """Make a folder to upload from the label FILE.
+
+    It holds the file itself, a README card, a histogram, Croissant metadata (croissant.json) and SHA256SUMS. A file
+    that is not valid is refused. Nothing in the folder tells of this machine or its user.
+    """
+    from relabel.publish import About, publish
+
+    published = publish(file, folder, About(**about), parquet=parquet, overwrite=force)
+    if as_json:
+        terminal.echo_json({"folder": str(published.folder), "files": list(published.files)})
+    else:
+        terminal.echo_lines(str(published.folder / name) for name in published.files)
