@@ -38,6 +38,7 @@ from relabel.surface.decode import read_depth
 from relabel.surface.device_memory import Budget, memory_budget
 from relabel.surface.gpu_voxels import Projection, Seen, seen
 from relabel.surface.occupancy import Compacted, Gathering
+from relabel.surface.params import SurfaceParams
 from relabel.surface.voxelise import Bricks, Voxeliser, in_order
 
 T = TypeVar("T")
@@ -133,10 +134,8 @@ def timed(work: Callable[[], T]) -> tuple[float, T]:
 
 def against_neighbours(frames: Frames, some: int, originals: int) -> None:
     """Print what a pair costs, and how far the values of `some` pairs of the first, unmoved frames are off."""
-    gather(
-        surface.source(*2 * [repeated(frames, 2)], surface.SurfaceParams(tolerance_m=TOLERANCE_M), device="cpu")
-    )  # compiles
-    source = surface.source(frames, frames, surface.SurfaceParams(tolerance_m=TOLERANCE_M), device="cpu")
+    gather(surface.source(*2 * [repeated(frames, 2)], SurfaceParams(tolerance_m=TOLERANCE_M), device="cpu"))  # compiles
+    source = surface.source(frames, frames, SurfaceParams(tolerance_m=TOLERANCE_M), device="cpu")
     source.decode()
     seconds, psi = timed(lambda: gather(source))
     n = len(frames)
@@ -168,7 +167,7 @@ def frames_to_file(frames: Frames, folder: Path) -> None:
                 pass
 
     def label() -> None:
-        made = surface.source(frames, frames, surface.SurfaceParams(tolerance_m=TOLERANCE_M), device="cpu")
+        made = surface.source(frames, frames, SurfaceParams(tolerance_m=TOLERANCE_M), device="cpu")
         relabel.write(folder / "bench.h5", {"scene": made}, overwrite=True)
 
     alone, whole = (median_seconds(work, repeats=3) for work in (decode, label))
@@ -212,7 +211,7 @@ def joined(found: Iterable[Bricks | Seen]) -> Compacted:
 
 def stride_set(frames: Frames) -> Voxeliser:
     """What decodes and projects these frames, every other row and column of pixels."""
-    return Voxeliser(frames, surface.SurfaceParams(tolerance_m=TOLERANCE_M, stride=STRIDE))
+    return Voxeliser(frames, SurfaceParams(tolerance_m=TOLERANCE_M, stride=STRIDE))
 
 
 def engines(compacted: Compacted, device: str) -> None:

@@ -15,6 +15,7 @@ from relabel import fov
 from relabel.cameras import Cameras, Status
 from relabel.errors import InputError, OptionError
 from relabel.fov.geographic import source
+from relabel.fov.params import FovParams
 from relabel.geometry.earth import FRAME, GEODESIC, lon_lat
 from relabel.geometry.projection import inverse_geodesic
 from relabel.reference import fov as reference
@@ -36,7 +37,7 @@ def city(n: int, centre: tuple[float, float], seed: int, *, spread_m: float = 60
 def dense(query: Any, database: Any, **options: Any) -> np.ndarray:
     """ψ of all pairs (nq, nd), as computed."""
     return gather(
-        source(query[0], database[0], (query[1], database[1]), fov.FovParams(min_value=0.0, **options))
+        source(query[0], database[0], (query[1], database[1]), FovParams(min_value=0.0, **options))
     ).matrix.toarray()
 
 
@@ -46,7 +47,7 @@ def expected(query: Any, database: Any, **options: Any) -> np.ndarray:
     i, j = (grid.ravel() for grid in np.indices(shape))
     a, b = on_planes(query[0], database[0], (query[1], database[1]), i, j)
     k = np.arange(len(i))
-    return fov.pair_overlap(a, b, k, k, fov.FovParams(**options)).reshape(shape)
+    return fov.pair_overlap(a, b, k, k, FovParams(**options)).reshape(shape)
 
 
 class TestSource:
@@ -89,7 +90,7 @@ class TestSource:
     def test_self_pairs(self, measure: Any) -> None:
         """Symmetric to the last bit, across tiles too; the diagonal is not there."""
         cameras, place = city(1500, CENTRES["city"], 5, spread_m=4000.0)
-        matrix = gather(source(cameras, cameras, (place, place), fov.FovParams(measure=measure))).matrix
+        matrix = gather(source(cameras, cameras, (place, place), FovParams(measure=measure))).matrix
         assert matrix.nnz > 300
         assert not matrix.diagonal().any()
         if measure == "overlap":
@@ -193,7 +194,7 @@ class TestSource:
         np.testing.assert_allclose(
             found, expected((own, place), (cameras, place), fov_deg=70.0, radius_m=40.0, measure="dice"), atol=1e-6
         )
-        fine = gather(source(cameras, cameras, (place, place), fov.FovParams(shape="polygon", arc=5)))
+        fine = gather(source(cameras, cameras, (place, place), FovParams(shape="polygon", arc=5)))
         assert fine.collection.method == "fov-polygon"
         assert fine.collection.params["arc"] == 5
 
@@ -261,14 +262,14 @@ class TestFaults:
         """What reaches further than a plane is true is refused, with the most there is."""
         cameras, place = city(4, CENTRES["city"], 1)
         with pytest.raises(OptionError, match="at most 5,000 m"):
-            source(cameras, cameras, (place, place), fov.FovParams(radius_m=radius_m))
+            source(cameras, cameras, (place, place), FovParams(radius_m=radius_m))
 
     @pytest.mark.parametrize("options", [{"fov_deg": 0.0}, {"radius_m": -1.0}, {"shape": "circle"}])
     def test_params(self, options: dict[str, Any]) -> None:
         """They are checked as they are on a plane."""
         cameras, place = city(4, CENTRES["city"], 1)
         with pytest.raises(OptionError):
-            source(cameras, cameras, (place, place), fov.FovParams(**options))
+            source(cameras, cameras, (place, place), FovParams(**options))
 
     def test_block(self) -> None:
         """It is checked as it is on a plane."""

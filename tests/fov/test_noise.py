@@ -17,6 +17,7 @@ from relabel import fov
 from relabel.cameras import FloatArray, Status
 from relabel.errors import InputError, OptionError
 from relabel.fov import cubature, noise
+from relabel.fov.params import FovParams
 from relabel.measures import MEASURES
 from relabel.reference.noise import pair_overlap as oracle
 from tests.strategies import View, any_view, cameras, grid_view, nearly_grid_view, view
@@ -91,7 +92,7 @@ def errors(query: relabel.Cameras, database: relabel.Cameras, **given: float) ->
     n = len(query)
     own = [(np.full(n, given["heading_sigma_deg"]), np.full(n, given["position_sigma_m"]))] * 2
     rows = np.arange(n)
-    return np.abs(fov.pair_overlap(query, database, rows, rows, fov.FovParams(**given)) - sampled(query, database, own))
+    return np.abs(fov.pair_overlap(query, database, rows, rows, FovParams(**given)) - sampled(query, database, own))
 
 
 class TestAgainstSampling:
@@ -133,10 +134,10 @@ class TestAgainstSampling:
         rows = np.arange(len(query))
         for measure in MEASURES:
             expected = oracle(query, database, rows, rows, measure=measure, **LITTLE)
-            found = fov.pair_overlap(query, database, rows, rows, fov.FovParams(measure=measure, **LITTLE))
+            found = fov.pair_overlap(query, database, rows, rows, FovParams(measure=measure, **LITTLE))
             assert np.abs(found - expected).max() < 5e-3
         expected = oracle(query, database, rows, rows, segments=6, **LITTLE)
-        found = fov.pair_overlap(query, database, rows, rows, fov.FovParams(shape="polygon", arc=6, **LITTLE))
+        found = fov.pair_overlap(query, database, rows, rows, FovParams(shape="polygon", arc=6, **LITTLE))
         assert np.abs(found - expected).max() < 5e-3
 
 
@@ -192,8 +193,8 @@ class TestToTheBit:
     def test_cameras_change_places(self, a, b):
         """The same bits either way, with opposite headings and common edges, for sectors and polygons."""
         for shape in fov.SHAPES:
-            one = fov.pair_overlap(cameras([a]), cameras([b]), [0], [0], fov.FovParams(shape=shape, **BOTH))
-            other = fov.pair_overlap(cameras([b]), cameras([a]), [0], [0], fov.FovParams(shape=shape, **BOTH))
+            one = fov.pair_overlap(cameras([a]), cameras([b]), [0], [0], FovParams(shape=shape, **BOTH))
+            other = fov.pair_overlap(cameras([b]), cameras([a]), [0], [0], FovParams(shape=shape, **BOTH))
             assert one.tobytes() == other.tobytes()
 
     @pytest.mark.parametrize("shape", fov.SHAPES)
@@ -236,9 +237,7 @@ class TestOverlap:
         query, database = cameras(left, "q"), cameras(right, "d")
         rows, columns = (a.ravel() for a in np.indices((len(left), len(right))))
         given = {"heading_sigma_deg": 20.0, "position_sigma_m": 15.0}
-        expected = fov.pair_overlap(query, database, rows, columns, fov.FovParams(**given)).reshape(
-            len(left), len(right)
-        )
+        expected = fov.pair_overlap(query, database, rows, columns, FovParams(**given)).reshape(len(left), len(right))
         expected[expected <= 1e-6] = 0.0
         assert np.array_equal(fov.overlap(query, database, **given).matrix.toarray(), expected.astype(np.float32))
 
@@ -247,14 +246,14 @@ class TestOverlap:
     def test_is_a_share(self, a, b, heading, position):
         """In [0, 1] under any noise."""
         sigmas = {"heading_sigma_deg": heading, "position_sigma_m": position}
-        value = fov.pair_overlap(cameras([a]), cameras([b]), [0], [0], fov.FovParams(**sigmas))[0]
+        value = fov.pair_overlap(cameras([a]), cameras([b]), [0], [0], FovParams(**sigmas))[0]
         assert 0.0 <= value <= 1.0
 
     def test_more_pairs_with_more_noise(self):
         """The candidates only grow."""
         query, database = street(60, 8), street(60, 9)
         counts = [
-            fov.source(query, database, fov.FovParams(heading_sigma_deg=s, position_sigma_m=s)).candidates()
+            fov.source(query, database, FovParams(heading_sigma_deg=s, position_sigma_m=s)).candidates()
             for s in (0, 5, 10)
         ]
         assert counts == sorted(counts)
@@ -276,14 +275,14 @@ class TestOverlap:
             ((replace(query, extra=own), replace(database, extra=own)), {}, {"heading_sigma_deg": "per camera"}),
             ((replace(query, extra=own), database), {"heading_sigma_deg": 4.0}, {"heading_sigma_deg": 4.0}),
         ):
-            params = fov.source(*sides, fov.FovParams(**sigmas)).collection.params
+            params = fov.source(*sides, FovParams(**sigmas)).collection.params
             assert {name: value for name, value in params.items() if "sigma" in name} == expected
 
     def test_the_extent_is_the_cameras_own(self):
         query, database = street(5, 1), street(5, 2)
         plain, noisy = (
             fov.source(query, database).collection,
-            fov.source(query, database, fov.FovParams(**BOTH)).collection,
+            fov.source(query, database, FovParams(**BOTH)).collection,
         )
         assert np.array_equal(plain.query_extent, noisy.query_extent, equal_nan=True)
 
@@ -369,7 +368,7 @@ class TestMaxHeadingDifference:
         rows, columns = (a.ravel() for a in np.indices(whole.shape))
         ok = query.ok[rows] & database.ok[columns]
         one_by_one = fov.pair_overlap(
-            query, database, rows[ok], columns[ok], fov.FovParams(max_heading_difference_deg=most, **given)
+            query, database, rows[ok], columns[ok], FovParams(max_heading_difference_deg=most, **given)
         ).astype(np.float32)
         assert np.array_equal(np.where(one_by_one > 1e-6, one_by_one, 0), expected[rows[ok], columns[ok]])
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import relabel
 from relabel import fov
 from relabel.errors import OptionError
+from relabel.fov.params import FovParams
 from relabel.reference.fov import field_of_view
 from tests.strategies import View, cameras, view
 
@@ -28,7 +29,7 @@ class TestPolygonArea:
     def test_agrees_with_shapely(self, a, b, arc):
         """To 1e-12 of the larger polygon, in general and degenerate position, convex or not."""
         value = fov.pair_overlap(
-            cameras([a]), cameras([b]), [0], [0], fov.FovParams(shape="polygon", arc=arc, measure="overlap")
+            cameras([a]), cameras([b]), [0], [0], FovParams(shape="polygon", arc=arc, measure="overlap")
         )[0]
         dx, dy = (b.x - a.x) / 2.0, (b.y - a.y) / 2.0
         first = field_of_view(-dx, -dy, *a[2:], arc)
@@ -38,8 +39,8 @@ class TestPolygonArea:
 
     @given(view, view, st.integers(3, 24))
     def test_has_the_same_bits_either_way(self, a, b, arc):
-        one = fov.pair_overlap(cameras([a]), cameras([b]), [0], [0], fov.FovParams(shape="polygon", arc=arc))
-        other = fov.pair_overlap(cameras([b]), cameras([a]), [0], [0], fov.FovParams(shape="polygon", arc=arc))
+        one = fov.pair_overlap(cameras([a]), cameras([b]), [0], [0], FovParams(shape="polygon", arc=arc))
+        other = fov.pair_overlap(cameras([b]), cameras([a]), [0], [0], FovParams(shape="polygon", arc=arc))
         assert one.tobytes() == other.tobytes()
 
     @given(view, view)
@@ -48,13 +49,13 @@ class TestPolygonArea:
         """The two shapes are computed by code that has nothing in common."""
         one = cameras([a]), cameras([b]), [0], [0]
         exact = fov.pair_overlap(*one)[0]
-        assert fov.pair_overlap(*one, fov.FovParams(shape="polygon", arc=360))[0] == pytest.approx(exact, abs=1e-4)
+        assert fov.pair_overlap(*one, FovParams(shape="polygon", arc=360))[0] == pytest.approx(exact, abs=1e-4)
 
     def test_a_triangle_is_far_from_the_sector(self):
         """The polygon is part of the label: one segment and 90° differ visibly from the sector."""
         a, b = cameras([View(0, 0, 0, 90, 50)]), cameras([View(0, 70, 180, 90, 50)])
         sector = fov.pair_overlap(a, b, [0], [0])[0]
-        triangle = fov.pair_overlap(a, b, [0], [0], fov.FovParams(shape="polygon", arc=1))[0]
+        triangle = fov.pair_overlap(a, b, [0], [0], FovParams(shape="polygon", arc=1))[0]
         assert abs(sector - triangle) > 0.1
 
 

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 import relabel
 from relabel import fov, reference
 from relabel.fov import _sector
+from relabel.fov.params import FovParams
 from relabel.reference.fov import field_of_view
 from tests.strategies import View, any_view, cameras, grid_view, nearly_grid_view, sector_area, view
 
 
 def shared_area(a: View, b: View) -> float:
     """By the code under test."""
-    value = fov.pair_overlap(cameras([a]), cameras([b]), [0], [0], fov.FovParams(measure="overlap"))[0]
+    value = fov.pair_overlap(cameras([a]), cameras([b]), [0], [0], FovParams(measure="overlap"))[0]
     return float(value) * sector_area(a)
 
 
@@ -127,10 +128,8 @@ class TestManyPairs:
         rng = np.random.default_rng([seed, len(kind)])
         a, b = self.some(rng, kind, "a"), self.some(rng, kind, "b")
         numbers = np.arange(self.N)
-        sector = fov.pair_overlap(a, b, numbers, numbers, fov.FovParams(measure="overlap"))
-        polygon = fov.pair_overlap(
-            a, b, numbers, numbers, fov.FovParams(measure="overlap", shape="polygon", arc=self.ARC)
-        )
+        sector = fov.pair_overlap(a, b, numbers, numbers, FovParams(measure="overlap"))
+        polygon = fov.pair_overlap(a, b, numbers, numbers, FovParams(measure="overlap", shape="polygon", arc=self.ARC))
         areas = [np.deg2rad(side.fov_deg) / 2.0 * side.radius_m**2 for side in (a, b)]
         shared = polygon * self.ARC * a.radius_m**2 * np.sin(np.deg2rad(a.fov_deg / self.ARC)) / 2.0
         # Two 64-gons of a full circle may lie half a step apart and each lack 1 - sinc of its area.

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import relabel
 from relabel import fov
 from relabel.errors import InputError, OptionError
+from relabel.fov.params import FovParams
 from relabel.geometry.walls import Walls
 from relabel.measures import MEASURES
 from relabel.reference.fov import field_of_view
@@ -94,7 +95,7 @@ class TestAgainstShadows:
     def test_seen_area(self, v, built):
         """To 1e-9 of the whole field of view, in general and degenerate position."""
         got = fov.source(
-            cameras([v]), cameras([v], "d"), fov.FovParams(arc=ARC), occluders=walls(built)
+            cameras([v]), cameras([v], "d"), FovParams(arc=ARC), occluders=walls(built)
         ).collection.query_extent[0]
         expected = Scene(geometry(built)).seen(*v, ARC).area
         assert abs(got - expected) <= 1e-9 * whole_area(v)
@@ -103,7 +104,7 @@ class TestAgainstShadows:
     @settings(max_examples=100)
     def test_shared_area(self, a, b, built):
         """To 1e-9 of the larger field of view."""
-        found = fov.source(cameras([a]), cameras([b]), fov.FovParams(arc=ARC), occluders=walls(built))
+        found = fov.source(cameras([a]), cameras([b]), FovParams(arc=ARC), occluders=walls(built))
         got = found.areas(np.zeros(1, np.int32), np.zeros(1, np.int32))[0]
         scene = Scene(geometry(built))
         left, right = (shapely.transform(scene.seen(*v, ARC), lambda p, v=v: p + np.array([v.x, v.y])) for v in (a, b))
@@ -116,9 +117,7 @@ class TestAgainstShadows:
         rows, columns = (a.ravel() for a in np.indices((40, 40)))
         scene = Scene(geometry(built))
         for measure in MEASURES:
-            got = fov.pair_overlap(
-                one, one, rows, columns, fov.FovParams(arc=ARC, measure=measure), occluders=walls(built)
-            )
+            got = fov.pair_overlap(one, one, rows, columns, FovParams(arc=ARC, measure=measure), occluders=walls(built))
             expected = pair_overlap(scene, one, one, rows, columns, segments=ARC, measure=measure)
             np.testing.assert_allclose(got, expected, atol=1e-9)
         assert (fov.overlap(one, one, occluders=walls(built)).matrix.nnz) < fov.overlap(one, one).matrix.nnz
@@ -130,7 +129,7 @@ class TestAgainstRays:
     def test_points_drawn_by_lot(self, seed):
         """A point of the polygon is seen where the straight line to it crosses no wall; nothing else goes into it."""
         one, built = town(30, seed)
-        found = fov.source(one, one, fov.FovParams(arc=ARC), occluders=walls(built))
+        found = fov.source(one, one, FovParams(arc=ARC), occluders=walls(built))
         rng = np.random.default_rng(seed)
         scene = geometry(built)
         for i in range(len(one)):
@@ -153,7 +152,7 @@ NORTH = View(0, 0, 0, 90, 50)
 
 def extent(v: View, built: list[Part], arc: int = 16) -> float:
     one = cameras([v])
-    return float(fov.source(one, one, fov.FovParams(arc=arc), occluders=walls(built)).collection.query_extent[0])
+    return float(fov.source(one, one, FovParams(arc=arc), occluders=walls(built)).collection.query_extent[0])
 
 
 @pytest.mark.kernels

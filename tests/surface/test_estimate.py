@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from relabel.surface.plan import SAMPLE
 
 from relabel import surface
 from relabel.errors import InputError
 from relabel.surface import voxelise
+from relabel.surface.estimate import SAMPLE
+from relabel.surface.params import SurfaceParams
 from tests.surface.scenes import SIZE, frames, scene
 from tests.trees import depth_png
 
@@ -17,9 +18,9 @@ class TestPlan:
     def test_counts_frames_and_pairs(self, tmp_path):
         """Those with a pose; self pairs in both directions, without the diagonal."""
         query, database = scene(tmp_path, 9, 1, prefix="q"), scene(tmp_path, 12, 2, prefix="d")
-        both = surface.plan(query, database, surface.SurfaceParams(voxel_m=0.05))
+        both = surface.plan(query, database, SurfaceParams(voxel_m=0.05))
         assert (both.frames, both.pairs) == (19, 88)
-        own = surface.plan(query, query, surface.SurfaceParams(voxel_m=0.05))
+        own = surface.plan(query, query, SurfaceParams(voxel_m=0.05))
         assert (own.frames, own.pairs) == (8, 56)
         for plan in (both, own):
             assert 0.0 < plan.decoding_seconds < plan.seconds < 60.0
@@ -34,7 +35,7 @@ class TestPlan:
         monkeypatch.setattr(voxelise, "read_depth", lambda path, size: (read.append(path), original(path, size))[1])
         path = depth_png(tmp_path / "d.png", 1000, size=SIZE)
         many = frames([path] * 10_000, np.tile(np.eye(4), (10_000, 1, 1)))
-        plan = surface.plan(many, many, surface.SurfaceParams(voxel_m=0.05))
+        plan = surface.plan(many, many, SurfaceParams(voxel_m=0.05))
         assert len(read) == SAMPLE
         assert plan.frames == 10_000
         assert plan.pairs == 10_000 * 9_999
@@ -43,9 +44,9 @@ class TestPlan:
     def test_the_stride_that_would_be_used(self, tmp_path):
         path = depth_png(tmp_path / "d.png", 1200, size=SIZE)
         one = frames([path], np.eye(4)[None])
-        assert surface.plan(one, one, surface.SurfaceParams(voxel_m=0.05)).stride == 1
-        assert surface.plan(one, one, surface.SurfaceParams(tolerance_m=0.1, voxel_m=0.1)).stride == 2
-        assert surface.plan(one, one, surface.SurfaceParams(voxel_m=0.05, stride=1)).stride == 1
+        assert surface.plan(one, one, SurfaceParams(voxel_m=0.05)).stride == 1
+        assert surface.plan(one, one, SurfaceParams(tolerance_m=0.1, voxel_m=0.1)).stride == 2
+        assert surface.plan(one, one, SurfaceParams(voxel_m=0.05, stride=1)).stride == 1
 
     def test_no_depth_map_can_be_used(self, tmp_path):
         one = frames([tmp_path / "none.png"], np.eye(4)[None])

@@ -14,7 +14,7 @@ from relabel.errors import InputError, OptionError
 from relabel.measures import MEASURES
 from relabel.reference.voxels import pair_overlap
 from relabel.similarity import gather
-from relabel.surface.params import METHODS
+from relabel.surface.params import METHODS, SurfaceParams
 from tests.surface.scenes import INTRINSICS, SIZE, bumpy, frames, scene
 from tests.trees import depth_png
 
@@ -37,8 +37,8 @@ def slow(query: Frames, database: Frames, **options: object) -> np.ndarray:
 
 def source(query: Frames, database: Frames, **options: object) -> surface.SurfaceOverlap:
     """`surface.source`, the parameters of the overlap and the others side by side."""
-    names = {field.name for field in fields(surface.SurfaceParams)}
-    params = surface.SurfaceParams(**{name: value for name, value in options.items() if name in names})
+    names = {field.name for field in fields(SurfaceParams)}
+    params = SurfaceParams(**{name: value for name, value in options.items() if name in names})
     return surface.source(query, database, params, **{k: v for k, v in options.items() if k not in names})
 
 
@@ -97,9 +97,7 @@ class TestOverlap:
         path = depth_png(tmp_path / "d.png", bumpy(np.random.default_rng(0)), size=SIZE)
         many = frames([path] * 130, pose)
         seen: list[int] = []
-        source = surface.source(
-            many, many, surface.SurfaceParams(stride=1, voxel_m=0.05), memory_bytes=1, progress=seen.append
-        )
+        source = surface.source(many, many, SurfaceParams(stride=1, voxel_m=0.05), memory_bytes=1, progress=seen.append)
         blocks = list(source.blocks())
         assert [block.first_row for block in blocks] == [0, 64, 128]
         assert seen == [64, 64, 2]
@@ -163,7 +161,7 @@ class TestCollection:
         c = surface.source(
             query,
             database,
-            surface.SurfaceParams(measure="dice", voxel_m=0.05, nearest_m=0.2, farthest_m=1.5, stride=1),
+            SurfaceParams(measure="dice", voxel_m=0.05, nearest_m=0.2, farthest_m=1.5, stride=1),
         ).collection
         assert (c.method, c.measure, c.self_pairs) == ("surface", "dice", False)
         assert c.params == {
@@ -179,7 +177,7 @@ class TestCollection:
             ("surface", {"tolerance_m": 0.2, "voxel_m": 0.11}),
             ("voxel-iou", {"voxel_m": 0.2}),
         ):
-            c = surface.source(wall, wall, surface.SurfaceParams(method=method, tolerance_m=0.2)).collection
+            c = surface.source(wall, wall, SurfaceParams(method=method, tolerance_m=0.2)).collection
             assert c.params == {**params, "stride": 2, "nearest_m": 0.0, "farthest_m": None}
 
     def test_what_is_known_before_decoding(self, sides, monkeypatch):
@@ -197,7 +195,7 @@ class TestCollection:
         original = voxelise.read_depth
         monkeypatch.setattr(voxelise, "read_depth", lambda path, size: (read.append(path), original(path, size))[1])
         query, _ = sides
-        source = surface.source(query, query, surface.SurfaceParams(voxel_m=0.05, stride=1))
+        source = surface.source(query, query, SurfaceParams(voxel_m=0.05, stride=1))
         counted: list[int] = []
         source.decode(counted.append)
         source.decode(counted.append)
@@ -213,20 +211,17 @@ class TestStride:
         """With the largest that works, and the frame that does not allow more."""
         wall = flat(tmp_path, 3, far_mm=3000)  # 5 cm · 30 px / 3 m is half a pixel; 20 cm two
         with pytest.raises(OptionError, match=r"stride of 3 is too coarse .* frame 'f-2' sees 3\.00 m .* works is 2"):
-            surface.source(wall, wall, surface.SurfaceParams(tolerance_m=0.4, voxel_m=0.2, stride=3)).decode()
-        surface.source(wall, wall, surface.SurfaceParams(tolerance_m=0.4, voxel_m=0.2, stride=2)).decode()
+            surface.source(wall, wall, SurfaceParams(tolerance_m=0.4, voxel_m=0.2, stride=3)).decode()
+        surface.source(wall, wall, SurfaceParams(tolerance_m=0.4, voxel_m=0.2, stride=2)).decode()
 
     def test_it_is_chosen_where_none_is_given(self, tmp_path):
         """2, or less where a depth, even of the last frame, asks for it; progress never counts a frame twice."""
         counted: list[int] = []
         near, far = flat(tmp_path / "a", 3), flat(tmp_path / "b", 3, far_mm=1600)
         assert (
-            surface.source(near, near, surface.SurfaceParams(tolerance_m=0.07, voxel_m=0.07)).collection.params[
-                "stride"
-            ]
-            == 2
+            surface.source(near, near, SurfaceParams(tolerance_m=0.07, voxel_m=0.07)).collection.params["stride"] == 2
         )
-        source = surface.source(far, far, surface.SurfaceParams(tolerance_m=0.07, voxel_m=0.07))
+        source = surface.source(far, far, SurfaceParams(tolerance_m=0.07, voxel_m=0.07))
         source.decode(counted.append)
         assert source.collection.params["stride"] == 1
         assert sum(counted) == 3
@@ -235,22 +230,22 @@ class TestStride:
         wall = flat(tmp_path, 3, far_mm=3000)
         for stride in (None, 1):
             with pytest.raises(OptionError, match=r"voxels of 0\.05 m are too small: frame 'f-2' .* beyond 1\.5 m"):
-                surface.source(wall, wall, surface.SurfaceParams(voxel_m=0.05, stride=stride)).decode()
-        surface.source(wall, wall, surface.SurfaceParams(voxel_m=0.05, farthest_m=1.5)).decode()
+                surface.source(wall, wall, SurfaceParams(voxel_m=0.05, stride=stride)).decode()
+        surface.source(wall, wall, SurfaceParams(voxel_m=0.05, farthest_m=1.5)).decode()
 
     def test_a_largest_depth_that_is_given_decides_at_once(self, tmp_path):
         """Before anything is decoded, and whatever the depth maps hold."""
         wall = flat(tmp_path, 1)
         with pytest.raises(OptionError, match="the largest stride that works is 1"):
-            surface.source(wall, wall, surface.SurfaceParams(voxel_m=0.05, stride=2, farthest_m=1.2))
+            surface.source(wall, wall, SurfaceParams(voxel_m=0.05, stride=2, farthest_m=1.2))
         with pytest.raises(OptionError, match=r"voxels of 0\.05 m are too small"):
-            surface.source(wall, wall, surface.SurfaceParams(voxel_m=0.05, farthest_m=1.6))
+            surface.source(wall, wall, SurfaceParams(voxel_m=0.05, farthest_m=1.6))
 
     def test_a_far_frame_without_a_pose_does_not_count(self, tmp_path):
         wall = flat(tmp_path, 2, far_mm=30_000)
         pose = wall.cameras.pose.copy()
         pose[1] = np.nan
-        surface.source(*[frames(wall.depth.tolist(), pose)] * 2, surface.SurfaceParams(voxel_m=0.05)).decode()
+        surface.source(*[frames(wall.depth.tolist(), pose)] * 2, SurfaceParams(voxel_m=0.05)).decode()
 
 
 class TestBadInput:
@@ -266,7 +261,7 @@ class TestBadInput:
         pose = np.tile(np.eye(4), (7, 1, 1))
         pose[6, 0, 3] = 1e6
         bad = frames(paths, pose, size=SIZE)
-        source = surface.source(bad, bad, surface.SurfaceParams(voxel_m=0.05))
+        source = surface.source(bad, bad, SurfaceParams(voxel_m=0.05))
         psi = gather(source)
         assert psi.collection.query.status.tolist() == [Status.OK] * 2 + [Status.BAD_DEPTH] * 5
         assert psi.matrix.nnz == 2
@@ -303,12 +298,12 @@ class TestBadInput:
         pose[4] = np.diag([1.0, 1.0, -1.0, 1.0])
         pose[5, 3, 0] = 0.5
         path = depth_png(tmp_path / "d.png", 1000, size=SIZE)
-        source = surface.source(*[frames([path] * 6, pose)] * 2, surface.SurfaceParams(voxel_m=0.05))
+        source = surface.source(*[frames([path] * 6, pose)] * 2, SurfaceParams(voxel_m=0.05))
         assert source.collection.query.status.tolist() == [Status.OK] * 2 + [Status.NO_POSE] * 4
         (note,) = source.notes
         assert note.startswith("4 frame(s) have a pose that is no rigid motion (more than 0.001 off): no_pose")
         assert note.endswith("the worst is 'f-4', a reflection")
-        without = surface.source(*[frames([path] * 4, pose[:4])] * 2, surface.SurfaceParams(voxel_m=0.05))
+        without = surface.source(*[frames([path] * 4, pose[:4])] * 2, SurfaceParams(voxel_m=0.05))
         assert "the worst is 'f-3', off by 1.2" in without.notes[0]
 
     def test_intrinsics_of_another_picture(self, tmp_path):
@@ -318,7 +313,7 @@ class TestBadInput:
         with pytest.raises(InputError, match=r"principal point \(320, 240\) lies outside .* 32 × 24 pixels"):
             surface.source(*[frames([path], np.eye(4)[None], intrinsics=wrong, size=SIZE)] * 2)
         mixed = frames([path] * 2, np.tile(np.eye(4), (2, 1, 1)), intrinsics=np.array([INTRINSICS, wrong]))
-        source = surface.source(mixed, mixed, surface.SurfaceParams(voxel_m=0.05))
+        source = surface.source(mixed, mixed, SurfaceParams(voxel_m=0.05))
         assert source.collection.query.status.tolist() == [Status.OK, Status.BAD_DEPTH]
         assert "is 32 × 24 pixels, which fx 30, fy 30, cx 320, cy 240 do not fit" in source.notes[0]
 
