@@ -72,7 +72,7 @@ def command(
 
 
 def _lines(found: Fit) -> Iterator[str]:
-    from relabel.report.text import table
+    from relabel.report.text_table import table
 
     best = found.best
     if found.explained:

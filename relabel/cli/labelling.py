@@ -83,15 +83,14 @@ def run(
 def show_written(path: Path, *, as_json: bool) -> None:
     """Say that a label file was written, and print what it holds."""
     from relabel.labelfile import LabelFile
-    from relabel.report import info as look
-    from relabel.report import text
+    from relabel.report.info import describe, info_text
 
     log.info("wrote %s (%s bytes)", path, format(path.stat().st_size, ","))
-    info = look.describe(LabelFile(path))
+    info = describe(LabelFile(path))
     if as_json:
         terminal.echo_json(info)
     else:
-        terminal.echo_lines(text.info_text(info))
+        terminal.echo_lines(info_text(info))
 
 
 def _show(rows: Sequence[Estimate], *, as_json: bool) -> None:
@@ -99,7 +98,7 @@ def _show(rows: Sequence[Estimate], *, as_json: bool) -> None:
         terminal.echo_json({"collections": [asdict(row) for row in rows]})
         return
     from relabel.pipeline.estimates import SceneEstimate
-    from relabel.report import text
+    from relabel.report.text_table import table
 
     head = ["collection", "queries", "database", "candidate pairs", "about bytes", "about memory"]
     scenes = any(isinstance(row, SceneEstimate) for row in rows)
@@ -112,4 +111,4 @@ def _show(rows: Sequence[Estimate], *, as_json: bool) -> None:
         cells.append(line)
     if scenes:
         head += ["depth maps", "about seconds"]
-    terminal.echo_lines(text.table([head, *cells], right=range(1, len(head))))
+    terminal.echo_lines(table([head, *cells], right=range(1, len(head))))
