@@ -139,9 +139,9 @@ class Similarity:
 
 
 def check_convertible(collection: Collection, measure: Measure) -> None:
-    """Raise an `InputError` where the values of a collection do not tell what they are in another measure.
+    """Raise an `InputError` where the values of a collection do not determine those in another measure.
 
-    Those of an expected overlap do not between ``iou`` and the others: the mean of I/(A+B-I) over the noise is no
+    Expected overlaps do not between ``iou`` and the others: the mean of I/(A+B-I) over the noise is no
     function of the mean of I. ``overlap`` and ``dice`` are linear in I and become each other.
     """
     noise = [name for name in ("heading_sigma_deg", "position_sigma_m") if name in collection.params]
@@ -220,14 +220,14 @@ class Converted:
         return RowBlock(block.first_row, counts, block.indices[keep], values[keep])
 
     def _symmetric(self) -> Similarity:
-        one = gather(_Blocks(self.collection, map(self.block, self.source.blocks()))).matrix
-        both = sparse.csr_array(one.maximum(one.T))
+        either = gather(_Blocks(self.collection, map(self.block, self.source.blocks()))).matrix
+        both = sparse.csr_array(either.maximum(either.T))
         both.sort_indices()
         return Similarity(self.collection, both)
 
 
 class _Blocks(NamedTuple):
-    """Blocks on their way, as a source that can be read once."""
+    """An iterator of blocks, as a source that can be read once."""
 
     collection: Collection
     rows: Iterable[RowBlock]
@@ -236,16 +236,16 @@ class _Blocks(NamedTuple):
         return iter(self.rows)
 
 
-def gather(source: SimilaritySource, each: Callable[[int], object] | None = None) -> Similarity:
-    """All blocks of a source in one matrix; `each`, when given, is called with the number of rows of every block."""
+def gather(source: SimilaritySource, progress: Callable[[int], object] | None = None) -> Similarity:
+    """All blocks of a source in one matrix; `progress`, if given, is called with the number of rows of every block."""
     collection = source.collection
     counts, indices, data = [np.zeros(1, np.int64)], [np.empty(0, np.int32)], [np.empty(0, np.float32)]
     for block in source.blocks():
         counts.append(block.counts)
         indices.append(block.indices)
         data.append(block.data)
-        if each is not None:
-            each(len(block.counts))
+        if progress is not None:
+            progress(len(block.counts))
     matrix = sparse.csr_array(
         (np.concatenate(data), np.concatenate(indices), np.cumsum(np.concatenate(counts))), shape=collection.shape
     )

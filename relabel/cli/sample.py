@@ -1,4 +1,4 @@
-"""relabel sample."""
+"""relabel sample: synthetic datasets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from relabel.cli.commands import SuggestingGroup
 
 @click.group(cls=SuggestingGroup)
 def command() -> None:
-    """Write a small synthetic data set in the exact layout of a real one, for data that may not be shipped."""
+    """Write a small synthetic dataset in the exact layout of a real one, for data that may not be shipped."""
 
 
 @command.command("msls")

@@ -80,7 +80,7 @@ class SampledPairs:
         )
 
 
-class _Part(NamedTuple):
+class _CollectionSample(NamedTuple):
     """The sample of one collection."""
 
     query: Cameras
@@ -114,12 +114,12 @@ def sampled_pairs(
     DatasetNotFoundError, NotFoundError
         when there is no such tree, or no such city in it.
     """
-    parts = []
+    samples = []
     for stored in collections:
         query, database = _cameras(stored, root)
         chosen = _sample(stored, query, database, -(-size // len(collections)), rng)
-        parts.append(_Part(query, database, *chosen, stored.min_value))
-    return _joined(parts)
+        samples.append(_CollectionSample(query, database, *chosen, stored.min_value))
+    return _joined(samples)
 
 
 def _cameras(stored: StoredCollection, root: Path | None) -> tuple[Cameras, Cameras]:
@@ -140,7 +140,7 @@ def _cameras(stored: StoredCollection, root: Path | None) -> tuple[Cameras, Came
                 "give the MSLS tree that was labelled with --root"
                 if root is None
                 else f"{where}: no {name} camera with known labels is in {root}{key}; labels and cameras are joined "
-                "by key, so import the labels with the keys of the data set, or give the root that they were made from"
+                "by key, so import the labels with the keys of the dataset, or give the root that they were made from"
             )
         result.append(replace(side, status=status))
     query, database = result
@@ -248,17 +248,17 @@ def _proposed(query: Cameras, database: Cameras, reach: float, size: int, rng: n
     return np.column_stack([rows, columns]).astype(np.int64)
 
 
-def _joined(parts: Sequence[_Part]) -> SampledPairs:
-    origins = [part.query.position[part.rows, :2] for part in parts]
-    query = _side([(part.query, part.rows) for part in parts], origins)
-    database = _side([(part.database, part.columns) for part in parts], origins)
+def _joined(samples: Sequence[_CollectionSample]) -> SampledPairs:
+    origins = [sample.query.position[sample.rows, :2] for sample in samples]
+    query = _side([(sample.query, sample.rows) for sample in samples], origins)
+    database = _side([(sample.database, sample.columns) for sample in samples], origins)
     return SampledPairs(
         query,
         database,
-        np.concatenate([part.values for part in parts]),
-        np.concatenate([np.full(len(part.rows), part.bound) for part in parts]),
+        np.concatenate([sample.values for sample in samples]),
+        np.concatenate([np.full(len(sample.rows), sample.bound) for sample in samples]),
         np.hypot(*(database.position - query.position).T),
-        np.repeat(np.arange(len(parts)), [len(part.rows) for part in parts]),
+        np.repeat(np.arange(len(samples)), [len(sample.rows) for sample in samples]),
     )
 
 

@@ -237,7 +237,7 @@ def source(
             for view, circle in zip((query_views, database_views), spread.circles, strict=True)
         )
     if occluders is not None:
-        params["occluders"] = dict(occluders.told) or {"walls": len(occluders)}
+        params["occluders"] = dict(occluders.params) or {"walls": len(occluders)}
     collection = Collection(
         query,
         database,

@@ -66,9 +66,8 @@ def pack(
         with Draft(private, target) as draft:
             for name in sorted(parts):
                 source = parts[name]
-                stored = source if isinstance(source, StoredCollection) else None
-                with header.opened(Path(source) if stored is None else stored.path) as part:
-                    group = _collection(part, stored)
+                with header.opened(source.path if isinstance(source, StoredCollection) else Path(source)) as part:
+                    group = _collection(part, source if isinstance(source, StoredCollection) else None)
                     digests[name] = hdf.attribute(group, "content_sha256", str)
                     rows = hdf.member(hdf.member(group, QUERIES, h5py.Group), "key", h5py.Dataset).shape[0]
                     texts |= dict.fromkeys(provenance_texts(part))

@@ -16,7 +16,7 @@ from relabel.errors import InputError, OptionError
 from relabel.geometry.walls import Walls
 from relabel.measures import MEASURES
 from relabel.reference.fov import field_of_view
-from relabel.reference.occlusion import Scene, pair_overlap
+from relabel.reference.occlusion import Occluders, pair_overlap
 from tests.strategies import View, cameras, view
 
 ARC = 8
@@ -94,7 +94,7 @@ class TestAgainstShadows:
     def test_seen_area(self, v, built):
         """To 1e-9 of the whole field of view, in general and degenerate position."""
         got = fov.source(cameras([v]), cameras([v], "d"), arc=ARC, occluders=walls(built)).collection.query_extent[0]
-        expected = Scene(geometry(built)).seen(*v, ARC).area
+        expected = Occluders(geometry(built)).seen(*v, ARC).area
         assert abs(got - expected) <= 1e-9 * whole_area(v)
 
     @given(view, view, parts)
@@ -103,7 +103,7 @@ class TestAgainstShadows:
         """To 1e-9 of the larger field of view."""
         found = fov.source(cameras([a]), cameras([b]), arc=ARC, occluders=walls(built))
         got = found.areas(np.zeros(1, np.int32), np.zeros(1, np.int32))[0]
-        scene = Scene(geometry(built))
+        scene = Occluders(geometry(built))
         left, right = (shapely.transform(scene.seen(*v, ARC), lambda p, v=v: p + np.array([v.x, v.y])) for v in (a, b))
         assert abs(got - left.intersection(right).area) <= 1e-9 * max(whole_area(a), whole_area(b))
 
@@ -112,7 +112,7 @@ class TestAgainstShadows:
         """All pairs of a town with every measure; on the lattice, most of it is degenerate."""
         one, built = town(40, seed)
         rows, columns = (a.ravel() for a in np.indices((40, 40)))
-        scene = Scene(geometry(built))
+        scene = Occluders(geometry(built))
         for measure in MEASURES:
             got = fov.pair_overlap(one, one, rows, columns, arc=ARC, measure=measure, occluders=walls(built))
             expected = pair_overlap(scene, one, one, rows, columns, segments=ARC, measure=measure)
@@ -278,7 +278,7 @@ class TestParams:
     def test_shape_and_walls_are_told(self):
         """The shape becomes a polygon, whatever was asked for, and says so."""
         told = {"name": "b.geojson", "sha256": "0" * 64, "features": 1}
-        psi = fov.overlap(cameras([NORTH]), cameras([NORTH]), occluders=walls([box(1, 1, 2, 2)], told=told))
+        psi = fov.overlap(cameras([NORTH]), cameras([NORTH]), occluders=walls([box(1, 1, 2, 2)], params=told))
         assert psi.collection.method == "fov-polygon"
         assert psi.collection.params["shape"] == "polygon"
         assert psi.collection.params["arc"] == 16
