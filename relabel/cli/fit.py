@@ -33,7 +33,7 @@ _SHOWN = 10  # candidates in the table; --json has all
 @options.force
 @options.as_json
 @options.no_progress
-def command(
+def fit_command(
     address: str,
     root: Path | None,
     pairs: int,

@@ -15,7 +15,9 @@ from relabel.cli import fov_options, options
 @options.cities
 @options.heading(type=click.Choice(["compass", "travel"]), default="compass", show_default=True)
 @fov_options.labelling(default_output="msls.h5")
-def command(root: Path, cities: str | None, heading: Literal["compass", "travel"], output: Path, **job: Any) -> None:
+def msls_command(
+    root: Path, cities: str | None, heading: Literal["compass", "travel"], output: Path, **job: Any
+) -> None:
     """Label MSLS by how much the fields of view of two cameras overlap.
 
     Only the metadata is read (raw.csv, postprocessed.csv, seq_info.csv); no picture needs to be there. Every city

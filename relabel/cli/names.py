@@ -22,7 +22,7 @@ from relabel.cli import fov_options, options
 )
 @options.collection_name
 @fov_options.labelling(default_output="labels.h5")
-def command(
+def names_command(
     queries: Path,
     database: Path | None,
     self_pairs: bool,

@@ -49,7 +49,7 @@ from relabel.cli import fov_options, options
     "--database-names", type=click.Path(path_type=Path), metavar="FILE", help="Names of its database, one a line."
 )
 @fov_options.labelling(default_output="pitts.h5", default_fov=60.0)
-def command(
+def pitts_command(
     root: Path,
     splits: str | None,
     heading: str,

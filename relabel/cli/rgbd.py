@@ -27,7 +27,7 @@ LAYOUTS = ("tum", "scannet", "folder")
 )
 @options.collection_name
 @surface_options.labelling_surface(default_output="labels.h5")
-def command(
+def rgbd_command(
     root: Path,
     layout: Any,
     intrinsics: str | None,

@@ -38,7 +38,7 @@ FOCAL_PX = 585.0
     "--skip-missing", is_flag=True, help="Pass over sequences that a split file names and that are not there."
 )
 @surface_options.labelling_surface(default_output="7scenes.h5")
-def command(
+def seven_scenes_command(
     root: Path,
     scenes: str | None,
     splits: tuple[str, ...],

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @options.plot
 @options.force
 @options.as_json
-def command(
+def shared_command(
     address: str,
     query: str,
     database: str,

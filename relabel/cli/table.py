@@ -31,7 +31,7 @@ AXES = ("x", "-x", "y", "-y", "z", "-z")
 )
 @options.collection_name
 @fov_options.labelling(default_output="labels.h5")
-def command(
+def table_command(
     queries: Path,
     database: Path | None,
     self_pairs: bool,

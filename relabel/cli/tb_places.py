@@ -65,7 +65,7 @@ def _of_views(command: Any) -> Any:
 @surface_options.depth_unit
 @_of_views
 @surface_options.labelling_surface(default_output="tb-places.h5")
-def command(
+def tb_places_command(
     root: Path,
     sets: str | None,
     axes: str | None,

@@ -96,5 +96,5 @@ class TestDefaults:
     def test_are_those_of_the_library(self) -> None:
         """What is spelled out to keep the help light equals what the library knows."""
         assert command.LAYOUTS == sequence.LAYOUTS
-        (option,) = (p for p in command.command.params if p.name == "max_time_difference_s")
+        (option,) = (p for p in command.rgbd_command.params if p.name == "max_time_difference_s")
         assert f"[default: {sequence.MAX_TIME_DIFFERENCE_S:g}]" in str(option.help)

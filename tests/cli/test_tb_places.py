@@ -117,5 +117,5 @@ class TestOptions:
         assert command.DIRECTIONS == sets.DIRECTIONS
         own: set[Any] = set(FovOptions.__dataclass_fields__) - {"measure", "min_value"}
         assert own == set(command._OF_VIEWS)
-        taken = {parameter.name for parameter in command.command.params}
+        taken = {parameter.name for parameter in command.tb_places_command.params}
         assert {*command._OF_VIEWS, *command._OF_DEPTH} <= taken

@@ -434,5 +434,5 @@ class TestReader:
         assert set(table.LAYOUTS) == set(LAYOUTS)
         assert set(trajectory.LAYOUTS) < set(LAYOUTS)
         assert set(table.AXES) == set(trajectory.AXES)
-        text = next(option.help for option in table.command.params if option.name == "columns")
+        text = next(option.help for option in table.table_command.params if option.name == "columns")
         assert all(role in text for role in ROLES)
