@@ -33,6 +33,11 @@ class RowBlock(NamedTuple):
     data: npt.NDArray[np.float32]
     """(sum of counts,) values in (min_value, 1]"""
 
+    @property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """(sum of counts,) the row of each entry."""
+        return np.repeat(np.arange(self.first_row, self.first_row + len(self.counts), dtype=np.int64), self.counts)
+
 
 @dataclass(frozen=True, eq=False)
 class Collection:
@@ -207,16 +212,16 @@ class Converted:
     def block(self, block: RowBlock) -> RowBlock:
         """One block of the source, converted."""
         c = self.source.collection
-        rows = np.repeat(np.arange(len(block.counts)), block.counts)
+        rows = block.rows
         values = convert(
             block.data.astype(np.float64),
-            c.query_extent[block.first_row + rows],
+            c.query_extent[rows],
             c.database_extent[block.indices],
             c.measure,
             self.measure,
         ).astype(np.float32)
         keep = values > np.float32(self.collection.min_value)
-        counts = np.bincount(rows[keep], minlength=len(block.counts)).astype(np.int64)
+        counts = np.bincount(rows[keep] - block.first_row, minlength=len(block.counts)).astype(np.int64)
         return RowBlock(block.first_row, counts, block.indices[keep], values[keep])
 
     def _symmetric(self) -> Similarity:

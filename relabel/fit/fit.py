@@ -226,8 +226,8 @@ def _measures(pairs: SampledPairs, known: str) -> tuple[list[Any], tuple[str, ..
     if not same_everywhere(pairs):
         return list(FIT_MEASURES), ()
     same = ("overlap", "overlap-database", "dice")
-    one = "dice" if known == "dice" else "overlap"
-    return ["iou", one], (one, *(name for name in same if name != one))
+    shown = "dice" if known == "dice" else "overlap"
+    return ["iou", shown], (shown, *(name for name in same if name != shown))
 
 
 def _result(
@@ -242,10 +242,10 @@ def _result(
     others = sorted((s for s in close if s is not best and s.model.sides <= best.model.sides), key=lambda s: s.rms)
     parts = []
     for number, stored in enumerate(collections):
-        mine = pairs.collection == number
-        count = int(np.count_nonzero(pairs.stored & mine))
-        rms = math.sqrt(float(np.mean(best.residual[mine] ** 2)))
-        parts.append(CollectionFit(stored.name, count, int(np.count_nonzero(mine)) - count, rms))
+        in_collection = pairs.collection == number
+        count = int(np.count_nonzero(pairs.stored & in_collection))
+        rms = math.sqrt(float(np.mean(best.residual[in_collection] ** 2)))
+        parts.append(CollectionFit(stored.name, count, int(np.count_nonzero(in_collection)) - count, rms))
     kept = np.sort(np.abs(best.residual))[: max(1, int(_KEPT * len(pairs)))]
     alike = same if not best.model.sides and best.model.measure in same else ()
     return Fit(

@@ -150,11 +150,11 @@ def _cameras(stored: StoredCollection, root: Path | None) -> tuple[Cameras, Came
 def _placed(ours: Cameras, read: Cameras) -> Cameras:
     """The cameras of the file, with the places that the dataset has for their keys."""
     rows = rows_of(read.key, ours.key)
-    there = (rows >= 0) & ours.ok
-    there[there] = read.ok[rows[there]]
+    known = (rows >= 0) & ours.ok
+    known[known] = read.ok[rows[known]]
     position, heading = np.full((len(ours), 2), np.nan), np.full(len(ours), np.nan)
-    position[there], heading[there] = read.position[rows[there], :2], read.heading_deg[rows[there]]
-    status = np.where(ours.ok & ~there, Status.NO_POSITION, ours.status)
+    position[known], heading[known] = read.position[rows[known], :2], read.heading_deg[rows[known]]
+    status = np.where(ours.ok & ~known, Status.NO_POSITION, ours.status)
     return replace(ours, position=position, heading_deg=heading, status=status, pose=None, posed=True)
 
 
@@ -191,7 +191,7 @@ def _stored_pairs(
     """
     kept: list[list[FloatArray]] = [[np.empty((0, 4))] for _ in range(_BINS)]
     for block in stored.blocks():
-        rows = block.first_row + np.repeat(np.arange(len(block.counts)), block.counts)
+        rows = block.rows
         pairs = np.column_stack([rng.random(len(rows)), rows, block.indices, block.data]).astype(np.float64)
         pairs = pairs[query_ok[rows] & database_ok[block.indices]]
         bins = np.minimum((pairs[:, 3] * _BINS).astype(np.int64), _BINS - 1)
@@ -224,7 +224,7 @@ def _absent_pairs(
     for block in stored.blocks():
         last = block.first_row + len(block.counts)
         low, high = np.searchsorted(codes, [block.first_row * width, last * width])
-        rows = block.first_row + np.repeat(np.arange(len(block.counts)), block.counts)
+        rows = block.rows
         absent[low:high] = ~np.isin(codes[low:high], rows * width + block.indices, assume_unique=True)
     # In the order of the proposal, so that near and far ones keep their shares.
     chosen = codes[absent][np.argsort(first[absent])][:size]

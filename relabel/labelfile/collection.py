@@ -255,11 +255,11 @@ class StoredCollection:
     def _row_number(self, query: str | int) -> int:
         keys, order, database = self._keys
         if isinstance(query, str):
-            wanted = query.encode(UTF8, "surrogatepass")
-            at = int(np.searchsorted(keys, wanted, sorter=order)) if len(keys) else 0
-            if at < len(keys) and keys[order[at]] == wanted:
+            key = query.encode(UTF8, "surrogatepass")
+            at = int(np.searchsorted(keys, key, sorter=order)) if len(keys) else 0
+            if at < len(keys) and keys[order[at]] == key:
                 return int(order[at])
-            hint = "it is a camera of the database, not a query; " if (database == wanted).any() else ""
+            hint = "it is a camera of the database, not a query; " if (database == key).any() else ""
             shown = listed(hdf.decode(keys[:_SHOWN], f"/{self.name}/{QUERIES}/key").tolist(), len(keys))
             raise NotFoundError(f"{self.path}::{self.name}: there is no query {query!r}; {hint}there are {shown}")
         if not 0 <= query < self.shape[0]:

@@ -103,7 +103,7 @@ def describe(
     threads:
         how many files to read at a time; None takes all that this process may run on, at most 8.
     outside:
-        list a file that lies elsewhere by its name alone, with as many of its folders as tell it from the others,
+        list a file that lies elsewhere by its name alone, with as many of its folders as make the name unique,
         instead of refusing it.
     by_folder:
         give more than eight files of a folder with the same ending one entry, see `grouped_by_folder`.

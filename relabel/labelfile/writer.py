@@ -49,7 +49,7 @@ def write(
     overwrite:
         whether a file that is there may be replaced; it stays as it is until the new one is complete.
     progress:
-        called with the number of rows of every block that has been taken in.
+        called with the number of rows of every block that has been written.
     threads:
         how many threads compress; None takes all that this process may run on.
 

@@ -148,8 +148,8 @@ def _compared(
 def _segments(a: StoredCollection, b: StoredCollection, queries: Join, pairs_at_once: int) -> Iterator[tuple[int, int]]:
     """Ranges (first, stop) of rows of `a` whose pairs, with those of their counterparts, fit in memory."""
     weights = a.row_counts()
-    there = queries.of_a >= 0
-    weights[there] += b.row_counts()[queries.of_a[there]]
+    matched = queries.of_a >= 0
+    weights[matched] += b.row_counts()[queries.of_a[matched]]
     ends = np.cumsum(weights)
     first, done = 0, 0
     while first < len(weights):
@@ -184,24 +184,24 @@ def _pairs_of_b(
 ) -> tuple[CodedPairs, int]:
     """Codes, in any order, and values of the pairs of the same rows of `b`; how many more have a column not in `a`."""
     pairs, without_column = _Collected(), 0
-    there = queries.of_a[first:stop]
-    there = there[there >= 0]
-    if not len(there):
+    counterparts = queries.of_a[first:stop]
+    counterparts = counterparts[counterparts >= 0]
+    if not len(counterparts):
         return pairs.joined(), 0
-    for block in b.blocks(first_row=int(there.min()), stop_row=int(there.max()) + 1):
+    for block in b.blocks(first_row=int(counterparts.min()), stop_row=int(counterparts.max()) + 1):
         rows = _rows(b, block)
         row, column = queries.of_b[rows], database.of_b[block.indices]
-        mine = (row >= first) & (row < stop)
-        without_column += int(np.count_nonzero(mine & (column < 0)))
-        mine &= column >= 0
-        pairs.codes.append(row[mine] * len(database.of_a) + column[mine])
-        pairs.values.append(_values(b, rows[mine], block.indices[mine], block.data[mine], measure))
+        in_segment = (row >= first) & (row < stop)
+        without_column += int(np.count_nonzero(in_segment & (column < 0)))
+        kept = in_segment & (column >= 0)
+        pairs.codes.append(row[kept] * len(database.of_a) + column[kept])
+        pairs.values.append(_values(b, rows[kept], block.indices[kept], block.data[kept], measure))
     return pairs.joined(), without_column
 
 
 def _rows(stored: StoredCollection, block: RowBlock) -> IntArray:
     """The row of each pair of a block, whose columns have to rise in every row: pairs are looked up by bisection."""
-    rows: IntArray = np.repeat(np.arange(block.first_row, block.first_row + len(block.counts)), block.counts)
+    rows = block.rows
     if ((np.diff(block.indices) <= 0) & (np.diff(rows) == 0)).any():
         raise LabelFileError(
             f"{stored.path}: /{stored.name}/similarity/indices: columns are out of order or repeated, so pairs cannot "

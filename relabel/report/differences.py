@@ -48,9 +48,9 @@ class CameraCounts:
     @classmethod
     def of(cls, joined: Join, a: Cameras, b: Cameras) -> CameraCounts:
         """Count them."""
-        there = joined.of_a >= 0
-        common = int(np.count_nonzero(there))
-        differs = int(np.count_nonzero(a.status[there] != b.status[joined.of_a[there]]))
+        in_both = joined.of_a >= 0
+        common = int(np.count_nonzero(in_both))
+        differs = int(np.count_nonzero(a.status[in_both] != b.status[joined.of_a[in_both]]))
         return cls(common, len(a) - common, len(b) - common, differs)
 
     @property
@@ -283,6 +283,6 @@ def join(a: Cameras, b: Cameras) -> Join:
     rows_in_a = pc.index_in(pa.array(b.key, pa.large_string()), value_set=keys)
     of_b = rows_in_a.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     of_a = np.full(len(a), -1, np.int64)
-    there = np.flatnonzero(of_b >= 0)
-    of_a[of_b[there]] = there
+    in_both = np.flatnonzero(of_b >= 0)
+    of_a[of_b[in_both]] = in_both
     return Join(of_a, of_b)

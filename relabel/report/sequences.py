@@ -2,7 +2,7 @@
 
 A camera moves little from one frame to the next. Where two frames that follow each other share almost nothing, a pose
 is wrong, tracking was lost, or the sequence jumps. Only tables with the columns ``sequence`` and ``frame``, the rank of
-a frame in time, tell of this.
+a frame in time, can show this.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class SequenceTally:
 
 
 def tally_of(collection: Collection) -> SequenceTally | None:
-    """A tally for the blocks of a collection; None where its queries do not tell sequence and rank in time."""
+    """A tally for the blocks of a collection; None where its queries have no sequence and rank in time."""
     query = collection.query
     name, frame = query.extra.get("sequence"), query.extra.get("frame")
     if name is None or frame is None or name.ndim != 1 or frame.ndim != 1 or frame.dtype.kind not in "iu":

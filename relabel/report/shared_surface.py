@@ -131,7 +131,7 @@ def shared(
     measure: Any = stored.measure  # of labels by these methods it is known
     block = stored.row_block(query_key)
     i, j = block.first_row, _row(stored, stored.database, "database frame", database_key)
-    there = np.flatnonzero(block.indices == j)
+    entry = np.flatnonzero(block.indices == j)
     depths: dict[str, Any] = {
         "stride": int(stored.params["stride"]),
         "nearest_m": float(stored.params.get("nearest_m", 0.0)),
@@ -166,7 +166,7 @@ def shared(
         parts[0],
         parts[1],
         measure,
-        float(block.data[there[0]]) if there.size else 0.0,
+        float(block.data[entry[0]]) if entry.size else 0.0,
         float(similarity(both, a, b, measure)[0]),
         float(np.linalg.norm(apart)),
         stored.min_value,

@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 from relabel.cameras import Cameras, FloatArray
 from relabel.errors import OptionError
 from relabel.geometry.earth import points
+from relabel.geometry.headings import angle_between_deg
 from relabel.report.sequences import Sequences, sequences_text, tally_of
 from relabel.report.text_table import bar, percent, table
 from relabel.similarity import RowBlock, SimilaritySource
@@ -158,8 +159,7 @@ def statistics(
     for block in source.blocks():
         tally.add(block)
         if in_time is not None:
-            rows = np.repeat(np.arange(block.first_row, block.first_row + len(block.counts)), block.counts)
-            in_time.add(rows, block.indices, block.data)
+            in_time.add(block.rows, block.indices, block.data)
         if progress is not None:
             progress(len(block.counts))
 
@@ -202,15 +202,14 @@ class _Tally:
 
     def add(self, block: RowBlock) -> None:
         here = slice(block.first_row, block.first_row + len(block.counts))
-        rows = np.repeat(np.arange(here.start, here.stop), block.counts)
+        rows = block.rows
         columns, values = block.indices, block.data
         positive = values >= POSITIVE
         self.stored[here] = block.counts
         self.positive[here] = np.bincount(rows[positive] - here.start, minlength=len(block.counts))
         self.histogram += np.bincount(np.searchsorted(EDGES[1:-1], values, side="right"), minlength=BINS)
         self.near += int(np.count_nonzero(_is_near(self._query_at[rows], self._database_at[columns], self._near_m)))
-        apart = np.abs(self._query_heading[rows] - self._database_heading[columns])
-        apart = np.minimum(apart, 360.0 - apart)  # headings of cameras are in [0, 360)
+        apart = angle_between_deg(self._query_heading[rows], self._database_heading[columns])
         facing = apart >= self._facing_deg  # never where a heading is missing: NaN compares false
         self.facing += int(np.count_nonzero(facing))
         self.facing_positive += int(np.count_nonzero(facing & positive))
@@ -235,7 +234,7 @@ def _near_counts(query: FloatArray, database: FloatArray, radius_m: float) -> in
     """Number of pairs of points within the radius, decided by exactly the arithmetic of `_is_near`.
 
     The tree only counts. Where its count just inside and just outside of the radius differ, a camera stands on the
-    circle, and its pairs are looked at one by one.
+    circle, and its pairs are decided one by one.
     """
     a, b = (side[np.isfinite(side).all(axis=1)] for side in (query, database))
     if not len(a) or not len(b):

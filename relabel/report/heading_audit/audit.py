@@ -93,8 +93,8 @@ class _Placed:
     @classmethod
     def of(cls, cameras: Cameras, lon_lat_deg: FloatArray | None) -> _Placed:
         """Those that have a position and a heading and are no panorama."""
-        there = np.isfinite(cameras.position).all(axis=1) & np.isfinite(cameras.heading_deg)
-        rows = np.flatnonzero(there & (cameras.status != Status.PANORAMA))
+        finite = np.isfinite(cameras.position).all(axis=1) & np.isfinite(cameras.heading_deg)
+        rows = np.flatnonzero(finite & (cameras.status != Status.PANORAMA))
         if lon_lat_deg is None:
             points = cameras.position[rows, :2]
             east, north = (np.broadcast_to(np.array(axis), points.shape) for axis in ((1.0, 0.0), (0.0, 1.0)))

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from relabel.cameras import FloatArray
+from relabel.geometry.headings import angle_between_deg
 from relabel.report.heading_audit.tracks import BoolArray, IntArray
 
 BINS = 12
@@ -111,7 +112,7 @@ def near_pairs(
             # In a sample each pair of an even number of cameras would be half there; then both ways are taken.
             kept = (i < j if every == 1 else i != j) if self_pairs else slice(None)
             i, j, distance = i[kept], j[kept], distance[kept]  # noqa: PLW2901
-            apart = difference(from_deg[i], to_deg[j])
+            apart = angle_between_deg(from_deg[i], to_deg[j])
             over, here = apart > flip_deg, distance <= place_m
             bins = np.minimum((apart / BIN_DEG).astype(np.int64), BINS - 1)
             histogram += np.bincount(bins, minlength=BINS)
@@ -152,17 +153,11 @@ def alone(position: FloatArray, heading_deg: FloatArray, *, place_m: float, flip
         count = np.bincount(camera, minlength=last - first)
         north, east = (np.bincount(camera, direction[j, k], minlength=last - first) for k in (0, 1))
         mean = np.degrees(np.arctan2(east, north)) % 360.0
-        astray = difference(heading_deg[j], mean[camera]) > LONE_AGREE_DEG
+        astray = angle_between_deg(heading_deg[j], mean[camera]) > LONE_AGREE_DEG
         agree = np.bincount(camera[astray], minlength=last - first) == 0
-        against = difference(heading_deg[first:last], mean) > flip_deg
+        against = angle_between_deg(heading_deg[first:last], mean) > flip_deg
         against_all[order[first:last]] |= (count >= LONE_NEIGHBOURS) & agree & against
     return against_all
-
-
-def difference(a_deg: FloatArray, b_deg: FloatArray) -> FloatArray:
-    """The angle in [0, 180] between headings in [0, 360); three times as fast as for any angles."""
-    apart = np.abs(a_deg - b_deg)
-    return np.minimum(apart, 360.0 - apart)
 
 
 def _pairs(
