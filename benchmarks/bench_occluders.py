@@ -24,7 +24,7 @@ from relabel.fov.views import common_origin
 from relabel.fov.visibility import sights
 from relabel.geometry.walls import Walls
 from relabel.jit import threads_set
-from relabel.reference.occlusion import Scene
+from relabel.reference.occlusion import Occluders
 from relabel.synthetic.msls import BUILDINGS, write_tree
 
 RADIUS_M, FOV_DEG, ARC = 50.0, 90.0, 16
@@ -50,7 +50,7 @@ def bench(query: relabel.Cameras, database: relabel.Cameras, found: footprints.F
     def see() -> object:
         return sights(source.query_fans, angle, source.query_views.circle, walls, origin)
 
-    scene = Scene(found.geometry)
+    scene = Occluders(found.geometry)
     cameras = np.flatnonzero(query.ok)[:MOST_SEEN]
 
     def seen(side: relabel.Cameras, k: int) -> shapely.Geometry:

@@ -50,28 +50,28 @@ def examine() -> dict[str, Any]:
     }
 
 
-def lines(found: dict[str, Any]) -> list[str]:
+def lines(findings: dict[str, Any]) -> list[str]:
     """The findings as text."""
-    threads, cache = found["threads"], found["kernel_cache"]
+    threads, cache = findings["threads"], findings["kernel_cache"]
     layer = threads["layer"] or "not known"
     packages = {
         name: version or ("missing" if name in REQUIRED else "not installed (optional)")
-        for name, version in found["packages"].items()
+        for name, version in findings["packages"].items()
     }
-    if found["hdf5"]:
-        packages["h5py"] += f" (HDF5 {found['hdf5']})"
+    if findings["hdf5"]:
+        packages["h5py"] += f" (HDF5 {findings['hdf5']})"
     rows = [
-        ("relabel", found["relabel"]),
-        ("python", f"{found['python']} on {found['platform']}"),
+        ("relabel", findings["relabel"]),
+        ("python", f"{findings['python']} on {findings['platform']}"),
         *packages.items(),
         ("threads", f"{threads['processors']} processors, numba {threads['numba']}, threading layer {layer}"),
         ("kernel cache", f"{cache['folder'] or 'none'} ({'writable' if cache['writable'] else 'not writable'})"),
-        ("GPU", ", ".join(found["gpu"]) or "none that torch can use"),
-        *((name, "found" if there else "missing") for name, there in found["system_libraries"].items()),
+        ("GPU", ", ".join(findings["gpu"]) or "none that torch can use"),
+        *((name, "found" if there else "missing") for name, there in findings["system_libraries"].items()),
     ]
     width = max(len(name) for name, _ in rows)
     text = [f"{name.ljust(width)}  {value}" for name, value in rows]
-    return [*text, "", *(f"- {line}" for line in found["advice"])] if found["advice"] else text
+    return [*text, "", *(f"- {line}" for line in findings["advice"])] if findings["advice"] else text
 
 
 def missing_libraries() -> list[str]:
@@ -94,9 +94,9 @@ def _advice(packages: dict[str, str | None], libraries: dict[str, bool], cache: 
     return advice
 
 
-def _probe(look: Callable[[], Any], otherwise: Any) -> Any:
+def _probe(examine: Callable[[], Any], otherwise: Any) -> Any:
     try:
-        return look()
+        return examine()
     except Exception:  # a doctor reports what is broken and does not break with it
         return otherwise
 
@@ -131,15 +131,15 @@ def _threads() -> dict[str, Any]:
             result += values[i]
         return result
 
-    found = {"processors": len(os.sched_getaffinity(0)), "numba": numba.get_num_threads(), "layer": None}
+    threads = {"processors": len(os.sched_getaffinity(0)), "numba": numba.get_num_threads(), "layer": None}
 
     def layer() -> str:
         # numba chooses the layer when a parallel loop first runs
         numba.njit(parallel=True)(total)(importlib.import_module("numpy").ones(8))
         return str(numba.threading_layer())
 
-    found["layer"] = _probe(layer, None)
-    return found
+    threads["layer"] = _probe(layer, None)
+    return threads
 
 
 def _kernel_cache() -> dict[str, Any]:

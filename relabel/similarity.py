@@ -41,6 +41,11 @@ class RowBlock(NamedTuple):
     data: npt.NDArray[np.float32]
     """(sum of counts,) values in (min_value, 1]"""
 
+    @property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """(sum of counts,) the row of each entry."""
+        return np.repeat(np.arange(self.first_row, self.first_row + len(self.counts), dtype=np.int64), self.counts)
+
 
 @dataclass(frozen=True, eq=False)
 class Collection:
@@ -146,9 +151,9 @@ class Similarity:
 
 
 def check_convertible(collection: Collection, measure: Measure) -> None:
-    """Raise an `InputError` where the values of a collection do not tell what they are in another measure.
+    """Raise an `InputError` where the values of a collection do not determine those in another measure.
 
-    Those of an expected overlap do not between ``iou`` and the others: the mean of I/(A+B-I) over the noise is no
+    Expected overlaps do not between ``iou`` and the others: the mean of I/(A+B-I) over the noise is no
     function of the mean of I. ``overlap`` and ``dice`` are linear in I and become each other.
     """
     noise = [name for name in ("heading_sigma_deg", "position_sigma_m") if name in collection.params]
@@ -214,27 +219,27 @@ class Converted:
     def block(self, block: RowBlock) -> RowBlock:
         """One block of the source, converted."""
         c = self.source.collection
-        rows = np.repeat(np.arange(len(block.counts)), block.counts)
+        rows = block.rows
         values = convert(
             block.data.astype(np.float64),
-            c.query_extent[block.first_row + rows],
+            c.query_extent[rows],
             c.database_extent[block.indices],
             c.measure,
             self.measure,
         ).astype(np.float32)
         keep = values > np.float32(self.collection.min_value)
-        counts = np.bincount(rows[keep], minlength=len(block.counts)).astype(np.int64)
+        counts = np.bincount(rows[keep] - block.first_row, minlength=len(block.counts)).astype(np.int64)
         return RowBlock(block.first_row, counts, block.indices[keep], values[keep])
 
     def _symmetric(self) -> Similarity:
-        one = gather(_Blocks(self.collection, map(self.block, self.source.blocks()))).matrix
-        both = sparse.csr_array(one.maximum(one.T))
+        either = gather(_Blocks(self.collection, map(self.block, self.source.blocks()))).matrix
+        both = sparse.csr_array(either.maximum(either.T))
         both.sort_indices()
         return Similarity(self.collection, both)
 
 
 class _Blocks(NamedTuple):
-    """Blocks on their way, as a source that can be read once."""
+    """An iterator of blocks, as a source that can be read once."""
 
     collection: Collection
     rows: Iterable[RowBlock]
@@ -243,16 +248,16 @@ class _Blocks(NamedTuple):
         return iter(self.rows)
 
 
-def gather(source: SimilaritySource, each: Callable[[int], object] | None = None) -> Similarity:
-    """All blocks of a source in one matrix; `each`, when given, is called with the number of rows of every block."""
+def gather(source: SimilaritySource, progress: Callable[[int], object] | None = None) -> Similarity:
+    """All blocks of a source in one matrix; `progress`, if given, is called with the number of rows of every block."""
     collection = source.collection
     counts, indices, data = [np.zeros(1, np.int64)], [np.empty(0, np.int32)], [np.empty(0, np.float32)]
     for block in source.blocks():
         counts.append(block.counts)
         indices.append(block.indices)
         data.append(block.data)
-        if each is not None:
-            each(len(block.counts))
+        if progress is not None:
+            progress(len(block.counts))
     matrix = sparse.csr_array(
         (np.concatenate(data), np.concatenate(indices), np.cumsum(np.concatenate(counts))), shape=collection.shape
     )

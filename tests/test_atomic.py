@@ -415,7 +415,7 @@ class TestDiskFile:
 
 def test_memory_is_that_of_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many blocks take no more memory than a few: pairs do not pile up on their way out or when they are read back."""
-    monkeypatch.setattr("relabel.labelfile.checks._BLOCK_ENTRIES", 40_000)
+    monkeypatch.setattr("relabel.labelfile.collection._BLOCK_ENTRIES", 40_000)
     cameras = similarity(2000, 500, density=0.0, faults=False).collection
     per_row = 400
     rng = np.random.default_rng(0)

@@ -12,7 +12,7 @@ import relabel
 from relabel import fov
 from relabel.errors import InputError, OptionError
 from relabel.measures import MEASURES, convert, converted_bound
-from relabel.similarity import Collection, Converted, Similarity, gather
+from relabel.similarity import Collection, Converted, RowBlock, Similarity, gather
 
 
 def city(n: int = 40) -> tuple[relabel.Cameras, relabel.Cameras]:
@@ -176,3 +176,13 @@ class TestGather:
         assert len(rows) > 1
         again = gather(whole)
         assert (again.matrix != whole.matrix).nnz == 0
+
+
+class TestRowBlock:
+    """relabel.similarity.RowBlock"""
+
+    def test_rows(self) -> None:
+        """Every entry has the row that its place among the counts gives it."""
+        block = RowBlock(3, np.array([2, 0, 1]), np.array([0, 4, 1], np.int32), np.array([0.5, 0.25, 1.0], np.float32))
+        assert block.rows.tolist() == [3, 3, 5]
+        assert block._replace(counts=np.zeros(3, np.int64)).rows.tolist() == []

@@ -21,7 +21,7 @@ from relabel.errors import OptionError, RelabelError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
-_HELP = """Turn place-recognition data sets into graded similarity labels, and look into the files that hold them.
+_HELP = """Turn place-recognition datasets into graded similarity labels, and look into the files that hold them.
 
 A collection of a label file is addressed as FILE::COLLECTION. Results go to stdout, notes and progress to stderr.
 Exit status: 0 good, 1 failed or invalid, 2 wrong usage, 130 interrupted.

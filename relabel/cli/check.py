@@ -1,7 +1,9 @@
-"""relabel validate."""
+"""relabel validate, verify, compare and doctor: is all well with a file, its labels, two files, this machine?"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ from relabel.cli import options, overlap_options, terminal
 
 if TYPE_CHECKING:
     from relabel.measures import Measure
+    from relabel.verify.result import Verification
 
 
 @click.command()
@@ -29,11 +32,14 @@ def validate_command(ctx: click.Context, file: Path, level: str, as_json: bool) 
     from relabel.labelfile import validate
 
     report = validate(file, level=level)
-    if as_json:
-        terminal.echo_json({"valid": report.valid, "findings": [finding.to_json() for finding in report.findings]})
-    else:
-        terminal.echo_lines(f"{f.severity}: {f.path}: {f.message} ({f.level})" for f in report.findings)
-        terminal.echo_lines([f"{file}: {'valid' if report.valid else 'not valid'} ({level})"])
+    terminal.echo_result(
+        lambda: {"valid": report.valid, "findings": [finding.to_json() for finding in report.findings]},
+        lambda: [
+            *(f"{f.severity}: {f.path}: {f.message} ({f.level})" for f in report.findings),
+            f"{file}: {'valid' if report.valid else 'not valid'} ({level})",
+        ],
+        as_json=as_json,
+    )
     if not report.valid:
         ctx.exit(1)
 
@@ -63,11 +69,10 @@ def verify_command(
 ) -> None:
     """Recompute a sample of pairs, stored and absent, with a slow oracle: shapely, or sets of voxels.
 
-    With --root the data set is read again and every camera compared; without it, ψ is checked against the cameras that
+    With --root the dataset is read again and every camera compared; without it, ψ is checked against the cameras that
     the file holds. Labels from depth maps need --root, and are also compared with the exact definition, of which the
     method is an estimate. A mask and occluders are looked for under --root and beside the file, unless they are given.
     """
-    from relabel.cli.terminal import bar
     from relabel.verify.verify import verify
 
     result = verify(
@@ -77,21 +82,24 @@ def verify_command(
         seed=seed,
         mask=mask,
         occluders=occluders,
-        bar=lambda name, pairs: bar(name, pairs, unit="pairs", hidden=no_progress),
+        bar=partial(terminal.bar, unit="pairs", hidden=no_progress),
     )
-    if as_json:
-        terminal.echo_json(result.to_json())
-    else:
-        terminal.echo_lines(result.findings)
-        counts = f"{result.checked:,} pairs recomputed", f"{result.mismatches:,} mismatches"
-        terminal.echo_lines([f"{counts[0]}, largest difference {result.max_abs_diff:.2g}, {counts[1]}"])
-        if (off := result.mean_abs_diff_definition) is not None:
-            pairs = f"{len(result.definition):,} of them"
-            terminal.echo_lines(
-                [f"{pairs} differ from the exact definition by {off:.4f} on average (nearest neighbours)"]
-            )
+    terminal.echo_result(result.to_json, lambda: _verification_lines(result), as_json=as_json)
     if result.mismatches:
         ctx.exit(1)
+
+
+def _verification_lines(result: Verification) -> Iterator[str]:
+    yield from result.findings
+    yield (
+        f"{result.checked:,} pairs recomputed, largest difference {result.max_abs_diff:.2g}, "
+        f"{result.mismatches:,} mismatches"
+    )
+    if (off := result.mean_abs_diff_definition) is not None:
+        yield (
+            f"{len(result.definition):,} of them differ from the exact definition by {off:.4f} on average "
+            "(nearest neighbours)"
+        )
 
 
 @click.command()
@@ -106,16 +114,10 @@ def compare_command(a: str, b: str, measure: Measure | None, as_json: bool, no_p
     Collections are joined by name (one against one whatever the names) and cameras by key, in any order. B is compared
     in the measure of A, or both in that of --measure.
     """
-    from relabel.cli.terminal import bar
     from relabel.report.compare import compare, comparison_text
 
-    found = compare(
-        a, b, measure=measure, bar=lambda name, queries: bar(name, queries, unit="queries", hidden=no_progress)
-    )
-    if as_json:
-        terminal.echo_json(found.to_json())
-    else:
-        terminal.echo_lines(comparison_text(found, a, b))
+    comparison = compare(a, b, measure=measure, bar=partial(terminal.bar, unit="queries", hidden=no_progress))
+    terminal.echo_result(comparison.to_json, lambda: comparison_text(comparison, a, b), as_json=as_json)
 
 
 @click.command()
@@ -124,8 +126,5 @@ def doctor_command(as_json: bool) -> None:
     """Versions, threads, kernel cache, GPU, missing system libraries, and how to get what is missing."""
     from relabel import doctor
 
-    found = doctor.examine()
-    if as_json:
-        terminal.echo_json(found)
-    else:
-        terminal.echo_lines(doctor.lines(found))
+    findings = doctor.examine()
+    terminal.echo_result(lambda: findings, lambda: doctor.lines(findings), as_json=as_json)

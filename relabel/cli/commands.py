@@ -33,13 +33,15 @@ CHECK = "Check"
 TRAIN = "Train and evaluate"
 
 COMMANDS: dict[str, Entry] = {
-    "sample": Entry(LABEL, "relabel.cli.sample:command", "Write a small synthetic dataset to try things on."),
+    "sample": Entry(LABEL, "relabel.cli.sample:sample_command", "Write a small synthetic dataset to try things on."),
     "info": Entry(LOOK, "relabel.cli.inspect:info_command", "What a label file holds, one line a collection."),
     "ls": Entry(LOOK, "relabel.cli.inspect:ls_command", "Names of the collections, one a line."),
     "tree": Entry(LOOK, "relabel.cli.inspect:tree_command", "Every group, dataset and attribute of the file."),
     "stats": Entry(LOOK, "relabel.cli.inspect:stats_command", "Histogram of ψ, bands, queries without a positive."),
     "row": Entry(LOOK, "relabel.cli.inspect:row_command", "The matches of one query, best first."),
-    "shared": Entry(LOOK, "relabel.cli.shared:command", "What two frames of depth share, as a cloud or a picture."),
+    "shared": Entry(
+        LOOK, "relabel.cli.shared:shared_command", "What two frames of depth share, as a cloud or an image."
+    ),
     "dump": Entry(LOOK, "relabel.cli.inspect:dump_command", "All pairs of a collection as text."),
     "merge": Entry(COMPOSE, "relabel.cli.compose:merge_command", "Collections of several files in one."),
     "subset": Entry(
@@ -54,10 +56,14 @@ COMMANDS: dict[str, Entry] = {
     "verify": Entry(
         CHECK, "relabel.cli.check:verify_command", "Recompute a sample of a label file with a slow oracle."
     ),
-    "headings": Entry(CHECK, "relabel.cli.headings:command", "Which headings of a dataset should not be trusted."),
-    "fit": Entry(CHECK, "relabel.cli.fit:command", "Recover the parameters behind somebody else's labels."),
-    "train": Entry(TRAIN, "relabel.cli.train:command", "Train a descriptor model on graded labels."),
-    "evaluate": Entry(TRAIN, "relabel.cli.evaluate:command", "Recall@k, mAP and graded scores of place recognition."),
+    "headings": Entry(
+        CHECK, "relabel.cli.headings:headings_command", "Which headings of a dataset should not be trusted."
+    ),
+    "fit": Entry(CHECK, "relabel.cli.fit:fit_command", "Recover the parameters behind somebody else's labels."),
+    "train": Entry(TRAIN, "relabel.cli.train:train_command", "Train a descriptor model on graded labels."),
+    "evaluate": Entry(
+        TRAIN, "relabel.cli.evaluate:evaluate_command", "Recall@k, mAP and graded scores of place recognition."
+    ),
     "doctor": Entry(
         CHECK, "relabel.cli.check:doctor_command", "Versions, threads, kernel cache, GPU, missing libraries."
     ),

@@ -70,7 +70,7 @@ def _ks(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
 @options.seed
 @options.as_json
 @options.no_progress
-def command(
+def evaluate_command(
     sources: tuple[str, ...],
     root: Path | None,
     source: str | None,

@@ -1,8 +1,9 @@
-"""relabel fit."""
+"""relabel fit: the parameters behind somebody else's labels."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ _SHOWN = 10  # candidates in the table; --json has all
 @options.force
 @options.as_json
 @options.no_progress
-def command(
+def fit_command(
     address: str,
     root: Path | None,
     pairs: int,
@@ -48,34 +49,30 @@ def command(
     and headings come from the file, or with --root from the MSLS tree that was labelled. All collections of FILE are
     fitted together; FILE::COLLECTION fits one.
     """
-    from relabel.cli.terminal import bar
     from relabel.fit.fit import fit
     from relabel.labelfile import open_collections
     from relabel.report import figures
 
     if plot is not None:
         figures.check_figure(plot, overwrite=force)
-    found = fit(
+    result = fit(
         open_collections(address),
         root,
         sample=pairs,
         seed=seed,
-        bar=lambda name, total: bar(name, total, unit="models", hidden=no_progress),
+        bar=partial(terminal.bar, unit="models", hidden=no_progress),
     )
     if plot is not None:
-        title = f"{found.best.name}: {_parameters(found.best)}, rms {found.best.rms:.2g}"
-        figures.fit_figure(plot, found.published, found.fitted, found.distance_m, title=title, overwrite=force)
-    if as_json:
-        terminal.echo_json(found.to_json())
-    else:
-        terminal.echo_lines(_lines(found))
+        title = f"{result.best.name}: {_parameters(result.best)}, rms {result.best.rms:.2g}"
+        figures.fit_figure(plot, result.published, result.fitted, result.distance_m, title=title, overwrite=force)
+    terminal.echo_result(result.to_json, lambda: _lines(result), as_json=as_json)
 
 
-def _lines(found: Fit) -> Iterator[str]:
-    from relabel.report.text import table
+def _lines(fit: Fit) -> Iterator[str]:
+    from relabel.report.text_table import table
 
-    best = found.best
-    if found.explained:
+    best = fit.best
+    if fit.explained:
         yield f"The labels are {best.name} with {_parameters(best)}."
     else:
         yield (
@@ -84,31 +81,31 @@ def _lines(found: Fit) -> Iterator[str]:
         )
     yield (
         f"  residual: rms {best.rms:.2g}, largest {best.max_residual:.2g}, {100.0 * best.close_share:.1f} % of "
-        f"{found.stored + found.absent:,} pairs within 0.01 ({found.stored:,} stored, {found.absent:,} absent)"
+        f"{fit.stored + fit.absent:,} pairs within 0.01 ({fit.stored:,} stored, {fit.absent:,} absent)"
     )
-    if found.same_values:
-        yield f"  since all views are alike, {' and '.join(found.same_values)} would have the same values"
-    if found.explained and found.not_told_apart:
-        yield f"  cannot be told apart from: {'; '.join(c.name for c in found.not_told_apart)}"
-    yield from _next(found)
+    if fit.same_values:
+        yield f"  since all views are alike, {' and '.join(fit.same_values)} would have the same values"
+    if fit.explained and fit.not_told_apart:
+        yield f"  cannot be told apart from: {'; '.join(c.name for c in fit.not_told_apart)}"
+    yield from _next(fit)
     yield ""
     rows = [["model", "θ", "r", "rms", "largest", "within 0.01"]]
     rows += [
         [c.name, *_angle_and_range(c), f"{c.rms:.2g}", f"{c.max_residual:.2g}", f"{100.0 * c.close_share:.1f} %"]
-        for c in found.candidates[:_SHOWN]
+        for c in fit.candidates[:_SHOWN]
     ]
     yield from table(rows, right=(1, 2, 3, 4, 5))
-    if len(found.collections) > 1:
+    if len(fit.collections) > 1:
         yield ""
         parts = [["collection", "stored", "absent", "rms"]]
-        parts += [[c.name, f"{c.stored:,}", f"{c.absent:,}", f"{c.rms:.2g}"] for c in found.collections]
+        parts += [[c.name, f"{c.stored:,}", f"{c.absent:,}", f"{c.rms:.2g}"] for c in fit.collections]
         yield from table(parts, right=(1, 2, 3))
 
 
-def _next(found: Fit) -> Iterator[str]:
+def _next(fit: Fit) -> Iterator[str]:
     """What to do with the answer."""
-    best = found.best
-    if not found.explained:
+    best = fit.best
+    if not fit.explained:
         yield "  Labels from depth, from binary classes or with other headings look like this; check --root and keys."
         return
     if best.cut:

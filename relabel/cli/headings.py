@@ -66,7 +66,7 @@ def _metres(flag: str, name: str, default: float, text: str) -> options.Decorato
 @_metres("--place", "place_m", 5.0, "Pairs this close are at one place.")
 @options.as_json
 @options.force
-def command(
+def headings_command(
     paths: tuple[Path, ...],
     source: str | None,
     cities: str | None,

@@ -1,4 +1,4 @@
-"""relabel info."""
+"""relabel info, ls, tree, stats, row and dump: a look into label files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Literal
 import click
 
 from relabel.cli import options, terminal
-from relabel.cli.terminal import bar
 
 
 @click.command()
@@ -19,13 +18,10 @@ from relabel.cli.terminal import bar
 def info_command(file: Path, as_json: bool) -> None:
     """What the label FILE holds: of every collection its cameras, its pairs, and how ψ was computed."""
     from relabel.labelfile import LabelFile
-    from relabel.report import info, text
+    from relabel.report.info import describe, info_text
 
-    summary = info.describe(LabelFile(file))
-    if as_json:
-        terminal.echo_json(summary)
-    else:
-        terminal.echo_lines(text.info_text(summary))
+    summary = describe(LabelFile(file))
+    terminal.echo_result(lambda: summary, lambda: info_text(summary), as_json=as_json)
 
 
 @click.command()
@@ -36,24 +32,18 @@ def ls_command(file: Path, as_json: bool) -> None:
     from relabel.labelfile import LabelFile
 
     names = list(LabelFile(file))
-    if as_json:
-        terminal.echo_json({"collections": names})
-    else:
-        terminal.echo_lines(names)
+    terminal.echo_result(lambda: {"collections": names}, lambda: names, as_json=as_json)
 
 
 @click.command()
 @options.label_file
 @options.as_json
 def tree_command(file: Path, as_json: bool) -> None:
-    """Every group, data set (shape and type) and attribute of FILE, which may be any HDF5 file."""
-    from relabel.report import tree
+    """Every group, dataset (shape and type) and attribute of FILE, which may be any HDF5 file."""
+    from relabel.report.hdf5_tree import tree, tree_lines
 
-    root = tree.tree(file)
-    if as_json:
-        terminal.echo_json(root)
-    else:
-        terminal.echo_lines(tree.tree_lines(root))
+    root = tree(file)
+    terminal.echo_result(lambda: root, lambda: tree_lines(root), as_json=as_json)
 
 
 @click.command()
@@ -76,24 +66,27 @@ def stats_command(address: str, near_m: float, facing_deg: float, as_json: bool,
     the share of near pairs that share no view; pairs that overlap while facing each other.
     """
     from relabel.labelfile import open_collections
-    from relabel.report import text
-    from relabel.report.stats import statistics
+    from relabel.report.stats import statistics, stats_text
 
-    found = []
+    figures = {}
     for stored in open_collections(address):
-        with bar(stored.name, stored.shape[0], unit="rows", hidden=no_progress) as each:
-            found.append((stored.name, statistics(stored, near_m=near_m, facing_deg=facing_deg, each=each)))
-    if as_json:
-        terminal.echo_json({"collections": [{"name": name, **figures.to_json()} for name, figures in found]})
-    else:
-        for i, (name, figures) in enumerate(found):
-            terminal.echo_lines([""] * (i > 0) + text.stats_text(name, figures))
+        with terminal.bar(stored.name, stored.shape[0], unit="rows", hidden=no_progress) as progress:
+            figures[stored.name] = statistics(stored, near_m=near_m, facing_deg=facing_deg, progress=progress)
+    terminal.echo_result(
+        lambda: {"collections": [{"name": name, **of_name.to_json()} for name, of_name in figures.items()]},
+        lambda: (
+            line
+            for i, (name, of_name) in enumerate(figures.items())
+            for line in [""] * (i > 0) + stats_text(name, of_name)
+        ),
+        as_json=as_json,
+    )
 
 
 _FLAGS = re.compile("-[vqh]+")
 
 
-class _TakesDashes(click.Command):
+class _DashedKeyCommand(click.Command):
     """A command whose KEY may begin with a dash, as one in 64 keys of Mapillary does."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -108,7 +101,7 @@ class _TakesDashes(click.Command):
         return super().parse_args(ctx, args)
 
 
-@click.command(cls=_TakesDashes)
+@click.command(cls=_DashedKeyCommand)
 @options.address
 @click.argument("key")
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Only the N best.  [default: all]")
@@ -120,17 +113,14 @@ def row_command(address: str, key: str, top: int | None, as_json: bool) -> None:
     """
     from relabel.cameras import Status
     from relabel.labelfile import open_address
-    from relabel.report import info, text
+    from relabel.report import info
 
     row = info.row(open_address(address), key, top=top)
     if row.status is not Status.OK:
         logging.getLogger(__name__).warning(
             "%s has status %s: its similarities are unknown, which is not the same as zero", key, row.status.label
         )
-    if as_json:
-        terminal.echo_json(row.to_json())
-    else:
-        terminal.echo_lines(text.row_text(row))
+    terminal.echo_result(row.to_json, lambda: info.row_text(row), as_json=as_json)
 
 
 @click.command()

@@ -123,21 +123,21 @@ def run(
 def show_written(path: Path, *, as_json: bool) -> None:
     """Say that a label file was written, and print what it holds."""
     from relabel.labelfile import LabelFile
-    from relabel.report import info, text
+    from relabel.report.info import describe, info_text
 
     log.info("wrote %s (%s bytes)", path, format(path.stat().st_size, ","))
-    summary = info.describe(LabelFile(path))
+    info = describe(LabelFile(path))
     if as_json:
-        terminal.echo_json(summary)
+        terminal.echo_json(info)
     else:
-        terminal.echo_lines(text.info_text(summary))
+        terminal.echo_lines(info_text(info))
 
 
 def _show(rows: Sequence[Estimate], *, as_json: bool) -> None:
     if as_json:
         terminal.echo_json({"collections": [row.to_json() for row in rows]})
         return
-    from relabel.report import text
+    from relabel.report.text_table import table
 
     head = ["collection", "queries", "database", "candidate pairs", "about bytes", "about memory"]
     with_depth = any(row.frames is not None for row in rows)
@@ -151,4 +151,4 @@ def _show(rows: Sequence[Estimate], *, as_json: bool) -> None:
         cells.append(line)
     if with_depth:
         head += ["depth maps", "about seconds"]
-    terminal.echo_lines(text.table([head, *cells], right=range(1, len(head))))
+    terminal.echo_lines(table([head, *cells], right=range(1, len(head))))

@@ -1,4 +1,4 @@
-"""relabel sample."""
+"""relabel sample: synthetic datasets."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from relabel.cli.commands import SuggestingGroup
 
 
 @click.group(cls=SuggestingGroup)
-def command() -> None:
-    """Write a small synthetic data set in the exact layout of a real one, for data that may not be shipped."""
+def sample_command() -> None:
+    """Write a small synthetic dataset in the exact layout of a real one, for data that may not be shipped."""
 
 
-@command.command("msls")
+@sample_command.command("msls")
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
 @click.option(
     "--cameras",
@@ -41,7 +41,7 @@ def msls(folder: Path, cameras: int, buildings: bool, seed: int, force: bool) ->
         logging.getLogger(__name__).info("wrote %s", path / BUILDINGS)
 
 
-@command.command("7scenes")
+@sample_command.command("7scenes")
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
 @click.option(
     "--frames",

@@ -1,13 +1,17 @@
-"""relabel shared."""
+"""relabel shared: what two depth frames have in common."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from relabel.cli import options, terminal
+
+if TYPE_CHECKING:
+    from relabel.labelfile import StoredCollection
 
 
 @click.command()
@@ -24,7 +28,7 @@ from relabel.cli import options, terminal
 @options.plot
 @options.force
 @options.as_json
-def command(
+def shared_command(
     address: str,
     query: str,
     database: str,
@@ -36,7 +40,7 @@ def command(
 ) -> None:
     """What the frames QUERY and DATABASE share, of labels that come from depth maps.
 
-    The depth maps are read again from --root. In the cloud and in the picture what both frames see is green, what only
+    The depth maps are read again from --root. In the cloud and in the figure what both frames see is green, what only
     QUERY sees orange, and what only DATABASE sees blue.
     """
     from relabel.labelfile import LabelFile, open_address
@@ -50,31 +54,26 @@ def command(
         shared_views.check_ply(export_ply, overwrite=force)
     if plot is not None:
         figures.check_figure(plot, overwrite=force)
-    frame_sets = frames_from_records(
-        stored, LabelFile(stored.path).provenance(), root, masks=_masks(stored.path, stored.params)
-    )
-    found = shared_surface.shared(stored, frame_sets.query, frame_sets.database, query, database)
+    frames = frames_from_records(stored, LabelFile(stored.path).provenance(), root, masks=_masks(stored))
+    pair = shared_surface.shared(stored, frames.query, frames.database, query, database)
     log = logging.getLogger(__name__)
-    if not found.agrees:
+    if not pair.agrees:
         log.warning(
             "the depth maps under %s give ψ %.6f, not the %.6f that is stored: they are not those that were labelled",
             root,
-            found.value,
-            found.stored,
+            pair.value,
+            pair.stored,
         )
     if export_ply is not None:
-        shared_views.write_ply(export_ply, found, overwrite=force)
+        shared_views.write_ply(export_ply, pair, overwrite=force)
         log.info("wrote %s", export_ply)
     if plot is not None:
-        shared_views.shared_figure(plot, found, overwrite=force)
+        shared_views.shared_figure(plot, pair, overwrite=force)
         log.info("wrote %s", plot)
-    if as_json:
-        terminal.echo_json(found.to_json())
-    else:
-        terminal.echo_lines(shared_surface.shared_text(found))
+    terminal.echo_result(pair.to_json, lambda: shared_surface.shared_text(pair), as_json=as_json)
 
 
-def _masks(path: object, params: object) -> tuple[Path, ...]:
+def _masks(stored: StoredCollection) -> tuple[Path, ...]:
     """Where the mask of a collection may be besides its root: beside the label file."""
-    mask = params.get("mask") if isinstance(params, dict) else None
-    return (Path(str(path)).parent / str(mask["name"]),) if isinstance(mask, dict) else ()
+    mask = stored.params.get("mask")
+    return (stored.path.parent / str(mask["name"]),) if isinstance(mask, dict) else ()

@@ -1,4 +1,4 @@
-"""Results on stdout."""
+"""What the command line shows: results on stdout, progress bars on stderr, and how much is logged there."""
 
 from __future__ import annotations
 
@@ -12,6 +12,27 @@ from typing import Any
 import click
 
 from relabel.errors import OutputError
+
+LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
+_DEFAULT_LEVEL = LEVELS.index(logging.INFO)
+
+
+def echo_result(data: Callable[[], Any], lines: Callable[[], Iterable[str]], *, as_json: bool) -> None:
+    """Print a result as JSON or as lines of text; only the one that is printed is computed.
+
+    Parameters
+    ----------
+    data:
+        makes the JSON value.
+    lines:
+        makes the lines.
+    as_json:
+        the value of `--json`.
+    """
+    if as_json:
+        echo_json(data())
+    else:
+        echo_lines(lines())
 
 
 def echo_json(value: Any) -> None:
@@ -55,7 +76,7 @@ def _writing() -> Iterator[None]:
 
 @contextmanager
 def bar(what: str, total: int | None, *, unit: str = "", hidden: bool = False) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr for the time of the block; the block calls what it is given with each step's size.
+    """A progress bar on stderr while the block runs; it yields a function to call with the size of each step.
 
     Nothing is drawn where `hidden`, where stderr is no terminal, or after `-q`.
 
@@ -84,12 +105,8 @@ def bar(what: str, total: int | None, *, unit: str = "", hidden: bool = False) -
         yield step
 
 
-LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
-_DEFAULT_LEVEL = LEVELS.index(logging.INFO)
-
-
 class Verbosity:
-    """How much is said on stderr: the number of `-v` less the number of `-q` given so far."""
+    """How much is logged on stderr: the number of `-v` less the number of `-q` given so far."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -129,7 +146,7 @@ def _verbosity() -> list[click.Parameter]:
 
 
 def with_verbosity(command: click.Command) -> click.Command:
-    """The same command, taking `-v` and `-q`; so do all commands of a group. Nothing changes where they are there."""
+    """The command with `-v` and `-q` added to it and, of a group, to all its commands; those that have them stay so."""
     if not any("--verbose" in parameter.opts for parameter in command.params):
         command.params.extend(_verbosity())
     if isinstance(command, click.Group):

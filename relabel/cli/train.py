@@ -119,7 +119,7 @@ def _number(flag: str, default: float | None, text: str) -> options.Decorator[An
 @options.force
 @options.as_json
 @options.no_progress
-def command(
+def train_command(
     address: str,
     collections: list[str] | None,
     images: Path,

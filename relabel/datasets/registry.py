@@ -1,6 +1,6 @@
 """The datasets that relabel knows, and what it knows of each: one `DatasetSpec` a dataset.
 
-A built-in dataset is a package of `relabel.datasets` that defines ``SPEC``, and a name in `BUILT_IN`. A dataset of
+A built-in dataset is a package of `relabel.datasets` whose module ``spec`` defines ``SPEC``, and a name in `BUILT_IN`. A dataset of
 another distribution joins by an entry point of the group ``relabel.datasets`` that names its `DatasetSpec`::
 
     [project.entry-points."relabel.datasets"]
@@ -140,7 +140,7 @@ def _load(home: str) -> Any:
 @cache
 def built_in() -> dict[str, DatasetSpec]:
     """The datasets of this package by name."""
-    specs = (importlib.import_module(f"relabel.datasets.{package}").SPEC for package in BUILT_IN)
+    specs = (importlib.import_module(f"relabel.datasets.{package}.spec").SPEC for package in BUILT_IN)
     return {spec.name: spec for spec in specs}
 
 

@@ -15,8 +15,8 @@ from relabel.cameras import Cameras
 from relabel.datasets.csv_columns import rows_of
 from relabel.errors import InputError, OptionError
 from relabel.exchange.camera_files import CameraSides, cameras_of_keys
-from relabel.measures import UNKNOWN, Measure, Unknown
-from relabel.similarity import DEFAULT_MIN_VALUE, Collection, Similarity, SimilaritySource
+from relabel.measures import DEFAULT_MIN_VALUE, UNKNOWN, Measure, Unknown
+from relabel.similarity import Collection, Similarity, SimilaritySource
 
 _ROUNDING = 1e-6
 """A value may be so much more than 1: sums in float32 are."""

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from relabel.datasets.msls import IMAGE_PATH
+from relabel.datasets.msls.spec import IMAGE_PATH
 from relabel.errors import InputError, MissingFileError, OutputError
 from relabel.exchange.entries import (
     ImportRequest,

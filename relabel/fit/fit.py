@@ -27,7 +27,7 @@ DEPTH_METHODS = ("surface", "voxel-iou")
 """Methods that no field of view explains."""
 _KEPT = 0.98
 _LEAST_PAIRS = 20
-_TOLD_APART = 12.0  # of the cost; that of one sigma is 1, so that chance alone rarely makes as much
+_DISTINCT = 12.0  # difference of cost that tells models apart: one sigma is 1, so chance alone rarely makes as much
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class CollectionFit:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """What was found out about published labels.
+    """The models that fit published labels best.
 
     Attributes
     ----------
@@ -193,7 +193,7 @@ def fit(
     models = [Model(measure, arc, cut) for measure in measures for cut in (False, True) for arc in (0, *ARCS)]
     both = not all(stored.self_pairs for stored in collections)
     with bar("models", len(models)) if bar is not None else nullcontext(_no_progress) as progress:
-        solutions = search(pairs, models, sides=both and bool(same), each=progress)
+        solutions = search(pairs, models, sides=both and bool(same), progress=progress)
     return _result(pairs, collections, solutions, same)
 
 
@@ -226,8 +226,8 @@ def _measures(pairs: SampledPairs, known: str) -> tuple[list[Any], tuple[str, ..
     if not same_everywhere(pairs):
         return list(FIT_MEASURES), ()
     same = ("overlap", "overlap-database", "dice")
-    one = "dice" if known == "dice" else "overlap"
-    return ["iou", one], (one, *(name for name in same if name != one))
+    shown = "dice" if known == "dice" else "overlap"
+    return ["iou", shown], (shown, *(name for name in same if name != shown))
 
 
 def _result(
@@ -236,16 +236,16 @@ def _result(
     leader = min(solutions, key=lambda s: s.rms)
     noise = spread(pairs, leader.residual)
     leader = min(solutions, key=lambda s: s.cost(noise))
-    close = [s for s in solutions if s.cost(noise) <= leader.cost(noise) + _TOLD_APART]
+    close = [s for s in solutions if s.cost(noise) <= leader.cost(noise) + _DISTINCT]
     best = min(close, key=lambda s: (s.model.sides, s.model.cut, s.model.arc != 0, s.cost(noise)))
     # That parameters for each side fit as well as common ones says nothing.
     others = sorted((s for s in close if s is not best and s.model.sides <= best.model.sides), key=lambda s: s.rms)
     parts = []
     for number, stored in enumerate(collections):
-        mine = pairs.collection == number
-        count = int(np.count_nonzero(pairs.stored & mine))
-        rms = math.sqrt(float(np.mean(best.residual[mine] ** 2)))
-        parts.append(CollectionFit(stored.name, count, int(np.count_nonzero(mine)) - count, rms))
+        in_collection = pairs.collection == number
+        count = int(np.count_nonzero(pairs.stored & in_collection))
+        rms = math.sqrt(float(np.mean(best.residual[in_collection] ** 2)))
+        parts.append(CollectionFit(stored.name, count, int(np.count_nonzero(in_collection)) - count, rms))
     kept = np.sort(np.abs(best.residual))[: max(1, int(_KEPT * len(pairs)))]
     alike = same if not best.model.sides and best.model.measure in same else ()
     return Fit(

@@ -103,15 +103,15 @@ def areas(pairs: SampledPairs, arc: int, x: FloatArray) -> tuple[FloatArray, Flo
             )
             for side, theta, radius in ((query, x[0], x[1]), (database, x[2], x[3]))
         )
-    asked = fov.source(
+    overlap = fov.source(
         query,
         database,
         fov.FovParams(float(x[0]), float(x[1]), "polygon" if arc else "sector", arc or 1),
     )
     rows = np.arange(len(pairs))
     with threads_set(1):  # on so few pairs threads wait for each other: five times slower on two busy cores
-        common = asked.areas(rows, rows)
-    return common, asked.collection.query_extent, asked.collection.database_extent
+        common = overlap.areas(rows, rows)
+    return common, overlap.collection.query_extent, overlap.collection.database_extent
 
 
 def values(measure: FitMeasure, common: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
@@ -154,11 +154,14 @@ def grid_starts(pairs: SampledPairs, models: Sequence[Model], arc: int, best: in
     for point in points:
         common = areas(pairs, arc, point)
         far = beyond(pairs, float(point[1]))
-        for model, found in costs.items():
+        for model, model_costs in costs.items():
             psi = values(model.measure, *common)
             residual = residuals(pairs, np.where(far, 0.0, psi) if model.cut else psi)
-            found.append(Solution(model, point, residual, residual).cost(_COARSE))
-    return {model: [points[k] for k in np.argsort(found, kind="stable")[:best]] for model, found in costs.items()}
+            model_costs.append(Solution(model, point, residual, residual).cost(_COARSE))
+    return {
+        model: [points[k] for k in np.argsort(model_costs, kind="stable")[:best]]
+        for model, model_costs in costs.items()
+    }
 
 
 def solve(
@@ -183,7 +186,7 @@ def solve(
         def difference(at: FloatArray, inside: SampledPairs = inside) -> FloatArray:
             return residuals(inside, values(model.measure, *areas(inside, model.arc, at)))
 
-        found: Any = least_squares(
+        optimum: Any = least_squares(
             difference,
             x,
             bounds=(lower, upper),
@@ -195,8 +198,8 @@ def solve(
             gtol=1e-14,
             max_nfev=25,
         )
-        moved = float(np.max(np.abs(found.x - x) / units))
-        x, sigma = found.x, _sigma(found.jac, float(found.cost), len(inside))
+        moved = float(np.max(np.abs(optimum.x - x) / units))
+        x, sigma = optimum.x, _sigma(optimum.jac, float(optimum.cost), len(inside))
         if moved < 10.0 * tolerance:
             break
     return Solution(model, x, residuals(pairs, predicted(pairs, model, x)), sigma)

@@ -80,7 +80,7 @@ class SampledPairs:
         )
 
 
-class _Part(NamedTuple):
+class _CollectionSample(NamedTuple):
     """The sample of one collection."""
 
     query: Cameras
@@ -114,12 +114,12 @@ def sampled_pairs(
     DatasetNotFoundError, NotFoundError
         when there is no such tree, or no such city in it.
     """
-    parts = []
+    samples = []
     for stored in collections:
         query, database = _cameras(stored, root)
         chosen = _sample(stored, query, database, -(-size // len(collections)), rng)
-        parts.append(_Part(query, database, *chosen, stored.min_value))
-    return _joined(parts)
+        samples.append(_CollectionSample(query, database, *chosen, stored.min_value))
+    return _joined(samples)
 
 
 def _cameras(stored: StoredCollection, root: Path | None) -> tuple[Cameras, Cameras]:
@@ -140,7 +140,7 @@ def _cameras(stored: StoredCollection, root: Path | None) -> tuple[Cameras, Came
                 "give the MSLS tree that was labelled with --root"
                 if root is None
                 else f"{where}: no {name} camera with known labels is in {root}{key}; labels and cameras are joined "
-                "by key, so import the labels with the keys of the data set, or give the root that they were made from"
+                "by key, so import the labels with the keys of the dataset, or give the root that they were made from"
             )
         result.append(replace(side, status=status))
     query, database = result
@@ -150,11 +150,11 @@ def _cameras(stored: StoredCollection, root: Path | None) -> tuple[Cameras, Came
 def _placed(ours: Cameras, read: Cameras) -> Cameras:
     """The cameras of the file, with the places that the dataset has for their keys."""
     rows = rows_of(read.key, ours.key)
-    there = (rows >= 0) & ours.ok
-    there[there] = read.ok[rows[there]]
+    known = (rows >= 0) & ours.ok
+    known[known] = read.ok[rows[known]]
     position, heading = np.full((len(ours), 2), np.nan), np.full(len(ours), np.nan)
-    position[there], heading[there] = read.position[rows[there], :2], read.heading_deg[rows[there]]
-    status = np.where(ours.ok & ~there, Status.NO_POSITION, ours.status)
+    position[known], heading[known] = read.position[rows[known], :2], read.heading_deg[rows[known]]
+    status = np.where(ours.ok & ~known, Status.NO_POSITION, ours.status)
     return replace(ours, position=position, heading_deg=heading, status=status, pose=None, posed=True)
 
 
@@ -191,7 +191,7 @@ def _stored_pairs(
     """
     kept: list[list[FloatArray]] = [[np.empty((0, 4))] for _ in range(_BINS)]
     for block in stored.blocks():
-        rows = block.first_row + np.repeat(np.arange(len(block.counts)), block.counts)
+        rows = block.rows
         pairs = np.column_stack([rng.random(len(rows)), rows, block.indices, block.data]).astype(np.float64)
         pairs = pairs[query_ok[rows] & database_ok[block.indices]]
         bins = np.minimum((pairs[:, 3] * _BINS).astype(np.int64), _BINS - 1)
@@ -224,7 +224,7 @@ def _absent_pairs(
     for block in stored.blocks():
         last = block.first_row + len(block.counts)
         low, high = np.searchsorted(codes, [block.first_row * width, last * width])
-        rows = block.first_row + np.repeat(np.arange(len(block.counts)), block.counts)
+        rows = block.rows
         absent[low:high] = ~np.isin(codes[low:high], rows * width + block.indices, assume_unique=True)
     # In the order of the proposal, so that near and far ones keep their shares.
     chosen = codes[absent][np.argsort(first[absent])][:size]
@@ -248,17 +248,17 @@ def _proposed(query: Cameras, database: Cameras, reach: float, size: int, rng: n
     return np.column_stack([rows, columns]).astype(np.int64)
 
 
-def _joined(parts: Sequence[_Part]) -> SampledPairs:
-    origins = [part.query.position[part.rows, :2] for part in parts]
-    query = _side([(part.query, part.rows) for part in parts], origins)
-    database = _side([(part.database, part.columns) for part in parts], origins)
+def _joined(samples: Sequence[_CollectionSample]) -> SampledPairs:
+    origins = [sample.query.position[sample.rows, :2] for sample in samples]
+    query = _side([(sample.query, sample.rows) for sample in samples], origins)
+    database = _side([(sample.database, sample.columns) for sample in samples], origins)
     return SampledPairs(
         query,
         database,
-        np.concatenate([part.values for part in parts]),
-        np.concatenate([np.full(len(part.rows), part.bound) for part in parts]),
+        np.concatenate([sample.values for sample in samples]),
+        np.concatenate([np.full(len(sample.rows), sample.bound) for sample in samples]),
         np.hypot(*(database.position - query.position).T),
-        np.repeat(np.arange(len(parts)), [len(part.rows) for part in parts]),
+        np.repeat(np.arange(len(samples)), [len(sample.rows) for sample in samples]),
     )
 
 

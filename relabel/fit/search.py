@@ -40,7 +40,7 @@ def same_everywhere(pairs: SampledPairs) -> bool:
 
 
 def search(
-    pairs: SampledPairs, models: Sequence[Model], *, sides: bool, each: Callable[[int], object]
+    pairs: SampledPairs, models: Sequence[Model], *, sides: bool, progress: Callable[[int], object]
 ) -> list[Solution]:
     """Models with their best parameters; those that come close to the best are fitted to all pairs.
 
@@ -54,7 +54,7 @@ def search(
         what to try; for every model with a polygon, the same with the sector too.
     sides:
         try also models in which queries and database have parameters of their own, where the others are poor.
-    each:
+    progress:
         called with 1 for every model that is done.
     """
     few = subsample(pairs, _FEW)
@@ -63,7 +63,7 @@ def search(
         starts |= grid_starts(few, [model for model in models if model.arc == arc], arc, _STARTS)
     rough: dict[Model, Solution] = {}
     for model in sorted(models, key=lambda m: m.arc):  # the sectors first: polygons begin where they end
-        each(1)
+        progress(1)
         sector = rough.get(replace(model, arc=0))
         if sector is not None and model.arc > _OWN_GRID[-1] and sector.rms > _hopeless(rough):
             continue
@@ -82,8 +82,8 @@ def _hopeless(rough: dict[Model, Solution]) -> float:
 def _best_of(pairs: SampledPairs, model: Model, starts: Sequence[FloatArray]) -> Solution:
     if model.arc:
         starts = [same_area_start(start, model.arc) for start in starts]
-    found = [solve(pairs, model, start, tolerance=_ROUGH) for start in starts]
-    return min(found, key=lambda s: s.cost(spread(pairs, s.residual)) if len(found) > 1 else 0.0)
+    solutions = [solve(pairs, model, start, tolerance=_ROUGH) for start in starts]
+    return min(solutions, key=lambda s: s.cost(spread(pairs, s.residual)) if len(solutions) > 1 else 0.0)
 
 
 def _two_sided(pairs: SampledPairs, rough: dict[Model, Solution]) -> dict[Model, Solution]:

@@ -235,7 +235,7 @@ def source(
             for view, circle in zip((query_views, database_views), spread.circles, strict=True)
         )
     if occluders is not None:
-        label_params["occluders"] = dict(occluders.told) or {"walls": len(occluders)}
+        label_params["occluders"] = dict(occluders.params) or {"walls": len(occluders)}
     collection = Collection(
         query,
         database,

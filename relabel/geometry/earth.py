@@ -1,7 +1,7 @@
 """Places on the ellipsoid WGS 84 as points in space, where neither zones nor the antimeridian nor poles exist.
 
 Cameras whose frame is `GEODESIC` have their longitude and latitude in two extra columns, and it is these that say how
-far two of them are apart: their `position` is a map of perhaps the whole earth, for pictures and boxes alone.
+far two of them are apart: their `position` is a map of perhaps the whole earth, for maps and bounding boxes alone.
 """
 
 from __future__ import annotations

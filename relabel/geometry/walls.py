@@ -1,4 +1,4 @@
-"""Walls: what stands in the way of a view, as straight lines in the plane of the cameras."""
+"""Walls that block a view, as straight lines in the plane of the cameras."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Walls:
         (p,) bool: whether a part is the outline of an area, holes included, which may hold a camera.
     crs:
         the frame, for example ``EPSG:32636``, or ``local``.
-    told:
-        what the params of labels say about the walls, as JSON values.
+    params:
+        what the parameters of labels record of the walls, as JSON values.
 
     Raises
     ------
@@ -41,7 +41,7 @@ class Walls:
     part: npt.NDArray[np.int64]
     closed: npt.NDArray[np.bool_]
     crs: str = "local"
-    told: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         ends = np.ascontiguousarray(self.ends, dtype=np.float64).reshape(-1, 4)
@@ -67,7 +67,7 @@ class Walls:
         *,
         closed: bool | Sequence[bool] = True,
         crs: str = "local",
-        told: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
     ) -> Walls:
         """Walls along the lines of each part.
 
@@ -77,7 +77,7 @@ class Walls:
             for each part its lines, (k, 2) metres each: of a building the rings, the first point repeated at the end.
         closed:
             whether the parts are outlines, one value for all or one each.
-        crs, told:
+        crs, params:
             as of `Walls`.
         """
         flat = [np.asarray(line, dtype=np.float64).reshape(-1, 2) for part in lines for line in part]
@@ -88,4 +88,4 @@ class Walls:
         joined = np.flatnonzero(line[1:] == line[:-1])
         ends = np.concatenate([points[joined], points[joined + 1]], axis=1)
         flags = np.broadcast_to(np.asarray(closed, dtype=np.bool_), len(lines))
-        return cls(ends, number[line[joined]], flags, crs, dict(told or {}))
+        return cls(ends, number[line[joined]], flags, crs, dict(params or {}))

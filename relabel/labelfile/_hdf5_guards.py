@@ -1,10 +1,13 @@
-"""Whether the name heaps of a file can be given to the HDF5 library, which loops for ever over a damaged one.
+"""Damage that the HDF5 library does not survive or does not notice, looked for before a file or dataset is read.
 
-A group of the oldest format keeps the names of its members in a local heap, with a chained list of the free pieces.
-HDF5 2.0 follows that list without looking where it has been: where one flipped byte lets a piece point at itself or
-back, it allocates memory until there is none. So the lists are followed here first, from the root through all groups.
-What else may be wrong with the groups is left to the library, which finds it, and files of newer formats, which have
-checksums in place of such lists, are left to it as a whole.
+Name heaps: a group of the oldest format keeps the names of its members in a local heap, with a linked list of the free
+blocks. HDF5 2.0 follows that list without remembering where it has been: where one flipped byte lets a block point at
+itself or back, it allocates memory until there is none. So `heap_fault` follows the lists first, from the root through
+all groups. Any other damage to the groups is left to the library, which detects it, as are files of newer formats,
+which have checksums in place of such lists.
+
+Chunks: HDF5 reads fill values where a chunk is missing, and may crash on impossible filters. `storage_fault` checks
+both from the index of the chunks alone.
 """
 
 from __future__ import annotations
@@ -36,6 +39,9 @@ _CONTINUED, _GROUP = 0x10, 0x11  # types of messages
 _CACHED_GROUP = 1
 _LAST_PIECE = 1
 
+_CHECKSUM_BYTES = 4
+_MOST_FILTERS = 32  # what HDF5 allows, and what the mask of a chunk has bits for
+
 
 @lru_cache(maxsize=64)
 def heap_fault(path: Path, identity: tuple[int, ...]) -> str | None:  # noqa: ARG001
@@ -46,7 +52,7 @@ def heap_fault(path: Path, identity: tuple[int, ...]) -> str | None:  # noqa: AR
     path:
         an HDF5 file.
     identity:
-        what changes with the content of the file, which is looked at once.
+        what changes with the content of the file (`header.identity`); the answer is cached by it.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY)
@@ -57,13 +63,13 @@ def heap_fault(path: Path, identity: tuple[int, ...]) -> str | None:  # noqa: AR
         # Offsets and lengths of eight bytes, as everything writes them.
         if len(head) < 16 or head[8] not in _ROOT_ENTRY or head[13:15] != b"\x08\x08":
             return None
-        walk = _Walk(descriptor)
-        return next((fault for heap in walk.heaps(_ROOT_ENTRY[head[8]]) if (fault := walk.fault(heap))), None)
+        groups = _GroupWalk(descriptor)
+        return next((fault for heap in groups.heaps(_ROOT_ENTRY[head[8]]) if (fault := groups.fault(heap))), None)
     finally:
         os.close(descriptor)
 
 
-class _Walk:
+class _GroupWalk:
     """The way through all groups of an open file; whatever cannot be understood ends a branch."""
 
     def __init__(self, descriptor: int) -> None:
@@ -108,7 +114,7 @@ class _Walk:
         version, size = self._unpacked(_HEADER, at) or (0, 0)
         if version != 1:
             return []
-        found: list[tuple[str, int]] = []
+        blocks: list[tuple[str, int]] = []
         pieces = [(at + _HEADER.size, size)]
         for start, length in pieces:  # grows on the way
             data = self._bytes(start, min(length, _LONGEST))
@@ -119,11 +125,11 @@ class _Walk:
                 if kind in (_CONTINUED, _GROUP) and place + _PAIR.size <= len(data):
                     first, second = _PAIR.unpack_from(data, place)
                     if kind == _GROUP:
-                        found += [("node", first), ("heap", second)]
+                        blocks += [("node", first), ("heap", second)]
                     elif (first, second) not in pieces:
                         pieces.append((first, second))
                 place += taken
-        return found
+        return blocks
 
     def _node(self, at: int) -> list[tuple[str, int]]:
         """A node of the tree of members, or at its end the table of some of them."""
@@ -145,12 +151,8 @@ class _Walk:
         return os.pread(self._descriptor, size, at) if at < 2**62 else b""
 
 
-_CHECKSUM_BYTES = 4
-_MOST_FILTERS = 32  # what HDF5 allows, and what the mask of a chunk has bits for
-
-
 def storage_fault(dataset: Any) -> str | None:
-    """What is wrong with the filters or the chunks of a chunked data set; None where all is well.
+    """What is wrong with the filters or the chunks of a chunked dataset; None where all is well.
 
     Chunks that are missing are a fault too: HDF5 reads fill values in their place and says nothing. Only the index of
     the chunks is read, not their content, which takes some microseconds a chunk.
@@ -168,12 +170,12 @@ def storage_fault(dataset: Any) -> str | None:
     shape, sides = dataset.shape, dataset.chunks
     whole = math.prod(int(n) for n in sides) * dataset.dtype.itemsize
     end = dataset.file.id.get_filesize()
-    wanted = math.prod(-(-int(n) // int(side)) for n, side in zip(shape, sides, strict=True))
-    found = 0
+    expected = math.prod(-(-int(n) // int(side)) for n, side in zip(shape, sides, strict=True))
+    present = 0
     faults: list[str] = []
 
     def check(chunk: Any) -> bool | None:
-        nonlocal found
+        nonlocal present
         used = [code for i, code in enumerate(filters) if not chunk.filter_mask >> i & 1]
         least = _CHECKSUM_BYTES * used.count(h5z.FILTER_FLETCHER32)
         keeps_size = all(code in (h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32) for code in used)
@@ -184,12 +186,14 @@ def storage_fault(dataset: Any) -> str | None:
                 f"{chunk.byte_offset}, filter mask {chunk.filter_mask}"
             )
             return True
-        found += all(at < n and at % side == 0 for at, n, side in zip(chunk.chunk_offset, shape, sides, strict=True))
+        present += all(
+            start < n and start % side == 0 for start, n, side in zip(chunk.chunk_offset, shape, sides, strict=True)
+        )
         return None
 
     dataset.id.chunk_iter(check)
-    if not faults and found != wanted:
-        faults.append(f"has {found} of {wanted} chunks")
+    if not faults and present != expected:
+        faults.append(f"has {present} of {expected} chunks")
     return faults[0] if faults else None
 
 

@@ -1,4 +1,4 @@
-"""Camera tables: `Cameras` and extents as the data sets of a group, and back."""
+"""Camera tables: `Cameras` and extents as the datasets of a group, and back."""
 
 from __future__ import annotations
 

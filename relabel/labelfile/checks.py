@@ -1,9 +1,8 @@
-"""What validation finds, and how checks report it without stopping."""
+"""Findings of a validation, and the checks of a collection and of its camera tables that report them."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from relabel.cameras import Status
 from relabel.errors import LabelFileError
 from relabel.labelfile import hdf, schema
+from relabel.labelfile.collection import row_ranges
 from relabel.labelfile.digest import ArrayDigest, Record, collection_digest
 from relabel.labelfile.hdf import brief
 from relabel.labelfile.pair_rules import Fault, RowChecks, Symmetry
@@ -32,7 +32,7 @@ class Finding:
     """One thing that is wrong with a file, or odd about it."""
 
     level: Level
-    """the validation level that found it"""
+    """the validation level of the check"""
     severity: Severity
     path: str
     """where in the file"""
@@ -70,12 +70,8 @@ class Report:
             self.note(level, path, f"cannot be checked ({brief(error)}); the file is damaged")
 
 
-_BLOCK_ENTRIES = 1 << 20
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
 class CollectionCheck:
-    """The checks of one collection, with everything found noted in a report.
+    """The checks of one collection, with every finding noted in a report.
 
     Parameters
     ----------
@@ -114,7 +110,7 @@ class CollectionCheck:
         stored: str = ""
         with self._report.attempt("structure", self._path):
             stored = hdf.attribute(self._group, "content_sha256", str)
-            if not _SHA256.fullmatch(stored):
+            if not schema.SHA256.fullmatch(stored):
                 self._note(self._path, f"content_sha256 is {stored!r}; expected 64 hexadecimal digits")
         # With parts missing or unreadable the digest cannot fit, which would say nothing new.
         if self._content and len(self._report.findings) == before:
@@ -132,13 +128,13 @@ class CollectionCheck:
         self._report.note("structure", path, message)
 
     def _attributes(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        attributes: dict[str, Any] = {}
         for name, kind in schema.ATTRIBUTES.items():
             with self._report.attempt("structure", self._path):
-                found[name] = hdf.attribute(self._group, name, kind)
-        for fault in _attribute_faults(found, newer=self._newer):
+                attributes[name] = hdf.attribute(self._group, name, kind)
+        for fault in _attribute_faults(attributes, newer=self._newer):
             self._note(self._path, fault)
-        return found
+        return attributes
 
     def _tables(self, *, self_pairs: bool, posed: bool) -> dict[str, TableCheck]:
         tables: dict[str, TableCheck] = {}
@@ -207,23 +203,23 @@ class CollectionCheck:
         )
         running = {name: ArrayDigest(dtype) for name, dtype in schema.ARRAYS.items()}
         running["indptr"].update(indptr)
-        found: dict[str, Fault] = {}
-        for first, last in _row_ranges(indptr):
+        by_rule: dict[str, Fault] = {}
+        for first, last in row_ranges(indptr, 0, shape[0]):
             part = slice(int(indptr[first]), int(indptr[last]))
             indices, data = hdf.read(arrays["indices"], part), hdf.read(arrays["data"], part)
             block = RowBlock(first, np.diff(indptr[first : last + 1]), indices, data)
             for fault in rules.faults(block):
-                known = found.get(fault.rule)
-                found[fault.rule] = fault if known is None else known._replace(entries=known.entries + fault.entries)
-            if symmetry is not None and not found:
+                known = by_rule.get(fault.rule)
+                by_rule[fault.rule] = fault if known is None else known._replace(entries=known.entries + fault.entries)
+            if symmetry is not None and not by_rule:
                 symmetry.add(block)
             if self._content:
                 running["indices"].update(indices)
                 running["data"].update(data)
         where = f"{self._path}/{schema.SIMILARITY}"
-        for fault in found.values():
+        for fault in by_rule.values():
             self._note(where, str(fault))
-        if symmetry is not None and not found and len(unbalanced := symmetry.unbalanced()):
+        if symmetry is not None and not by_rule and len(unbalanced := symmetry.unbalanced()):
             rows = ", ".join(str(row) for row in unbalanced[:2])
             self._report.note(
                 "content",
@@ -235,9 +231,9 @@ class CollectionCheck:
             self._records[f"{schema.SIMILARITY}/{name}"] = digest.record(arrays[name].shape)
 
 
-def _attribute_faults(found: Mapping[str, Any], *, newer: bool) -> list[str]:
+def _attribute_faults(attributes: Mapping[str, Any], *, newer: bool) -> list[str]:
     faults = []
-    method, measure, params = (found.get(name) for name in ("method", "measure", "params"))
+    method, measure, params = (attributes.get(name) for name in ("method", "measure", "params"))
     if method is not None and method not in schema.METHODS and not newer:
         faults.append(f"method is {method!r}; known are {', '.join(schema.METHODS)}")
     if measure == UNKNOWN and method not in (None, schema.IMPORTED):
@@ -250,18 +246,18 @@ def _attribute_faults(found: Mapping[str, Any], *, newer: bool) -> list[str]:
                 faults.append("params is not a JSON object")
         except (ValueError, RecursionError) as error:
             faults.append(f"params is not JSON: {error}")
-    if not 0.0 <= found.get("min_value", 0.0) < 1.0:
-        faults.append(f"min_value is {found['min_value']}; it has to be in [0, 1)")
+    if not 0.0 <= attributes.get("min_value", 0.0) < 1.0:
+        faults.append(f"min_value is {attributes['min_value']}; it has to be in [0, 1)")
     faults += [
-        f"{name} is {found[name]}; it has to be 0 or 1"
+        f"{name} is {attributes[name]}; it has to be 0 or 1"
         for name in ("symmetric", "self_pairs")
-        if found.get(name, 0) not in (0, 1)
+        if attributes.get(name, 0) not in (0, 1)
     ]
-    if {"symmetric", "self_pairs"} <= found.keys() and measure in (*MEASURES, UNKNOWN):
-        expected = int(found["self_pairs"] == 1 and measure in ("iou", "dice"))
-        if found["symmetric"] != expected:
+    if {"symmetric", "self_pairs"} <= attributes.keys() and measure in (*MEASURES, UNKNOWN):
+        expected = int(attributes["self_pairs"] == 1 and measure in ("iou", "dice"))
+        if attributes["symmetric"] != expected:
             faults.append(
-                f"symmetric is {found['symmetric']}, but with self_pairs {found['self_pairs']} and measure "
+                f"symmetric is {attributes['symmetric']}, but with self_pairs {attributes['self_pairs']} and measure "
                 f"{measure!r} it has to be {expected}"
             )
     return faults
@@ -283,17 +279,6 @@ def _ok(table: TableCheck | None, length: int) -> npt.NDArray[np.bool_]:
         # A length from an attribute has no storage behind it, so it is not trusted with memory.
         return np.broadcast_to(np.True_, length)
     return table.ok
-
-
-def _row_ranges(indptr: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Consecutive ranges of rows with about a million entries each."""
-    rows, first, ranges = len(indptr) - 1, 0, []
-    while first < rows:
-        last = int(np.searchsorted(indptr, indptr[first] + _BLOCK_ENTRIES, side="right")) - 1
-        last = min(max(last, first + 1), rows)
-        ranges.append((first, last))
-        first = last
-    return ranges
 
 
 class TableCheck:
@@ -341,7 +326,7 @@ class TableCheck:
                     good = (x >= 0) & (x < 360) if name == "heading_deg" else (x >= 0) & np.isfinite(x)
                 self._note_rows(name, ~good & ~np.isnan(x), f"{rule}, NaN where there is none", x)
 
-    def _column(self, column: schema.Column) -> npt.NDArray[Any]:
+    def _column(self, column: schema.TableColumn) -> npt.NDArray[Any]:
         dataset = hdf.member(self._group, column.name, h5py.Dataset)
         hdf.check_array(dataset, column.dtype, (self.length, *column.tail))
         if self.length is None:

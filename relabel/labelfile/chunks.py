@@ -57,12 +57,12 @@ def encoded(raw: bytes) -> bytes:
 
 
 class ParallelColumns:
-    """New 1-D data sets of equal length that grow together, block by block, in an HDF5 group.
+    """New 1-D datasets of equal length that grow together, block by block, in an HDF5 group.
 
     Parameters
     ----------
     group:
-        the h5py group in which the data sets are created.
+        the h5py group in which the datasets are created.
     dtypes:
         numpy type by name.
     threads:
@@ -93,7 +93,7 @@ class ParallelColumns:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def append(self, arrays: Sequence[npt.NDArray[Any]]) -> None:
-        """Add the next entries, one array a data set, all of one length."""
+        """Add the next entries, one array for each dataset, all of one length."""
         start, total = 0, len(arrays[0])
         while len(self._rest[0]) + total - start >= CHUNK_ENTRIES:
             stop = start + CHUNK_ENTRIES - len(self._rest[0])
@@ -104,7 +104,7 @@ class ParallelColumns:
         self._rest = [np.concatenate((r, a[start:])) for r, a in zip(self._rest, arrays, strict=True)]
 
     def finish(self) -> int:
-        """Write all that is left; the number of entries of each data set."""
+        """Write all that is left; the number of entries of each dataset."""
         if len(self._rest[0]):
             self._submit(self._rest)
         while self._waiting:

@@ -167,17 +167,15 @@ class StoredCollection:
             raise OptionError(f"rows_per_block is {rows_per_block}; at least one is needed")
         with self._opened() as group:
             indptr = hdf.read(_arrays(group)["indptr"])
-        first, end = first_row, self.shape[0] if stop_row is None else stop_row
-        while first < end:
-            if rows_per_block is None:
-                last = int(np.searchsorted(indptr, indptr[first] + _BLOCK_ENTRIES, side="right")) - 1
-                last = min(max(last, first + 1), end)
-            else:
-                last = min(first + rows_per_block, end)
+        stop = self.shape[0] if stop_row is None else stop_row
+        if rows_per_block is None:
+            ranges = row_ranges(indptr, first_row, stop)
+        else:
+            ranges = ((first, min(first + rows_per_block, stop)) for first in range(first_row, stop, rows_per_block))
+        for first, last in ranges:
             with self._opened() as group:
                 block = self._block(_arrays(group), first, indptr[first : last + 1])
             yield block
-            first = last
 
     def to_scipy(self) -> sparse.csr_array:
         """All values as a (queries × database) float32 matrix."""
@@ -203,6 +201,19 @@ class StoredCollection:
         """Cameras and all values in memory, for example to convert the measure."""
         return Similarity(self.collection, self.to_scipy())
 
+    def unchanged_group(self, file: Any) -> Any:
+        """The group of this collection in the open file.
+
+        Raises
+        ------
+        LabelFileError
+            when it is not there, or has other content than when this object was made.
+        """
+        group = hdf.descend(file, self.name)
+        if hdf.attribute(group, "content_sha256", str) != self.content_sha256:
+            raise LabelFileError(f"/{self.name}: has other content than when it was opened; open it again")
+        return group
+
     @contextmanager
     def _opened(self) -> Iterator[Any]:
         """The open group. Checks take longer than reading a row, so they are done once for the same file."""
@@ -213,9 +224,7 @@ class StoredCollection:
                 with hdf.guarded(f"/{self.name}"):
                     group = file[self.name]
             else:
-                group = hdf.descend(file, self.name)
-                if hdf.attribute(group, "content_sha256", str) != self.content_sha256:
-                    raise LabelFileError(f"/{self.name}: has other content than when it was opened; open it again")
+                group = self.unchanged_group(file)
                 self._check_arrays(group)
                 self._checked = now
             yield group
@@ -246,11 +255,11 @@ class StoredCollection:
     def _row_number(self, query: str | int) -> int:
         keys, order, database = self._keys
         if isinstance(query, str):
-            wanted = query.encode(UTF8, "surrogatepass")
-            at = int(np.searchsorted(keys, wanted, sorter=order)) if len(keys) else 0
-            if at < len(keys) and keys[order[at]] == wanted:
+            key = query.encode(UTF8, "surrogatepass")
+            at = int(np.searchsorted(keys, key, sorter=order)) if len(keys) else 0
+            if at < len(keys) and keys[order[at]] == key:
                 return int(order[at])
-            hint = "it is a camera of the database, not a query; " if (database == wanted).any() else ""
+            hint = "it is a camera of the database, not a query; " if (database == key).any() else ""
             shown = listed(hdf.decode(keys[:_SHOWN], f"/{self.name}/{QUERIES}/key").tolist(), len(keys))
             raise NotFoundError(f"{self.path}::{self.name}: there is no query {query!r}; {hint}there are {shown}")
         if not 0 <= query < self.shape[0]:
@@ -274,10 +283,20 @@ class StoredCollection:
 
 
 def _arrays(group: Any) -> dict[str, Any]:
-    """The data sets of the matrix."""
+    """The datasets of the matrix."""
     with hdf.guarded(group.name):
         pairs = group[SIMILARITY]
         return {name: pairs[name] for name in ARRAYS}
+
+
+def row_ranges(indptr: npt.NDArray[np.int64], first_row: int, stop_row: int) -> Iterator[tuple[int, int]]:
+    """Consecutive ranges (first, end) of rows with about a million pairs each, one row at the least."""
+    first = first_row
+    while first < stop_row:
+        last = int(np.searchsorted(indptr, indptr[first] + _BLOCK_ENTRIES, side="right")) - 1
+        last = min(max(last, first + 1), stop_row)
+        yield first, last
+        first = last
 
 
 def json_object(text: str, where: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ Record = dict[str, Any]
 
 
 class ArrayDigest:
-    """The running SHA-256 of one data set of type `dtype` (a type name of the schema)."""
+    """The running SHA-256 of one dataset of type `dtype` (a type name of the schema)."""
 
     def __init__(self, dtype: str) -> None:
         self._dtype = dtype

@@ -49,9 +49,9 @@ def links(group: Any) -> list[str]:
 
 
 def member(group: Any, name: str, kind: type) -> Any:
-    """The group or data set (`kind`) that a group holds under `name`."""
+    """The group or dataset (`kind`) that a group holds under `name`."""
     where = f"{group.name.rstrip('/')}/{name}"
-    what = "group" if kind is h5py.Group else "data set"
+    what = "group" if kind is h5py.Group else "data set"  # spelled as in the findings of formats/golden
     with guarded(where):
         if not _is_hard(group, name):
             raise LabelFileError(f"{where}: the {what} is missing")
@@ -75,15 +75,15 @@ def _is_hard(group: Any, name: str) -> bool:
 
 def collection_names(file: Any, members: tuple[str, ...] = MEMBERS) -> list[str]:
     """The names of all groups that hold one of `members`, sorted; collections are not searched for further ones."""
-    found: list[str] = []
+    names: list[str] = []
     seen: set[int] = set()
 
     def walk(group: Any, prefix: str, depth: int) -> None:
-        names = links(group)
-        if prefix and any(name in names for name in members):
-            found.append(prefix)
+        children = links(group)
+        if prefix and any(name in children for name in members):
+            names.append(prefix)
             return
-        for name in names:
+        for name in children:
             path = f"{prefix}/{name}" if prefix else name
             if path == PROVENANCE or depth == _DEEPEST:
                 continue
@@ -95,7 +95,7 @@ def collection_names(file: Any, members: tuple[str, ...] = MEMBERS) -> list[str]
                 walk(node, path, depth + 1)
 
     walk(file, "", 0)
-    return sorted(found)
+    return sorted(names)
 
 
 def attribute(node: Any, name: str, kind: type) -> Any:
@@ -117,7 +117,7 @@ _KIND_NAMES = {str: "text", int: "whole number", float: "number"}
 
 
 def type_name(dataset: Any) -> str | None:
-    """The type of a data set as the schema spells it; None for a type that the format does not know."""
+    """The type of a dataset as the schema spells it; None for a type that the format does not know."""
     with guarded(dataset.name):
         dtype = dataset.dtype
     text = h5py.check_string_dtype(dtype)
@@ -128,7 +128,7 @@ def type_name(dataset: Any) -> str | None:
 
 
 def check_array(dataset: Any, dtype: str | None = None, shape: tuple[int | None, ...] | None = None) -> None:
-    """Raise unless a data set has the type, the shape (None: any length) and the stored bytes that it claims."""
+    """Raise unless a dataset has the type, the shape (None: any length) and the stored bytes that it claims."""
     where = dataset.name
     with guarded(where):
         if dtype is not None and type_name(dataset) != dtype:
@@ -140,8 +140,8 @@ def check_array(dataset: Any, dtype: str | None = None, shape: tuple[int | None,
             and all(n in (None, m) for n, m in zip(shape, have, strict=True))
         )
         if not fits or have is None:
-            wanted = "" if shape is None else ", ".join("n" if n is None else str(n) for n in shape)
-            raise LabelFileError(f"{where}: has shape {have}; expected ({wanted})")
+            expected = "" if shape is None else ", ".join("n" if n is None else str(n) for n in shape)
+            raise LabelFileError(f"{where}: has shape {have}; expected ({expected})")
         if dataset.external or dataset.is_virtual:
             raise LabelFileError(f"{where}: keeps its values in another file")
         size = int(np.prod([int(n) for n in have], dtype=object)) * dataset.dtype.itemsize
@@ -155,13 +155,13 @@ def check_array(dataset: Any, dtype: str | None = None, shape: tuple[int | None,
 
 
 def read(dataset: Any, selection: slice | tuple[()] = ()) -> npt.NDArray[Any]:
-    """The values of a data set, or of a slice of its rows; `check_array` goes first."""
+    """The values of a dataset, or of a slice of its rows; call `check_array` on it first."""
     with guarded(dataset.name):
         return np.asarray(dataset[selection])
 
 
 def row_blocks(dataset: Any) -> Iterator[npt.NDArray[Any]]:
-    """All rows of a data set in blocks of a few MiB."""
+    """All rows of a dataset in blocks of a few MiB."""
     total = int(dataset.shape[0])
     row_bytes = max(1, int(np.prod(dataset.shape[1:], dtype=np.int64)) * dataset.dtype.itemsize)
     step = max(1, _BLOCK_BYTES // row_bytes)

@@ -68,8 +68,8 @@ def open_hdf5(path: Path) -> Any:
             raise LabelFileError("is a Git LFS pointer, not the file itself; run git lfs pull")
         what = "a text file" if _is_text(head) else "not an HDF5 file"
         raise LabelFileError(f"is {what}; a label file is HDF5, as relabel writes it")
-    found = identity(path)
-    if found is not None and (fault := heap_fault(path, found)):
+    file_identity = identity(path)
+    if file_identity is not None and (fault := heap_fault(path, file_identity)):
         raise LabelFileError(f"is damaged ({fault}); write or fetch it again")
     return _open(path)
 
@@ -85,46 +85,46 @@ def _open(path: Path) -> Any:
 def identity(path: Path) -> tuple[int, ...] | None:
     """What changes whenever another file takes this name; None where there is none."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def faults(file: Any) -> list[LabelFileError]:
     """All that is wrong with the header of an open file."""
-    found: list[LabelFileError] = []
+    errors: list[LabelFileError] = []
     try:
         name = hdf.attribute(file, "format", str)
         if name != FORMAT:
-            found.append(LabelFileError(f"/, attribute 'format': is {name!r}; a label file has {FORMAT!r}"))
+            errors.append(LabelFileError(f"/, attribute 'format': is {name!r}; a label file has {FORMAT!r}"))
     except LabelFileError as error:
         return [LabelFileError(f"is HDF5, but not a label file: {error}")]
     try:
         text = hdf.attribute(file, "format_version", str)
         version = parse_version(text)
         if version is None:
-            found.append(LabelFileError(f"/, attribute 'format_version': is {text!r}; expected one like 1.0"))
+            errors.append(LabelFileError(f"/, attribute 'format_version': is {text!r}; expected one like 1.0"))
         elif version[0] > MAJOR:
-            found.append(
+            errors.append(
                 FormatTooNewError(
                     f"is of format version {text}, and this program reads {FORMAT_VERSION}: update relabel"
                 )
             )
         elif version[0] < MAJOR:
-            found.append(LabelFileError(f"is of format version {text}, which was never published"))
+            errors.append(LabelFileError(f"is of format version {text}, which was never published"))
     except LabelFileError as error:
-        found.append(error)
+        errors.append(error)
     for attribute, kind in (("writer", str), ("content_sha256", str), ("complete", int)):
         try:
             value = hdf.attribute(file, attribute, kind)
             if attribute == "complete" and value != 1:
-                found.append(
+                errors.append(
                     LabelFileError("was not written to its end (attribute 'complete' is not 1); write it again")
                 )
         except LabelFileError as error:
-            found.append(error)
-    return found
+            errors.append(error)
+    return errors
 
 
 def is_ours(file: Any) -> bool:

@@ -61,14 +61,14 @@ def pack(
     own = [record_text(record) for record in provenance]
     # A dictionary, because it keeps the order and drops repetitions.
     texts: dict[str, None] = {}
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     with replacing(target, overwrite=overwrite) as private:
         with Draft(private, target) as draft:
             for name in sorted(parts):
-                given = parts[name]
-                with header.opened(given.path if isinstance(given, StoredCollection) else Path(given)) as part:
-                    group = _collection(part, given if isinstance(given, StoredCollection) else None)
-                    found[name] = hdf.attribute(group, "content_sha256", str)
+                source = parts[name]
+                with header.opened(source.path if isinstance(source, StoredCollection) else Path(source)) as part:
+                    group = _collection(part, source if isinstance(source, StoredCollection) else None)
+                    digests[name] = hdf.attribute(group, "content_sha256", str)
                     rows = hdf.member(hdf.member(group, QUERIES, h5py.Group), "key", h5py.Dataset).shape[0]
                     texts |= dict.fromkeys(provenance_texts(part))
                     _check_members(group)
@@ -77,22 +77,19 @@ def pack(
                 if progress is not None:
                     progress(rows)
             with draft.writing():
-                finish(draft.file, found, list(texts | dict.fromkeys(own)))
+                finish(draft.file, digests, list(texts | dict.fromkeys(own)))
         # A part may have been damaged since it was written, and copied chunks have not been decoded yet.
         confirm(private, target, "content", "a part is damaged: validate the parts and make that one again")
     return target
 
 
-def _collection(part: Any, wanted: StoredCollection | None) -> Any:
+def _collection(part: Any, stored: StoredCollection | None) -> Any:
     if header.is_newer(part):
         raise LabelFileError(
             f"is of a newer minor version than {FORMAT_VERSION}, which cannot be repacked; update relabel"
         )
-    if wanted is not None:
-        group = hdf.descend(part, wanted.name)
-        if hdf.attribute(group, "content_sha256", str) != wanted.content_sha256:
-            raise LabelFileError(f"/{wanted.name}: has other content than when it was opened; open it again")
-        return group
+    if stored is not None:
+        return stored.unchanged_group(part)
     names = hdf.collection_names(part, (SIMILARITY,))
     if len(names) != 1:
         raise LabelFileError(f"holds {len(names)} collections; a part holds one")
@@ -100,7 +97,7 @@ def _collection(part: Any, wanted: StoredCollection | None) -> Any:
 
 
 def _check_members(group: Any) -> None:
-    """Raise unless every data set can be read; HDF5 2.0 was seen to crash when it copies a damaged one."""
+    """Raise unless every dataset can be read; HDF5 2.0 was seen to crash when it copies a damaged one."""
     for side in MEMBERS:
         members = hdf.member(group, side, h5py.Group)
         for name in hdf.links(members):

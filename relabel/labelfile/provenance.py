@@ -7,7 +7,7 @@ A record has the keys
 - ``parameters``: an object of JSON values,
 - ``libraries``: versions by name,
 - ``inputs``: a list of ``{"path": ..., "bytes": ..., "sha256": ...}`` with paths relative to the dataset's root; many
-  files of one folder may be told together, see `together`,
+  files of one folder may share one entry, see `grouped_by_folder`,
 - ``time``: UTC in ISO 8601, only where the environment fixes it through ``SOURCE_DATE_EPOCH``.
 """
 
@@ -28,7 +28,7 @@ import h5py
 from relabel._version import __version__
 from relabel.errors import InputError, LabelFileError, MissingFileError, OptionError
 from relabel.labelfile import hdf
-from relabel.labelfile.schema import PROVENANCE, UTF8, canonical_json
+from relabel.labelfile.schema import PROVENANCE, SHA256, UTF8, canonical_json
 
 LIBRARIES = ("h5py", "numba", "numpy", "pyproj", "scipy")
 
@@ -36,7 +36,6 @@ _READ_BYTES = 1 << 20
 _MOST_THREADS = 8  # a disk gains nothing from more
 _LISTED = 8  # files of a folder and ending up to which each has its own entry
 _ENDING = re.compile(r"(\.[A-Za-z][^.]*)+\Z")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _UTC = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|\+00:00)")
 
 
@@ -104,10 +103,10 @@ def describe(
     threads:
         how many files to read at a time; None takes all that this process may run on, at most 8.
     outside:
-        list a file that lies elsewhere by its name alone, with as many of its folders as tell it from the others,
+        list a file that lies elsewhere by its name alone, with as many of its folders as make the name unique,
         instead of refusing it.
     by_folder:
-        tell more than eight files of a folder with one ending in one entry, see `together`.
+        give more than eight files of a folder with the same ending one entry, see `grouped_by_folder`.
 
     Returns
     -------
@@ -124,30 +123,30 @@ def describe(
     if threads is not None and threads < 1:
         raise OptionError(f"threads is {threads}; at least one is needed")
     base = Path(os.path.abspath(root))  # noqa: PTH100  resolve() would follow links out of the root
-    found: dict[str, Path] = {}
-    strangers: dict[Path, Path] = {}
+    by_path: dict[str, Path] = {}
+    elsewhere: dict[Path, Path] = {}
     for file in files:
         path = Path(os.path.abspath(file))  # noqa: PTH100
         if path.is_relative_to(base):
-            found[path.relative_to(base).as_posix()] = Path(file)
+            by_path[path.relative_to(base).as_posix()] = Path(file)
         elif outside:
-            strangers[path] = Path(file)
+            elsewhere[path] = Path(file)
         else:
             raise InputError(f"{file}: lies outside {root}, so it has no path relative to it")
-    for path in sorted(strangers):
+    for path in sorted(elsewhere):
         parts = path.parts[1:]
         tails = ["/".join(parts[-n:]) for n in range(1, len(parts) + 1)]
-        found[next(tail for tail in [*tails, f"outside/{tails[-1]}"] if tail not in found)] = strangers[path]
-    paths = sorted(found)
+        by_path[next(tail for tail in [*tails, f"outside/{tails[-1]}"] if tail not in by_path)] = elsewhere[path]
+    paths = sorted(by_path)
     count = threads or min(_MOST_THREADS, len(os.sched_getaffinity(0)))
     with ThreadPoolExecutor(count, thread_name_prefix="relabel-sha256") as pool:
         entries = [
-            {"path": path, **read} for path, read in zip(paths, pool.map(_read, map(found.get, paths)), strict=True)
+            {"path": path, **read} for path, read in zip(paths, pool.map(_read, map(by_path.get, paths)), strict=True)
         ]
-    return together(entries) if by_folder else entries
+    return grouped_by_folder(entries) if by_folder else entries
 
 
-def together(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def grouped_by_folder(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The same files, where more than eight of a folder have one ending in one entry for all of these.
 
     Its ``path`` is that of the folder with ``*`` and the ending, such as ``seq-01/*.depth.png``, ``bytes`` the sum, and
@@ -170,21 +169,21 @@ def together(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         # sha256sum spells such names in another way.
         common = entry["path"] if set("\\\n\r") & set(path.name) else f"{path.with_name('*')}{_ending(path.name)}"
         folders.setdefault(common, []).append(entry)
-    found = []
+    grouped = []
     for common, alike in folders.items():
         if len(alike) <= _LISTED:
-            found += [dict(entry) for entry in alike]
+            grouped += [dict(entry) for entry in alike]
             continue
         lines = sorted((PurePosixPath(entry["path"]).name.encode(), entry["sha256"].encode()) for entry in alike)
         digest = hashlib.sha256(b"".join(b"%s  %s\n" % (sha256, name) for name, sha256 in lines)).hexdigest()
-        found.append({"path": common, "bytes": sum(entry["bytes"] for entry in alike), "sha256": digest})
-    return sorted(found, key=lambda entry: str(entry["path"]))
+        grouped.append({"path": common, "bytes": sum(entry["bytes"] for entry in alike), "sha256": digest})
+    return sorted(grouped, key=lambda entry: str(entry["path"]))
 
 
 def _ending(name: str) -> str:
     """``.depth.png`` of ``frame-000000.depth.png``, and ``.png`` of ``1305031102.160407.png``."""
-    found = _ENDING.search(name, 1)
-    return "" if found is None else found.group()
+    match = _ENDING.search(name, 1)
+    return "" if match is None else match.group()
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -254,7 +253,7 @@ def _input_fault(entry: object) -> str | None:
         return f"has the path {path!r}; expected one relative to the root of the dataset"
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         return f"({path}) has bytes {size!r}; expected a whole number"
-    if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
+    if not isinstance(digest, str) or not SHA256.fullmatch(digest):
         return f"({path}) has sha256 {digest!r}; expected 64 hexadecimal digits"
     return None
 
@@ -263,15 +262,13 @@ def _versions() -> dict[str, str]:
     # Always the same names, imported or not: the record must not depend on what else the process has loaded.
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  slow to load
 
-    import h5py  # noqa: PLC0415
-
-    found = {"python": platform.python_version(), "hdf5": str(h5py.version.hdf5_version)}
+    versions = {"python": platform.python_version(), "hdf5": str(h5py.version.hdf5_version)}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def provenance_texts(file: Any) -> list[str]:

@@ -145,13 +145,13 @@ def _signals_deferred() -> Iterator[None]:
         handler = signal.getsignal(name)
         if callable(handler):
             handlers[int(name)] = handler
-    came: list[tuple[int, Any]] = []
+    received: list[tuple[int, Any]] = []
     for number in handlers:
-        signal.signal(number, lambda *arguments: came.append(arguments))
+        signal.signal(number, lambda *arguments: received.append(arguments))
     try:
         yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        for number, frame in came:
+        for number, frame in received:
             handlers[number](number, frame)

@@ -46,8 +46,8 @@ UTF8 = "utf-8"
 """The type name of fixed-length strings; every other type has its numpy name."""
 
 
-class Column(NamedTuple):
-    """One data set of a camera table."""
+class TableColumn(NamedTuple):
+    """One dataset of a camera table."""
 
     name: str
     dtype: str
@@ -57,19 +57,19 @@ class Column(NamedTuple):
 
 
 TABLE = (
-    Column("key", UTF8),
-    Column("status", "uint8"),
-    Column("position", "float64", (3,)),
-    Column("heading_deg", "float64"),
-    Column("extent", "float64"),
-    Column("fov_deg", "float64", required=False),
-    Column("radius_m", "float64", required=False),
-    Column("pose", "float64", (4, 4), required=False),
+    TableColumn("key", UTF8),
+    TableColumn("status", "uint8"),
+    TableColumn("position", "float64", (3,)),
+    TableColumn("heading_deg", "float64"),
+    TableColumn("extent", "float64"),
+    TableColumn("fov_deg", "float64", required=False),
+    TableColumn("radius_m", "float64", required=False),
+    TableColumn("pose", "float64", (4, 4), required=False),
 )
 COLUMNS = {column.name: column for column in TABLE}
 
 ARRAYS = {"indptr": "int64", "indices": "int32", "data": "float32"}
-"""The data sets of a similarity group."""
+"""The datasets of a similarity group."""
 
 ATTRIBUTES: dict[str, type] = {
     "method": str,
@@ -88,6 +88,9 @@ ATTRIBUTE_BYTES = 60_000
 
 EXTRA_KINDS = "biuf"
 EXTRA_ITEM_BYTES = 8
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+"""The form of every digest in the file."""
 
 _VERSION = re.compile(r"(\d{1,9})\.(\d{1,9})")
 

@@ -49,7 +49,7 @@ def write(
     overwrite:
         whether a file that is there may be replaced; it stays as it is until the new one is complete.
     progress:
-        called with the number of rows of every block that has been taken in.
+        called with the number of rows of every block that has been written.
     threads:
         how many threads compress; None takes all that this process may run on.
 
@@ -72,11 +72,12 @@ def write(
     texts = [record_text(record) for record in provenance]
     with replacing(target, overwrite=overwrite) as private:
         with Draft(private, target) as draft:
-            found = {
-                name: _Writing(draft, name, collections[name], threads).run(progress) for name in sorted(collections)
+            digests_by_name = {
+                name: _CollectionWriter(draft, name, collections[name], threads).run(progress)
+                for name in sorted(collections)
             }
             with draft.writing():
-                finish(draft.file, found, texts)
+                finish(draft.file, digests_by_name, texts)
         confirm(private, target, "structure")
     return target
 
@@ -121,7 +122,7 @@ def confirm(private: Path, target: Path, level: str, hint: str = "check disk and
         )
 
 
-class _Writing:
+class _CollectionWriter:
     """One collection on its way into an open file."""
 
     def __init__(self, draft: Draft, name: str, source: SimilaritySource, threads: int | None) -> None:
@@ -174,7 +175,7 @@ class _Writing:
             )
         if fault := schema.text_fault(collection.crs):
             raise InputError(f"{self._where}: crs {collection.crs!r} {fault}")
-        found: dict[str, Any] = {
+        attributes: dict[str, Any] = {
             "method": collection.method,
             "measure": collection.measure,
             "params": schema.canonical_json(dict(collection.params), f"{self._where}: params"),
@@ -183,13 +184,13 @@ class _Writing:
             "symmetric": int(collection.symmetric),
             "self_pairs": int(collection.self_pairs),
         }
-        for name, value in found.items():
+        for name, value in attributes.items():
             if isinstance(value, str) and len(value.encode()) > schema.ATTRIBUTE_BYTES:
                 raise InputError(
                     f"{self._where}: {name} takes {len(value.encode())} bytes, and at most {schema.ATTRIBUTE_BYTES} "
                     "can be stored; keep only what the result depends on"
                 )
-        return found
+        return attributes
 
     def _tables(self) -> dict[str, Table]:
         c = self._collection
@@ -208,8 +209,8 @@ class _Writing:
         with self._draft.writing():
             columns = ParallelColumns(group, {n: schema.ARRAYS[n] for n in ("indices", "data")}, self._threads)
         with columns:
-            for given in self._source.blocks():
-                block = self._checked(given)
+            for unchecked in self._source.blocks():
+                block = self._checked(unchecked)
                 running["indices"].update(block.indices)
                 running["data"].update(block.data)
                 with self._draft.writing():
@@ -229,12 +230,12 @@ class _Writing:
         shapes = {"indptr": indptr.shape, "indices": (total,), "data": (total,)}
         return {f"{schema.SIMILARITY}/{name}": digest.record(shapes[name]) for name, digest in running.items()}
 
-    def _checked(self, given: RowBlock) -> RowBlock:
+    def _checked(self, block: RowBlock) -> RowBlock:
         """The block in the types of the file, all rules checked."""
-        counts: Any = np.asarray(given.counts)
-        indices: Any = np.asarray(given.indices)
-        data: Any = np.asarray(given.data)
-        first, last = given.first_row, given.first_row + len(counts)
+        counts: Any = np.asarray(block.counts)
+        indices: Any = np.asarray(block.indices)
+        data: Any = np.asarray(block.data)
+        first, last = block.first_row, block.first_row + len(counts)
         where = f"{self._where}, block of rows {first} to {last - 1}"
         if first != self._next_row or last > len(self._counts):
             raise InputError(

@@ -16,7 +16,7 @@ from relabel.geometry.walls import Walls
 from relabel.labelfile import StoredCollection
 
 if TYPE_CHECKING:
-    from relabel.reference.occlusion import Scene
+    from relabel.reference.occlusion import Occluders
 
 
 def walls_for(street: CameraSets, path: Path, crs: str | None) -> tuple[Walls, list[str]]:
@@ -70,7 +70,7 @@ def hidden(source: fov.FovOverlap, path: Path) -> list[str]:
 
 def scene(
     stored: StoredCollection, told: Path | None, root: Path | None, inputs: Iterable[Mapping[str, Any]]
-) -> tuple[Scene | None, str | None]:
+) -> tuple[Occluders | None, str | None]:
     """The buildings of a collection for the oracle, and what is wrong with their file; None where there are none.
 
     The file is the one that was told, else the one with the digest of `params`: under `root` where `inputs` have it, or
@@ -99,13 +99,13 @@ def scene(
             f"{where}: its fields of view are cut by {known['name']}, which is neither beside the file nor under "
             "--root; give it with --occluders"
         )
-    from relabel.reference.occlusion import Scene  # noqa: PLC0415  (shapely)
+    from relabel.reference.occlusion import Occluders  # noqa: PLC0415  (shapely)
 
     found = footprints.read(path, known.get("crs"))
     fault = None
     if found.sha256 != known["sha256"]:
         fault = f"{stored.name}: {path.name} is not the file that was labelled with (its sha256 differs)"
-    return Scene(found.to_crs(stored.query.crs).geometry), fault
+    return Occluders(found.to_crs(stored.query.crs).geometry), fault
 
 
 def _same(places: Iterable[Path], sha256: str) -> Path | None:

@@ -1,4 +1,4 @@
-"""Depth maps as they are stored, by Pillow."""
+"""Stored depth maps, read by Pillow."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def stored_depth(path: str, size: tuple[int, int] | None) -> npt.NDArray[np.uint
     from PIL import Image  # noqa: PLC0415
 
     try:
-        with Image.open(path) as picture:
-            mode, found = picture.mode, picture.size
+        with Image.open(path) as image:
+            mode, stored_size = image.mode, image.size
             # Pillow has called the mode of 16-bit greyscale I where it now calls it I;16.
-            steps = np.array(picture, dtype=np.int64)
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for what is no picture, or half of one
+            steps = np.array(image, dtype=np.int64)
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for what is no image, or half of one
         raise InputError(f"{path}: is not a depth map that can be read ({error})") from None
     if not mode.startswith("I"):
         raise InputError(f"{path}: holds pixels of mode {mode}; a depth map is a PNG of 16-bit greyscale")
-    if size is not None and found != size:
-        raise InputError(f"{path}: is {found[0]} × {found[1]} pixels; expected {size[0]} × {size[1]}")
+    if size is not None and stored_size != size:
+        raise InputError(f"{path}: is {stored_size[0]} × {stored_size[1]} pixels; expected {size[0]} × {size[1]}")
     return steps.astype(np.uint16)

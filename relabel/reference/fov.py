@@ -10,6 +10,7 @@ import shapely
 
 from relabel.cameras import Cameras, FloatArray
 from relabel.measures import Measure
+from relabel.reference.psi import psi
 
 SEGMENTS = 2880
 """Arc segments that stand for a circle's arc: 360° in steps of 1/8°, off by less than 1e-6 of the sector's area."""
@@ -24,6 +25,13 @@ def field_of_view(
     if fov_deg == 360.0:
         return shapely.Polygon(arc[:-1])
     return shapely.Polygon(np.vstack([[x, y], arc]))
+
+
+def view_shape(cameras: Cameras, fov_deg: float, radius_m: float) -> tuple[FloatArray, FloatArray]:
+    """(n,) degrees and (n,) metres: each camera's own field of view and range, the defaults where it has none."""
+    fov = np.full(len(cameras), fov_deg) if cameras.fov_deg is None else cameras.fov_deg
+    radius = np.full(len(cameras), radius_m) if cameras.radius_m is None else cameras.radius_m
+    return fov, radius
 
 
 def pair_overlap(
@@ -42,20 +50,13 @@ def pair_overlap(
     Two polygons are built around the midpoint of their apices, so that coordinates of 1e7 m do no harm.
     """
     result = np.empty(len(rows))
-    openings = []
-    for side in (query, database):
-        fov = np.full(len(side), fov_deg) if side.fov_deg is None else side.fov_deg
-        radius = np.full(len(side), radius_m) if side.radius_m is None else side.radius_m
-        openings.append((fov, radius))
+    (q_fov, q_radius), (d_fov, d_radius) = (view_shape(side, fov_deg, radius_m) for side in (query, database))
     for k, (i, j) in enumerate(zip(rows, columns, strict=True)):
         dx, dy = database.position[j, :2] - query.position[i, :2]
-        (q_fov, q_radius), (d_fov, d_radius) = openings
         if math.hypot(dx, dy) > q_radius[i] + d_radius[j]:
             result[k] = 0.0
             continue
         a = field_of_view(-dx / 2, -dy / 2, query.heading_deg[i], q_fov[i], q_radius[i], segments)
         b = field_of_view(dx / 2, dy / 2, database.heading_deg[j], d_fov[j], d_radius[j], segments)
-        common = a.intersection(b).area
-        whole = {"iou": a.area + b.area - common, "overlap": a.area, "dice": (a.area + b.area) / 2}[measure]
-        result[k] = common / whole
+        result[k] = psi(a.intersection(b).area, a.area, b.area, measure)
     return result

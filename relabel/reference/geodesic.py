@@ -33,10 +33,10 @@ def on_planes(
     start, end = lon_lat_deg[0][rows], lon_lat_deg[1][columns]
     leaving, arriving, distance = inverse_geodesic(start, end)
     angle = np.radians(leaving)
-    there = distance[:, None] * np.column_stack([np.sin(angle), np.cos(angle)])
+    arrival = distance[:, None] * np.column_stack([np.sin(angle), np.cos(angle)])
     return (
         _moved(query, rows, np.zeros((len(rows), 2)), np.zeros(len(rows))),
-        _moved(database, columns, there, leaving - arriving),
+        _moved(database, columns, arrival, leaving - arriving),
     )
 
 

@@ -13,6 +13,8 @@ from scipy.stats import qmc
 
 from relabel.cameras import Cameras, FloatArray
 from relabel.measures import Measure
+from relabel.reference.fov import view_shape
+from relabel.reference.psi import psi
 
 SAMPLES = 512
 SEGMENT_DEG = 4.0  # of an arc: off by 1e-3 of the sector's area, and by less of a share of two such areas
@@ -47,13 +49,11 @@ def pair_overlap(
     deviates = normals(samples)
     sides = []
     for side in (query, database):
-        fov = np.full(len(side), fov_deg) if side.fov_deg is None else side.fov_deg
-        radius = np.full(len(side), radius_m) if side.radius_m is None else side.radius_m
         sigmas = [
             own(side, name, default)
             for name, default in (("heading_sigma_deg", heading_sigma_deg), ("position_sigma_m", position_sigma_m))
         ]
-        sides.append((fov, radius, *sigmas))
+        sides.append((*view_shape(side, fov_deg, radius_m), *sigmas))
     result = np.zeros(len(rows))
     for k, (i, j) in enumerate(zip(rows, columns, strict=True)):
         a_fov, a_radius, a_turn, a_shift = (column[i] for column in sides[0])
@@ -68,8 +68,7 @@ def pair_overlap(
         )
         b = fields_of_view(centre, database.heading_deg[j] + b_turn * deviates[:, 1], b_fov, b_radius, segments)
         common, left, right = shapely.area(shapely.intersection(a, b)), shapely.area(a), shapely.area(b)
-        whole = {"iou": left + right - common, "overlap": left, "dice": (left + right) / 2}[measure]
-        result[k] = float((common / whole).mean())
+        result[k] = float(psi(common, left, right, measure).mean())
     return result
 
 

@@ -14,13 +14,14 @@ import shapely
 from relabel.cameras import Cameras, FloatArray
 from relabel.measures import Measure
 from relabel.reference.fov import field_of_view
+from relabel.reference.psi import psi
 
 TOUCH_M = 1e-6
 _STEP = np.pi / 6.0  # of directions around a shadow's far end
 _FAR = 5.0  # radii to the far end; its chords stay beyond 4.8 of them
 
 
-class Scene:
+class Occluders:
     """Buildings and walls, and what cameras see between them.
 
     Parameters
@@ -60,9 +61,9 @@ def _robust(operation: Callable[..., shapely.Geometry], a: shapely.Geometry, b: 
 
 def _shadows(part: shapely.Geometry, radius_m: float) -> list[shapely.Geometry]:
     """The region behind each wall of a part, as far as it matters within the radius of the camera at the origin."""
-    found = []
+    shadows = []
     window = shapely.box(*(-1.01 * radius_m,) * 2, *(1.01 * radius_m,) * 2)
-    for line in shapely.get_parts(part if part.geom_type == "LineString" else _rings(part)):
+    for line in shapely.get_parts(part if part.geom_type == "LineString" else shapely.boundary(part)):
         points = shapely.get_coordinates(line)
         for a, b in pairwise(points):
             inside = shapely.LineString([a, b]).intersection(window)
@@ -76,16 +77,12 @@ def _shadows(part: shapely.Geometry, radius_m: float) -> list[shapely.Geometry]:
             angles = np.arctan2(a1[1], a1[0]) + turn * steps
             far = _FAR * radius_m * np.column_stack([np.cos(angles), np.sin(angles)])
             shadow = shapely.Polygon([a1, b1, *far])
-            found.append(shadow if shadow.is_valid else shapely.make_valid(shadow))
-    return found
-
-
-def _rings(part: shapely.Geometry) -> shapely.Geometry:
-    return shapely.boundary(part)
+            shadows.append(shadow if shadow.is_valid else shapely.make_valid(shadow))
+    return shadows
 
 
 def pair_overlap(
-    scene: Scene,
+    occluders: Occluders,
     query: Cameras,
     database: Cameras,
     rows: npt.NDArray[np.int64],
@@ -96,7 +93,7 @@ def pair_overlap(
     measure: Measure = "iou",
     segments: int = 16,
 ) -> FloatArray:
-    """ψ of the pairs (rows[k], columns[k]) with what stands in the way, (m,) float64; see `relabel.reference.fov`."""
+    """ψ of the pairs (rows[k], columns[k]) with views cut by `occluders`, (m,) float64; see `relabel.reference.fov`."""
 
     @lru_cache(maxsize=4096)
     def view(which: int, row: int) -> shapely.Geometry:
@@ -104,7 +101,7 @@ def pair_overlap(
         fov = fov_deg if side.fov_deg is None else float(side.fov_deg[row])
         radius = radius_m if side.radius_m is None else float(side.radius_m[row])
         x, y = side.position[row, :2].tolist()
-        return scene.seen(x, y, float(side.heading_deg[row]), fov, radius, segments)
+        return occluders.seen(x, y, float(side.heading_deg[row]), fov, radius, segments)
 
     result = np.zeros(len(rows))
     for k, (i, j) in enumerate(zip(rows.tolist(), columns.tolist(), strict=True)):
@@ -113,6 +110,5 @@ def pair_overlap(
         left = shapely.transform(a, lambda points, by=half: points - by)
         right = shapely.transform(b, lambda points, by=half: points + by)
         common = _robust(shapely.intersection, left, right).area
-        whole = {"iou": a.area + b.area - common, "overlap": a.area, "dice": (a.area + b.area) / 2}[measure]
-        result[k] = common / whole if whole > 0.0 else 0.0
+        result[k] = psi(common, a.area, b.area, measure) if common > 0.0 else 0.0
     return result

@@ -20,6 +20,7 @@ from relabel.frames import Frames
 from relabel.measures import Measure
 from relabel.optional import open3d
 from relabel.reference.depth import stored_depth
+from relabel.reference.psi import psi
 
 Backend = Literal["kdtree", "open3d"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
@@ -90,7 +91,7 @@ def pair_overlap(
             if not len(a) or not len(b):
                 continue
             shared = (a.within(b, tolerance_m) + b.within(a, tolerance_m)) / 2
-            result[k] = _similarity(shared, len(a), len(b), measure)
+            result[k] = min(1.0, psi(shared, len(a), len(b), measure))
     return result
 
 
@@ -147,11 +148,6 @@ def thinned(points: FloatArray, cell_m: float = CELL_M) -> FloatArray:
     total = [np.bincount(which, weights=points[:, axis], minlength=len(count)) for axis in range(3)]
     means: FloatArray = np.column_stack(total) / count[:, np.newaxis]
     return means
-
-
-def _similarity(common: float, a: int, b: int, measure: Measure) -> float:
-    whole = {"iou": a + b - common, "overlap": a, "dice": (a + b) / 2}[measure]
-    return min(1.0, common / whole)
 
 
 class _TreeCloud:

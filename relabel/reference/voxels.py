@@ -19,6 +19,7 @@ from relabel.errors import InputError
 from relabel.frames import Frames
 from relabel.measures import Measure
 from relabel.reference.depth import stored_depth
+from relabel.reference.psi import psi
 
 KeyArray = npt.NDArray[np.int64]
 _KEPT = 256
@@ -42,7 +43,7 @@ def pair_overlap(
     nearest_m: float = 0.0,
     farthest_m: float | None = None,
     measure: Measure = "iou",
-    each: Callable[[int], object] | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> FloatArray:
     """ψ of the pairs (rows[k], columns[k]), (m,) float64; NaN where a frame has no pose or no usable depth map.
 
@@ -62,7 +63,7 @@ def pair_overlap(
         depths outside are left out, metres; both ends are taken.
     measure:
         ``iou``, ``overlap`` or ``dice``.
-    each:
+    progress:
         called with 1 before each pair.
 
     Raises
@@ -86,8 +87,8 @@ def pair_overlap(
 
     result = np.full(len(rows), np.nan)
     for k, (i, j) in enumerate(zip(rows.tolist(), columns.tolist(), strict=True)):
-        if each is not None:
-            each(1)
+        if progress is not None:
+            progress(1)
         if not (query.cameras.ok[i] and database.cameras.ok[j]):
             continue
         other = 0 if database is query else 1
@@ -95,12 +96,7 @@ def pair_overlap(
         if not len(a) or not len(b):
             continue
         common = float(np.isin(a, reached(other, j)).sum() + np.isin(b, reached(0, i)).sum()) / 2
-        if measure == "iou":
-            result[k] = common / (len(a) + len(b) - common)
-        elif measure == "overlap":
-            result[k] = min(1.0, common / len(a))
-        else:
-            result[k] = 2 * common / (len(a) + len(b))
+        result[k] = min(1.0, psi(common, len(a), len(b), measure))
     return result
 
 

@@ -1,4 +1,4 @@
-"""Two label files side by side: the same pairs, found by key, and by how much their values differ.
+"""Two label files side by side: their pairs joined by key, and by how much the values differ.
 
 Rows are taken in segments of the first file. A segment is read together with the span of rows of the second that holds
 its counterparts, so that two files in the same order are read once, and files in any order in bounded memory.
@@ -19,8 +19,8 @@ from relabel.errors import InputError, LabelFileError, NotFoundError
 from relabel.labelfile import StoredCollection, open_collections
 from relabel.labelfile.collection import listed
 from relabel.measures import UNKNOWN, Measure, check_measure, convert
-from relabel.report.differences import CameraCounts, Difference, IntArray, Join, Pairs, Tally, ValueArray, join
-from relabel.report.text import table
+from relabel.report.differences import CameraCounts, CodedPairs, Difference, IntArray, Join, Tally, ValueArray, join
+from relabel.report.text_table import table
 from relabel.similarity import RowBlock
 
 PAIRS_AT_ONCE = 1 << 22
@@ -43,13 +43,13 @@ class Comparison:
         """``identical`` content, ``equal`` to within the rounding of float32, or ``different``."""
         if self.only_in_a or self.only_in_b:
             return "different"
-        verdicts = {each.verdict for each in self.collections}
+        verdicts = {difference.verdict for difference in self.collections}
         return next(v for v in ("different", "equal", "identical") if v in verdicts)
 
     def to_json(self) -> dict[str, Any]:
         """What `relabel compare --json` prints."""
         return {
-            "collections": [each.to_json() for each in self.collections],
+            "collections": [difference.to_json() for difference in self.collections],
             "only_in_a": list(self.only_in_a),
             "only_in_b": list(self.only_in_b),
             "verdict": self.verdict,
@@ -85,11 +85,11 @@ def compare(
     if measure is not None:
         check_measure(measure)
     joined, only_in_a, only_in_b = _joined(a, b)
-    found = []
-    for one, other in joined:
-        with nullcontext(_ignored) if bar is None else bar(one.name, one.shape[0]) as each:
-            found.append(_compared(one, other, measure, pairs_at_once, each))
-    return Comparison(tuple(found), only_in_a, only_in_b)
+    differences = []
+    for ours, theirs in joined:
+        with nullcontext(_ignored) if bar is None else bar(ours.name, ours.shape[0]) as progress:
+            differences.append(_compared(ours, theirs, measure, pairs_at_once, progress))
+    return Comparison(tuple(differences), only_in_a, only_in_b)
 
 
 def _ignored(_: int) -> None:
@@ -119,7 +119,11 @@ def _is_addressed(address: str) -> bool:
 
 
 def _compared(
-    a: StoredCollection, b: StoredCollection, measure: Measure | None, pairs_at_once: int, each: Callable[[int], object]
+    a: StoredCollection,
+    b: StoredCollection,
+    measure: Measure | None,
+    pairs_at_once: int,
+    progress: Callable[[int], object],
 ) -> Difference:
     known = [m for m in (measure, a.measure, b.measure) if m not in (None, UNKNOWN)]
     common: Any = known[0] if known else UNKNOWN
@@ -130,22 +134,22 @@ def _compared(
     }
     tally = Tally(a, b, queries, database)
     if a.content_sha256 == b.content_sha256:
-        each(a.shape[0])
+        progress(a.shape[0])
         tally.common = a.nnz
     else:
         for first, stop in _segments(a, b, queries, pairs_at_once):
             tally.add(_pairs_of_a(a, common, first, stop), *_pairs_of_b(b, common, first, stop, queries, database))
-            each(stop - first)
+            progress(stop - first)
         unmatched = queries.of_b < 0
         tally.unknown_in_a += int(b.row_counts()[unmatched].sum())
     return tally.result(common, sides)
 
 
 def _segments(a: StoredCollection, b: StoredCollection, queries: Join, pairs_at_once: int) -> Iterator[tuple[int, int]]:
-    """Rows of `a` from the one up to the other whose pairs, with those of their counterparts, fit in memory."""
+    """Ranges (first, stop) of rows of `a` whose pairs, with those of their counterparts, fit in memory."""
     weights = a.row_counts()
-    there = queries.of_a >= 0
-    weights[there] += b.row_counts()[queries.of_a[there]]
+    matched = queries.of_a >= 0
+    weights[matched] += b.row_counts()[queries.of_a[matched]]
     ends = np.cumsum(weights)
     first, done = 0, 0
     while first < len(weights):
@@ -156,48 +160,48 @@ def _segments(a: StoredCollection, b: StoredCollection, queries: Join, pairs_at_
 
 @dataclass
 class _Collected:
-    """Pairs as they come, block by block."""
+    """Codes and values of pairs, collected block by block."""
 
     codes: list[IntArray] = field(default_factory=lambda: [np.empty(0, np.int64)])
     values: list[ValueArray] = field(default_factory=lambda: [np.empty(0, np.float32)])
 
-    def joined(self) -> Pairs:
-        return Pairs(np.concatenate(self.codes), np.concatenate(self.values))
+    def joined(self) -> CodedPairs:
+        return CodedPairs(np.concatenate(self.codes), np.concatenate(self.values))
 
 
-def _pairs_of_a(a: StoredCollection, measure: Measure, first: int, stop: int) -> Pairs:
+def _pairs_of_a(a: StoredCollection, measure: Measure, first: int, stop: int) -> CodedPairs:
     """Codes, rising, and values of the pairs of some rows."""
-    found = _Collected()
+    pairs = _Collected()
     for block in a.blocks(first_row=first, stop_row=stop):
         rows = _rows(a, block)
-        found.codes.append(rows * a.shape[1] + block.indices)
-        found.values.append(_values(a, rows, block.indices, block.data, measure))
-    return found.joined()
+        pairs.codes.append(rows * a.shape[1] + block.indices)
+        pairs.values.append(_values(a, rows, block.indices, block.data, measure))
+    return pairs.joined()
 
 
 def _pairs_of_b(
     b: StoredCollection, measure: Measure, first: int, stop: int, queries: Join, database: Join
-) -> tuple[Pairs, int]:
+) -> tuple[CodedPairs, int]:
     """Codes, in any order, and values of the pairs of the same rows of `b`; how many more have a column not in `a`."""
-    found, strange = _Collected(), 0
-    there = queries.of_a[first:stop]
-    there = there[there >= 0]
-    if not len(there):
-        return found.joined(), 0
-    for block in b.blocks(first_row=int(there.min()), stop_row=int(there.max()) + 1):
+    pairs, without_column = _Collected(), 0
+    counterparts = queries.of_a[first:stop]
+    counterparts = counterparts[counterparts >= 0]
+    if not len(counterparts):
+        return pairs.joined(), 0
+    for block in b.blocks(first_row=int(counterparts.min()), stop_row=int(counterparts.max()) + 1):
         rows = _rows(b, block)
         row, column = queries.of_b[rows], database.of_b[block.indices]
-        mine = (row >= first) & (row < stop)
-        strange += int(np.count_nonzero(mine & (column < 0)))
-        mine &= column >= 0
-        found.codes.append(row[mine] * len(database.of_a) + column[mine])
-        found.values.append(_values(b, rows[mine], block.indices[mine], block.data[mine], measure))
-    return found.joined(), strange
+        in_segment = (row >= first) & (row < stop)
+        without_column += int(np.count_nonzero(in_segment & (column < 0)))
+        kept = in_segment & (column >= 0)
+        pairs.codes.append(row[kept] * len(database.of_a) + column[kept])
+        pairs.values.append(_values(b, rows[kept], block.indices[kept], block.data[kept], measure))
+    return pairs.joined(), without_column
 
 
 def _rows(stored: StoredCollection, block: RowBlock) -> IntArray:
-    """The row of each pair of a block, whose columns have to rise in every row: pairs are found by bisection."""
-    rows: IntArray = np.repeat(np.arange(block.first_row, block.first_row + len(block.counts)), block.counts)
+    """The row of each pair of a block, whose columns have to rise in every row: pairs are looked up by bisection."""
+    rows = block.rows
     if ((np.diff(block.indices) <= 0) & (np.diff(rows) == 0)).any():
         raise LabelFileError(
             f"{stored.path}: /{stored.name}/similarity/indices: columns are out of order or repeated, so pairs cannot "
@@ -223,13 +227,13 @@ _HEAD = ("collection", "pairs in both", "only in A", "only in B", "largest |Δψ
 
 
 def comparison_text(comparison: Comparison, a: str, b: str) -> list[str]:
-    """A table with one line a collection, what is to be said of each, and what it comes to in one sentence."""
+    """A table with one line a collection, notes on each, and the verdict in one sentence."""
     lines = [f"A: {a}", f"B: {b}", ""]
     lines += table([_HEAD, *map(_cells, comparison.collections)], right=range(1, len(_HEAD)))
     lines.append("")
-    for each in comparison.collections:
-        lines += [f"{each.name}: {text}" for text in _notes(each)]
-        if shown := _largest(each):
+    for difference in comparison.collections:
+        lines += [f"{difference.name}: {text}" for text in _notes(difference)]
+        if shown := _largest(difference):
             lines += [""] * bool(lines[-1]) + shown
     for side, names in (("A", comparison.only_in_a), ("B", comparison.only_in_b)):
         if names:
@@ -239,32 +243,36 @@ def comparison_text(comparison: Comparison, a: str, b: str) -> list[str]:
     return [*lines, _sentence(comparison)]
 
 
-def _cells(each: Difference) -> list[str]:
-    counts = (each.common_pairs, each.only_in_a, each.only_in_b)
-    diffs = (each.max_abs_diff, each.mean_abs_diff)
-    return [each.name, *(f"{n:,}" for n in counts), *(f"{d:.2g}" for d in diffs), f"{each.flips:,}"]
+def _cells(difference: Difference) -> list[str]:
+    counts = (difference.common_pairs, difference.only_in_a, difference.only_in_b)
+    values = (difference.max_abs_diff, difference.mean_abs_diff)
+    return [difference.name, *(f"{n:,}" for n in counts), *(f"{d:.2g}" for d in values), f"{difference.flips:,}"]
 
 
-def _notes(each: Difference) -> Iterator[str]:
-    if each.name_in_b != each.name:
-        yield f"compared with {each.name_in_b} of B"
-    a, b = each.measures
+def _notes(difference: Difference) -> Iterator[str]:
+    if difference.name_in_b != difference.name:
+        yield f"compared with {difference.name_in_b} of B"
+    a, b = difference.measures
     if "unknown" in (a, b) and not a == b == "unknown":
         side = "A" if a == "unknown" else "B"
-        yield f"the measure of {side} is unknown, so its values are compared as they stand, with {each.measure}"
-    elif a != b or a != each.measure:
-        yield f"A is {a} and B is {b}; compared as {each.measure}"
-    for side, counts in (("queries", each.queries), ("database cameras", each.database)):
+        yield f"the measure of {side} is unknown, so its values are compared as they stand, with {difference.measure}"
+    elif a != b or a != difference.measure:
+        yield f"A is {a} and B is {b}; compared as {difference.measure}"
+    for side, counts in (("queries", difference.queries), ("database cameras", difference.database)):
         if counts.differing:
             yield _cameras(side, counts)
     for side, unknown, other, total in (
-        ("A", each.unknown_in_b, "B", each.only_in_a),
-        ("B", each.unknown_in_a, "A", each.only_in_b),
+        ("A", difference.unknown_in_b, "B", difference.only_in_a),
+        ("B", difference.unknown_in_a, "A", difference.only_in_b),
     ):
         if unknown:
             yield f"of {total:,} pairs only in {side}, {unknown:,} are unknown in {other} (camera missing or not ok)"
-    if (each.only_in_a or each.only_in_b) and a == b and each.min_values[0] != each.min_values[1]:
-        low, high = each.min_values
+    if (
+        (difference.only_in_a or difference.only_in_b)
+        and a == b
+        and difference.min_values[0] != difference.min_values[1]
+    ):
+        low, high = difference.min_values
         yield f"A stores ψ > {low:g} and B ψ > {high:g}; a pair that is absent in one is compared as 0"
 
 
@@ -277,11 +285,11 @@ def _cameras(side: str, counts: CameraCounts) -> str:
     return f"{counts.common:,} {side} in both, " + ", ".join(f"{n:,} {what}" for n, what in parts if n)
 
 
-def _largest(each: Difference) -> list[str]:
-    if each.verdict != "different" or not each.largest:
+def _largest(difference: Difference) -> list[str]:
+    if difference.verdict != "different" or not difference.largest:
         return []
-    rows = [[f"  largest |Δψ| of {each.name}", "A", "B"]]
-    rows += [[f"  {pair.query} – {pair.database}", _value(pair.a), _value(pair.b)] for pair in each.largest]
+    rows = [[f"  largest |Δψ| of {difference.name}", "A", "B"]]
+    rows += [[f"  {pair.query} – {pair.database}", _value(pair.a), _value(pair.b)] for pair in difference.largest]
     return [*table(rows, right=(1, 2)), ""]
 
 
@@ -290,18 +298,18 @@ def _value(value: float | None) -> str:
 
 
 def _sentence(comparison: Comparison) -> str:
-    each = comparison.collections
+    differences = comparison.collections
     if comparison.verdict == "identical":
         return "A and B hold identical content."
     if comparison.verdict == "equal":
-        most = max(one.max_abs_diff for one in each)
+        most = max(d.max_abs_diff for d in differences)
         return f"A and B hold the same cameras and pairs, equal to within float32 rounding (largest |Δψ| {most:.2g})."
     parts = (
         (len(comparison.only_in_a) + len(comparison.only_in_b), "collection", "in one file only"),
-        (sum(one.cameras_that_differ for one in each), "camera", "missing in one or of another status"),
-        (sum(one.only_in_a + one.only_in_b for one in each), "pair", "stored in one only"),
-        (sum(one.unequal for one in each), "pair", "in both with unequal ψ"),
-        (sum(one.flips for one in each), "pair", "on different sides of ψ = 0.5"),
+        (sum(d.cameras_that_differ for d in differences), "camera", "missing in one or of another status"),
+        (sum(d.only_in_a + d.only_in_b for d in differences), "pair", "stored in one only"),
+        (sum(d.unequal for d in differences), "pair", "in both with unequal ψ"),
+        (sum(d.flips for d in differences), "pair", "on different sides of ψ = 0.5"),
     )
-    told = [f"{count:,} {noun}{'s' * (count != 1)} {what}" for count, noun, what in parts if count]
-    return f"A and B differ: {', '.join(told)}."
+    counts = [f"{count:,} {noun}{'s' * (count != 1)} {what}" for count, noun, what in parts if count]
+    return f"A and B differ: {', '.join(counts)}."

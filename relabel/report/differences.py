@@ -1,4 +1,4 @@
-"""What is different between two collections: the count of it, as pairs stream by, and the result."""
+"""The differences between two collections, counted as their pairs are read, and the result."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ ValueArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
 
-class Pairs(NamedTuple):
-    """Some pairs of one file, in the numbering of the first."""
+class CodedPairs(NamedTuple):
+    """Some pairs of one file, with the row and column numbers of the first file."""
 
     codes: IntArray
     """(n,) row × width + column"""
     values: ValueArray
 
-    def of(self, kept: BoolArray) -> Pairs:
-        """Some of them."""
-        return Pairs(self.codes[kept], self.values[kept])
+    def where(self, kept: BoolArray) -> CodedPairs:
+        """Those that are kept."""
+        return CodedPairs(self.codes[kept], self.values[kept])
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class CameraCounts:
     @classmethod
     def of(cls, joined: Join, a: Cameras, b: Cameras) -> CameraCounts:
         """Count them."""
-        there = joined.of_a >= 0
-        common = int(np.count_nonzero(there))
-        differs = int(np.count_nonzero(a.status[there] != b.status[joined.of_a[there]]))
+        in_both = joined.of_a >= 0
+        common = int(np.count_nonzero(in_both))
+        differs = int(np.count_nonzero(a.status[in_both] != b.status[joined.of_a[in_both]]))
         return cls(common, len(a) - common, len(b) - common, differs)
 
     @property
@@ -145,7 +145,7 @@ class Difference:
 
 
 class Tally:
-    """Counts that grow with every segment of rows."""
+    """Counts over all segments of rows added so far."""
 
     def __init__(self, a: StoredCollection, b: StoredCollection, queries: Join, database: Join) -> None:
         self._a, self._b = a, b
@@ -163,15 +163,15 @@ class Tally:
         self._worst: list[tuple[float, int, float, float]] = []
         """(difference, code, value in a, value in b); NaN for absent"""
 
-    def add(self, ours: Pairs, theirs: Pairs, strange: int) -> None:
-        """Take in the pairs of some rows of `a` and of their counterparts.
+    def add(self, ours: CodedPairs, theirs: CodedPairs, without_column: int) -> None:
+        """Count the pairs of some rows of `a` and of their counterparts in `b`.
 
         Parameters
         ----------
         ours, theirs:
             the pairs of `a`, whose codes rise, and those of `b`, in any order.
-        strange:
-            how many more pairs `b` has whose database camera `a` has not.
+        without_column:
+            how many more pairs `b` has whose database camera `a` does not have.
         """
         at = np.searchsorted(ours.codes, theirs.codes)
         hit = at < len(ours.codes)
@@ -179,8 +179,9 @@ class Tally:
         in_b = np.zeros(len(ours.codes), bool)
         in_b[at[hit]] = True
         self._add_common(theirs.codes[hit], ours.values[at[hit]], theirs.values[hit])
-        self.unknown_in_b += self._add_only(ours.of(~in_b), self._ok_in_b, self._b, first=True)
-        self.unknown_in_a += self._add_only(theirs.of(~hit), self._ok_in_a, self._a, first=False) + strange
+        self.unknown_in_b += self._add_only(ours.where(~in_b), self._ok_in_b, self._b, first=True)
+        self.unknown_in_a += self._add_only(theirs.where(~hit), self._ok_in_a, self._a, first=False)
+        self.unknown_in_a += without_column
 
     def _add_common(self, codes: IntArray, a: ValueArray, b: ValueArray) -> None:
         difference = np.abs(a.astype(np.float64) - b)
@@ -191,14 +192,16 @@ class Tally:
         self._flips += int(np.count_nonzero((a >= POSITIVE) != (b >= POSITIVE)))
         self._keep_worst(difference, codes, a, b)
 
-    def _add_only(self, pairs: Pairs, ok: tuple[BoolArray, BoolArray], other: StoredCollection, *, first: bool) -> int:
+    def _add_only(
+        self, pairs: CodedPairs, ok: tuple[BoolArray, BoolArray], other: StoredCollection, *, first: bool
+    ) -> int:
         """Pairs that the other file does not store; how many of them are unknown there."""
         rows, columns = np.divmod(pairs.codes, max(1, self._a.shape[1]))
         known = ok[0][rows] & ok[1][columns]
         unknown = int(np.count_nonzero(~known))
         if other.self_pairs:
             known &= self._itself[rows] != columns
-        codes, values = pairs.of(known)
+        codes, values = pairs.where(known)
         self._only_known += len(codes)
         self._sum_only += float(values.sum(dtype=np.float64))
         self._max_only = max(self._max_only, float(values.max(initial=0.0)))
@@ -222,7 +225,7 @@ class Tally:
         self._worst = sorted([*self._worst, *table], key=lambda entry: (-entry[0], entry[1]))[:LARGEST]
 
     def result(self, measure: str, sides: dict[str, CameraCounts]) -> Difference:
-        """All figures, once all rows have been seen."""
+        """All figures, once all rows have been added."""
         a, b = self._a, self._b
         either = self.common + self._only_known
         return Difference(
@@ -254,9 +257,9 @@ class Tally:
 
 
 def _ok_there(joined: Join, cameras: Cameras) -> BoolArray:
-    found: BoolArray = joined.of_a >= 0
-    found[found] = cameras.ok[joined.of_a[found]]
-    return found
+    ok: BoolArray = joined.of_a >= 0
+    ok[ok] = cameras.ok[joined.of_a[ok]]
+    return ok
 
 
 def _shortest(value: float) -> float | None:
@@ -274,12 +277,12 @@ class Join(NamedTuple):
 
 
 def join(a: Cameras, b: Cameras) -> Join:
-    """Find the cameras of one set in the other, through a hash table of the keys."""
+    """Look up the cameras of each set in the other by key, through a hash table."""
     # Arrow's is ten times as fast as sorting and bisecting NumPy strings (a million Mapillary keys a side).
     keys = pa.array(a.key, pa.large_string())
-    found = pc.index_in(pa.array(b.key, pa.large_string()), value_set=keys)
-    of_b = found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    rows_in_a = pc.index_in(pa.array(b.key, pa.large_string()), value_set=keys)
+    of_b = rows_in_a.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     of_a = np.full(len(a), -1, np.int64)
-    there = np.flatnonzero(of_b >= 0)
-    of_a[of_b[there]] = there
+    in_both = np.flatnonzero(of_b >= 0)
+    of_a[of_b[in_both]] = in_both
     return Join(of_a, of_b)

@@ -93,7 +93,7 @@ def fit_figure(
         left.plot([0.0, 1.0], [0.0, 1.0], color=INK, linewidth=0.8)
         right.axhline(0.0, color=INK, linewidth=0.8)
         for mask, colour, name in kinds:
-            # Thousands of points as a picture: as paths they would make megabytes.
+            # Thousands of points as a bitmap: as paths they would make megabytes.
             style = {"s": 6, "color": colour, "alpha": 0.5, "linewidths": 0, "rasterized": True}
             label = f"{name} ({np.count_nonzero(mask):,})"
             left.scatter(published[mask], fitted[mask], label=label, **style)

@@ -1,7 +1,9 @@
-"""A label file at a glance, and the matches of one of its queries."""
+"""A label file at a glance and the matches of one of its queries, as values and as text."""
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +14,7 @@ from relabel.errors import OptionError
 from relabel.geometry.earth import points
 from relabel.geometry.headings import difference_deg
 from relabel.labelfile import LabelFile, StoredCollection
+from relabel.report.text_table import table
 
 
 def describe(labels: LabelFile) -> dict[str, Any]:
@@ -36,6 +39,53 @@ def _describe(stored: StoredCollection) -> dict[str, Any]:
         "params": dict(stored.params),
         "status": {"queries": stored.query.status_counts(), "database": stored.database.status_counts()},
     }
+
+
+def info_text(summary: dict[str, Any]) -> list[str]:
+    """The summary of `describe` as a table, one line a collection, with their parameters below."""
+    collections = summary["collections"]
+    noun = "collection" if len(collections) == 1 else "collections"
+    lines = [f"{summary['format']} {summary['format_version']}, {len(collections)} {noun}"]
+    if not collections:
+        return lines
+    rows = [["collection", "method", "measure", "queries", "database", "pairs", "a query", "min ψ", ""]]
+    for c in collections:
+        n_query, n_database = c["shape"]
+        rows.append(
+            [
+                c["name"],
+                c["method"],
+                c["measure"],
+                _ok_of(c["status"]["queries"], n_query),
+                _ok_of(c["status"]["database"], n_database),
+                f"{c['nnz']:,}",
+                f"{c['nnz'] / n_query:.1f}" if n_query else "-",
+                f"{c['min_value']:g}",
+                "self" if c["self_pairs"] else "",
+            ]
+        )
+    lines += ["", *table(rows, right=(3, 4, 5, 6, 7)), ""]
+    for c in collections:
+        lines.append(f"{c['name']}: {_parameters(c['params'])}")
+        lines += [
+            f"{c['name']}: {side} not ok, so that nothing is known of them: {_others(counts)}"
+            for side, counts in c["status"].items()
+            if _others(counts)
+        ]
+    return lines
+
+
+def _ok_of(counts: dict[str, int], total: int) -> str:
+    ok = counts.get("ok", 0)
+    return f"{total:,}" if ok == total else f"{ok:,} of {total:,}"
+
+
+def _others(counts: dict[str, int]) -> str:
+    return ", ".join(f"{n:,} {name}" for name, n in counts.items() if name != "ok")
+
+
+def _parameters(params: dict[str, Any]) -> str:
+    return ", ".join(f"{k} {v if isinstance(v, str) else json.dumps(v)}" for k, v in params.items()) or "no parameters"
 
 
 @dataclass(frozen=True)
@@ -82,7 +132,7 @@ def row(stored: StoredCollection, key: str, *, top: int | None = None) -> Row:
     keys, values = stored.row(key)
     query, database = stored.query, stored.database
     at = int(np.flatnonzero(query.key == key)[0])
-    columns = _positions(database, [str(k) for k in keys[:top]])
+    columns = _rows_of(database, [str(k) for k in keys[:top]])
     query_at, database_at = (points(side, stored.params) for side in (query, database))
     distance = np.linalg.norm(database_at[columns] - query_at[at], axis=1)
     apart = np.abs(difference_deg(database.heading_deg[columns], query.heading_deg[at]))
@@ -93,7 +143,25 @@ def row(stored: StoredCollection, key: str, *, top: int | None = None) -> Row:
     return Row(key, Status(int(query.status[at])), len(keys), matches)
 
 
-def _positions(cameras: Cameras, keys: list[str]) -> np.ndarray[Any, np.dtype[np.intp]]:
+def _rows_of(cameras: Cameras, keys: list[str]) -> np.ndarray[Any, np.dtype[np.intp]]:
     wanted = set(keys)
-    found = {str(k): i for i, k in enumerate(cameras.key) if k in wanted}
-    return np.array([found[k] for k in keys], dtype=np.intp)
+    rows = {str(key): row for row, key in enumerate(cameras.key) if key in wanted}
+    return np.array([rows[key] for key in keys], dtype=np.intp)
+
+
+def row_text(row: Row) -> list[str]:
+    """A query and its matches as a table."""
+    shown = f", the best {len(row.matches)}" if len(row.matches) < row.stored else ""
+    lines = [f"{row.key}: {row.stored:,} {'match' if row.stored == 1 else 'matches'}{shown}"]
+    if row.matches:
+        rows = [["ψ", "distance", "turned", "key"]]
+        rows += [
+            [f"{m.value:.4f}", _unit(m.distance_m, "m", 1), _unit(m.heading_difference_deg, "°", 0), m.key]
+            for m in row.matches
+        ]
+        lines += table(rows, right=(0, 1, 2))
+    return lines
+
+
+def _unit(value: float, unit: str, digits: int) -> str:
+    return "-" if math.isnan(value) else f"{value:.{digits}f} {unit}".replace(" °", "°")

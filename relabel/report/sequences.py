@@ -2,11 +2,12 @@
 
 A camera moves little from one frame to the next. Where two frames that follow each other share almost nothing, a pose
 is wrong, tracking was lost, or the sequence jumps. Only tables with the columns ``sequence`` and ``frame``, the rank of
-a frame in time, tell of this.
+a frame in time, can show this.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras
+from relabel.report.text_table import percent, table
 from relabel.similarity import Collection
 
 IntArray = npt.NDArray[np.int64]
@@ -22,6 +24,7 @@ BROKEN = 0.05
 """Frames that follow each other and have a smaller ψ break the chain."""
 _POSITIVE = np.float32(0.5)
 _BINS = 64
+_SHOWN = 5  # examples of each fault in the text
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ class SequenceTally:
         self._sum += np.bincount(bins, values, minlength=_BINS)
 
     def result(self) -> Sequences:
-        """What was found, once all blocks are counted."""
+        """The figures, once all blocks are counted."""
         query = self._query
         alone = tuple(map(str, query.key[query.ok & (self._stored == 0)]))
         return Sequences(alone, self._chains() if self._self_pairs else None)
@@ -154,7 +157,7 @@ class SequenceTally:
 
 
 def tally_of(collection: Collection) -> SequenceTally | None:
-    """A tally for the blocks of a collection; None where its queries do not tell sequence and rank in time."""
+    """A tally for the blocks of a collection; None where its queries have no sequence and rank in time."""
     query = collection.query
     name, frame = query.extra.get("sequence"), query.extra.get("frame")
     if name is None or frame is None or name.ndim != 1 or frame.ndim != 1 or frame.dtype.kind not in "iu":
@@ -203,3 +206,39 @@ def _pairs_apart(sequence: IntArray, frame: IntArray, ok: npt.NDArray[np.bool_])
             if (reached == len(ranks)).all():
                 break
     return pairs
+
+
+def sequences_text(s: Sequences, queries_ok: int, absent: str) -> list[str]:
+    """What the order in time tells, a few examples of each fault."""
+    lines = [f"  queries without any overlap: {len(s.alone):,} of {queries_ok:,}{_such_as(s.alone)}"]
+    if (chains := s.chains) is None:
+        return lines
+    breaks, suspects = chains.breaks, chains.suspects
+    why = ": a bad pose, lost tracking, or a jump" if breaks else ""
+    lines.append(
+        f"  frames that follow each other: {chains.adjacent:,} pairs, of which {len(breaks):,} break the chain "
+        f"(ψ < {chains.threshold:g}){why}"
+    )
+    lines += [f"    {b.before} → {b.after}: ψ {b.value:.4f}" for b in breaks[:_SHOWN]]
+    lines += [f"    and {len(breaks) - _SHOWN:,} more; --json lists all"] if len(breaks) > _SHOWN else []
+    if suspects:
+        lines.append(f"  frames that break with both neighbours: {len(suspects):,}{_such_as(suspects)}")
+    if chains.gaps:
+        rows = [["  frames apart", "pairs", "mean ψ", "ψ ≥ 0.5", absent]]
+        rows += [
+            [
+                f"  {g.least:,}" + (f" – {g.most:,}" if g.most > g.least else ""),
+                f"{g.pairs:,}",
+                f"{g.mean:.4f}",
+                percent(g.positive, g.pairs),
+                percent(g.absent, g.pairs),
+            ]
+            for g in chains.gaps
+        ]
+        lines += ["", *table(rows, right=(1, 2, 3, 4))]
+    return lines
+
+
+def _such_as(keys: Sequence[str]) -> str:
+    more = ", …" if len(keys) > _SHOWN else ""
+    return f": {', '.join(keys[:_SHOWN])}{more}" if keys else ""

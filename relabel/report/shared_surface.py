@@ -1,4 +1,4 @@
-"""What two frames of depth share: the points of each, and which of them the other sees."""
+"""What two depth frames share: the points of each, and which of them the other sees."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class SharedSide:
         (h, w) whether a pixel that counts has a depth.
     voxels, common:
         how many voxels the frame occupies, and how many of them it shares.
-    picture:
-        path of the colour picture, empty where there is none.
+    image:
+        path of the colour image, empty where there is none.
     """
 
     key: str
@@ -48,7 +48,7 @@ class SharedSide:
     pixels: npt.NDArray[np.bool_]
     voxels: int
     common: int
-    picture: str
+    image: str
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -74,7 +74,7 @@ class SharedSurface:
     stored:
         ψ in the label file, 0 where the pair is absent.
     value:
-        ψ as it comes out now.
+        ψ computed anew from the depth maps.
     distance_m:
         between the two cameras.
     """
@@ -125,14 +125,14 @@ def shared(
         when there is no such camera in the collection.
     InputError
         when the collection was not made from depth maps, one of the two cameras was not labelled or is no longer in the
-        data set, or its depth map cannot be read.
+        dataset, or its depth map cannot be read.
     """
     check_surface(stored)
     measure: Any = stored.measure  # of labels by these methods it is known
     block = stored.row_block(query_key)
     i, j = block.first_row, _row(stored, stored.database, "database frame", database_key)
-    there = np.flatnonzero(block.indices == j)
-    how: dict[str, Any] = {
+    entry = np.flatnonzero(block.indices == j)
+    depths: dict[str, Any] = {
         "stride": int(stored.params["stride"]),
         "nearest_m": float(stored.params.get("nearest_m", 0.0)),
         "farthest_m": stored.params.get("farthest_m"),
@@ -146,18 +146,18 @@ def shared(
                 f"{stored.path}::{stored.name}: {key} has status {Status(int(cameras.status[row])).label}: what it "
                 "sees is not known"
             )
-        at = np.flatnonzero(frames.cameras.key == key)
-        if not at.size or not frames.cameras.ok[at[0]]:
-            raise InputError(f"{key} has no depth map or no pose in this data set; was the file made from another one?")
-        sides.append((key, frames, int(at[0])))
-        occupied.append(_numbers(voxels(frames, int(at[0]), voxel_m, **how)))
+        rows = np.flatnonzero(frames.cameras.key == key)
+        if not rows.size or not frames.cameras.ok[rows[0]]:
+            raise InputError(f"{key} has no depth map or no pose in this dataset; was the file made from another one?")
+        sides.append((key, frames, int(rows[0])))
+        occupied.append(_numbers(voxels(frames, int(rows[0]), voxel_m, **depths)))
     near = [_dilated(numbers) if stored.method == "surface" else numbers for numbers in occupied]
     parts = []
     for k, (key, frames, row) in enumerate(sides):
-        points = frame_points(frames, row, **how)
+        points = frame_points(frames, row, **depths)
         seen = np.isin(_numbers(np.floor(points / voxel_m).astype(np.int64)), near[1 - k])
         common = int(np.isin(occupied[k], near[1 - k]).sum())
-        pixels = frame_depth(frames, row, **how) > 0.0
+        pixels = frame_depth(frames, row, **depths) > 0.0
         parts.append(SharedSide(key, points, seen, pixels, len(occupied[k]), common, str(frames.picture[row])))
     a, b = (np.array([float(part.voxels)]) for part in parts)
     both = np.array([(parts[0].common + parts[1].common) / 2.0])
@@ -166,7 +166,7 @@ def shared(
         parts[0],
         parts[1],
         measure,
-        float(block.data[there[0]]) if there.size else 0.0,
+        float(block.data[entry[0]]) if entry.size else 0.0,
         float(similarity(both, a, b, measure)[0]),
         float(np.linalg.norm(apart)),
         stored.min_value,
@@ -182,24 +182,24 @@ def check_surface(stored: StoredCollection) -> None:
         )
 
 
-def shared_text(found: SharedSurface) -> list[str]:
+def shared_text(pair: SharedSurface) -> list[str]:
     """The figures in words."""
-    pair = f"{found.query.key} and {found.database.key}"
-    lines = [f"{pair}: ψ {found.stored:.4g} ({found.measure}), cameras {found.distance_m:.2f} m apart"]
+    keys = f"{pair.query.key} and {pair.database.key}"
+    lines = [f"{keys}: ψ {pair.stored:.4g} ({pair.measure}), cameras {pair.distance_m:.2f} m apart"]
     lines += [
         f"  {name} {side.key}: {side.voxels:,} voxels, {side.common:,} of them shared "
         f"({100.0 * side.common / max(1, side.voxels):.1f} %)"
-        for name, side in (("query", found.query), ("database", found.database))
+        for name, side in (("query", pair.query), ("database", pair.database))
     ]
     return lines
 
 
 def _row(stored: StoredCollection, cameras: Cameras, what: str, key: str) -> int:
-    at = np.flatnonzero(cameras.key == key)
-    if not at.size:
+    rows = np.flatnonzero(cameras.key == key)
+    if not rows.size:
         shown = ", ".join(cameras.key[:5]) + (", …" if len(cameras) > 5 else "")
         raise NotFoundError(f"{stored.path}::{stored.name}: there is no {what} {key!r}; there are {shown}")
-    return int(at[0])
+    return int(rows[0])
 
 
 def _numbers(cells: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

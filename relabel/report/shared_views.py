@@ -1,4 +1,4 @@
-"""What two frames of depth share, for the eye: a coloured cloud of points, and a picture."""
+"""What two depth frames share, drawn: a coloured point cloud and a figure."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SHARED, QUERY, DATABASE = (0.24, 0.66, 0.36), (0.88, 0.48, 0.0), (0.12, 0.44, 0.
 _NOTHING = (0.93, 0.93, 0.93)
 
 
-def write_ply(path: Path, found: SharedSurface, *, overwrite: bool = False) -> None:
+def write_ply(path: Path, pair: SharedSurface, *, overwrite: bool = False) -> None:
     """Write the points of both frames as a point cloud, coloured by who sees them: `SHARED`, `QUERY`, `DATABASE`.
 
     Parameters
     ----------
     path:
         the file to write, PLY, whole or not at all.
-    found:
+    pair:
         what to write.
     overwrite:
         whether a file that is there may be replaced.
@@ -38,11 +38,11 @@ def write_ply(path: Path, found: SharedSurface, *, overwrite: bool = False) -> N
     """
     check_ply(path, overwrite=overwrite)
     o3d = open3d("--export-ply")
-    points = np.concatenate([found.query.points, found.database.points])
+    points = np.concatenate([pair.query.points, pair.database.points])
     colours = np.concatenate(
         [
             np.where(side.shared[:, np.newaxis], SHARED, own)
-            for side, own in ((found.query, QUERY), (found.database, DATABASE))
+            for side, own in ((pair.query, QUERY), (pair.database, DATABASE))
         ]
     )
     cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points))
@@ -66,30 +66,30 @@ def check_ply(path: Path, *, overwrite: bool) -> None:
     check_target(path, overwrite=overwrite)
 
 
-def shared_figure(path: Path, found: SharedSurface, *, overwrite: bool = False) -> None:
-    """Draw both frames side by side: the colour pictures, and below which pixels of depth the other frame sees.
+def shared_figure(path: Path, pair: SharedSurface, *, overwrite: bool = False) -> None:
+    """Draw both frames side by side: the colour images, and below which pixels of depth the other frame sees.
 
     Parameters
     ----------
     path:
         .svg or .png file to write.
-    found:
+    pair:
         what to draw.
     overwrite:
         whether a file that is there may be replaced.
     """
     with figure(path, size=(9.0, 7.4), overwrite=overwrite) as drawn:
         panels = drawn.subplots(2, 2)
-        for column, (side, own) in enumerate(((found.query, QUERY), (found.database, DATABASE))):
+        for column, (side, own) in enumerate(((pair.query, QUERY), (pair.database, DATABASE))):
             above, below = panels[0, column], panels[1, column]
             seen = np.empty((*side.pixels.shape, 3))
             seen[:] = _NOTHING
             seen[side.pixels] = np.where(side.shared[:, np.newaxis], SHARED, own)
-            picture = _picture(side.picture)
-            if picture is None:
-                above.text(0.5, 0.5, "no colour picture", ha="center", va="center")
+            image = _image(side.image)
+            if image is None:
+                above.text(0.5, 0.5, "no colour image", ha="center", va="center")
             else:
-                above.imshow(picture)
+                above.imshow(image)
             above.set_title(f"{('query', 'database')[column]} {side.key}", fontsize=10)
             below.imshow(seen, interpolation="nearest")
             share = 100.0 * side.common / max(1, side.voxels)
@@ -99,7 +99,7 @@ def shared_figure(path: Path, found: SharedSurface, *, overwrite: bool = False) 
         names = (("both see", SHARED), ("only the query", QUERY), ("only the other", DATABASE), ("no depth", _NOTHING))
         marks = [_mark(colour, name) for name, colour in names]
         drawn.legend(handles=marks, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
-        drawn.suptitle(f"ψ {found.stored:.4g} ({found.measure}), cameras {found.distance_m:.2f} m apart", fontsize=12)
+        drawn.suptitle(f"ψ {pair.stored:.4g} ({pair.measure}), cameras {pair.distance_m:.2f} m apart", fontsize=12)
 
 
 def _mark(colour: tuple[float, float, float], name: str) -> Any:
@@ -108,14 +108,14 @@ def _mark(colour: tuple[float, float, float], name: str) -> Any:
     return Patch(facecolor=colour, label=name)
 
 
-def _picture(path: str) -> Any:
-    """The pixels of a colour picture, None where there is none that can be read."""
+def _image(path: str) -> Any:
+    """The pixels of a colour image, None where there is none that can be read."""
     from PIL import Image  # noqa: PLC0415
 
     if not path:
         return None
     try:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB"))
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError):  # only for looking at: no reason to fail
         return None

@@ -17,7 +17,9 @@ from scipy.spatial import cKDTree
 from relabel.cameras import Cameras, FloatArray
 from relabel.errors import OptionError
 from relabel.geometry.earth import points
-from relabel.report.sequences import Sequences, tally_of
+from relabel.geometry.headings import angle_between_deg
+from relabel.report.sequences import Sequences, sequences_text, tally_of
+from relabel.report.text_table import bar, percent, table
 from relabel.similarity import RowBlock, SimilaritySource
 
 POSITIVE = np.float32(0.5)
@@ -121,7 +123,7 @@ def statistics(
     *,
     near_m: float = 25.0,
     facing_deg: float = 120.0,
-    each: Callable[[int], object] | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> Statistics:
     """Figures of one collection, in one pass over its rows.
 
@@ -134,7 +136,7 @@ def statistics(
         pairs up to this horizontal distance, metres, are near; on the earth where that is the frame of the collection.
     facing_deg:
         stored pairs whose headings differ by this much or more, degrees in [0, 180], are facing.
-    each:
+    progress:
         called with the number of rows of every block.
 
     Raises
@@ -157,10 +159,9 @@ def statistics(
     for block in source.blocks():
         tally.add(block)
         if in_time is not None:
-            rows = np.repeat(np.arange(block.first_row, block.first_row + len(block.counts)), block.counts)
-            in_time.add(rows, block.indices, block.data)
-        if each is not None:
-            each(len(block.counts))
+            in_time.add(block.rows, block.indices, block.data)
+        if progress is not None:
+            progress(len(block.counts))
 
     # A camera is not compared with itself.
     itself = query_ok.astype(np.int64) if collection.self_pairs else np.zeros(len(query), np.int64)
@@ -201,15 +202,14 @@ class _Tally:
 
     def add(self, block: RowBlock) -> None:
         here = slice(block.first_row, block.first_row + len(block.counts))
-        rows = np.repeat(np.arange(here.start, here.stop), block.counts)
+        rows = block.rows
         columns, values = block.indices, block.data
         positive = values >= POSITIVE
         self.stored[here] = block.counts
         self.positive[here] = np.bincount(rows[positive] - here.start, minlength=len(block.counts))
         self.histogram += np.bincount(np.searchsorted(EDGES[1:-1], values, side="right"), minlength=BINS)
         self.near += int(np.count_nonzero(_is_near(self._query_at[rows], self._database_at[columns], self._near_m)))
-        apart = np.abs(self._query_heading[rows] - self._database_heading[columns])
-        apart = np.minimum(apart, 360.0 - apart)  # headings of cameras are in [0, 360)
+        apart = angle_between_deg(self._query_heading[rows], self._database_heading[columns])
         facing = apart >= self._facing_deg  # never where a heading is missing: NaN compares false
         self.facing += int(np.count_nonzero(facing))
         self.facing_positive += int(np.count_nonzero(facing & positive))
@@ -234,7 +234,7 @@ def _near_counts(query: FloatArray, database: FloatArray, radius_m: float) -> in
     """Number of pairs of points within the radius, decided by exactly the arithmetic of `_is_near`.
 
     The tree only counts. Where its count just inside and just outside of the radius differ, a camera stands on the
-    circle, and its pairs are looked at one by one.
+    circle, and its pairs are decided one by one.
     """
     a, b = (side[np.isfinite(side).all(axis=1)] for side in (query, database))
     if not len(a) or not len(b):
@@ -249,3 +249,53 @@ def _near_counts(query: FloatArray, database: FloatArray, radius_m: float) -> in
         at = np.broadcast_to(a[row], around.shape)
         total += int(np.count_nonzero(_is_near(at, around, radius_m))) - int(inside[row])
     return total
+
+
+def stats_text(name: str, s: Statistics) -> list[str]:
+    """The figures of one collection with a histogram."""
+    absent = f"ψ ≤ {s.min_value:g}"
+    bins, most = len(s.histogram), max(s.histogram)
+    histogram = [
+        [
+            f"  {i / bins:.1f} – {(i + 1) / bins:.1f}",
+            f"{count:,}",
+            percent(count, s.stored_pairs),
+            bar(count / most) if most else "",
+        ]
+        for i, count in enumerate(s.histogram)
+    ]
+    bands = [["  cameras a query", "pairs", "mean", "median", "queries with none"]]
+    bands += [
+        _band_row(label, band)
+        for label, band in (("ψ ≥ 0.5", s.positive), ("0 < ψ < 0.5", s.partial), (absent, s.zero))
+    ]
+    sides = "; ".join(f"{side} " + ", ".join(f"{n:,} {k}" for k, n in c.items()) for side, c in s.status.items())
+    near, facing = s.near, s.facing
+    none, share = s.queries_without_positive, percent(near.absent, near.pairs)
+    apart = f"headings {facing.heading_difference_deg:g}° or more apart"
+    lines = []
+    if near.pairs < s.known_pairs or facing.headings or not s.known_pairs:  # a room without headings is near as a whole
+        lines.append(
+            f"  pairs within {near.radius_m:g} m: {near.pairs:,}, of which {near.absent:,} ({share}) have {absent}"
+        )
+    if facing.headings or not s.known_pairs:
+        lines.append(f"  facing pairs ({apart}): {facing.pairs:,}, of which {facing.positive:,} have ψ ≥ 0.5")
+    return [
+        f"{name}: {s.shape[0]:,} queries × {s.shape[1]:,} database cameras, {s.measure}",
+        f"  {sides}",
+        f"  {s.stored_pairs:,} of {s.known_pairs:,} pairs of ok cameras stored; all others have {absent}",
+        "",
+        *table([["  ψ", "pairs", "share", ""], *histogram], right=(1, 2)),
+        "",
+        *table(bands, right=(1, 2, 3, 4)),
+        "",
+        f"  queries without a positive (no ψ ≥ 0.5): {none:,} of {s.queries_ok:,} ({percent(none, s.queries_ok)})",
+        *lines,
+        *(sequences_text(s.sequences, s.queries_ok, absent) if s.sequences is not None else []),
+    ]
+
+
+def _band_row(label: str, band: Band) -> list[str]:
+    mean = "-" if band.mean is None else f"{band.mean:,.1f}"
+    median = "-" if band.median is None else f"{band.median:,.1f}".removesuffix(".0")
+    return [f"  {label}", f"{band.pairs:,}", mean, median, f"{band.empty:,}"]

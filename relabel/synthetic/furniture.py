@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from relabel.cameras import FloatArray
 from relabel.optional import open3d
-
-FloatArray = npt.NDArray[np.float64]
 
 HALF_M = (2.3, 1.3, 2.0)
 """From the middle of the room to its walls, to floor and ceiling, and to its other walls."""
@@ -134,10 +133,10 @@ def _walls(room: Room) -> None:
             w, h = rng.uniform(0.35, 0.7, 2)
             at = float(middle) + rng.uniform(-0.1, 0.1)
             height = rng.uniform(-0.55, -0.15)
-            picture = room.material(None, float(rng.uniform(0.05, 0.1)), 0.8)
+            poster = room.material(None, float(rng.uniform(0.05, 0.1)), 0.8)
             if side < 0.0 or at + w / 2 < door_at - 0.45:
-                room.box((0.03, h, w), (side * (x - 0.015 - _GAP_M), height, at), picture)
-            room.box((w, h, 0.03), (at, height, side * (z - 0.015 - _GAP_M)), picture)
+                room.box((0.03, h, w), (side * (x - 0.015 - _GAP_M), height, at), poster)
+            room.box((w, h, 0.03), (at, height, side * (z - 0.015 - _GAP_M)), poster)
     door = room.material((0.45, 0.33, 0.25), (0.2, 0.6, 0.2), 0.15)
     room.box((0.05, 2.0, 0.85), (x - 0.03, y - 1.0 - _GAP_M, door_at), door)
     room.box(

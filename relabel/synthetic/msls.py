@@ -1,14 +1,16 @@
 """A synthetic city in the exact layout of MSLS, for demonstrations, tests and benchmarks; nothing in it is real.
 
-Cars drive a grid of slightly bent streets, turn at crossings, and take a picture every few metres. Query and database
+Cars drive a grid of slightly bent streets, turn at crossings, and take an image every few metres. Query and database
 are two sets of drives over the same streets. The faults of the real data are in it: noise on position and heading,
-panoramas, missing, stuck and unwrapped compass angles, cameras that look backward or sideways.
+panoramas, missing, stuck and unwrapped compass angles, cameras that look backward or sideways. Buildings, where asked
+for, fill the blocks between the streets.
 
 The town lies in the open Atlantic, so that nobody takes it for a place.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +19,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from relabel.cameras import FloatArray
 from relabel.errors import OptionError, OutputError, OutputExistsError
 from relabel.geometry.headings import wrap_deg
 from relabel.geometry.projection import unproject, utm_crs
-from relabel.synthetic import buildings as blocks_of_houses
 
-FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 Columns = dict[str, npt.NDArray[Any]]
 
@@ -31,17 +32,19 @@ BUILDINGS = "buildings.geojson"
 _CRS = utm_crs(27)  # 21 degrees west
 _CORNER_M = (500_000.0, 4_000_000.0)
 
-_BLOCK_M = 100.0
-_STREET_M_PER_CAMERA = 3.75  # a picture every 7.5 m, and each street driven twice: as many neighbours as in MSLS
+_BLOCK_M = 100.0  # from the middle of one street to the next
+_STREET_M = 18.0  # from house to house: what two lanes, parked cars and pavements take
+_CORNERS = 8  # a side of a block, so that it bends with its street
+_STREET_M_PER_CAMERA = 3.75  # an image every 7.5 m, and each street driven twice: as many neighbours as in MSLS
 _STEP_M = (5.0, 10.0)
 _FRAMES = (20, 80)
 _BEND_M, _BEND_WAVE_M = 12.0, 700.0
 _STRAIGHT_ON, _LEFT = 0.7, 0.85  # thresholds of one uniform draw: straight on, left, else right
 
-_POSITION_SIGMA_M = (1.5, 0.4)  # per drive, per picture
+_POSITION_SIGMA_M = (1.5, 0.4)  # per drive, per image
 _HEADING_SIGMA_DEG = (4.0, 2.0)
 _BACKWARD, _SIDEWAYS, _PANORAMA, _NIGHT = 0.08, 0.06, 0.03, 0.12  # shares of the drives
-_EMPTY_CA, _OVER_360, _NEGATIVE = 0.01, 0.01, 0.01  # shares of the pictures
+_EMPTY_CA, _OVER_360, _NEGATIVE = 0.01, 0.01, 0.01  # shares of the images
 
 _FEW = 8  # drives; in a smaller town a fault would take too much of it
 
@@ -51,7 +54,7 @@ _KEY_LETTERS = 22
 
 @dataclass(frozen=True)
 class _Drives:
-    """Pictures along drives: per picture the drive, its place in it, position (metres) and heading of travel."""
+    """Images along drives: of each image the drive, its place in it, position (metres) and heading of travel."""
 
     drive: IntArray
     frame: IntArray
@@ -77,7 +80,7 @@ def write_tree(
     folder:
         the root of the tree; made where it does not exist.
     cameras:
-        pictures on each side, query and database. The town grows with them, so that the number of neighbours stays
+        images on each side, query and database. The town grows with them, so that the number of neighbours stays
         that of a street in MSLS: about 40 within 50 m.
     seed:
         0 or more.
@@ -121,7 +124,7 @@ def write_tree(
                 _write_csv(path / f"{name}.csv", columns)
         if buildings:
             path = folder / "train_val" / city / BUILDINGS
-            blocks_of_houses.write(path, _blocks(cameras), _BLOCK_M, _bent, _CRS)
+            _write_buildings(path, _blocks_a_side(cameras))
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({error.strerror or error}); give another folder") from None
     return folder / "train_val" / city
@@ -193,8 +196,8 @@ def _tables(n: int, rng: np.random.Generator) -> dict[str, Columns]:
 
 
 def _drives(n: int, rng: np.random.Generator) -> _Drives:
-    """Drives of 20 to 80 pictures each over the town that n pictures need, n pictures in all."""
-    blocks = _blocks(n)
+    """Drives of 20 to 80 images each over the town for n images, n images in all."""
+    blocks = _blocks_a_side(n)
     frames = rng.integers(_FRAMES[0], _FRAMES[1] + 1, n // _FRAMES[0] + 1)
     count = int(np.searchsorted(np.cumsum(frames), n)) + 1
     frames = frames[:count]
@@ -221,8 +224,8 @@ def _drives(n: int, rng: np.random.Generator) -> _Drives:
     return _Drives(drive, frame, east, north, travel, count)
 
 
-def _blocks(n: int) -> int:
-    """How many blocks a side the town has that n pictures need."""
+def _blocks_a_side(n: int) -> int:
+    """Number of blocks a side of a town for n images."""
     return max(2, round(math.sqrt(n * _STREET_M_PER_CAMERA / (2.0 * _BLOCK_M))))
 
 
@@ -253,7 +256,7 @@ def _routes(rng: np.random.Generator, count: int, blocks: int, legs: int) -> tup
 
 
 def _noise(rng: np.random.Generator, drives: _Drives, sigma: tuple[float, float]) -> FloatArray:
-    """Normal noise, a part of it shared by all pictures of a drive."""
+    """Normal noise, a part of it shared by all images of a drive."""
     shared, own = sigma
     return rng.normal(0.0, shared, drives.count)[drives.drive] + rng.normal(0.0, own, len(drives.drive))
 
@@ -262,6 +265,26 @@ def _names(rng: np.random.Generator, n: int) -> npt.NDArray[np.bytes_]:
     """Names as Mapillary gave them: 22 letters of base64url."""
     letters = _ALPHABET[rng.integers(0, 64, (n, _KEY_LETTERS))]
     return np.ascontiguousarray(letters).view(f"S{_KEY_LETTERS}").ravel()
+
+
+def _write_buildings(path: Path, blocks: int) -> None:
+    """Write a closed block between every four streets as GeoJSON, in longitude and latitude; `blocks` a side."""
+    along = np.linspace(_STREET_M / 2.0, _BLOCK_M - _STREET_M / 2.0, _CORNERS)
+    low, high = np.full(_CORNERS - 1, along[0]), np.full(_CORNERS - 1, along[-1])
+    ring_x = np.concatenate([along[:-1], high, along[:0:-1], low, along[:1]])
+    ring_y = np.concatenate([low, along[:-1], high, along[:0:-1], along[:1]])
+    corner = np.stack(np.meshgrid(np.arange(blocks), np.arange(blocks)), axis=-1).reshape(-1, 1, 2) * _BLOCK_M
+    east, north = _bent((corner[:, :, 0] + ring_x).ravel(), (corner[:, :, 1] + ring_y).ravel())
+    rings = np.round(unproject(east, north, _CRS), 8).reshape(len(corner), -1, 2)
+    features = [
+        {
+            "type": "Feature",
+            "properties": {"block": number},
+            "geometry": {"type": "Polygon", "coordinates": [ring.tolist()]},
+        }
+        for number, ring in enumerate(rings)
+    ]
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}) + "\n", encoding="utf-8")
 
 
 def _write_csv(path: Path, columns: Columns) -> None:

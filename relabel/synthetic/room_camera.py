@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from relabel.cameras import FloatArray
 from relabel.optional import open3d
 from relabel.synthetic.furniture import LAMP_M, Room
 
-FloatArray = npt.NDArray[np.float64]
 Single = npt.NDArray[np.float32]  # what Open3D casts rays in, and enough: 1e-7 of 4 m
 
 WIDTH, HEIGHT = 640, 480
@@ -89,8 +89,8 @@ class Camera:
         cosine: Single = np.abs(_dot(normal, direction) / length)
         return z, cosine, _hit(rays, z)
 
-    def picture(self, pose: FloatArray) -> Any:
-        """What the colour camera sees while the depth camera is at `pose` (4, 4), as a Pillow image."""
+    def colour(self, pose: FloatArray) -> Any:
+        """The colour image that is taken while the depth camera is at `pose` (4, 4), as a Pillow image."""
         from PIL import Image  # noqa: PLC0415
 
         z, normal, triangle, rays = self._cast(pose, _placed(pose, COLOUR_M), COLOUR_FOCAL)

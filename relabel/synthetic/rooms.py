@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from relabel.cameras import FloatArray
 from relabel.errors import OptionError, OutputError, OutputExistsError
 from relabel.synthetic.furniture import furnished
-from relabel.synthetic.room_camera import Camera, FloatArray
+from relabel.synthetic.room_camera import Camera
 
 SCENE = "room"
 FRAMES = 40
@@ -98,7 +99,7 @@ def _write_sequence(folder: Path, camera: Camera, number: int, frames: int, seed
         rng = np.random.default_rng([seed, number, frame])
         stem = f"frame-{frame:06d}"
         camera.depth(walk[frame], rng).save(folder / f"{stem}.depth.png", compress_level=1)
-        camera.picture(walk[frame]).save(folder / f"{stem}.color.png", compress_level=1)
+        camera.colour(walk[frame]).save(folder / f"{stem}.color.png", compress_level=1)
         (folder / f"{stem}.pose.txt").write_bytes(_pose_text(walk[frame]))
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:

@@ -69,7 +69,7 @@ def check(task: Task, result: Verification) -> None:
     known = usable[0] & usable[1]
     pairs, at = pairs.take(known), (at[0][known], at[1][known])
     with task.bar(stored.name, len(pairs.rows)) if task.bar is not None else nullcontext() as progress:
-        expected = voxels.pair_overlap(scene.query, scene.database, *at, **how, each=progress)
+        expected = voxels.pair_overlap(scene.query, scene.database, *at, **how, progress=progress)
     result.compare(stored, pairs, expected, TOLERANCE)
     _compare_definition(task, pairs, at, (scene.query, scene.database), how, result)
 

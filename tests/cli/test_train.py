@@ -37,7 +37,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> runs.Place:
 
 
 def parameters() -> dict[str, Any]:
-    return {parameter.name: parameter for parameter in train.command.params if parameter.name is not None}
+    return {parameter.name: parameter for parameter in train.train_command.params if parameter.name is not None}
 
 
 class TestOptions:
@@ -55,7 +55,7 @@ class TestOptions:
     def test_every_field_of_the_recipe(self, field: dataclasses.Field[Any]) -> None:
         """Each field has an option of its name with its default."""
         option = parameters()[field.name]
-        with click.Context(train.command) as ctx:
+        with click.Context(train.train_command) as ctx:
             assert option.process_value(ctx, option.get_default(ctx)) == field.default
 
 

@@ -30,7 +30,7 @@ def blocks() -> list[str]:
 
 def test_every_option_is_one() -> None:
     """Options that the section names are options of the command."""
-    known = {name for parameter in train.command.params for name in parameter.opts}
+    known = {name for parameter in train.train_command.params for name in parameter.opts}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", section()))
     assert named - {"--root", "--scenes", "--checkpoint"} <= known
 
@@ -50,7 +50,7 @@ def test_commands(run: Callable[..., Result], real_data: Path, tmp_path: Path, m
     assert {"last.pt", "best.pt", "config.json", "log.jsonl"} == {path.name for path in (tmp_path / "run").iterdir()}
     listed = set(re.findall(r"`(epoch_[^`]*)`", section()))
     assert listed <= set(read_log(tmp_path / "run" / "log.jsonl")[-1])
-    with train.command.make_context("train", shlex.split(full)[2:]) as ctx:
+    with train.train_command.make_context("train", shlex.split(full)[2:]) as ctx:
         assert ctx.params["workers"] == 8
 
     short = python.replace("size=(320, 240), epochs=10", "size=(64, 48), epochs=1, pairs_per_epoch=32")

@@ -109,7 +109,7 @@ class TestGeoJson:
         path = saved(tmp_path, {"type": "LineString", "coordinates": [[0, 0], [0, 0], [1, 1]]})
         walls = read(path, "local").walls()
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        assert walls.told == {"name": "b.geojson", "sha256": digest, "features": 1, "crs": "local"}
+        assert walls.params == {"name": "b.geojson", "sha256": digest, "features": 1, "crs": "local"}
         assert walls.ends.tolist() == [[0, 0, 1, 1]]
 
     def test_nothing_in_it(self, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from relabel.fov.params import FovParams
 from relabel.geometry.walls import Walls
 from relabel.measures import MEASURES
 from relabel.reference.fov import field_of_view
-from relabel.reference.occlusion import Scene, pair_overlap
+from relabel.reference.occlusion import Occluders, pair_overlap
 from tests.strategies import View, cameras, view
 
 ARC = 8
@@ -97,7 +97,7 @@ class TestAgainstShadows:
         got = fov.source(
             cameras([v]), cameras([v], "d"), FovParams(arc=ARC), occluders=walls(built)
         ).collection.query_extent[0]
-        expected = Scene(geometry(built)).seen(*v, ARC).area
+        expected = Occluders(geometry(built)).seen(*v, ARC).area
         assert abs(got - expected) <= 1e-9 * whole_area(v)
 
     @given(view, view, parts)
@@ -106,7 +106,7 @@ class TestAgainstShadows:
         """To 1e-9 of the larger field of view."""
         found = fov.source(cameras([a]), cameras([b]), FovParams(arc=ARC), occluders=walls(built))
         got = found.areas(np.zeros(1, np.int32), np.zeros(1, np.int32))[0]
-        scene = Scene(geometry(built))
+        scene = Occluders(geometry(built))
         left, right = (shapely.transform(scene.seen(*v, ARC), lambda p, v=v: p + np.array([v.x, v.y])) for v in (a, b))
         assert abs(got - left.intersection(right).area) <= 1e-9 * max(whole_area(a), whole_area(b))
 
@@ -115,7 +115,7 @@ class TestAgainstShadows:
         """All pairs of a town with every measure; on the lattice, most of it is degenerate."""
         one, built = town(40, seed)
         rows, columns = (a.ravel() for a in np.indices((40, 40)))
-        scene = Scene(geometry(built))
+        scene = Occluders(geometry(built))
         for measure in MEASURES:
             got = fov.pair_overlap(one, one, rows, columns, FovParams(arc=ARC, measure=measure), occluders=walls(built))
             expected = pair_overlap(scene, one, one, rows, columns, segments=ARC, measure=measure)
@@ -281,7 +281,7 @@ class TestParams:
     def test_shape_and_walls_are_told(self):
         """The shape becomes a polygon, whatever was asked for, and says so."""
         told = {"name": "b.geojson", "sha256": "0" * 64, "features": 1}
-        psi = fov.overlap(cameras([NORTH]), cameras([NORTH]), occluders=walls([box(1, 1, 2, 2)], told=told))
+        psi = fov.overlap(cameras([NORTH]), cameras([NORTH]), occluders=walls([box(1, 1, 2, 2)], params=told))
         assert psi.collection.method == "fov-polygon"
         assert psi.collection.params["shape"] == "polygon"
         assert psi.collection.params["arc"] == 16

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from relabel.errors import InputError
 from relabel.geometry.headings import (
+    angle_between_deg,
     compass_to_math,
     constant_groups,
     difference_deg,
@@ -63,6 +64,18 @@ class TestDifferenceDeg:
     def test_broadcasts_and_passes_nan_on(self) -> None:
         """One heading against many; NaN stays NaN."""
         np.testing.assert_array_equal(difference_deg([0.0, np.nan, 30.0], 10.0), [-10.0, np.nan, 20.0])
+
+
+class TestAngleBetweenDeg:
+    @given(st.floats(0.0, 360.0, exclude_max=True), st.floats(0.0, 360.0, exclude_max=True))
+    def test_is_the_turn_without_its_sign(self, a: float, b: float) -> None:
+        """The same angle as by `difference_deg`."""
+        between = angle_between_deg(np.array([a]), np.array([b]))
+        assert between == pytest.approx(np.abs(difference_deg([a], [b])), abs=1e-9)
+
+    def test_passes_nan_on(self) -> None:
+        """A heading that is not known has no angle to any other."""
+        assert np.isnan(angle_between_deg(np.array([np.nan, 1.0]), np.array([1.0, np.nan]))).all()
 
 
 class TestConventions:

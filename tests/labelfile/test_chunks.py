@@ -49,7 +49,7 @@ class TestEncoded:
 class TestParallelColumns:
     @pytest.mark.parametrize("lengths", [[], [0], [1], [16_384], [16_383, 1, 1], [5, 40_000, 0, 16_384 * 2 - 5]])
     def test_hdf5_reads_what_was_appended(self, tmp_path: Path, lengths: list[int]) -> None:
-        """Whatever the blocks, the data sets hold their entries, one behind the other."""
+        """Whatever the blocks, the datasets hold their entries, one behind the other."""
         rng = np.random.default_rng(len(lengths))
         blocks = [(rng.integers(0, 2**31, n, dtype=np.int32), rng.random(n, dtype=np.float32)) for n in lengths]
         types = {"i": "int32", "x": "float32"}

@@ -33,7 +33,7 @@ class TestFormat:
         assert found["known"].tolist() == source.collection.query.ok.tolist()
 
     def test_every_name_and_number_is_in_the_text(self) -> None:
-        """No attribute, data set, status, method, measure or limit of the schema is missing from the text."""
+        """No attribute, dataset, status, method, measure or limit of the schema is missing from the text."""
         names = {*schema.ATTRIBUTES, *schema.COLUMNS, *schema.ARRAYS, *schema.METHODS, *MEASURES, *schema.MEMBERS}
         missing = {name for name in names if not re.search(rf"\b{re.escape(name)}\b", TEXT)}
         assert missing == set()
@@ -47,7 +47,7 @@ class TestFormat:
         assert f"{schema.ATTRIBUTE_BYTES:,} bytes" in TEXT
 
     def test_types_are_those_of_the_text(self) -> None:
-        """The tree gives each data set the type that the schema gives it."""
+        """The tree gives each dataset the type that the schema gives it."""
         for column in schema.TABLE:
             kind = {"utf-8": "text", "uint8": "enum"}.get(column.dtype, column.dtype)
             assert re.search(rf"── {column.name} +\(n.*?\) +{kind} ", TEXT), column.name

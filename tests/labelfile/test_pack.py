@@ -92,7 +92,7 @@ class TestPack:
 
     @pytest.mark.parametrize("side", ["queries", "database", "similarity"])
     def test_members_that_cannot_be_copied(self, side: str, parts: dict[str, Path], tmp_path: Path) -> None:
-        """All data sets are looked at before HDF5 copies them, since it crashes on some that are damaged."""
+        """All datasets are looked at before HDF5 copies them, since it crashes on some that are damaged."""
         with h5py.File(parts["amman"], "r+") as file:
             name = max(file["x"][side])
             del file["x"][side][name]

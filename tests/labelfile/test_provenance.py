@@ -13,7 +13,7 @@ import pytest
 
 import relabel
 from relabel.errors import InputError, MissingFileError, OptionError
-from relabel.labelfile.provenance import describe, record_problems, record_text, step, together
+from relabel.labelfile.provenance import describe, grouped_by_folder, record_problems, record_text, step
 
 
 class TestStep:
@@ -110,7 +110,7 @@ class TestDescribe:
         assert describe(tmp_path, []) == []
 
     def test_links_out_of_the_root_keep_their_name(self, tmp_path: Path) -> None:
-        """A data set whose files are links elsewhere is described by the names that it has."""
+        """A dataset whose files are links elsewhere is described by the names that it has."""
         (tmp_path / "store").write_bytes(b"x")
         (tmp_path / "root").mkdir()
         (tmp_path / "root" / "a.csv").symlink_to(tmp_path / "store")
@@ -210,12 +210,12 @@ class TestTogether:
     def test_endings(self, name: str, ending: str) -> None:
         """Numbers between points are no ending."""
         alike = [{"path": f"d/{k}{name}", "bytes": 1, "sha256": "0" * 64} for k in range(9)]
-        assert [entry["path"] for entry in together(alike)] == [f"d/*{ending}"]
+        assert [entry["path"] for entry in grouped_by_folder(alike)] == [f"d/*{ending}"]
 
     def test_up_to_eight_stay_as_they_are(self) -> None:
         """As do names that sha256sum spells in another way, and files at the top."""
         few = [{"path": f"{k}.png", "bytes": 1, "sha256": "0" * 64} for k in range(8)]
         odd = [{"path": f"d/\\{k}.png", "bytes": 1, "sha256": "0" * 64} for k in range(9)]
-        assert together([*few, *odd]) == sorted([*few, *odd], key=lambda entry: str(entry["path"]))
-        (one,) = together([*few, {"path": "8.png", "bytes": 1, "sha256": "0" * 64}])
+        assert grouped_by_folder([*few, *odd]) == sorted([*few, *odd], key=lambda entry: str(entry["path"]))
+        (one,) = grouped_by_folder([*few, {"path": "8.png", "bytes": 1, "sha256": "0" * 64}])
         assert (one["path"], one["bytes"]) == ("*.png", 9)

@@ -322,7 +322,7 @@ class TestStoredCollection:
             stored.row(0)
 
     def test_damaged_chunks(self, path: Path) -> None:
-        """A chunk that fails its checksum is an error that names file and data set."""
+        """A chunk that fails its checksum is an error that names file and dataset."""
         with h5py.File(path) as file:
             info = file["amman/similarity/data"].id.get_chunk_info(0)
         data = bytearray(path.read_bytes())

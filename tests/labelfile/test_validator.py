@@ -37,7 +37,7 @@ def path(valid: Path, tmp_path: Path) -> Path:
 
 
 def put(name: str, at: Any, value: Any) -> Change:
-    """Change values of a data set in place."""
+    """Change values of a dataset in place."""
 
     def change(file: h5py.File) -> None:
         file[name][at] = value
@@ -46,7 +46,7 @@ def put(name: str, at: Any, value: Any) -> Change:
 
 
 def replace(name: str, value: Any, dtype: Any = None) -> Change:
-    """Put another data set in the place of one."""
+    """Put another dataset in the place of one."""
 
     def change(file: h5py.File) -> None:
         if name in file:
@@ -240,7 +240,7 @@ class TestValidate:
 
     def test_findings_of_many_blocks_are_one(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Entries that break the same rule are counted over the whole collection."""
-        monkeypatch.setattr("relabel.labelfile.checks._BLOCK_ENTRIES", 4)
+        monkeypatch.setattr("relabel.labelfile.collection._BLOCK_ENTRIES", 4)
         with h5py.File(path, "r+") as file:
             file["amman/similarity/data"][:] = np.nan
         (finding,) = validate(path, "structure").findings

@@ -106,7 +106,7 @@ class TestWrite:
         assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes() == (tmp_path / "3").read_bytes()
 
     def test_layout(self, tmp_path: Path) -> None:
-        """Groups, data sets, types and attributes are those of the format, and of no others."""
+        """Groups, datasets, types and attributes are those of the format, and of no others."""
         path = write(tmp_path / "a.h5", {"x/y": similarity(5, 7)}, provenance=[provenance.step("t", {})])
         with h5py.File(path) as file:
             assert sorted(file.attrs) == ["complete", "content_sha256", "format", "format_version", "writer"]

@@ -23,7 +23,7 @@ from relabel.report.heading_audit import near_pairs, summary
 from relabel.report.heading_audit.audit import audit, step_of
 from relabel.report.heading_audit.plot import headings_figure
 from relabel.report.heading_audit.tracks import LEAST_STRAIGHT, centres, facing
-from relabel.report.heading_audit.types import DEFAULT_REASONS, REASONS, Side, Thresholds, untrusted
+from relabel.report.heading_audit.types import DEFAULT_REASONS, REASONS, SideAudit, Thresholds, untrusted
 from relabel.synthetic import msls as synthetic
 
 Floats = npt.NDArray[np.float64]
@@ -51,7 +51,7 @@ def spoiled(city: Cameras) -> Cameras:
     return cameras
 
 
-def one_side(cameras: Cameras, **thresholds: Any) -> Side:
+def one_side(cameras: Cameras, **thresholds: Any) -> SideAudit:
     (side,) = audit(cameras, cameras, thresholds=Thresholds(**thresholds)).sides
     return side
 
@@ -141,17 +141,17 @@ class TestFaults:
             assert bad == set(city.extra["sequence"][wrong])
 
     def test_frame_gaps(self, city: Cameras) -> None:
-        """Where two thirds of the pictures are not there nothing is made up, and most flips are still found."""
+        """Where two thirds of the images are not there nothing is made up, and most flips are still found."""
         kept = np.random.default_rng(0).random(len(city)) < 1.0 / 3.0
         assert not one_side(city.take(kept)).faulty(DEFAULT_REASONS).any()
         spoiled, wrong = with_fault(city, flipped)
-        # Of a part that is left with one or two pictures it is only said that they jump.
+        # Of a part that is left with one or two images it is only said that they jump.
         found = one_side(spoiled.take(kept)).faulty(["flipped", "jumping"])
         assert np.count_nonzero(found & wrong[kept]) >= 0.7 * np.count_nonzero(wrong[kept])
         assert np.count_nonzero(found & ~wrong[kept]) <= 0.05 * np.count_nonzero(found)
 
     def test_stops(self, city: Cameras) -> None:
-        """Twenty pictures at a stop whose positions wander by a metre have no direction of travel that could jump."""
+        """Twenty images at a stop whose positions wander by a metre have no direction of travel that could jump."""
         rng = np.random.default_rng(2)
         rows = np.concatenate([np.insert(d, 15, np.repeat(d[15], 20)) for d in drives(city)])
         number = np.concatenate([np.arange(len(d) + 20) for d in drives(city)])
@@ -376,7 +376,7 @@ class TestNear:
         rng = np.random.default_rng(0)
         position, heading = rng.uniform(0.0, 100.0, (2000, 2)), rng.normal(0.0, 60.0, 2000) % 360.0
 
-        def shares() -> tuple[near_pairs.Near, Floats]:
+        def shares() -> tuple[near_pairs.NearHeadings, Floats]:
             near = near_pairs.near_pairs(
                 (position, heading), (position, heading), self_pairs=True, radius_m=10.0, place_m=2.0, flip_deg=150.0
             )
@@ -468,7 +468,7 @@ class TestFigure:
 
     @pytest.mark.parametrize("suffix", [".svg", ".png"])
     def test_same_bytes(self, city: Cameras, tmp_path: Path, suffix: str) -> None:
-        """A picture, the same each time."""
+        """A figure, the same each time."""
         found = [audit(city.take(slice(0, 800)), city.take(slice(800, 1600)))]
         one, two = tmp_path / f"one{suffix}", tmp_path / f"two{suffix}"
         headings_figure(one, found)

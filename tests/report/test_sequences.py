@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from relabel.cameras import Cameras
-from relabel.report import text
 from relabel.report.sequences import BROKEN, Sequences, tally_of
-from relabel.report.stats import statistics
+from relabel.report.stats import statistics, stats_text
 from relabel.similarity import Collection, Similarity
 
 
@@ -195,12 +194,12 @@ class TestSequences:
 
 
 class TestText:
-    """relabel.report.text.stats_text of sequences"""
+    """relabel.report.stats.stats_text of sequences"""
 
     def test_a_few_of_each(self) -> None:
         """Breaks are named, the first few of them, and the table has a line for each bin."""
         n = 9
-        lines = text.stats_text("room/train", statistics(paired(frames(["s"] * n, list(range(n))), np.zeros((n, n)))))
+        lines = stats_text("room/train", statistics(paired(frames(["s"] * n, list(range(n))), np.zeros((n, n)))))
         shown = "\n".join(lines)
         assert "queries without any overlap: 9 of 9: s/0-0, s/1-1, s/2-2, s/3-3, s/4-4, …" in shown
         assert "8 pairs, of which 8 break the chain (ψ < 0.05)" in shown
@@ -211,6 +210,6 @@ class TestText:
 
     def test_good_chain(self) -> None:
         """Where nothing is wrong, nothing is named."""
-        lines = text.stats_text("x", statistics(paired(frames(["s"] * 3, [0, 1, 2]), np.full((3, 3), 0.75))))
+        lines = stats_text("x", statistics(paired(frames(["s"] * 3, [0, 1, 2]), np.full((3, 3), 0.75))))
         assert "  queries without any overlap: 0 of 3" in lines
         assert lines[-1].split() == ["2", "2", "0.7500", "100.0", "%", "0.0", "%"]

@@ -1,4 +1,4 @@
-"""What two frames share: against the oracles, in the cloud and in the picture."""
+"""What two frames share: against the oracles, in the point cloud and in the figure."""
 
 from __future__ import annotations
 
@@ -104,14 +104,14 @@ class TestShared:
         assert not shared(stored, other, sides[1], "f1-0", "f2-1").agrees
 
     def test_cameras_that_are_not_there(self, stored: StoredCollection, sides: tuple[Frames, Frames]) -> None:
-        """Unknown keys, a camera without a pose, and frames that the data set no longer has."""
+        """Unknown keys, a camera without a pose, and frames that the dataset no longer has."""
         with pytest.raises(NotFoundError, match="no query 'f2-1'; it is a camera of the database"):
             shared(stored, *sides, "f2-1", "f2-1")
         with pytest.raises(NotFoundError, match=r"no database frame 'x'; there are f2-0, f2-1"):
             shared(stored, *sides, "f1-0", "x")
         with pytest.raises(InputError, match="f2-2 has status no_pose: what it sees is not known"):
             shared(stored, *sides, "f1-0", "f2-2")
-        with pytest.raises(InputError, match="f1-0 has no depth map or no pose in this data set"):
+        with pytest.raises(InputError, match="f1-0 has no depth map or no pose in this dataset"):
             shared(stored, sides[1], sides[1], "f1-0", "f2-1")
 
     def test_labels_of_fields_of_view(self, tmp_path: Path, sides: tuple[Frames, Frames]) -> None:
@@ -187,22 +187,22 @@ class TestPly:
 class TestFigure:
     """relabel.report.shared_views.shared_figure"""
 
-    def test_pictures_and_pixels(self, tmp_path: Path, found: SharedSurface) -> None:
-        """A picture with all four colours in it; one of the frames has no colour picture, one has one in red."""
+    def test_images_and_pixels(self, tmp_path: Path, found: SharedSurface) -> None:
+        """A figure with all four colours in it; one of the frames has no colour image, one has one in red."""
         Image.new("RGB", (64, 48), (255, 0, 0)).save(tmp_path / "red.png")
-        drawn = replace(found, query=replace(found.query, picture=str(tmp_path / "red.png")))
+        drawn = replace(found, query=replace(found.query, image=str(tmp_path / "red.png")))
         shared_figure(tmp_path / "a.png", drawn)
-        with Image.open(tmp_path / "a.png") as picture:
-            pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3).astype(int)
+        with Image.open(tmp_path / "a.png") as image:
+            pixels = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(int)
         for colour in (SHARED, QUERY, DATABASE, (1.0, 0.0, 0.0)):
             near = np.abs(pixels - 255 * np.array(colour)).max(axis=1) <= 2
             assert near.sum() > 200, colour
 
-    def test_a_picture_that_cannot_be_read(self, tmp_path: Path, found: SharedSurface) -> None:
+    def test_an_image_that_cannot_be_read(self, tmp_path: Path, found: SharedSurface) -> None:
         """It is no reason to fail."""
         (tmp_path / "empty.jpg").touch()
         sides = [
-            replace(side, picture=str(tmp_path / name))
+            replace(side, image=str(tmp_path / name))
             for side, name in ((found.query, "empty.jpg"), (found.database, "no"))
         ]
         shared_figure(tmp_path / "a.svg", replace(found, query=sides[0], database=sides[1]))

@@ -135,7 +135,7 @@ class TestStatistics:
         """However the rows are cut into blocks, the figures are the same."""
         psi = similarity(40, 50, seed=3)
         seen: list[int] = []
-        assert stats.statistics(RowByRow(psi, rows), each=seen.append) == stats.statistics(psi)
+        assert stats.statistics(RowByRow(psi, rows), progress=seen.append) == stats.statistics(psi)
         assert sum(seen) == 40
 
     def test_a_grid_with_every_pair_on_the_circle(self) -> None:
@@ -203,3 +203,37 @@ class TestToJson:
         assert data["queries_without_positive"] == found.positive.empty
         assert data["near"]["absent_share"] == found.near.absent / found.near.pairs
         assert data["positive"]["pairs"] + data["partial"]["pairs"] == data["stored_pairs"]
+
+
+class TestStatsText:
+    """relabel.report.stats.stats_text"""
+
+    @pytest.mark.parametrize("size", [0, 1, 30])
+    def test_holds_the_figures(self, size: int) -> None:
+        """Every bin, band and count of the statistics stands in the text."""
+        found = stats.statistics(similarity(size, size, seed=4))
+        lines = stats.stats_text("here", found)
+        shown = "\n".join(lines)
+        assert f"{found.queries_without_positive:,} of {found.queries_ok:,}" in shown
+        assert f"pairs within 25 m: {found.near.pairs:,}, of which {found.near.absent:,}" in shown
+        assert f"{found.facing.pairs:,}, of which {found.facing.positive:,}" in shown
+        for i, count in enumerate(found.histogram):
+            (line,) = [line for line in lines if line.strip().startswith(f"{i / 10:.1f} –")]
+            assert line.split()[3] == f"{count:,}"
+
+    def test_a_room_without_headings(self) -> None:
+        """Where every pair is near and no camera has a heading, nothing is said of streets."""
+        found = stats.statistics(similarity(5, 5, seed=4))
+        room = replace(
+            found, near=replace(found.near, pairs=found.known_pairs), facing=replace(found.facing, pairs=0, headings=0)
+        )
+        shown = "\n".join(stats.stats_text("here", room))
+        assert "facing" not in shown
+        assert "within" not in shown
+        assert found.facing.headings == 10 - sum(
+            n for side in found.status.values() for status, n in side.items() if status != "ok"
+        )
+
+    def test_absent_is_named_by_the_threshold(self) -> None:
+        """Where small values were left out on purpose, absent is not called zero."""
+        assert "ψ ≤ 0.001" in "\n".join(stats.stats_text("here", stats.statistics(similarity(min_value=1e-3))))

@@ -45,7 +45,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         def depth(self, pose: Any, rng: np.random.Generator) -> Any:
             return Image.new("I;16", (4, 3), int(rng.integers(500, 4000)))
 
-        def picture(self, pose: Any) -> Any:
+        def colour(self, pose: Any) -> Any:
             return Image.new("RGB", (4, 3))
 
     monkeypatch.setattr(rooms, "Camera", Quick)
@@ -97,7 +97,7 @@ class TestLayout:
             assert np.linalg.det(pose[:3, :3]) == pytest.approx(1.0, abs=1e-6)
             assert pose[3].tolist() == [0.0, 0.0, 0.0, 1.0]
 
-    def test_pictures(self, scene: Path) -> None:
+    def test_colour_images(self, scene: Path) -> None:
         """Depth of 16 bits and colour, both 640 × 480; the colours are many and neither all dark nor all bright."""
         for path in scene.rglob("*.depth.png"):
             with Image.open(path) as depth, Image.open(path.with_name(path.name.replace("depth", "color"))) as colour:

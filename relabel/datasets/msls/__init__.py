@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 from relabel._lazy import lazily
-from relabel.datasets.registry import DatasetSpec
+from relabel.datasets.msls.spec import HEADINGS, IMAGE_PATH, SPEC, Heading
 
 if TYPE_CHECKING:
     from relabel.datasets.msls.city import MslsCity, MslsReader, read, readers
@@ -24,31 +24,6 @@ __all__ = [
     "readers",
     "select",
 ]
-
-Heading = Literal["compass", "travel"]
-"""Where headings come from: the compass angle `ca`, or the direction of travel of each sequence."""
-HEADINGS: tuple[Heading, ...] = get_args(Heading)
-
-IMAGE_PATH = "train_val/{collection}/{side}/images/{key}.jpg"
-"""Where the image of a camera lies, relative to the root; the collection is the city."""
-
-SPEC = DatasetSpec(
-    name="msls",
-    summary="Label MSLS by field-of-view overlap, from its metadata alone.",
-    command="relabel.datasets.msls.command",
-    readers={"fov": "relabel.datasets.msls.city:MslsReader"},
-    default_output="msls.h5",
-    image_paths=(
-        IMAGE_PATH,
-        "test/{collection}/{side}/images/{key}.jpg",
-        "{collection}/{side}/images/{key}.jpg",
-        "{side}/images/{key}.jpg",
-    ),
-    from_paths="relabel.datasets.msls.city:from_paths",
-    licence="Made from the metadata of Mapillary Street-Level Sequences (MSLS). The data set is handed out by "
-    "Mapillary after a login, under terms of its own. They are often said to be CC BY-NC-SA 4.0; that was not checked "
-    "for this card, nor whether the terms reach labels made from the metadata.",
-)
 
 __getattr__, __dir__ = lazily(
     __name__,

@@ -23,8 +23,8 @@ import numpy.typing as npt
 
 from relabel.cameras import Cameras, Status
 from relabel.datasets.base import CameraSets
-from relabel.datasets.msls import Heading
 from relabel.datasets.msls.csv_files import POSTPROCESSED_EXTRA, SideTables, city_crs, read_side_tables
+from relabel.datasets.msls.spec import Heading
 from relabel.datasets.msls.tree import SIDES, TEST_CITIES, TRAIN_CITIES, VAL_CITIES, City, Skipped, Tree, find, select
 from relabel.datasets.registry import Selection
 from relabel.errors import DatasetNotFoundError, OptionError

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from relabel.datasets import options
-from relabel.datasets.msls import HEADINGS, Heading
+from relabel.datasets.msls.spec import HEADINGS, Heading
 from relabel.datasets.registry import Selection
 
 OPTIONS = (

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.datasets import csv_columns
-from relabel.datasets.msls import Heading
+from relabel.datasets.msls.spec import Heading
 from relabel.errors import InputError
 from relabel.geometry.projection import project, signed_utm, utm_crs, utm_zone
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relabel._lazy import lazily
-from relabel.datasets.registry import DatasetSpec
+from relabel.datasets.names.spec import SPEC
 
 if TYPE_CHECKING:
     from relabel.datasets.names.lists import Names, NamesReader, read, reader
@@ -17,18 +17,6 @@ __all__ = [
     "read",
     "reader",
 ]
-
-
-SPEC = DatasetSpec(
-    name="names",
-    summary="Label images whose @ names tell place and heading (SF-XL).",
-    command="relabel.datasets.names.command",
-    readers={"fov": "relabel.datasets.names.lists:NamesReader"},
-    from_paths="relabel.datasets.names.lists:from_paths",
-    licence="Made from the names of pictures, which tell places and headings. Many such sets are cut from street "
-    "panoramas of others; San Francisco XL (SF-XL) is handed out on request, under terms that are not known here. "
-    "Whose pictures these are is not known here either.",
-)
 
 __getattr__, __dir__ = lazily(
     __name__,

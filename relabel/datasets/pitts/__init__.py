@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 from relabel._lazy import lazily
-from relabel.datasets.registry import DatasetSpec
+from relabel.datasets.pitts.spec import SIGNS, SPEC, TRAVEL_GAP_M, Sign, Source
 
 if TYPE_CHECKING:
     from relabel.datasets.pitts.split import PittsReader, PittsSplit, find, read, readers, select
@@ -25,26 +25,6 @@ __all__ = [
     "readers",
     "select",
 ]
-
-Source = Literal["table", "travel", "north"]
-"""What tells the direction of yaw 1 of a panorama."""
-Sign = Literal["clockwise", "counterclockwise"]
-"""Which way round yaw counts, seen from above."""
-SIGNS: tuple[Sign, ...] = get_args(Sign)
-TRAVEL_GAP_M = 50.0
-"""Panoramas farther apart are not of one track."""
-
-SPEC = DatasetSpec(
-    name="pitts",
-    summary="Label Pittsburgh, with headings that you choose a source for.",
-    command="relabel.datasets.pitts.command",
-    readers={"fov": "relabel.datasets.pitts.split:PittsReader"},
-    default_output="pitts.h5",
-    default_fov_deg=60.0,
-    image_paths=("{side}/{key}", "queries_real/{key}", "queries/{key}"),
-    licence="Made from the splits of Pittsburgh (30k or 250k), whose pictures are of Google Street View and are handed "
-    "out by the authors on request. No licence of it is known here.",
-)
 
 __getattr__, __dir__ = lazily(
     __name__,

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from relabel.datasets import options
-from relabel.datasets.pitts import SIGNS, TRAVEL_GAP_M, Sign
+from relabel.datasets.pitts.spec import SIGNS, TRAVEL_GAP_M, Sign
 from relabel.datasets.registry import Selection
 
 OPTIONS = (

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.datasets import csv_columns
-from relabel.datasets.pitts import TRAVEL_GAP_M, Sign, Source
+from relabel.datasets.pitts.spec import TRAVEL_GAP_M, Sign, Source
 from relabel.errors import InputError, OptionError
 from relabel.geometry.headings import track_heading_deg
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 from relabel._lazy import lazily
-from relabel.datasets.registry import DatasetSpec
+from relabel.datasets.rgbd.spec import LAYOUTS, MAX_TIME_DIFFERENCE_S, SPEC, Layout
 
 if TYPE_CHECKING:
     from relabel.datasets.rgbd.sequence import RgbdReader, read, reader
@@ -19,20 +19,6 @@ __all__ = [
     "read",
     "reader",
 ]
-
-Layout = Literal["tum", "scannet", "folder"]
-LAYOUTS: tuple[Layout, ...] = get_args(Layout)
-MAX_TIME_DIFFERENCE_S = 0.02
-"""How far apart in time a depth map and its pose may be, seconds."""
-
-SPEC = DatasetSpec(
-    name="rgbd",
-    summary="Label any RGB-D sequence: TUM, ScanNet, or a plain folder.",
-    command="relabel.datasets.rgbd.command",
-    readers={"surface": "relabel.datasets.rgbd.sequence:RgbdReader"},
-    licence="Made from depth maps and poses of an RGB-D recording, which may be anybody's: this card does not know its "
-    "terms. The poses in this file are part of it.",
-)
 
 __getattr__, __dir__ = lazily(
     __name__,

@@ -8,7 +8,7 @@ import click
 
 from relabel.datasets import options
 from relabel.datasets.registry import Selection
-from relabel.datasets.rgbd import LAYOUTS, MAX_TIME_DIFFERENCE_S, Layout
+from relabel.datasets.rgbd.spec import LAYOUTS, MAX_TIME_DIFFERENCE_S, Layout
 
 OPTIONS = (
     options.root,

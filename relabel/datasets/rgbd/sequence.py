@@ -24,7 +24,7 @@ from relabel.cameras import FloatArray
 from relabel.datasets import rgbd_frames, trajectory_formats
 from relabel.datasets.base import FrameSets
 from relabel.datasets.matrix_files import Intrinsics, read_intrinsics, read_poses
-from relabel.datasets.rgbd import MAX_TIME_DIFFERENCE_S, Layout
+from relabel.datasets.rgbd.spec import MAX_TIME_DIFFERENCE_S, Layout
 from relabel.datasets.rgbd_frames import DepthCamera, FrameFiles, natural
 from relabel.errors import DatasetNotFoundError, InputError, MissingFileError, OptionError
 from relabel.frames import Frames

@@ -8,7 +8,7 @@ import click
 
 from relabel.datasets import options
 from relabel.datasets.registry import Selection
-from relabel.datasets.seven_scenes import DEFAULT_SPLITS, FOCAL_PX
+from relabel.datasets.seven_scenes.spec import DEFAULT_SPLITS, FOCAL_PX
 
 OPTIONS = (
     options.root,

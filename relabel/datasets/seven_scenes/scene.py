@@ -24,7 +24,7 @@ from relabel.datasets import rgbd_frames
 from relabel.datasets.base import FrameSets, relative_path
 from relabel.datasets.matrix_files import checked_intrinsics, read_poses
 from relabel.datasets.rgbd_frames import DepthCamera, FrameFiles
-from relabel.datasets.seven_scenes import DEFAULT_SPLITS, FOCAL_PX, SPLITS
+from relabel.datasets.seven_scenes.spec import DEFAULT_SPLITS, FOCAL_PX, SPLITS
 from relabel.datasets.trajectory_formats import text_lines
 from relabel.errors import DatasetNotFoundError, InputError, MissingFileError, NotFoundError, OptionError
 from relabel.frames import Frames

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 from relabel._lazy import lazily
-from relabel.datasets.registry import DatasetSpec
+from relabel.datasets.table.spec import LAYOUTS, SPEC, Layout
 
 if TYPE_CHECKING:
     from relabel.datasets.table.rows import TableReader, reader
@@ -17,20 +17,6 @@ __all__ = [
     "TableReader",
     "reader",
 ]
-
-Layout = Literal["csv", "gsv", "kitti", "tum", "colmap", "robotcar"]
-"""A table, that of GSV-Cities, or a trajectory."""
-LAYOUTS: tuple[Layout, ...] = get_args(Layout)
-
-SPEC = DatasetSpec(
-    name="table",
-    summary="Label any CSV or Parquet table, GSV-Cities, or poses.",
-    command="relabel.datasets.table.command",
-    readers={"fov": "relabel.datasets.table.rows:TableReader"},
-    from_paths="relabel.datasets.table.rows:from_paths",
-    licence="Made from a table of places and headings, which may be anybody's: this card does not know its terms. "
-    "GSV-Cities comes without a licence, and its pictures are of Google Street View.",
-)
 
 __getattr__, __dir__ = lazily(
     __name__,

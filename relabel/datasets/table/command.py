@@ -9,7 +9,7 @@ import click
 from relabel.datasets import options
 from relabel.datasets.conventions import AXES
 from relabel.datasets.registry import Selection
-from relabel.datasets.table import LAYOUTS, Layout
+from relabel.datasets.table.spec import LAYOUTS, Layout
 from relabel.errors import OptionError
 
 OPTIONS = (

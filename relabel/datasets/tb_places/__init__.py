@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 from relabel._lazy import lazily
-from relabel.datasets.registry import DatasetSpec
+from relabel.datasets.tb_places.spec import DIRECTIONS, QUATERNIONS, SPEC, Direction, Quaternion
 
 if TYPE_CHECKING:
     from relabel.datasets.tb_places.sets import (
@@ -36,27 +36,6 @@ __all__ = [
     "readers",
     "select",
 ]
-
-Quaternion = Literal["xyzw", "wxyz"]
-"""The order of the last four numbers of a stored pose."""
-QUATERNIONS: tuple[Quaternion, ...] = get_args(Quaternion)
-Direction = Literal["camera-to-world", "world-to-camera"]
-"""Where a stored pose leads."""
-DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
-
-SPEC = DatasetSpec(
-    name="tb-places",
-    summary="Label TB-Places, by depth maps if there are any.",
-    command="relabel.datasets.tb_places.command",
-    readers={
-        "fov": "relabel.datasets.tb_places.sets:TbStreetReader",
-        "surface": "relabel.datasets.tb_places.sets:TbPlacesReader",
-    },
-    default_output="tb-places.h5",
-    licence="Made from the poses of TB-Places, and perhaps from depth maps beside it. No licence of the data set is "
-    "known here. The poses in this file are part of it.",
-    other_kind={"fov": "needs --depth", "surface": "is for fields of view; leave out --depth"},
-)
 
 __getattr__, __dir__ = lazily(
     __name__,

@@ -9,7 +9,7 @@ import click
 
 from relabel.datasets import options
 from relabel.datasets.registry import LabelKind, Selection
-from relabel.datasets.tb_places import DIRECTIONS, QUATERNIONS, Direction, Quaternion
+from relabel.datasets.tb_places.spec import DIRECTIONS, QUATERNIONS, Direction, Quaternion
 from relabel.errors import OptionError
 
 OPTIONS = (

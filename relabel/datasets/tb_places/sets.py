@@ -26,7 +26,7 @@ from relabel.datasets.conventions import AXES
 from relabel.datasets.matrix_files import Intrinsics
 from relabel.datasets.registry import Selection
 from relabel.datasets.rgbd_frames import DepthCamera, FrameFiles
-from relabel.datasets.tb_places import Direction, Quaternion
+from relabel.datasets.tb_places.spec import Direction, Quaternion
 from relabel.datasets.trajectory import Axes, axis, cameras_of
 from relabel.datasets.trajectory_formats import Track, check_places, quaternion_poses
 from relabel.errors import DatasetNotFoundError, InputError, NotFoundError, OptionError

@@ -1,7 +1,7 @@
 """An audit of headings: which sequences and cameras should not be trusted, before they become labels.
 
-Positions and headings are all that is looked at. What needs to know when a picture was taken after which is only found
-where the cameras carry the columns `sequence` and `frame`. docs/headings.md defines every figure.
+Only positions and headings are used. Faults along a sequence are only looked for where the cameras carry the columns
+`sequence` and `frame`. docs/headings.md defines every figure.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from relabel.cameras import Cameras, FloatArray, Status
 from relabel.geometry.earth import axes, ecef
 from relabel.geometry.headings import constant_groups, difference_deg, group_codes
 from relabel.report.heading_audit import near_pairs
-from relabel.report.heading_audit import tracks as headings_track
-from relabel.report.heading_audit.types import REASONS, STEPS_DEG, Audit, BoolArray, Sequence, Side, Thresholds
+from relabel.report.heading_audit.tracks import BoolArray, IntArray, audit_tracks, facing
+from relabel.report.heading_audit.types import REASONS, STEPS_DEG, Audit, SequenceAudit, SideAudit, Thresholds
 
 _STEP_TOLERANCE_DEG = 1e-6
 _TURN_DEG = {"forward": 0.0, "backward": 180.0}
@@ -38,26 +38,28 @@ def audit(
     ----------
     query, database:
         the cameras; the same object for self pairs. The columns ``sequence`` (any) and ``frame`` (numbers) of `extra`
-        say which pictures were taken one after the other, ``view_direction`` (Forward, Backward or Sideways) to which
-        side of its travel a camera is said to look. Panoramas and cameras without a position are passed over.
+        say which images were taken one after the other, ``view_direction`` (Forward, Backward or Sideways) to which
+        side of its travel a camera is said to look. Panoramas and cameras without a position are skipped.
     name:
         of the collection.
     thresholds:
         when a heading is at fault.
     wrapped:
-        number of headings that were outside [0, 360), since cameras do not tell any more.
+        number of headings that were outside [0, 360), which `Cameras` no longer shows.
     geographic:
         (n, 2) longitude and latitude of queries and database where distances and directions are to be those on the
         earth; otherwise those of their positions on a map.
     """
     limits = thresholds or Thresholds()
     itself = database is query
-    found = [_Placed.of(cameras, None if geographic is None else geographic[i]) for i, cameras in
-             enumerate((query,) if itself else (query, database))]  # fmt: skip
+    sets = [
+        _Placed.of(cameras, None if geographic is None else geographic[i])
+        for i, cameras in enumerate((query,) if itself else (query, database))
+    ]
     names = ("both",) if itself else ("query", "database")
-    alone = _alone(found, limits)
-    sides = tuple(_side(*of_side, limits) for of_side in zip(names, found, alone, strict=True))
-    first, last = found[0], found[-1]
+    alone = _alone(sets, limits)
+    sides = tuple(_side(*of_side, limits) for of_side in zip(names, sets, alone, strict=True))
+    first, last = sets[0], sets[-1]
     near = near_pairs.near_pairs(
         (first.points, first.heading_deg),
         (last.points, last.heading_deg),
@@ -79,10 +81,10 @@ def step_of(heading_deg: FloatArray) -> float | None:
 
 @dataclass(frozen=True, eq=False)
 class _Placed:
-    """Cameras, and those (m,) of them that can be looked at: their rows, points in metres, headings and compass."""
+    """Cameras, and those (m,) of them that can be audited: their rows, points in metres, headings and compass."""
 
     cameras: Cameras
-    rows: npt.NDArray[np.int64]
+    rows: IntArray
     points: FloatArray
     heading_deg: FloatArray
     compass: tuple[FloatArray, FloatArray]
@@ -91,8 +93,8 @@ class _Placed:
     @classmethod
     def of(cls, cameras: Cameras, lon_lat_deg: FloatArray | None) -> _Placed:
         """Those that have a position and a heading and are no panorama."""
-        there = np.isfinite(cameras.position).all(axis=1) & np.isfinite(cameras.heading_deg)
-        rows = np.flatnonzero(there & (cameras.status != Status.PANORAMA))
+        finite = np.isfinite(cameras.position).all(axis=1) & np.isfinite(cameras.heading_deg)
+        rows = np.flatnonzero(finite & (cameras.status != Status.PANORAMA))
         if lon_lat_deg is None:
             points = cameras.position[rows, :2]
             east, north = (np.broadcast_to(np.array(axis), points.shape) for axis in ((1.0, 0.0), (0.0, 1.0)))
@@ -105,17 +107,17 @@ class _Placed:
 def _alone(sets: list[_Placed], limits: Thresholds) -> list[BoolArray]:
     """For each set its cameras that look against all others around, of any set."""
     points, heading = (np.concatenate([getattr(s, name) for s in sets]) for name in ("points", "heading_deg"))
-    found = near_pairs.alone(points, heading, place_m=2.0 * limits.place_m, flip_deg=limits.flip_deg)
+    against_all = near_pairs.alone(points, heading, place_m=2.0 * limits.place_m, flip_deg=limits.flip_deg)
     result, first = [], 0
     for placed in sets:
         of_set = np.zeros(len(placed.cameras), bool)
-        of_set[placed.rows] = found[first : first + len(placed.rows)]
+        of_set[placed.rows] = against_all[first : first + len(placed.rows)]
         result.append(of_set)
         first += len(placed.rows)
     return result
 
 
-def _side(name: str, placed: _Placed, alone: BoolArray, limits: Thresholds) -> Side:
+def _side(name: str, placed: _Placed, alone: BoolArray, limits: Thresholds) -> SideAudit:
     cameras, rows = placed.cameras, placed.rows
     n = len(cameras)
     panorama = cameras.status == Status.PANORAMA
@@ -126,7 +128,7 @@ def _side(name: str, placed: _Placed, alone: BoolArray, limits: Thresholds) -> S
     step = step_of(placed.heading_deg)
     faults = {reason: np.zeros(n, bool) for reason in REASONS} | {"alone": alone}
     travel, offset = np.full(n, np.nan), np.full(n, np.nan)
-    sequences: tuple[Sequence, ...] = ()
+    sequences: tuple[SequenceAudit, ...] = ()
     if "sequence" in cameras.extra:
         codes = _in_order(group_codes(cameras.extra["sequence"]))
         frame = cameras.extra.get("frame", np.zeros(n))
@@ -134,7 +136,7 @@ def _side(name: str, placed: _Placed, alone: BoolArray, limits: Thresholds) -> S
         rows = rows[order]
         groups = int(codes.max()) + 1 if n else 0
         present, of_row = np.unique(codes[rows], return_inverse=True)
-        tracks = headings_track.judged(
+        tracks = audit_tracks(
             placed.points[order],
             heading[rows],
             of_row.astype(np.int64),
@@ -155,12 +157,12 @@ def _side(name: str, placed: _Placed, alone: BoolArray, limits: Thresholds) -> S
         centre[present], spread[present] = tracks.centre_deg, tracks.spread_deg
         straight = np.zeros(groups, np.int64)
         straight[present] = tracks.straight
-        facing = headings_track.facing(centre, spread)
+        sides_faced = facing(centre, spread)
         counts = {reason: np.bincount(codes[held], minlength=groups) for reason, held in faults.items()}
         size, without = np.bincount(codes, minlength=groups), np.bincount(codes[missing], minlength=groups)
         _, first = np.unique(codes, return_index=True)
         sequences = tuple(
-            Sequence(
+            SequenceAudit(
                 name,
                 str(label),
                 int(size[g]),
@@ -168,12 +170,12 @@ def _side(name: str, placed: _Placed, alone: BoolArray, limits: Thresholds) -> S
                 int(straight[g]),
                 _number(centre[g]),
                 _number(spread[g]),
-                str(facing[g]),
-                {reason: int(of[g]) for reason, of in counts.items()},
+                str(sides_faced[g]),
+                {reason: int(count[g]) for reason, count in counts.items()},
             )
             for g, label in enumerate(cameras.extra["sequence"][first])
         )
-    return Side(
+    return SideAudit(
         name,
         cameras.key,
         n,
@@ -190,7 +192,7 @@ def _side(name: str, placed: _Placed, alone: BoolArray, limits: Thresholds) -> S
     )
 
 
-def _in_order(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _in_order(codes: IntArray) -> IntArray:
     """The codes, numbered in the order in which they first come."""
     _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse]
@@ -201,11 +203,11 @@ def _against(offset_deg: FloatArray, view: npt.NDArray[Any] | None) -> FloatArra
     if view is None:
         return np.abs(offset_deg)
     words = np.strings.lower(np.strings.strip(view.astype(np.str_)))
-    told = np.zeros(len(words))
+    stated_deg = np.zeros(len(words))
     for word, angle in _TURN_DEG.items():
-        told[words == word] = angle
+        stated_deg[words == word] = angle
     sideways = np.abs(np.abs(offset_deg) - 90.0)
-    return np.where(words == "sideways", sideways, np.abs(difference_deg(offset_deg, told)))
+    return np.where(words == "sideways", sideways, np.abs(difference_deg(offset_deg, stated_deg)))
 
 
 def _number(value: float) -> float | None:

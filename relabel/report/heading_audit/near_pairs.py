@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+from relabel.cameras import FloatArray
+from relabel.geometry.headings import angle_between_deg
+from relabel.report.heading_audit.tracks import BoolArray, IntArray
 
 BINS = 12
 BIN_DEG = 180.0 / BINS
@@ -21,12 +20,12 @@ LONE_NEIGHBOURS = 3
 LONE_AGREE_DEG = 30.0
 """Neighbours agree where each is at most this far from their mean direction."""
 _MOST_PAIRS = 20_000_000
-_MOST_COMPARED = 4_000_000  # more are sampled, so that a crowded data set takes seconds as well
+_MOST_COMPARED = 4_000_000  # more are sampled, so that a crowded dataset takes seconds as well
 _BLOCK_PAIRS, _BLOCK_ROWS = 4_000_000, 1 << 16
 
 
 @dataclass(frozen=True)
-class Near:
+class NearHeadings:
     """Pairs of cameras with headings that stand near each other, query with database.
 
     Attributes
@@ -42,7 +41,7 @@ class Near:
     opposite:
         looked-at pairs whose headings differ by more than `flip_deg`.
     place_m, place_pairs, place_opposite:
-        the same of the pairs that stand at one place, as it were.
+        the same of the pairs that stand at one place.
     """
 
     radius_m: float
@@ -90,7 +89,7 @@ def near_pairs(
     radius_m: float,
     place_m: float,
     flip_deg: float,
-) -> Near:
+) -> NearHeadings:
     """Differences of heading of all near pairs, or of every n-th query's where they are more than 4 million.
 
     Parameters
@@ -113,7 +112,7 @@ def near_pairs(
             # In a sample each pair of an even number of cameras would be half there; then both ways are taken.
             kept = (i < j if every == 1 else i != j) if self_pairs else slice(None)
             i, j, distance = i[kept], j[kept], distance[kept]  # noqa: PLW2901
-            apart = difference(from_deg[i], to_deg[j])
+            apart = angle_between_deg(from_deg[i], to_deg[j])
             over, here = apart > flip_deg, distance <= place_m
             bins = np.minimum((apart / BIN_DEG).astype(np.int64), BINS - 1)
             histogram += np.bincount(bins, minlength=BINS)
@@ -122,7 +121,7 @@ def near_pairs(
             place_pairs += int(np.count_nonzero(here))
             place_opposite += int(np.count_nonzero(over & here))
     counts = tuple(int(n) for n in histogram)
-    return Near(radius_m, pairs, looked_at, counts, flip_deg, opposite, place_m, place_pairs, place_opposite)
+    return NearHeadings(radius_m, pairs, looked_at, counts, flip_deg, opposite, place_m, place_pairs, place_opposite)
 
 
 def alone(position: FloatArray, heading_deg: FloatArray, *, place_m: float, flip_deg: float) -> BoolArray:
@@ -130,41 +129,35 @@ def alone(position: FloatArray, heading_deg: FloatArray, *, place_m: float, flip
 
     At least `LONE_NEIGHBOURS` others stand within `place_m`; all look to within `LONE_AGREE_DEG` of their mean
     direction, and the camera more than `flip_deg` away from that. A car that drives the other way is one as well, so
-    this is a hint and no proof. Where more than 20 million pairs are so near, nothing is looked for.
+    this is a hint and no proof. Where more than 20 million pairs are so near, no camera is marked.
 
     Parameters
     ----------
     position, heading_deg:
         (n, 2 or 3) metres and (n,) degrees, all finite.
     """
-    found = np.zeros(len(position), bool)
+    against_all = np.zeros(len(position), bool)
     if not len(position):
-        return found
+        return against_all
     order = _compact(position)
     position, heading_deg = position[order], heading_deg[order]
     tree = cKDTree(position)
     if tree.count_neighbors(tree, place_m) - len(position) > _MOST_PAIRS:
-        return found
+        return against_all
     angle = np.radians(heading_deg)
     direction = np.column_stack([np.cos(angle), np.sin(angle)])
     for i, j, _ in _pairs(position, tree, np.arange(len(position)), place_m):
         first, last = int(i.min()), int(i.max()) + 1
         i, j = i[i != j], j[i != j]  # noqa: PLW2901
-        of = i - first
-        count = np.bincount(of, minlength=last - first)
-        north, east = (np.bincount(of, direction[j, k], minlength=last - first) for k in (0, 1))
+        camera = i - first
+        count = np.bincount(camera, minlength=last - first)
+        north, east = (np.bincount(camera, direction[j, k], minlength=last - first) for k in (0, 1))
         mean = np.degrees(np.arctan2(east, north)) % 360.0
-        astray = difference(heading_deg[j], mean[of]) > LONE_AGREE_DEG
-        agree = np.bincount(of[astray], minlength=last - first) == 0
-        against = difference(heading_deg[first:last], mean) > flip_deg
-        found[order[first:last]] |= (count >= LONE_NEIGHBOURS) & agree & against
-    return found
-
-
-def difference(a_deg: FloatArray, b_deg: FloatArray) -> FloatArray:
-    """The angle in [0, 180] between headings in [0, 360); three times as fast as for any angles."""
-    apart = np.abs(a_deg - b_deg)
-    return np.minimum(apart, 360.0 - apart)
+        astray = angle_between_deg(heading_deg[j], mean[camera]) > LONE_AGREE_DEG
+        agree = np.bincount(camera[astray], minlength=last - first) == 0
+        against = angle_between_deg(heading_deg[first:last], mean) > flip_deg
+        against_all[order[first:last]] |= (count >= LONE_NEIGHBOURS) & agree & against
+    return against_all
 
 
 def _pairs(

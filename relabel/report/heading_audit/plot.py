@@ -1,4 +1,4 @@
-"""A picture of an audit: compass against travel, a rose of headings, and how far near cameras are turned."""
+"""The figure of an audit: compass against travel, a rose of headings, and how far near cameras are turned."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from relabel.cameras import FloatArray
 from relabel.report.figures import BLUE, GREY, INK, figure
 from relabel.report.heading_audit.near_pairs import BIN_DEG, BINS
-from relabel.report.heading_audit.tracks import FloatArray
 from relabel.report.heading_audit.types import Audit
 
 _ORANGE = "#e07b00"

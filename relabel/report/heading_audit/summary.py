@@ -1,4 +1,4 @@
-"""An audit of headings as text for a terminal, and as a mask that labelling commands take."""
+"""An audit of headings as text for a terminal, and as a mask file for labelling commands."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ import numpy as np
 from relabel.atomic import output_errors, replacing
 from relabel.report.heading_audit.near_pairs import BIN_DEG
 from relabel.report.heading_audit.tracks import FACING
-from relabel.report.heading_audit.types import REASONS, Audit, Side, untrusted
-from relabel.report.heading_audit.types import Sequence as Track
-from relabel.report.text import bar, percent, table
+from relabel.report.heading_audit.types import REASONS, Audit, SequenceAudit, SideAudit, untrusted
+from relabel.report.text_table import bar, percent, table
 
 _SHOWN = 10
 _ROWS = {
@@ -64,7 +63,7 @@ def verdict(audits: Sequence[Audit], reasons: Collection[str], *, command: str, 
     reasons:
         why a camera should not be trusted.
     command:
-        the labelling command of the data set, for example ``relabel msls``.
+        the labelling command of the dataset, for example ``relabel msls``.
     mask:
         the mask file that was written, or None.
     """
@@ -79,8 +78,8 @@ def verdict(audits: Sequence[Audit], reasons: Collection[str], *, command: str, 
         if hints and not sequences:
             blind += f", and {hints:,} look against all around them (--reasons alone masks those)"
         return f"No heading in {where} has to be left out{blind}."
-    found = [name for name in REASONS if name in reasons and any(side.faults[name].any() for side in sides)]
-    cameras = [f"{sum(int(side.faults[name].sum()) for side in sides):,} with {_WORDS[name]}" for name in found]
+    present = [name for name in REASONS if name in reasons and any(side.faults[name].any() for side in sides)]
+    cameras = [f"{sum(int(side.faults[name].sum()) for side in sides):,} with {_WORDS[name]}" for name in present]
     take = f"`{command} … --mask {mask or 'mask.csv'}` leaves them out"
     if mask is None:
         take = f"write them down with -o mask.csv, and {take}"
@@ -117,13 +116,13 @@ def write_mask(path: Path, audits: Sequence[Audit], reasons: Collection[str], *,
     return count
 
 
-def _cameras(side: Side) -> str:
+def _cameras(side: SideAudit) -> str:
     return {"query": f"{side.rows:,} queries", "database": f"{side.rows:,} database cameras"}.get(
         side.name, f"{side.rows:,} cameras"
     )
 
 
-def _of(side: Side) -> str:
+def _of(side: SideAudit) -> str:
     return {"query": "the queries", "database": "the database"}.get(side.name, "the cameras")
 
 
@@ -159,7 +158,7 @@ def _count(n: int) -> str:
     return f"{n:,}"
 
 
-def _share(side: Side) -> str:
+def _share(side: SideAudit) -> str:
     away = np.abs(side.offset_deg[np.isfinite(side.offset_deg)])
     return percent(int((away <= 45.0).sum()), len(away))
 
@@ -187,7 +186,9 @@ def _near(audit: Audit) -> list[str]:
     return lines
 
 
-def _sequence(track: Track, names: Sequence[str]) -> list[str]:
-    offset = "-" if track.centre_deg is None else f"{round(track.centre_deg)}° ± {round(track.spread_deg or 0.0)}°"
-    counts = (_count(track.faults[name]) for name in names)
-    return [f"  {track.name}", track.side, f"{track.rows:,}", offset, *counts]
+def _sequence(sequence: SequenceAudit, names: Sequence[str]) -> list[str]:
+    offset = "-"
+    if sequence.centre_deg is not None:
+        offset = f"{round(sequence.centre_deg)}° ± {round(sequence.spread_deg or 0.0)}°"
+    counts = (_count(sequence.faults[name]) for name in names)
+    return [f"  {sequence.name}", sequence.side, f"{sequence.rows:,}", offset, *counts]

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from relabel.cameras import FloatArray
 from relabel.geometry.headings import difference_deg, wrap_deg
 
-FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
@@ -41,7 +41,7 @@ FACING = ("forward", "backward", "left", "right", "mixed", "unknown")
 
 @dataclass(frozen=True, eq=False)
 class Tracks:
-    """What (m,) frames do.
+    """The direction of travel of m frames, and the frames whose headings do not fit it.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Tracks:
         (g,) per group: the median of the offsets about the fullest 45° of them, the median distance from it, and the
         number of frames that have an offset. NaN below `LEAST_STRAIGHT`.
     jumping, flipped:
-        frames in a part that is off the level of its sequence; see `judged`.
+        frames in a part that is off the level of its sequence; see `audit_tracks`.
     turns:
         (g,) True where the track of a group turns: two straight frames or more are over `STRAIGHT_DEG` off its main
         direction.
@@ -69,7 +69,7 @@ class Tracks:
     turns: BoolArray
 
 
-def judged(
+def audit_tracks(
     points: FloatArray,
     heading_deg: FloatArray,
     group: IntArray,
@@ -160,7 +160,7 @@ def centres(angle_deg: FloatArray, group: IntArray, groups: int) -> tuple[FloatA
     Parameters
     ----------
     angle_deg:
-        (m,) degrees; NaN is passed over.
+        (m,) degrees; NaN is skipped.
     group:
         (m,) int64 in [0, groups).
     """
@@ -172,16 +172,16 @@ def centres(angle_deg: FloatArray, group: IntArray, groups: int) -> tuple[FloatA
     rows = np.flatnonzero(finite & enough[group])
     if not len(rows):
         return centre, spread, count
-    angle, of = angle_deg[rows], number[group[rows]]
-    size = int(of.max()) + 1
+    angle, index = angle_deg[rows], number[group[rows]]
+    size = int(index.max()) + 1
     bins = np.minimum((wrap_deg(angle) // (360.0 / _BINS)).astype(np.int64), _BINS - 1)
-    held = np.bincount(of * _BINS + bins, minlength=size * _BINS).reshape(size, _BINS)
+    held = np.bincount(index * _BINS + bins, minlength=size * _BINS).reshape(size, _BINS)
     held = held + np.roll(held, 1, axis=1) + np.roll(held, -1, axis=1)
     middle = (held.argmax(axis=1) + 0.5) * (360.0 / _BINS)
     for _ in range(2):
-        middle = middle + _medians(difference_deg(angle, middle[of]), of, size)
+        middle = middle + _medians(difference_deg(angle, middle[index]), index, size)
     centre[enough] = difference_deg(middle, 0.0)
-    spread[enough] = _medians(np.abs(difference_deg(angle, middle[of])), of, size)
+    spread[enough] = _medians(np.abs(difference_deg(angle, middle[index])), index, size)
     return centre, spread, count
 
 
@@ -200,7 +200,7 @@ def _directions(
 
 def _first_away(points: FloatArray, group: IntArray, step_m: float, gap_m: float) -> IntArray:
     """(m,) for every frame the first one after it that is a step away, of the next 50; -1 where none is, or too far."""
-    found = np.full(len(points), -1)
+    first_away = np.full(len(points), -1)
     open_rows = np.arange(len(points))
     for ahead in range(1, _LOOK + 1):
         open_rows = open_rows[open_rows < len(points) - ahead]
@@ -210,11 +210,11 @@ def _first_away(points: FloatArray, group: IntArray, step_m: float, gap_m: float
         distance = ((points[there] - points[open_rows]) ** 2).sum(axis=1)
         away = distance >= step_m * step_m
         hit = away & (distance <= gap_m * gap_m)
-        found[open_rows[hit]] = there[hit]
+        first_away[open_rows[hit]] = there[hit]
         open_rows = open_rows[~away]
         if not len(open_rows):
             break
-    return found
+    return first_away
 
 
 def _bearing(way: FloatArray, compass: tuple[FloatArray, FloatArray]) -> FloatArray:

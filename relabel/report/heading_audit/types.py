@@ -1,4 +1,4 @@
-"""What an audit of headings finds: figures of sequences, of sides and of pairs, and the thresholds behind them."""
+"""The result of a heading audit, of sequences, sides and pairs of sides, and the thresholds behind it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ import numpy.typing as npt
 
 from relabel.cameras import FloatArray
 from relabel.errors import OptionError
-from relabel.report.heading_audit.near_pairs import Near
-from relabel.report.heading_audit.tracks import FACING
-
-BoolArray = npt.NDArray[np.bool_]
+from relabel.report.heading_audit.near_pairs import NearHeadings
+from relabel.report.heading_audit.tracks import FACING, BoolArray
 
 REASONS = ("constant", "jumping", "flipped", "alone", "against_travel")
 DEFAULT_REASONS = ("constant", "jumping", "flipped")
@@ -70,11 +68,11 @@ class Thresholds:
 
 
 @dataclass(frozen=True)
-class Sequence:
-    """What was found out about one sequence; counts are rows.
+class SequenceAudit:
+    """The audit of one sequence; counts are rows.
 
     `centre_deg` and `spread_deg` are the median of compass − travel and the median distance from it, None where fewer
-    than five rows go straight on; `facing` is one of `headings_track.FACING`.
+    than five rows go straight on; `facing` is one of `tracks.FACING`.
     """
 
     side: str
@@ -89,8 +87,8 @@ class Sequence:
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
-    """One set of cameras.
+class SideAudit:
+    """The audit of one set of cameras.
 
     Attributes
     ----------
@@ -107,7 +105,7 @@ class Side:
     faults:
         (n,) bool by reason.
     heading_deg, travel_deg, offset_deg:
-        (n,) headings of what is looked at, direction of travel, and compass − travel in [-180, 180); NaN elsewhere.
+        (n,) headings of the audited cameras, direction of travel, and compass − travel in [-180, 180); NaN elsewhere.
     """
 
     name: str
@@ -118,7 +116,7 @@ class Side:
     missing: int
     distinct: int
     step_deg: float | None
-    sequences: tuple[Sequence, ...]
+    sequences: tuple[SequenceAudit, ...]
     faults: Mapping[str, BoolArray]
     heading_deg: FloatArray = field(repr=False)
     travel_deg: FloatArray = field(repr=False)
@@ -126,10 +124,10 @@ class Side:
 
     def faulty(self, reasons: Collection[str]) -> BoolArray:
         """(n,) True where any of the reasons holds."""
-        found = np.zeros(self.rows, bool)
+        faulty = np.zeros(self.rows, bool)
         for name in reasons:
-            found |= self.faults[name]
-        return found
+            faulty |= self.faults[name]
+        return faulty
 
     def to_json(self, reasons: Collection[str] = DEFAULT_REASONS) -> dict[str, Any]:
         """As JSON values, without the arrays; `reasons` are those for which a camera should not be trusted."""
@@ -159,7 +157,7 @@ class Side:
 
 @dataclass(frozen=True, eq=False)
 class Audit:
-    """What was found out about a pair of camera sets.
+    """The audit of a pair of camera sets.
 
     Attributes
     ----------
@@ -174,8 +172,8 @@ class Audit:
     """
 
     name: str
-    sides: tuple[Side, ...]
-    near: Near
+    sides: tuple[SideAudit, ...]
+    near: NearHeadings
     thresholds: Thresholds
     wrapped: int | None = None
 
@@ -190,6 +188,6 @@ class Audit:
         }
 
 
-def untrusted(side: Side, reasons: Collection[str]) -> tuple[Sequence, ...]:
+def untrusted(side: SideAudit, reasons: Collection[str]) -> tuple[SequenceAudit, ...]:
     """The sequences that have a row with one of the reasons."""
     return tuple(s for s in side.sequences if any(s.faults[name] for name in reasons))

@@ -1,4 +1,4 @@
-"""The groups, data sets and attributes of an HDF5 file, whether or not it is a valid label file."""
+"""The groups, datasets and attributes of an HDF5 file, whether or not it is a valid label file."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _LONGEST = 100  # characters of an attribute that are shown
 
 
 def tree(path: Path) -> dict[str, Any]:
-    """The file as nested JSON values: name, kind, attributes; shape and dtype of a data set; children of a group.
+    """The file as nested JSON values: name, kind, attributes; shape and dtype of a dataset; children of a group.
 
-    A group or data set that is reached a second time, as the database of a self-paired collection is, has the kind
+    A group or dataset that is reached a second time, as the database of a self-paired collection is, has the kind
     ``link`` and a ``target``.
 
     Raises

@@ -1,0 +1,32 @@
+"""What relabel knows of this dataset without reading it: Mapillary Street-Level Sequences (MSLS), from its metadata alone."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from relabel.datasets.registry import DatasetSpec
+
+Heading = Literal["compass", "travel"]
+"""Where headings come from: the compass angle `ca`, or the direction of travel of each sequence."""
+HEADINGS: tuple[Heading, ...] = get_args(Heading)
+
+IMAGE_PATH = "train_val/{collection}/{side}/images/{key}.jpg"
+"""Where the image of a camera lies, relative to the root; the collection is the city."""
+
+SPEC = DatasetSpec(
+    name="msls",
+    summary="Label MSLS by field-of-view overlap, from its metadata alone.",
+    command="relabel.datasets.msls.command",
+    readers={"fov": "relabel.datasets.msls.city:MslsReader"},
+    default_output="msls.h5",
+    image_paths=(
+        IMAGE_PATH,
+        "test/{collection}/{side}/images/{key}.jpg",
+        "{collection}/{side}/images/{key}.jpg",
+        "{side}/images/{key}.jpg",
+    ),
+    from_paths="relabel.datasets.msls.city:from_paths",
+    licence="Made from the metadata of Mapillary Street-Level Sequences (MSLS). The data set is handed out by "
+    "Mapillary after a login, under terms of its own. They are often said to be CC BY-NC-SA 4.0; that was not checked "
+    "for this card, nor whether the terms reach labels made from the metadata.",
+)

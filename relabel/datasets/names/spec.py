@@ -1,0 +1,16 @@
+"""What relabel knows of this dataset without reading it: images whose `@` names tell where they were taken: SF-XL, deep-vg-benchmark trees."""
+
+from __future__ import annotations
+
+from relabel.datasets.registry import DatasetSpec
+
+SPEC = DatasetSpec(
+    name="names",
+    summary="Label images whose @ names tell place and heading (SF-XL).",
+    command="relabel.datasets.names.command",
+    readers={"fov": "relabel.datasets.names.lists:NamesReader"},
+    from_paths="relabel.datasets.names.lists:from_paths",
+    licence="Made from the names of pictures, which tell places and headings. Many such sets are cut from street "
+    "panoramas of others; San Francisco XL (SF-XL) is handed out on request, under terms that are not known here. "
+    "Whose pictures these are is not known here either.",
+)

@@ -1,0 +1,27 @@
+"""What relabel knows of this dataset without reading it: Pittsburgh 30k and 250k, and other splits in a `dbStruct`."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from relabel.datasets.registry import DatasetSpec
+
+Source = Literal["table", "travel", "north"]
+"""What tells the direction of yaw 1 of a panorama."""
+Sign = Literal["clockwise", "counterclockwise"]
+"""Which way round yaw counts, seen from above."""
+SIGNS: tuple[Sign, ...] = get_args(Sign)
+TRAVEL_GAP_M = 50.0
+"""Panoramas farther apart are not of one track."""
+
+SPEC = DatasetSpec(
+    name="pitts",
+    summary="Label Pittsburgh, with headings that you choose a source for.",
+    command="relabel.datasets.pitts.command",
+    readers={"fov": "relabel.datasets.pitts.split:PittsReader"},
+    default_output="pitts.h5",
+    default_fov_deg=60.0,
+    image_paths=("{side}/{key}", "queries_real/{key}", "queries/{key}"),
+    licence="Made from the splits of Pittsburgh (30k or 250k), whose pictures are of Google Street View and are handed "
+    "out by the authors on request. No licence of it is known here.",
+)

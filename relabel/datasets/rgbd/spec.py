@@ -1,0 +1,21 @@
+"""What relabel knows of this dataset without reading it: any RGB-D sequence with poses: TUM, ScanNet, or a plain folder."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from relabel.datasets.registry import DatasetSpec
+
+Layout = Literal["tum", "scannet", "folder"]
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+MAX_TIME_DIFFERENCE_S = 0.02
+"""How far apart in time a depth map and its pose may be, seconds."""
+
+SPEC = DatasetSpec(
+    name="rgbd",
+    summary="Label any RGB-D sequence: TUM, ScanNet, or a plain folder.",
+    command="relabel.datasets.rgbd.command",
+    readers={"surface": "relabel.datasets.rgbd.sequence:RgbdReader"},
+    licence="Made from depth maps and poses of an RGB-D recording, which may be anybody's: this card does not know its "
+    "terms. The poses in this file are part of it.",
+)

@@ -1,0 +1,21 @@
+"""What relabel knows of this dataset without reading it: any table of cameras, GSV-Cities, and trajectories."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from relabel.datasets.registry import DatasetSpec
+
+Layout = Literal["csv", "gsv", "kitti", "tum", "colmap", "robotcar"]
+"""A table, that of GSV-Cities, or a trajectory."""
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+
+SPEC = DatasetSpec(
+    name="table",
+    summary="Label any CSV or Parquet table, GSV-Cities, or poses.",
+    command="relabel.datasets.table.command",
+    readers={"fov": "relabel.datasets.table.rows:TableReader"},
+    from_paths="relabel.datasets.table.rows:from_paths",
+    licence="Made from a table of places and headings, which may be anybody's: this card does not know its terms. "
+    "GSV-Cities comes without a licence, and its pictures are of Google Street View.",
+)
