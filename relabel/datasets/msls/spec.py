@@ -1,4 +1,4 @@
-"""What relabel knows of this dataset without reading it: Mapillary Street-Level Sequences (MSLS), from its metadata alone."""
+"""What relabel knows of MSLS before a file is read: the specification, and the names of conventions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What relabel knows of this dataset without reading it: images whose `@` names tell where they were taken: SF-XL, deep-vg-benchmark trees."""
+"""What relabel knows of images with `@` names before a file is read: the specification, and the names of conventions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What relabel knows of this dataset without reading it: Pittsburgh 30k and 250k, and other splits in a `dbStruct`."""
+"""What relabel knows of Pittsburgh before a file is read: the specification, and the names of conventions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What relabel knows of this dataset without reading it: any RGB-D sequence with poses: TUM, ScanNet, or a plain folder."""
+"""What relabel knows of RGB-D sequences before a file is read: the specification, and the names of conventions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What relabel knows of this dataset without reading it: 7Scenes: depth maps and poses of a Kinect in seven rooms."""
+"""What relabel knows of 7Scenes before a file is read: the specification, and the names of conventions."""
 
 from __future__ import annotations
 

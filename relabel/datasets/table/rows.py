@@ -15,8 +15,9 @@ from relabel.datasets import trajectory
 from relabel.datasets.base import CameraSets, common_root, relative_path
 from relabel.datasets.conventions import TABLE_SUFFIXES, TRAJECTORY_LAYOUTS, TrajectoryLayout
 from relabel.datasets.registry import Selection
-from relabel.datasets.table import Layout, gsv_cities
+from relabel.datasets.table import gsv_cities
 from relabel.datasets.table.columns import TEXT, Kind, TableFile, choose, parse
+from relabel.datasets.table.spec import Layout
 from relabel.errors import InputError, OptionError
 from relabel.geometry.projection import check_metric, map_of, project
 

@@ -1,4 +1,4 @@
-"""What relabel knows of this dataset without reading it: TB-Places: poses of a garden robot, and depth maps where somebody has them."""
+"""What relabel knows of TB-Places before a file is read: the specification, and the names of conventions."""
 
 from __future__ import annotations
 
