@@ -1,6 +1,8 @@
 # relabel: `make demo` shows what it does, `make test` checks that it does it. Run with PYTHON=... to choose the Python.
 
 PYTHON ?= python3
+# test-wheel and test-oldest run with these as well, where they are installed.
+NEWER ?= python3.12 python3.13
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -8,7 +10,7 @@ PACKAGE := $(VENV)/.package
 READY := $(VENV)/.ready
 DEMO := demo
 
-.PHONY: help setup tools libraries demo demo-train test bench clean
+.PHONY: help setup tools libraries demo demo-train test test-wheel test-oldest bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,25 +18,16 @@ help:
 	@echo "make demo    label a small synthetic city and look at the result"
 	@echo "make demo-train  train a small network on graded and on binary labels, some minutes on a CPU"
 	@echo "make test    style, types, all tests; the kernels once more without the jit"
+	@echo "make test-wheel   the tests with the wheel installed and no sources; also with $(NEWER)"
+	@echo "make test-oldest  the core's tests at the oldest versions that setup.cfg allows; also with $(NEWER)"
 	@echo "make bench   speed, memory and start-up time"
-	@echo "make clean   remove $(VENV), $(DEMO) and caches"
+	@echo "make clean   remove $(VENV), $(VENV)-*, $(DEMO) and caches"
 
 setup: $(READY) tools libraries
 
 # What `make demo` needs: relabel and what it is built on.
 $(PACKAGE): setup.cfg pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	    { echo "Python 3.11 or newer is needed: make setup PYTHON=python3.11"; exit 1; }
-	@package=$$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
-	if ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
-	    if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	        echo "installing $$package"; \
-	        apt-get -qq update && apt-get -qq install -y "$$package" >/dev/null; \
-	    else \
-	        echo "Python cannot make virtual environments here: sudo apt-get install $$package"; exit 1; \
-	    fi; \
-	fi
-	@test -x $(BIN)/pip || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@.ci/venv $(PYTHON) $(VENV)
 	@echo "installing relabel into $(VENV)"
 	@$(PIP) -e .
 	@touch $@
@@ -51,7 +44,8 @@ tools:
 	    echo "installing hdf5-tools"; \
 	    { apt-get -qq update && apt-get -qq install -y hdf5-tools >/dev/null; } || echo "hdf5-tools cannot be installed"; \
 	else \
-	    echo "the HDF5 tools are not here, so their tests are passed over: sudo apt-get install hdf5-tools"; \
+	    echo "the HDF5 tools are not here, so their tests are passed over;" \
+	        "Debian: sudo apt-get install hdf5-tools, macOS: brew install hdf5"; \
 	fi
 
 # What Open3D links against; without them, tests that need it are passed over.
@@ -102,9 +96,15 @@ test: setup
 	$(BIN)/pytest -n auto --dist loadfile
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n auto --dist loadfile -m kernels
 
+test-wheel: tools
+	@.ci/each-python .ci/test-wheel -- $(PYTHON) $(NEWER)
+
+test-oldest: tools
+	@.ci/each-python .ci/test-oldest -- $(PYTHON) $(NEWER)
+
 bench: setup
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 clean:
-	rm -rf $(VENV) $(DEMO) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-* $(DEMO) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find relabel tests benchmarks formats -name __pycache__ -type d -prune -exec rm -rf {} +

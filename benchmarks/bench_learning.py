@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -27,6 +26,7 @@ from common import DATA, machine, table
 from PIL import Image
 
 import relabel
+from relabel.cores import available_cores
 from relabel.datasets.seven_scenes.scene import readers
 from relabel.evaluation.ground_truth import evaluation_set
 from relabel.evaluation.places import of_labels
@@ -147,7 +147,7 @@ def main() -> None:
             for loss, rate in settings
             for seed in range(given.seeds)
         ]
-        with ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn")) as pool:
+        with ProcessPoolExecutor(available_cores(), get_context("spawn")) as pool:
             results = np.reshape(list(pool.map(trained, runs)), (len(settings), given.seeds, 4))
         file = relabel.LabelFile(labels)
         sides = {

@@ -65,7 +65,8 @@ def peak_memory(root: Path, output: Path, radius_m: float = 50.0) -> int:
         "import resource, sys; from relabel.cli import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, file=sys.stderr)"
+        "unit = 1 if sys.platform == 'darwin' else 1024\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, file=sys.stderr)"
     )
     arguments = [sys.executable, "-c", code, "msls", "--root", str(root), "-o", str(output), "--force", "-q", "--json"]
     arguments += ["--radius", str(radius_m)]

@@ -18,6 +18,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -39,8 +41,12 @@ PEER_PAIRS = 2_000
 
 
 def resident_bytes() -> int:
-    """Memory of this process."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    """Memory of this process; the most that it ever had where the system does not tell that of the moment."""
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def rate(items: Iterator[object], count: int) -> tuple[float, int]:
@@ -160,8 +166,11 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=4_000_000, help="how many are drawn")
     parser.add_argument("--dense", type=int, default=500, help="queries for which the dense layout is written")
     arguments = parser.parse_args()
-    print(f"# Drawing training pairs\n\n{machine()}, of which one is used, h5py {h5py.__version__}; one run")
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    pinned = hasattr(os, "sched_setaffinity")  # macOS does not let a process choose
+    used = ", of which one is used" if pinned else ""
+    print(f"# Drawing training pairs\n\n{machine()}{used}, h5py {h5py.__version__}; one run")
+    if pinned:
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory() as folder:
         for cameras in arguments.cameras:
             bench(cameras, arguments.pairs, arguments.dense, Path(folder))

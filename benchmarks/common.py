@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import relabel
+from relabel.cores import available_cores
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("RELABEL_DATA", REPOSITORY.parent / "shared" / "data"))
@@ -30,12 +31,10 @@ def median_seconds(function: Callable[[], object], *, repeats: int = 7) -> float
 
 def machine() -> str:
     """Processor and versions, without anything that names the machine."""
-    model = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.machine(),
-    )
-    cores = len(os.sched_getaffinity(0))
-    return f"{model}, {cores} cores, Python {platform.python_version()}, numpy {np.__version__}"
+    told = Path("/proc/cpuinfo")  # on Linux alone
+    lines = told.read_text().splitlines() if told.exists() else []
+    model = next((line.split(":")[1].strip() for line in lines if "model name" in line), platform.machine())
+    return f"{model}, {available_cores()} cores, Python {platform.python_version()}, numpy {np.__version__}"
 
 
 def at_names(path: Path) -> relabel.Cameras:

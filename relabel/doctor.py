@@ -7,17 +7,20 @@ import importlib
 import importlib.metadata
 import os
 import platform
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from relabel._version import __version__
-from relabel.optional import OPEN3D_LIBRARIES
+from relabel.cores import available_cores
+from relabel.optional import open3d_libraries
 
 REQUIRED = ("numpy", "scipy", "numba", "h5py", "pyproj", "pyarrow", "shapely", "Pillow", "click", "tqdm", "matplotlib")
 _MODULES = {"Pillow": "PIL"}  # where a package is imported by another name
 OPTIONAL = {
     "torch": "surface overlap on a GPU, and training code of your own: pip install 'relabel-vpr[torch]'",
+    "torchvision": "the backbones of relabel train such as resnet50: pip install 'relabel-vpr[train]'",
     "open3d": "relabel sample 7scenes and relabel shared --export-ply: pip install 'relabel-vpr[open3d]'",
 }
 
@@ -34,7 +37,7 @@ def examine() -> dict[str, Any]:
         ``system_libraries``: whether each loads; ``advice``: one line for each thing to do.
     """
     packages = {name: _version(name) for name in (*REQUIRED, *OPTIONAL)}
-    libraries = {name: _loads(name) for name in OPEN3D_LIBRARIES}
+    libraries = {name: _loads(name) for name in open3d_libraries()}
     cache = _probe(_kernel_cache, {"folder": None, "writable": False})
     return {
         "relabel": __version__,
@@ -42,7 +45,7 @@ def examine() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
         "packages": packages,
         "hdf5": _probe(lambda: str(importlib.import_module("h5py").version.hdf5_version), None),
-        "threads": _probe(_threads, {"processors": os.cpu_count(), "numba": None, "layer": None}),
+        "threads": _probe(_threads, {"processors": available_cores(), "numba": None, "layer": None}),
         "kernel_cache": cache,
         "gpu": _probe(_gpus, []) if packages["torch"] else [],
         "system_libraries": libraries,
@@ -76,7 +79,7 @@ def lines(findings: dict[str, Any]) -> list[str]:
 
 def missing_libraries() -> list[str]:
     """The Debian packages of the system libraries that Open3D needs and that do not load here."""
-    return [package for library, package in OPEN3D_LIBRARIES.items() if not _loads(library)]
+    return [package for library, package in open3d_libraries().items() if not _loads(library)]
 
 
 def _advice(packages: dict[str, str | None], libraries: dict[str, bool], cache: dict[str, Any]) -> list[str]:
@@ -88,9 +91,12 @@ def _advice(packages: dict[str, str | None], libraries: dict[str, bool], cache: 
     advice += [f"{name} is not installed; it is for {use}" for name, use in OPTIONAL.items() if packages[name] is None]
     if not cache["writable"]:
         advice.append("kernels are compiled anew in every run: set NUMBA_CACHE_DIR to a folder that can be written to")
-    missing = [OPEN3D_LIBRARIES[name] for name, there in libraries.items() if not there]
-    if missing:
-        advice.append(f"open3d needs system libraries: apt-get install {' '.join(missing)}")
+    missing = [name for name, there in libraries.items() if not there]
+    if missing and shutil.which("apt-get"):
+        debian = open3d_libraries()
+        advice.append(f"open3d needs system libraries: apt-get install {' '.join(debian[name] for name in missing)}")
+    elif missing:
+        advice.append(f"open3d needs system libraries that do not load here: {', '.join(missing)}")
     return advice
 
 
@@ -102,7 +108,7 @@ def _probe(examine: Callable[[], Any], otherwise: Any) -> Any:
 
 
 def _version(name: str) -> str | None:
-    """The version of a package that loads; open3d and torch are only looked up, since they take seconds to load."""
+    """The version of a package that loads; optional ones are only looked up, since they take seconds to load."""
     try:
         version = importlib.metadata.version(name)
         if name not in OPTIONAL:
@@ -131,7 +137,7 @@ def _threads() -> dict[str, Any]:
             result += values[i]
         return result
 
-    threads = {"processors": len(os.sched_getaffinity(0)), "numba": numba.get_num_threads(), "layer": None}
+    threads = {"processors": available_cores(), "numba": numba.get_num_threads(), "layer": None}
 
     def layer() -> str:
         # numba chooses the layer when a parallel loop first runs

@@ -10,7 +10,7 @@ driver calls stands in its own module.
 from __future__ import annotations
 
 import functools
-import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
@@ -18,6 +18,7 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 
+from relabel.cores import available_cores
 from relabel.errors import OptionError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -67,7 +68,7 @@ def thread_count(threads: int | None) -> int:
         when fewer than one thread is asked for.
     """
     if threads is None:
-        return max(1, min(len(os.sched_getaffinity(0)), _most_threads()))
+        return max(1, min(available_cores(), _most_threads()))
     if threads < 1:
         raise OptionError(f"threads is {threads}; at least one is needed")
     return min(threads, _most_threads())
@@ -77,10 +78,24 @@ def _most_threads() -> int:
     return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
 
 
+def current_threads() -> int:
+    """How many threads numba's parallel loops run on now.
+
+    Numba starts its threads when it is first asked. Where they are OpenMP's, that also sets the number of threads that
+    torch computes on, on which the bits of a training run depend; torch gets its own number back.
+    """
+    torch = sys.modules.get("torch")
+    torch_threads = None if torch is None else torch.get_num_threads()
+    threads = int(numba.get_num_threads())
+    if torch is not None and torch.get_num_threads() != torch_threads:
+        torch.set_num_threads(torch_threads)
+    return threads
+
+
 @contextmanager
 def threads_set(threads: int | None) -> Iterator[int]:
     """Run numba's parallel loops on `threads` threads inside the block; the old setting comes back at its end."""
-    before = numba.get_num_threads()
+    before = current_threads()
     count = thread_count(threads)
     numba.set_num_threads(count)
     try:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import importlib
+import platform
 import warnings
 from typing import Any
 
 from relabel.errors import MissingPackageError
 
-# What the wheels of open3d link against and slim systems lack, with the Debian package of each.
-OPEN3D_LIBRARIES = {
+# What the Linux wheels of open3d link against and slim systems lack, with the Debian package of each.
+_LINUX_LIBRARIES = {
     "libusb-1.0.so.0": "libusb-1.0-0",
     "libGL.so.1": "libgl1",
     "libEGL.so.1": "libegl1",
     "libgomp.so.1": "libgomp1",
     "libX11.so.6": "libx11-6",
 }
+
+
+def open3d_libraries() -> dict[str, str]:
+    """The libraries that Open3D takes from this system, with the Debian package of each; none but on Linux."""
+    return _LINUX_LIBRARIES if platform.system() == "Linux" else {}
 
 
 def open3d(what: str) -> Any:
@@ -38,7 +44,12 @@ def open3d(what: str) -> Any:
     except ModuleNotFoundError as error:
         raise MissingPackageError(f"{what} needs the package {error.name}: pip install 'relabel-vpr[open3d]'") from None
     except (ImportError, OSError) as error:
+        packages = " ".join(open3d_libraries().values())
         raise MissingPackageError(
-            f"{what} needs Open3D, which is installed but does not load ({error}); on Debian and Ubuntu, its libraries "
-            f"come with: apt-get install {' '.join(OPEN3D_LIBRARIES.values())}"
+            f"{what} needs Open3D, which is installed but does not load ({error}); "
+            + (
+                f"on Debian and Ubuntu, its libraries come with: apt-get install {packages}"
+                if packages
+                else "install it again"
+            )
         ) from None

@@ -7,6 +7,7 @@ import fcntl
 import os
 import resource
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -240,6 +241,7 @@ class TestTargets:
         with pytest.raises(OutputError, match=rf"a\.h5: cannot be written; .*{expected}"):
             write(tmp_path / "a.h5", {"a": OLD})
 
+    @pytest.mark.skipif(not Path("/proc").exists(), reason="this system has no /proc")
     def test_a_folder_of_the_system(self) -> None:
         """A folder in which not even root can make files."""
         with pytest.raises(OutputError, match=r"/proc/a\.h5: cannot be written"):
@@ -330,6 +332,25 @@ class TestReplacing:
         left = names(tmp_path)
         assert f".a.h5.{dead.pid}-0123abcd.tmp" not in left
         assert len(left) == 6
+
+    def test_a_file_system_without_locks(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Files are written all the same; what a dead writer left may be a live one's of another machine, and stays."""
+        dead = subprocess.Popen([sys.executable, "-c", ""])
+        dead.wait()
+        left = f".a.h5.{dead.pid}-0123abcd.tmp"
+        (tmp_path / left).touch()
+        monkeypatch.setattr(fcntl, "flock", lambda *_: fail(errno.ENOTSUP))
+        assert_same(LabelFile(write(tmp_path / "a.h5", {"a": NEW}))["a"].to_similarity(), NEW)
+        assert names(tmp_path) == [left, "a.h5"]
+
+    def test_a_folder_that_cannot_be_synced(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The file itself is safe by then."""
+        real = os.fsync
+        monkeypatch.setattr(
+            os, "fsync", lambda fd: fail(errno.EINVAL) if stat.S_ISDIR(os.fstat(fd).st_mode) else real(fd)
+        )
+        write(tmp_path / "a.h5", {"a": NEW})
+        assert names(tmp_path) == ["a.h5"]
 
     def test_two_writers_at_once(self, tmp_path: Path) -> None:
         """Of two writers that replace the same file, one file is there in the end, and it is whole."""

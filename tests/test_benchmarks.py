@@ -26,6 +26,7 @@ SMALL = {
     "bench_store.py": ["--cameras", "150", "--dense", "20"],
     "bench_surface.py": ["--frames", "6", "--pairs", "3", "--device", "cpu"],
 }
+NEED_TORCH = ("bench_learning.py", "bench_sampler.py", "bench_step.py")
 
 
 def test_all_are_known_here():
@@ -35,6 +36,8 @@ def test_all_are_known_here():
 @pytest.mark.parametrize("name", SMALL)
 def test_runs(name, tmp_path):
     """On the synthetic city, whatever real data there is."""
+    if name in NEED_TORCH:
+        pytest.importorskip("torch")
     done = subprocess.run(
         [sys.executable, str(REPOSITORY / "benchmarks" / name), *SMALL[name]],
         env=os.environ | {"RELABEL_DATA": str(tmp_path)},

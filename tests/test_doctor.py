@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,12 @@ from click.testing import CliRunner
 
 from relabel import doctor
 from relabel.cli.check import doctor_command
+
+
+def on_linux(monkeypatch: pytest.MonkeyPatch, *, apt: bool) -> None:
+    """As on Debian, or on a Linux with another package manager."""
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}" if apt else None)
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +59,7 @@ class TestExamine:
         monkeypatch.setattr(importlib, "import_module", broken)
         monkeypatch.setattr(importlib.metadata, "version", lambda n: "2.0" if n == "torch" else real_version(n))
         monkeypatch.setattr(doctor, "_loads", lambda _: False)
+        on_linux(monkeypatch, apt=True)
         found = doctor.examine()
         assert found["packages"]["numba"] == "broken: numba is damaged"
         assert found["kernel_cache"] == {"folder": None, "writable": False}
@@ -59,6 +67,27 @@ class TestExamine:
         advice = "\n".join(found["advice"])
         for part in ("numba is broken", "NUMBA_CACHE_DIR", "apt-get install libusb-1.0-0 libgl1"):
             assert part in advice
+        assert doctor.lines(found)
+
+    def test_linux_without_apt(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where there is no apt-get, the libraries themselves are named, since their packages have other names."""
+        monkeypatch.setattr(doctor, "_loads", lambda library: library != "libGL.so.1")
+        on_linux(monkeypatch, apt=False)
+        found = doctor.examine()
+        assert found["system_libraries"]["libGL.so.1"] is False
+        assert "open3d needs system libraries that do not load here: libGL.so.1" in found["advice"]
+        assert "apt-get" not in "\n".join(found["advice"])
+
+    def test_other_systems(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """On macOS no library of Linux is looked for, and all cores count as this process's."""
+        monkeypatch.setattr("platform.system", lambda: "Darwin")
+        monkeypatch.setattr(doctor, "_loads", lambda _: False)
+        monkeypatch.delattr("os.sched_getaffinity", raising=False)
+        found = doctor.examine()
+        assert found["system_libraries"] == {}
+        assert found["threads"]["processors"] == os.cpu_count()
+        assert found["threads"]["layer"] is not None
+        assert "apt-get" not in "\n".join(found["advice"])
         assert doctor.lines(found)
 
     def test_a_package_that_is_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,9 +117,16 @@ class TestMissingLibraries:
 
     def test_packages_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The Debian package of each library that does not load, and of no other."""
+        on_linux(monkeypatch, apt=True)
         monkeypatch.setattr(doctor, "_loads", lambda library: library not in ("libGL.so.1", "libX11.so.6"))
         assert doctor.missing_libraries() == ["libgl1", "libx11-6"]
         monkeypatch.setattr(doctor, "_loads", lambda _: True)
+        assert doctor.missing_libraries() == []
+
+    def test_other_systems(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """On macOS there is nothing to install for it."""
+        monkeypatch.setattr("platform.system", lambda: "Darwin")
+        monkeypatch.setattr(doctor, "_loads", lambda _: False)
         assert doctor.missing_libraries() == []
 
 

@@ -12,8 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
+
+pytest.importorskip("torch")
+
+import torch
 
 import relabel
 from tests.conftest import REPOSITORY

@@ -10,7 +10,9 @@ import numba
 import pytest
 
 from relabel import jit
+from relabel.cores import available_cores
 from relabel.errors import OptionError
+from tests.conftest import REPOSITORY
 
 
 class TestThreadsSet:
@@ -24,8 +26,19 @@ class TestThreadsSet:
         assert seen == [1, 1]
         assert numba.get_num_threads() == before
 
+    def test_torch_keeps_its_own(self):
+        """Numba's first parallel loop in a process does not change how many threads torch computes on."""
+        code = (
+            "import torch; from relabel import jit; torch.set_num_threads(1)\nprint(torch.get_num_threads())\n"
+            "with jit.threads_set(None): print(torch.get_num_threads())\n"
+            "print(torch.get_num_threads())"
+        )
+        environment = os.environ | {"NUMBA_NUM_THREADS": "2", "PYTHONPATH": str(REPOSITORY)}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == ["1", "1", "1"]
+
     def test_none_takes_all_and_more_than_all_is_all(self):
-        most = min(len(os.sched_getaffinity(0)), numba.config.NUMBA_NUM_THREADS)
+        most = min(available_cores(), numba.config.NUMBA_NUM_THREADS)
         assert jit.thread_count(None) == most
         assert jit.thread_count(10_000) == numba.config.NUMBA_NUM_THREADS
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import platform
 import sys
 from typing import Any
 
@@ -32,11 +33,15 @@ class TestOpen3d:
         "error", [OSError("libX11.so.6: cannot open shared object file"), ImportError("libX11.so.6: cannot open")]
     )
     def test_a_library_is_missing(self, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-        """What the system said, and the Debian packages."""
+        """What the system said, and on Linux the Debian packages."""
 
         def broken(name: str) -> None:
             raise error
 
         monkeypatch.setattr(importlib, "import_module", broken)
+        monkeypatch.setattr(platform, "system", lambda: "Linux")
         with pytest.raises(MissingPackageError, match=r"does not load \(libX11.*apt-get install libusb-1\.0-0 libgl1"):
+            optional.open3d("this")
+        monkeypatch.setattr(platform, "system", lambda: "Darwin")
+        with pytest.raises(MissingPackageError, match=r"does not load \(libX11.*\); install it again$"):
             optional.open3d("this")

@@ -80,7 +80,7 @@ class App(LazyGroup):
             _say("relabel: interrupted")
             return INTERRUPTED
         except BrokenPipeError as error:
-            if not _stdout_is_closed():
+            if not (isinstance(error, terminal.ReaderGoneError) or _stdout_is_closed()):
                 return _fail(error, verbosity)
             # The reader, `head` say, has all it wants: nothing has failed.
             _drop_stdout()
@@ -133,7 +133,10 @@ def _say(text: str) -> None:
 
 
 def _stdout_is_closed() -> bool:
-    """Whether whoever read our stdout has gone; a pipe to a worker process can break as well."""
+    """Whether whoever read our stdout has gone; a pipe to a worker process can break as well.
+
+    It is asked of what click prints by itself. Some builds of Python for macOS have no poll, and take it for an error.
+    """
     try:
         poll = select.poll()
         poll.register(sys.stdout.fileno(), select.POLLOUT)

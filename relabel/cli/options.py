@@ -54,9 +54,14 @@ resume: Decorator[Any] = click.option(
     help="Keep the parts that an earlier run finished from the same inputs with the same parameters.",
 )
 
-threads: Decorator[Any] = click.option(
-    "--threads", type=click.IntRange(min=1), metavar="N", help="Threads to compute with.  [default: all]"
-)
+
+def _threads(**fields: Any) -> Decorator[Any]:
+    return click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads to compute with.", **fields)
+
+
+threads: Decorator[Any] = _threads(show_default="all")
+
+training_threads: Decorator[Any] = _threads(show_default="as the run has so far, else torch's own")
 
 
 def _measure(*more: str, **fields: Any) -> Decorator[Any]:

@@ -64,12 +64,16 @@ def flush() -> None:
             sys.stdout.flush()
 
 
+class ReaderGoneError(BrokenPipeError):
+    """Whoever read the stdout of this program has gone."""
+
+
 @contextmanager
 def _writing() -> Iterator[None]:
     try:
         yield
-    except BrokenPipeError:
-        raise  # the reader has enough; see relabel.cli.app
+    except BrokenPipeError as error:
+        raise ReaderGoneError(*error.args) from None  # it has enough; see relabel.cli.app
     except OSError as error:
         raise OutputError(f"cannot write to standard output: {error.strerror}") from error
 

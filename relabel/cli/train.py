@@ -104,6 +104,7 @@ def _number(flag: str, default: float | None, text: str) -> options.Decorator[An
 )
 @options.seed
 @options.device
+@options.training_threads
 @options.workers
 @click.option(
     "--val",
@@ -130,6 +131,7 @@ def train_command(
     pretrained: bool,
     weights: Path | None,
     device: str,
+    threads: int | None,
     workers: int,
     val_address: str | None,
     strict: bool,
@@ -152,9 +154,13 @@ def train_command(
 
     DIR gets last.pt, config.json and log.jsonl, and with --val best.pt; the same command goes on where an earlier one
     stopped. Prints the path of the checkpoint.
+
+    On a CPU, the same seed gives the same weights to the bit on machines of the same kind, with the same versions of
+    torch and Pillow and the same number of threads. On a GPU the last digits may differ between any two runs.
     """
     from relabel.labelfile import LabelFile, open_collections
     from relabel.training import TrainConfig, Trainer, build_model, seeded
+    from relabel.training.devices import torch_threads
 
     if collections is None:
         stored = open_collections(address)
@@ -168,7 +174,7 @@ def train_command(
     if dev:
         config = dataclasses.replace(config, epochs=1, pairs_per_epoch=config.batch_size)
         folder, force, workers = folder / _DEV, True, 0
-    with seeded(config.seed):
+    with seeded(config.seed), torch_threads(threads):
         model = build_model(backbone, pool, pretrained=pretrained, weights=weights)  # type: ignore[arg-type]
     validate = None
     if val_address is not None:
@@ -186,6 +192,7 @@ def train_command(
         image_path=image_path,
         device=device,
         workers=workers,
+        threads=threads,
         strict=strict,
         checkpoint_steps=checkpoint_steps,
         tensorboard=tensorboard,

@@ -26,6 +26,7 @@ from typing import Any
 import h5py
 
 from relabel._version import __version__
+from relabel.cores import available_cores
 from relabel.errors import InputError, LabelFileError, MissingFileError, OptionError
 from relabel.labelfile import hdf
 from relabel.labelfile.schema import PROVENANCE, SHA256, UTF8, canonical_json
@@ -138,7 +139,7 @@ def describe(
         tails = ["/".join(parts[-n:]) for n in range(1, len(parts) + 1)]
         by_path[next(tail for tail in [*tails, f"outside/{tails[-1]}"] if tail not in by_path)] = elsewhere[path]
     paths = sorted(by_path)
-    count = threads or min(_MOST_THREADS, len(os.sched_getaffinity(0)))
+    count = threads or min(_MOST_THREADS, available_cores())
     with ThreadPoolExecutor(count, thread_name_prefix="relabel-sha256") as pool:
         entries = [
             {"path": path, **read} for path, read in zip(paths, pool.map(_read, map(by_path.get, paths)), strict=True)

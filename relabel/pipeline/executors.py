@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+from relabel.cores import available_cores
 from relabel.errors import MissingPackageError, OptionError, RelabelError
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class Executor:
         if self.kind == "dask":
             yield from self._run_on_dask(function, tasks)
             return
-        cores = len(os.sched_getaffinity(0))
+        cores = available_cores()
         workers = min(self.workers or cores, len(tasks))
         share = max(1, (threads or cores) // workers)
         # Spawned, not forked: a forked child inherits the threads of numba and HDF5 in a state it cannot use.

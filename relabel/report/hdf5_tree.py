@@ -29,7 +29,8 @@ def tree(path: Path) -> dict[str, Any]:
         LabelFile(path)  # has the precise words for a file that is missing, empty, cut off or something else
         raise LabelFileError(f"{path} is not an HDF5 file")
     try:
-        with h5py.File(path, "r") as file:
+        # No lock, as everywhere that label files are read.
+        with h5py.File(path, "r", locking=False) as file:
             return _node("/", file, {})
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         raise LabelFileError(f"{path} is damaged: {error}; run `relabel validate` on it") from None

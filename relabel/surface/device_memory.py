@@ -80,22 +80,31 @@ def _out_of_memory(error: RuntimeError) -> bool:
 
 
 SHARE_OF_RAM = 0.25
+_MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
 
 
 def free_bytes() -> int:
     """Memory that this process could still take without swapping: of the machine, or of its control group if less."""
     try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        lines = _MEMINFO.read_text(encoding="ascii").splitlines()
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
     except (OSError, StopIteration, ValueError):
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        free = _free_by_sysconf()
     try:
         limit = int((_CGROUP / "memory.max").read_text(encoding="ascii"))
         free = min(free, max(0, limit - int((_CGROUP / "memory.current").read_text(encoding="ascii"))))
     except (OSError, ValueError):
         pass  # no such group, or one without a limit, which says "max"
     return free
+
+
+def _free_by_sysconf() -> int:
+    page = os.sysconf("SC_PAGE_SIZE")
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * page
+    except ValueError:  # macOS tells only how much there is in all; that half of it is free is a guess
+        return os.sysconf("SC_PHYS_PAGES") * page // 2
 
 
 def budget(memory_bytes: int | None) -> int:

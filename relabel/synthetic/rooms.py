@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import FloatArray
+from relabel.cores import available_cores
 from relabel.errors import OptionError, OutputError, OutputExistsError
 from relabel.synthetic.furniture import furnished
 from relabel.synthetic.room_camera import Camera
@@ -102,7 +103,7 @@ def _write_sequence(folder: Path, camera: Camera, number: int, frames: int, seed
         camera.colour(walk[frame]).save(folder / f"{stem}.color.png", compress_level=1)
         (folder / f"{stem}.pose.txt").write_bytes(_pose_text(walk[frame]))
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         for _ in pool.map(write, range(frames)):
             pass
 

@@ -170,5 +170,6 @@ def _package(package: str, backbone: str) -> Any:
         needs = f"backbone {backbone!r} needs {package}"
         build = f"torchvision has to be the build of torch {torch.__version__}: install both from one index"
         if isinstance(error, ModuleNotFoundError) and error.name == package:
-            raise MissingPackageError(f"{needs}: pip install {package}; {build}") from None
+            what = "'relabel-vpr[train]'" if package == "torchvision" else package
+            raise MissingPackageError(f"{needs}: pip install {what}; {build}") from None
         raise MissingPackageError(f"{needs}, which is installed but cannot be loaded ({error}); {build}") from error

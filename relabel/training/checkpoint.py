@@ -11,6 +11,7 @@ A checkpoint is a file of `torch.save` with tensors and plain values only, so th
     optimizer     state_dict
     sampler       state of the sampler after the last pair that was used
     random        states of torch's generators: cpu, and cuda where it was used
+    threads       how many torch computes on, without which the bits of a run on a CPU would be others
     progress      epochs, steps, pairs, and what else the run counts
 """
 
@@ -34,7 +35,7 @@ VERSION = 1
 LAST = "last.pt"
 """Name of the newest checkpoint in the folder of a run."""
 
-_PARTS = ("config", "labels", "description", "model", "optimizer", "sampler", "random", "progress")
+_PARTS = ("config", "labels", "description", "model", "optimizer", "sampler", "random", "threads", "progress")
 
 
 def save_checkpoint(path: Path, parts: Mapping[str, Any]) -> None:

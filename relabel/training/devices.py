@@ -1,4 +1,4 @@
-"""Where tensors are computed with, in which precision, and how much memory that took."""
+"""Where tensors are computed, in which precision, on how many threads, and how much memory that took."""
 
 from __future__ import annotations
 
@@ -36,6 +36,22 @@ def peak_bytes(device: torch.device) -> int:
         return int(torch.cuda.max_memory_allocated(device))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+@contextmanager
+def torch_threads(count: int | None) -> Iterator[None]:
+    """Torch computes on `count` threads inside the block, and on as many as before at its end; None changes nothing.
+
+    On a CPU the last bits of a sum depend on how many threads it is split over.
+    """
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if count is not None:
+            torch.set_num_threads(before)
 
 
 @contextmanager

@@ -67,13 +67,29 @@ class RunFolder:
         the digest of each collection by name.
     device:
         whose random numbers count.
+    threads:
+        how many the run is to compute on; None for as many as it has used so far, or for a new run as torch uses by
+        default.
     """
 
     def __init__(
-        self, path: Path, config: TrainConfig, model: nn.Module, labels: Mapping[str, str], device: torch.device
+        self,
+        path: Path,
+        config: TrainConfig,
+        model: nn.Module,
+        labels: Mapping[str, str],
+        device: torch.device,
+        threads: int | None = None,
     ) -> None:
         self.path, self._config, self._model = path, config, model
         self._labels, self._device = dict(labels), device
+        self._asked_threads = threads
+        self._threads = threads or torch.get_num_threads()
+
+    @property
+    def threads(self) -> int:
+        """How many threads the run computes on; only `begin` knows what an earlier part of the run used."""
+        return self._threads
 
     def begin(self, optimizer: torch.optim.Optimizer, *, resume: bool, overwrite: bool) -> Progress:
         """Make the folder, put model, optimizer and random numbers where the run stood, and write the recipe.
@@ -97,6 +113,7 @@ class RunFolder:
                 for name in (LAST, BEST):
                     (self.path / name).unlink(missing_ok=True)
         progress = Progress()
+        self._threads = self._asked_threads or torch.get_num_threads()
         if last.exists():
             if not resume:
                 raise OutputExistsError(f"{last}: exists already; choose another folder, or replace it (--force)")
@@ -116,6 +133,7 @@ class RunFolder:
             "optimizer": optimizer.state_dict(),
             "sampler": sampler,
             "random": random_states(self._device),
+            "threads": self._threads,
             "progress": progress._asdict(),
         }
         save_checkpoint(self.path / name, parts)
@@ -136,9 +154,29 @@ class RunFolder:
         progress = Progress(**state["progress"])
         if progress.epoch < self._config.epochs:
             log.info("%s: going on after step %d, in epoch %d", path, progress.steps, progress.epoch + 1)
+            self._threads = self._threads_after(state["threads"])
         else:
+            self._threads = state["threads"]
             log.info("%s: all %d epochs are done; for more, raise --epochs", path, progress.epoch)
         return progress
+
+    def _threads_after(self, before: int) -> int:
+        """How many threads a run goes on with that computed on `before` so far; a difference is told."""
+        default = torch.get_num_threads()
+        if self._asked_threads is None:
+            if before != default:
+                log.info(
+                    "the run keeps its number of threads, %d; torch's default here is %d (--threads sets another)",
+                    *(before, default),
+                )
+            return before
+        if self._asked_threads != before:
+            log.warning(
+                "the number of threads was %d and is %d from here on: the result may differ in its last digits from "
+                "that of a run that was not stopped",
+                *(before, self._asked_threads),
+            )
+        return self._asked_threads
 
     def _description(self) -> dict[str, object] | None:
         describe = getattr(self._model, "describe", None)
@@ -150,6 +188,7 @@ class RunFolder:
             "config": self._config.to_json(),
             "model": self._description(),
             "labels": self._labels,
+            "threads": self._threads,
         }
         path = self.path / CONFIG
         with replacing(path, overwrite=True) as private, output_errors(path):
@@ -290,12 +329,15 @@ class Unread:
                     log.warning("more pictures cannot be read; they are counted")
 
 
-def say_start(config: TrainConfig, model: nn.Module, device: torch.device, *, bf16: bool) -> None:
+def say_start(config: TrainConfig, model: nn.Module, device: torch.device, *, bf16: bool, threads: int) -> None:
     """Say what is trained on what, and where accumulation does not give the gradient of a whole batch."""
     weights = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    where = str(device)
+    if device.type == "cpu":
+        where += " with 1 thread" if threads == 1 else f" with {threads} threads"
     log.info(
         "training %s weights on %s in %s: batches of %d pairs, pictures of %d×%d",
-        *(f"{weights:,}", device, "bfloat16" if bf16 else "float32", config.batch_size, *config.size),
+        *(f"{weights:,}", where, "bfloat16" if bf16 else "float32", config.batch_size, *config.size),
     )
     norms = sum(isinstance(module, _BatchNorm) and module.training for module in model.modules())
     if config.accumulate > 1 and norms:

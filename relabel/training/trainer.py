@@ -20,7 +20,7 @@ from relabel.sampling.pair_table import Labels, named
 from relabel.training.checkpoint import LAST
 from relabel.training.config import TrainConfig, rate
 from relabel.training.data import Feed
-from relabel.training.devices import device_of, is_bf16, peak_bytes, seeded
+from relabel.training.devices import device_of, is_bf16, peak_bytes, seeded, torch_threads
 from relabel.training.run_folder import BEST, Progress, RunFolder, RunLog, Speed, Unread, say_epoch, say_start
 from relabel.training.steps import Steps, not_finite, optimizer_of
 
@@ -52,15 +52,18 @@ class Trainer:
     """Trains a descriptor model on a label file, and writes a folder with all that came of it.
 
     ``last.pt`` is the newest checkpoint, ``best.pt`` the one that validated best, ``config.json`` the recipe, and
-    ``log.jsonl`` has loss, learning rate and speed. A run that was stopped goes on from ``last.pt``; on a CPU, with the
-    same number of threads, it ends with the bits of a run that was not.
+    ``log.jsonl`` has loss, learning rate and speed. A run that was stopped goes on from ``last.pt`` with the number of
+    threads that it began with. On a CPU, on a machine of the same kind and with the same versions of torch and Pillow,
+    it ends with the bits of a run that was not stopped; on a GPU the last digits may differ, as they may between any
+    two runs.
 
     Parameters
     ----------
     config:
         the recipe.
     model:
-        maps (b, 3, h, w) pictures to (b, dim) descriptors, for example of `build_model`. It is trained in place.
+        maps (b, 3, h, w) pictures to (b, dim) descriptors, for example of `build_model`. It is trained in place, and
+        what is random in it has to be drawn from torch's own generators, which checkpoints keep.
     labels:
         a collection, several, or a `LabelFile`.
     images:
@@ -73,6 +76,9 @@ class Trainer:
         ``auto``, ``cpu`` or ``cuda``.
     workers:
         processes that read pictures; they do not show in the result.
+    threads:
+        how many torch computes on during the run; None for as many as the run has used so far, or for a new run as
+        torch uses by default when it starts. The number is recorded; a run that goes on with another one says so.
     strict:
         stop at the first picture that cannot be read. Else its pair is left out, named and counted.
     checkpoint_steps:
@@ -108,6 +114,7 @@ class Trainer:
         image_path: str | None = None,
         device: str = "auto",
         workers: int = 0,
+        threads: int | None = None,
         strict: bool = False,
         checkpoint_steps: int = 0,
         tensorboard: bool = False,
@@ -116,13 +123,15 @@ class Trainer:
     ) -> None:
         if checkpoint_steps < 0:
             raise OptionError(f"checkpoint_steps is {checkpoint_steps}; it has to be at least 0")
+        if threads is not None and threads < 1:
+            raise OptionError(f"threads is {threads}; at least one is needed")
         self.config, self.model, self.folder = config, model, Path(folder)
         self.device = device_of(device)
         self.bf16 = is_bf16(config.precision, self.device)
         sources = {each.name: each.source for each in named(labels)}
         pictures = images if isinstance(images, Pictures) else find_pictures([*sources.values()], images, image_path)
         self._feed = Feed(config, sources, pictures, workers=workers, pinned=self.device.type == "cuda")
-        self._files = RunFolder(self.folder, config, model, self._feed.digests(), self.device)
+        self._files = RunFolder(self.folder, config, model, self._feed.digests(), self.device, threads)
         self._steps = Steps(model, config, self.device, bf16=self.bf16, similarity=self._feed.similarity)
         self._unread = Unread(strict=strict)
         self._checkpoint_steps, self._tensorboard = checkpoint_steps, tensorboard
@@ -131,7 +140,8 @@ class Trainer:
     def run(self, *, resume: bool = True, overwrite: bool = False) -> TrainResult:
         """Train to the end of the last epoch.
 
-        What is random is seeded for the run; afterwards torch's generators are where they were.
+        What is random is seeded for the run, and torch computes on as many threads as the run has; afterwards torch's
+        generators are where they were, and its number of threads is what it was.
 
         Parameters
         ----------
@@ -159,10 +169,13 @@ class Trainer:
             progress = self._files.begin(optimizer, resume=resume, overwrite=overwrite)
             if progress.epoch < self.config.epochs:
                 log.info("%s", self._feed.report())
-                say_start(self.config, self.model, self.device, bf16=self.bf16)
+                say_start(self.config, self.model, self.device, bf16=self.bf16, threads=self._files.threads)
             if self.device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(self.device)
-            with RunLog(self.folder, progress.steps, tensorboard=self._tensorboard) as record:
+            with (
+                torch_threads(self._files.threads),
+                RunLog(self.folder, progress.steps, tensorboard=self._tensorboard) as record,
+            ):
                 return self._epochs(optimizer, progress, record)
 
     def _epochs(self, optimizer: torch.optim.Optimizer, progress: Progress, record: RunLog) -> TrainResult:
@@ -236,7 +249,8 @@ class Trainer:
     def _validated(self, validate: Validate) -> dict[str, float]:
         self.model.eval()
         try:
-            with torch.no_grad():
+            # The run goes on with its own number of threads, whatever a validation does to that of the process.
+            with torch.no_grad(), torch_threads(self._files.threads):
                 return {name: float(value) for name, value in validate(self.model).items()}
         finally:
             self.model.train()

@@ -68,7 +68,8 @@ class Whitening(nn.Module):
     def fit(cls, descriptors: Any, dim: int | None = None, *, tolerance: float = TOLERANCE) -> Whitening:
         """The whitening of a set of descriptors, usually those of a database.
 
-        Computed in float64; the same input gives the same numbers on the same machine. Directions in which the
+        Computed in float64 by NumPy; the same input gives the same bits on machines of the same kind, with the same
+        version of NumPy and the same number of threads of its BLAS (``OPENBLAS_NUM_THREADS``). Directions in which the
         descriptors hardly vary are left out, since dividing by next to nothing would make rounding errors as large as
         anything else. n descriptors vary in at most n−1 directions, so that few of them give few dimensions.
 

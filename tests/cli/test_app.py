@@ -83,9 +83,9 @@ class TestUsage:
                 ["rgbd", "--root", "x"],
                 "Missing option '--layout'. Choose from: tum, scannet, folder (see 'relabel rgbd --help')",
             ),
-            (["info", "a", "--jsn"], "No such option '--jsn'"),
+            (["info", "a", "--jsn"], "--jsn"),
             (["row", "a.h5", "k", "--top", "0"], "--top"),
-            (["--nonsense"], "No such option '--nonsense'"),
+            (["--nonsense"], "--nonsense"),
         ],
     )
     def test_one_line(self, run: Runner, arguments: list[str], message: str) -> None:

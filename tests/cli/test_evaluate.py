@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from click.testing import Result
 
+pytest.importorskip("torch")
+
 import relabel
 from relabel.training import build_model, seeded
 from relabel.training.config import TrainConfig

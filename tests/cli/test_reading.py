@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
 from collections.abc import Callable
@@ -122,6 +123,12 @@ class TestLs:
 
 class TestTree:
     """relabel tree"""
+
+    def test_needs_no_lock(self, run: Runner, labels: Path) -> None:
+        """Some file systems have none; a file that another program has locked is read as well."""
+        with labels.open("rb") as locked:
+            fcntl.flock(locked, fcntl.LOCK_EX)
+            assert run("tree", labels).exit_code == 0
 
     def test_every_dataset(self, run: Runner, labels: Path) -> None:
         """Each data set of the file is there with its shape, each attribute with its name."""

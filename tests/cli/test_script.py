@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,6 +46,21 @@ class TestStreams:
         assert "\\u03c8" in done.stdout  # ψ
 
 
+class TestModule:
+    """python -m relabel"""
+
+    def test_is_the_command(self, script: Script) -> None:
+        """It prints what the script prints, with the name of the script in usage and errors."""
+        for arguments, code in (["--version"], 0), (["info", "--help"], 0), (["info"], 2), (["inof"], 2):
+            done = subprocess.run(
+                [sys.executable, "-m", "relabel", *arguments], check=False, capture_output=True, text=True, timeout=60
+            )
+            by_script = script(*arguments)
+            assert (done.returncode, done.stdout, done.stderr) == (code, by_script.stdout, by_script.stderr)
+            assert "__main__" not in done.stdout + done.stderr
+            assert "relabel" in done.stdout + done.stderr
+
+
 class TestClosedPipe:
     """relabel dump FILE | head -1"""
 
@@ -65,6 +81,21 @@ class TestClosedPipe:
             )
         assert (done.returncode, done.stderr) == (0, b"")
 
+    def test_without_poll(self, labels: Path) -> None:
+        """Some builds of Python for macOS have no poll; the closed pipe is noticed all the same."""
+        code = "import select; del select.poll\nfrom relabel.cli import main\nmain()"
+        read, write = os.pipe()
+        os.close(read)
+        with os.fdopen(write, "w") as pipe:
+            done = subprocess.run(
+                [sys.executable, "-c", code, "info", labels],
+                check=False,
+                stdout=pipe,
+                stderr=subprocess.PIPE,
+                timeout=60,
+            )
+        assert (done.returncode, done.stderr) == (0, b"")
+
     def test_no_stdout(self, labels: Path) -> None:
         """A program started without a stdout does not fall over it."""
         done = subprocess.run(
@@ -73,6 +104,7 @@ class TestClosedPipe:
         assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 class TestFullDisk:
     """relabel dump FILE > /dev/full"""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,19 +16,24 @@ from typing import Any, get_args
 
 import click
 import pytest
-import torch
 from click.testing import Result
 from tensorboard.backend.event_processing import event_accumulator
+
+pytest.importorskip("torch")
+
+import torch
 
 from relabel.cli import train
 from relabel.training import TrainConfig, load_checkpoint, load_model
 from relabel.training.config import LOSSES, OPTIMIZERS, PRECISIONS, SCHEDULES
 from relabel.training.pooling import Pool
 from relabel.training.run_folder import read_log
-from tests.cli.conftest import SCRIPT
+from tests.conftest import REPOSITORY
 from tests.training import runs
 
 Run = Callable[..., Result]
+
+PATIENCE_S = 300.0  # for processes that share a busy machine
 
 SMALL = ("--backbone", "tiny", "--size", "32x24", "--batch-size", 4, "--pairs-per-epoch", 12, "--device", "cpu")
 
@@ -34,6 +41,15 @@ SMALL = ("--backbone", "tiny", "--size", "32x24", "--batch-size", 4, "--pairs-pe
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> runs.Place:
     return runs.place(tmp_path_factory.mktemp("town"))
+
+
+def started(*arguments: object, threads: int | None = None) -> subprocess.Popen[str]:
+    """`relabel` as a process of its own, in which torch has so many threads by default."""
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    if threads is not None:
+        environment["OMP_NUM_THREADS"] = str(threads)
+    command = [sys.executable, "-c", "from relabel.cli import main; main()", *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 def parameters() -> dict[str, Any]:
@@ -186,6 +202,21 @@ class TestTrain:
         assert done.exit_code == 2
         assert "go on with --device cpu" in done.stderr
 
+    def test_torchvision_of_another_torch(
+        self, town: runs.Place, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A torchvision that was built for another torch raises a RuntimeError as it loads: one line, and no run."""
+        (tmp_path / "torchvision.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')\n")
+        for loaded in ("torchvision", "torchvision.models"):
+            monkeypatch.delitem(sys.modules, loaded, raising=False)
+        monkeypatch.syspath_prepend(tmp_path)
+        given = ("train", town.file, "--images", town.images, "-o", tmp_path / "run", *SMALL, "--backbone", "resnet18")
+        done = run(*given)
+        assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+        assert "torchvision, which is installed but cannot be loaded (operator torchvision::nms" in done.stderr
+        assert "install both from one index" in done.stderr
+        assert not (tmp_path / "run").exists()
+
     def test_diverged(self, town: runs.Place, tmp_path: Path, run: Run) -> None:
         """A run that leaves the numbers exits with 1 and says what is kept."""
         given = ("train", town.file, "--images", town.images, "-o", tmp_path, *SMALL)
@@ -208,24 +239,23 @@ class TestTrain:
         """Interrupted or killed, a run goes on from its checkpoint to the bits of one that was not."""
         options = (*SMALL, "--epochs", 2000, "--checkpoint-steps", 1)
         given = [str(each) for each in ("train", town.file, "--images", town.images, *options)]
+        deadline = time.monotonic() + PATIENCE_S
         signals = {signal.SIGINT: 130, signal.SIGKILL: -signal.SIGKILL}
         folders = {kind: tmp_path / kind.name for kind in signals}
         with ExitStack() as stack:
-            started = {
-                kind: stack.enter_context(
-                    subprocess.Popen([SCRIPT, *given, "-o", str(folder)], stderr=subprocess.PIPE, text=True)
-                )
-                for kind, folder in folders.items()
-            }
-            waiting = set(started)
+            processes = {kind: stack.enter_context(started(*given, "-o", folders[kind])) for kind in signals}
+            for process in processes.values():
+                stack.callback(process.kill)  # should this test fail; one that has ended is left alone
+            waiting = set(processes)
             while waiting:
                 time.sleep(0.01)
                 for kind in sorted(waiting):
-                    if (folders[kind] / "last.pt").exists() or started[kind].poll() is not None:
-                        started[kind].send_signal(kind)
+                    if (folders[kind] / "last.pt").exists() or processes[kind].poll() is not None:
+                        processes[kind].send_signal(kind)
                         waiting.remove(kind)
-            said = {kind: process.communicate()[1] for kind, process in started.items()}
-        assert {kind: process.returncode for kind, process in started.items()} == signals
+                assert time.monotonic() < deadline, f"no checkpoint yet in the runs that await {waiting}"
+            said = {kind: process.communicate(timeout=PATIENCE_S)[1] for kind, process in processes.items()}
+        assert {kind: process.returncode for kind, process in processes.items()} == signals, said
         assert said[signal.SIGINT].endswith("relabel: interrupted\n")
         assert not any("Traceback" in text for text in said.values())
         steps = {kind: load_checkpoint(folder)["progress"]["steps"] for kind, folder in folders.items()}
@@ -233,12 +263,40 @@ class TestTrain:
         assert sorted(path.name for path in folders[signal.SIGINT].iterdir()) == ["config.json", "last.pt", "log.jsonl"]
         given[given.index("2000")] = str(max(steps.values()) // 3 + 2)
         states = []
-        for folder in (*folders.values(), tmp_path / "whole"):
-            done = run(*given, "-o", folder)
+        threads = load_checkpoint(folders[signal.SIGINT])["threads"]  # of those processes, and not of this one
+        for folder, more in (
+            *((folder, ()) for folder in folders.values()),
+            (tmp_path / "whole", ("--threads", threads)),
+        ):
+            done = run(*given, *more, "-o", folder)
             assert done.exit_code == 0, done.stderr
             assert sorted(path.name for path in folder.iterdir()) == ["config.json", "last.pt", "log.jsonl"]
             states.append(load_model(folder).state_dict())
         assert all(torch.equal(state[name], states[-1][name]) for state in states for name in state)
+
+    def test_goes_on_in_a_process_with_other_threads(self, town: runs.Place, tmp_path: Path, run: Run) -> None:
+        """Begun where torch has one thread and resumed where it has two, or the reverse, a run ends with equal bits."""
+        given = ("train", town.file, "--images", town.images, *SMALL, "--epochs")
+        said = {}
+        for epochs, threads in ((1, {"a": 1, "b": 2}), (2, {"a": 2, "b": 1})):
+            with ExitStack() as stack:
+                processes = {
+                    name: stack.enter_context(started(*given, epochs, "-o", tmp_path / name, threads=default))
+                    for name, default in threads.items()
+                }
+                for process in processes.values():
+                    stack.callback(process.kill)
+                said = {name: process.communicate(timeout=PATIENCE_S)[1] for name, process in processes.items()}
+            assert {process.returncode for process in processes.values()} == {0}, said
+        assert "the run keeps its number of threads, 1; torch's default here is 2" in said["a"]
+        assert "the run keeps its number of threads, 2; torch's default here is 1" in said["b"]
+        for name, threads_of_run in (("a", 1), ("b", 2)):
+            whole = tmp_path / f"whole-{name}"
+            done = run(*given, 2, "-o", whole, "--threads", threads_of_run)
+            assert done.exit_code == 0, done.stderr
+            assert f"on cpu with {threads_of_run} thread" in done.stderr
+            first, second = (load_model(folder).state_dict() for folder in (tmp_path / name, whole))
+            assert all(torch.equal(first[tensor], second[tensor]) for tensor in first)
 
     def test_tensorboard(self, town: runs.Place, tmp_path: Path, run: Run) -> None:
         """Event files for TensorBoard lie in the folder of the run, with a value an epoch."""

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+
+pytest.importorskip("torch")
+
 from torch import nn
 
 from relabel.cli import train

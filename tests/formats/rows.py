@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.labelfile import StoredCollection
+from tests.open_files import handles_on
 
 
 class Rows:
@@ -22,15 +23,7 @@ class Rows:
 
     def __getitem__(self, row: int) -> tuple[int, npt.NDArray[np.str_], npt.NDArray[np.float32], int, int]:
         keys, values = self.collection.row(row)
-        return row, keys, values, os.getpid(), handles(self.collection)
-
-
-def handles(collection: StoredCollection) -> int:
-    """How many descriptors of this process are open on the collection's file."""
-    path, count = os.path.realpath(collection.path), 0
-    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
-        count += os.path.realpath(f"/proc/self/fd/{name}") == path
-    return count
+        return row, keys, values, os.getpid(), handles_on(self.collection.path)
 
 
 def together(items: list[Any]) -> list[Any]:

@@ -19,8 +19,9 @@ from formats.golden.surgery import plain
 from relabel.labelfile import LabelFile, provenance, write
 from relabel.similarity import Similarity
 from tests.conftest import REPOSITORY
-from tests.formats.rows import Rows, handles, together
+from tests.formats.rows import Rows, together
 from tests.labelfile.sources import assert_same_pairs
+from tests.open_files import handles_on
 from tests.similarities import similarity
 
 SPECIFICATION = (REPOSITORY / "formats" / "label-file-v1.md").read_text(encoding="utf-8")
@@ -196,12 +197,11 @@ class TestDataLoader:
     @pytest.mark.parametrize("start", ["spawn", "fork"])
     def test_four_workers(self, path: Path, start: str) -> None:
         """Four workers read the rows that this process reads, which has read before them; none holds the file open."""
-        from torch.utils.data import DataLoader
-
+        data = pytest.importorskip("torch.utils.data")
         stored = LabelFile(path)["amman"]
         here = [stored.row(row) for row in range(stored.shape[0])]
-        assert handles(stored) == 0
-        loader: Any = DataLoader(
+        assert handles_on(path) == 0
+        loader: Any = data.DataLoader(
             Rows(stored), batch_size=10, num_workers=4, multiprocessing_context=start, collate_fn=together
         )
         found = [item for batch in loader for item in batch]
@@ -213,4 +213,4 @@ class TestDataLoader:
         workers = {process for *_, process, _ in found}
         assert len(workers) == 4
         assert os.getpid() not in workers
-        assert handles(stored) == 0
+        assert handles_on(path) == 0

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
+pytest.importorskip("torch")
+
+import torch
 
 from relabel.errors import OptionError
 from relabel.images.loading import BadPicture, CameraDataset, Grouped, Item, PairDataset, collate, loader, normalised

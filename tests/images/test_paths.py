@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytest.importorskip("torch")
+
 from relabel.cameras import Cameras, Status
 from relabel.errors import InputError, MissingFileError, MissingPackageError, OptionError
 from relabel.images.paths import Pictures, camera_paths, find_pictures, pictures, read_picture

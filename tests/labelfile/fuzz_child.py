@@ -271,6 +271,12 @@ def read_all(path: Path, seed: int) -> str:
     return found
 
 
+def peak_bytes() -> int:
+    """The most memory that this process has had resident."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
 def run_case(folder: Path, number: int) -> dict[str, Any]:
     """What validation and reading say about one damaged file, and what of it must not be."""
     rng = random.Random(number)
@@ -279,7 +285,7 @@ def run_case(folder: Path, number: int) -> dict[str, Any]:
     how, data = damaged(file, files, rng)
     path = folder / "damaged.h5"
     path.write_bytes(data)
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    grown = peak_bytes()
     faults: list[str] = []
     valid, same, error = False, False, ""
     try:
@@ -309,7 +315,7 @@ def run_case(folder: Path, number: int) -> dict[str, Any]:
             pass
         except Exception as raised:
             faults.append(f"packing raised {raised!r}")
-    grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - grown)
+    grown = peak_bytes() - grown
     if grown > MOST_GROWN:
         faults.append(f"memory grew by {grown >> 20} MiB")
     kind = KINDS[files.index(file)]
@@ -320,9 +326,10 @@ def main() -> None:
     """Run the cases of the command line."""
     folder, numbers = Path(sys.argv[1]), range(*map(int, sys.argv[2:5]))
     originals(folder)
-    with Path("/proc/self/statm").open() as statm:
-        now = int(statm.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (now + MOST_MEMORY,) * 2)
+    statm = Path("/proc/self/statm")
+    if statm.exists():  # elsewhere nothing says how much address space is taken, nor does a limit to it hold
+        now = int(statm.read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (now + MOST_MEMORY,) * 2)
     for number in numbers:
         sys.stdout.write(f"> {number}\n")
         sys.stdout.flush()

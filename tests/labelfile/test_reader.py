@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from relabel.labelfile import LabelFile, StoredCollection, open_address, open_co
 from relabel.labelfile.schema import stored_text, utf8_type
 from relabel.similarity import Similarity
 from tests.labelfile.sources import Cut, assert_same, assert_same_pairs, similarities
+from tests.open_files import handles_on
 from tests.similarities import similarity
 
 
@@ -298,15 +298,10 @@ class TestStoredCollection:
 
     def test_no_handle_stays_open(self, path: Path) -> None:
         """Between calls and between blocks the file is not open."""
-
-        def handles() -> list[str]:
-            links = (Path("/proc/self/fd") / fd for fd in os.listdir("/proc/self/fd"))  # noqa: PTH208
-            return [target for link in links if (target := os.path.realpath(link)) == str(path)]
-
         stored = LabelFile(path)["amman"]
         stored.row(0)
         for _ in stored.blocks(5):
-            assert handles() == []
+            assert handles_on(path) == 0
 
     def test_other_content_under_the_same_name(self, path: Path) -> None:
         """A collection that was replaced since it was opened is noticed, one with the same content is not."""

@@ -6,11 +6,12 @@ import logging
 from types import SimpleNamespace
 
 import pytest
-import torch
 
 from relabel.errors import OptionError
 from relabel.surface import device_memory
 from relabel.surface.device_memory import LEAST, SHARE, Budget, memory_budget
+
+torch = pytest.importorskip("torch")
 
 
 class TestMemoryBudget:
@@ -106,6 +107,22 @@ class TestMemory:
 class TestFreeBytes:
     def test_there_is_some(self):
         assert 2**20 < device_memory.free_bytes() < 2**50
+
+    def test_without_the_files_of_linux(self, tmp_path, monkeypatch):
+        """Then the system is asked for its free pages, and where it does not tell these, half of all count as free."""
+        monkeypatch.setattr(device_memory, "_MEMINFO", tmp_path / "meminfo")
+        monkeypatch.setattr(device_memory, "_CGROUP", tmp_path)
+        told = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2000, "SC_AVPHYS_PAGES": 700}
+
+        def sysconf(name):
+            if name not in told:
+                raise ValueError("unrecognized configuration name")
+            return told[name]
+
+        monkeypatch.setattr("os.sysconf", sysconf)
+        assert device_memory.free_bytes() == 700 * 4096
+        del told["SC_AVPHYS_PAGES"]
+        assert device_memory.free_bytes() == 1000 * 4096
 
     def test_a_control_group_may_allow_less(self, tmp_path, monkeypatch):
         """What it allows less what it uses; "max" is no limit."""

@@ -6,9 +6,12 @@ import math
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
+pytest.importorskip("torch")
+
+import torch
 
 from relabel.datasets.seven_scenes.scene import readers
 from relabel.errors import OptionError

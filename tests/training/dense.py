@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from scipy import sparse, stats
 
 from relabel.cameras import Cameras, Status
 from relabel.similarity import Similarity
+from tests.open_files import handles_on
 from tests.similarities import similarity
 
 
@@ -83,11 +85,17 @@ def blinded(cameras: Cameras, rows: list[int]) -> Cameras:
     return replace(cameras, status=status)
 
 
-def gone_through(sampler: Iterable[object]) -> tuple[list[object], list[str], tuple[int, int]]:
-    """What a sampler gives in this process, the files open meanwhile, and the number of threads before and after."""
-    before = len(list(Path("/proc/self/task").iterdir()))
+def gone_through(sampler: Iterable[object], path: Path) -> tuple[list[object], int, tuple[int, int]]:
+    """What a sampler gives in this process, the handles on its file meanwhile, and its threads before and after."""
+    before = _threads()
     iterator = iter(sampler)
     items = [next(iterator)]
-    opened = [str(entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
+    handles = handles_on(path)
     items.extend(iterator)
-    return items, opened, (before, len(list(Path("/proc/self/task").iterdir())))
+    return items, handles, (before, _threads())
+
+
+def _threads() -> int:
+    """How many threads this process has; those of Python alone where the system does not list the others."""
+    tasks = Path("/proc/self/task")
+    return len(list(tasks.iterdir())) if tasks.is_dir() else threading.active_count()

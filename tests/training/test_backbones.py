@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+pytest.importorskip("torch")
+
 import torch
 from torch import Tensor, nn
 
@@ -111,9 +113,12 @@ class TestTorchvision:
 
     def test_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without the package, the error says what to install."""
-        for package, name in (("torchvision", "resnet18"), ("timm", "timm:convnet")):
+        for package, name, what in (
+            ("torchvision", "resnet18", r"'relabel-vpr\[train\]'"),
+            ("timm", "timm:convnet", "timm"),
+        ):
             monkeypatch.setitem(sys.modules, package, None)
-            message = f"{name}' needs {package}: pip install {package}; torchvision .* torch {torch.__version__[0]}"
+            message = f"{name}' needs {package}: pip install {what}; torchvision .* torch {torch.__version__[0]}"
             with pytest.raises(MissingPackageError, match=message):
                 build_backbone(name)
 
@@ -267,10 +272,3 @@ class TestChannelsOf:
         """A map of another number of pictures is no feature map of these."""
         with pytest.raises(InputError, match=r"\(4, 3, 8, 8\) of pictures \(2, 3, 8, 8\)"):
             feature_map(Flat(lambda x: x.repeat(2, 1, 1, 1)), torch.zeros(2, 3, 8, 8))
-
-
-@pytest.fixture(autouse=True)
-def _seeded() -> Iterator[None]:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield

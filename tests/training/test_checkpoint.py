@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from tensorboard.backend.event_processing import event_accumulator
+
+pytest.importorskip("torch")
+
+import torch
 
 from relabel.errors import FormatTooNewError, InputError, MissingFileError, MissingPackageError, OutputError
 from relabel.training import load_model as public_load_model
@@ -81,6 +84,7 @@ def parts(**fields: Any) -> dict[str, Any]:
         "optimizer": {},
         "sampler": {"epoch": 0},
         "random": random_states(CPU),
+        "threads": 1,
         "progress": {"steps": 3, "best": float("-inf")},
     }
     return usual | fields

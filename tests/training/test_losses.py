@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
+pytest.importorskip("torch")
+
+import torch
 from torch import Tensor
 
 from relabel.errors import InputError, OptionError

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+pytest.importorskip("torch")
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -18,13 +21,6 @@ from torch.nn import functional
 from relabel.errors import InputError, OptionError
 from relabel.training import DescriptorModel, Whitening, build_model, model_from_config
 from tests.training.networks import Plain, Published, Residual, Wide, install
-
-
-@pytest.fixture(autouse=True)
-def _seeded() -> Iterator[None]:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
 
 
 def pictures(b: int = 3, h: int = 32, w: int = 48) -> torch.Tensor:

@@ -6,9 +6,12 @@ import math
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
+pytest.importorskip("torch")
+
+import torch
 
 from relabel.errors import OptionError
 from relabel.training.pooling import Average, GeM, Maximum, build_pool

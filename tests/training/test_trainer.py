@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+pytest.importorskip("torch")
+
 import torch
 from torch import nn
 
@@ -19,7 +22,7 @@ from relabel.errors import DivergedError, InputError, MissingFileError, OptionEr
 from relabel.images import loading
 from relabel.images.paths import read_picture
 from relabel.sampling.pair_sampler import GradedPairSampler
-from relabel.training import TrainConfig, Trainer, build_model, load_checkpoint, load_model
+from relabel.training import TrainConfig, Trainer, build_model, load_checkpoint, load_model, seeded
 from relabel.training.run_folder import read_log
 from tests.training import runs
 
@@ -198,7 +201,7 @@ class TestRun:
             runs.trainer(where, tmp_path / "a", recipe=runs.config(accumulate=3)).run()
         said = [record.getMessage() for record in caplog.records]
         assert said[0] == str(report)
-        assert said[1] == "training 120 weights on cpu in float32: batches of 4 pairs, pictures of 16×12"
+        assert said[1] == "training 120 weights on cpu with 1 thread in float32: batches of 4 pairs, pictures of 16×12"
         assert said[2].startswith("1 layers normalise by the pictures of a forward pass, which are at most 4 of 8 ")
         assert "pairs/s" in said[3]
         assert "GiB" in said[3]
@@ -262,6 +265,60 @@ class TestResume:
         assert load_checkpoint(tmp_path / "parts")["progress"]["position"] == 4
         runs.trainer(town, tmp_path / "parts", model=model, workers=1).run()
         assert same(model, whole)
+
+    @pytest.mark.parametrize(("began", "default"), [(1, 2), (2, 1)])
+    def test_threads_are_kept(
+        self, began: int, default: int, town: runs.Place, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Where torch would use another number of threads, a run keeps its own, says so, and ends with equal bits."""
+        recipe = runs.config(size=(32, 24))
+
+        def tiny() -> nn.Module:
+            with seeded(0):
+                return build_model("tiny")  # large enough that torch splits its sums over threads
+
+        whole, model = tiny(), tiny()
+        torch.set_num_threads(began)
+        runs.trainer(town, tmp_path / "whole", model=whole, recipe=recipe).run()
+        with pytest.raises(runs.StopError):
+            runs.trainer(
+                town, tmp_path / "parts", model=tiny(), recipe=recipe, checkpoint_steps=1, bar=runs.stop_after(8)
+            ).run()
+        torch.set_num_threads(default)
+        with caplog.at_level(logging.INFO):
+            runs.trainer(town, tmp_path / "parts", model=model, recipe=recipe).run()
+        assert torch.get_num_threads() == default
+        assert f"the run keeps its number of threads, {began}; torch's default here is {default}" in caplog.text
+        assert same(model, whole)
+        assert load_checkpoint(tmp_path / "parts")["threads"] == began
+        assert json.loads((tmp_path / "parts" / "config.json").read_text())["threads"] == began
+
+    def test_threads_that_are_asked_for(
+        self, town: runs.Place, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """They are used from then on, for validation too; that they are others than before is warned of."""
+        seen = []
+
+        def validate(_model: nn.Module) -> dict[str, float]:
+            seen.append(torch.get_num_threads())
+            torch.set_num_threads(5)  # which the run undoes
+            return {"recall@1": 0.5}
+
+        with pytest.raises(runs.StopError):
+            runs.trainer(town, tmp_path, threads=2, validate=validate, bar=runs.stop_after(4, epoch=2)).run()
+        assert (seen, torch.get_num_threads()) == ([2], 1)
+        assert load_checkpoint(tmp_path)["threads"] == 2
+        learned = []
+        model = runs.small()
+        model.conv.register_forward_hook(lambda *_: learned.append(torch.get_num_threads()))
+        longer = runs.config(epochs=3)
+        runs.trainer(town, tmp_path, model=model, threads=3, validate=validate, recipe=longer).run()
+        assert (seen, set(learned), torch.get_num_threads()) == ([2, 3, 3], {3}, 1)
+        assert "the number of threads was 2 and is 3 from here on: the result may differ" in caplog.text
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        assert load_checkpoint(tmp_path)["threads"] == 3
+        runs.trainer(town, tmp_path, threads=4, validate=validate, recipe=longer).run()
+        assert json.loads((tmp_path / "config.json").read_text())["threads"] == 3  # there was nothing left to compute
 
     def test_progress(self, town: runs.Place, tmp_path: Path) -> None:
         """A progress bar begins where the run does, and ends with all pairs of its epoch."""
@@ -478,6 +535,8 @@ class TestTrainer:
         """Mistakes are told before anything is read or written."""
         with pytest.raises(OptionError, match="checkpoint_steps is -1"):
             runs.trainer(town, tmp_path / "run", checkpoint_steps=-1)
+        with pytest.raises(OptionError, match="threads is 0; at least one is needed"):
+            runs.trainer(town, tmp_path / "run", threads=0)
         with pytest.raises(MissingFileError, match="no such folder of pictures"):
             Trainer(runs.config(), runs.small(), town.stored, tmp_path / "none", tmp_path / "run", device="cpu")
         with pytest.raises(InputError, match="holds no picture of the query cameras of town"):

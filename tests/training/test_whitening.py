@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
+pytest.importorskip("torch")
+
+import torch
 
 from relabel.errors import InputError, OptionError
 from relabel.training import Whitening, whitening

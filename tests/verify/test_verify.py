@@ -58,7 +58,9 @@ def changed(path: Path, change: Callable[[sparse.lil_array], object], **fields: 
     for name, source in sources.items():
         matrix = source.matrix.tolil()
         change(matrix)
-        written[name] = Similarity(replace(source.collection, **fields), sparse.csr_array(matrix))
+        tampered = sparse.csr_array(matrix)
+        tampered.eliminate_zeros()  # some versions of SciPy store them
+        written[name] = Similarity(replace(source.collection, **fields), tampered)
     relabel.write(path, written, provenance=labels.provenance(), overwrite=True)
     return path
 

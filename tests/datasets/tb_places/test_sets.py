@@ -50,7 +50,7 @@ def stored(pose: np.ndarray, order: str = "xyzw") -> list[float]:
 def some_poses(n: int = 5) -> np.ndarray:
     """Any poses (n, 4, 4)."""
     poses = np.tile(np.eye(4), (n, 1, 1))
-    poses[:, :3, :3] = Rotation.random(n, rng=np.random.default_rng(3)).as_matrix()
+    poses[:, :3, :3] = Rotation.random(n, np.random.default_rng(3)).as_matrix()
     poses[:, :3, 3] = np.random.default_rng(4).normal(size=(n, 3))
     return poses
 
