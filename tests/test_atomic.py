@@ -27,7 +27,7 @@ from relabel.similarity import Collection, RowBlock
 from tests.labelfile.sources import Blocks, Cut, assert_same
 from tests.similarities import similarity
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 OLD = similarity(6, 7, seed=1)
 NEW = similarity(300, 300, seed=2, density=0.9)
 
