@@ -1,7 +1,8 @@
 """The datasets that relabel knows, and what it knows of each: one `DatasetSpec` a dataset.
 
-A built-in dataset is a package of `relabel.datasets` whose module ``spec`` defines ``SPEC``, and a name in `BUILT_IN`. A dataset of
-another distribution joins by an entry point of the group ``relabel.datasets`` that names its `DatasetSpec`::
+A built-in dataset is a package of `relabel.datasets` whose module ``spec`` defines ``SPEC``, and a name in `BUILT_IN`.
+A dataset of another distribution joins by an entry point of the group ``relabel.datasets`` that names its
+`DatasetSpec`::
 
     [project.entry-points."relabel.datasets"]
     mydata = "mydata.relabel:SPEC"

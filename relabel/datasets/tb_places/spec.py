@@ -1,4 +1,4 @@
-"""What relabel knows of TB-Places before a file is read: the specification, and the names of conventions."""
+"""What relabel knows of TB-Places before a file is read: the specification, and names of conventions."""
 
 from __future__ import annotations
 
