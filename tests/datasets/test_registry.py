@@ -19,6 +19,7 @@ from relabel.cli.labelling import labelling_command
 from relabel.datasets import registry
 from relabel.datasets.registry import BUILT_IN, DatasetSpec
 from relabel.errors import DatasetNotFoundError, NotFoundError
+from tests.conftest import REPOSITORY
 
 PROJECT = """
 [build-system]
@@ -292,3 +293,17 @@ class TestSelectPaths:
         with caplog.at_level(logging.WARNING):
             assert list(registry.datasets())[: len(BUILT_IN)] == list(registry.built_in())
         assert caplog.records == []
+
+
+class TestPage:
+    """docs/datasets.md"""
+
+    def test_lists_all(self) -> None:
+        """The table is what the specifications say."""
+        rows = ["| dataset | labels | default file | images lie at | |", "|---|---|---|---|---|"]
+        for spec in registry.built_in().values():
+            labels = " or ".join({"fov": "field of view", "surface": "surface"}[kind] for kind in spec.readers)
+            images = f"`{spec.image_paths[0]}`" if spec.image_paths else ""
+            rows.append(f"| `relabel {spec.name}` | {labels} | `{spec.default_output}` | {images} | {spec.summary} |")
+        page = (REPOSITORY / "docs/datasets.md").read_text(encoding="utf-8")
+        assert "\n".join(rows) in page
