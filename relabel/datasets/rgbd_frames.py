@@ -64,7 +64,7 @@ def frames_of(shots: Sequence[Shot], poses: FloatArray, camera: DepthCamera) -> 
         np.array(camera.intrinsics),
         camera.unit_m,
         size=camera.size,
-        picture=_texts([shot.picture for shot in shots]),
+        image=_texts([shot.picture for shot in shots]),
     )
 
 
