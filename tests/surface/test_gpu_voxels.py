@@ -15,7 +15,7 @@ from relabel.errors import OptionError
 from relabel.surface import _project, gpu_voxels
 from relabel.surface.cpu_counter import BitsetCounter
 from relabel.surface.device_memory import Budget
-from relabel.surface.gpu_counter import counter
+from relabel.surface.gpu_counter import torch_counter
 from relabel.surface.gpu_voxels import BATCH, PIXEL_BYTES, ProjectedBricks, Projection, project, voxelise_in_batches
 from relabel.surface.occupancy import LIMIT, OccupancyBuilder, voxel_key, words_of_keys
 from relabel.surface.params import SurfaceParams
@@ -235,6 +235,6 @@ class TestInBatches:
             builder.add(0, one.code, one.word)
         together = builder.build(same=True)
         whole = slice(0, len(rows))
-        by_torch = counter(together, "surface", device=torch_device, memory_bytes=2**30).counts(whole, whole)
+        by_torch = torch_counter(together, "surface", device=torch_device, memory_bytes=2**30).counts(whole, whole)
         for ours, theirs in zip(by_torch, BitsetCounter(together).counts(whole, whole), strict=True):
             np.testing.assert_array_equal(ours, theirs)
