@@ -29,11 +29,11 @@ def _reasons(ctx: click.Context, param: click.Parameter, value: str) -> tuple[st
 
 
 def _degrees(flag: str, name: str, default: float, text: str) -> options.Decorator[Any]:
-    return click.option(flag, name, type=float, default=default, show_default=True, metavar="DEG", help=text)
+    return options.number(flag, name, default, "DEG", text)
 
 
 def _metres(flag: str, name: str, default: float, text: str) -> options.Decorator[Any]:
-    return click.option(flag, name, type=float, default=default, show_default=True, metavar="M", help=text)
+    return options.number(flag, name, default, "M", text)
 
 
 @click.command()

@@ -22,15 +22,20 @@ from relabel.devices import DEVICES
 from relabel.measures import DEFAULT_MIN_VALUE, MEASURES, UNKNOWN
 
 
+def number(flag: str, name: str, default: float, metavar: str, text: str) -> Decorator[Any]:
+    """An option that is a number and whose default is shown in the help."""
+    return click.option(flag, name, type=float, default=default, show_default=True, metavar=metavar, help=text)
+
+
 def output(default: str | None) -> Decorator[Any]:
     """`-o/--output FILE`: the label file to write; it has to be given where `default` is None."""
-    given: dict[str, Any] = {"required": True} if default is None else {"default": default, "show_default": True}
+    attributes: dict[str, Any] = {"required": True} if default is None else {"default": default, "show_default": True}
     return click.option(
         "-o",
         "--output",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        **given,
+        **attributes,
         help="Label file to write.",
     )
 
@@ -204,6 +209,13 @@ mask: Decorator[Any] = click.option(
     metavar="FILE",
     help="Cameras that are not to be labelled: a CSV with a column `key`, as `relabel headings -o` writes it, or text "
     "with a key a line.",
+)
+
+occluders: Decorator[Any] = click.option(
+    "--occluders",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Footprints of buildings, GeoJSON or GeoParquet, that cut the fields of view; the shape is then polygon.",
 )
 
 JOB = (force, resume, threads, executor, dry_run, as_json, no_progress)

@@ -57,7 +57,9 @@ class Selection(NamedTuple):
 class CommandModule(Protocol):
     """The module that makes a dataset's command: its own options, and how they select readers.
 
-    It is imported only when the command runs. The options that all labelling commands share are added to these.
+    It is imported only when the command runs. The options that all labelling commands share are added to these. Where
+    both kinds of label can be made, the module also has a function ``label_kind``, which tells from the same values as
+    `select` gets which of the two they ask for.
     """
 
     OPTIONS: Sequence[Any]
@@ -96,7 +98,10 @@ class DatasetSpec:
         of bare paths (for `relabel headings` and `relabel evaluate`), None where they are not of this dataset, or
         raises `DatasetNotFoundError` where they might have been. None where paths alone do not say enough.
     other_kind:
-        where both kinds of label can be made: for each kind, why an option of the other kind does not apply.
+        where both kinds of label can be made: for each kind, what a message says of an option of the other kind, such
+        as ``needs --depth``.
+    default_fov_deg:
+        the horizontal field of view of its cameras unless the user says otherwise, degrees.
     """
 
     name: str

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from tests.pipeline.conftest import _no_clock as _no_clock
-from tests.pipeline.conftest import out as out
-from tests.pipeline.conftest import parts as parts
-from tests.pipeline.conftest import root as root
-from tests.pipeline.conftest import tree as tree
+from tests.pipeline.conftest import _no_clock, out, parts, root, tree
+
+__all__ = ["_no_clock", "out", "parts", "root", "tree"]
