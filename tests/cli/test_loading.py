@@ -63,6 +63,6 @@ class TestLabelling:
     def test_both_kinds(self, tmp_path: Path) -> None:
         """A dataset of both kinds has the options of both, and computes only with what was asked for."""
         tb_set(tmp_path / "tb" / "garden.json")
-        made = modules("tb-places", "--root", tmp_path / "tb", "--axes", "ahead=z,up=z", "-o", tmp_path / "x.h5")
+        made = modules("tb-places", "--root", tmp_path / "tb", "--axes", "ahead=z,up=-y", "-o", tmp_path / "x.h5")
         assert "relabel.fov.planar" in made
         assert below("relabel.surface", made) == {"relabel.surface", "relabel.surface.params"}
