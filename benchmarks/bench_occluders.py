@@ -21,7 +21,7 @@ from relabel import fov
 from relabel.datasets import footprints
 from relabel.datasets.msls import city as msls
 from relabel.fov.views import common_origin
-from relabel.fov.visibility import sights
+from relabel.fov.visibility import visible_regions
 from relabel.geometry.walls import Walls
 from relabel.jit import threads_set
 from relabel.reference.occlusion import Occluders
@@ -48,7 +48,7 @@ def bench(query: relabel.Cameras, database: relabel.Cameras, found: footprints.F
     angle = np.full(len(source.query_views), np.deg2rad(FOV_DEG))
 
     def see() -> object:
-        return sights(source.query_fans, angle, source.query_views.circle, walls, origin)
+        return visible_regions(source.query_polygons, angle, source.query_views.circle, walls, origin)
 
     scene = Occluders(found.geometry)
     cameras = np.flatnonzero(query.ok)[:MOST_SEEN]
@@ -61,8 +61,8 @@ def bench(query: relabel.Cameras, database: relabel.Cameras, found: footprints.F
     theirs = median_seconds(lambda: [seen(query, k) for k in cameras], repeats=3) / len(cameras)
     print(
         f"\n{len(query):,} × {len(database):,} cameras, {len(walls):,} walls; what is seen of a camera's view has "
-        f"{len(source.query_sights.piece) / len(angle):.1f} convex pieces with "
-        f"{len(source.query_sights.corner) / len(angle):.1f} corners\n"
+        f"{len(source.query_visible.piece) / len(angle):.1f} convex pieces with "
+        f"{len(source.query_visible.corner) / len(angle):.1f} corners\n"
     )
     lines = [
         ["what 1,000 cameras see", "shapely, shadow by shadow", f"{theirs * 1e6:,.2f} ms", ""],

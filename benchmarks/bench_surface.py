@@ -33,13 +33,13 @@ from relabel.jit import thread_count
 from relabel.reference.surface import frame_points, pair_overlap, thinned
 from relabel.similarity import gather
 from relabel.surface import frame_cache, gpu_counter
-from relabel.surface.cpu_counter import BitCounter
-from relabel.surface.decode import read_depth
+from relabel.surface.cpu_counter import BitsetCounter
+from relabel.surface.depth_maps import read_depth
 from relabel.surface.device_memory import Budget, memory_budget
-from relabel.surface.gpu_voxels import Projection, Seen, seen
-from relabel.surface.occupancy import Compacted, Gathering
+from relabel.surface.gpu_voxels import ProjectedBricks, Projection, project
+from relabel.surface.occupancy import Occupancies, OccupancyBuilder
 from relabel.surface.params import SurfaceParams
-from relabel.surface.voxelise import Bricks, Voxeliser, in_order
+from relabel.surface.voxelise import FrameBricks, Voxeliser, map_in_order
 
 T = TypeVar("T")
 
@@ -94,9 +94,7 @@ def repeated(frames: Frames, count: int) -> Frames:
     again = np.arange(count) >= len(frames)
     pose[again, :3, 3] += np.random.default_rng(0).normal(0, SHIFT_M, (int(again.sum()), 3))
     cameras = relabel.Cameras(key=[f"{k}" for k in range(count)], position=pose[:, :3, 3], pose=pose)
-    return replace(
-        frames, cameras=cameras, depth=frames.depth[which], intrinsics=frames.intrinsics[which], picture=None
-    )
+    return replace(frames, cameras=cameras, depth=frames.depth[which], intrinsics=frames.intrinsics[which], image=None)
 
 
 def nearest_neighbours(frames: Frames, rows: np.ndarray, columns: np.ndarray) -> tuple[str, float]:
@@ -184,14 +182,14 @@ def frames_to_file(frames: Frames, folder: Path) -> None:
     table(["what", "all", "a frame", "ratio"], lines)
 
 
-def gemm(compacted: Compacted) -> np.ndarray:
+def gemm(occupancies: Occupancies) -> np.ndarray:
     """s_query of all pairs by products of dense float32 matrices, a range of voxels at a time."""
-    n, side = len(compacted.query), compacted.query
+    n, side = len(occupancies.query), occupancies.query
     frame = np.repeat(np.arange(n), side.size)
-    around = compacted.space.neighbour[side.voxel]
+    around = occupancies.space.neighbour[side.voxel]
     total = np.zeros((n, n), np.float32)
-    for low in range(0, len(compacted.space), GEMM_COLUMNS):
-        width = min(GEMM_COLUMNS, len(compacted.space) - low)
+    for low in range(0, len(occupancies.space), GEMM_COLUMNS):
+        width = min(GEMM_COLUMNS, len(occupancies.space) - low)
         own, near = np.zeros((n, width), np.float32), np.zeros((n, width), np.float32)
         inside = (side.voxel >= low) & (side.voxel < low + width)
         own[frame[inside], side.voxel[inside] - low] = 1.0
@@ -201,12 +199,12 @@ def gemm(compacted: Compacted) -> np.ndarray:
     return total.astype(np.int32)
 
 
-def joined(found: Iterable[Bricks | Seen]) -> Compacted:
+def joined(found: Iterable[FrameBricks | ProjectedBricks]) -> Occupancies:
     """The voxels of some frames in one space."""
-    gathering = Gathering()
+    builder = OccupancyBuilder()
     for one in found:
-        gathering.add(0, one.code, one.word)
-    return gathering.finish(same=True)
+        builder.add(0, one.code, one.word)
+    return builder.build(same=True)
 
 
 def stride_set(frames: Frames) -> Voxeliser:
@@ -214,20 +212,24 @@ def stride_set(frames: Frames) -> Voxeliser:
     return Voxeliser(frames, SurfaceParams(tolerance_m=TOLERANCE_M, stride=STRIDE))
 
 
-def engines(compacted: Compacted, device: str) -> None:
+def engines(occupancies: Occupancies, device: str) -> None:
     """Print what counting all pairs takes by each engine; all counts are held against each other."""
-    n = len(compacted.query)
+    n = len(occupancies.query)
     whole = slice(0, n)
 
     def by_bits() -> object:
-        return BitCounter(compacted, "surface").counts(whole, whole).s_query
+        return BitsetCounter(occupancies, "surface").counts(whole, whole).s_query
 
     def by_torch(where: str) -> object:
-        return gpu_counter.counter(compacted, "surface", device=where, memory_bytes=2**32).counts(whole, whole).s_query
+        return (
+            gpu_counter.torch_counter(occupancies, "surface", device=where, memory_bytes=2**32)
+            .counts(whole, whole)
+            .s_query
+        )
 
     ways = {
         "bit sets, numba": by_bits,
-        "blocked products, numpy float32": lambda: gemm(compacted),
+        "blocked products, numpy float32": lambda: gemm(occupancies),
     }
     if importlib.util.find_spec("torch") is not None:
         importlib.import_module("torch")
@@ -235,14 +237,14 @@ def engines(compacted: Compacted, device: str) -> None:
     if device == "cuda":
         ways["products, torch on the GPU"] = lambda: by_torch("cuda")
     by_bits()
-    _ = compacted.space.neighbour, compacted.query.voxel
+    _ = occupancies.space.neighbour, occupancies.query.voxel
     lines, first = [], None
     for name, way in ways.items():
         seconds, counts = timed(way)
         first = counts if first is None else first
         assert (counts == first).all(), name
         lines.append([name, f"{seconds:,.2f} s", f"{seconds / (n * (n + 1) / 2) * 1e6:,.2f} µs"])
-    print(f"\n## Counting the pairs of {n:,} frames, {len(compacted.space):,} voxels; all counts are equal\n")
+    print(f"\n## Counting the pairs of {n:,} frames, {len(occupancies.space):,} voxels; all counts are equal\n")
     table(["by", "all", "a pair"], lines)
 
 
@@ -252,7 +254,7 @@ def on_gpu(frames: Frames, count: int) -> None:
 
     many = repeated(frames, count)
     voxeliser = stride_set(frames)
-    decoded = [voxeliser.decoded(k) for k in range(min(len(frames), count))]
+    decoded = [voxeliser.depth(k) for k in range(min(len(frames), count))]
     budget = Budget(memory_budget("cuda"))
     how = Projection(frames.unit_m, voxeliser.valid, voxeliser.params.edge_m, STRIDE)
 
@@ -261,13 +263,13 @@ def on_gpu(frames: Frames, count: int) -> None:
         for start in range(0, count, BATCH):
             rows = np.arange(start, min(start + BATCH, count))
             depth = np.stack([decoded[k % len(decoded)] for k in rows])
-            found += seen(depth, many.intrinsics[rows], many.cameras.pose[rows], how, device="cuda", budget=budget)
+            found += project(depth, many.intrinsics[rows], many.cameras.pose[rows], how, device="cuda", budget=budget)
         return found
 
     voxels()
     first, found = timed(voxels)
-    second, compacted = timed(lambda: joined(found))
-    third, counting = timed(lambda: gpu_counter.counter(compacted, "surface", device="cuda"))
+    second, occupancies = timed(lambda: joined(found))
+    third, counting = timed(lambda: gpu_counter.torch_counter(occupancies, "surface", device="cuda"))
     fourth, _ = timed(lambda: counting.counts(slice(0, count), slice(0, count)))
     block = torch.zeros(2**30, dtype=torch.uint8)
     side = 8192
@@ -283,7 +285,7 @@ def on_gpu(frames: Frames, count: int) -> None:
 
     copying, multiplying = 2**30 / median_seconds(copy), 2 * side**3 / median_seconds(multiply)
     used = sum(d[::STRIDE, ::STRIDE].nbytes for d in decoded) / len(decoded) * count
-    least = 2 * count**2 * len(compacted.space)
+    least = 2 * count**2 * len(occupancies.space)
     best = f"{least / multiplying:,.3f} s for one dense product, {counting.product}, {multiplying / 1e12:,.0f} T/s"
     print(f"\n## {count:,} decoded frames on {torch.cuda.get_device_name()}, torch {torch.__version__}\n")
     lines = [
@@ -310,7 +312,7 @@ def main() -> None:
     parser.add_argument("--device-frames", type=int, default=7000, help="of the scene on a GPU")
     arguments = parser.parse_args()
     device = chosen(arguments.device)
-    frame_cache.LATELY = frame_cache.Recall(0)  # what is timed twice is decoded twice
+    frame_cache.CACHE = frame_cache.FrameCache(0)  # what is timed twice is decoded twice
     print(f"# Surface overlap\n\n{machine()}, relabel {relabel.__version__}")
     with tempfile.TemporaryDirectory() as folder:
         frames = real_frames()
@@ -322,7 +324,7 @@ def main() -> None:
         against_neighbours(many, arguments.pairs, len(frames))
         frames_to_file(many, Path(folder))
         few = min(arguments.engine_frames, len(many))
-        engines(joined(in_order(stride_set(many).frame, range(few), None)), device)
+        engines(joined(map_in_order(stride_set(many).voxelise, range(few), None)), device)
         if device == "cuda":
             on_gpu(frames, arguments.device_frames)
 

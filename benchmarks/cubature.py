@@ -1,4 +1,4 @@
-"""The recipe of the nodes in `relabel/fov/nodes.py`: fits them to the means of many pairs, and tells their errors.
+"""The recipe of the nodes in `relabel/fov/noise.py`: fits them to the means of many pairs, and tells their errors.
 
     python benchmarks/cubature.py [--orbits 7] [--pairs 7000] [--starts 10] [--steps 120]
 

@@ -34,10 +34,10 @@ class Frames:
     invalid:
         stored depths that say that nothing was measured.
     size:
-        (width, height) of a depth map, pixels, where the data set tells it: one of another size is bad. None: each
+        (width, height) of a depth map, pixels, where the dataset states it: one of another size is bad. None: each
         may have its own.
-    picture:
-        (n,) str, paths of the colour pictures, empty where there is none: only for looking at.
+    image:
+        (n,) str, paths of the colour images, empty where there is none: only to be shown.
 
     Raises
     ------
@@ -51,15 +51,15 @@ class Frames:
     unit_m: float = 0.001
     invalid: tuple[int, ...] = (0, 65535)
     size: tuple[int, int] | None = None
-    picture: npt.NDArray[np.str_] = _DERIVED
+    image: npt.NDArray[np.str_] = _DERIVED
 
     def __post_init__(self) -> None:
         n = len(self.cameras)
         if self.cameras.pose is None:
             raise InputError("the cameras have no poses; a depth map tells where a surface is only from a pose")
         depth = np.asarray(self.depth, dtype=np.str_).reshape(-1)
-        picture = np.full(n, "") if self.picture is None else np.asarray(self.picture, dtype=np.str_).reshape(-1)
-        for name, paths in (("depth", depth), ("picture", picture)):
+        image = np.full(n, "") if self.image is None else np.asarray(self.image, dtype=np.str_).reshape(-1)
+        for name, paths in (("depth", depth), ("image", image)):
             if len(paths) != n:
                 raise InputError(f"{name} holds {len(paths)} paths; expected {n}, one a camera")
         intrinsics = np.array(self.intrinsics, dtype=np.float64)
@@ -79,7 +79,7 @@ class Frames:
         if missing.any():
             status = np.where(missing, Status.BAD_DEPTH, self.cameras.status)
             object.__setattr__(self, "cameras", replace(self.cameras, status=status))
-        for name, value in (("depth", depth), ("picture", picture), ("intrinsics", intrinsics)):
+        for name, value in (("depth", depth), ("image", image), ("intrinsics", intrinsics)):
             object.__setattr__(self, name, value)
 
     def __len__(self) -> int:

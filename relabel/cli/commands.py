@@ -106,7 +106,7 @@ class LazyGroup(SuggestingGroup):
         self.table = table
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names: those of the table in its order, then the datasets."""
+        """All names, as the help lists them."""
         del ctx
         return list(self._summaries())
 
@@ -143,6 +143,8 @@ class LazyGroup(SuggestingGroup):
                 formatter.write_dl(lines)
 
     def _summaries(self) -> dict[str, tuple[str, str]]:
-        """Section and line of help of every command."""
+        """Section and line of help of every command; the datasets stand at the end of the first section."""
         own = {name: (entry.section, entry.short_help) for name, entry in self.table.items()}
-        return own | {name: (LABEL, spec.summary) for name, spec in registry.datasets().items() if name not in own}
+        first = {name: line for name, line in own.items() if line[0] == LABEL}
+        labelling = {name: (LABEL, spec.summary) for name, spec in registry.datasets().items() if name not in own}
+        return first | labelling | own

@@ -14,20 +14,17 @@ Nothing of a dataset but its specification is loaded before it is used.
 from __future__ import annotations
 
 import importlib
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
 
 from relabel.errors import DatasetNotFoundError, NotFoundError
+from relabel.plugins import specs_of_distributions
 
 if TYPE_CHECKING:
     from relabel.datasets.base import CameraReader, FrameReader
-
-log = logging.getLogger(__name__)
 
 LabelKind = Literal["fov", "surface"]
 """What labels are made of: overlaps of fields of view, from a `CameraReader`, or of surface, from a `FrameReader`."""
@@ -151,24 +148,8 @@ def built_in() -> dict[str, DatasetSpec]:
 
 
 @cache
-def _third_party() -> dict[str, DatasetSpec]:
-    specs: dict[str, DatasetSpec] = {}
-    for point in metadata.entry_points(group=ENTRY_POINTS):
-        origin = point.dist.name if point.dist is not None else point.value
-        try:
-            spec = point.load()
-        except Exception as error:
-            log.warning(
-                "the dataset %r of %s cannot be loaded: %s: %s", point.name, origin, type(error).__name__, error
-            )
-            continue
-        if not isinstance(spec, DatasetSpec):
-            log.warning("the dataset %r of %s is not available: %s is no DatasetSpec", point.name, origin, point.value)
-        elif spec.name in built_in() or spec.name in specs:
-            log.warning("the dataset %r of %s is not available: the name is taken", spec.name, origin)
-        else:
-            specs[spec.name] = spec
-    return specs
+def _of_distributions() -> dict[str, DatasetSpec]:
+    return specs_of_distributions(ENTRY_POINTS, DatasetSpec, "dataset", built_in())
 
 
 def datasets() -> dict[str, DatasetSpec]:
@@ -176,12 +157,12 @@ def datasets() -> dict[str, DatasetSpec]:
 
     A dataset of another distribution that cannot be loaded is left out with a warning.
     """
-    return {**built_in(), **_third_party()}
+    return {**built_in(), **_of_distributions()}
 
 
 def find(name: str) -> DatasetSpec | None:
     """The dataset of this name; None where there is none. Other distributions are asked only where none is built in."""
-    return built_in().get(name) or _third_party().get(name)
+    return built_in().get(name) or _of_distributions().get(name)
 
 
 def dataset(name: str) -> DatasetSpec:

@@ -64,7 +64,7 @@ def frames_from_files(frame_files: Sequence[FrameFiles], poses: FloatArray, came
         np.array(camera.intrinsics),
         camera.unit_m,
         size=camera.size,
-        picture=_texts([shot.picture for shot in frame_files]),
+        image=_texts([shot.picture for shot in frame_files]),
     )
 
 

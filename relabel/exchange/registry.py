@@ -14,15 +14,12 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.metadata
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from relabel.errors import MissingPackageError, OptionError
-
-log = logging.getLogger(__name__)
+from relabel.plugins import specs_of_distributions
 
 GROUP = "relabel.formats"
 """The group of entry points by which other distributions add formats."""
@@ -172,26 +169,7 @@ def formats() -> dict[str, FormatSpec]:
 
 @functools.cache
 def _of_distributions() -> dict[str, FormatSpec]:
-    """The formats that entry points add.
-
-    An entry point that cannot be loaded, or adds no format, is left out with a warning that names its distribution.
-    """
-    specs: dict[str, FormatSpec] = {}
-    for entry_point in importlib.metadata.entry_points(group=GROUP):
-        distribution = "(unknown)" if entry_point.dist is None else entry_point.dist.name
-        origin = f"entry point {entry_point.name!r} of distribution {distribution}"
-        try:
-            spec = entry_point.load()
-        except Exception as error:  # whatever the code of others raises
-            log.warning("format left out: %s cannot be loaded: %s: %s", origin, type(error).__name__, error)
-            continue
-        if not isinstance(spec, FormatSpec):
-            log.warning("format left out: %s is a %s, not a FormatSpec", origin, type(spec).__name__)
-        elif spec.name in _BUILT_IN_BY_NAME or spec.name in specs:
-            log.warning("format left out: %s adds %r, which is there already", origin, spec.name)
-        else:
-            specs[spec.name] = spec
-    return specs
+    return specs_of_distributions(GROUP, FormatSpec, "format", _BUILT_IN_BY_NAME)
 
 
 def export_formats() -> dict[str, FormatSpec]:

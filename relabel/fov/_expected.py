@@ -63,7 +63,7 @@ def turn_points(points: Any, cosine: Any, sine: Any, turned: Any) -> None:
 
 
 @compiled(parallel=True)
-def frames(query: Any, database: Any, rows: Any, columns: Any, frame: Any) -> None:
+def pair_frames(query: Any, database: Any, rows: Any, columns: Any, frame: Any) -> None:
     """What is known of a pair before its nodes, into the columns of `frame` (5, pairs), all in metres.
 
     `query` and `database` are (n, 6): apex, radius of the enclosing circle, unit vector of the heading, and standard
@@ -89,13 +89,13 @@ def frames(query: Any, database: Any, rows: Any, columns: Any, frame: Any) -> No
 
 
 @compiled(parallel=True)
-def meeting(
+def circles_meet(
     query: Any, database: Any, rows: Any, columns: Any, frame: Any, along: Any, across: Any, meets: Any
 ) -> None:
     """Whether the enclosing circles of each pair meet at a node, into `meets` (pairs,).
 
-    `query` and `database` are (n, 2) centres of the circles relative to the apices, `frame` is that of `frames`; the
-    database camera is displaced by `along` and `across` in its units, `across` to the left.
+    `query` and `database` are (n, 2) centres of the circles relative to the apices, `frame` is that of `pair_frames`;
+    the database camera is displaced by `along` and `across` in its units, `across` to the left.
     """
     for tile in numba.prange((rows.size + TILE - 1) // TILE):
         for k in range(tile * TILE, min((tile + 1) * TILE, rows.size)):
@@ -106,7 +106,7 @@ def meeting(
 
 
 @compiled(parallel=True)
-def picked(
+def gather_pairs(
     which: Any, rows: Any, columns: Any, frame: Any, along: Any, across: Any,
     near_rows: Any, near_columns: Any, near_shift: Any,
 ) -> None:  # fmt: skip
@@ -119,7 +119,7 @@ def picked(
 
 
 @compiled(parallel=True)
-def values(
+def similarities(
     which: Any, rows: Any, columns: Any, area: Any, query_area: Any, database_area: Any, measure: Any, value: Any
 ) -> None:
     """ψ of the pairs `which` from the areas they share, into value[which]; the other values are left alone.
@@ -133,7 +133,7 @@ def values(
 
 
 @compiled(parallel=True)
-def add(total: Any, weight: Any, centre: Any, one: Any, other: Any) -> None:
+def add_mirrored(total: Any, weight: Any, centre: Any, one: Any, other: Any) -> None:
     """Add what two mirrored nodes differ from the centre: in a sum that is the same when they change places."""
     for k in numba.prange(total.size):
         total[k] += weight * ((one[k] - centre[k]) + (other[k] - centre[k]))

@@ -88,7 +88,7 @@ def piece_area(
 
 
 @inlined
-def swapped(a: Any, b: Any, fan_a: Any, fan_b: Any) -> Any:
+def polygons_swapped(a: Any, b: Any, fan_a: Any, fan_b: Any) -> Any:
     """Whether b comes before a in an order of all polygons, so that a pair has the same bits whichever is the query."""
     for axis in range(2):
         if a[axis] != b[axis]:
@@ -132,7 +132,7 @@ def polygon_areas(
             if shift.shape[1]:
                 dx += shift[0, k]
                 dy += shift[1, k]
-            if swapped(a, b, fan_a, fan_b):
+            if polygons_swapped(a, b, fan_a, fan_b):
                 a, b = b, a
                 fan_a, fan_b = fan_b, fan_a
                 piece_a, piece_b = piece_b, piece_a
@@ -150,10 +150,10 @@ NOTHING = 1e-12  # areas up to this share of the larger view are rounding
 
 
 @inlined
-def swapped_sights(
+def regions_swapped(
     a: Any, b: Any, a_first: Any, a_last: Any, b_first: Any, b_last: Any, a_corner: Any, b_corner: Any
 ) -> Any:
-    """As `swapped`, of two views whose corners are a_corner[a_first:a_last] and b_corner[b_first:b_last]."""
+    """As `polygons_swapped`, of two views whose corners are a_corner[a_first:a_last] and b_corner[b_first:b_last]."""
     for axis in range(2):
         if a[axis] != b[axis]:
             return a[axis] > b[axis]
@@ -167,11 +167,11 @@ def swapped_sights(
 
 
 @inlined
-def sight_area(
+def region_area(
     a_first: Any, a_last: Any, a_piece: Any, a_corner: Any, a_box: Any,
     b_first: Any, b_last: Any, b_piece: Any, b_corner: Any, b_box: Any, dx: Any, dy: Any, work: Any,
 ) -> Any:  # fmt: skip
-    """Area that two views have in common, each a run of convex pieces; pieces whose boxes are apart are passed over."""
+    """Area that two views have in common, each a run of convex pieces; pieces whose boxes are apart are skipped."""
     total = 0.0
     for i in range(a_first, a_last):
         for j in range(b_first, b_last):
@@ -185,15 +185,15 @@ def sight_area(
 
 
 @compiled(parallel=True)
-def sight_areas(
+def region_areas(
     query_apex: Any, query_pieces: Any, query_corners: Any, query_piece: Any, query_corner: Any, query_box: Any,
     query_area: Any, apex: Any, pieces: Any, corners: Any, piece: Any, corner: Any, box: Any, own_area: Any,
     longest: Any, rows: Any, columns: Any, area: Any,
 ) -> None:  # fmt: skip
     """The shared area of each pair (rows[k], columns[k]) of views cut by walls into area[k], in m².
 
-    The arguments of each side are the columns of `relabel.fov.visibility.Sights`; `longest` is the number of corners
-    that two pieces have together at the most.
+    The arguments of each side are the columns of `relabel.fov.visibility.VisibleRegions`; `longest` is the number of
+    corners that two pieces have together at the most.
     """
     pairs = rows.size
     for tile in numba.prange((pairs + TILE - 1) // TILE):
@@ -201,16 +201,16 @@ def sight_areas(
         for k in range(tile * TILE, min((tile + 1) * TILE, pairs)):
             i, j = rows[k], columns[k]
             dx, dy = apex[j, 0] - query_apex[i, 0], apex[j, 1] - query_apex[i, 1]
-            if swapped_sights(
+            if regions_swapped(
                 query_apex[i], apex[j], query_corners[i], query_corners[i + 1], corners[j], corners[j + 1],
                 query_corner, corner,
             ):  # fmt: skip
-                total = sight_area(
+                total = region_area(
                     pieces[j], pieces[j + 1], piece, corner, box,
                     query_pieces[i], query_pieces[i + 1], query_piece, query_corner, query_box, -dx, -dy, work,
                 )  # fmt: skip
             else:
-                total = sight_area(
+                total = region_area(
                     query_pieces[i], query_pieces[i + 1], query_piece, query_corner, query_box,
                     pieces[j], pieces[j + 1], piece, corner, box, dx, dy, work,
                 )  # fmt: skip

@@ -14,7 +14,7 @@ either is a sine of the direction, so that they cross at most once, and the two 
 
 Degenerate input. Angles only sort; points come from the lines themselves, as convex combinations that rounding cannot
 carry beyond an end. Walls seen edge-on cover no direction and hide nothing. Walls at the same distance, as two houses
-share one, are told apart by nothing: the one that was there stays, and the area is the same. Walls that cross or
+share one, are ties: the one that was there stays, and the area is the same. Walls that cross or
 overlap are as good as any. A wall nearer than `TOUCH_M` to the apex is never handed over, so that no distance is 0.
 
 Source: the incremental lower envelope of segments; for star-shaped polygons any textbook of computational geometry.
@@ -94,12 +94,12 @@ def split(e: Any, lo: Any, hi: Any, ax: Any, ay: Any, bx: Any, by: Any) -> Any:
 
 
 @inlined
-def hidden(env: Any, size: Any, lo: Any, hi: Any, ax: Any, ay: Any, bx: Any, by: Any) -> Any:
+def is_hidden(env: Any, size: Any, lo: Any, hi: Any, ax: Any, ay: Any, bx: Any, by: Any) -> Any:
     """Whether the wall is nowhere nearer than what is there."""
     for m in range(size):
         if max(lo, env[m, T0]) < min(hi, env[m, T1]):
-            found = split(env[m], lo, hi, ax, ay, bx, by)
-            if found[10] > 0.0 or found[11] > 0.0:
+            shared = split(env[m], lo, hi, ax, ay, bx, by)
+            if shared[10] > 0.0 or shared[11] > 0.0:
                 return False
     return True
 
@@ -145,7 +145,7 @@ def inserted(
 
 
 @inlined
-def apart(ax: Any, ay: Any, bx: Any, by: Any) -> Any:
+def distance_squared(ax: Any, ay: Any, bx: Any, by: Any) -> Any:
     """Distance of the segment a → b from the origin, squared."""
     ex, ey = bx - ax, by - ay
     length = ex * ex + ey * ey
@@ -182,18 +182,18 @@ def near_walls(circle: Any, low: Any, width: Any, stride: Any, rows: Any, cell: 
 
 
 @compiled(parallel=True)
-def sights(
+def visible_pieces(
     apex: Any, fan: Any, angle: Any, circle: Any,
     ends: Any, part: Any, low: Any, width: Any, stride: Any, rows: Any, cell: Any, wall: Any,
-    passed_over: Any, passed_ends: Any,
+    ignored: Any, ignored_ends: Any,
     sizes: Any, area: Any, pieces: Any, corners: Any, piece: Any, corner: Any, box: Any,
 ) -> None:  # fmt: skip
     """What each camera sees: counts and area, or, given room in `corner`, the convex pieces themselves.
 
     Of the cameras: apex (n, 2), fan (n, N + 1, 2) the corners of the polygon relative to the apex, angle (n,) the field
     of view in radians, circle (n, 3) around the polygon. Of the walls: ends (m, 4), ascending, and part (m,); cell and
-    wall are the cells of a grid with the walls that pass through them, sorted by cell. passed_over (…) holds the parts
-    that do not hide anything from camera i, at the places passed_ends[i] … passed_ends[i + 1] - 1.
+    wall are the cells of a grid with the walls that pass through them, sorted by cell. ignored (…) holds the parts
+    that do not hide anything from camera i, at the places ignored_ends[i] … ignored_ends[i + 1] - 1.
 
     First call: sizes (n, 2) becomes the number of pieces and of corners, area (n,) the visible area in m². Second call:
     pieces and corners (n + 1,) say where the cameras begin; piece (…, 2) becomes the first and last corner of a piece,
@@ -215,11 +215,14 @@ def sights(
         for place in range(near.size):
             w = near[place]
             skip = False
-            for k in range(passed_ends[i], passed_ends[i + 1]):
-                skip = skip or passed_over[k] == part[w]
+            for k in range(ignored_ends[i], ignored_ends[i + 1]):
+                skip = skip or ignored[k] == part[w]
             reach = circle[i, 2]
             cx, cy = circle[i, 0], circle[i, 1]
-            if skip or apart(ends[w, 0] - cx, ends[w, 1] - cy, ends[w, 2] - cx, ends[w, 3] - cy) > reach * reach:
+            if (
+                skip
+                or distance_squared(ends[w, 0] - cx, ends[w, 1] - cy, ends[w, 2] - cx, ends[w, 3] - cy) > reach * reach
+            ):
                 continue
             ax, ay = ends[w, 0] - apex[i, 0], ends[w, 1] - apex[i, 1]
             bx, by = ends[w, 2] - apex[i, 0], ends[w, 3] - apex[i, 1]
@@ -242,7 +245,7 @@ def sights(
                 if hi > angle[i]:
                     s = along(ax, ay, bx, by, lx, ly)
                     ex, ey, hi = ax + s * (bx - ax), ay + s * (by - ay), angle[i]
-                if hidden(env, size, lo, hi, sx, sy, ex, ey):
+                if is_hidden(env, size, lo, hi, sx, sy, ex, ey):
                     continue
                 if 3 * size > room:
                     room = 6 * size
@@ -293,7 +296,7 @@ SPARE = 1e-9  # cells: what rounding may be off by
 
 
 @compiled(parallel=True)
-def cells(ends: Any, low: Any, width: Any, columns: Any, rows: Any, places: Any, cell: Any, wall: Any) -> None:
+def cells_of_walls(ends: Any, low: Any, width: Any, columns: Any, rows: Any, places: Any, cell: Any, wall: Any) -> None:
     """Count the cells that each wall passes through into places[1:], or, given room in `cell`, write them down.
 
     A wall is cut at the lines between the rows, with a hair to spare on all sides.
@@ -325,23 +328,13 @@ def cells(ends: Any, low: Any, width: Any, columns: Any, rows: Any, places: Any,
 
 
 @inlined
-def walls_apart(ax: Any, ay: Any, bx: Any, by: Any) -> Any:
-    """Distance of the segment a → b from the origin, squared."""
-    ex, ey = bx - ax, by - ay
-    length = ex * ex + ey * ey
-    s = min(max(-(ax * ex + ay * ey) / length, 0.0), 1.0) if length > 0.0 else 0.0
-    x, y = ax + s * ex, ay + s * ey
-    return x * x + y * y
-
-
-@inlined
 def holds(x: Any, y: Any, ends: Any, first: Any, last: Any, closed: Any) -> Any:
     """Whether walls ends[first:last], of one part, hold the point, by the even-odd rule, or touch it."""
     odd = False
     for w in range(first, last):
         ax, ay = ends[w, 0] - x, ends[w, 1] - y
         bx, by = ends[w, 2] - x, ends[w, 3] - y
-        if walls_apart(ax, ay, bx, by) <= TOUCH_M * TOUCH_M:
+        if distance_squared(ax, ay, bx, by) <= TOUCH_M * TOUCH_M:
             return True
         if (ay > 0.0) != (by > 0.0) and (ax * by - ay * bx > 0.0) == (by > ay):
             odd = not odd
@@ -349,7 +342,7 @@ def holds(x: Any, y: Any, ends: Any, first: Any, last: Any, closed: Any) -> Any:
 
 
 @compiled(parallel=True)
-def hold(apex: Any, ends: Any, first: Any, closed: Any, places: Any, held: Any) -> None:
+def parts_holding(apex: Any, ends: Any, first: Any, closed: Any, places: Any, held: Any) -> None:
     """Count the cameras that each part holds into places[1:], or, given room in `held`, write them down.
 
     `apex` is sorted by x; the walls of part p are ends[first[p]:first[p + 1]].

@@ -54,7 +54,7 @@ class Grid:
         return sizes
 
 
-def grid(query: FloatArray, database: FloatArray) -> Grid:
+def cell_grid(query: FloatArray, database: FloatArray) -> Grid:
     """The grid for circles (n, 3) of x, y and radius in metres."""
     if not len(query) or not len(database):
         empty = np.zeros(len(query), np.int64)
@@ -74,12 +74,12 @@ def grid(query: FloatArray, database: FloatArray) -> Grid:
     order = np.argsort(database_cell, kind="stable")
     sorted_cell = database_cell[order]
     query_cell = cell_of(query)
-    asked, place = np.unique(query_cell, return_inverse=True)
-    found = np.empty((len(asked), 3, 2), np.int64)
+    occupied, place = np.unique(query_cell, return_inverse=True)
+    cell_runs = np.empty((len(occupied), 3, 2), np.int64)
     for number, shift in enumerate((-stride, 0, stride)):
-        found[:, number, 0] = np.searchsorted(sorted_cell, asked + (shift - 1), side="left")
-        found[:, number, 1] = np.searchsorted(sorted_cell, asked + (shift + 1), side="right")
-    runs = found[place]
+        cell_runs[:, number, 0] = np.searchsorted(sorted_cell, occupied + (shift - 1), side="left")
+        cell_runs[:, number, 1] = np.searchsorted(sorted_cell, occupied + (shift + 1), side="right")
+    runs = cell_runs[place]
     return Grid(query, database, order.astype(np.int32), query_cell, runs)
 
 
@@ -87,7 +87,7 @@ def _range(axis: int, *sides: FloatArray) -> tuple[float, float]:
     return min(float(side[:, axis].min()) for side in sides), max(float(side[:, axis].max()) for side in sides)
 
 
-def blocks(bounds: IndexArray, budget: int) -> Iterator[tuple[int, int]]:
+def query_blocks(bounds: IndexArray, budget: int) -> Iterator[tuple[int, int]]:
     """Consecutive blocks of queries, each with at most `budget` possible candidates, or a single query."""
     ends = np.cumsum(bounds)
     start = 0
@@ -98,18 +98,18 @@ def blocks(bounds: IndexArray, budget: int) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def candidate_pairs(cells: Grid, start: int, stop: int) -> Candidates:
+def candidate_pairs(grid: Grid, start: int, stop: int) -> Candidates:
     """All candidates of the queries start … stop - 1.
 
     Queries of one cell share their nine cells, which are put into order once for all of them.
     """
-    by_cell = np.argsort(cells.cell[start:stop], kind="stable") + start
-    cell = cells.cell[by_cell]
+    by_cell = np.argsort(grid.cell[start:stop], kind="stable") + start
+    cell = grid.cell[by_cell]
     first = np.flatnonzero(np.concatenate(([True], cell[1:] != cell[:-1])))
     group = np.concatenate((first, [len(by_cell)]))
     counts = np.zeros(stop - start + 1, np.int64)
     none = np.empty(0, np.int32)
-    arguments = (cells.query, cells.database, cells.order, cells.runs, by_cell, group, start)
+    arguments = (grid.query, grid.database, grid.order, grid.runs, by_cell, group, start)
     _search(*arguments, counts, none, none)
     ends = np.cumsum(counts)
     rows, columns = np.empty(int(ends[-1]), np.int32), np.empty(int(ends[-1]), np.int32)
@@ -118,7 +118,7 @@ def candidate_pairs(cells: Grid, start: int, stop: int) -> Candidates:
 
 
 @inlined
-def meet(dx: Any, dy: Any, both: Any) -> Any:
+def circles_meet(dx: Any, dy: Any, both: Any) -> Any:
     """Whether two circles, (dx, dy) apart and with the radii `both` together, share more than a point."""
     return dx * dx + dy * dy < both * both
 
@@ -158,24 +158,26 @@ def _search(
                 while at < end:
                     rows[at] = i
                     columns[at] = near[m]
-                    at += 1 if meet(circle[0, m] - x, circle[1, m] - y, circle[2, m] + radius) else 0
+                    at += 1 if circles_meet(circle[0, m] - x, circle[1, m] - y, circle[2, m] + radius) else 0
                     m += 1
             else:
                 count = 0
                 for m in range(size):
-                    count += 1 if meet(circle[0, m] - x, circle[1, m] - y, circle[2, m] + radius) else 0
+                    count += 1 if circles_meet(circle[0, m] - x, circle[1, m] - y, circle[2, m] + radius) else 0
                 ends[i - start + 1] = count
 
 
-def turned_less(query_deg: FloatArray, database_deg: FloatArray, most_deg: float) -> npt.NDArray[np.bool_]:
+def headings_within(query_deg: FloatArray, database_deg: FloatArray, most_deg: float) -> npt.NDArray[np.bool_]:
     """(m,) whether two headings, in [0°, 360°), differ by at most `most_deg`."""
     difference = np.abs(query_deg - database_deg)
     less: npt.NDArray[np.bool_] = np.minimum(difference, 360.0 - difference) <= most_deg + ROUNDING_DEG
     return less
 
 
-def alike(candidates: Candidates, query_deg: FloatArray, database_deg: FloatArray, most_deg: float) -> Candidates:
+def with_similar_headings(
+    candidates: Candidates, query_deg: FloatArray, database_deg: FloatArray, most_deg: float
+) -> Candidates:
     """Of the candidates those whose headings differ by at most `most_deg`."""
     ends, rows, columns = candidates
-    kept = np.flatnonzero(turned_less(query_deg[rows], database_deg[columns], most_deg))
+    kept = np.flatnonzero(headings_within(query_deg[rows], database_deg[columns], most_deg))
     return Candidates(np.searchsorted(kept, ends), rows[kept], columns[kept])

@@ -143,7 +143,7 @@ def source(
         raise OptionError("walls are on a map, and these cameras on the earth; put them on a map as well, with --crs")
     sides = (query, database)
     places = tuple(_checked(*side) for side in zip(sides, lon_lat_deg, strict=True))
-    # Checked here, so that errors tell of the cameras as they were given.
+    # Checked here, so that errors name the cameras as they were given.
     reach = _CIRCLES * sum(_longest(side, opening(side, params.fov_deg, params.radius_m)[1]) for side in sides)
     while True:
         if reach > MOST_REACH_M:
@@ -151,23 +151,23 @@ def source(
                 f"fields of view that meet from {reach / _CIRCLES:,.0f} m away are too large for a plane; choose a "
                 f"--radius of at most {MOST_REACH_M / _CIRCLES / 2.0:,.0f} m, or a map with --crs"
             )
-        own = placed(places[:1] if query is database else places, reach)
-        plane = [_on_planes(*side) for side in zip(sides, own, strict=False)]
+        tiles = placed(places[:1] if query is database else places, reach)
+        plane = [_on_planes(*side) for side in zip(sides, tiles, strict=False)]
         inner = planar_source(plane[0], plane[-1], params, threads=threads, block=block)
         needed = sum(_reach(view.circle, view.parts[0, :, :2]) for view in (inner.query_views, inner.database_views))
         if needed <= reach:
             break
         reach = 1.01 * needed
-    given = [with_lon_lat(side, place) for side, place in zip(sides, lon_lat_deg, strict=True)]
+    cameras = [with_lon_lat(side, place) for side, place in zip(sides, lon_lat_deg, strict=True)]
     collection = replace(
         inner.collection,
-        query=given[0],
-        database=given[0] if query is database else given[1],
-        query_extent=_extent(query, own[0], inner.collection.query_extent),
-        database_extent=_extent(database, own[-1], inner.collection.database_extent),
+        query=cameras[0],
+        database=cameras[0] if query is database else cameras[1],
+        query_extent=_extent(query, tiles[0], inner.collection.query_extent),
+        database_extent=_extent(database, tiles[-1], inner.collection.database_extent),
         params={**inner.collection.params, FRAME: GEODESIC},
     )
-    return GeographicOverlap(collection, inner, own[0], own[-1], progress)
+    return GeographicOverlap(collection, inner, tiles[0], tiles[-1], progress)
 
 
 def _checked(cameras: Cameras, lon_lat_deg: FloatArray) -> FloatArray:
@@ -191,7 +191,7 @@ def _longest(cameras: Cameras, radius_m: FloatArray) -> float:
 
 
 def _reach(circle: FloatArray, apex: FloatArray) -> float:
-    """How far from a camera anything lies that decides whether a pair is looked at."""
+    """How far from a camera anything lies that decides whether a pair is a candidate."""
     away = np.hypot(circle[:, 0] - apex[:, 0], circle[:, 1] - apex[:, 1]) + circle[:, 2]
     return float(away.max(initial=0.0))
 
@@ -213,7 +213,7 @@ def _on_planes(cameras: Cameras, places: Placed) -> Cameras:
 
 
 def _numbered(n: int) -> npt.NDArray[np.str_]:
-    """Keys for n cameras that no one sees; ten times faster than to write numbers as text."""
+    """Keys for n cameras that stay internal; ten times faster than writing numbers as text."""
     width = len(str(n))
     letters = np.arange(n)[:, None] // 10 ** np.arange(width)[::-1] % 10 + ord("0")
     return letters.astype(np.uint32).view(f"<U{width}").ravel()

@@ -7,21 +7,29 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray
 from relabel.errors import InputError, OptionError
-from relabel.fov import candidates as cells
-from relabel.fov._polygon import polygon_areas, sight_areas
+from relabel.fov._polygon import polygon_areas, region_areas
 from relabel.fov._sector import sector_areas
-from relabel.fov._select import compacted, measured
-from relabel.fov.noise import NOT_SHIFTED, Noise, expected, noise
+from relabel.fov.candidates import (
+    Candidates,
+    Grid,
+    candidate_pairs,
+    cell_grid,
+    headings_within,
+    query_blocks,
+    with_similar_headings,
+)
+from relabel.fov.noise import NOT_SHIFTED, Noise, expected_overlap, noise_of
 from relabel.fov.params import FovParams, Shape
-from relabel.fov.views import Fans, Views, common_origin, fans, opening, views
-from relabel.fov.visibility import Sights, sights
+from relabel.fov.views import Polygons, Views, common_origin, opening, polygons, views
+from relabel.fov.visibility import VisibleRegions, visible_regions
 from relabel.geometry.walls import Walls
-from relabel.jit import threads_set
+from relabel.jit import compiled, threads_set
 from relabel.measures import DEFAULT_MIN_VALUE, MEASURES, Measure, similarity
 from relabel.similarity import Collection, RowBlock, Similarity, gather
 
@@ -43,16 +51,16 @@ class FovOverlap:
     block: int
     query_views: Views
     database_views: Views
-    query_fans: Fans | None
-    database_fans: Fans | None
+    query_polygons: Polygons | None
+    database_polygons: Polygons | None
     progress: Callable[[int], object] | None = None
-    query_sights: Sights | None = None
-    database_sights: Sights | None = None
+    query_visible: VisibleRegions | None = None
+    database_visible: VisibleRegions | None = None
     noise: Noise | None = None
 
     @cached_property
-    def _grid(self) -> cells.Grid:
-        return cells.grid(self.query_views.circle, self.database_views.circle)
+    def _grid(self) -> Grid:
+        return cell_grid(self.query_views.circle, self.database_views.circle)
 
     @cached_property
     def _database_area(self) -> FloatArray:
@@ -82,20 +90,20 @@ class FovOverlap:
             yield RowBlock(done, np.zeros(shape[0] - done, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))
 
     def _blocks(self) -> Iterator[tuple[int, int]]:
-        return cells.blocks(self._grid.bounds, self.block)
+        return query_blocks(self._grid.bounds, self.block)
 
     def areas(self, rows: npt.NDArray[Any], columns: npt.NDArray[Any]) -> FloatArray:
         """Common area in m² of the pairs (rows[k], columns[k]), numbered as in the views of the two sides."""
         area = np.empty(len(rows))
-        if self.query_sights is not None and self.database_sights is not None:
-            longest = self.query_sights.longest + self.database_sights.longest
-            sides = self.query_sights.columns(), self.database_sights.columns()
+        if self.query_visible is not None and self.database_visible is not None:
+            longest = self.query_visible.longest + self.database_visible.longest
+            sides = self.query_visible.columns(), self.database_visible.columns()
             arguments: tuple[Any, ...] = (*sides[0], *sides[1], longest, rows, columns, area)
-            sight_areas(*arguments)
-        elif self.query_fans is None or self.database_fans is None:
+            region_areas(*arguments)
+        elif self.query_polygons is None or self.database_polygons is None:
             sector_areas(self.query_views.parts, self.database_views.parts, rows, columns, NOT_SHIFTED, area)
         else:
-            q, d = self.query_fans, self.database_fans
+            q, d = self.query_polygons, self.database_polygons
             polygon_areas(q.apex, q.fan, q.piece, d.apex, d.fan, d.piece, rows, columns, NOT_SHIFTED, area)
         return area
 
@@ -103,13 +111,13 @@ class FovOverlap:
         """ψ of the pairs (rows[k], columns[k]), numbered as in the views of the two sides, (k,) float64."""
         if self.noise is not None:
             numbers = rows.astype(np.int32), columns.astype(np.int32)
-            psi = expected(self.noise.query, self.noise.database, *numbers, self.params.measure)
+            psi = expected_overlap(self.noise.query, self.noise.database, *numbers, self.params.measure)
         else:
             c = self.collection
             extents = c.query_extent[self.query_views.row[rows]], c.database_extent[self.database_views.row[columns]]
             psi = similarity(self.areas(rows, columns), *extents, self.params.measure)
         query, database = self._headings
-        psi[~cells.turned_less(query[rows], database[columns], self.params.max_heading_difference_deg)] = 0.0
+        psi[~headings_within(query[rows], database[columns], self.params.max_heading_difference_deg)] = 0.0
         return psi
 
     @cached_property
@@ -117,11 +125,11 @@ class FovOverlap:
         c = self.collection
         return c.query.heading_deg[self.query_views.row], c.database.heading_deg[self.database_views.row]
 
-    def _candidates(self, start: int, stop: int) -> cells.Candidates:
-        found = cells.candidate_pairs(self._grid, start, stop)
+    def _candidates(self, start: int, stop: int) -> Candidates:
+        pairs = candidate_pairs(self._grid, start, stop)
         if self.params.max_heading_difference_deg < 180.0:
-            return cells.alike(found, *self._headings, self.params.max_heading_difference_deg)
-        return found
+            return with_similar_headings(pairs, *self._headings, self.params.max_heading_difference_deg)
+        return pairs
 
     def _rows(
         self, start: int, stop: int
@@ -130,7 +138,9 @@ class FovOverlap:
         ends, rows, columns = self._candidates(start, stop)
         own = np.full(stop - start, -1)
         if c.self_pairs:
-            own = np.arange(start, stop)  # both sides leave out the same cameras, so that they are numbered alike
+            own = np.arange(
+                start, stop
+            )  # both sides leave out the same cameras, so that they are numbered with_similar_headings
         values = np.empty(len(columns), np.float32)
         starts = np.zeros(stop - start + 1, np.int64)
         if self.noise is None:
@@ -138,14 +148,52 @@ class FovOverlap:
             shared, measure = (self.areas(rows, columns), *extents), self.params.measure
         else:
             # An expected ψ is a share of a whole that is 1.
-            psi = expected(self.noise.query, self.noise.database, rows, columns, self.params.measure)
+            psi = expected_overlap(self.noise.query, self.noise.database, rows, columns, self.params.measure)
             shared, measure = (psi, np.ones(stop - start), np.ones(len(self.database_views))), "overlap"
         threshold = np.float32(c.min_value)
-        measured(ends, columns, *shared, own, MEASURES.index(measure), threshold, values, starts)
+        _measure(ends, columns, *shared, own, MEASURES.index(measure), threshold, values, starts)
         starts = np.cumsum(starts)
         indices, data = np.empty(int(starts[-1]), np.int32), np.empty(int(starts[-1]), np.float32)
-        compacted(ends, columns, values, self.database_views.row, starts, indices, data)
+        _compact(ends, columns, values, self.database_views.row, starts, indices, data)
         return np.diff(starts), indices, data
+
+
+@compiled(parallel=True)
+def _measure(
+    ends: Any, columns: Any, area: Any, query_area: Any, database_area: Any, own: Any,
+    measure: Any, threshold: Any, values: Any, kept: Any,
+) -> None:  # fmt: skip
+    """The value of each candidate into `values`, 0 where it is not stored; how many are, per query, into kept[1:].
+
+    Candidates of query q are the places ends[q] … ends[q + 1] - 1. `measure` numbers iou 0, overlap 1, dice 2; `own`
+    is the column that a query must not have, or -1.
+    """
+    for q in numba.prange(ends.size - 1):
+        count = 0
+        a = query_area[q]
+        for k in range(ends[q], ends[q + 1]):
+            shared = area[k]
+            b = database_area[columns[k]]
+            whole = a + b - shared if measure == 0 else (a if measure == 1 else 0.5 * (a + b))
+            # Two cameras that see nothing have nothing in common.
+            value = np.float32(min(shared / whole, 1.0)) if whole > 0.0 else np.float32(0.0)
+            stored = (value > threshold) & (columns[k] != own[q])
+            values[k] = value if stored else np.float32(0.0)
+            count += 1 if stored else 0
+        kept[q + 1] = count
+
+
+@compiled(parallel=True)
+def _compact(ends: Any, columns: Any, values: Any, database_row: Any, starts: Any, indices: Any, data: Any) -> None:
+    """All values that are not 0, with their columns, into `indices` and `data`; query q from place starts[q] on."""
+    for q in numba.prange(ends.size - 1):
+        at, k = starts[q], ends[q]
+        # Store first, advance where it counts: a branch that is taken half of the time costs more.
+        while at < starts[q + 1]:
+            indices[at] = database_row[columns[k]]
+            data[at] = values[k]
+            at += 1 if values[k] != 0.0 else 0
+            k += 1
 
 
 def source(
@@ -189,23 +237,23 @@ def source(
     query_views, database_views = (
         views(side, origin, *own, 1 + wide) for side, own in zip((query, database), openings, strict=True)
     )
-    query_fans = database_fans = None
+    query_polygons = database_polygons = None
     query_area, database_area = query_views.area, database_views.area
     if params.shape == "polygon":
-        query_fans, database_fans = (
-            fans(side, origin, *own, params.arc) for side, own in zip((query, database), openings, strict=True)
+        query_polygons, database_polygons = (
+            polygons(side, origin, *own, params.arc) for side, own in zip((query, database), openings, strict=True)
         )
-        query_area, database_area = query_fans.area, database_fans.area
-    query_sights = database_sights = None
-    if occluders is not None and query_fans is not None and database_fans is not None:
+        query_area, database_area = query_polygons.area, database_polygons.area
+    query_visible = database_visible = None
+    if occluders is not None and query_polygons is not None and database_polygons is not None:
         with threads_set(threads):
-            query_sights, database_sights = (
-                sights(fan, np.deg2rad(own[view.row]), view.circle, occluders, origin)
+            query_visible, database_visible = (
+                visible_regions(fan, np.deg2rad(own[view.row]), view.circle, occluders, origin)
                 for fan, view, (own, _) in zip(
-                    (query_fans, database_fans), (query_views, database_views), openings, strict=True
+                    (query_polygons, database_polygons), (query_views, database_views), openings, strict=True
                 )
             )
-        query_area, database_area = query_sights.area, database_sights.area
+        query_area, database_area = query_visible.area, database_visible.area
     label_params: dict[str, Any] = {"shape": params.shape}
     # A number is for the cameras that bring none of their own, those of one side perhaps.
     for name in ("fov_deg", "radius_m"):
@@ -215,24 +263,24 @@ def source(
         label_params["arc"] = int(params.arc)
     if params.max_heading_difference_deg < 180.0:
         label_params["max_heading_difference_deg"] = params.max_heading_difference_deg
-    spread = noise(
+    noise = noise_of(
         (query, database),
         (query_views, database_views),
-        None if query_fans is None or database_fans is None else (query_fans, database_fans),
+        None if query_polygons is None or database_polygons is None else (query_polygons, database_polygons),
         origin,
         openings,
         params,
     )
-    if spread is not None:
+    if noise is not None:
         if occluders is not None:
             raise OptionError(
                 "the expected overlap of noisy cameras is not known behind walls, since they would hide something else "
                 "from each place where a camera may be: give either occluders or standard deviations"
             )
-        label_params |= spread.label_params
+        label_params |= noise.label_params
         query_views, database_views = (
             replace(view, circle=circle)
-            for view, circle in zip((query_views, database_views), spread.circles, strict=True)
+            for view, circle in zip((query_views, database_views), noise.circles, strict=True)
         )
     if occluders is not None:
         label_params["occluders"] = dict(occluders.params) or {"walls": len(occluders)}
@@ -254,12 +302,12 @@ def source(
         block,
         query_views,
         database_views,
-        query_fans,
-        database_fans,
+        query_polygons,
+        database_polygons,
         progress,
-        query_sights,
-        database_sights,
-        spread,
+        query_visible,
+        database_visible,
+        noise,
     )
 
 
@@ -386,11 +434,11 @@ def pair_overlap(
         as `overlap` does; InputError also for a row number that does not exist.
     """
     rows, columns = np.atleast_1d(np.asarray(rows)), np.atleast_1d(np.asarray(columns))
-    asked = source(query, database, params, threads=threads, occluders=occluders)
+    overlap = source(query, database, params, threads=threads, occluders=occluders)
     places = []
     for name, side, view, number in (
-        ("row", query, asked.query_views, rows),
-        ("column", database, asked.database_views, columns),
+        ("row", query, overlap.query_views, rows),
+        ("column", database, overlap.database_views, columns),
     ):
         if len(number) and not (number.min() >= 0 and number.max() < len(side)):
             raise InputError(f"a {name} is outside 0 … {len(side) - 1}")
@@ -399,6 +447,6 @@ def pair_overlap(
         places.append(place[number])
     known = (places[0] >= 0) & (places[1] >= 0)
     result = np.full(len(rows), np.nan)
-    with threads_set(asked.threads):
-        result[known] = asked.values(places[0][known], places[1][known])
+    with threads_set(overlap.threads):
+        result[known] = overlap.values(places[0][known], places[1][known])
     return result

@@ -121,7 +121,7 @@ def views(cameras: Cameras, origin: FloatArray, fov_deg: FloatArray, radius_m: F
 
 
 @dataclass(frozen=True, eq=False)
-class Fans:
+class Polygons:
     """Polygonal fields of view, in the order of the `Views` of the same cameras.
 
     Attributes
@@ -142,7 +142,7 @@ class Fans:
     area: FloatArray
 
 
-def fans(cameras: Cameras, origin: FloatArray, fov_deg: FloatArray, radius_m: FloatArray, arc: int) -> Fans:
+def polygons(cameras: Cameras, origin: FloatArray, fov_deg: FloatArray, radius_m: FloatArray, arc: int) -> Polygons:
     """The polygons of all OK cameras, each apex and `arc` segments.
 
     Raises
@@ -164,7 +164,7 @@ def fans(cameras: Cameras, origin: FloatArray, fov_deg: FloatArray, radius_m: Fl
     full = fov_deg[row] == 360.0
     fan[full, -1] = fan[full, 0]
     piece = np.floor(180.0 / (fov_deg[row] / arc)).clip(1, arc).astype(np.int64)
-    return Fans(apex, np.ascontiguousarray(fan), piece, 0.5 * arc * radius**2 * np.sin(step))
+    return Polygons(apex, np.ascontiguousarray(fan), piece, 0.5 * arc * radius**2 * np.sin(step))
 
 
 def _angles(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from relabel.cameras import FloatArray
 from relabel.fov import _visibility
-from relabel.fov.views import Fans
+from relabel.fov.views import Polygons
 from relabel.geometry.walls import Walls
 
 IntArray = npt.NDArray[np.int64]
@@ -19,7 +19,7 @@ MOST_CELLS = 2**20  # a side of the grid of walls
 
 
 @dataclass(frozen=True, eq=False)
-class Sights:
+class VisibleRegions:
     """What the cameras see, in the order of the `Views` of the same cameras: convex pieces around each apex.
 
     Attributes
@@ -37,7 +37,7 @@ class Sights:
     area:
         (n,) float64, m²; 0 where nothing is seen.
     inside:
-        (n,) bool, True where the camera stands in or at something that would hide all, and is passed over.
+        (n,) bool, True where the camera stands in or at something that would hide all, and is ignored.
     """
 
     apex: FloatArray
@@ -59,12 +59,14 @@ class Sights:
         return int((self.piece[:, 1] - self.piece[:, 0]).max(initial=0)) + 2
 
 
-def sights(fans: Fans, angle_rad: FloatArray, circle: FloatArray, walls: Walls, origin: FloatArray) -> Sights:
+def visible_regions(
+    polygons: Polygons, angle_rad: FloatArray, circle: FloatArray, walls: Walls, origin: FloatArray
+) -> VisibleRegions:
     """What is left of polygonal fields of view where walls stand in the way.
 
     Parameters
     ----------
-    fans:
+    polygons:
         the whole fields of view.
     angle_rad:
         (n,) their width.
@@ -75,26 +77,26 @@ def sights(fans: Fans, angle_rad: FloatArray, circle: FloatArray, walls: Walls, 
     origin:
         (2,) the common origin of the fields of view, in that frame.
     """
-    n = len(fans.apex)
+    n = len(polygons.apex)
     ends = walls.ends - np.tile(origin, 2)
-    passed_ends, passed_over = _standing(fans.apex, ends, walls.part, walls.closed)
+    ignored_ends, ignored = _parts_around(polygons.apex, ends, walls.part, walls.closed)
     # One way round and in one order, so that the order of the file does not show.
     turned = (ends[:, 0] > ends[:, 2]) | ((ends[:, 0] == ends[:, 2]) & (ends[:, 1] > ends[:, 3]))
     ends[turned] = ends[turned][:, [2, 3, 0, 1]]
     order = np.lexsort((walls.part, *ends.T[::-1]))
     ends, part = np.ascontiguousarray(ends[order]), walls.part[order]
     index = _grid(ends, circle)
-    cameras = (fans.apex, fans.fan, angle_rad, circle, ends, part, *index, passed_over, passed_ends)
+    cameras = (polygons.apex, polygons.fan, angle_rad, circle, ends, part, *index, ignored, ignored_ends)
     sizes, area = np.zeros((n, 2), np.int64), np.zeros(n)
     nothing = np.empty((0, 2), np.int64), np.empty((0, 2)), np.empty((0, 4))
     pieces, corners = np.zeros(n + 1, np.int64), np.zeros(n + 1, np.int64)
-    _visibility.sights(*cameras, sizes, area, pieces, corners, *nothing)
+    _visibility.visible_pieces(*cameras, sizes, area, pieces, corners, *nothing)
     pieces[1:], corners[1:] = np.cumsum(sizes[:, 0]), np.cumsum(sizes[:, 1])
     piece, box = np.empty((int(pieces[-1]), 2), np.int64), np.empty((int(pieces[-1]), 4))
     corner = np.empty((int(corners[-1]), 2))
     if len(corner):
-        _visibility.sights(*cameras, sizes, area, pieces, corners, piece, corner, box)
-    return Sights(fans.apex, pieces, corners, piece, corner, box, area, np.diff(passed_ends) > 0)
+        _visibility.visible_pieces(*cameras, sizes, area, pieces, corners, piece, corner, box)
+    return VisibleRegions(polygons.apex, pieces, corners, piece, corner, box, area, np.diff(ignored_ends) > 0)
 
 
 def _box(circle: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -113,16 +115,16 @@ def _grid(ends: FloatArray, circle: FloatArray) -> tuple[FloatArray, float, int,
     columns, rows = (int(size) + 1 for size in (high - low) // width)
     counts = np.zeros(len(ends) + 1, np.int64)
     none = np.empty(0, np.int64)
-    _visibility.cells(ends, low, width, columns, rows, counts, none, none)
+    _visibility.cells_of_walls(ends, low, width, columns, rows, counts, none, none)
     places = np.cumsum(counts)
     cell, wall = np.empty(int(places[-1]), np.int64), np.empty(int(places[-1]), np.int64)
     if len(cell):
-        _visibility.cells(ends, low, width, columns, rows, places, cell, wall)
+        _visibility.cells_of_walls(ends, low, width, columns, rows, places, cell, wall)
     order = np.argsort(cell, kind="stable")
     return low, width, columns, rows, cell[order], wall[order]
 
 
-def _standing(
+def _parts_around(
     apex: FloatArray, ends: FloatArray, part: IntArray, closed: npt.NDArray[np.bool_]
 ) -> tuple[IntArray, IntArray]:
     """The parts that each camera stands in or at: cumulated counts (n + 1,), and the parts."""
@@ -131,11 +133,11 @@ def _standing(
     counts = np.zeros(len(closed) + 1, np.int64)
     none = np.empty(0, np.int64)
     arguments = np.ascontiguousarray(apex[by_x]), ends, first, closed
-    _visibility.hold(*arguments, counts, none)
+    _visibility.parts_holding(*arguments, counts, none)
     places = np.cumsum(counts)
     held = np.empty(int(places[-1]), np.int64)
     if len(held):
-        _visibility.hold(*arguments, places, held)
+        _visibility.parts_holding(*arguments, places, held)
     camera = by_x[held]
     order = np.argsort(camera, kind="stable")
     over = np.repeat(np.arange(len(closed)), np.diff(places))[order]

@@ -46,8 +46,8 @@ def walls_for(cameras: CameraSets, path: Path, crs: str | None) -> tuple[Walls, 
 
 def hidden(source: fov.FovOverlap, path: Path) -> list[str]:
     """What the walls hide from the cameras of an overlap, in words."""
-    sides = ((source.query_fans, source.query_sights), (source.database_fans, source.database_sights))
-    own = [(fans.area, s.area, s.inside) for fans, s in sides if fans is not None and s is not None]
+    sides = ((source.query_polygons, source.query_visible), (source.database_polygons, source.database_visible))
+    own = [(p.area, v.area, v.inside) for p, v in sides if p is not None and v is not None]
     if source.collection.self_pairs:
         own = own[:1]
     area, left, inside = (np.concatenate(columns) for columns in zip(*own, strict=True))

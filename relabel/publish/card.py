@@ -1,4 +1,4 @@
-"""README.md of a published label file: what a stranger has to know before training from it."""
+"""README.md of a published label file, with its histogram: what a stranger has to know before training from it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,24 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from relabel.datasets.registry import find_recorded
 from relabel.labelfile import StoredCollection
 from relabel.publish.about import About, citation, is_url
-from relabel.publish.sources import source_notes
-from relabel.report.stats import Band, Statistics
+from relabel.report.figures import BLUE, GREY, INK, figure
+from relabel.report.stats import BINS, Band, Statistics
 
 HISTOGRAM = "histogram.svg"
+
+_CHECK = "**To be checked by the publisher.**"
+_IMPORTED = (
+    "Imported from labels that somebody else made: their terms hold for these too, and this card does not know them."
+)
+_UNKNOWN = "The label file does not say what data set it was made from, so its terms are not known here."
 
 _NOTHING = 1e-4  # up to this ψ two cameras share nothing that matters
 
@@ -251,3 +261,41 @@ def _statuses(counts: Mapping[str, int]) -> str:
 def _plain(text: str) -> str:
     """A text as Markdown that shows it as it is, in one line."""
     return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))
+
+
+def source_notes(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A note for each source that the provenance names; one that says that nothing is known where it names none."""
+    notes = []
+    for command in sorted({str(record["command"]) for record in records}):
+        spec = find_recorded(command)
+        if spec is not None:
+            notes.append(spec.licence)
+        elif command == "relabel import":
+            notes.append(_IMPORTED)
+    return [f"{note} {_CHECK}" for note in notes or [_UNKNOWN]]
+
+
+def draw_histogram(path: Path, statistics: Mapping[str, Statistics], measure: str) -> None:
+    """Pairs by ψ, all collections together, as an SVG; those that count as positive (ψ ≥ 0.5) in another colour.
+
+    Parameters
+    ----------
+    path:
+        the file to write.
+    statistics:
+        figures by name of the collection.
+    measure:
+        what ψ is, for the axis.
+    """
+    counts = np.sum([s.histogram for s in statistics.values()], axis=0)
+    left = np.arange(BINS) / BINS
+    with figure(path, size=(7.0, 3.2)) as drawn:
+        axes = drawn.subplots()
+        for mask, colour, name in ((left < 0.5, GREY, "ψ < 0.5"), (left >= 0.5, BLUE, "ψ ≥ 0.5")):
+            label = f"{name}: {int(counts[mask].sum()):,}"
+            bars = axes.bar(left[mask], counts[mask], 0.92 / BINS, align="edge", color=colour, label=label)
+            axes.bar_label(bars, [f"{n:,}" for n in counts[mask]], fontsize=8, color=INK, padding=2)
+        axes.set(xlabel=f"ψ ({measure})", ylabel="stored pairs", xlim=(0.0, 1.0), xticks=np.linspace(0.0, 1.0, 11))
+        axes.yaxis.set_major_formatter("{x:,.0f}")
+        axes.margins(y=0.12)
+        axes.legend(frameon=False)

@@ -17,9 +17,8 @@ from relabel.exchange.exporting import export
 from relabel.labelfile import LabelFile, StoredCollection, validate
 from relabel.labelfile.provenance import describe
 from relabel.publish.about import About
-from relabel.publish.card import HISTOGRAM, card, default_description, default_title
+from relabel.publish.card import HISTOGRAM, card, default_description, default_title, draw_histogram
 from relabel.publish.croissant import CROISSANT, metadata, schema_of
-from relabel.publish.histogram import histogram
 from relabel.report.stats import statistics
 
 README = "README.md"
@@ -180,7 +179,7 @@ def publish(
             export({stored.name: stored for stored in collections}, "parquet", private)
         tables = sorted(entry.name for entry in private.iterdir() if entry.suffix == ".parquet")
         figures = {stored.name: statistics(stored) for stored in collections}
-        histogram(private / HISTOGRAM, figures, " or ".join(sorted({stored.measure for stored in collections})))
+        draw_histogram(private / HISTOGRAM, figures, " or ".join(sorted({stored.measure for stored in collections})))
         text = card(about, path.name, collections, figures, labels.provenance(), tables)
         _write(private / README, text)
         files = describe(private, private.iterdir())

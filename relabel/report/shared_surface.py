@@ -158,7 +158,7 @@ def shared(
         seen = np.isin(_numbers(np.floor(points / voxel_m).astype(np.int64)), near[1 - k])
         common = int(np.isin(occupied[k], near[1 - k]).sum())
         pixels = frame_depth(frames, row, **depths) > 0.0
-        parts.append(SharedSide(key, points, seen, pixels, len(occupied[k]), common, str(frames.picture[row])))
+        parts.append(SharedSide(key, points, seen, pixels, len(occupied[k]), common, str(frames.image[row])))
     a, b = (np.array([float(part.voxels)]) for part in parts)
     both = np.array([(parts[0].common + parts[1].common) / 2.0])
     apart = query.cameras.position[sides[0][2]] - database.cameras.position[sides[1][2]]

@@ -9,8 +9,8 @@ a block frame after frame,
     frame   0 2 5 0 2 3 3   0 1   1
     words   ■ ■ ■ ■ ■ ■ ■   ■ ■   ■         each ■ is WIDTH words
 
-so that two tiles are compared by walking along their blocks together: what only one of them touches is passed over, and
-all words of a block that both touch lie side by side in the cache.
+so that two tiles are compared by walking along their blocks together: what only one of them touches is skipped, and all
+words of a block that both touch lie side by side in the cache.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ else:
 
 
 @compiled(parallel=True)
-def squeezing(mask: Any, out: Any) -> None:
-    """For each mask the six sets of bits, (B, 6), that `_squeezed` moves; found by prefix sums of zeros in parallel.
+def compress_steps(mask: Any, out: Any) -> None:
+    """For each mask the six sets of bits, (B, 6), that `_compressed` moves, by prefix sums of zeros in parallel.
 
     Warren, Hacker's Delight, section 7-4 (compress).
     """
@@ -90,7 +90,7 @@ def squeezing(mask: Any, out: Any) -> None:
 
 
 @inlined
-def _squeezed(word: Any, moves: Any, b: Any) -> Any:
+def _compressed(word: Any, moves: Any, b: Any) -> Any:
     """The bits of a word where its mask is set, moved together at the low end, in order."""
     for i in range(6):
         moved = word & moves[b, i]
@@ -141,7 +141,7 @@ def _dilate(word: Any, about: Any, b: Any, mask: Any, grown: Any, touched: Any, 
 
 
 @compiled()
-def tile(
+def tile_bitsets(
     begin: Any, brick: Any, word: Any, about: Any, mask: Any, first: Any, moves: Any, dilated: Any, low: Any, high: Any,
 ) -> Any:  # fmt: skip
     """The bit sets of one tile of frames, or of their dilations, in the blocks low … high - 1.
@@ -156,7 +156,7 @@ def tile(
     of_frame = np.empty(1024, np.int32)
     of_block = np.empty(1024, np.int32)
     words = np.empty((1024, WIDTH), np.uint64)
-    each = np.zeros(high - low + 1, np.int64)
+    sizes = np.zeros(high - low + 1, np.int64)
     entries = 0
     for f in range(begin.size - 1):
         count = 0
@@ -171,7 +171,7 @@ def tile(
         least, most = np.int64(width), np.int64(-1)
         for t in range(count):
             b = touched[t]
-            bits = _squeezed(grown[b], moves, b)
+            bits = _compressed(grown[b], moves, b)
             grown[b] = np.uint64(0)
             at = (first[b] >> 6) - base
             shift = np.uint64(first[b] & 63)
@@ -197,17 +197,17 @@ def tile(
             for w in range(WIDTH):
                 words[entries, w] = row[block * WIDTH + w]
                 row[block * WIDTH + w] = np.uint64(0)
-            each[block + 1] += 1
+            sizes[block + 1] += 1
             entries += 1
     blocks = 0
     for n in range(high - low):
-        blocks += 1 if each[n + 1] > 0 else 0
+        blocks += 1 if sizes[n + 1] > 0 else 0
     block_out = np.empty(blocks, np.int32)
     entry_out = np.zeros(blocks + 1, np.int64)
-    place = np.cumsum(each)
+    place = np.cumsum(sizes)
     blocks = 0
     for n in range(high - low):
-        if each[n + 1] > 0:
+        if sizes[n + 1] > 0:
             block_out[blocks] = low + n
             entry_out[blocks + 1] = place[n + 1]
             blocks += 1
@@ -224,7 +224,7 @@ def tile(
 
 
 @compiled(parallel=True)
-def counted(
+def count_shared(
     row_tile: Any, row_block: Any, row_entry: Any, row_frame: Any, row_words: Any,
     column_tile: Any, column_block: Any, column_entry: Any, column_frame: Any, column_words: Any,
     rows: Any, columns: Any, out: Any,

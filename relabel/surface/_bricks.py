@@ -42,7 +42,7 @@ def z_order(code: IndexArray) -> IndexArray:
     return order
 
 
-class Table:
+class BrickTable:
     """Numbers bricks in the order in which they first come, and keeps which of their voxels anything occupies."""
 
     def __init__(self, capacity: int = 2**12) -> None:
@@ -164,12 +164,12 @@ def neighbours(about: Any, mask: Any, first: Any, out: Any) -> None:
                 y = ((bit >> 2) & 3) + direction // 3 % 3 - 1
                 z = (bit >> 4) + direction % 3 - 1
                 other = about[b, 9 * ((x >> 2) + 1) + 3 * ((y >> 2) + 1) + (z >> 2) + 1]
-                found = -1
+                neighbour = -1
                 if other >= 0:
                     there = (x & 3) | ((y & 3) << 2) | ((z & 3) << 4)
                     if (mask[other] >> np.uint64(there)) & _ONE:
-                        found = first[other] + _set_below(mask[other], there)
-                out[at, direction] = found
+                        neighbour = first[other] + _set_below(mask[other], there)
+                out[at, direction] = neighbour
             at += 1
 
 

@@ -22,7 +22,7 @@ from relabel.jit import compiled, inlined
 from relabel.surface._bricks import BRICK_BITS, LEAST_BRICK
 
 OUTSIDE = 1
-"""Told when a point is too far from the origin for its voxel to have a number."""
+"""Marks a frame with a point too far from the origin for its voxel to have a number."""
 _LIMIT = -4.0 * LEAST_BRICK
 _MOST_WORDS = 2**20
 _ONE = np.uint64(1)
@@ -30,12 +30,12 @@ _ONE = np.uint64(1)
 
 @compiled()
 def points(
-    depth: Any, stride: Any, unit: Any, valid: Any, intrinsics: Any, pose: Any, edge: Any, out: Any, told: Any
+    depth: Any, stride: Any, unit: Any, valid: Any, intrinsics: Any, pose: Any, edge: Any, out: Any, extremes: Any
 ) -> Any:
     """The voxels of all valid points into `out` (3, n) int32, and how many there are.
 
-    `valid` (65536,) uint8 says of each stored depth whether it counts. told[0] becomes the largest valid stored depth;
-    `out` holds voxels out of range as ±_LIMIT.
+    `valid` (65536,) uint8 says of each stored depth whether it counts. `out` holds voxels out of range as ±_LIMIT;
+    extremes[0] becomes the largest valid stored depth.
     """
     fx, fy, cx, cy = intrinsics[0], intrinsics[1], intrinsics[2], intrinsics[3]
     height, width = depth.shape
@@ -70,7 +70,7 @@ def points(
                 place = place if place > -_LIMIT - 1.0 else -_LIMIT - 1.0  # noqa: FURB136
                 out[axis, count + k] = np.int32(place)
         count += row
-    told[0] = farthest
+    extremes[0] = farthest
     return count
 
 
@@ -80,11 +80,11 @@ def _bit(x: Any, y: Any, z: Any) -> Any:
 
 
 @compiled()
-def bricks(voxel: Any, count: Any, told: Any) -> Any:
-    """The bricks that the first `count` of the voxels (3, n) lie in: their codes and words; told[1]: `OUTSIDE` or 0."""
+def bricks(voxel: Any, count: Any, extremes: Any) -> Any:
+    """The bricks of the first `count` of the voxels (3, n): their codes and words; extremes[1]: `OUTSIDE` or 0."""
     low = np.zeros(3, np.int64)
     high = np.zeros(3, np.int64)
-    told[1] = 0
+    extremes[1] = 0
     for axis in range(3):
         # As int32, so that many are compared at a time.
         least, most = np.int32(2147483647), np.int32(-2147483648)
@@ -92,7 +92,7 @@ def bricks(voxel: Any, count: Any, told: Any) -> Any:
             least = min(least, voxel[axis, k])
             most = max(most, voxel[axis, k])
         if count > 0 and (least < -_LIMIT or most >= _LIMIT):
-            told[1] = OUTSIDE
+            extremes[1] = OUTSIDE
             count = 0
         low[axis], high[axis] = least >> 2, most >> 2
     if count == 0:
@@ -101,15 +101,15 @@ def bricks(voxel: Any, count: Any, told: Any) -> Any:
     if nx * ny * nz > _MOST_WORDS:
         return _sorted_bricks(voxel, count)
     word = np.zeros(nx * ny * nz, np.uint64)
-    found = 0
+    occupied = 0
     # Unsigned, since a signed index costs a test whether it counts from the end.
     for k in range(np.uint64(count)):
         x, y, z = np.int64(voxel[0, k]), np.int64(voxel[1, k]), np.int64(voxel[2, k])
         inside = np.uint64((((x >> 2) - low[0]) * ny + ((y >> 2) - low[1])) * nz + ((z >> 2) - low[2]))
-        found += 1 if word[inside] == np.uint64(0) else 0
+        occupied += 1 if word[inside] == np.uint64(0) else 0
         word[inside] |= _bit(x, y, z)
-    code = np.empty(found, np.int64)
-    mask = np.empty(found, np.uint64)
+    code = np.empty(occupied, np.int64)
+    mask = np.empty(occupied, np.uint64)
     n: Any = 0
     place: Any = 0
     for bx in range(low[0], low[0] + nx):

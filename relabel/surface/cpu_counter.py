@@ -12,9 +12,9 @@ import numpy as np
 from relabel.jit import thread_count, threads_set
 from relabel.surface import _bitsets
 from relabel.surface._bitsets import TILE, WIDTH, Panel
-from relabel.surface.occupancy import Compacted, Occupancy, WordArray
+from relabel.surface.counting import CountArray, SharedVoxels
+from relabel.surface.occupancy import Occupancies, Occupancy, WordArray
 from relabel.surface.params import Method
-from relabel.surface.settings import CountArray, Counts
 
 Span = tuple[int, int]
 """First, and last + 1"""
@@ -23,23 +23,23 @@ ENTRY_BYTES = 8 * WIDTH + 4
 
 
 @dataclass(eq=False)
-class BitCounter:
-    """Counts by bit sets; a `Counter`.
+class BitsetCounter:
+    """Counts by bit sets; a `VoxelCounter`.
 
     Parameters
     ----------
-    compacted:
+    occupancies:
         the occupancies of both sides.
     method:
         ``surface`` or ``voxel-iou``.
     memory_bytes:
-        what the bit sets may take. Where those of all frames need more, voxels are taken a range at a time, and their
-        bit sets made for each block of rows and columns anew; the counts are the same.
+        what the bit sets may take. Where those of all frames need more, voxels are counted a range at a time, and their
+        bit sets made anew for each block of rows and columns; the counts are the same.
     threads:
         number of threads, by default all; the counts do not depend on it.
     """
 
-    compacted: Compacted
+    occupancies: Occupancies
     method: Method = "surface"
     memory_bytes: int = 2**30
     threads: int | None = None
@@ -47,18 +47,18 @@ class BitCounter:
 
     @cached_property
     def _moves(self) -> WordArray:
-        out = np.empty((len(self.compacted.space.mask), 6), np.uint64)
-        _bitsets.squeezing(self.compacted.space.mask, out)
+        out = np.empty((len(self.occupancies.space.mask), 6), np.uint64)
+        _bitsets.compress_steps(self.occupancies.space.mask, out)
         return out
 
     @property
     def blocks(self) -> int:
         """Blocks of bits in the space."""
-        return -(-len(self.compacted.space) // BLOCK_BITS)
+        return -(-len(self.occupancies.space) // BLOCK_BITS)
 
-    def counts(self, rows: slice, columns: slice) -> Counts:
+    def counts(self, rows: slice, columns: slice) -> SharedVoxels:
         """The counts of the queries `rows` and the database frames `columns`."""
-        query, database = self.compacted.query, self.compacted.database
+        query, database = self.occupancies.query, self.occupancies.database
         spans = (_tiles(rows, len(query)), _tiles(columns, len(database)))
         shape = tuple((stop - start) * TILE for start, stop in spans)
         crop = tuple(
@@ -75,7 +75,7 @@ class BitCounter:
                 for span in self._ranges(self._frames_of(*spans)):
                     self._add(out, pairs, spans, span)
         first: CountArray = out[0][crop]
-        return Counts(first, out[-1][crop])
+        return SharedVoxels(first, out[-1][crop])
 
     def _add(
         self,
@@ -85,7 +85,7 @@ class BitCounter:
         blocks: Span | None,
     ) -> None:
         """Add the counts of one range of blocks of bits, or of all, whose bit sets are then kept."""
-        query, database = self.compacted.query, self.compacted.database
+        query, database = self.occupancies.query, self.occupancies.database
         for counts, (row_dilated, column_dilated) in zip(out, pairs, strict=True):
             if blocks is None:
                 panels = self._all(query, dilated=row_dilated), self._all(database, dilated=column_dilated)
@@ -96,36 +96,36 @@ class BitCounter:
                     self._panel(database, spans[1], blocks, dilated=column_dilated),
                 )
                 asked = (0, spans[0][1] - spans[0][0]), (0, spans[1][1] - spans[1][0])
-            _bitsets.counted(*panels[0], *panels[1], *asked, counts)
+            _bitsets.count_shared(*panels[0], *panels[1], *asked, counts)
 
     def _all(self, side: Occupancy, *, dilated: bool) -> Panel:
         """The bit sets of one side, made once."""
-        name = (side is self.compacted.query, dilated)
+        name = (side is self.occupancies.query, dilated)
         if name not in self._kept:
             self._kept[name] = self._panel(side, (0, _tile_count(side)), (0, self.blocks), dilated=dilated)
         return self._kept[name]
 
     def _panel(self, side: Occupancy, tiles: Span, blocks: Span, *, dilated: bool) -> Panel:
         """The bit sets of some tiles of frames, or of their dilations, in a range of blocks of bits."""
-        space = self.compacted.space
+        space = self.occupancies.space
         about = space.around
 
-        def of_tile(number: int) -> Any:
+        def tile_panel(number: int) -> Any:
             begin = side.begin[number * TILE : (number + 1) * TILE + 1]
-            return _bitsets.tile(
+            return _bitsets.tile_bitsets(
                 begin, side.brick, side.word, about, space.mask, space.first, self._moves, dilated, *blocks
             )
 
         with ThreadPoolExecutor(thread_count(self.threads)) as pool:
-            made = list(pool.map(of_tile, range(*tiles)))
+            panels = list(pool.map(tile_panel, range(*tiles)))
         empty = (np.empty(0, np.int32), np.zeros(1, np.int64), np.empty(0, np.int32), np.empty((0, WIDTH), np.uint64))
-        block, entry, frame, words = zip(empty, *made, strict=True)
-        ends = np.cumsum([one[-1] for one in entry])
+        block, entry, frame, words = zip(empty, *panels, strict=True)
+        ends = np.cumsum([entries[-1] for entries in entry])
         return Panel(
-            np.cumsum([len(one) for one in block], dtype=np.int64),
+            np.cumsum([len(numbers) for numbers in block], dtype=np.int64),
             np.concatenate(block),
             np.concatenate(
-                [np.zeros(1, np.int64), *(one[1:] + end for one, end in zip(entry[1:], ends, strict=False))]
+                [np.zeros(1, np.int64), *(entries[1:] + end for entries, end in zip(entry[1:], ends, strict=False))]
             ),
             np.concatenate(frame),
             np.concatenate(words),
@@ -134,7 +134,7 @@ class BitCounter:
     def _frames_of(self, rows: Span, columns: Span) -> int:
         """Bit sets of frames that a comparison of these tiles needs, the dilated ones counted as well."""
         spans = {(False, *rows)}
-        spans.add((self.compacted.database is not self.compacted.query, *columns))
+        spans.add((self.occupancies.database is not self.occupancies.query, *columns))
         frames = sum(stop - start for _, start, stop in spans) * TILE
         return frames * (1 if self.method == "voxel-iou" else 2)
 

@@ -1,4 +1,4 @@
-"""All frames of two sides decoded, once each, into occupancies; and what became of those that cannot be."""
+"""Decodes the frames of two sides, once each, into occupancies, and says which depth maps cannot be used."""
 
 from __future__ import annotations
 
@@ -13,25 +13,27 @@ from relabel.devices import Device
 from relabel.errors import InputError, OptionError
 from relabel.frames import Frames
 from relabel.surface import frame_cache, gpu_voxels
-from relabel.surface.occupancy import Compacted, Gathering
+from relabel.surface.occupancy import Occupancies, OccupancyBuilder
 from relabel.surface.params import STRIDE, SurfaceParams
-from relabel.surface.voxelise import NOTHING, Bricks, Voxeliser, in_order, rows_to_decode
+from relabel.surface.voxelise import NO_BRICKS, FrameBricks, Voxeliser, map_in_order, rows_to_decode
 
 SHOWN = 3
-Decoded = Callable[[int], object]
+Progress = Callable[[int], object]
 
 
-class Taken(NamedTuple):
-    """What decoding gave."""
+class Decoded(NamedTuple):
+    """What became of the frames of two sides."""
 
-    compacted: Compacted
+    occupancies: Occupancies
     query: Cameras
     database: Cameras
     params: SurfaceParams
+    """with the stride that was used"""
     notes: tuple[str, ...]
+    """on the frames whose depth map cannot be used"""
 
 
-class Far(NamedTuple):
+class DeepestFrame(NamedTuple):
     """The frame whose depths allow the smallest stride."""
 
     key: str
@@ -40,7 +42,7 @@ class Far(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Taking:
+class Decoding:
     """The work of decoding.
 
     Parameters
@@ -53,7 +55,7 @@ class Taking:
         `stride` None: the largest up to `STRIDE` that the depths allow.
     threads:
         number of threads.
-    decoded:
+    progress:
         called with the number of frames decoded since its last call.
     device:
         where depth maps become voxels; they are always decoded by threads of the CPU.
@@ -63,10 +65,10 @@ class Taking:
     cameras: Sequence[Cameras]
     params: SurfaceParams
     threads: int | None = None
-    decoded: Decoded | None = None
+    progress: Progress | None = None
     device: Device = "cpu"
 
-    def take(self) -> Taken:
+    def run(self) -> Decoded:
         """Decode everything.
 
         Raises
@@ -78,95 +80,99 @@ class Taking:
         """
         wanted = self.params.stride
         stride = STRIDE if wanted is None else wanted
-        told = 0
+        reported = 0
 
-        def count(frames: int) -> None:
-            nonlocal told
-            if self.decoded is not None and frames > told:
-                self.decoded(frames - told)
-                told = frames
+        def report(frames: int) -> None:
+            nonlocal reported
+            if self.progress is not None and frames > reported:
+                self.progress(frames - reported)
+                reported = frames
 
         while True:
             params = self.params.with_stride(stride)
-            gathering, faults, far = self._all(params, count, stop=wanted is None)
-            allowed = stride if far is None else params.largest_stride(far.focal, far.depth_m)
+            builder, faults, deepest = self._decode(params, report, stop=wanted is None)
+            allowed = stride if deepest is None else params.largest_stride(deepest.focal, deepest.depth_m)
             if allowed >= stride:
                 break
             if wanted is not None or allowed < 1:
-                assert far is not None
-                raise OptionError(too_coarse(params, far))
-            stride = allowed  # and once more from the first frame, not to be told twice
+                assert deepest is not None
+                raise OptionError(too_coarse_message(params, deepest))
+            stride = allowed  # and again from the first frame; those that have been reported are not reported again
         cameras, notes = self._statuses(faults)
-        compacted = gathering.finish(same=len(self.sides) == 1)
-        return Taken(compacted, cameras[0], cameras[-1], params, tuple(notes))
+        occupancies = builder.build(same=len(self.sides) == 1)
+        return Decoded(occupancies, cameras[0], cameras[-1], params, tuple(notes))
 
-    def _bricks(self, frames: Frames, params: SurfaceParams, rows: list[int]) -> Iterator[Bricks]:
+    def _bricks(self, frames: Frames, params: SurfaceParams, rows: list[int]) -> Iterator[FrameBricks]:
         voxeliser = Voxeliser(frames, params)
 
-        def decode(rows: list[int]) -> Iterator[Bricks]:
+        def decode(rows: list[int]) -> Iterator[FrameBricks]:
             if self.device == "cpu":
-                return in_order(voxeliser.frame, rows, self.threads)
-            return gpu_voxels.in_batches(voxeliser, rows, self.threads, device=self.device)
+                return map_in_order(voxeliser.voxelise, rows, self.threads)
+            return gpu_voxels.voxelise_in_batches(voxeliser, rows, self.threads, device=self.device)
 
-        return frame_cache.LATELY.through(frames, params, rows, decode)
+        return frame_cache.CACHE.bricks(frames, params, rows, decode)
 
-    def _all(
-        self, params: SurfaceParams, count: Decoded, *, stop: bool
-    ) -> tuple[Gathering, list[dict[int, str]], Far | None]:
-        """Every frame; the one that allows the least stride; with `stop`, no farther than the first that is too far."""
-        gathering = Gathering()
+    def _decode(
+        self, params: SurfaceParams, report: Progress, *, stop: bool
+    ) -> tuple[OccupancyBuilder, list[dict[int, str]], DeepestFrame | None]:
+        """Every frame, the faults of each side by row, and the frame that allows the least stride.
+
+        With `stop`, no farther than the first frame that does not allow the stride of `params`.
+        """
+        builder = OccupancyBuilder()
         faults: list[dict[int, str]] = []
-        far: Far | None = None
+        deepest: DeepestFrame | None = None
         assert params.stride is not None
-        taken = 0
+        decoded = 0
         for side, (frames, cameras) in enumerate(zip(self.sides, self.cameras, strict=True)):
             rows = rows_to_decode(cameras)
-            wrong: dict[int, str] = {}
-            faults.append(wrong)
+            side_faults: dict[int, str] = {}
+            faults.append(side_faults)
             focal = frames.intrinsics[:, :2].min(axis=1)
             done = 0
-            for row, found in zip(rows, self._bricks(frames, params, rows.tolist()), strict=False):
+            for row, bricks in zip(rows, self._bricks(frames, params, rows.tolist()), strict=False):
                 for _ in range(done, row):
-                    gathering.add(side, *NOTHING)
+                    builder.add(side, *NO_BRICKS)
                 done = row + 1
-                taken += 1
-                count(taken)
-                if found.fault is not None:
-                    wrong[int(row)] = found.fault
-                    gathering.add(side, *NOTHING)
+                decoded += 1
+                report(decoded)
+                if bricks.fault is not None:
+                    side_faults[int(row)] = bricks.fault
+                    builder.add(side, *NO_BRICKS)
                     continue
-                gathering.add(side, found.code, found.word)
-                if far is None or found.depth_over(focal[row]) > far.depth_m / far.focal:
-                    far = Far(str(cameras.key[row]), found.farthest_m, float(focal[row]))
-                if stop and params.largest_stride(far.focal, far.depth_m) < params.stride:
-                    return gathering, faults, far
+                builder.add(side, bricks.code, bricks.word)
+                if deepest is None or bricks.depth_over(focal[row]) > deepest.depth_m / deepest.focal:
+                    deepest = DeepestFrame(str(cameras.key[row]), bricks.farthest_m, float(focal[row]))
+                if stop and params.largest_stride(deepest.focal, deepest.depth_m) < params.stride:
+                    return builder, faults, deepest
             for _ in range(done, len(frames)):
-                gathering.add(side, *NOTHING)
-        return gathering, faults, far
+                builder.add(side, *NO_BRICKS)
+        return builder, faults, deepest
 
     def _statuses(self, faults: list[dict[int, str]]) -> tuple[list[Cameras], list[str]]:
         """The cameras with bad depth maps marked, and notes of them."""
         cameras, notes = [], []
-        for side, wrong in zip(self.cameras, faults, strict=True):
-            if wrong and len(wrong) == int(side.ok.sum()):
-                raise InputError(
-                    f"no depth map can be used, none of {len(wrong)}; the first: {next(iter(wrong.values()))}"
-                )
+        for side, side_faults in zip(self.cameras, faults, strict=True):
+            if side_faults and len(side_faults) == int(side.ok.sum()):
+                first = next(iter(side_faults.values()))
+                raise InputError(f"no depth map can be used, none of {len(side_faults)}; the first: {first}")
             status = side.status.copy()
-            status[list(wrong)] = Status.BAD_DEPTH
-            cameras.append(replace(side, status=status) if wrong else side)
-            if wrong:
-                shown = "; ".join(list(wrong.values())[:SHOWN])
-                more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-                notes.append(f"{len(wrong)} frame(s) have a depth map that cannot be used: bad_depth: {shown}{more}")
+            status[list(side_faults)] = Status.BAD_DEPTH
+            cameras.append(replace(side, status=status) if side_faults else side)
+            if side_faults:
+                shown = "; ".join(list(side_faults.values())[:SHOWN])
+                more = f"; and {len(side_faults) - SHOWN} more" if len(side_faults) > SHOWN else ""
+                notes.append(
+                    f"{len(side_faults)} frame(s) have a depth map that cannot be used: bad_depth: {shown}{more}"
+                )
         return cameras, notes
 
 
-def too_coarse(params: SurfaceParams, far: Far) -> str:
+def too_coarse_message(params: SurfaceParams, deepest: DeepestFrame) -> str:
     """Why a stride is refused, and what would do."""
-    most = params.largest_stride(far.focal, far.depth_m)
-    reach = params.edge_m * far.focal
-    seen = f"frame {far.key!r} sees {far.depth_m:.2f} m far with a focal length of {far.focal:g} pixels"
+    most = params.largest_stride(deepest.focal, deepest.depth_m)
+    reach = np.floor(100 * (params.edge_m * deepest.focal)) / 100
+    seen = f"frame {deepest.key!r} sees {deepest.depth_m:.2f} m far with a focal length of {deepest.focal:g} pixels"
     if most >= 1:
         return (
             f"a stride of {params.stride} is too coarse for voxels of {params.edge_m:g} m: {seen}, and walls "
@@ -174,6 +180,6 @@ def too_coarse(params: SurfaceParams, far: Far) -> str:
         )
     return (
         f"voxels of {params.edge_m:g} m are too small: {seen}, where even neighbouring pixels are "
-        f"{far.depth_m / far.focal:.3g} m apart; leave out depths beyond {np.floor(100 * reach) / 100:g} m, or choose "
+        f"{deepest.depth_m / deepest.focal:.3g} m apart; leave out depths beyond {reach:g} m, or choose "
         "a larger tolerance"
     )

@@ -45,7 +45,7 @@ class Budget:
 
     size: int
     least: int = LEAST
-    _told: bool = field(default=False, init=False)
+    _warned: bool = field(default=False, init=False)
 
     def within(self, work: Callable[[int], T]) -> T:
         """What `work` returns, called with the bytes it may take; again with half of them where memory runs out.
@@ -69,9 +69,9 @@ class Budget:
                     "that use it, see nvidia-smi, or go on with --device cpu"
                 )
             self.size = max(self.size // 2, self.least)
-            say = log.debug if self._told else log.warning
-            say("the GPU is out of memory: going on in smaller blocks, of %s bytes at most", f"{self.size:,}")
-            self._told = True
+            report = log.debug if self._warned else log.warning
+            report("the GPU is out of memory: going on in smaller blocks, of %s bytes at most", f"{self.size:,}")
+            self._warned = True
             load_torch().cuda.empty_cache()
 
 
@@ -107,6 +107,6 @@ def _free_by_sysconf() -> int:
         return os.sysconf("SC_PHYS_PAGES") * page // 2
 
 
-def budget(memory_bytes: int | None) -> int:
+def ram_budget(memory_bytes: int | None) -> int:
     """`memory_bytes`, or a quarter of what is free, and at least 64 MiB."""
     return max(2**26, int(SHARE_OF_RAM * free_bytes())) if memory_bytes is None else memory_bytes

@@ -1,4 +1,4 @@
-"""What a surface overlap would take, told from a few of its frames."""
+"""What a surface overlap would take, estimated from a few of its frames."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from relabel.cameras import Cameras
 from relabel.errors import InputError
 from relabel.frames import Frames
 from relabel.jit import thread_count
-from relabel.surface.cpu_counter import ENTRY_BYTES, BitCounter
+from relabel.surface.cpu_counter import ENTRY_BYTES, BitsetCounter
 from relabel.surface.frame_pairs import SurfaceOverlap, source
-from relabel.surface.occupancy import Gathering
+from relabel.surface.occupancy import OccupancyBuilder
 from relabel.surface.params import STRIDE, SurfaceParams
 from relabel.surface.voxelise import Voxeliser, rows_to_decode
 
@@ -84,28 +84,28 @@ def plan(
     OptionError, InputError
         as `relabel.surface.source` does; InputError also when no depth map of the sample can be used.
     """
-    asked = source(query, database, params, device=device, threads=threads, memory_bytes=memory_bytes)
-    c = asked.draft
-    sample = _Sample(asked)
+    overlap = source(query, database, params, device=device, threads=threads, memory_bytes=memory_bytes)
+    c = overlap.draft
+    sample = _Sample(overlap)
     workers = thread_count(threads)
     pairs = int(c.query.ok.sum()) * int(c.database.ok.sum()) - (int(c.query.ok.sum()) if c.self_pairs else 0)
     blocks = max(1.0, sample.voxels * BLOCKS_TOUCHED / 100.0)
     counting = (pairs if c.self_pairs else 2 * pairs) * sample.share * blocks * NANOSECONDS * 1e-9
-    seconds = (asked.frames * (sample.decoding + sample.projecting) + counting) / workers
-    bits = asked.frames * 2.0 * blocks * ENTRY_BYTES
-    held = asked.frames * sample.bricks * BRICK_BYTES + min(bits, asked.memory_bytes / 2)
-    counts = min(20.0 * 512 * len(c.database), asked.memory_bytes / 2)
+    seconds = (overlap.frames * (sample.decoding + sample.projecting) + counting) / workers
+    bits = overlap.frames * 2.0 * blocks * ENTRY_BYTES
+    held = overlap.frames * sample.bricks * BRICK_BYTES + min(bits, overlap.memory_bytes / 2)
+    counts = min(20.0 * 512 * len(c.database), overlap.memory_bytes / 2)
     if c.self_pairs:
-        counts += min(4.0 * len(c.query) ** 2, asked.memory_bytes / 4)
+        counts += min(4.0 * len(c.query) ** 2, overlap.memory_bytes / 4)
     stored = pairs * sample.share * STORED_BYTES
     cameras = len(c.query) + (0 if c.self_pairs else len(c.database))
     return Plan(
-        frames=asked.frames,
+        frames=overlap.frames,
         pairs=pairs,
         seconds=seconds,
         memory_bytes=round(BASE_MEMORY + held + counts),
         output_bytes=round(stored + cameras * CAMERA_BYTES + COLLECTION_BYTES),
-        decoding_seconds=asked.frames * sample.decoding / workers,
+        decoding_seconds=overlap.frames * sample.decoding / workers,
         stride=sample.stride,
         voxels=sample.voxels,
     )
@@ -114,22 +114,24 @@ def plan(
 class _Sample:
     """A few frames of each side, decoded: what one costs, and how many pairs share something."""
 
-    def __init__(self, asked: SurfaceOverlap) -> None:
-        c = asked.draft
-        self.stride = STRIDE if asked.params.stride is None else asked.params.stride
-        params = asked.params.with_stride(self.stride)
-        gathering = Gathering()
+    def __init__(self, overlap: SurfaceOverlap) -> None:
+        c = overlap.draft
+        self.stride = STRIDE if overlap.params.stride is None else overlap.params.stride
+        params = overlap.params.with_stride(self.stride)
+        builder = OccupancyBuilder()
         times: list[tuple[float, float]] = []
-        bricks: list[int] = []
+        brick_counts: list[int] = []
         first_fault = ""
-        sides = [(asked.query, c.query)] if c.self_pairs else [(asked.query, c.query), (asked.database, c.database)]
+        sides = (
+            [(overlap.query, c.query)] if c.self_pairs else [(overlap.query, c.query), (overlap.database, c.database)]
+        )
         for side, (frames, cameras) in enumerate(sides):
             voxeliser = Voxeliser(frames, params)
             focal = frames.intrinsics[:, :2].min(axis=1)
             for row in _spread(cameras):
                 start = time.perf_counter()
                 try:
-                    depth = voxeliser.decoded(row)
+                    depth = voxeliser.depth(row)
                 except InputError as error:
                     first_fault = first_fault or str(error)
                     continue
@@ -137,27 +139,27 @@ class _Sample:
                 if not times:
                     voxeliser.bricks(row, depth)  # which may compile the kernels
                 begin = time.perf_counter()
-                found = voxeliser.bricks(row, depth)
+                bricks = voxeliser.bricks(row, depth)
                 times.append((middle - start, time.perf_counter() - begin))
-                if found.fault is not None:
-                    first_fault = first_fault or found.fault
+                if bricks.fault is not None:
+                    first_fault = first_fault or bricks.fault
                     continue
-                if asked.params.stride is None:
-                    allowed = params.largest_stride(float(focal[row]), found.farthest_m)
+                if overlap.params.stride is None:
+                    allowed = params.largest_stride(float(focal[row]), bricks.farthest_m)
                     self.stride = max(1, min(self.stride, allowed))
-                gathering.add(side, found.code, found.word)
-                bricks.append(len(found.code))
-        if asked.frames and not bricks:
+                builder.add(side, bricks.code, bricks.word)
+                brick_counts.append(len(bricks.code))
+        if overlap.frames and not brick_counts:
             raise InputError(f"no depth map of the {SAMPLE} that were tried can be used; the first: {first_fault}")
         median = np.median(times, axis=0) if times else np.zeros(2)
         self.decoding, self.projecting = float(median[0]), float(median[1])
         self.projecting *= (params.stride or 1) ** 2 / self.stride**2
-        self.bricks = float(np.mean(bricks)) if bricks else 0.0
-        compacted = gathering.finish(same=c.self_pairs)
-        sizes = np.concatenate((compacted.query.size, compacted.database.size))
+        self.bricks = float(np.mean(brick_counts)) if brick_counts else 0.0
+        occupancies = builder.build(same=c.self_pairs)
+        sizes = np.concatenate((occupancies.query.size, occupancies.database.size))
         self.voxels = float(sizes.mean()) if len(sizes) else 0.0
-        counter = BitCounter(compacted, asked.params.method, threads=asked.threads)
-        shared = counter.counts(slice(0, len(compacted.query)), slice(0, len(compacted.database))).s_query > 0
+        counter = BitsetCounter(occupancies, overlap.params.method, threads=overlap.threads)
+        shared = counter.counts(slice(0, len(occupancies.query)), slice(0, len(occupancies.database))).s_query > 0
         if c.self_pairs:
             shared = shared[~np.eye(len(shared), dtype=np.bool_)]
         self.share = float(shared.mean()) if shared.size else 0.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -15,17 +16,17 @@ from relabel.cameras import Cameras
 from relabel.devices import Device
 from relabel.errors import InputError, OptionError
 from relabel.frames import Frames
-from relabel.jit import thread_count, threads_set
+from relabel.jit import compiled, inlined, thread_count, threads_set
 from relabel.measures import DEFAULT_MIN_VALUE, MEASURES, Measure
 from relabel.similarity import Collection, RowBlock, Similarity, gather
-from relabel.surface import _rows, gpu_counter
+from relabel.surface import gpu_counter
 from relabel.surface._bitsets import TILE
-from relabel.surface.cpu_counter import BitCounter
-from relabel.surface.decode_all import Far, Taken, Taking, too_coarse
-from relabel.surface.device_memory import budget
+from relabel.surface.counting import VoxelCounter
+from relabel.surface.cpu_counter import BitsetCounter
+from relabel.surface.decode_all import Decoded, Decoding, DeepestFrame, too_coarse_message
+from relabel.surface.device_memory import ram_budget
 from relabel.surface.params import Method, SurfaceParams
-from relabel.surface.poses import placed
-from relabel.surface.settings import Counter
+from relabel.surface.poses import checked_poses
 
 Progress = Callable[[int], object]
 ROWS = {"cpu": 8 * TILE, "cuda": 64 * TILE}
@@ -65,19 +66,19 @@ class SurfaceOverlap:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know about the input; decodes it."""
-        return (*self.early_notes, *self._taken.notes)
+        return (*self.early_notes, *self._decoded.notes)
 
     @property
     def _cameras(self) -> tuple[Cameras, ...]:
         return (self.draft.query,) if self.draft.self_pairs else (self.draft.query, self.draft.database)
 
     @cached_property
-    def _taken(self) -> Taken:
-        return self._take(None)
+    def _decoded(self) -> Decoded:
+        return self._decode_all(None)
 
-    def _take(self, progress: Progress | None) -> Taken:
+    def _decode_all(self, progress: Progress | None) -> Decoded:
         sides = (self.query,) if self.draft.self_pairs else (self.query, self.database)
-        return Taking(sides, self._cameras, self.params, self.threads, progress, self.device).take()
+        return Decoding(sides, self._cameras, self.params, self.threads, progress, self.device).run()
 
     def decode(self, progress: Progress | None = None) -> None:
         """Decode the depth maps, unless that is done.
@@ -94,35 +95,35 @@ class SurfaceOverlap:
         InputError
             when no depth map of a side can be used.
         """
-        if "_taken" not in self.__dict__:
-            self.__dict__["_taken"] = self._take(progress)
+        if "_decoded" not in self.__dict__:
+            self.__dict__["_decoded"] = self._decode_all(progress)
 
     @cached_property
-    def _counter(self) -> Counter:
+    def _counter(self) -> VoxelCounter:
         method, memory = self.params.method, self.memory_bytes
         if self.device == "cpu":
-            return BitCounter(self._taken.compacted, method, memory // 2, self.threads)
-        return gpu_counter.counter(self._taken.compacted, method, device=self.device)
+            return BitsetCounter(self._decoded.occupancies, method, memory // 2, self.threads)
+        return gpu_counter.torch_counter(self._decoded.occupancies, method, device=self.device)
 
     @cached_property
     def collection(self) -> Collection:
         """What is compared and how; decodes the depth maps."""
-        taken = self._taken
+        decoded = self._decoded
         extents = []
         for cameras, occupancy in (
-            (taken.query, taken.compacted.query),
-            (taken.database, taken.compacted.database),
+            (decoded.query, decoded.occupancies.query),
+            (decoded.database, decoded.occupancies.database),
         ):
             extent = occupancy.size.astype(np.float64)
             extent[~cameras.ok] = np.nan
             extents.append(extent)
         return replace(
             self.draft,
-            query=taken.query,
-            database=taken.database,
+            query=decoded.query,
+            database=decoded.database,
             query_extent=extents[0],
             database_extent=extents[1],
-            params=taken.params.label_params(),
+            params=decoded.params.label_params(),
         )
 
     def blocks(self) -> Iterator[RowBlock]:
@@ -162,13 +163,57 @@ class SurfaceOverlap:
     def _block(self, start: int, both: npt.NDArray[np.int32], a: Any, b: Any) -> RowBlock:
         c = self.draft
         own = start if c.self_pairs else -len(both) - 1
-        how = a[start : start + len(both)], b, own, MEASURES.index(self.params.measure), np.float32(c.min_value)
+        row_arguments = (
+            a[start : start + len(both)],
+            b,
+            own,
+            MEASURES.index(self.params.measure),
+            np.float32(c.min_value),
+        )
         counts = np.zeros(len(both), np.int64)
-        _rows.kept(both, *how, counts)
+        _count_stored(both, *row_arguments, counts)
         starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)))
         indices, data = np.empty(int(starts[-1]), np.int32), np.empty(int(starts[-1]), np.float32)
-        _rows.filled(both, *how, starts, indices, data)
+        _fill_stored(both, *row_arguments, starts, indices, data)
         return RowBlock(start, counts, indices, data)
+
+
+@inlined
+def _value(both: Any, a: Any, b: Any, measure: Any) -> Any:
+    """ψ of two frames of a and b voxels; `both` is twice what they share. iou is 0, overlap 1, dice 2."""
+    shared = 0.5 * np.float64(both)
+    whole = a + b - shared if measure == 0 else (a if measure == 1 else 0.5 * (a + b))
+    return np.float32(min(shared / whole, 1.0)) if whole > 0.0 else np.float32(0.0)
+
+
+@compiled(parallel=True)
+def _count_stored(both: Any, a: Any, b: Any, own: Any, measure: Any, threshold: Any, counts: Any) -> None:
+    """How many values of each row of `both` (r, c) are stored, into `counts`.
+
+    Row q has `a[q]` voxels, column d `b[d]`; `own` is the column that row 0 must not have, row 1 the next, or below -r.
+    """
+    for q in numba.prange(both.shape[0]):
+        count = 0
+        for d in range(both.shape[1]):
+            stored = (both[q, d] > 0) & (d != own + q) & (_value(both[q, d], a[q], b[d], measure) > threshold)
+            count += 1 if stored else 0
+        counts[q] = count
+
+
+@compiled(parallel=True)
+def _fill_stored(
+    both: Any, a: Any, b: Any, own: Any, measure: Any, threshold: Any, starts: Any, indices: Any, data: Any
+) -> None:
+    """All values that are stored, with their columns, into `indices` and `data`; row q from place starts[q] on."""
+    for q in numba.prange(both.shape[0]):
+        at = starts[q]
+        for d in range(both.shape[1]):
+            if at == starts[q + 1]:
+                break
+            value = _value(both[q, d], a[q], b[d], measure) if both[q, d] > 0 else np.float32(0.0)
+            indices[at] = d
+            data[at] = value
+            at += 1 if (value > threshold) & (both[q, d] > 0) & (d != own + q) else 0
 
 
 def source(
@@ -209,8 +254,8 @@ def source(
             f"queries are in {query.cameras.crs}, the database in {database.cameras.crs}: bring both into one frame of "
             "reference first"
         )
-    cameras, notes = placed(query)
-    others, more = (cameras, []) if same else placed(database)
+    cameras, notes = checked_poses(query)
+    others, more = (cameras, []) if same else checked_poses(database)
     if params.farthest_m is not None:
         for side, placed_side in ((query, cameras), (database, others)):
             _check_stride(params, side, placed_side)
@@ -225,7 +270,7 @@ def source(
         self_pairs=same,
     )
     return SurfaceOverlap(
-        query, database, params, draft, (*notes, *more), budget(memory_bytes), threads, chosen, progress
+        query, database, params, draft, (*notes, *more), ram_budget(memory_bytes), threads, chosen, progress
     )
 
 
@@ -237,8 +282,8 @@ def _check_stride(params: SurfaceParams, frames: Frames, cameras: Cameras) -> No
     k = int(np.argmin(focal))
     stride = 1 if params.stride is None else params.stride
     if params.largest_stride(float(focal[k]), params.farthest_m) < stride:
-        far = Far(str(cameras.key[k]), params.farthest_m, float(focal[k]))
-        raise OptionError(too_coarse(params.with_stride(stride), far))
+        deepest = DeepestFrame(str(cameras.key[k]), params.farthest_m, float(focal[k]))
+        raise OptionError(too_coarse_message(params.with_stride(stride), deepest))
 
 
 def overlap(
@@ -278,7 +323,7 @@ def overlap(
     voxel_m:
         edge of a voxel, metres; by default 0.55 of the tolerance, for ``voxel-iou`` the tolerance itself.
     stride:
-        every so-manieth row and column of pixels counts; by default 2, or 1 where depths are too large for that. It is
+        every `stride`-th row and column of pixels counts; by default 2, or 1 where depths are too large for that. It is
         refused where a wall at the largest depth would get holes: above voxel_m · focal length / depth.
     nearest_m, farthest_m:
         depths outside are left out, metres.
@@ -307,7 +352,7 @@ def overlap(
     OptionError
         when a parameter is outside its range, or the stride too coarse for the voxels.
     InputError
-        when the frames of reference differ, intrinsics do not fit the pictures, or no depth map can be used.
+        when the frames of reference differ, intrinsics do not fit the depth maps, or no depth map can be used.
     """
     return gather(
         source(

@@ -18,10 +18,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from relabel.surface.counting import SharedVoxels
 from relabel.surface.device_memory import Budget, memory_budget
-from relabel.surface.occupancy import Compacted, Occupancy
+from relabel.surface.occupancy import Occupancies, Occupancy
 from relabel.surface.params import Method
-from relabel.surface.settings import Counts
 
 Product = Literal["int8", "float32"]
 
@@ -35,15 +35,15 @@ ENTRY_BYTES = 64  # that an entry of O or D takes while it is put in its place, 
 log = logging.getLogger(__name__)
 
 
-class Marks(NamedTuple):
-    """The ones of a matrix of frames × voxels."""
+class Incidence(NamedTuple):
+    """The ones of a matrix of frames × voxels, row by row."""
 
     start: npt.NDArray[np.int64]
     """(n + 1,) on the host: the ones of frame f are the places start[f] … start[f + 1] - 1"""
     voxel: Any
     """(m,) int32 tensor on the device: their columns, ascending within a frame"""
 
-    def of(self, frames: slice) -> tuple[Any, Any]:
+    def entries(self, frames: slice) -> tuple[Any, Any]:
         """Row, counted from the first of `frames`, and column of the ones of these frames, two int64 tensors."""
         torch = importlib.import_module("torch")
         start = self.start[frames.start : frames.stop + 1]
@@ -54,7 +54,7 @@ class Marks(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class TorchCounter:
-    """Counts shared voxels on a torch device; a `Counter`, made by `counter`.
+    """Counts shared voxels on a torch device; a `VoxelCounter`, made by `torch_counter`.
 
     Parameters
     ----------
@@ -68,13 +68,13 @@ class TorchCounter:
         bytes that blocks may take.
     """
 
-    query_sides: tuple[Marks, Marks]
-    database_sides: tuple[Marks, Marks]
+    query_sides: tuple[Incidence, Incidence]
+    database_sides: tuple[Incidence, Incidence]
     voxels: int
     product: Product
     budget: Budget
 
-    def counts(self, rows: slice, columns: slice) -> Counts:
+    def counts(self, rows: slice, columns: slice) -> SharedVoxels:
         """The counts of the queries `rows` and the database frames `columns`, slices without a step.
 
         They are the same for any device and any memory budget.
@@ -88,23 +88,23 @@ class TorchCounter:
         column = slice(*columns.indices(len(self.database_sides[0].start) - 1))
         return self.budget.within(lambda size: self._counts(row, column, size))
 
-    def _counts(self, rows: slice, columns: slice, size: int) -> Counts:
+    def _counts(self, rows: slice, columns: slice, size: int) -> SharedVoxels:
         shape = rows.stop - rows.start, columns.stop - columns.start
         (occupied, dilated), (other_occupied, other_dilated) = self.query_sides, self.database_sides
-        own, others = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+        of_query, of_database = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
         frames, width = self._block(size)
         for row in _parts(rows, frames):
             for column in _parts(columns, frames):
-                where = _shifted(row, -rows.start), _shifted(column, -columns.start)
+                block = _shifted(row, -rows.start), _shifted(column, -columns.start)
                 first = self._product(occupied, row, other_dilated, column, width)
-                own[where] = first.cpu().numpy()
+                of_query[block] = first.cpu().numpy()
                 if dilated is occupied:
-                    others[where] = own[where]
+                    of_database[block] = of_query[block]
                 elif occupied is other_occupied and row == column:
-                    others[where] = own[where].T
+                    of_database[block] = of_query[block].T
                 else:
-                    others[where] = self._product(dilated, row, other_occupied, column, width).cpu().numpy()
-        return Counts(own, others)
+                    of_database[block] = self._product(dilated, row, other_occupied, column, width).cpu().numpy()
+        return SharedVoxels(of_query, of_database)
 
     def _block(self, size: int) -> tuple[int, int]:
         """How many frames a side, and how many voxels, to multiply at a time within `size` bytes."""
@@ -116,11 +116,11 @@ class TorchCounter:
         width = min(share // (padded * (1 if self.product == "int8" else 4)), MOST_ELEMENTS // padded, MOST_COLUMNS)
         return frames, max(width // ALIGNED * ALIGNED, ALIGNED)
 
-    def _product(self, left: Marks, rows: slice, right: Marks, columns: slice, width: int) -> Any:
-        """(rows, columns) int32 tensor: how many voxels the two mark both."""
+    def _product(self, left: Incidence, rows: slice, right: Incidence, columns: slice, width: int) -> Any:
+        """(rows, columns) int32 tensor: how many voxels both mark."""
         torch = importlib.import_module("torch")
         device = left.voxel.device
-        sides = [left.of(rows), right.of(columns)]
+        sides = [left.entries(rows), right.entries(columns)]
         both = torch.ones(self.voxels, dtype=torch.bool, device=device)
         for _, voxel in sides:
             both &= torch.zeros_like(both).index_fill_(0, voxel, value=True)
@@ -147,8 +147,8 @@ class TorchCounter:
         return ones.index_fill_(0, flat, 1).view(rows, width)
 
 
-def counter(
-    compacted: Compacted,
+def torch_counter(
+    occupancies: Occupancies,
     method: Method,
     *,
     device: Literal["cpu", "cuda"] = "cuda",
@@ -159,7 +159,7 @@ def counter(
 
     Parameters
     ----------
-    compacted:
+    occupancies:
         the occupancies of both sides.
     method:
         ``surface`` or ``voxel-iou``.
@@ -176,13 +176,13 @@ def counter(
         when the device has no room for the voxels of all frames.
     """
     budget = Budget(memory_budget(device, memory_bytes))
-    space, query, database = compacted
+    space, query, database = occupancies
     torch = importlib.import_module("torch")
 
-    def side(occupancy: Occupancy, size: int) -> tuple[Marks, Marks]:
+    def side(occupancy: Occupancy, size: int) -> tuple[Incidence, Incidence]:
         voxel = torch.from_numpy(np.ascontiguousarray(occupancy.voxel, np.int32)).to(device)
-        marks = Marks(np.asarray(occupancy.start, np.int64), voxel)
-        return marks, dilated(marks, space.neighbour, size) if method == "surface" else marks
+        incidence = Incidence(np.asarray(occupancy.start, np.int64), voxel)
+        return incidence, dilated(incidence, space.neighbour, size) if method == "surface" else incidence
 
     first = budget.within(lambda size: side(query, size))
     second = first if database is query else budget.within(lambda size: side(database, size))
@@ -192,29 +192,29 @@ def counter(
     return TorchCounter(first, second, len(space), product, budget)
 
 
-def dilated(marks: Marks, neighbour: npt.NDArray[np.int32], size: int) -> Marks:
+def dilated(incidence: Incidence, neighbour: npt.NDArray[np.int32], size: int) -> Incidence:
     """The voxels that frames occupy, and all that lie next to them.
 
     Parameters
     ----------
-    marks:
+    incidence:
         the voxels that they occupy.
     neighbour:
         (voxels, k) int32: the voxels next to each, -1 where none is known.
     size:
-        bytes that may be taken meanwhile, roughly.
+        bytes that may be used meanwhile, roughly.
     """
     torch = importlib.import_module("torch")
-    device = marks.voxel.device
+    device = incidence.voxel.device
     around = torch.from_numpy(np.ascontiguousarray(neighbour, np.int32)).to(device)
     voxels, k = neighbour.shape
     stride = voxels + 1  # the last column takes what lies next to a voxel and is none
-    frames = len(marks.start) - 1
-    longest = int(np.diff(marks.start).max(initial=1))
-    each = min(size // (2 * stride + 24 * (k + 1) * longest), MOST_ELEMENTS // stride)
-    found, counts = [marks.voxel[:0]], [np.zeros(1, np.int64)]
-    for part in _parts(slice(0, frames), max(each, 1)):
-        row, voxel = marks.of(part)
+    frames = len(incidence.start) - 1
+    longest = int(np.diff(incidence.start).max(initial=1))
+    frames_at_once = min(size // (2 * stride + 24 * (k + 1) * longest), MOST_ELEMENTS // stride)
+    voxels_of_parts, counts = [incidence.voxel[:0]], [np.zeros(1, np.int64)]
+    for part in _parts(slice(0, frames), max(frames_at_once, 1)):
+        row, voxel = incidence.entries(part)
         seen = torch.zeros((part.stop - part.start) * stride, dtype=torch.bool, device=device)
         seen.index_fill_(0, row * stride + voxel, value=True)
         near = around[voxel].long()
@@ -223,8 +223,8 @@ def dilated(marks: Marks, neighbour: npt.NDArray[np.int32], size: int) -> Marks:
         seen.index_fill_(0, near.view(-1), value=True)
         inside = seen.view(-1, stride)[:, :voxels]
         counts.append(inside.sum(1).cpu().numpy())
-        found.append(inside.nonzero()[:, 1].int())
-    return Marks(np.cumsum(np.concatenate(counts)), torch.cat(found))
+        voxels_of_parts.append(inside.nonzero()[:, 1].int())
+    return Incidence(np.cumsum(np.concatenate(counts)), torch.cat(voxels_of_parts))
 
 
 def multiplies_int8(device: str) -> bool:
@@ -233,11 +233,11 @@ def multiplies_int8(device: str) -> bool:
     random = np.random.default_rng(0)
     left, right = random.integers(0, 2, (2, 2 * ALIGNED, 4 * ALIGNED), np.int8)
     try:
-        found = multiplied(torch.from_numpy(left).to(device), torch.from_numpy(right).to(device)).cpu().numpy()
+        product = multiplied(torch.from_numpy(left).to(device), torch.from_numpy(right).to(device)).cpu().numpy()
     except (RuntimeError, AttributeError) as error:  # a private function of torch, not there for all devices
         log.debug("no products of int8: %s", error)
         return False
-    return bool((found == left.astype(np.int32) @ right.astype(np.int32).T).all())
+    return bool((product == left.astype(np.int32) @ right.astype(np.int32).T).all())
 
 
 def multiplied(left: Any, right: Any) -> Any:

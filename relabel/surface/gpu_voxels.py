@@ -20,10 +20,10 @@ from relabel.errors import InputError
 from relabel.surface._bricks import BRICK_BITS, LEAST_BRICK
 from relabel.surface.device_memory import Budget, memory_budget
 from relabel.surface.occupancy import LIMIT, IndexArray, WordArray
-from relabel.surface.voxelise import NOTHING, Bricks, Voxeliser, in_order
+from relabel.surface.voxelise import NO_BRICKS, FrameBricks, Voxeliser, map_in_order
 
 BATCH = 16
-"""Frames that go up at a time: enough to keep a GPU busy, few enough for threads to decode the next meanwhile."""
+"""Frames that are sent up at a time: enough to keep a GPU busy, few enough for threads to decode the next meanwhile."""
 PIXEL_BYTES = 192  # that a pixel takes on its way: coordinates and their products, of 8 bytes each, and the sorting
 
 
@@ -40,7 +40,7 @@ class Projection(NamedTuple):
     """pixels whose column and row are multiples of this are used"""
 
 
-class Seen(NamedTuple):
+class ProjectedBricks(NamedTuple):
     """What one frame occupies."""
 
     code: IndexArray
@@ -53,21 +53,21 @@ class Seen(NamedTuple):
     """whether a point lies too far from the origin for its voxel to have a number; there are no bricks then"""
 
 
-class _Decoded(NamedTuple):
+class _DepthMap(NamedTuple):
     row: int
     depth: npt.NDArray[np.uint16] | None
     fault: str | None
 
 
-def seen(
+def project(
     depth: npt.NDArray[np.uint16],
     intrinsics: FloatArray,
     pose: FloatArray,
-    how: Projection,
+    projection: Projection,
     *,
     device: str,
     budget: Budget,
-) -> list[Seen]:
+) -> list[ProjectedBricks]:
     """The bricks that each of some frames occupies.
 
     Parameters
@@ -78,8 +78,8 @@ def seen(
         (b, 4) fx, fy, cx, cy, pixels.
     pose:
         (b, 4, 4) camera-to-world, metres.
-    how:
-        what to make of them.
+    projection:
+        how to make bricks of them.
     device:
         of torch.
     budget:
@@ -90,25 +90,25 @@ def seen(
     OptionError
         when the device is out of memory for a single frame.
     """
-    used = np.ascontiguousarray(depth[:, :: how.stride, :: how.stride])
-    found: list[Seen] = []
+    used = np.ascontiguousarray(depth[:, :: projection.stride, :: projection.stride])
+    projected: list[ProjectedBricks] = []
 
-    def some(size: int) -> list[Seen]:
+    def next_frames(size: int) -> list[ProjectedBricks]:
         count = max(size // (PIXEL_BYTES * max(used[0].size, 1)), 1)
-        part = slice(len(found), len(found) + count)
-        return _seen(used[part], intrinsics[part], pose[part], how, device)
+        part = slice(len(projected), len(projected) + count)
+        return _project_frames(used[part], intrinsics[part], pose[part], projection, device)
 
-    while len(found) < len(used):
-        found += budget.within(some)
-    return found
+    while len(projected) < len(used):
+        projected += budget.within(next_frames)
+    return projected
 
 
-def in_batches(
+def voxelise_in_batches(
     voxeliser: Voxeliser, rows: Iterable[int], threads: int | None, *, device: Device, memory_bytes: int | None = None
-) -> Iterator[Bricks]:
+) -> Iterator[FrameBricks]:
     """What each frame occupies, in the order of `rows`: decoded in threads, projected on a torch device.
 
-    It is for a GPU what `in_order` with `Voxeliser.frame` is for the CPU; the results are the same.
+    It is for a GPU what `map_in_order` with `Voxeliser.voxelise` is for the CPU; the results are the same.
 
     Parameters
     ----------
@@ -130,54 +130,56 @@ def in_batches(
     """
     budget = Budget(memory_budget(device, memory_bytes))
 
-    def decoded(row: int) -> _Decoded:
+    def decode(row: int) -> _DepthMap:
         try:
-            return _Decoded(row, voxeliser.decoded(row), None)
+            return _DepthMap(row, voxeliser.depth(row), None)
         except InputError as error:
-            return _Decoded(row, None, str(error))
+            return _DepthMap(row, None, str(error))
 
-    batch: list[_Decoded] = []
+    batch: list[_DepthMap] = []
     shape: tuple[int, ...] | None = None
-    for one in in_order(decoded, rows, threads):
-        if len(batch) == BATCH or (one.depth is not None and shape not in (None, one.depth.shape)):
-            yield from _projected(voxeliser, batch, device, budget)
+    for depth_map in map_in_order(decode, rows, threads):
+        if len(batch) == BATCH or (depth_map.depth is not None and shape not in (None, depth_map.depth.shape)):
+            yield from _bricks_of_batch(voxeliser, batch, device, budget)
             batch, shape = [], None
-        batch.append(one)
-        if one.depth is not None:
-            shape = one.depth.shape
-    yield from _projected(voxeliser, batch, device, budget)
+        batch.append(depth_map)
+        if depth_map.depth is not None:
+            shape = depth_map.depth.shape
+    yield from _bricks_of_batch(voxeliser, batch, device, budget)
 
 
-def _projected(voxeliser: Voxeliser, batch: list[_Decoded], device: Device, budget: Budget) -> Iterator[Bricks]:
+def _bricks_of_batch(
+    voxeliser: Voxeliser, batch: list[_DepthMap], device: Device, budget: Budget
+) -> Iterator[FrameBricks]:
     """What the frames of one batch occupy; all depth maps that there are have one size."""
     frames, params = voxeliser.frames, voxeliser.params
-    good = [one for one in batch if one.depth is not None]
-    found: Iterator[Seen] = iter(())
+    good = [depth_map for depth_map in batch if depth_map.depth is not None]
+    projected: Iterator[ProjectedBricks] = iter(())
     if good:
-        rows = [one.row for one in good]
+        rows = [depth_map.row for depth_map in good]
         pose, stride = frames.cameras.pose, params.stride
         assert pose is not None
         assert stride is not None
-        how = Projection(frames.unit_m, voxeliser.valid, params.edge_m, stride)
-        depth = np.stack([one.depth for one in good if one.depth is not None])
-        found = iter(seen(depth, frames.intrinsics[rows], pose[rows], how, device=device, budget=budget))
-    for one in batch:
-        if one.fault is not None:
-            yield Bricks(*NOTHING, 0.0, one.fault)
+        projection = Projection(frames.unit_m, voxeliser.valid, params.edge_m, stride)
+        depth = np.stack([depth_map.depth for depth_map in good if depth_map.depth is not None])
+        projected = iter(project(depth, frames.intrinsics[rows], pose[rows], projection, device=device, budget=budget))
+    for depth_map in batch:
+        if depth_map.fault is not None:
+            yield FrameBricks(*NO_BRICKS, 0.0, depth_map.fault)
         else:
-            yield voxeliser.told(one.row, *next(found))
+            yield voxeliser.checked(depth_map.row, *next(projected))
 
 
-def _seen(
-    depth: npt.NDArray[np.uint16], intrinsics: FloatArray, pose: FloatArray, how: Projection, device: str
-) -> list[Seen]:
+def _project_frames(
+    depth: npt.NDArray[np.uint16], intrinsics: FloatArray, pose: FloatArray, projection: Projection, device: str
+) -> list[ProjectedBricks]:
     torch = importlib.import_module("torch")
     # Torch knows little of uint16: the bits go up as int16, and become the number there.
     stored = torch.from_numpy(depth.view(np.int16)).to(device).int() & 0xFFFF
-    valid = torch.from_numpy(how.valid.astype(np.bool_)).to(device)[stored.long()]
+    valid = torch.from_numpy(projection.valid.astype(np.bool_)).to(device)[stored.long()]
     farthest = (stored * valid).flatten(1).amax(1).tolist() if stored[0].numel() else [0] * len(depth)
     inside = valid.clone()
-    voxels = _voxels(stored.double() * how.unit_m, intrinsics, pose, how)
+    voxels = _voxels(stored.double() * projection.unit_m, intrinsics, pose, projection)
     for axis in voxels:
         inside &= (axis >= -LIMIT) & (axis < LIMIT)
     outside = (valid & ~inside).flatten(1).any(1)
@@ -187,27 +189,27 @@ def _seen(
     code, word, counts = _words(pixel[0], x, y, z, len(depth))
     ends = np.cumsum(counts)
     return [
-        Seen(code[end - count : end], word[end - count : end], far, bool(lost))
+        ProjectedBricks(code[end - count : end], word[end - count : end], far, bool(lost))
         for end, count, far, lost in zip(ends, counts, farthest, outside.tolist(), strict=True)
     ]
 
 
-def _voxels(z: Any, intrinsics: FloatArray, pose: FloatArray, how: Projection) -> list[Any]:
+def _voxels(z: Any, intrinsics: FloatArray, pose: FloatArray, projection: Projection) -> list[Any]:
     """The voxel of each pixel along the three axes, (b, h, w) whole float64 numbers, from its depth in metres."""
     torch = importlib.import_module("torch")
 
-    def up(values: FloatArray) -> Any:
+    def sent(values: FloatArray) -> Any:
         return torch.from_numpy(np.ascontiguousarray(values, np.float64)).to(z.device)[..., None, None]
 
-    fx, fy, cx, cy = up(intrinsics.T)
+    fx, fy, cx, cy = sent(intrinsics.T)
     _, height, width = z.shape
-    u = torch.arange(0, width * how.stride, how.stride, dtype=torch.float64, device=z.device)
-    v = torch.arange(0, height * how.stride, how.stride, dtype=torch.float64, device=z.device)[:, None]
+    u = torch.arange(0, width * projection.stride, projection.stride, dtype=torch.float64, device=z.device)
+    v = torch.arange(0, height * projection.stride, projection.stride, dtype=torch.float64, device=z.device)[:, None]
     x = ((u - cx) / fx) * z
     y = ((v - cy) / fy) * z
     # A tensor, since CUDA divides by a plain number as a product with its reciprocal, which may be a bit off.
-    voxel_m = torch.tensor(how.voxel_m, dtype=torch.float64, device=z.device)
-    rows = up(np.moveaxis(pose, 0, -1))[:3]
+    voxel_m = torch.tensor(projection.voxel_m, dtype=torch.float64, device=z.device)
+    rows = sent(np.moveaxis(pose, 0, -1))[:3]
     return [torch.floor((((a * x + b * y) + c * z) + t) / voxel_m) for a, b, c, t in rows]
 
 

@@ -109,7 +109,7 @@ class Occupancy:
         return start, out
 
 
-class Compacted(NamedTuple):
+class Occupancies(NamedTuple):
     """The occupancies of two sides in one space; one object for both where the sides are the same."""
 
     space: Space
@@ -136,14 +136,14 @@ def words_of_keys(key: IndexArray) -> tuple[IndexArray, WordArray]:
     return code[first], np.bitwise_or.reduceat(bit, first) if len(first) else np.empty(0, np.uint64)
 
 
-class Gathering:
-    """Collects the bricks of frames, one frame after the other, and gives `Compacted` at the end.
+class OccupancyBuilder:
+    """Collects the bricks of frames, one frame after the other, and makes `Occupancies` of them at the end.
 
     Frames of a side are added in their order, all of them, also those that occupy nothing.
     """
 
     def __init__(self) -> None:
-        self._table = _bricks.Table()
+        self._table = _bricks.BrickTable()
         self._number: list[list[IdArray]] = [[], []]
         self._word: list[list[WordArray]] = [[], []]
 
@@ -161,7 +161,7 @@ class Gathering:
         """Bytes held for the frames so far."""
         return sum(a.nbytes for kind in (self._number, self._word) for side in kind for a in side)
 
-    def finish(self, *, same: bool = False) -> Compacted:
+    def build(self, *, same: bool = False) -> Occupancies:
         """The space and the occupancies of both sides; those of side 0 for both, where they are the `same`."""
         code, mask = self._table.code, self._table.mask
         order = np.argsort(_bricks.z_order(code))
@@ -171,10 +171,10 @@ class Gathering:
         first = np.concatenate(([0], np.cumsum(np.bitwise_count(mask), dtype=np.int64)))
         space = Space(code, mask, first)
         query = self._side(0, space, rank)
-        return Compacted(space, query, query if same else self._side(1, space, rank))
+        return Occupancies(space, query, query if same else self._side(1, space, rank))
 
     def _side(self, side: int, space: Space, rank: IdArray) -> Occupancy:
         number, word = self._number[side], self._word[side]
-        begin = np.concatenate(([0], np.cumsum([len(one) for one in number], dtype=np.int64)))
+        begin = np.concatenate(([0], np.cumsum([len(numbers) for numbers in number], dtype=np.int64)))
         bricks = rank[np.concatenate([np.empty(0, np.int32), *number])]
         return Occupancy(space, begin, bricks, np.concatenate([np.empty(0, np.uint64), *word]))

@@ -1,4 +1,4 @@
-"""Which frames can be placed in the world: the check of poses and intrinsics, once, at the edge."""
+"""Which frames can be checked_poses in the world: the check of poses and intrinsics, once, at the edge."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RIGID = 1e-3
 """Rotations of real files deviate from orthonormal ones by up to 4e-4."""
 
 
-def deviation(pose: FloatArray) -> FloatArray:
+def rigid_deviation(pose: FloatArray) -> FloatArray:
     """(n,) how far each (n, 4, 4) pose is from a rigid motion; infinite where it is not finite.
 
     The largest absolute entry of RᵀR - I, or of the last row's difference from 0 0 0 1; infinite for a reflection.
@@ -29,39 +29,39 @@ def deviation(pose: FloatArray) -> FloatArray:
     return result
 
 
-def placed(frames: Frames) -> tuple[Cameras, list[str]]:
-    """The cameras, those whose pose is no rigid motion as `NO_POSE`, and what to tell about them.
+def checked_poses(frames: Frames) -> tuple[Cameras, list[str]]:
+    """The cameras, those whose pose is no rigid motion as `NO_POSE`, and notes on these.
 
     Raises
     ------
     InputError
-        when the middle of the picture that the intrinsics tell lies outside a depth map of the size that is told.
+        when the principal point of a frame lies outside a depth map of the recorded size.
     """
     cameras = frames.cameras
     assert cameras.pose is not None
     if frames.size is not None:
-        _check_middle(frames)
-    off = deviation(cameras.pose)
+        _check_principal_point(frames)
+    off = rigid_deviation(cameras.pose)
     bad = np.flatnonzero(cameras.ok & (off > RIGID))
     if not bad.size:
         return cameras, []
     worst = int(bad[np.argmax(off[bad])])
-    how = "a reflection" if np.isinf(off[worst]) else f"off by {off[worst]:.2g}"
+    fault = "a reflection" if np.isinf(off[worst]) else f"off by {off[worst]:.2g}"
     status = cameras.status.copy()
     status[bad] = Status.NO_POSE
     note = (
         f"{bad.size} frame(s) have a pose that is no rigid motion (more than {RIGID:g} off): no_pose; the worst is "
-        f"{str(cameras.key[worst])!r}, {how}"
+        f"{str(cameras.key[worst])!r}, {fault}"
     )
     return replace(cameras, status=status), [note]
 
 
-def middle_inside(intrinsics: FloatArray, width: int, height: int) -> bool:
-    """Whether the principal point of (fx, fy, cx, cy) lies in a picture of that size."""
+def principal_point_inside(intrinsics: FloatArray, width: int, height: int) -> bool:
+    """Whether the principal point of (fx, fy, cx, cy) lies in an image of that size."""
     return bool(0.0 <= intrinsics[2] <= width and 0.0 <= intrinsics[3] <= height)
 
 
-def _check_middle(frames: Frames) -> None:
+def _check_principal_point(frames: Frames) -> None:
     assert frames.size is not None
     width, height = frames.size
     cx, cy = frames.intrinsics[:, 2], frames.intrinsics[:, 3]
@@ -71,5 +71,5 @@ def _check_middle(frames: Frames) -> None:
         k = int(wrong[0])
         raise InputError(
             f"camera {str(frames.cameras.key[k])!r}: the principal point ({cx[k]:g}, {cy[k]:g}) lies outside a depth "
-            f"map of {width} × {height} pixels; these intrinsics are of another picture size"
+            f"map of {width} × {height} pixels; these intrinsics are of another image size"
         )

@@ -17,18 +17,18 @@ from relabel.errors import InputError
 from relabel.frames import INTRINSICS, Frames
 from relabel.jit import thread_count
 from relabel.surface import _project
-from relabel.surface.decode import read_depth
+from relabel.surface.depth_maps import read_depth
 from relabel.surface.occupancy import IndexArray, WordArray
 from relabel.surface.params import SurfaceParams
-from relabel.surface.poses import middle_inside
+from relabel.surface.poses import principal_point_inside
 
 T = TypeVar("T")
 AHEAD = 3
-"""Frames that each thread may be ahead of the one that is taken next; they bound the memory."""
+"""Frames that each thread may be ahead of the one that is consumed next; they bound the memory."""
 DEPTHS = 2**16
 
 
-class Bricks(NamedTuple):
+class FrameBricks(NamedTuple):
     """What one frame occupies, or why that is not known."""
 
     code: IndexArray
@@ -42,7 +42,7 @@ class Bricks(NamedTuple):
         return self.farthest_m / focal
 
 
-NOTHING = np.empty(0, np.int64), np.empty(0, np.uint64)
+NO_BRICKS = np.empty(0, np.int64), np.empty(0, np.uint64)
 
 
 def valid_depths(frames: Frames, params: SurfaceParams) -> npt.NDArray[np.uint8]:
@@ -74,24 +74,24 @@ class Voxeliser:
         self.valid = valid_depths(self.frames, self.params)
         self._scratch = threading.local()
 
-    def decoded(self, row: int) -> npt.NDArray[np.uint16]:
+    def depth(self, row: int) -> npt.NDArray[np.uint16]:
         """The depth map of a frame, (height, width); raises an `InputError` where it cannot be used."""
         path = str(self.frames.depth[row])
         depth = read_depth(path, self.frames.size)
         intrinsics = self.frames.intrinsics[row]
-        if not middle_inside(intrinsics, depth.shape[1], depth.shape[0]):
+        if not principal_point_inside(intrinsics, depth.shape[1], depth.shape[0]):
             shown = ", ".join(f"{name} {value:g}" for name, value in zip(INTRINSICS, intrinsics, strict=True))
             raise InputError(f"{path}: is {depth.shape[1]} × {depth.shape[0]} pixels, which {shown} do not fit")
         return depth
 
-    def bricks(self, row: int, depth: npt.NDArray[np.uint16]) -> Bricks:
+    def bricks(self, row: int, depth: npt.NDArray[np.uint16]) -> FrameBricks:
         """The bricks that the points of the depth map of a frame lie in."""
         frames, stride = self.frames, self.params.stride
         assert frames.cameras.pose is not None
         assert stride is not None
         rows, columns = (-(-length // stride) for length in depth.shape)
         voxel = self._room(rows * columns)
-        told = np.zeros(2, np.int64)
+        extremes = np.zeros(2, np.int64)
         count = _project.points(
             depth,
             stride,
@@ -101,12 +101,12 @@ class Voxeliser:
             frames.cameras.pose[row],
             self.params.edge_m,
             voxel,
-            told,
+            extremes,
         )
-        code, word = _project.bricks(voxel, count, told)
-        return self.told(row, code, word, int(told[0]), int(told[1]))
+        code, word = _project.bricks(voxel, count, extremes)
+        return self.checked(row, code, word, int(extremes[0]), int(extremes[1]))
 
-    def told(self, row: int, code: IndexArray, word: WordArray, farthest: int, outside: int) -> Bricks:
+    def checked(self, row: int, code: IndexArray, word: WordArray, farthest: int, outside: int) -> FrameBricks:
         """The bricks of a frame and what is wrong with it.
 
         Parameters
@@ -129,14 +129,14 @@ class Voxeliser:
             fault = f"too far from the origin for voxels of {self.params.edge_m:g} m"
         if fault is not None:
             fault = f"{self.frames.depth[row]}: {fault}"
-        return Bricks(code, word, farthest * self.frames.unit_m, fault)
+        return FrameBricks(code, word, farthest * self.frames.unit_m, fault)
 
-    def frame(self, row: int) -> Bricks:
+    def voxelise(self, row: int) -> FrameBricks:
         """What a frame occupies; never raises for what a file holds."""
         try:
-            depth = self.decoded(row)
+            depth = self.depth(row)
         except InputError as error:
-            return Bricks(*NOTHING, 0.0, str(error))
+            return FrameBricks(*NO_BRICKS, 0.0, str(error))
         return self.bricks(row, depth)
 
     def _room(self, pixels: int) -> npt.NDArray[np.int32]:
@@ -147,8 +147,8 @@ class Voxeliser:
         return room
 
 
-def in_order(work: Callable[[int], T], rows: Iterable[int], threads: int | None) -> Iterator[T]:
-    """work(row) of each row, in their order, computed in threads a few ahead of what is taken."""
+def map_in_order(work: Callable[[int], T], rows: Iterable[int], threads: int | None) -> Iterator[T]:
+    """work(row) of each row, in their order, computed in threads a few ahead of what is consumed."""
     count = thread_count(threads)
     pool = ThreadPoolExecutor(count, thread_name_prefix="relabel-depth")
     waiting: deque[Future[T]] = deque()
@@ -160,7 +160,7 @@ def in_order(work: Callable[[int], T], rows: Iterable[int], threads: int | None)
         while waiting:
             yield waiting.popleft().result()
     finally:
-        # An interrupt, or an error, leaves no frame behind to be decoded for nobody.
+        # After an interrupt or an error nothing is left to be decoded in vain.
         pool.shutdown(wait=True, cancel_futures=True)
 
 

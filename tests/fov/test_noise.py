@@ -16,7 +16,7 @@ import relabel
 from relabel import fov
 from relabel.cameras import FloatArray, Status
 from relabel.errors import InputError, OptionError
-from relabel.fov import cubature, noise
+from relabel.fov import noise
 from relabel.fov.params import FovParams
 from relabel.measures import MEASURES
 from relabel.reference.noise import pair_overlap as oracle
@@ -395,16 +395,16 @@ class TestMaxHeadingDifference:
 
 
 class TestNodes:
-    """relabel.fov.cubature"""
+    """The nodes of relabel.fov.noise"""
 
     def test_weights(self):
         """Positive, with the centre's, so that a mean of shares is a share."""
-        assert (cubature.WEIGHTS > 0.0).all()
-        assert 4.0 * cubature.WEIGHTS.sum() < 1.0
-        assert len(cubature.WEIGHTS) == len(cubature.POINTS)
+        assert (noise.WEIGHTS > 0.0).all()
+        assert 4.0 * noise.WEIGHTS.sum() < 1.0
+        assert len(noise.WEIGHTS) == len(noise.POINTS)
 
     def test_no_camera_is_turned_past_its_back(self):
         """What the kernel that turns them relies on."""
         from relabel.fov.params import MAX_HEADING_SIGMA_DEG
 
-        assert cubature.LONGEST_TURN * MAX_HEADING_SIGMA_DEG < 180.0
+        assert noise.LONGEST_TURN * MAX_HEADING_SIGMA_DEG < 180.0

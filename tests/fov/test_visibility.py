@@ -181,7 +181,7 @@ class TestByHand:
         """Inside, in a wall, at a corner; other buildings still do."""
         assert extent(NORTH, built) == pytest.approx(whole_area(NORTH, 16), rel=1e-14)
         found = fov.source(cameras([NORTH]), cameras([NORTH]), occluders=walls(built))
-        assert found.query_sights.inside.tolist() == [True]
+        assert found.query_visible.inside.tolist() == [True]
         assert extent(NORTH, [*built, line((-30, 10), (30, 10))]) == pytest.approx(100.0, rel=1e-14)
 
     def test_a_courtyard_is_not_inside(self):
@@ -191,7 +191,7 @@ class TestByHand:
         one = cameras([View(0, 0, 0, 360, 50)])
         found = fov.source(one, one, occluders=yard)
         assert found.collection.query_extent[0] == pytest.approx(400.0, rel=1e-14)
-        assert not found.query_sights.inside.any()
+        assert not found.query_visible.inside.any()
 
     def test_closed_lines_do_not_hold(self):
         """A line that comes back to its start is no building: a camera within it is shut in."""

@@ -82,7 +82,7 @@ class TestOpen:
         steps: list[int] = []
         notes = opened.preparation.run(steps.append)
         assert (sum(steps), notes) == (10, ())
-        monkeypatch.setattr("relabel.surface.decode.read_depth", lambda *_: pytest.fail("decoded twice"))
+        monkeypatch.setattr("relabel.surface.depth_maps.read_depth", lambda *_: pytest.fail("decoded twice"))
         assert opened.source.collection.query.ok.all()
 
     def test_same_as_the_library(self, folder: Path) -> None:

@@ -28,7 +28,7 @@ from relabel.cli.commands import COMMANDS, LABEL
 from relabel.errors import LabelFileError, MissingFileError, OptionError, OutputError, OutputExistsError
 from relabel.labelfile import LabelFile, provenance
 from relabel.publish import About, publish
-from relabel.publish.sources import source_notes
+from relabel.publish.card import source_notes
 from relabel.publish.upload import sums_text
 from relabel.similarity import Similarity
 from tests.conftest import REPOSITORY

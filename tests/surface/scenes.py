@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from relabel import Cameras, Frames
-from relabel.surface.occupancy import Compacted, Gathering, voxel_key
+from relabel.surface.occupancy import Occupancies, OccupancyBuilder, voxel_key
 from relabel.surface.params import Method
 from tests.trees import depth_png
 
@@ -57,14 +57,14 @@ def frames(paths: Sequence[str | Path], pose: np.ndarray, *, prefix: str = "f", 
     return Frames(cameras, np.array([str(path) for path in paths]), **{"intrinsics": INTRINSICS, **options})
 
 
-def compacted(query: Sequence[Voxels], database: Sequence[Voxels] | None = None) -> Compacted:
+def occupancies_of(query: Sequence[Voxels], database: Sequence[Voxels] | None = None) -> Occupancies:
     """The occupancies of frames that occupy the given voxels; without a database those of the query, twice."""
-    gathering = Gathering()
+    builder = OccupancyBuilder()
     for side, sets in enumerate((query, database or ())):
         for voxels in sets:
             xyz = np.array(sorted(voxels), np.int64).reshape(-1, 3).T
-            gathering.add_keys(side, np.sort(voxel_key(*xyz)))
-    return gathering.finish(same=database is None)
+            builder.add_keys(side, np.sort(voxel_key(*xyz)))
+    return builder.build(same=database is None)
 
 
 def dilated(voxels: Voxels) -> Voxels:
@@ -82,10 +82,10 @@ def shared(query: Sequence[Voxels], database: Sequence[Voxels], method: Method) 
     return np.array(of_query).reshape(shape), np.array(of_database).reshape(shape)
 
 
-def sets_of(compact: Compacted, *, database: bool = False) -> list[Voxels]:
+def sets_of(occupancies: Occupancies, *, database: bool = False) -> list[Voxels]:
     """The voxels of each frame, back from ids."""
-    side = compact.database if database else compact.query
-    names = [tuple(row) for row in compact.space.coordinate.tolist()]
+    side = occupancies.database if database else occupancies.query
+    names = [tuple(row) for row in occupancies.space.coordinate.tolist()]
     return [{names[k] for k in side.voxel[a:b]} for a, b in itertools.pairwise(side.start)]
 
 

@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relabel.surface import _bitsets
-from relabel.surface.cpu_counter import BitCounter
+from relabel.surface.cpu_counter import BitsetCounter
 from relabel.surface.params import METHODS
-from tests.surface.scenes import compacted, random_sets, shared
+from tests.surface.scenes import occupancies_of, random_sets, shared
 from tests.surface.test_occupancy import sets
 
 
-def whole(counter: BitCounter) -> tuple[np.ndarray, np.ndarray]:
-    counts = counter.counts(slice(0, len(counter.compacted.query)), slice(0, len(counter.compacted.database)))
+def whole(counter: BitsetCounter) -> tuple[np.ndarray, np.ndarray]:
+    counts = counter.counts(slice(0, len(counter.occupancies.query)), slice(0, len(counter.occupancies.database)))
     return counts.s_query, counts.s_database
 
 
@@ -26,7 +26,7 @@ class TestBitCounter:
     @settings(max_examples=40, deadline=None)
     def test_equals_sets(self, method, query, database):
         """Every count of every pair, at the ends of the numbers as well."""
-        got = whole(BitCounter(compacted(query, database), method))
+        got = whole(BitsetCounter(occupancies_of(query, database), method))
         for one, expected in zip(got, shared(query, database, method), strict=True):
             assert one.dtype == np.int32
             assert one.tolist() == expected.tolist()
@@ -39,9 +39,9 @@ class TestBitCounter:
         query = random_sets(rng, 70, 40, 9.0)
         query[5] = query[69] = set()
         database = query if same else random_sets(rng, 131, 40, 9.0)
-        compact = compacted(query, None if same else database)
-        assert len(compact.space) > 2 * 512
-        got = whole(BitCounter(compact, method))
+        occupancies = occupancies_of(query, None if same else database)
+        assert len(occupancies.space) > 2 * 512
+        got = whole(BitsetCounter(occupancies, method))
         for one, expected in zip(got, shared(query, database, method), strict=True):
             assert np.array_equal(one, expected)
         if same:
@@ -52,9 +52,9 @@ class TestBitCounter:
     def test_does_not_depend_on_memory_or_threads(self, method, options):
         """Voxel ranges add up to the whole, down to a single block of bits at a time."""
         rng = np.random.default_rng(4)
-        compact = compacted(random_sets(rng, 20, 100, 12.0), random_sets(rng, 70, 100, 12.0))
-        expected = whole(BitCounter(compact, method))
-        for one, other in zip(whole(BitCounter(compact, method, **options)), expected, strict=True):
+        occupancies = occupancies_of(random_sets(rng, 20, 100, 12.0), random_sets(rng, 70, 100, 12.0))
+        expected = whole(BitsetCounter(occupancies, method))
+        for one, other in zip(whole(BitsetCounter(occupancies, method, **options)), expected, strict=True):
             assert np.array_equal(one, other)
 
     @given(
@@ -75,7 +75,7 @@ class TestBitCounter:
     def test_nothing_at_all(self):
         """No frames on either side, or none that occupies anything."""
         for query, database in (([], []), ([set()], []), ([set(), set()], [set()])):
-            got = whole(BitCounter(compacted(query, database)))
+            got = whole(BitsetCounter(occupancies_of(query, database)))
             assert got[0].shape == (len(query), len(database))
             assert not got[0].any()
 
@@ -84,7 +84,7 @@ class TestBitCounter:
         """Every voxel of a block of 12, against its middle brick: its 26 neighbour bricks are reached as they are."""
         cube = [(x, y, z) for x in range(-4, 8) for y in range(-4, 8) for z in range(-4, 8)]
         middle = {voxel for voxel in cube if all(0 <= c < 4 for c in voxel)}
-        got = whole(BitCounter(compacted([set(cube)], [middle])))
+        got = whole(BitsetCounter(occupancies_of([set(cube)], [middle])))
         assert got[0].tolist() == [[6**3]]
         assert got[1].tolist() == [[4**3]]
 
@@ -96,7 +96,7 @@ class TestBitCounter:
                 {(one[0] + a, one[1] + b, one[2] + c)}
                 for a in range(-2, 3) for b in range(-2, 3) for c in range(-2, 3)
             ]  # fmt: skip
-            got = whole(BitCounter(compacted([{one}], others)))
+            got = whole(BitsetCounter(occupancies_of([{one}], others)))
             touching = [
                 int(max(abs(a - b) for a, b in zip(one, next(iter(other)), strict=True)) <= 1) for other in others
             ]
@@ -106,17 +106,17 @@ class TestBitCounter:
 
 _RNG = np.random.default_rng(6)
 _SETS = random_sets(_RNG, 90, 30, 8.0)
-_PARTS = {memory: BitCounter(compacted(_SETS), memory_bytes=memory) for memory in (1, 2**20)}
+_PARTS = {memory: BitsetCounter(occupancies_of(_SETS), memory_bytes=memory) for memory in (1, 2**20)}
 
 
 @pytest.mark.kernels
-class TestSqueezing:
+class TestCompressSteps:
     @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
     @settings(max_examples=200, deadline=None)
     def test_equals_one_bit_after_the_other(self, mask, word):
         """The bits at the set places of the mask, moved together."""
         moves = np.empty((1, 6), np.uint64)
-        _bitsets.squeezing(np.array([mask], np.uint64), moves)
+        _bitsets.compress_steps(np.array([mask], np.uint64), moves)
         value = word & mask
         for i in range(6):
             moved = value & int(moves[0, i])

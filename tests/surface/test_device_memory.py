@@ -94,14 +94,14 @@ class TestBudget:
 
 class TestMemory:
     def test_what_is_given_is_taken(self):
-        assert device_memory.budget(1) == 1
+        assert device_memory.ram_budget(1) == 1
 
     def test_else_a_share_of_what_is_free(self, monkeypatch):
         """And never next to nothing."""
         monkeypatch.setattr(device_memory, "free_bytes", lambda: 2**34)
-        assert device_memory.budget(None) == 2**32
+        assert device_memory.ram_budget(None) == 2**32
         monkeypatch.setattr(device_memory, "free_bytes", lambda: 0)
-        assert device_memory.budget(None) == 2**26
+        assert device_memory.ram_budget(None) == 2**26
 
 
 class TestFreeBytes:

@@ -11,46 +11,46 @@ import numpy as np
 from relabel import Frames, surface
 from relabel.surface import frame_cache
 from relabel.surface.params import SurfaceParams
-from relabel.surface.voxelise import Bricks, Voxeliser
+from relabel.surface.voxelise import FrameBricks, Voxeliser
 from tests.surface.scenes import bumpy, scene
 from tests.trees import depth_png
 
 PARAMS = SurfaceParams("surface", 0.05, 0.03, 1)
 
 
-class Decoder:
+class CountingDecoder:
     """Decodes, and remembers what it was asked for."""
 
     def __init__(self, frames: Frames, params=PARAMS) -> None:
         self.frames, self.params, self.asked = frames, params, []
 
-    def __call__(self, rows: list[int]) -> Iterator[Bricks]:
+    def __call__(self, rows: list[int]) -> Iterator[FrameBricks]:
         self.asked += rows
-        return map(Voxeliser(self.frames, self.params).frame, rows)
+        return map(Voxeliser(self.frames, self.params).voxelise, rows)
 
-    def take(self, memory: frame_cache.Recall, rows: list[int]) -> list[Bricks]:
-        return list(memory.through(self.frames, self.params, rows, self))
+    def bricks(self, cache: frame_cache.FrameCache, rows: list[int]) -> list[FrameBricks]:
+        return list(cache.bricks(self.frames, self.params, rows, self))
 
 
-def same(one: Bricks, other: Bricks) -> bool:
+def same(one: FrameBricks, other: FrameBricks) -> bool:
     return np.array_equal(one.code, other.code) and np.array_equal(one.word, other.word) and one[2:] == other[2:]
 
 
-class TestRecall:
-    """relabel.surface.frame_cache.Recall"""
+class TestFrameCache:
+    """relabel.surface.frame_cache.FrameCache"""
 
     def test_once_each(self, tmp_path: Path) -> None:
         """Frames of an earlier call are not decoded; the others are, and come in the order of the rows."""
-        memory, decoder = frame_cache.Recall(), Decoder(scene(tmp_path, 4, 0))
-        decoder.take(memory, [1, 3])
-        found = decoder.take(memory, [0, 1, 2, 3])
+        cache, decoder = frame_cache.FrameCache(), CountingDecoder(scene(tmp_path, 4, 0))
+        decoder.bricks(cache, [1, 3])
+        found = decoder.bricks(cache, [0, 1, 2, 3])
         assert decoder.asked == [1, 3, 0, 2]
-        assert all(map(same, found, map(Voxeliser(decoder.frames, PARAMS).frame, range(4))))
+        assert all(map(same, found, map(Voxeliser(decoder.frames, PARAMS).voxelise, range(4))))
 
     def test_whatever_changes_counts(self, tmp_path: Path) -> None:
         """Another stride, unit, pose or intrinsics, and another file of the same name, are another frame."""
-        memory, frames = frame_cache.Recall(), scene(tmp_path, 2, 0)
-        Decoder(frames).take(memory, [0])
+        cache, frames = frame_cache.FrameCache(), scene(tmp_path, 2, 0)
+        CountingDecoder(frames).bricks(cache, [0])
         moved = frames.cameras.pose + np.eye(4)[:, 3:] * 0.5
         for other, params in (
             (frames, replace(PARAMS, stride=2)),
@@ -60,45 +60,45 @@ class TestRecall:
             (replace(frames, intrinsics=frames.intrinsics * 1.01), PARAMS),
             (replace(frames, cameras=replace(frames.cameras, pose=moved)), PARAMS),
         ):
-            decoder = Decoder(other, params)
-            assert same(decoder.take(memory, [0])[0], Voxeliser(other, params).frame(0))
+            decoder = CountingDecoder(other, params)
+            assert same(decoder.bricks(cache, [0])[0], Voxeliser(other, params).voxelise(0))
             assert decoder.asked == [0]
         depth_png(Path(frames.depth[0]), bumpy(np.random.default_rng(9)), size=(32, 24))
-        decoder = Decoder(frames)
-        assert same(decoder.take(memory, [0])[0], Voxeliser(frames, PARAMS).frame(0))
+        decoder = CountingDecoder(frames)
+        assert same(decoder.bricks(cache, [0])[0], Voxeliser(frames, PARAMS).voxelise(0))
         assert decoder.asked == [0]
 
     def test_bounded(self, tmp_path: Path) -> None:
         """The oldest goes where there is no more room, though the call that pushes it out still has it."""
         frames = scene(tmp_path, 4, 0)
-        one = Decoder(frames).take(frame_cache.Recall(), [0])[0]
-        memory, decoder = frame_cache.Recall(one.code.nbytes + one.word.nbytes + 1000), Decoder(frames)
-        decoder.take(memory, [0])
-        assert len(decoder.take(memory, [1, 0])) == 2
+        one = CountingDecoder(frames).bricks(frame_cache.FrameCache(), [0])[0]
+        cache, decoder = frame_cache.FrameCache(one.code.nbytes + one.word.nbytes + 1000), CountingDecoder(frames)
+        decoder.bricks(cache, [0])
+        assert len(decoder.bricks(cache, [1, 0])) == 2
         assert decoder.asked == [0, 1]
-        nothing = frame_cache.Recall(0)
+        nothing = frame_cache.FrameCache(0)
         for _ in range(2):
-            decoder.take(nothing, [3])
+            decoder.bricks(nothing, [3])
         assert decoder.asked == [0, 1, 3, 3]
 
     def test_a_file_that_is_gone(self, tmp_path: Path) -> None:
         """Is asked for each time."""
         frames = scene(tmp_path, 1, 0)
         Path(frames.depth[0]).unlink()
-        memory, decoder = frame_cache.Recall(), Decoder(frames)
+        cache, decoder = frame_cache.FrameCache(), CountingDecoder(frames)
         for _ in range(2):
-            assert decoder.take(memory, [0])[0].fault is not None
+            assert decoder.bricks(cache, [0])[0].fault is not None
         assert decoder.asked == [0, 0]
 
     def test_two_collections_decode_a_frame_once(self, tmp_path: Path, monkeypatch) -> None:
-        """The database of the second is the first; the result is what it is without a memory."""
-        monkeypatch.setattr(frame_cache, "LATELY", frame_cache.Recall())
+        """The database of the second is the first; the result is what it is without a cache."""
+        monkeypatch.setattr(frame_cache, "CACHE", frame_cache.FrameCache())
         decoded: list[int] = []
-        frame = Voxeliser.frame
-        monkeypatch.setattr(Voxeliser, "frame", lambda self, row: (decoded.append(row), frame(self, row))[1])
+        frame = Voxeliser.voxelise
+        monkeypatch.setattr(Voxeliser, "voxelise", lambda self, row: (decoded.append(row), frame(self, row))[1])
         train, test = scene(tmp_path, 3, 0, prefix="train"), scene(tmp_path, 2, 1, prefix="test")
         surface.overlap(train, train, voxel_m=0.05, stride=1)
         psi = surface.overlap(test, train, voxel_m=0.05, stride=1).matrix.toarray()
         assert len(decoded) == 5
-        monkeypatch.setattr(frame_cache, "LATELY", frame_cache.Recall(0))
+        monkeypatch.setattr(frame_cache, "CACHE", frame_cache.FrameCache(0))
         np.testing.assert_array_equal(surface.overlap(test, train, voxel_m=0.05, stride=1).matrix.toarray(), psi)

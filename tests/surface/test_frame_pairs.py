@@ -182,7 +182,7 @@ class TestCollection:
 
     def test_what_is_known_before_decoding(self, sides, monkeypatch):
         """Shape and number of frames need no depth map."""
-        monkeypatch.setattr(surface.SurfaceOverlap, "_take", None)
+        monkeypatch.setattr(surface.SurfaceOverlap, "_decode_all", None)
         query, database = sides
         assert (surface.source(query, database).shape, surface.source(query, database).frames) == ((9, 12), 19)
         assert surface.source(query, query).frames == 8

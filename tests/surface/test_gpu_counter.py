@@ -20,8 +20,8 @@ from relabel.errors import OptionError
 from relabel.similarity import gather
 from relabel.surface import gpu_counter, gpu_voxels
 from relabel.surface.device_memory import LEAST, Budget
-from relabel.surface.gpu_counter import counter, multiplies_int8
-from tests.surface.scenes import Voxels, compacted, scene, shared
+from relabel.surface.gpu_counter import multiplies_int8, torch_counter
+from tests.surface.scenes import Voxels, occupancies_of, scene, shared
 
 PLENTY = 2**26
 
@@ -51,8 +51,8 @@ class TestCounts:
     def test_walls(self, torch_device, method, product, memory_bytes):
         """All pairs of two sides, and some of them, however little memory there is and whatever is multiplied."""
         query, database = walls(9), walls(7, seed=1)
-        sides = compacted(query, database)
-        counting = counter(sides, method, device=torch_device, memory_bytes=memory_bytes, product=product)
+        sides = occupancies_of(query, database)
+        counting = torch_counter(sides, method, device=torch_device, memory_bytes=memory_bytes, product=product)
         want = shared(query, database, method)
         for rows, columns in ((slice(0, 9), slice(0, 7)), (slice(2, 5), slice(6, 7)), (slice(3, 3), slice(None))):
             for found, all_pairs in zip(counting.counts(rows, columns), want, strict=True):
@@ -63,9 +63,9 @@ class TestCounts:
     @given(query=voxel_sets, database=voxel_sets)
     def test_any_sets(self, query, database):
         """Frames of a few voxels, of none, and no frames at all."""
-        sides = compacted(query, database)
+        sides = occupancies_of(query, database)
         for method in ("surface", "voxel-iou"):
-            found = counter(sides, method, device="cpu", memory_bytes=PLENTY)
+            found = torch_counter(sides, method, device="cpu", memory_bytes=PLENTY)
             got = found.counts(slice(0, len(query)), slice(0, len(database)))
             for one, want in zip(got, shared(query, database, method), strict=True):
                 np.testing.assert_array_equal(one, want)
@@ -74,8 +74,8 @@ class TestCounts:
     def test_self_pairs(self, torch_device, memory_bytes):
         """One count is the other's transpose, and the diagonal is the number of voxels."""
         frames = walls(12)
-        sides = compacted(frames)
-        got = counter(sides, "surface", device=torch_device, memory_bytes=memory_bytes)
+        sides = occupancies_of(frames)
+        got = torch_counter(sides, "surface", device=torch_device, memory_bytes=memory_bytes)
         found = got.counts(slice(0, 12), slice(0, 12))
         np.testing.assert_array_equal(found.s_query, found.s_database.T)
         np.testing.assert_array_equal(np.diag(found.s_query), sides.query.size)
@@ -87,14 +87,14 @@ class TestCounts:
     def test_far_apart(self, torch_device):
         """No voxel in common, at the two ends of what can be numbered."""
         ends = [{(-(2**20), 0, 0)}, {(2**20 - 1, 0, 0)}]
-        found = counter(compacted(ends), "surface", device=torch_device, memory_bytes=PLENTY)
+        found = torch_counter(occupancies_of(ends), "surface", device=torch_device, memory_bytes=PLENTY)
         np.testing.assert_array_equal(found.counts(slice(0, 2), slice(0, 2)).s_query, np.eye(2))
 
     def test_out_of_memory(self, monkeypatch, caplog):
         """Blocks shrink until they fit, which is said once; the counts are the same."""
         query, database = walls(9), walls(7, seed=1)
-        sides = compacted(query, database)
-        counting = counter(sides, "surface", device="cpu", memory_bytes=PLENTY)
+        sides = occupancies_of(query, database)
+        counting = torch_counter(sides, "surface", device="cpu", memory_bytes=PLENTY)
         counting = replace(counting, budget=Budget(PLENTY, least=1))
         real, sizes = gpu_counter.multiplied, []
 
@@ -115,8 +115,8 @@ class TestCounts:
     def test_out_of_memory_for_good(self, monkeypatch):
         """Where the smallest block does not fit either, the error says what to do."""
         frames = walls(5)
-        sides = compacted(frames)
-        counting = counter(sides, "surface", device="cpu", memory_bytes=PLENTY)
+        sides = occupancies_of(frames)
+        counting = torch_counter(sides, "surface", device="cpu", memory_bytes=PLENTY)
 
         def multiplied(left, right):
             raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
@@ -128,23 +128,23 @@ class TestCounts:
 
 
 class TestCounter:
-    """counter()."""
+    """torch_counter()."""
 
     def test_no_room_for_the_scene(self, monkeypatch):
         """A device that cannot even hold the voxels says so."""
-        sides = compacted(walls(5))
+        sides = occupancies_of(walls(5))
 
         def dilated(*arguments):
             raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
 
         monkeypatch.setattr(gpu_counter, "dilated", dilated)
         with pytest.raises(OptionError, match="out of memory"):
-            counter(sides, "surface", device="cpu", memory_bytes=PLENTY)
+            torch_counter(sides, "surface", device="cpu", memory_bytes=PLENTY)
 
     def test_product(self, torch_device):
         """int8 only where it is multiplied by the device itself."""
-        sides = compacted(walls(3))
-        product = counter(sides, "surface", device=torch_device, memory_bytes=PLENTY).product
+        sides = occupancies_of(walls(3))
+        product = torch_counter(sides, "surface", device=torch_device, memory_bytes=PLENTY).product
         assert product == ("int8" if torch_device == "cuda" and multiplies_int8("cuda") else "float32")
 
 
@@ -181,7 +181,7 @@ class TestSource:
         """From files to values, and everything that is told about them."""
         if torch_device == "cpu":
             monkeypatch.setattr(devices, "chosen", lambda device: device)
-            for module, name in ((gpu_counter, "counter"), (gpu_voxels, "in_batches")):
+            for module, name in ((gpu_counter, "torch_counter"), (gpu_voxels, "voxelise_in_batches")):
                 real = getattr(module, name)
 
                 @functools.wraps(real)

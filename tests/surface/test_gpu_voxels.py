@@ -16,13 +16,13 @@ import torch
 from relabel.datasets.seven_scenes.scene import readers
 from relabel.errors import OptionError
 from relabel.surface import _project, gpu_voxels
-from relabel.surface.cpu_counter import BitCounter
+from relabel.surface.cpu_counter import BitsetCounter
 from relabel.surface.device_memory import Budget
-from relabel.surface.gpu_counter import counter
-from relabel.surface.gpu_voxels import BATCH, PIXEL_BYTES, Projection, Seen, in_batches, seen
-from relabel.surface.occupancy import LIMIT, Gathering, voxel_key, words_of_keys
+from relabel.surface.gpu_counter import torch_counter
+from relabel.surface.gpu_voxels import BATCH, PIXEL_BYTES, ProjectedBricks, Projection, project, voxelise_in_batches
+from relabel.surface.occupancy import LIMIT, OccupancyBuilder, voxel_key, words_of_keys
 from relabel.surface.params import SurfaceParams
-from relabel.surface.voxelise import Voxeliser, in_order
+from relabel.surface.voxelise import Voxeliser, map_in_order
 from tests.surface.scenes import SIZE, bumpy, frames, scene
 from tests.trees import depth_png
 
@@ -52,17 +52,17 @@ def cameras(frames: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return intrinsics, pose
 
 
-def by_kernel(depth: np.ndarray, intrinsics: np.ndarray, pose: np.ndarray, how: Projection) -> Seen:
+def by_kernel(depth: np.ndarray, intrinsics: np.ndarray, pose: np.ndarray, how: Projection) -> ProjectedBricks:
     """What the kernels for the CPU find for one frame."""
-    voxel, told = np.empty((3, depth.size), np.int32), np.zeros(2, np.int64)
+    voxel, extremes = np.empty((3, depth.size), np.int32), np.zeros(2, np.int64)
     count = _project.points(
-        depth, how.stride, how.unit_m, how.valid, intrinsics, pose, how.voxel_m, voxel, told
+        depth, how.stride, how.unit_m, how.valid, intrinsics, pose, how.voxel_m, voxel, extremes
     )  # fmt: skip
-    code, word = _project.bricks(voxel, count, told)
-    return Seen(code, word, int(told[0]), bool(told[1]))
+    code, word = _project.bricks(voxel, count, extremes)
+    return ProjectedBricks(code, word, int(extremes[0]), bool(extremes[1]))
 
 
-def assert_same(found: list[Seen], want: list[Seen]) -> None:
+def assert_same(found: list[ProjectedBricks], want: list[ProjectedBricks]) -> None:
     """Every field of every frame is equal."""
     assert len(found) == len(want)
     for one, other in zip(found, want, strict=True):
@@ -71,8 +71,8 @@ def assert_same(found: list[Seen], want: list[Seen]) -> None:
         assert (one.word.dtype, *one[2:]) == (np.uint64, *other[2:])
 
 
-class TestSeen:
-    """seen()."""
+class TestProject:
+    """project()."""
 
     @pytest.mark.parametrize("stride", [1, 2, 5])
     @pytest.mark.parametrize("voxel_m", [0.03, 0.1, 1 / 3])
@@ -80,14 +80,14 @@ class TestSeen:
         """Frames with poses, intrinsics and holes of their own."""
         depth, (intrinsics, pose) = depth_maps(6), cameras(6)
         how = Projection(0.001, VALID, voxel_m, stride)
-        found = seen(depth, intrinsics, pose, how, device=torch_device, budget=Budget(PLENTY))
+        found = project(depth, intrinsics, pose, how, device=torch_device, budget=Budget(PLENTY))
         assert_same(found, [by_kernel(*frame, how) for frame in zip(depth, intrinsics, pose, strict=True)])
 
     def test_equals_the_definition(self):
         """As plain Python floats tell it, one pixel at a time."""
         depth, (intrinsics, pose) = depth_maps(1), cameras(1)
         how = Projection(0.001, VALID, 0.05, 1)
-        (found,) = seen(depth, intrinsics, pose, how, device="cpu", budget=Budget(PLENTY))
+        (found,) = project(depth, intrinsics, pose, how, device="cpu", budget=Budget(PLENTY))
         fx, fy, cx, cy = map(float, intrinsics[0])
         voxels = set()
         for v, line in enumerate(depth[0].tolist()):
@@ -99,7 +99,7 @@ class TestSeen:
                 world = [((a * x + b * y) + c * z) + t for a, b, c, t in pose[0, :3].tolist()]
                 voxels.add(tuple(math.floor(w / 0.05) for w in world))
         code, word = words_of_keys(np.sort(voxel_key(*np.array(sorted(voxels), np.int64).T)))
-        assert_same([found], [Seen(code, word, int(depth[depth < 65535].max()), outside=False)])
+        assert_same([found], [ProjectedBricks(code, word, int(depth[depth < 65535].max()), outside=False)])
 
     def test_division_is_not_by_a_reciprocal(self, torch_device):
         """Points on faces of voxels, where a product with 1 / edge falls on the other side."""
@@ -109,7 +109,7 @@ class TestSeen:
         assert (np.floor(z / edge) != np.floor(z * (1 / edge))).any()
         intrinsics = np.array([[1e12, 1e12, 0.0, 0.0]])  # x and y near 0: one column of voxels
         how = Projection(edge, VALID, edge, 1)
-        (found,) = seen(depth, intrinsics, np.eye(4)[None], how, device=torch_device, budget=Budget(PLENTY))
+        (found,) = project(depth, intrinsics, np.eye(4)[None], how, device=torch_device, budget=Budget(PLENTY))
         assert_same([found], [by_kernel(depth[0], intrinsics[0], np.eye(4), how)])
         numbers = {math.floor(value / edge) for value in z.tolist()}
         assert np.bitwise_count(found.word).sum() == len(numbers)
@@ -126,7 +126,7 @@ class TestSeen:
         intrinsics, pose = np.array([[20.0, 20.0, 3.0, 0.0]]), np.eye(4)[None].copy()
         pose[0, :3, 3] = shift
         how = Projection(unit_m, VALID, voxel_m, 1)
-        found = seen(depth, intrinsics, pose, how, device="cpu", budget=Budget(PLENTY))
+        found = project(depth, intrinsics, pose, how, device="cpu", budget=Budget(PLENTY))
         assert_same(found, [by_kernel(depth[0], intrinsics[0], pose[0], how)])
 
     def test_one_frame_outside(self, torch_device):
@@ -134,7 +134,7 @@ class TestSeen:
         depth, (intrinsics, pose) = depth_maps(4), cameras(4)
         pose[1, 0, 3] = 0.03 * LIMIT
         how = Projection(0.001, VALID, 0.03, 1)
-        found = seen(depth, intrinsics, pose, how, device=torch_device, budget=Budget(PLENTY))
+        found = project(depth, intrinsics, pose, how, device=torch_device, budget=Budget(PLENTY))
         assert [frame.outside for frame in found] == [False, True, False, False]
         assert not len(found[1].code)
         assert_same(found, [by_kernel(*frame, how) for frame in zip(depth, intrinsics, pose, strict=True)])
@@ -145,7 +145,7 @@ class TestSeen:
         pose[::2, :3, 3] = 0.03 * (LIMIT - 200)
         pose[1::2, :3, 3] = -0.03 * (LIMIT - 200)
         how = Projection(0.001, VALID, 0.03, 1)
-        found = seen(depth, intrinsics, pose, how, device=torch_device, budget=Budget(PLENTY))
+        found = project(depth, intrinsics, pose, how, device=torch_device, budget=Budget(PLENTY))
         assert not any(frame.outside for frame in found)
         assert_same(found, [by_kernel(*frame, how) for frame in zip(depth, intrinsics, pose, strict=True)])
 
@@ -155,19 +155,19 @@ class TestSeen:
         how = Projection(0.001, VALID, 0.03, 1)
         depth = depth_maps(3)
         depth[1] = np.where(depth[1] % 2, 0, 65535)
-        found = seen(depth, intrinsics, pose, how, device=torch_device, budget=Budget(PLENTY))
+        found = project(depth, intrinsics, pose, how, device=torch_device, budget=Budget(PLENTY))
         assert [len(frame.code) > 0 for frame in found] == [True, False, True]
         assert found[1].farthest == 0
         for empty in (np.zeros((3, 24, 32), np.uint16), np.zeros((3, 0, 32), np.uint16)):
-            none = seen(empty, intrinsics, pose, how, device=torch_device, budget=Budget(PLENTY))
+            none = project(empty, intrinsics, pose, how, device=torch_device, budget=Budget(PLENTY))
             assert [(len(frame.code), frame.farthest, frame.outside) for frame in none] == 3 * [(0, 0, False)]
-        assert seen(depth[:0], intrinsics[:0], pose[:0], how, device=torch_device, budget=Budget(PLENTY)) == []
+        assert project(depth[:0], intrinsics[:0], pose[:0], how, device=torch_device, budget=Budget(PLENTY)) == []
 
     def test_batches(self, monkeypatch):
         """As many frames at a time as there is memory for; the same is found."""
         depth, (intrinsics, pose) = depth_maps(7), cameras(7)
         how = Projection(0.001, VALID, 0.03, 1)
-        want = seen(depth, intrinsics, pose, how, device="cpu", budget=Budget(PLENTY))
+        want = project(depth, intrinsics, pose, how, device="cpu", budget=Budget(PLENTY))
         real, batches = gpu_voxels._seen, []
 
         def one_batch(depth, *arguments):
@@ -178,7 +178,7 @@ class TestSeen:
 
         monkeypatch.setattr(gpu_voxels, "_seen", one_batch)
         budget = Budget(5 * PIXEL_BYTES * depth[0].size, least=1)
-        assert_same(seen(depth, intrinsics, pose, how, device="cpu", budget=budget), want)
+        assert_same(project(depth, intrinsics, pose, how, device="cpu", budget=budget), want)
         assert batches == [5, 2, 2, 2, 1]
 
     def test_out_of_memory_for_good(self, monkeypatch):
@@ -190,11 +190,11 @@ class TestSeen:
         monkeypatch.setattr(gpu_voxels, "_seen", one_batch)
         how = Projection(0.001, VALID, 0.03, 1)
         with pytest.raises(OptionError, match="--device cpu"):
-            seen(depth_maps(2), *cameras(2), how, device="cpu", budget=Budget(PLENTY))
+            project(depth_maps(2), *cameras(2), how, device="cpu", budget=Budget(PLENTY))
 
 
 class TestInBatches:
-    """in_batches()."""
+    """voxelise_in_batches()."""
 
     def test_same_as_frame_by_frame(self, torch_device, tmp_path):
         """More frames than a batch holds, some of which cannot be used, and one of another size."""
@@ -209,8 +209,8 @@ class TestInBatches:
         pose[13, 0, 3] = 1e9
         voxeliser = Voxeliser(frames(paths, pose), SurfaceParams(stride=1))
         rows = [*range(len(paths) - 1, -1, -1)]
-        found = list(in_batches(voxeliser, rows, 2, device=torch_device, memory_bytes=PLENTY))
-        for one, want in zip(found, in_order(voxeliser.frame, rows, 2), strict=True):
+        found = list(voxelise_in_batches(voxeliser, rows, 2, device=torch_device, memory_bytes=PLENTY))
+        for one, want in zip(found, map_in_order(voxeliser.voxelise, rows, 2), strict=True):
             np.testing.assert_array_equal(one.code, want.code)
             np.testing.assert_array_equal(one.word, want.word)
             assert one[2:] == want[2:]
@@ -220,8 +220,8 @@ class TestInBatches:
         """No rows, and rows none of which can be decoded."""
         pose = np.eye(4)[None].repeat(3, axis=0)
         voxeliser = Voxeliser(frames(["no.png"] * 3, pose), SurfaceParams(stride=1))
-        assert list(in_batches(voxeliser, [], 1, device="cpu", memory_bytes=PLENTY)) == []
-        found = list(in_batches(voxeliser, [0, 1, 2], 1, device="cpu", memory_bytes=PLENTY))
+        assert list(voxelise_in_batches(voxeliser, [], 1, device="cpu", memory_bytes=PLENTY)) == []
+        found = list(voxelise_in_batches(voxeliser, [0, 1, 2], 1, device="cpu", memory_bytes=PLENTY))
         assert all("no.png" in str(one.fault) and not len(one.code) for one in found)
 
     @pytest.mark.real_data
@@ -230,14 +230,14 @@ class TestInBatches:
         (reader,) = (one for one in readers(real_data / "7scenes") if one.name == "redkitchen/train")
         voxeliser = Voxeliser(reader.read().query, SurfaceParams(stride=2))
         rows = [0, 1, 2, 40, 80, 120]
-        found = list(in_batches(voxeliser, rows, 1, device=torch_device, memory_bytes=2**28))
-        gathering = Gathering()
-        for one, want in zip(found, in_order(voxeliser.frame, rows, 1), strict=True):
+        found = list(voxelise_in_batches(voxeliser, rows, 1, device=torch_device, memory_bytes=2**28))
+        builder = OccupancyBuilder()
+        for one, want in zip(found, map_in_order(voxeliser.voxelise, rows, 1), strict=True):
             np.testing.assert_array_equal(one.code, want.code)
             np.testing.assert_array_equal(one.word, want.word)
-            gathering.add(0, one.code, one.word)
-        together = gathering.finish(same=True)
+            builder.add(0, one.code, one.word)
+        together = builder.build(same=True)
         whole = slice(0, len(rows))
-        by_torch = counter(together, "surface", device=torch_device, memory_bytes=2**30).counts(whole, whole)
-        for ours, theirs in zip(by_torch, BitCounter(together).counts(whole, whole), strict=True):
+        by_torch = torch_counter(together, "surface", device=torch_device, memory_bytes=2**30).counts(whole, whole)
+        for ours, theirs in zip(by_torch, BitsetCounter(together).counts(whole, whole), strict=True):
             np.testing.assert_array_equal(ours, theirs)

@@ -24,11 +24,11 @@ def bricks(depth, *, stride=1, unit=0.001, valid=VALID, intrinsics=INTRINSICS, p
     pose = np.eye(4) if pose is None else pose
     rows, columns = (-(-length // stride) for length in depth.shape)
     out = np.empty((3, rows * columns), np.int32)
-    told = np.full(2, -1, np.int64)
-    count = _project.points(depth, stride, unit, valid, np.array(intrinsics), pose, edge, out, told)
-    code, word = _project.bricks(out, count, told)
+    extremes = np.full(2, -1, np.int64)
+    count = _project.points(depth, stride, unit, valid, np.array(intrinsics), pose, edge, out, extremes)
+    code, word = _project.bricks(out, count, extremes)
     order = np.argsort(code)
-    return code[order], word[order], told
+    return code[order], word[order], extremes
 
 
 def expected(depth, *, stride=1, unit=0.001, intrinsics=INTRINSICS, pose=None, edge=0.03):
@@ -61,12 +61,12 @@ class TestPointsAndBricks:
         rng = np.random.default_rng(stride)
         for _ in range(3):
             depth, pose = bumpy(rng), random_pose(rng)
-            code, word, told = bricks(depth, stride=stride, edge=edge, pose=pose)
+            code, word, extremes = bricks(depth, stride=stride, edge=edge, pose=pose)
             want_code, want_word = expected(depth, stride=stride, edge=edge, pose=pose)
             assert np.array_equal(code, want_code)
             assert np.array_equal(word, want_word)
             used = depth[::stride, ::stride]
-            assert told.tolist() == [int(np.where(used == 65535, 0, used).max()), 0]
+            assert extremes.tolist() == [int(np.where(used == 65535, 0, used).max()), 0]
 
     @given(
         arrays(np.uint16, st.tuples(st.integers(1, 6), st.integers(1, 6)), elements=st.integers(0, 65535)),
@@ -77,9 +77,9 @@ class TestPointsAndBricks:
     def test_equals_numpy_whatever_the_depths(self, depth, seed, unit):
         """Depths up to 655 m, so that boxes become too large and bricks are sorted instead."""
         pose = random_pose(np.random.default_rng(seed))
-        code, word, told = bricks(depth, unit=unit, pose=pose)
+        code, word, extremes = bricks(depth, unit=unit, pose=pose)
         want_code, want_word = expected(depth, unit=unit, pose=pose)
-        assert told[1] == 0
+        assert extremes[1] == 0
         assert np.array_equal(code, want_code)
         assert np.array_equal(word, want_word)
 
@@ -99,9 +99,9 @@ class TestPointsAndBricks:
 
     @pytest.mark.parametrize("depth", [np.zeros((3, 4)), np.full((3, 4), 65535), np.empty((0, 4)), np.empty((3, 0))])
     def test_nothing_valid_is_nothing(self, depth):
-        code, word, told = bricks(depth.astype(np.uint16))
+        code, word, extremes = bricks(depth.astype(np.uint16))
         assert len(code) == len(word) == 0
-        assert told.tolist() == [0, 0]
+        assert extremes.tolist() == [0, 0]
 
     @pytest.mark.parametrize("axis", [0, 1, 2])
     @pytest.mark.parametrize("away", [1e300, -1e300, 1e9, (LIMIT + 60) * 0.03, -(LIMIT + 60) * 0.03])
@@ -109,8 +109,8 @@ class TestPointsAndBricks:
         """No voxel wraps around to another place."""
         pose = np.eye(4)
         pose[axis, 3] = away
-        code, word, told = bricks(np.full((3, 4), 1000, np.uint16), pose=pose)
-        assert told[1] == _project.OUTSIDE
+        code, word, extremes = bricks(np.full((3, 4), 1000, np.uint16), pose=pose)
+        assert extremes[1] == _project.OUTSIDE
         assert len(code) == len(word) == 0
 
     @pytest.mark.parametrize("ends", [(0, 0), (LIMIT - 1, 1), (-LIMIT, 1)])
@@ -120,10 +120,10 @@ class TestPointsAndBricks:
         pose = np.eye(4)
         pose[:3, 3] = end + 0.5
         one = np.full((1, 1), 1, np.uint16)  # a thousandth ahead, in the middle
-        code, word, told = bricks(one, pose=pose, edge=1.0, intrinsics=(1.0, 1.0, 0.0, 0.0))
+        code, word, extremes = bricks(one, pose=pose, edge=1.0, intrinsics=(1.0, 1.0, 0.0, 0.0))
         key = voxel_key(*(np.array([end]) for _ in range(3)))
         want_code, want_word = words_of_keys(key)
-        assert told[1] == 0
+        assert extremes[1] == 0
         assert code.tolist() == want_code.tolist()
         assert word.tolist() == want_word.tolist()
 

@@ -38,7 +38,7 @@ class TestFolder:
         assert found.frames.intrinsics[0].tolist() == [57.0, 58.0, 31.5, 23.5]
         assert found.frames.unit_m == 0.001
         assert found.frames.size is None
-        assert [Path(path).name for path in found.frames.picture] == ["9.jpg", "", ""]
+        assert [Path(path).name for path in found.frames.image] == ["9.jpg", "", ""]
         assert len(found.files) == 1 + 2 * 3
         assert found.notes == ()
 
@@ -149,7 +149,7 @@ class TestTum:
             "1 frames have no depth map (10.100000)",
             "1 frames have a pose that is not finite (10.200000)",
         )
-        assert [Path(path).name for path in found.frames.picture] == ["10.01.png", "", ""]
+        assert [Path(path).name for path in found.frames.image] == ["10.01.png", "", ""]
 
     @pytest.mark.parametrize(
         ("name", "camera"),

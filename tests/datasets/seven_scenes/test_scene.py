@@ -89,7 +89,7 @@ class TestRead:
         assert (frames.unit_m, frames.invalid, frames.size) == (0.001, (0, 65535), (640, 480))
         folder = shared / "redkitchen" / "seq-01"
         assert frames.depth.tolist() == [str(folder / f"frame-{i:06d}.depth.png") for i in range(4)]
-        assert frames.picture[0] == str(folder / "frame-000000.color.png")
+        assert frames.image[0] == str(folder / "frame-000000.color.png")
         assert cameras.extra["sequence"].tolist() == ["seq-01"] * 4
         assert (cameras.extra["frame"].tolist(), cameras.extra["frame"].dtype) == ([0, 1, 2, 3], np.int64)
 
@@ -113,7 +113,7 @@ class TestRead:
         (folder / "frame-000003.color.png").rename(folder / "frame-000003.color.jpg")
         frames = seven_scenes.read(root)
         assert len(frames) == 4
-        assert frames.picture[3].endswith("frame-000003.color.jpg")
+        assert frames.image[3].endswith("frame-000003.color.jpg")
 
     @pytest.mark.parametrize(
         "text", ["sequence1", "\ufeffsequence1\r\n\r\n", "Sequence 01\n", "seq-01\n", "sequence1 "]
@@ -385,10 +385,10 @@ class TestRedkitchen:
         assert train.notes == test.notes == ()
         assert (len(train.query), len(test.query), len(test.database)) == (125, 125, 125)
         assert train.query.cameras.key[:2].tolist() == ["seq-01/frame-000000", "seq-01/frame-000004"]
-        assert train.query.picture[0].endswith("frame-000000.color.jpg")
+        assert train.query.image[0].endswith("frame-000000.color.jpg")
         for frames in (test.query, test.database):
             assert frames.cameras.ok.all()
             assert frames.cameras.pose is not None
             turn = frames.cameras.pose[:, :3, :3]
             assert np.abs(turn @ turn.transpose(0, 2, 1) - np.eye(3)).max() < 1e-3
-            assert all(Path(path).is_file() for path in (*frames.depth, *frames.picture))
+            assert all(Path(path).is_file() for path in (*frames.depth, *frames.image))

@@ -299,7 +299,7 @@ class TestDepth:
         assert frames.intrinsics[2].tolist() == list(CAMERA)
         assert frames.cameras.pose is not None
         np.testing.assert_array_equal(frames.cameras.pose[2], looking_ahead(0.2))
-        assert [Path(path).name for path in frames.picture] == ["000000.jpg", "", ""]
+        assert [Path(path).name for path in frames.image] == ["000000.jpg", "", ""]
         assert scene.notes[1:] == ("1 frames have no depth map (cam0/000001.jpg)",)
         assert len(scene.files) == 3
         assert scene.params["axes"] == "ahead=z,down=y"

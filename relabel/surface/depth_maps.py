@@ -1,4 +1,4 @@
-"""Depth maps from files: 16-bit greyscale pictures."""
+"""Depth maps from files: 16-bit greyscale images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODES = ("I;16", "I;16L", "I;16B")
 _FAULTS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 """What Pillow raises for files that are damaged, each in its own way."""
 MOST_PIXELS = 2**26
-"""A depth map of more pixels is taken for damaged, so that a wrong header cannot ask for all memory."""
+"""A depth map of more pixels counts as damaged, so that a wrong header cannot ask for all memory."""
 
 
 def read_depth(path: str | Path, size: tuple[int, int] | None = None) -> npt.NDArray[np.uint16]:
@@ -25,20 +25,20 @@ def read_depth(path: str | Path, size: tuple[int, int] | None = None) -> npt.NDA
     Parameters
     ----------
     path:
-        a 16-bit greyscale PNG, or another picture of that kind that Pillow reads.
+        a 16-bit greyscale PNG, or another image of that kind that Pillow reads.
     size:
-        (width, height) that the picture must have, in pixels; None: any.
+        (width, height) that the image must have, in pixels; None: any.
 
     Raises
     ------
     InputError
-        when the file is not there, is damaged, is no 16-bit greyscale picture, or has another size; the message names
+        when the file is not there, is damaged, is no 16-bit greyscale image, or has another size; the message names
         the file and the fault.
     """
     try:
-        with Image.open(path) as picture:
-            _check(path, picture.mode, picture.size, size)
-            return np.ascontiguousarray(np.asarray(picture), dtype=np.uint16)
+        with Image.open(path) as image:
+            _check(path, image.mode, image.size, size)
+            return np.ascontiguousarray(np.asarray(image), dtype=np.uint16)
     except InputError:
         raise
     except FileNotFoundError:

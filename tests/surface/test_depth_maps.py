@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from relabel.errors import InputError
-from relabel.surface.decode import MOST_PIXELS, read_depth
+from relabel.surface.depth_maps import MOST_PIXELS, read_depth
 from tests.surface.scenes import bumpy
 from tests.trees import depth_png
 
@@ -27,7 +27,7 @@ def png(width: int, height: int, data: bytes) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
 
 
-def told(path: Path, content: bytes) -> np.ndarray | None:
+def decoded_or_refused(path: Path, content: bytes) -> np.ndarray | None:
     """The depths of a file of that content, or None after an error of ours that names the file."""
     path.write_bytes(content)
     try:
@@ -51,7 +51,7 @@ class TestReadDepth:
         path = depth_png(tmp_path / "d.png", 1, size=(5, 3))
         assert read_depth(path, (5, 3)).shape == (3, 5)
 
-    def test_a_wrong_size_is_told(self, tmp_path):
+    def test_a_wrong_size_is_named(self, tmp_path):
         path = depth_png(tmp_path / "d.png", 1, size=(5, 3))
         with pytest.raises(InputError, match=r"d\.png: is 5 × 3 pixels; expected 3 × 5"):
             read_depth(path, (3, 5))
@@ -63,7 +63,7 @@ class TestReadDepth:
         with pytest.raises(InputError, match=r"d\.png: is stored as '.*'; a depth map is 16-bit greyscale"):
             read_depth(tmp_path / "d.png")
 
-    def test_a_missing_file_is_told(self, tmp_path):
+    def test_a_missing_file_is_named(self, tmp_path):
         with pytest.raises(InputError, match=r"d\.png: is not there"):
             read_depth(tmp_path / "d.png")
 
@@ -71,21 +71,21 @@ class TestReadDepth:
         with pytest.raises(InputError, match="cannot be decoded"):
             read_depth(tmp_path)
 
-    def test_every_truncation_is_told(self, tmp_path):
+    def test_every_truncation_is_named(self, tmp_path):
         """Cut anywhere, a file gives an error that names it: no traceback, and no picture with a blank half."""
         whole = depth_png(tmp_path / "whole.png", bumpy(np.random.default_rng(0), (16, 12)), size=(16, 12)).read_bytes()
         depth = read_depth(tmp_path / "whole.png")
         for length in range(len(whole)):
-            got = told(tmp_path / "cut.png", whole[:length])
+            got = decoded_or_refused(tmp_path / "cut.png", whole[:length])
             assert got is None or np.array_equal(got, depth)  # only what follows the data is missing
 
-    def test_damage_is_told_or_harmless(self, tmp_path):
+    def test_damage_is_refused_or_harmless(self, tmp_path):
         """A flipped byte gives an error of ours, or a picture."""
         whole = depth_png(tmp_path / "whole.png", bumpy(np.random.default_rng(0), (16, 12)), size=(16, 12)).read_bytes()
         for place in range(len(whole)):
             broken = bytearray(whole)
             broken[place] ^= 0xFF
-            got = told(tmp_path / "broken.png", bytes(broken))
+            got = decoded_or_refused(tmp_path / "broken.png", bytes(broken))
             assert got is None or got.dtype == np.uint16
 
     def test_a_wrong_header_cannot_take_all_memory(self, tmp_path):

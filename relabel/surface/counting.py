@@ -1,4 +1,4 @@
-"""What every engine of the surface overlap has to do: count the voxels that frames have in common."""
+"""What every engine of the surface overlap does: count the voxels that frames have in common."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 CountArray = npt.NDArray[np.int32]
 
 
-class Counts(NamedTuple):
+class SharedVoxels(NamedTuple):
     """What the frames of some rows (queries) and some columns (database) share, exactly."""
 
     s_query: CountArray
@@ -19,13 +19,13 @@ class Counts(NamedTuple):
     """(r, c) voxels of the database frame that are, or are next to, voxels of the query: |O_d ∩ D_q|"""
 
 
-class Counter(Protocol):
+class VoxelCounter(Protocol):
     """An engine, made for the occupancies of two sides; all engines give the same counts.
 
     With O_f the voxels that frame f occupies and D_f those and their 26 neighbours. For ``voxel-iou`` both counts are
     |O_q ∩ O_d|.
     """
 
-    def counts(self, rows: slice, columns: slice) -> Counts:
+    def counts(self, rows: slice, columns: slice) -> SharedVoxels:
         """The counts of the queries `rows` and the database frames `columns`, slices without a step."""
         ...
