@@ -114,7 +114,7 @@ dry_run: Decorator[Any] = click.option(
 
 
 plot: Decorator[Any] = click.option(
-    "--plot", type=click.Path(path_type=Path), metavar="PICTURE", help="Picture to draw, as .svg or .png."
+    "--plot", type=click.Path(path_type=Path), metavar="IMAGE", help="Image to draw, as .svg or .png."
 )
 
 seed: Decorator[Any] = click.option(
@@ -162,7 +162,7 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
 
 def _images(*, required: bool) -> Decorator[Any]:
     path = click.Path(path_type=Path)
-    return click.option("--images", type=path, required=required, metavar="DIR", help="Top folder of the pictures.")
+    return click.option("--images", type=path, required=required, metavar="DIR", help="Top folder of the images.")
 
 
 images: Decorator[Any] = _images(required=True)
@@ -172,13 +172,13 @@ optional_images: Decorator[Any] = _images(required=False)
 image_path: Decorator[Any] = click.option(
     "--image-path",
     metavar="TEMPLATE",
-    help="Path of a picture, with {key}, {collection}, {scene} (the collection up to a slash), {side} (query, "
+    help="Path of an image, with {key}, {collection}, {scene} (the collection up to a slash), {side} (query, "
     "database) or a further column in braces.  [default: see above]",
 )
 
 
 def _image_size(**fields: Any) -> Decorator[Any]:
-    text = "Width and height that pictures are resized to, pixels."
+    text = "Width and height that images are resized to, pixels."
     return click.option("--size", callback=_size, metavar="WxH", help=text, **fields)
 
 
@@ -200,7 +200,7 @@ workers: Decorator[Any] = click.option(
     default=0,
     show_default=True,
     metavar="N",
-    help="Processes that read pictures; 0 reads them in this one.",
+    help="Processes that read images; 0 reads them in this one.",
 )
 
 mask: Decorator[Any] = click.option(

@@ -36,7 +36,7 @@ ENTRY_POINTS = "relabel.datasets"
 _COMMAND = "relabel "
 
 
-class Selection(NamedTuple):
+class ReaderSelection(NamedTuple):
     """What a dataset's options select.
 
     Attributes
@@ -63,7 +63,7 @@ class CommandModule(Protocol):
     """click decorators of the dataset's own options and arguments, in the order of the help text"""
 
     @staticmethod
-    def select(**options: Any) -> Selection:
+    def select(**options: Any) -> ReaderSelection:
         """The readers that the values of `OPTIONS` select; its docstring is the text of ``--help``."""
         ...
 
@@ -91,7 +91,7 @@ class DatasetSpec:
         templates of where its images lie below their top folder, the usual one first; see
         `relabel.images.paths.image_paths` for the names in braces.
     from_paths:
-        ``module:function``, called as ``function(paths, *, cities=None, columns=None)``, which gives the `Selection`
+        ``module:function``, called as ``function(paths, *, cities=None, columns=None)``, which gives the `ReaderSelection`
         of bare paths (for `relabel headings` and `relabel evaluate`), None where they are not of this dataset, or
         raises `DatasetNotFoundError` where they might have been. None where paths alone do not say enough.
     other_kind:
@@ -127,11 +127,11 @@ class DatasetSpec:
 
     def select_paths(
         self, paths: Sequence[Path], *, cities: str | None = None, columns: str | None = None
-    ) -> Selection | None:
+    ) -> ReaderSelection | None:
         """What `from_paths` makes of bare paths; None where it cannot."""
         if self.from_paths is None:
             return None
-        selection: Selection | None = _load(self.from_paths)(paths, cities=cities, columns=columns)
+        selection: ReaderSelection | None = _load(self.from_paths)(paths, cities=cities, columns=columns)
         return selection
 
 
@@ -190,7 +190,7 @@ def select_paths(
     dataset_name: str | None = None,
     cities: str | None = None,
     columns: str | None = None,
-) -> tuple[DatasetSpec, Selection]:
+) -> tuple[DatasetSpec, ReaderSelection]:
     """The dataset that bare paths are of, and what they select.
 
     Parameters

@@ -23,16 +23,16 @@ STEP = 50
 """Pairs between two steps of a progress bar."""
 
 
-class SampledPairs(NamedTuple):
+class PairSample(NamedTuple):
     """A sample of pairs: (m,) row and column numbers, and the stored ψ, 0 where the pair is absent."""
 
     rows: IntArray
     columns: IntArray
     values: npt.NDArray[np.float64]
 
-    def take(self, which: npt.NDArray[Any]) -> SampledPairs:
+    def take(self, which: npt.NDArray[Any]) -> PairSample:
         """Some of the pairs, by number or by a boolean mask."""
-        return SampledPairs(self.rows[which], self.columns[which], self.values[which])
+        return PairSample(self.rows[which], self.columns[which], self.values[which])
 
 
 @dataclass
@@ -85,7 +85,7 @@ class Verification:
         self.findings.append(text)
 
     def compare(
-        self, stored: StoredCollection, pairs: SampledPairs, expected: npt.NDArray[np.float64], tolerance: float
+        self, stored: StoredCollection, pairs: PairSample, expected: npt.NDArray[np.float64], tolerance: float
     ) -> None:
         """Count pairs whose ψ is not the expected one, and describe the first few."""
         difference = np.abs(expected - pairs.values)
@@ -131,7 +131,7 @@ class Task(NamedTuple):
 
 def sample(
     stored: StoredCollection, size: int, rng: np.random.Generator, *, reach_m: float, cameras: int | None = None
-) -> SampledPairs:
+) -> PairSample:
     """Pairs of two OK cameras, half of them stored; where there are too few of one kind, more of the other.
 
     Parameters
@@ -159,7 +159,7 @@ def sample(
     absent = _absent(stored, matrix, least_absent, rng, reach_m, (query, database))
     entries = np.sort(rng.choice(within, min(size - len(absent), len(within)), replace=False))
     rows = np.searchsorted(matrix.indptr, entries, side="right") - 1
-    return SampledPairs(
+    return PairSample(
         np.concatenate([rows, absent[:, 0]]),
         np.concatenate([matrix.indices[entries].astype(np.int64), absent[:, 1]]),
         np.concatenate([matrix.data[entries].astype(np.float64), np.zeros(len(absent))]),

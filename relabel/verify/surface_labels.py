@@ -19,7 +19,7 @@ from relabel.reference import surface as definition
 from relabel.reference import voxels
 from relabel.surface.params import SurfaceParams
 from relabel.verify.dataset import compare_cameras, compare_inputs
-from relabel.verify.result import SHOWN, IntArray, SampledPairs, Task, Verification, sample
+from relabel.verify.result import SHOWN, IntArray, PairSample, Task, Verification, sample
 
 TOLERANCE = 1e-6
 """What float32 changes in ψ, with room to spare; the oracle counts the very same voxels."""
@@ -169,7 +169,7 @@ def _usable(
 
 
 def _compare_definition(
-    pairs: SampledPairs,
+    pairs: PairSample,
     pair_rows: tuple[IntArray, IntArray],
     frames: tuple[Frames, Frames],
     params: SurfaceParams,
