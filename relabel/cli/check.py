@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relabel.cli import options, overlap_options, terminal
+from relabel.cli import options, terminal
 
 if TYPE_CHECKING:
     from relabel.measures import Measure
@@ -52,7 +52,7 @@ def validate_command(ctx: click.Context, file: Path, level: str, as_json: bool) 
 )
 @options.seed
 @options.mask
-@overlap_options.occluders
+@options.occluders
 @options.as_json
 @options.no_progress
 @click.pass_context

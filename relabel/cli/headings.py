@@ -29,11 +29,11 @@ def _reasons(ctx: click.Context, param: click.Parameter, value: str) -> tuple[st
 
 
 def _degrees(flag: str, name: str, default: float, text: str) -> options.Decorator[Any]:
-    return click.option(flag, name, type=float, default=default, show_default=True, metavar="DEG", help=text)
+    return options.number(flag, name, default, "DEG", text)
 
 
 def _metres(flag: str, name: str, default: float, text: str) -> options.Decorator[Any]:
-    return click.option(flag, name, type=float, default=default, show_default=True, metavar="M", help=text)
+    return options.number(flag, name, default, "M", text)
 
 
 @click.command()
@@ -61,7 +61,7 @@ def _metres(flag: str, name: str, default: float, text: str) -> options.Decorato
 @_degrees("--jump", "jump_deg", 60.0, "A change of heading that the track does not explain is a jump from here on.")
 @_degrees("--flip", "flip_deg", 150.0, "Headings that differ by more are turned by 180°.")
 @_metres("--step", "step_m", 5.0, "Places this far apart give a direction of travel.")
-@_metres("--gap", "gap_m", 50.0, "Consecutive pictures farther apart say nothing about each other.")
+@_metres("--gap", "gap_m", 50.0, "Consecutive images farther apart say nothing about each other.")
 @options.near
 @_metres("--place", "place_m", 5.0, "Pairs this close are at one place.")
 @options.as_json
@@ -86,7 +86,7 @@ def headings_command(
 
     Told are missing headings, compasses that are stuck, jumps that the track cannot explain, the compass against the
     direction of travel, parts of a sequence that are turned by 180°, and how much near cameras are turned. What needs
-    the order of pictures can only be told of sequences.
+    the order of images can only be told of sequences.
     """
     from relabel.atomic import check_target
     from relabel.datasets.base import CameraSets

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import click
 from click.core import ParameterSource
 
 from relabel.cli import options, terminal
-from relabel.cli.overlap_options import FOV_OPTIONS, SHARED_OPTIONS, SURFACE_OPTIONS, fov_deg
 from relabel.cli.terminal import bar
 from relabel.datasets.registry import DatasetSpec, LabelKind
 from relabel.errors import OptionError
-from relabel.fov.params import FovParams
-from relabel.surface.params import SurfaceParams
 
 if TYPE_CHECKING:
     from relabel.pipeline.parts import Estimate, Part
@@ -26,63 +23,67 @@ log = logging.getLogger(__name__)
 
 _JOB = ("force", "resume", "threads", "executor", "dry_run", "as_json", "no_progress")
 """Parameters of `options.JOB`: how a job is run, whatever is labelled."""
-_PARAMS: dict[LabelKind, tuple[str, ...]] = {
-    "fov": (*(f.name for f in fields(FovParams)), "occluders", "occluders_crs"),
-    "surface": (*(f.name for f in fields(SurfaceParams)), "device"),
-}
-"""Parameters of the options of each kind of label."""
+
+
+class KindOptions(Protocol):
+    """The module that makes the options of one kind of label; it is imported only for datasets of that kind."""
+
+    NAMES: tuple[str, ...]
+    """parameters that its options fill, those that both kinds have among them"""
+
+    @staticmethod
+    def decorators(spec: DatasetSpec) -> tuple[options.Decorator[Any], ...]:
+        """The options of a command, without those that both kinds have."""
+        ...
+
+    @staticmethod
+    def parts(readers: Sequence[Any], values: dict[str, Any]) -> Sequence[Part]:
+        """One part for each reader; `values` are those of all `NAMES`."""
+        ...
+
+
+def _kind_options(kind: LabelKind) -> KindOptions:
+    return cast("KindOptions", importlib.import_module(f"relabel.cli.{kind}_options"))
 
 
 def labelling_command(spec: DatasetSpec) -> click.Command:
     """The command that labels a dataset: its own options, those of its kinds of label, and those of every job."""
     module = spec.command_module()
-    kinds = tuple(spec.readers)
+    kinds = {kind: _kind_options(kind) for kind in spec.readers}
 
     def command(output: Path, mask: Path | None, **values: Any) -> None:
+        from relabel.datasets.mask import masked
+
         job = {name: values.pop(name) for name in _JOB}
-        params = {name: values.pop(name) for name in dict.fromkeys(n for kind in kinds for n in _PARAMS[kind])}
-        kind = kinds[0]
+        overlap = {name: values.pop(name) for name in {name for kind in kinds.values() for name in kind.NAMES}}
+        kind = next(iter(kinds))
         if len(kinds) > 1:
             kind = module.label_kind(**values)  # type: ignore[attr-defined]
-            _refuse_other_kind(spec, kind)
+            _refuse_other_kind(spec, kind, kinds)
         selection = module.select(**values)
-        parts = _parts(kind, selection.readers, mask, {name: params[name] for name in _PARAMS[kind]})
+        readers: Sequence[Any] = masked(cast("Any", selection.readers), mask)
+        parts = kinds[kind].parts(readers, {name: overlap[name] for name in kinds[kind].NAMES})
         run(parts, selection.skipped, output, unit="queries" if kind == "fov" else "frames", **job)
 
     command.__doc__ = module.select.__doc__
     decorators: list[Callable[[Any], Any]] = [*module.OPTIONS, options.output(spec.default_output)]
-    if "fov" in kinds:
-        decorators += [fov_deg(spec.default_fov_deg), *FOV_OPTIONS]
-    if "surface" in kinds:
-        decorators += SURFACE_OPTIONS
-    decorators += [*SHARED_OPTIONS, options.mask, *options.JOB]
+    for kind in ("fov", "surface"):
+        if kind in kinds:
+            decorators += kinds[kind].decorators(spec)
+    decorators += [options.measure, options.min_value, options.mask, *options.JOB]
     for decorator in reversed(decorators):
         command = decorator(command)
     return click.command(name=spec.name)(command)
 
 
-def _refuse_other_kind(spec: DatasetSpec, kind: LabelKind) -> None:
+def _refuse_other_kind(spec: DatasetSpec, kind: LabelKind, kinds: dict[LabelKind, KindOptions]) -> None:
     """Raise an OptionError where an option was given that only the other kind of label takes."""
     context = click.get_current_context()
-    others = {name for other in spec.readers if other != kind for name in _PARAMS[other]} - set(_PARAMS[kind])
+    others = {name for other in kinds if other != kind for name in kinds[other].NAMES} - set(kinds[kind].NAMES)
     for parameter in context.command.params:
         name = str(parameter.name)
         if name in others and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise OptionError(f"{parameter.opts[0]} {spec.other_kind[kind]}")
-
-
-def _parts(kind: LabelKind, readers: Sequence[Any], mask: Path | None, params: dict[str, Any]) -> Sequence[Part]:
-    from relabel.datasets.mask import masked
-
-    if kind == "surface":
-        from relabel.pipeline.surface_part import surface_parts
-
-        device = params.pop("device")
-        return surface_parts(masked(readers, mask), SurfaceParams(**params), device=device)
-    from relabel.pipeline.fov_part import fov_parts
-
-    walls = {name: params.pop(name) for name in ("occluders", "occluders_crs")}
-    return fov_parts(masked(readers, mask), FovParams(**params), **walls)
 
 
 def run(

@@ -22,15 +22,20 @@ from relabel.devices import DEVICES
 from relabel.measures import DEFAULT_MIN_VALUE, MEASURES, UNKNOWN
 
 
+def number(flag: str, name: str, default: float, metavar: str, text: str) -> Decorator[Any]:
+    """An option that is a number and whose default is shown in the help."""
+    return click.option(flag, name, type=float, default=default, show_default=True, metavar=metavar, help=text)
+
+
 def output(default: str | None) -> Decorator[Any]:
     """`-o/--output FILE`: the label file to write; it has to be given where `default` is None."""
-    given: dict[str, Any] = {"required": True} if default is None else {"default": default, "show_default": True}
+    attributes: dict[str, Any] = {"required": True} if default is None else {"default": default, "show_default": True}
     return click.option(
         "-o",
         "--output",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        **given,
+        **attributes,
         help="Label file to write.",
     )
 
@@ -109,7 +114,7 @@ dry_run: Decorator[Any] = click.option(
 
 
 plot: Decorator[Any] = click.option(
-    "--plot", type=click.Path(path_type=Path), metavar="PICTURE", help="Picture to draw, as .svg or .png."
+    "--plot", type=click.Path(path_type=Path), metavar="IMAGE", help="Image to draw, as .svg or .png."
 )
 
 seed: Decorator[Any] = click.option(
@@ -157,7 +162,7 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
 
 def _images(*, required: bool) -> Decorator[Any]:
     path = click.Path(path_type=Path)
-    return click.option("--images", type=path, required=required, metavar="DIR", help="Top folder of the pictures.")
+    return click.option("--images", type=path, required=required, metavar="DIR", help="Top folder of the images.")
 
 
 images: Decorator[Any] = _images(required=True)
@@ -167,13 +172,13 @@ optional_images: Decorator[Any] = _images(required=False)
 image_path: Decorator[Any] = click.option(
     "--image-path",
     metavar="TEMPLATE",
-    help="Path of a picture, with {key}, {collection}, {scene} (the collection up to a slash), {side} (query, "
+    help="Path of an image, with {key}, {collection}, {scene} (the collection up to a slash), {side} (query, "
     "database) or a further column in braces.  [default: see above]",
 )
 
 
 def _image_size(**fields: Any) -> Decorator[Any]:
-    text = "Width and height that pictures are resized to, pixels."
+    text = "Width and height that images are resized to, pixels."
     return click.option("--size", callback=_size, metavar="WxH", help=text, **fields)
 
 
@@ -195,7 +200,7 @@ workers: Decorator[Any] = click.option(
     default=0,
     show_default=True,
     metavar="N",
-    help="Processes that read pictures; 0 reads them in this one.",
+    help="Processes that read images; 0 reads them in this one.",
 )
 
 mask: Decorator[Any] = click.option(
@@ -204,6 +209,13 @@ mask: Decorator[Any] = click.option(
     metavar="FILE",
     help="Cameras that are not to be labelled: a CSV with a column `key`, as `relabel headings -o` writes it, or text "
     "with a key a line.",
+)
+
+occluders: Decorator[Any] = click.option(
+    "--occluders",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Footprints of buildings, GeoJSON or GeoParquet, that cut the fields of view; the shape is then polygon.",
 )
 
 JOB = (force, resume, threads, executor, dry_run, as_json, no_progress)

@@ -1,6 +1,6 @@
 """Footprints of buildings, and walls: what stands in the way of a view, from GeoJSON or GeoParquet.
 
-Polygons are buildings, lines are walls, in collections or not; points hide nothing and are passed over. Polygons that
+Polygons are buildings, lines are walls, in collections or not; points hide nothing and are skipped. Polygons that
 are not valid, because they cross themselves, are repaired and counted.
 """
 
@@ -42,11 +42,11 @@ class Footprints:
         how many features the file holds.
     repaired:
         polygons among them that were not valid.
-    passed_over:
+    skipped:
         features without a polygon or line.
     lost:
         polygons and lines that have no place in `crs`.
-    crs_told:
+    crs_is_explicit:
         whether `crs` comes from the user rather than from the file.
     """
 
@@ -56,9 +56,9 @@ class Footprints:
     geometry: npt.NDArray[Any]
     features: int
     repaired: int
-    passed_over: int
+    skipped: int
     lost: int = 0
-    crs_told: bool = False
+    crs_is_explicit: bool = False
 
     def to_crs(self, crs: str) -> Footprints:
         """The same in another reference system, corner by corner.
@@ -81,32 +81,34 @@ class Footprints:
         own = shapely.get_coordinates(self.geometry)
         xy = between(own[:, 0], own[:, 1], self.crs, crs)
         moved = shapely.set_coordinates(self.geometry.copy(), np.nan_to_num(xy, nan=0.0))
-        of = np.repeat(np.arange(len(moved)), shapely.get_num_coordinates(moved))
-        lost = np.unique(of[np.isnan(xy[:, 0])])
-        return replace(self, crs=crs, geometry=np.delete(moved, lost), lost=len(lost), crs_told=self.crs_told)
+        index = np.repeat(np.arange(len(moved)), shapely.get_num_coordinates(moved))
+        lost = np.unique(index[np.isnan(xy[:, 0])])
+        return replace(
+            self, crs=crs, geometry=np.delete(moved, lost), lost=len(lost), crs_is_explicit=self.crs_is_explicit
+        )
 
     def walls(self) -> Walls:
         """As straight walls, in the same frame."""
         import shapely  # noqa: PLC0415
 
         buildings = shapely.get_type_id(self.geometry) == _POLYGON
-        rings, of_ring = shapely.get_rings(self.geometry[buildings], return_index=True)
-        points, of_point = shapely.get_coordinates(rings, return_index=True)
-        ends, line = _joined(points, of_point)
-        own_points, own = shapely.get_coordinates(self.geometry[~buildings], return_index=True)
-        own_ends, own_line = _joined(own_points, own)
+        rings, ring_building = shapely.get_rings(self.geometry[buildings], return_index=True)
+        corners, corner_ring = shapely.get_coordinates(rings, return_index=True)
+        ends, ring = _joined(corners, corner_ring)
+        points, point_line = shapely.get_coordinates(self.geometry[~buildings], return_index=True)
+        line_ends, line = _joined(points, point_line)
         count = int(buildings.sum())
         return Walls(
-            np.concatenate([ends, own_ends]),
-            np.concatenate([of_ring[line], own_line + count]),
+            np.concatenate([ends, line_ends]),
+            np.concatenate([ring_building[ring], line + count]),
             np.arange(len(buildings)) < count,
             self.crs,
-            {"name": self.path.name, "sha256": self.sha256, "features": self.features} | self._told_crs,
+            {"name": self.path.name, "sha256": self.sha256, "features": self.features} | self._explicit_crs,
         )
 
     @property
-    def _told_crs(self) -> dict[str, str]:
-        return {"crs": self.crs} if self.crs_told else {}
+    def _explicit_crs(self) -> dict[str, str]:
+        return {"crs": self.crs} if self.crs_is_explicit else {}
 
 
 def _named(crs: str) -> str:
@@ -161,14 +163,14 @@ def _read(path: Path, crs: str | None, changed: int, size: int) -> Footprints:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    geometry, own_crs = geometries(path, data)
+    geometry, own_crs = read_geometries(path, data)
     if crs is None and own_crs is None:
         raise InputError(f"{path}: does not say its reference system; {CRS_OPTION}")
     system = str(crs if crs is not None else own_crs)
-    parts, repaired, passed_over = _parts(path, geometry)
+    parts, repaired, skipped = _parts(path, geometry)
     _check_places(path, parts, geographic=system != LOCAL and is_geographic(system))
     sha256 = hashlib.sha256(data).hexdigest()
-    return Footprints(path, sha256, system, parts[0], len(geometry), repaired, passed_over, crs_told=crs is not None)
+    return Footprints(path, sha256, system, parts[0], len(geometry), repaired, skipped, crs_is_explicit=crs is not None)
 
 
 def _parts(path: Path, geometry: npt.NDArray[Any]) -> tuple[tuple[npt.NDArray[Any], npt.NDArray[Any]], int, int]:
@@ -178,10 +180,10 @@ def _parts(path: Path, geometry: npt.NDArray[Any]) -> tuple[tuple[npt.NDArray[An
     parts, feature = _exploded(shapely.force_2d(geometry), np.arange(len(geometry)))
     invalid = np.flatnonzero((shapely.get_type_id(parts) == _POLYGON) & ~shapely.is_valid(parts))
     kept = np.setdiff1d(np.arange(len(parts)), invalid)
-    whole = np.isfinite(shapely.bounds(parts[invalid])).all(axis=1)
-    mended = shapely.make_valid(parts[invalid][whole])
-    new, of = _exploded(mended, feature[invalid][whole])
-    hopeless = np.setdiff1d(feature[invalid], of)
+    finite = np.isfinite(shapely.bounds(parts[invalid])).all(axis=1)
+    repaired = shapely.make_valid(parts[invalid][finite])
+    new, new_feature = _exploded(repaired, feature[invalid][finite])
+    hopeless = np.setdiff1d(feature[invalid], new_feature)
     if hopeless.size:
         number = int(hopeless[0])
         part = parts[invalid][feature[invalid] == number][0]
@@ -189,7 +191,7 @@ def _parts(path: Path, geometry: npt.NDArray[Any]) -> tuple[tuple[npt.NDArray[An
             f"{path}: feature {number} (counted from 0) is not a polygon that can be repaired "
             f"({shapely.is_valid_reason(part)}), as are {hopeless.size} feature(s) in all; remove or correct it"
         )
-    parts, feature = np.concatenate([parts[kept], new]), np.concatenate([feature[kept], of])
+    parts, feature = np.concatenate([parts[kept], new]), np.concatenate([feature[kept], new_feature])
     order = np.argsort(feature, kind="stable")
     return (parts[order], feature[order]), len(invalid), len(geometry) - len(np.unique(feature))
 
@@ -198,12 +200,12 @@ def _exploded(geometry: npt.NDArray[Any], feature: npt.NDArray[Any]) -> tuple[np
     """The polygons and lines of geometries, out of all collections; with the feature that each is of."""
     import shapely  # noqa: PLC0415
 
-    parts, of = shapely.get_parts(geometry, return_index=True)
+    parts, index = shapely.get_parts(geometry, return_index=True)
     while (shapely.get_type_id(parts) > _POLYGON).any():
         parts, inner = shapely.get_parts(parts, return_index=True)
-        of = of[inner]
+        index = index[inner]
     good = np.isin(shapely.get_type_id(parts), (*_LINES, _POLYGON)) & ~shapely.is_empty(parts)
-    return parts[good], feature[of[good]]
+    return parts[good], feature[index[good]]
 
 
 def _check_places(path: Path, parts: tuple[npt.NDArray[Any], npt.NDArray[Any]], *, geographic: bool) -> None:
@@ -231,8 +233,8 @@ CRS_OPTION = "tell with --occluders-crs what its coordinates are, for example EP
 _PARQUET = b"PAR1"
 
 
-def geometries(path: Path, data: bytes) -> tuple[npt.NDArray[Any], str | None]:
-    """(n,) shapely geometries of n features, None where a feature has none, and their reference system, if it is told.
+def read_geometries(path: Path, data: bytes) -> tuple[npt.NDArray[Any], str | None]:
+    """(n,) shapely geometries of n features, None where a feature has none, and their reference system, if stated.
 
     Raises
     ------
@@ -258,23 +260,24 @@ def _geojson(path: Path, data: bytes) -> tuple[npt.NDArray[Any], str | None]:
     features = top.get("features") if kind == "FeatureCollection" else [top]
     if not isinstance(kind, str) or not isinstance(features, list):
         raise InputError(f"{path}: is JSON but not GeoJSON: no FeatureCollection, Feature or geometry")
-    found: list[Any] = []
+    geometries: list[Any] = []
     for number, feature in enumerate(features):
         if not isinstance(feature, Mapping) or not isinstance(feature.get("type"), str):
             raise InputError(f"{path}: feature {number} (counted from 0) is not an object with a type")
-        found.append(feature.get("geometry") if feature["type"] == "Feature" else feature)
-    some = [number for number, value in enumerate(found) if value is not None]
-    texts = [json.dumps(found[number]) for number in some]
+        geometries.append(feature.get("geometry") if feature["type"] == "Feature" else feature)
+    some = [number for number, value in enumerate(geometries) if value is not None]
+    texts = [json.dumps(geometries[number]) for number in some]
     geometry = shapely.from_geojson(np.array(texts, dtype=object), on_invalid="ignore")
     for number, value, text in zip(some, geometry, texts, strict=True):
         if value is None:
             raise InputError(f"{path}: feature {number} (counted from 0) is no geometry: {_reason(text)}")
-    return _placed(geometry, some, len(found)), _geojson_crs(path, top)
+    return _with_gaps(geometry, some, len(geometries)), _geojson_crs(path, top)
 
 
-def _placed(geometry: npt.NDArray[Any], places: list[int], count: int) -> npt.NDArray[Any]:
+def _with_gaps(geometry: npt.NDArray[Any], numbers: list[int], count: int) -> npt.NDArray[Any]:
+    """(count,) the geometries at their numbers, None elsewhere."""
     full = np.full(count, None, dtype=object)
-    full[places] = geometry
+    full[numbers] = geometry
     return full
 
 
@@ -327,4 +330,4 @@ def _geoparquet(path: Path, data: bytes) -> tuple[npt.NDArray[Any], str | None]:
         if value is None:
             raise InputError(f"{path}: row {number} (counted from 0) is no geometry in WKB")
     text = json.dumps(crs) if isinstance(crs, Mapping) else crs
-    return _placed(geometry, some, len(binary)), text
+    return _with_gaps(geometry, some, len(binary)), text

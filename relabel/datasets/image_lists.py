@@ -1,4 +1,4 @@
-"""Lists of picture names: what a folder holds, the lines of a text, or the entries of a NumPy array."""
+"""Lists of image names: what a folder holds, the lines of a text, or the entries of a NumPy array."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from relabel.errors import InputError, MissingFileError
 
-PICTURES = (".jpg", ".jpeg", ".png")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 """Suffixes of the files of a folder that are taken, in small or capital letters."""
 
 
@@ -71,7 +71,7 @@ def read_names(path: Path) -> NameList:
         if path.is_dir():
             found = _of_folder(path)
         elif not path.exists():
-            raise MissingFileError(f"{path}: does not exist; give a folder of pictures, a text list or a .npy list")
+            raise MissingFileError(f"{path}: does not exist; give a folder of images, a text list or a .npy list")
         elif path.suffix.lower() == ".npy":
             found = _of_array(path)
         else:
@@ -97,14 +97,14 @@ def _of_folder(folder: Path) -> NameList:
             continue
         seen.add(real)
         for name in files:
-            if name.lower().endswith(PICTURES):
+            if name.lower().endswith(IMAGE_SUFFIXES):
                 names.append(Path(parent, name).relative_to(folder).as_posix())
             else:
                 others += 1
     if not names:
         raise InputError(
-            f"{folder}: holds no picture ({', '.join(PICTURES)}), neither do folders in it; {others:,} other files are "
-            "there. Give the folder that holds the pictures, or a list of their names"
+            f"{folder}: holds no image ({', '.join(IMAGE_SUFFIXES)}), neither do folders in it; {others:,} other files are "
+            "there. Give the folder that holds the images, or a list of their names"
         )
     return NameList(folder, "folder", tuple(sorted(names)), range(len(names)), ())
 
@@ -156,7 +156,7 @@ def _of_array(path: Path) -> NameList:
 
 
 def _check_unique(found: NameList) -> None:
-    """Raise where a name is repeated, and in a folder, where a picture of one name lies in two places."""
+    """Raise where a name is repeated, and in a folder, where an image of one name lies in two places."""
     names = found.names
     if found.kind == "folder":
         names = tuple(name.rpartition("/")[2] for name in names)
@@ -170,8 +170,8 @@ def _check_unique(found: NameList) -> None:
     if found.kind == "folder":
         raise InputError(
             f"{found.path}: {found.names[first[names[row]]]} and {found.names[row]} have the same name, which tells "
-            f"all about a picture ({len(repeats)} name(s) are repeated): remove one of them, give one of the folders, "
-            "or a text list of the pictures that are meant"
+            f"all about an image ({len(repeats)} name(s) are repeated): remove one of them, give one of the folders, "
+            "or a text list of the images that are meant"
         )
     unit = "lines" if found.kind == "text" else "entries"
     raise InputError(

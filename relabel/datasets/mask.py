@@ -270,7 +270,7 @@ def _report(mask: Mask, found: BoolArray) -> None:
     shown = ", ".join(repr(str(key)) for key in lost[:_SHOWN]) + (", …" if len(lost) > _SHOWN else "")
     if len(lost) == len(mask.key):
         raise InputError(
-            f"{mask.path}: none of its {len(lost):,} key(s) is a camera of this data set ({shown}); it has to be a "
-            "CSV with a column 'key', or plain text with one key a line, spelled as the data set spells them"
+            f"{mask.path}: none of its {len(lost):,} key(s) is a camera of this dataset ({shown}); it has to be a "
+            "CSV with a column 'key', or plain text with one key a line, spelled as the dataset spells them"
         )
-    log.warning("%s: %s key(s) are no camera of this data set: %s", mask.path, format(len(lost), ","), shown)
+    log.warning("%s: %s key(s) are no camera of this dataset: %s", mask.path, format(len(lost), ","), shown)

@@ -36,7 +36,7 @@ ENTRY_POINTS = "relabel.datasets"
 _COMMAND = "relabel "
 
 
-class Selection(NamedTuple):
+class ReaderSelection(NamedTuple):
     """What a dataset's options select.
 
     Attributes
@@ -54,14 +54,16 @@ class Selection(NamedTuple):
 class CommandModule(Protocol):
     """The module that makes a dataset's command: its own options, and how they select readers.
 
-    It is imported only when the command runs. The options that all labelling commands share are added to these.
+    It is imported only when the command runs. The options that all labelling commands share are added to these. Where
+    both kinds of label can be made, the module also has a function ``label_kind``, which tells from the same values as
+    `select` gets which of the two they ask for.
     """
 
     OPTIONS: Sequence[Any]
     """click decorators of the dataset's own options and arguments, in the order of the help text"""
 
     @staticmethod
-    def select(**options: Any) -> Selection:
+    def select(**options: Any) -> ReaderSelection:
         """The readers that the values of `OPTIONS` select; its docstring is the text of ``--help``."""
         ...
 
@@ -89,11 +91,14 @@ class DatasetSpec:
         templates of where its images lie below their top folder, the usual one first; see
         `relabel.images.paths.image_paths` for the names in braces.
     from_paths:
-        ``module:function``, called as ``function(paths, *, cities=None, columns=None)``, which gives the `Selection`
+        ``module:function``, called as ``function(paths, *, cities=None, columns=None)``, which gives the `ReaderSelection`
         of bare paths (for `relabel headings` and `relabel evaluate`), None where they are not of this dataset, or
         raises `DatasetNotFoundError` where they might have been. None where paths alone do not say enough.
     other_kind:
-        where both kinds of label can be made: for each kind, why an option of the other kind does not apply.
+        where both kinds of label can be made: for each kind, what a message says of an option of the other kind, such
+        as ``needs --depth``.
+    default_fov_deg:
+        the horizontal field of view of its cameras unless the user says otherwise, degrees.
     """
 
     name: str
@@ -122,11 +127,11 @@ class DatasetSpec:
 
     def select_paths(
         self, paths: Sequence[Path], *, cities: str | None = None, columns: str | None = None
-    ) -> Selection | None:
+    ) -> ReaderSelection | None:
         """What `from_paths` makes of bare paths; None where it cannot."""
         if self.from_paths is None:
             return None
-        selection: Selection | None = _load(self.from_paths)(paths, cities=cities, columns=columns)
+        selection: ReaderSelection | None = _load(self.from_paths)(paths, cities=cities, columns=columns)
         return selection
 
 
@@ -185,7 +190,7 @@ def select_paths(
     dataset_name: str | None = None,
     cities: str | None = None,
     columns: str | None = None,
-) -> tuple[DatasetSpec, Selection]:
+) -> tuple[DatasetSpec, ReaderSelection]:
     """The dataset that bare paths are of, and what they select.
 
     Parameters

@@ -27,12 +27,12 @@ class FrameFiles(NamedTuple):
     rank: int
     depth: Path | None = None
     pose: Path | None = None
-    picture: Path | None = None
+    image: Path | None = None
 
 
 @dataclass(frozen=True)
 class DepthCamera:
-    """What the depth maps of a data set have in common; see `Frames`."""
+    """What the depth maps of a dataset have in common; see `Frames`."""
 
     intrinsics: Intrinsics
     unit_m: float = 0.001
@@ -64,7 +64,7 @@ def frames_from_files(frame_files: Sequence[FrameFiles], poses: FloatArray, came
         np.array(camera.intrinsics),
         camera.unit_m,
         size=camera.size,
-        image=_texts([shot.picture for shot in frame_files]),
+        image=_texts([shot.image for shot in frame_files]),
     )
 
 

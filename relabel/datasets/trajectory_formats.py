@@ -32,7 +32,7 @@ class Track:
 def kitti(path: Path) -> Track:
     """12 numbers a line, the upper rows of a matrix, or 13 with the number of the frame before them.
 
-    Keys are the numbers of the frames, six digits, which are the names of the pictures; counted from 0 where the file
+    Keys are the numbers of the frames, six digits, which are the names of the images; counted from 0 where the file
     does not tell them.
 
     Raises
@@ -93,7 +93,7 @@ def tum(path: Path) -> Track:
 
 
 def colmap(path: Path) -> Track:
-    """``images.txt``: two lines a picture, ``ID QW QX QY QZ TX TY TZ CAMERA NAME`` and its points, which may be none.
+    """``images.txt``: two lines per image, ``ID QW QX QY QZ TX TY TZ CAMERA NAME`` and its points, which may be none.
 
     Keys are the names, which may hold spaces. The scale of a model is arbitrary, unless it was aligned.
 
@@ -119,7 +119,7 @@ def colmap(path: Path) -> Track:
         values = text.split(None, 9)
         if len(values) != 10:
             raise InputError(
-                f"{path}: line {line}: {len(values)} values; a picture in images.txt of COLMAP has 10: ID QW QX QY QZ "
+                f"{path}: line {line}: {len(values)} values; an image in images.txt of COLMAP has 10: ID QW QX QY QZ "
                 "TX TY TZ CAMERA NAME"
             )
         numbers = _numbers(path, line, values[:9], "ID QW QX QY QZ TX TY TZ CAMERA NAME")
@@ -140,7 +140,7 @@ def colmap(path: Path) -> Track:
 
 
 def _check_points(path: Path, line: int, text: str, name: str) -> None:
-    """Raise an InputError where the line below a picture is not a list of points: x y ID, x y ID, …"""
+    """Raise an InputError where the line below an image is not a list of points: x y ID, x y ID, …"""
     begin = text.split(None, 12)
     numbers = all(_is_number(value) for value in begin[:12])
     if not numbers or (len(begin) <= 12 and len(begin) % 3):

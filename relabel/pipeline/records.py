@@ -17,23 +17,25 @@ if TYPE_CHECKING:
     from relabel.pipeline.surface_part import SurfacePart
 
 
-def record_of(stored: StoredCollection, records: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The record that tells how a collection was made; None where none does."""
-    made = (r for r in records if stored.name in {r["parameters"].get(name) for name in ("collection", "city")})
-    return next(made, None)
+def collection_record(stored: StoredCollection, records: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The provenance record of the step that made a collection; None where there is none."""
+    for record in records:
+        if stored.name in {record["parameters"].get(name) for name in ("collection", "city")}:
+            return record
+    return None
 
 
 def part_from_record(
     record: Mapping[str, Any], root: Path, *, masks: Iterable[Path] = ()
 ) -> FovPart | SurfacePart | None:
-    """The part that a provenance record tells of, reading from `root`; None where the record is not of a part.
+    """The part that a provenance record describes, reading from `root`; None where the record is not of a part.
 
     Parameters
     ----------
     record:
         a record of `provenance.step`.
     root:
-        the folder that its input paths are told relative to.
+        the folder that its input paths are relative to.
     masks:
         files that may be the mask of the record, besides those that it names under `root`.
 
@@ -76,7 +78,7 @@ def frames_from_records(
     InputError
         when the records do not lead to frames under `root`, or the mask is not found; and what the reader raises.
     """
-    record = record_of(stored, records)
+    record = collection_record(stored, records)
     part = None if record is None else part_from_record(record, root, masks=masks)
     sets = None if part is None else part.read()
     if not isinstance(sets, FrameSets):

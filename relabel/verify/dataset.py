@@ -1,4 +1,4 @@
-"""Whether the data set is still what was labelled: its files by digest, its cameras one by one."""
+"""Whether the dataset is still what was labelled: its files by digest, its cameras one by one."""
 
 from __future__ import annotations
 
@@ -21,26 +21,28 @@ def compare_inputs(
 ) -> None:
     """Find the inputs of a record whose digest none of the files has that were read now."""
     stored = task.stored
-    # Not by path: the root may be given as the folder above or below the one that was labelled.
+    # Not by path: the root may be the folder above or below the one that was labelled.
     now = {entry["sha256"] for entry in provenance.describe(root, files, outside=True, by_folder=thousands)}
-    now |= {known["sha256"] for known in (stored.params.get("occluders"),) if isinstance(known, dict)}
+    occluders = stored.params.get("occluders")
+    if isinstance(occluders, dict):
+        now.add(occluders["sha256"])
     for entry in record["inputs"]:
         if entry["sha256"] not in now:
             many = "*" in entry["path"].rpartition("/")[2]
             what = "are not the files that were" if many else "is not the file that was"
-            result.found(1, f"{stored.name}: {entry['path']} {what} labelled (its sha256 differs)")
+            result.add(1, f"{stored.name}: {entry['path']} {what} labelled (its sha256 differs)")
 
 
 def compare_cameras(where: str, ours: Cameras, theirs: Cameras, result: Verification) -> Cameras:
     """Compare every camera of the file with the dataset's of the same key, and return it as the dataset has it."""
     rows = rows_of(theirs.key, ours.key)
-    there = np.flatnonzero(rows >= 0)
-    rows = rows[there]
-    both = (ours, theirs)
-    own = [name for name in ("fov_deg", "radius_m") if all(getattr(c, name) is not None for c in both)]
-    posed = all(c.pose is not None for c in both)
-    on_earth = [name for name in (LON, LAT) if all(name in c.extra for c in both)]
-    held, read = (
+    known = np.flatnonzero(rows >= 0)
+    rows = rows[known]
+    sides = (ours, theirs)
+    own = [name for name in ("fov_deg", "radius_m") if all(getattr(c, name) is not None for c in sides)]
+    posed = all(c.pose is not None for c in sides)
+    on_earth = [name for name in (LON, LAT) if all(name in c.extra for c in sides)]
+    stored, read = (
         np.column_stack(
             [
                 c.position[:, :2],
@@ -51,25 +53,25 @@ def compare_cameras(where: str, ours: Cameras, theirs: Cameras, result: Verifica
                 *([] if not posed or c.pose is None else [c.pose.reshape(len(c), 16)]),
             ]
         )
-        for c in both
+        for c in sides
     )
-    old, new = held[there], read[rows]
+    old, new = stored[known], read[rows]
     differs = ((old != new) & ~(np.isnan(old) & np.isnan(new))).any(axis=1)
-    held[there] = new
+    stored[known] = new
     for what, keys in (
-        ("of the file are not in the dataset", np.delete(ours.key, there)),
-        (f"differ from the dataset in position, {'pose' if posed else 'heading'} or status", ours.key[there[differs]]),
+        ("of the file are not in the dataset", np.delete(ours.key, known)),
+        (f"differ from the dataset in position, {'pose' if posed else 'heading'} or status", ours.key[known[differs]]),
         ("of the dataset are not in the file", np.delete(theirs.key, rows)),
     ):
         if len(keys):
             shown = ", ".join(str(key) for key in keys[:SHOWN])
             more = f" and {len(keys) - SHOWN:,} more" if len(keys) > SHOWN else ""
-            result.found(len(keys), f"{where}: {len(keys):,} camera(s) {what}: {shown}{more}")
+            result.add(len(keys), f"{where}: {len(keys):,} camera(s) {what}: {shown}{more}")
     return replace(
         ours,
-        position=held[:, :2],
-        heading_deg=held[:, 2],
-        status=held[:, 3].astype(np.uint8),
-        extra={**ours.extra, **dict(zip(on_earth, held.T[4 + len(own) :], strict=False))},
-        **dict(zip(own, held.T[4 : 4 + len(own)], strict=True)),
+        position=stored[:, :2],
+        heading_deg=stored[:, 2],
+        status=stored[:, 3].astype(np.uint8),
+        extra={**ours.extra, **dict(zip(on_earth, stored.T[4 + len(own) :], strict=False))},
+        **dict(zip(own, stored.T[4 : 4 + len(own)], strict=True)),
     )

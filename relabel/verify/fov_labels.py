@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import fields
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from relabel.cameras import Cameras
-from relabel.errors import InputError
+from relabel.errors import InputError, OptionError
+from relabel.fov.params import FovParams
 from relabel.geometry.earth import is_geodesic, lon_lat, with_lon_lat
 from relabel.labelfile import StoredCollection
 from relabel.pipeline import occluders
 from relabel.pipeline.fov_part import FovPart
-from relabel.pipeline.records import part_from_record, record_of
+from relabel.pipeline.records import collection_record, part_from_record
 from relabel.reference import fov as reference
 from relabel.reference import noise as expectation
 from relabel.reference import occlusion
@@ -31,23 +33,24 @@ POLYGON_TOLERANCE = 1e-6
 
 
 def check(task: Task, result: Verification) -> None:
-    """Recompute a sample of one collection, and compare its cameras with the data set where that is at hand.
+    """Recompute a sample of one collection, and compare its cameras with the dataset where that is at hand.
 
     Raises
     ------
     InputError
-        when ψ cannot be recomputed from what the file tells, or its provenance does not lead to the data set.
+        when ψ cannot be recomputed from what the file states, or its provenance does not lead to the dataset.
     """
     stored = task.stored
-    options = _options(stored)
+    params = recorded_params(task)
+    noisy = any(name in stored.params for name in _NOISE)
     inputs = [entry for record in task.records for entry in record["inputs"]]
-    scene, fault = occluders.scene(stored, task.occluders, task.root, inputs)
+    buildings, fault = occluders.buildings(stored, task.occluders, task.root, inputs)
     if fault is not None:
-        result.found(1, fault)
-    oracle = expectation.pair_overlap if _noise(stored) else reference.pair_overlap
-    if scene is not None:
-        oracle = partial(occlusion.pair_overlap, scene)
-    turned_most = float(stored.params.get("max_heading_difference_deg", 180.0))
+        result.add(1, fault)
+    oracle: Any = expectation.pair_overlap if noisy else reference.pair_overlap
+    if buildings is not None:
+        oracle = partial(occlusion.pair_overlap, buildings)
+    oracle = partial(oracle, **_oracle_options(params, noisy=noisy))
     query, database = stored.query, stored.database
     if task.root is not None:
         fresh = _read_again(task, result)
@@ -55,21 +58,21 @@ def check(task: Task, result: Verification) -> None:
             compare_cameras(f"{stored.name}/{side}", ours, theirs, result)
             for side, ours, theirs in (("queries", query, fresh[0]), ("database", database, fresh[1]))
         )
-    pairs = sample(stored, task.sample, task.rng, reach_m=2.0 * _radius(stored))
-    # A camera that the dataset says cannot be labelled has been told of already, and has no ψ to compare with.
+    pairs = sample(stored, task.sample, task.rng, reach_m=2.0 * _longest_radius(stored, params))
+    # A camera that the dataset says cannot be labelled has been reported already, and has no ψ to compare with.
     known = query.ok[pairs.rows] & database.ok[pairs.columns]
     pairs = pairs.take(known)
     with task.bar(stored.name, len(pairs.rows)) if task.bar is not None else nullcontext() as progress:
         expected = np.empty(len(pairs.rows))
         for start in range(0, len(expected), STEP):
             part = slice(start, start + STEP)
-            sides, places = _planar(stored, query, database, pairs.rows[part], pairs.columns[part])
-            expected[part] = oracle(*sides, *places, **options)
-            expected[part][~expectation.alike(*sides, *places, turned_most)] = 0.0
+            sides, numbers = _planar(stored, query, database, pairs.rows[part], pairs.columns[part])
+            expected[part] = oracle(*sides, *numbers)
+            expected[part][~expectation.alike(*sides, *numbers, params.max_heading_difference_deg)] = 0.0
             if progress is not None:
                 progress(len(expected[part]))
     tolerance = POLYGON_TOLERANCE if stored.method == "fov-polygon" else SECTOR_TOLERANCE
-    result.compare(stored, pairs, expected, NOISE_TOLERANCE if _noise(stored) else tolerance)
+    result.compare(stored, pairs, expected, NOISE_TOLERANCE if noisy else tolerance)
 
 
 def _planar(
@@ -82,27 +85,47 @@ def _planar(
     return on_planes(query, database, (lon_lat(query), lon_lat(database)), rows, columns), (pairs, pairs)
 
 
-def _options(stored: StoredCollection) -> dict[str, Any]:
-    """What the oracle has to be told besides the cameras."""
-    where = f"{stored.path}::{stored.name}"
-    if not stored.method.startswith("fov-"):
-        raise InputError(f"{where}: {stored.method} labels cannot be recomputed; only fields of view can")
-    options: dict[str, Any] = {"measure": stored.measure}
-    wanted = {name for name in ("fov_deg", "radius_m") if any(getattr(s, name) is None for s in _sides(stored))}
+_NOISE = ("heading_sigma_deg", "position_sigma_m")
+"""Parameters under which ψ is an expected value, where the `params` of labels have one of them."""
+
+
+def recorded_params(task: Task) -> FovParams:
+    """The parameters that the labels were made with, as the `params` of their collection state them.
+
+    Those that are ``per camera`` have their default here, which no camera takes.
+
+    Raises
+    ------
+    InputError
+        when one that the oracle needs is not stated, or a value is outside its range.
+    """
+    stored = task.stored
+    needed = {name for name in ("fov_deg", "radius_m") if any(getattr(s, name) is None for s in _sides(stored))}
     if stored.method == "fov-polygon":
-        wanted.add("arc")
-    wanted |= {name for name in _noise(stored) if stored.params[name] != "per camera"}
-    for name in sorted(wanted):
-        value = stored.params.get(name)
-        if not isinstance(value, int | float):
-            raise InputError(f"{where}: its params do not tell {name}, so that ψ cannot be recomputed")
-        options["segments" if name == "arc" else name] = value
+        needed.add("arc")
+    needed |= {name for name in _NOISE if stored.params.get(name, "per camera") != "per camera"}
+    numbers = {
+        field.name: value
+        for field in fields(FovParams)
+        if isinstance(value := stored.params.get(field.name), int | float)
+    }
+    for name in sorted(needed - numbers.keys()):
+        raise InputError(f"{task.where}: its params do not tell {name}, so that ψ cannot be recomputed")
+    choices: dict[str, Any] = {"shape": stored.method.removeprefix("fov-"), "measure": stored.measure}
+    try:
+        return FovParams(**{**numbers, **choices})
+    except OptionError as error:
+        raise InputError(f"{task.where}: its params cannot be those of labels: {error}") from None
+
+
+def _oracle_options(params: FovParams, *, noisy: bool) -> dict[str, Any]:
+    """What the oracle has to know besides the cameras."""
+    options: dict[str, Any] = {name: getattr(params, name) for name in ("fov_deg", "radius_m", "measure")}
+    if params.shape == "polygon":
+        options["segments"] = params.arc
+    if noisy:
+        options |= {name: getattr(params, name) for name in _NOISE}
     return options
-
-
-def _noise(stored: StoredCollection) -> list[str]:
-    """The standard deviations under which ψ is an expected value."""
-    return [name for name in ("heading_sigma_deg", "position_sigma_m") if name in stored.params]
 
 
 def _sides(stored: StoredCollection) -> tuple[Cameras, Cameras]:
@@ -110,25 +133,27 @@ def _sides(stored: StoredCollection) -> tuple[Cameras, Cameras]:
 
 
 def _read_again(task: Task, result: Verification) -> tuple[Cameras, Cameras]:
+    """The cameras of the dataset, with longitude and latitude where they are compared on the earth."""
     assert task.root is not None
-    record = record_of(task.stored, task.records)
+    record = collection_record(task.stored, task.records)
     part = None if record is None else part_from_record(record, task.root, masks=task.masks)
     if record is None or not isinstance(part, FovPart):
         raise InputError(
             f"{task.where}: its provenance does not say how to read the dataset again; leave out "
             "--root to check ψ against the cameras that the file holds"
         )
-    city = part.read()
-    compare_inputs(task, record, task.root, city.files, result, thousands=False)
-    if city.geographic is None:
-        return city.query, city.database
-    query, database = (with_lon_lat(*side) for side in zip((city.query, city.database), city.geographic, strict=True))
+    cameras = part.read()
+    compare_inputs(task, record, task.root, cameras.files, result, thousands=False)
+    sides = cameras.query, cameras.database
+    if cameras.geographic is None:
+        return sides
+    query, database = (with_lon_lat(*side) for side in zip(sides, cameras.geographic, strict=True))
     return query, database
 
 
-def _radius(stored: StoredCollection) -> float:
-    """The longest range of any camera."""
+def _longest_radius(stored: StoredCollection, params: FovParams) -> float:
+    """The longest range of any camera, metres."""
     ranges = [side.radius_m[side.ok].max(initial=0.0) for side in _sides(stored) if side.radius_m is not None]
     if len(ranges) < 2:
-        ranges.append(stored.params["radius_m"])
+        ranges.append(params.radius_m)
     return float(max(ranges))

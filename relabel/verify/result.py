@@ -23,16 +23,16 @@ STEP = 50
 """Pairs between two steps of a progress bar."""
 
 
-class Pairs(NamedTuple):
+class PairSample(NamedTuple):
     """A sample of pairs: (m,) row and column numbers, and the stored ψ, 0 where the pair is absent."""
 
     rows: IntArray
     columns: IntArray
     values: npt.NDArray[np.float64]
 
-    def take(self, which: npt.NDArray[Any]) -> Pairs:
+    def take(self, which: npt.NDArray[Any]) -> PairSample:
         """Some of the pairs, by number or by a boolean mask."""
-        return Pairs(self.rows[which], self.columns[which], self.values[which])
+        return PairSample(self.rows[which], self.columns[which], self.values[which])
 
 
 @dataclass
@@ -79,15 +79,15 @@ class Verification:
             values["mean_abs_diff_definition"] = self.mean_abs_diff_definition
         return values
 
-    def found(self, count: int, text: str) -> None:
-        """Count mismatches that one text tells of."""
+    def add(self, count: int, text: str) -> None:
+        """Count mismatches, and describe them in one text."""
         self.mismatches += count
         self.findings.append(text)
 
     def compare(
-        self, stored: StoredCollection, pairs: Pairs, expected: npt.NDArray[np.float64], tolerance: float
+        self, stored: StoredCollection, pairs: PairSample, expected: npt.NDArray[np.float64], tolerance: float
     ) -> None:
-        """Count pairs whose ψ is not the expected one, and tell of the first few."""
+        """Count pairs whose ψ is not the expected one, and describe the first few."""
         difference = np.abs(expected - pairs.values)
         # An absent pair says no more than: up to min_value.
         difference[pairs.values == 0.0] -= stored.min_value
@@ -122,16 +122,16 @@ class Task(NamedTuple):
 
     @property
     def masks(self) -> tuple[Path, ...]:
-        """Where the mask of the collection may be besides its root: where it was told, or beside the label file."""
-        known = self.stored.params.get("mask")
-        if not isinstance(known, Mapping):
+        """Where its mask may be besides the root: the file that was named, else one beside the label file."""
+        recorded = self.stored.params.get("mask")
+        if not isinstance(recorded, Mapping):
             return ()
-        return (Path(self.stored.path).parent / str(known.get("name")),) if self.mask is None else (self.mask,)
+        return (Path(self.stored.path).parent / str(recorded.get("name")),) if self.mask is None else (self.mask,)
 
 
 def sample(
     stored: StoredCollection, size: int, rng: np.random.Generator, *, reach_m: float, cameras: int | None = None
-) -> Pairs:
+) -> PairSample:
     """Pairs of two OK cameras, half of them stored; where there are too few of one kind, more of the other.
 
     Parameters
@@ -155,14 +155,14 @@ def sample(
         database = query if stored.self_pairs else rng.choice(database, min(cameras, len(database)), replace=False)
         rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
         within = np.flatnonzero(np.isin(rows, query) & np.isin(matrix.indices, database))
-    some = size - min((size + 1) // 2, len(within))
-    absent = _absent(stored, matrix, some, rng, reach_m, (query, database))
-    at = np.sort(rng.choice(within, min(size - len(absent), len(within)), replace=False))
-    rows = np.searchsorted(matrix.indptr, at, side="right") - 1
-    return Pairs(
+    least_absent = size - min((size + 1) // 2, len(within))
+    absent = _absent(stored, matrix, least_absent, rng, reach_m, (query, database))
+    entries = np.sort(rng.choice(within, min(size - len(absent), len(within)), replace=False))
+    rows = np.searchsorted(matrix.indptr, entries, side="right") - 1
+    return PairSample(
         np.concatenate([rows, absent[:, 0]]),
-        np.concatenate([matrix.indices[at].astype(np.int64), absent[:, 1]]),
-        np.concatenate([matrix.data[at].astype(np.float64), np.zeros(len(absent))]),
+        np.concatenate([matrix.indices[entries].astype(np.int64), absent[:, 1]]),
+        np.concatenate([matrix.data[entries].astype(np.float64), np.zeros(len(absent))]),
     )
 
 
@@ -176,17 +176,17 @@ def _absent(
 ) -> IntArray:
     """(m, 2) pairs of these cameras that are not stored."""
     query, database = cameras
-    found: dict[tuple[int, int], None] = {}
+    pairs: dict[tuple[int, int], None] = {}
     if len(query) and len(database):
-        query_at, database_at = (points(side, stored.params) for side in (stored.query, stored.database))
-        tree = cKDTree(database_at[database])
+        query_points, database_points = (points(side, stored.params) for side in (stored.query, stored.database))
+        tree = cKDTree(database_points[database])
         for attempt in range(20 * size):
-            if len(found) >= size:
+            if len(pairs) >= size:
                 break
             i = int(rng.choice(query))
-            near = tree.query_ball_point(query_at[i], reach_m) if attempt % 4 else []
+            near = tree.query_ball_point(query_points[i], reach_m) if attempt % 4 else []
             j = int(database[rng.choice(near)]) if len(near) else int(rng.choice(database))
             row = matrix.indices[matrix.indptr[i] : matrix.indptr[i + 1]]
             if j not in row and not (stored.self_pairs and i == j):
-                found[i, j] = None
-    return np.array(list(found), dtype=np.int64).reshape(-1, 2)
+                pairs[i, j] = None
+    return np.array(list(pairs), dtype=np.int64).reshape(-1, 2)

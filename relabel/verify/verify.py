@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from relabel.errors import InputError, LabelFileError, OptionError
-from relabel.labelfile import LabelFile, validate
+from relabel.labelfile import LabelFile, StoredCollection, validate
 from relabel.pipeline.parts import Bar
-from relabel.verify import fov_labels, surface_labels
 from relabel.verify.result import Task, Verification
 
 
@@ -73,7 +73,23 @@ def verify(
     records = labels.provenance()
     for number, name in enumerate(labels):
         stored = labels[name]
-        check = surface_labels.check if stored.method in surface_labels.METHODS else fov_labels.check
         rng = np.random.default_rng([seed, number])
-        check(Task(stored, records, root, sample, rng, bar, mask, occluders), result)
+        _check_of(stored)(Task(stored, records, root, sample, rng, bar, mask, occluders), result)
     return result
+
+
+def _check_of(stored: StoredCollection) -> Callable[[Task, Verification], None]:
+    """What recomputes the labels of a collection; loads only what its method needs."""
+    if stored.method.startswith("fov-"):
+        from relabel.verify import fov_labels  # noqa: PLC0415
+
+        return fov_labels.check
+    from relabel.surface.params import METHODS  # noqa: PLC0415
+
+    if stored.method not in METHODS:
+        raise InputError(
+            f"{stored.path}::{stored.name}: {stored.method} labels cannot be recomputed; only fields of view can"
+        )
+    from relabel.verify import surface_labels  # noqa: PLC0415
+
+    return surface_labels.check

@@ -147,7 +147,7 @@ class TestHeadings:
         assert result.stderr.count("\n") == 1
 
     def test_nothing_is_overwritten(self, run: Runner, tree: Path, here: Path) -> None:
-        """A mask or picture that is there stays, unless --force says otherwise."""
+        """A mask or image that is there stays, unless --force says otherwise."""
         (here / "m.csv").write_text("mine")
         assert run("headings", tree, "-o", "m.csv").exit_code == 1
         assert (here / "m.csv").read_text() == "mine"
@@ -193,7 +193,7 @@ class TestMask:
         for executor in ("local", "processes:1"):
             out = f"{executor[:4]}.h5"
             result = done(run("msls", "--root", tree, "--mask", "m.txt", "-o", out, "--executor", executor))
-            assert result.stderr.count("m.txt: 1 key(s) are no camera of this data set: 'zz'") == 1
+            assert result.stderr.count("m.txt: 1 key(s) are no camera of this dataset: 'zz'") == 1
             labels = LabelFile(here / out)
             assert labels["amman"].query.status.tolist() == [0, Status.MASKED, 0, 0, 0]
             assert labels["goa"].database.status.tolist() == [0, 0, 0, Status.MASKED, 0]
@@ -259,7 +259,7 @@ class TestVerify:
             (told[1] if told else mask).unlink()
 
     def test_not_found(self, run: Runner, tree: Path, here: Path, label: Callable[..., Path]) -> None:
-        """What is missing is said, and how to give it; without the data set it is not needed."""
+        """What is missing is said, and how to give it; without the dataset it is not needed."""
         file = label(here / "other" / "m.txt")
         result = run("verify", file, "--root", tree)
         assert (result.exit_code, result.stdout) == (1, "")
@@ -290,5 +290,5 @@ class TestRealData:
         assert [(side["distinct"], side["step_deg"]) for side in city["sides"]] == [(12, 30.0)] * 2
         assert city["out_of_range"] > 0
         near = city["near_pairs"]
-        assert near["pairs"] == 74_326  # as many as the positives that the data set lists
+        assert near["pairs"] == 74_326  # as many as the positives that the dataset lists
         assert sum(near["histogram"]["pairs"][4:]) > 0.6 * near["pairs"]

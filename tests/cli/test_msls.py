@@ -108,7 +108,7 @@ class TestGood:
         assert done(run("msls", "--root", root, "-q")).stderr == ""
 
     def test_only_metadata_is_needed(self, run: Runner, root: Path) -> None:
-        """No picture is there, and none is missed."""
+        """No image is there, and none is missed."""
         assert not list(root.rglob("images"))
         done(run("msls", "--root", root))
 

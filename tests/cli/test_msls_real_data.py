@@ -108,7 +108,7 @@ class TestAmman:
         assert (found[expected > 1e-4] > 0.0).all()
 
     def test_rows_are_those_of_the_csv(self, file: Path, sides: tuple[Side, Side]) -> None:
-        """Every picture has its row, in the order of raw.csv."""
+        """Every image has its row, in the order of raw.csv."""
         with h5py.File(file) as labels:
             for name, side in zip(("queries", "database"), sides, strict=True):
                 assert [key.decode() for key in labels[f"amman/{name}/key"][()]] == side.key

@@ -107,7 +107,7 @@ class TestGood:
         assert str(tmp_path) not in json.dumps(record)
 
     def test_several_zones(self, run: Runner, tmp_path: Path) -> None:
-        """Two pictures on either side of a zone border have the overlap of their distance on the earth."""
+        """Two images on either side of a zone border have the overlap of their distance on the earth."""
         texts = []
         for zone, lon in ((31, 5.9999), (32, 6.0001)):
             east, north = pyproj.Proj(proj="utm", zone=zone, ellps="WGS84")(lon, 48.0)
@@ -170,7 +170,7 @@ class TestBadInput:
     def test_lists(self, run: Runner, sf: Path, here: Path) -> None:
         """What is no list, and too few or too many of them."""
         refused(run("names", sf / "x.txt", sf / "d.txt"), 1, ["x.txt: does not exist"])
-        refused(run("names", sf, sf / "d.txt"), 1, ["sf: holds no picture"])
+        refused(run("names", sf, sf / "d.txt"), 1, ["sf: holds no image"])
         refused(run("names", sf / "q.txt"), 2, ["there is no DATABASE", "--self-pairs"])
         refused(run("names", sf / "q.txt", sf / "d.txt", "--self-pairs"), 2, ["leave out DATABASE"])
         refused(run("names"), 2, ["QUERIES"])

@@ -38,13 +38,16 @@ def file(run: Runner, folder: Path, tmp_path: Path) -> Path:
 class TestOptions:
     """relabel.cli.labelling.labelling_command, for surface"""
 
-    @pytest.mark.parametrize(("name", "params"), [("rgbd", SurfaceParams()), ("table", FovParams())])
-    def test_defaults_are_those_of_the_library(self, name: str, params: SurfaceParams | FovParams) -> None:
+    @pytest.mark.parametrize(
+        ("name", "arguments", "params"),
+        [("rgbd", "--root x --layout folder", SurfaceParams()), ("table", "x.csv", FovParams())],
+    )
+    def test_defaults_are_those_of_the_library(
+        self, name: str, arguments: str, params: SurfaceParams | FovParams
+    ) -> None:
         """Every parameter of a method is an option, and one that is not given is what the method has."""
-        command = labelling_command(registry.dataset(name))
-        required = {parameter.name: "x" for parameter in command.params if parameter.required}
-        values = required | {p.name: p.get_default(click.Context(command)) for p in command.params}
-        assert asdict(params).items() <= values.items()
+        context = labelling_command(registry.dataset(name)).make_context(name, arguments.split())
+        assert asdict(params).items() <= context.params.items()
 
     def test_all_arrive(self, run: Runner, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Every option of the overlap and of the job goes to the library under its name."""

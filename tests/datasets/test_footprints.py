@@ -46,7 +46,7 @@ def geoparquet(folder: Path, values: list[Any], **column: Any) -> Path:
 
 
 def counts(found: Footprints) -> tuple[int, int, int, int]:
-    return found.features, len(found.geometry), found.repaired, found.passed_over
+    return found.features, len(found.geometry), found.repaired, found.skipped
 
 
 class TestGeoJson:

@@ -163,7 +163,7 @@ class TestMasked:
         with caplog.at_level(logging.WARNING, "relabel"):
             Masked(Town(), path).read()
         (record,) = caplog.records
-        assert record.getMessage() == f"{path}: 5 key(s) are no camera of this data set: 'q', 'r', 's', …"
+        assert record.getMessage() == f"{path}: 5 key(s) are no camera of this dataset: 'q', 'r', 's', …"
 
     def test_none_known(self, tmp_path: Path) -> None:
         """A mask of which no key is a camera is an error, for instance a CSV whose column has another name."""
@@ -214,7 +214,7 @@ class TestMaskedReaders:
             found = masked(readers, path)
             streets = [reader.read() for reader in found]
         assert [record.getMessage() for record in caplog.records] == [
-            f"{path}: 1 key(s) are no camera of this data set: 'z'"
+            f"{path}: 1 key(s) are no camera of this dataset: 'z'"
         ]
         assert [street.params["mask"]["masked"] for street in streets] == [1, 2]
         with pytest.raises(InputError, match="none of its 1 key"):

@@ -55,7 +55,7 @@ COMMAND = '''
 import click
 
 from relabel.datasets import options
-from relabel.datasets.registry import Selection
+from relabel.datasets.registry import ReaderSelection
 
 OPTIONS = (options.root, click.option("--mirror", is_flag=True, help="Walk westwards."))
 
@@ -67,7 +67,7 @@ def select(root, mirror):
     """
     from relabel_walks.reader import WalkReader
 
-    return Selection([WalkReader(root, mirror)], ["lunch: skipped: nobody walked"])
+    return ReaderSelection([WalkReader(root, mirror)], ["lunch: skipped: nobody walked"])
 '''
 READER = """
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ from pathlib import Path
 
 from relabel import Cameras
 from relabel.datasets.base import CameraSets
-from relabel.datasets.registry import Selection
+from relabel.datasets.registry import ReaderSelection
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class WalkReader:
 def from_paths(paths, *, cities=None, columns=None):
     if len(paths) != 1 or not (paths[0] / "steps.txt").is_file():
         return None
-    return Selection([WalkReader(paths[0])])
+    return ReaderSelection([WalkReader(paths[0])])
 """
 
 

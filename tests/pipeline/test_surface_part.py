@@ -86,7 +86,7 @@ class TestOpen:
         assert opened.source.collection.query.ok.all()
 
     def test_same_as_the_library(self, folder: Path) -> None:
-        """Every option arrives at the overlap, and the parameters say what the data set does as well."""
+        """Every option arrives at the overlap, and the parameters say what the dataset does as well."""
         options: dict[str, Any] = {"tolerance_m": 0.08, "voxel_m": 0.05, "stride": 1, "nearest_m": 0.8}
         options |= {"farthest_m": 1.05, "measure": "dice", "min_value": 0.2}
         part = part_of(folder, **options)
@@ -108,7 +108,7 @@ class TestOpen:
     def test_what_is_wrong_is_told(self, folder: Path) -> None:
         """A frame without a pose at once, a bad depth map once it is decoded; both by the name of the collection."""
         pose_txt(folder / "pose" / "002.txt", pose(2) * np.nan)
-        (folder / "depth" / "004.png").write_bytes(b"not a picture")
+        (folder / "depth" / "004.png").write_bytes(b"not an image")
         opened = part_of(folder).open()
         assert opened.preparation is not None
         told = opened.preparation.run(None)
@@ -245,7 +245,7 @@ class TestRecords:
             frames_from_records(labels["goa"], labels.provenance(), tree)
 
     def test_frames_again(self, folder: Path, out: Path) -> None:
-        """The frames of a file are those of its data set, wherever that lies now."""
+        """The frames of a file are those of its dataset, wherever that lies now."""
         label([part_of(folder)], out / "x.h5")
         moved = folder.rename(folder.with_name("elsewhere"))
         labels = LabelFile(out / "x.h5")

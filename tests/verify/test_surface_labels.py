@@ -110,7 +110,7 @@ class TestGoodFiles:
         pose_txt(folder / "pose" / "001.txt", pose(1) * np.nan)
         pose_txt(folder / "pose" / "002.txt", pose(2) * [[2.0], [2.0], [2.0], [1.0]])
         depth_png(folder / "depth" / "003.png", 0, size=(48, 36))
-        (folder / "depth" / "004.png").write_bytes(b"no picture")
+        (folder / "depth" / "004.png").write_bytes(b"no image")
         (folder / "depth" / "005.png").unlink()
         label([part_of(folder)], out / "x.h5")
         status = LabelFile(out / "x.h5")["room"].query.status
@@ -200,7 +200,7 @@ class TestWrongValues:
 
 
 class TestOtherDataset:
-    """The data set is not what was labelled."""
+    """The dataset is not what was labelled."""
 
     def test_changed_depth(self, labels: Path, folder: Path) -> None:
         """A depth map with other depths: the digest of its folder differs, and so does ψ."""

@@ -1,4 +1,4 @@
-"""Mapillary Street-Level Sequences (MSLS): the metadata of a city becomes cameras; no picture is needed.
+"""Mapillary Street-Level Sequences (MSLS): the metadata of a city becomes cameras; no image is needed.
 
     raw.csv            ,key,lon,lat,ca,captured_at,pano
     postprocessed.csv  ,key,easting,northing,unique_cluster,control_panel,night,view_direction
@@ -26,7 +26,7 @@ from relabel.datasets.base import CameraSets
 from relabel.datasets.msls.csv_files import POSTPROCESSED_EXTRA, SideTables, city_crs, read_side_tables
 from relabel.datasets.msls.spec import Heading
 from relabel.datasets.msls.tree import SIDES, TEST_CITIES, TRAIN_CITIES, VAL_CITIES, City, Skipped, Tree, find, select
-from relabel.datasets.registry import Selection
+from relabel.datasets.registry import ReaderSelection
 from relabel.errors import DatasetNotFoundError, OptionError
 from relabel.geometry.headings import constant_groups, group_codes, track_heading_deg
 from relabel.geometry.projection import project
@@ -280,16 +280,16 @@ class MslsReader:
         return read(self.root, city=self.city, heading=self.heading)
 
 
-def readers(root: Path, cities: str | None, *, heading: Heading = "compass") -> Selection:
+def readers(root: Path, cities: str | None, *, heading: Heading = "compass") -> ReaderSelection:
     """One reader for each city that was asked for, and a line for each city without positions; see `select`."""
     chosen, skipped = select(root, cities)
-    return Selection(
+    return ReaderSelection(
         tuple(MslsReader(root, city, heading) for city in chosen),
         tuple(f"{city.name}: passed over: {city.reason}" for city in skipped),
     )
 
 
-def from_paths(paths: Sequence[Path], *, cities: str | None = None, columns: str | None = None) -> Selection | None:
+def from_paths(paths: Sequence[Path], *, cities: str | None = None, columns: str | None = None) -> ReaderSelection | None:
     """The cities of a tree; None where the paths are files, or several.
 
     Raises

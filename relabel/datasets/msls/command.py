@@ -8,7 +8,7 @@ import click
 
 from relabel.datasets import options
 from relabel.datasets.msls.spec import HEADINGS, Heading
-from relabel.datasets.registry import Selection
+from relabel.datasets.registry import ReaderSelection
 
 OPTIONS = (
     options.root,
@@ -17,7 +17,7 @@ OPTIONS = (
 )
 
 
-def select(root: Path, cities: str | None, heading: Heading) -> Selection:
+def select(root: Path, cities: str | None, heading: Heading) -> ReaderSelection:
     """Label MSLS by how much the fields of view of two cameras overlap.
 
     Only the metadata is read (raw.csv, postprocessed.csv, seq_info.csv); no image needs to be there. Every city

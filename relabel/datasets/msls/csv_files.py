@@ -84,7 +84,7 @@ def read_side_tables(folder: Path, heading: Heading) -> SideTables:
         if path.is_file()
     }
     if raw_path not in found:
-        log.warning("%s: is missing; panoramas cannot be told from other pictures", raw_path)
+        log.warning("%s: is missing; panoramas cannot be told from other images", raw_path)
     (first, base), *others = found.items()
     csv_columns.check_keys(first, base, "key")
     joined = {first: base} | {path: _joined(first, base["key"], path, table) for path, table in others}
@@ -110,7 +110,7 @@ def _joined(base_path: Path, base_key: npt.NDArray[np.str_], path: Path, table: 
         if len(keys):
             raise InputError(
                 f"{has}: key {str(keys[0])!r} is not in {lacks.name} beside it ({len(keys)} key(s) are not); "
-                "both must list the same pictures: take the two files from the same download"
+                "both must list the same images: take the two files from the same download"
             )
     return {name: column[rows] for name, column in table.items()}
 

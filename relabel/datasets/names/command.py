@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from relabel.datasets import options
-from relabel.datasets.registry import Selection
+from relabel.datasets.registry import ReaderSelection
 from relabel.errors import OptionError
 
 OPTIONS = (
@@ -26,7 +26,7 @@ OPTIONS = (
 
 def select(
     queries: Path, database: Path | None, *, self_pairs: bool, join_msls: Path | None, name: str | None
-) -> Selection:
+) -> ReaderSelection:
     """Label images whose names tell place and heading, by how much their fields of view overlap.
 
     QUERIES and DATABASE are each a folder of images (searched to its depths; only names are read), a text with one
@@ -40,4 +40,4 @@ def select(
         raise OptionError("--self-pairs pairs QUERIES with themselves; leave out DATABASE")
     if database is None and not self_pairs:
         raise OptionError("there is no DATABASE; give one, or --self-pairs to pair QUERIES with themselves")
-    return Selection([reader(queries, database, name=name, join_msls=join_msls)])
+    return ReaderSelection([reader(queries, database, name=name, join_msls=join_msls)])

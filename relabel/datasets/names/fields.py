@@ -1,4 +1,4 @@
-"""The `@` convention of file names: a picture's place, heading and more in its name.
+"""The `@` convention of file names: an image's place, heading and more in its name.
 
     @east@north@zone@letter@lat@lon@pano_id@tile@heading@pitch@roll@height@timestamp@note@.jpg
      1    2     3    4      5   6   7       8    9       10    11   12     13        14   15

@@ -1,4 +1,4 @@
-"""Pictures whose names tell where they were taken and which way they face: the `@` convention.
+"""Images whose names tell where they were taken and which way they face: the `@` convention.
 
 So are SF-XL and everything that VPR-datasets-downloader and the programs around it have written. What a name holds, see
 `relabel.datasets.names.fields`; where names come from, see `relabel.datasets.image_lists`.
@@ -25,7 +25,7 @@ from relabel.datasets.image_lists import NameList, read_names
 from relabel.datasets.msls import tree as msls_tree
 from relabel.datasets.names.crs import frame
 from relabel.datasets.names.fields import AtNames, parse
-from relabel.datasets.registry import Selection
+from relabel.datasets.registry import ReaderSelection
 from relabel.errors import DatasetNotFoundError, InputError
 from relabel.geometry.projection import project
 
@@ -180,7 +180,7 @@ def _joinable(compass: Compass, lists: list[NameList], parsed: list[AtNames], ro
         if (rows < 0).all():
             raise InputError(
                 f"{names.path}: none of the {len(names):,} names has a pano_id that is in {root} "
-                f"({len(compass.key):,} keys; here {str(at.texts['pano_id'][0])!r}); are these pictures of MSLS, and "
+                f"({len(compass.key):,} keys; here {str(at.texts['pano_id'][0])!r}); are these images of MSLS, and "
                 "are their cities in the tree?"
             )
         files += compass.used(rows)
@@ -214,7 +214,7 @@ def _cameras(
 _TEXTS = {
     "wrapped": "headings outside [0°, 360°) were wrapped",
     "missing": "cameras have no heading",
-    "not_joined": "pictures are not in the MSLS tree, and keep the heading of their name, if any",
+    "not_joined": "images are not in the MSLS tree, and keep the heading of their name, if any",
     "panoramas": "panoramas are not labelled",
 }
 
@@ -281,14 +281,14 @@ def reader(
     return NamesReader(queries, database, name, root, join_msls)
 
 
-def from_paths(paths: Sequence[Path], *, cities: str | None = None, columns: str | None = None) -> Selection | None:
+def from_paths(paths: Sequence[Path], *, cities: str | None = None, columns: str | None = None) -> ReaderSelection | None:
     """The list or lists of names; None where the paths are tables, or a folder without `@` names."""
     if columns is not None or any(path.suffix.lower() in TABLE_SUFFIXES for path in paths):
         return None
     alone = len(paths) == 1 and not paths[0].is_file()
     if alone and (cities is not None or not paths[0].is_dir() or next(paths[0].rglob("@*"), None) is None):
         return None
-    return Selection([reader(*paths)])
+    return ReaderSelection([reader(*paths)])
 
 
 _COLUMNS: dict[str, csv_columns.Kind] = {"key": "text", "ca": "float", "pano": "bool"}
@@ -296,7 +296,7 @@ _COLUMNS: dict[str, csv_columns.Kind] = {"key": "text", "ca": "float", "pano": "
 
 @dataclass(frozen=True, eq=False)
 class Compass:
-    """The compass angles of all pictures of an MSLS tree.
+    """The compass angles of all images of an MSLS tree.
 
     Attributes
     ----------
@@ -359,7 +359,7 @@ def read_compass(root: Path) -> Compass:
         if panorama[a] != panorama[b] or not np.array_equal(heading[a], heading[b], equal_nan=True):
             raise InputError(
                 f"key {str(key[a])!r} stands in {files[file[a]]} and {files[file[b]]} with different values; "
-                "a picture is in one city only: remove the copy that is wrong"
+                "an image is in one city only: remove the copy that is wrong"
             )
     rows = np.sort(order[~same])
     return Compass(key[rows], heading[rows], panorama[rows], file[rows], files)

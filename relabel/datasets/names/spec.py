@@ -10,7 +10,7 @@ SPEC = DatasetSpec(
     command="relabel.datasets.names.command",
     readers={"fov": "relabel.datasets.names.lists:NamesReader"},
     from_paths="relabel.datasets.names.lists:from_paths",
-    licence="Made from the names of pictures, which tell places and headings. Many such sets are cut from street "
+    licence="Made from the names of images, which tell places and headings. Many such sets are cut from street "
     "panoramas of others; San Francisco XL (SF-XL) is handed out on request, under terms that are not known here. "
-    "Whose pictures these are is not known here either.",
+    "Whose images these are is not known here either.",
 )

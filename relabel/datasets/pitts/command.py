@@ -8,7 +8,7 @@ import click
 
 from relabel.datasets import options
 from relabel.datasets.pitts.spec import SIGNS, TRAVEL_GAP_M, Sign
-from relabel.datasets.registry import Selection
+from relabel.datasets.registry import ReaderSelection
 
 OPTIONS = (
     options.root,
@@ -60,7 +60,7 @@ def select(
     gap_m: float,
     query_names: Path | None,
     database_names: Path | None,
-) -> Selection:
+) -> ReaderSelection:
     """Label Pittsburgh 30k or 250k by how much the fields of view of two cameras overlap.
 
     DIR holds pitts30k_train.mat and its like; no image is needed. Every split becomes a collection of its name.

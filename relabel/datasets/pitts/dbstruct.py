@@ -3,7 +3,7 @@
     pitts30k_val.mat    a MATLAB struct: dbImageFns (n,1) cell, utmDb (2,n), qImageFns (m,1) cell, utmQ (2,m), and more
     pitts30k_val.npz    utmDb (n,2), utmQ (m,2); the names are in lists of their own
 
-Fields are read by name, as their order differs from file to file. Coordinates are metres, east before north. Data sets
+Fields are read by name, as their order differs from file to file. Coordinates are metres, east before north. Datasets
 that use the form for something else are told by their numbers.
 """
 
@@ -206,7 +206,7 @@ def _texts(path: Path, field: str, cells: npt.NDArray[Any]) -> list[str]:
     else:
         raise InputError(f"{path}: {field} is an array of {cells.dtype}; expected a cell array of names")
     if "" in texts:
-        raise InputError(f"{path}: {field}, cell {texts.index('') + 1}: is empty; every picture needs a name")
+        raise InputError(f"{path}: {field}, cell {texts.index('') + 1}: is empty; every image needs a name")
     if len(set(texts)) < len(texts):
         first: dict[str, int] = {}
         for number, text in enumerate(texts, 1):
@@ -226,7 +226,7 @@ def _coordinates(path: Path, field: str, array: npt.NDArray[Any], count: int, *,
         return np.empty((0, 2))
     if array.ndim == 2 and 1 in array.shape and array.size == count and count != 2:
         raise InputError(
-            f"{path}: {field} has shape {array.shape}, one number a picture: a frame number, as in structs of "
+            f"{path}: {field} has shape {array.shape}, one number per image: a frame number, as in structs of "
             "Nordland, and no place. Fields of view need metres and headings"
         )
     usual, other = (array, array.T) if rows_first else (array.T, array)
@@ -236,7 +236,7 @@ def _coordinates(path: Path, field: str, array: npt.NDArray[Any], count: int, *,
     expected = f"({count}, 2)" if rows_first else f"(2, {count})"
     raise InputError(
         f"{path}: {field} has shape {array.shape}, but there are {count:,} names; expected {expected}: names and "
-        "coordinates must be of the same pictures"
+        "coordinates must be of the same images"
     )
 
 

@@ -22,6 +22,6 @@ SPEC = DatasetSpec(
     default_output="pitts.h5",
     default_fov_deg=60.0,
     image_paths=("{side}/{key}", "queries_real/{key}", "queries/{key}"),
-    licence="Made from the splits of Pittsburgh (30k or 250k), whose pictures are of Google Street View and are handed "
+    licence="Made from the splits of Pittsburgh (30k or 250k), whose images are of Google Street View and are handed "
     "out by the authors on request. No licence of it is known here.",
 )

@@ -19,7 +19,7 @@ from relabel.cameras import Cameras, Status
 from relabel.datasets.base import CameraSets, is_inside, relative_path
 from relabel.datasets.pitts.dbstruct import SUFFIXES, Struct, holds_struct, read_struct
 from relabel.datasets.pitts.yaw import Headings, NorthTable, PanoramaViews, heading_deg, read_north, travel_deg, views
-from relabel.datasets.registry import Selection
+from relabel.datasets.registry import ReaderSelection
 from relabel.errors import DatasetNotFoundError, InputError, NotFoundError, OptionError
 
 __all__ = ["Headings", "PittsReport", "PittsSplit", "find", "read", "select"]
@@ -368,7 +368,7 @@ def readers(
     *,
     query_names: Path | None = None,
     database_names: Path | None = None,
-) -> Selection:
+) -> ReaderSelection:
     """One reader for each split, and a line for each file that is passed over; see `pitts.select`.
 
     Raises
@@ -382,7 +382,7 @@ def readers(
         raise OptionError(
             f"lists of names belong to one split, and there are {', '.join(chosen)}; choose one with --splits"
         )
-    return Selection(
+    return ReaderSelection(
         [PittsReader(root, name, path, headings, query_names, database_names) for name, path in chosen.items()],
         [f"{name}: passed over: {reason}" for name, reason in skipped.items()],
     )

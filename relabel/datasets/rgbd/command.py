@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from relabel.datasets import options
-from relabel.datasets.registry import Selection
+from relabel.datasets.registry import ReaderSelection
 from relabel.datasets.rgbd.spec import LAYOUTS, MAX_TIME_DIFFERENCE_S, Layout
 
 OPTIONS = (
@@ -33,7 +33,7 @@ def select(
     depth_unit_m: float | None,
     max_time_difference_s: float | None,
     name: str | None,
-) -> Selection:
+) -> ReaderSelection:
     """Label any RGB-D sequence with poses by how much surface two frames share.
 
     tum: depth.txt, groundtruth.txt, depth maps in 1/5000 m; the name of the folder tells the intrinsics (freiburg1, 2
@@ -58,4 +58,4 @@ def select(
         depth_unit_m=depth_unit_m,
         max_time_difference_s=max_time_difference_s,
     )
-    return Selection([sequence])
+    return ReaderSelection([sequence])

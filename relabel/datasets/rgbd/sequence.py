@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -212,10 +212,7 @@ def _tum(root: Path, name: str, camera: DepthCamera, most_s: float) -> RgbdSeque
     ]
     pose = pose[order]
     has_pose: list[bool] = (of_pose[order] >= 0).tolist()
-    notes = ["depth maps are registered to the colour camera, whose poses and intrinsics are taken"]
-    if camera.intrinsics in (FREIBURG["freiburg1"], FREIBURG["freiburg2"]):
-        notes.append("the distortion of the lens is not taken into account")
-    notes += [
+    notes = [
         text.replace("no pose", f"no pose within {most_s:g} s")
         for text in rgbd_frames.missing_notes(frame_files, pose, posed=has_pose)
     ]
@@ -320,7 +317,7 @@ class RgbdReader:
 
     def read(self) -> RgbdSequence:
         """The frames of the sequence; raises what `read` does."""
-        return read(
+        sequence = read(
             self.root,
             self.layout,
             name=self.name,
@@ -328,6 +325,16 @@ class RgbdReader:
             depth_unit_m=self.depth_unit_m,
             max_time_difference_s=self.max_time_difference_s,
         )
+        return replace(sequence, notes=(*self._camera_notes(), *sequence.notes))
+
+    def _camera_notes(self) -> list[str]:
+        """What the user should know about the camera, whatever the frames are."""
+        if self.layout != "tum":
+            return []
+        notes = ["depth maps are registered to the colour camera, whose poses and intrinsics are taken"]
+        if self.intrinsics in (FREIBURG["freiburg1"], FREIBURG["freiburg2"]):
+            notes.append("the distortion of the lens is not taken into account")
+        return notes
 
 
 def reader(

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from relabel.datasets import options
-from relabel.datasets.registry import Selection
+from relabel.datasets.registry import ReaderSelection
 from relabel.datasets.seven_scenes.spec import DEFAULT_SPLITS, FOCAL_PX
 
 OPTIONS = (
@@ -36,7 +36,7 @@ OPTIONS = (
 
 def select(
     root: Path, scenes: str | None, splits: tuple[str, ...], focal_px: float, *, skip_missing: bool
-) -> Selection:
+) -> ReaderSelection:
     """Label 7Scenes by how much of the surface that one frame sees the other sees as well.
 
     DIR is the folder of the scenes, or one scene: the depth maps and poses of its sequences, and its split files. Every
@@ -45,6 +45,6 @@ def select(
     """
     from relabel.datasets.seven_scenes.scene import readers
 
-    return Selection(
+    return ReaderSelection(
         readers(root, scenes=scenes, splits=splits or DEFAULT_SPLITS, focal_px=focal_px, skip_missing=skip_missing)
     )

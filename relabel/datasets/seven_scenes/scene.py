@@ -133,7 +133,7 @@ def read(root: Path | str, *, scene: str | None = None, split: str = "train", fo
     split:
         ``train`` or ``test``.
     focal_px:
-        focal length of the depth maps: 585 as shipped, 525 where they were registered to the colour pictures.
+        focal length of the depth maps: 585 as shipped, 525 where they were registered to the colour images.
 
     Raises
     ------
@@ -240,7 +240,7 @@ def _shots(folder: Path) -> list[FrameFiles]:
     for path in paths:
         match = _FRAME.fullmatch(path.name)
         if match is not None:
-            # Of two colour pictures the .png is taken, which is sorted last and not compressed with losses.
+            # Of two colour images the .png is taken, which is sorted last and not compressed with losses.
             found.setdefault(match[1], {})[match[3].lower().split(".")[0]] = path
     if not found:
         raise InputError(

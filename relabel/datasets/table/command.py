@@ -8,7 +8,7 @@ import click
 
 from relabel.datasets import options
 from relabel.datasets.conventions import AXES
-from relabel.datasets.registry import Selection
+from relabel.datasets.registry import ReaderSelection
 from relabel.datasets.table.spec import LAYOUTS, Layout
 from relabel.errors import OptionError
 
@@ -42,7 +42,7 @@ def select(
     axis: str | None,
     up: str | None,
     name: str | None,
-) -> Selection:
+) -> ReaderSelection:
     """Label the cameras of any table by how much their fields of view overlap.
 
     QUERIES and DATABASE are CSV or Parquet files; without DATABASE the queries are paired with themselves. A row needs
@@ -60,4 +60,4 @@ def select(
     if self_pairs and database is not None and database != queries:
         raise OptionError("--self-pairs pairs QUERIES with themselves; leave out DATABASE")
     roles = None if columns is None else parse(columns)
-    return Selection([reader(queries, database, name=name, columns=roles, crs=crs, layout=layout, axis=axis, up=up)])
+    return ReaderSelection([reader(queries, database, name=name, columns=roles, crs=crs, layout=layout, axis=axis, up=up)])

@@ -1,9 +1,9 @@
-"""GSV-Cities: one CSV file a city, whose rows tell the name of their picture in pieces.
+"""GSV-Cities: one CSV file a city, whose rows tell the name of their image in pieces.
 
     place_id,year,month,northdeg,city_id,lat,lon,panoid
-    City_0000123_2019_07_045_48.85_2.35_panoid.jpg        the picture
+    City_0000123_2019_07_045_48.85_2.35_panoid.jpg        the image
 
-The name is put together as the loader of the data set does it, numbers as Python prints them. A `place_id` is unique
+The name is put together as the loader of the dataset does it, numbers as Python prints them. A `place_id` is unique
 within its city, and so are these names.
 """
 
@@ -49,7 +49,7 @@ def check(path: Path, columns: Sequence[str]) -> None:
 
 
 def keys(file: TableFile, table: Table) -> npt.NDArray[np.str_]:
-    """(n,) the names of the pictures.
+    """(n,) the names of the images.
 
     Raises
     ------
@@ -93,6 +93,6 @@ def _whole(file: TableFile, name: str, numbers: npt.NDArray[np.float64]) -> npt.
 
 def _fail(file: TableFile, row: int, name: str, why: str) -> None:
     raise InputError(
-        f"{file.path}: {file.place(row)}, column {name!r}: {why}; the name of the picture cannot be made without it. "
+        f"{file.path}: {file.place(row)}, column {name!r}: {why}; the name of the image cannot be made without it. "
         "Take another column for the keys with --columns key=NAME"
     )

@@ -14,7 +14,7 @@ from relabel.cameras import Cameras, FloatArray, Status
 from relabel.datasets import trajectory
 from relabel.datasets.base import CameraSets, common_root, relative_path
 from relabel.datasets.conventions import TABLE_SUFFIXES, TRAJECTORY_LAYOUTS, TrajectoryLayout
-from relabel.datasets.registry import Selection
+from relabel.datasets.registry import ReaderSelection
 from relabel.datasets.table import gsv_cities
 from relabel.datasets.table.columns import TEXT, Kind, TableFile, choose, parse
 from relabel.datasets.table.spec import Layout
@@ -216,12 +216,12 @@ def reader(
     return TableReader(queries, database, name, root, tuple((columns or {}).items()), crs, layout, axis, up)
 
 
-def from_paths(paths: Sequence[Path], *, cities: str | None = None, columns: str | None = None) -> Selection | None:
+def from_paths(paths: Sequence[Path], *, cities: str | None = None, columns: str | None = None) -> ReaderSelection | None:
     """The table or tables; None where the paths are not named as such and no columns are."""
     del cities
     if len(paths) > 2 or not (columns or any(path.suffix.lower() in TABLE_SUFFIXES for path in paths)):
         return None
-    return Selection([reader(*paths, columns=None if columns is None else parse(columns))])
+    return ReaderSelection([reader(*paths, columns=None if columns is None else parse(columns))])
 
 
 def _outside(side: TableCameras) -> int:
@@ -302,7 +302,7 @@ def read_cameras(
     chosen:
         columns by role that are not to be guessed.
     gsv:
-        whether keys are made as GSV-Cities names its pictures; None: where the columns are those of GSV-Cities and no
+        whether keys are made as GSV-Cities names its images; None: where the columns are those of GSV-Cities and no
         column of keys is chosen.
     in_crs:
         whether the user named the reference system of x and y.

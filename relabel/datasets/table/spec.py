@@ -17,5 +17,5 @@ SPEC = DatasetSpec(
     readers={"fov": "relabel.datasets.table.rows:TableReader"},
     from_paths="relabel.datasets.table.rows:from_paths",
     licence="Made from a table of places and headings, which may be anybody's: this card does not know its terms. "
-    "GSV-Cities comes without a licence, and its pictures are of Google Street View.",
+    "GSV-Cities comes without a licence, and its images are of Google Street View.",
 )

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from relabel.datasets import options
-from relabel.datasets.registry import LabelKind, Selection
+from relabel.datasets.registry import LabelKind, ReaderSelection
 from relabel.datasets.tb_places.spec import DIRECTIONS, QUATERNIONS, Direction, Quaternion
 from relabel.errors import OptionError
 
@@ -64,7 +64,7 @@ def select(
     depth: Path | None,
     intrinsics: str | None,
     depth_unit_m: float | None,
-) -> Selection:
+) -> ReaderSelection:
     """Label TB-Places from the poses of its sets, <set>.json in DIR or in a folder right below.
 
     With --depth, --intrinsics and --depth-unit the labels tell how much surface two frames share; the dataset comes

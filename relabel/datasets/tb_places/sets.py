@@ -1,10 +1,10 @@
-"""TB-Places: sets of garden pictures with poses, `<set>.json`.
+"""TB-Places: sets of garden images with poses, `<set>.json`.
 
-    im_prefix    folder of the pictures
-    im_paths     [n] pictures
+    im_prefix    folder of the images
+    im_paths     [n] images
     poses        (n, 7): tx ty tz qx qy qz qw
 
-The data set does not tell which axis of a pose looks ahead, which axis of its world is up, nor whether a pose leads
+The dataset does not tell which axis of a pose looks ahead, which axis of its world is up, nor whether a pose leads
 from the camera to the world or back. All of these are options, and none is guessed but the last. It comes without depth
 maps.
 """
@@ -24,7 +24,7 @@ from relabel.datasets import rgbd_frames
 from relabel.datasets.base import CameraSets, FrameSets, common_root, is_inside, relative_path
 from relabel.datasets.conventions import AXES
 from relabel.datasets.matrix_files import Intrinsics
-from relabel.datasets.registry import Selection
+from relabel.datasets.registry import ReaderSelection
 from relabel.datasets.rgbd_frames import DepthCamera, FrameFiles
 from relabel.datasets.tb_places.spec import Direction, Quaternion
 from relabel.datasets.trajectory import Axes, axis, cameras_of
@@ -37,7 +37,7 @@ _FIELDS = ("im_paths", "poses")
 
 @dataclass(frozen=True)
 class PoseAxes:
-    """Which axes of a pose look ahead and down in its picture, and which axis of the world is up, where told."""
+    """Which axes of a pose look ahead and down in its image, and which axis of the world is up, where told."""
 
     ahead: str
     down: str | None = None
@@ -83,18 +83,18 @@ def parse_axes(text: str) -> PoseAxes:
     if "ahead" not in found:
         raise OptionError(f"--axes {text}: does not tell which axis of a pose looks ahead; add ahead=z, or another")
     if found.get("down", "")[-1:] == found["ahead"][-1]:
-        raise OptionError(f"--axes {text}: ahead and down are one axis; down is where the lower edge of a picture is")
+        raise OptionError(f"--axes {text}: ahead and down are one axis; down is where the lower edge of an image is")
     return PoseAxes(**found)
 
 
 @dataclass(frozen=True, eq=False)
 class PoseSet:
-    """One set: its pictures as they are named, and their poses as they are stored, brought to camera-to-world.
+    """One set: its images as they are named, and their poses as they are stored, brought to camera-to-world.
 
     Attributes
     ----------
     track:
-        keys are the paths of the pictures as they are written.
+        keys are the paths of the images as they are written.
     prefix:
         `im_prefix`, perhaps empty.
     """
@@ -103,7 +103,7 @@ class PoseSet:
     prefix: str
 
     def frame_files(self, root: Path, depth: Path) -> list[FrameFiles]:
-        """Each picture with its depth map, a PNG of the same path in `depth`, and the picture itself below `root`."""
+        """Each image with its depth map, a PNG of the same path in `depth`, and the image itself below `root`."""
         paths = [PurePosixPath(name.lstrip("/")) for name in self.track.key.tolist()]
         prefix = self.prefix.strip("/")
         ranks: dict[str, int] = {}
@@ -113,8 +113,8 @@ class PoseSet:
             ranks[sequence] = ranks.get(sequence, -1) + 1
             places = (path, PurePosixPath(prefix) / path)
             maps = [depth / place.with_suffix(".png") for place in places]
-            pictures = [root / place for place in places]
-            found.append(FrameFiles(name, sequence, ranks[sequence], _first(maps), None, _first(pictures)))
+            images = [root / place for place in places]
+            found.append(FrameFiles(name, sequence, ranks[sequence], _first(maps), None, _first(images)))
         return found
 
 
@@ -215,11 +215,11 @@ def read(
         raise InputError(f"{path}: im_paths is empty; there is nothing to label")
     if len(names) != len(rows):
         raise InputError(
-            f"{path}: im_paths has {len(names):,} entries, poses {len(rows):,}; expected one pose a picture"
+            f"{path}: im_paths has {len(names):,} entries, poses {len(rows):,}; expected one pose per image"
         )
     for row, name in enumerate(names):
         if not _is_path(name):
-            raise InputError(f"{path}: im_paths[{row}] is {name!r}, not the path of a picture")
+            raise InputError(f"{path}: im_paths[{row}] is {name!r}, not the path of an image")
     check_places(np.array(names, dtype=np.str_), lambda row: f"{path}: im_paths[{row}]", lambda row: f"im_paths[{row}]")
     table = _poses(path, rows)
     wxyz = table[:, [6, 3, 4, 5]] if quaternion == "xyzw" else table[:, 3:]
@@ -312,7 +312,7 @@ class _Poses:
         """How the poses were taken."""
         return (
             f"poses are taken as {self.direction} in metres, quaternions as {self.quaternion}, axes as {self.axes}: "
-            "the data set does not tell, the options do"
+            "the dataset does not tell, the options do"
         )
 
 
@@ -410,7 +410,7 @@ def readers(
     sets: str | None = None,
     quaternion: Quaternion = "xyzw",
     direction: Direction = "camera-to-world",
-) -> Selection:
+) -> ReaderSelection:
     """A reader of each set for labels by fields of view, and a line for each JSON file that is no set.
 
     Raises
@@ -423,7 +423,7 @@ def readers(
     chosen = _axes(axes, "ahead=z,up=z", "which axis of a pose looks ahead and which axis of the world is up")
     chosen.ground  # noqa: B018  says what is missing
     chosen_sets, others = select(root, sets)
-    return Selection(
+    return ReaderSelection(
         [TbStreetReader(path, name, root, chosen, quaternion, direction) for name, path in chosen_sets.items()],
         _skipped(others),
     )
@@ -439,7 +439,7 @@ def depth_readers(
     sets: str | None = None,
     quaternion: Quaternion = "xyzw",
     direction: Direction = "camera-to-world",
-) -> Selection:
+) -> ReaderSelection:
     """A reader of each set for labels by surface, and a line for each JSON file that is no set; raises as `readers`."""
     if intrinsics is None or depth_unit_m is None:
         missing = "--intrinsics fx,fy,cx,cy" if intrinsics is None else "--depth-unit"
@@ -454,7 +454,7 @@ def depth_readers(
         raise DatasetNotFoundError(f"{depth}: {what}; give the folder of the depth maps")
     chosen_sets, others = select(root, sets)
     whole = root if is_inside(depth, root) else common_root([root, depth])
-    return Selection(
+    return ReaderSelection(
         [
             TbPlacesReader(path, name, whole, chosen, quaternion, direction, depth, intrinsics, depth_unit_m)
             for name, path in chosen_sets.items()

@@ -22,7 +22,7 @@ SPEC = DatasetSpec(
         "surface": "relabel.datasets.tb_places.sets:TbPlacesReader",
     },
     default_output="tb-places.h5",
-    licence="Made from the poses of TB-Places, and perhaps from depth maps beside it. No licence of the data set is "
+    licence="Made from the poses of TB-Places, and perhaps from depth maps beside it. No licence of the dataset is "
     "known here. The poses in this file are part of it.",
     other_kind={"fov": "needs --depth", "surface": "is for fields of view; leave out --depth"},
 )

@@ -296,7 +296,7 @@ class TestReadOfBadTrees:
         assert f"query/{has}.csv: key 'q4' is not in {lacks}.csv beside it (2 key(s) are not)" in found
 
     def test_another_key(self, tmp_path: Path) -> None:
-        """As many rows, but not the same pictures."""
+        """As many rows, but not the same images."""
         root = msls_tree(tmp_path)
         edit(root / "train_val" / "amman" / "query" / "postprocessed.csv", "q2", "other")
         assert "query/raw.csv: key 'q2' is not in postprocessed.csv" in self.fault(root)

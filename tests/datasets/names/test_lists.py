@@ -137,7 +137,7 @@ class TestReadNames:
         assert len(found.files) == (name != "a")
 
     def test_folder(self, tmp_path):
-        """To its depths, pictures of all kinds and no other file, in the order of `sorted` of the whole paths."""
+        """To its depths, images of all kinds and no other file, in the order of `sorted` of the whole paths."""
         texts = ["b/c/1.PNG", "b/0.jpeg", "b-/2.jpg", "a.jpg", "b/readme.txt"]
         found = read_names(name_list(tmp_path / "a", texts))
         assert found.names == tuple(sorted(texts[:-1]))
@@ -219,12 +219,12 @@ class TestReadNames:
             read_names(tmp_path / "a.npy")
 
     def test_nothing_there(self, tmp_path):
-        """Neither file nor folder, or a folder without a picture."""
+        """Neither file nor folder, or a folder without an image."""
         with pytest.raises(MissingFileError, match="nowhere: does not exist; give a folder"):
             read_names(tmp_path / "nowhere")
         (tmp_path / "a").mkdir()
         (tmp_path / "a" / "b.txt").write_text("")
-        with pytest.raises(InputError, match=r"a: holds no picture \(.jpg, .jpeg, .png\).*1 other files"):
+        with pytest.raises(InputError, match=r"a: holds no image \(.jpg, .jpeg, .png\).*1 other files"):
             read_names(tmp_path / "a")
 
     def test_one_picture_in_two_folders(self, tmp_path):

@@ -65,7 +65,7 @@ class TestReadStruct:
 
     @pytest.mark.parametrize("n", [1, 2, 3])
     def test_few_rows(self, tmp_path, n):
-        """One, two or three pictures, in (2, n) as well as in (n, 2) where the two can be told apart."""
+        """One, two or three images, in (2, n) as well as in (n, 2) where the two can be told apart."""
         names, metres = [f"{i}.jpg" for i in range(n)], np.arange(2.0 * n).reshape(n, 2)
         path = db_struct(tmp_path / "a.mat", query=(names, metres))
         np.testing.assert_array_equal(read_struct(path).query_m, metres)
@@ -99,7 +99,7 @@ class TestReadStruct:
             ({"variable": "db"}, "has no variable dbStruct; it holds db"),
             ({"without": ["utmQ", "qImageFns"]}, "dbStruct has no field qImageFns, utmQ; it has whichSet, dbImageFns"),
             ({"utmDb": np.ones((2, 7))}, r"utmDb has shape \(2, 7\), but there are 120 names; expected \(2, 120\)"),
-            ({"utmDb": np.ones((1, 120))}, r"utmDb has shape \(1, 120\), one number a picture: a frame number"),
+            ({"utmDb": np.ones((1, 120))}, r"utmDb has shape \(1, 120\), one number per image: a frame number"),
             ({"utmQ": np.ones((3, 72))}, r"utmQ has shape \(3, 72\)"),
             ({"utmQ": "text"}, "utmQ is an array of .*; expected numbers"),
             ({"qImageFns": np.ones((72, 1))}, "qImageFns is an array of float64; expected a cell array"),

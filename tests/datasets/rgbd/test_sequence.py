@@ -136,7 +136,7 @@ class TestTum:
         assert cameras.position[:, 0].tolist() == [0.0, 0.1, 0.2]
 
     def test_missing_files(self, tmp_path: Path) -> None:
-        """A depth map that is listed but not there, a pose that is not finite, and colour pictures where there are."""
+        """A depth map that is listed but not there, a pose that is not finite, and colour images where there are."""
         root = tum_folder(tmp_path / DESK)
         (root / "depth/10.100000.png").unlink()
         edit(root / "groundtruth.txt", "0.2000 0 0", "nan 0 0")

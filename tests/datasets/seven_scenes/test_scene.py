@@ -77,7 +77,7 @@ class TestRead:
     """relabel.datasets.seven_scenes: read, read_split"""
 
     def test_frames(self, shared: Path) -> None:
-        """Poses, depth maps, pictures, intrinsics and order, as they stand in the tree."""
+        """Poses, depth maps, images, intrinsics and order, as they stand in the tree."""
         frames = seven_scenes.read(shared, scene="redkitchen", split="train")
         cameras = frames.cameras
         assert cameras.key.tolist() == [f"seq-01/frame-{i:06d}" for i in range(4)]

@@ -353,7 +353,7 @@ class TestGsv:
     """GSV-Cities: relabel.datasets.table.gsv_cities"""
 
     def test_as_it_comes(self, tmp_path: Path) -> None:
-        """Keys are the names of the pictures, as Python prints the numbers; headings are taken modulo 360."""
+        """Keys are the names of the images, as Python prints the numbers; headings are taken modulo 360."""
         path = write(
             tmp_path / "Bangkok.csv",
             GSV,

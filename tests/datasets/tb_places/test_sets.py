@@ -106,7 +106,7 @@ class TestRead:
             ('{"im_paths": 3, "poses": []}', "holds no lists im_paths and poses"),
             ('{"im_paths": [], "poses": []}', "im_paths is empty"),
             ('{"im_paths": ["a"], "poses": []}', "im_paths has 1 entries, poses 0"),
-            ('{"im_paths": [7], "poses": [[0,0,0,0,0,0,1]]}', r"im_paths\[0\] is 7, not the path of a picture"),
+            ('{"im_paths": [7], "poses": [[0,0,0,0,0,0,1]]}', r"im_paths\[0\] is 7, not the path of an image"),
             ('{"im_paths": [""], "poses": [[0,0,0,0,0,0,1]]}', r"im_paths\[0\] is ''"),
             (
                 '{"im_paths": ["a","b","a"], "poses": [[0,0,0,0,0,0,1],[0,0,0,0,0,0,1],[0,0,0,0,0,0,1]]}',
@@ -238,7 +238,7 @@ class TestStreet:
             "poses": "camera-to-world",
         }
         assert "fields of view" in street.notes[0]
-        assert "the data set does not tell" in street.notes[1]
+        assert "the dataset does not tell" in street.notes[1]
         assert street.files == (tmp_path / "W17.json",)
 
     def test_pose(self, tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ class TestDepth:
     """relabel.datasets.tb_places.sets: depth_readers"""
 
     def test_frames(self, tmp_path: Path) -> None:
-        """Depth maps lie under the path of the picture, with the prefix or without; what is missing is counted."""
+        """Depth maps lie under the path of the image, with the prefix or without; what is missing is counted."""
         names = ["cam0/000000.jpg", "cam1/000000.jpg", "cam0/000001.jpg"]
         tb_set(tmp_path / "W17" / "W17.json", names=names)
         depth_png(tmp_path / "maps/cam0/000000.png", size=(8, 6))

@@ -1,0 +1,92 @@
+"""What overlaps of fields of view depend on, as options of a labelling command: each fills a field of `FovParams`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from relabel.cli import options
+from relabel.datasets.registry import DatasetSpec
+from relabel.fov.params import SHAPES, FovParams
+
+if TYPE_CHECKING:
+    from relabel.pipeline.fov_part import FovPart
+
+_DEFAULTS = FovParams()
+_OCCLUDERS = ("occluders", "occluders_crs")
+
+NAMES = (*(field.name for field in fields(FovParams)), *_OCCLUDERS)
+"""Parameters that the options fill, `measure` and `min_value` among them, which both kinds of label have."""
+
+_OPTIONS: tuple[options.Decorator[Any], ...] = (
+    options.number("--radius", "radius_m", _DEFAULTS.radius_m, "M", "Range r of a field of view, metres."),
+    click.option(
+        "--shape",
+        type=click.Choice(SHAPES),
+        default=_DEFAULTS.shape,
+        show_default=True,
+        help="The exact circular sector, or a polygon of apex and arc segments as other people's labels use it.",
+    ),
+    click.option(
+        "--arc",
+        type=click.IntRange(min=1),
+        default=_DEFAULTS.arc,
+        show_default=True,
+        metavar="N",
+        help="Segments of the polygon's arc.",
+    ),
+    options.number(
+        "--heading-sigma",
+        "heading_sigma_deg",
+        _DEFAULTS.heading_sigma_deg,
+        "DEG",
+        "Standard deviation of the headings' noise: ψ is then the value to be expected under it.",
+    ),
+    options.number(
+        "--position-sigma",
+        "position_sigma_m",
+        _DEFAULTS.position_sigma_m,
+        "M",
+        "Standard deviation of the positions' noise along either axis, metres: as --heading-sigma.",
+    ),
+    options.number(
+        "--max-heading-difference",
+        "max_heading_difference_deg",
+        _DEFAULTS.max_heading_difference_deg,
+        "DEG",
+        "Pairs whose headings differ by more have ψ 0, such as cameras that face each other; in (0, 180].",
+    ),
+    options.occluders,
+    click.option(
+        "--occluders-crs",
+        metavar="CRS",
+        help="Reference system of the footprints, such as EPSG:32636, or local for that of the cameras.  "
+        "[default: what the file says]",
+    ),
+)
+
+
+def decorators(spec: DatasetSpec) -> tuple[options.Decorator[Any], ...]:
+    """The options of a command, without `measure` and `min_value`; datasets differ in how much their cameras see."""
+    fov_deg = options.number(
+        "--fov", "fov_deg", spec.default_fov_deg, "DEG", "Horizontal field of view θ, degrees in (0, 360]."
+    )
+    return (fov_deg, *_OPTIONS)
+
+
+def parts(readers: Sequence[Any], values: dict[str, Any]) -> tuple[FovPart, ...]:
+    """One part for each reader; `values` are those of all `NAMES`.
+
+    Raises
+    ------
+    OptionError
+        when a value is outside its range.
+    """
+    from relabel.pipeline.fov_part import fov_parts
+
+    occluders = {name: values[name] for name in _OCCLUDERS}
+    params = {name: value for name, value in values.items() if name not in occluders}
+    return fov_parts(readers, FovParams(**params), **occluders)

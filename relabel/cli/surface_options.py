@@ -1,0 +1,76 @@
+"""What overlaps of surface depend on, as options of a labelling command: each fills a field of `SurfaceParams`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from relabel.cli import options
+from relabel.datasets.registry import DatasetSpec
+from relabel.surface.params import METHODS, VOXEL_SHARE, SurfaceParams
+
+if TYPE_CHECKING:
+    from relabel.pipeline.surface_part import SurfacePart
+
+_DEFAULTS = SurfaceParams()
+
+NAMES = (*(field.name for field in fields(SurfaceParams)), "device")
+"""Parameters that the options fill, `measure` and `min_value` among them, which both kinds of label have."""
+
+_OPTIONS: tuple[options.Decorator[Any], ...] = (
+    click.option(
+        "--method",
+        type=click.Choice(METHODS),
+        default=_DEFAULTS.method,
+        show_default=True,
+        help="surface: what lies within the tolerance of what the other sees; voxel-iou: the plain voxels of both.",
+    ),
+    options.number(
+        "--tolerance",
+        "tolerance_m",
+        _DEFAULTS.tolerance_m,
+        "M",
+        "Points of two frames up to this far apart are one piece of surface, metres.",
+    ),
+    click.option(
+        "--voxel",
+        "voxel_m",
+        type=float,
+        metavar="M",
+        help=f"Edge of a voxel, metres.  [default: {VOXEL_SHARE:g} of --tolerance; all of it for voxel-iou]",
+    ),
+    click.option(
+        "--stride",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Take every Nth pixel of a row and of a column.  [default: 2, or 1 where depths are too large for that]",
+    ),
+    options.number("--depth-min", "nearest_m", _DEFAULTS.nearest_m, "M", "Skip what is nearer to the camera, metres."),
+    click.option(
+        "--depth-max", "farthest_m", type=float, metavar="M", help="Skip what is farther, metres.  [default: nothing]"
+    ),
+    options.device,
+)
+
+
+def decorators(spec: DatasetSpec) -> tuple[options.Decorator[Any], ...]:
+    """The options of a command, without `measure` and `min_value`; the same for all datasets."""
+    del spec
+    return _OPTIONS
+
+
+def parts(readers: Sequence[Any], values: dict[str, Any]) -> tuple[SurfacePart, ...]:
+    """One part for each reader; `values` are those of all `NAMES`.
+
+    Raises
+    ------
+    OptionError
+        when a value is outside its range.
+    """
+    from relabel.pipeline.surface_part import surface_parts
+
+    params = {name: value for name, value in values.items() if name != "device"}
+    return surface_parts(readers, SurfaceParams(**params), device=values["device"])
