@@ -84,9 +84,9 @@ def headings_command(
     ROOT is an MSLS tree. QUERIES and DATABASE are what `relabel names` or `relabel table` takes: folders or lists of
     @ names, or tables; one of them alone is compared with itself. Other datasets are named by --source.
 
-    Told are missing headings, compasses that are stuck, jumps that the track cannot explain, the compass against the
-    direction of travel, parts of a sequence that are turned by 180°, and how much near cameras are turned. What needs
-    the order of images can only be told of sequences.
+    Reported are missing headings, compasses that are stuck, jumps that the track cannot explain, the compass against
+    the direction of travel, parts of a sequence that are turned by 180°, and how much near cameras are turned. What
+    needs the order of images can only be reported for sequences.
     """
     from relabel.atomic import check_target
     from relabel.datasets.base import CameraSets
@@ -138,6 +138,6 @@ def headings_command(
             {"collections": [a.to_json(reasons) for a in audits], "reasons": reasons, "verdict": sentence}
         )
         return
-    for one in audits:
-        terminal.echo_lines([*summary.audit_text(one, reasons), ""])
+    for collection_audit in audits:
+        terminal.echo_lines([*summary.audit_text(collection_audit, reasons), ""])
     terminal.echo_lines([sentence])

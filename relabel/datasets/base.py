@@ -1,4 +1,4 @@
-"""What every dataset reader gives, so that one labelling job serves every dataset: two sets of cameras, or of frames.
+"""What every dataset reader returns, so that one labelling job serves every dataset: two sets of cameras or frames.
 
 A reader is a small value that says what to read: it goes to other processes, and its `parameters` lead back to it from
 the provenance of a label file.
@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 
-from relabel.cameras import Cameras, FloatArray
-from relabel.errors import InputError
+from relabel.cameras import Cameras, FloatArray, Status
+from relabel.errors import InputError, NotFoundError, OptionError
 from relabel.frames import Frames
 
-Side = TypeVar("Side", Cameras, Frames)
+SideT = TypeVar("SideT", Cameras, Frames)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class QueryAndDatabase(Generic[Side]):
+class QueryAndDatabase(Generic[SideT]):
     """Two sets of cameras or frames, one of them perhaps both, and what should be known about them.
 
     Attributes
@@ -43,8 +43,8 @@ class QueryAndDatabase(Generic[Side]):
     ITEM: ClassVar[str] = "row"
     ITEMS: ClassVar[str] = "cameras"
 
-    query: Side
-    database: Side
+    query: SideT
+    database: SideT
     files: tuple[Path, ...] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class QueryAndDatabase(Generic[Side]):
         for source, name, side in zip(self.sources, ("query", "database"), (self.query, self.database), strict=True):
             if len(side) == 0:
                 raise InputError(f"{source}: there is no {self.ITEM}, so there is no {name} {singular} to label")
-            cameras = side.cameras if isinstance(side, Frames) else side
+            cameras = cameras_in(side)
             if not cameras.ok.any():
                 why = ", ".join(f"{count:,} {status}" for status, count in cameras.status_counts().items())
                 raise InputError(
@@ -131,7 +131,7 @@ FrameReader: TypeAlias = ReaderOf[FrameSets]
 
 @dataclass(frozen=True)
 class ReaderWrapper(Generic[Sets]):
-    """What is put around a reader, and has its name."""
+    """What is put around a reader, with the name, the root and the command of that reader."""
 
     reader: ReaderOf[Sets]
 
@@ -149,6 +149,78 @@ class ReaderWrapper(Generic[Sets]):
     def root(self) -> Path:
         """The folder that input paths are recorded relative to."""
         return self.reader.root
+
+
+def cameras_in(side: Cameras | Frames) -> Cameras:
+    """The cameras of one side of a dataset, be it cameras or frames."""
+    return side.cameras if isinstance(side, Frames) else side
+
+
+@dataclass(frozen=True)
+class InputReport:
+    """Counts of what was noticed while a dataset was read; its subclasses say of what. Two of a kind can be added."""
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+
+def heading_params(params: Mapping[str, Any], faults: Mapping[str, int]) -> dict[str, Any]:
+    """The `params` of a collection, with the counts of faulty headings under ``heading_faults`` if there are any."""
+    return {**params, "heading_faults": dict(faults)} if faults else dict(params)
+
+
+def fault_notes(faults: Mapping[str, int], texts: Mapping[str, str]) -> list[str]:
+    """A note for each fault that `texts` has words for, in the order of `texts`."""
+    return [f"{faults[name]:,} {text}" for name, text in texts.items() if name in faults]
+
+
+def position_notes(query: Cameras, database: Cameras) -> list[str]:
+    """A note for each side some of whose cameras have no position."""
+    notes = []
+    for side, cameras in (("queries", query), ("database", database)):
+        missing = int((cameras.status == Status.NO_POSITION).sum())
+        if missing:
+            notes.append(f"{missing:,} {side} have no position")
+    return notes
+
+
+def named_parts(
+    available: Mapping[str, Path], names: str, root: Path | str, *, option: str, noun: str
+) -> dict[str, Path]:
+    """The parts of a dataset that an option names, with commas between; each once, in the order of the names.
+
+    Parameters
+    ----------
+    available:
+        all parts by name, with the file or folder of each.
+    names:
+        the value of the option.
+    root:
+        of the dataset, for messages.
+    option, noun:
+        the option, and what a part is, for messages: ``--scenes`` and ``scene``.
+
+    Raises
+    ------
+    OptionError
+        when nothing is named.
+    NotFoundError
+        when there is no such part; the message lists those that there are.
+    """
+    wanted = list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+    there = ", ".join(available)
+    if not wanted:
+        raise OptionError(f"{option} {names!r} names no {noun}; there are {there}")
+    for name in wanted:
+        if name not in available:
+            raise NotFoundError(f"{root}: there is no {noun} {name!r}; there are {there}")
+    return {name: available[name] for name in wanted}
+
+
+def unreadable(path: Path, error: OSError) -> InputError:
+    """The error of a file that cannot be read, in plain words."""
+    reason = error.strerror or type(error).__name__
+    return InputError(f"{path}: cannot be read ({reason}); check that the file is there and readable")
 
 
 def common_root(paths: Iterable[Path]) -> Path:

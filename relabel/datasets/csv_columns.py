@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from relabel.cameras import surely_unique
+from relabel.datasets.base import unreadable
 from relabel.errors import InputError
 
 Kind = Literal["text", "float", "int", "bool"]
@@ -27,7 +28,7 @@ Table = dict[str, npt.NDArray[Any]]
 _NO_NUMBER = ["", "NA", "N/A", "NULL", "null", "None", "NaN", "nan"]
 _TRUE = ["True", "true", "TRUE", "1"]
 _FALSE = ["False", "false", "FALSE", "0"]
-# What Arrow takes for a number, and what float() takes too much: "1_000" is text.
+# What Arrow takes for a number; float() takes more, such as "1_000".
 _NUMBER = re.compile(r"\s*[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?|nan(\(\w*\))?)\s*", re.IGNORECASE | re.ASCII)
 HEADER_BYTES = 1 << 16
 _WHOLE_LIMIT = 2**53  # beyond it float64 no longer tells neighbouring whole numbers apart
@@ -46,7 +47,7 @@ _WANTED: dict[Kind, str] = {
 
 
 def read(path: Path, columns: Mapping[str, Kind], *, optional: Mapping[str, Kind] | None = None) -> Table:
-    """The named columns of a CSV file with a header line, whatever their order; other columns are passed over.
+    """The named columns of a CSV file with a header line, whatever their order; other columns are skipped.
 
     A byte order mark, any line ending, blank lines and a first column without a name are tolerated.
 
@@ -64,7 +65,7 @@ def read(path: Path, columns: Mapping[str, Kind], *, optional: Mapping[str, Kind
     Returns
     -------
     table
-        one (n,) array a column that was found; n = 0 for a header alone.
+        an (n,) array for each column that is there; n = 0 for a header alone.
 
     Raises
     ------
@@ -139,8 +140,7 @@ def rows_of(keys: npt.NDArray[np.str_], wanted: npt.NDArray[np.str_]) -> npt.NDA
     if len(keys) == 0:
         return np.full(len(wanted), -1, np.int64)
     order = np.argsort(keys)
-    place = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)
-    rows = order[place]
+    rows = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)]
     return np.where(keys[rows] == wanted, rows, -1).astype(np.int64)
 
 
@@ -148,12 +148,11 @@ def _content(path: Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise InputError(f"{path}: cannot be read ({reason}); check that the file is there and readable") from None
+        raise unreadable(path, error) from None
 
 
 def header_of(path: Path, data: bytes) -> list[str]:
-    """The names of the columns, given the beginning of the file; raises InputError where there is none."""
+    """The names of the columns, from the beginning of the file; raises InputError where there is none."""
     # Names never hold a line break, so that the first line that is not blank can be taken without parsing the rest.
     for line in data[:HEADER_BYTES].removeprefix(b"\xef\xbb\xbf").splitlines():
         if line:
@@ -195,8 +194,8 @@ def as_array(column: Any, kind: Kind) -> npt.NDArray[Any] | None:
     if kind == "float":
         return array
     with np.errstate(invalid="ignore"):
-        whole = (np.abs(array) <= _WHOLE_LIMIT) & (array == np.floor(array))
-    return array.astype(np.int64) if whole.all() else None
+        is_whole = (np.abs(array) <= _WHOLE_LIMIT) & (array == np.floor(array))
+    return array.astype(np.int64) if is_whole.all() else None
 
 
 def _bits(bitmap: Any) -> npt.NDArray[np.uint8]:

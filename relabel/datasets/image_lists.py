@@ -13,12 +13,12 @@ import numpy as np
 from relabel.errors import InputError, MissingFileError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-"""Suffixes of the files of a folder that are taken, in small or capital letters."""
+"""Suffixes of the files of a folder that are images, in small or capital letters."""
 
 
 @dataclass(frozen=True)
 class NameList:
-    """Names in order, and where each of them stands.
+    """Names in order, and the location of each.
 
     Attributes
     ----------
@@ -43,21 +43,21 @@ class NameList:
     def __len__(self) -> int:
         return len(self.names)
 
-    def place(self, row: int) -> str:
-        """Where the name of a row stands, for messages."""
+    def location(self, row: int) -> str:
+        """File and line, entry or path of the name of a row, for messages."""
         if self.kind == "folder":
             return str(self.path / self.names[row])
         return f"{self.path}: {'line' if self.kind == 'text' else 'entry'} {self.lines[row]}"
 
 
 def read_names(path: Path) -> NameList:
-    """The names that a folder (searched to its depths), a text file (one a line) or a ``.npy`` array holds.
+    """The names in a folder (searched to its depths), a text file (one a line) or a ``.npy`` array.
 
     Parameters
     ----------
     path:
         a folder with jpg, jpeg or png files, of which only the names are read; a UTF-8 text, where blank lines and
-        white space around a name are passed over; or an array of text.
+        white space around a name are skipped; or an array of text.
 
     Raises
     ------
@@ -69,20 +69,20 @@ def read_names(path: Path) -> NameList:
     path = Path(path)
     try:
         if path.is_dir():
-            found = _of_folder(path)
+            names = _of_folder(path)
         elif not path.exists():
             raise MissingFileError(f"{path}: does not exist; give a folder of images, a text list or a .npy list")
         elif path.suffix.lower() == ".npy":
-            found = _of_array(path)
+            names = _of_array(path)
         else:
-            found = _of_text(path)
+            names = _of_text(path)
     except OSError as error:
         if isinstance(error, MissingFileError):
             raise
         where = error.filename or path
         raise InputError(f"{where}: cannot be read ({error.strerror or error}); check its permissions") from None
-    _check_unique(found)
-    return found
+    _check_unique(names)
+    return names
 
 
 def _of_folder(folder: Path) -> NameList:
@@ -103,8 +103,8 @@ def _of_folder(folder: Path) -> NameList:
                 others += 1
     if not names:
         raise InputError(
-            f"{folder}: holds no image ({', '.join(IMAGE_SUFFIXES)}), neither do folders in it; {others:,} other files are "
-            "there. Give the folder that holds the images, or a list of their names"
+            f"{folder}: holds no image ({', '.join(IMAGE_SUFFIXES)}), neither do folders in it; {others:,} other files "
+            "are there. Give the folder that holds the images, or a list of their names"
         )
     return NameList(folder, "folder", tuple(sorted(names)), range(len(names)), ())
 
@@ -155,10 +155,10 @@ def _of_array(path: Path) -> NameList:
     return NameList(path, "array", names, range(len(names)), (path,))
 
 
-def _check_unique(found: NameList) -> None:
+def _check_unique(listed: NameList) -> None:
     """Raise where a name is repeated, and in a folder, where an image of one name lies in two places."""
-    names = found.names
-    if found.kind == "folder":
+    names = listed.names
+    if listed.kind == "folder":
         names = tuple(name.rpartition("/")[2] for name in names)
     if len(set(names)) == len(names):
         return
@@ -167,14 +167,14 @@ def _check_unique(found: NameList) -> None:
     if not repeats:
         return
     row = repeats[0]
-    if found.kind == "folder":
+    if listed.kind == "folder":
         raise InputError(
-            f"{found.path}: {found.names[first[names[row]]]} and {found.names[row]} have the same name, which tells "
+            f"{listed.path}: {listed.names[first[names[row]]]} and {listed.names[row]} have the same name, which tells "
             f"all about an image ({len(repeats)} name(s) are repeated): remove one of them, give one of the folders, "
             "or a text list of the images that are meant"
         )
-    unit = "lines" if found.kind == "text" else "entries"
+    unit = "lines" if listed.kind == "text" else "entries"
     raise InputError(
-        f"{found.path}: {names[row]!r} stands in {unit} {found.lines[first[names[row]]]} and {found.lines[row]}, and "
-        f"{len(repeats)} name(s) repeat one before them; labels are joined by name: keep each once"
+        f"{listed.path}: {names[row]!r} stands in {unit} {listed.lines[first[names[row]]]} and {listed.lines[row]}, "
+        f"and {len(repeats)} name(s) repeat one before them; labels are joined by name: keep each once"
     )

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from relabel.cameras import Cameras, Status
 from relabel.datasets import csv_columns
-from relabel.datasets.base import CameraSets, FrameSets, ReaderOf, ReaderWrapper, Sets
+from relabel.datasets.base import CameraSets, FrameSets, ReaderOf, ReaderWrapper, Sets, cameras_in
 from relabel.errors import InputError, MissingFileError
 from relabel.frames import Frames
 
@@ -58,7 +58,7 @@ def read(path: Path) -> Mask:
     ----------
     path:
         a CSV file whose header names the column `key`, and perhaps `side` (query or database) and `collection`; or
-        plain UTF-8 text with one key a line, where blank lines are passed over.
+        plain UTF-8 text with one key a line, where blank lines are skipped.
 
     Raises
     ------
@@ -134,27 +134,27 @@ class Masked(ReaderWrapper[Sets]):
             reader raises.
         """
         mask = _read_once(self.path)
-        whole: Sets = self.reader.read()
+        sets: Sets = self.reader.read()
         if self.strict:
-            _report(mask, _found(mask, self.name, whole))
-        query, database = _masked(mask, self.name, whole)
+            _report(mask, _matched(mask, self.name, sets))
+        query, database = _masked(mask, self.name, sets)
         count = _count(query) + (0 if database is query else _count(database))
-        before = _count(whole.query) + (0 if database is query else _count(whole.database))
+        before = _count(sets.query) + (0 if database is query else _count(sets.database))
         return replace(
-            whole,
+            sets,
             query=query,
             database=database,
-            files=(*whole.files, self.path),
-            params={**whole.params, "mask": {**mask.params, "masked": count - before}},
-            notes=(*whole.notes, f"{count - before:,} cameras are masked by {mask.path.name}"),
-            hint=f"take a mask that leaves some, or {whole.hint}",
+            files=(*sets.files, self.path),
+            params={**sets.params, "mask": {**mask.params, "masked": count - before}},
+            notes=(*sets.notes, f"{count - before:,} cameras are masked by {mask.path.name}"),
+            hint=f"take a mask that leaves some, or {sets.hint}",
         )
 
     @classmethod
     def from_parameters(
         cls, mask: Mapping[str, str], reader: ReaderOf[Sets], candidates: Iterable[Path]
     ) -> Masked[Sets]:
-        """The masked reader that a record tells of.
+        """The masked reader that a record describes.
 
         Parameters
         ----------
@@ -193,10 +193,10 @@ def masked(readers: Sequence[ReaderOf[Sets]], path: Path | None) -> tuple[Reader
     mask = _read_once(path)
     if len(readers) == 1:
         return (Masked(readers[0], path),)
-    found = np.zeros(len(mask.key), bool)
+    matched = np.zeros(len(mask.key), bool)
     for reader in readers:
-        found |= _found(mask, reader.name, reader.read())
-    _report(mask, found)
+        matched |= _matched(mask, reader.name, reader.read())
+    _report(mask, matched)
     return tuple(Masked(reader, path, strict=False) for reader in readers)
 
 
@@ -223,54 +223,50 @@ def _read_once(path: Path) -> Mask:
     return _read_again(path, (now.st_mtime_ns, now.st_size))
 
 
-def _sides(mask: Mask, collection: str, whole: CameraSets | FrameSets) -> tuple[tuple[Cameras, BoolArray], ...]:
+def _sides(mask: Mask, collection: str, sets: CameraSets | FrameSets) -> tuple[tuple[Cameras, BoolArray], ...]:
     """Each set of cameras of what was read, and (m,) the entries of the mask that may be about it."""
     here = (mask.collection == "") | (mask.collection == collection)
-    if whole.database is whole.query:
-        return ((_cameras(whole.query), here),)
+    if sets.database is sets.query:
+        return ((cameras_in(sets.query), here),)
     query, database = (here & ((mask.side == "") | (mask.side == side)) for side in SIDES)
-    return (_cameras(whole.query), query), (_cameras(whole.database), database)
+    return (cameras_in(sets.query), query), (cameras_in(sets.database), database)
 
 
-def _cameras(side: Cameras | Frames) -> Cameras:
-    return side.cameras if isinstance(side, Frames) else side
-
-
-def _found(mask: Mask, collection: str, whole: CameraSets | FrameSets) -> BoolArray:
+def _matched(mask: Mask, collection: str, sets: CameraSets | FrameSets) -> BoolArray:
     """(m,) True where an entry of the mask is a camera of what was read."""
-    found = np.zeros(len(mask.key), bool)
-    for cameras, about in _sides(mask, collection, whole):
+    matched = np.zeros(len(mask.key), bool)
+    for cameras, about in _sides(mask, collection, sets):
         rows = np.flatnonzero(about)
-        found[rows] |= csv_columns.rows_of(cameras.key, mask.key[rows]) >= 0
-    return found
+        matched[rows] |= csv_columns.rows_of(cameras.key, mask.key[rows]) >= 0
+    return matched
 
 
-def _masked(mask: Mask, collection: str, whole: CameraSets | FrameSets) -> tuple[Any, Any]:
+def _masked(mask: Mask, collection: str, sets: CameraSets | FrameSets) -> tuple[Any, Any]:
     """Query and database, the same object for self pairs."""
     result: list[Cameras | Frames] = []
-    for side, (cameras, about) in zip((whole.query, whole.database), _sides(mask, collection, whole), strict=False):
+    for side, (cameras, about) in zip((sets.query, sets.database), _sides(mask, collection, sets), strict=False):
         rows = csv_columns.rows_of(cameras.key, mask.key[about])
         status = cameras.status.copy()
-        hit = rows[rows >= 0]
-        status[hit[cameras.ok[hit]]] = Status.MASKED
-        left = replace(cameras, status=status)
-        result.append(replace(side, cameras=left) if isinstance(side, Frames) else left)
+        rows = rows[rows >= 0]
+        status[rows[cameras.ok[rows]]] = Status.MASKED
+        masked_cameras = replace(cameras, status=status)
+        result.append(replace(side, cameras=masked_cameras) if isinstance(side, Frames) else masked_cameras)
     return result[0], result[-1]
 
 
 def _count(side: Cameras | Frames) -> int:
-    return int(np.count_nonzero(_cameras(side).status == Status.MASKED))
+    return int(np.count_nonzero(cameras_in(side).status == Status.MASKED))
 
 
-def _report(mask: Mask, found: BoolArray) -> None:
+def _report(mask: Mask, matched: BoolArray) -> None:
     """Warn of the entries that are no camera; raise where none is."""
-    lost = mask.key[~found]
-    if not len(lost):
+    unmatched = mask.key[~matched]
+    if not len(unmatched):
         return
-    shown = ", ".join(repr(str(key)) for key in lost[:_SHOWN]) + (", …" if len(lost) > _SHOWN else "")
-    if len(lost) == len(mask.key):
+    shown = ", ".join(repr(str(key)) for key in unmatched[:_SHOWN]) + (", …" if len(unmatched) > _SHOWN else "")
+    if len(unmatched) == len(mask.key):
         raise InputError(
-            f"{mask.path}: none of its {len(lost):,} key(s) is a camera of this dataset ({shown}); it has to be a "
+            f"{mask.path}: none of its {len(unmatched):,} key(s) is a camera of this dataset ({shown}); it has to be a "
             "CSV with a column 'key', or plain text with one key a line, spelled as the dataset spells them"
         )
-    log.warning("%s: %s key(s) are no camera of this dataset: %s", mask.path, format(len(lost), ","), shown)
+    log.warning("%s: %s key(s) are no camera of this dataset: %s", mask.path, format(len(unmatched), ","), shown)

@@ -11,6 +11,7 @@ from typing import NoReturn
 import numpy as np
 
 from relabel.cameras import FloatArray
+from relabel.datasets.base import unreadable
 from relabel.errors import InputError, MissingFileError, OptionError
 
 Intrinsics = tuple[float, float, float, float]
@@ -125,8 +126,7 @@ def read_numbers(path: Path) -> list[float]:
     except UnicodeDecodeError:
         raise InputError(f"{path}: is not text; is it another file under this name?") from None
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise InputError(f"{path}: cannot be read ({reason}); check that the file is there and readable") from None
+        raise unreadable(path, error) from None
     if not text.strip():
         raise InputError(f"{path}: is empty; copy or unpack it again, or remove it")
     try:

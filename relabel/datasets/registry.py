@@ -86,14 +86,14 @@ class DatasetSpec:
     licence:
         what is known of the terms of the data that labels are made from, for whoever publishes them.
     default_output:
-        the label file that the command writes unless told otherwise.
+        the label file that the command writes unless an option names another.
     image_paths:
         templates of where its images lie below their top folder, the usual one first; see
         `relabel.images.paths.image_paths` for the names in braces.
     from_paths:
-        ``module:function``, called as ``function(paths, *, cities=None, columns=None)``, which gives the `ReaderSelection`
-        of bare paths (for `relabel headings` and `relabel evaluate`), None where they are not of this dataset, or
-        raises `DatasetNotFoundError` where they might have been. None where paths alone do not say enough.
+        ``module:function``, called as ``function(paths, *, cities=None, columns=None)``, for `relabel headings` and
+        `relabel evaluate`. It returns the `ReaderSelection` of bare paths, or None where they are not of this dataset,
+        or raises `DatasetNotFoundError` where they might have been. None where paths alone do not say enough.
     other_kind:
         where both kinds of label can be made: for each kind, what a message says of an option of the other kind, such
         as ``needs --depth``.
@@ -223,6 +223,9 @@ def select_paths(
             return spec, selection
     if refusal is not None:
         raise refusal
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise DatasetNotFoundError(f"{missing[0]}: does not exist")
     shown = " and ".join(map(str, paths))
     what = dataset_name or "any dataset that can be recognised by its files"
     raise DatasetNotFoundError(f"{shown}: is not the data of {what}; --source names a dataset")

@@ -1,4 +1,4 @@
-"""Shots: what a reader finds of each RGB-D frame, and how `Frames` are made of them."""
+"""The files of RGB-D frames, and how `Frames` are made of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DIGITS = re.compile(r"(\d+)")
 
 
 class FrameFiles(NamedTuple):
-    """One frame: its key, its sequence, its rank in time there, and its files where they are there."""
+    """One frame: its key, its sequence, its rank in time within it, and those of its files that exist."""
 
     key: str
     sequence: str
@@ -39,32 +39,32 @@ class DepthCamera:
     size: tuple[int, int] | None = None
 
     def params(self) -> dict[str, object]:
-        """As the params of a collection tell it."""
+        """As the `params` of a collection record it."""
         return {"intrinsics": list(self.intrinsics), "depth_unit_m": self.unit_m}
 
 
 def frames_from_files(frame_files: Sequence[FrameFiles], poses: FloatArray, camera: DepthCamera) -> Frames:
-    """The frames of n frame_files with their poses (n, 4, 4): `NO_POSE` where one is not finite, else `BAD_DEPTH` where
-    there is no depth map.
+    """The frames of n files with their poses (n, 4, 4): `NO_POSE` where one is not finite, else `BAD_DEPTH` where there
+    is no depth map.
     """
     finite = np.isfinite(poses).all(axis=(1, 2))
     cameras = Cameras(
-        np.array([shot.key for shot in frame_files], dtype=np.str_),
+        np.array([frame.key for frame in frame_files], dtype=np.str_),
         poses[:, :3, 3].reshape(-1, 3),
         pose=poses,
         status=np.where(finite, Status.OK, Status.NO_POSE).astype(np.uint8),
         extra={
-            "sequence": np.array([shot.sequence for shot in frame_files], dtype=np.str_),
-            "frame": np.array([shot.rank for shot in frame_files], dtype=np.int64),
+            "sequence": np.array([frame.sequence for frame in frame_files], dtype=np.str_),
+            "frame": np.array([frame.rank for frame in frame_files], dtype=np.int64),
         },
     )
     return Frames(
         cameras,
-        _texts([shot.depth for shot in frame_files]),
+        _texts([frame.depth for frame in frame_files]),
         np.array(camera.intrinsics),
         camera.unit_m,
         size=camera.size,
-        image=_texts([shot.image for shot in frame_files]),
+        image=_texts([frame.image for frame in frame_files]),
     )
 
 
@@ -73,8 +73,8 @@ def _texts(paths: Sequence[Path | None]) -> npt.NDArray[np.str_]:
 
 
 def existing_files(frame_files: Sequence[FrameFiles]) -> list[Path]:
-    """The poses and depth maps that are there."""
-    return [path for shot in frame_files for path in (shot.pose, shot.depth) if path is not None]
+    """The poses and depth maps that exist."""
+    return [path for frame in frame_files for path in (frame.pose, frame.depth) if path is not None]
 
 
 def missing_notes(
@@ -85,20 +85,20 @@ def missing_notes(
     Parameters
     ----------
     frame_files, poses:
-        n frame_files with their poses (n, 4, 4).
+        n frames with their poses (n, 4, 4).
     posed:
-        (n,) whether there is a pose at all; None asks the frame_files.
+        (n,) whether there is a pose at all; None: where there is a file of it.
     """
-    there = [shot.pose is not None for shot in frame_files] if posed is None else list(posed)
+    has_pose = [frame.pose is not None for frame in frame_files] if posed is None else list(posed)
     finite = [bool(np.isfinite(pose).all()) for pose in poses]
-    found = {
-        "frames have no depth map": [shot.key for shot in frame_files if shot.depth is None],
-        "frames have no pose": [shot.key for shot, has in zip(frame_files, there, strict=True) if not has],
+    keys_by_fault = {
+        "frames have no depth map": [frame.key for frame in frame_files if frame.depth is None],
+        "frames have no pose": [frame.key for frame, has in zip(frame_files, has_pose, strict=True) if not has],
         "frames have a pose that is not finite": [
-            shot.key for shot, has, good in zip(frame_files, there, finite, strict=True) if has and not good
+            frame.key for frame, has, good in zip(frame_files, has_pose, finite, strict=True) if has and not good
         ],
     }
-    return [f"{len(keys):,} {text}{shown(keys)}" for text, keys in found.items() if keys]
+    return [f"{len(keys):,} {text}{shown(keys)}" for text, keys in keys_by_fault.items() if keys]
 
 
 def shown(keys: Sequence[str]) -> str:

@@ -1,10 +1,10 @@
 """Trajectories as cameras: where a pose stands and looks on the ground.
 
-Formats differ in what they call up, in which axis of a pose looks ahead, and in whether a pose leads from the camera to
-the world or back. Where a format does not fix it, it is an option:
+Formats differ in which axis of their world is up, in which axis of a pose looks ahead, and in whether a pose leads from
+the camera to the world or back. Where a format does not fix it, it is an option:
 
     kitti      12 numbers a line, or 13 with a frame number: 3x4 camera-to-world, x right, y down, z ahead; up is -y
-    tum        t tx ty tz qx qy qz qw: camera-to-world, z ahead; up is z unless told otherwise
+    tum        t tx ty tz qx qy qz qw: camera-to-world, z ahead; up is z unless an option says otherwise
     colmap     images.txt: world-to-camera, z ahead; up is not known
     robotcar   ins.csv and rtk.csv: north, east, down and angles of the car, x ahead; vo.csv: its motions, in a row
 
@@ -38,11 +38,11 @@ _READERS: dict[TrajectoryLayout, Callable[[Path], Track]] = {
     "kitti": trajectory_formats.kitti,
     "tum": trajectory_formats.tum,
     "colmap": trajectory_formats.colmap,
-    "robotcar": trajectory_formats.read,
+    "robotcar": trajectory_formats.robotcar,
 }
 _UP = {"kitti": "-y", "tum": "z", "robotcar": "-z"}
 _AHEAD = {"kitti": "z", "tum": "z", "colmap": "z", "robotcar": "x"}
-# Camera axes (right, down, ahead) in the axes of a pose, where the format and the axis ahead tell them.
+# Camera axes (right, down, ahead) in the axes of a pose, where they follow from the format and the axis ahead.
 _CAMERA = {"z": ("x", "y", "z"), "-z": ("x", "-y", "-z")}
 _CAR = ("y", "z", "x")
 
@@ -66,13 +66,13 @@ def axes_of(layout: TrajectoryLayout, *, up: str | None = None, ahead: str | Non
     for option, value in (("--up", up), ("--axis", ahead)):
         if value is not None and value not in AXES:
             raise OptionError(f"{option} {value}: an axis is one of {', '.join(AXES)}")
-    chosen = up or _UP.get(layout)
-    if chosen is None:
+    vertical = up or _UP.get(layout)
+    if vertical is None:
         raise OptionError(
             f"{layout}: its world has no direction that is up by convention; say which axis is with --up, for example "
             "--up -y, or --up z once the model has been aligned with the ground"
         )
-    return Axes(chosen, ahead or _AHEAD[layout])
+    return Axes(vertical, ahead or _AHEAD[layout])
 
 
 def read(path: Path, layout: TrajectoryLayout, axes: Axes) -> tuple[Cameras, tuple[str, ...]]:
@@ -80,7 +80,7 @@ def read(path: Path, layout: TrajectoryLayout, axes: Axes) -> tuple[Cameras, tup
 
     Positions are east, north and up in metres, and so is the world of the poses, which lead there from the camera
     (x right, y down, z ahead). Poses that are not finite get the status `NO_POSE`, cameras that look within 5° of
-    straight up or down `NO_HEADING`. Where `axes` do not tell what is right and down, there are no poses.
+    straight up or down `NO_HEADING`. Where right and down do not follow from `axes`, there are no poses.
 
     Raises
     ------

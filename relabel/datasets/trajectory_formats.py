@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import FloatArray
+from relabel.datasets.base import unreadable
 from relabel.datasets.table.columns import TableFile
 from relabel.errors import InputError
 from relabel.geometry.projection import utm_crs
 
-_TURNED = 1e-2
+_NOT_A_ROTATION = 1e-2
 """How far a matrix may be from a rotation: real files keep to 1e-3, other numbers do not come near."""
 
 
@@ -33,7 +34,7 @@ def kitti(path: Path) -> Track:
     """12 numbers a line, the upper rows of a matrix, or 13 with the number of the frame before them.
 
     Keys are the numbers of the frames, six digits, which are the names of the images; counted from 0 where the file
-    does not tell them.
+    has none.
 
     Raises
     ------
@@ -75,21 +76,14 @@ def tum(path: Path) -> Track:
         when the file cannot be read, a line is no such pose, a rotation is none, or a key comes twice; the message
         names file and line.
     """
-    keys: list[str] = []
-    rows: list[list[float]] = []
-    lines: list[int] = []
+    poses = _QuaternionLines(path)
     for line, text in text_lines(path, comments=True):
         values = text.replace(",", " ").split()
         if len(values) != 8:
             raise InputError(f"{path}: line {line}: {len(values)} values; a TUM pose has 8: t tx ty tz qx qy qz qw")
-        rows.append(_numbers(path, line, values, "t tx ty tz qx qy qz qw")[1:])
-        keys.append(values[0])
-        lines.append(line)
-    table = np.array(rows).reshape(-1, 7)
-    pose = quaternion_poses(table[:, :3], table[:, [6, 3, 4, 5]], lambda row: f"{path}: line {lines[row]}")
-    key = np.array(keys, dtype=np.str_)
-    check_keys(path, key, lines)
-    return Track(key, pose)
+        _, tx, ty, tz, qx, qy, qz, qw = _numbers(path, line, values, "t tx ty tz qx qy qz qw")
+        poses.add(line, values[0], (tx, ty, tz, qw, qx, qy, qz))
+    return Track(*poses.read())
 
 
 def colmap(path: Path) -> Track:
@@ -103,16 +97,15 @@ def colmap(path: Path) -> Track:
         when the file cannot be read, a line is no such pose, a rotation is none, or a key comes twice; the message
         names file and line.
     """
-    keys: list[str] = []
-    rows: list[list[float]] = []
-    lines: list[int] = []
+    into_camera = _QuaternionLines(path)
+    name = ""
     points_next = False
     for line, text in text_lines(path, comments=not points_next, blank=True):
         if text.startswith("#"):
             continue
         if points_next:
             points_next = False
-            _check_points(path, line, text, keys[-1])
+            _check_points(path, line, text, name)
             continue
         if not text.strip():
             continue
@@ -122,21 +115,37 @@ def colmap(path: Path) -> Track:
                 f"{path}: line {line}: {len(values)} values; an image in images.txt of COLMAP has 10: ID QW QX QY QZ "
                 "TX TY TZ CAMERA NAME"
             )
-        numbers = _numbers(path, line, values[:9], "ID QW QX QY QZ TX TY TZ CAMERA NAME")
-        rows.append(numbers[1:8])
-        keys.append(values[9].strip())
-        lines.append(line)
+        _, qw, qx, qy, qz, tx, ty, tz, _ = _numbers(path, line, values[:9], "ID QW QX QY QZ TX TY TZ CAMERA NAME")
+        name = values[9].strip()
+        into_camera.add(line, name, (tx, ty, tz, qw, qx, qy, qz))
         points_next = True
-    table = np.array(rows).reshape(-1, 7)
-    into = quaternion_poses(table[:, 4:], table[:, :4], lambda row: f"{path}: line {lines[row]}")
-    pose = np.tile(np.eye(4), (len(rows), 1, 1))
-    turned = into[:, :3, :3].transpose(0, 2, 1)
-    pose[:, :3, :3] = turned
-    pose[:, :3, 3] = -np.einsum("nij,nj->ni", turned, into[:, :3, 3])
-    key = np.array(keys, dtype=np.str_)
-    check_keys(path, key, lines)
+    key, pose = into_camera.read()
     note = "positions are taken as metres, though the scale of a COLMAP model is arbitrary unless it was aligned"
-    return Track(key, pose, notes=(note,))
+    return Track(key, inverse_poses(pose), notes=(note,))
+
+
+class _QuaternionLines:
+    """Poses of a text file, a translation and a quaternion for each, gathered line by line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines: list[int] = []
+        self.keys: list[str] = []
+        self.rows: list[tuple[float, ...]] = []
+
+    def add(self, line: int, key: str, row: tuple[float, float, float, float, float, float, float]) -> None:
+        """One pose: x, y, z, and the quaternion w, x, y, z."""
+        self.lines.append(line)
+        self.keys.append(key)
+        self.rows.append(row)
+
+    def read(self) -> tuple[npt.NDArray[np.str_], FloatArray]:
+        """The keys (n,) and the matrices (n, 4, 4); raises InputError, naming the line, for what is wrong with one."""
+        table = np.array(self.rows).reshape(-1, 7)
+        pose = quaternion_poses(table[:, :3], table[:, 3:], lambda row: f"{self.path}: line {self.lines[row]}")
+        key = np.array(self.keys, dtype=np.str_)
+        check_keys(self.path, key, self.lines)
+        return key, pose
 
 
 def _check_points(path: Path, line: int, text: str, name: str) -> None:
@@ -166,8 +175,7 @@ def text_lines(path: Path, *, comments: bool = False, blank: bool = False) -> It
     except UnicodeDecodeError:
         raise InputError(f"{path}: is not UTF-8 text; is it the binary form? write it as text first") from None
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise InputError(f"{path}: cannot be read ({reason}); check that the file is there and readable") from None
+        raise unreadable(path, error) from None
 
 
 def _is_number(text: str) -> bool:
@@ -185,20 +193,20 @@ def _numbers(path: Path, line: int, values: list[str], what: str) -> list[float]
     return [float(value) for value in values]
 
 
-def quaternion_poses(translation: FloatArray, quaternion: FloatArray, where: Callable[[int], str]) -> FloatArray:
+def quaternion_poses(translation: FloatArray, quaternion: FloatArray, location: Callable[[int], str]) -> FloatArray:
     """Matrices (n, 4, 4) of translations (n, 3) and quaternions (n, 4) w, x, y, z, which are brought to unit length.
 
-    A matrix is all NaN where a number is not finite. An InputError begins with `where` of the first row whose
-    quaternion is no rotation.
+    A matrix is all NaN where a number is not finite. An InputError begins with the `location` of the first
+    row whose quaternion is no rotation.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         length = np.sqrt((quaternion**2).sum(axis=1))
-        bad = np.flatnonzero(np.isfinite(quaternion).all(axis=1) & ~(np.abs(length - 1.0) <= _TURNED))
+        bad = np.flatnonzero(np.isfinite(quaternion).all(axis=1) & ~(np.abs(length - 1.0) <= _NOT_A_ROTATION))
         w, x, y, z = (quaternion / np.where(length == 0.0, 1.0, length)[:, None]).T
     if bad.size:
         shown = " ".join(f"{value:g}" for value in quaternion[bad[0]])
         raise InputError(
-            f"{where(int(bad[0]))}: the quaternion (w x y z) {shown} has length {length[bad[0]]:.4g}, not 1; "
+            f"{location(int(bad[0]))}: the quaternion (w x y z) {shown} has length {length[bad[0]]:.4g}, not 1; "
             "are the values in another order?"
         )
     pose = np.tile(np.eye(4), (len(quaternion), 1, 1))
@@ -210,12 +218,20 @@ def quaternion_poses(translation: FloatArray, quaternion: FloatArray, where: Cal
     return pose
 
 
+def inverse_poses(pose: FloatArray) -> FloatArray:
+    """The inverses (n, 4, 4) of rigid transforms (n, 4, 4)."""
+    inverse = np.tile(np.eye(4), (len(pose), 1, 1))
+    inverse[:, :3, :3] = pose[:, :3, :3].transpose(0, 2, 1)
+    inverse[:, :3, 3] = -np.einsum("nij,nj->ni", inverse[:, :3, :3], pose[:, :3, 3])
+    return inverse
+
+
 def check_rotations(path: Path, pose: FloatArray, lines: list[int]) -> None:
     """Raise InputError, naming the line, where a finite matrix is not a rotation, or mirrors."""
     turn = pose[:, :3, :3]
     with np.errstate(invalid="ignore"):
         off = np.abs(turn @ turn.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2))
-        bad = np.flatnonzero((off > _TURNED) | (np.linalg.det(turn) < 0.0))
+        bad = np.flatnonzero((off > _NOT_A_ROTATION) | (np.linalg.det(turn) < 0.0))
     if bad.size:
         raise InputError(
             f"{path}: line {lines[bad[0]]}: its 3x3 matrix is not a rotation (off by {off[bad[0]]:.3g}); is it another "
@@ -225,29 +241,31 @@ def check_rotations(path: Path, pose: FloatArray, lines: list[int]) -> None:
 
 def check_keys(path: Path, key: npt.NDArray[np.str_], lines: list[int]) -> None:
     """Raise InputError, naming both lines, where a key stands twice."""
-    check_places(key, lambda row: f"{path}: line {lines[row]}", lambda row: f"line {lines[row]}")
+    check_unique(key, lambda row: f"{path}: line {lines[row]}", lambda row: f"line {lines[row]}")
 
 
-def check_places(key: npt.NDArray[np.str_], where: Callable[[int], str], first_at: Callable[[int], str]) -> None:
-    """Raise InputError where a key stands twice: `where` of its second row, … stands in `first_at` of its first."""
+def check_unique(
+    key: npt.NDArray[np.str_], location: Callable[[int], str], first_location: Callable[[int], str]
+) -> None:
+    """Raise InputError where a key stands twice; it names the `location` of the second row and that of the first."""
     _, first, group = np.unique(key, return_index=True, return_inverse=True)
     twice = np.flatnonzero(first[group] != np.arange(len(key)))
     if twice.size:
         row = int(twice[0])
         raise InputError(
-            f"{where(row)}: {str(key[row])!r} stands in {first_at(int(first[group[row]]))} already; "
+            f"{location(row)}: {str(key[row])!r} stands in {first_location(int(first[group[row]]))} already; "
             "labels are joined by key: keep one pose a key"
         )
 
 
 _ANGLES = ("roll", "pitch", "yaw")
-_PLACE = ("northing", "easting", "down")
+_POSITION = ("northing", "easting", "down")
 _MOTION = ("x", "y", "z")
 _ZONE = re.compile(r"\s*(\d{1,2})\s*([C-HJ-NP-X])\s*", re.IGNORECASE)
 
 
-def read(path: Path) -> Track:
-    """The poses of ins.csv, rtk.csv or vo.csv, told apart by their columns; keys are time stamps.
+def robotcar(path: Path) -> Track:
+    """The poses of RobotCar's ins.csv, rtk.csv or vo.csv, which differ in their columns; keys are time stamps.
 
     Raises
     ------
@@ -255,11 +273,11 @@ def read(path: Path) -> Track:
         when the file is neither, or a cell is wrong; the message names file and line.
     """
     file = TableFile(path)
-    for time, place, reader in (("timestamp", _PLACE, _navigation), ("source_timestamp", _MOTION, _odometry)):
-        if {time, *place, *_ANGLES} <= set(file.columns):
+    for time, position, reader in (("timestamp", _POSITION, _navigation), ("source_timestamp", _MOTION, _odometry)):
+        if {time, *position, *_ANGLES} <= set(file.columns):
             return reader(file)
     raise InputError(
-        f"{path}: is neither ins.csv or rtk.csv ({', '.join(('timestamp', *_PLACE, *_ANGLES))}) nor vo.csv "
+        f"{path}: is neither ins.csv or rtk.csv ({', '.join(('timestamp', *_POSITION, *_ANGLES))}) nor vo.csv "
         f"({', '.join(('source_timestamp', 'destination_timestamp', *_MOTION, *_ANGLES))}) of RobotCar; it has "
         f"{', '.join(file.columns)}"
     )
@@ -270,12 +288,12 @@ def _navigation(file: TableFile) -> Track:
     table = file.read(
         {
             "timestamp": "text",
-            **dict.fromkeys((*_PLACE, *_ANGLES), "float"),
+            **dict.fromkeys((*_POSITION, *_ANGLES), "float"),
             **({"utm_zone": "text"} if zoned else {}),
         }
     )
     file.check_keys(table["timestamp"], "column 'timestamp'")
-    pose = _matrices(np.column_stack([table[name] for name in (*_PLACE, *_ANGLES)]))
+    pose = _matrices(np.column_stack([table[name] for name in (*_POSITION, *_ANGLES)]))
     return Track(table["timestamp"], pose, _crs(file, table["utm_zone"]) if zoned else "local")
 
 
@@ -296,8 +314,8 @@ def _odometry(file: TableFile) -> Track:
     notes = ["each drive of vo.csv has a world of its own, which begins where the drive does"]
     if broken.size:
         notes.append(
-            f"{file.place(end)} does not go on from the line before it; the {len(steps) - end:,} poses from there on "
-            "have no common world with those before"
+            f"{file.location(end)} does not go on from the line before it; the {len(steps) - end:,} poses from there "
+            "on have no common world with those before"
         )
     return Track(np.concatenate([destination[:1], source]), poses, notes=tuple(notes))
 
@@ -314,15 +332,13 @@ def _matrices(table: FloatArray) -> FloatArray:
 
 
 def _crs(file: TableFile, zone: npt.NDArray[np.str_]) -> str:
-    values, first = np.unique(zone, return_index=True)
-    if len(values) > 1:
-        a, b = sorted(first.tolist())[:2]
-        raise InputError(
-            f"{file.path}: column 'utm_zone' is {str(zone[a])!r} in {file.place(a)} and {str(zone[b])!r} in "
-            f"{file.place(b)}: metres of two zones cannot be compared; take latitude and longitude instead (without "
-            "--layout, and --columns key=timestamp,heading=NAME with degrees)"
-        )
-    found = _ZONE.fullmatch(str(values[0])) if len(values) else None
-    if found is None or not 1 <= int(found[1]) <= 60:
+    file.check_single_value(
+        "utm_zone",
+        zone,
+        "metres of two zones cannot be compared; take latitude and longitude instead (without --layout, and --columns "
+        "key=timestamp,heading=NAME with degrees)",
+    )
+    match = _ZONE.fullmatch(str(zone[0])) if len(zone) else None
+    if match is None or not 1 <= int(match[1]) <= 60:
         return "local"
-    return utm_crs(int(found[1]), south=found[2].upper() < "N")
+    return utm_crs(int(match[1]), south=match[2].upper() < "N")

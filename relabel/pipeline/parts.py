@@ -16,18 +16,18 @@ from relabel.similarity import SimilaritySource
 
 Progress = Callable[[int], object]
 Bar = Callable[[str, int], AbstractContextManager[Progress]]
-"""Called with the name of a part and the size of its work; gives what is called with the size of each step done."""
+"""Called with the name of a part and the size of its work; returns what is called with the size of each step done."""
 
 
 class Preparation(NamedTuple):
-    """Work on the files of a part that takes its time, to be done once before its overlap is asked for anything."""
+    """Work on the files of a part that takes its time, to be done once before its overlap is computed."""
 
     what: str
     """what is worked on, such as ``depth maps``"""
     total: int
     """how many there are"""
     run: Callable[[Progress | None], tuple[str, ...]]
-    """does it, reports each step, and gives what the user should know about the outcome"""
+    """does it, reports each step, and returns what the user should know about the outcome"""
 
 
 class Opened(NamedTuple):
@@ -37,7 +37,7 @@ class Opened(NamedTuple):
     files: tuple[Path, ...]
     """every file that was read, or will be by the preparation"""
     notes: tuple[str, ...]
-    """what its user should know about the input"""
+    """what the user should know about the input"""
     preparation: Preparation | None = None
     """None where the overlap can be computed at once"""
     thousands: bool = False
@@ -107,7 +107,7 @@ class Part(Protocol):
         ...
 
     def estimate(self, *, threads: int | None = None) -> Estimate:
-        """Read the dataset and tell what the part would take, without computing any overlap."""
+        """Read the dataset and estimate what the part would take, without computing any overlap."""
         ...
 
 

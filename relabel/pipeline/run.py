@@ -1,6 +1,6 @@
 """Run a labelling job: its parts, wherever they are computed, then one file out of them.
 
-A job of one part writes its file at once. A job of several makes `NAME.h5.parts/<collection>.h5`, each atomically, and
+A job of one part writes its file at once. A job of several writes `NAME.h5.parts/<collection>.h5`, each atomically, and
 packs them when all are there. What an earlier run finished is kept if it was made from the same bytes with the same
 parameters by the same version, so that an interrupted job goes on where it was.
 """
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Made:
+class PartResult:
     """What became of one part."""
 
     name: str
@@ -36,11 +36,11 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Result:
-    """What a job did."""
+class JobResult:
+    """What a job did: the file that it wrote, and what became of each part."""
 
     path: Path
-    made: tuple[Made, ...]
+    parts: tuple[PartResult, ...]
 
 
 def label(
@@ -52,7 +52,7 @@ def label(
     executor: str = "local",
     threads: int | None = None,
     bar: Bar | None = None,
-) -> Result:
+) -> JobResult:
     """Compute all parts and write them to one label file.
 
     Parameters
@@ -83,18 +83,18 @@ def label(
     """
     _check_parts(parts)
     check_target(output, overwrite=overwrite)
-    where = parse(executor)
+    place = parse(executor)
     if len(parts) == 1:
-        made = (_make(parts[0], output, overwrite=overwrite, resume=False, threads=threads, bar=bar),)
-        _tell(made[0])
-        return Result(output, made)
+        result = _make(parts[0], output, overwrite=overwrite, resume=False, threads=threads, bar=bar)
+        _log(result)
+        return JobResult(output, (result,))
     folder = output.with_name(f"{output.name}.parts")
     paths = {part.name: folder / f"{part.name}.h5" for part in parts}
     with output_errors(folder):
         for path in paths.values():
             path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        results = _all(parts, paths, where, resume=resume, threads=threads, bar=bar)
+        results = _all(parts, paths, place, resume=resume, threads=threads, bar=bar)
         pack(output, paths, overwrite=overwrite)
     except BaseException:
         finished = sum(path.exists() for path in paths.values())
@@ -104,7 +104,7 @@ def label(
             _remove_empty(folder)
         raise
     _remove(folder)
-    return Result(output, results)
+    return JobResult(output, results)
 
 
 def _check_parts(parts: Sequence[Part]) -> None:
@@ -116,7 +116,7 @@ def _check_parts(parts: Sequence[Part]) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove the parts of a job that is done; if that fails the result is whole all the same."""
+    """Remove the parts of a job that is done; the result is complete even if that fails."""
     away = folder.with_name(f"{folder.name}.done")
     try:
         # Renamed first, so that a removal that is cut short never looks like parts to keep.
@@ -136,42 +136,43 @@ def _remove_empty(folder: Path) -> None:
 def _all(
     parts: Sequence[Part],
     paths: dict[str, Path],
-    where: Executor,
+    executor: Executor,
     *,
     resume: bool,
     threads: int | None,
     bar: Bar | None,
-) -> tuple[Made, ...]:
-    if where.is_local:
+) -> tuple[PartResult, ...]:
+    if executor.is_local:
         results = []
         for part in parts:
-            made = _make(part, paths[part.name], overwrite=True, resume=resume, threads=threads, bar=bar)
-            _tell(made)
-            results.append(made)
+            result = _make(part, paths[part.name], overwrite=True, resume=resume, threads=threads, bar=bar)
+            _log(result)
+            results.append(result)
         return tuple(results)
     tasks = [(part, paths[part.name], resume) for part in parts]
     by_name = {}
-    with closing(where.run(_make_elsewhere, tasks, threads)) as ready:
-        for made in ready:
-            _tell(made)
-            by_name[made.name] = made
+    with closing(executor.run(_make_elsewhere, tasks, threads)) as ready:
+        for result in ready:
+            _log(result)
+            by_name[result.name] = result
     return tuple(by_name[part.name] for part in parts)
 
 
-def _make_elsewhere(part: Part, path: Path, resume: bool, threads: int | None) -> Made:  # noqa: FBT001 - sent as a tuple
+def _make_elsewhere(part: Part, path: Path, resume: bool, threads: int | None) -> PartResult:  # noqa: FBT001 - sent as a tuple
     return _make(part, path, overwrite=True, resume=resume, threads=threads, bar=None)
 
 
-def _make(part: Part, path: Path, *, overwrite: bool, resume: bool, threads: int | None, bar: Bar | None) -> Made:
+def _make(part: Part, path: Path, *, overwrite: bool, resume: bool, threads: int | None, bar: Bar | None) -> PartResult:
     opened = part.open(threads=threads)
     inputs = provenance.describe(part.root, opened.files, threads, outside=True, by_folder=opened.thousands)
     step = provenance.step(part.command, part.parameters(), inputs)
     if resume and _made_by(path, step):
-        return Made(part.name, kept=True, notes=opened.notes)
+        return PartResult(part.name, kept=True, notes=opened.notes)
     notes = opened.notes
-    if (first := opened.preparation) is not None:
-        with bar(f"{part.name}: {first.what}", first.total) if bar is not None else nullcontext() as progress:
-            notes += first.run(progress)
+    if (preparation := opened.preparation) is not None:
+        title = f"{part.name}: {preparation.what}"
+        with bar(title, preparation.total) if bar is not None else nullcontext() as progress:
+            notes += preparation.run(progress)
     queries = opened.source.collection.shape[0]
     with bar(part.name, queries) if bar is not None else nullcontext() as progress:
         write(
@@ -182,11 +183,11 @@ def _make(part: Part, path: Path, *, overwrite: bool, resume: bool, threads: int
             progress=progress,
             threads=threads,
         )
-    return Made(part.name, kept=False, notes=notes)
+    return PartResult(part.name, kept=False, notes=notes)
 
 
 def _made_by(path: Path, step: dict[str, Any]) -> bool:
-    """Whether the file at `path` is whole and was made by this very step, whatever the versions of the libraries."""
+    """Whether the file at `path` is valid and was made by this very step, whatever the versions of the libraries."""
     same = ("software", "command", "parameters", "inputs")
     try:
         if not validate(path).valid:
@@ -197,8 +198,8 @@ def _made_by(path: Path, step: dict[str, Any]) -> bool:
     return len(records) == 1 and all(records[0].get(name) == step[name] for name in same)
 
 
-def _tell(made: Made) -> None:
-    for note in made.notes:
+def _log(result: PartResult) -> None:
+    for note in result.notes:
         log.info("%s", note)
-    if made.kept:
-        log.info("%s: kept from an earlier run with the same input and parameters", made.name)
+    if result.kept:
+        log.info("%s: kept from an earlier run with the same input and parameters", result.name)

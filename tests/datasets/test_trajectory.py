@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from relabel.cameras import Cameras, Status
 from relabel.datasets.trajectory import AXES, Axes, axes_of, axis, ground_axes, read
+from relabel.datasets.trajectory_formats import inverse_poses
 from relabel.errors import InputError, OptionError
 
 Z_UP = Axes("z", "z")
@@ -234,6 +235,18 @@ class TestColmap:
             read(write(tmp_path / "images.txt", *lines), "colmap", Axes("-y", "z"))
 
 
+class TestInversePoses:
+    """relabel.datasets.trajectory_formats.inverse_poses"""
+
+    def test_inverse(self) -> None:
+        """The inverses of rigid transforms, and of none."""
+        poses = np.tile(np.eye(4), (5, 1, 1))
+        poses[:, :3, :3] = Rotation.random(5, np.random.default_rng(3)).as_matrix()
+        poses[:, :3, 3] = np.random.default_rng(4).normal(size=(5, 3))
+        np.testing.assert_allclose(inverse_poses(poses), np.linalg.inv(poses), atol=1e-12)
+        assert inverse_poses(np.empty((0, 4, 4))).shape == (0, 4, 4)
+
+
 INS = "timestamp,ins_status,latitude,longitude,altitude,northing,easting,down,utm_zone,velocity_north,velocity_east,velocity_down,roll,pitch,yaw"  # noqa: E501
 VO = "source_timestamp,destination_timestamp,x,y,z,roll,pitch,yaw"
 
@@ -244,7 +257,7 @@ def robotcar(path: Path, ahead: str = "x") -> Cameras:
 
 
 class TestRobotcar:
-    """relabel.datasets.trajectory_formats"""
+    """relabel.datasets.trajectory_formats.robotcar"""
 
     @given(st.floats(-3.1, 3.1), st.floats(-1.0, 1.0), st.floats(-3.1, 3.1))
     def test_angles(self, roll: float, pitch: float, yaw: float) -> None:

@@ -20,7 +20,7 @@ from relabel.errors import InputError, MissingPackageError, OptionError, OutputE
 from relabel.labelfile import LabelFile, provenance, validate
 from relabel.pipeline import run
 from relabel.pipeline.fov_part import FovPart
-from relabel.pipeline.run import Result, label
+from relabel.pipeline.run import JobResult, label
 from tests.pipeline.conftest import CITIES
 from tests.pipeline.jobs import msls_parts
 from tests.pipeline.stubs import stubs
@@ -29,8 +29,8 @@ from tests.trees import edit
 Parts = Callable[..., tuple[FovPart, ...]]
 
 
-def kept(result: Result) -> list[str]:
-    return [made.name for made in result.made if made.kept]
+def kept(result: JobResult) -> list[str]:
+    return [part.name for part in result.parts if part.kept]
 
 
 def names(folder: Path) -> list[str]:
@@ -104,7 +104,7 @@ class TestLabel:
     def test_several_parts(self, parts: Parts, out: Path) -> None:
         """Each collection is what a file of its own would hold; one record each, by name; the parts are removed."""
         result = label(parts(), out / "all.h5")
-        assert [made.name for made in result.made] == list(CITIES)
+        assert [part.name for part in result.parts] == list(CITIES)
         assert names(out) == ["all.h5"]
         assert validate(out / "all.h5").findings == []
         labels = LabelFile(out / "all.h5")
@@ -132,7 +132,7 @@ class TestLabel:
     def test_order_of_parts_does_not_show(self, parts: Parts, out: Path, fresh: bytes) -> None:
         """Collections are sorted by name; results come in the order asked for."""
         result = label(parts()[::-1], out / "x.h5")
-        assert [made.name for made in result.made] == list(CITIES)[::-1]
+        assert [part.name for part in result.parts] == list(CITIES)[::-1]
         assert (out / "x.h5").read_bytes() == fresh
 
     @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ class TestLabel:
         edit(root / "train_val/goa/query/raw.csv", "False", "True")
         caplog.set_level(logging.INFO, "relabel")
         result = label(parts("goa"), out / "x.h5")
-        assert result.made[0].notes == ("goa: 1 panoramas are not labelled",)
+        assert result.parts[0].notes == ("goa: 1 panoramas are not labelled",)
         assert "goa: 1 panoramas are not labelled" in caplog.messages
 
     def test_no_parts(self, out: Path) -> None:

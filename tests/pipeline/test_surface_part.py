@@ -167,7 +167,7 @@ class TestLabel:
     def test_notes_come_back(self, folder: Path, out: Path) -> None:
         """What showed in decoding is among the notes of the result."""
         (folder / "depth" / "004.png").write_bytes(b"")
-        (made,) = label([part_of(folder)], out / "x.h5").made
+        (made,) = label([part_of(folder)], out / "x.h5").parts
         assert any("004.png" in note for note in made.notes)
 
     def test_resume(self, folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +181,7 @@ class TestLabel:
                 label([part_of(folder, "a"), broken], out / "x.h5")
         other = room(out / "other", 10)
         (folder / "depth" / "003.png").write_bytes((other / "depth" / "004.png").read_bytes())
-        made = label([part_of(folder, "a"), part_of(other, "b")], out / "x.h5").made
+        made = label([part_of(folder, "a"), part_of(other, "b")], out / "x.h5").parts
         assert [part.kept for part in made] == [False, False]
 
 

@@ -14,7 +14,7 @@ recomputed where postprocessed.csv gives them. `ca` is degrees clockwise from no
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, Status
-from relabel.datasets.base import CameraSets
+from relabel.datasets.base import CameraSets, InputReport, fault_notes, heading_params, position_notes
 from relabel.datasets.msls.csv_files import POSTPROCESSED_EXTRA, SideTables, city_crs, read_side_tables
 from relabel.datasets.msls.spec import Heading
 from relabel.datasets.msls.tree import SIDES, TEST_CITIES, TRAIN_CITIES, VAL_CITIES, City, Skipped, Tree, find, select
@@ -56,8 +56,8 @@ _TURN_DEG = {"forward": 0.0, "backward": 180.0}
 
 
 @dataclass(frozen=True)
-class HeadingReport:
-    """What was found out about the headings of a city, query and database together; all counts are rows.
+class HeadingReport(InputReport):
+    """What was noticed about the headings of a city, query and database together; all counts are rows.
 
     Attributes
     ----------
@@ -75,10 +75,10 @@ class HeadingReport:
         the number of sequences of at least `CONSTANT_FRAMES` frames with a `ca` that all have the same, as a stuck
         compass would; and their rows. They are labelled all the same.
     sideways, unknown_view:
-        with travel headings, rows without a heading since the camera looks to an untold side, or since the view
-        direction is none of Forward, Backward and Sideways.
+        with travel headings, rows without a heading because the camera looks sideways and the files do not say to which
+        side, or because the view direction is none of Forward, Backward and Sideways.
     no_tangent:
-        with travel headings, rows without a heading since their sequence stays at one place or has no position.
+        with travel headings, rows without a heading because their sequence stays at one place or has no position.
     """
 
     rows: int = 0
@@ -91,9 +91,6 @@ class HeadingReport:
     sideways: int = 0
     unknown_view: int = 0
     no_tangent: int = 0
-
-    def __add__(self, other: HeadingReport) -> HeadingReport:
-        return HeadingReport(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -111,7 +108,7 @@ class MslsCity(CameraSets):
     heading:
         where the headings come from, ``compass`` or ``travel``.
     report:
-        what was found out about the headings.
+        what was noticed about the headings.
     """
 
     name: str
@@ -138,11 +135,11 @@ def read(root: Path | str, *, city: str | City, heading: Heading = "compass") ->
     root:
         the MSLS tree, as for `find`; not looked at where `city` is a `City`.
     city:
-        a name in that tree, or a city that `find` or `select` gave.
+        a name in that tree, or a city that `find` or `select` returned.
     heading:
         ``compass`` takes `ca` from raw.csv. ``travel`` takes the tangent of each sequence (seq_info.csv), turned by
-        180 degrees where `view_direction` is Backward; Sideways cameras get no heading, since the side is not told. A
-        sequence that leaps by more than `TRAVEL_GAP_M` is taken for two.
+        180 degrees where `view_direction` is Backward; Sideways cameras get no heading, since the files do
+        not say to which side. A sequence that leaps by more than `TRAVEL_GAP_M` is split in two.
 
     Raises
     ------
@@ -160,21 +157,21 @@ def read(root: Path | str, *, city: str | City, heading: Heading = "compass") ->
     gap = city.gap()
     if gap is not None:
         raise DatasetNotFoundError(f"{city.name}: cannot be labelled: {gap}")
-    sides = [read_side_tables(city.path / side, heading) for side in SIDES]
+    tables = [read_side_tables(city.path / side, heading) for side in SIDES]
     crs = city_crs(
         city.name,
-        *(np.concatenate([side.column("raw", name) for side in sides]) for name in ("lon", "lat")),
-        *(np.concatenate([side.column("postprocessed", name) for side in sides]) for name in ("easting", "northing")),
+        *(np.concatenate([side.column("raw", name) for side in tables]) for name in ("lon", "lat")),
+        *(np.concatenate([side.column("postprocessed", name) for side in tables]) for name in ("easting", "northing")),
     )
-    (query, of_query), (database, of_database) = (_cameras(side, crs, heading) for side in sides)
-    files = tuple(file for side in sides for file in side.files)
-    report = of_query + of_database
+    (query, query_report), (database, database_report) = (_cameras(side, crs, heading) for side in tables)
+    files = tuple(file for side in tables for file in side.files)
+    report = query_report + database_report
     faults = _faults(report, heading)
     return MslsCity(
         query=query,
         database=database,
         files=files,
-        params={"heading": heading} | ({"heading_faults": faults} if faults else {}),
+        params=heading_params({"heading": heading}, faults),
         notes=tuple(_notes(query, database, faults)),
         sources=(str(city.path / "query"), str(city.path / "database")),
         hint=f"try --heading {'travel' if heading == 'compass' else 'compass'}, or leave the city out with --cities",
@@ -198,8 +195,8 @@ def _cameras(side: SideTables, crs: str, heading: Heading) -> tuple[Cameras, Hea
     if heading == "compass":
         direction = side.column("raw", "ca")
     else:
-        direction, found = _travel(position, extra)
-        counts |= found
+        direction, travel_counts = _travel(position, extra)
+        counts |= travel_counts
     panorama = np.zeros(len(side.key), bool) if side.raw is None else side.raw["pano"]
     status = np.where(panorama, Status.PANORAMA, Status.OK).astype(np.uint8)
     counts |= {"rows": len(side.key), "panoramas": int(panorama.sum())}
@@ -226,7 +223,7 @@ def _compass_counts(side: SideTables) -> dict[str, int]:
 
 
 def _travel(position: FloatArray, extra: dict[str, npt.NDArray[Any]]) -> tuple[FloatArray, dict[str, int]]:
-    """The heading of each camera from the way it was driven, and how many rows got none for what reason."""
+    """The heading of each camera from the direction of travel, and how many rows have none for which reason."""
     tangent = track_heading_deg(position, extra["sequence"], extra["frame"], gap_m=TRAVEL_GAP_M)
     view = np.strings.lower(np.strings.strip(extra["view_direction"]))
     turn = np.full(len(view), np.nan)
@@ -282,14 +279,16 @@ class MslsReader:
 
 def readers(root: Path, cities: str | None, *, heading: Heading = "compass") -> ReaderSelection:
     """One reader for each city that was asked for, and a line for each city without positions; see `select`."""
-    chosen, skipped = select(root, cities)
+    selected, skipped = select(root, cities)
     return ReaderSelection(
-        tuple(MslsReader(root, city, heading) for city in chosen),
+        tuple(MslsReader(root, city, heading) for city in selected),
         tuple(f"{city.name}: passed over: {city.reason}" for city in skipped),
     )
 
 
-def from_paths(paths: Sequence[Path], *, cities: str | None = None, columns: str | None = None) -> ReaderSelection | None:
+def from_paths(
+    paths: Sequence[Path], *, cities: str | None = None, columns: str | None = None
+) -> ReaderSelection | None:
     """The cities of a tree; None where the paths are files, or several.
 
     Raises
@@ -322,14 +321,10 @@ def _notes(query: Cameras, database: Cameras, faults: Mapping[str, int]) -> list
         "unknown_view": "cameras have an unknown view direction",
         "no_tangent": "cameras have no direction of travel",
     }
-    notes = [f"{faults[name]:,} {text}" for name, text in texts.items() if name in faults]
+    notes = fault_notes(faults, texts)
     if "constant_sequences" in faults:
         notes.append(
             f"{faults['constant_sequences']:,} sequences ({faults['constant_rows']:,} cameras) repeat one compass "
             "angle throughout: a stuck compass, perhaps; they are labelled all the same"
         )
-    for side, cameras in (("queries", query), ("database", database)):
-        missing = int((cameras.status == Status.NO_POSITION).sum())
-        if missing:
-            notes.append(f"{missing:,} {side} have no position")
-    return notes
+    return notes + position_notes(query, database)

@@ -37,9 +37,9 @@ class SideTables:
     files: tuple[Path, ...]
 
     def column(self, table: Literal["raw", "postprocessed"], name: str) -> FloatArray:
-        """(n,) a number a row; NaN throughout where the file is not there."""
-        held: csv_columns.Table | None = getattr(self, table)
-        return np.full(len(self.key), np.nan) if held is None else held[name]
+        """(n,) float64 column of a table; NaN throughout where the file is not there."""
+        columns: csv_columns.Table | None = getattr(self, table)
+        return np.full(len(self.key), np.nan) if columns is None else columns[name]
 
 
 def read_side_tables(folder: Path, heading: Heading) -> SideTables:
@@ -50,7 +50,7 @@ def read_side_tables(folder: Path, heading: Heading) -> SideTables:
     folder:
         with raw.csv, postprocessed.csv or both.
     heading:
-        what the files have to be good for: ``compass`` needs raw.csv, ``travel`` the other two.
+        which heading the files are to give: ``compass`` needs raw.csv, ``travel`` the other two.
 
     Raises
     ------
@@ -73,19 +73,19 @@ def read_side_tables(folder: Path, heading: Heading) -> SideTables:
                 f"{'sequences' if path == sequences_path else 'view_direction'}; take it from the original metadata, "
                 "or ask for the compass heading"
             )
-    wanted = _POSTPROCESSED | ({"view_direction": "text"} if heading == "travel" else {})
-    found = {
+    postprocessed = _POSTPROCESSED | ({"view_direction": "text"} if heading == "travel" else {})
+    tables = {
         path: csv_columns.read(path, columns, optional=optional)
         for path, columns, optional in (
             (raw_path, _RAW, {}),
-            (postprocessed_path, wanted, POSTPROCESSED_EXTRA),
+            (postprocessed_path, postprocessed, POSTPROCESSED_EXTRA),
             (sequences_path, _SEQUENCES, {}),
         )
         if path.is_file()
     }
-    if raw_path not in found:
+    if raw_path not in tables:
         log.warning("%s: is missing; panoramas cannot be told from other images", raw_path)
-    (first, base), *others = found.items()
+    (first, base), *others = tables.items()
     csv_columns.check_keys(first, base, "key")
     joined = {first: base} | {path: _joined(first, base["key"], path, table) for path, table in others}
     return SideTables(
@@ -94,7 +94,7 @@ def read_side_tables(folder: Path, heading: Heading) -> SideTables:
         joined.get(raw_path),
         joined.get(postprocessed_path),
         joined.get(sequences_path),
-        tuple(found),
+        tuple(tables),
     )
 
 
@@ -140,7 +140,7 @@ def city_crs(city: str, lon_deg: FloatArray, lat_deg: FloatArray, easting_m: Flo
     Returns
     -------
     crs
-        a text that PROJ reads, or ``local`` where there is nothing to tell it from, or nothing fits.
+        a text that PROJ reads, or ``local`` where there is nothing to derive it from, or nothing fits.
     """
     placed = np.isfinite(lon_deg) & np.isfinite(lat_deg) & (np.abs(lon_deg) <= 180.0) & (np.abs(lat_deg) <= 90.0)
     if not placed.any():
@@ -154,7 +154,7 @@ def city_crs(city: str, lon_deg: FloatArray, lat_deg: FloatArray, easting_m: Flo
     if rows.size == 0:
         return likely
     rows = rows[np.unique(np.linspace(0, rows.size - 1, _SAMPLE).astype(np.int64))]
-    given = np.column_stack([easting_m[rows], northing_m[rows]])
+    position_m = np.column_stack([easting_m[rows], northing_m[rows]])
 
     neighbours = [zone, zone % 60 + 1, (zone - 2) % 60 + 1]
     candidates = [signed_utm(z, south=south) for z in neighbours]
@@ -162,7 +162,7 @@ def city_crs(city: str, lon_deg: FloatArray, lat_deg: FloatArray, easting_m: Flo
         candidates += [utm_crs(z, south=True) for z in neighbours]
     off_likely = np.inf
     for crs in candidates:
-        off = np.hypot(*(project(lon_deg[rows], lat_deg[rows], crs) - given).T)
+        off = np.hypot(*(project(lon_deg[rows], lat_deg[rows], crs) - position_m).T)
         off_m = float(np.median(np.where(np.isnan(off), np.inf, off)))
         if off_m <= _FAR_M:
             if crs != likely:

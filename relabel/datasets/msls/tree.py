@@ -72,9 +72,9 @@ class City:
             if not (self.path / side).is_dir():
                 return f"there is no folder {self.path / side}"
             if not any((self.path / side / name).is_file() for name in _POSITION_FILES):
-                found = ", ".join(sorted(file.name for file in (self.path / side).glob("*.csv"))) or "no CSV file"
+                files = ", ".join(sorted(file.name for file in (self.path / side).glob("*.csv"))) or "no CSV file"
                 why = "; the official test split has no positions" if self.name in TEST_CITIES else ""
-                return f"no {' or '.join(_POSITION_FILES)}, hence no positions, in {self.path / side} ({found}){why}"
+                return f"no {' or '.join(_POSITION_FILES)}, hence no positions, in {self.path / side} ({files}){why}"
         return None
 
 
@@ -93,7 +93,7 @@ class Tree:
 
 
 class Skipped(NamedTuple):
-    """A city that was asked for and cannot be labelled, and why."""
+    """A city that was asked for but cannot be labelled, and why."""
 
     name: str
     reason: str
@@ -173,10 +173,10 @@ def _asked_for(tree: Tree, cities: str) -> tuple[City, ...]:
     if not names:
         raise OptionError(f"cities is {cities!r}, which names none; give train, val, test or names, comma between")
     there = {city.name for city in tree.cities}
-    chosen: dict[str, City] = {}
+    cities_by_name: dict[str, City] = {}
     for name in names:
         if name not in _OFFICIAL:
-            chosen[name] = tree[name]
+            cities_by_name[name] = tree[name]
             continue
         official = _OFFICIAL[name]
         present = [city for city in official if city in there]
@@ -187,8 +187,8 @@ def _asked_for(tree: Tree, cities: str) -> tuple[City, ...]:
             )
         if len(present) < len(official):
             log.info("%s: holds %d of the %d %s cities", tree.root, len(present), len(official), name)
-        chosen |= {city: tree[city] for city in present}
-    return tuple(chosen.values())
+        cities_by_name |= {city: tree[city] for city in present}
+    return tuple(cities_by_name.values())
 
 
 def _cities(folder: Path, split: str) -> list[City]:

@@ -1,4 +1,4 @@
-"""The frame of the positions of `@` names: the UTM zone that the names tell, or none, or several.
+"""The frame of the positions of `@` names: the UTM zone that the names give, or none, or several.
 
 Southern positions occur in two conventions: with the false northing of 10,000,000 m of the usual UTM, and without it,
 with negative northings. Which of the two it is shows in the sign.
@@ -17,7 +17,7 @@ from relabel.errors import InputError
 from relabel.geometry.projection import map_of, project, signed_utm, unproject, utm_crs
 
 UNKNOWN = "local"
-_SIGNED, _FALSE_NORTHING, _UNTOLD = range(3)
+_SIGNED, _FALSE_NORTHING, _UNKNOWN_SIDE = range(3)
 _SAMPLE = 1000
 _FAR_M = 50.0
 _EARTH_M = 6_371_000.0
@@ -43,21 +43,21 @@ class Frame:
     geographic: tuple[FloatArray, ...] | None = None
 
 
-def frame(sides: tuple[tuple[NameList, AtNames], ...]) -> Frame:
+def shared_frame(sides: tuple[tuple[NameList, AtNames], ...]) -> Frame:
     """The frame that all names of all sides share.
 
     Without a zone in any name it is ``local``. Where latitudes and longitudes are there as well, a sample of them is
     compared with the metres; if the two disagree by more than 50 m, the frame is ``local``, so that its name is true.
 
     Names in several zones get a map that shows all of them, and longitudes and latitudes: from the metres and the zone,
-    which tell them to the centimetre, and as written where there is no zone.
+    which give them to the centimetre, and as written where there is no zone.
 
     Raises
     ------
     InputError
-        when there are several frames, and a name tells too little to bring them together.
+        when there are several frames, and a name says too little to bring them together.
     """
-    frames = [_frames(at) for _, at in sides]
+    frames = [_frames(fields) for _, fields in sides]
     first: dict[int, tuple[int, int]] = {}
     for number, codes in enumerate(frames):
         values, rows = np.unique(codes, return_index=True)
@@ -67,11 +67,11 @@ def frame(sides: tuple[tuple[NameList, AtNames], ...]) -> Frame:
     if not first:
         return Frame(UNKNOWN)
     if len(first) > 1:
-        degrees = tuple(_degrees(at, codes) for (_, at), codes in zip(sides, frames, strict=True))
+        degrees = tuple(_degrees(fields, codes) for (_, fields), codes in zip(sides, frames, strict=True))
         if all(np.isfinite(d[codes >= 0]).all() for d, codes in zip(degrees, frames, strict=True)):
             return _together(sides, degrees, len(first))
         shown = "; ".join(
-            f"{sides[side][0].place(row)} is {_described(code)}"
+            f"{sides[side][0].location(row)} is {_described(code)}"
             for code, (side, row) in sorted(first.items(), key=lambda entry: entry[1])
         )
         raise InputError(
@@ -81,11 +81,12 @@ def frame(sides: tuple[tuple[NameList, AtNames], ...]) -> Frame:
     ((zone, kind),) = (divmod(code, 3) for code in first)
     if zone == 0:
         return Frame(UNKNOWN)
-    if kind == _UNTOLD:
+    if kind == _UNKNOWN_SIDE:
         return Frame(UNKNOWN, (f"names give zone {zone}, but not on which side of the equator: frame {UNKNOWN!r}",))
-    south = any(bool((_south(at)[codes >= 0] == 1).any()) for (_, at), codes in zip(sides, frames, strict=True))
+    south = any(bool((_south(fields)[codes >= 0] == 1).any()) for (_, fields), codes in zip(sides, frames, strict=True))
     crs = _crs(zone, kind, south=south)
-    return _compared(crs, np.concatenate([np.column_stack([at.position, at.lon_deg, at.lat_deg]) for _, at in sides]))
+    columns = [np.column_stack([fields.position, fields.lon_deg, fields.lat_deg]) for _, fields in sides]
+    return _compared(crs, np.concatenate(columns))
 
 
 def _compared(crs: str, table: npt.NDArray[np.float64]) -> Frame:
@@ -108,31 +109,31 @@ def _compared(crs: str, table: npt.NDArray[np.float64]) -> Frame:
 def _together(sides: tuple[tuple[NameList, AtNames], ...], degrees: tuple[FloatArray, ...], count: int) -> Frame:
     """The frame of names in several zones."""
     notes = [f"names are in {count} frames (UTM zones); they are compared on the earth"]
-    for (names, at), place in zip(sides, degrees, strict=True):
-        written = np.column_stack([at.lon_deg, at.lat_deg])
+    for (names, fields), from_metres in zip(sides, degrees, strict=True):
+        written = np.column_stack([fields.lon_deg, fields.lat_deg])
         # A degree of longitude is shorter than one of latitude, but where it matters 50 m are 50 m.
-        apart_m = np.radians(place - written) * _EARTH_M
+        apart_m = np.radians(from_metres - written) * _EARTH_M
         apart_m[:, 0] = (np.mod(apart_m[:, 0] + np.pi * _EARTH_M, 2.0 * np.pi * _EARTH_M) - np.pi * _EARTH_M) * np.cos(
-            np.radians(place[:, 1])
+            np.radians(from_metres[:, 1])
         )
         far = np.flatnonzero(np.hypot(*apart_m.T) > _FAR_M)
         if far.size:
             notes.append(
-                f"{names.place(int(far[0]))}: metres and degrees disagree by more than {_FAR_M:.0f} m, as in "
+                f"{names.location(int(far[0]))}: metres and degrees disagree by more than {_FAR_M:.0f} m, as in "
                 f"{far.size:,} names of {names.path}; the metres and the zone are taken"
             )
     lon, lat = np.concatenate(degrees).T
     return Frame(map_of(lon, lat), tuple(notes), degrees)
 
 
-def _degrees(at: AtNames, codes: npt.NDArray[np.int64]) -> FloatArray:
-    """(n, 2) longitude and latitude; NaN where neither the zone nor the name tells them, or there is no position."""
-    degrees = np.column_stack([at.lon_deg, at.lat_deg])
+def _degrees(fields: AtNames, codes: npt.NDArray[np.int64]) -> FloatArray:
+    """(n, 2) longitude and latitude; NaN where neither zone nor name gives them, or there is no position."""
+    degrees = np.column_stack([fields.lon_deg, fields.lat_deg])
     for code in np.unique(codes[codes >= 0]).tolist():
         zone, kind = divmod(code, 3)
-        if zone and kind != _UNTOLD:
+        if zone and kind != _UNKNOWN_SIDE:
             rows = codes == code
-            degrees[rows] = unproject(at.position[rows, 0], at.position[rows, 1], _crs(zone, kind, south=True))
+            degrees[rows] = unproject(fields.position[rows, 0], fields.position[rows, 1], _crs(zone, kind, south=True))
     degrees[codes < 0] = np.nan
     return degrees
 
@@ -141,22 +142,22 @@ def _crs(zone: int, kind: int, *, south: bool) -> str:
     return utm_crs(zone, south=True) if kind == _FALSE_NORTHING else signed_utm(zone, south=south)
 
 
-def _south(at: AtNames) -> npt.NDArray[np.int64]:
-    """(n,) 1 south of the equator, 0 north of it, -1 where it is not told; a latitude says more than a letter.
+def _south(fields: AtNames) -> npt.NDArray[np.int64]:
+    """(n,) 1 south of the equator, 0 north of it, -1 where neither is given; a latitude says more than a letter.
 
     Some write N and S for the hemisphere, where S is also a band of the north.
     """
-    by_letter = np.where(at.letter == "", -1, (at.letter < "N").astype(np.int64))
-    return np.where(np.isfinite(at.lat_deg), (at.lat_deg < 0.0).astype(np.int64), by_letter)
+    by_letter = np.where(fields.letter == "", -1, (fields.letter < "N").astype(np.int64))
+    return np.where(np.isfinite(fields.lat_deg), (fields.lat_deg < 0.0).astype(np.int64), by_letter)
 
 
-def _frames(at: AtNames) -> npt.NDArray[np.int64]:
+def _frames(fields: AtNames) -> npt.NDArray[np.int64]:
     """(n,) a number for zone and convention, 3 · zone + kind; -1 where there is no position."""
-    south = _south(at)
-    north_m = at.position[:, 1]
-    kind = np.where(south == -1, _UNTOLD, np.where((south == 1) & (north_m >= 0.0), _FALSE_NORTHING, _SIGNED))
-    codes = np.where(at.zone > 0, 3 * at.zone + kind, 0)
-    return np.where(np.isfinite(at.position).all(axis=1), codes, -1)
+    south = _south(fields)
+    north_m = fields.position[:, 1]
+    kind = np.where(south == -1, _UNKNOWN_SIDE, np.where((south == 1) & (north_m >= 0.0), _FALSE_NORTHING, _SIGNED))
+    codes = np.where(fields.zone > 0, 3 * fields.zone + kind, 0)
+    return np.where(np.isfinite(fields.position).all(axis=1), codes, -1)
 
 
 def _described(code: int) -> str:
@@ -168,6 +169,6 @@ def _described(code: int) -> str:
         + {
             _SIGNED: "",
             _FALSE_NORTHING: " with the southern false northing",
-            _UNTOLD: ", hemisphere not told",
+            _UNKNOWN_SIDE: ", hemisphere not told",
         }[kind]
     )

@@ -26,9 +26,9 @@ LAYOUT = "@east@north@zone@letter@lat@lon@pano_id@tile@heading@pitch@roll@height
 
 
 class NameField(NamedTuple):
-    """A piece of the name that is a number: its place, name and bounds."""
+    """A piece of the name that is a number: its number, name and bounds."""
 
-    place: int
+    number: int
     name: str
     least: float = -math.inf
     most: float = math.inf
@@ -74,15 +74,15 @@ class AtNames:
         return len(self.position)
 
 
-def parse(names: Sequence[str], place: Callable[[int], str]) -> AtNames:
-    """Take names apart.
+def parse(names: Sequence[str], location: Callable[[int], str]) -> AtNames:
+    """Split names into their fields.
 
     Parameters
     ----------
     names:
         n file names, with or without folders before them.
-    place:
-        where the name of a row stands, for messages.
+    location:
+        the location of the name of a row, for messages.
 
     Raises
     ------
@@ -93,24 +93,26 @@ def parse(names: Sequence[str], place: Callable[[int], str]) -> AtNames:
     rows = [name.rpartition("/")[2].split("@") for name in names]
     for row, pieces in enumerate(rows):
         if len(pieces) != PIECES:
-            raise _miscounted(names, row, len(pieces), place)
+            raise _miscounted(names, row, len(pieces), location)
     columns = list(zip(*rows, strict=True)) or [()] * PIECES
     east, north, zone, lat, lon, heading = (
-        _numbers(column, columns[column.place], place) for column in (EAST, NORTH, ZONE, LAT, LON, HEADING)
+        _numbers(column, columns[column.number], location) for column in (EAST, NORTH, ZONE, LAT, LON, HEADING)
     )
     broken = np.flatnonzero(np.isfinite(zone) & (zone != np.floor(zone)))
     if broken.size:
-        raise InputError(f"{place(int(broken[0]))}: zone {columns[3][broken[0]]!r} is not a whole number from 1 to 60")
+        raise InputError(
+            f"{location(int(broken[0]))}: zone {columns[3][broken[0]]!r} is not a whole number from 1 to 60"
+        )
     half = np.flatnonzero(np.isnan(lat) != np.isnan(lon))
     if half.size:
         has, lacks = ("lat", "lon") if np.isnan(lon[half[0]]) else ("lon", "lat")
-        raise InputError(f"{place(int(half[0]))}: has a {has} but no {lacks}; give both or none")
+        raise InputError(f"{location(int(half[0]))}: has a {has} but no {lacks}; give both or none")
     letter = np.array([text.strip().upper() for text in columns[4]], dtype=np.str_)
     for text in np.unique(letter):
         if text and text not in tuple(_LETTERS):
             row = int(np.flatnonzero(letter == text)[0])
-            raise InputError(f"{place(row)}: letter {columns[4][row]!r} is no latitude band of UTM ({_LETTERS})")
-    texts = {name: np.array(columns[at], dtype=np.str_) for name, at in TEXTS.items() if any(columns[at])}
+            raise InputError(f"{location(row)}: letter {columns[4][row]!r} is no latitude band of UTM ({_LETTERS})")
+    texts = {name: np.array(columns[index], dtype=np.str_) for name, index in TEXTS.items() if any(columns[index])}
     return AtNames(
         np.column_stack([east, north]),
         np.where(np.isnan(zone), 0, zone).astype(np.int64),
@@ -122,21 +124,21 @@ def parse(names: Sequence[str], place: Callable[[int], str]) -> AtNames:
     )
 
 
-def _miscounted(names: Sequence[str], row: int, count: int, place: Callable[[int], str]) -> InputError:
+def _miscounted(names: Sequence[str], row: int, count: int, location: Callable[[int], str]) -> InputError:
     if not any("@" in name for name in names):
         return InputError(
-            f"{place(0)}: {names[0]!r} is no name of the form {LAYOUT}, and so is none of the {len(names):,} names; "
+            f"{location(0)}: {names[0]!r} is no name of the form {LAYOUT}, and so is none of the {len(names):,} names; "
             "positions and headings in a table are labelled by `relabel table`"
         )
     what = f"{count} fields between @" if count > 1 else "no @"
     why = "is it cut off?" if count < PIECES else "a field cannot hold an @ itself"
     return InputError(
-        f"{place(row)}: {names[row]!r} has {what}; {PIECES} were expected, as in {LAYOUT} ({why} Only east and north "
-        "have to be filled in, but every @ has to be there)"
+        f"{location(row)}: {names[row]!r} has {what}; {PIECES} were expected, as in {LAYOUT} ({why} Only east and "
+        "north have to be filled in, but every @ has to be there)"
     )
 
 
-def _numbers(column: NameField, texts: Sequence[str], place: Callable[[int], str]) -> FloatArray:
+def _numbers(column: NameField, texts: Sequence[str], location: Callable[[int], str]) -> FloatArray:
     """(n,) float64, NaN for an empty piece; checked."""
     try:
         values = np.array([float(text) if text else math.nan for text in texts], dtype=np.float64)
@@ -150,11 +152,11 @@ def _numbers(column: NameField, texts: Sequence[str], place: Callable[[int], str
             row = int(outside[0])
             swapped = "; are lat and lon swapped?" if column in (LAT, LON) else ""
             raise InputError(
-                f"{place(row)}: {column.name} {texts[row]} is outside {column.least:g} … {column.most:g}{swapped}"
+                f"{location(row)}: {column.name} {texts[row]} is outside {column.least:g} … {column.most:g}{swapped}"
             )
     row = next(row for row, text in enumerate(texts) if not _is_number(text, needed=column.needed))
     shown = f"{column.name} {texts[row]!r} is not a number" if texts[row] else f"{column.name} is empty"
-    raise InputError(f"{place(row)}: {shown}; correct the name (field {column.place} of {LAYOUT})")
+    raise InputError(f"{location(row)}: {shown}; correct the name (field {column.number} of {LAYOUT})")
 
 
 def _is_number(text: str, *, needed: bool) -> bool:

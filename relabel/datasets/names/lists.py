@@ -1,7 +1,7 @@
 """Images whose names tell where they were taken and which way they face: the `@` convention.
 
-So are SF-XL and everything that VPR-datasets-downloader and the programs around it have written. What a name holds, see
-`relabel.datasets.names.fields`; where names come from, see `relabel.datasets.image_lists`.
+SF-XL follows it, and everything that VPR-datasets-downloader and the programs around it write. For what a name holds
+see `relabel.datasets.names.fields`, for where names come from `relabel.datasets.image_lists`.
 
 Headings are kept modulo 360: 0 and 360, which both occur, are one. MSLS trees in this convention have lost their
 compass; `join_msls` brings it back from the original metadata.
@@ -10,7 +10,7 @@ compass; `join_msls` brings it back from the original metadata.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,19 @@ import numpy.typing as npt
 
 from relabel.cameras import Cameras, Status
 from relabel.datasets import csv_columns
-from relabel.datasets.base import CameraSets, common_root, relative_path
+from relabel.datasets.base import (
+    CameraSets,
+    InputReport,
+    common_root,
+    fault_notes,
+    heading_params,
+    position_notes,
+    relative_path,
+)
 from relabel.datasets.conventions import TABLE_SUFFIXES
 from relabel.datasets.image_lists import NameList, read_names
 from relabel.datasets.msls import tree as msls_tree
-from relabel.datasets.names.crs import frame
+from relabel.datasets.names.crs import shared_frame
 from relabel.datasets.names.fields import AtNames, parse
 from relabel.datasets.registry import ReaderSelection
 from relabel.errors import DatasetNotFoundError, InputError
@@ -35,8 +43,8 @@ FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class NamesReport:
-    """What was found out about the names, both sides together; all counts are rows.
+class NamesReport(InputReport):
+    """What was noticed about the names, both sides together; all counts are rows.
 
     Attributes
     ----------
@@ -59,9 +67,6 @@ class NamesReport:
     not_joined: int = 0
     panoramas: int = 0
 
-    def __add__(self, other: NamesReport) -> NamesReport:
-        return NamesReport(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Names(CameraSets):
@@ -74,7 +79,7 @@ class Names(CameraSets):
     Attributes
     ----------
     report:
-        what was found out about the names.
+        what was noticed about the names.
     """
 
     report: NamesReport
@@ -105,61 +110,51 @@ def read(queries: Path | str, database: Path | str | None = None, *, join_msls: 
     if database is not None and not _same(Path(queries), Path(database)):
         paths.append(Path(database))
     lists = [read_names(path) for path in paths]
-    parsed = [parse(names.names, names.place) for names in lists]
-    shared_frame = frame(tuple(zip(lists, parsed, strict=True)))
+    parsed = [parse(names.names, names.location) for names in lists]
+    frame = shared_frame(tuple(zip(lists, parsed, strict=True)))
     files = [file for names in lists for file in names.files]
     compass = None
     if join_msls is not None:
         compass = read_compass(Path(join_msls))
         files += _joinable(compass, lists, parsed, Path(join_msls))
-    positions = [at.position for at in parsed]
-    if shared_frame.geographic is not None:
-        positions = [project(degrees[:, 0], degrees[:, 1], shared_frame.crs) for degrees in shared_frame.geographic]
+    positions = [fields.position for fields in parsed]
+    if frame.geographic is not None:
+        positions = [project(degrees[:, 0], degrees[:, 1], frame.crs) for degrees in frame.geographic]
     sides = [
-        _cameras(names, at, position, shared_frame.crs, compass)
-        for names, at, position in zip(lists, parsed, positions, strict=True)
+        _cameras(names, fields, position, frame.crs, compass)
+        for names, fields, position in zip(lists, parsed, positions, strict=True)
     ]
-    (query, report), *others = sides
-    for _, more in others:
-        report += more
-    return _described(
+    query, database_cameras = sides[0][0], sides[-1][0]
+    report = sides[0][1] if len(sides) == 1 else sides[0][1] + sides[1][1]
+    return _with_notes(
         query,
-        others[0][0] if others else query,
+        database_cameras,
         report,
         joined=join_msls is not None,
         files=tuple(dict.fromkeys(files)),
-        frame_notes=shared_frame.notes,
+        frame_notes=frame.notes,
         sources=(str(queries), str(queries if database is None else database)),
-        geographic=None
-        if shared_frame.geographic is None
-        else (shared_frame.geographic[0], shared_frame.geographic[-1]),
+        geographic=None if frame.geographic is None else (frame.geographic[0], frame.geographic[-1]),
     )
 
 
-def _described(
-    query: Cameras, database: Cameras, report: NamesReport, *, joined: bool, frame_notes: Sequence[str], **fields: Any
+def _with_notes(
+    query: Cameras, database: Cameras, report: NamesReport, *, joined: bool, frame_notes: Sequence[str], **others: Any
 ) -> Names:
     """The cameras with what should be known about them."""
-    faults = {name: n for name in _TEXTS if (n := getattr(report, name))}
-    params: dict[str, Any] = {"heading": "MSLS compass, by pano_id" if joined else "name"}
-    notes = [f"{n:,} {_TEXTS[name]}" for name, n in faults.items()]
+    faults = {name: n for name in _FAULT_TEXTS if (n := getattr(report, name))}
+    notes = [*fault_notes(faults, _FAULT_TEXTS), *position_notes(query, database)]
     if joined:
         notes.insert(0, f"{report.joined:,} headings were taken from the MSLS tree")
         faults["joined"] = report.joined
-    if faults:
-        params["heading_faults"] = faults
-    for side, cameras in (("queries", query), ("database", database)):
-        missing = int((cameras.status == Status.NO_POSITION).sum())
-        if missing:
-            notes.append(f"{missing:,} {side} have no position")
     return Names(
         query=query,
         database=database,
         report=report,
-        params=params,
+        params=heading_params({"heading": "MSLS compass, by pano_id" if joined else "name"}, faults),
         notes=(*notes, *frame_notes),
         hint="field 9 of an @ name is the heading; trees of MSLS in this convention get theirs back with --join-msls",
-        **fields,
+        **others,
     )
 
 
@@ -173,14 +168,14 @@ def _same(a: Path, b: Path) -> bool:
 def _joinable(compass: Compass, lists: list[NameList], parsed: list[AtNames], root: Path) -> list[Path]:
     """The files of the MSLS tree that have a row of these names."""
     files: list[Path] = []
-    for names, at in zip(lists, parsed, strict=True):
-        if "pano_id" not in at.texts:
+    for names, fields in zip(lists, parsed, strict=True):
+        if "pano_id" not in fields.texts:
             raise InputError(f"{names.path}: no name has a pano_id, which is the key to join with {root}")
-        rows = compass.rows(at.texts["pano_id"])
+        rows = compass.rows(fields.texts["pano_id"])
         if (rows < 0).all():
             raise InputError(
                 f"{names.path}: none of the {len(names):,} names has a pano_id that is in {root} "
-                f"({len(compass.key):,} keys; here {str(at.texts['pano_id'][0])!r}); are these images of MSLS, and "
+                f"({len(compass.key):,} keys; here {str(fields.texts['pano_id'][0])!r}); are these images of MSLS, and "
                 "are their cities in the tree?"
             )
         files += compass.used(rows)
@@ -188,30 +183,30 @@ def _joinable(compass: Compass, lists: list[NameList], parsed: list[AtNames], ro
 
 
 def _cameras(
-    names: NameList, at: AtNames, position: FloatArray, crs: str, compass: Compass | None
+    names: NameList, fields: AtNames, position: FloatArray, crs: str, compass: Compass | None
 ) -> tuple[Cameras, NamesReport]:
-    heading = at.heading_deg.copy()
-    status = np.zeros(len(at), np.uint8)
-    counts = {"rows": len(at)}
+    heading = fields.heading_deg.copy()
+    status = np.zeros(len(fields), np.uint8)
+    counts = {"rows": len(fields)}
     if compass is not None:
-        rows = compass.rows(at.texts["pano_id"])
-        there = rows >= 0
-        heading[there] = compass.heading_deg[rows[there]]
-        status[there] = np.where(compass.panorama[rows[there]], Status.PANORAMA, Status.OK)
-        counts |= {"joined": int(there.sum()), "not_joined": int((~there).sum())}
+        rows = compass.rows(fields.texts["pano_id"])
+        joined = rows >= 0
+        heading[joined] = compass.heading_deg[rows[joined]]
+        status[joined] = np.where(compass.panorama[rows[joined]], Status.PANORAMA, Status.OK)
+        counts |= {"joined": int(joined.sum()), "not_joined": int((~joined).sum())}
         counts["panoramas"] = int((status == Status.PANORAMA).sum())
     finite = np.isfinite(heading)
     counts["wrapped"] = int((finite & ((heading < 0.0) | (heading >= 360.0))).sum())
     counts["missing"] = int((~finite).sum())
-    extra: dict[str, npt.NDArray[Any]] = dict(at.texts)
-    if np.isfinite(at.lat_deg).any():
-        extra |= {"lon_deg": at.lon_deg, "lat_deg": at.lat_deg}
+    extra: dict[str, npt.NDArray[Any]] = dict(fields.texts)
+    if np.isfinite(fields.lat_deg).any():
+        extra |= {"lon_deg": fields.lon_deg, "lat_deg": fields.lat_deg}
     key = np.array(names.names, dtype=np.str_)
     cameras = Cameras(key, position, heading_deg=heading, status=status, crs=crs, extra=extra)
     return cameras, NamesReport(**counts)
 
 
-_TEXTS = {
+_FAULT_TEXTS = {
     "wrapped": "headings outside [0°, 360°) were wrapped",
     "missing": "cameras have no heading",
     "not_joined": "images are not in the MSLS tree, and keep the heading of their name, if any",
@@ -221,7 +216,7 @@ _TEXTS = {
 
 @dataclass(frozen=True)
 class NamesReader:
-    """Two lists of `@` names, or one for self pairs, as the collection `name`; paths are told from `root`."""
+    """Two lists of `@` names, or one for self pairs, as the collection `name`; `root` holds all paths."""
 
     queries: Path
     database: Path | None
@@ -275,18 +270,24 @@ def reader(
         database = None
     root = common_root(path for path in (queries, database, join_msls) if path is not None)
     if name is None:
-        one = Path(queries.name).stem if queries.is_file() else queries.absolute().name
-        two = common_root([queries, database or queries]).absolute().name
-        name = (one if database is None else two) or "names"
+        if database is not None:
+            name = common_root([queries, database]).absolute().name
+        else:
+            name = Path(queries.name).stem if queries.is_file() else queries.absolute().name
+        name = name or "names"
     return NamesReader(queries, database, name, root, join_msls)
 
 
-def from_paths(paths: Sequence[Path], *, cities: str | None = None, columns: str | None = None) -> ReaderSelection | None:
-    """The list or lists of names; None where the paths are tables, or a folder without `@` names."""
-    if columns is not None or any(path.suffix.lower() in TABLE_SUFFIXES for path in paths):
+def from_paths(
+    paths: Sequence[Path], *, cities: str | None = None, columns: str | None = None
+) -> ReaderSelection | None:
+    """The list or lists of names; None where cities are chosen, or for tables and folders without `@` names."""
+    if cities is not None:
         return None
-    alone = len(paths) == 1 and not paths[0].is_file()
-    if alone and (cities is not None or not paths[0].is_dir() or next(paths[0].rglob("@*"), None) is None):
+    if len(paths) == 1 and not paths[0].is_file():
+        with_names = paths[0].is_dir() and next(paths[0].rglob("@*"), None) is not None
+        return ReaderSelection([reader(paths[0])]) if with_names else None
+    if len(paths) > 2 or columns is not None or any(path.suffix.lower() in TABLE_SUFFIXES for path in paths):
         return None
     return ReaderSelection([reader(*paths)])
 
@@ -345,13 +346,13 @@ def read_compass(root: Path) -> Compass:
             f"{root}: none of its {len(tree.cities)} cities has a raw.csv, which holds the compass angles (ca); take "
             "the original metadata of MSLS"
         )
-    found = [csv_columns.read(path, _COLUMNS) for path in files]
-    for path, table in zip(files, found, strict=True):
+    tables = [csv_columns.read(path, _COLUMNS) for path in files]
+    for path, table in zip(files, tables, strict=True):
         csv_columns.check_keys(path, table, "key")
-    key = np.concatenate([table["key"] for table in found])
-    heading = np.concatenate([table["ca"] for table in found])
-    panorama = np.concatenate([table["pano"] for table in found])
-    file = np.repeat(np.arange(len(files)), [len(table["key"]) for table in found])
+    key = np.concatenate([table["key"] for table in tables])
+    heading = np.concatenate([table["ca"] for table in tables])
+    panorama = np.concatenate([table["pano"] for table in tables])
+    file = np.repeat(np.arange(len(files)), [len(table["key"]) for table in tables])
     order = np.argsort(key, kind="stable")
     same = np.append(False, key[order[1:]] == key[order[:-1]])
     for second in np.flatnonzero(same):

@@ -4,7 +4,7 @@
     pitts30k_val.npz    utmDb (n,2), utmQ (m,2); the names are in lists of their own
 
 Fields are read by name, as their order differs from file to file. Coordinates are metres, east before north. Datasets
-that use the form for something else are told by their numbers.
+that use the form for something else are recognised by their numbers.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _WRONG_KIND = "is not a MATLAB file of version 7 or older that can be read"
 
 
 @dataclass(frozen=True, eq=False)
-class Struct:
-    """The content of one file.
+class DbStruct:
+    """The names and coordinates of one file.
 
     Attributes
     ----------
@@ -76,13 +76,13 @@ def variables(path: Path) -> list[str]:
     return [name for name, *_ in _of_mat(path, scipy.io.whosmat)]
 
 
-def holds_struct(path: Path) -> bool:
-    """Whether the file has what `read_struct` needs."""
-    there = variables(path)
-    return STRUCT in there if path.suffix.lower() == ".mat" else set(_METRES.values()) <= set(there)
+def holds_dbstruct(path: Path) -> bool:
+    """Whether the file has what `read_dbstruct` needs."""
+    names = variables(path)
+    return STRUCT in names if path.suffix.lower() == ".mat" else set(_METRES.values()) <= set(names)
 
 
-def read_struct(path: Path, *, query_names: Path | None = None, database_names: Path | None = None) -> Struct:
+def read_dbstruct(path: Path, *, query_names: Path | None = None, database_names: Path | None = None) -> DbStruct:
     """The names and coordinates of one file.
 
     Parameters
@@ -110,13 +110,15 @@ def read_struct(path: Path, *, query_names: Path | None = None, database_names: 
     return _east_first(struct)
 
 
-def _read_mat(path: Path) -> Struct:
+def _read_mat(path: Path) -> DbStruct:
     import scipy.io  # noqa: PLC0415  (100 ms)
 
-    there = variables(path)
-    if STRUCT not in there:
-        held = ", ".join(there) or "no variable"
-        raise InputError(f"{path}: has no variable {STRUCT}; it holds {held}. Give the file with names and coordinates")
+    names_there = variables(path)
+    if STRUCT not in names_there:
+        content = ", ".join(names_there) or "no variable"
+        raise InputError(
+            f"{path}: has no variable {STRUCT}; it holds {content}. Give the file with names and coordinates"
+        )
     struct = _of_mat(path, lambda name: scipy.io.loadmat(name, variable_names=[STRUCT]))[STRUCT]
     if struct.dtype.names is None or struct.size != 1:
         raise InputError(f"{path}: {STRUCT} is an array of {struct.dtype} with shape {struct.shape}, not one struct")
@@ -129,10 +131,10 @@ def _read_mat(path: Path) -> Struct:
         side: _coordinates(path, name, fields[name], len(names[side]), rows_first=False)
         for side, name in _METRES.items()
     }
-    return Struct(path, names["query"], names["database"], metres["query"], metres["database"], (path,))
+    return DbStruct(path, names["query"], names["database"], metres["query"], metres["database"], (path,))
 
 
-def _read_npz(path: Path, lists: dict[str, Path | None]) -> Struct:
+def _read_npz(path: Path, lists: dict[str, Path | None]) -> DbStruct:
     names: dict[str, NameList] = {}
     for side, name in lists.items():
         if name is None:
@@ -144,8 +146,8 @@ def _read_npz(path: Path, lists: dict[str, Path | None]) -> Struct:
     with _npz(path) as arrays:
         missing = [name for name in _METRES.values() if name not in arrays.files]
         if missing:
-            held = ", ".join(arrays.files) or "nothing"
-            raise InputError(f"{path}: has no array {', '.join(missing)}; it holds {held}")
+            content = ", ".join(arrays.files) or "nothing"
+            raise InputError(f"{path}: has no array {', '.join(missing)}; it holds {content}")
         try:
             metres = {
                 side: _coordinates(path, name, arrays[name], len(names[side]), rows_first=True)
@@ -156,19 +158,19 @@ def _read_npz(path: Path, lists: dict[str, Path | None]) -> Struct:
                 raise
             raise InputError(f"{path}: its arrays cannot be read: {error}") from None
     files = tuple(dict.fromkeys([path, *names["query"].files, *names["database"].files]))
-    return Struct(path, names["query"].names, names["database"].names, metres["query"], metres["database"], files)
+    return DbStruct(path, names["query"].names, names["database"].names, metres["query"], metres["database"], files)
 
 
 def _npz(path: Path) -> Any:
     try:
-        found = np.load(path, allow_pickle=False)
+        arrays = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise MissingFileError(f"{path}: does not exist") from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: is not an .npz file that can be read: {error}") from None
-    if not isinstance(found, np.lib.npyio.NpzFile):
+    if not isinstance(arrays, np.lib.npyio.NpzFile):
         raise InputError(f"{path}: is one array; an .npz file with {' and '.join(_METRES.values())} was expected")
-    return found
+    return arrays
 
 
 def _of_mat(path: Path, read: Any) -> Any:
@@ -240,7 +242,7 @@ def _coordinates(path: Path, field: str, array: npt.NDArray[Any], count: int, *,
     )
 
 
-def _refuse_frame_numbers(struct: Struct) -> None:
+def _refuse_frame_numbers(struct: DbStruct) -> None:
     """Raise where east and north are the same number throughout, as where frames are numbered on a diagonal."""
     table = np.concatenate([struct.query_m, struct.database_m])
     if len(table) > 1 and (table[:, 0] == table[:, 1]).all():
@@ -250,7 +252,7 @@ def _refuse_frame_numbers(struct: Struct) -> None:
         )
 
 
-def _east_first(struct: Struct) -> Struct:
+def _east_first(struct: DbStruct) -> DbStruct:
     """The same with east before north, which some files have the other way round."""
     table = np.concatenate([struct.query_m, struct.database_m])
     table = table[np.isfinite(table).all(axis=1)]

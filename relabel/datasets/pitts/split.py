@@ -8,16 +8,24 @@ Positions are metres in UTM zone 17. All 24 cut-outs of a panorama share one. Th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from relabel.cameras import Cameras, Status
-from relabel.datasets.base import CameraSets, is_inside, relative_path
-from relabel.datasets.pitts.dbstruct import SUFFIXES, Struct, holds_struct, read_struct
+from relabel.cameras import Cameras
+from relabel.datasets.base import (
+    CameraSets,
+    InputReport,
+    fault_notes,
+    heading_params,
+    is_inside,
+    position_notes,
+    relative_path,
+)
+from relabel.datasets.pitts.dbstruct import SUFFIXES, DbStruct, holds_dbstruct, read_dbstruct
 from relabel.datasets.pitts.yaw import Headings, NorthTable, PanoramaViews, heading_deg, read_north, travel_deg, views
 from relabel.datasets.registry import ReaderSelection
 from relabel.errors import DatasetNotFoundError, InputError, NotFoundError, OptionError
@@ -32,28 +40,25 @@ _AROUND_M = 50_000.0
 
 
 @dataclass(frozen=True)
-class PittsReport:
-    """What was found out about the headings, both sides together; all counts are rows.
+class PittsReport(InputReport):
+    """What was noticed about the headings, both sides together; all counts are rows.
 
     Attributes
     ----------
     rows:
         all rows.
     unnamed:
-        rows without a heading since their name tells no panorama and yaw.
+        rows without a heading because their name has no panorama and yaw.
     not_in_table:
-        with a table, rows without a heading since their panorama has none in it.
+        with a table, rows without a heading because their panorama has none in it.
     no_tangent:
-        with travel, rows without a heading since no other panorama of their track is at another place.
+        with travel, rows without a heading because no other panorama of their track is at another place.
     """
 
     rows: int = 0
     unnamed: int = 0
     not_in_table: int = 0
     no_tangent: int = 0
-
-    def __add__(self, other: PittsReport) -> PittsReport:
-        return PittsReport(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -66,7 +71,7 @@ class PittsSplit(CameraSets):
     Attributes
     ----------
     report:
-        what was found out about the headings.
+        what was noticed about the headings.
     """
 
     report: PittsReport
@@ -86,12 +91,12 @@ def find(root: Path | str) -> dict[str, Path]:
         when the folder is not there or holds none.
     """
     paths = _files(Path(root))
-    found: dict[str, Path] = {}
+    splits: dict[str, Path] = {}
     for path in paths:
-        other = found.setdefault(path.stem, path)
+        other = splits.setdefault(path.stem, path)
         if other is not path:
             raise InputError(f"{other} and {path} are both the split {path.stem}; name one with --splits by its path")
-    return found
+    return splits
 
 
 def select(root: Path | str, splits: str | None = None) -> tuple[dict[str, Path], dict[str, str]]:
@@ -120,23 +125,23 @@ def select(root: Path | str, splits: str | None = None) -> tuple[dict[str, Path]
         names = [name for name in (part.strip() for part in splits.split(",")) if name]
         if not names:
             raise OptionError(f"splits is {splits!r}, which names none; give names, comma between")
-        chosen: dict[str, Path] = {}
+        named: dict[str, Path] = {}
         for name in names:
             path = _named(root, name)
-            if chosen.setdefault(path.stem, path) != path:
-                raise InputError(f"{chosen[path.stem]} and {path} are both the split {path.stem}; label one at a time")
-        return chosen, {}
-    found = find(root)
-    if len(found) == 1:
-        return found, {}  # what may be wrong with it is told when it is read
+            if named.setdefault(path.stem, path) != path:
+                raise InputError(f"{named[path.stem]} and {path} are both the split {path.stem}; label one at a time")
+        return named, {}
+    available = find(root)
+    if len(available) == 1:
+        return available, {}  # what may be wrong with it is reported when it is read
     skipped: dict[str, str] = {}
-    for name, path in found.items():
+    for name, path in available.items():
         try:
-            if not holds_struct(path):
+            if not holds_dbstruct(path):
                 skipped[name] = f"{path.name} holds no dbStruct"
         except InputError as error:
             skipped[name] = str(error)
-    left = {name: path for name, path in found.items() if name not in skipped}
+    left = {name: path for name, path in available.items() if name not in skipped}
     if not left:
         raise DatasetNotFoundError(f"{root}: none of its files is a split: {'; '.join(skipped.values())}")
     return left, skipped
@@ -184,8 +189,8 @@ def read(
 ) -> PittsSplit:
     """The cameras of one split.
 
-    A row is `NO_HEADING` where its name is not of the form ``000/000829_pitch1_yaw1.jpg`` or nothing tells the
-    direction of its panorama, `NO_POSITION` where its coordinates are not finite.
+    A row is `NO_HEADING` where its name is not of the form ``000/000829_pitch1_yaw1.jpg`` or the
+    direction of its panorama is not known, `NO_POSITION` where its coordinates are not finite.
 
     Parameters
     ----------
@@ -201,10 +206,10 @@ def read(
     MissingFileError
         when a file is not there.
     InputError
-        when a file is not as it should be; or a table tells panoramas by number alone, and the same number stands on
-        both sides at different places.
+        when a file is malformed; or a table identifies panoramas by number alone, and the same number stands on both
+        sides at different places.
     """
-    struct = read_struct(Path(path), query_names=query_names, database_names=database_names)
+    struct = read_dbstruct(Path(path), query_names=query_names, database_names=database_names)
     north = None
     files = struct.files
     sides = {side: views(getattr(struct, side)) for side in ("query", "database")}
@@ -214,32 +219,26 @@ def read(
         north = read_north(headings.table)
         files = (*files, headings.table)
         if north.side is None:
-            _refuse_shared(north, struct, sides["query"], sides["database"])
+            _refuse_ambiguous(north, struct, sides["query"], sides["database"])
     crs = _crs(struct)
-    query, of_query = _cameras(struct, "query", sides["query"], headings, north, crs)
-    database, of_database = _cameras(struct, "database", sides["database"], headings, north, crs)
-    report = of_query + of_database
-    faults = {name: n for name in _TEXTS if (n := getattr(report, name))}
+    query, query_report = _cameras(struct, "query", sides["query"], headings, north, crs)
+    database, database_report = _cameras(struct, "database", sides["database"], headings, north, crs)
+    report = query_report + database_report
+    faults = {name: n for name in _FAULT_TEXTS if (n := getattr(report, name))}
     params: dict[str, Any] = {
         "heading": headings.source,
         "heading_caveat": headings.caveat,
         "yaw_sign": headings.sign,
         "yaw_zero_deg": float(headings.zero_deg),
     }
-    if faults:
-        params["heading_faults"] = faults
-    notes = [headings.caveat, *(f"{n:,} {_TEXTS[name]}" for name, n in faults.items()), *struct.notes]
-    for side, cameras in (("queries", query), ("database", database)):
-        missing = int((cameras.status == Status.NO_POSITION).sum())
-        if missing:
-            notes.append(f"{missing:,} {side} have no position")
+    notes = [headings.caveat, *fault_notes(faults, _FAULT_TEXTS), *struct.notes, *position_notes(query, database)]
     if crs == "local":
         notes.append("places are not near Pittsburgh; their frame is recorded as 'local'")
     return PittsSplit(
         query=query,
         database=database,
         files=files,
-        params=params,
+        params=heading_params(params, faults),
         notes=tuple(notes),
         sources=(f"{path}: queries", f"{path}: database"),
         hint=_HINTS[headings.source],
@@ -247,22 +246,22 @@ def read(
     )
 
 
-def _crs(struct: Struct) -> str:
+def _crs(struct: DbStruct) -> str:
     table = np.concatenate([struct.query_m, struct.database_m])
     table = table[np.isfinite(table).all(axis=1)]
     near = np.hypot(*(table - _CENTRE).T) <= _AROUND_M
     return CRS if len(near) and near.all() else "local"
 
 
-def _refuse_shared(north: NorthTable, struct: Struct, query: PanoramaViews, database: PanoramaViews) -> None:
+def _refuse_ambiguous(north: NorthTable, struct: DbStruct, query: PanoramaViews, database: PanoramaViews) -> None:
     """Raise where a number of the table means two panoramas."""
-    places = []
+    positions = []
     for view, metres in ((query, struct.query_m), (database, struct.database_m)):
         numbers, first = np.unique(view.panorama, return_index=True)
-        places.append({n: metres[row] for n, row in zip(numbers.tolist(), first.tolist(), strict=True) if n >= 0})
+        positions.append({n: metres[row] for n, row in zip(numbers.tolist(), first.tolist(), strict=True) if n >= 0})
     for number in north.panorama.tolist():
-        if number in places[0] and number in places[1]:
-            apart_m = float(np.hypot(*(places[0][number] - places[1][number])))
+        if number in positions[0] and number in positions[1]:
+            apart_m = float(np.hypot(*(positions[0][number] - positions[1][number])))
             if apart_m > 0.0:
                 raise InputError(
                     f"{north.path}: panorama {number:06d} is in the queries and in the database of {struct.path.name}, "
@@ -271,7 +270,7 @@ def _refuse_shared(north: NorthTable, struct: Struct, query: PanoramaViews, data
 
 
 def _cameras(
-    struct: Struct, side: str, view: PanoramaViews, headings: Headings, north: NorthTable | None, crs: str
+    struct: DbStruct, side: str, view: PanoramaViews, headings: Headings, north: NorthTable | None, crs: str
 ) -> tuple[Cameras, PittsReport]:
     key = np.array(getattr(struct, side), dtype=np.str_)
     position: FloatArray = getattr(struct, f"{side}_m")
@@ -289,7 +288,7 @@ def _cameras(
     return cameras, PittsReport(**counts)
 
 
-_TEXTS = {
+_FAULT_TEXTS = {
     "unnamed": "cameras have names that tell no panorama and yaw, hence no heading",
     "not_in_table": "cameras are of panoramas that the table has no north offset of",
     "no_tangent": "cameras are of panoramas without a neighbour to travel to, hence without a heading",
@@ -314,19 +313,19 @@ class PittsReader:
     command = "relabel pitts"
 
     def parameters(self) -> dict[str, Any]:
-        """File and source of the headings; a table or list outside the root is told by its name alone."""
-        h = self.headings
+        """File and source of the headings; a table or list outside the root by its name alone."""
+        headings = self.headings
         values: dict[str, Any] = {
             "collection": self.name,
             "split": relative_path(self.path, self.root),
-            "heading": h.source,
-            "sign": h.sign,
-            "zero_deg": float(h.zero_deg),
+            "heading": headings.source,
+            "sign": headings.sign,
+            "zero_deg": float(headings.zero_deg),
         }
-        if h.source == "travel":
-            values["travel_gap_m"] = float(h.gap_m)
+        if headings.source == "travel":
+            values["travel_gap_m"] = float(headings.gap_m)
         for name, path in (
-            ("heading_table", h.table),
+            ("heading_table", headings.table),
             ("query_names", self.query_names),
             ("database_names", self.database_names),
         ):
@@ -343,16 +342,14 @@ class PittsReader:
         KeyError
             when one is missing.
         """
-        more = {}
+        gap = {}
         if "travel_gap_m" in parameters:
-            more["gap_m"] = parameters.pop("travel_gap_m")
+            gap["gap_m"] = parameters.pop("travel_gap_m")
         table, queries, database = (
             root / parameters.pop(name) if name in parameters else None
             for name in ("heading_table", "query_names", "database_names")
         )
-        headings = Headings(
-            parameters.pop("heading"), table, parameters.pop("sign"), parameters.pop("zero_deg"), **more
-        )
+        headings = Headings(parameters.pop("heading"), table, parameters.pop("sign"), parameters.pop("zero_deg"), **gap)
         path = root / parameters.pop("split")
         return cls(root, parameters.pop("collection"), path, headings, queries, database)
 
@@ -369,20 +366,20 @@ def readers(
     query_names: Path | None = None,
     database_names: Path | None = None,
 ) -> ReaderSelection:
-    """One reader for each split, and a line for each file that is passed over; see `pitts.select`.
+    """One reader for each split, and a line for each file that is skipped; see `pitts.select`.
 
     Raises
     ------
     OptionError
         when lists of names are given for more than one split.
     """
-    chosen, skipped = select(root, splits)
+    selected, skipped = select(root, splits)
     named = query_names is not None or database_names is not None
-    if named and len(chosen) > 1:
+    if named and len(selected) > 1:
         raise OptionError(
-            f"lists of names belong to one split, and there are {', '.join(chosen)}; choose one with --splits"
+            f"lists of names belong to one split, and there are {', '.join(selected)}; choose one with --splits"
         )
     return ReaderSelection(
-        [PittsReader(root, name, path, headings, query_names, database_names) for name, path in chosen.items()],
+        [PittsReader(root, name, path, headings, query_names, database_names) for name, path in selected.items()],
         [f"{name}: passed over: {reason}" for name, reason in skipped.items()],
     )

@@ -1,11 +1,11 @@
-"""Headings of the cut-outs of panoramas, which Pittsburgh's files do not tell: each of the ways to assume them.
+"""Headings of the cut-outs of panoramas, which Pittsburgh's files do not hold: each of the ways to assume them.
 
 A panorama is cut into 24 views, 000/000829_pitch1_yaw1.jpg to …_pitch2_yaw12.jpg. Yaw k is 30°·(k−1) from a zero that
 belongs to the panorama. Neither the direction of that zero nor the sign of yaw is known, so that
 
     heading = zero of the panorama ± 30°·(k−1)
 
-takes a zero that somebody else has measured, or one that is assumed.
+needs a zero that somebody else has measured, or one that is assumed.
 """
 
 from __future__ import annotations
@@ -118,9 +118,9 @@ def views(names: Sequence[str]) -> PanoramaViews:
     table = np.zeros((len(names), 3), np.int64)
     table[:, 0] = -1
     for row, name in enumerate(names):
-        found = _NAME.fullmatch(name)
-        if found is not None and 1 <= int(found[3]) <= YAWS:
-            table[row] = int(found[1]), int(found[2]), int(found[3])
+        match = _NAME.fullmatch(name)
+        if match is not None and 1 <= int(match[3]) <= YAWS:
+            table[row] = int(match[1]), int(match[2]), int(match[3])
     return PanoramaViews(*(np.ascontiguousarray(column) for column in table.T))
 
 
@@ -149,7 +149,7 @@ def travel_deg(view: PanoramaViews, position: FloatArray, gap_m: float) -> Float
 
 @dataclass(frozen=True, eq=False)
 class NorthTable:
-    """Directions of yaw 1 by panorama; where a side is told, only for that side."""
+    """Directions of yaw 1 by panorama; where a side is given, only for that side."""
 
     path: Path
     side: tuple[str, ...] | None
@@ -181,16 +181,16 @@ def read_north(path: Path) -> NorthTable:
         when the file cannot be read, a panorama is no number or stands in two rows, or a side is none.
     """
     optional: dict[str, csv_columns.Kind] = dict.fromkeys(_PANORAMA, "text") | dict.fromkeys(_OFFSET, "float")  # type: ignore[assignment]
-    found = csv_columns.read(path, {}, optional=optional | {"side": "text"})
-    chosen = []
-    for wanted in (_PANORAMA, _OFFSET):
-        there = [name for name in wanted if name in found]
-        if not there:
-            csv_columns.read(path, {wanted[0]: "text"})  # whose error lists the columns that are there
-        if len(there) > 1:
-            raise InputError(f"{path}: line 1: columns {' and '.join(there)} may both be the {wanted[0]}; keep one")
-        chosen.append(found[there[0]])
-    names, offset = chosen
+    table = csv_columns.read(path, {}, optional=optional | {"side": "text"})
+    columns = []
+    for usual in (_PANORAMA, _OFFSET):
+        present = [name for name in usual if name in table]
+        if not present:
+            csv_columns.read(path, {usual[0]: "text"})  # whose error lists the columns that are there
+        if len(present) > 1:
+            raise InputError(f"{path}: line 1: columns {' and '.join(present)} may both be the {usual[0]}; keep one")
+        columns.append(table[present[0]])
+    names, offset = columns
     numbers = np.full(len(names), -1, np.int64)
     for row, name in enumerate(names.tolist()):
         digits = name.strip().removesuffix(".0")  # as pandas writes whole numbers where one is missing
@@ -199,11 +199,11 @@ def read_north(path: Path) -> NorthTable:
                 f"{path}: line {csv_columns.line_of_row(path, row)}: panorama {name!r} is not a number, such as 000829"
             )
         numbers[row] = int(digits)
-    side = _sides(path, found["side"].tolist()) if "side" in found else None
-    places = [f"{number:06d}" for number in numbers.tolist()]
+    side = _sides(path, table["side"].tolist()) if "side" in table else None
+    keys = [f"{number:06d}" for number in numbers.tolist()]
     if side is not None:
-        places = [f"{place} ({name})" if name else place for place, name in zip(places, side, strict=True)]
-    csv_columns.check_keys(path, {"panorama": np.array(places, dtype=np.str_)}, "panorama")
+        keys = [f"{key} ({name})" if name else key for key, name in zip(keys, side, strict=True)]
+    csv_columns.check_keys(path, {"panorama": np.array(keys, dtype=np.str_)}, "panorama")
     if side is not None:
         both = set(numbers[[not name for name in side]].tolist()) & set(numbers[[bool(name) for name in side]].tolist())
         if both:

@@ -1,4 +1,4 @@
-"""Any RGB-D sequence with poses: what is found in one folder of a known layout.
+"""Any RGB-D sequence with poses, in one folder of a known layout.
 
     tum        depth.txt (stamp, file), groundtruth.txt (stamp tx ty tz qx qy qz qw), depth/*.png, rgb.txt
     scannet    depth/<n>.png, pose/<n>.txt, intrinsic/intrinsic_depth.txt, color/<n>.jpg
@@ -23,6 +23,7 @@ import numpy.typing as npt
 from relabel.cameras import FloatArray
 from relabel.datasets import rgbd_frames, trajectory_formats
 from relabel.datasets.base import FrameSets
+from relabel.datasets.image_lists import IMAGE_SUFFIXES
 from relabel.datasets.matrix_files import Intrinsics, read_intrinsics, read_poses
 from relabel.datasets.rgbd.spec import MAX_TIME_DIFFERENCE_S, Layout
 from relabel.datasets.rgbd_frames import DepthCamera, FrameFiles, natural
@@ -38,7 +39,6 @@ FREIBURG: dict[str, Intrinsics] = {
 }
 _FREIBURG = re.compile(r"(?:freiburg|(?<![a-z])fr)([123])(?!\d)", re.IGNORECASE)
 _INTRINSICS_FILE = {"scannet": Path("intrinsic", "intrinsic_depth.txt"), "folder": Path("intrinsics.txt")}
-_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 _HINTS = {
     "tum": "poses are those of groundtruth.txt that are near enough in time: see --max-time-difference",
     "scannet": "every frame needs depth/<n>.png and pose/<n>.txt",
@@ -67,9 +67,9 @@ class RgbdSequence(FrameSets):
 
 
 def freiburg(name: str) -> Intrinsics | None:
-    """The camera of a sequence of the TUM benchmark, by the name of its folder; None where this does not tell it."""
-    found = {match[1] for match in _FREIBURG.finditer(name)}
-    return FREIBURG[f"freiburg{found.pop()}"] if len(found) == 1 else None
+    """The camera of a sequence of the TUM benchmark, by the name of its folder; None where the name does not say."""
+    numbers = {match[1] for match in _FREIBURG.finditer(name)}
+    return FREIBURG[f"freiburg{numbers.pop()}"] if len(numbers) == 1 else None
 
 
 def read(
@@ -138,7 +138,7 @@ def _folder(root: Path, name: str, layout: Layout, intrinsics: Intrinsics | None
     is_name: Callable[[str], bool] = str.isdecimal if layout == "scannet" else bool
     depth = _by_stem(root, "depth", (".png",), is_name)
     pose = _by_stem(root, "pose", (".txt",), is_name)
-    image = _by_stem(root, "color", _IMAGE_SUFFIXES, is_name, required=False)
+    image = _by_stem(root, "color", IMAGE_SUFFIXES, is_name, required=False)
     files: list[Path] = []
     if intrinsics is None:
         path = root / _INTRINSICS_FILE[layout]
@@ -182,28 +182,28 @@ def _by_stem(
         there = ", ".join(sorted(child.name for child in root.iterdir())[:8]) or "nothing"
         raise DatasetNotFoundError(f"{root}: there is no folder {folder} in it ({there}); see --layout")
     files = sorted(child for child in path.iterdir() if child.suffix.lower() in suffixes and is_name(child.stem))
-    found = {child.stem: child for child in files}
-    if required and len(found) < len(files):
-        twice = next(child for child in files if found[child.stem] is not child)
-        raise InputError(f"{twice} and {found[twice.stem].name} have the same name; keep one")
-    if required and not found:
+    by_stem = {child.stem: child for child in files}
+    if required and len(by_stem) < len(files):
+        twice = next(child for child in files if by_stem[child.stem] is not child)
+        raise InputError(f"{twice} and {by_stem[twice.stem].name} have the same name; keep one")
+    if required and not by_stem:
         there = ", ".join(sorted(child.name for child in path.iterdir())[:5]) or "nothing"
         raise InputError(f"{path}: holds no frame ({there}); expected files such as 000000{suffixes[0]}")
-    return found
+    return by_stem
 
 
 def _tum(root: Path, name: str, camera: DepthCamera, most_s: float) -> RgbdSequence:
     """Depth maps with the pose that is nearest in time."""
-    listed, truth = root / "depth.txt", root / "groundtruth.txt"
-    for path in (listed, truth):
+    depth_list, truth = root / "depth.txt", root / "groundtruth.txt"
+    for path in (depth_list, truth):
         if not path.exists():
             raise MissingFileError(f"{path}: is not there; a sequence of TUM holds depth.txt and groundtruth.txt")
-    stamps, names, times = _list(listed)
+    stamps, names, times = _list(depth_list)
     track = trajectory_formats.tum(truth)
     if not len(track.key):
         raise InputError(f"{truth}: there is no pose in it")
-    of_pose = nearest(times, track.key.astype(np.float64), most_s)
-    pose = np.where((of_pose >= 0)[:, None, None], track.pose[of_pose], np.nan)
+    pose_rows = nearest(times, track.key.astype(np.float64), most_s)
+    pose = np.where((pose_rows >= 0)[:, None, None], track.pose[pose_rows], np.nan)
     images = _images(root, times, most_s)
     order = np.argsort(times, kind="stable")
     frame_files = [
@@ -211,13 +211,13 @@ def _tum(root: Path, name: str, camera: DepthCamera, most_s: float) -> RgbdSeque
         for rank, row in enumerate(order.tolist())
     ]
     pose = pose[order]
-    has_pose: list[bool] = (of_pose[order] >= 0).tolist()
+    has_pose: list[bool] = (pose_rows[order] >= 0).tolist()
     notes = [
         text.replace("no pose", f"no pose within {most_s:g} s")
         for text in rgbd_frames.missing_notes(frame_files, pose, posed=has_pose)
     ]
     frames = rgbd_frames.frames_from_files(frame_files, pose, camera)
-    files = (listed, truth, *rgbd_frames.existing_files(frame_files))
+    files = (depth_list, truth, *rgbd_frames.existing_files(frame_files))
     return _with_itself(root, "tum", frames, camera, files, notes)
 
 
@@ -236,7 +236,7 @@ def nearest(times: FloatArray, among: FloatArray, most: float) -> npt.NDArray[np
 
 
 def _list(path: Path) -> tuple[list[str], list[str], FloatArray]:
-    """Stamps as they are written, files and stamps as numbers of a list such as depth.txt."""
+    """Time stamps as written, files, and time stamps as numbers (n,) of a list such as depth.txt."""
     stamps: list[str] = []
     names: list[str] = []
     times: list[float] = []
@@ -286,7 +286,7 @@ class RgbdReader:
     command = "relabel rgbd"
 
     def parameters(self) -> dict[str, Any]:
-        """The name of the collection, the layout, and what was said about the sequence or told by its name."""
+        """The name of the collection, the layout, and what the options or the folder's name say about the sequence."""
         values: dict[str, Any] = {"collection": self.name, "layout": self.layout}
         if self.intrinsics is not None:
             values["intrinsics"] = list(self.intrinsics)
@@ -348,7 +348,7 @@ def reader(
 ) -> RgbdReader:
     """The reader of a folder; the collection is named after it unless `name` is given.
 
-    With the layout ``tum``, the name of the folder tells the intrinsics unless they are given.
+    With the layout ``tum``, the intrinsics follow from the name of the folder unless they are given.
 
     Raises
     ------

@@ -21,12 +21,12 @@ import numpy as np
 
 from relabel.cameras import FloatArray
 from relabel.datasets import rgbd_frames
-from relabel.datasets.base import FrameSets, relative_path
+from relabel.datasets.base import FrameSets, named_parts, relative_path
 from relabel.datasets.matrix_files import checked_intrinsics, read_poses
 from relabel.datasets.rgbd_frames import DepthCamera, FrameFiles
 from relabel.datasets.seven_scenes.spec import DEFAULT_SPLITS, FOCAL_PX, SPLITS
 from relabel.datasets.trajectory_formats import text_lines
-from relabel.errors import DatasetNotFoundError, InputError, MissingFileError, NotFoundError, OptionError
+from relabel.errors import DatasetNotFoundError, InputError, MissingFileError, OptionError
 from relabel.frames import Frames
 
 __all__ = ["FOCAL_PX", "SPLITS", "SplitFrames", "find", "read", "read_split", "select"]
@@ -52,7 +52,7 @@ class SplitFrames:
     notes:
         what is missing.
     skipped:
-        sequences that the split file names and that are not there, where these were to be passed over.
+        sequences that the split file names and that do not exist, where these were to be skipped.
     """
 
     frames: Frames
@@ -76,10 +76,10 @@ def find(root: Path | str) -> dict[str, Path]:
     try:
         if _is_scene(root):
             return {root.absolute().name: root}
-        found = {path.name: path for path in sorted(root.iterdir()) if path.is_dir() and _is_scene(path)}
+        scenes = {path.name: path for path in sorted(root.iterdir()) if path.is_dir() and _is_scene(path)}
     except PermissionError as error:
         raise DatasetNotFoundError(f"{error.filename}: may not be looked into; check its permissions") from None
-    if not found:
+    if not scenes:
         names = sorted(path.name for path in root.iterdir())
         if any(name.endswith(".zip") for name in names):
             raise DatasetNotFoundError(
@@ -87,7 +87,7 @@ def find(root: Path | str) -> dict[str, Path]:
                 "zip of each sequence inside it"
             )
         raise DatasetNotFoundError(f"{root}: there is no {_LAYOUT} in it; it holds {_listed(names)}")
-    return found
+    return scenes
 
 
 def select(root: Path | str, scenes: str | None = None) -> dict[str, Path]:
@@ -109,16 +109,8 @@ def select(root: Path | str, scenes: str | None = None) -> dict[str, Path]:
     OptionError
         when `scenes` names nothing.
     """
-    found = find(root)
-    if scenes is None:
-        return found
-    names = list(dict.fromkeys(name.strip() for name in scenes.split(",") if name.strip()))
-    if not names:
-        raise OptionError(f"--scenes {scenes!r} names no scene; there are {', '.join(found)}")
-    for name in names:
-        if name not in found:
-            raise NotFoundError(f"{root}: there is no scene {name!r}; there are {', '.join(found)}")
-    return {name: found[name] for name in names}
+    available = find(root)
+    return available if scenes is None else named_parts(available, scenes, root, option="--scenes", noun="scene")
 
 
 def read(root: Path | str, *, scene: str | None = None, split: str = "train", focal_px: float = FOCAL_PX) -> Frames:
@@ -140,11 +132,11 @@ def read(root: Path | str, *, scene: str | None = None, split: str = "train", fo
     DatasetNotFoundError, NotFoundError, MissingFileError, InputError, OptionError
         when the scene or a file of it is not there or not as it should be.
     """
-    found = find(root)
+    available = find(root)
     if scene is None:
-        if len(found) > 1:
-            raise OptionError(f"{root} holds several scenes; name one of {', '.join(found)}")
-        (scene,) = found
+        if len(available) > 1:
+            raise OptionError(f"{root} holds several scenes; name one of {', '.join(available)}")
+        (scene,) = available
     if split not in SPLIT_FILES:
         raise OptionError(f"split is {split!r}; it is train or test")
     (path,) = select(root, scene).values()
@@ -162,25 +154,26 @@ def read_split(scene: Path, split: str, *, focal_px: float = FOCAL_PX, skip_miss
         when it names a sequence that is not there and `skip_missing` is not set, or a file cannot be read.
     """
     path = scene / SPLIT_FILES[split]
-    there: list[str] = []
+    sequences: list[str] = []
     skipped: list[str] = []
     for name, line in _sequences(path).items():
         if (scene / name).is_dir():
-            there.append(name)
+            sequences.append(name)
         elif skip_missing:
             skipped.append(name)
         else:
             raise InputError(f"{path}: line {line}: {_missing(scene, name)}; or pass over it with --skip-missing")
-    if not there:
+    if not sequences:
         raise InputError(f"{path}: none of its sequences ({', '.join(skipped)}) is in {scene}")
-    found = [shot for name in there for shot in _shots(scene / name)]
-    poses: FloatArray = read_poses([shot.pose for shot in found])
+    frame_files = [frame for name in sequences for frame in _sequence_frames(scene / name)]
+    poses: FloatArray = read_poses([frame.pose for frame in frame_files])
     camera = depth_camera(focal_px)
-    notes = rgbd_frames.missing_notes(found, poses)
+    notes = rgbd_frames.missing_notes(frame_files, poses)
     if skipped:
         notes.append(f"{path.name} names {', '.join(skipped)}, which {'is' if len(skipped) == 1 else 'are'} not there")
-    files = (path, *rgbd_frames.existing_files(found))
-    return SplitFrames(rgbd_frames.frames_from_files(found, poses, camera), files, tuple(notes), tuple(skipped))
+    files = (path, *rgbd_frames.existing_files(frame_files))
+    frames = rgbd_frames.frames_from_files(frame_files, poses, camera)
+    return SplitFrames(frames, files, tuple(notes), tuple(skipped))
 
 
 def depth_camera(focal_px: float = FOCAL_PX) -> DepthCamera:
@@ -209,18 +202,18 @@ def _sequences(path: Path) -> dict[str, int]:
         other = " and ".join(name for name in sorted(SPLIT_FILES.values()) if (path.parent / name).exists())
         hint = f" ({path.parent} holds only {other})" if other else ""
         raise MissingFileError(f"{path}: is not there{hint}; it tells the sequences of the split: see --split")
-    found: dict[str, int] = {}
+    lines: dict[str, int] = {}
     for line, text in text_lines(path):
         match = _LINE.fullmatch(text)
         if match is None:
             raise InputError(f"{path}: line {line}: {text.strip()[:40]!r}; expected a line such as sequence2")
         name = f"seq-{int(match[1]):02d}"
-        if name in found:
-            raise InputError(f"{path}: line {line}: {name} stands in line {found[name]} already; keep it once")
-        found[name] = line
-    if not found:
+        if name in lines:
+            raise InputError(f"{path}: line {line}: {name} stands in line {lines[name]} already; keep it once")
+        lines[name] = line
+    if not lines:
         raise InputError(f"{path}: names no sequence; expected lines such as sequence2")
-    return found
+    return lines
 
 
 def _missing(scene: Path, name: str) -> str:
@@ -230,9 +223,9 @@ def _missing(scene: Path, name: str) -> str:
     return f"there is no folder {scene / name} ({_listed(there)}); unpack it there"
 
 
-def _shots(folder: Path) -> list[FrameFiles]:
-    """The frames of a sequence by number; files of other names do not matter."""
-    found: dict[str, dict[str, Path]] = {}
+def _sequence_frames(folder: Path) -> list[FrameFiles]:
+    """The frames of a sequence by number; files of other names are skipped."""
+    files: dict[str, dict[str, Path]] = {}
     try:
         paths = sorted(folder.iterdir())
     except OSError as error:
@@ -241,16 +234,16 @@ def _shots(folder: Path) -> list[FrameFiles]:
         match = _FRAME.fullmatch(path.name)
         if match is not None:
             # Of two colour images the .png is taken, which is sorted last and not compressed with losses.
-            found.setdefault(match[1], {})[match[3].lower().split(".")[0]] = path
-    if not found:
+            files.setdefault(match[1], {})[match[3].lower().split(".")[0]] = path
+    if not files:
         raise InputError(
             f"{folder}: there is no frame-000000.depth.png and so on in it; it holds "
             f"{_listed([path.name for path in paths])}: unpack the sequence into it"
         )
-    names = sorted(found, key=lambda name: (int(name.split("-")[1]), name))
+    names = sorted(files, key=lambda name: (int(name.split("-")[1]), name))
     return [
         FrameFiles(
-            f"{folder.name}/{name}", folder.name, rank, *(found[name].get(kind) for kind in ("depth", "pose", "color"))
+            f"{folder.name}/{name}", folder.name, rank, *(files[name].get(kind) for kind in ("depth", "pose", "color"))
         )
         for rank, name in enumerate(names)
     ]
@@ -262,7 +255,7 @@ def _listed(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + (f", … ({len(names):,} in all)" if len(names) > most else "")
 
 
-def between(query: Frames, database: Frames) -> list[str]:
+def shared_sequences(query: Frames, database: Frames) -> list[str]:
     """Sequences of both sides, which should be apart."""
     return sorted(set(np.unique(query.cameras.extra["sequence"])) & set(np.unique(database.cameras.extra["sequence"])))
 
@@ -282,7 +275,7 @@ class SevenScenesReader:
 
     @property
     def name(self) -> str:
-        """FrameSets and split, as ``chess/test-train``."""
+        """Scene and split, as ``chess/test-train``."""
         return f"{self.scene_name}/{self.split}"
 
     def parameters(self) -> dict[str, Any]:
@@ -334,7 +327,7 @@ class SevenScenesReader:
         skipped = sorted({name for side in sides for name in side.skipped})
         if skipped:
             params["skipped_sequences"] = skipped
-        if first is not last and (both := between(first.frames, last.frames)):
+        if first is not last and (both := shared_sequences(first.frames, last.frames)):
             notes.append(f"{', '.join(both)}: in both splits, so that frames are paired with themselves")
         return FrameSets(
             query=first.frames,

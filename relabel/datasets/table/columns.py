@@ -15,6 +15,7 @@ import pyarrow.csv
 
 from relabel.cameras import surely_unique
 from relabel.datasets import csv_columns
+from relabel.datasets.base import unreadable
 from relabel.datasets.csv_columns import Table
 from relabel.errors import InputError, OptionError
 
@@ -48,21 +49,21 @@ def parse(text: str) -> dict[str, str]:
     OptionError
         when a part is not of that form, or a role is not known or given twice.
     """
-    chosen: dict[str, str] = {}
+    columns: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         role, equals, column = (piece.strip() for piece in part.partition("="))
         if not equals or not column:
             raise OptionError(f"--columns {part!r}: expected ROLE=COLUMN, as in key=id,heading=northdeg")
         if role not in ROLES:
             raise OptionError(f"--columns {part!r}: there is no role {role!r}; roles are {', '.join(ROLES)}")
-        if role in chosen:
-            raise OptionError(f"--columns: {role} is given twice, as {chosen[role]!r} and {column!r}")
-        chosen[role] = column
-    return chosen
+        if role in columns:
+            raise OptionError(f"--columns: {role} is given twice, as {columns[role]!r} and {column!r}")
+        columns[role] = column
+    return columns
 
 
-def choose(path: Path, header: Iterable[str], chosen: Mapping[str, str], *, in_crs: bool) -> dict[str, str]:
-    """The column of each role that is there, the user's choice before the usual names.
+def choose(path: Path, header: Iterable[str], explicit: Mapping[str, str], *, in_crs: bool) -> dict[str, str]:
+    """The column of each role that is there: the `explicit` one of the user, else one of the usual names.
 
     Where a table has both x, y and lon, lat and the user names neither, x and y are taken if they are in a known
     reference system (`in_crs`), else lon and lat.
@@ -73,22 +74,22 @@ def choose(path: Path, header: Iterable[str], chosen: Mapping[str, str], *, in_c
         when two columns could have one role, or key, position or heading is missing; says how to name it.
     """
     names = list(header)
-    found = {role: name for role in ROLES if (name := chosen.get(role) or _usual(path, names, role, chosen))}
+    columns = {role: name for role in ROLES if (name := explicit.get(role) or _usual(path, names, role, explicit))}
     there = ", ".join(name for name in names if name) or "no named column"
-    if "key" not in found:
+    if "key" not in columns:
         raise InputError(f"{path}: there is no column of keys, only {there}; name it with --columns key=NAME")
-    _position(path, found, chosen, there, in_crs=in_crs)
-    if "heading" not in found:
+    _drop_other_position(path, columns, explicit, there, in_crs=in_crs)
+    if "heading" not in columns:
         raise InputError(
             f"{path}: there is no column of headings, only {there}; name it with --columns heading=NAME (degrees "
             "clockwise from north). Trajectories with full poses give headings with --layout kitti, tum, colmap or "
             "robotcar"
         )
-    return found
+    return columns
 
 
-def _usual(path: Path, names: list[str], role: str, chosen: Mapping[str, str]) -> str | None:
-    taken = set(chosen.values())
+def _usual(path: Path, names: list[str], role: str, explicit: Mapping[str, str]) -> str | None:
+    taken = set(explicit.values())
     usual = [name for name in names if name.strip().lower() in USUAL[role] and name not in taken]
     exact = [name for name in usual if name.strip().lower() == role]
     usual = exact or usual
@@ -100,30 +101,32 @@ def _usual(path: Path, names: list[str], role: str, chosen: Mapping[str, str]) -
     return usual[0] if usual else None
 
 
-def _position(path: Path, found: dict[str, str], chosen: Mapping[str, str], there: str, *, in_crs: bool) -> None:
-    """Leave one of x, y and lon, lat in what was found."""
-    for one, other in (("x", "y"), ("lon", "lat")):
-        asked = [role for role in (one, other) if role in chosen]
-        lonely = [role for role in (one, other) if role in found]
+def _drop_other_position(
+    path: Path, columns: dict[str, str], explicit: Mapping[str, str], there: str, *, in_crs: bool
+) -> None:
+    """Leave one of x, y and lon, lat in `columns`."""
+    for first, second in (("x", "y"), ("lon", "lat")):
+        asked = [role for role in (first, second) if role in explicit]
+        lonely = [role for role in (first, second) if role in columns]
         if len(asked) == 1 and len(lonely) == 1:
-            missing = other if lonely == [one] else one
+            missing = second if lonely == [first] else first
             raise InputError(
-                f"{path}: there is a column of {lonely[0]} ({found[lonely[0]]}) but none of {missing}, only {there}; "
+                f"{path}: there is a column of {lonely[0]} ({columns[lonely[0]]}) but none of {missing}, only {there}; "
                 f"name it with --columns {missing}=NAME"
             )
-    plane, globe = ({role for role in pair if role in found} for pair in (("x", "y"), ("lon", "lat")))
+    plane, globe = ({role for role in pair if role in columns} for pair in (("x", "y"), ("lon", "lat")))
     if len(plane) < 2 and len(globe) < 2:
-        half = f"; {found[next(iter(plane | globe))]} alone is half of one" if plane | globe else ""
+        half = f"; {columns[next(iter(plane | globe))]} alone is half of one" if plane | globe else ""
         raise InputError(
             f"{path}: there is no position, only {there}{half}. Name it with --columns x=NAME,y=NAME (metres) or "
             "--columns lon=NAME,lat=NAME (degrees)"
         )
-    asked_plane, asked_globe = "x" in chosen or "y" in chosen, "lon" in chosen or "lat" in chosen
+    asked_plane, asked_globe = "x" in explicit or "y" in explicit, "lon" in explicit or "lat" in explicit
     if asked_plane and asked_globe:
         raise InputError(f"{path}: --columns names both x, y and lon, lat; a camera has one position")
     prefer_plane = len(globe) < 2 or (len(plane) == 2 and (asked_plane or (in_crs and not asked_globe)))
     for role in ("lon", "lat") if prefer_plane else ("x", "y", "crs", "zone"):
-        found.pop(role, None)
+        columns.pop(role, None)
 
 
 Kind = Literal["text", "float"]
@@ -172,7 +175,7 @@ class TableFile:
         empty: dict[Kind, npt.NDArray[Any]] = {"text": np.empty(0, "<U1"), "float": np.empty(0)}
         return {name: np.concatenate([empty[wanted[name]], *pieces[name]]) for name in wanted}
 
-    def place(self, row: int) -> str:
+    def location(self, row: int) -> str:
         """Where a row, counted from 0, stands in the file, for messages: the line of a CSV file, counted from 1."""
         return f"row {row + 1}" if self.parquet else f"line {csv_columns.line_of_row(self.path, row)}"
 
@@ -181,7 +184,7 @@ class TableFile:
         empty = np.flatnonzero(keys == "")
         if empty.size:
             raise InputError(
-                f"{self.path}: {self.place(int(empty[0]))}, {what}: an empty cell; every row needs a key "
+                f"{self.path}: {self.location(int(empty[0]))}, {what}: an empty cell; every row needs a key "
                 f"({empty.size:,} row(s) have none)"
             )
         if surely_unique(keys):
@@ -191,9 +194,22 @@ class TableFile:
         if again.size:
             row = int(again[0])
             raise InputError(
-                f"{self.path}: {self.place(row)}, {what}: {str(keys[row])!r} stands in "
-                f"{self.place(int(first[group[row]]))} already, and {again.size:,} row(s) repeat one before them; "
+                f"{self.path}: {self.location(row)}, {what}: {str(keys[row])!r} stands in "
+                f"{self.location(int(first[group[row]]))} already, and {again.size:,} row(s) repeat one before them; "
                 "labels are joined by key: keep one row a key, or name another column with --columns key=NAME"
+            )
+
+    def check_single_value(self, column: str, values: npt.NDArray[np.str_], why: str) -> None:
+        """Raise InputError, naming two rows, where a column is not the same throughout.
+
+        `why` is what follows from that; ``{count}`` in it is the number of values.
+        """
+        distinct, first = np.unique(values, return_index=True)
+        if len(distinct) > 1:
+            a, b = sorted(first.tolist())[:2]
+            raise InputError(
+                f"{self.path}: column {column!r} is {str(values[a])!r} in {self.location(a)} and {str(values[b])!r} in "
+                f"{self.location(b)}: {why.format(count=len(distinct))}"
             )
 
     @cached_property
@@ -202,10 +218,7 @@ class TableFile:
             with self.path.open("rb") as stream:
                 return stream.read(csv_columns.HEADER_BYTES)
         except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise InputError(
-                f"{self.path}: cannot be read ({reason}); check that the file is there and readable"
-            ) from None
+            raise unreadable(self.path, error) from None
 
     @cached_property
     def _parquet(self) -> Any:
@@ -250,15 +263,18 @@ class TableFile:
     def _values(self, column: Any, name: str, kind: Kind, start: int) -> npt.NDArray[Any]:
         if isinstance(column, pa.DictionaryArray):
             column = column.dictionary_decode()
-        of = column.type
-        if kind == "text" and (pa.types.is_string(of) or pa.types.is_large_string(of) or pa.types.is_integer(of)):
+        stored = column.type
+        is_text = pa.types.is_string(stored) or pa.types.is_large_string(stored)
+        if kind == "text" and (is_text or pa.types.is_integer(stored)):
             target, blank = pa.string(), ""
-        elif kind == "float" and (pa.types.is_integer(of) or pa.types.is_floating(of) or pa.types.is_decimal(of)):
+        elif kind == "float" and (
+            pa.types.is_integer(stored) or pa.types.is_floating(stored) or pa.types.is_decimal(stored)
+        ):
             target, blank = pa.float64(), None
         else:
             raise InputError(
-                f"{self.path}: column {name!r} holds {of}, not {'numbers' if kind == 'float' else 'text'} (first in "
-                f"row {start + 1}); convert it, or name another column with --columns"
+                f"{self.path}: column {name!r} holds {stored}, not {'numbers' if kind == 'float' else 'text'} (first "
+                f"in row {start + 1}); convert it, or name another column with --columns"
             )
         column = column.cast(target, safe=False)
         array = csv_columns.as_array(column.fill_null(blank) if blank is not None else column, kind)

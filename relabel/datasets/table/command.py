@@ -60,4 +60,6 @@ def select(
     if self_pairs and database is not None and database != queries:
         raise OptionError("--self-pairs pairs QUERIES with themselves; leave out DATABASE")
     roles = None if columns is None else parse(columns)
-    return ReaderSelection([reader(queries, database, name=name, columns=roles, crs=crs, layout=layout, axis=axis, up=up)])
+    return ReaderSelection(
+        [reader(queries, database, name=name, columns=roles, crs=crs, layout=layout, axis=axis, up=up)]
+    )

@@ -1,4 +1,4 @@
-"""GSV-Cities: one CSV file a city, whose rows tell the name of their image in pieces.
+"""GSV-Cities: a CSV file for each city, whose rows hold the name of their image in pieces.
 
     place_id,year,month,northdeg,city_id,lat,lon,panoid
     City_0000123_2019_07_045_48.85_2.35_panoid.jpg        the image
@@ -56,7 +56,7 @@ def keys(file: TableFile, table: Table) -> npt.NDArray[np.str_]:
     InputError
         when one of the numbers is missing, or one that counts is not whole.
     """
-    whole = {name: _whole(file, name, table[name]) for name in ("place_id", "year", "month", "northdeg")}
+    numbers = {name: _whole(file, name, table[name]) for name in ("place_id", "year", "month", "northdeg")}
     for name in ("lat", "lon", "city_id", "panoid"):
         column = table[name]
         lost = np.flatnonzero(column == "" if column.dtype.kind == "U" else ~np.isfinite(column))
@@ -64,10 +64,10 @@ def keys(file: TableFile, table: Table) -> npt.NDArray[np.str_]:
             _fail(file, int(lost[0]), name, "an empty cell")
     pieces = [
         table["city_id"],
-        np.strings.zfill((whole["place_id"] % PLACES).astype(np.str_), 7),
-        np.strings.zfill(whole["year"].astype(np.str_), 4),
-        np.strings.zfill(whole["month"].astype(np.str_), 2),
-        np.strings.zfill(whole["northdeg"].astype(np.str_), 3),
+        np.strings.zfill((numbers["place_id"] % PLACES).astype(np.str_), 7),
+        np.strings.zfill(numbers["year"].astype(np.str_), 4),
+        np.strings.zfill(numbers["month"].astype(np.str_), 2),
+        np.strings.zfill(numbers["northdeg"].astype(np.str_), 3),
         _printed(table["lat"]),
         _printed(table["lon"]),
         table["panoid"],
@@ -93,6 +93,6 @@ def _whole(file: TableFile, name: str, numbers: npt.NDArray[np.float64]) -> npt.
 
 def _fail(file: TableFile, row: int, name: str, why: str) -> None:
     raise InputError(
-        f"{file.path}: {file.place(row)}, column {name!r}: {why}; the name of the image cannot be made without it. "
+        f"{file.path}: {file.location(row)}, column {name!r}: {why}; the name of the image cannot be made without it. "
         "Take another column for the keys with --columns key=NAME"
     )

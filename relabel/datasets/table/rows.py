@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status
 from relabel.datasets import trajectory
-from relabel.datasets.base import CameraSets, common_root, relative_path
+from relabel.datasets.base import CameraSets, common_root, fault_notes, heading_params, relative_path
 from relabel.datasets.conventions import TABLE_SUFFIXES, TRAJECTORY_LAYOUTS, TrajectoryLayout
 from relabel.datasets.registry import ReaderSelection
 from relabel.datasets.table import gsv_cities
@@ -21,12 +21,13 @@ from relabel.datasets.table.spec import Layout
 from relabel.errors import InputError, OptionError
 from relabel.geometry.projection import check_metric, map_of, project
 
+_FAULT_TEXTS = {"wrapped": "headings outside [0°, 360°) were wrapped", "missing": "cameras have no heading"}
 _HINT = "every camera needs a position and a heading; see `relabel table --help` for how columns are named"
 
 
 @dataclass(frozen=True)
 class TableReader:
-    """Two tables of cameras, or one for self pairs, as the collection `name`; paths are told from `root`."""
+    """Two tables of cameras, or one for self pairs, as the collection `name`; paths are recorded relative to `root`."""
 
     queries: Path
     database: Path | None
@@ -47,8 +48,8 @@ class TableReader:
             values["database"] = relative_path(self.database, self.root)
         if self.columns:
             values["columns"] = dict(self.columns)
-        told = {"crs": self.crs, "layout": self.layout, "axis": self.axis, "up": self.up}
-        return values | {name: value for name, value in told.items() if value is not None}
+        options = {"crs": self.crs, "layout": self.layout, "axis": self.axis, "up": self.up}
+        return values | {name: value for name, value in options.items() if value is not None}
 
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any], root: Path) -> TableReader:
@@ -97,16 +98,16 @@ class TableReader:
         axes = trajectory.axes_of(layout, up=self.up, ahead=self.axis)
         if self.crs is not None:
             check_metric(self.crs)
-        found = [trajectory.read(path, layout, axes) for path in self.files]
-        if len({cameras.crs for cameras, _ in found}) > 1:
+        tracks = [trajectory.read(path, layout, axes) for path in self.files]
+        if len({cameras.crs for cameras, _ in tracks}) > 1:
             raise InputError(
-                f"{self.queries} is in {found[0][0].crs}, {self.database} in {found[1][0].crs}: metres of two maps "
+                f"{self.queries} is in {tracks[0][0].crs}, {self.database} in {tracks[1][0].crs}: metres of two maps "
                 "cannot be compared"
             )
-        sides = [_in_crs(cameras, self.crs) for cameras, _ in found]
+        sides = [_in_crs(cameras, self.crs) for cameras, _ in tracks]
         notes = [f"{layout}: cameras look along their axis {axes.ahead}, and {axes.up} is up"]
         notes += dict.fromkeys(
-            f"{path.name}: {note}" for path, (_, own) in zip(self.files, found, strict=True) for note in own
+            f"{path.name}: {note}" for path, (_, own) in zip(self.files, tracks, strict=True) for note in own
         )
         if len(sides) > 1 and sides[0].crs == "local":
             notes.append("both files are taken to be in one frame; trajectories that were made apart are not")
@@ -149,13 +150,10 @@ class TableReader:
             for side, position in zip(sides, positions, strict=True)
         ]
         faults = {"wrapped": sum(_outside(side) for side in sides)}
-        faults["missing"] = sum(int((one.status == Status.NO_HEADING).sum()) for one in cameras)
+        faults["missing"] = sum(int((side.status == Status.NO_HEADING).sum()) for side in cameras)
         faults = {name: count for name, count in faults.items() if count}
-        texts = {"wrapped": "headings outside [0°, 360°) were wrapped", "missing": "cameras have no heading"}
-        notes += [f"{count:,} {texts[name]}" for name, count in faults.items()]
-        params: dict[str, Any] = {"heading": "table", "columns": _told(sides)}
-        if faults:
-            params["heading_faults"] = faults
+        notes += fault_notes(faults, _FAULT_TEXTS)
+        params = heading_params({"heading": "table", "columns": _columns_of(sides)}, faults)
         return self._camera_sets(cameras, params, notes, geographic)
 
     def _crs_of(self, sides: list[TableCameras]) -> str:
@@ -211,15 +209,18 @@ def reader(
         database = None
     root = common_root(path for path in (queries, database) if path is not None)
     if name is None:
-        one, two = queries.name.split(".")[0], common_root([queries, database or queries]).absolute().name
-        name = (one if database is None else two) or "table"
+        name = queries.name.split(".")[0] if database is None else common_root([queries, database]).absolute().name
+        name = name or "table"
     return TableReader(queries, database, name, root, tuple((columns or {}).items()), crs, layout, axis, up)
 
 
-def from_paths(paths: Sequence[Path], *, cities: str | None = None, columns: str | None = None) -> ReaderSelection | None:
-    """The table or tables; None where the paths are not named as such and no columns are."""
-    del cities
-    if len(paths) > 2 or not (columns or any(path.suffix.lower() in TABLE_SUFFIXES for path in paths)):
+def from_paths(
+    paths: Sequence[Path], *, cities: str | None = None, columns: str | None = None
+) -> ReaderSelection | None:
+    """The table or tables; None where cities are chosen, or the paths are not named like tables and no columns are."""
+    if cities is not None or len(paths) > 2 or (len(paths) == 1 and not paths[0].is_file()):
+        return None
+    if columns is None and not any(path.suffix.lower() in TABLE_SUFFIXES for path in paths):
         return None
     return ReaderSelection([reader(*paths, columns=None if columns is None else parse(columns))])
 
@@ -235,7 +236,7 @@ def _projected(side: TableCameras, crs: str) -> FloatArray:
     return project(side.place[:, 0], side.place[:, 1], crs)
 
 
-def _told(sides: list[TableCameras]) -> dict[str, Any]:
+def _columns_of(sides: list[TableCameras]) -> dict[str, Any]:
     """The columns of each role, once where both tables have the same."""
     first, last = (dict(side.columns) for side in (sides[0], sides[-1]))
     return first if first == last else {"queries": first, "database": last}
@@ -245,7 +246,7 @@ def _in_crs(cameras: Cameras, crs: str | None) -> Cameras:
     return cameras if crs is None else replace(cameras, crs=crs)
 
 
-_RADIANS = 6.3  # no heading in degrees stays below it but by chance
+_RADIANS = 6.3  # headings in degrees all stay below it only by chance
 _FEW = 20
 
 
@@ -266,7 +267,7 @@ class TableCameras:
     degrees:
         whether `place` is longitude and latitude.
     heading_deg:
-        (n,) as they stand in the table; NaN where there is none.
+        (n,) as the table has them; NaN where there is none.
     fov_deg, radius_m:
         (n,) or None.
     crs:
@@ -291,7 +292,7 @@ class TableCameras:
 
 
 def read_cameras(
-    path: Path, chosen: Mapping[str, str], *, gsv: bool | None = None, in_crs: bool = False
+    path: Path, explicit: Mapping[str, str], *, gsv: bool | None = None, in_crs: bool = False
 ) -> TableCameras:
     """The cameras of one CSV or Parquet file.
 
@@ -299,11 +300,11 @@ def read_cameras(
     ----------
     path:
         the file.
-    chosen:
+    explicit:
         columns by role that are not to be guessed.
     gsv:
         whether keys are made as GSV-Cities names its images; None: where the columns are those of GSV-Cities and no
-        column of keys is chosen.
+        column of keys is explicit.
     in_crs:
         whether the user named the reference system of x and y.
 
@@ -315,12 +316,12 @@ def read_cameras(
     file = TableFile(path)
     if gsv:
         gsv_cities.check(path, file.columns)
-    gsv = "key" not in chosen and gsv_cities.is_gsv(file.columns) and gsv is not False
+    gsv = "key" not in explicit and gsv_cities.is_gsv(file.columns) and gsv is not False
     if gsv:
-        columns = choose(path, file.columns, {"key": "panoid", **chosen}, in_crs=in_crs)
+        columns = choose(path, file.columns, {"key": "panoid", **explicit}, in_crs=in_crs)
         columns.pop("key")
     else:
-        columns = choose(path, file.columns, chosen, in_crs=in_crs)
+        columns = choose(path, file.columns, explicit, in_crs=in_crs)
     kinds: dict[str, Kind] = {column: "text" if role in TEXT else "float" for role, column in columns.items()}
     table = file.read({**kinds, **(gsv_cities.KINDS if gsv else {})})
     by_role = {role: table[column] for role, column in columns.items()}
@@ -382,7 +383,7 @@ def _place(
 
 def _fail(file: TableFile, row: int, columns: Mapping[str, str], roles: tuple[str, ...], why: str) -> None:
     names = " and ".join(repr(columns[role]) for role in roles)
-    raise InputError(f"{file.path}: {file.place(int(row))}, column {names}: {why}")
+    raise InputError(f"{file.path}: {file.location(int(row))}, column {names}: {why}")
 
 
 def _finite(
@@ -414,7 +415,7 @@ def _within(
 def _sigmas(
     file: TableFile, columns: Mapping[str, str], table: Mapping[str, npt.NDArray[Any]]
 ) -> dict[str, npt.NDArray[Any]]:
-    found: dict[str, npt.NDArray[Any]] = {}
+    sigmas: dict[str, npt.NDArray[Any]] = {}
     for role, name in (("heading_sigma", "heading_sigma_deg"), ("position_sigma", "position_sigma_m")):
         if role in table:
             values = table[role]
@@ -422,22 +423,20 @@ def _sigmas(
             if bad.size:
                 why = f"{values[bad[0]]:g} is no standard deviation; give 0 where the value is exact"
                 _fail(file, bad[0], columns, (role,), why)
-            found[name] = values
-    return found
+            sigmas[name] = values
+    return sigmas
 
 
 def _crs(file: TableFile, columns: Mapping[str, str], table: Mapping[str, npt.NDArray[Any]]) -> str | None:
     """What reference system the table names, after a check that it names one and is in one zone."""
     for role in ("crs", "zone"):
         if role in table and len(table[role]):
-            values, first = np.unique(table[role], return_index=True)
-            if len(values) > 1:
-                a, b = sorted(first.tolist())[:2]
-                raise InputError(
-                    f"{file.path}: column {columns[role]!r} is {str(table[role][a])!r} in {file.place(a)} and "
-                    f"{str(table[role][b])!r} in {file.place(b)}: metres of {len(values)} maps cannot be compared; "
-                    "name lon and lat instead (--columns lon=NAME,lat=NAME), or label each map by itself"
-                )
+            file.check_single_value(
+                columns[role],
+                table[role],
+                "metres of {count} maps cannot be compared; name lon and lat instead (--columns lon=NAME,lat=NAME), or "
+                "label each map by itself",
+            )
     if "crs" not in table or not len(table["crs"]) or not table["crs"][0]:
         return None
     text = str(table["crs"][0])

@@ -10,8 +10,8 @@ from relabel.datasets.tb_places.spec import DIRECTIONS, QUATERNIONS, SPEC, Direc
 if TYPE_CHECKING:
     from relabel.datasets.tb_places.sets import (
         PoseAxes,
-        TbPlacesReader,
-        TbStreetReader,
+        TbCameraReader,
+        TbFrameReader,
         depth_readers,
         find,
         parse_axes,
@@ -27,8 +27,8 @@ __all__ = [
     "Direction",
     "PoseAxes",
     "Quaternion",
-    "TbPlacesReader",
-    "TbStreetReader",
+    "TbCameraReader",
+    "TbFrameReader",
     "depth_readers",
     "find",
     "parse_axes",
@@ -41,8 +41,8 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "PoseAxes": "relabel.datasets.tb_places.sets:PoseAxes",
-        "TbPlacesReader": "relabel.datasets.tb_places.sets:TbPlacesReader",
-        "TbStreetReader": "relabel.datasets.tb_places.sets:TbStreetReader",
+        "TbFrameReader": "relabel.datasets.tb_places.sets:TbFrameReader",
+        "TbCameraReader": "relabel.datasets.tb_places.sets:TbCameraReader",
         "depth_readers": "relabel.datasets.tb_places.sets:depth_readers",
         "find": "relabel.datasets.tb_places.sets:find",
         "parse_axes": "relabel.datasets.tb_places.sets:parse_axes",

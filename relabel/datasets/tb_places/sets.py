@@ -4,7 +4,7 @@
     im_paths     [n] images
     poses        (n, 7): tx ty tz qx qy qz qw
 
-The dataset does not tell which axis of a pose looks ahead, which axis of its world is up, nor whether a pose leads
+The dataset does not say which axis of a pose looks ahead, which axis of its world is up, nor whether a pose leads
 from the camera to the world or back. All of these are options, and none is guessed but the last. It comes without depth
 maps.
 """
@@ -21,15 +21,15 @@ import numpy as np
 
 from relabel.cameras import FloatArray
 from relabel.datasets import rgbd_frames
-from relabel.datasets.base import CameraSets, FrameSets, common_root, is_inside, relative_path
+from relabel.datasets.base import CameraSets, FrameSets, common_root, is_inside, named_parts, relative_path
 from relabel.datasets.conventions import AXES
 from relabel.datasets.matrix_files import Intrinsics
 from relabel.datasets.registry import ReaderSelection
 from relabel.datasets.rgbd_frames import DepthCamera, FrameFiles
 from relabel.datasets.tb_places.spec import Direction, Quaternion
 from relabel.datasets.trajectory import Axes, axis, cameras_of
-from relabel.datasets.trajectory_formats import Track, check_places, quaternion_poses
-from relabel.errors import DatasetNotFoundError, InputError, NotFoundError, OptionError
+from relabel.datasets.trajectory_formats import Track, check_unique, inverse_poses, quaternion_poses
+from relabel.errors import DatasetNotFoundError, InputError, OptionError
 
 ROLES = ("ahead", "down", "up")
 _FIELDS = ("im_paths", "poses")
@@ -37,19 +37,19 @@ _FIELDS = ("im_paths", "poses")
 
 @dataclass(frozen=True)
 class PoseAxes:
-    """Which axes of a pose look ahead and down in its image, and which axis of the world is up, where told."""
+    """Which axes of a pose look ahead and down in its image, and which axis of the world is up, where given."""
 
     ahead: str
     down: str | None = None
     up: str | None = None
 
     def __str__(self) -> str:
-        told = {role: getattr(self, role) for role in ROLES}
-        return ",".join(f"{role}={name}" for role, name in told.items() if name is not None)
+        axes = {role: getattr(self, role) for role in ROLES}
+        return ",".join(f"{role}={name}" for role, name in axes.items() if name is not None)
 
     @property
     def camera(self) -> tuple[str, str, str] | None:
-        """Right, down and ahead of the camera as axes of a pose; None where down is not told."""
+        """Right, down and ahead of the camera as axes of a pose; None where down is not given."""
         if self.down is None:
             return None
         right = np.cross(axis(self.down), axis(self.ahead))
@@ -71,20 +71,20 @@ def parse_axes(text: str) -> PoseAxes:
     OptionError
         when a role or an axis is not known, ahead is missing, or ahead and down are along one axis.
     """
-    found: dict[str, str] = {}
+    axes: dict[str, str] = {}
     for part in text.split(","):
         role, _, name = (piece.strip() for piece in part.partition("="))
-        if role not in ROLES or name not in AXES or role in found:
+        if role not in ROLES or name not in AXES or role in axes:
             raise OptionError(
                 f"--axes {text}: {part.strip()!r} is not ROLE=AXIS; a role is one of {', '.join(ROLES)}, each once, an "
                 f"axis one of {', '.join(AXES)}"
             )
-        found[role] = name
-    if "ahead" not in found:
+        axes[role] = name
+    if "ahead" not in axes:
         raise OptionError(f"--axes {text}: does not tell which axis of a pose looks ahead; add ahead=z, or another")
-    if found.get("down", "")[-1:] == found["ahead"][-1]:
+    if axes.get("down", "")[-1:] == axes["ahead"][-1]:
         raise OptionError(f"--axes {text}: ahead and down are one axis; down is where the lower edge of an image is")
-    return PoseAxes(**found)
+    return PoseAxes(**axes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,15 +107,15 @@ class PoseSet:
         paths = [PurePosixPath(name.lstrip("/")) for name in self.track.key.tolist()]
         prefix = self.prefix.strip("/")
         ranks: dict[str, int] = {}
-        found = []
+        frame_files = []
         for name, path in zip(self.track.key.tolist(), paths, strict=True):
             sequence = path.parent.as_posix()
             ranks[sequence] = ranks.get(sequence, -1) + 1
-            places = (path, PurePosixPath(prefix) / path)
-            maps = [depth / place.with_suffix(".png") for place in places]
-            images = [root / place for place in places]
-            found.append(FrameFiles(name, sequence, ranks[sequence], _first(maps), None, _first(images)))
-        return found
+            candidates = (path, PurePosixPath(prefix) / path)
+            maps = [depth / candidate.with_suffix(".png") for candidate in candidates]
+            images = [root / candidate for candidate in candidates]
+            frame_files.append(FrameFiles(name, sequence, ranks[sequence], _first(maps), None, _first(images)))
+        return frame_files
 
 
 def find(root: Path | str) -> tuple[dict[str, Path], tuple[Path, ...]]:
@@ -132,20 +132,20 @@ def find(root: Path | str) -> tuple[dict[str, Path], tuple[Path, ...]]:
     if not root.is_dir():
         what = "is a file, not a folder" if root.exists() else "does not exist"
         raise DatasetNotFoundError(f"{root}: {what}; give the folder that holds <set>.json")
-    found: dict[str, Path] = {}
+    sets: dict[str, Path] = {}
     others: list[Path] = []
     for path in sorted([*root.glob("*.json"), *root.glob("*/*.json")]):
         content = _load(path)
         if not (isinstance(content, dict) and all(name in content for name in _FIELDS)):
             others.append(path)
-        elif path.stem in found:
-            raise InputError(f"{found[path.stem]} and {path} are both the set {path.stem}; keep one below {root}")
+        elif path.stem in sets:
+            raise InputError(f"{sets[path.stem]} and {path} are both the set {path.stem}; keep one below {root}")
         else:
-            found[path.stem] = path
-    if not found:
+            sets[path.stem] = path
+    if not sets:
         why = f"; {others[0]} has no {' and '.join(_FIELDS)}" if others else ""
         raise DatasetNotFoundError(f"{root}: holds no <set>.json with im_paths and poses{why}")
-    return found, tuple(others)
+    return sets, tuple(others)
 
 
 def select(root: Path | str, sets: str | None = None) -> tuple[dict[str, Path], tuple[Path, ...]]:
@@ -167,16 +167,10 @@ def select(root: Path | str, sets: str | None = None) -> tuple[dict[str, Path], 
     OptionError
         when `sets` names nothing.
     """
-    found, others = find(root)
+    available, others = find(root)
     if sets is None:
-        return found, others
-    names = list(dict.fromkeys(name.strip() for name in sets.split(",") if name.strip()))
-    if not names:
-        raise OptionError(f"--sets {sets!r} names no set; there are {', '.join(found)}")
-    for name in names:
-        if name not in found:
-            raise NotFoundError(f"{root}: there is no set {name!r}; there are {', '.join(found)}")
-    return {name: found[name] for name in names}, ()
+        return available, others
+    return named_parts(available, sets, root, option="--sets", noun="set"), ()
 
 
 def read(
@@ -205,7 +199,7 @@ def read(
     InputError
         when the file is no such set; the message names the row, counted from 0.
     OptionError
-        when `axes` do not tell which axis is down.
+        when `axes` do not say which axis is down.
     """
     content = _load(path)
     if not isinstance(content, dict) or any(not isinstance(content.get(name), list) for name in _FIELDS):
@@ -220,26 +214,18 @@ def read(
     for row, name in enumerate(names):
         if not _is_path(name):
             raise InputError(f"{path}: im_paths[{row}] is {name!r}, not the path of an image")
-    check_places(np.array(names, dtype=np.str_), lambda row: f"{path}: im_paths[{row}]", lambda row: f"im_paths[{row}]")
+    check_unique(np.array(names, dtype=np.str_), lambda row: f"{path}: im_paths[{row}]", lambda row: f"im_paths[{row}]")
     table = _poses(path, rows)
     wxyz = table[:, [6, 3, 4, 5]] if quaternion == "xyzw" else table[:, 3:]
     pose = quaternion_poses(table[:, :3], wxyz, lambda row: f"{path}: poses[{row}]")
     if direction == "world-to-camera":
-        pose = inverse(pose)
+        pose = inverse_poses(pose)
     if axes is not None:
         if axes.camera is None:
             raise OptionError(f"--axes {axes}: does not tell which axis of a pose points down; add down=y, or another")
         pose[:, :3, :3] = pose[:, :3, :3] @ np.column_stack([axis(name) for name in axes.camera])
     prefix = content.get("im_prefix") or ""
     return PoseSet(Track(np.array(names, dtype=np.str_), pose), prefix if isinstance(prefix, str) else "")
-
-
-def inverse(pose: FloatArray) -> FloatArray:
-    """(n, 4, 4) the way back of rigid transforms (n, 4, 4)."""
-    back = np.tile(np.eye(4), (len(pose), 1, 1))
-    back[:, :3, :3] = pose[:, :3, :3].transpose(0, 2, 1)
-    back[:, :3, 3] = -np.einsum("nij,nj->ni", back[:, :3, :3], pose[:, :3, 3])
-    return back
 
 
 def _poses(path: Path, rows: list[Any]) -> FloatArray:
@@ -278,7 +264,7 @@ def _first(paths: list[Path]) -> Path | None:
 
 @dataclass(frozen=True)
 class _Poses:
-    """One set with itself, and what was said about its poses."""
+    """One set with itself, and what the options say about its poses."""
 
     path: Path
     """the JSON file"""
@@ -293,7 +279,7 @@ class _Poses:
         return {"axes": str(self.axes), "quaternion": self.quaternion, "poses": self.direction}
 
     def parameters(self) -> dict[str, Any]:
-        """The name of the collection, its file, and what was said about its poses."""
+        """The name of the collection, its file, and what the options say about its poses."""
         return {"collection": self.name, "set": relative_path(self.path, self.root), **self.conventions()}
 
     @staticmethod
@@ -309,7 +295,7 @@ class _Poses:
         }
 
     def note(self) -> str:
-        """How the poses were taken."""
+        """How the poses were read."""
         return (
             f"poses are taken as {self.direction} in metres, quaternions as {self.quaternion}, axes as {self.axes}: "
             "the dataset does not tell, the options do"
@@ -317,13 +303,13 @@ class _Poses:
 
 
 @dataclass(frozen=True)
-class TbStreetReader(_Poses):
+class TbCameraReader(_Poses):
     """A set of TB-Places, to be labelled by fields of view."""
 
     command = "relabel tb-places"
 
     @classmethod
-    def from_parameters(cls, parameters: dict[str, Any], root: Path) -> TbStreetReader:
+    def from_parameters(cls, parameters: dict[str, Any], root: Path) -> TbCameraReader:
         """The reader of these parameters, which are taken out of the dictionary; KeyError when one is missing."""
         return cls(**cls.recorded_fields(parameters, root))
 
@@ -333,7 +319,7 @@ class TbStreetReader(_Poses):
         Raises
         ------
         InputError, OptionError
-            when the file is no such set, or the axes do not tell what is up.
+            when the file is no such set, or the axes do not say what is up.
         """
         ground = self.axes.ground
         pose_set = read(self.path, quaternion=self.quaternion, direction=self.direction)
@@ -350,7 +336,7 @@ class TbStreetReader(_Poses):
 
 
 @dataclass(frozen=True)
-class TbPlacesReader(_Poses):
+class TbFrameReader(_Poses):
     """A set of TB-Places with depth maps, to be labelled by surface."""
 
     depth: Path = Path()
@@ -360,7 +346,7 @@ class TbPlacesReader(_Poses):
     command = "relabel tb-places"
 
     def parameters(self) -> dict[str, Any]:
-        """Those of the poses, and what was said about the depth maps."""
+        """Those of the poses, and what the options say about the depth maps."""
         return {
             **super().parameters(),
             "depth": relative_path(self.depth, self.root),
@@ -369,7 +355,7 @@ class TbPlacesReader(_Poses):
         }
 
     @classmethod
-    def from_parameters(cls, parameters: dict[str, Any], root: Path) -> TbPlacesReader:
+    def from_parameters(cls, parameters: dict[str, Any], root: Path) -> TbFrameReader:
         """The reader of these parameters, which are taken out of the dictionary; KeyError when one is missing."""
         return cls(
             **cls.recorded_fields(parameters, root),
@@ -384,7 +370,7 @@ class TbPlacesReader(_Poses):
         Raises
         ------
         InputError, OptionError
-            when the file is no such set, or the axes do not tell what is down.
+            when the file is no such set, or the axes do not say what is down.
         """
         pose_set = read(self.path, quaternion=self.quaternion, direction=self.direction, axes=self.axes)
         frame_files = pose_set.frame_files(self.path.parent, self.depth)
@@ -416,15 +402,15 @@ def readers(
     Raises
     ------
     OptionError
-        when the axes are not given, or do not tell which are ahead and up.
+        when the axes are not given, or do not say which are ahead and up.
     DatasetNotFoundError, InputError, NotFoundError
         as for `tb_places.select`.
     """
-    chosen = _axes(axes, "ahead=z,up=z", "which axis of a pose looks ahead and which axis of the world is up")
-    chosen.ground  # noqa: B018  says what is missing
-    chosen_sets, others = select(root, sets)
+    pose_axes = _axes(axes, "ahead=z,up=z", "which axis of a pose looks ahead and which axis of the world is up")
+    pose_axes.ground  # noqa: B018  says what is missing
+    selected, others = select(root, sets)
     return ReaderSelection(
-        [TbStreetReader(path, name, root, chosen, quaternion, direction) for name, path in chosen_sets.items()],
+        [TbCameraReader(path, name, root, pose_axes, quaternion, direction) for name, path in selected.items()],
         _skipped(others),
     )
 
@@ -446,18 +432,18 @@ def depth_readers(
         raise OptionError(f"--depth needs {missing}; TB-Places itself has no depth maps and does not tell")
     if not 0.0 < depth_unit_m < float("inf"):
         raise OptionError(f"--depth-unit {depth_unit_m:g}: a step of depth is a positive number of metres")
-    chosen = _axes(axes, "ahead=z,down=y", "which axes of a pose look ahead and down")
-    if chosen.down is None:
-        raise OptionError(f"--axes {chosen}: does not tell which axis of a pose points down; add down=y, or another")
+    pose_axes = _axes(axes, "ahead=z,down=y", "which axes of a pose look ahead and down")
+    if pose_axes.down is None:
+        raise OptionError(f"--axes {pose_axes}: does not tell which axis of a pose points down; add down=y, or another")
     if not depth.is_dir():
         what = "is a file, not a folder" if depth.exists() else "does not exist"
         raise DatasetNotFoundError(f"{depth}: {what}; give the folder of the depth maps")
-    chosen_sets, others = select(root, sets)
-    whole = root if is_inside(depth, root) else common_root([root, depth])
+    selected, others = select(root, sets)
+    top = root if is_inside(depth, root) else common_root([root, depth])
     return ReaderSelection(
         [
-            TbPlacesReader(path, name, whole, chosen, quaternion, direction, depth, intrinsics, depth_unit_m)
-            for name, path in chosen_sets.items()
+            TbFrameReader(path, name, top, pose_axes, quaternion, direction, depth, intrinsics, depth_unit_m)
+            for name, path in selected.items()
         ],
         _skipped(others),
     )

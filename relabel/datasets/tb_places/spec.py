@@ -18,8 +18,8 @@ SPEC = DatasetSpec(
     summary="Label TB-Places, by depth maps if there are any.",
     command="relabel.datasets.tb_places.command",
     readers={
-        "fov": "relabel.datasets.tb_places.sets:TbStreetReader",
-        "surface": "relabel.datasets.tb_places.sets:TbPlacesReader",
+        "fov": "relabel.datasets.tb_places.sets:TbCameraReader",
+        "surface": "relabel.datasets.tb_places.sets:TbFrameReader",
     },
     default_output="tb-places.h5",
     licence="Made from the poses of TB-Places, and perhaps from depth maps beside it. No licence of the dataset is "

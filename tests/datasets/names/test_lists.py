@@ -141,7 +141,7 @@ class TestReadNames:
         texts = ["b/c/1.PNG", "b/0.jpeg", "b-/2.jpg", "a.jpg", "b/readme.txt"]
         found = read_names(name_list(tmp_path / "a", texts))
         assert found.names == tuple(sorted(texts[:-1]))
-        assert found.place(0) == str(tmp_path / "a" / "a.jpg")
+        assert found.location(0) == str(tmp_path / "a" / "a.jpg")
 
     def test_links(self, tmp_path):
         """A linked folder is looked into; one that leads back is no way to hang."""
@@ -160,7 +160,7 @@ class TestReadNames:
 
     def test_lines_are_those_of_the_editor(self, tmp_path):
         """Blank lines are counted."""
-        assert read_names(listed(tmp_path, "", "a", "", "b")).place(1).endswith("q.txt: line 4")
+        assert read_names(listed(tmp_path, "", "a", "", "b")).location(1).endswith("q.txt: line 4")
 
     def test_bytes_in_an_array(self, tmp_path):
         """They are UTF-8."""

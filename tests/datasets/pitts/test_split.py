@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from relabel.cameras import Status
 from relabel.datasets.pitts import split as pitts
-from relabel.datasets.pitts.dbstruct import read_struct, variables
+from relabel.datasets.pitts.dbstruct import read_dbstruct, variables
 from relabel.datasets.pitts.split import PittsReader, readers
 from relabel.datasets.pitts.yaw import Headings, Sign, heading_deg, parse_source, read_north, travel_deg, views
 from relabel.errors import DatasetNotFoundError, InputError, MissingFileError, NotFoundError, OptionError
@@ -34,12 +34,12 @@ def north_table(path: Path, *lines: str, header: str = "panorama,north_offset_de
     return path
 
 
-class TestReadStruct:
-    """relabel.datasets.pitts.dbstruct.read_struct"""
+class TestReadDbstruct:
+    """relabel.datasets.pitts.dbstruct.read_dbstruct"""
 
     def test_pittsburgh(self, mat):
         """Names and places of both sides."""
-        struct = read_struct(mat)
+        struct = read_dbstruct(mat)
         names, metres = cutouts(drive())
         assert list(struct.database) == names
         np.testing.assert_array_equal(struct.database_m, metres)
@@ -58,7 +58,7 @@ class TestReadStruct:
     def test_fields_are_read_by_name(self, tmp_path, mat, change):
         """Tokyo's time stamps, seqNet's order, structs without a set: the same comes out."""
         times = {"dbTimeStamp": np.zeros((1, 120)), "qTimeStamp": np.zeros((1, 72))}
-        found, expected = read_struct(db_struct(tmp_path / "other.mat", **times, **change)), read_struct(mat)
+        found, expected = read_dbstruct(db_struct(tmp_path / "other.mat", **times, **change)), read_dbstruct(mat)
         assert list(found.query) == list(expected.query)
         np.testing.assert_array_equal(found.query_m, expected.query_m)
         np.testing.assert_array_equal(found.database_m, expected.database_m)
@@ -68,27 +68,27 @@ class TestReadStruct:
         """One, two or three images, in (2, n) as well as in (n, 2) where the two can be told apart."""
         names, metres = [f"{i}.jpg" for i in range(n)], np.arange(2.0 * n).reshape(n, 2)
         path = db_struct(tmp_path / "a.mat", query=(names, metres))
-        np.testing.assert_array_equal(read_struct(path).query_m, metres)
+        np.testing.assert_array_equal(read_dbstruct(path).query_m, metres)
         if n != 2:
             path = db_struct(tmp_path / "b.mat", query=(names, metres), utmQ=metres)
-            np.testing.assert_array_equal(read_struct(path).query_m, metres)
+            np.testing.assert_array_equal(read_dbstruct(path).query_m, metres)
 
     def test_no_row(self, tmp_path):
         """An empty side is a side."""
-        assert len(read_struct(db_struct(tmp_path / "a.mat", query=([], np.empty((0, 2))))).query) == 0
+        assert len(read_dbstruct(db_struct(tmp_path / "a.mat", query=([], np.empty((0, 2))))).query) == 0
 
     def test_character_matrix(self, tmp_path):
         """Names in rows of characters, padded with blanks."""
         names = ["a.jpg", "bcd.jpg"]
         path = db_struct(tmp_path / "a.mat", query=(names, np.ones((2, 2))), qImageFns=np.array(names))
-        assert list(read_struct(path).query) == names
+        assert list(read_dbstruct(path).query) == names
 
     def test_north_first(self, tmp_path):
         """Rows that are exchanged, as in seqNet's Oxford, are put right and told of."""
         oxford = np.array([[620_000.0, 5_735_000.0], [620_010.0, 5_735_000.0], [620_020.0, 5_735_001.0]])
         names = ["a", "b", "c"]
         path = db_struct(tmp_path / "a.mat", query=(names, oxford[:, ::-1]), database=(names, oxford[:, ::-1]))
-        struct = read_struct(path)
+        struct = read_dbstruct(path)
         np.testing.assert_array_equal(struct.query_m, oxford)
         np.testing.assert_array_equal(struct.database_m, oxford)
         assert "north before east" in struct.notes[0]
@@ -111,34 +111,34 @@ class TestReadStruct:
     def test_bad_structs(self, tmp_path, change, message):
         """The field is named, what it holds, and what was expected."""
         with pytest.raises(InputError, match=f"a.mat: {message}"):
-            read_struct(db_struct(tmp_path / "a.mat", **change))
+            read_dbstruct(db_struct(tmp_path / "a.mat", **change))
 
     def test_frame_numbers(self, tmp_path):
         """Numbers on a diagonal are no places."""
         numbers = np.repeat(np.arange(10.0), 2).reshape(10, 2)
         side = ([str(i) for i in range(10)], numbers)
         with pytest.raises(InputError, match="east and north are equal in every row: frame numbers"):
-            read_struct(db_struct(tmp_path / "a.mat", query=side, database=side))
+            read_dbstruct(db_struct(tmp_path / "a.mat", query=side, database=side))
 
     def test_no_struct(self, tmp_path):
         """A variable of that name that is something else."""
         scipy.io.savemat(tmp_path / "a.mat", {"dbStruct": np.ones(3)})
         with pytest.raises(InputError, match=r"dbStruct is an array of float64 with shape \(1, 3\), not one struct"):
-            read_struct(tmp_path / "a.mat")
+            read_dbstruct(tmp_path / "a.mat")
 
     def test_version_7_3(self, tmp_path):
         """HDF5 inside: how to save it so that it can be read."""
         with h5py.File(tmp_path / "a.mat", "w", userblock_size=512) as file:
             file["x"] = 1
         with pytest.raises(InputError, match=r"version 7.3 \(HDF5\); save it as version 7: save\('a.mat'.*'-v7'"):
-            read_struct(tmp_path / "a.mat")
+            read_dbstruct(tmp_path / "a.mat")
 
     @pytest.mark.parametrize("length", [0, 1, 100, 128, 300, 2000])
     def test_cut_off(self, tmp_path, mat, length):
         """A file that ends early, wherever."""
         (tmp_path / "a.mat").write_bytes(mat.read_bytes()[:length])
         with pytest.raises(InputError, match=r"a.mat: (is not a MATLAB file|has no variable)"):
-            read_struct(tmp_path / "a.mat")
+            read_dbstruct(tmp_path / "a.mat")
 
     def test_not_there(self, tmp_path):
         """Neither form."""
@@ -158,9 +158,9 @@ class TestNpz:
 
     def test_equals_the_mat(self, tmp_path, mat):
         """Row by row."""
-        expected = read_struct(mat)
+        expected = read_dbstruct(mat)
         np.savez(tmp_path / "a.npz", utmQ=expected.query_m, utmDb=expected.database_m, posDistThr=25)
-        found = read_struct(tmp_path / "a.npz", **self.lists(tmp_path))
+        found = read_dbstruct(tmp_path / "a.npz", **self.lists(tmp_path))
         assert list(found.database) == list(expected.database)
         np.testing.assert_array_equal(found.database_m, expected.database_m)
         assert found.files == (tmp_path / "a.npz", tmp_path / "q.txt", tmp_path / "d.txt")
@@ -171,20 +171,20 @@ class TestNpz:
         path = tmp_path / "a.npz"
         np.savez(path, utmQ=np.ones((3, 2)), utmDb=np.ones((120, 2)))
         with pytest.raises(InputError, match=r"coordinates without names.*--query-names and --database-names"):
-            read_struct(path)
+            read_dbstruct(path)
         with pytest.raises(InputError, match=r"utmQ has shape \(3, 2\), but there are 72 names; expected \(72, 2\)"):
-            read_struct(path, **lists)
+            read_dbstruct(path, **lists)
         np.savez(path, utmQ=np.ones((3, 2)))
         with pytest.raises(InputError, match="has no array utmDb; it holds utmQ"):
-            read_struct(path, **lists)
+            read_dbstruct(path, **lists)
         np.savez(path, utmQ=np.array([{}]), utmDb=np.array([{}]))
         with pytest.raises(InputError, match="its arrays cannot be read"):
-            read_struct(path, **lists)
+            read_dbstruct(path, **lists)
         path.write_bytes(b"PK")
         with pytest.raises(InputError, match=r"is not an .npz file that can be read"):
-            read_struct(path, **lists)
+            read_dbstruct(path, **lists)
         with pytest.raises(InputError, match="holds the names itself"):
-            read_struct(mat, **lists)
+            read_dbstruct(mat, **lists)
 
 
 class TestViews:

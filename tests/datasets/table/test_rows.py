@@ -171,7 +171,7 @@ class TestTableFile:
         assert table["number"].tolist() == ["1", "2", ""]
         assert table["word"].tolist() == ["a", "b", ""]
         np.testing.assert_array_equal(table["small"], [1.5, np.nan, 2.5])
-        assert TableFile(path).place(1) == "row 2"
+        assert TableFile(path).location(1) == "row 2"
 
     @pytest.mark.parametrize(
         ("kind", "values", "message"),

@@ -18,10 +18,9 @@ from relabel.cameras import Status
 from relabel.datasets.conventions import AXES
 from relabel.datasets.tb_places import DIRECTIONS, QUATERNIONS, sets
 from relabel.datasets.tb_places.sets import (
-    TbPlacesReader,
-    TbStreetReader,
+    TbCameraReader,
+    TbFrameReader,
     depth_readers,
-    inverse,
     parse_axes,
     read,
     readers,
@@ -81,12 +80,6 @@ class TestRead:
         np.testing.assert_allclose(found[:, :3, 1], poses[:, :3, :3] @ axis(down), atol=1e-12)
         np.testing.assert_allclose(np.linalg.det(found), 1.0)
         np.testing.assert_array_equal(found[:, :3, 3], read(path).track.pose[:, :3, 3])
-
-    def test_inverse(self) -> None:
-        """The way back of a rigid transform."""
-        poses = some_poses()
-        np.testing.assert_allclose(inverse(poses), np.linalg.inv(poses), atol=1e-12)
-        assert inverse(np.empty((0, 4, 4))).shape == (0, 4, 4)
 
     def test_not_finite(self, tmp_path: Path) -> None:
         """Python writes NaN into JSON: such a pose is not known."""
@@ -257,7 +250,7 @@ class TestStreet:
         ((reader,), _) = readers(tmp_path, axes="ahead=z,up=-y", quaternion="wxyz", direction="world-to-camera")
         parameters = json.loads(json.dumps(reader.parameters()))
         assert parameters["set"] == "garden/W17.json"
-        assert TbStreetReader.from_parameters(parameters, tmp_path) == pickle.loads(pickle.dumps(reader)) == reader
+        assert TbCameraReader.from_parameters(parameters, tmp_path) == pickle.loads(pickle.dumps(reader)) == reader
         assert parameters == {}
 
     @pytest.mark.parametrize(
@@ -316,7 +309,7 @@ class TestDepth:
         parameters = json.loads(json.dumps(reader.parameters()))
         assert reader.root == (tmp_path if outside else root)
         assert (parameters["set"], parameters["depth"]) == ("sets/W17.json" if outside else "W17.json", "maps")
-        assert TbPlacesReader.from_parameters(parameters, reader.root) == pickle.loads(pickle.dumps(reader)) == reader
+        assert TbFrameReader.from_parameters(parameters, reader.root) == pickle.loads(pickle.dumps(reader)) == reader
         assert parameters == {}
 
     def test_nothing_found(self, tmp_path: Path) -> None:
