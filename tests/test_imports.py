@@ -49,6 +49,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "cores": ("", ""),
     "plugins": ("", ""),
     "atomic": ("errors", ""),
+    "csv_text": ("", ""),
     "optional": ("errors", "~open3d"),
     "devices": ("errors", "~torch"),
     "measures": ("errors", "~numpy"),
@@ -75,10 +76,10 @@ ROOMS: dict[str, tuple[str, str]] = {
     "verify": (f"{BASE} frames geometry datasets fov surface reference labelfile pipeline", "numpy scipy"),
     # everything to the right reads label files only
     "images": (f"{BASE} datasets", "numpy ~PIL"),
-    "exchange": (f"plugins {BASE} atomic geometry datasets labelfile images", "numpy scipy h5py pyarrow"),
+    "exchange": (f"plugins {BASE} atomic csv_text geometry datasets labelfile images", "numpy scipy h5py pyarrow"),
     "sampling": (f"{BASE} geometry jit labelfile", "numpy scipy"),
     "evaluation": (
-        f"{BASE} atomic devices geometry datasets labelfile exchange images",
+        f"{BASE} atomic csv_text devices geometry datasets labelfile exchange images",
         "numpy scipy ~torch",
     ),
     "training": (
@@ -86,7 +87,7 @@ ROOMS: dict[str, tuple[str, str]] = {
         "numpy ~torch ~torchvision ~timm ~PIL",
     ),
     "report": (
-        f"{BASE} atomic optional frames geometry reference labelfile",
+        f"{BASE} atomic csv_text optional frames geometry reference labelfile",
         "numpy scipy h5py pyarrow ~matplotlib ~PIL",
     ),
     "publish": (f"{BASE} atomic datasets labelfile exchange report", "numpy ~pyarrow"),

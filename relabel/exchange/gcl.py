@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from relabel.csv_text import csv_line
 from relabel.datasets.msls.spec import IMAGE_PATH
 from relabel.errors import InputError, MissingFileError, OutputError
 from relabel.exchange.entries import (
@@ -111,8 +112,9 @@ def write_gcl(
     if drop_unknown:
         for side_cameras, table in zip(cameras, tables, strict=True):
             with folder.file(table, replaceable=False) as private:
-                rows_text = (f"{i},{key},False\n" for i, key in enumerate(side_cameras.key))
-                private.write_text(",key,pano\n" + "".join(rows_text), encoding="utf-8")
+                lines = ([i, key, False] for i, key in enumerate(side_cameras.key))
+                text = "".join(map(csv_line, [["", "key", "pano"], *lines]))
+                private.write_text(text, encoding="utf-8", newline="")
     return notes
 
 
