@@ -41,6 +41,7 @@ CALLED = (
     "publish",
     "doctor",
 )
+CALLED_LATE = " ".join(f"~{room}" for room in CALLED)
 ROOMS: dict[str, tuple[str, str]] = {
     # the ground: no room of its own to look into
     "_version": ("", ""),
@@ -50,6 +51,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "plugins": ("", ""),
     "atomic": ("errors", ""),
     "csv_text": ("", ""),
+    "source_date": ("errors", ""),
     "optional": ("errors", "~open3d"),
     "devices": ("errors", "~torch"),
     "measures": ("errors", "~numpy"),
@@ -66,7 +68,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "surface": ("_lazy errors devices measures cameras similarity frames jit", "numpy scipy numba PIL ~torch"),
     "reference": ("errors optional measures cameras frames geometry", "numpy scipy shapely ~PIL"),
     # label files, written and read
-    "labelfile": (f"_version {BASE} cores atomic", "numpy scipy h5py"),
+    "labelfile": (f"_version {BASE} cores atomic source_date", "numpy scipy h5py"),
     "compose": (f"{BASE} geometry labelfile", "numpy"),
     "pipeline": (
         f"{BASE} atomic cores devices frames geometry datasets fov surface ~reference labelfile",
@@ -90,11 +92,11 @@ ROOMS: dict[str, tuple[str, str]] = {
         f"{BASE} atomic csv_text optional frames geometry reference labelfile",
         "numpy scipy h5py pyarrow ~matplotlib ~PIL",
     ),
-    "publish": (f"{BASE} atomic datasets labelfile exchange report", "numpy ~pyarrow"),
+    "publish": (f"{BASE} atomic source_date datasets labelfile exchange report", "numpy ~pyarrow"),
     "doctor": ("_version cores optional", "~numpy ~numba ~h5py ~torch"),
     # Commands may call anything, inside their functions. What they show of datasets, formats and parameters is light.
     "cli": (
-        f"_version errors measures devices datasets exchange fov surface {' '.join(f'~{room}' for room in CALLED)}",
+        f"_version errors source_date measures devices datasets exchange fov surface {CALLED_LATE}",
         "click ~tqdm ~numpy",
     ),
     "__main__": ("cli", ""),
