@@ -6,6 +6,7 @@ import getpass
 import hashlib
 import json
 import logging
+import os
 import re
 import shutil
 import socket
@@ -426,6 +427,16 @@ class TestRefused:
             publish(labels, tmp_path / "out", overwrite=True)
         assert contents(tmp_path / "out") == before
         assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
+
+    def test_what_a_killed_run_left(self, labels: Path, tmp_path: Path) -> None:
+        """The private folder of a process that is gone is removed; that of one that lives is not."""
+        child = subprocess.Popen(["true"])
+        child.wait()
+        gone, alive = (tmp_path / f".out.{pid}-0123abcd.tmp" for pid in (child.pid, os.getpid()))
+        for folder in (gone, alive):
+            folder.mkdir()
+        publish(labels, tmp_path / "out")
+        assert sorted(entry.name for entry in tmp_path.iterdir()) == [alive.name, "out"]
 
     def test_missing(self, tmp_path: Path) -> None:
         """No file, no folder."""
