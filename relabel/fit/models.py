@@ -29,8 +29,9 @@ ARCS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 EVERY_ARC = range(1, 65)
 """Those that are tried where one of the first comes close."""
 FINER_ARCS = range(65, 201)
-"""Those that are tried where none of up to 64 explains the labels; beyond, ψ differs from a sector's by less than float32
-tells."""
+"""Those that are tried where none of up to 64 explains the labels.
+
+Of more segments ψ differs from that of a sector by less than float32 tells."""
 
 _GRID_FOV = (25.0, 40.0, 60.0, 75.0, 90.0, 110.0, 135.0, 180.0, 240.0, 320.0)
 _GRID_RADIUS = np.geomspace(0.45, 3.0, 12)  # times the reach; two views of range r meet up to 2 r apart
