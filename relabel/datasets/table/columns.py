@@ -298,6 +298,7 @@ class TableFile:
         if array is None:
             row = next(row for row, text in enumerate(column.to_pylist()) if text and "\0" in text)
             raise InputError(
-                f"{self.path}: column {name!r} holds a NUL character in row {start + row + 1}, which no label file can hold"
+                f"{self.path}: column {name!r} holds a NUL character in row {start + row + 1}, which no label file can "
+                "hold; remove it"
             )
         return array
