@@ -39,7 +39,8 @@ _EXPORT_HELP = f"""Write labels in the format of another program.
 
 {_table({name: spec.export_summary for name, spec in _EXPORT.items()})}
 
-Images are named by the column path where there is one, else by the key; for gcl as MSLS names them.
+Images are named by the column path where there is one, else by the key; for gcl, msls-idx and labels of MSLS as MSLS
+names them. Names that no loader could open are warned of.
 
 Prints the files that were written; what the format cannot say is said on stderr. Without a COLLECTION all of the
 file are written, with their names in the names of the files.
@@ -71,6 +72,7 @@ _PATH = click.Path(path_type=Path)
 @options.optional_measure
 @options.image_path
 @click.option("--drop-unknown", is_flag=True, help=f"Leave out cameras that are not ok. {_for('drop_unknown')}")
+@click.option("--drop-panoramas", is_flag=True, help=f"Leave out panoramas alone. {_for('drop_panoramas')}")
 @click.option(
     "--within",
     "within_m",

@@ -1,38 +1,55 @@
-"""Collections without the cameras whose similarities are unknown, for formats that cannot say so."""
+"""Collections without cameras whose similarities are unknown, for formats that cannot say so."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 
+from relabel.cameras import Cameras, Status
 from relabel.similarity import Collection, RowBlock, SimilaritySource
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+def only_ok(cameras: Cameras) -> BoolArray:
+    """(n,) the cameras whose status is ok."""
+    return cameras.ok
+
+
+def all_but_panoramas(cameras: Cameras) -> BoolArray:
+    """(n,) the cameras that are no panoramas, known or not."""
+    return np.asarray(cameras.status != Status.PANORAMA)
 
 
 @dataclass(frozen=True, eq=False)
 class KnownSource:
-    """A source without the cameras that are not ok."""
+    """A source without some cameras that have no pair: those that are not ok, or panoramas alone."""
 
     source: SimilaritySource
+    kept: Callable[[Cameras], BoolArray] = only_ok
     collection: Collection = field(init=False)
 
     def __post_init__(self) -> None:
         c = self.source.collection
-        query, extent = c.query.take(c.query.ok), c.query_extent[c.query.ok]
+        rows, columns = self.kept(c.query), self.kept(c.database)
+        query, extent = c.query.take(rows), c.query_extent[rows]
         if c.self_pairs:
             database, database_extent = query, extent
         else:
-            database, database_extent = c.database.take(c.database.ok), c.database_extent[c.database.ok]
+            database, database_extent = c.database.take(columns), c.database_extent[columns]
         kept = replace(c, query=query, database=database, query_extent=extent, database_extent=database_extent)
         object.__setattr__(self, "collection", kept)
 
     def blocks(self) -> Iterator[RowBlock]:
         """All rows once, in order; a row or column that goes has no pair, so that only numbers change."""
         c = self.source.collection
-        rows, columns = (np.cumsum(ok, dtype=np.int64) - ok for ok in (c.query.ok, c.database.ok))
+        kept_rows = self.kept(c.query)
+        rows, columns = (np.cumsum(kept, dtype=np.int64) - kept for kept in (kept_rows, self.kept(c.database)))
         for block in self.source.blocks():
-            kept = c.query.ok[block.first_row : block.first_row + len(block.counts)]
+            kept = kept_rows[block.first_row : block.first_row + len(block.counts)]
             if kept.any():
                 first = int(rows[block.first_row + int(np.argmax(kept))])
                 yield RowBlock(first, block.counts[kept], columns[block.indices].astype(np.int32), block.data)

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from relabel.cameras import Status
+from relabel.datasets.msls.spec import IMAGE_PATH
 from relabel.exchange.folder import ExportFolder, file_name
-from relabel.exchange.known_cameras import KnownSource
+from relabel.exchange.image_names import default_image_path, unopened_notes
+from relabel.exchange.known_cameras import KnownSource, all_but_panoramas
 from relabel.exchange.positive_rows import RowLists, rows_above, rows_within, with_self
 from relabel.images.paths import picture_paths
 from relabel.similarity import SimilaritySource
@@ -26,6 +29,7 @@ def write_npy(
     within_m: float | None = None,
     image_path: str | None = None,
     drop_unknown: bool = False,
+    drop_panoramas: bool = False,
 ) -> list[str]:
     """Validation lists as OpenVPRLab, gsv-cities, MixVPR and salad load them.
 
@@ -42,9 +46,11 @@ def write_npy(
     within_m:
         when given, a positive is a camera at most this many metres away, whatever its ψ.
     image_path:
-        as for `picture_paths`.
+        as for `picture_paths`; by default that of MSLS for labels of MSLS.
     drop_unknown:
         leave out cameras that are not ok.
+    drop_panoramas:
+        leave out panoramas alone, as the lists of MSLS that are made by distance do.
 
     Returns
     -------
@@ -54,13 +60,18 @@ def write_npy(
     stem = file_name(name)
     files = [f"{stem}_{part}.npy" for part in ("dbImages", "qImages", "gt", "qIdx", "pIdx")]
     folder.claim(files)
-    notes = []
+    notes: list[str] = []
+    whole, image_path = source, default_image_path(source, image_path)
     if drop_unknown:
         notes.append(f"{name}: {_not_ok(source):,} cameras that are not ok are left out")
         source = KnownSource(source)
+    elif drop_panoramas:
+        notes.append(f"{name}: {_panoramas(source):,} panoramas are left out")
+        source = KnownSource(source, all_but_panoramas)
     c = source.collection
     database = picture_paths(c.database, image_path, collection=name, side="database")
     query = picture_paths(c.query, image_path, collection=name, side="query")
+    notes += unopened_notes(whole, name, query, database)
     positives = rows_above(source, threshold) if within_m is None else rows_within(c, within_m)
     with_positive = np.flatnonzero(positives.counts)
     arrays = (database, query, positives.objects(), with_positive, positives.objects(with_positive))
@@ -89,9 +100,10 @@ def write_msls_idx(
     Rows run on across collections: ``qIdx`` numbers rows of ``qImages`` and has only queries with a positive; ``pIdx``
     (ψ ≥ `threshold`) and ``nonNegIdx`` (every ψ that is stored) are aligned with it and number rows of ``dbImages``.
     A negative drawn outside nonNegIdx is then a true zero: the class leaves out panoramas, and here all cameras that
-    are not ok are left out.
+    are not ok are left out. Images are named as MSLS keeps them under its root, unless `image_path` says otherwise.
     """
     folder.claim(MSLS_FILES)
+    image_path = image_path or IMAGE_PATH
     query: list[npt.NDArray[Any]] = [np.empty(0, np.str_)]
     database: list[npt.NDArray[Any]] = [np.empty(0, np.str_)]
     numbers: list[npt.NDArray[Any]] = [np.empty(0, np.int64)]
@@ -109,7 +121,7 @@ def write_msls_idx(
         numbers.append(with_positive + first_query)
         for lists, arrays in ((positives, positive), (stored, non_negative)):
             arrays.append(RowLists(lists.indptr, lists.indices + first_database).objects(with_positive))
-        notes.append(f"{name}: {_without(positives)}")
+        notes += [f"{name}: {_without(positives)}", *unopened_notes(whole, name, query[-1], database[-1])]
         first_query, first_database = first_query + c.shape[0], first_database + c.shape[1]
     parts: tuple[list[npt.NDArray[Any]], ...] = (query, database, numbers, positive, non_negative)
     for file, arrays in zip(MSLS_FILES, parts, strict=True):
@@ -140,6 +152,7 @@ def write_deep_vg(
     files = [f"{stem}_{part}.npy" for part in parts]
     folder.claim(files)
     left_out = _not_ok(source)
+    whole, image_path = source, default_image_path(source, image_path)
     source = KnownSource(source)
     c = source.collection
     database = picture_paths(c.database, image_path, collection=name, side="database")
@@ -154,6 +167,7 @@ def write_deep_vg(
     for file, array in zip(files, (database[order], query[rows], *sorted_lists), strict=True):
         folder.write_array(file, array)
     notes = [f"{name}: only ψ ≥ {threshold:g} (hard) and 0 < ψ (soft) are told apart; {_without(hard)} and left out"]
+    notes += unopened_notes(whole, name, query, database)
     if left_out:
         notes.append(f"{name}: {left_out:,} cameras that are not ok are left out of both path lists")
     return notes
@@ -168,6 +182,11 @@ def _renumbered(lists: RowLists, place: npt.NDArray[np.int64]) -> RowLists:
 def _not_ok(source: SimilaritySource) -> int:
     """How many cameras are not ok; one that is both query and database counts twice."""
     return sum(int((~side.ok).sum()) for side in (source.collection.query, source.collection.database))
+
+
+def _panoramas(source: SimilaritySource) -> int:
+    sides = (source.collection.query, source.collection.database)[: 2 - source.collection.self_pairs]
+    return sum(int((side.status == Status.PANORAMA).sum()) for side in sides)
 
 
 def _without(lists: RowLists) -> str:

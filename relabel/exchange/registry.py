@@ -106,7 +106,7 @@ BUILT_IN: tuple[FormatSpec, ...] = (
         "npy",
         writer="relabel.exchange.positive_lists:write_npy",
         export_summary="dbImages, qImages, gt, qIdx, pIdx: OpenVPRLab, gsv-cities",
-        export_options=("threshold", "within_m", "image_path", "drop_unknown"),
+        export_options=("threshold", "within_m", "image_path", "drop_unknown", "drop_panoramas"),
     ),
     FormatSpec(
         "msls-idx",

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relabel.cameras import Cameras, Status
+from relabel.cli.app import app
 from relabel.errors import InputError, OptionError
 from relabel.exchange.exporting import export
 from relabel.exchange.positive_rows import rows_above, rows_within
+from relabel.labelfile import LabelFile
 from relabel.similarity import Similarity
 from tests.similarities import similarity
+from tests.trees import msls_tree
 
 
 def lists(path: Path) -> list[list[int]]:
@@ -121,6 +126,61 @@ class TestWriteNpy:
         assert any(f"{(~ok).sum()} queries" in note for note in export({"c": psi}, "npy", tmp_path).notes)
         export({"c": psi}, "npy", tmp_path, drop_unknown=True, overwrite=True)
         assert len(lists(tmp_path / "c_gt.npy")) == ok.sum()
+
+    def test_without_panoramas(self, tmp_path: Path) -> None:
+        """By distance only panoramas go: cameras whose heading is not known have a place all the same."""
+        psi = similarity(60, 70, seed=3)
+        c = psi.collection
+        keep = [np.flatnonzero(side.status != Status.PANORAMA) for side in (c.query, c.database)]
+        assert 0 < (~c.query.ok).sum() != 60 - len(keep[0])
+        notes = export({"c": psi}, "npy", tmp_path, within_m=25.0, drop_panoramas=True).notes
+        assert any(f"{130 - len(keep[0]) - len(keep[1])} panoramas are left out" in note for note in notes)
+        with np.errstate(invalid="ignore"):
+            near = np.hypot(*(c.query.position[:, None] - c.database.position[None]).transpose(2, 0, 1)) <= 25.0
+        assert np.load(tmp_path / "c_qImages.npy").tolist() == c.query.key[keep[0]].tolist()
+        assert np.load(tmp_path / "c_dbImages.npy").tolist() == c.database.key[keep[1]].tolist()
+        assert lists(tmp_path / "c_gt.npy") == [np.flatnonzero(row).tolist() for row in near[np.ix_(*keep)]]
+
+    def test_values_without_panoramas(self, tmp_path: Path) -> None:
+        """By ψ the numbers are those of the cameras that are left."""
+        psi = similarity(60, 70, seed=3)
+        keep = [
+            np.flatnonzero(side.status != Status.PANORAMA) for side in (psi.collection.query, psi.collection.database)
+        ]
+        export({"c": psi}, "npy", tmp_path, drop_panoramas=True)
+        wanted = (psi.matrix.toarray() >= 0.5)[np.ix_(*keep)]
+        assert lists(tmp_path / "c_gt.npy") == [np.flatnonzero(row).tolist() for row in wanted]
+
+
+class TestNamesThatOpen:
+    """Loaders open what stands in the lists, under a root of theirs."""
+
+    @pytest.mark.parametrize("measure", ["iou", "dice"])
+    def test_msls(self, measure: Any, tmp_path: Path) -> None:
+        """Labels of MSLS name the images as the tree has them, so that they open under its root."""
+        root = msls_tree(tmp_path / "msls")
+        assert CliRunner().invoke(app, ["msls", "--root", str(root), "-o", str(tmp_path / "m.h5"), "-q"]).exit_code == 0
+        labels = LabelFile(tmp_path / "m.h5")
+        city = next(iter(labels))
+        for form, prefix in (("npy", f"{city}_"), ("msls-idx", "")):
+            notes = export({city: labels[city].in_measure(measure)}, form, tmp_path / form).notes
+            assert not any("no image files" in note for note in notes)
+            for part, side in (("qImages", "query"), ("dbImages", "database")):
+                for image in np.load(tmp_path / form / f"{prefix}{part}.npy").tolist():
+                    folder, name = image.rsplit("/", 1)
+                    assert folder == f"train_val/{city}/{side}/images"
+                    assert name.endswith(".jpg")
+                    assert name.removesuffix(".jpg") in getattr(labels[city], side).key
+
+    @pytest.mark.parametrize("form", ["npy", "deep-vg"])
+    def test_warned(self, form: str, tmp_path: Path) -> None:
+        """Keys that are no image files are counted, with what to do; with --image-path nothing is said."""
+        psi = similarity(30, 40, seed=3, faults=False)
+        (note,) = [note for note in export({"c": psi}, form, tmp_path / "a").notes if "image" in note]
+        assert "of 70 images" in note or form == "deep-vg"
+        assert "--image-path '{key}.jpg'" in note
+        notes = export({"c": psi}, form, tmp_path / "b", image_path="{side}/{key}.PNG").notes
+        assert not any("image files" in note for note in notes)
 
 
 class TestWriteMslsIdx:
