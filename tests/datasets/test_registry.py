@@ -20,6 +20,7 @@ from relabel.datasets import registry
 from relabel.datasets.registry import BUILT_IN, DatasetSpec
 from relabel.errors import DatasetNotFoundError, NotFoundError
 from tests.conftest import REPOSITORY
+from tests.trees import at_name
 
 PROJECT = """
 [build-system]
@@ -288,6 +289,31 @@ class TestSelectPaths:
         assert (spec.name, len(selection.readers)) == ("table", 1)
         spec, selection = registry.select_paths([tmp_path / "q.txt", tmp_path / "d.txt"])
         assert (spec.name, selection.readers[0].command) == ("names", "relabel names")
+
+    @pytest.mark.parametrize("options", [{}, {"columns": "key=a"}, {"cities": "train"}])
+    @pytest.mark.parametrize("name", ["nothing.csv", "folder.csv", "folder"])
+    def test_one_path_that_is_no_file_is_a_tree(self, tmp_path: Path, name: str, options: dict[str, str]) -> None:
+        """It is no table, whatever its name and the options are: the message is that of the tree that was looked for."""
+        if name.startswith("folder"):
+            (tmp_path / name).mkdir()
+        with pytest.raises(DatasetNotFoundError, match=rf"{name}: (is not an MSLS tree|does not exist; give the folder)"):
+            registry.select_paths([tmp_path / name], **options)
+
+    def test_names_in_one_folder(self, tmp_path: Path) -> None:
+        """A folder of @ names is recognised, with columns or without, but not where cities were asked for."""
+        (tmp_path / at_name()).touch()
+        for columns in (None, "key=a"):
+            assert registry.select_paths([tmp_path], columns=columns)[0].name == "names"
+        with pytest.raises(DatasetNotFoundError, match="is not an MSLS tree"):
+            registry.select_paths([tmp_path], cities="train")
+
+    def test_columns_make_a_table(self, tmp_path: Path) -> None:
+        """Files are tables where columns are named, be it none of them."""
+        (tmp_path / "a.txt").touch()
+        assert registry.select_paths([tmp_path / "a.txt"], columns="")[0].name == "table"
+        assert registry.select_paths([tmp_path / "a.txt"])[0].name == "names"
+        with pytest.raises(DatasetNotFoundError, match=r"b\.csv: does not exist"):
+            registry.select_paths([tmp_path / "b.csv"], dataset_name="table")
 
     def test_no_warning_without_entry_points(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.WARNING):
