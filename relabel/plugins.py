@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 log = logging.getLogger(__name__)
 
 
-class Named(Protocol):
+class HasName(Protocol):
     """A specification, which has a name."""
 
     @property
@@ -19,7 +19,7 @@ class Named(Protocol):
         ...
 
 
-Spec = TypeVar("Spec", bound=Named)
+Spec = TypeVar("Spec", bound=HasName)
 
 
 def specs_of_distributions(group: str, kind: type[Spec], what: str, taken: Container[str]) -> dict[str, Spec]:

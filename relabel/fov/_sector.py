@@ -268,9 +268,10 @@ def sector_areas(query: Any, database: Any, rows: Any, columns: Any, shift: Any,
     for tile in numba.prange((pairs + TILE - 1) // TILE):
         start = tile * TILE
         size = min(TILE, pairs - start)
-        work = np.empty((16, TILE))
+        work = np.empty((17, TILE))
         for m in range(size):
             area[start + m] = 0.0
+            work[16, m] = 0.0
         for combination in range(query.shape[0] * database.shape[0]):
             p = combination // database.shape[0]
             q = combination % database.shape[0]
@@ -295,6 +296,15 @@ def sector_areas(query: Any, database: Any, rows: Any, columns: Any, shift: Any,
                     work[3, m], work[4, m], work[5, m], work[6, m], work[7, m], work[8, m],
                     work[9, m], work[10, m], work[11, m], work[12, m], work[13, m], work[14, m],
                 )  # fmt: skip
-            for m in range(size):
-                there = work[3, m] > 0.0 and work[9, m] > 0.0
-                area[start + m] += work[15, m] if there else 0.0
+            # Parts of equal and of different numbers are summed apart, so that the sum does not depend on which camera
+            # comes first.
+            if p == q:
+                for m in range(size):
+                    there = work[3, m] > 0.0 and work[9, m] > 0.0
+                    area[start + m] += work[15, m] if there else 0.0
+            else:
+                for m in range(size):
+                    there = work[3, m] > 0.0 and work[9, m] > 0.0
+                    work[16, m] += work[15, m] if there else 0.0
+        for m in range(size if query.shape[0] > 1 else 0):
+            area[start + m] += work[16, m]

@@ -168,7 +168,7 @@ class TestProject:
         depth, (intrinsics, pose) = depth_maps(7), cameras(7)
         how = Projection(0.001, VALID, 0.03, 1)
         want = project(depth, intrinsics, pose, how, device="cpu", budget=Budget(PLENTY))
-        real, batches = gpu_voxels._seen, []
+        real, batches = gpu_voxels._project_frames, []
 
         def one_batch(depth, *arguments):
             batches.append(len(depth))
@@ -176,7 +176,7 @@ class TestProject:
                 raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
             return real(depth, *arguments)
 
-        monkeypatch.setattr(gpu_voxels, "_seen", one_batch)
+        monkeypatch.setattr(gpu_voxels, "_project_frames", one_batch)
         budget = Budget(5 * PIXEL_BYTES * depth[0].size, least=1)
         assert_same(project(depth, intrinsics, pose, how, device="cpu", budget=budget), want)
         assert batches == [5, 2, 2, 2, 1]
@@ -187,7 +187,7 @@ class TestProject:
         def one_batch(*arguments):
             raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
 
-        monkeypatch.setattr(gpu_voxels, "_seen", one_batch)
+        monkeypatch.setattr(gpu_voxels, "_project_frames", one_batch)
         how = Projection(0.001, VALID, 0.03, 1)
         with pytest.raises(OptionError, match="--device cpu"):
             project(depth_maps(2), *cameras(2), how, device="cpu", budget=Budget(PLENTY))
