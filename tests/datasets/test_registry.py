@@ -291,10 +291,11 @@ class TestSelectPaths:
     @pytest.mark.parametrize("options", [{}, {"columns": "key=a"}, {"cities": "train"}])
     @pytest.mark.parametrize("name", ["nothing.csv", "folder.csv", "folder"])
     def test_one_path_that_is_no_file_is_a_tree(self, tmp_path: Path, name: str, options: dict[str, str]) -> None:
-        """It is no table, whatever its name and the options are: the message is that of the tree that was looked for."""
+        """It is no table, whatever its name and the options are: the message is about the tree that was expected."""
         if name.startswith("folder"):
             (tmp_path / name).mkdir()
-        with pytest.raises(DatasetNotFoundError, match=rf"{name}: (is not an MSLS tree|does not exist; give the folder)"):
+        message = rf"{name}: (is not an MSLS tree|does not exist; give the folder)"
+        with pytest.raises(DatasetNotFoundError, match=message):
             registry.select_paths([tmp_path / name], **options)
 
     def test_names_in_one_folder(self, tmp_path: Path) -> None:
