@@ -21,7 +21,7 @@ from common import machine, table
 import relabel
 from relabel.images.loading import Batch
 from relabel.training import TrainConfig, build_model, seeded
-from relabel.training.devices import device_of, is_bf16
+from relabel.devices import device_of, is_bf16
 from relabel.training.steps import Steps, optimizer_of
 
 

@@ -36,7 +36,7 @@ def _ks(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
     "--descriptors", type=click.Path(path_type=Path), metavar="DIR", help="Descriptors to evaluate, with their keys."
 )
 @click.option(
-    "--checkpoint", type=click.Path(path_type=Path), metavar="RUN", help="Trained model to evaluate on pictures."
+    "--checkpoint", type=click.Path(path_type=Path), metavar="RUN", help="Trained model to evaluate on images."
 )
 @options.optional_images
 @options.image_path
@@ -52,7 +52,7 @@ def _ks(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
 @click.option(
     "--allow-unknown",
     is_flag=True,
-    help="Pass over predictions for unknown queries, and count unknown pictures as misses.",
+    help="Pass over predictions for unknown queries, and count unknown images as misses.",
 )
 @click.option("--per-query", type=click.Path(path_type=Path), metavar="CSV", help="Table of every query to write.")
 @click.option(
@@ -100,7 +100,7 @@ def evaluate_command(
     """Recall@k and mAP@k of place recognition, and how well its ranking follows graded labels.
 
     Queries and database are those of a label file; or, without labels, of an MSLS tree (--root, with --cities val for
-    the validation set of the field) or of two folders or lists of pictures with @ names. Several cities are searched as
+    the validation set of the field) or of two folders or lists of images with @ names. Several cities are searched as
     one database. Panoramas are left out.
 
     What is evaluated is one of these:
@@ -108,11 +108,11 @@ def evaluate_command(
     \b
     --predictions  text, a line a query: its key, then database keys, best first
     --descriptors  DIR with query.npy, query.txt, database.npy, database.txt (keys, one a line)
-    --checkpoint   of `relabel train`, on the pictures under --images
+    --checkpoint   of `relabel train`, on the images under --images
 
     A positive is within 25 m, or as --positives-m or --positives-psi say; labels of surfaces default to ψ ≥ 0.5.
     With a label file also nDCG@k with ψ as gain, and the mean ψ of the first answer; with descriptors the rank
-    correlation of their distance with ψ. Pictures are looked for as their data sets have them, and resized as they
+    correlation of their distance with ψ. Images are looked for as their datasets have them, and resized as they
     were in training.
     """  # noqa: D301  click wants the character itself
     from relabel.cli.terminal import bar
@@ -132,7 +132,7 @@ def evaluate_command(
     if predictions is not None and (write_predictions or write_descriptors):
         raise OptionError("--predictions are answers already; --write-… belongs to --descriptors and --checkpoint")
     if checkpoint is None and (images or image_path or size):
-        raise OptionError("--images, --image-path and --size belong to --checkpoint, which looks at pictures")
+        raise OptionError("--images, --image-path and --size belong to --checkpoint, which looks at images")
     if predictions is None and allow_unknown:
         raise OptionError("--allow-unknown belongs to --predictions")
     places = _places(sources, root, source, cities, subtask)
@@ -152,9 +152,9 @@ def evaluate_command(
     else:
         sides = _described(of, descriptors, checkpoint, images, image_path, size, device, workers, no_progress)
         if write_descriptors is not None:
-            from relabel.evaluation.descriptors import write_described
+            from relabel.evaluation.descriptors import write_descriptors
 
-            write_described(write_descriptors, *sides, overwrite=force)
+            write_descriptors(write_descriptors, *sides, overwrite=force)
         values = sides[0].values, sides[1].values
         with bar("searching", len(of.query), unit="queries", hidden=no_progress) as each:
             answers = ev.search(of, *values, ks, device=device, each=each)
@@ -212,16 +212,16 @@ def _described(
     """The descriptors of both sides of a set, read or made."""
     from relabel.cli.terminal import bar
     from relabel.errors import OptionError
-    from relabel.evaluation.descriptors import Described, aligned, read_described
+    from relabel.evaluation.descriptors import Descriptors, aligned, read_descriptors
 
     if descriptors is not None:
         sides = [
-            Described(keys, aligned(read_described(descriptors, side), keys, str(descriptors / side)))
+            Descriptors(keys, aligned(read_descriptors(descriptors, side), keys, str(descriptors / side)))
             for side, keys in (("query", of.query), ("database", of.database))
         ]
         return sides[0], sides[1]
     if checkpoint is None or images is None:
-        raise OptionError("--checkpoint needs --images, the top folder of the pictures")
+        raise OptionError("--checkpoint needs --images, the top folder of the images")
     from relabel.evaluation.descriptors import describe_set
     from relabel.training.checkpoint import load_checkpoint, load_model
 
@@ -229,5 +229,5 @@ def _described(
         width, height = load_checkpoint(checkpoint)["config"]["size"]
         size = (int(width), int(height))
     model = load_model(checkpoint)
-    with bar("describing", sum(of.shape), unit="pictures", hidden=no_progress) as each:
+    with bar("describing", sum(of.shape), unit="images", hidden=no_progress) as each:
         return describe_set(model, of, images, size, template=image_path, device=device, workers=workers, each=each)

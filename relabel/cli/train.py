@@ -110,9 +110,9 @@ def _number(flag: str, default: float | None, text: str) -> options.Decorator[An
     "--val",
     "val_address",
     metavar="FILE[::COLLECTION]",
-    help="Labels to evaluate on after each epoch, pictures under --images too; best.pt has the best recall@1.",
+    help="Labels to evaluate on after each epoch, images under --images too; best.pt has the best recall@1.",
 )
-@click.option("--strict", is_flag=True, help="Stop at the first picture that cannot be read.")
+@click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read.")
 @click.option("--dev", is_flag=True, help="A trial: one batch, through everything, into DIR/dev.")
 @_count("--checkpoint-steps", 500, "Steps between checkpoints within an epoch; 0 for none.", least=0)
 @click.option("--tensorboard", is_flag=True, help="Write event files for TensorBoard too.")
@@ -149,7 +149,7 @@ def train_command(
     Pairs are drawn by bands of ψ from all collections of FILE, or from COLLECTION. The defaults are the recipe of the
     generalized contrastive loss: SGD at 0.1, a tenth of it every 25 × 10,000 pairs, batches of 32 pairs.
 
-    Pictures are looked for under --images by key or column path, and as MSLS, 7Scenes and Pittsburgh have them. One
+    Images are looked for under --images by key or column path, and as MSLS, 7Scenes and Pittsburgh have them. One
     that cannot be read is named, and its pairs are left out.
 
     DIR gets last.pt, config.json and log.jsonl, and with --val best.pt; the same command goes on where an earlier one
@@ -160,7 +160,7 @@ def train_command(
     """
     from relabel.labelfile import LabelFile, open_collections
     from relabel.training import TrainConfig, Trainer, build_model, seeded
-    from relabel.training.devices import torch_threads
+    from relabel.devices import torch_threads
 
     if collections is None:
         stored = open_collections(address)

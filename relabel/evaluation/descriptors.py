@@ -1,4 +1,4 @@
-"""Descriptors of pictures: made by a model, kept as files, joined by key.
+"""Descriptors of images: made by a model, kept as files, joined by key.
 
 DIR/query.npy      (n, d) float32           DIR/database.npy   (m, d) float32
 DIR/query.txt      n keys, one a line       DIR/database.txt   m keys
@@ -21,12 +21,12 @@ from relabel.datasets.csv_columns import rows_of
 from relabel.errors import InputError, MissingFileError
 from relabel.evaluation.ground_truth import EvaluationSet
 from relabel.evaluation.nearest import checked
-from relabel.images.paths import pictures
+from relabel.images.paths import find_camera_images
 
 _SHOWN = 3
 
 
-class Described(NamedTuple):
+class Descriptors(NamedTuple):
     """Descriptors of one side."""
 
     key: npt.NDArray[np.str_]
@@ -34,7 +34,7 @@ class Described(NamedTuple):
     """(n, d) float32 or float64"""
 
 
-def read_described(folder: str | os.PathLike[str], side: str) -> Described:
+def read_descriptors(folder: str | os.PathLike[str], side: str) -> Descriptors:
     """The descriptors of one side of a folder, as the head of this module describes it.
 
     Parameters
@@ -77,12 +77,12 @@ def read_described(folder: str | os.PathLike[str], side: str) -> Described:
     if (counts > 1).any():
         key = str(unique[counts > 1][0])
         first, second = (np.flatnonzero(keys == key)[:2] + 1).tolist()
-        raise InputError(f"{text}: key {key!r} stands in lines {first} and {second}; one descriptor a picture")
-    return Described(keys, values)
+        raise InputError(f"{text}: key {key!r} stands in lines {first} and {second}; one descriptor an image")
+    return Descriptors(keys, values)
 
 
-def write_described(
-    folder: str | os.PathLike[str], query: Described, database: Described, *, overwrite: bool = False
+def write_descriptors(
+    folder: str | os.PathLike[str], query: Descriptors, database: Descriptors, *, overwrite: bool = False
 ) -> None:
     """Write descriptors of both sides; every file appears whole.
 
@@ -114,7 +114,7 @@ def write_described(
             private.write_text("".join(f"{key}\n" for key in described.key.tolist()), encoding="utf-8")
 
 
-def aligned(described: Described, keys: npt.NDArray[np.str_], what: str) -> npt.NDArray[Any]:
+def aligned(described: Descriptors, keys: npt.NDArray[np.str_], what: str) -> npt.NDArray[Any]:
     """The descriptors of these keys in their order; others are passed over.
 
     Parameters
@@ -136,8 +136,8 @@ def aligned(described: Described, keys: npt.NDArray[np.str_], what: str) -> npt.
     if len(lacking):
         shown, there = (", ".join(map(repr, side[:_SHOWN].tolist())) or "none" for side in (lacking, described.key))
         raise InputError(
-            f"{what}: {len(lacking):,} of {len(keys):,} pictures have no descriptor: {shown}; there are those of "
-            f"{there}; are they of this data set?"
+            f"{what}: {len(lacking):,} of {len(keys):,} images have no descriptor: {shown}; there are those of "
+            f"{there}; are they of this dataset?"
         )
     values: npt.NDArray[Any] = described.values[rows]
     return values
@@ -153,7 +153,7 @@ def describe(
     workers: int = 0,
     each: Callable[[int], object] | None = None,
 ) -> npt.NDArray[np.float32]:
-    """The descriptors that a model makes of pictures, in their order.
+    """The descriptors that a model makes of images, in their order.
 
     Parameters
     ----------
@@ -161,15 +161,15 @@ def describe(
         a `DescriptorModel`, or any torch module that maps (b, 3, h, w) float32, normalised as for ImageNet, to (b, d).
         It is left on the device, in the mode that it was in.
     paths:
-        n pictures.
+        n images.
     size:
-        (width, height) that pictures are resized to.
+        (width, height) that images are resized to.
     batch_size, workers:
-        pictures a step, and processes that read them.
+        images a step, and processes that read them.
     device:
         ``auto``, ``cpu`` or ``cuda``.
     each:
-        called with a number of pictures as they are done.
+        called with a number of images as they are done.
 
     Returns
     -------
@@ -178,13 +178,13 @@ def describe(
     Raises
     ------
     InputError
-        when a picture cannot be read (an evaluation without it would not be comparable), or a descriptor is not
+        when an image cannot be read (an evaluation without it would not be comparable), or a descriptor is not
         finite.
     """
     import torch  # noqa: PLC0415  predictions are evaluated without it
 
+    from relabel.devices import device_of  # noqa: PLC0415
     from relabel.images.loading import CameraDataset, loader, normalised  # noqa: PLC0415
-    from relabel.training.devices import device_of  # noqa: PLC0415
 
     where = device_of(device)
     training = model.training
@@ -195,8 +195,8 @@ def describe(
     with torch.inference_mode():
         for batch in loader(CameraDataset(np.array(paths, np.str_), size), numbers, workers=workers):
             bad += batch.bad
-            if batch.pictures is not None:
-                values = model(normalised(batch.pictures.to(where))).float().cpu().numpy()
+            if batch.images is not None:
+                values = model(normalised(batch.images.to(where))).float().cpu().numpy()
                 if not found.size:
                     found = np.empty((len(paths), values.shape[1]), np.float32)
                 found[batch.drawn] = values
@@ -205,7 +205,7 @@ def describe(
     model.train(training)
     if bad:
         shown = "; ".join(one.reason for one in bad[:_SHOWN])
-        raise InputError(f"{len(bad):,} of {len(paths):,} pictures cannot be read, and every one counts: {shown}")
+        raise InputError(f"{len(bad):,} of {len(paths):,} images cannot be read, and every one counts: {shown}")
     checked(found, "model")
     return found
 
@@ -220,8 +220,8 @@ def describe_set(
     device: str = "auto",
     workers: int = 0,
     each: Callable[[int], object] | None = None,
-) -> tuple[Described, Described]:
-    """The descriptors that a model makes of the pictures of a set.
+) -> tuple[Descriptors, Descriptors]:
+    """The descriptors that a model makes of the images of a set.
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ def describe_set(
     of:
         the set.
     folder, template:
-        where pictures are, as for `relabel.images.paths.find_pictures`.
+        where images are, as for `relabel.images.paths.find_images`.
 
     Returns
     -------
@@ -248,14 +248,14 @@ def describe_set(
         ("database", of.database, of.database_cameras),
     ):
         paths = [
-            pictures(_all_ok(cameras), Path(folder), template, collection=name, side=side)
+            find_camera_images(_all_ok(cameras), Path(folder), template, collection=name, side=side)
             for name, cameras in zip(of.places, places, strict=True)
         ]
         listed = np.concatenate(paths).tolist()
-        sides.append(Described(keys, describe(model, listed, size, device=device, workers=workers, each=each)))
+        sides.append(Descriptors(keys, describe(model, listed, size, device=device, workers=workers, each=each)))
     return sides[0], sides[1]
 
 
 def _all_ok(cameras: Cameras) -> Cameras:
-    """Cameras that may not be labelled have pictures all the same."""
+    """Cameras that may not be labelled have images all the same."""
     return replace(cameras, posed=False, status=np.zeros(len(cameras), np.uint8))

@@ -19,7 +19,7 @@ from relabel.evaluation.descriptors import describe_set
 from relabel.evaluation.ground_truth import EvaluationSet
 from relabel.evaluation.metrics import (
     KS,
-    Graded,
+    GradedScores,
     IntArray,
     Scores,
     checked_ks,
@@ -82,7 +82,7 @@ class Evaluation:
     of: EvaluationSet
     rows: IntArray
     scores: Scores
-    graded: Graded | None = None
+    graded: GradedScores | None = None
     correlation: Correlation | None = None
     distances: npt.NDArray[np.float32] | None = None
 
@@ -161,7 +161,7 @@ def search(
     device: str = "auto",
     each: Each | None = None,
 ) -> Neighbours:
-    """The nearest database pictures of every query of a set, never itself; see `relabel.training.nearest`.
+    """The nearest database images of every query of a set, never itself; see `relabel.training.nearest`.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def search(
     found = nearest(database, query, wanted + themselves, device, each=each)
     if not themselves:
         return found
-    # A query's own picture need not come first: another may look the same.
+    # A query's own image need not come first: another may look the same.
     order = np.argsort(found.indices == of.twin[:, None], axis=1, kind="stable")[:, :wanted]
     indices, distances = (np.take_along_axis(side, order, axis=1) for side in found)
     own = indices == of.twin[:, None]
@@ -250,7 +250,7 @@ def evaluate_model(
     )
 
 
-def _summary(scores: Scores, grades: Graded | None) -> dict[str, Any]:
+def _summary(scores: Scores, grades: GradedScores | None) -> dict[str, Any]:
     counted = int(scores.counted.sum())
     found: dict[str, Any] = {
         "queries": counted,
@@ -298,7 +298,7 @@ def evaluation_text(found: Evaluation) -> list[str]:
     lines = [f"positives {found.of.rule}"]
     if any(summary["left_out"].values()):
         queries, database = summary["left_out"].values()
-        lines.append(f"left out: {queries:,} queries and {database:,} pictures of the database")
+        lines.append(f"left out: {queries:,} queries and {database:,} images of the database")
     if len(columns) == 1:
         rows = rows[1:]
     for label, *cells in rows:

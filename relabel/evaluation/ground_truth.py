@@ -1,6 +1,6 @@
 """What an evaluation asks and what it may be answered: queries, one database of all places, positives, ψ.
 
-Rows are numbered through over the places in their order, so that a query may be answered with a picture of another
+Rows are numbered through over the places in their order, so that a query may be answered with an image of another
 city, which is then wrong; its positives are those of its own.
 """
 

@@ -6,7 +6,7 @@ prediction i (from 1) is one of them and has not been predicted before,
     recall@k  1 where any of r_1 … r_k is 1
     AP@k      1/min(P, k) · Σ_{i ≤ k} r_i · (r_1 + … + r_i)/i
 
-and both are averaged over the queries that have a positive; the others are left out. A prediction that is no picture of
+and both are averaged over the queries that have a positive; the others are left out. A prediction that is no image of
 the database takes up its rank and is a miss, and so is one that repeats an earlier one.
 """
 
@@ -91,7 +91,7 @@ def evaluate(
     ----------
     predictions:
         (queries, n) int, the rows of the database that each query was answered with, best first. A negative number
-        stands for a picture outside the database, or for no prediction.
+        stands for an image outside the database, or for no prediction.
     positives:
         the rows of the database that are right, for each query: `RowLists`, ascending and none twice, as
         `positives_by_distance` and `positives_by_similarity` give them; or a sequence of any lists of row numbers.
@@ -216,7 +216,7 @@ _AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
-class Graded:
+class GradedScores:
     """Graded scores, query by query.
 
     Attributes
@@ -249,16 +249,16 @@ class Graded:
         """The mean ψ of the first prediction over the queries that count; NaN of none."""
         return float(_mean(self.top1[self.counted][:, None])[0])
 
-    def take(self, queries: npt.NDArray[Any]) -> Graded:
+    def take(self, queries: npt.NDArray[Any]) -> GradedScores:
         """The scores of some of the queries, given as rows or as a mask."""
-        return Graded(self.ks, self.ndcg[queries], self.top1[queries])
+        return GradedScores(self.ks, self.ndcg[queries], self.top1[queries])
 
 
 def graded(
     stored: StoredCollection | sparse.csr_array,
     predictions: npt.ArrayLike,
     ks: Sequence[int] = KS,
-) -> Graded:
+) -> GradedScores:
     """nDCG@k with ψ as gain, and ψ of the first prediction; see the head of this module for the definitions.
 
     Parameters
@@ -286,7 +286,7 @@ def graded(
         ndcg[counted, column] = _discounted(gain[counted, :k]) / _discounted(most[counted, :k])
     top1 = gain[:, 0].copy() if gain.shape[1] else np.zeros(len(rows))
     ndcg[~counted], top1[~counted] = np.nan, np.nan
-    return Graded(ks, ndcg, top1)
+    return GradedScores(ks, ndcg, top1)
 
 
 def psi_of(matrix: sparse.csr_array, columns: IntArray) -> FloatArray:

@@ -120,10 +120,10 @@ def checked(descriptors: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
     try:
         table = np.asarray(descriptors)
     except ValueError:
-        raise InputError(f"{what}: descriptors differ in length; expected one table, one row a picture") from None
+        raise InputError(f"{what}: descriptors differ in length; expected one table, one row an image") from None
     if table.ndim != 2 or table.dtype.kind not in "fiu" or (len(table) and not table.shape[1]):
         raise InputError(
-            f"{what}: descriptors have shape {table.shape} and type {table.dtype}; expected numbers, one row a picture"
+            f"{what}: descriptors have shape {table.shape} and type {table.dtype}; expected numbers, one row an image"
         )
     if table.dtype not in (np.float32, np.float64):
         table = table.astype(np.float32 if table.dtype == np.float16 else np.float64)
@@ -132,7 +132,7 @@ def checked(descriptors: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
         row = table[wrong[0]]
         raise InputError(
             f"{what}: descriptor {wrong[0]} (counted from 0) holds {row[_odd(row)][0]}, and {len(wrong):,} of "
-            f"{len(table):,} hold the like; distances to it cannot be told: look at its picture and at the model that "
+            f"{len(table):,} hold the like; distances to it cannot be told: look at its image and at the model that "
             "made it"
         )
     return np.ascontiguousarray(table)

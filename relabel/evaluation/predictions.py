@@ -35,11 +35,11 @@ class Predictions(NamedTuple):
     """where each stands, counted from 1"""
 
 
-class Matched(NamedTuple):
+class MatchedPredictions(NamedTuple):
     """Predictions as rows of an evaluation set."""
 
     rows: IntArray
-    """(queries, n) database rows, best first; -1 for what is no picture of the database, or past the end of a line"""
+    """(queries, n) database rows, best first; -1 for what is no image of the database, or past the end of a line"""
     lengths: IntArray
     """(queries,) the number of predictions of each"""
     notes: list[str]
@@ -89,7 +89,7 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
     return found
 
 
-def match(found: Predictions, to: EvaluationSet, *, allow_unknown: bool = False) -> Matched:
+def match(found: Predictions, to: EvaluationSet, *, allow_unknown: bool = False) -> MatchedPredictions:
     """Predictions as rows of an evaluation set; what the set leaves out is a miss, as the official program has it.
 
     Parameters
@@ -148,7 +148,7 @@ def match(found: Predictions, to: EvaluationSet, *, allow_unknown: bool = False)
     for numbers, into in zip(table, rows, strict=True):
         into[: len(numbers)] = numbers
     notes = _notes(found, to, rows, passed=passed, left_out=left_out, own=own, unknown=unknown)
-    return Matched(rows, lengths, notes)
+    return MatchedPredictions(rows, lengths, notes)
 
 
 def shorter_than(lengths: IntArray, counted: npt.NDArray[np.bool_], ks: Sequence[int]) -> str | None:
@@ -208,7 +208,7 @@ def _check_writable(keys: npt.NDArray[np.str_], what: str) -> None:
         if key.split() != [key] or (what == "query" and key.startswith("#")):
             raise InputError(
                 f"{what} key {key!r} cannot stand in a file of predictions, whose keys are parted by white space and "
-                "whose lines with # are comments; save the scores with --per-query, or give the pictures other keys"
+                "whose lines with # are comments; save the scores with --per-query, or give the images other keys"
             )
 
 
@@ -226,10 +226,10 @@ def _notes(
     if passed:
         notes.append(f"{passed:,} of {len(found.query):,} lines are of queries that are not evaluated")
     if left_out:
-        notes.append(f"{left_out:,} predictions are of pictures that are left out of the database; they are misses")
+        notes.append(f"{left_out:,} predictions are of images that are left out of the database; they are misses")
     if unknown:
         notes.append(
-            f"{len(unknown):,} predictions are of no picture that is known, the first in line {unknown[0][0]} "
+            f"{len(unknown):,} predictions are of no image that is known, the first in line {unknown[0][0]} "
             f"({_some([key for _, key in unknown])}); they are misses"
         )
     if own:
@@ -241,7 +241,7 @@ def _notes(
         twice = str(to.database[rows[row, int(np.argmax(again[row]))]])
         line = found.line[found.query.index(key)]
         notes.append(
-            f"{int(again.any(axis=1).sum()):,} lines predict a picture twice, the first of them line {line} "
+            f"{int(again.any(axis=1).sum()):,} lines predict an image twice, the first of them line {line} "
             f"({twice!r}); only its first place counts"
         )
     return notes
@@ -261,7 +261,7 @@ def _unknown_answers(found: Predictions, to: EvaluationSet, unknown: Sequence[tu
     keys = [key for _, key in unknown]
     every = len(keys) == sum(map(len, found.answers))
     return (
-        f"{found.path}: line {unknown[0][0]}: {len(keys):,} predictions are of no known picture: {_some(keys)}; the "
+        f"{found.path}: line {unknown[0][0]}: {len(keys):,} predictions are of no known image: {_some(keys)}; the "
         f"database has {_some(to.database)}; {_advice(keys, to.database, every)}"
     )
 
@@ -271,9 +271,9 @@ def _advice(keys: Sequence[str], there: npt.NDArray[np.str_], every: bool) -> st
     if bare & set(there.tolist()):
         return "write keys without folder and ending"
     if any("," in key for key in keys[:_SHOWN]):
-        return "keys with commas are of sequences, and only single pictures are evaluated"
+        return "keys with commas are of sequences, and only single images are evaluated"
     if every:
-        return "are the predictions of this data set?"
+        return "are the predictions of this dataset?"
     return "--allow-unknown passes over such queries and counts such predictions as misses"
 
 

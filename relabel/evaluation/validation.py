@@ -11,7 +11,7 @@ from typing import Any
 from relabel.evaluation.evaluate import evaluate_model
 from relabel.evaluation.ground_truth import evaluation_set
 from relabel.evaluation.places import of_labels
-from relabel.images.paths import Size, find_pictures
+from relabel.images.paths import Size, find_images
 from relabel.labelfile import StoredCollection
 
 _KS = (1, 5)
@@ -35,19 +35,19 @@ def recall_validation(
     labels:
         collections to evaluate on, which are not those that are trained on.
     images, image_path:
-        where their pictures are, as for `find_pictures`.
+        where their images are, as for `find_images`.
     size:
-        (width, height) that pictures are resized to, that of training.
+        (width, height) that images are resized to, that of training.
     device, workers:
         as for the trainer.
 
     Raises
     ------
     InputError, MissingFileError, OptionError
-        when pictures are not found, or the labels cannot be evaluated on; now and not after the first epoch.
+        when images are not found, or the labels cannot be evaluated on; now and not after the first epoch.
     """
     of = evaluation_set(of_labels(list(labels)))
-    find_pictures(labels, images, image_path)
+    find_images(labels, images, image_path)
 
     def validate(model: Any) -> dict[str, float]:
         found = evaluate_model(model, of, Path(images), size, _KS, template=image_path, device=device, workers=workers)

@@ -12,7 +12,7 @@ from relabel.jit import compiled, inlined
 IntArray = npt.NDArray[np.int64]
 
 
-class Draw(NamedTuple):
+class DrawnPairs(NamedTuple):
     """Training pairs: row i says that query `query[i]` and database camera `database[i]` have ψ `psi[i]`."""
 
     query: IntArray
@@ -23,7 +23,7 @@ class Draw(NamedTuple):
     """(n,) stored values, and 0 for pairs that are not stored"""
 
 
-class Table(NamedTuple):
+class PairArrays(NamedTuple):
     """The stored pairs of all collections by row. Columns count only ok cameras of the database, from 0."""
 
     indptr: IntArray
@@ -44,13 +44,13 @@ class Table(NamedTuple):
     """(collections + 1,) the first column of each"""
     database: IntArray
     """(columns,) the number of each column's camera among all of the database"""
-    ring_indptr: IntArray
+    hard_indptr: IntArray
     """(queries + 1,) rows of `ring`; empty where all absent cameras count as zero"""
     ring: npt.NDArray[np.int32]
     """columns of the absent cameras that stand in the ring around each query"""
 
 
-class Plan(NamedTuple):
+class DrawPlan(NamedTuple):
     """Which band, then which query."""
 
     counts: IntArray
@@ -126,8 +126,8 @@ def _band_size(table: Any, row: Any, band: Any) -> Any:
         return np.int64(table.positives[row])
     if band == 1:
         return stored - table.positives[row]
-    if table.ring_indptr.size > 0:
-        return table.ring_indptr[row + 1] - table.ring_indptr[row]
+    if table.hard_indptr.size > 0:
+        return table.hard_indptr[row + 1] - table.hard_indptr[row]
     number = table.collection[row]
     all_ok = table.starts[number + 1] - table.starts[number]
     return all_ok - stored - (1 if table.own[row] >= 0 else 0)
@@ -173,8 +173,8 @@ def _partner(table: Any, row: Any, band: Any, word: Any) -> Any:
             rank += table.positives[row]
         place = start + table.order[start + rank]
         return np.int64(table.columns[place]), table.psi[place]
-    if table.ring_indptr.size > 0:
-        return np.int64(table.ring[table.ring_indptr[row] + rank]), np.float32(0.0)
+    if table.hard_indptr.size > 0:
+        return np.int64(table.ring[table.hard_indptr[row] + rank]), np.float32(0.0)
     return np.int64(_absent(table, row, rank)), np.float32(0.0)
 
 

@@ -13,9 +13,9 @@ from relabel.errors import OptionError
 from relabel.sampling import _draw, hard_negatives, shortfalls
 from relabel.sampling import bands as band
 from relabel.sampling._draw import IntArray
-from relabel.sampling.pair_table import Labels, Pairs, Place
+from relabel.sampling.pair_table import CameraLocation, Labels, PairTable
 from relabel.sampling.quotas import Weights, limits, plain_weights, planned
-from relabel.sampling.resumable import Epochs, whole
+from relabel.sampling.resumable import GradedSampler, whole
 
 
 class BatchSimilarity(NamedTuple):
@@ -27,7 +27,7 @@ class BatchSimilarity(NamedTuple):
     """(b, b) where it is known"""
 
 
-class GradedBatchSampler(Epochs[list[int]]):
+class GradedBatchSampler(GradedSampler[list[int]]):
     """Batches of different cameras of one collection: queries, each followed by partners from its bands of ψ.
 
     A batch is a list of camera numbers for ``DataLoader(data, batch_sampler=sampler)``, which calls ``data[camera]``;
@@ -97,7 +97,7 @@ class GradedBatchSampler(Epochs[list[int]]):
         self.batch_size = whole("batch_size", batch_size, 2)
         self.partners = whole("partners", partners, 1)
         self.hard_negatives_m = None if hard_negatives_m is None else hard_negatives.checked(hard_negatives_m)
-        self._pairs = Pairs(labels, self.hard_negatives_m)
+        self._pairs = PairTable(labels, self.hard_negatives_m)
         self._planned = planned(self._pairs, self.bands, "pair", weights, self.hard_negatives_m)
         self._check_sizes()
         self._chances = limits(self._planned.chances)
@@ -123,15 +123,15 @@ class GradedBatchSampler(Epochs[list[int]]):
                 parts.append(collection.database.key)
         return np.concatenate(parts)
 
-    def locate(self, camera: int) -> Place:
+    def locate(self, camera: int) -> CameraLocation:
         """The collection, the side and the row there of a camera number."""
         self._check_batch(np.array([camera]))
         number = int(np.searchsorted(self._starts, camera, side="right")) - 1
         local = int(camera - self._starts[number])
         queries = int(self._pairs.query_start[number + 1] - self._pairs.query_start[number])
         if local < queries:
-            return Place(self._pairs.names[number], "queries", local)
-        return Place(self._pairs.names[number], "database", local - queries)
+            return CameraLocation(self._pairs.names[number], "queries", local)
+        return CameraLocation(self._pairs.names[number], "database", local - queries)
 
     def report(self) -> shortfalls.SamplerReport:
         """What is drawn: pairs and share of each band, queries that have none of it."""
@@ -241,7 +241,7 @@ class GradedBatchSampler(Epochs[list[int]]):
         }
 
 
-def _numbered(pairs: Pairs) -> tuple[IntArray, IntArray, IntArray]:
+def _numbered(pairs: PairTable) -> tuple[IntArray, IntArray, IntArray]:
     """First camera number of each collection and the end; camera numbers of queries and of columns."""
     queries, database = np.diff(pairs.query_start), np.diff(pairs.database_start)
     sizes = queries + np.where(pairs.self_pairs, 0, database)

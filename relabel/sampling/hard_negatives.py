@@ -15,7 +15,7 @@ from relabel.geometry.earth import points
 from relabel.sampling._draw import IntArray
 from relabel.similarity import Collection
 
-Ring = tuple[float, float]
+DistanceRange = tuple[float, float]
 
 _BLOCK = 1 << 20  # pairs looked at together
 _MOST = 1 << 30  # pairs in all, 4 GiB
@@ -23,7 +23,7 @@ _TIE = 1e-6  # relative width around a radius in which the tree's own rounding i
 _IN_SPACE = ("surface", "voxel-iou")
 
 
-def checked(ring_m: object) -> Ring:
+def checked(hard_negatives_m: object) -> DistanceRange:
     """The two radii in metres.
 
     Raises
@@ -32,11 +32,13 @@ def checked(ring_m: object) -> Ring:
         when there are not two with 0 ≤ lo < hi, both finite.
     """
     try:
-        low, high = (float(radius) for radius in ring_m)  # type: ignore[attr-defined]
+        low, high = (float(radius) for radius in hard_negatives_m)  # type: ignore[attr-defined]
     except (TypeError, ValueError):
-        raise OptionError(f"hard_negatives_m is {ring_m!r}; it has to be two distances in metres, (lo, hi)") from None
+        raise OptionError(
+            f"hard_negatives_m is {hard_negatives_m!r}; it has to be two distances in metres, (lo, hi)"
+        ) from None
     if not 0.0 <= low < high < np.inf:
-        raise OptionError(f"hard_negatives_m is {ring_m!r}; 0 ≤ lo < hi are needed, in metres")
+        raise OptionError(f"hard_negatives_m is {hard_negatives_m!r}; 0 ≤ lo < hi are needed, in metres")
     return low, high
 
 
@@ -47,8 +49,12 @@ def places(cameras: Cameras, collection: Collection) -> FloatArray:
     return points(cameras, collection.params)
 
 
-def absent_in_ring(
-    collection: Collection, indptr: IntArray, columns: npt.NDArray[np.int32], own: npt.NDArray[np.int32], ring: Ring
+def absent_in_range(
+    collection: Collection,
+    indptr: IntArray,
+    columns: npt.NDArray[np.int32],
+    own: npt.NDArray[np.int32],
+    ring: DistanceRange,
 ) -> Iterator[tuple[IntArray, npt.NDArray[np.int32]]]:
     """The absent ok cameras at a distance in [lo, hi] of each query, in blocks of rows: counts, and columns by row.
 

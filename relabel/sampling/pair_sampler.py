@@ -11,17 +11,17 @@ import numpy.typing as npt
 from relabel.sampling import _draw as draws
 from relabel.sampling import bands as band
 from relabel.sampling import hard_negatives, shortfalls
-from relabel.sampling._draw import Draw
-from relabel.sampling.pair_table import Labels, Pairs, Place
+from relabel.sampling._draw import DrawnPairs
+from relabel.sampling.pair_table import CameraLocation, Labels, PairTable
 from relabel.sampling.quotas import Order, Weights, plain_weights, planned
-from relabel.sampling.resumable import Epochs, whole
+from relabel.sampling.resumable import GradedSampler, whole
 
 Pair = tuple[int, int, float]
 
 _CHUNK = 1 << 12  # pairs drawn at once for an iterator; what is drawn does not depend on it
 
 
-class GradedPairSampler(Epochs[Pair]):
+class GradedPairSampler(GradedSampler[Pair]):
     """Draws (query, database, ψ): half ψ ≥ 0.5, a quarter 0 < ψ < 0.5 and a quarter ψ = 0 unless told otherwise.
 
     The band comes first, then a query that has such a pair, all of them alike, then one of that query's pairs of the
@@ -104,14 +104,14 @@ class GradedPairSampler(Epochs[Pair]):
         }
         self.order: Order = order
         self.hard_negatives_m = None if hard_negatives_m is None else hard_negatives.checked(hard_negatives_m)
-        self._pairs = Pairs(labels, self.hard_negatives_m)
+        self._pairs = PairTable(labels, self.hard_negatives_m)
         self._planned = planned(self._pairs, self.bands, order, weights, self.hard_negatives_m)
         total = int(self._planned.usable.sum()) if length is None else whole("length", length, 1)
         round_ = self._planned.schedule.round
         self._length = total if world_size == 1 else -(-total // (round_ * world_size)) * round_
         self._drawn = 0
 
-    def draw(self, n: int) -> Draw:
+    def draw(self, n: int) -> DrawnPairs:
         """The next `n` pairs of an endless stream that is the sampler's own beside its epochs.
 
         Each call goes on where the last one stopped; `state_dict` keeps the place. Epochs and this stream do not move
@@ -152,11 +152,11 @@ class GradedPairSampler(Epochs[Pair]):
         starts = self._pairs.database_start
         return np.repeat(np.arange(len(starts) - 1, dtype=np.int32), np.diff(starts))
 
-    def locate(self, query: int) -> Place:
+    def locate(self, query: int) -> CameraLocation:
         """The collection and the row there of a row number."""
         return self._pairs.query_place(query)
 
-    def locate_database(self, database: int) -> Place:
+    def locate_database(self, database: int) -> CameraLocation:
         """The collection and the column there of a column number."""
         return self._pairs.database_place(database)
 
@@ -176,8 +176,8 @@ class GradedPairSampler(Epochs[Pair]):
             drawn = self._draw(epoch, draws.EPOCH, start, min(_CHUNK, stop - start))
             yield from zip(*(column.tolist() for column in drawn), strict=True)
 
-    def _draw(self, epoch: int, stream: np.uint64, first: int, n: int) -> Draw:
-        drawn = Draw(np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.float32))
+    def _draw(self, epoch: int, stream: np.uint64, first: int, n: int) -> DrawnPairs:
+        drawn = DrawnPairs(np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.float32))
         key = (np.uint64(self.seed), np.uint64(epoch))
         draws.pairs(self._pairs.table, self._planned.plan, key, stream, (self.rank, self.world_size), first, *drawn)
         return drawn

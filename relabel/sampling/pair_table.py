@@ -13,14 +13,14 @@ import numpy.typing as npt
 from relabel.errors import InputError, LabelFileError, NotFoundError, OptionError
 from relabel.labelfile.pair_rules import RowChecks
 from relabel.sampling import hard_negatives
-from relabel.sampling._draw import IntArray, Table
+from relabel.sampling._draw import IntArray, PairArrays
 from relabel.sampling.bands import EDGE
 from relabel.similarity import SimilaritySource
 
 Labels = SimilaritySource | Mapping[str, SimilaritySource] | Sequence[SimilaritySource | Mapping[str, SimilaritySource]]
 
 
-class Named(NamedTuple):
+class NamedCollection(NamedTuple):
     """A collection."""
 
     name: str
@@ -30,7 +30,7 @@ class Named(NamedTuple):
     """what errors call it: FILE::collection where it is stored, else its name"""
 
 
-def named(labels: Labels) -> list[Named]:
+def named_collections(labels: Labels) -> list[NamedCollection]:
     """All collections in their order.
 
     Those of a mapping, as a label file is one, are called as they are there, others as in their file. Where names come
@@ -46,7 +46,9 @@ def named(labels: Labels) -> list[Named]:
         raise OptionError("there is no collection to draw from")
     names = _distinct(found)
     return [
-        Named(name, source, name if (path := _stored(source, "path")) is None else f"{path}::{_stored(source, 'name')}")
+        NamedCollection(
+            name, source, name if (path := _stored(source, "path")) is None else f"{path}::{_stored(source, 'name')}"
+        )
         for name, (_, source) in zip(names, found, strict=True)
     ]
 
@@ -105,7 +107,7 @@ def _stored(source: Any, attribute: str) -> Any:
     return getattr(source, attribute, getattr(getattr(source, "source", None), attribute, None))
 
 
-class Place(NamedTuple):
+class CameraLocation(NamedTuple):
     """Where a camera of a sampler comes from."""
 
     collection: str
@@ -116,7 +118,7 @@ class Place(NamedTuple):
     """row number in that table, from 0"""
 
 
-class Pairs:
+class PairTable:
     """All pairs of some collections; queries and database cameras are numbered through over them.
 
     Parameters
@@ -147,17 +149,17 @@ class Pairs:
         when stored pairs break the rules of the format.
     """
 
-    def __init__(self, labels: Labels, ring_m: hard_negatives.Ring | None = None) -> None:
-        found = named(labels)
+    def __init__(self, labels: Labels, hard_negatives_m: hard_negatives.DistanceRange | None = None) -> None:
+        found = named_collections(labels)
         self.names, self.sources, self.addresses = (list(column) for column in zip(*found, strict=True))
-        parts = [_part(each.source, each.address, ring_m) for each in found]
+        parts = [_part(each.source, each.address, hard_negatives_m) for each in found]
         self.query_start = _starts([len(part.positives) for part in parts])
         self.database_start = _starts([part.database_size for part in parts])
         self.self_pairs = np.array([part.self_pairs for part in parts])
         self.min_values = tuple(part.min_value for part in parts)
         starts = _starts([len(part.database) for part in parts])
         each = range(len(parts))
-        table = Table(
+        table = PairArrays(
             indptr=_chained([part.indptr for part in parts]),
             columns=_joined([part.columns + np.int32(starts[i]) for i, part in enumerate(parts)]),
             psi=_joined([part.psi for part in parts]),
@@ -167,10 +169,12 @@ class Pairs:
             own=_joined([np.where(parts[i].own < 0, -1, parts[i].own + starts[i]).astype(np.int32) for i in each]),
             starts=starts,
             database=_joined([parts[i].database + self.database_start[i] for i in each]),
-            ring_indptr=np.empty(0, np.int64) if ring_m is None else _chained([part.ring_indptr for part in parts]),
+            hard_indptr=np.empty(0, np.int64)
+            if hard_negatives_m is None
+            else _chained([part.hard_indptr for part in parts]),
             ring=_joined([part.ring + np.int32(starts[i]) for i, part in enumerate(parts)]),
         )
-        self.table = Table(*[_read_only(array) for array in table])
+        self.table = PairArrays(*[_read_only(array) for array in table])
         self.query_ok: npt.NDArray[np.bool_] = _joined([part.query_ok for part in parts])
 
     def sizes(self) -> npt.NDArray[np.int64]:
@@ -178,22 +182,22 @@ class Pairs:
         t = self.table
         stored = np.diff(t.indptr)
         absent = np.diff(t.starts)[t.collection] - stored - (t.own >= 0)
-        zero = np.diff(t.ring_indptr) if t.ring_indptr.size else absent
+        zero = np.diff(t.hard_indptr) if t.hard_indptr.size else absent
         return np.stack((t.positives.astype(np.int64), stored - t.positives, np.where(self.query_ok, zero, 0)))
 
-    def query_place(self, number: int) -> Place:
+    def query_place(self, number: int) -> CameraLocation:
         """The place of a query by its number over all collections."""
         return self._place(number, self.query_start, "queries")
 
-    def database_place(self, number: int) -> Place:
+    def database_place(self, number: int) -> CameraLocation:
         """The place of a database camera by its number over all collections."""
         return self._place(number, self.database_start, "database")
 
-    def _place(self, number: int, starts: IntArray, side: str) -> Place:
+    def _place(self, number: int, starts: IntArray, side: str) -> CameraLocation:
         if not 0 <= number < starts[-1]:
             raise NotFoundError(f"there is no number {number} among the {side}; there are 0 to {starts[-1] - 1}")
         collection = int(np.searchsorted(starts, number, side="right")) - 1
-        return Place(self.names[collection], side, int(number - starts[collection]))
+        return CameraLocation(self.names[collection], side, int(number - starts[collection]))
 
     @property
     def labels(self) -> dict[str, Any]:
@@ -230,15 +234,15 @@ class Pairs:
         ok = (self.query_ok[rows.start : rows.stop - 1], self.table.database[start:stop] - self.database_start[number])
         for array in (self.table.columns[span] - np.int32(start), self.table.psi[span], *ok):
             digest.update(np.ascontiguousarray(array).tobytes())
-        if self.table.ring_indptr.size:
-            around = self.table.ring_indptr[rows]
+        if self.table.hard_indptr.size:
+            around = self.table.hard_indptr[rows]
             digest.update((around - around[0]).tobytes())
             digest.update((self.table.ring[around[0] : around[-1]] - np.int32(start)).tobytes())
         return digest.hexdigest()
 
 
-class _Part(NamedTuple):
-    """One collection, numbered by itself; names as in `Table`."""
+class _CollectionPairs(NamedTuple):
+    """One collection, numbered by itself; names as in `PairArrays`."""
 
     indptr: IntArray
     columns: npt.NDArray[np.int32]
@@ -247,7 +251,7 @@ class _Part(NamedTuple):
     positives: npt.NDArray[np.int32]
     own: npt.NDArray[np.int32]
     database: IntArray
-    ring_indptr: IntArray
+    hard_indptr: IntArray
     ring: npt.NDArray[np.int32]
     query_ok: npt.NDArray[np.bool_]
     database_size: int
@@ -255,7 +259,9 @@ class _Part(NamedTuple):
     min_value: float
 
 
-def _part(source: SimilaritySource, where: str, ring_m: hard_negatives.Ring | None) -> _Part:
+def _part(
+    source: SimilaritySource, where: str, hard_negatives_m: hard_negatives.DistanceRange | None
+) -> _CollectionPairs:
     collection = source.collection
     if np.float32(collection.min_value) >= EDGE:
         raise InputError(
@@ -284,15 +290,15 @@ def _part(source: SimilaritySource, where: str, ring_m: hard_negatives.Ring | No
     own = np.full(len(query_ok), -1, np.int32)
     if collection.self_pairs:
         own[query_ok] = ranks[query_ok]
-    ring_indptr, ring = np.zeros(len(query_ok) + 1, np.int64), np.empty(0, np.int32)
-    if ring_m is not None:
+    hard_indptr, ring = np.zeros(len(query_ok) + 1, np.int64), np.empty(0, np.int32)
+    if hard_negatives_m is not None:
         try:
-            found = list(hard_negatives.absent_in_ring(collection, indptr, part_columns, own, ring_m))
+            found = list(hard_negatives.absent_in_range(collection, indptr, part_columns, own, hard_negatives_m))
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
-        ring_indptr = _starts(_joined([part for part, _ in found], np.int64))
+        hard_indptr = _starts(_joined([part for part, _ in found], np.int64))
         ring = _joined([part for _, part in found], np.int32)
-    return _Part(
+    return _CollectionPairs(
         indptr=indptr,
         columns=part_columns,
         psi=part_psi,
@@ -300,7 +306,7 @@ def _part(source: SimilaritySource, where: str, ring_m: hard_negatives.Ring | No
         positives=_joined(positives, np.int32),
         own=own,
         database=np.flatnonzero(database_ok),
-        ring_indptr=ring_indptr,
+        hard_indptr=hard_indptr,
         ring=ring,
         query_ok=query_ok,
         database_size=len(database_ok),

@@ -10,19 +10,19 @@ import numpy.typing as npt
 
 from relabel.errors import InputError, OptionError
 from relabel.sampling import bands as band
-from relabel.sampling._draw import IntArray, Plan
+from relabel.sampling._draw import DrawPlan, IntArray
 from relabel.sampling.bands import Schedule, Shares
-from relabel.sampling.pair_table import Pairs
+from relabel.sampling.pair_table import PairTable
 
 Order = Literal["pair", "query"]
 Weights = Sequence[float] | Mapping[str, float] | None
 FloatArray = npt.NDArray[np.float64]
 
 
-class Planned(NamedTuple):
+class SamplingPlan(NamedTuple):
     """A plan for the kernels, and what it was made of."""
 
-    plan: Plan
+    plan: DrawPlan
     schedule: Schedule
     having: IntArray
     """(3, collections) queries that have a pair of the band"""
@@ -35,8 +35,8 @@ class Planned(NamedTuple):
 
 
 def planned(
-    pairs: Pairs, shares: Shares, order: Order, weights: Weights, ring_m: tuple[float, float] | None
-) -> Planned:
+    pairs: PairTable, shares: Shares, order: Order, weights: Weights, hard_negatives_m: tuple[float, float] | None
+) -> SamplingPlan:
     """The plan for a sampler.
 
     With order ``pair``, a band b is drawn with its share p_b, then a collection c with a chance that is proportional
@@ -64,7 +64,7 @@ def planned(
     has = sizes > 0
     having = np.array([[np.count_nonzero(has[b, starts[c] : starts[c + 1]]) for c in range(count)] for b in range(3)])
     totals = np.array([[int(sizes[b, starts[c] : starts[c + 1]].sum()) for c in range(count)] for b in range(3)])
-    _check_bands(pairs, shares, having * drawn, ring_m)
+    _check_bands(pairs, shares, having * drawn, hard_negatives_m)
     ok = np.array([np.count_nonzero(pairs.query_ok[starts[c] : starts[c + 1]]) for c in range(count)])
     chances = having.astype(np.float64)
     if weight is not None:
@@ -76,7 +76,7 @@ def planned(
         schedule = band.schedule((float(chance[0]), float(chance[1]), float(chance[2])), exact=False)
     any_band = np.asarray(has[np.flatnonzero(shares)].any(axis=0))
     usable = np.array([np.count_nonzero(any_band[starts[c] : starts[c + 1]]) for c in range(count)]) * drawn
-    plan = Plan(
+    plan = DrawPlan(
         counts=schedule.counts,
         limits=schedule.limits,
         queries=np.concatenate([np.flatnonzero(has[b]) for b in range(3)]).astype(np.int32),
@@ -84,7 +84,7 @@ def planned(
         group_limits=np.stack([limits(row) for row in chances]),
     )
     by_collection = usable.astype(np.float64) if weight is None else weight * (usable > 0)
-    return Planned(plan, schedule, having, totals, usable, by_collection / by_collection.sum())
+    return SamplingPlan(plan, schedule, having, totals, usable, by_collection / by_collection.sum())
 
 
 def limits(chances: FloatArray) -> FloatArray:
@@ -133,7 +133,9 @@ def _checked_weights(weights: Weights, names: list[str]) -> FloatArray | None:
     return weight
 
 
-def _check_bands(pairs: Pairs, shares: Shares, having: IntArray, ring_m: tuple[float, float] | None) -> None:
+def _check_bands(
+    pairs: PairTable, shares: Shares, having: IntArray, hard_negatives_m: tuple[float, float] | None
+) -> None:
     there = having.sum(axis=1) > 0
     wanted = np.array(shares) > 0.0
     if not (wanted & ~there).any():
@@ -142,8 +144,10 @@ def _check_bands(pairs: Pairs, shares: Shares, having: IntArray, ring_m: tuple[f
     more = len(pairs.addresses) - 3
     where = ", ".join(pairs.addresses[:3]) + (f" and {more} more" if more > 0 else "")
     what = f"{where}: no query has a pair with {band.SYMBOLS[empty]}"
-    if empty == band.ZERO and ring_m is not None:
-        raise InputError(f"{what} at {ring_m[0]:g} to {ring_m[1]:g} m; widen hard_negatives_m, or leave it out")
+    if empty == band.ZERO and hard_negatives_m is not None:
+        raise InputError(
+            f"{what} at {hard_negatives_m[0]:g} to {hard_negatives_m[1]:g} m; widen hard_negatives_m, or leave it out"
+        )
     left = np.where(there, shares, 0.0)
     if left.any():
         raise InputError(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from relabel.errors import OptionError
-from relabel.sampling.pair_table import Pairs
+from relabel.sampling.pair_table import PairTable
 
 T = TypeVar("T")
 
@@ -15,7 +15,7 @@ _STATE_VERSION = 1
 _WORDS = 2**64  # seed and epoch are the two words of the generator's key
 
 
-class Epochs(ABC, Generic[T]):
+class GradedSampler(ABC, Generic[T]):
     """An iterable over one epoch after another, as a torch sampler, without torch.
 
     Iterating starts at the beginning of the epoch, or where a loaded state stood. Iterating again once all items of an
@@ -29,7 +29,7 @@ class Epochs(ABC, Generic[T]):
         how many items of the epoch the latest iterator has given.
     """
 
-    _pairs: Pairs
+    _pairs: PairTable
     _arguments: dict[str, Any]
     """what a sampler is made with besides its labels"""
 

@@ -1,4 +1,4 @@
-"""What a training run depends on, besides the labels, the pictures and the model: a frozen record with a JSON form."""
+"""What a training run depends on, besides the labels, the images and the model: a frozen record with a JSON form."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TrainConfig:
     Parameters
     ----------
     loss:
-        ``gcl`` and ``contrastive`` take pairs; ``triplet`` mines batches of as many pictures.
+        ``gcl`` and ``contrastive`` take pairs; ``triplet`` mines batches of as many images.
     margin:
         τ, a distance of descriptors; None for 0.5, and 0.1 for ``triplet``.
     batch_size:
@@ -47,7 +47,7 @@ class TrainConfig:
         ``step`` multiplies the rate by `lr_factor` every `lr_every` epochs, ``cosine`` takes it to 0 at the end,
         ``constant`` leaves it.
     size:
-        (width, height) that pictures are resized to, pixels.
+        (width, height) that images are resized to, pixels.
     precision:
         ``bf16`` or ``float32`` of the forward pass; ``auto`` is bf16 on a GPU that has it, else float32. Weights and
         losses are float32 always.
@@ -189,7 +189,7 @@ def _check_number(name: str, value: object, *, least: float | None = None, above
 def rate(config: TrainConfig, pairs: int) -> float:
     """The learning rate of the step that comes after so many pairs.
 
-    Pairs that were drawn count, whether or not their pictures could be read: a damaged picture does not shift the
+    Pairs that were drawn count, whether or not their images could be read: a damaged image does not shift the
     schedule of a run.
 
     Parameters

@@ -17,11 +17,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from relabel._version import __version__
 from relabel.atomic import output_errors, replacing
+from relabel.devices import peak_bytes
 from relabel.errors import InputError, MissingPackageError, OutputError, OutputExistsError
 from relabel.images.loading import Batch
 from relabel.training.checkpoint import LAST, load_checkpoint, random_states, save_checkpoint, set_random_states
 from relabel.training.config import TrainConfig
-from relabel.training.devices import peak_bytes
 from relabel.training.weights import first_difference, load_into
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ BEST = "best.pt"
 
 
 class Progress(NamedTuple):
-    """How far a run is; for triplets two pictures count as a pair."""
+    """How far a run is; for triplets two images count as a pair."""
 
     epoch: int = 0
     """epochs that are done"""
@@ -41,7 +41,7 @@ class Progress(NamedTuple):
     pairs: int = 0
     """pairs that were learned from"""
     left_out: int = 0
-    """pairs that were drawn but for a picture that could not be read; for triplets, pictures"""
+    """pairs that were drawn but for an image that could not be read; for triplets, images"""
     epoch_loss: float = 0.0
     """sum over the pairs of this epoch so far"""
     epoch_pairs: int = 0
@@ -289,7 +289,7 @@ def _summary_writer(folder: Path, step: int) -> Any:
     return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
 
-_NAMED = 10  # pictures that cannot be read and are named one by one
+_NAMED = 10  # images that cannot be read and are named one by one
 
 
 class Speed:
@@ -303,8 +303,8 @@ class Speed:
         return round((pairs - self._pairs) / max(time.perf_counter() - self._began, 1e-9), 1)
 
 
-class Unread:
-    """Names pictures that cannot be read, each once and only some; a strict run stops at the first."""
+class UnreadableImages:
+    """Names images that cannot be read, each once and only some; a strict run stops at the first."""
 
     def __init__(self, *, strict: bool) -> None:
         self._strict = strict
@@ -318,37 +318,37 @@ class Unread:
         InputError
             when the run is strict and there is something.
         """
-        for picture in batch.bad:
+        for image in batch.bad:
             if self._strict:
-                raise InputError(f"{picture.reason}; without --strict its pairs are left out")
-            if picture.path not in self._paths:
-                self._paths.add(picture.path)
+                raise InputError(f"{image.reason}; without --strict its pairs are left out")
+            if image.path not in self._paths:
+                self._paths.add(image.path)
                 if len(self._paths) <= _NAMED:
-                    log.warning("%s; its pairs are left out", picture.reason)
+                    log.warning("%s; its pairs are left out", image.reason)
                 elif len(self._paths) == _NAMED + 1:
-                    log.warning("more pictures cannot be read; they are counted")
+                    log.warning("more images cannot be read; they are counted")
 
 
-def say_start(config: TrainConfig, model: nn.Module, device: torch.device, *, bf16: bool, threads: int) -> None:
+def log_start(config: TrainConfig, model: nn.Module, device: torch.device, *, bf16: bool, threads: int) -> None:
     """Say what is trained on what, and where accumulation does not give the gradient of a whole batch."""
     weights = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     where = str(device)
     if device.type == "cpu":
         where += " with 1 thread" if threads == 1 else f" with {threads} threads"
     log.info(
-        "training %s weights on %s in %s: batches of %d pairs, pictures of %d×%d",
+        "training %s weights on %s in %s: batches of %d pairs, images of %d×%d",
         *(f"{weights:,}", where, "bfloat16" if bf16 else "float32", config.batch_size, *config.size),
     )
     norms = sum(isinstance(module, _BatchNorm) and module.training for module in model.modules())
     if config.accumulate > 1 and norms:
         log.warning(
-            "%d layers normalise by the pictures of a forward pass, which are at most %d of %d with accumulate %d: the "
+            "%d layers normalise by the images of a forward pass, which are at most %d of %d with accumulate %d: the "
             "gradient is not quite that of the whole batch",
             *(norms, 2 * -(-config.batch_size // config.accumulate), 2 * config.batch_size, config.accumulate),
         )
 
 
-def say_epoch(epoch: int, epochs: int, told: Mapping[str, float], left_out: int, device: torch.device) -> None:
+def log_epoch(epoch: int, epochs: int, told: Mapping[str, float], left_out: int, device: torch.device) -> None:
     """Say what came of an epoch, counted from 1."""
     numbers = ", ".join(f"{name.replace('_per_s', '/s')} {value:.4g}" for name, value in told.items())
     lost = f", {left_out} left out" if left_out else ""

@@ -61,20 +61,20 @@ class Steps:
         Tensor
             the mean loss, a float32 scalar on the device.
         """
-        pictures = batch.pictures
-        assert pictures is not None
-        pictures = pictures.to(self.device, non_blocking=True)
+        images = batch.images
+        assert images is not None
+        images = images.to(self.device, non_blocking=True)
         if self.config.loss == "triplet":
-            return self._triplets(pictures, batch.drawn)
-        return self._pairs(pictures, torch.tensor([psi for _, _, psi in batch.drawn], dtype=torch.float32))
+            return self._triplets(images, batch.drawn)
+        return self._pairs(images, torch.tensor([psi for _, _, psi in batch.drawn], dtype=torch.float32))
 
-    def _pairs(self, pictures: Tensor, psi: Tensor) -> Tensor:
+    def _pairs(self, images: Tensor, psi: Tensor) -> Tensor:
         n = len(psi)
         loss_of = _PAIR_LOSSES[self.config.loss]
         total = torch.zeros((), device=self.device)
         for part in np.array_split(np.arange(n), min(self.config.accumulate, n)):
             first, stop = int(part[0]), int(part[-1]) + 1
-            both = pictures if stop - first == n else torch.cat((pictures[first:stop], pictures[n + first : n + stop]))
+            both = images if stop - first == n else torch.cat((images[first:stop], images[n + first : n + stop]))
             x0, x1 = self._descriptors(both).chunk(2)
             # Sums over the parts divided by all pairs: the parts may differ by one pair in size.
             loss = loss_of(x0, x1, psi[first:stop], self.config.margin, "sum") / n
@@ -82,16 +82,16 @@ class Steps:
             total += loss.detach()
         return total
 
-    def _triplets(self, pictures: Tensor, cameras: Sequence[int]) -> Tensor:
+    def _triplets(self, images: Tensor, cameras: Sequence[int]) -> Tensor:
         assert self._similarity is not None
-        x = self._descriptors(pictures)
+        x = self._descriptors(images)
         found = mine_triplets(x.detach(), self._similarity(cameras).psi, self.config.margin)
         loss = triplet_loss(x[found.anchor], x[found.positive], x[found.negative], self.config.margin)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
-    def _descriptors(self, pictures: Tensor) -> Tensor:
-        floats = normalised(pictures).contiguous(memory_format=torch.channels_last)
+    def _descriptors(self, images: Tensor) -> Tensor:
+        floats = normalised(images).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             descriptors: Tensor = self.model(floats)
         return descriptors

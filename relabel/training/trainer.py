@@ -13,15 +13,15 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from relabel.devices import device_of, is_bf16, peak_bytes, seeded, torch_threads
 from relabel.errors import DivergedError, InputError, OptionError
 from relabel.images.loading import Batch
-from relabel.images.paths import Pictures, find_pictures
-from relabel.sampling.pair_table import Labels, named
+from relabel.images.paths import ImagePaths, find_images
+from relabel.sampling.pair_table import Labels, named_collections
 from relabel.training.checkpoint import LAST
 from relabel.training.config import TrainConfig, rate
-from relabel.training.data import Feed
-from relabel.training.devices import device_of, is_bf16, peak_bytes, seeded, torch_threads
-from relabel.training.run_folder import BEST, Progress, RunFolder, RunLog, Speed, Unread, say_epoch, say_start
+from relabel.training.data import TrainingBatches
+from relabel.training.run_folder import BEST, Progress, RunFolder, RunLog, Speed, UnreadableImages, log_epoch, log_start
 from relabel.training.steps import Steps, not_finite, optimizer_of
 
 log = logging.getLogger(__name__)
@@ -62,25 +62,25 @@ class Trainer:
     config:
         the recipe.
     model:
-        maps (b, 3, h, w) pictures to (b, dim) descriptors, for example of `build_model`. It is trained in place, and
+        maps (b, 3, h, w) images to (b, dim) descriptors, for example of `build_model`. It is trained in place, and
         what is random in it has to be drawn from torch's own generators, which checkpoints keep.
     labels:
         a collection, several, or a `LabelFile`.
     images:
-        the top folder of the pictures, or the `Pictures` themselves.
+        the top folder of the images, or the `ImagePaths` themselves.
     folder:
         where to write; it is made where it is missing.
     image_path:
-        how a key becomes a path, as for `find_pictures`.
+        how a key becomes a path, as for `find_images`.
     device:
         ``auto``, ``cpu`` or ``cuda``.
     workers:
-        processes that read pictures; they do not show in the result.
+        processes that read images; they do not show in the result.
     threads:
         how many torch computes on during the run; None for as many as the run has used so far, or for a new run as
         torch uses by default when it starts. The number is recorded; a run that goes on with another one says so.
     strict:
-        stop at the first picture that cannot be read. Else its pair is left out, named and counted.
+        stop at the first image that cannot be read. Else its pair is left out, named and counted.
     checkpoint_steps:
         write a checkpoint every so many steps besides the one after each epoch; 0 for none.
     tensorboard:
@@ -94,7 +94,7 @@ class Trainer:
     Raises
     ------
     OptionError, InputError, MissingFileError, MissingPackageError
-        as for the samplers, `find_pictures` and `device_of`.
+        as for the samplers, `find_images` and `device_of`.
 
     Examples
     --------
@@ -108,7 +108,7 @@ class Trainer:
         config: TrainConfig,
         model: nn.Module,
         labels: Labels,
-        images: str | os.PathLike[str] | Pictures,
+        images: str | os.PathLike[str] | ImagePaths,
         folder: str | os.PathLike[str],
         *,
         image_path: str | None = None,
@@ -128,12 +128,12 @@ class Trainer:
         self.config, self.model, self.folder = config, model, Path(folder)
         self.device = device_of(device)
         self.bf16 = is_bf16(config.precision, self.device)
-        sources = {each.name: each.source for each in named(labels)}
-        pictures = images if isinstance(images, Pictures) else find_pictures([*sources.values()], images, image_path)
-        self._feed = Feed(config, sources, pictures, workers=workers, pinned=self.device.type == "cuda")
+        sources = {each.name: each.source for each in named_collections(labels)}
+        paths = images if isinstance(images, ImagePaths) else find_images([*sources.values()], images, image_path)
+        self._feed = TrainingBatches(config, sources, paths, workers=workers, pinned=self.device.type == "cuda")
         self._files = RunFolder(self.folder, config, model, self._feed.digests(), self.device, threads)
         self._steps = Steps(model, config, self.device, bf16=self.bf16, similarity=self._feed.similarity)
-        self._unread = Unread(strict=strict)
+        self._unread = UnreadableImages(strict=strict)
         self._checkpoint_steps, self._tensorboard = checkpoint_steps, tensorboard
         self._validate, self._bar = validate, bar or _no_bar
 
@@ -156,7 +156,7 @@ class Trainer:
             when the folder has a checkpoint, and neither `resume` nor `overwrite` is set.
         InputError
             when the checkpoint is of another recipe, other labels or another model (the first difference is told), a
-            picture cannot be read and the run is strict, or no pair of an epoch can be.
+            image cannot be read and the run is strict, or no pair of an epoch can be.
         DivergedError
             when the loss or a weight is not finite any more; the last checkpoint is from before.
         OutputError
@@ -169,7 +169,7 @@ class Trainer:
             progress = self._files.begin(optimizer, resume=resume, overwrite=overwrite)
             if progress.epoch < self.config.epochs:
                 log.info("%s", self._feed.report())
-                say_start(self.config, self.model, self.device, bf16=self.bf16, threads=self._files.threads)
+                log_start(self.config, self.model, self.device, bf16=self.bf16, threads=self._files.threads)
             if self.device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(self.device)
             with (
@@ -189,7 +189,7 @@ class Trainer:
             if self._validate is not None:
                 self._save(LAST, optimizer, progress)  # a validation that fails does not lose the epoch
                 scores = self._validated(self._validate)
-            say_epoch(progress.epoch + 1, self.config.epochs, told | scores, progress.left_out, self.device)
+            log_epoch(progress.epoch + 1, self.config.epochs, told | scores, progress.left_out, self.device)
             of_epoch = {f"epoch_{name}": value for name, value in (told | scores).items()}
             record.add({"step": progress.steps, "epoch": progress.epoch + 1} | of_epoch)
             progress = self._after_epoch(optimizer, progress, next(iter(scores.values()), math.nan))
@@ -218,7 +218,7 @@ class Trainer:
                     position=progress.position + drawn, left_out=progress.left_out + batch.asked - len(batch.drawn)
                 )
                 step(drawn)
-                if batch.pictures is None:
+                if batch.images is None:
                     continue
                 loss = self._learn(optimizer, batch, progress.steps + 1)
                 progress = progress._replace(
@@ -234,7 +234,7 @@ class Trainer:
                     self._save(LAST, optimizer, progress)
         if not progress.epoch_pairs:
             raise InputError(
-                f"of all {config.pairs_per_epoch} pairs of an epoch no picture can be read; see the messages above"
+                f"of all {config.pairs_per_epoch} pairs of an epoch no image can be read; see the messages above"
             )
         return progress
 

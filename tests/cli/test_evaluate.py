@@ -117,7 +117,7 @@ class TestDescriptors:
         result = run("evaluate", tmp_path / "other.h5", "--descriptors", described)
         assert result.exit_code == 1
         assert "have no descriptor: 'otherq" in result.stderr
-        assert "are they of this data set?" in result.stderr
+        assert "are they of this dataset?" in result.stderr
 
 
 class TestPredictions:
@@ -128,7 +128,7 @@ class TestPredictions:
 
         Cameras stand every 10 m on both sides, so query i has the positives i - 2 … i + 2 of six. Every query of sf
         is answered with x4 of its own city first, which is right for 2 to 5, then with its own number. Those of cph
-        are answered with pictures of sf alone.
+        are answered with images of sf alone.
         """
         msls_tree(tmp_path, city="sf", query=street(prefix="q"), database=street(prefix="x"))
         msls_tree(tmp_path, city="cph", query=street(2, prefix="r"), database=street(2, prefix="y"))
@@ -141,7 +141,7 @@ class TestPredictions:
         # AP@2, with at least two positives each: q0 and q1 (1/2)/2; q2, q3, q5 1; q4 repeats itself, so 1/2.
         assert found["map"]["2"] == pytest.approx((2 * 0.25 + 3 * 1.0 + 0.5) / 8)
         assert [place["recall"]["2"] for place in found["places"]] == [0.0, 1.0]
-        assert "1 lines predict a picture twice, the first of them line 5 ('x4')" in result.stderr
+        assert "1 lines predict an image twice, the first of them line 5 ('x4')" in result.stderr
 
     def test_subtask(self, run: Run, tmp_path: Path) -> None:
         """What is outside the subtask is a miss."""
@@ -156,7 +156,7 @@ class TestPredictions:
         assert (found["queries"], found["database"]) == (3, 3)
         assert (found["recall"]["1"], found["recall"]["5"]) == (0.0, 1.0)
         assert "3 of 6 lines are of queries that are not evaluated" in result.stderr
-        assert "3 predictions are of pictures that are left out of the database" in result.stderr
+        assert "3 predictions are of images that are left out of the database" in result.stderr
         assert "3 queries have fewer than 20 predictions (the least 2)" in result.stderr
 
     def test_names(self, run: Run, tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ class TestCheckpoint:
     """relabel evaluate --checkpoint"""
 
     def test_of_a_run(self, run: Run, tmp_path: Path) -> None:
-        """A trained model on the pictures of its labels, of the size of its training; descriptors say the same."""
+        """A trained model on the images of its labels, of the size of its training; descriptors say the same."""
         where = place(tmp_path / "town")
         recipe = TrainConfig(batch_size=4, pairs_per_epoch=4, epochs=1, size=SIZE)
         with seeded(0):
@@ -215,7 +215,7 @@ class TestCheckpoint:
         assert found == answered(run(*arguments, "--descriptors", tmp_path / "described"))
         assert np.load(tmp_path / "described" / "query.npy").shape[1] == model.dim
 
-    def test_without_pictures(self, labels: Path, run: Run, tmp_path: Path) -> None:
+    def test_without_images(self, labels: Path, run: Run, tmp_path: Path) -> None:
         """A model needs to see something."""
         result = run("evaluate", labels, "--checkpoint", tmp_path)
         assert result.exit_code == 2

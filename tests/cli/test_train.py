@@ -172,7 +172,7 @@ class TestTrain:
             (
                 ("--image-path", "{key}.tif"),
                 1,
-                "holds no picture of the query cameras of town; their keys are 'q0000', ",
+                "holds no image of the query cameras of town; their keys are 'q0000', ",
             ),
             (("--image-path", "{name}"), 2, "there is no 'name'"),
             (("--hard-negatives", "90000,90001"), 1, "no query has a pair with ψ = 0"),
@@ -225,14 +225,14 @@ class TestTrain:
         assert "so the run stops; there is no checkpoint from before; try a --lr below 1e+38" in done.stderr
 
     def test_strict(self, tmp_path: Path, run: Run) -> None:
-        """A damaged picture is left out, or with --strict an error."""
+        """A damaged image is left out, or with --strict an error."""
         where = runs.place(tmp_path / "town")
         for path in sorted(where.images.glob("d*"))[::2]:
-            path.write_bytes(b"no picture")
+            path.write_bytes(b"no image")
         given = ("train", where.file, "--images", where.images, "-o", tmp_path / "run", *SMALL, "--epochs", 1)
         done = run(*given)
         assert done.exit_code == 0
-        assert "cannot be read as a picture" in done.stderr
+        assert "cannot be read as an image" in done.stderr
         assert run(*given, "--strict", "--force").exit_code == 1
 
     def test_stopped_by_a_signal(self, town: runs.Place, tmp_path: Path, run: Run) -> None:

@@ -164,7 +164,7 @@ class TestPlaces:
         rows[1][0]["pano"] = True
         msls_tree(tmp_path, query=rows[0], database=rows[1], city="sf")
         msls_tree(tmp_path, query=street(3, prefix="x"), database=street(4, prefix="y"), city="cph")
-        of = evaluation_set(places.of_msls(tmp_path, "val"))
+        of = evaluation_set(places.of_paths([tmp_path], cities="val"))
         assert of.places == ("cph", "sf")
         assert of.database.tolist() == ["y0", "y1", "y2", "y3", "d1", "d2", "d3", "d4", "d5"]
         # Cameras stand every 10 m: those two steps away are within 25 m.
@@ -180,7 +180,7 @@ class TestPlaces:
                 row["s2w"] = j % 2 == i
         msls_tree(tmp_path, query=rows[0], database=rows[1])
         reverse_rows(tmp_path / "train_val/amman/query/subtask_index.csv")
-        found = places.in_subtask(places.of_msls(tmp_path), tmp_path, "s2w")
+        found = places.in_subtask(places.of_paths([tmp_path]), tmp_path, "s2w")
         of = evaluation_set(found)
         assert of.query.tolist() == ["q0", "q2", "q4"]
         assert of.database.tolist() == ["d1", "d3", "d5"]
@@ -191,12 +191,12 @@ class TestPlaces:
         rows = street(prefix="q", n2d=False)
         msls_tree(tmp_path, query=rows)
         with pytest.raises(InputError, match="no query camera is in the subtask"):
-            evaluation_set(places.in_subtask(places.of_msls(tmp_path), tmp_path, "n2d"))
+            evaluation_set(places.in_subtask(places.of_paths([tmp_path]), tmp_path, "n2d"))
 
     def test_subtask_faults(self, tmp_path: Path) -> None:
         """An unknown subtask, a city that is not there, a key without a row, a missing column."""
         msls_tree(tmp_path)
-        found = places.of_msls(tmp_path)
+        found = places.of_paths([tmp_path])
         with pytest.raises(OptionError, match="s2w"):
             places.in_subtask(found, tmp_path, "x2y")
         with pytest.raises(NotFoundError, match="there is no city 'zurich'"):
@@ -212,20 +212,20 @@ class TestPlaces:
     def test_names(self, tmp_path: Path) -> None:
         """Two lists of @ names."""
         lists = [name_list(tmp_path / f"{s}.txt", at_street(4, prefix=s)) for s in "qd"]
-        of = evaluation_set(places.of_names(*lists))
+        of = evaluation_set(places.of_paths(lists))
         assert [each.tolist() for each in of.positives.objects()] == [[0, 1, 2], [0, 1, 2, 3], [0, 1, 2, 3], [1, 2, 3]]
 
     def test_names_among_themselves(self, tmp_path: Path) -> None:
         """The same list twice."""
         path = name_list(tmp_path / "q.txt", at_street(3, step_m=20.0))
-        of = evaluation_set(places.of_names(path, path))
+        of = evaluation_set(places.of_paths([path, path]))
         assert [each.tolist() for each in of.positives.objects()] == [[1], [0, 2], [1]]
 
     @pytest.mark.real_data
     def test_sf_xl(self, real_data: Path) -> None:
-        """SF-XL val: every query has 7 to 13 positives within 25 m, as the data set's own list has it."""
+        """SF-XL val: every query has 7 to 13 positives within 25 m, as the dataset's own list has it."""
         folder = real_data / "sf_xs_val"
-        of = evaluation_set(places.of_names(folder / "queries.txt", folder / "database.txt"))
+        of = evaluation_set(places.of_paths([folder / "queries.txt", folder / "database.txt"]))
         assert of.shape == (7993, 8015)
         assert (of.positives.counts.min(), of.positives.counts.max()) == (7, 13)
 
@@ -242,7 +242,7 @@ class TestSearch:
         assert found.indices.tolist() == np.argsort(apart, axis=1)[:, :7].tolist()
 
     def test_never_itself(self, tmp_path: Path) -> None:
-        """Among self pairs the query's own picture is left out, also where others look the same."""
+        """Among self pairs the query's own image is left out, also where others look the same."""
         of = of_labels(tmp_path / "l.h5", a=similarity(20, self_pairs=True))
         n = of.shape[0]
         for described in (random_descriptors(of)[0], np.zeros((n, 3))):
@@ -296,7 +296,7 @@ class TestAssess:
     def test_without_labels(self, tmp_path: Path) -> None:
         """No graded scores, and none in the output."""
         msls_tree(tmp_path)
-        of = evaluation_set(places.of_msls(tmp_path))
+        of = evaluation_set(places.of_paths([tmp_path]))
         described = random_descriptors(of)
         found = assess(of, search(of, *described).indices, described=described)
         assert set(found.to_json()) == {
@@ -368,7 +368,7 @@ class TestOutput:
         assert lines[0] == "positives within 25 m"
         out = [len(keys) for keys in of.left_out]
         assert out[0] != out[1]
-        assert lines[1] == f"left out: {out[0]} queries and {out[1]} pictures of the database"
+        assert lines[1] == f"left out: {out[0]} queries and {out[1]} images of the database"
         assert lines[2].split() == ["all", "a", "b"]
         row = next(line for line in lines if line.startswith("recall@5"))
         assert row.split()[1] == f"{found.scores.recall[1]:.4f}"

@@ -107,17 +107,17 @@ class TestMatch:
         assert found.rows[0].tolist() == [-1, 0, -1]
         assert found.notes == [
             "1 of 4 lines are of queries that are not evaluated",
-            "1 predictions are of pictures that are left out of the database; they are misses",
+            "1 predictions are of images that are left out of the database; they are misses",
         ]
 
     def test_repeated(self, street: EvaluationSet, tmp_path: Path) -> None:
-        """A picture twice in a line is told with the line."""
+        """An image twice in a line is told with the line."""
         found = match(read_predictions(written(tmp_path / "p.txt", "# head", "q0 d1 d0 d1", *GOOD[1:])), street)
         assert found.notes == [
-            "1 lines predict a picture twice, the first of them line 2 ('d1'); only its first place counts"
+            "1 lines predict an image twice, the first of them line 2 ('d1'); only its first place counts"
         ]
 
-    def test_unknown_pictures(self, street: EvaluationSet, tmp_path: Path) -> None:
+    def test_unknown_images(self, street: EvaluationSet, tmp_path: Path) -> None:
         """The line and three of each are shown; they are misses where that is allowed."""
         found = read_predictions(written(tmp_path / "p.txt", "q0 d0 w x", "q1 y", "q2 z d2"))
         with pytest.raises(
@@ -126,7 +126,7 @@ class TestMatch:
             match(found, street)
         allowed = match(found, street, allow_unknown=True)
         assert allowed.rows.tolist() == [[0, -1, -1], [-1, -1, -1], [-1, 2, -1], [-1, -1, -1]]
-        assert "4 predictions are of no picture that is known, the first in line 1" in allowed.notes[0]
+        assert "4 predictions are of no image that is known, the first in line 1" in allowed.notes[0]
 
     def test_unknown_queries(self, street: EvaluationSet, tmp_path: Path) -> None:
         """An error, unless it is allowed; then they are passed over."""
@@ -138,7 +138,7 @@ class TestMatch:
     @pytest.mark.parametrize(
         ("lines", "advice"),
         [
-            (("a b", "c d"), "are the predictions of this data set"),
+            (("a b", "c d"), "are the predictions of this dataset"),
             (("q0.jpg d0.jpg",), "without folder and ending"),
             (("query/q0.jpg d0",), "without folder and ending"),
             (("q0,q1 d0,d1",), "sequences"),

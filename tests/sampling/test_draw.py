@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relabel.sampling import _draw
-from relabel.sampling.pair_table import Pairs
+from relabel.sampling.pair_table import PairTable
 from tests.conftest import REPOSITORY
 from tests.similarities import similarity
 from tests.training.dense import band_matrix
@@ -43,7 +43,7 @@ class TestPairs:
         """Going through all ranks of a row's band gives each of its cameras once, and no other."""
         psi = similarity(9, 11, density=density, self_pairs=self_pairs, seed=3)
         bands = band_matrix(psi)
-        pairs = Pairs(psi)
+        pairs = PairTable(psi)
         sizes = pairs.sizes()
         for row in range(psi.shape[0]):
             for band in range(3):
@@ -54,7 +54,7 @@ class TestPairs:
                 assert sorted(ranked) == np.flatnonzero(bands[row] == band).tolist()
 
     @staticmethod
-    def partner(pairs: Pairs, row: int, band: int, word: int) -> int:
+    def partner(pairs: PairTable, row: int, band: int, word: int) -> int:
         """Through the compiled function where there is one."""
         with np.errstate(over="ignore"):
             return int(pairs.table.database[_partner_of(pairs.table, row, band, np.uint64(word))])

@@ -11,7 +11,7 @@ from relabel.cameras import Cameras
 from relabel.errors import OptionError
 from relabel.geometry import earth
 from relabel.sampling import hard_negatives
-from relabel.sampling.pair_table import Pairs
+from relabel.sampling.pair_table import PairTable
 from relabel.similarity import Similarity
 from relabel.training import GradedPairSampler
 from tests.similarities import similarity
@@ -20,9 +20,9 @@ from tests.training.dense import band_matrix, stored
 
 def in_ring(psi: Similarity, ring: tuple[float, float]) -> list[list[int]]:
     """Database cameras of each query's ring."""
-    table = Pairs(psi, ring).table
+    table = PairTable(psi, ring).table
     return [
-        table.database[table.ring[a:b]].tolist() for a, b in zip(table.ring_indptr, table.ring_indptr[1:], strict=False)
+        table.database[table.ring[a:b]].tolist() for a, b in zip(table.hard_indptr, table.hard_indptr[1:], strict=False)
     ]
 
 

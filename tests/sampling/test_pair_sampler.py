@@ -53,17 +53,19 @@ class TestWhatIsDrawn:
         st.sampled_from([None, (0.0, 30.0), (20.0, 60.0)]),
     )
     @settings(max_examples=60)
-    def test_only_pairs_of_the_three_bands(self, seed, self_pairs, density, order, ring_m):
+    def test_only_pairs_of_the_three_bands(self, seed, self_pairs, density, order, hard_negatives_m):
         """ψ is the stored value or 0; no camera that is not ok, no camera with itself, no zero outside of the ring."""
         psi = similarity(8, 9, seed=seed, density=density, self_pairs=self_pairs)
-        bands = band_matrix(psi, ring_m)
+        bands = band_matrix(psi, hard_negatives_m)
         shares = np.array([1.0, 1.0, 1.0]) * [(bands == b).any() for b in range(3)]
         if not shares.any():
             with pytest.raises(InputError, match="no query has a pair"):
-                GradedPairSampler(psi, order=order, hard_negatives_m=ring_m)
+                GradedPairSampler(psi, order=order, hard_negatives_m=hard_negatives_m)
             return
         try:
-            sampler = GradedPairSampler(psi, shares / shares.sum(), seed=seed, order=order, hard_negatives_m=ring_m)
+            sampler = GradedPairSampler(
+                psi, shares / shares.sum(), seed=seed, order=order, hard_negatives_m=hard_negatives_m
+            )
         except InputError as error:
             assert "no camera has one" in str(error)  # noqa: PT017 - only where nobody has a position
             return
@@ -666,15 +668,15 @@ class TestWithTorch:
     @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
     @pytest.mark.parametrize("workers", [0, 2])
     def test_loader(self, file, workers):
-        """A loader calls the data set with (query, database, ψ), in order, and the caller's count resumes it."""
+        """A loader calls the dataset with (query, database, ψ), in order, and the caller's count resumes it."""
         data = pytest.importorskip("torch.utils.data")
 
-        class Pairs(data.Dataset):
+        class PairTable(data.Dataset):
             def __getitem__(self, pair):
                 return pair
 
         def batches(sampler):
-            loader = data.DataLoader(Pairs(), batch_size=8, sampler=sampler, num_workers=workers)
+            loader = data.DataLoader(PairTable(), batch_size=8, sampler=sampler, num_workers=workers)
             return iter(loader)
 
         sampler = GradedPairSampler(file, length=64, seed=9)
@@ -724,7 +726,7 @@ class TestLabels:
 class TestLightness:
     def test_no_torch(self):
         """Drawing pairs needs none."""
-        code = "import sys; from relabel.training import GradedPairSampler, GradedBatchSampler, Draw, SamplerReport\n"
+        code = "import sys; from relabel.training import GradedPairSampler, GradedBatchSampler, DrawnPairs, SamplerReport\n"
         code += "assert not {'torch', 'PIL'} & set(sys.modules), 'loaded'"
         subprocess.run([sys.executable, "-c", code], check=True)
 

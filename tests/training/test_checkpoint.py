@@ -185,11 +185,11 @@ class TestLoadModel:
         model = build_model("tiny").eval()
         model.set_whitening(Whitening.fit(torch.randn(50, 64, generator=torch.Generator().manual_seed(0)), 8))
         save_checkpoint(tmp_path / LAST, parts(description=model.describe(), model=model.state_dict()))
-        pictures = torch.rand(2, 3, 32, 32)
+        images = torch.rand(2, 3, 32, 32)
         found = load_model(tmp_path)
         assert not found.training
         with torch.no_grad():
-            assert torch.equal(found(pictures), model(pictures))
+            assert torch.equal(found(images), model(images))
 
     def test_other_models(self, tmp_path: Path) -> None:
         """A model that relabel did not build, and weights that do not fit the description, are told."""

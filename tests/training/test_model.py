@@ -23,13 +23,13 @@ from relabel.training import DescriptorModel, Whitening, build_model, model_from
 from tests.training.networks import Plain, Published, Residual, Wide, install
 
 
-def pictures(b: int = 3, h: int = 32, w: int = 48) -> torch.Tensor:
+def images(b: int = 3, h: int = 32, w: int = 48) -> torch.Tensor:
     return torch.randn(b, 3, h, w)
 
 
 def fitted(model: DescriptorModel, dim: int, n: int = 100) -> Whitening:
     with torch.no_grad():
-        return Whitening.fit(model(pictures(n)), dim)
+        return Whitening.fit(model(images(n)), dim)
 
 
 class TestDescriptorModel:
@@ -39,7 +39,7 @@ class TestDescriptorModel:
     def test_descriptors(self, pool: Any) -> None:
         """Pooled features of length 1, in float32."""
         model = build_model("tiny", pool)
-        x = pictures()
+        x = images()
         found = model(x)
         pooled = model.pool(model.backbone(x)).detach().numpy()
         assert found.shape == (3, model.dim) == (3, 64)
@@ -49,7 +49,7 @@ class TestDescriptorModel:
     def test_memory_format(self) -> None:
         """channels_last gives the same descriptors, and the gradient reaches every weight."""
         model = build_model("tiny")
-        x = pictures()
+        x = images()
         expected = model(x)
         model = model.to(memory_format=torch.channels_last)
         found = model(x.to(memory_format=torch.channels_last))
@@ -64,7 +64,7 @@ class TestDescriptorModel:
         model = build_model("tiny", pool).eval()
         if whitened:
             model.set_whitening(fitted(model, 8))
-        x = pictures()
+        x = images()
         with torch.autocast("cpu", dtype=torch.bfloat16):
             found, features = model(x), model.backbone(x)
         assert features.dtype == torch.bfloat16
@@ -80,12 +80,12 @@ class TestDescriptorModel:
 
     def test_other_types(self) -> None:
         """A model in float64 gives float64; one in bfloat16, float32."""
-        x = pictures()
+        x = images()
         assert build_model("tiny").double()(x.double()).dtype == torch.float64
         assert build_model("tiny").bfloat16()(x.bfloat16()).dtype == torch.float32
 
-    def test_equal_pictures(self) -> None:
-        """A black picture has a descriptor, and an empty batch has none."""
+    def test_equal_images(self) -> None:
+        """A black image has a descriptor, and an empty batch has none."""
         model = build_model("tiny")
         assert torch.isfinite(model(torch.zeros(2, 3, 16, 16))).all()
         assert model(torch.zeros(0, 3, 16, 16)).shape == (0, 64)
@@ -93,7 +93,7 @@ class TestDescriptorModel:
     def test_whitening(self) -> None:
         """Descriptors are those of before, whitened; None brings those back."""
         model = build_model("tiny").eval()
-        x = pictures()
+        x = images()
         before = model(x)
         whitening = fitted(model, 8)
         model.set_whitening(whitening)
@@ -113,7 +113,7 @@ class TestDescriptorModel:
         torch.save(model.state_dict(), tmp_path / "w.pth")
         again = model_from_config(model.describe()).eval()
         again.load_state_dict(torch.load(tmp_path / "w.pth", weights_only=True))
-        x = pictures()
+        x = images()
         assert torch.equal(model(x), again(x))
         assert torch.allclose(model(x).norm(dim=1), torch.ones(3))
 
@@ -131,8 +131,8 @@ class TestDescriptorModel:
             (torch.zeros(1, 3, 32, 32, dtype=torch.uint8), "torch.uint8; expected floating point"),
         ],
     )
-    def test_bad_pictures(self, x: torch.Tensor, message: str) -> None:
-        """Pictures of another shape or type are refused."""
+    def test_bad_images(self, x: torch.Tensor, message: str) -> None:
+        """Images of another shape or type are refused."""
         with pytest.raises(InputError, match=message):
             build_model("tiny")(x)
 
@@ -140,7 +140,7 @@ class TestDescriptorModel:
         """A few steps of the generalized contrastive loss bring a graded pair to its distance τ(1−ψ)."""
         from relabel.training import generalized_contrastive_loss
 
-        model, x = build_model("tiny"), pictures(2)
+        model, x = build_model("tiny"), images(2)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         for _ in range(80):
             a, b = model(x)
@@ -165,7 +165,7 @@ class TestModelFromConfig:
         torch.save(model.state_dict(), tmp_path / "w.pth")
         again = model_from_config(json.loads((tmp_path / "config.json").read_text())).eval()
         again.load_state_dict(torch.load(tmp_path / "w.pth", weights_only=True))
-        x = pictures()
+        x = images()
         assert torch.equal(model(x), again(x))
         assert again.describe() == model.describe()
 
@@ -236,7 +236,7 @@ class TestBuildModel:
         model.set_whitening(fitted(model, 7))
         torch.save({"model": model.state_dict(), "step": 3}, tmp_path / "w.pth")
         again = build_model("tiny", weights=tmp_path / "w.pth").eval()
-        x = pictures()
+        x = images()
         assert again.dim == 7
         assert torch.equal(model(x), again(x))
 
@@ -274,7 +274,7 @@ class TestBuildModel:
         with pytest.MonkeyPatch.context() as patch:
             install(patch)
             model = build_model(name, pool, weights=tmp_path / "w.pth")
-        x = pictures(h=64, w=64)
+        x = images(h=64, w=64)
         assert torch.allclose(model.eval()(x), theirs.eval()(x), atol=1e-6)
 
     def test_other_model(self, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""relabel.training.steps and relabel.training.devices"""
+"""relabel.training.steps"""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ pytest.importorskip("torch")
 import torch
 from torch import nn
 
-from relabel.errors import OptionError
+from relabel.devices import seeded
 from relabel.images.loading import Batch, normalised
 from relabel.sampling.batch_sampler import BatchSimilarity
 from relabel.training.config import TrainConfig
-from relabel.training.devices import device_of, is_bf16, peak_bytes, seeded
 from relabel.training.losses import TripletLoss, contrastive_loss, generalized_contrastive_loss
 from relabel.training.model import build_model
 from relabel.training.steps import Steps, not_finite, optimizer_of
@@ -27,12 +26,12 @@ CPU = torch.device("cpu")
 
 
 def batch(n: int, *, each: int = 2, seed: int = 0) -> Batch:
-    """n random pairs, or n random pictures of cameras 0 to n-1."""
+    """n random pairs, or n random images of cameras 0 to n-1."""
     rng = np.random.default_rng(seed)
-    pictures = torch.from_numpy(rng.integers(0, 256, (each * n, 3, 32, 32)).astype(np.uint8))
+    images = torch.from_numpy(rng.integers(0, 256, (each * n, 3, 32, 32)).astype(np.uint8))
     psi = np.round(rng.random(n), 1).tolist()
     drawn: list[Any] = [(i, i, psi[i]) for i in range(n)] if each == 2 else list(range(n))
-    return Batch(pictures, drawn, n, [])
+    return Batch(images, drawn, n, [])
 
 
 def tiny() -> nn.Module:
@@ -51,12 +50,12 @@ class TestSteps:
         ("name", "loss"), [("gcl", generalized_contrastive_loss), ("contrastive", contrastive_loss)]
     )
     def test_against_a_plain_loop(self, name: str, loss: Any) -> None:
-        """The gradient is that of the mean loss of pairs whose pictures went through the model one by one."""
+        """The gradient is that of the mean loss of pairs whose images went through the model one by one."""
         drawn = batch(5)
         model, plain = tiny(), tiny()
         told = Steps(model, TrainConfig(loss=name), CPU).backward(drawn)
-        assert drawn.pictures is not None
-        x = torch.cat([plain(normalised(drawn.pictures[i : i + 1])) for i in range(10)])
+        assert drawn.images is not None
+        x = torch.cat([plain(normalised(drawn.images[i : i + 1])) for i in range(10)])
         expected = torch.stack(
             [loss(x[i : i + 1], x[5 + i : 6 + i], torch.tensor([drawn.drawn[i][2]]), 0.5) for i in range(5)]
         ).mean()
@@ -88,7 +87,7 @@ class TestSteps:
         assert difference > 0.1 if training else difference < 1e-3
 
     def test_accumulate_more_than_pairs_are_left(self) -> None:
-        """A batch that bad pictures made small is split into as many parts as it has pairs."""
+        """A batch that bad images made small is split into as many parts as it has pairs."""
         model = tiny()
         assert math.isfinite(float(Steps(model, TrainConfig(accumulate=8), CPU).backward(batch(1))))
 
@@ -116,8 +115,8 @@ class TestSteps:
         model, plain = tiny(), tiny()
         told = Steps(model, TrainConfig(loss="triplet"), CPU, similarity=similarity).backward(drawn)
         assert asked == [list(range(6))]
-        assert drawn.pictures is not None
-        expected = TripletLoss(0.1)(plain(normalised(drawn.pictures)), psi)
+        assert drawn.images is not None
+        expected = TripletLoss(0.1)(plain(normalised(drawn.images)), psi)
         expected.backward()
         assert float(expected.detach()) > 0.0
         torch.testing.assert_close(told, expected.detach())
@@ -147,16 +146,16 @@ class TestSteps:
         assert computed == [torch.bfloat16]
 
     def test_one_forward_pass_channels_last(self) -> None:
-        """Both pictures of all pairs go through the model at once, with their channels last in memory."""
+        """Both images of all pairs go through the model at once, with their channels last in memory."""
         seen: list[torch.Tensor] = []
 
         class Looking(runs.Small):
-            def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-                seen.append(pictures)
-                return super().forward(pictures)
+            def forward(self, images: torch.Tensor) -> torch.Tensor:
+                seen.append(images)
+                return super().forward(images)
 
         Steps(Looking(), TrainConfig(), CPU).backward(batch(3))
-        assert [tuple(pictures.shape) for pictures in seen] == [(6, 3, 32, 32)]
+        assert [tuple(images.shape) for images in seen] == [(6, 3, 32, 32)]
         assert seen[0].is_contiguous(memory_format=torch.channels_last)
 
 
@@ -198,41 +197,3 @@ class TestNotFinite:
         with torch.no_grad():
             model.conv.weight[0, 0, 0, 0] = math.nan
         assert not_finite(model) == "conv.weight"
-
-
-class TestDevices:
-    """relabel.training.devices"""
-
-    def test_without_a_gpu(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where there is no GPU auto is the CPU, and cuda is refused."""
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-        assert device_of("auto") == device_of("cpu") == CPU
-        with pytest.raises(OptionError, match="go on with --device cpu"):
-            device_of("cuda")
-
-    def test_with_a_gpu(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A GPU that is there is taken, and bfloat16 if it has it."""
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
-        assert device_of("cuda").type == "cuda"
-        assert is_bf16("auto", torch.device("cuda"))
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
-        assert not is_bf16("auto", torch.device("cuda"))
-
-    def test_precision_on_a_cpu(self) -> None:
-        """On a CPU bfloat16 has to be asked for."""
-        assert [is_bf16(name, CPU) for name in ("auto", "bf16", "float32")] == [False, True, False]
-
-    def test_peak_bytes(self) -> None:
-        """The peak of a process that has loaded torch is between 50 MB and what any machine has."""
-        assert 50e6 < peak_bytes(CPU) < 1e13
-
-    def test_seeded(self) -> None:
-        """A seed gives the same numbers each time, and outside nothing has happened."""
-        torch.manual_seed(1)
-        before = torch.get_rng_state()
-        with seeded(5):
-            first = torch.rand(3)
-        with seeded(5):
-            assert torch.equal(first, torch.rand(3))
-        assert torch.equal(before, torch.get_rng_state())

@@ -20,7 +20,7 @@ from torch import nn
 import relabel
 from relabel.errors import DivergedError, InputError, MissingFileError, OptionError, OutputError, OutputExistsError
 from relabel.images import loading
-from relabel.images.paths import read_picture
+from relabel.images.paths import read_image
 from relabel.sampling.pair_sampler import GradedPairSampler
 from relabel.training import TrainConfig, Trainer, build_model, load_checkpoint, load_model, seeded
 from relabel.training.run_folder import read_log
@@ -62,7 +62,7 @@ class TestRun:
 
     def test_against_a_plain_loop(self, town: runs.Place, tmp_path: Path) -> None:
         """The weights are those of a loop of a few lines over the sampler: same pairs, same rates, same steps."""
-        from relabel.images.paths import find_pictures, read_picture
+        from relabel.images.paths import find_images, read_image
         from relabel.training.losses import generalized_contrastive_loss
 
         recipe = runs.config(lr_factor=0.5, momentum=0.0)
@@ -70,11 +70,11 @@ class TestRun:
         runs.trainer(town, tmp_path, model=model, recipe=recipe).run()
 
         plain = runs.small(dropout=0.0).train()
-        paths = find_pictures([town.stored], town.images)
+        paths = find_images([town.stored], town.images)
         mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
         def tensor(path: str) -> torch.Tensor:
-            array = read_picture(path, runs.SIZE).transpose(1, 2, 0) / 255.0
+            array = read_image(path, runs.SIZE).transpose(1, 2, 0) / 255.0
             return torch.tensor(((array - mean) / std).transpose(2, 0, 1), dtype=torch.float32)
 
         sampler = GradedPairSampler(town.stored, length=12)
@@ -116,7 +116,7 @@ class TestRun:
 
     @pytest.mark.parametrize("loss", ["contrastive", "triplet"])
     def test_other_losses(self, loss: str, tmp_path: Path) -> None:
-        """The binary loss and mined triplets train as well; two pictures of triplets count as a pair."""
+        """The binary loss and mined triplets train as well; two images of triplets count as a pair."""
         where = runs.place(tmp_path / "town", faults=False)
         model, before = runs.small(), runs.small()
         result = runs.trainer(where, tmp_path / "run", model=model, recipe=runs.config(loss=loss)).run()
@@ -132,7 +132,7 @@ class TestRun:
         assert coarse.conv.weight.dtype == torch.float32
 
     def test_several_collections(self, tmp_path: Path) -> None:
-        """A whole label file is trained on, each collection with its own pictures."""
+        """A whole label file is trained on, each collection with its own images."""
         first, second = runs.place(tmp_path / "a", seed=1), runs.place(tmp_path / "b", seed=2)
         labels = tmp_path / "both.h5"
         relabel.write(labels, {"a": first.stored.to_similarity(), "b": second.stored.to_similarity()})
@@ -169,17 +169,17 @@ class TestRun:
         with pytest.raises(InputError, match="the labels 'town' are changed"):
             Trainer(runs.config(), runs.small(), changed, town.images, tmp_path, device="cpu").run()
 
-    def test_each_picture_is_read_once_a_pair(
+    def test_each_image_is_read_once_a_pair(
         self, town: runs.Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A run of n pairs reads 2n pictures."""
+        """A run of n pairs reads 2n images."""
         read: list[object] = []
 
         def counted(path: str, size: tuple[int, int]) -> Any:
             read.append(path)
-            return read_picture(path, size)
+            return read_image(path, size)
 
-        monkeypatch.setattr(loading, "read_picture", counted)
+        monkeypatch.setattr(loading, "read_image", counted)
         assert runs.trainer(town, tmp_path).run().pairs == 24
         assert len(read) == 48
 
@@ -201,8 +201,8 @@ class TestRun:
             runs.trainer(where, tmp_path / "a", recipe=runs.config(accumulate=3)).run()
         said = [record.getMessage() for record in caplog.records]
         assert said[0] == str(report)
-        assert said[1] == "training 120 weights on cpu with 1 thread in float32: batches of 4 pairs, pictures of 16×12"
-        assert said[2].startswith("1 layers normalise by the pictures of a forward pass, which are at most 4 of 8 ")
+        assert said[1] == "training 120 weights on cpu with 1 thread in float32: batches of 4 pairs, images of 16×12"
+        assert said[2].startswith("1 layers normalise by the images of a forward pass, which are at most 4 of 8 ")
         assert "pairs/s" in said[3]
         assert "GiB" in said[3]
         caplog.clear()
@@ -388,14 +388,14 @@ class TestResume:
         assert not (tmp_path / "best.pt").exists()
 
 
-class TestBadPictures:
-    """Pictures that cannot be read"""
+class TestBadImages:
+    """Images that cannot be read"""
 
     def test_left_out_and_counted(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        """A pair with a damaged picture is left out, the picture is named once, and the rest is learned from."""
+        """A pair with a damaged image is left out, the image is named once, and the rest is learned from."""
         where = runs.place(tmp_path / "town")
         for path in sorted(where.images.glob("d*.png"))[::2]:
-            path.write_bytes(b"no picture")
+            path.write_bytes(b"no image")
         with caplog.at_level(logging.INFO):
             result = runs.trainer(where, tmp_path / "run", recipe=runs.config(pairs_per_epoch=40)).run()
         assert 0 < result.left_out < 80
@@ -413,23 +413,23 @@ class TestBadPictures:
             path.unlink()
         runs.trainer(where, tmp_path / "run", recipe=runs.config(pairs_per_epoch=80, epochs=1)).run()
         said = [record.getMessage() for record in caplog.records]
-        assert sum("there is no such picture; its pairs are left out" in line for line in said) == 10
-        assert said.count("more pictures cannot be read; they are counted") == 1
+        assert sum("there is no such image; its pairs are left out" in line for line in said) == 10
+        assert said.count("more images cannot be read; they are counted") == 1
 
     def test_strict(self, tmp_path: Path) -> None:
         """A strict run stops at the first one."""
         where = runs.place(tmp_path / "town")
         for path in sorted(where.images.glob("d*.png"))[1:]:
-            path.write_bytes(b"no picture")
-        with pytest.raises(InputError, match=r"png: cannot be read as a picture: .*; without --strict"):
+            path.write_bytes(b"no image")
+        with pytest.raises(InputError, match=r"png: cannot be read as an image: .*; without --strict"):
             runs.trainer(where, tmp_path / "run", strict=True).run()
 
     def test_none_can_be_read(self, tmp_path: Path) -> None:
         """An epoch without a single pair that could be read is an error."""
         where = runs.place(tmp_path / "town")
         for path in where.images.glob("d*.png"):
-            path.write_bytes(b"no picture")
-        with pytest.raises(InputError, match="of all 12 pairs of an epoch no picture can be read"):
+            path.write_bytes(b"no image")
+        with pytest.raises(InputError, match="of all 12 pairs of an epoch no image can be read"):
             runs.trainer(where, tmp_path / "run").run()
 
     def test_resumed_run_skips_the_same(self, tmp_path: Path) -> None:
@@ -454,9 +454,9 @@ class TestDiverged:
         class Breaking(runs.Small):
             calls = 0
 
-            def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+            def forward(self, images: torch.Tensor) -> torch.Tensor:
                 type(self).calls += 1
-                x = super().forward(pictures)
+                x = super().forward(images)
                 return x * math.nan if self.calls > 4 else x
 
         with pytest.raises(
@@ -472,8 +472,8 @@ class TestDiverged:
         """Weights or statistics that are infinite are not written, though all losses before were finite."""
 
         class Breaking(runs.Small):
-            def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-                x = super().forward(pictures)
+            def forward(self, images: torch.Tensor) -> torch.Tensor:
+                x = super().forward(images)
                 self.norm.running_var.data.fill_(math.inf)  # type: ignore[union-attr]
                 return x
 
@@ -537,9 +537,9 @@ class TestTrainer:
             runs.trainer(town, tmp_path / "run", checkpoint_steps=-1)
         with pytest.raises(OptionError, match="threads is 0; at least one is needed"):
             runs.trainer(town, tmp_path / "run", threads=0)
-        with pytest.raises(MissingFileError, match="no such folder of pictures"):
+        with pytest.raises(MissingFileError, match="no such folder of images"):
             Trainer(runs.config(), runs.small(), town.stored, tmp_path / "none", tmp_path / "run", device="cpu")
-        with pytest.raises(InputError, match="holds no picture of the query cameras of town"):
+        with pytest.raises(InputError, match="holds no image of the query cameras of town"):
             Trainer(runs.config(), runs.small(), town.stored, tmp_path, tmp_path / "run", device="cpu")
         assert not (tmp_path / "run").exists()
 
