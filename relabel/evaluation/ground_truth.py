@@ -136,7 +136,7 @@ def evaluation_set(places: Sequence[Place], rule: Rule | None = None) -> Evaluat
     """
     rule = default_rule(places) if rule is None else rule
     if (rule.within_m is None) == (rule.psi is None):
-        raise OptionError("positives are told either by distance (within_m) or by ψ (psi)")
+        raise OptionError("positives are chosen either by distance (within_m) or by ψ (psi)")
     if rule.psi is not None and rule.max_heading_difference_deg is not None:
         raise OptionError("ψ already depends on the headings; a limit to them belongs to positives by distance")
     if not places:

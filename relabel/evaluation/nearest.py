@@ -44,7 +44,7 @@ def nearest(
     k: int,
     device: str = "cpu",
     *,
-    each: Callable[[int], object] | None = None,
+    on_progress: Callable[[int], object] | None = None,
 ) -> Neighbours:
     """The k nearest database descriptors of each query by Euclidean distance; for unit vectors also by cosine.
 
@@ -57,7 +57,7 @@ def nearest(
     device:
         what proposes: ``cpu`` (NumPy), ``auto`` (a GPU where there is much to do and torch finds one), ``faiss`` (its
         flat index, if installed), or a device of torch such as ``cuda``. The result is the same.
-    each:
+    on_progress:
         called with a number of queries as they are done.
 
     Returns
@@ -96,22 +96,22 @@ def nearest(
         if wanted == len(base) or not (len(left) and k):
             break
         settled = [np.empty(0, np.int64)]
-        for found in propose(base, asked[left], wanted, which):
-            rows = left[found.rows]
-            near, squared = _measured(base, asked[rows], found.indices, k)
-            sure = found.rest > squared[:, -1]
+        for proposals in propose(base, asked[left], wanted, which):
+            rows = left[proposals.rows]
+            near, squared = _measured(base, asked[rows], proposals.indices, k)
+            sure = proposals.rest > squared[:, -1]
             indices[rows[sure]], distances[rows[sure]] = near[sure], squared[sure]
             settled.append(rows[sure])
-            if each is not None:
-                each(int(sure.sum()))
+            if on_progress is not None:
+                on_progress(int(sure.sum()))
         left = np.setdiff1d(left, np.concatenate(settled), assume_unique=True)
     a_block = max(1, _BLOCK_CELLS // max(len(base), 1))
     for start in range(0, len(left) if k else 0, a_block):
         rows = left[start : start + a_block]
         everything = np.broadcast_to(np.arange(len(base)), (len(rows), len(base)))
         indices[rows], distances[rows] = _measured(base, asked[rows], everything, k)
-        if each is not None:
-            each(len(rows))
+        if on_progress is not None:
+            on_progress(len(rows))
     return Neighbours(indices, np.sqrt(distances).astype(np.float32))
 
 
@@ -132,8 +132,8 @@ def checked(descriptors: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
         row = table[wrong[0]]
         raise InputError(
             f"{what}: descriptor {wrong[0]} (counted from 0) holds {row[_odd(row)][0]}, and {len(wrong):,} of "
-            f"{len(table):,} hold the like; distances to it cannot be told: look at its image and at the model that "
-            "made it"
+            f"{len(table):,} hold the like; distances to it cannot be measured: look at its image and at the model "
+            "that made it"
         )
     return np.ascontiguousarray(table)
 
@@ -173,7 +173,7 @@ def _measured(
 _CELLS = 1 << 23  # squared distances of a block: 32 MB of float32, and twice that of row numbers
 _BASE_ROWS = 1 << 16  # database rows of a block
 _GPU_CELLS = 1 << 27
-_FAISS_ROWS = 1 << 12  # queries that faiss is asked at once, so that progress can be told
+_FAISS_ROWS = 1 << 12  # queries that faiss is asked at once, so that progress can be shown
 _MUCH = 1 << 37  # multiplications that take a CPU as long as it takes to load torch
 Table = npt.NDArray[Any]
 

@@ -1,8 +1,8 @@
-"""Batches of images: datasets for any `DataLoader`, and the loader of the trainer.
+"""Batches of images: datasets for any `DataLoader`, and the loader that training and evaluation use.
 
-A dataset is called with what a sampler gives, a pair or a camera. An image that cannot be read makes its item a
-`UnreadableImage`, which a batch counts and leaves out. Images stay bytes until they are on the device, a quarter of what
-has to be moved. Datasets hold paths and nothing open, so that workers may be spawned.
+A dataset is called with what a sampler gives, a pair or a camera. An image that cannot be read makes its item an
+`UnreadableImage`, which a batch counts and leaves out. Images stay bytes until they are on the device, a quarter of
+what has to be moved. Datasets hold paths and nothing open, so that workers may be spawned.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Batch(NamedTuple):
     """what the sampler gave, without the items that could not be read"""
     asked: int
     """items that were drawn"""
-    bad: list[UnreadableImage]
+    unreadable: list[UnreadableImage]
 
 
 class PairDataset(Dataset[Item | UnreadableImage]):
@@ -128,14 +128,14 @@ class Grouped:
 def collate(items: Sequence[Item | UnreadableImage]) -> Batch:
     """One batch of what a dataset gave for one list of a sampler's items."""
     good = [item for item in items if isinstance(item, Item)]
-    bad = [item for item in items if isinstance(item, UnreadableImage)]
+    unreadable = [item for item in items if isinstance(item, UnreadableImage)]
     if not good:
-        return Batch(None, [], len(items), bad)
+        return Batch(None, [], len(items), unreadable)
     each = len(good[0].images)
     # Stacked as they lie in memory, so that the permuted view has its channels last without a copy.
     arrays = [item.images[place].transpose(1, 2, 0) for place in range(each) for item in good]
     stacked = np.ascontiguousarray(np.stack(arrays))
-    return Batch(torch.from_numpy(stacked).permute(0, 3, 1, 2), [item.drawn for item in good], len(items), bad)
+    return Batch(torch.from_numpy(stacked).permute(0, 3, 1, 2), [item.drawn for item in good], len(items), unreadable)
 
 
 def loader(dataset: Dataset[Any], batches: Any, *, workers: int = 0, pinned: bool = False) -> DataLoader[Any]:
@@ -183,10 +183,10 @@ class _Paths:
 
 
 def _read(drawn: Any, paths: Sequence[str], size: Size) -> Item | UnreadableImage:
-    found = []
+    images = []
     for path in paths:
         try:
-            found.append(read_image(path, size))
+            images.append(read_image(path, size))
         except (InputError, MissingFileError) as error:
             return UnreadableImage(path, str(error))
-    return Item(drawn, found)
+    return Item(drawn, images)

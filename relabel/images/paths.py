@@ -151,9 +151,9 @@ def find_camera_images(
         tried = [template]
     chosen, hits = tried[0], -1
     for layout in tried:
-        found = _count(folder, relative(probe, layout))
-        if found > hits:
-            chosen, hits = layout, found
+        count = _count(folder, relative(probe, layout))
+        if count > hits:
+            chosen, hits = layout, count
         if hits == len(probe):
             break
     if not hits and len(probe):

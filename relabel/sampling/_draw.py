@@ -1,4 +1,4 @@
-"""What the kernels draw from, and what they give."""
+"""The kernels that draw pairs and batches from counter-based random numbers, and the arrays they draw from."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class PairArrays(NamedTuple):
     database: IntArray
     """(columns,) the number of each column's camera among all of the database"""
     hard_indptr: IntArray
-    """(queries + 1,) rows of `ring`; empty where all absent cameras count as zero"""
-    ring: npt.NDArray[np.int32]
-    """columns of the absent cameras that stand in the ring around each query"""
+    """(queries + 1,) rows of `hard_columns`; empty where all absent cameras count as zero"""
+    hard_columns: npt.NDArray[np.int32]
+    """columns of the absent cameras whose distance to the query makes them hard negatives"""
 
 
 class DrawPlan(NamedTuple):
-    """Which band, then which query."""
+    """With what chance which band is drawn, and then which query."""
 
     counts: IntArray
     """(3,) pairs of each band in a round, zeros where the band is drawn by chance"""
@@ -174,7 +174,7 @@ def _partner(table: Any, row: Any, band: Any, word: Any) -> Any:
         place = start + table.order[start + rank]
         return np.int64(table.columns[place]), table.psi[place]
     if table.hard_indptr.size > 0:
-        return np.int64(table.ring[table.hard_indptr[row] + rank]), np.float32(0.0)
+        return np.int64(table.hard_columns[table.hard_indptr[row] + rank]), np.float32(0.0)
     return np.int64(_absent(table, row, rank)), np.float32(0.0)
 
 

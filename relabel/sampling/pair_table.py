@@ -1,4 +1,4 @@
-"""The collections that a sampler draws from, each under a name of its own."""
+"""The pairs of several collections in one table that samplers draw from, each collection under a name of its own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class NamedCollection(NamedTuple):
     """A collection."""
 
     name: str
-    """what a sampler calls it; no other one of the sampler is called so"""
+    """unique among the collections of a sampler"""
     source: SimilaritySource
     address: str
     """what errors call it: FILE::collection where it is stored, else its name"""
@@ -41,30 +41,31 @@ def named_collections(labels: Labels) -> list[NamedCollection]:
     OptionError
         when there is none, or something else.
     """
-    found = list(_listed(labels))
-    if not found:
+    sources = list(_listed(labels))
+    if not sources:
         raise OptionError("there is no collection to draw from")
-    names = _distinct(found)
+    names = _distinct(sources)
     return [
         NamedCollection(
             name, source, name if (path := _stored(source, "path")) is None else f"{path}::{_stored(source, 'name')}"
         )
-        for name, (_, source) in zip(names, found, strict=True)
+        for name, (_, source) in zip(names, sources, strict=True)
     ]
 
 
 def _listed(labels: Any) -> list[tuple[str, SimilaritySource]]:
     """Names, not all different, and collections."""
     if isinstance(labels, Mapping):
-        found = [(str(name), _checked(source)) for name, source in labels.items()]
-    elif isinstance(labels, Sequence) and not isinstance(labels, str):
-        found = []
-        for i, each in enumerate(labels):
-            inside = _listed(each) if isinstance(each, Mapping) else [(_name(each, f"collection {i}"), _checked(each))]
-            found.extend(inside)
-    else:
-        found = [(_name(labels, "collection"), _checked(labels))]
-    return found
+        return [(str(name), _checked(source)) for name, source in labels.items()]
+    if isinstance(labels, Sequence) and not isinstance(labels, str):
+        sources: list[tuple[str, SimilaritySource]] = []
+        for i, item in enumerate(labels):
+            if isinstance(item, Mapping):
+                sources += _listed(item)
+            else:
+                sources.append((_name(item, f"collection {i}"), _checked(item)))
+        return sources
+    return [(_name(labels, "collection"), _checked(labels))]
 
 
 def _checked(source: Any) -> SimilaritySource:
@@ -77,13 +78,13 @@ def _checked(source: Any) -> SimilaritySource:
     return checked
 
 
-def _distinct(found: Sequence[tuple[str, SimilaritySource]]) -> list[str]:
+def _distinct(sources: Sequence[tuple[str, SimilaritySource]]) -> list[str]:
     def of_file(path: Callable[[Any], str]) -> list[str]:
-        paths = [_stored(source, "path") for _, source in found]
-        return [name if at is None else f"{path(at)}::{name}" for (name, _), at in zip(found, paths, strict=True)]
+        paths = [_stored(source, "path") for _, source in sources]
+        return [name if at is None else f"{path(at)}::{name}" for (name, _), at in zip(sources, paths, strict=True)]
 
     distinct: list[str] = []
-    for names in ([name for name, _ in found], of_file(lambda path: str(path.name)), of_file(str)):
+    for names in ([name for name, _ in sources], of_file(lambda path: str(path.name)), of_file(str)):
         if len(set(names)) == len(names):
             return names
     taken: set[str] = set()
@@ -125,7 +126,7 @@ class PairTable:
     ----------
     labels:
         a collection, a label file, or a list of them.
-    ring_m:
+    hard_negatives_m:
         (lo, hi) metres; then only absent pairs at that distance are zeros.
 
     Attributes
@@ -144,21 +145,20 @@ class PairTable:
     OptionError
         when there is no collection, or something else.
     InputError
-        when the bands of a collection cannot be told apart, or a ring is asked for and there are no positions.
+        when absent pairs of a collection may be positive, or `hard_negatives_m` is given and there are no positions.
     LabelFileError
         when stored pairs break the rules of the format.
     """
 
     def __init__(self, labels: Labels, hard_negatives_m: hard_negatives.DistanceRange | None = None) -> None:
-        found = named_collections(labels)
-        self.names, self.sources, self.addresses = (list(column) for column in zip(*found, strict=True))
-        parts = [_part(each.source, each.address, hard_negatives_m) for each in found]
+        collections = named_collections(labels)
+        self.names, self.sources, self.addresses = (list(column) for column in zip(*collections, strict=True))
+        parts = [_collection_pairs(source, address, hard_negatives_m) for _, source, address in collections]
         self.query_start = _starts([len(part.positives) for part in parts])
         self.database_start = _starts([part.database_size for part in parts])
         self.self_pairs = np.array([part.self_pairs for part in parts])
         self.min_values = tuple(part.min_value for part in parts)
         starts = _starts([len(part.database) for part in parts])
-        each = range(len(parts))
         table = PairArrays(
             indptr=_chained([part.indptr for part in parts]),
             columns=_joined([part.columns + np.int32(starts[i]) for i, part in enumerate(parts)]),
@@ -166,13 +166,15 @@ class PairTable:
             order=_joined([part.order for part in parts]),
             positives=_joined([part.positives for part in parts]),
             collection=np.repeat(np.arange(len(parts), dtype=np.int32), np.diff(self.query_start)),
-            own=_joined([np.where(parts[i].own < 0, -1, parts[i].own + starts[i]).astype(np.int32) for i in each]),
+            own=_joined(
+                [np.where(part.own < 0, -1, part.own + starts[i]).astype(np.int32) for i, part in enumerate(parts)]
+            ),
             starts=starts,
-            database=_joined([parts[i].database + self.database_start[i] for i in each]),
+            database=_joined([part.database + self.database_start[i] for i, part in enumerate(parts)]),
             hard_indptr=np.empty(0, np.int64)
             if hard_negatives_m is None
             else _chained([part.hard_indptr for part in parts]),
-            ring=_joined([part.ring + np.int32(starts[i]) for i, part in enumerate(parts)]),
+            hard_columns=_joined([part.hard_columns + np.int32(starts[i]) for i, part in enumerate(parts)]),
         )
         self.table = PairArrays(*[_read_only(array) for array in table])
         self.query_ok: npt.NDArray[np.bool_] = _joined([part.query_ok for part in parts])
@@ -219,8 +221,8 @@ class PairTable:
         """One digest a collection; those of stored collections are the files' own."""
         digests = []
         for i, source in enumerate(self.sources):
-            told = getattr(source, "content_sha256", None)
-            digests.append(told if isinstance(told, str) else self._digest(i))
+            recorded = getattr(source, "content_sha256", None)
+            digests.append(recorded if isinstance(recorded, str) else self._digest(i))
         return digests
 
     def _digest(self, number: int) -> str:
@@ -237,7 +239,7 @@ class PairTable:
         if self.table.hard_indptr.size:
             around = self.table.hard_indptr[rows]
             digest.update((around - around[0]).tobytes())
-            digest.update((self.table.ring[around[0] : around[-1]] - np.int32(start)).tobytes())
+            digest.update((self.table.hard_columns[around[0] : around[-1]] - np.int32(start)).tobytes())
         return digest.hexdigest()
 
 
@@ -252,14 +254,14 @@ class _CollectionPairs(NamedTuple):
     own: npt.NDArray[np.int32]
     database: IntArray
     hard_indptr: IntArray
-    ring: npt.NDArray[np.int32]
+    hard_columns: npt.NDArray[np.int32]
     query_ok: npt.NDArray[np.bool_]
     database_size: int
     self_pairs: bool
     min_value: float
 
 
-def _part(
+def _collection_pairs(
     source: SimilaritySource, where: str, hard_negatives_m: hard_negatives.DistanceRange | None
 ) -> _CollectionPairs:
     collection = source.collection
@@ -290,14 +292,14 @@ def _part(
     own = np.full(len(query_ok), -1, np.int32)
     if collection.self_pairs:
         own[query_ok] = ranks[query_ok]
-    hard_indptr, ring = np.zeros(len(query_ok) + 1, np.int64), np.empty(0, np.int32)
+    hard_indptr, hard_columns = np.zeros(len(query_ok) + 1, np.int64), np.empty(0, np.int32)
     if hard_negatives_m is not None:
         try:
-            found = list(hard_negatives.absent_in_range(collection, indptr, part_columns, own, hard_negatives_m))
+            blocks = list(hard_negatives.absent_in_range(collection, indptr, part_columns, own, hard_negatives_m))
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
-        hard_indptr = _starts(_joined([part for part, _ in found], np.int64))
-        ring = _joined([part for _, part in found], np.int32)
+        hard_indptr = _starts(_joined([counts for counts, _ in blocks], np.int64))
+        hard_columns = _joined([columns for _, columns in blocks], np.int32)
     return _CollectionPairs(
         indptr=indptr,
         columns=part_columns,
@@ -307,7 +309,7 @@ def _part(
         own=own,
         database=np.flatnonzero(database_ok),
         hard_indptr=hard_indptr,
-        ring=ring,
+        hard_columns=hard_columns,
         query_ok=query_ok,
         database_size=len(database_ok),
         self_pairs=collection.self_pairs,
@@ -347,7 +349,7 @@ def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _joined(parts: Sequence[npt.NDArray[Any]], dtype: npt.DTypeLike | None = None) -> npt.NDArray[Any]:
-    """All parts in one array, of their own dtype unless told; a single one as it is."""
+    """All parts in one array, of their own dtype unless stated; a single one as it is."""
     if not parts:
         return np.empty(0, dtype)
     return np.ascontiguousarray(parts[0], dtype) if len(parts) == 1 else np.concatenate(parts, dtype=dtype)

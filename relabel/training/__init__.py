@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from relabel.sampling._draw import DrawnPairs
     from relabel.sampling.batch_sampler import BatchSimilarity, GradedBatchSampler
     from relabel.sampling.pair_sampler import GradedPairSampler
-    from relabel.sampling.shortfalls import SamplerReport
+    from relabel.sampling.report import SamplerReport
     from relabel.training.checkpoint import load_checkpoint, load_model
     from relabel.training.config import TrainConfig
     from relabel.training.losses import (
@@ -55,7 +55,7 @@ _HOMES = {
     "PairDataset": "relabel.images.loading",
     "ImagePaths": "relabel.images.paths",
     "Rule": "relabel.evaluation.ground_truth",
-    "SamplerReport": "relabel.sampling.shortfalls",
+    "SamplerReport": "relabel.sampling.report",
     "Scores": "relabel.evaluation.metrics",
     "TrainConfig": "relabel.training.config",
     "TrainResult": "relabel.training.trainer",

@@ -16,12 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from relabel.errors import InputError, MissingFileError, MissingPackageError, OptionError
+from relabel.training.model_names import BACKBONES, TIMM, TINY, TORCHVISION
 from relabel.training.weights import load_into, read_weights
-
-TORCHVISION = ("vgg16", "resnet18", "resnet34", "resnet50", "resnet152", "resnext101_32x8d")
-TINY = "tiny"
-TIMM = "timm:"
-"""Beginning of a name that timm knows."""
 
 HEADS = ("fc.", "classifier.", "head.")
 """Beginnings of the names of a classification head's tensors."""
@@ -41,11 +37,6 @@ class Tiny(nn.Sequential):
         for before, after in itertools.pairwise(channels):
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(8, after), nn.ReLU(inplace=True)]
         super().__init__(*layers)
-
-
-def known_backbones() -> tuple[str, ...]:
-    """All names but those of timm."""
-    return (TINY, *TORCHVISION)
 
 
 def build_backbone(name: str, *, pretrained: bool = False) -> nn.Module:
@@ -73,7 +64,7 @@ def build_backbone(name: str, *, pretrained: bool = False) -> nn.Module:
     if name in TORCHVISION:
         return _torchvision(name, pretrained=pretrained)
     if name != TINY:
-        known = ", ".join((*known_backbones(), f"{TIMM}NAME"))
+        known = ", ".join((*BACKBONES, f"{TIMM}NAME"))
         raise OptionError(f"backbone {name!r} is not known; choose {known}, or hand over a module of your own")
     if pretrained:
         raise OptionError(f"there are no pretrained weights for {TINY!r}")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from relabel.errors import InputError, OptionError
 from relabel.training.backbones import HEADS, build_backbone, channels_of, feature_map
-from relabel.training.pooling import Pool, build_pool
+from relabel.training.model_names import POOLS, Pool
+from relabel.training.pooling import build_pool
 from relabel.training.weights import first_difference, load_into, named_as, read_weights, without_prefix
 from relabel.training.whitening import Whitening
 
@@ -184,7 +185,7 @@ def model_from_config(config: Mapping[str, Any], *, backbone: nn.Module | None =
         found = ", ".join(map(str, config)) if isinstance(config, Mapping) else type(config).__name__
         raise InputError(f"the description of a model has {', '.join(_FIELDS)}; this one has {found or 'nothing'}")
     name, pool, channels, whitened = (config[field] for field in _FIELDS)
-    if not isinstance(name, str) or pool not in get_args(Pool):
+    if not isinstance(name, str) or pool not in POOLS:
         raise InputError(f"a model with backbone {name!r} and pool {pool!r} cannot be built")
     if name.startswith(_OWN) and backbone is None:
         raise InputError(f"the model was built from a {name.removeprefix(_OWN)}; hand one over as backbone")

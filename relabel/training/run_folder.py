@@ -318,7 +318,7 @@ class UnreadableImages:
         InputError
             when the run is strict and there is something.
         """
-        for image in batch.bad:
+        for image in batch.unreadable:
             if self._strict:
                 raise InputError(f"{image.reason}; without --strict its pairs are left out")
             if image.path not in self._paths:

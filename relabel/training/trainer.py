@@ -22,7 +22,7 @@ from relabel.training.checkpoint import LAST
 from relabel.training.config import TrainConfig, rate
 from relabel.training.data import TrainingBatches
 from relabel.training.run_folder import BEST, Progress, RunFolder, RunLog, Speed, UnreadableImages, log_epoch, log_start
-from relabel.training.steps import Steps, not_finite, optimizer_of
+from relabel.training.steps import TrainingStep, not_finite, optimizer_of
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ class Trainer:
         paths = images if isinstance(images, ImagePaths) else find_images([*sources.values()], images, image_path)
         self._feed = TrainingBatches(config, sources, paths, workers=workers, pinned=self.device.type == "cuda")
         self._files = RunFolder(self.folder, config, model, self._feed.digests(), self.device, threads)
-        self._steps = Steps(model, config, self.device, bf16=self.bf16, similarity=self._feed.similarity)
+        self._steps = TrainingStep(model, config, self.device, bf16=self.bf16, similarity=self._feed.similarity)
         self._unread = UnreadableImages(strict=strict)
         self._checkpoint_steps, self._tensorboard = checkpoint_steps, tensorboard
         self._validate, self._bar = validate, bar or _no_bar

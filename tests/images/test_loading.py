@@ -55,10 +55,10 @@ class TestPairDataset:
         broken.write_bytes(b"no image")
         data = PairDataset(ImagePaths(good.query[:1], np.array([str(broken), str(tmp_path / "none.png")])), runs.SIZE)
         for number, path in ((0, broken), (1, tmp_path / "none.png")):
-            bad = data[0, number, 0.0]
-            assert isinstance(bad, UnreadableImage)
-            assert bad.path == str(path)
-            assert str(path) in bad.reason
+            unreadable = data[0, number, 0.0]
+            assert isinstance(unreadable, UnreadableImage)
+            assert unreadable.path == str(path)
+            assert str(path) in unreadable.reason
 
     def test_pickled(self, town: runs.Place) -> None:
         """A dataset travels to a process that is spawned, and is as large as its paths."""
@@ -103,18 +103,18 @@ class TestCollate:
         """A batch holds the first images of all items, then the second ones, channels last in memory."""
         rng = np.random.default_rng(0)
         arrays = [[rng.integers(0, 256, (3, 4, 5)).astype(np.uint8) for _ in range(2)] for _ in range(3)]
-        bad = UnreadableImage("x", "x is broken")
-        batch = collate([Item("a", arrays[0]), bad, Item("b", arrays[1]), Item("c", arrays[2])])
+        unreadable = UnreadableImage("x", "x is broken")
+        batch = collate([Item("a", arrays[0]), unreadable, Item("b", arrays[1]), Item("c", arrays[2])])
         assert batch.images is not None
         assert batch.images.is_contiguous(memory_format=torch.channels_last)
         expected = [item[place] for place in range(2) for item in arrays]
         np.testing.assert_array_equal(batch.images.numpy(), expected)
-        assert (batch.drawn, batch.asked, batch.bad) == (["a", "b", "c"], 4, [bad])
+        assert (batch.drawn, batch.asked, batch.unreadable) == (["a", "b", "c"], 4, [unreadable])
 
     def test_nothing_left(self) -> None:
         """A batch of which no item could be read has no images."""
-        bad = UnreadableImage("x", "x is broken")
-        assert collate([bad, bad]) == (None, [], 2, [bad, bad])
+        unreadable = UnreadableImage("x", "x is broken")
+        assert collate([unreadable, unreadable]) == (None, [], 2, [unreadable, unreadable])
 
 
 class TestNormalised:

@@ -15,8 +15,8 @@ from relabel.errors import OptionError
 from relabel.labelfile import LabelFile
 from relabel.similarity import Similarity
 from relabel.training import GradedBatchSampler
+from tests.sampling.dense import band_matrix, counted, fits, stored
 from tests.similarities import similarity
-from tests.training.dense import band_matrix, counted, fits, stored
 
 
 @pytest.fixture(scope="module")
@@ -182,13 +182,13 @@ class TestBatches:
 
     def test_ranks_share_the_batches(self, both):
         """In turn; all have as many."""
-        whole = list(GradedBatchSampler(both, 8, length=20))
+        whole_number = list(GradedBatchSampler(both, 8, length=20))
         for world_size in (2, 3):
             ranks = [
                 list(GradedBatchSampler(both, 8, length=20, rank=r, world_size=world_size)) for r in range(world_size)
             ]
             dealt = [batch for turn in zip(*ranks, strict=True) for batch in turn]
-            assert dealt[:20] == whole
+            assert dealt[:20] == whole_number
 
     def test_length(self, both):
         """By default as many queries as can be drawn, one in four cameras."""

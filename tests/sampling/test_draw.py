@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from relabel.sampling import _draw
 from relabel.sampling.pair_table import PairTable
 from tests.conftest import REPOSITORY
+from tests.sampling.dense import band_matrix
 from tests.similarities import similarity
-from tests.training.dense import band_matrix
 
 words = st.integers(0, 2**64 - 1)
 

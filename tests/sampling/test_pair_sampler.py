@@ -24,8 +24,8 @@ from relabel.labelfile import LabelFile
 from relabel.similarity import Similarity
 from relabel.training import GradedPairSampler
 from tests.open_files import handles_on
+from tests.sampling.dense import band_matrix, blinded, counted, fits, gone_through, pair_chances, stored
 from tests.similarities import similarity
-from tests.training.dense import band_matrix, blinded, counted, fits, gone_through, pair_chances, stored
 
 SHARES = (0.5, 0.25, 0.25)
 
@@ -112,7 +112,7 @@ class TestHowOften:
         assert fits(counted(draw, psi.shape), chances)
 
     def test_zeros_within_a_ring(self, psi):
-        """All absent cameras of the ring alike, and none outside of it."""
+        """All absent cameras at that distance alike, and no others."""
         chances = pair_chances(band_matrix(psi, (20.0, 60.0)), SHARES)
         draw = GradedPairSampler(psi, hard_negatives_m=(20.0, 60.0), seed=1).draw(100_000)
         assert fits(counted(draw, psi.shape), chances)
@@ -317,12 +317,12 @@ class TestEpochs:
 
     def test_draw_is_a_stream_of_its_own(self, psi):
         """In pieces as in one, whatever epochs do in between, and not that of the epoch."""
-        whole = GradedPairSampler(psi, length=50)
+        whole_number = GradedPairSampler(psi, length=50)
         pieces = GradedPairSampler(psi, length=50)
         found = [pieces.draw(30), pieces.draw(0), *(pieces.draw(7) for _ in range(10) if list(pieces) is not None)]
-        for a, b in zip(whole.draw(100), zip(*found, strict=True), strict=True):
+        for a, b in zip(whole_number.draw(100), zip(*found, strict=True), strict=True):
             assert a.tolist() == np.concatenate(b).tolist()
-        assert list(whole) != list(zip(*(a[:50].tolist() for a in GradedPairSampler(psi).draw(50)), strict=True))
+        assert list(whole_number) != list(zip(*(a[:50].tolist() for a in GradedPairSampler(psi).draw(50)), strict=True))
         zeros = GradedPairSampler(psi, (0, 0, 1), length=50)
         assert list(zeros) != rows(zeros.draw(50))
 
@@ -345,19 +345,19 @@ class TestShards:
             GradedPairSampler(psi, shares, length=length, rank=r, world_size=world_size) for r in range(world_size)
         ]
         round_ = one.report().exact_round
-        for whole, parts in (
+        for whole_number, parts in (
             (list(one), [list(rank) for rank in ranks]),
             (rows(one.draw(length)), [rows(rank.draw(96)) for rank in ranks]),
         ):
             rounds = [[part[i : i + round_] for i in range(0, 96, round_)] for part in parts]
-            assert whole == [pair for turn in zip(*rounds, strict=True) for each in turn for pair in each]
+            assert whole_number == [pair for turn in zip(*rounds, strict=True) for each in turn for pair in each]
 
     def test_lengths_that_do_not_divide(self, psi):
         """All ranks have as many, whole rounds, and no pair of the epoch is left out."""
         ranks = [GradedPairSampler(psi, length=41, rank=r, world_size=3) for r in range(3)]
         assert [len(rank) for rank in ranks] == [16, 16, 16]
-        whole = GradedPairSampler(psi, length=48)
-        assert sorted(pair for rank in ranks for pair in rank) == sorted(whole)
+        whole_number = GradedPairSampler(psi, length=48)
+        assert sorted(pair for rank in ranks for pair in rank) == sorted(whole_number)
 
 
 def rows(draw):
@@ -440,7 +440,7 @@ class TestState:
             GradedPairSampler(Similarity(blind, psi.matrix), length=20).load_state_dict(state)
 
     def test_of_other_positions(self):
-        """Where zeros come from a ring, moved cameras make other labels; where they do not, they are the same."""
+        """Where zeros are hard negatives, moved cameras make other labels; where they do not, they are the same."""
         psi = stored([[0.9, 0.0, 0.0, 0.2]])
         moved = replace(psi.collection.database, position=psi.collection.database.position[::-1].copy())
         moved = Similarity(replace(psi.collection, database=moved), psi.matrix)
@@ -592,11 +592,13 @@ class TestBadInput:
         with pytest.raises(InputError, match="at 500 to 900 m; widen hard_negatives_m"):
             GradedPairSampler(stored([[0.9, 0.2, 0.0]]), hard_negatives_m=(500, 900))
 
-    @pytest.mark.parametrize("ring", [(1,), (5, 1), (-1, 5), (0, np.inf), ("a", 5), 5, (1, 2, 3), (np.nan, 5)])
-    def test_a_ring_that_is_none(self, psi, ring):
+    @pytest.mark.parametrize(
+        "distance_range", [(1,), (5, 1), (-1, 5), (0, np.inf), ("a", 5), 5, (1, 2, 3), (np.nan, 5)]
+    )
+    def test_a_ring_that_is_none(self, psi, distance_range):
         """Two distances, the first one smaller."""
         with pytest.raises(OptionError, match="hard_negatives_m"):
-            GradedPairSampler(psi, hard_negatives_m=ring)
+            GradedPairSampler(psi, hard_negatives_m=distance_range)
 
     def test_a_ring_without_positions(self, psi):
         """Imported labels may have none."""
@@ -726,7 +728,8 @@ class TestLabels:
 class TestLightness:
     def test_no_torch(self):
         """Drawing pairs needs none."""
-        code = "import sys; from relabel.training import GradedPairSampler, GradedBatchSampler, DrawnPairs, SamplerReport\n"
+        code = "import sys\n"
+        code += "from relabel.training import DrawnPairs, GradedBatchSampler, GradedPairSampler, SamplerReport\n"
         code += "assert not {'torch', 'PIL'} & set(sys.modules), 'loaded'"
         subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -762,8 +765,8 @@ class TestRealData:
         parts = {"train": relabel.surface.overlap(train, train, stride=4)}
         parts["test-train"] = relabel.surface.overlap(test, train, stride=4)
         relabel.write(tmp_path / "rooms.h5", parts)
-        ring = (0.3, 1.5)
-        sampler = GradedPairSampler(LabelFile(tmp_path / "rooms.h5"), hard_negatives_m=ring, length=4000)
+        distance_range = (0.3, 1.5)
+        sampler = GradedPairSampler(LabelFile(tmp_path / "rooms.h5"), hard_negatives_m=distance_range, length=4000)
         band = np.array([0 if value >= 0.5 else 1 if value else 2 for _, _, value in sampler])
         assert np.bincount(band).tolist() == [2000, 1000, 1000]
         draw = sampler.draw(4000)
@@ -774,4 +777,4 @@ class TestRealData:
             assert not (psi.collection.self_pairs and one.row == other.row)
             if not value:
                 sides = (psi.collection.query.position[one.row], psi.collection.database.position[other.row])
-                assert ring[0] <= np.linalg.norm(sides[0] - sides[1]) <= ring[1]
+                assert distance_range[0] <= np.linalg.norm(sides[0] - sides[1]) <= distance_range[1]

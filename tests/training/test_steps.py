@@ -19,7 +19,7 @@ from relabel.sampling.batch_sampler import BatchSimilarity
 from relabel.training.config import TrainConfig
 from relabel.training.losses import TripletLoss, contrastive_loss, generalized_contrastive_loss
 from relabel.training.model import build_model
-from relabel.training.steps import Steps, not_finite, optimizer_of
+from relabel.training.steps import TrainingStep, not_finite, optimizer_of
 from tests.training import runs
 
 CPU = torch.device("cpu")
@@ -43,8 +43,8 @@ def gradient(model: nn.Module) -> torch.Tensor:
     return torch.cat([p.grad.reshape(-1).double() for p in model.parameters() if p.grad is not None])
 
 
-class TestSteps:
-    """relabel.training.steps.Steps"""
+class TestTrainingStep:
+    """relabel.training.steps.TrainingStep"""
 
     @pytest.mark.parametrize(
         ("name", "loss"), [("gcl", generalized_contrastive_loss), ("contrastive", contrastive_loss)]
@@ -53,7 +53,7 @@ class TestSteps:
         """The gradient is that of the mean loss of pairs whose images went through the model one by one."""
         drawn = batch(5)
         model, plain = tiny(), tiny()
-        told = Steps(model, TrainConfig(loss=name), CPU).backward(drawn)
+        told = TrainingStep(model, TrainConfig(loss=name), CPU).backward(drawn)
         assert drawn.images is not None
         x = torch.cat([plain(normalised(drawn.images[i : i + 1])) for i in range(10)])
         expected = torch.stack(
@@ -68,8 +68,8 @@ class TestSteps:
     def test_accumulated_gradient_is_that_of_one_batch(self, n: int, parts: int) -> None:
         """Split into parts, of unequal size where need be, a batch has the loss and the gradient of the whole."""
         whole, split = tiny(), tiny()
-        one = Steps(whole, TrainConfig(), CPU).backward(batch(n))
-        many = Steps(split, TrainConfig(accumulate=parts), CPU).backward(batch(n))
+        one = TrainingStep(whole, TrainConfig(), CPU).backward(batch(n))
+        many = TrainingStep(split, TrainConfig(accumulate=parts), CPU).backward(batch(n))
         torch.testing.assert_close(many, one, rtol=1e-5, atol=1e-8)
         torch.testing.assert_close(gradient(split), gradient(whole), rtol=1e-4, atol=1e-7)
 
@@ -80,7 +80,7 @@ class TestSteps:
         for parts in (1, 2):
             model = runs.small(dropout=0.0)
             model.norm.train(training)
-            Steps(model, TrainConfig(accumulate=parts), CPU).backward(batch(8))
+            TrainingStep(model, TrainConfig(accumulate=parts), CPU).backward(batch(8))
             gradients.append(gradient(model))
         one, many = gradients
         difference = float((one - many).abs().max() / one.abs().max())
@@ -89,14 +89,14 @@ class TestSteps:
     def test_accumulate_more_than_pairs_are_left(self) -> None:
         """A batch that bad images made small is split into as many parts as it has pairs."""
         model = tiny()
-        assert math.isfinite(float(Steps(model, TrainConfig(accumulate=8), CPU).backward(batch(1))))
+        assert math.isfinite(float(TrainingStep(model, TrainConfig(accumulate=8), CPU).backward(batch(1))))
 
     def test_gradients_add_up(self) -> None:
         """Backward adds to the gradient that is there, as autograd does; whoever steps sets it to zero."""
         once, twice = tiny(), tiny()
-        Steps(once, TrainConfig(), CPU).backward(batch(3))
+        TrainingStep(once, TrainConfig(), CPU).backward(batch(3))
         for _ in range(2):
-            Steps(twice, TrainConfig(), CPU).backward(batch(3))
+            TrainingStep(twice, TrainConfig(), CPU).backward(batch(3))
         torch.testing.assert_close(gradient(twice), 2.0 * gradient(once))
 
     def test_triplets(self) -> None:
@@ -113,7 +113,7 @@ class TestSteps:
 
         drawn = batch(6, each=1)
         model, plain = tiny(), tiny()
-        told = Steps(model, TrainConfig(loss="triplet"), CPU, similarity=similarity).backward(drawn)
+        told = TrainingStep(model, TrainConfig(loss="triplet"), CPU, similarity=similarity).backward(drawn)
         assert asked == [list(range(6))]
         assert drawn.images is not None
         expected = TripletLoss(0.1)(plain(normalised(drawn.images)), psi)
@@ -128,21 +128,22 @@ class TestSteps:
         model = tiny()
         with torch.no_grad():
             model.get_parameter("backbone.0.weight").fill_(math.nan)
-        steps = Steps(model, TrainConfig(loss="triplet"), CPU, similarity=lambda _: BatchSimilarity(psi, psi >= 0))
-        assert math.isnan(float(steps.backward(batch(4, each=1))))
+        similarity = BatchSimilarity(psi, psi >= 0)
+        step = TrainingStep(model, TrainConfig(loss="triplet"), CPU, similarity=lambda _: similarity)
+        assert math.isnan(float(step.backward(batch(4, each=1))))
 
     def test_bf16(self) -> None:
         """In bfloat16 the loss is float32 and about the same, and weights and gradients stay float32."""
         fine, coarse = tiny(), tiny()
-        one = Steps(fine, TrainConfig(), CPU).backward(batch(6))
-        other = Steps(coarse, TrainConfig(), CPU, bf16=True).backward(batch(6))
+        one = TrainingStep(fine, TrainConfig(), CPU).backward(batch(6))
+        other = TrainingStep(coarse, TrainConfig(), CPU, bf16=True).backward(batch(6))
         assert other.dtype == torch.float32
         assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in coarse.parameters())
         assert float(other) == pytest.approx(float(one), rel=0.1)
         assert float(other) != float(one)
         computed: list[torch.dtype] = []
         coarse.backbone[0].register_forward_hook(lambda *told: computed.append(told[2].dtype))  # type: ignore[index,union-attr]
-        Steps(coarse, TrainConfig(), CPU, bf16=True).backward(batch(2))
+        TrainingStep(coarse, TrainConfig(), CPU, bf16=True).backward(batch(2))
         assert computed == [torch.bfloat16]
 
     def test_one_forward_pass_channels_last(self) -> None:
@@ -154,7 +155,7 @@ class TestSteps:
                 seen.append(images)
                 return super().forward(images)
 
-        Steps(Looking(), TrainConfig(), CPU).backward(batch(3))
+        TrainingStep(Looking(), TrainConfig(), CPU).backward(batch(3))
         assert [tuple(images.shape) for images in seen] == [(6, 3, 32, 32)]
         assert seen[0].is_contiguous(memory_format=torch.channels_last)
 

@@ -1,4 +1,4 @@
-"""Which queries a band is drawn from, and with what chance, for all bands and collections."""
+"""The plan of a sampler: which queries a band is drawn from, and with what chance, for all bands and collections."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from relabel.errors import InputError, OptionError
 from relabel.sampling import bands as band
 from relabel.sampling._draw import DrawPlan, IntArray
-from relabel.sampling.bands import Schedule, Shares
+from relabel.sampling.bands import BandSchedule, Shares
 from relabel.sampling.pair_table import PairTable
 
 Order = Literal["pair", "query"]
@@ -20,10 +20,10 @@ FloatArray = npt.NDArray[np.float64]
 
 
 class SamplingPlan(NamedTuple):
-    """A plan for the kernels, and what it was made of."""
+    """What the kernels draw by, and the counts that it was made of."""
 
-    plan: DrawPlan
-    schedule: Schedule
+    draw_plan: DrawPlan
+    schedule: BandSchedule
     having: IntArray
     """(3, collections) queries that have a pair of the band"""
     pairs: IntArray
@@ -34,16 +34,16 @@ class SamplingPlan(NamedTuple):
     """(collections,) of a collection that is drawn before band and query"""
 
 
-def planned(
+def sampling_plan(
     pairs: PairTable, shares: Shares, order: Order, weights: Weights, hard_negatives_m: tuple[float, float] | None
 ) -> SamplingPlan:
-    """The plan for a sampler.
+    """The plan of a sampler.
 
     With order ``pair``, a band b is drawn with its share p_b, then a collection c with a chance that is proportional
     to its weight, then one of its queries that have such a pair, L_cb, all alike. Without weights all queries that have
     such a pair are alike, whatever their collection.
 
-    With order ``query``, the query is drawn first, then a band, and a query without a pair of that band is passed over.
+    With order ``query``, the query is drawn first, then a band, and a query without a pair of that band is skipped.
     What comes through is again a band, with a chance p_b Σ_c w_c |L_cb| / Q_c, where Q_c are the ok queries of a
     collection and w_c its weight, and then one of L_cb, all alike; so it is drawn in this way, without trials.
 
@@ -81,13 +81,13 @@ def planned(
         limits=schedule.limits,
         queries=np.concatenate([np.flatnonzero(has[b]) for b in range(3)]).astype(np.int32),
         starts=_group_starts(having),
-        group_limits=np.stack([limits(row) for row in chances]),
+        group_limits=np.stack([cumulated(row) for row in chances]),
     )
     by_collection = usable.astype(np.float64) if weight is None else weight * (usable > 0)
     return SamplingPlan(plan, schedule, having, totals, usable, by_collection / by_collection.sum())
 
 
-def limits(chances: FloatArray) -> FloatArray:
+def cumulated(chances: FloatArray) -> FloatArray:
     """Cumulated chances in proportion to those given; exactly 1 from the last one above zero on."""
     total = chances.sum()
     if total <= 0.0:
@@ -156,4 +156,4 @@ def _check_bands(
     if there.any():
         others = " and ".join(symbol for symbol, some in zip(band.SYMBOLS, there, strict=True) if some)
         raise InputError(f"{what}; there are pairs with {others}: bands={band.spelled(there.astype(float).tolist())}")
-    raise InputError(f"{what}, nor any other pair of ok cameras; `relabel stats` tells what there is")
+    raise InputError(f"{what}, nor any other pair of ok cameras; `relabel stats` shows what there is")
