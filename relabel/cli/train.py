@@ -179,9 +179,7 @@ def train_command(
     On a CPU, the same seed gives the same weights to the bit on machines of the same kind, with the same versions of
     torch and Pillow and the same number of threads. On a GPU the last digits may differ between any two runs.
     """
-    from relabel.devices import seeded, torch_threads
     from relabel.labelfile import LabelFile, open_collections
-    from relabel.training import Trainer, build_model
 
     if collections is None:
         stored = open_collections(address)
@@ -195,6 +193,11 @@ def train_command(
     if dev:
         config = dataclasses.replace(config, epochs=1, pairs_per_epoch=config.batch_size)
         folder, force, workers = folder / _DEV, True, 0
+
+    # Loads torch, which takes seconds: not before what can be refused without it.
+    from relabel.devices import seeded, torch_threads
+    from relabel.training import Trainer, build_model
+
     with seeded(config.seed), torch_threads(threads):
         model = build_model(backbone, pool, pretrained=pretrained, weights=weights)  # type: ignore[arg-type]
     validate = None

@@ -187,17 +187,17 @@ def describe(
     """
     import torch  # noqa: PLC0415  predictions are evaluated without it
 
-    from relabel.images.loading import CameraDataset, loader, normalised  # noqa: PLC0415
+    from relabel.images.loading import CameraDataset, UnreadableImage, loader, normalised  # noqa: PLC0415
 
     where = device_of(device)
     training = model.training
     model = model.to(where).eval()
     numbers = [list(range(i, min(i + batch_size, len(paths)))) for i in range(0, len(paths), batch_size)]
     descriptors: npt.NDArray[np.float32] = np.empty((0, 0), np.float32)
-    bad: list[Any] = []
+    unreadable: list[UnreadableImage] = []
     with torch.inference_mode():
         for batch in loader(CameraDataset(np.array(paths, np.str_), size), numbers, workers=workers):
-            bad += batch.bad
+            unreadable += batch.unreadable
             if batch.images is not None:
                 values = model(normalised(batch.images.to(where))).float().cpu().numpy()
                 if not descriptors.size:
@@ -206,9 +206,9 @@ def describe(
             if on_progress is not None:
                 on_progress(batch.asked)
     model.train(training)
-    if bad:
-        shown = "; ".join(image.reason for image in bad[:_SHOWN])
-        raise InputError(f"{len(bad):,} of {len(paths):,} images cannot be read, and every one counts: {shown}")
+    if unreadable:
+        shown = "; ".join(image.reason for image in unreadable[:_SHOWN])
+        raise InputError(f"{len(unreadable):,} of {len(paths):,} images cannot be read, and every one counts: {shown}")
     checked(descriptors, "model")
     return descriptors
 

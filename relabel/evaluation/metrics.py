@@ -1,4 +1,4 @@
-"""Recall@k and mean average precision@k of ranked predictions, as the evaluation of MSLS defines them.
+"""Scores of ranked predictions: recall@k and mAP@k as the evaluation of MSLS defines them, and how they follow ψ.
 
 Definitions (Warburg et al., CVPR 2020; the program mapillary_sls): with P positives of a query and r_i = 1 where
 prediction i (from 1) is one of them and has not been predicted before,
@@ -8,6 +8,14 @@ prediction i (from 1) is one of them and has not been predicted before,
 
 and both are averaged over the queries that have a positive; the others are left out. A prediction that is no image of
 the database takes up its rank and is a miss, and so is one that repeats an earlier one.
+
+nDCG@k (Järvelin and Kekäläinen, ACM TOIS 2002, with the discount 1/log₂(i + 1) at rank i from 1):
+
+    DCG@k = Σ_{i ≤ k} ψ(query, prediction i) / log₂(i + 1),    nDCG@k = DCG@k / the most that any ranking can have
+
+A pair that is not stored has gain 0, and so has a prediction that repeats an earlier one, is no image of the database,
+or is of a camera that is not ok, whose ψ is unknown. Queries are left out whose similarities are unknown, and those
+that overlap with nothing in the database.
 """
 
 from __future__ import annotations
@@ -32,6 +40,11 @@ BoolArray = npt.NDArray[np.bool_]
 
 KS = (1, 5, 10, 20)
 """The numbers of predictions that the field looks at."""
+
+_DENSE_CELLS = 1 << 22  # up to so many pairs, absent ones are enumerated rather than drawn until enough are found
+_TRIES = 50
+_PAIRS = 1_000_000
+_AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,12 +220,6 @@ def _members(rows: IntArray, positives: RowLists) -> BoolArray:
     at = np.minimum(np.searchsorted(right, wanted), len(right) - 1)
     members: BoolArray = (right[at] == wanted) & (rows >= 0)
     return members
-
-
-_DENSE_CELLS = 1 << 22  # up to so many pairs, absent ones are counted out rather than tried
-_TRIES = 50
-_PAIRS = 1_000_000
-_AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)

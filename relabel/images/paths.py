@@ -1,4 +1,8 @@
-"""Names of images, which most formats want and a label file need not hold."""
+"""Images of cameras: where they lie under a folder, and one of them as an array of the size that is wanted.
+
+A label file names cameras, not files. Where no template says how a key becomes a path, the layouts that the datasets
+have are tried, and the one that finds most is taken.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,25 @@ from relabel.datasets.registry import datasets
 from relabel.errors import InputError, MissingFileError, MissingPackageError, OptionError
 from relabel.similarity import SimilaritySource
 
+Size = tuple[int, int]
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+
 _FIELD = re.compile(r"\{(\w*)\}")
+_TRIED = 64  # cameras that a layout is tried on, spread over all of them
+_LISTED = 20_000  # entries of a tree that are looked at for an example of an image
+_DRAFT = 2  # how much larger than wanted a JPEG may be decoded; twice looks the same after resizing
+
+log = logging.getLogger(__name__)
+
+
+class ImagePaths(NamedTuple):
+    """Paths of the images of all cameras, numbered through over all collections as a sampler does."""
+
+    query: npt.NDArray[np.str_]
+    """(queries,) str"""
+    database: npt.NDArray[np.str_]
+    """(database cameras,) str"""
 
 
 def image_paths(cameras: Cameras, template: str | None, *, collection: str, side: str) -> npt.NDArray[np.str_]:
@@ -69,32 +91,11 @@ def image_paths(cameras: Cameras, template: str | None, *, collection: str, side
     return paths
 
 
-log = logging.getLogger(__name__)
-
-
 def layouts() -> tuple[str, ...]:
     """Templates of where images are looked for, in this order: path or key as it is, then as the datasets have them."""
     own = (template for spec in datasets().values() for template in spec.image_paths)
     endings = (f"{{key}}.{ending}" for ending in ("jpg", "jpeg", "png"))
     return tuple(dict.fromkeys(("{path}", "{key}", *own, "{side}/{key}", *endings)))
-
-
-SUFFIXES = (".jpg", ".jpeg", ".png")
-
-_TRIED = 64  # cameras that a layout is tried on, spread over all of them
-_LISTED = 20_000  # entries of a tree that are looked at for an example of an image
-_DRAFT = 2  # how much larger than wanted a JPEG may be decoded; twice looks the same after resizing
-
-Size = tuple[int, int]
-
-
-class ImagePaths(NamedTuple):
-    """Paths of the images of all cameras, numbered through over all collections as a sampler does."""
-
-    query: npt.NDArray[np.str_]
-    """(queries,) str"""
-    database: npt.NDArray[np.str_]
-    """(database cameras,) str"""
 
 
 def find_images(

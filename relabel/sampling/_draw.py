@@ -1,4 +1,11 @@
-"""The kernels that draw pairs and batches from counter-based random numbers, and the arrays they draw from."""
+"""The kernels that draw: random numbers by counter, one pair from a band, a run of pairs, one batch.
+
+A pair's random numbers depend on seed, epoch and the pair's number alone. So any part of a stream can be drawn by
+itself: by another rank, after a resume, in blocks of any size. One pair takes one call of the generator, whatever its
+band: a camera that is absent from a row is found by its rank among the absent ones, not by trial.
+
+All of it is serial, so that it may run in any process and thread.
+"""
 
 from __future__ import annotations
 

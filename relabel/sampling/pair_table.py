@@ -1,4 +1,6 @@
-"""The pairs of several collections in one table that samplers draw from, each collection under a name of its own."""
+"""The stored pairs of one or more collections in memory, as the kernels draw from them, each collection under a name of
+its own.
+"""
 
 from __future__ import annotations
 

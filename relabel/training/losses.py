@@ -1,6 +1,11 @@
-"""Losses of graded similarity, as functions and as modules, and the mining of triplets.
+"""Losses on descriptors: generalized contrastive, binary contrastive, and triplet with online hard mining.
 
-A module that `relabel.training.loss_registry` lists can be trained with.
+Key of this module: x descriptors, d the Euclidean distance of two of them, ψ their similarity in [0, 1], τ the margin.
+
+Everything is computed in float32 at least, whatever the descriptors are, since squares of small distances vanish in
+float16. Where two descriptors are equal, d has no gradient; 0 is used, never NaN.
+
+`relabel.training.loss_registry` lists the modules that a run can be trained with.
 """
 
 from __future__ import annotations

@@ -182,8 +182,8 @@ def model_from_config(config: Mapping[str, Any], *, backbone: nn.Module | None =
         as for `build_model`.
     """
     if not isinstance(config, Mapping) or set(config) != set(_FIELDS):
-        found = ", ".join(map(str, config)) if isinstance(config, Mapping) else type(config).__name__
-        raise InputError(f"the description of a model has {', '.join(_FIELDS)}; this one has {found or 'nothing'}")
+        fields = ", ".join(map(str, config)) if isinstance(config, Mapping) else type(config).__name__
+        raise InputError(f"the description of a model has {', '.join(_FIELDS)}; this one has {fields or 'nothing'}")
     name, pool, channels, whitened = (config[field] for field in _FIELDS)
     if not isinstance(name, str) or pool not in POOLS:
         raise InputError(f"a model with backbone {name!r} and pool {pool!r} cannot be built")

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 import pytest
@@ -25,8 +25,9 @@ import torch
 
 from relabel.cli import train
 from relabel.training import TrainConfig, load_checkpoint, load_model
-from relabel.training.config import LOSSES, OPTIMIZERS, PRECISIONS, SCHEDULES
-from relabel.training.pooling import Pool
+from relabel.training.config import OPTIMIZERS, PRECISIONS, SCHEDULES
+from relabel.training.loss_registry import LOSSES
+from relabel.training.model_names import BACKBONES, POOLS
 from relabel.training.run_folder import read_log
 from tests.conftest import REPOSITORY
 from tests.training import runs
@@ -59,13 +60,23 @@ def parameters() -> dict[str, Any]:
 class TestOptions:
     """The options of relabel train"""
 
-    def test_spelled_out_choices_are_those_of_the_library(self) -> None:
-        """What is spelled out to keep the help light equals what the library knows."""
-        assert train.LOSSES == LOSSES
-        assert train.OPTIMIZERS == OPTIMIZERS
-        assert train.SCHEDULES == SCHEDULES
-        assert train.PRECISIONS == PRECISIONS
-        assert set(train.POOLS) == set(get_args(Pool))
+    def test_choices_are_those_of_the_library(self) -> None:
+        """Every option that names something offers what the library knows, and the help lists it with its defaults."""
+        known = {"loss": LOSSES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "precision": PRECISIONS, "pool": POOLS}
+        for name, choices in known.items():
+            assert list(parameters()[name].type.choices) == list(choices)
+        assert all(name in parameters()["backbone"].help for name in BACKBONES)
+        assert "Graded, binary (ψ ≥ 0.5 is a positive), or triplets mined in each batch." in parameters()["loss"].help
+        assert parameters()["margin"].help.endswith("[default: 0.5; triplet: 0.1]")
+        assert parameters()["lr"].help.endswith("[default: 0.1; adamw: 0.0001]")
+
+    @pytest.mark.parametrize("arguments", [["--help"], ["--loss", "other"], ["x.h5", "--images", ".", "-o", "x"]])
+    def test_help_and_errors_load_no_torch(self, arguments: list[str], tmp_path: Path) -> None:
+        """The help text, a wrong choice and a label file that is not there are told without waiting for torch."""
+        code = "import sys\nfrom relabel.cli.train import train_command\n"
+        code += f"try: train_command({arguments!r})\n"
+        code += "except BaseException: pass\nassert 'torch' not in sys.modules, 'loaded'"
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True)
 
     @pytest.mark.parametrize("field", dataclasses.fields(TrainConfig), ids=lambda field: field.name)
     def test_every_field_of_the_recipe(self, field: dataclasses.Field[Any]) -> None:

@@ -18,6 +18,7 @@ from relabel.errors import InputError, MissingFileError, OptionError, OutputExis
 from relabel.evaluation import places
 from relabel.evaluation.descriptors import (
     Descriptors,
+    ImageOptions,
     aligned,
     describe,
     describe_set,
@@ -128,7 +129,7 @@ class TestDescribe:
         paths = [str(image_file(tmp_path / f"{i}.png", colour=(i * 20, 0, 0))) for i in range(7)]
         model = MeanColour().train()
         told: list[int] = []
-        whole = describe(model, paths, SIZE, device="cpu", each=told.append)
+        whole = describe(model, paths, SIZE, device="cpu", on_progress=told.append)
         assert whole.shape == (7, 3)
         assert (np.diff(whole[:, 0]) > 0).all()
         np.testing.assert_array_equal(whole, describe(model, paths, SIZE, batch_size=3, device="cpu"))
@@ -167,7 +168,7 @@ class TestEvaluateModel:
         """Each camera's descriptor is that of its image, also for cameras that cannot be labelled."""
         town = place(tmp_path)
         of = evaluation_set(places.of_labels([town.stored]), Rule(within_m=60.0))
-        sides = describe_set(MeanColour(), of, town.images, SIZE, device="cpu")
+        sides = describe_set(MeanColour(), of, ImageOptions(town.images, SIZE, device="cpu"))
         for side, keys in zip(sides, (of.query, of.database), strict=True):
             assert side.key.tolist() == keys.tolist()
             paths = [str(town.images / f"{key}.png") for key in keys]

@@ -268,7 +268,7 @@ class TestAssess:
         """The scores of a place are those of its queries; all scores are the mean over all queries."""
         of = of_labels(tmp_path / "l.h5", a=town(prefix="a"), b=town(12, 30, prefix="b", seed=3))
         described = random_descriptors(of)
-        found = assess(of, search(of, *described).indices, described=described).to_json()
+        found = assess(of, search(of, *described).indices, descriptors=described).to_json()
         assert found["queries"] == sum(place["queries"] for place in found["places"])
         for field in ("recall", "map"):
             total = sum(place[field]["5"] * place["queries"] for place in found["places"])
@@ -298,7 +298,7 @@ class TestAssess:
         msls_tree(tmp_path)
         of = evaluation_set(places.of_paths([tmp_path]))
         described = random_descriptors(of)
-        found = assess(of, search(of, *described).indices, described=described)
+        found = assess(of, search(of, *described).indices, descriptors=described)
         assert set(found.to_json()) == {
             *("positives", "database", "left_out", "queries", "queries_without_positive", "recall", "map", "places"),
         }
@@ -347,7 +347,7 @@ class TestOutput:
         of = of_labels(tmp_path / "l.h5", a=town(prefix="a"), b=town(prefix="b", seed=3))
         described = random_descriptors(of)
         answers = search(of, *described)
-        found = assess(of, answers.indices, distances=answers.distances, described=described)
+        found = assess(of, answers.indices, distances=answers.distances, descriptors=described)
         write_per_query(tmp_path / "q.csv", found)
         lines = list(csv.DictReader((tmp_path / "q.csv").read_text(encoding="utf-8").splitlines()))
         assert [line["query"] for line in lines] == of.query.tolist()
@@ -363,7 +363,7 @@ class TestOutput:
         """One column a place beside all; scores with four digits."""
         of = of_labels(tmp_path / "l.h5", a=town(prefix="a"), b=town(prefix="b", seed=3))
         described = random_descriptors(of)
-        found = assess(of, search(of, *described).indices, described=described)
+        found = assess(of, search(of, *described).indices, descriptors=described)
         lines = evaluation_text(found)
         assert lines[0] == "positives within 25 m"
         out = [len(keys) for keys in of.left_out]

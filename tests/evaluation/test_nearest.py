@@ -57,7 +57,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of a few rows on both sides."""
     monkeypatch.setattr(proposals, "_CELLS", 150)
     monkeypatch.setattr(proposals, "_GPU_CELLS", 150)
-    monkeypatch.setattr(proposals, "_BASE_ROWS", 37)
+    monkeypatch.setattr(proposals, "_DATABASE_ROWS", 37)
     monkeypatch.setattr(proposals, "_FAISS_ROWS", 7)
     monkeypatch.setattr(neighbours, "_BLOCK_CELLS", 64)
     monkeypatch.setattr(neighbours, "_SPARE", 4)
@@ -165,7 +165,7 @@ class TestNearest:
         """Progress counts every query once."""
         for make in (plain, constant):
             told: list[int] = []
-            nearest(*make(np.random.default_rng(4)), 3, each=told.append)
+            nearest(*make(np.random.default_rng(4)), 3, on_progress=told.append)
             assert sum(told) == 20
 
     def test_empty(self) -> None:

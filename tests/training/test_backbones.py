@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from relabel.errors import InputError, MissingFileError, MissingPackageError, OptionError
-from relabel.training.backbones import TORCHVISION, build_backbone, channels_of, feature_map, known_backbones
+from relabel.training.backbones import build_backbone, channels_of, feature_map
+from relabel.training.model_names import BACKBONES, TORCHVISION
 from tests.training.networks import URL, Plain, Residual, Wide, install
 
 CHANNELS = {"vgg16": 512, "resnet18": 512, "resnet50": 2048}
@@ -199,7 +200,7 @@ class TestBuildBackbone:
     @pytest.mark.parametrize("name", ["resnet", "", "ResNet50", "vgg16 "])
     def test_unknown(self, name: str) -> None:
         """An unknown name lists those that are known."""
-        with pytest.raises(OptionError, match=f"{', '.join(known_backbones())}, timm:NAME"):
+        with pytest.raises(OptionError, match=f"{', '.join(BACKBONES)}, timm:NAME"):
             build_backbone(name)
 
     def test_no_pretrained(self) -> None:

@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relabel.errors import InputError, MissingFileError, OptionError
-from relabel.training.config import LOSSES, OPTIMIZERS, SCHEDULES, TrainConfig, rate
+from relabel.training.config import OPTIMIZERS, SCHEDULES, TrainConfig, rate
+from relabel.training.loss_registry import LOSSES
 
 RECIPES = st.builds(
     TrainConfig,
-    loss=st.sampled_from(LOSSES),
+    loss=st.sampled_from(list(LOSSES)),
     optimizer=st.sampled_from(OPTIMIZERS),
     schedule=st.sampled_from(SCHEDULES),
     margin=st.none() | st.floats(0.01, 2.0),

@@ -25,12 +25,12 @@ from tests.training import runs
 CPU = torch.device("cpu")
 
 
-def batch(n: int, *, each: int = 2, seed: int = 0) -> Batch:
+def batch(n: int, *, images_per_item: int = 2, seed: int = 0) -> Batch:
     """n random pairs, or n random images of cameras 0 to n-1."""
     rng = np.random.default_rng(seed)
-    images = torch.from_numpy(rng.integers(0, 256, (each * n, 3, 32, 32)).astype(np.uint8))
+    images = torch.from_numpy(rng.integers(0, 256, (images_per_item * n, 3, 32, 32)).astype(np.uint8))
     psi = np.round(rng.random(n), 1).tolist()
-    drawn: list[Any] = [(i, i, psi[i]) for i in range(n)] if each == 2 else list(range(n))
+    drawn: list[Any] = [(i, i, psi[i]) for i in range(n)] if images_per_item == 2 else list(range(n))
     return Batch(images, drawn, n, [])
 
 
@@ -111,7 +111,7 @@ class TestTrainingStep:
             asked.append(cameras)
             return BatchSimilarity(psi, ~np.isnan(psi))
 
-        drawn = batch(6, each=1)
+        drawn = batch(6, images_per_item=1)
         model, plain = tiny(), tiny()
         told = TrainingStep(model, TrainConfig(loss="triplet"), CPU, similarity=similarity).backward(drawn)
         assert asked == [list(range(6))]
@@ -130,7 +130,7 @@ class TestTrainingStep:
             model.get_parameter("backbone.0.weight").fill_(math.nan)
         similarity = BatchSimilarity(psi, psi >= 0)
         step = TrainingStep(model, TrainConfig(loss="triplet"), CPU, similarity=lambda _: similarity)
-        assert math.isnan(float(step.backward(batch(4, each=1))))
+        assert math.isnan(float(step.backward(batch(4, images_per_item=1))))
 
     def test_bf16(self) -> None:
         """In bfloat16 the loss is float32 and about the same, and weights and gradients stay float32."""
