@@ -98,8 +98,8 @@ class TestTrain:
         assert "epoch 2 of 2: loss 0.0" in done.stderr
         more = run("train", f"{town.file}::town", *given[1:], "-o", tmp_path / "a", "--epochs", 3, "--json")
         assert "going on after step 6, in epoch 3" in more.stderr
-        told = json.loads(more.stdout)
-        assert (told["epochs"], told["steps"], told["pairs"], told["left_out"]) == (3, 9, 36, 0)
+        result = json.loads(more.stdout)
+        assert (result["epochs"], result["steps"], result["pairs"], result["left_out"]) == (3, 9, 36, 0)
         assert run("train", *given, "-o", tmp_path / "b", "--epochs", 3).exit_code == 0
         first, second = (load_model(tmp_path / name).state_dict() for name in "ab")
         assert all(torch.equal(first[name], second[name]) for name in first)
@@ -141,13 +141,13 @@ class TestTrain:
         done = run(*given, "--epochs", 2)
         assert done.exit_code == 0, done.stderr
         records = read_log(tmp_path / "log.jsonl")
-        recalls = [found["epoch_recall@1"] for found in records]
+        recalls = [record["epoch_recall@1"] for record in records]
         assert load_checkpoint(tmp_path)["progress"]["best"] == max(recalls)
-        told = json.loads(
+        scores = json.loads(
             run("evaluate", town.file, "--checkpoint", tmp_path, "--images", town.images, "--json").stdout
         )
-        assert told["recall"]["1"] == recalls[-1]
-        assert told["distance_psi"]["spearman"] == pytest.approx(records[-1]["epoch_spearman"])
+        assert scores["recall"]["1"] == recalls[-1]
+        assert scores["distance_psi"]["spearman"] == pytest.approx(records[-1]["epoch_spearman"])
         assert run(*given, "--epochs", 3, "--image-path", "{key}.tif").exit_code == 1
 
     def test_dev(self, town: runs.Place, tmp_path: Path, run: Run) -> None:
@@ -316,7 +316,7 @@ class TestTrain:
             done = run(*given, "--epochs", epochs)
             assert done.exit_code == 0, done.stderr
         events = event_accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-        found = [(event.step, event.value) for event in events.Scalars("epoch_loss")]
-        told = [(record["step"], record["epoch_loss"]) for record in read_log(tmp_path / "log.jsonl")]
-        assert [step for step, _ in found] == [step for step, _ in told] == [3, 6, 9]
-        assert [value for _, value in found] == pytest.approx([value for _, value in told])
+        plotted = [(event.step, event.value) for event in events.Scalars("epoch_loss")]
+        logged = [(record["step"], record["epoch_loss"]) for record in read_log(tmp_path / "log.jsonl")]
+        assert [step for step, _ in plotted] == [step for step, _ in logged] == [3, 6, 9]
+        assert [value for _, value in plotted] == pytest.approx([value for _, value in logged])

@@ -38,10 +38,10 @@ def label_file(path: Path, **collections: Similarity) -> relabel.LabelFile:
     return relabel.LabelFile(path)
 
 
-def random_descriptors(of: EvaluationSet, d: int = 6, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def random_descriptors(ground_truth: EvaluationSet, d: int = 6, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Descriptors that mean nothing."""
     rng = np.random.default_rng(seed)
-    query, database = (rng.normal(size=(n, d)).astype(np.float32) for n in of.shape)
+    query, database = (rng.normal(size=(n, d)).astype(np.float32) for n in ground_truth.shape)
     return query, database
 
 

@@ -54,9 +54,9 @@ class TestFiles:
         sides = described(), described(3, key=np.array(["a b", "ψ", "#"]))
         write_descriptors(tmp_path / "new" / "folder", *sides)
         for side, expected in zip(("query", "database"), sides, strict=True):
-            found = read_descriptors(tmp_path / "new" / "folder", side)
-            assert found.key.tolist() == expected.key.tolist()
-            np.testing.assert_array_equal(found.values, expected.values)
+            descriptors_read = read_descriptors(tmp_path / "new" / "folder", side)
+            assert descriptors_read.key.tolist() == expected.key.tolist()
+            np.testing.assert_array_equal(descriptors_read.values, expected.values)
 
     def test_there_already(self, tmp_path: Path) -> None:
         """Nothing is written where one file is there."""
@@ -128,12 +128,12 @@ class TestDescribe:
         """Descriptor i is that of image i, whatever the batches; the model keeps its mode."""
         paths = [str(image_file(tmp_path / f"{i}.png", colour=(i * 20, 0, 0))) for i in range(7)]
         model = MeanColour().train()
-        told: list[int] = []
-        whole = describe(model, paths, SIZE, device="cpu", on_progress=told.append)
+        done: list[int] = []
+        whole = describe(model, paths, SIZE, device="cpu", on_progress=done.append)
         assert whole.shape == (7, 3)
         assert (np.diff(whole[:, 0]) > 0).all()
         np.testing.assert_array_equal(whole, describe(model, paths, SIZE, batch_size=3, device="cpu"))
-        assert sum(told) == 7
+        assert sum(done) == 7
         assert model.training
 
     def test_bad_images(self, tmp_path: Path) -> None:
@@ -167,31 +167,33 @@ class TestEvaluateModel:
     def test_images_of_a_set(self, tmp_path: Path) -> None:
         """Each camera's descriptor is that of its image, also for cameras that cannot be labelled."""
         town = place(tmp_path)
-        of = evaluation_set(places.of_labels([town.stored]), Rule(within_m=60.0))
-        sides = describe_set(MeanColour(), of, ImageOptions(town.images, SIZE, device="cpu"))
-        for side, keys in zip(sides, (of.query, of.database), strict=True):
+        ground_truth = evaluation_set(places.of_labels([town.stored]), Rule(within_m=60.0))
+        sides = describe_set(MeanColour(), ground_truth, ImageOptions(town.images, SIZE, device="cpu"))
+        for side, keys in zip(sides, (ground_truth.query, ground_truth.database), strict=True):
             assert side.key.tolist() == keys.tolist()
             paths = [str(town.images / f"{key}.png") for key in keys]
             np.testing.assert_array_equal(side.values, describe(MeanColour(), paths, SIZE, device="cpu"))
-        found = evaluate_model(MeanColour(), of, town.images, SIZE, [1, 5], device="cpu")
-        assert found.correlation is not None
-        assert set(found.to_json()["recall"]) == {"1", "5"}
+        evaluation = evaluate_model(MeanColour(), ground_truth, town.images, SIZE, [1, 5], device="cpu")
+        assert evaluation.correlation is not None
+        assert set(evaluation.to_json()["recall"]) == {"1", "5"}
 
     @pytest.mark.real_data
     def test_redkitchen(self, real_data: Path, tmp_path: Path) -> None:
         """Real frames: a thumbnail of grey values finds a frame taken within 20 cm and 30° for most queries."""
         scene = real_data / "7scenes" / "redkitchen"
         cameras = [frames(scene, f"seq-0{i}", step=4) for i in (1, 2)]
-        of = evaluation_set([places.Place("redkitchen", *cameras)], Rule(within_m=0.2, max_heading_difference_deg=30.0))
+        ground_truth = evaluation_set(
+            [places.Place("redkitchen", *cameras)], Rule(within_m=0.2, max_heading_difference_deg=30.0)
+        )
 
         class Thumbnail(nn.Module):
             def forward(self, images: Tensor) -> Tensor:
                 small = nn.functional.adaptive_avg_pool2d(images.mean(dim=1, keepdim=True), (6, 8))
                 return nn.functional.normalize(small.flatten(1) - small.mean(dim=(1, 2, 3))[:, None], dim=1)
 
-        found = evaluate_model(Thumbnail(), of, real_data / "7scenes", (64, 48), [1, 5], device="cpu")
-        chance = np.mean(of.positives.counts[of.positives.counts > 0]) / of.shape[1]
-        assert found.scores.recall[0] > 3 * chance
+        evaluation = evaluate_model(Thumbnail(), ground_truth, real_data / "7scenes", (64, 48), [1, 5], device="cpu")
+        chance = np.mean(ground_truth.positives.counts[ground_truth.positives.counts > 0]) / ground_truth.shape[1]
+        assert evaluation.scores.recall[0] > 3 * chance
 
 
 def frames(scene: Path, sequence: str, *, step: int) -> relabel.Cameras:

@@ -40,12 +40,12 @@ class TestPairDataset:
 
     def test_both_images(self, town: runs.Place) -> None:
         """A pair is its two images, with what the sampler gave."""
-        found = find_images([town.stored], town.images)
-        data = PairDataset(found, runs.SIZE)
+        paths = find_images([town.stored], town.images)
+        data = PairDataset(paths, runs.SIZE)
         item = data[3, 5, 0.25]
         assert isinstance(item, Item)
         assert item.drawn == (3, 5, 0.25)
-        for array, path in zip(item.images, (found.query[3], found.database[5]), strict=True):
+        for array, path in zip(item.images, (paths.query[3], paths.database[5]), strict=True):
             np.testing.assert_array_equal(array, read_image(path, runs.SIZE))
 
     def test_bad_images(self, town: runs.Place, tmp_path: Path) -> None:
@@ -124,13 +124,13 @@ class TestNormalised:
         """Each channel is scaled to [0, 1] and by ImageNet's mean and deviation; the memory format stays."""
         array = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 5)).astype(np.uint8)
         given_ = torch.from_numpy(array).contiguous(memory_format=torch.channels_last)
-        found = normalised(given_)
+        images = normalised(given_)
         expected = (array / 255.0 - np.reshape([0.485, 0.456, 0.406], (1, 3, 1, 1))) / np.reshape(
             [0.229, 0.224, 0.225], (1, 3, 1, 1)
         )
-        assert found.dtype == torch.float32
-        assert found.is_contiguous(memory_format=torch.channels_last)
-        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-6)
+        assert images.dtype == torch.float32
+        assert images.is_contiguous(memory_format=torch.channels_last)
+        np.testing.assert_allclose(images.numpy(), expected, rtol=1e-5, atol=1e-6)
         np.testing.assert_array_equal(given_.numpy(), array)
 
 
@@ -143,8 +143,8 @@ class TestLoader:
 
         def batches(workers: int) -> list[tuple[object, object]]:
             sampler = GradedPairSampler(town.stored, seed=3, length=10)
-            found = loader(data, Grouped(sampler, 4), workers=workers)
-            return [(batch.drawn, batch.images.numpy().tobytes()) for batch in found]
+            batches = loader(data, Grouped(sampler, 4), workers=workers)
+            return [(batch.drawn, batch.images.numpy().tobytes()) for batch in batches]
 
         assert batches(1) == batches(0)
         assert data._query._bytes.is_shared()  # the process that was spawned has no paths of its own

@@ -60,26 +60,26 @@ class TestImages:
         keys = ["seq-01/frame-000000", "seq-02/frame-000004"]
         for key in keys:
             runs.image_file(tmp_path / f"{key}.color.png")
-        found = find_camera_images(cameras(keys), tmp_path, collection="redkitchen/train", side="query")
-        assert found.tolist() == [str(tmp_path / f"{key}.color.png") for key in keys]
+        paths = find_camera_images(cameras(keys), tmp_path, collection="redkitchen/train", side="query")
+        assert paths.tolist() == [str(tmp_path / f"{key}.color.png") for key in keys]
 
     def test_column_path_and_absolute_paths(self, tmp_path: Path) -> None:
         """A column path comes before the key, and an absolute path is taken as it is."""
         inside, outside = runs.image_file(tmp_path / "a" / "b.png"), runs.image_file(tmp_path / "far.png")
         (tmp_path / "a" / "k0").touch()
-        found = find_camera_images(
+        paths = find_camera_images(
             cameras(["k0", "k1"], extra={"path": np.array(["b.png", str(outside)])}), tmp_path / "a"
         )
-        assert found.tolist() == [str(inside), str(outside)]
+        assert paths.tolist() == [str(inside), str(outside)]
 
     def test_template(self, tmp_path: Path) -> None:
         """A template is taken at its word; a name in it that is not there is told with those that are."""
         file = runs.image_file(tmp_path / "redkitchen" / "query-k1.png")
         of = cameras(["k1"])
-        found = find_camera_images(
+        paths = find_camera_images(
             of, tmp_path, "{scene}/{side}-{key}.png", collection="redkitchen/train", side="query"
         )
-        assert found.tolist() == [str(file)]
+        assert paths.tolist() == [str(file)]
         with pytest.raises(OptionError, match=r"there is no 'city'; there are collection, scene, side, key"):
             find_camera_images(of, tmp_path, "{city}/{key}.png", collection="redkitchen/train", side="query")
 
@@ -109,8 +109,8 @@ class TestImages:
         """Where only some of the images are found the layout is right, and how many are missing is told."""
         runs.image_file(tmp_path / "k1.png")
         with caplog.at_level(logging.WARNING):
-            found = find_camera_images(cameras(["k0", "k1", "k2"]), tmp_path, collection="amman")
-        assert [Path(path).name for path in found.tolist()] == ["k0.png", "k1.png", "k2.png"]
+            paths = find_camera_images(cameras(["k0", "k1", "k2"]), tmp_path, collection="amman")
+        assert [Path(path).name for path in paths.tolist()] == ["k0.png", "k1.png", "k2.png"]
         assert "2 of 3 query images of amman that were looked for as {key}.png are missing" in caplog.text
 
     def test_cameras_that_are_not_ok_need_no_image(self, tmp_path: Path) -> None:
@@ -133,12 +133,12 @@ class TestFindImages:
             for file in source.iterdir():
                 runs.image_file(tmp_path / "all" / file.name)
         sources = {"a": first, "b": second}
-        found = find_images(list(sources.values()), tmp_path / "all")
+        paths = find_images(list(sources.values()), tmp_path / "all")
         sampler = GradedPairSampler(sources, (0.5, 0.5, 0.0))
-        assert [Path(path).stem for path in found.query.tolist()] == sampler.queries.tolist()
-        assert [Path(path).stem for path in found.database.tolist()] == sampler.database.tolist()
+        assert [Path(path).stem for path in paths.query.tolist()] == sampler.queries.tolist()
+        assert [Path(path).stem for path in paths.database.tolist()] == sampler.database.tolist()
         batches = GradedBatchSampler(sources, 4, (0.5, 0.5, 0.0))
-        numbered = camera_image_paths(list(sources.values()), found)
+        numbered = camera_image_paths(list(sources.values()), paths)
         assert [Path(path).stem for path in numbered.tolist()] == batches.keys.tolist()
 
     def test_labels_in_memory(self, tmp_path: Path) -> None:
@@ -146,9 +146,9 @@ class TestFindImages:
         labels = similarity(3, 3, faults=False)
         for key in [*labels.collection.query.key.tolist(), *labels.collection.database.key.tolist()]:
             runs.image_file(tmp_path / f"{key}.jpg")
-        found = find_images([labels], tmp_path)
-        assert isinstance(found, ImagePaths)
-        assert len(found.query) == 3
+        paths = find_images([labels], tmp_path)
+        assert isinstance(paths, ImagePaths)
+        assert len(paths.query) == 3
 
 
 class TestReadImage:
@@ -158,19 +158,19 @@ class TestReadImage:
         """An image that has the size wanted is given as it is, channel by channel."""
         array = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.uint8)
         Image.fromarray(array).save(tmp_path / "a.png")
-        found = read_image(tmp_path / "a.png", (7, 5))
-        assert found.dtype == np.uint8
-        np.testing.assert_array_equal(found, array.transpose(2, 0, 1))
+        image = read_image(tmp_path / "a.png", (7, 5))
+        assert image.dtype == np.uint8
+        np.testing.assert_array_equal(image, array.transpose(2, 0, 1))
 
     def test_resized_whole(self, tmp_path: Path) -> None:
         """The whole image is resized, neither cropped nor padded: two halves stay two halves."""
         array = np.zeros((40, 80, 3), np.uint8)
         array[:, 40:] = (250, 120, 60)
         Image.fromarray(array).save(tmp_path / "a.png")
-        found = read_image(tmp_path / "a.png", (10, 20))
-        assert found.shape == (3, 20, 10)
-        assert (found[:, :, :4] == 0).all()
-        assert (found[:, :, 6:] == np.array([250, 120, 60])[:, None, None]).all()
+        image = read_image(tmp_path / "a.png", (10, 20))
+        assert image.shape == (3, 20, 10)
+        assert (image[:, :, :4] == 0).all()
+        assert (image[:, :, 6:] == np.array([250, 120, 60])[:, None, None]).all()
 
     @pytest.mark.parametrize(("size", "period"), [((160, 120), 90.0), ((400, 300), 5.0)])
     def test_large_jpeg(self, size: tuple[int, int], period: float, tmp_path: Path) -> None:
@@ -180,9 +180,9 @@ class TestReadImage:
         Image.fromarray(np.stack([array, 255 - array, array // 2], axis=2)).save(tmp_path / "a.jpg", quality=95)
         with Image.open(tmp_path / "a.jpg") as image:
             whole = np.asarray(image.convert("RGB").resize(size, Image.Resampling.BILINEAR), np.float64)
-        found = read_image(tmp_path / "a.jpg", size).transpose(1, 2, 0)
-        assert np.abs(found - whole).mean() < 1.0
-        assert np.abs(found - whole).max() < 12.0
+        decoded = read_image(tmp_path / "a.jpg", size).transpose(1, 2, 0)
+        assert np.abs(decoded - whole).mean() < 1.0
+        assert np.abs(decoded - whole).max() < 12.0
 
     @pytest.mark.parametrize(
         ("mode", "colour", "expected"),

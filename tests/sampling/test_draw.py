@@ -31,8 +31,8 @@ class TestPhilox:
         # NumPy counts up before it draws.
         peer = np.random.Philox(key=key[0] + (key[1] << 64), counter=(number - 1) % 2**256).random_raw(4)
         with np.errstate(over="ignore"):
-            found = _draw.philox(tuple(map(np.uint64, key)), *map(np.uint64, counter))
-        assert [int(word) for word in found] == [int(word) for word in peer]
+            words = _draw.philox(tuple(map(np.uint64, key)), *map(np.uint64, counter))
+        assert [int(word) for word in words] == [int(word) for word in peer]
 
 
 @pytest.mark.kernels
@@ -76,7 +76,7 @@ class TestWithoutJit:
             "          GradedPairSampler(psi, hard_negatives_m=(10, 80)), GradedBatchSampler(psi, 6)):\n"
             "    print(list(s))\n"
         )
-        told = [
+        printed = [
             subprocess.run(
                 [sys.executable, "-W", "error", "-c", code],
                 env=os.environ | {"NUMBA_DISABLE_JIT": off, "PYTHONPATH": str(REPOSITORY)},
@@ -86,4 +86,4 @@ class TestWithoutJit:
             ).stdout
             for off in ("0", "1")
         ]
-        assert told[0] == told[1] != ""
+        assert printed[0] == printed[1] != ""

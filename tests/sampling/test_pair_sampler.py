@@ -131,8 +131,8 @@ class TestHowOften:
         draw = sampler.draw(100_000)
         assert fits(counted(draw, psi.shape), chances)
         passed = chances.sum()
-        told = [band.share for band in sampler.report().bands]
-        assert told == pytest.approx([chances[bands == b].sum() / passed for b in range(3)])
+        shares_drawn = [band.share for band in sampler.report().bands]
+        assert shares_drawn == pytest.approx([chances[bands == b].sum() / passed for b in range(3)])
         assert sampler.report().exact_round == 1
 
     @pytest.mark.parametrize(
@@ -317,12 +317,12 @@ class TestEpochs:
 
     def test_draw_is_a_stream_of_its_own(self, psi):
         """In pieces as in one, whatever epochs do in between, and not that of the epoch."""
-        whole_number = GradedPairSampler(psi, length=50)
+        whole = GradedPairSampler(psi, length=50)
         pieces = GradedPairSampler(psi, length=50)
-        found = [pieces.draw(30), pieces.draw(0), *(pieces.draw(7) for _ in range(10) if list(pieces) is not None)]
-        for a, b in zip(whole_number.draw(100), zip(*found, strict=True), strict=True):
+        pairs = [pieces.draw(30), pieces.draw(0), *(pieces.draw(7) for _ in range(10) if list(pieces) is not None)]
+        for a, b in zip(whole.draw(100), zip(*pairs, strict=True), strict=True):
             assert a.tolist() == np.concatenate(b).tolist()
-        assert list(whole_number) != list(zip(*(a[:50].tolist() for a in GradedPairSampler(psi).draw(50)), strict=True))
+        assert list(whole) != list(zip(*(a[:50].tolist() for a in GradedPairSampler(psi).draw(50)), strict=True))
         zeros = GradedPairSampler(psi, (0, 0, 1), length=50)
         assert list(zeros) != rows(zeros.draw(50))
 
@@ -345,19 +345,19 @@ class TestShards:
             GradedPairSampler(psi, shares, length=length, rank=r, world_size=world_size) for r in range(world_size)
         ]
         round_ = one.report().exact_round
-        for whole_number, parts in (
+        for whole, parts in (
             (list(one), [list(rank) for rank in ranks]),
             (rows(one.draw(length)), [rows(rank.draw(96)) for rank in ranks]),
         ):
             rounds = [[part[i : i + round_] for i in range(0, 96, round_)] for part in parts]
-            assert whole_number == [pair for turn in zip(*rounds, strict=True) for each in turn for pair in each]
+            assert whole == [pair for turn in zip(*rounds, strict=True) for each in turn for pair in each]
 
     def test_lengths_that_do_not_divide(self, psi):
         """All ranks have as many, whole rounds, and no pair of the epoch is left out."""
         ranks = [GradedPairSampler(psi, length=41, rank=r, world_size=3) for r in range(3)]
         assert [len(rank) for rank in ranks] == [16, 16, 16]
-        whole_number = GradedPairSampler(psi, length=48)
-        assert sorted(pair for rank in ranks for pair in rank) == sorted(whole_number)
+        whole = GradedPairSampler(psi, length=48)
+        assert sorted(pair for rank in ranks for pair in rank) == sorted(whole)
 
 
 def rows(draw):
@@ -684,11 +684,11 @@ class TestWithTorch:
         sampler = GradedPairSampler(file, length=64, seed=9)
         expected = list(GradedPairSampler(file, length=64, seed=9))
         some = batches(sampler)
-        found = [pair for _ in range(3) for pair in zip(*(column.tolist() for column in next(some)), strict=True)]
+        pairs = [pair for _ in range(3) for pair in zip(*(column.tolist() for column in next(some)), strict=True)]
         again = GradedPairSampler(file, length=64, seed=9)
         again.load_state_dict(sampler.state_dict(position=24))
-        found += [pair for batch in batches(again) for pair in zip(*(column.tolist() for column in batch), strict=True)]
-        assert found == expected
+        pairs += [pair for batch in batches(again) for pair in zip(*(column.tolist() for column in batch), strict=True)]
+        assert pairs == expected
 
     def test_state_is_plain(self, file, tmp_path):
         """It can be read back where nothing but plain values may be."""

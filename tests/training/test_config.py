@@ -112,14 +112,14 @@ class TestTrainConfig:
         }
         value = other.get(field, 7)
         changed = dataclasses.replace(TrainConfig(), **{field: value})
-        told = TrainConfig().difference(changed)
+        difference = TrainConfig().difference(changed)
         if field == "epochs":
-            assert told is None
+            assert difference is None
             cosine = TrainConfig(schedule="cosine")
             assert cosine.difference(dataclasses.replace(cosine, epochs=7)) == "epochs was 50 and is 7 now"
         else:
-            assert told is not None
-            assert told.startswith(f"{field} was ")
+            assert difference is not None
+            assert difference.startswith(f"{field} was ")
 
 
 class TestRate:

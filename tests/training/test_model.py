@@ -40,11 +40,13 @@ class TestDescriptorModel:
         """Pooled features of length 1, in float32."""
         model = build_model("tiny", pool)
         x = images()
-        found = model(x)
+        descriptors = model(x)
         pooled = model.pool(model.backbone(x)).detach().numpy()
-        assert found.shape == (3, model.dim) == (3, 64)
-        assert found.dtype == torch.float32
-        np.testing.assert_allclose(found.detach(), pooled / np.linalg.norm(pooled, axis=1, keepdims=True), atol=1e-6)
+        assert descriptors.shape == (3, model.dim) == (3, 64)
+        assert descriptors.dtype == torch.float32
+        np.testing.assert_allclose(
+            descriptors.detach(), pooled / np.linalg.norm(pooled, axis=1, keepdims=True), atol=1e-6
+        )
 
     def test_memory_format(self) -> None:
         """channels_last gives the same descriptors, and the gradient reaches every weight."""
@@ -52,9 +54,9 @@ class TestDescriptorModel:
         x = images()
         expected = model(x)
         model = model.to(memory_format=torch.channels_last)
-        found = model(x.to(memory_format=torch.channels_last))
-        assert torch.allclose(found, expected, atol=1e-5)
-        found[:, 0].sum().backward()
+        descriptors = model(x.to(memory_format=torch.channels_last))
+        assert torch.allclose(descriptors, expected, atol=1e-5)
+        descriptors[:, 0].sum().backward()
         assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
 
     @pytest.mark.parametrize("pool", ["gem", "avg", "max"])
@@ -66,11 +68,11 @@ class TestDescriptorModel:
             model.set_whitening(fitted(model, 8))
         x = images()
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            found, features = model(x), model.backbone(x)
+            descriptors, features = model(x), model.backbone(x)
         assert features.dtype == torch.bfloat16
-        assert found.dtype == torch.float32
+        assert descriptors.dtype == torch.float32
         expected = functional.normalize(model.pool(features.float()), dim=1)
-        assert torch.equal(found, expected if model.whitening is None else model.whitening(expected))
+        assert torch.equal(descriptors, expected if model.whitening is None else model.whitening(expected))
 
     def test_device(self) -> None:
         """A whitening goes to where the model is."""
@@ -252,8 +254,8 @@ class TestBuildModel:
             numbered = {f"{places[layer]}.{rest}": cut[name] for name, (layer, _, rest) in split.items()}
             for state in (whole, cut, numbered):
                 torch.save({f"{prefix}{name}": tensor for name, tensor in state.items()}, tmp_path / "w.pth")
-                found = build_model("resnet18", weights=tmp_path / "w.pth").backbone.state_dict()
-                assert all(torch.equal(found[name], cut[name]) for name in cut)
+                loaded = build_model("resnet18", weights=tmp_path / "w.pth").backbone.state_dict()
+                assert all(torch.equal(loaded[name], cut[name]) for name in cut)
 
     @pytest.mark.parametrize(("name", "whole"), [("resnet50", Residual), ("vgg16", Plain)])
     @pytest.mark.parametrize("pool", ["gem", "avg"])
@@ -302,8 +304,8 @@ class TestBuildModel:
 
         network = Wrapped()
         torch.save(network.state_dict(), tmp_path / "w.pth")
-        found = build_model(Wrapped(), weights=tmp_path / "w.pth").backbone.state_dict()
-        assert all(torch.equal(tensor, found[name]) for name, tensor in network.state_dict().items())
+        state = build_model(Wrapped(), weights=tmp_path / "w.pth").backbone.state_dict()
+        assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
 
     def test_options(self, tmp_path: Path) -> None:
         """Options that contradict each other, and things that are no backbone, are refused."""

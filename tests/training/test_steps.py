@@ -53,14 +53,14 @@ class TestTrainingStep:
         """The gradient is that of the mean loss of pairs whose images went through the model one by one."""
         drawn = batch(5)
         model, plain = tiny(), tiny()
-        told = TrainingStep(model, TrainConfig(loss=name), CPU).backward(drawn)
+        mean_loss = TrainingStep(model, TrainConfig(loss=name), CPU).backward(drawn)
         assert drawn.images is not None
         x = torch.cat([plain(normalised(drawn.images[i : i + 1])) for i in range(10)])
         expected = torch.stack(
             [loss(x[i : i + 1], x[5 + i : 6 + i], torch.tensor([drawn.drawn[i][2]]), 0.5) for i in range(5)]
         ).mean()
         expected.backward()
-        torch.testing.assert_close(told, expected.detach(), rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(mean_loss, expected.detach(), rtol=1e-5, atol=1e-7)
         torch.testing.assert_close(gradient(model), gradient(plain), rtol=1e-3, atol=1e-6)
 
     @pytest.mark.parametrize("parts", [2, 3, 7])
@@ -113,13 +113,13 @@ class TestTrainingStep:
 
         drawn = batch(6, images_per_item=1)
         model, plain = tiny(), tiny()
-        told = TrainingStep(model, TrainConfig(loss="triplet"), CPU, similarity=similarity).backward(drawn)
+        mean_loss = TrainingStep(model, TrainConfig(loss="triplet"), CPU, similarity=similarity).backward(drawn)
         assert asked == [list(range(6))]
         assert drawn.images is not None
         expected = TripletLoss(0.1)(plain(normalised(drawn.images)), psi)
         expected.backward()
         assert float(expected.detach()) > 0.0
-        torch.testing.assert_close(told, expected.detach())
+        torch.testing.assert_close(mean_loss, expected.detach())
         torch.testing.assert_close(gradient(model), gradient(plain), rtol=1e-3, atol=1e-6)
 
     def test_triplets_of_descriptors_that_are_none(self) -> None:
@@ -142,7 +142,7 @@ class TestTrainingStep:
         assert float(other) == pytest.approx(float(one), rel=0.1)
         assert float(other) != float(one)
         computed: list[torch.dtype] = []
-        coarse.backbone[0].register_forward_hook(lambda *told: computed.append(told[2].dtype))  # type: ignore[index,union-attr]
+        coarse.backbone[0].register_forward_hook(lambda *call: computed.append(call[2].dtype))  # type: ignore[index,union-attr]
         TrainingStep(coarse, TrainConfig(), CPU, bf16=True).backward(batch(2))
         assert computed == [torch.bfloat16]
 

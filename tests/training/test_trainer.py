@@ -49,13 +49,13 @@ class TestRun:
         assert result.checkpoint == tmp_path / "run" / "last.pt"
         assert (result.epochs, result.steps, result.pairs, result.left_out) == (2, 6, 24, 0)
         assert result.pairs_per_s > 0.0
-        told = json.loads((tmp_path / "run" / "config.json").read_text())
-        assert TrainConfig.from_json(told["config"]) == recipe
-        assert told["model"] == model.describe()
-        assert told["labels"] == {"town": town.stored.content_sha256}
+        recorded = json.loads((tmp_path / "run" / "config.json").read_text())
+        assert TrainConfig.from_json(recorded["config"]) == recipe
+        assert recorded["model"] == model.describe()
+        assert recorded["labels"] == {"town": town.stored.content_sha256}
         assert str(tmp_path) not in (tmp_path / "run" / "config.json").read_text()
         records = read_log(tmp_path / "run" / "log.jsonl")
-        assert [(found["step"], found["epoch"]) for found in records] == [(3, 1), (6, 2)]
+        assert [(record["step"], record["epoch"]) for record in records] == [(3, 1), (6, 2)]
         assert records[-1]["epoch_loss"] == result.loss
         assert same(load_model(tmp_path / "run"), model)
         assert TrainConfig.load(tmp_path / "run" / "config.json") == recipe
@@ -98,7 +98,7 @@ class TestRun:
         """Over a few epochs the loss falls well below that of the first."""
         recipe = runs.config(pairs_per_epoch=64, batch_size=16, epochs=6, optimizer="adamw", lr=0.01, schedule="cosine")
         runs.trainer(town, tmp_path, model=build_model("tiny"), recipe=recipe).run()
-        losses = [found["epoch_loss"] for found in read_log(tmp_path / "log.jsonl")]
+        losses = [record["epoch_loss"] for record in read_log(tmp_path / "log.jsonl")]
         assert losses[-1] < 0.8 * losses[0]
 
     def test_torch_is_left_alone(self, town: runs.Place, tmp_path: Path) -> None:
@@ -155,8 +155,8 @@ class TestRun:
         labels = [first.stored, second.stored]
         trainer = Trainer(runs.config(), runs.small(), labels, first.images, tmp_path / "run", device="cpu")
         assert trainer.run().left_out == 0
-        told = load_checkpoint(tmp_path / "run")["labels"]
-        assert sorted(told.values()) == sorted(stored.content_sha256 for stored in labels)
+        digests = load_checkpoint(tmp_path / "run")["labels"]
+        assert sorted(digests.values()) == sorted(stored.content_sha256 for stored in labels)
 
     def test_labels_in_memory(self, town: runs.Place, tmp_path: Path) -> None:
         """Labels that were never stored will do as well, and are known again."""
@@ -187,10 +187,10 @@ class TestRun:
         """Weights and what the layers compute have their channels last in memory."""
         seen: list[torch.Tensor] = []
         model = runs.small()
-        model.norm.register_forward_hook(lambda *told: seen.append(told[2]))
+        model.norm.register_forward_hook(lambda *call: seen.append(call[2]))
         runs.trainer(town, tmp_path, model=model).run()
-        assert all(found.is_contiguous(memory_format=torch.channels_last) for found in (model.conv.weight, *seen))
-        assert not any(found.is_contiguous() for found in (model.conv.weight, *seen))
+        assert all(tensor.is_contiguous(memory_format=torch.channels_last) for tensor in (model.conv.weight, *seen))
+        assert not any(tensor.is_contiguous() for tensor in (model.conv.weight, *seen))
 
     def test_what_is_said(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         """A run says what it draws, how many queries lack a band, what is trained, and what accumulation leaves out."""
@@ -245,12 +245,12 @@ class TestResume:
         model = runs.small(seed=99)  # of other weights: all of them come from the checkpoint
         torch.manual_seed(77)
         again = runs.trainer(where, tmp_path / "parts", model=model, recipe=recipe).run()
-        told = {"pairs_per_s": 0, "peak_bytes": 0, "checkpoint": Path()}
-        assert again._replace(**told) == result._replace(**told)
+        of_this_call = {"pairs_per_s": 0, "peak_bytes": 0, "checkpoint": Path()}
+        assert again._replace(**of_this_call) == result._replace(**of_this_call)
         assert same(model, whole)
         logs = [read_log(tmp_path / name / "log.jsonl") for name in ("whole", "parts")]
-        for found in logs[0] + logs[1]:
-            found.pop("epoch_pairs_per_s")
+        for record in logs[0] + logs[1]:
+            record.pop("epoch_pairs_per_s")
         assert logs[0] == logs[1]
         states = [load_checkpoint(tmp_path / name) for name in ("whole", "parts")]
         assert states[0]["sampler"] == states[1]["sampler"]
@@ -506,7 +506,7 @@ class TestValidate:
         assert learned == [True] * 9
         assert load_checkpoint(tmp_path / "best.pt")["progress"]["epoch"] == 2
         assert load_checkpoint(tmp_path)["progress"]["best"] == 0.5
-        assert [found["epoch_recall@1"] for found in read_log(tmp_path / "log.jsonl")] == [0.3, 0.5, 0.5]
+        assert [record["epoch_recall@1"] for record in read_log(tmp_path / "log.jsonl")] == [0.3, 0.5, 0.5]
         assert "recall@1 0.5" in caplog.text
 
     def test_a_validation_that_fails(self, town: runs.Place, tmp_path: Path) -> None:
