@@ -35,9 +35,9 @@ from relabel.pipeline.run import label
 from relabel.pipeline.surface_part import surface_parts
 from relabel.surface.params import SurfaceParams
 from relabel.training import Rule, TrainConfig, Trainer, build_model, evaluate_model, seeded
+from relabel.training.loss_registry import LOSSES
 
 SIZE = (96, 72)
-LOSSES = {"gcl": "graded (GCL)", "contrastive": "binary contrastive", "triplet": "triplet, hard mining"}
 
 
 class Run(NamedTuple):
@@ -168,7 +168,7 @@ def main() -> None:
     )
     lines = [
         [
-            LOSSES.get(loss, "untrained"),
+            LOSSES[loss].title if loss else "untrained",
             f"{rate:g}" if rate else "",
             *(spread(list(result[:, k]), ".1%") for k in (0, 1)),
             *(spread(list(result[:, k]), ".3f") for k in (2, 3)),

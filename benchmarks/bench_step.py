@@ -19,10 +19,11 @@ import torch
 from common import machine, table
 
 import relabel
+from relabel.devices import device_of, is_bf16
 from relabel.images.loading import Batch
 from relabel.training import TrainConfig, build_model, seeded
-from relabel.training.devices import device_of, is_bf16
-from relabel.training.steps import Steps, optimizer_of
+from relabel.training.loss_registry import LOSSES
+from relabel.training.steps import TrainingStep, optimizer_of
 
 
 class Known(NamedTuple):
@@ -37,9 +38,11 @@ def similarity(pictures: int) -> Known:
     return Known((half + half.T).astype(np.float32))
 
 
-def measured(steps: Steps, optimizer: torch.optim.Optimizer, batch: Batch, repeats: int) -> tuple[float, float | None]:
+def measured(
+    step: TrainingStep, optimizer: torch.optim.Optimizer, batch: Batch, repeats: int
+) -> tuple[float, float | None]:
     """Median seconds of a step after two that do not count, and on a GPU the peak memory, GiB."""
-    device, seconds = steps.device, []
+    device, seconds = step.device, []
     for repeat in range(repeats + 2):
         if device.type == "cuda":
             torch.cuda.synchronize()
@@ -47,7 +50,7 @@ def measured(steps: Steps, optimizer: torch.optim.Optimizer, batch: Batch, repea
                 torch.cuda.reset_peak_memory_stats()
         start = time.perf_counter()
         optimizer.zero_grad(set_to_none=True)
-        float(steps.backward(batch))
+        float(step.backward(batch))
         optimizer.step()
         if device.type == "cuda":
             torch.cuda.synchronize()
@@ -70,9 +73,9 @@ def main() -> None:
     backbone = given.backbone or ("resnet50" if large else "tiny")
     width, height = map(int, (given.size or ("640x480" if large else "160x120")).split("x"))
     random, n = np.random.default_rng(0), given.pairs
-    pictures = torch.from_numpy(random.integers(0, 256, (2 * n, 3, height, width), np.uint8))
-    pictures = pictures.contiguous(memory_format=torch.channels_last)
-    pictures = pictures.pin_memory() if large else pictures
+    images = torch.from_numpy(random.integers(0, 256, (2 * n, 3, height, width), np.uint8))
+    images = images.contiguous(memory_format=torch.channels_last)
+    images = images.pin_memory() if large else images
     pairs = [(k, k, psi) for k, psi in enumerate(random.uniform(0.0, 1.0, n).tolist())]
     fast = is_bf16("auto", device)
     ways = [
@@ -86,9 +89,10 @@ def main() -> None:
         with seeded(0):
             model = build_model(backbone).to(device, memory_format=torch.channels_last).train()
         config = TrainConfig(loss=loss, accumulate=accumulate, batch_size=n)
-        steps = Steps(model, config, device, bf16=bf16, similarity=lambda cameras: similarity(len(cameras)))
-        batch = Batch(drawn=list(range(2 * n)) if loss == "triplet" else pairs, pictures=pictures, bad=[], asked=n)
-        seconds, peak = measured(steps, optimizer_of(config, model), batch, given.steps)
+        step = TrainingStep(model, config, device, bf16=bf16, similarity=lambda cameras: similarity(len(cameras)))
+        drawn = list(range(2 * n)) if LOSSES[loss].trains_on == "batches" else pairs
+        batch = Batch(drawn=drawn, images=images, unreadable=[], asked=n)
+        seconds, peak = measured(step, optimizer_of(config, model), batch, given.steps)
         first = first or seconds
         memory = "–" if peak is None else f"{peak:.2f} GiB"
         rows.append([what, f"{1e3 * seconds:,.1f} ms", f"{2 * n / seconds:,.0f}", f"{seconds / first:.2f}×", memory])

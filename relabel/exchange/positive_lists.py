@@ -11,7 +11,7 @@ import numpy.typing as npt
 from relabel.exchange.folder import ExportFolder, file_name
 from relabel.exchange.known_cameras import KnownSource
 from relabel.exchange.positive_rows import RowLists, rows_above, rows_within, with_self
-from relabel.images.paths import picture_paths
+from relabel.images.paths import image_paths
 from relabel.similarity import SimilaritySource
 
 MSLS_FILES = ("qImages.npy", "dbImages.npy", "qIdx.npy", "pIdx.npy", "nonNegIdx.npy")
@@ -42,7 +42,7 @@ def write_npy(
     within_m:
         when given, a positive is a camera at most this many metres away, whatever its ψ.
     image_path:
-        as for `picture_paths`.
+        as for `image_paths`.
     drop_unknown:
         leave out cameras that are not ok.
 
@@ -59,8 +59,8 @@ def write_npy(
         notes.append(f"{name}: {_not_ok(source):,} cameras that are not ok are left out")
         source = KnownSource(source)
     c = source.collection
-    database = picture_paths(c.database, image_path, collection=name, side="database")
-    query = picture_paths(c.query, image_path, collection=name, side="query")
+    database = image_paths(c.database, image_path, collection=name, side="database")
+    query = image_paths(c.query, image_path, collection=name, side="query")
     positives = rows_above(source, threshold) if within_m is None else rows_within(c, within_m)
     with_positive = np.flatnonzero(positives.counts)
     arrays = (database, query, positives.objects(), with_positive, positives.objects(with_positive))
@@ -102,8 +102,8 @@ def write_msls_idx(
         left_out += _not_ok(whole)
         source = KnownSource(whole)
         c = source.collection
-        query.append(picture_paths(c.query, image_path, collection=name, side="query"))
-        database.append(picture_paths(c.database, image_path, collection=name, side="database"))
+        query.append(image_paths(c.query, image_path, collection=name, side="query"))
+        database.append(image_paths(c.database, image_path, collection=name, side="database"))
         positives, stored = rows_above(source, threshold), with_self(rows_above(source, None), c)
         with_positive = np.flatnonzero(positives.counts)
         numbers.append(with_positive + first_query)
@@ -142,8 +142,8 @@ def write_deep_vg(
     left_out = _not_ok(source)
     source = KnownSource(source)
     c = source.collection
-    database = picture_paths(c.database, image_path, collection=name, side="database")
-    query = picture_paths(c.query, image_path, collection=name, side="query")
+    database = image_paths(c.database, image_path, collection=name, side="database")
+    query = image_paths(c.query, image_path, collection=name, side="query")
     order = np.argsort(database)
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
