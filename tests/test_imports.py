@@ -93,7 +93,8 @@ ROOMS: dict[str, tuple[str, str]] = {
     "doctor": ("_version cores optional", "~numpy ~numba ~h5py ~torch"),
     # Commands may call anything, inside their functions. What they show of datasets, formats and parameters is light.
     "cli": (
-        f"_version errors measures devices datasets exchange fov surface training {' '.join(f'~{room}' for room in CALLED)}",
+        "_version errors measures devices datasets exchange fov surface training "
+        + " ".join(f"~{room}" for room in CALLED),
         "click ~tqdm ~numpy",
     ),
     "__main__": ("cli", ""),
