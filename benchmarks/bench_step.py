@@ -2,7 +2,7 @@
 
     python benchmarks/bench_step.py [--device auto|cpu|cuda] [--backbone NAME] [--size WxH] [--pairs 32] [--steps 10]
 
-Pictures are noise that lies in memory, so that neither disk nor decoding counts. Without options it is ResNet-50 at
+Images are noise that lies in memory, so that neither disk nor decoding counts. Without options it is ResNet-50 at
 640 × 480 where there is a GPU, else the small built-in network at 160 × 120. Mini-batches of 2 in float32 are how pairs
 are trained on where nothing else is thought of; mining triplets needs a matrix of similarities, drawn here at random.
 """
@@ -32,9 +32,9 @@ class Known(NamedTuple):
     psi: np.ndarray
 
 
-def similarity(pictures: int) -> Known:
+def similarity(images: int) -> Known:
     """Symmetric ψ at random, of which a third is 0."""
-    half = np.triu(np.random.default_rng(0).uniform(-0.5, 1.0, (pictures, pictures)), 1).clip(0.0)
+    half = np.triu(np.random.default_rng(0).uniform(-0.5, 1.0, (images, images)), 1).clip(0.0)
     return Known((half + half.T).astype(np.float32))
 
 
@@ -64,7 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--backbone", help="resnet50 on a GPU, else tiny, where it is not told")
-    parser.add_argument("--size", help="of the pictures, as WxH")
+    parser.add_argument("--size", help="of the images, as WxH")
     parser.add_argument("--pairs", type=int, default=32, help="of a batch")
     parser.add_argument("--steps", type=int, default=10, help="whose median is told")
     given = parser.parse_args()
@@ -98,8 +98,8 @@ def main() -> None:
         rows.append([what, f"{1e3 * seconds:,.1f} ms", f"{2 * n / seconds:,.0f}", f"{seconds / first:.2f}×", memory])
     name = torch.cuda.get_device_name() if large else f"{torch.get_num_threads()} threads of the CPU"
     print(f"# A step of training\n\n{machine()}, torch {torch.__version__}, relabel {relabel.__version__}; on {name}")
-    print(f"\n{backbone}, {width} × {height} pixels, {n} pairs: {2 * n} pictures; median of {given.steps} steps\n")
-    table(["step", "time", "pictures/s", "of the first", "peak memory"], rows)
+    print(f"\n{backbone}, {width} × {height} pixels, {n} pairs: {2 * n} images; median of {given.steps} steps\n")
+    table(["step", "time", "images/s", "of the first", "peak memory"], rows)
 
 
 if __name__ == "__main__":
