@@ -1,4 +1,7 @@
-"""Putting a finished file in its place: whole or not at all, and never by touching the file that is there."""
+"""Putting a finished file in its place: whole or not at all, and never by touching the file that is there.
+
+A set of files is made in a `private_folder` first.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import fcntl
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -58,13 +62,38 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     try:
         yield private
         with output_errors(path):
-            _sync(private)
-            _rename(private, target, path, overwrite=overwrite)
+            sync(private)
+            move_file(private, target, path, overwrite=overwrite)
     finally:
         with suppress(OSError):
             private.unlink(missing_ok=True)
     with suppress(OSError):  # some file systems cannot sync a folder; the file itself is safe
-        _sync(target.parent)
+        sync(target.parent)
+
+
+@contextmanager
+def private_folder(parent: Path, name: str) -> Iterator[Path]:
+    """A new hidden folder in `parent`, which is removed at the end unless it was moved into its place.
+
+    It carries the number of this process and is locked, so that `abandoned_folders` knows those of killed writers.
+    """
+    private = parent / f".{name}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    private.mkdir()
+    descriptor = os.open(private, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield private
+    finally:
+        os.close(descriptor)
+        shutil.rmtree(private, ignore_errors=True)
+
+
+def abandoned_folders(parent: Path, name: str) -> list[Path]:
+    """The private folders of that name that killed writers left in `parent`."""
+    with suppress(OSError):
+        return [entry for entry in _abandoned(parent, name) if entry.is_dir()]
+    return []
 
 
 def check_target(path: Path, *, overwrite: bool) -> Path:
@@ -96,7 +125,14 @@ def _exists(path: Path) -> OutputExistsError:
     return OutputExistsError(f"{path}: exists already; choose another name, or say that it may be replaced (--force)")
 
 
-def _rename(private: Path, target: Path, path: Path, *, overwrite: bool) -> None:
+def move_file(private: Path, target: Path, path: Path, *, overwrite: bool) -> None:
+    """Give a file of the same file system its name; `path` is what errors call `target`.
+
+    Raises
+    ------
+    OutputExistsError
+        when `target` exists and `overwrite` is False.
+    """
     if not overwrite:
         # A hard link fails where the name has been taken meanwhile; a rename would silently replace that file.
         try:
@@ -111,7 +147,8 @@ def _rename(private: Path, target: Path, path: Path, *, overwrite: bool) -> None
     private.replace(target)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have the system write a file or folder to its disk now."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -120,12 +157,17 @@ def _sync(path: Path) -> None:
 
 
 def _remove_abandoned(target: Path) -> None:
-    pattern = re.compile(re.escape(f".{target.name}.") + r"(\d+)-[0-9a-f]{8}\.tmp")
     with suppress(OSError):
-        for entry in target.parent.iterdir():
-            match = pattern.fullmatch(entry.name)
-            if match and not _alive(int(match[1])) and not _locked(entry):
-                entry.unlink(missing_ok=True)
+        for entry in _abandoned(target.parent, target.name):
+            entry.unlink(missing_ok=True)
+
+
+def _abandoned(parent: Path, name: str) -> Iterator[Path]:
+    pattern = re.compile(re.escape(f".{name}.") + r"(\d+)-[0-9a-f]{8}\.tmp")
+    for entry in parent.iterdir():
+        match = pattern.fullmatch(entry.name)
+        if match and not _alive(int(match[1])) and not _locked(entry):
+            yield entry
 
 
 def _alive(process: int) -> bool:
@@ -139,10 +181,12 @@ def _alive(process: int) -> bool:
 
 
 def _locked(path: Path) -> bool:
-    """Whether a writer, perhaps on another machine that shares the folder, holds the lock of a `Draft`."""
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
+    """Whether a writer, perhaps on another machine that shares the folder, holds the lock of a `Draft` or folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
     return False

@@ -143,8 +143,20 @@ class Cameras:
         return replace(self, **arrays, extra={name: column[rows] for name, column in self.extra.items()})
 
 
+def key_array(keys: Sequence[str]) -> npt.NDArray[np.str_]:
+    """(n,) the keys of cameras; an `InputError` where one holds a NUL, which numpy drops at the end of a text."""
+    for row, key in enumerate(keys):
+        if "\0" in key:
+            raise InputError(
+                f"row {row} (counted from 0): the key {key[:80]!r} holds a NUL character, which no label file can "
+                "hold; name the camera otherwise"
+            )
+    return np.array(keys, np.str_)
+
+
 def _keys(key: object) -> npt.NDArray[np.str_]:
-    array = np.asarray(key)
+    given_as_texts = isinstance(key, list | tuple) and all(isinstance(name, str) for name in key)
+    array = key_array(key) if given_as_texts else np.asarray(key)  # type: ignore[arg-type]  # seen above
     if array.size == 0:
         return np.empty(0, dtype="<U1")
     if array.ndim != 1:

@@ -41,6 +41,7 @@ CALLED = (
     "publish",
     "doctor",
 )
+CALLED_LATE = " ".join(f"~{room}" for room in CALLED)
 ROOMS: dict[str, tuple[str, str]] = {
     # the ground: no room of its own to look into
     "_version": ("", ""),
@@ -49,6 +50,8 @@ ROOMS: dict[str, tuple[str, str]] = {
     "cores": ("", ""),
     "plugins": ("", ""),
     "atomic": ("errors", ""),
+    "csv_text": ("", ""),
+    "source_date": ("errors", ""),
     "optional": ("errors", "~open3d"),
     "devices": ("errors", "~torch"),
     "measures": ("errors", "~numpy"),
@@ -65,7 +68,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "surface": ("_lazy errors devices measures cameras similarity frames jit", "numpy scipy numba PIL ~torch"),
     "reference": ("errors optional measures cameras frames geometry", "numpy scipy shapely ~PIL"),
     # label files, written and read
-    "labelfile": (f"_version {BASE} cores atomic", "numpy scipy h5py"),
+    "labelfile": (f"_version {BASE} cores atomic source_date", "numpy scipy h5py"),
     "compose": (f"{BASE} geometry labelfile", "numpy"),
     "pipeline": (
         f"{BASE} atomic cores devices frames geometry datasets fov surface ~reference labelfile",
@@ -75,10 +78,10 @@ ROOMS: dict[str, tuple[str, str]] = {
     "verify": (f"{BASE} frames geometry datasets fov surface reference labelfile pipeline", "numpy scipy"),
     # everything to the right reads label files only
     "images": (f"{BASE} datasets", "numpy ~PIL"),
-    "exchange": (f"plugins {BASE} atomic geometry datasets labelfile images", "numpy scipy h5py pyarrow"),
+    "exchange": (f"plugins {BASE} atomic csv_text geometry datasets labelfile images", "numpy scipy h5py pyarrow"),
     "sampling": (f"{BASE} geometry jit labelfile", "numpy scipy"),
     "evaluation": (
-        f"{BASE} atomic devices geometry datasets labelfile exchange images",
+        f"{BASE} atomic csv_text devices geometry datasets labelfile exchange images",
         "numpy scipy ~torch",
     ),
     "training": (
@@ -86,15 +89,14 @@ ROOMS: dict[str, tuple[str, str]] = {
         "numpy ~torch ~torchvision ~timm ~PIL",
     ),
     "report": (
-        f"{BASE} atomic optional frames geometry reference labelfile",
+        f"{BASE} atomic csv_text optional frames geometry reference labelfile",
         "numpy scipy h5py pyarrow ~matplotlib ~PIL",
     ),
-    "publish": (f"{BASE} atomic datasets labelfile exchange report", "numpy ~pyarrow"),
+    "publish": (f"{BASE} atomic source_date datasets labelfile exchange report", "numpy ~pyarrow"),
     "doctor": ("_version cores optional", "~numpy ~numba ~h5py ~torch"),
     # Commands may call anything, inside their functions. What they show of datasets, formats and parameters is light.
     "cli": (
-        "_version errors measures devices datasets exchange fov surface training "
-        + " ".join(f"~{room}" for room in CALLED),
+        f"_version errors source_date measures devices datasets exchange fov surface training {CALLED_LATE}",
         "click ~tqdm ~numpy",
     ),
     "__main__": ("cli", ""),

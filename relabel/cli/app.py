@@ -18,6 +18,7 @@ from relabel.cli import terminal
 from relabel.cli.commands import COMMANDS, LazyGroup
 from relabel.cli.terminal import Verbosity, with_verbosity
 from relabel.errors import OptionError, RelabelError
+from relabel.source_date import source_date
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -99,6 +100,7 @@ class App(LazyGroup):
                 if not args:
                     click.echo(ctx.get_help(), err=True)
                     return USAGE
+                source_date()  # numpy and SciPy read the variable too while they load, and fail less clearly
                 self.invoke(ctx)
         except click.exceptions.Exit as leave:
             return leave.exit_code

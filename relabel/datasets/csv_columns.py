@@ -1,13 +1,15 @@
 """CSV tables: read by column name at the speed of Arrow; a table that cannot be read is looked at again, row by row.
 
 The fast path never counts lines. When Arrow refuses a table, `fault_in` goes through it with the csv module from the
-standard library to name the first line that is at fault.
+standard library to name the first line that is at fault. Arrow takes all that follows an unclosed quote for one cell
+and says nothing, so `check_quotes` looks at the quotes before.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import mmap
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -30,8 +32,18 @@ _TRUE = ["True", "true", "TRUE", "1"]
 _FALSE = ["False", "false", "FALSE", "0"]
 # What Arrow takes for a number; float() takes more, such as "1_000".
 _NUMBER = re.compile(r"\s*[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?|nan(\(\w*\))?)\s*", re.IGNORECASE | re.ASCII)
-HEADER_BYTES = 1 << 16
+_HEADER_BYTES = 1 << 16
+"""what is read of a file at once to find its header"""
+_LONGEST_HEADER = 1 << 26
+_MARK = b"\xef\xbb\xbf"
+_QUOTE = ord('"')
+_BESIDE_QUOTES = np.frombuffer(b",\r\n", np.uint8)
+_CHECKED_BYTES = 1 << 24
 _WHOLE_LIMIT = 2**53  # beyond it float64 no longer tells neighbouring whole numbers apart
+_BLOCK_BYTES = 1 << 20  # of Arrow; a line has to fit in one
+_LARGEST_BLOCK = 2**31 - 1
+# Without it a quoted line feed at the end of a block cuts a cell in two.
+PARSE_OPTIONS = pyarrow.csv.ParseOptions(newlines_in_values=True)
 _ARROW: dict[Kind, pa.DataType] = {
     "text": pa.string(),
     "float": pa.float64(),
@@ -39,7 +51,7 @@ _ARROW: dict[Kind, pa.DataType] = {
     "bool": pa.bool_(),
 }
 _WANTED: dict[Kind, str] = {
-    "text": "text",
+    "text": "text; it holds a NUL character: remove that",
     "float": "a number; correct the cell, or leave it empty where the value is not known",
     "int": "a whole number; correct the cell",
     "bool": "True or False; correct the cell",
@@ -77,12 +89,16 @@ def read(path: Path, columns: Mapping[str, Kind], *, optional: Mapping[str, Kind
     header = header_of(path, data)
     kinds = dict(columns) | {name: kind for name, kind in (optional or {}).items() if name in header}
     check_header(path, header, kinds)
+    check_quotes(path, data)
+    # Arrow finds no column in a header that no line ending closes.
+    closed = data if data.endswith((b"\n", b"\r")) else data + b"\n"
     try:
-        # Arrow finds no column in a header that no line ending closes.
-        closed = data if data.endswith((b"\n", b"\r")) else data + b"\n"
-        table = pyarrow.csv.read_csv(pa.BufferReader(closed), convert_options=convert_options(kinds))
-    except pa.ArrowException as error:
-        raise fault_in(path, kinds, str(error), data) from None
+        table = _table(closed, kinds, None)
+    except pa.ArrowException:
+        try:
+            table = _table(closed, kinds, min(len(closed), _LARGEST_BLOCK))  # a line may be longer than a block
+        except pa.ArrowException as error:
+            raise fault_in(path, kinds, str(error), data) from None
     arrays: Table = {}
     for name, kind in kinds.items():
         array = as_array(table.column(name).combine_chunks(), kind)
@@ -90,6 +106,15 @@ def read(path: Path, columns: Mapping[str, Kind], *, optional: Mapping[str, Kind
             raise fault_in(path, {name: kind}, f"column {name!r} cannot be read as {kind}", data)
         arrays[name] = array
     return arrays
+
+
+def _table(data: bytes, kinds: Mapping[str, Kind], block_size: int | None) -> Any:
+    return pyarrow.csv.read_csv(
+        pa.BufferReader(data),
+        read_options=pyarrow.csv.ReadOptions(block_size=block_size),
+        parse_options=PARSE_OPTIONS,
+        convert_options=convert_options(kinds),
+    )
 
 
 def convert_options(kinds: Mapping[str, Kind]) -> Any:
@@ -129,7 +154,7 @@ def check_keys(path: Path, table: Table, column: str) -> None:
 
 def line_of_row(path: Path, row: int) -> int:
     """The line, counted from 1 as an editor does, on which data row `row`, counted from 0, begins."""
-    for number, (line, _) in enumerate(_records(_text(path, _content(path)))):
+    for number, (line, _) in enumerate(_records(path, _text(path, _content(path)))):
         if number == row + 1:
             return line
     raise InputError(f"{path}: changed while it was read; no data row {row + 1} is left in it")
@@ -151,13 +176,100 @@ def _content(path: Path) -> bytes:
         raise unreadable(path, error) from None
 
 
+def beginning(path: Path) -> bytes:
+    """As much of a file as holds its first line that is not blank, and at least 64 KiB where there is so much.
+
+    Raises
+    ------
+    InputError
+        when the file cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as stream:
+            data = stream.read(_HEADER_BYTES)
+            while len(data) < _LONGEST_HEADER and not _ends_header(data) and (more := stream.read(len(data))):
+                data += more
+    except OSError as error:
+        raise unreadable(path, error) from None
+    return data
+
+
+def _ends_header(data: bytes) -> bool:
+    lines = data[_after_mark(data) :].lstrip(b"\r\n")
+    return b"\n" in lines or b"\r" in lines
+
+
 def header_of(path: Path, data: bytes) -> list[str]:
     """The names of the columns, from the beginning of the file; raises InputError where there is none."""
     # Names never hold a line break, so that the first line that is not blank can be taken without parsing the rest.
-    for line in data[:HEADER_BYTES].removeprefix(b"\xef\xbb\xbf").splitlines():
-        if line:
-            return next(csv.reader([_decoded(path, line, 1)]))
+    start, number = _after_mark(data), 1
+    while start < len(data):
+        end = data.find(b"\n", start)
+        end = len(data) if end < 0 else end
+        carriage = data.find(b"\r", start, end)
+        end = end if carriage < 0 else carriage
+        if end > start:
+            return _names(path, number, data[start:end])
+        start, number = end + (2 if data[end : end + 2] == b"\r\n" else 1), number + 1
     raise InputError(f"{path}: the file is empty; a header line with the column names was expected")
+
+
+def _after_mark(data: bytes) -> int:
+    """Where the text begins: after the byte order mark, if there is one."""
+    return len(_MARK) if data.startswith(_MARK) else 0
+
+
+def _names(path: Path, number: int, line: bytes) -> list[str]:
+    try:
+        return next(csv.reader([_decoded(path, line, number)], strict=True))
+    except csv.Error as error:
+        reason = {
+            "unexpected end of data": "a quote that is opened in the header is not closed on its line",
+            "field larger than field limit (131072)": "a name of a column is longer than 131,072 characters",
+        }.get(str(error), str(error))
+        raise InputError(
+            f"{path}: line {number}: {reason}; a header of the names of all columns, in one line, was expected"
+        ) from None
+
+
+def check_quotes(path: Path, data: bytes | None = None) -> None:
+    """Raise InputError, naming the line, where a quote is opened and not closed, or text follows a closing one.
+
+    A file whose quotes are as RFC 4180 has them is not parsed for that: where every second quote closes a cell, it
+    takes a look at the bytes beside the quotes.
+
+    Parameters
+    ----------
+    path:
+        the file.
+    data:
+        its content; None reads it.
+    """
+    try:
+        source = data if data is not None else _mapped(Path(path))
+    except OSError as error:
+        raise unreadable(path, error) from None
+    if source.find(b'"') < 0:
+        return
+    content = np.frombuffer(source, np.uint8)
+    pieces = range(0, len(content), _CHECKED_BYTES)
+    quote = np.concatenate([np.flatnonzero(content[at : at + _CHECKED_BYTES] == _QUOTE) + at for at in pieces])
+    if quote.size % 2 == 0:
+        first, last = quote[::2], quote[1::2]
+        doubled = first[1:] == last[:-1] + 1
+        opens = np.append(False, doubled) | np.isin(content[first - 1], _BESIDE_QUOTES)
+        opens |= first == _after_mark(content[:3].tobytes())
+        closes = np.append(doubled, False) | np.isin(content[np.minimum(last + 1, len(content) - 1)], _BESIDE_QUOTES)
+        closes |= last == len(content) - 1
+        if opens.all() and closes.all():
+            return
+    for _ in _records(path, _text(path, content.tobytes()), strict=True):
+        pass
+
+
+def _mapped(path: Path) -> bytes | mmap.mmap:
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b""
 
 
 def check_header(path: Path, header: list[str], kinds: Mapping[str, Kind]) -> None:
@@ -203,13 +315,18 @@ def _bits(bitmap: Any) -> npt.NDArray[np.uint8]:
     return np.unpackbits(packed, bitorder="little")
 
 
-def _strings(column: Any) -> npt.NDArray[np.str_]:
-    """An Arrow string column as fixed-width str, 15 times faster than by way of Python objects where it is ASCII."""
+def _strings(column: Any) -> npt.NDArray[np.str_] | None:
+    """An Arrow string column as fixed-width str, 15 times faster than by way of Python objects where it is ASCII.
+
+    None where one holds a NUL, which numpy drops at the end of a string and which no label file can hold.
+    """
     _, offset_buffer, bytes_buffer = column.buffers()
     if len(column) == 0 or bytes_buffer is None:
         return np.zeros(len(column), "<U1")
     offsets = np.frombuffer(offset_buffer, np.int32)[column.offset : column.offset + len(column) + 1]
     content = np.frombuffer(bytes_buffer, np.uint8)[offsets[0] : offsets[-1]]
+    if content.size and content.min() == 0:
+        return None
     if content.size == 0 or content.max() >= 128:
         return np.array(column.to_pylist(), dtype=np.str_)
     lengths = np.diff(offsets)
@@ -236,24 +353,42 @@ def _text(path: Path, data: bytes) -> str:
     return _decoded(path, data, 1)
 
 
-def _records(text: str) -> Iterator[tuple[int, list[str]]]:
-    """The records of a CSV text that are not blank, each with the line on which it begins; the header is the first."""
-    reader = csv.reader(io.StringIO(text, newline=""))
+def _records(path: Path, text: str, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
+    """The records of a CSV text that are not blank, each with the line on which it begins; the header is the first.
+
+    With `strict` an `InputError` where a quote is not closed, or text follows a closing quote.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), strict=strict)
     line = 1
-    for record in reader:
-        if record:
-            yield line, record
-        line = reader.line_num + 1
+    try:
+        for record in reader:
+            if record:
+                yield line, record
+            line = reader.line_num + 1
+    except csv.Error as error:
+        reason = {
+            "unexpected end of data": "a quote that is opened here is never closed; close it, or write it twice inside "
+            "a quoted cell",
+            "',' expected after '\"'": "text follows a closing quote, as where one before it is not closed; write a "
+            "quote inside a quoted cell twice",
+            "field larger than field limit (131072)": "a cell is longer than 131,072 characters, as where a quote is "
+            "not closed",
+        }.get(str(error), str(error))
+        raise InputError(f"{path}: line {line}: {reason}") from None
 
 
 def fault_in(path: Path, kinds: Mapping[str, Kind], reason: str, data: bytes | None = None) -> InputError:
     """The error that names the first cell or row at fault in a table that Arrow refused for `reason`."""
     try:
         data = _content(path) if data is None else data
-        records = _records(_text(path, data))
+        records = _records(path, _text(path, data))
         _, header = next(records)
         places = {name: header.index(name) for name in kinds}
+        long_line, long_length = 0, 0
         for line, record in records:
+            length = sum(map(len, record))
+            if length > long_length:
+                long_line, long_length = line, length
             if len(record) != len(header):
                 return InputError(
                     f"{path}: line {line}: {len(record)} cells where the header names {len(header)} columns; "
@@ -264,16 +399,16 @@ def fault_in(path: Path, kinds: Mapping[str, Kind], reason: str, data: bytes | N
                 if not _fits(cell, kind):
                     shown = f"{cell!r} is not" if cell.strip() else "an empty cell is not"
                     return InputError(f"{path}: line {line}, column {name!r}: {shown} {_WANTED[kind]}")
-    except csv.Error as error:
-        reason = f"{reason}; {error}"
     except InputError as error:
         return error
+    if long_length > _BLOCK_BYTES:
+        return InputError(f"{path}: line {long_line}: is longer than {long_length:,} characters; is a line break lost?")
     return InputError(f"{path}: is not a CSV file that can be read: {reason}")
 
 
 def _fits(cell: str, kind: Kind) -> bool:
     if kind == "text":
-        return True
+        return "\0" not in cell
     if kind == "bool":
         return cell in _TRUE or cell in _FALSE
     number = _NUMBER.fullmatch(cell) is not None

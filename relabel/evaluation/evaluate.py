@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.atomic import output_errors, replacing
+from relabel.csv_text import csv_line
 from relabel.errors import InputError, OptionError
 from relabel.evaluation.descriptors import ImageOptions, OnProgress, describe_set
 from relabel.evaluation.ground_truth import EvaluationSet, evaluation_set
@@ -389,7 +389,7 @@ def write_per_query(path: str | os.PathLike[str], evaluation: Evaluation, *, ove
         output_errors(path),
         private.open("w", encoding="utf-8", newline="") as file,
     ):
-        csv.writer(file, lineterminator="\n").writerows(_lines(evaluation))
+        file.writelines(map(csv_line, _lines(evaluation)))
 
 
 def _lines(evaluation: Evaluation) -> Iterator[list[object]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from relabel.cameras import Cameras, FloatArray, Status
+from relabel.cameras import Cameras, FloatArray, Status, key_array
 from relabel.errors import InputError, MissingFileError, OptionError
 from relabel.exchange.camera_tables import SideLayout, SideName, read_cameras
 from relabel.exchange.gcl_index import read_index
@@ -124,7 +124,7 @@ def collection_name(path: Path) -> str:
 def cameras_of_keys(keys: list[str]) -> tuple[Cameras, FloatArray]:
     """Cameras of which nothing is known but their keys, and their extents, NaN."""
     missing = np.full(len(keys), np.nan)
-    return Cameras(np.array(keys, np.str_), np.full((len(keys), 2), np.nan), posed=False), missing
+    return Cameras(key_array(keys), np.full((len(keys), 2), np.nan), posed=False), missing
 
 
 def read_sides(queries: Path, database: Path | None, keys: KeyRule) -> CameraSides:
@@ -164,13 +164,15 @@ def _read(path: Path, side: SideName, keys: KeyRule) -> tuple[Cameras, FloatArra
     if suffix in (".csv", ".parquet"):
         return read_cameras(path, side)
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        with path.open(encoding="utf-8-sig") as text:
+            # A key is all that stands on the line: blanks belong to it, and so does what else Unicode calls a line end.
+            lines = text.read().split("\n")
     except FileNotFoundError:
         raise MissingFileError(f"{path}: is not there") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a list of keys: {error}") from None
     try:
-        return *cameras_of_keys([line.strip() for line in lines if line.strip()]), "none"
+        return *cameras_of_keys([line for line in lines if line]), "none"
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet
 
-from relabel.cameras import Cameras, Status
+from relabel.cameras import Cameras, Status, key_array
 from relabel.datasets import csv_columns
 from relabel.errors import InputError, MissingFileError
 from relabel.similarity import Collection
@@ -128,7 +128,9 @@ def _read_table(path: Path) -> dict[str, npt.NDArray[Any]]:
         if name in table.column_names:
             cells = table.column(name).to_pylist()
             try:
-                columns[name] = np.array(cells, np.str_ if kind == "text" else np.float64)
+                columns[name] = key_array(cells) if kind == "text" else np.array(cells, np.float64)
+            except InputError as error:
+                raise InputError(f"{path}: column {name!r}: {error}") from None
             except (TypeError, ValueError):
                 raise InputError(f"{path}: column {name!r} does not hold numbers throughout") from None
     return columns

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from relabel.cameras import key_array
 from relabel.datasets import csv_columns
 from relabel.errors import InputError
 from relabel.exchange.camera_tables import camera_table, parquet_errors
@@ -99,10 +100,11 @@ def read_csv(request: ImportRequest) -> ImportResult:
         column_types={"query": pa.string(), "database": pa.string(), "value": pa.float64()},
         strings_can_be_null=False,
     )
+    csv_columns.check_quotes(path)
     try:
-        with pyarrow.csv.open_csv(path, convert_options=convert) as batches:
+        with pyarrow.csv.open_csv(path, parse_options=csv_columns.PARSE_OPTIONS, convert_options=convert) as batches:
             entries = _gathered(batches)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, InputError):
         # This is slower, but names the line of a fault, and takes files that a stream of batches does not.
         table = csv_columns.read(path, {"query": "text", "database": "text", "value": "float"})
         entries = _gathered([pa.record_batch([pa.array(table[name]) for name in _COLUMNS], list(_COLUMNS))])
@@ -164,5 +166,7 @@ def _numbers(column: Any, numbering: Numbering) -> npt.NDArray[np.int32]:
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     if encoded.null_count:
         raise InputError("a key is missing")
-    numbers = np.array([numbering.number(name) for name in encoded.dictionary.to_pylist()], np.int32)
+    names = encoded.dictionary.to_pylist()
+    key_array(names)
+    numbers = np.array([numbering.number(name) for name in names], np.int32)
     return numbers[np.asarray(encoded.indices)] if len(encoded) else np.empty(0, np.int32)

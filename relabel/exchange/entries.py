@@ -234,7 +234,10 @@ def result_of_pairs(request: ImportRequest, pairs: PairList) -> ImportResult:
     bound = request.bound(pairs.facts)
     sides, notes = request.sides, []
     if sides is None:
-        sides = _sides_of_names(pairs, self_pairs=request.self_pairs or pairs.facts.get("self_pairs") is True)
+        try:
+            sides = _sides_of_names(pairs, self_pairs=request.self_pairs or pairs.facts.get("self_pairs") is True)
+        except InputError as error:
+            raise InputError(f"{request.path}: {error}") from None
         notes.append("only cameras that have a pair are known; --queries and --database name all")
     notes.append(f"pairs that are not listed count as at most {bound:g}; --min-value says another limit")
     similarity, counts = similarity_of_entries(
@@ -262,6 +265,8 @@ def _rows_of_names(
     cameras: Cameras, names: list[str], numbers: npt.NDArray[np.int32], side: str, locate: Callable[[int], str]
 ) -> npt.NDArray[np.int32]:
     rows = rows_of(cameras.key, np.array(names, np.str_))
+    # numpy drops a NUL at the end, and no camera has one.
+    rows[[number for number, name in enumerate(names) if "\0" in name]] = -1
     missing = np.flatnonzero(rows < 0)
     if len(missing):
         entry = int(np.argmax(np.isin(numbers, missing)))

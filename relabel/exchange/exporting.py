@@ -24,7 +24,7 @@ class Exported:
 def export(
     collections: Mapping[str, SimilaritySource], to: str, folder: Path, *, overwrite: bool = False, **options: Any
 ) -> Exported:
-    """Write collections in another format; every file appears whole or not at all.
+    """Write collections in another format; the set of files appears whole or not at all.
 
     Parameters
     ----------
@@ -64,13 +64,13 @@ def export(
             )
     _check_names(collections)
     write = registry.writer(spec)
-    target = ExportFolder(folder, overwrite=overwrite)
     notes: list[str] = []
-    if spec.writes_all:
-        notes += write(collections, target, **chosen)
-    else:
-        for name, source in collections.items():
-            notes += write(source, name, target, **chosen)
+    with ExportFolder(folder, overwrite=overwrite) as target:
+        if spec.writes_all:
+            notes += write(collections, target, **chosen)
+        else:
+            for name, source in collections.items():
+                notes += write(source, name, target, **chosen)
     return Exported(tuple(target.written), tuple(notes))
 
 

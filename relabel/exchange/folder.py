@@ -1,22 +1,43 @@
-"""The folder that an export goes to: all its files are checked before the first is written, each appears whole."""
+"""The folder that an export goes to: its files are made in a private folder, and get their names when all are made."""
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
+import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from relabel.atomic import check_target, output_errors, replacing
-from relabel.errors import OutputExistsError
+from relabel.atomic import (
+    abandoned_folders,
+    check_target,
+    move_file,
+    output_errors,
+    private_folder,
+    replacing,
+    sync,
+)
+from relabel.errors import InputError, OutputError, OutputExistsError
+
+_PRIVATE = "relabel-export"
+_LIST = ".moving"
+"""lists the files of a set from the moment on from which they are moved to their places"""
 
 
 class ExportFolder:
-    """Where files are written, and which have been.
+    """Where files are written, and which have been; to be used inside ``with``.
+
+    A new folder appears with all its files at once. Into one that is there the files are moved one by one at the end,
+    which takes no time; where a process is killed even then, the next export to the folder takes the files that were
+    moved for its own.
 
     Parameters
     ----------
@@ -30,45 +51,179 @@ class ExportFolder:
         self.path = path
         self.overwrite = overwrite
         self.written: list[Path] = []
+        self._replaceable: dict[str, bool] = {}
+        self._stack = ExitStack()
+        self._made_folders: list[Path] = []
+
+    def __enter__(self) -> ExportFolder:  # noqa: PYI034  not meant to be subclassed
+        with output_errors(self.path):
+            self._target = Path(os.path.realpath(self.path))
+            if self._target.exists() and not self._target.is_dir():
+                raise OutputError(f"{self.path}: is a file; choose the name of a folder")
+            self._is_new = not self._target.exists()
+            parent, name = (self._target.parent, self._target.name) if self._is_new else (self._target, _PRIVATE)
+            missing = [folder for folder in (parent, *parent.parents) if not folder.exists()]
+            parent.mkdir(parents=True, exist_ok=True)
+            self._made_folders = missing
+            abandoned = abandoned_folders(parent, name)
+            self._lists = {} if self._is_new else {folder: _listed(folder) for folder in abandoned}
+            if self._is_new:
+                _remove(abandoned)
+            self._private = self._stack.enter_context(private_folder(parent, name))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._stack:
+            if kind is None:
+                with output_errors(self.path):
+                    self._move()
+        if kind is not None:
+            for folder in self._made_folders:
+                with suppress(OSError):  # somebody else has put something there
+                    folder.rmdir()
 
     def claim(self, names: Iterable[str], *, replaceable: bool = True) -> None:
-        """Make the folders of the named files and raise unless all files may be written.
+        """Raise unless all of the named files may be written, and no other collection of this export has one of them.
 
         Raises
         ------
+        InputError
+            when a file was claimed before.
         OutputExistsError
             when one is there and may not be replaced; not `replaceable` are files that --force must not touch either.
         OutputError
-            when a folder cannot be made or written.
+            when one cannot be written.
         """
         for name in names:
-            target = self.path / name
-            with output_errors(target):
-                target.parent.mkdir(parents=True, exist_ok=True)
-            if not replaceable and target.exists():
-                raise OutputExistsError(
-                    f"{target}: exists already, and is not replaced since it may be the dataset's own; choose another "
-                    "folder"
-                )
-            check_target(target, overwrite=self.overwrite)
+            if name in self._replaceable:
+                raise _shared(self.path / name)
+            self._replaceable[name] = replaceable
+            self._check(name)
 
     @contextmanager
     def file(self, name: str, *, replaceable: bool = True) -> Iterator[Path]:
-        """A private path that becomes the file of that name when the block ends well."""
-        target = self.path / name
-        with replacing(target, overwrite=self.overwrite and replaceable) as private, output_errors(target):
+        """A private path that becomes the file of that name when the export ends well."""
+        self._replaceable.setdefault(name, replaceable)
+        self._replaceable[name] &= replaceable
+        private, target = self._private / name, self.path / name
+        with output_errors(target):
+            private.parent.mkdir(parents=True, exist_ok=True)
+            if private.exists():  # on a file system that takes small and capital letters for one, say
+                raise _shared(target)
             yield private
         self.written.append(target)
 
     def write_array(self, name: str, array: npt.NDArray[Any]) -> None:
         """One array as ``.npy``; arrays of objects are pickled, which their consumers expect."""
         with self.file(name) as private, private.open("wb") as file:
-            np.save(file, without_metadata(array), allow_pickle=array.dtype == object)
+            # Into a file of the system numpy writes by itself, and does not say why it could not.
+            stream = _Stream(file)
+            np.save(stream, without_metadata(array), allow_pickle=array.dtype == object)
 
     def write_json(self, name: str, value: Any) -> None:
         """One JSON value."""
         with self.file(name) as private:
-            private.write_text(json.dumps(value, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+            private.write_text(json.dumps(value, ensure_ascii=False, allow_nan=False), encoding="utf-8", newline="")
+
+    def _check(self, name: str) -> None:
+        """Raise unless the file may be written."""
+        path, target = self.path / name, self._target / name
+        with output_errors(path):
+            folder = next(folder for folder in target.parents if folder.exists() or folder == self._target.parent)
+            if not folder.is_dir():
+                raise OutputError(f"{path}: {folder} is a file; choose another folder")
+            if not os.path.lexists(target) or self._is_moved_before(name):
+                return
+            if not self._replaceable[name]:
+                raise OutputExistsError(
+                    f"{path}: exists already, and is not replaced since it may be the dataset's own; choose another "
+                    "folder"
+                )
+            check_target(path, overwrite=self.overwrite)
+
+    def _is_moved_before(self, name: str) -> bool:
+        """Whether a killed export has moved the file to its place, where it still is."""
+        try:
+            there = _identity(self._target / name)
+        except OSError:
+            return False
+        return any(there == listed.get(name) for listed in self._lists.values())
+
+    def _move(self) -> None:
+        """Give all files their names."""
+        names = [str(file.relative_to(self.path)) for file in self.written]
+        for name in names:
+            sync(self._private / name)
+        if self._is_new:
+            try:
+                self._private.rename(self._target)
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                    raise
+            else:
+                with suppress(OSError):  # some file systems cannot sync a folder
+                    sync(self._target.parent)
+                return
+        for name in names:
+            self._check(name)
+        listed = self._private / f"{_LIST}.tmp"
+        listed.write_text(json.dumps({name: _identity(self._private / name) for name in names}), encoding="utf-8")
+        sync(listed)
+        listed.replace(self._private / _LIST)
+        for name in names:
+            target = Path(os.path.realpath(self._target / name))  # a linked file is replaced, not the link
+            target.parent.mkdir(parents=True, exist_ok=True)
+            overwrite = self._is_moved_before(name) or (self.overwrite and self._replaceable[name])
+            try:
+                move_file(self._private / name, target, self.path / name, overwrite=overwrite)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                with replacing(target, overwrite=overwrite) as beside:
+                    shutil.copyfile(self._private / name, beside)
+        for folder in {(self._target / name).parent for name in names}:
+            with suppress(OSError):
+                sync(folder)
+        # Of one that another export left in the middle of its moves, the list is still needed.
+        _remove(folder for folder, listed_names in self._lists.items() if set(listed_names) <= set(names))
+
+
+class _Stream(io.RawIOBase):
+    """What is written goes to a file, by Python and not by C, so that errors say what they are."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def write(self, data: Any) -> int:
+        return int(self._file.write(data))
+
+
+def _listed(folder: Path) -> dict[str, list[int]]:
+    """The files that a killed export was moving from its private folder to their places, and the identity of each."""
+    try:
+        return dict(json.loads((folder / _LIST).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
+def _identity(path: Path) -> list[int]:
+    """What stays the same of a file that is moved, and not of one that is written anew."""
+    stat = path.stat()
+    return [stat.st_ino, stat.st_size, stat.st_mtime_ns]
+
+
+def _remove(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _shared(path: Path) -> InputError:
+    return InputError(
+        f"{path}: two of the collections would share this file; export one at a time (FILE::COLLECTION), each into a "
+        "folder of its own"
+    )
 
 
 def without_metadata(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from relabel.csv_text import csv_line
 from relabel.datasets.msls.spec import IMAGE_PATH
 from relabel.errors import InputError, MissingFileError, OutputError
 from relabel.exchange.entries import (
@@ -29,6 +30,7 @@ from relabel.exchange.known_cameras import KnownSource, unknown_pairs
 from relabel.exchange.positive_rows import check_threshold
 from relabel.images.paths import image_paths
 from relabel.labelfile.pair_rules import Symmetry
+from relabel.labelfile.safe_h5file import Draft
 from relabel.similarity import Collection, RowBlock, SimilaritySource
 
 DenseRows = npt.NDArray[np.float32]
@@ -111,8 +113,9 @@ def write_gcl(
     if drop_unknown:
         for side_cameras, table in zip(cameras, tables, strict=True):
             with folder.file(table, replaceable=False) as private:
-                rows_text = (f"{i},{key},False\n" for i, key in enumerate(side_cameras.key))
-                private.write_text(",key,pano\n" + "".join(rows_text), encoding="utf-8")
+                lines = ([i, key, False] for i, key in enumerate(side_cameras.key))
+                text = "".join(map(csv_line, [["", "key", "pano"], *lines]))
+                private.write_text(text, encoding="utf-8", newline="")
     return notes
 
 
@@ -199,19 +202,21 @@ def _dense_file(
 ) -> Iterator[Callable[[slice, DenseRows], None]]:
     """The file of ``fov`` and ``sim``; the block stores values at a slice of their first axis."""
     filters = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if gzip and 0 not in shape else {}
-    with folder.file(name) as private, h5py.File(private, "w", libver=("earliest", "v110")) as file:
-        fov, sim = (
-            file.create_dataset(
-                key, shape, dtype, chunks=None if 0 in shape else chunks, fillvalue=0, track_times=False, **filters
+    with folder.file(name) as private, Draft(private, folder.path / name) as draft:
+        with draft.writing():
+            fov, sim = (
+                draft.file.create_dataset(
+                    key, shape, dtype, chunks=None if 0 in shape else chunks, fillvalue=0, track_times=False, **filters
+                )
+                for key, dtype in ((FOV, "<f4"), ("sim", "u1"))
             )
-            for key, dtype in ((FOV, "<f4"), ("sim", "u1"))
-        )
 
         def store(part: slice, values: DenseRows) -> None:
-            fov[part] = values
-            sim[part] = values >= np.float32(threshold)
-            if gzip:
-                _check_written(file, private, folder.path / name, max_bytes)
+            with draft.writing():
+                fov[part] = values
+                sim[part] = values >= np.float32(threshold)
+                if gzip:
+                    _check_written(draft.file, private, folder.path / name, max_bytes)
 
         yield store
 

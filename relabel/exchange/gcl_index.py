@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from relabel.cameras import Cameras
+from relabel.cameras import Cameras, key_array
 from relabel.errors import InputError, MissingFileError
 from relabel.exchange.registry import KeyRule
 
@@ -67,7 +67,7 @@ def read_index(path: Path, keys: KeyRule) -> Cameras:
     key = paths if keys == "path" else [entry.rsplit("/", 1)[-1].rsplit(".", 1)[0] for entry in paths]
     try:
         return Cameras(
-            np.array(key, np.str_),
+            key_array(key),
             position,
             heading_deg=heading,
             pose=pose,

@@ -109,7 +109,7 @@ def _best(
 def read_pairs(request: ImportRequest) -> ImportResult:
     """The labels of a text file with lines ``query database value``.
 
-    Empty lines and those that begin with # are skipped.
+    Empty lines are skipped, and those whose first word is a #: a key may begin with one.
 
     Raises
     ------
@@ -150,5 +150,5 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
     with path.open(encoding="utf-8-sig") as text:
         for line, content in enumerate(text, 1):
             words = content.split()
-            if words and not words[0].startswith("#"):
+            if words and words[0] != "#":
                 yield line, words

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from relabel.csv_text import quoted
 from relabel.errors import OptionError
 from relabel.similarity import SimilaritySource
 
@@ -33,9 +34,9 @@ def pairs_as_text(source: SimilaritySource, layout: Layout = "csv") -> Iterator[
     if layout not in LAYOUTS:
         raise OptionError(f"layout {layout!r} is not known; choose {', '.join(LAYOUTS)}")
     collection = source.collection
-    before, between, after, quoted = _frame(layout)
-    queries = pa.array([before + quoted(str(key)) + between[0] for key in collection.query.key], pa.large_string())
-    database = pa.array([quoted(str(key)) + between[1] for key in collection.database.key], pa.large_string())
+    before, between, after, written = _frame(layout)
+    queries = pa.array([before + written(str(key)) + between[0] for key in collection.query.key], pa.large_string())
+    database = pa.array([written(str(key)) + between[1] for key in collection.database.key], pa.large_string())
     if layout != "json":
         yield memoryview(f"query{between[0]}database{between[1]}value\n".encode())
     for block in source.blocks():
@@ -78,11 +79,4 @@ def _frame(layout: Layout) -> tuple[str, tuple[str, str], str, Callable[[str], s
     if layout == "json":
         return '{"query":', (',"database":', ',"value":'), "}\n", lambda key: json.dumps(key, ensure_ascii=False)
     separator = "," if layout == "csv" else "\t"
-    return "", (separator, separator), "\n", lambda key: _quoted(key, separator)
-
-
-def _quoted(key: str, separator: str) -> str:
-    if not any(mark in key for mark in (separator, '"', "\n", "\r")):
-        return key
-    doubled = key.replace('"', '""')
-    return f'"{doubled}"'
+    return "", (separator, separator), "\n", lambda key: quoted(key, separator)

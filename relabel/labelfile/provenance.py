@@ -19,7 +19,6 @@ import platform
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -30,6 +29,7 @@ from relabel.cores import available_cores
 from relabel.errors import InputError, LabelFileError, MissingFileError, OptionError
 from relabel.labelfile import hdf
 from relabel.labelfile.schema import PROVENANCE, SHA256, UTF8, canonical_json
+from relabel.source_date import source_date
 
 LIBRARIES = ("h5py", "numba", "numpy", "pyproj", "scipy")
 
@@ -75,12 +75,9 @@ def step(
         "libraries": _versions(),
         "inputs": [dict(entry) for entry in inputs],
     }
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    if epoch is not None:
-        try:
-            record["time"] = datetime.fromtimestamp(int(epoch), UTC).isoformat()
-        except (ValueError, OverflowError, OSError):
-            raise OptionError(f"SOURCE_DATE_EPOCH is {epoch!r}; it has to be a number of seconds since 1970") from None
+    time = source_date()
+    if time is not None:
+        record["time"] = time.isoformat()
     record_text(record)
     return record
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date
 
 from relabel.errors import OptionError
+from relabel.source_date import source_date
 
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 
@@ -66,13 +66,8 @@ class About:
 
     def dated(self) -> About:
         """The same with the day of SOURCE_DATE_EPOCH where there is no date; the clock is never asked."""
-        epoch = os.environ.get("SOURCE_DATE_EPOCH")
-        if self.date or epoch is None:
-            return self
-        try:
-            return replace(self, date=datetime.fromtimestamp(int(epoch), UTC).date().isoformat())
-        except (ValueError, OverflowError, OSError):
-            raise OptionError(f"SOURCE_DATE_EPOCH is {epoch!r}; it has to be a number of seconds since 1970") from None
+        time = source_date()
+        return self if self.date or time is None else replace(self, date=time.date().isoformat())
 
 
 def is_url(text: str) -> bool:

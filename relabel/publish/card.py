@@ -40,7 +40,10 @@ _METHODS = {
     "voxel-iou": "shared voxels, from depth and poses",
     "imported": "imported from labels that somebody else made",
 }
-_MARKDOWN = re.compile(r"[\\`*\[\]<>|]|(?<!\w)_|_(?!\w)")
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|&~$#!]|(?<!\w)_|_(?!\w)")
+_BLOCK = re.compile(r"(?=[-+=:]|\d+([.)]))")
+"""What would begin a list, a heading or a table at the start of a line."""
+_TICKS = re.compile("`+")
 
 
 def card(
@@ -83,7 +86,7 @@ def card(
 
 def default_title(collections: Sequence[StoredCollection]) -> str:
     """A title for those who give none."""
-    names = [stored.name for stored in collections]
+    names = [_one_line(stored.name) for stored in collections]
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"Graded similarity labels: {', '.join(names[:3])}{more}"
 
@@ -99,12 +102,11 @@ def default_description(collections: Sequence[StoredCollection]) -> str:
 
 
 def _front_matter(about: About) -> list[str]:
-    # JSON strings are YAML strings.
-    lines = ["---", f"pretty_name: {json.dumps(about.title, ensure_ascii=False)}"]
+    lines = ["---", f"pretty_name: {_literal(about.title)}"]
     if is_url(about.license):
-        lines += ["license: other", f"license_link: {json.dumps(about.license)}"]
+        lines += ["license: other", f"license_link: {_literal(about.license)}"]
     elif about.license:
-        lines.append(f"license: {json.dumps(about.license.lower(), ensure_ascii=False)}")
+        lines.append(f"license: {_literal(about.license.lower())}")
     return [*lines, "tags:", "  - visual-place-recognition", "  - image-retrieval", "---"]
 
 
@@ -119,7 +121,7 @@ def _what(collections: Sequence[StoredCollection]) -> list[str]:
     for measure in sorted({stored.measure for stored in collections}):
         names = [stored.name for stored in collections if stored.measure == measure]
         scope = "" if len(names) == len(collections) else f" ({', '.join(map(_plain, names))})"
-        lines.append(f"- measure `{measure}`{scope}: {_FORMULAS.get(measure, 'of a later version of the format')}")
+        lines.append(f"- measure {_code(measure)}{scope}: {_FORMULAS.get(measure, 'of a later version of the format')}")
     lines += ["", "| collection | method | parameters | queries | database | pairs |", "|---|---|---|---|---|---|"]
     for stored in collections:
         sides = [_statuses(side.status_counts()) for side in (stored.query, stored.database)]
@@ -134,7 +136,7 @@ def _what(collections: Sequence[StoredCollection]) -> list[str]:
         )
         lines.append(f"| {' | '.join(cells)} |")
     frames = sorted({stored.crs for stored in collections})
-    return [*lines, "", f"Positions are in metres, in the frame {', '.join(f'`{frame}`' for frame in frames)}."]
+    return [*lines, "", f"Positions are in metres, in the frame {', '.join(map(_code, frames))}."]
 
 
 def _counts(statistics: Mapping[str, Statistics]) -> list[str]:
@@ -170,7 +172,7 @@ def _absent(collections: Sequence[StoredCollection]) -> list[str]:
 
 
 def _loading(label_file: str, collection: str, tables: Sequence[str]) -> list[str]:
-    file, name = json.dumps(label_file, ensure_ascii=False), json.dumps(collection, ensure_ascii=False)
+    file, name = _literal(label_file), _literal(collection)
     lines = [
         "## How to load it",
         "",
@@ -200,7 +202,7 @@ def _loading(label_file: str, collection: str, tables: Sequence[str]) -> list[st
         "```",
     ]
     if tables:
-        listed = ", ".join(f"`{table}`" for table in tables)
+        listed = ", ".join(map(_code, tables))
         lines += ["", f"The same pairs and cameras as Parquet tables: {listed}."]
     return lines
 
@@ -223,13 +225,13 @@ def _provenance(records: Sequence[Mapping[str, Any]]) -> list[str]:
     for number, record in enumerate(records, 1):
         software = record["software"]
         lines.append(
-            f"{number}. `{record['command']}` ({_plain(software['name'])} {_plain(software['version'])}): "
+            f"{number}. {_code(record['command'])} ({_plain(software['name'])} {_plain(software['version'])}): "
             f"{_parameters(record['parameters'])}"
         )
         versions = ", ".join(f"{_plain(name)} {_plain(text)}" for name, text in sorted(record["libraries"].items()))
         lines += [f"   - with {versions}"] if versions else []
         lines += [
-            f"   - from `{entry['path']}`, {entry['bytes']:,} bytes, sha256 `{entry['sha256']}`"
+            f"   - from {_code(entry['path'])}, {entry['bytes']:,} bytes, sha256 {_code(entry['sha256'])}"
             for entry in record["inputs"]
         ]
     return lines
@@ -260,7 +262,36 @@ def _statuses(counts: Mapping[str, int]) -> str:
 
 def _plain(text: str) -> str:
     """A text as Markdown that shows it as it is, in one line."""
-    return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))
+    escaped = _MARKDOWN.sub(r"\\\g<0>", _one_line(text))
+    begins = _BLOCK.match(escaped)
+    if begins is None:
+        return escaped
+    at = begins.start(1) if begins[1] else 0
+    return f"{escaped[:at]}\\{escaped[at:]}"
+
+
+def _code(text: str) -> str:
+    """A text as a span of code, with as many backticks around it as it takes to hold those in it."""
+    line = _one_line(text)
+    around = "`" * (1 + max((len(ticks) for ticks in _TICKS.findall(line)), default=0))
+    space = " " if len(around) > 1 else ""
+    return f"{around}{space}{line}{space}{around}"
+
+
+def _one_line(text: str) -> str:
+    """A text without line breaks, with an escape for what has no glyph: such may turn the order of all that follows."""
+    return _escaped(" ".join(text.split()))
+
+
+def _literal(text: str) -> str:
+    """A text in quotes as JSON, YAML and Python all read it."""
+    return _escaped(json.dumps(text, ensure_ascii=False))
+
+
+def _escaped(text: str) -> str:
+    return "".join(
+        c if c.isprintable() else f"\\u{ord(c):04x}" if ord(c) < 0x10000 else f"\\U{ord(c):08x}" for c in text
+    )
 
 
 def source_notes(records: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -295,7 +326,12 @@ def draw_histogram(path: Path, statistics: Mapping[str, Statistics], measure: st
             label = f"{name}: {int(counts[mask].sum()):,}"
             bars = axes.bar(left[mask], counts[mask], 0.92 / BINS, align="edge", color=colour, label=label)
             axes.bar_label(bars, [f"{n:,}" for n in counts[mask]], fontsize=8, color=INK, padding=2)
-        axes.set(xlabel=f"ψ ({measure})", ylabel="stored pairs", xlim=(0.0, 1.0), xticks=np.linspace(0.0, 1.0, 11))
+        axes.set(
+            xlabel=f"ψ ({measure})".replace("$", r"\$"),
+            ylabel="stored pairs",
+            xlim=(0.0, 1.0),
+            xticks=np.linspace(0.0, 1.0, 11),
+        )
         axes.yaxis.set_major_formatter("{x:,.0f}")
         axes.margins(y=0.12)
         axes.legend(frameon=False)

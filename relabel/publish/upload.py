@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from relabel.atomic import output_errors
+from relabel.atomic import abandoned_folders, output_errors, private_folder, sync
 from relabel.errors import LabelFileError, MissingFileError, OptionError, OutputError, OutputExistsError
 from relabel.exchange.exporting import export
 from relabel.labelfile import LabelFile, StoredCollection, validate
@@ -50,18 +49,18 @@ def replacing_folder(path: Path, *, overwrite: bool, foreign: Callable[[list[str
     """
     target = Path(os.path.realpath(path))
     _check_target(path, target, overwrite=overwrite, foreign=foreign)
-    private = target.parent / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
-    try:
+    for abandoned in abandoned_folders(target.parent, target.name):
+        shutil.rmtree(abandoned, ignore_errors=True)
+    with ExitStack() as stack:
         with output_errors(path):
-            private.mkdir()
+            private = stack.enter_context(private_folder(target.parent, target.name))
         yield private
         with output_errors(path):
             for entry in (*private.iterdir(), private):
-                _sync(entry)
+                with suppress(OSError):  # some file systems cannot sync a folder
+                    sync(entry)
             _check_target(path, target, overwrite=overwrite, foreign=foreign)
             _move_into_place(private, target)
-    finally:
-        shutil.rmtree(private, ignore_errors=True)
 
 
 def _check_target(path: Path, target: Path, *, overwrite: bool, foreign: Callable[[list[str]], list[str]]) -> None:
@@ -100,15 +99,6 @@ def _move_into_place(private: Path, target: Path) -> None:
         aside.replace(target)
         raise
     shutil.rmtree(aside, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some file systems cannot sync a folder
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def sums_text(files: Iterable[Mapping[str, Any]]) -> str:

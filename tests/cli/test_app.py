@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import click
 import pytest
@@ -168,3 +170,16 @@ class TestVerbosity:
         before = list(logger.handlers), logger.level
         invoke(None, "-v")
         assert (logger.handlers, logger.level) == before
+
+
+@pytest.mark.parametrize("epoch", ["abc", "", "1e5", "9" * 30])
+@pytest.mark.parametrize("command", [("stats", "FILE"), ("export", "FILE", "--to", "csv", "-o", "OUT")])
+def test_a_source_date_that_is_none(
+    epoch: str, command: tuple[str, ...], script: Callable[..., CompletedProcess[str]], labels: Path, tmp_path: Path
+) -> None:
+    """SOURCE_DATE_EPOCH is checked before numpy reads it too: no fault of relabel, and nothing is written."""
+    words = [{"FILE": str(labels), "OUT": str(tmp_path / "out")}.get(word, word) for word in command]
+    done = script(*words, env={**os.environ, "SOURCE_DATE_EPOCH": epoch})
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"relabel: error: SOURCE_DATE_EPOCH is {epoch!r}; it has to be a whole number")
+    assert not (tmp_path / "out").exists()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 import math
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from relabel.datasets.csv_columns import check_keys, line_of_row, read, rows_of
+from relabel.datasets.table.columns import TableFile
 from relabel.errors import InputError
 
 COLUMNS = {"key": "text", "x": "float", "frame": "int", "pano": "bool"}
@@ -246,6 +249,12 @@ class TestCheckKeys:
 
 
 class TestLineOfRow:
+    def test_a_cell_longer_than_the_csv_module_takes(self, table: Path) -> None:
+        """Is an error with file and line."""
+        table.write_text(f"key\n{'k' * 200_000}\na\na\n")
+        with pytest.raises(InputError, match=r"raw\.csv: line 2: a cell is longer than 131,072 characters"):
+            line_of_row(table, 2)
+
     def test_a_row_that_is_gone(self, table: Path) -> None:
         """A file that changed in between is said to have."""
         with pytest.raises(InputError, match="changed while it was read"):
@@ -259,3 +268,82 @@ class TestRowsOf:
         place = {key: row for row, key in enumerate(keys)}
         found = rows_of(np.array(keys, dtype=np.str_), np.array(wanted, dtype=np.str_))
         assert found.tolist() == [place.get(name, -1) for name in wanted]
+
+
+READERS = {
+    "read": lambda path: read(path, {"key": "text"}),
+    "TableFile": lambda path: TableFile(path).read({"key": "text"}),
+}
+STRANGE = ["a\tb", "a\nb", "a\rb", "a\r\nb", 'say "a"', '"', "a,b", " a ", "#a", "\ufeffa", "\u202eabc\u202c"]
+STRANGE.append("k" * 10_000)
+
+
+@pytest.mark.parametrize("reader", READERS)
+class TestEveryReader:
+    """What holds of a whole table at once as of one read in pieces."""
+
+    def test_keys_come_as_written(self, table: Path, reader: str) -> None:
+        """Tabs, line breaks, quotes, marks of direction and 10 kB: what the standard library writes comes back."""
+        text = io.StringIO()
+        csv.writer(text).writerows([["key", "x"], *([key, "1"] for key in STRANGE)])
+        table.write_bytes(text.getvalue().encode())
+        assert READERS[reader](table)["key"].tolist() == STRANGE
+
+    def test_line_breaks_in_many_blocks(self, table: Path, reader: str) -> None:
+        """Wherever Arrow cuts a file of quoted line breaks, no cell is cut in two."""
+        keys = [f"{'line' * (i % 13)}\n{i}" for i in range(150_000)]
+        table.write_text("key\n" + "".join(f'"{key}"\n' for key in keys))
+        assert READERS[reader](table)["key"].tolist() == keys
+
+    @pytest.mark.parametrize(
+        ("content", "line"),
+        [
+            ('key,x\na,1\n"b,2\nc,3\n', 3),
+            ('x,key\n1,a\n2,"b\n3,c\n', 3),  # Arrow alone takes this for two rows
+            ('x,key\n1,"a\n2,"b\n3,c\n', 2),  # and this for two
+            ('key,x\n"a""\n,1\n', 2),
+        ],
+    )
+    def test_an_unclosed_quote(self, table: Path, reader: str, content: str, line: int) -> None:
+        """Is an error with the line on which its row begins, never a row that swallows others."""
+        table.write_text(content)
+        with pytest.raises(InputError, match=rf"raw\.csv: line {line}: .*quote"):
+            READERS[reader](table)
+
+    def test_quotes_within_cells_that_have_none_around(self, table: Path, reader: str) -> None:
+        """Inches are no quotes."""
+        table.write_text('key,x\n5" pipe,1\nb,"2"\n')
+        assert READERS[reader](table)["key"].tolist() == ['5" pipe', "b"]
+
+    def test_an_unclosed_quote_in_the_header(self, table: Path, reader: str) -> None:
+        """Is an error of line 1."""
+        table.write_text('key,"x\na,1\n')
+        with pytest.raises(InputError, match=r"raw\.csv: line 1: a quote that is opened in the header is not closed"):
+            READERS[reader](table)
+
+    @pytest.mark.parametrize("columns", [10_000, 300_000])
+    def test_a_long_header(self, table: Path, reader: str, columns: int) -> None:
+        """Of more than 64 kB, or more than Arrow's block of 1 MB: the column is found wherever it stands."""
+        names = [f"column{i:06d}" for i in range(columns)]
+        table.write_text(",".join([*names, "key"]) + "\n" + "1," * columns + "a\n")
+        assert READERS[reader](table)["key"].tolist() == ["a"]
+
+    def test_a_missing_column_in_a_long_header(self, table: Path, reader: str) -> None:
+        """The file and line are said."""
+        table.write_text(",".join(f"column{i:06d}" for i in range(10_000)) + "\n")
+        with pytest.raises(InputError, match=r"raw\.csv: line 1: column 'key' is missing"):
+            READERS[reader](table)
+
+    @pytest.mark.parametrize("header", ["k" * 200_000 + ",key", '"' + "k" * 200_000 + '",key'])
+    def test_a_long_name(self, table: Path, reader: str, header: str) -> None:
+        """Longer than the csv module takes."""
+        table.write_text(f"{header}\n1,a\n")
+        with pytest.raises(InputError, match=r"raw\.csv: line 1: a name of a column is longer"):
+            READERS[reader](table)
+
+    @pytest.mark.parametrize("key", ["a\0", "a\0b", "\0"])
+    def test_a_nul(self, table: Path, reader: str, key: str) -> None:
+        """No label file can hold it, and numpy drops it at the end, so that a key would change."""
+        table.write_bytes(f"key,x\nb,1\n{key},1\n".encode())
+        with pytest.raises(InputError, match=r"raw\.csv: line 3, column 'key': .* NUL"):
+            READERS[reader](table)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.spatial.distance import squareform
 
@@ -92,6 +93,17 @@ class TestWriteGcl:
             panorama = np.genfromtxt(path, dtype=bool, skip_header=1, delimiter=",")[:, -1]
             assert panorama.shape == (count,)
             assert not panorama.any()
+
+    def test_a_raw_csv_of_any_keys(self, tmp_path: Path) -> None:
+        """Commas, quotes and line breaks stay in their cell; pandas, with which GCL reads the file, gets the keys."""
+        keys = ["a,b", 'say "a"', "a\nb", "a\rb", "plain"]
+        psi = similarity(5, 5, seed=2, faults=False)
+        query = replace(psi.collection.query, key=np.array(keys))
+        psi = Similarity(replace(psi.collection, query=query), psi.matrix)
+        export({"c": psi}, "gcl", tmp_path, drop_unknown=True)
+        table = pd.read_csv(tmp_path / "c" / "query" / "raw.csv", index_col=0)
+        assert table["key"].tolist() == keys
+        assert table["pano"].tolist() == [False] * 5
 
     def test_a_raw_csv_is_sacred(self, psi: Similarity, tmp_path: Path) -> None:
         """A raw.csv that is there may be the dataset's own: not even overwriting touches it, nothing is written."""

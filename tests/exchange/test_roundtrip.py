@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relabel.errors import InputError
 from relabel.exchange.camera_files import CameraFiles
 from relabel.exchange.exporting import export
 from relabel.exchange.importing import load
@@ -25,6 +30,21 @@ FILES: dict[str, str] = {
     "npz": "c.npz",
     "pairs": "c-pairs-scores.txt",
 }
+STRANGE = [
+    "a\tb",
+    "a\nb",
+    "a\rb",
+    'say "a"',
+    "a,b",
+    " a ",
+    "#a",
+    "\ufeffa",
+    "\u202eabc\u202c",
+    "k" * 10_000,
+    "\u2028",
+    "é",
+]
+"""Keys that a text format has to quote, or a reader might strip, split or take for something else."""
 WITH_STATUS = ("csv", "parquet", "npz")
 
 
@@ -103,3 +123,48 @@ class TestRoundTrip:
             (tmp_path / form).mkdir()
             restored = back(psi, form, tmp_path / form)
             np.testing.assert_array_equal(restored.matrix.toarray(), psi.matrix.toarray())
+
+    @pytest.mark.parametrize("form", ["csv", "parquet", "npz", "condensed"])
+    def test_keys_are_never_altered(self, form: str, tmp_path: Path) -> None:
+        """Tabs, line breaks, quotes, marks of direction and 10 kB come back as they were."""
+        psi = similarity(len(STRANGE), seed=3, density=0.9, self_pairs=True, faults=False)
+        query = replace(psi.collection.query, key=np.array(STRANGE))
+        psi = Similarity(replace(psi.collection, query=query, database=query), psi.matrix)
+        again = back(psi, form, tmp_path)
+        assert again.collection.query.key.tolist() == STRANGE
+        np.testing.assert_array_equal(again.matrix.toarray(), psi.matrix.toarray())
+
+    def test_keys_of_a_list(self, tmp_path: Path) -> None:
+        """A key a line is all of the line: no blank is stripped, and only line feeds end a line."""
+        keys = [key for key in STRANGE if not {"\n", "\r"} & set(key) and not key.startswith("\ufeff")]
+        psi = similarity(len(keys), seed=3, density=0.9, self_pairs=True, faults=False)
+        export({"c": psi}, "npz", tmp_path)
+        (tmp_path / "keys.txt").write_text("".join(f"{key}\n" for key in keys), encoding="utf-8")
+        imported = load("npz", tmp_path / "c.npz", measure="iou", cameras=CameraFiles(tmp_path / "keys.txt"))
+        assert imported.source.collection.query.key.tolist() == keys
+
+    def test_a_hash_before_a_key(self, tmp_path: Path) -> None:
+        """A key that begins with # is no comment."""
+        (tmp_path / "p.txt").write_text("# made by hand\n#a b 0.5\n")
+        imported = load("pairs", tmp_path / "p.txt", measure="iou")
+        assert imported.source.collection.query.key.tolist() == ["#a"]
+
+    @pytest.mark.parametrize("key", ["a\0", "a\0b"])
+    def test_a_nul(self, key: str, tmp_path: Path) -> None:
+        """No label file can hold it, and numpy drops it at the end of a text: refused wherever a key is read."""
+        (tmp_path / "c.csv").write_text(f"query,database,value\nq,d,0.5\n{key},d,0.5\n")
+        (tmp_path / "p.txt").write_text(f"q d 0.5\n{key} d 0.5\n")
+        pa.parquet.write_table(pa.table({"query": [key], "database": ["d"], "value": [0.5]}), tmp_path / "c.parquet")
+        pa.parquet.write_table(pa.table({"key": [key]}), tmp_path / "keys.parquet")
+        (tmp_path / "keys.txt").write_text(f"q\n{key}\n")
+        (tmp_path / "keys.json").write_text(json.dumps({"im_paths": ["q", key]}))
+        with pytest.raises(InputError, match=r"c\.csv: line 3, column 'query': .* NUL"):
+            load("csv", tmp_path / "c.csv", measure="iou")
+        with pytest.raises(InputError, match=r"c\.parquet: row 0 .* NUL"):
+            load("parquet", tmp_path / "c.parquet", measure="iou")
+        with pytest.raises(InputError, match=r"p\.txt: .* NUL"):
+            load("pairs", tmp_path / "p.txt", measure="iou")
+        export({"c": similarity(2, seed=1, density=1.0, self_pairs=True, faults=False)}, "npz", tmp_path)
+        for names in ("keys.txt", "keys.json", "keys.parquet"):
+            with pytest.raises(InputError, match=rf"{names}: .* NUL"):
+                load("npz", tmp_path / "c.npz", measure="iou", cameras=CameraFiles(tmp_path / names))

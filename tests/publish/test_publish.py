@@ -6,6 +6,7 @@ import getpass
 import hashlib
 import json
 import logging
+import os
 import re
 import shutil
 import socket
@@ -78,7 +79,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def snippets(folder: Path) -> list[str]:
     """The code in the card."""
-    return re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    return re.findall(
+        r"```python\n(.*?)^```$", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
 
 
 class TestFolder:
@@ -229,6 +232,48 @@ class TestCard:
         assert list(names["database"]) == list(stored.database.key)
         assert (names["query_ok"] == stored.query.ok).all()
         assert (names["database_ok"] == stored.database.ok).all()
+
+    def test_what_comes_from_input_is_escaped(self, tmp_path: Path) -> None:
+        """Frame, paths, command, parameters and names of collections are shown, and never are Markdown or HTML."""
+        evil = "a` <script>b</script> ![x](http://e.vil) | \u202ec ``` &amp; ~~d~~ $e$"
+        inputs = [{"path": f"{evil}.csv", "bytes": 1, "sha256": "0" * 64}]
+        record = provenance.step(f"relabel {evil}", {"city": evil}, inputs)
+        psi = similarity(6, 5, seed=1)
+        sides = (replace(side, crs=evil) for side in (psi.collection.query, psi.collection.database))
+        query, database = sides
+        collection = replace(psi.collection, query=query, database=database, params={"shape": evil})
+        name = evil.replace("/", "_").replace(":", ";")
+        path = relabel.write(tmp_path / "l.h5", {name: Similarity(collection, psi.matrix)}, provenance=[record])
+        publish(path, tmp_path / "out", parquet=True)
+        card = (tmp_path / "out/README.md").read_text(encoding="utf-8")
+        title = name.replace("\u202e", "\\u202e")
+        shown = evil.replace("\u202e", "\\u202e")
+        assert f"```` {shown} ````" in card  # the frame
+        assert f"```` {shown}.csv ````, 1 bytes" in card
+        assert f"```` relabel {shown} ````" in card
+        assert all(c.isprintable() or c == "\n" for c in card)
+        # What CommonMark calls code, blocks and spans, is not read as anything else.
+        front, body = card.split("---\n", 2)[1:]
+        rest = re.sub(r"^```.*?^```$", "", body, flags=re.DOTALL | re.MULTILINE)
+        rest = re.sub(r"(?<![`\\])(`+)(?!`)(.*?)(?<!`)\1(?!`)", "", rest)
+        for mark in ("<script", "![x", "](http://e.vil", "| \\u202ec", "&amp;", "~~d", "$e$"):
+            assert len(re.findall(rf"(?<!\\){re.escape(mark)}", rest)) == 0, mark
+        rows = [line for line in rest.splitlines() if line.startswith("| a")]
+        assert [len(re.findall(r"(?<!\\)\|", row)) for row in rows] == [7, 6]  # cells of the two tables
+        assert json.loads(front.split("pretty_name: ")[1].splitlines()[0]) == f"Graded similarity labels: {title}"
+        # The tables have the name of the collection in theirs; all snippets still are Python.
+        for code in snippets(tmp_path / "out"):
+            compile(code, "README.md", "exec")
+
+    @pytest.mark.parametrize(
+        ("title", "shown"), [("1. a", "1\\. a"), ("- a", "\\- a"), ("+a", "\\+a"), ("a - b", "a - b")]
+    )
+    def test_a_title_is_no_list(self, title: str, shown: str, labels: Path, tmp_path: Path) -> None:
+        """What begins a list stays a text, in the title as in the citation."""
+        publish(labels, tmp_path / "out", About(title=title))
+        card = (tmp_path / "out/README.md").read_text(encoding="utf-8")
+        assert f"\n# {shown}\n" in card
+        assert f"\n{shown}. Version" in card
 
     def test_sources(self) -> None:
         """A note for each known source, one that says so for none."""
@@ -382,6 +427,16 @@ class TestRefused:
             publish(labels, tmp_path / "out", overwrite=True)
         assert contents(tmp_path / "out") == before
         assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
+
+    def test_what_a_killed_run_left(self, labels: Path, tmp_path: Path) -> None:
+        """The private folder of a process that is gone is removed; that of one that lives is not."""
+        child = subprocess.Popen(["true"])
+        child.wait()
+        gone, alive = (tmp_path / f".out.{pid}-0123abcd.tmp" for pid in (child.pid, os.getpid()))
+        for folder in (gone, alive):
+            folder.mkdir()
+        publish(labels, tmp_path / "out")
+        assert sorted(entry.name for entry in tmp_path.iterdir()) == [alive.name, "out"]
 
     def test_missing(self, tmp_path: Path) -> None:
         """No file, no folder."""

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relabel.cameras import Cameras, Status
+from relabel.datasets import mask as mask_file
 from relabel.datasets.msls import city as msls
 from relabel.errors import OptionError, OutputExistsError
 from relabel.geometry.headings import difference_deg
@@ -461,6 +462,14 @@ class TestText:
         }
         with pytest.raises(OutputExistsError):
             summary.write_mask(path, found, DEFAULT_REASONS)
+
+    def test_mask_of_any_keys(self, city: Cameras, tmp_path: Path) -> None:
+        """Every key comes back through the reader of masks, a lone carriage return in it too."""
+        spoiled, wrong = with_fault(city, flipped, 3)
+        keys = np.array([f'a\r,"{key}"\n' for key in spoiled.key])
+        path = tmp_path / "m.csv"
+        summary.write_mask(path, [audit(replace(spoiled, key=keys), city, name="town")], DEFAULT_REASONS)
+        assert set(mask_file.read(path).key) == set(keys[wrong])
 
 
 class TestFigure:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,6 @@ import pyarrow.csv
 
 from relabel.cameras import surely_unique
 from relabel.datasets import csv_columns
-from relabel.datasets.base import unreadable
 from relabel.datasets.csv_columns import Table
 from relabel.errors import InputError, OptionError
 
@@ -214,11 +213,7 @@ class TableFile:
 
     @cached_property
     def _beginning(self) -> bytes:
-        try:
-            with self.path.open("rb") as stream:
-                return stream.read(csv_columns.HEADER_BYTES)
-        except OSError as error:
-            raise unreadable(self.path, error) from None
+        return csv_columns.beginning(self.path)
 
     @cached_property
     def _parquet(self) -> Any:
@@ -232,22 +227,29 @@ class TableFile:
     def _csv_batches(self, wanted: Mapping[str, Kind]) -> Iterator[Table]:
         if not self._rows_follow:
             return
+        csv_columns.check_quotes(self.path)
         try:
             with pyarrow.csv.open_csv(
                 self.path,
-                read_options=pyarrow.csv.ReadOptions(block_size=_BLOCK_BYTES),
+                read_options=pyarrow.csv.ReadOptions(block_size=max(_BLOCK_BYTES, len(self._beginning))),
+                parse_options=csv_columns.PARSE_OPTIONS,
                 convert_options=csv_columns.convert_options(wanted),
             ) as reader:
                 for batch in reader:
                     arrays = {name: csv_columns.as_array(batch.column(name), kind) for name, kind in wanted.items()}
-                    yield {name: array for name, array in arrays.items() if array is not None}
+                    unreadable = next((name for name, array in arrays.items() if array is None), None)
+                    if unreadable is not None:
+                        raise csv_columns.fault_in(
+                            self.path, {unreadable: wanted[unreadable]}, f"column {unreadable!r} cannot be read"
+                        )
+                    yield cast("Table", arrays)
         except pa.ArrowException as error:
             raise csv_columns.fault_in(self.path, wanted, str(error)) from None
 
     @property
     def _rows_follow(self) -> bool:
         """Whether there is anything below the header; Arrow takes a header alone for an empty file."""
-        if len(self._beginning) >= csv_columns.HEADER_BYTES:
+        if len(self._beginning) < self.path.stat().st_size:
             return True
         return sum(bool(line.strip()) for line in self._beginning.removeprefix(b"\xef\xbb\xbf").splitlines()) > 1
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from relabel.atomic import output_errors, replacing
+from relabel.csv_text import csv_line
 from relabel.report.heading_audit.near_pairs import BIN_DEG
 from relabel.report.heading_audit.tracks import FACING
 from relabel.report.heading_audit.types import REASONS, Audit, SequenceAudit, SideAudit, untrusted
@@ -100,20 +99,16 @@ def write_mask(path: Path, audits: Sequence[Audit], reasons: Collection[str], *,
     OutputExistsError, OutputError
         when the file is there and `overwrite` is False, or it cannot be written.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["key", "side", "collection", "reason"])
-    count = 0
+    lines = [csv_line(["key", "side", "collection", "reason"])]
     names = [name for name in REASONS if name in reasons]
     for audit in audits:
         for side in audit.sides:
             for row in np.flatnonzero(side.faulty(names)):
                 why = ";".join(name for name in names if side.faults[name][row])
-                writer.writerow([str(side.key[row]), "" if side.name == "both" else side.name, audit.name, why])
-                count += 1
+                lines.append(csv_line([side.key[row], "" if side.name == "both" else side.name, audit.name, why]))
     with replacing(path, overwrite=overwrite) as private, output_errors(path):
-        private.write_text(text.getvalue(), encoding="utf-8")
-    return count
+        private.write_text("".join(lines), encoding="utf-8", newline="")
+    return len(lines) - 1
 
 
 def _cameras(side: SideAudit) -> str:
