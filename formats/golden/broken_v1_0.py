@@ -189,7 +189,7 @@ FILES: dict[str, Broken] = {
     "indices-unsorted": Broken(swap, S, M, "out of order or repeated"),
     "indices-twice": Broken(put("city/similarity/indices", 1, 0), S, M, "out of order or repeated"),
     "indices-outside": Broken(put("city/similarity/indices", -1, 4), S, M, "have a column outside [0, 4)"),
-    "indptr-int32": Broken(in_type("city/similarity/indptr", "<i4"), S, f"{M}/indptr", "expected int64"),
+    "indptr-int64": Broken(in_type("city/similarity/indptr", "<i8"), S, f"{M}/indptr", "expected int32"),
     "indptr-short": Broken(fewer_rows, S, f"{M}/indptr", "has shape (4,); expected (5)"),
     "indptr-starts-late": Broken(put("city/similarity/indptr", 0, 1), S, f"{M}/indptr", "does not rise from 0"),
     "indptr-falls": Broken(put("city/similarity/indptr", 2, 0), S, f"{M}/indptr", "does not rise from 0"),

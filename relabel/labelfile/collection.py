@@ -154,7 +154,7 @@ class StoredCollection:
     def row_counts(self) -> npt.NDArray[np.int64]:
         """(queries,) number of stored pairs of each row."""
         with self._opened() as group:
-            return np.diff(hdf.read(_arrays(group)["indptr"]))
+            return np.diff(_indptr(_arrays(group)))
 
     def blocks(
         self, rows_per_block: int | None = None, *, first_row: int = 0, stop_row: int | None = None
@@ -166,7 +166,7 @@ class StoredCollection:
         if rows_per_block is not None and rows_per_block < 1:
             raise OptionError(f"rows_per_block is {rows_per_block}; at least one is needed")
         with self._opened() as group:
-            indptr = hdf.read(_arrays(group)["indptr"])
+            indptr = _indptr(_arrays(group))
         stop = self.shape[0] if stop_row is None else stop_row
         if rows_per_block is None:
             ranges = row_ranges(indptr, first_row, stop)
@@ -181,9 +181,9 @@ class StoredCollection:
         """All values as a (queries × database) float32 matrix."""
         with self._opened() as group:
             arrays = _arrays(group)
-            indptr = hdf.read(arrays["indptr"])
+            indptr = _indptr(arrays)
             block = self._block(arrays, 0, indptr)
-        return sparse.csr_array((block.data, block.indices, indptr), shape=self.shape)
+        return sparse.csr_array((block.data, block.indices, indptr.astype(np.int32)), shape=self.shape)
 
     def in_measure(self, measure: Measure) -> ConvertedCollection:
         """The same collection with its values in another measure, converted as they are read.
@@ -287,6 +287,11 @@ def _arrays(group: Any) -> dict[str, Any]:
     with hdf.guarded(group.name):
         pairs = group[SIMILARITY]
         return {name: pairs[name] for name in ARRAYS}
+
+
+def _indptr(arrays: Mapping[str, Any]) -> npt.NDArray[np.int64]:
+    """Where the rows begin, as int64: sums and differences of damaged int32 numbers could overflow."""
+    return hdf.read(arrays["indptr"]).astype(np.int64)
 
 
 def row_ranges(indptr: npt.NDArray[np.int64], first_row: int, stop_row: int) -> Iterator[tuple[int, int]]:
