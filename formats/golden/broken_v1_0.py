@@ -75,6 +75,15 @@ def soft_link(file: Any) -> None:
     file["city/similarity/data"] = h5py.SoftLink("/values")
 
 
+def beside(link: Any) -> Change:
+    """Put a link beside the collection, where no reader looks."""
+
+    def change(file: Any) -> None:
+        file["other"] = link
+
+    return change
+
+
 def elsewhere(file: Any) -> None:
     """Keep the values in another file."""
     del file["city/queries/extent"]
@@ -181,7 +190,9 @@ FILES: dict[str, Broken] = {
     "shape-other": Broken(attribute(M, "shape", np.array([4, 5])), S, M, "database has 4 cameras"),
     "shape-text": Broken(attribute(M, "shape", "4 x 4"), S, M, "is not two int64 numbers"),
     "data-missing": Broken(replace("city/similarity/data", None), S, f"{M}/data", "the data set is missing"),
-    "data-soft-link": Broken(soft_link, S, f"{M}/data", "the data set is missing"),
+    "data-soft-link": Broken(soft_link, S, f"{M}/data", "is a soft link to '/values'"),
+    "soft-link": Broken(beside(h5py.SoftLink("/city")), S, "/other", "is a soft link to '/city'"),
+    "external-link": Broken(beside(h5py.ExternalLink("a.h5", "/city")), S, "/other", "is an external link to '/city' of"),
     "data-float64": Broken(in_type("city/similarity/data", "<f8"), S, f"{M}/data", "expected float32"),
     "data-big-endian": Broken(in_type("city/similarity/data", ">f4"), S, f"{M}/data", "expected float32, little"),
     "indices-int64": Broken(in_type("city/similarity/indices", "<i8"), S, f"{M}/indices", "expected int32"),

@@ -57,7 +57,9 @@ class Report:
     def note(self, level: Level, path: str, message: str, severity: Severity = "error") -> None:
         """Add a finding; a message that begins with the path loses it."""
         message = message.removeprefix(f"{path}: ").removeprefix(f"{path}, ")
-        self.findings.append(Finding(level, severity, path, message))
+        finding = Finding(level, severity, path, message)
+        if finding not in self.findings:  # two checks may come upon the same thing
+            self.findings.append(finding)
 
     @contextmanager
     def attempt(self, level: Level, path: str) -> Iterator[None]:

@@ -97,7 +97,12 @@ def _collection(part: Any, stored: StoredCollection | None) -> Any:
 
 
 def _check_members(group: Any) -> None:
-    """Raise unless every dataset can be read; HDF5 2.0 was seen to crash when it copies a damaged one."""
+    """Raise unless every dataset can be read and nothing leads elsewhere.
+
+    HDF5 2.0 was seen to crash when it copies a damaged dataset, and copies links that are not hard as they are.
+    """
+    for where, fault in hdf.foreign_links(group):
+        raise LabelFileError(f"{where}: {fault}")
     for side in MEMBERS:
         members = hdf.member(group, side, h5py.Group)
         for name in hdf.links(members):
