@@ -120,7 +120,7 @@ def stored_digests(group: Any) -> dict[str, Record]:
         if dtype is not None and dataset.shape is not None:
             hdf.check_array(dataset)
             digest = ArrayDigest(dtype)
-            for block in hdf.row_blocks(dataset):
+            for block in hdf.row_blocks(dataset) if dataset.shape else (hdf.read(dataset),):
                 digest.update(block)
             records[name] = digest.record(dataset.shape)
     return records

@@ -108,14 +108,14 @@ def foreign_links(group: Any) -> Iterator[tuple[str, str]]:
                     waiting.append(parent[name])
 
 
-def collection_names(file: Any, members: tuple[str, ...] = MEMBERS) -> list[str]:
-    """The names of all groups that hold one of `members`, sorted; collections are not searched for further ones."""
+def collection_names(file: Any) -> list[str]:
+    """The names of all groups that hold a member of a collection, sorted; none is looked for inside another one."""
     names: list[str] = []
     seen: set[int] = set()
 
     def walk(group: Any, prefix: str, depth: int) -> None:
         children = links(group)
-        if prefix and any(name in children for name in members):
+        if prefix and any(name in children for name in MEMBERS):
             names.append(prefix)
             return
         for name in children:
