@@ -105,8 +105,8 @@ def evaluate_command(
     """Recall@k and mAP@k of place recognition, and how well its ranking follows graded labels.
 
     Queries and database are those of a label file; or, without labels, of an MSLS tree (--root, with --cities val for
-    the validation set of the field) or of two folders or lists of images with @ names, or two tables. Several cities are searched as
-    one database. Panoramas are left out.
+    the validation set of the field) or of two folders or lists of images with @ names, or two tables. Several cities
+    are searched as one database. Panoramas are left out.
 
     What is evaluated is one of these:
 
