@@ -82,7 +82,7 @@ class TestUsage:
             (["inf", "x"], "relabel: error: there is no command 'inf'; did you mean 'info'? (see 'relabel --help')"),
             (
                 ["zzz"],
-                "there is no command 'zzz'; choose from sample, msls, pitts, names, table, 7scenes, tb-places, rgbd, info",
+                "there is no command 'zzz'; choose from sample, msls, pitts, names, table, 7scenes",
             ),
             (["sample", "msl"], "there is no command 'msl'; did you mean 'msls'? (see 'relabel sample --help')"),
             (["sample"], "Missing command (see 'relabel sample --help')"),
