@@ -346,20 +346,23 @@ class StoredCollection:
             start, stop = int(indptr[0]), int(indptr[-1])
             arrays = _arrays(group)
             indices, data = (hdf.read(arrays[name], slice(start, stop)) for name in ("indices", "data"))
-            if indices.size and (indices.min() < 0 or indices.max() >= self.shape[1]):
-                raise LabelFileError(f"{arrays['indices'].name}: has columns that do not exist; the file is damaged")
-            falls = indices[1:] <= indices[:-1]
-            row_ends = indptr[1:-1] - start
-            falls[row_ends[(row_ends > 0) & (row_ends < len(indices))] - 1] = False
-            if falls.any():
-                raise LabelFileError(
-                    f"{arrays['indices'].name}: columns are out of order or repeated, so pairs cannot be told apart; "
-                    "relabel validate lists all that is wrong"
-                )
-            if not ((data > np.float32(self.min_value)) & (data <= 1.0)).all():
-                raise LabelFileError(
-                    f"{arrays['data'].name}: has values outside ({self.min_value:g}, 1]; the file is damaged"
-                )
+            outside = (indices < 0) | (indices >= self.shape[1])
+            falls = np.zeros(len(indices), bool)
+            falls[1:] = indices[1:] <= indices[:-1]
+            row_starts = indptr[:-1] - start
+            falls[row_starts[row_starts < len(indices)]] = False
+            unlike = ~((data > np.float32(self.min_value)) & (data <= 1.0))  # NaN as well
+            for name, what, bad in (
+                ("indices", "has columns that do not exist", outside),
+                ("indices", "columns are out of order or repeated", falls),
+                ("data", f"has values outside ({self.min_value:g}, 1]", unlike),
+            ):
+                if bad.any():
+                    row = first + int(np.searchsorted(indptr[1:] - start, np.argmax(bad), side="right"))
+                    raise LabelFileError(
+                        f"{arrays[name].name}: {what} in row {row} (counted from 0), so the file is damaged; relabel "
+                        "validate lists all that is wrong"
+                    )
             return RowBlock(first, np.diff(indptr), indices, data)
 
     def _row_starts(self, group: Any) -> npt.NDArray[np.int64]:

@@ -211,17 +211,22 @@ class TestRows:
             ("indices", 1, 0, "indices: columns are out of order or repeated"),
             ("indices", 0, 30, "indices: has columns that do not exist"),
             ("data", 0, 0.0, r"data: has values outside \(1e-06, 1\]"),
-            ("data", 0, np.nan, "data: has values outside"),
-            ("data", 0, 1.5, "data: has values outside"),
+            ("data", 0, np.nan, r"data: has values outside \(1e-06, 1\]"),
+            ("data", 0, 1.5, r"data: has values outside \(1e-06, 1\]"),
         ],
     )
     def test_parts(self, name: str, entry: int, value: float, match: str, tmp_path: Path) -> None:
         """A value that cannot be is an error of the row that it stands in."""
         path = write(tmp_path / "a.h5", {"x": source(density=1.0, faults=False)})
         with h5py.File(path, "r+") as file:
-            file["x/similarity"][name][entry] = value
-        with pytest.raises(LabelFileError, match=rf"a\.h5: /x/similarity/{match}"):
-            LabelFile(path)["x"].row(0)
+            file["x/similarity"][name][30 * 4 + entry if name != "indptr" else entry] = value  # 30 pairs a row
+        row = "" if name == "indptr" else r" in row 4 \(counted from 0\)"
+        with pytest.raises(LabelFileError, match=rf"a\.h5: /x/similarity/{match}{row}"):
+            LabelFile(path)["x"].row(4)
+        if name != "indptr":
+            assert len(LabelFile(path)["x"].row(5)[0]) == 30
+            with pytest.raises(LabelFileError, match=rf"/x/similarity/{match}{row}"):
+                LabelFile(path)["x"].to_scipy()
 
 
 class TestProvenance:

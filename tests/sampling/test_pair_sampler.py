@@ -624,7 +624,7 @@ class TestBadInput:
         relabel.write(path, {"street": psi})
         with h5py.File(path, "r+") as file:
             file["street/similarity/data"][3] = 7.0
-        with pytest.raises(LabelFileError, match=r"labels\.h5::street: 1 stored.*row \d+.*relabel validate"):
+        with pytest.raises(LabelFileError, match=r"labels\.h5: /street/similarity/data: .*row \d+.*relabel validate"):
             GradedPairSampler(LabelFile(path))
         wrong = psi.matrix.copy()
         wrong.data[0] = np.nan
