@@ -14,6 +14,7 @@ from relabel.cli import options, terminal
 if TYPE_CHECKING:
     from relabel.fit.fit import Candidate, Fit
 
+_NAMED = 4  # models that cannot be told apart
 _SHOWN = 10  # candidates in the table; --json has all
 
 
@@ -86,7 +87,12 @@ def _lines(fit: Fit) -> Iterator[str]:
     if fit.same_values:
         yield f"  since all views are alike, {' and '.join(fit.same_values)} would have the same values"
     if fit.explained and fit.not_told_apart:
-        yield f"  cannot be told apart from: {'; '.join(c.name for c in fit.not_told_apart)}"
+        names = [c.name for c in fit.not_told_apart]
+        more = f"; and {len(names) - _NAMED} more (--json has all)" if len(names) > _NAMED else ""
+        yield f"  cannot be told apart from: {'; '.join(names[:_NAMED])}{more}"
+    if fit.explained and fit.runner_up is not None:
+        other = fit.runner_up
+        yield f"  the next best is {other.name} with {_parameters(other)}: rms {other.rms:.2g}"
     yield from _next(fit)
     yield ""
     rows = [["model", "θ", "r", "rms", "largest", "within 0.01"]]

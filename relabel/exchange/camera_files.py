@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status, key_array
 from relabel.errors import InputError, MissingFileError, OptionError
-from relabel.exchange.camera_tables import SideLayout, SideName, read_cameras
+from relabel.exchange.camera_tables import CameraTable, SideName, read_cameras
 from relabel.exchange.gcl_index import read_index
 from relabel.exchange.registry import FormatSpec, KeyRule
+from relabel.geometry.projection import GEOGRAPHIC, map_of, project
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -56,6 +57,8 @@ class CameraSides:
         the database is the set of queries.
     files:
         (folder, file) of everything that was read for them; the folder is what provenance names files from.
+    notes:
+        what was not read of them.
     """
 
     query: Cameras
@@ -64,6 +67,7 @@ class CameraSides:
     database_extent: FloatArray
     self_pairs: bool = False
     files: tuple[tuple[Path, Path], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -133,16 +137,38 @@ def read_sides(queries: Path, database: Path | None, keys: KeyRule) -> CameraSid
     Without `database` there is one set of cameras, of both queries and database, unless it is a table that has both
     sides; so it is where a table says ``both``.
     """
-    query, query_extent, layout = _read(queries, "query", keys)
-    if database is None and layout == "apart":
+    first = _read(queries, "query", keys)
+    if database is None and first.layout == "apart":
         database = queries
     files: tuple[tuple[Path, Path], ...] = ((queries.parent, queries),)
-    sides = CameraSides(query, query, query_extent, query_extent, self_pairs=True, files=files)
-    if database is None or (layout == "both" and database == queries):
-        return sides
-    cameras, extent, _ = _read(database, "database", keys)
+    if database is None or (first.layout == "both" and database == queries):
+        query = _on_one_map((queries, first))[0]
+        return CameraSides(query, query, first.extent, first.extent, self_pairs=True, files=files, notes=first.notes)
+    second = _read(database, "database", keys)
     files += ((database.parent, database),) if database != queries else ()
-    return replace(sides, database=cameras, database_extent=extent, self_pairs=False, files=files)
+    notes = tuple(dict.fromkeys((*first.notes, *second.notes)))
+    query, cameras = _on_one_map((queries, first), (database, second))
+    return CameraSides(query, cameras, first.extent, second.extent, files=files, notes=notes)
+
+
+def _on_one_map(*tables: tuple[Path, CameraTable]) -> list[Cameras]:
+    """The cameras with positions in metres of one map, where any has a position."""
+    sides = [table.cameras for _, table in tables]
+    placed = [np.isfinite(cameras.position[:, :2]).all(axis=1) for cameras in sides]
+    systems = {sides[i].crs: tables[i][0] for i in range(len(sides)) if placed[i].any()}
+    if len(systems) > 1:
+        shown = " and ".join(f"{path} in {crs}" for crs, path in systems.items())
+        raise InputError(f"positions are in two reference systems ({shown}); bring both into one")
+    if GEOGRAPHIC not in systems:
+        return [replace(cameras, crs=next(iter(systems), "local")) for cameras in sides]
+    degrees = np.concatenate([cameras.position[at, :2] for cameras, at in zip(sides, placed, strict=True)])
+    crs = map_of(degrees[:, 0], degrees[:, 1])
+    result = []
+    for cameras in sides:
+        position = cameras.position.copy()
+        position[:, :2] = project(position[:, 0], position[:, 1], crs)
+        result.append(replace(cameras, position=position, crs=crs))
+    return result
 
 
 def read_msls_sides(root: Path, city: str) -> CameraSides:
@@ -156,11 +182,11 @@ def read_msls_sides(root: Path, city: str) -> CameraSides:
     return CameraSides(query, database, query_extent, database_extent, files=files)
 
 
-def _read(path: Path, side: SideName, keys: KeyRule) -> tuple[Cameras, FloatArray, SideLayout]:
+def _read(path: Path, side: SideName, keys: KeyRule) -> CameraTable:
     suffix = path.suffix.lower()
     if suffix == ".json":
         cameras = read_index(path, keys)
-        return cameras, np.full(len(cameras), np.nan), "none"
+        return CameraTable(cameras, np.full(len(cameras), np.nan), "none")
     if suffix in (".csv", ".parquet"):
         return read_cameras(path, side)
     try:
@@ -172,7 +198,7 @@ def _read(path: Path, side: SideName, keys: KeyRule) -> tuple[Cameras, FloatArra
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a list of keys: {error}") from None
     try:
-        return *cameras_of_keys([line for line in lines if line]), "none"
+        return CameraTable(*cameras_of_keys([line for line in lines if line]), "none")
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 

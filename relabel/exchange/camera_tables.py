@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet
 
-from relabel.cameras import Cameras, Status, key_array
-from relabel.datasets import csv_columns
+from relabel.cameras import Cameras, Status
+from relabel.datasets.table.columns import TEXT, USUAL, Kind, TableFile, usual_columns
 from relabel.errors import InputError, MissingFileError
+from relabel.geometry.projection import GEOGRAPHIC, check_metric
 from relabel.similarity import Collection
 
 SideName = Literal["query", "database"]
@@ -22,19 +22,10 @@ SideLayout = Literal["none", "both", "apart"]
 """What a camera table says of sides: nothing, that every camera is on both, or that each is on one."""
 
 _BOTH = "both"
-_OPTIONAL: dict[str, csv_columns.Kind] = {
-    "side": "text",
-    "status": "text",
-    "east": "float",
-    "north": "float",
-    "up": "float",
-    "heading_deg": "float",
-    "extent": "float",
-    "fov_deg": "float",
-    "radius_m": "float",
-    "path": "text",
-}
-"""The columns that a table may have beside ``key``."""
+_OWN: dict[str, Kind] = {"side": "text", "status": "text", "up": "float", "extent": "float", "path": "text"}
+"""Columns that a table may have beside those that ``relabel table`` knows, all by this very name."""
+_ROLES = ("key", "x", "y", "lon", "lat", "heading", "fov", "radius", "crs")
+"""What is taken of the columns that ``relabel table`` knows, under any name that it knows."""
 
 
 def camera_table(c: Collection) -> Any:
@@ -73,24 +64,120 @@ def _camera_columns(side: str, cameras: Cameras, extent: npt.NDArray[np.float64]
     return columns
 
 
-def read_cameras(path: Path, side: SideName) -> tuple[Cameras, npt.NDArray[np.float64], SideLayout]:
-    """The cameras of one side of a camera table (CSV or Parquet), their extents, and what it says of sides.
+@dataclass(frozen=True, eq=False)
+class CameraTable:
+    """The cameras of one side of a table.
 
-    Only the column ``key`` has to be there. Without ``side`` all rows count; without ``status`` all are OK.
+    Attributes
+    ----------
+    cameras:
+        in their order; where the table has longitudes and latitudes, these are the positions, and the reference system
+        is `GEOGRAPHIC`.
+    extent:
+        (n,) NaN where it is not known.
+    layout:
+        what the table says of sides.
+    notes:
+        what was not read.
+    """
+
+    cameras: Cameras
+    extent: npt.NDArray[np.float64]
+    layout: SideLayout
+    notes: tuple[str, ...] = ()
+
+
+def read_cameras(path: Path, side: SideName) -> CameraTable:
+    """The cameras of one side of a camera table (CSV or Parquet).
+
+    Columns are those that `camera_table` writes, and key, x, y, lon, lat, heading, fov, radius and crs under any name
+    that ``relabel table`` takes (`relabel.datasets.table.columns.USUAL`). Only the key has to be there. Without
+    ``side`` all rows count; without ``status`` all are OK.
 
     Raises
     ------
     InputError, MissingFileError
         when the file cannot be read, or a cell is not what it has to be; the message names the row.
     """
-    table = _read_table(path)
+    if not path.is_file():
+        raise MissingFileError(f"{path}: is not there")
+    file = TableFile(path)
+    columns = usual_columns(path, list(file.columns))
+    if "key" not in columns:
+        there = ", ".join(filter(None, file.columns)) or "no named column"
+        raise InputError(f"{path}: has no column 'key', nor one that is called {', '.join(USUAL['key'][1:])}: {there}")
+    columns = {role: name for role, name in columns.items() if role in _ROLES}
+    own = {name: kind for name, kind in _OWN.items() if name in file.columns and name != columns["key"]}
+    kinds: dict[str, Kind] = {name: "text" if role in TEXT else "float" for role, name in columns.items()}
+    table = file.read(kinds | own)
+    unread = [name for name in file.columns if name and name not in table]
+    notes = (f"{path}: columns {', '.join(unread)} are not read",) if unread else ()
+    n = len(table[columns["key"]])
     layout: SideLayout = "none"
-    if "side" in table and len(table["key"]) > 0:
+    if "side" in table and n > 0:
         layout = "both" if (table["side"] == _BOTH).all() else "apart"
-    if layout == "apart":
-        rows = np.flatnonzero(table["side"] == side)
-        table = {name: column[rows] for name, column in table.items()}
-    n = len(table["key"])
+    rows = np.flatnonzero(table["side"] == side) if layout == "apart" else np.arange(n)
+    by_role = {role: table[name][rows] for role, name in columns.items()}
+    by_name = {name: table[name][rows] for name in own}
+    missing = np.full(len(rows), np.nan)
+    place, crs = _places(file, columns, by_role, rows)
+    if "up" in by_name:
+        place = np.column_stack([place, by_name["up"]])
+    try:
+        cameras = Cameras(
+            by_role["key"],
+            place,
+            heading_deg=by_role.get("heading", missing),
+            fov_deg=by_role.get("fov"),
+            radius_m=by_role.get("radius"),
+            status=_statuses(path, by_name, len(rows)),
+            crs=crs,
+            posed=False,
+            extra={"path": by_name["path"]} if "path" in by_name else {},
+        )
+    except InputError as error:
+        raise InputError(f"{path}: {side} cameras: {error}") from None
+    return CameraTable(cameras, by_name.get("extent", missing), layout, notes)
+
+
+def _places(
+    file: TableFile, columns: Mapping[str, str], by_role: Mapping[str, npt.NDArray[Any]], rows: npt.NDArray[np.intp]
+) -> tuple[npt.NDArray[np.float64], str]:
+    """(n, 2) metres and their reference system, or degrees and `GEOGRAPHIC`; NaN without either."""
+    for one, other in (("x", "y"), ("y", "x"), ("lon", "lat"), ("lat", "lon")):
+        if one in by_role and other not in by_role:
+            raise InputError(
+                f"{file.path}: column {columns[one]!r} is {one}, and there is none of {other}; add it, or rename the "
+                "column"
+            )
+    names = sorted(set(by_role.get("crs", np.array([""])).tolist()))
+    if len(names) > 1:
+        raise InputError(
+            f"{file.path}: column {columns['crs']!r} names {len(names)} reference systems ({', '.join(names)}); bring "
+            "all positions into one, or give lon and lat"
+        )
+    crs = "local"
+    if names and names[0]:
+        crs = f"EPSG:{names[0]}" if names[0].isdigit() else names[0]
+    if "lon" in by_role and ("x" not in by_role or crs == "local"):
+        degrees = np.column_stack([by_role["lon"], by_role["lat"]])
+        with np.errstate(invalid="ignore"):
+            bad = np.flatnonzero((np.abs(degrees) > (360.0, 90.0)).any(axis=1))
+        if bad.size:
+            lon, lat = degrees[bad[0]]
+            raise InputError(
+                f"{file.path}: {file.location(int(rows[bad[0]]))}: lon {lon:g}, lat {lat:g} is no place on earth "
+                f"({bad.size:,} row(s)); are the two swapped?"
+            )
+        return degrees, GEOGRAPHIC
+    if "x" not in by_role:
+        return np.full((len(rows), 2), np.nan), "local"
+    if crs != "local":
+        check_metric(crs)
+    return np.column_stack([by_role["x"], by_role["y"]]), crs
+
+
+def _statuses(path: Path, table: Mapping[str, npt.NDArray[Any]], n: int) -> npt.NDArray[np.uint8]:
     statuses = np.zeros(n, np.uint8)
     if "status" in table:
         codes = {status.label: int(status) for status in Status}
@@ -98,50 +185,4 @@ def read_cameras(path: Path, side: SideName) -> tuple[Cameras, npt.NDArray[np.fl
             if str(label) not in codes:
                 raise InputError(f"{path}: status {str(label)!r} is not known; known are {', '.join(codes)}")
             statuses[table["status"] == label] = codes[str(label)]
-    missing = np.full(n, np.nan)
-    places = [table.get(name, missing) for name in ("east", "north", "up") if name != "up" or "up" in table]
-    try:
-        cameras = Cameras(
-            table["key"],
-            np.column_stack(places),
-            heading_deg=table.get("heading_deg", missing),
-            fov_deg=table.get("fov_deg"),
-            radius_m=table.get("radius_m"),
-            status=statuses,
-            posed=False,
-            extra={"path": table["path"]} if "path" in table else {},
-        )
-    except InputError as error:
-        raise InputError(f"{path}: {side} cameras: {error}") from None
-    return cameras, table.get("extent", missing), layout
-
-
-def _read_table(path: Path) -> dict[str, npt.NDArray[Any]]:
-    if path.suffix.lower() != ".parquet":
-        return csv_columns.read(path, {"key": "text"}, optional=_OPTIONAL)
-    with parquet_errors(path):
-        table = pyarrow.parquet.ParquetFile(path).read()
-    if "key" not in table.column_names:
-        raise InputError(f"{path}: has no column 'key'; there are {', '.join(table.column_names)}")
-    columns: dict[str, npt.NDArray[Any]] = {}
-    for name, kind in ({"key": "text"} | _OPTIONAL).items():
-        if name in table.column_names:
-            cells = table.column(name).to_pylist()
-            try:
-                columns[name] = key_array(cells) if kind == "text" else np.array(cells, np.float64)
-            except InputError as error:
-                raise InputError(f"{path}: column {name!r}: {error}") from None
-            except (TypeError, ValueError):
-                raise InputError(f"{path}: column {name!r} does not hold numbers throughout") from None
-    return columns
-
-
-@contextmanager
-def parquet_errors(path: Path) -> Iterator[None]:
-    """Turn what Arrow raises while reading `path` into errors that name it."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise MissingFileError(f"{path}: is not there") from None
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: cannot be read as Parquet: {error}") from None
+    return statuses

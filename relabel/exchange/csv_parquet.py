@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,8 @@ import pyarrow.parquet
 
 from relabel.cameras import key_array
 from relabel.datasets import csv_columns
-from relabel.errors import InputError
-from relabel.exchange.camera_tables import camera_table, parquet_errors
+from relabel.errors import InputError, MissingFileError
+from relabel.exchange.camera_tables import camera_table
 from relabel.exchange.entries import ImportRequest, ImportResult, Numbering, PairList, collection_facts, result_of_pairs
 from relabel.exchange.folder import ExportFolder, file_name
 from relabel.exchange.text import pairs_as_text
@@ -124,7 +126,7 @@ def read_parquet(request: ImportRequest) -> ImportResult:
         when there is no such file, or it cannot be read; the message names the column.
     """
     path = request.path
-    with parquet_errors(path):
+    with _parquet_errors(path):
         file = pyarrow.parquet.ParquetFile(path, read_dictionary=["query", "database"])
         missing = [name for name in _COLUMNS if name not in file.schema_arrow.names]
         if missing:
@@ -141,6 +143,17 @@ def read_parquet(request: ImportRequest) -> ImportResult:
             raise InputError(f"{path}: {error}; correct the table") from None
     pairs = PairList(*entries, lambda entry: f"{path}: row {entry} (counted from 0)", facts)
     return result_of_pairs(request, pairs)
+
+
+@contextmanager
+def _parquet_errors(path: Path) -> Iterator[None]:
+    """Turn what Arrow raises while reading `path` into errors that name it."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise MissingFileError(f"{path}: is not there") from None
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: cannot be read as Parquet: {error}") from None
 
 
 def _gathered(

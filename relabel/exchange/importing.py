@@ -92,6 +92,7 @@ def load(
     sides, notes = find_sides(spec, path, camera_files, keys)
     if sides is not None and self_pairs and not sides.self_pairs:
         sides = sides.as_one_set()
+    notes += sides.notes if sides is not None else ()
     params = {"format": form, "file": path.name}
     request = ImportRequest(path, sides, measure, min_value, self_pairs, params)
     result: ImportResult = registry.reader(spec)(request, **options)

@@ -99,6 +99,8 @@ class Fit:
         ``overlap-database`` and ``dice`` do.
     not_told_apart:
         further models whose residuals are as good within the noise, best first.
+    runner_up:
+        the best of all other models, whether it can be told apart or not; None where there is no other.
     candidates:
         all that were tried, by rms.
     explained:
@@ -112,6 +114,7 @@ class Fit:
     best: Candidate
     same_values: tuple[str, ...]
     not_told_apart: tuple[Candidate, ...]
+    runner_up: Candidate | None
     candidates: tuple[Candidate, ...]
     explained: bool
     collections: tuple[CollectionFit, ...]
@@ -136,6 +139,7 @@ class Fit:
             "explained": self.explained,
             "same_values": list(self.same_values),
             "not_told_apart": [asdict(candidate) for candidate in self.not_told_apart],
+            "runner_up": None if self.runner_up is None else asdict(self.runner_up),
             "sampled": {"stored": self.stored, "absent": self.absent},
             "collections": [asdict(part) for part in self.collections],
             "candidates": [asdict(candidate) for candidate in self.candidates],
@@ -152,8 +156,9 @@ def fit(
 ) -> Fit:
     """Recover the parameters behind labels, by least squares over a sample of their pairs.
 
-    Models are all measures with the sector and with polygons of 1 to 64 segments, each with and without a cut at
-    distance r. Several collections are fitted together, with one set of parameters.
+    Models are all measures with the sector and with polygons, each with and without a cut at distance r. Where labels
+    are exact enough to tell, polygons of every number of segments to 64 are tried, and beyond where the labels ask for
+    more. Several collections are fitted together, with one set of parameters.
 
     Parameters
     ----------
@@ -240,6 +245,7 @@ def _result(
     best = min(close, key=lambda s: (s.model.sides, s.model.cut, s.model.arc != 0, s.cost(noise)))
     # That parameters for each side fit as well as common ones says nothing.
     others = sorted((s for s in close if s is not best and s.model.sides <= best.model.sides), key=lambda s: s.rms)
+    runner_up = min((s for s in solutions if s is not best), key=lambda s: s.rms, default=None)
     parts = []
     for number, stored in enumerate(collections):
         in_collection = pairs.collection == number
@@ -252,6 +258,7 @@ def _result(
         best=_candidate(pairs, best),
         same_values=tuple(name for name in alike if name != best.model.measure),
         not_told_apart=tuple(_candidate(pairs, s) for s in others),
+        runner_up=None if runner_up is None else _candidate(pairs, runner_up),
         candidates=tuple(_candidate(pairs, s) for s in sorted(solutions, key=lambda s: s.rms)),
         explained=bool(math.sqrt(float(np.mean(kept**2))) <= GOOD_RMS),
         collections=tuple(parts),

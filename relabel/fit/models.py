@@ -25,7 +25,13 @@ FitMeasure = Literal["iou", "overlap", "overlap-database", "dice"]
 FIT_MEASURES: tuple[FitMeasure, ...] = ("iou", "overlap", "overlap-database", "dice")
 """The measures of the format, and I/B, the share of the database camera's view, which some programs compute."""
 ARCS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
-"""Segments of polygons that are tried; 0 stands for the sector."""
+"""Segments of polygons that are tried first; 0 stands for the sector."""
+EVERY_ARC = range(1, 65)
+"""Those that are tried where one of the first comes close."""
+FINER_ARCS = range(65, 201)
+"""Those that are tried where none of up to 64 explains the labels.
+
+Of more segments ψ differs from that of a sector by less than float32 tells."""
 
 _GRID_FOV = (25.0, 40.0, 60.0, 75.0, 90.0, 110.0, 135.0, 180.0, 240.0, 320.0)
 _GRID_RADIUS = np.geomspace(0.45, 3.0, 12)  # times the reach; two views of range r meet up to 2 r apart

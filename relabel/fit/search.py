@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -10,6 +11,8 @@ import numpy as np
 from relabel.cameras import FloatArray
 from relabel.fit.models import (
     ARCS,
+    EVERY_ARC,
+    FINER_ARCS,
     FIT_MEASURES,
     Model,
     Solution,
@@ -30,6 +33,11 @@ _REFINED = (6, 16)  # models that are fitted to all pairs, at the least and at t
 _NEARLY = 50.0  # those whose cost is no more than this above the best, or half as much again
 _POOR = 2e-3  # deviation from which queries and database are tried with parameters of their own
 _MUCH_BETTER = 0.7
+# Every number of segments is tried with the measures whose best model has no more than this times the least rms, where
+# that is so small that labels tell one number from the next.
+_COMES_CLOSE = 3.0
+_TELLS_ARCS = 1e-3
+_EXACT = 1.4  # times what the rounding of ψ to float32 leaves: no model can be better than that
 # θ and r of the queries, and of the database, as factors of those of all
 _TILTS = ((0.8, 0.9, 1.25, 1.1), (1.25, 1.1, 0.8, 0.9))
 
@@ -71,6 +79,7 @@ def search(
         rough[model] = _best_of(few, model, [*starts.get(model, []), *from_sector])
     if sides and spread(few, min(rough.values(), key=lambda s: s.rms).residual) > _POOR:
         rough |= _two_sided(few, rough)
+    rough |= _every_arc(few, rough)
     return _refined(pairs, list(rough.values()))
 
 
@@ -100,6 +109,40 @@ def _two_sided(pairs: SampledPairs, rough: dict[Model, Solution]) -> dict[Model,
         model = replace(best.model, arc=arc)
         result[model] = _best_of(pairs, model, [best.x])
     return result
+
+
+def _every_arc(pairs: SampledPairs, rough: dict[Model, Solution]) -> dict[Model, Solution]:
+    """Polygons of every number of segments, in the measures that come close to the best.
+
+    The residual is no smooth function of their number: labels of 14 segments are nearer to 28 than to 15.
+    """
+    best = min(rough.values(), key=lambda s: s.rms)
+    if best.rms > _TELLS_ARCS:
+        return {}
+    kinds: dict[Model, list[Solution]] = {}
+    for model, solution in rough.items():
+        kinds.setdefault(replace(model, arc=0), []).append(solution)
+    result = {best.model: solve(pairs, best.model, best.x)}
+    rounding = np.spacing(pairs.value[pairs.stored].astype(np.float32)) / math.sqrt(12.0)
+    exact = _EXACT * math.sqrt(float(np.sum(rounding.astype(np.float64) ** 2)) / len(pairs))
+    for kind, known in kinds.items():
+        if min(solution.rms for solution in known) > _COMES_CLOSE * best.rms:
+            continue
+        if any(solution.rms <= exact for solution in result.values()):
+            break
+        result |= {model: _near(pairs, model, known) for arc in (0, *EVERY_ARC) if (model := replace(kind, arc=arc))}
+        for arc in FINER_ARCS:
+            if any(solution.rms <= exact for solution in result.values()):
+                break
+            result[replace(kind, arc=arc)] = _near(pairs, replace(kind, arc=arc), known)
+    return result
+
+
+def _near(pairs: SampledPairs, model: Model, known: Sequence[Solution]) -> Solution:
+    """The best parameters of a polygon, from those of the sector or of the most similar one."""
+    begin = min(known, key=lambda s: (s.model.arc > 0, abs(s.model.arc - model.arc)))
+    start = same_area_start(begin.x, model.arc) if model.arc and not begin.model.arc else begin.x
+    return solve(pairs, model, start)
 
 
 def _refined(pairs: SampledPairs, rough: Sequence[Solution]) -> list[Solution]:

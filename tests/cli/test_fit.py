@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ BEST = Candidate(
 
 def answer(best: Candidate, *, explained: bool = True, **fields: Any) -> Fit:
     """A result to print."""
-    values: dict[str, Any] = {"same_values": (), "not_told_apart": (), "candidates": (best,)} | fields
+    values: dict[str, Any] = {"same_values": (), "not_told_apart": (), "runner_up": None} | fields
+    values.setdefault("candidates", (best,))
     parts = (CollectionFit("amman", 2, 1, best.rms),)
     return Fit(
         best=best,
@@ -101,16 +103,21 @@ class TestFit:
 
     def test_text(self, run: Runner, told: Callable[[Fit], list[Any]], labels: Path) -> None:
         """The answer first, then how good it is, what to do with it, and the candidates."""
-        told(answer(BEST, same_values=("dice",), not_told_apart=(BEST,)))
+        other = replace(BEST, arc=5, rms=0.002)
+        told(answer(BEST, same_values=("dice",), not_told_apart=(BEST,) * 6, runner_up=other))
         result = run("fit", labels)
         assert (result.exit_code, result.stderr) == (0, "")
         lines = result.stdout.splitlines()
         assert lines[0] == "The labels are iou, polygon of 4 segments with θ = 90.000 ± 0.1°, r = 50.000 m."
         assert "rms 0.001, largest 0.01, 99.5 % of 3 pairs within 0.01 (2 stored, 1 absent)" in lines[1]
         assert "dice would have the same values" in lines[2]
-        assert lines[3] == "  cannot be told apart from: iou, polygon of 4 segments"
-        assert "relabel msls --fov 90 --radius 50 --shape polygon --arc 4 --measure iou makes" in lines[4]
-        assert "relabel import … --measure iou" in lines[5]
+        listed = "; ".join(["iou, polygon of 4 segments"] * 4)
+        assert lines[3] == f"  cannot be told apart from: {listed}; and 2 more (--json has all)"
+        assert lines[4].startswith(
+            "  the next best is iou, polygon of 5 segments with θ = 90.000 ± 0.1°, r = 50.000 m: rms"
+        )
+        assert "relabel msls --fov 90 --radius 50 --shape polygon --arc 4 --measure iou makes" in lines[5]
+        assert "relabel import … --measure iou" in lines[6]
         assert lines[-1].startswith("iou, polygon of 4 segments")
 
     @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,40 @@ class TestGood:
         assert validate(here / "labels.h5").findings == []
         assert "sf " in result.stdout
         found = names.read(sf / "q.txt", sf / "d.txt")
-        expected = fov.overlap(found.query, found.database).matrix.toarray()
+        # On the map of the zone, whose metres and north differ a little from those of the earth.
+        factors = pyproj.Proj(found.query.crs).get_factors(*found.geographic[0][0])
+        query, database = (
+            replace(
+                side,
+                position=side.position / factors.meridional_scale,
+                heading_deg=side.heading_deg - factors.meridian_convergence,
+            )
+            for side in (found.query, found.database)
+        )
+        expected = fov.overlap(query, database).matrix.toarray()
         assert expected.any()
-        assert np.array_equal(LabelFile("labels.h5")["sf"].to_scipy().toarray(), expected)
+        stored = LabelFile("labels.h5")["sf"]
+        assert (stored.params["north"], stored.params["frame"]) == ("true", "geodesic")
+        np.testing.assert_allclose(stored.to_scipy().toarray(), expected, atol=1e-6)
+
+    @pytest.mark.parametrize("lon", [144.96, 144.05, 147.0])
+    def test_other_images_change_no_label(self, run: Runner, tmp_path: Path, lon: float) -> None:
+        """One north for all: the label of a pair is the same alone and beside an image of another zone."""
+        places = [(lon, -37.8, 55, 0), (lon, -37.8 + 45.0 / 111_000.0, 55, 90), (141.0, -37.8, 54, 0)]
+        texts = []
+        for number, (east_deg, north_deg, zone, heading) in enumerate(places):
+            east, north = pyproj.Transformer.from_crs(4326, 32700 + zone, always_xy=True).transform(east_deg, north_deg)
+            texts.append(at_name(f"{east:.2f}", f"{north:.2f}", heading, zone=zone, letter="H", pano_id=number))
+        values = []
+        for size in (2, 3):
+            path = name_list(tmp_path / f"{size}.txt", texts[:size])
+            done(run("names", path, "--self-pairs", "-o", f"{size}.h5"))
+            values.append(LabelFile(f"{size}.h5")[str(size)].to_scipy().toarray()[:2, :2])
+        # From true north, on a plane that touches the earth there.
+        _, _, apart_m = pyproj.Geod(ellps="WGS84").inv(lon, places[0][1], lon, places[1][1])
+        pair = relabel.Cameras(key=["a", "b"], position=[(0, 0), (0, apart_m)], heading_deg=[0, 90])
+        np.testing.assert_allclose(values[0], fov.overlap(pair, pair).matrix.toarray(), atol=1e-3)
+        np.testing.assert_array_equal(values[0], values[1])
 
     @pytest.mark.parametrize("form", ["folder", "npy", "text"])
     def test_same_from_everywhere(self, run: Runner, tmp_path: Path, form: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
+import pyproj
 import pytest
 import scipy.sparse
 
@@ -273,6 +274,91 @@ class TestLists:
         with pytest.raises(OptionError, match="says itself that its measure is 'iou'"):
             load(form, tmp_path / f"c.{form}", measure="overlap")
         assert load(form, tmp_path / f"c.{form}", measure="iou").source.collection.min_value == 0.0005
+
+
+class TestCameraColumns:
+    """Cameras of a table under the names that ``relabel table`` knows"""
+
+    @pytest.fixture
+    def values(self, tmp_path: Path) -> Path:
+        path = tmp_path / "v.csv"
+        path.write_text("query,database,value\nq0,d0,0.7\nq1,d1,0.6\n")
+        return path
+
+    @pytest.mark.parametrize("suffix", ["csv", "parquet"])
+    @pytest.mark.parametrize(
+        "names",
+        [
+            ("key", "x", "y", "heading", "fov", "radius"),
+            ("key", "east", "north", "heading_deg", "fov_deg", "radius_m"),
+            ("image_id", "utm_east", "utm_north", "compass_angle", "fov", "radius"),
+            ("Name", "Easting", "Northing", "Yaw", "FOV", "Radius"),
+        ],
+    )
+    def test_kept(self, names: tuple[str, ...], suffix: str, values: Path, tmp_path: Path) -> None:
+        """Position, heading, field of view and range are in the label file."""
+        rows = {"q": [("q0", 0.0, 1.0, 10.0, 90.0, 50.0), ("q1", 10.0, 2.0, 350.0, 80.0, 40.0)],
+                "d": [("d0", 5.0, 5.0, 0.0, 90.0, 50.0), ("d1", 20.0, 0.0, 5.0, 90.0, 50.0)]}  # fmt: skip
+        for side, cells in rows.items():
+            frame = pd.DataFrame(cells, columns=names)
+            path = tmp_path / f"{side}.{suffix}"
+            frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
+        cameras = CameraFiles(tmp_path / f"q.{suffix}", tmp_path / f"d.{suffix}")
+        load("csv", values, measure="iou", cameras=cameras).write(tmp_path / "o.h5")
+        query = LabelFile(tmp_path / "o.h5")["v"].query
+        np.testing.assert_array_equal(query.position, [[0.0, 1.0], [10.0, 2.0]])
+        np.testing.assert_array_equal(query.heading_deg, [10.0, 350.0])
+        assert (query.fov_deg is not None, query.radius_m is not None) == (True, True)
+        np.testing.assert_array_equal(query.fov_deg, [90.0, 80.0])
+        np.testing.assert_array_equal(query.radius_m, [50.0, 40.0])
+
+    def test_degrees(self, values: Path, tmp_path: Path) -> None:
+        """Longitudes and latitudes become metres of one map for both sides: distances are those on the earth."""
+        lon, lat = np.array([13.4, 13.4]), np.array([52.5, 52.501])
+        for side, offset in (("q", 0.0), ("d", 0.0005)):
+            lines = [f"{side}{i},{lon[i] + offset},{lat[i]},0\n" for i in range(2)]
+            (tmp_path / f"{side}.csv").write_text("key,lng,latitude,heading\n" + "".join(lines))
+        imported = load("csv", values, measure="iou", cameras=CameraFiles(tmp_path / "q.csv", tmp_path / "d.csv"))
+        query, database = imported.source.collection.query, imported.source.collection.database
+        assert query.crs == database.crs == "EPSG:32633"
+        geodesic = pyproj.Geod(ellps="WGS84").inv(lon, lat, lon + 0.0005, lat)[2]
+        apart = np.hypot(*(database.position - query.position).T)
+        np.testing.assert_allclose(apart, geodesic, rtol=1e-3)
+
+    def test_a_reference_system(self, values: Path, tmp_path: Path) -> None:
+        """Named by a column, it is kept; two of them are refused."""
+        for side, crs in (("q", 32633), ("d", 32633), ("e", 32634)):
+            other = "d" if side == "e" else side
+            (tmp_path / f"{side}.csv").write_text(f"key,x,y,crs\n{other}0,1,2,{crs}\n{other}1,3,4,{crs}\n")
+        imported = load("csv", values, measure="iou", cameras=CameraFiles(tmp_path / "q.csv", tmp_path / "d.csv"))
+        assert imported.source.collection.crs == "EPSG:32633"
+        with pytest.raises(
+            InputError, match=r"two reference systems .*q\.csv in EPSG:32633 and .*e\.csv in EPSG:32634"
+        ):
+            load("csv", values, measure="iou", cameras=CameraFiles(tmp_path / "q.csv", tmp_path / "e.csv"))
+
+    @pytest.mark.parametrize(
+        ("header", "row", "message"),
+        [
+            ("key,x,heading", "q0,1,2", "column 'x' is x, and there is none of y"),
+            ("key,easting,utm_east,y", "q0,1,2,3", "which column is the x cannot be told: easting, utm_east; rename"),
+            ("key,lon,lat", "q0,10,200", r"line 2: lon 10, lat 200 is no place on earth .*swapped"),
+            ("key,x,y", "q0,1,two", r"line 2, column 'y'"),
+            ("colour,x,y", "q0,1,2", r"has no column 'key'.*colour, x, y"),
+        ],
+    )
+    def test_refused(self, header: str, row: str, message: str, values: Path, tmp_path: Path) -> None:
+        """What cannot be told is an error with the file."""
+        (tmp_path / "q.csv").write_text(f"{header}\n{row}\n")
+        with pytest.raises(InputError, match=rf"q\.csv: .*{message}|q\.csv: {message}"):
+            load("csv", values, measure="iou", cameras=CameraFiles(tmp_path / "q.csv"))
+
+    def test_what_is_not_read_is_said(self, values: Path, tmp_path: Path) -> None:
+        """Columns of other names are dropped, and that is a note."""
+        for side in "qd":
+            (tmp_path / f"{side}.csv").write_text(f"key,x,y,colour\n{side}0,1,2,red\n{side}1,3,4,red\n")
+        imported = load("csv", values, measure="iou", cameras=CameraFiles(tmp_path / "q.csv", tmp_path / "d.csv"))
+        assert f"{tmp_path}/q.csv: columns colour are not read" in imported.notes
 
 
 class TestMatrix:

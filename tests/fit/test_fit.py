@@ -122,6 +122,29 @@ class TestRecovery:
         assert best.fov_sigma_deg is not None
         assert best.fov_sigma_deg < 1e-3
 
+    @pytest.mark.parametrize("arc", [5, 14, 30, 71])
+    @pytest.mark.parametrize("measure", ["iou", "overlap"])
+    def test_every_number_of_segments(self, tmp_path: Path, arc: int, measure: Any) -> None:
+        """The number of segments is found, whatever it is, and the best other model is named with its residual."""
+        source = fov.overlap(QUERY, DATABASE, shape="polygon", arc=arc, measure=measure)
+        found = fitted(tmp_path / "x.h5", imported(source), sample=1000)
+        best, other = found.best, found.runner_up
+        assert (best.measure, best.shape, best.arc) == (measure, "polygon", arc)
+        assert (best.fov_deg, best.radius_m) == (pytest.approx(90.0, abs=1e-4), pytest.approx(50.0, abs=1e-4))
+        assert best.rms < 2e-8  # what float32 leaves
+        assert found.not_told_apart == ()
+        assert other is not None
+        assert other.arc != arc
+        assert other.rms == min(c.rms for c in found.candidates if c != best)
+        assert other.rms > 3.0 * best.rms
+
+    def test_runner_up_of_the_sector(self, tmp_path: Path) -> None:
+        """Exact labels of sectors are told from polygons of many segments."""
+        found = fitted(tmp_path / "x.h5", imported(fov.overlap(QUERY, DATABASE)))
+        assert (found.best.shape, found.not_told_apart) == ("sector", ())
+        assert found.runner_up is not None
+        assert found.runner_up.shape == "polygon"
+
     def test_own_measure_is_kept(self, tmp_path: Path) -> None:
         """Where several measures have the same values, the one that the file names is named."""
         found = fitted(tmp_path / "x.h5", fov.overlap(QUERY, DATABASE, measure="dice"))

@@ -1,5 +1,9 @@
 """The frame of the positions of `@` names: the UTM zone that the names give, or none, or several.
 
+Headings of names count from true north. So wherever names tell where on earth they are, they are compared there, in one
+zone as in several; on the map of a zone, whose north is up to 3° off, the label of a pair would depend on which other
+images there are. Where nothing places the metres on earth, north is taken to be along their second axis.
+
 Southern positions occur in two conventions: with the false northing of 10,000,000 m of the usual UTM, and without it,
 with negative northings. Which of the two it is shows in the sign.
 """
@@ -34,19 +38,28 @@ class Frame:
     notes:
         what the user should know about it.
     geographic:
-        None where the metres of all names are in that frame; else (n, 2) longitude and latitude in degrees of each
-        side, NaN where there is no position, and the metres of different names have no distance between them.
+        (n, 2) longitude and latitude in degrees of each side, NaN where there is no position; None where it is not
+        known where on earth the metres are.
+    own_metres:
+        whether the metres of all names are in that frame, rather than in several or none.
     """
 
     crs: str
     notes: tuple[str, ...] = ()
     geographic: tuple[FloatArray, ...] | None = None
+    own_metres: bool = True
+
+    @property
+    def north(self) -> str:
+        """What headings are taken to count from, as it is recorded."""
+        return "true" if self.geographic is not None else "second axis of the metres"
 
 
 def shared_frame(sides: tuple[tuple[NameList, AtNames], ...]) -> Frame:
     """The frame that all names of all sides share.
 
-    Without a zone in any name it is ``local``. Where latitudes and longitudes are there as well, a sample of them is
+    Without a zone in any name it is ``local``, unless all have latitudes and longitudes: then these are their places.
+    Where latitudes and longitudes are there as well, a sample of them is
     compared with the metres; if the two disagree by more than 50 m, the frame is ``local``, so that its name is true.
 
     Names in several zones get a map that shows all of them, and longitudes and latitudes: from the metres and the zone,
@@ -80,30 +93,38 @@ def shared_frame(sides: tuple[tuple[NameList, AtNames], ...]) -> Frame:
         )
     ((zone, kind),) = (divmod(code, 3) for code in first)
     if zone == 0:
-        return Frame(UNKNOWN)
+        degrees = tuple(_degrees(fields, codes) for (_, fields), codes in zip(sides, frames, strict=True))
+        if not all(np.isfinite(d[codes >= 0]).all() for d, codes in zip(degrees, frames, strict=True)):
+            return Frame(UNKNOWN)
+        lon, lat = np.concatenate(degrees).T
+        note = "names give no zone; their places are the latitudes and longitudes in them"
+        return Frame(map_of(lon, lat), (note,), degrees, own_metres=False)
     if kind == _UNKNOWN_SIDE:
         return Frame(UNKNOWN, (f"names give zone {zone}, but not on which side of the equator: frame {UNKNOWN!r}",))
     south = any(bool((_south(fields)[codes >= 0] == 1).any()) for (_, fields), codes in zip(sides, frames, strict=True))
     crs = _crs(zone, kind, south=south)
     columns = [np.column_stack([fields.position, fields.lon_deg, fields.lat_deg]) for _, fields in sides]
-    return _compared(crs, np.concatenate(columns))
+    contradiction = _contradiction(crs, np.concatenate(columns))
+    if contradiction is not None:
+        return Frame(UNKNOWN, (contradiction,))
+    return Frame(crs, (), tuple(_degrees(fields, codes) for (_, fields), codes in zip(sides, frames, strict=True)))
 
 
-def _compared(crs: str, table: npt.NDArray[np.float64]) -> Frame:
-    """The frame `crs`, unless longitudes and latitudes (columns 2 and 3) say something else."""
+def _contradiction(crs: str, table: npt.NDArray[np.float64]) -> str | None:
+    """What longitudes and latitudes (columns 2 and 3) say against metres in `crs`; None where they agree."""
     table = table[np.isfinite(table).all(axis=1)]
     if len(table) == 0:
-        return Frame(crs)
+        return None
     table = table[np.unique(np.linspace(0, len(table) - 1, _SAMPLE).astype(np.int64))]
     off = np.hypot(*(project(table[:, 2], table[:, 3], crs) - table[:, :2]).T)
     off_m = float(np.median(np.where(np.isnan(off), np.inf, off)))
     if off_m <= _FAR_M:
-        return Frame(crs)
-    note = (
+        return None
+    return (
         f"metres and degrees in the names disagree by {off_m:,.0f} m in {crs}, as where lat and lon are swapped or the "
-        f"zone is wrong; the metres are taken, and the frame is recorded as {UNKNOWN!r}"
+        f"zone is wrong; the metres are taken, with north along their second axis, and the frame is recorded as "
+        f"{UNKNOWN!r}"
     )
-    return Frame(UNKNOWN, (note,))
 
 
 def _together(sides: tuple[tuple[NameList, AtNames], ...], degrees: tuple[FloatArray, ...], count: int) -> Frame:
@@ -123,7 +144,7 @@ def _together(sides: tuple[tuple[NameList, AtNames], ...], degrees: tuple[FloatA
                 f"{far.size:,} names of {names.path}; the metres and the zone are taken"
             )
     lon, lat = np.concatenate(degrees).T
-    return Frame(map_of(lon, lat), tuple(notes), degrees)
+    return Frame(map_of(lon, lat), tuple(notes), degrees, own_metres=False)
 
 
 def _degrees(fields: AtNames, codes: npt.NDArray[np.int64]) -> FloatArray:

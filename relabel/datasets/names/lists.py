@@ -73,8 +73,8 @@ class Names(CameraSets):
     """The cameras of two lists of names, or of one twice, in the order of the lists.
 
     The `extra` columns of the cameras are, where any name fills them, ``lon_deg``, ``lat_deg`` (float64), ``pano_id``,
-    ``tile``, ``timestamp`` and ``note`` (str). Names in several UTM zones are compared on the earth (`geographic`); the
-    positions are then on a map that shows all of them.
+    ``tile``, ``timestamp`` and ``note`` (str). Names whose place on earth is known are compared there (`geographic`),
+    with headings from true north; the positions are in the UTM zone of all names, or on a map that shows several.
 
     Attributes
     ----------
@@ -118,7 +118,7 @@ def read(queries: Path | str, database: Path | str | None = None, *, join_msls: 
         compass = read_compass(Path(join_msls))
         files += _joinable(compass, lists, parsed, Path(join_msls))
     positions = [fields.position for fields in parsed]
-    if frame.geographic is not None:
+    if frame.geographic is not None and not frame.own_metres:
         positions = [project(degrees[:, 0], degrees[:, 1], frame.crs) for degrees in frame.geographic]
     sides = [
         _cameras(names, fields, position, frame.crs, compass)
@@ -133,13 +133,21 @@ def read(queries: Path | str, database: Path | str | None = None, *, join_msls: 
         joined=join_msls is not None,
         files=tuple(dict.fromkeys(files)),
         frame_notes=frame.notes,
+        north=frame.north,
         sources=(str(queries), str(queries if database is None else database)),
         geographic=None if frame.geographic is None else (frame.geographic[0], frame.geographic[-1]),
     )
 
 
 def _with_notes(
-    query: Cameras, database: Cameras, report: NamesReport, *, joined: bool, frame_notes: Sequence[str], **others: Any
+    query: Cameras,
+    database: Cameras,
+    report: NamesReport,
+    *,
+    joined: bool,
+    frame_notes: Sequence[str],
+    north: str,
+    **others: Any,
 ) -> Names:
     """The cameras with what should be known about them."""
     faults = {name: n for name in _FAULT_TEXTS if (n := getattr(report, name))}
@@ -151,7 +159,7 @@ def _with_notes(
         query=query,
         database=database,
         report=report,
-        params=heading_params({"heading": "MSLS compass, by pano_id" if joined else "name"}, faults),
+        params=heading_params({"heading": "MSLS compass, by pano_id" if joined else "name", "north": north}, faults),
         notes=(*notes, *frame_notes),
         hint="field 9 of an @ name is the heading; trees of MSLS in this convention get theirs back with --join-msls",
         **others,

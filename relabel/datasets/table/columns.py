@@ -73,7 +73,7 @@ def choose(path: Path, header: Iterable[str], explicit: Mapping[str, str], *, in
         when two columns could have one role, or key, position or heading is missing; says how to name it.
     """
     names = list(header)
-    columns = {role: name for role in ROLES if (name := explicit.get(role) or _usual(path, names, role, explicit))}
+    columns = usual_columns(path, names, explicit, advice="say it with --columns {role}={column}")
     there = ", ".join(name for name in names if name) or "no named column"
     if "key" not in columns:
         raise InputError(f"{path}: there is no column of keys, only {there}; name it with --columns key=NAME")
@@ -87,15 +87,30 @@ def choose(path: Path, header: Iterable[str], explicit: Mapping[str, str], *, in
     return columns
 
 
-def _usual(path: Path, names: list[str], role: str, explicit: Mapping[str, str]) -> str | None:
+def usual_columns(
+    path: Path, names: list[str], explicit: Mapping[str, str] | None = None, *, advice: str = "rename the others"
+) -> dict[str, str]:
+    """The column of each role that is there: the `explicit` one, else one of the usual names.
+
+    Raises
+    ------
+    InputError
+        when two columns could have one role; ends with the `advice`, where ``{role}`` and ``{column}`` are filled in.
+    """
+    chosen = explicit or {}
+    columns = {role: chosen.get(role) or _usual(path, names, role, chosen, advice) for role in ROLES}
+    return {role: name for role, name in columns.items() if name}
+
+
+def _usual(path: Path, names: list[str], role: str, explicit: Mapping[str, str], advice: str) -> str | None:
     taken = set(explicit.values())
     usual = [name for name in names if name.strip().lower() in USUAL[role] and name not in taken]
     exact = [name for name in usual if name.strip().lower() == role]
     usual = exact or usual
     if len(usual) > 1:
         raise InputError(
-            f"{path}: which column is the {role} cannot be told: {', '.join(usual)}; say it with --columns "
-            f"{role}={usual[0]}"
+            f"{path}: which column is the {role} cannot be told: {', '.join(usual)}; "
+            + advice.format(role=role, column=usual[0])
         )
     return usual[0] if usual else None
 
@@ -281,5 +296,9 @@ class TableFile:
         column = column.cast(target, safe=False)
         array = csv_columns.as_array(column.fill_null(blank) if blank is not None else column, kind)
         if array is None:
-            raise InputError(f"{self.path}: column {name!r} cannot be read as {kind}")
+            row = next(row for row, text in enumerate(column.to_pylist()) if text and "\0" in text)
+            raise InputError(
+                f"{self.path}: column {name!r} holds a NUL character in row {start + row + 1}, which no label file can "
+                "hold; remove it"
+            )
         return array

@@ -250,7 +250,7 @@ class TestRead:
         assert found.query.crs == found.database.crs == "EPSG:32610"
         assert set(found.query.extra) == {"pano_id", "timestamp", "lon_deg", "lat_deg"}
         assert found.query.extra["pano_id"].tolist() == ["q0", "q1", "q2"]
-        assert (len(found.database), found.notes, found.geographic) == (4, (), None)
+        assert (len(found.database), found.notes) == (4, ())
         assert found.files == (tmp_path / "q.txt", tmp_path / "d.txt")
         assert found.report == lists.NamesReport(rows=7)
 
@@ -318,7 +318,29 @@ class TestFrame:
         """With negative southern northings both sides of it are one map."""
         found = lists.read(listed(tmp_path, at_name(5e5, 10, letter="N"), at_name(5e5, -10, letter="M")))
         assert found.query.crs == "+proj=utm +zone=10 +datum=WGS84 +units=m"
-        assert found.geographic is None
+        np.testing.assert_allclose(found.geographic[0][:, 0], -123.0, atol=1e-9)
+        assert np.sign(found.geographic[0][:, 1]).tolist() == [1.0, -1.0]
+
+    def test_one_zone(self, tmp_path):
+        """Metres stay as written, on the map of the zone; places are those of the metres, to the centimetre."""
+        east, north = utm(55, 144.96, -37.8, south=True)
+        found = lists.read(listed(tmp_path, at_name(east, north, zone=55, letter="H", lat=-37.80012, lon=144.96)))
+        assert (found.query.crs, found.params["north"]) == ("EPSG:32755", "true")
+        np.testing.assert_array_equal(found.query.position, [[east, north]])
+        np.testing.assert_allclose(found.geographic[0], [[144.96, -37.8]], atol=1e-9)
+
+    def test_no_zone_but_degrees(self, tmp_path):
+        """Places are those of the degrees, as where another image has a zone."""
+        found = lists.read(listed(tmp_path, at_name(1, 2, zone="", letter="", lat=45.0, lon=3.0)))
+        assert (found.query.crs, found.params["north"]) == ("EPSG:32631", "true")
+        np.testing.assert_array_equal(found.geographic[0], [[3.0, 45.0]])
+        np.testing.assert_allclose(found.query.position, [utm(31, 3.0, 45.0)], atol=1e-3)
+        assert "no zone" in found.notes[0]
+
+    def test_north_of_the_metres(self, tmp_path):
+        """Where nothing says where on earth the metres are, that is recorded."""
+        found = lists.read(listed(tmp_path, at_name(1, 2, zone="", letter="")))
+        assert (found.geographic, found.params["north"]) == (None, "second axis of the metres")
 
     def test_swapped_degrees(self, tmp_path):
         """Degrees that say something else than the metres are told of, and the frame is not named."""
@@ -502,7 +524,11 @@ class TestReader:
         texts = [at_name(5e5 + i, heading=h) for i, h in enumerate(["360", "", "10"])]
         texts.append(at_name(east="nan"))
         read = reader(listed(tmp_path, *texts)).read()
-        assert read.params == {"heading": "name", "heading_faults": {"wrapped": 1, "missing": 1}}
+        assert read.params == {
+            "heading": "name",
+            "north": "true",
+            "heading_faults": {"wrapped": 1, "missing": 1},
+        }
         assert read.notes[:2] == ("1 headings outside [0°, 360°) were wrapped", "1 cameras have no heading")
 
 
