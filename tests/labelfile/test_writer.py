@@ -311,7 +311,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("changes", "match"),
         [
-            ({"key": ["a\0b", "c"]}, "'a\\\\x00b' holds a NUL"),
+            ({"key": np.array(["a\0b", "c"])}, "'a\\\\x00b' holds a NUL"),
             ({"key": ["\udc80", "c"]}, "not valid Unicode"),
             ({"crs": "EPSG\0"}, "crs.*NUL"),
             ({"extra": {"key": np.zeros(2)}}, "extra column 'key' has a name"),
