@@ -136,7 +136,7 @@ def main() -> None:
     )
     print(f"# Evaluation\n\n{machine()}; medians of one run\n")
     print(
-        f"{of.shape[0]:,} queries, {of.shape[1]:,} database pictures, {top} answers each, "
+        f"{of.shape[0]:,} queries, {of.shape[1]:,} database images, {top} answers each, "
         f"{of.positives.counts.mean():.1f} positives a query.\n"
     )
     table(

@@ -3,10 +3,10 @@
     python benchmarks/bench_learning.py [--steps 200] [--seeds 3] [--rates 0.001] [--sampled] [--root DIR]
 
 Frames are those of `--root`, laid out as 7Scenes; else the real ones where they are present; else rooms that are
-sampled here. Every loss starts from the same weights (those of the seed), sees as many pictures in as many steps of the
+sampled here. Every loss starts from the same weights (those of the seed), sees as many images in as many steps of the
 same optimiser and schedule, and is trained on the pairs of the train sequences, labelled by shared surface. Queries are
 then frames of the test sequences, the database those of the train sequences, scene by scene; a positive has ψ ≥ 0.5.
-Pictures are small, so that it takes minutes on a CPU; that one loss is ahead here says little about large networks and
+Images are small, so that it takes minutes on a CPU; that one loss is ahead here says little about large networks and
 cities.
 """
 
@@ -35,9 +35,9 @@ from relabel.pipeline.run import label
 from relabel.pipeline.surface_part import surface_parts
 from relabel.surface.params import SurfaceParams
 from relabel.training import Rule, TrainConfig, Trainer, build_model, evaluate_model, seeded
+from relabel.training.loss_registry import LOSSES
 
 SIZE = (96, 72)
-LOSSES = {"gcl": "graded (GCL)", "contrastive": "binary contrastive", "triplet": "triplet, hard mining"}
 
 
 class Run(NamedTuple):
@@ -71,12 +71,12 @@ def sampled_rooms(folder: Path, rooms: int, frames: int) -> Path:
 
 
 def small_pictures(root: Path, folder: Path) -> Path:
-    """Copies of all colour pictures at the size that is trained with, so that decoding does not fill the minutes."""
+    """Copies of all colour images at the size that is trained with, so that decoding does not fill the minutes."""
     for path in root.rglob("*.color.*"):
         copy = folder / path.relative_to(root).with_suffix(".png")
         copy.parent.mkdir(parents=True, exist_ok=True)
-        with Image.open(path) as picture:
-            picture.convert("RGB").resize(SIZE, Image.Resampling.BOX).save(copy)
+        with Image.open(path) as image:
+            image.convert("RGB").resize(SIZE, Image.Resampling.BOX).save(copy)
     return folder
 
 
@@ -124,7 +124,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=200, help="of the optimiser")
-    parser.add_argument("--batch-size", type=int, default=32, help="pairs of a step; triplets have as many pictures")
+    parser.add_argument("--batch-size", type=int, default=32, help="pairs of a step; triplets have as many images")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each loss")
     parser.add_argument("--rates", default="0.001", help="learning rates that each loss is tried with, with commas")
     parser.add_argument("--sampled", action="store_true", help="take sampled rooms, also where there are real frames")
@@ -164,11 +164,11 @@ def main() -> None:
     )
     print(
         f"\nNetwork `tiny`, GeM, AdamW, cosine schedule, {given.steps:,} steps of {2 * given.batch_size} "
-        f"pictures; mean of {given.seeds} seeds, and least to largest\n"
+        f"images; mean of {given.seeds} seeds, and least to largest\n"
     )
     lines = [
         [
-            LOSSES.get(loss, "untrained"),
+            LOSSES[loss].title if loss else "untrained",
             f"{rate:g}" if rate else "",
             *(spread(list(result[:, k]), ".1%") for k in (0, 1)),
             *(spread(list(result[:, k]), ".3f") for k in (2, 3)),

@@ -7,7 +7,7 @@ as the published loader of Generalized Contrastive Loss is described: a dense fl
 chunk a row, of which one row is read for every draw and searched for the members of the band, where one is chosen. Its
 file is kept open, which is its best case. Its rows are those of the first queries, since the whole matrix is large.
 
-A DataLoader of torch gathers the pairs in batches of 32, in the process itself, with a data set that gives back what it
+A DataLoader of torch gathers the pairs in batches of 32, in the process itself, with a dataset that gives back what it
 is asked for; beside it the same loader with torch's own sampler, which only shuffles numbers.
 
 One core; compiling is not counted (four seconds, once for each installation). `memory` is by how much the process grows
@@ -66,7 +66,7 @@ def blocks(sampler: GradedPairSampler) -> Iterator[object]:
 
 
 class Echo:
-    """A data set whose items are their numbers, so that only sampler and loader take time."""
+    """A dataset whose items are their numbers, so that only sampler and loader take time."""
 
     def __init__(self, length: int) -> None:
         self._length = length

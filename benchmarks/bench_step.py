@@ -2,7 +2,7 @@
 
     python benchmarks/bench_step.py [--device auto|cpu|cuda] [--backbone NAME] [--size WxH] [--pairs 32] [--steps 10]
 
-Pictures are noise that lies in memory, so that neither disk nor decoding counts. Without options it is ResNet-50 at
+Images are noise that lies in memory, so that neither disk nor decoding counts. Without options it is ResNet-50 at
 640 × 480 where there is a GPU, else the small built-in network at 160 × 120. Mini-batches of 2 in float32 are how pairs
 are trained on where nothing else is thought of; mining triplets needs a matrix of similarities, drawn here at random.
 """
@@ -19,10 +19,11 @@ import torch
 from common import machine, table
 
 import relabel
+from relabel.devices import device_of, is_bf16
 from relabel.images.loading import Batch
 from relabel.training import TrainConfig, build_model, seeded
-from relabel.training.devices import device_of, is_bf16
-from relabel.training.steps import Steps, optimizer_of
+from relabel.training.loss_registry import LOSSES
+from relabel.training.steps import TrainingStep, optimizer_of
 
 
 class Known(NamedTuple):
@@ -31,15 +32,17 @@ class Known(NamedTuple):
     psi: np.ndarray
 
 
-def similarity(pictures: int) -> Known:
+def similarity(images: int) -> Known:
     """Symmetric ψ at random, of which a third is 0."""
-    half = np.triu(np.random.default_rng(0).uniform(-0.5, 1.0, (pictures, pictures)), 1).clip(0.0)
+    half = np.triu(np.random.default_rng(0).uniform(-0.5, 1.0, (images, images)), 1).clip(0.0)
     return Known((half + half.T).astype(np.float32))
 
 
-def measured(steps: Steps, optimizer: torch.optim.Optimizer, batch: Batch, repeats: int) -> tuple[float, float | None]:
+def measured(
+    step: TrainingStep, optimizer: torch.optim.Optimizer, batch: Batch, repeats: int
+) -> tuple[float, float | None]:
     """Median seconds of a step after two that do not count, and on a GPU the peak memory, GiB."""
-    device, seconds = steps.device, []
+    device, seconds = step.device, []
     for repeat in range(repeats + 2):
         if device.type == "cuda":
             torch.cuda.synchronize()
@@ -47,7 +50,7 @@ def measured(steps: Steps, optimizer: torch.optim.Optimizer, batch: Batch, repea
                 torch.cuda.reset_peak_memory_stats()
         start = time.perf_counter()
         optimizer.zero_grad(set_to_none=True)
-        float(steps.backward(batch))
+        float(step.backward(batch))
         optimizer.step()
         if device.type == "cuda":
             torch.cuda.synchronize()
@@ -61,7 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--backbone", help="resnet50 on a GPU, else tiny, where it is not told")
-    parser.add_argument("--size", help="of the pictures, as WxH")
+    parser.add_argument("--size", help="of the images, as WxH")
     parser.add_argument("--pairs", type=int, default=32, help="of a batch")
     parser.add_argument("--steps", type=int, default=10, help="whose median is told")
     given = parser.parse_args()
@@ -70,9 +73,9 @@ def main() -> None:
     backbone = given.backbone or ("resnet50" if large else "tiny")
     width, height = map(int, (given.size or ("640x480" if large else "160x120")).split("x"))
     random, n = np.random.default_rng(0), given.pairs
-    pictures = torch.from_numpy(random.integers(0, 256, (2 * n, 3, height, width), np.uint8))
-    pictures = pictures.contiguous(memory_format=torch.channels_last)
-    pictures = pictures.pin_memory() if large else pictures
+    images = torch.from_numpy(random.integers(0, 256, (2 * n, 3, height, width), np.uint8))
+    images = images.contiguous(memory_format=torch.channels_last)
+    images = images.pin_memory() if large else images
     pairs = [(k, k, psi) for k, psi in enumerate(random.uniform(0.0, 1.0, n).tolist())]
     fast = is_bf16("auto", device)
     ways = [
@@ -86,16 +89,17 @@ def main() -> None:
         with seeded(0):
             model = build_model(backbone).to(device, memory_format=torch.channels_last).train()
         config = TrainConfig(loss=loss, accumulate=accumulate, batch_size=n)
-        steps = Steps(model, config, device, bf16=bf16, similarity=lambda cameras: similarity(len(cameras)))
-        batch = Batch(drawn=list(range(2 * n)) if loss == "triplet" else pairs, pictures=pictures, bad=[], asked=n)
-        seconds, peak = measured(steps, optimizer_of(config, model), batch, given.steps)
+        step = TrainingStep(model, config, device, bf16=bf16, similarity=lambda cameras: similarity(len(cameras)))
+        drawn = list(range(2 * n)) if LOSSES[loss].trains_on == "batches" else pairs
+        batch = Batch(drawn=drawn, images=images, unreadable=[], asked=n)
+        seconds, peak = measured(step, optimizer_of(config, model), batch, given.steps)
         first = first or seconds
         memory = "–" if peak is None else f"{peak:.2f} GiB"
         rows.append([what, f"{1e3 * seconds:,.1f} ms", f"{2 * n / seconds:,.0f}", f"{seconds / first:.2f}×", memory])
     name = torch.cuda.get_device_name() if large else f"{torch.get_num_threads()} threads of the CPU"
     print(f"# A step of training\n\n{machine()}, torch {torch.__version__}, relabel {relabel.__version__}; on {name}")
-    print(f"\n{backbone}, {width} × {height} pixels, {n} pairs: {2 * n} pictures; median of {given.steps} steps\n")
-    table(["step", "time", "pictures/s", "of the first", "peak memory"], rows)
+    print(f"\n{backbone}, {width} × {height} pixels, {n} pairs: {2 * n} images; median of {given.steps} steps\n")
+    table(["step", "time", "images/s", "of the first", "peak memory"], rows)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ BINS = 12
 
 def both_splits(scene: Path) -> Frames:
     """All frames of a scene, the training split first."""
-    sides = [seven_scenes.read_side(scene, split).frames for split in ("train", "test")]
+    sides = [seven_scenes.read_split(scene, split).frames for split in ("train", "test")]
     cameras = Cameras(
         key=np.concatenate([side.cameras.key for side in sides]),
         position=np.concatenate([side.cameras.position for side in sides]),

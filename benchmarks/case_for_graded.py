@@ -1,4 +1,4 @@
-"""What the usual positives of place recognition, pictures within 25 m, share with their query.
+"""What the usual positives of place recognition, images within 25 m, share with their query.
 
     python benchmarks/case_for_graded.py [QUERIES DATABASE] [--near 25] [--fov 90] [--radius 50]
 
@@ -77,7 +77,7 @@ def main() -> None:
     ]
     lines.append(row("all", psi, len(psi)))
     print(
-        f"{len(found.query):,} queries, {len(found.database):,} database pictures, {len(psi):,} pairs within "
+        f"{len(found.query):,} queries, {len(found.database):,} database images, {len(psi):,} pairs within "
         f"{arguments.near:g} m; θ = {arguments.fov:g}°, r = {arguments.radius:g} m, measure iou\n"
     )
     head = ["headings differ by", "pairs", "share of all", "ψ = 0", "share ψ = 0", "median ψ", "share ψ ≥ 0.5"]

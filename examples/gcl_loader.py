@@ -18,7 +18,7 @@ from relabel.exchange.exporting import export
 
 
 def pairs(root: Path, city: str, seed: int = 0) -> Iterator[tuple[str, str, float]]:
-    """Query picture, database picture and ψ, one for each query that has a pair of the class drawn for it."""
+    """Query image, database image and ψ, one for each query that has a pair of the class drawn for it."""
     rng = np.random.default_rng(seed)
     folder = root / "train_val" / city
     sides = ("query", "database")

@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import torch
-from plain_pytorch import pictures
+from plain_pytorch import images
 from pytorch_metric_learning.losses import ContrastiveLoss
 
 import relabel
@@ -37,8 +37,8 @@ def main(labels: str, collection: str, template: str, steps: int = 100) -> list[
     losses = []
     for step in range(steps):
         drawn = sampler.draw(8)
-        x0 = model(pictures(template, "query", sampler.queries[drawn.query]))
-        x1 = model(pictures(template, "database", sampler.database[drawn.database]))
+        x0 = model(images(template, "query", sampler.queries[drawn.query]))
+        x1 = model(images(template, "database", sampler.database[drawn.database]))
         loss = loss_of(x0, indices_tuple=batch_pairs(stored, drawn.query, drawn.database), ref_emb=x1)
         optimizer.zero_grad()
         loss.backward()

@@ -17,8 +17,8 @@ from relabel.training import GradedPairSampler, build_model, generalized_contras
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
 
-def pictures(template: str, side: str, keys: np.ndarray) -> torch.Tensor:
-    """(b, 3, 120, 160) normalised pictures of cameras."""
+def images(template: str, side: str, keys: np.ndarray) -> torch.Tensor:
+    """(b, 3, 120, 160) normalised images of cameras."""
     files = [Image.open(template.format(side=side, key=key)).convert("RGB").resize((160, 120)) for key in keys]
     return ((torch.from_numpy(np.stack(files)) / 255 - MEAN) / STD).permute(0, 3, 1, 2)
 
@@ -32,8 +32,8 @@ def main(labels: str, collection: str, template: str, steps: int = 100) -> list[
     losses = []
     for step in range(steps):
         pairs = sampler.draw(8)
-        x0 = model(pictures(template, "query", sampler.queries[pairs.query]))
-        x1 = model(pictures(template, "database", sampler.database[pairs.database]))
+        x0 = model(images(template, "query", sampler.queries[pairs.query]))
+        x1 = model(images(template, "database", sampler.database[pairs.database]))
         loss = generalized_contrastive_loss(x0, x1, pairs.psi, margin=0.5)
         optimizer.zero_grad()
         loss.backward()

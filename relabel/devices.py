@@ -1,6 +1,6 @@
-"""The device that is computed on: the CPU, or a GPU that is reached through torch.
+"""The device that is computed on: the CPU, or a GPU that is reached through torch; threads, memory and random numbers.
 
-torch is loaded only where a GPU is asked for, or may well be there.
+torch is loaded only where a GPU is asked for, or may well be there, and by the functions that deal in its types.
 """
 
 from __future__ import annotations
@@ -9,10 +9,16 @@ import ctypes
 import importlib
 import importlib.util
 import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from relabel.errors import MissingPackageError, OptionError
+
+if TYPE_CHECKING:
+    import torch
 
 Device = Literal["cpu", "cuda"]
 
@@ -80,6 +86,73 @@ def load_torch() -> Any:
         raise _broken(error) from error
     except (ImportError, OSError) as error:
         raise _broken(error) from error
+
+
+def device_of(name: str = "auto") -> torch.device:
+    """The torch device that ``auto``, ``cpu`` or ``cuda`` stands for, as `chosen` has it.
+
+    Raises
+    ------
+    OptionError
+        when the name is not known, or there is no GPU that torch can use.
+    """
+    import torch  # noqa: PLC0415  slow to load
+
+    return torch.device(chosen(name))
+
+
+def is_bf16(precision: str, device: torch.device) -> bool:
+    """Whether forward passes are in bfloat16: where asked for, and by ``auto`` on a GPU that computes with it."""
+    import torch  # noqa: PLC0415  slow to load
+
+    if precision == "auto":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return precision == "bf16"
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The most memory that was in use, bytes: what torch held on the GPU, else that of this process."""
+    import resource  # noqa: PLC0415  Unix has it
+
+    import torch  # noqa: PLC0415  slow to load
+
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+@contextmanager
+def torch_threads(count: int | None) -> Iterator[None]:
+    """Torch computes on `count` threads inside the block, and on as many as before at its end; None changes nothing.
+
+    On a CPU the last bits of a sum depend on how many threads it is split over.
+    """
+    import torch  # noqa: PLC0415  slow to load
+
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if count is not None:
+            torch.set_num_threads(before)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Torch's random numbers from a seed for the time of the block; afterwards its generators are where they were.
+
+    Models built in it begin with the same weights each time.
+    """
+    import torch  # noqa: PLC0415  slow to load
+
+    started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    gpus = [torch.cuda.current_device()] if started else []
+    with torch.random.fork_rng(gpus):
+        torch.manual_seed(seed)
+        yield
 
 
 def _broken(error: Exception) -> MissingPackageError:

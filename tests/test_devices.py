@@ -7,11 +7,12 @@ import logging
 import subprocess
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from relabel import devices
-from relabel.devices import chosen
+from relabel.devices import chosen, device_of, is_bf16, peak_bytes, seeded, torch_threads
 from relabel.errors import MissingPackageError, OptionError
 
 
@@ -101,3 +102,62 @@ class TestChosen:
         """The names that are known are listed."""
         with pytest.raises(OptionError, match="'gpu' is not known; choose auto, cpu, cuda"):
             chosen("gpu")
+
+
+@pytest.fixture
+def torch() -> Any:
+    """The package torch; a test that asks for it is skipped where it is not installed."""
+    return pytest.importorskip("torch")
+
+
+class TestOfTorch:
+    """What is told in torch's own types."""
+
+    def test_without_a_gpu(self, torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where there is no GPU auto is the CPU, and cuda is refused."""
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        assert device_of("auto") == device_of("cpu") == torch.device("cpu")
+        with pytest.raises(OptionError, match="go on with --device cpu"):
+            device_of("cuda")
+
+    def test_with_a_gpu(self, torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A GPU that is there is taken, and bfloat16 if it has it."""
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+        assert device_of("cuda").type == "cuda"
+        assert is_bf16("auto", torch.device("cuda"))
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+        assert not is_bf16("auto", torch.device("cuda"))
+
+    def test_precision_on_a_cpu(self, torch: Any) -> None:
+        """On a CPU bfloat16 has to be asked for."""
+        assert [is_bf16(name, torch.device("cpu")) for name in ("auto", "bf16", "float32")] == [False, True, False]
+
+    def test_peak_bytes(self, torch: Any) -> None:
+        """The peak of a process that has loaded torch is between 50 MB and what any machine has."""
+        assert 50e6 < peak_bytes(torch.device("cpu")) < 1e13
+
+    def test_threads(self, torch: Any) -> None:
+        """Inside the block torch computes on that many threads, afterwards on as many as before; None changes none."""
+        before = torch.get_num_threads()
+        with torch_threads(before + 1):
+            assert torch.get_num_threads() == before + 1
+        with torch_threads(None):
+            assert torch.get_num_threads() == before
+        assert torch.get_num_threads() == before
+
+    def test_seeded(self, torch: Any) -> None:
+        """A seed gives the same numbers each time, and outside nothing has happened."""
+        with torch.random.fork_rng([]):
+            torch.manual_seed(1)
+            before = torch.get_rng_state()
+            with seeded(5):
+                first = torch.rand(3)
+            with seeded(5):
+                assert torch.equal(first, torch.rand(3))
+            assert torch.equal(before, torch.get_rng_state())
+
+    def test_importing_the_module_loads_no_torch(self) -> None:
+        """The command line imports it for the names of devices alone."""
+        code = "import sys, relabel.devices; assert 'torch' not in sys.modules"
+        subprocess.run([sys.executable, "-c", code], check=True)

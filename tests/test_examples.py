@@ -1,4 +1,4 @@
-"""The examples run, on labels and pictures made here."""
+"""The examples run, on labels and images made here."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TEMPLATE = "{side}/images/{key}.jpg"
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Labels of a small city, and pictures of noise where the template says."""
+    """Labels of a small city, and images of noise where the template says."""
     root = tmp_path_factory.mktemp("city")
     psi = similarity(24, 30, seed=4)
     relabel.write(root / "labels.h5", {"amman": psi})

@@ -96,7 +96,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "doctor": ("_version cores optional", "~numpy ~numba ~h5py ~torch"),
     # Commands may call anything, inside their functions. What they show of datasets, formats and parameters is light.
     "cli": (
-        f"_version errors source_date measures devices datasets exchange fov surface {CALLED_LATE}",
+        f"_version errors source_date measures devices datasets exchange fov surface training {CALLED_LATE}",
         "click ~tqdm ~numpy",
     ),
     "__main__": ("cli", ""),
@@ -305,6 +305,12 @@ class TestStart:
         """`relabel --help` loads click and nothing heavier."""
         run = "import sys\nfrom relabel.cli import main\nsys.argv = ['relabel', '--help']\n"
         assert not loaded_after(run + "try:\n    main()\nexcept SystemExit:\n    pass") & set(HEAVY)
+
+    def test_what_commands_show_is_light(self) -> None:
+        """What the modules of commands import at their top, names and defaults for options, loads click alone."""
+        tops = {i.target for i in all_imports() if room_of(i.module) == "cli" and not i.lazy}
+        own = sorted(target for target in tops if target.startswith("relabel."))
+        assert not loaded_after(f"import {', '.join(own)}") & set(HEAVY)
 
     def test_help_loads_no_command(self) -> None:
         """The list of commands is written from the table, without loading one of them."""

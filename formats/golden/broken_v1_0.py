@@ -75,6 +75,15 @@ def soft_link(file: Any) -> None:
     file["city/similarity/data"] = h5py.SoftLink("/values")
 
 
+def beside(link: Any) -> Change:
+    """Put a link beside the collection, where no reader looks."""
+
+    def change(file: Any) -> None:
+        file["other"] = link
+
+    return change
+
+
 def elsewhere(file: Any) -> None:
     """Keep the values in another file."""
     del file["city/queries/extent"]
@@ -181,7 +190,9 @@ FILES: dict[str, Broken] = {
     "shape-other": Broken(attribute(M, "shape", np.array([4, 5])), S, M, "database has 4 cameras"),
     "shape-text": Broken(attribute(M, "shape", "4 x 4"), S, M, "is not two int64 numbers"),
     "data-missing": Broken(replace("city/similarity/data", None), S, f"{M}/data", "the data set is missing"),
-    "data-soft-link": Broken(soft_link, S, f"{M}/data", "the data set is missing"),
+    "data-soft-link": Broken(soft_link, S, f"{M}/data", "is a soft link to '/values'"),
+    "soft-link": Broken(beside(h5py.SoftLink("/city")), S, "/other", "is a soft link to '/city'"),
+    "external-link": Broken(beside(h5py.ExternalLink("a.h5", "/city")), S, "/other", "is an external link to"),
     "data-float64": Broken(in_type("city/similarity/data", "<f8"), S, f"{M}/data", "expected float32"),
     "data-big-endian": Broken(in_type("city/similarity/data", ">f4"), S, f"{M}/data", "expected float32, little"),
     "indices-int64": Broken(in_type("city/similarity/indices", "<i8"), S, f"{M}/indices", "expected int32"),
@@ -189,7 +200,7 @@ FILES: dict[str, Broken] = {
     "indices-unsorted": Broken(swap, S, M, "out of order or repeated"),
     "indices-twice": Broken(put("city/similarity/indices", 1, 0), S, M, "out of order or repeated"),
     "indices-outside": Broken(put("city/similarity/indices", -1, 4), S, M, "have a column outside [0, 4)"),
-    "indptr-int32": Broken(in_type("city/similarity/indptr", "<i4"), S, f"{M}/indptr", "expected int64"),
+    "indptr-int64": Broken(in_type("city/similarity/indptr", "<i8"), S, f"{M}/indptr", "expected int32"),
     "indptr-short": Broken(fewer_rows, S, f"{M}/indptr", "has shape (4,); expected (5)"),
     "indptr-starts-late": Broken(put("city/similarity/indptr", 0, 1), S, f"{M}/indptr", "does not rise from 0"),
     "indptr-falls": Broken(put("city/similarity/indptr", 2, 0), S, f"{M}/indptr", "does not rise from 0"),

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from relabel.cli import options, terminal
+from relabel.cli.terminal import bar
+from relabel.datasets.msls.spec import SUBTASKS
+
+if TYPE_CHECKING:
+    from relabel.evaluation.descriptors import Descriptors
+    from relabel.evaluation.ground_truth import EvaluationSet
+    from relabel.evaluation.places import Place
+    from relabel.training.model import DescriptorModel
 
 
 def _ks(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
@@ -26,7 +34,7 @@ def _ks(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
 @options.cities
 @click.option(
     "--subtask",
-    type=click.Choice(["all", "s2w", "w2s", "o2n", "n2o", "d2n", "n2d"]),
+    type=click.Choice(SUBTASKS),
     help="Only the cameras of a subtask of MSLS, which --root tells.  [default: all cameras]",
 )
 @click.option(
@@ -36,7 +44,7 @@ def _ks(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
     "--descriptors", type=click.Path(path_type=Path), metavar="DIR", help="Descriptors to evaluate, with their keys."
 )
 @click.option(
-    "--checkpoint", type=click.Path(path_type=Path), metavar="RUN", help="Trained model to evaluate on pictures."
+    "--checkpoint", type=click.Path(path_type=Path), metavar="RUN", help="Trained model to evaluate on images."
 )
 @options.optional_images
 @options.image_path
@@ -52,7 +60,7 @@ def _ks(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
 @click.option(
     "--allow-unknown",
     is_flag=True,
-    help="Pass over predictions for unknown queries, and count unknown pictures as misses.",
+    help="Skip predictions for unknown queries, and count unknown images as misses.",
 )
 @click.option("--per-query", type=click.Path(path_type=Path), metavar="CSV", help="Table of every query to write.")
 @click.option(
@@ -71,11 +79,7 @@ def _ks(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
 @options.as_json
 @options.no_progress
 def evaluate_command(
-    sources: tuple[str, ...],
-    root: Path | None,
-    source: str | None,
-    cities: str | None,
-    subtask: str | None,
+    *,
     predictions: Path | None,
     descriptors: Path | None,
     checkpoint: Path | None,
@@ -96,83 +100,93 @@ def evaluate_command(
     seed: int,
     as_json: bool,
     no_progress: bool,
+    **cameras: Any,
 ) -> None:
     """Recall@k and mAP@k of place recognition, and how well its ranking follows graded labels.
 
     Queries and database are those of a label file; or, without labels, of an MSLS tree (--root, with --cities val for
-    the validation set of the field) or of two folders or lists of pictures with @ names. Several cities are searched as
-    one database. Panoramas are left out.
+    the validation set of the field) or of two folders or lists of images with @ names, or two tables. Several cities
+    are searched as one database. Panoramas are left out.
 
     What is evaluated is one of these:
 
     \b
     --predictions  text, a line a query: its key, then database keys, best first
     --descriptors  DIR with query.npy, query.txt, database.npy, database.txt (keys, one a line)
-    --checkpoint   of `relabel train`, on the pictures under --images
+    --checkpoint   of `relabel train`, on the images under --images
 
     A positive is within 25 m, or as --positives-m or --positives-psi say; labels of surfaces default to ψ ≥ 0.5.
     With a label file also nDCG@k with ψ as gain, and the mean ψ of the first answer; with descriptors the rank
-    correlation of their distance with ψ. Pictures are looked for as their data sets have them, and resized as they
+    correlation of their distance with ψ. Images are looked for as their datasets have them, and resized as they
     were in training.
     """  # noqa: D301  click wants the character itself
-    from relabel.cli.terminal import bar
     from relabel.errors import OptionError
-    from relabel.evaluation import evaluate as ev
-    from relabel.evaluation.evaluate import evaluation_text, write_per_query
+    from relabel.evaluation.descriptors import ImageOptions, describe_set
+    from relabel.evaluation.descriptors import write_descriptors as save_descriptors
+    from relabel.evaluation.evaluate import assess, evaluation_text, search, write_per_query
     from relabel.evaluation.ground_truth import Rule, default_rule, evaluation_set
     from relabel.evaluation.predictions import match, read_predictions, shorter_than
     from relabel.evaluation.predictions import write_predictions as save_predictions
 
     log = logging.getLogger(__name__)
-    ways = {"predictions": predictions, "descriptors": descriptors, "checkpoint": checkpoint}
-    given = [name for name, path in ways.items() if path is not None]
-    if len(given) != 1:
-        what = " and ".join(f"--{name}" for name in given) or "nothing"
+    sources = {"predictions": predictions, "descriptors": descriptors, "checkpoint": checkpoint}
+    named = [name for name, path in sources.items() if path is not None]
+    if len(named) != 1:
+        what = " and ".join(f"--{name}" for name in named) or "nothing"
         raise OptionError(f"{what} to evaluate; give one of --predictions, --descriptors, --checkpoint")
     if predictions is not None and (write_predictions or write_descriptors):
         raise OptionError("--predictions are answers already; --write-… belongs to --descriptors and --checkpoint")
     if checkpoint is None and (images or image_path or size):
-        raise OptionError("--images, --image-path and --size belong to --checkpoint, which looks at pictures")
+        raise OptionError("--images, --image-path and --size belong to --checkpoint, which looks at images")
     if predictions is None and allow_unknown:
         raise OptionError("--allow-unknown belongs to --predictions")
-    places = _places(sources, root, source, cities, subtask)
+    places = _places(**cameras)
     rule = None
     if positives_m is not None or positives_psi is not None:
         rule = Rule(positives_m, positives_heading, positives_psi)
     elif positives_heading is not None:
         standard = default_rule(places)
         rule = Rule(standard.within_m, positives_heading, standard.psi)
-    of = evaluation_set(places, rule)
+    ground_truth = evaluation_set(places, rule)
     if predictions is not None:
-        matched = match(read_predictions(predictions), of, allow_unknown=allow_unknown)
-        found = ev.assess(of, matched.rows, ks)
-        short = shorter_than(matched.lengths, found.scores.counted, ks)
+        matched = match(read_predictions(predictions), ground_truth, allow_unknown=allow_unknown)
+        evaluation = assess(ground_truth, matched.rows, ks)
+        short = shorter_than(matched.lengths, evaluation.scores.counted, ks)
         for note in (*matched.notes, *([short] if short else [])):
             log.warning("%s: %s", predictions, note)
     else:
-        sides = _described(of, descriptors, checkpoint, images, image_path, size, device, workers, no_progress)
+        if descriptors is not None:
+            sides = _stored_descriptors(descriptors, ground_truth)
+        elif checkpoint is None or images is None:
+            raise OptionError("--checkpoint needs --images, the top folder of the images")
+        else:
+            model, size = _model(checkpoint, size)
+            chosen = ImageOptions(images, size, image_path, device, workers)
+            with bar("describing", sum(ground_truth.shape), unit="images", hidden=no_progress) as on_progress:
+                sides = describe_set(model, ground_truth, chosen, on_progress=on_progress)
         if write_descriptors is not None:
-            from relabel.evaluation.descriptors import write_described
-
-            write_described(write_descriptors, *sides, overwrite=force)
+            save_descriptors(write_descriptors, *sides, overwrite=force)
         values = sides[0].values, sides[1].values
-        with bar("searching", len(of.query), unit="queries", hidden=no_progress) as each:
-            answers = ev.search(of, *values, ks, device=device, each=each)
+        with bar("searching", len(ground_truth.query), unit="queries", hidden=no_progress) as on_progress:
+            answers = search(ground_truth, *values, ks, device=device, on_progress=on_progress)
         if write_predictions is not None:  # first: they are worth having even where there is nothing to score
-            save_predictions(write_predictions, of.query, of.database, answers.indices, overwrite=force)
-        found = ev.assess(of, answers.indices, ks, distances=answers.distances, described=values, seed=seed)
+            query, database = ground_truth.query, ground_truth.database
+            save_predictions(write_predictions, query, database, answers.indices, overwrite=force)
+        evaluation = assess(
+            ground_truth, answers.indices, ks, distances=answers.distances, descriptors=values, seed=seed
+        )
     if per_query is not None:
-        write_per_query(per_query, found, overwrite=force)
+        write_per_query(per_query, evaluation, overwrite=force)
     if as_json:
-        terminal.echo_json(found.to_json())
+        terminal.echo_json(evaluation.to_json())
     else:
-        terminal.echo_lines(evaluation_text(found))
+        terminal.echo_lines(evaluation_text(evaluation))
 
 
 def _places(
-    sources: tuple[str, ...], root: Path | None, source: str | None, cities: str | None, subtask: str | None
-) -> list[Any]:
-    """What the arguments name."""
+    *, sources: tuple[str, ...], root: Path | None, source: str | None, cities: str | None, subtask: str | None
+) -> list[Place]:
+    """The places whose cameras the options name."""
     from relabel.errors import OptionError
     from relabel.evaluation import places
     from relabel.labelfile import open_collections
@@ -198,36 +212,22 @@ def _places(
     return chosen
 
 
-def _described(
-    of: Any,
-    descriptors: Path | None,
-    checkpoint: Path | None,
-    images: Path | None,
-    image_path: str | None,
-    size: tuple[int, int] | None,
-    device: str,
-    workers: int,
-    no_progress: bool,
-) -> tuple[Any, Any]:
-    """The descriptors of both sides of a set, read or made."""
-    from relabel.cli.terminal import bar
-    from relabel.errors import OptionError
-    from relabel.evaluation.descriptors import Described, aligned, read_described
+def _stored_descriptors(folder: Path, ground_truth: EvaluationSet) -> tuple[Descriptors, Descriptors]:
+    """The descriptors of both sides of a set from a folder."""
+    from relabel.evaluation.descriptors import Descriptors, aligned, read_descriptors
 
-    if descriptors is not None:
-        sides = [
-            Described(keys, aligned(read_described(descriptors, side), keys, str(descriptors / side)))
-            for side, keys in (("query", of.query), ("database", of.database))
-        ]
-        return sides[0], sides[1]
-    if checkpoint is None or images is None:
-        raise OptionError("--checkpoint needs --images, the top folder of the pictures")
-    from relabel.evaluation.descriptors import describe_set
+    query, database = (
+        Descriptors(keys, aligned(read_descriptors(folder, side), keys, str(folder / side)))
+        for side, keys in (("query", ground_truth.query), ("database", ground_truth.database))
+    )
+    return query, database
+
+
+def _model(checkpoint: Path, size: tuple[int, int] | None) -> tuple[DescriptorModel, tuple[int, int]]:
+    """The model of a checkpoint, and the size of images, which is that of training unless stated."""
     from relabel.training.checkpoint import load_checkpoint, load_model
 
     if size is None:
         width, height = load_checkpoint(checkpoint)["config"]["size"]
-        size = (int(width), int(height))
-    model = load_model(checkpoint)
-    with bar("describing", sum(of.shape), unit="pictures", hidden=no_progress) as each:
-        return describe_set(model, of, images, size, template=image_path, device=device, workers=workers, each=each)
+        size = int(width), int(height)
+    return load_model(checkpoint), size

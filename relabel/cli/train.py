@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,9 @@ import click
 
 from relabel.cli import options, terminal
 from relabel.cli.terminal import bar
-
-# Spelled out because relabel.training is loaded on call; tests hold them equal to its LOSSES, POOLS and so on, and all
-# defaults equal to those of TrainConfig.
-LOSSES = ("gcl", "contrastive", "triplet")
-POOLS = ("gem", "avg", "max")
-OPTIMIZERS = ("sgd", "adamw")
-SCHEDULES = ("step", "cosine", "constant")
-PRECISIONS = ("auto", "bf16", "float32")
+from relabel.training.config import LEARNING_RATES, OPTIMIZERS, PRECISIONS, SCHEDULES, TrainConfig
+from relabel.training.loss_registry import LOSSES
+from relabel.training.model_names import POOLS, TIMM, TINY, TORCHVISION
 
 _DEV = "dev"  # where a trial run goes, beside the files of the run itself
 
@@ -37,18 +33,44 @@ def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> t
     return numbers
 
 
-def _choice(flag: str, known: tuple[str, ...], text: str) -> options.Decorator[Any]:
-    return click.option(flag, type=click.Choice(known), default=known[0], show_default=True, help=text)
+def _choice(flag: str, known: Iterable[str], text: str) -> options.Decorator[Any]:
+    """An option with these choices, the first of which is the default."""
+    names = tuple(known)
+    return click.option(flag, type=click.Choice(names), default=names[0], show_default=True, help=text)
 
 
-def _count(flag: str, default: int, text: str, *, least: int = 1) -> options.Decorator[Any]:
+def _field(flag: str) -> Any:
+    """The default of the field of `TrainConfig` that an option sets."""
+    return getattr(TrainConfig, flag.removeprefix("--").replace("-", "_"))
+
+
+def _count(flag: str, text: str, *, default: int | None = None, least: int = 1) -> options.Decorator[Any]:
     return click.option(
-        flag, type=click.IntRange(min=least), default=default, show_default=True, metavar="N", help=text
+        flag,
+        type=click.IntRange(min=least),
+        default=_field(flag) if default is None else default,
+        show_default=True,
+        metavar="N",
+        help=text,
     )
 
 
-def _number(flag: str, default: float | None, text: str) -> options.Decorator[Any]:
+def _number(flag: str, text: str) -> options.Decorator[Any]:
+    default = _field(flag)
     return click.option(flag, type=float, default=default, show_default=default is not None, metavar="X", help=text)
+
+
+def _defaults(values: Mapping[str, float]) -> str:
+    """A default that depends on another option: that of its first choice, and those of others that differ."""
+    first, *_ = values.values()
+    others = [f"{name}: {value:g}" for name, value in values.items() if value != first]
+    return f"[default: {'; '.join([f'{first:g}', *others])}]"
+
+
+def _sentence(alternatives: Iterable[str]) -> str:
+    *most, last = alternatives
+    text = f"{', '.join(most)}, or {last}."
+    return text[0].upper() + text[1:]
 
 
 @click.command()
@@ -62,35 +84,34 @@ def _number(flag: str, default: float | None, text: str) -> options.Decorator[An
     default="resnet50",
     show_default=True,
     metavar="NAME",
-    help="tiny, vgg16, resnet18, resnet34, resnet50, resnet152, resnext101_32x8d (torchvision), or timm:NAME.",
+    help=f"{', '.join((TINY, *TORCHVISION))} (torchvision), or {TIMM}NAME.",
 )
 @_choice("--pool", POOLS, "What makes a descriptor of a feature map.")
 @click.option("--pretrained", is_flag=True, help="Begin with torchvision's ImageNet weights, if they are here.")
 @click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="Begin with these weights.")
-@_choice("--loss", LOSSES, "Graded, binary (ψ ≥ 0.5 is a positive), or triplets mined in each batch.")
-@_number("--margin", None, "τ, a distance of descriptors.  [default: 0.5; triplet: 0.1]")
-@_count("--batch-size", 32, "Pairs whose mean loss makes one step.")
+@_choice("--loss", LOSSES, _sentence(loss.summary for loss in LOSSES.values()))
+@_number("--margin", "τ, a distance of descriptors.  " + _defaults({k: loss.margin for k, loss in LOSSES.items()}))
+@_count("--batch-size", "Pairs whose mean loss makes one step.")
 @_count(
     "--accumulate",
-    1,
     "Forward passes that a batch is split into, to save memory; the gradient is the same, "
     "but for layers such as batch normalisation.",
 )
-@_count("--epochs", 50, "Epochs to train.")
-@_count("--pairs-per-epoch", 10_000, "Pairs between two checkpoints.")
+@_count("--epochs", "Epochs to train.")
+@_count("--pairs-per-epoch", "Pairs between two checkpoints.")
 @_choice("--optimizer", OPTIMIZERS, "What makes steps of gradients.")
-@_number("--lr", None, "Learning rate.  [default: 0.1; adamw: 0.0001]")
-@_number("--momentum", 0.0, "Momentum of sgd.")
-@_number("--weight-decay", 0.0, "Weight decay of matrices and convolutions.")
+@_number("--lr", "Learning rate.  " + _defaults(LEARNING_RATES))
+@_number("--momentum", "Momentum of sgd.")
+@_number("--weight-decay", "Weight decay of matrices and convolutions.")
 @_choice("--schedule", SCHEDULES, "How the learning rate falls.")
-@_count("--lr-every", 25, "Epochs after which the schedule step multiplies the rate.")
-@_number("--lr-factor", 0.1, "What the schedule step multiplies the rate by.")
+@_count("--lr-every", "Epochs after which the schedule step multiplies the rate.")
+@_number("--lr-factor", "What the schedule step multiplies the rate by.")
 @options.image_size
 @_choice("--precision", PRECISIONS, "Of forward passes; auto is bf16 on a GPU that has it, else float32.")
 @click.option(
     "--bands",
     callback=_numbers,
-    default="0.5,0.25,0.25",
+    default=",".join(map(str, TrainConfig.bands)),
     show_default=True,
     metavar="A,B,C",
     help="Shares of pairs with ψ ≥ 0.5, with ψ between, and with ψ = 0.",
@@ -110,11 +131,11 @@ def _number(flag: str, default: float | None, text: str) -> options.Decorator[An
     "--val",
     "val_address",
     metavar="FILE[::COLLECTION]",
-    help="Labels to evaluate on after each epoch, pictures under --images too; best.pt has the best recall@1.",
+    help="Labels to evaluate on after each epoch, images under --images too; best.pt has the best recall@1.",
 )
-@click.option("--strict", is_flag=True, help="Stop at the first picture that cannot be read.")
+@click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read.")
 @click.option("--dev", is_flag=True, help="A trial: one batch, through everything, into DIR/dev.")
-@_count("--checkpoint-steps", 500, "Steps between checkpoints within an epoch; 0 for none.", least=0)
+@_count("--checkpoint-steps", "Steps between checkpoints within an epoch; 0 for none.", default=500, least=0)
 @click.option("--tensorboard", is_flag=True, help="Write event files for TensorBoard too.")
 @options.resume
 @options.force
@@ -149,7 +170,7 @@ def train_command(
     Pairs are drawn by bands of ψ from all collections of FILE, or from COLLECTION. The defaults are the recipe of the
     generalized contrastive loss: SGD at 0.1, a tenth of it every 25 × 10,000 pairs, batches of 32 pairs.
 
-    Pictures are looked for under --images by key or column path, and as MSLS, 7Scenes and Pittsburgh have them. One
+    Images are looked for under --images by key or column path, and as MSLS, 7Scenes and Pittsburgh have them. One
     that cannot be read is named, and its pairs are left out.
 
     DIR gets last.pt, config.json and log.jsonl, and with --val best.pt; the same command goes on where an earlier one
@@ -159,8 +180,6 @@ def train_command(
     torch and Pillow and the same number of threads. On a GPU the last digits may differ between any two runs.
     """
     from relabel.labelfile import LabelFile, open_collections
-    from relabel.training import TrainConfig, Trainer, build_model, seeded
-    from relabel.training.devices import torch_threads
 
     if collections is None:
         stored = open_collections(address)
@@ -174,14 +193,20 @@ def train_command(
     if dev:
         config = dataclasses.replace(config, epochs=1, pairs_per_epoch=config.batch_size)
         folder, force, workers = folder / _DEV, True, 0
+
+    # Loads torch, which takes seconds: not before what can be refused without it.
+    from relabel.devices import seeded, torch_threads
+    from relabel.training import Trainer, build_model
+
     with seeded(config.seed), torch_threads(threads):
         model = build_model(backbone, pool, pretrained=pretrained, weights=weights)  # type: ignore[arg-type]
     validate = None
     if val_address is not None:
-        from relabel.evaluation.validation import recall_validation
+        from relabel.evaluation.descriptors import ImageOptions
+        from relabel.evaluation.evaluate import recall_validation
 
         validate = recall_validation(
-            open_collections(val_address), images, config.size, image_path=image_path, device=device, workers=workers
+            open_collections(val_address), ImageOptions(images, config.size, image_path, device, workers)
         )
     trainer = Trainer(
         config,
@@ -201,7 +226,7 @@ def train_command(
     )
     result = trainer.run(resume=resume, overwrite=force)
     if as_json:
-        told = result._asdict() | {"checkpoint": str(result.checkpoint)}
-        terminal.echo_json({name: None if value != value else value for name, value in told.items()})  # noqa: PLR0124  NaN
+        fields = result._asdict() | {"checkpoint": str(result.checkpoint)}
+        terminal.echo_json({name: None if value != value else value for name, value in fields.items()})  # noqa: PLR0124  NaN
     else:
         terminal.echo_lines([str(result.checkpoint)])

@@ -68,6 +68,7 @@ def merge(
                     f"{first.path} and {stored.path} both hold a collection {name!r}, and not the same; give one of "
                     f"them another name first: relabel subset {stored.path}::{name} --rename {name}=NEW -o FILE"
                 )
+            stored.check_content()  # what is not copied has to be true as well, or it would be called the same
             repeated[name] = None
     used = {stored.path for stored in kept.values()}
     # `pack` takes over the history of what it copies; a file that only repeats others adds its own all the same.

@@ -1,17 +1,15 @@
 """Dataset readers, one package a dataset: a tree of files goes in, `Cameras` or `Frames` come out.
 
-The packages are loaded when they are first used: ``relabel.datasets.msls``.
+Each package holds a specification, see `relabel.datasets.registry`, and loads its reader when it is first used:
+``relabel.datasets.msls.read``. A new dataset is a package here, and a line below.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from relabel._lazy import lazily
-
-if TYPE_CHECKING:
-    from relabel.datasets import msls, names, pitts, rgbd, seven_scenes, table, tb_places
-
-__all__ = ["msls", "names", "pitts", "rgbd", "seven_scenes", "table", "tb_places"]
-
-__getattr__, __dir__ = lazily(__name__, {name: f"relabel.datasets.{name}" for name in __all__})
+# In the order in which the command line lists them.
+# isort: off
+from relabel.datasets import msls as msls
+from relabel.datasets import pitts as pitts
+from relabel.datasets import names as names
+from relabel.datasets import table as table
+from relabel.datasets import seven_scenes as seven_scenes
+from relabel.datasets import tb_places as tb_places
+from relabel.datasets import rgbd as rgbd

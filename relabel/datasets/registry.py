@@ -1,6 +1,6 @@
 """The datasets that relabel knows, and what it knows of each: one `DatasetSpec` a dataset.
 
-A built-in dataset is a package of `relabel.datasets` whose module ``spec`` defines ``SPEC``, and a name in `BUILT_IN`.
+A built-in dataset is a package of `relabel.datasets` that defines ``SPEC``, and a line in its ``__init__.py``.
 A dataset of another distribution joins by an entry point of the group ``relabel.datasets`` that names its
 `DatasetSpec`::
 
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 LabelKind = Literal["fov", "surface"]
 """What labels are made of: overlaps of fields of view, from a `CameraReader`, or of surface, from a `FrameReader`."""
-
-BUILT_IN = ("msls", "pitts", "names", "table", "seven_scenes", "tb_places", "rgbd")
-"""The packages of `relabel.datasets`, in the order in which the command line lists them."""
 
 ENTRY_POINTS = "relabel.datasets"
 _COMMAND = "relabel "
@@ -142,9 +139,10 @@ def _load(home: str) -> Any:
 
 @cache
 def built_in() -> dict[str, DatasetSpec]:
-    """The datasets of this package by name."""
-    specs = (importlib.import_module(f"relabel.datasets.{package}.spec").SPEC for package in BUILT_IN)
-    return {spec.name: spec for spec in specs}
+    """The datasets of this package by name, in the order of ``relabel/datasets/__init__.py``."""
+    packages = vars(importlib.import_module("relabel.datasets")).values()
+    specs = (getattr(package, "SPEC", None) for package in packages)
+    return {spec.name: spec for spec in specs if isinstance(spec, DatasetSpec)}
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Descriptors of pictures: made by a model, kept as files, joined by key.
+"""Descriptors of images: made by a model, stored as files, joined by key.
 
 DIR/query.npy      (n, d) float32           DIR/database.npy   (m, d) float32
 DIR/query.txt      n keys, one a line       DIR/database.txt   m keys
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,15 +18,19 @@ import numpy.typing as npt
 from relabel.atomic import check_target, output_errors, replacing
 from relabel.cameras import Cameras
 from relabel.datasets.csv_columns import rows_of
+from relabel.devices import device_of
 from relabel.errors import InputError, MissingFileError
 from relabel.evaluation.ground_truth import EvaluationSet
 from relabel.evaluation.nearest import checked
-from relabel.images.paths import pictures
+from relabel.images.paths import Size, find_camera_images
+
+OnProgress = Callable[[int], object]
+"""Called with how many queries or images are done since the last call."""
 
 _SHOWN = 3
 
 
-class Described(NamedTuple):
+class Descriptors(NamedTuple):
     """Descriptors of one side."""
 
     key: npt.NDArray[np.str_]
@@ -34,7 +38,7 @@ class Described(NamedTuple):
     """(n, d) float32 or float64"""
 
 
-def read_described(folder: str | os.PathLike[str], side: str) -> Described:
+def read_descriptors(folder: str | os.PathLike[str], side: str) -> Descriptors:
     """The descriptors of one side of a folder, as the head of this module describes it.
 
     Parameters
@@ -77,12 +81,12 @@ def read_described(folder: str | os.PathLike[str], side: str) -> Described:
     if (counts > 1).any():
         key = str(unique[counts > 1][0])
         first, second = (np.flatnonzero(keys == key)[:2] + 1).tolist()
-        raise InputError(f"{text}: key {key!r} stands in lines {first} and {second}; one descriptor a picture")
-    return Described(keys, values)
+        raise InputError(f"{text}: key {key!r} stands in lines {first} and {second}; one descriptor an image")
+    return Descriptors(keys, values)
 
 
-def write_described(
-    folder: str | os.PathLike[str], query: Described, database: Described, *, overwrite: bool = False
+def write_descriptors(
+    folder: str | os.PathLike[str], query: Descriptors, database: Descriptors, *, overwrite: bool = False
 ) -> None:
     """Write descriptors of both sides; every file appears whole.
 
@@ -106,21 +110,21 @@ def write_described(
     sides = {"query": query, "database": database}
     for target in (top / f"{side}{ending}" for side in sides for ending in (".npy", ".txt")):
         check_target(target, overwrite=overwrite)
-    for side, described in sides.items():
+    for side, descriptors in sides.items():
         array, text = top / f"{side}.npy", top / f"{side}.txt"
         with replacing(array, overwrite=overwrite) as private, output_errors(array), private.open("wb") as file:
-            np.save(file, described.values, allow_pickle=False)
+            np.save(file, descriptors.values, allow_pickle=False)
         with replacing(text, overwrite=overwrite) as private, output_errors(text):
-            private.write_text("".join(f"{key}\n" for key in described.key.tolist()), encoding="utf-8")
+            private.write_text("".join(f"{key}\n" for key in descriptors.key.tolist()), encoding="utf-8")
 
 
-def aligned(described: Described, keys: npt.NDArray[np.str_], what: str) -> npt.NDArray[Any]:
-    """The descriptors of these keys in their order; others are passed over.
+def aligned(descriptors: Descriptors, keys: npt.NDArray[np.str_], what: str) -> npt.NDArray[Any]:
+    """The descriptors of these keys in their order; others are left out.
 
     Parameters
     ----------
-    described:
-        descriptors by key.
+    descriptors:
+        by key.
     keys:
         (n,) str.
     what:
@@ -131,29 +135,29 @@ def aligned(described: Described, keys: npt.NDArray[np.str_], what: str) -> npt.
     InputError
         when a key has no descriptor; the message shows three of each.
     """
-    rows = rows_of(described.key, keys)
+    rows = rows_of(descriptors.key, keys)
     lacking = keys[rows < 0]
     if len(lacking):
-        shown, there = (", ".join(map(repr, side[:_SHOWN].tolist())) or "none" for side in (lacking, described.key))
+        shown, there = (", ".join(map(repr, side[:_SHOWN].tolist())) or "none" for side in (lacking, descriptors.key))
         raise InputError(
-            f"{what}: {len(lacking):,} of {len(keys):,} pictures have no descriptor: {shown}; there are those of "
-            f"{there}; are they of this data set?"
+            f"{what}: {len(lacking):,} of {len(keys):,} images have no descriptor: {shown}; there are those of "
+            f"{there}; are they of this dataset?"
         )
-    values: npt.NDArray[Any] = described.values[rows]
+    values: npt.NDArray[Any] = descriptors.values[rows]
     return values
 
 
 def describe(
     model: Any,
     paths: Sequence[str],
-    size: tuple[int, int],
+    size: Size,
     *,
     batch_size: int = 32,
     device: str = "auto",
     workers: int = 0,
-    each: Callable[[int], object] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> npt.NDArray[np.float32]:
-    """The descriptors that a model makes of pictures, in their order.
+    """The descriptors that a model makes of images, in their order.
 
     Parameters
     ----------
@@ -161,15 +165,15 @@ def describe(
         a `DescriptorModel`, or any torch module that maps (b, 3, h, w) float32, normalised as for ImageNet, to (b, d).
         It is left on the device, in the mode that it was in.
     paths:
-        n pictures.
+        n images.
     size:
-        (width, height) that pictures are resized to.
+        (width, height) that images are resized to.
     batch_size, workers:
-        pictures a step, and processes that read them.
+        images a step, and processes that read them.
     device:
         ``auto``, ``cpu`` or ``cuda``.
-    each:
-        called with a number of pictures as they are done.
+    on_progress:
+        called with a number of images as they are done.
 
     Returns
     -------
@@ -178,59 +182,71 @@ def describe(
     Raises
     ------
     InputError
-        when a picture cannot be read (an evaluation without it would not be comparable), or a descriptor is not
+        when an image cannot be read (an evaluation without it would not be comparable), or a descriptor is not
         finite.
     """
     import torch  # noqa: PLC0415  predictions are evaluated without it
 
-    from relabel.images.loading import CameraDataset, loader, normalised  # noqa: PLC0415
-    from relabel.training.devices import device_of  # noqa: PLC0415
+    from relabel.images.loading import CameraDataset, UnreadableImage, loader, normalised  # noqa: PLC0415
 
     where = device_of(device)
     training = model.training
     model = model.to(where).eval()
     numbers = [list(range(i, min(i + batch_size, len(paths)))) for i in range(0, len(paths), batch_size)]
-    found: npt.NDArray[np.float32] = np.empty((0, 0), np.float32)
-    bad: list[Any] = []
+    descriptors: npt.NDArray[np.float32] = np.empty((0, 0), np.float32)
+    unreadable: list[UnreadableImage] = []
     with torch.inference_mode():
         for batch in loader(CameraDataset(np.array(paths, np.str_), size), numbers, workers=workers):
-            bad += batch.bad
-            if batch.pictures is not None:
-                values = model(normalised(batch.pictures.to(where))).float().cpu().numpy()
-                if not found.size:
-                    found = np.empty((len(paths), values.shape[1]), np.float32)
-                found[batch.drawn] = values
-            if each is not None:
-                each(batch.asked)
+            unreadable += batch.unreadable
+            if batch.images is not None:
+                values = model(normalised(batch.images.to(where))).float().cpu().numpy()
+                if not descriptors.size:
+                    descriptors = np.empty((len(paths), values.shape[1]), np.float32)
+                descriptors[batch.drawn] = values
+            if on_progress is not None:
+                on_progress(batch.asked)
     model.train(training)
-    if bad:
-        shown = "; ".join(one.reason for one in bad[:_SHOWN])
-        raise InputError(f"{len(bad):,} of {len(paths):,} pictures cannot be read, and every one counts: {shown}")
-    checked(found, "model")
-    return found
+    if unreadable:
+        shown = "; ".join(image.reason for image in unreadable[:_SHOWN])
+        raise InputError(f"{len(unreadable):,} of {len(paths):,} images cannot be read, and every one counts: {shown}")
+    checked(descriptors, "model")
+    return descriptors
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """Where the images of a set are, and how a model is run on them.
+
+    Attributes
+    ----------
+    folder, template:
+        as for `relabel.images.paths.find_images`.
+    size:
+        (width, height) that images are resized to, pixels.
+    device, workers:
+        as for `describe`.
+    """
+
+    folder: str | os.PathLike[str]
+    size: Size
+    template: str | None = None
+    device: str = "auto"
+    workers: int = 0
 
 
 def describe_set(
-    model: Any,
-    of: EvaluationSet,
-    folder: Path | str,
-    size: tuple[int, int],
-    *,
-    template: str | None = None,
-    device: str = "auto",
-    workers: int = 0,
-    each: Callable[[int], object] | None = None,
-) -> tuple[Described, Described]:
-    """The descriptors that a model makes of the pictures of a set.
+    model: Any, ground_truth: EvaluationSet, images: ImageOptions, *, on_progress: OnProgress | None = None
+) -> tuple[Descriptors, Descriptors]:
+    """The descriptors that a model makes of the images of a set.
 
     Parameters
     ----------
-    model, size, device, workers, each:
+    model, on_progress:
         as for `describe`.
-    of:
+    ground_truth:
         the set.
-    folder, template:
-        where pictures are, as for `relabel.images.paths.find_pictures`.
+    images:
+        where they are, and how they are described.
 
     Returns
     -------
@@ -240,22 +256,29 @@ def describe_set(
     Raises
     ------
     RelabelError
-        as these functions do.
+        as `describe` and `relabel.images.paths.find_camera_images` do.
     """
     sides = []
-    for side, keys, places in (
-        ("query", of.query, of.query_cameras),
-        ("database", of.database, of.database_cameras),
+    for side, keys, cameras_of_places in (
+        ("query", ground_truth.query, ground_truth.query_cameras),
+        ("database", ground_truth.database, ground_truth.database_cameras),
     ):
         paths = [
-            pictures(_all_ok(cameras), Path(folder), template, collection=name, side=side)
-            for name, cameras in zip(of.places, places, strict=True)
+            find_camera_images(_all_ok(cameras), Path(images.folder), images.template, collection=name, side=side)
+            for name, cameras in zip(ground_truth.places, cameras_of_places, strict=True)
         ]
-        listed = np.concatenate(paths).tolist()
-        sides.append(Described(keys, describe(model, listed, size, device=device, workers=workers, each=each)))
+        values = describe(
+            model,
+            np.concatenate(paths).tolist(),
+            images.size,
+            device=images.device,
+            workers=images.workers,
+            on_progress=on_progress,
+        )
+        sides.append(Descriptors(keys, values))
     return sides[0], sides[1]
 
 
 def _all_ok(cameras: Cameras) -> Cameras:
-    """Cameras that may not be labelled have pictures all the same."""
+    """Cameras that may not be labelled have images all the same."""
     return replace(cameras, posed=False, status=np.zeros(len(cameras), np.uint8))

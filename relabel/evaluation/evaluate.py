@@ -1,4 +1,4 @@
-"""An evaluation from end to end: descriptors or predictions of a set in, all scores out."""
+"""An evaluation from end to end: descriptors, predictions or a model in, all scores out, as JSON, text or CSV."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import numpy.typing as npt
 from relabel.atomic import output_errors, replacing
 from relabel.csv_text import csv_line
 from relabel.errors import InputError, OptionError
-from relabel.evaluation.descriptors import describe_set
-from relabel.evaluation.ground_truth import EvaluationSet
+from relabel.evaluation.descriptors import ImageOptions, OnProgress, describe_set
+from relabel.evaluation.ground_truth import EvaluationSet, evaluation_set
 from relabel.evaluation.metrics import (
     KS,
-    Graded,
+    GradedScores,
     IntArray,
     Scores,
     checked_ks,
@@ -30,11 +30,13 @@ from relabel.evaluation.metrics import (
     spearman,
 )
 from relabel.evaluation.nearest import Neighbours, nearest
+from relabel.evaluation.places import of_labels
+from relabel.images.paths import Size, find_images
+from relabel.labelfile import StoredCollection
 
 TOP = 25
 """Answers that are looked for, at least."""
-
-Each = Callable[[int], object]
+_VALIDATION_KS = (1, 5)
 
 
 class Correlation(NamedTuple):
@@ -65,7 +67,7 @@ class Evaluation:
 
     Attributes
     ----------
-    of:
+    ground_truth:
         the set.
     rows:
         (queries, n) database rows, best first; negative for none.
@@ -79,46 +81,49 @@ class Evaluation:
         (queries, n) float32, how far each answer's descriptor is; None where it is not known.
     """
 
-    of: EvaluationSet
+    ground_truth: EvaluationSet
     rows: IntArray
     scores: Scores
-    graded: Graded | None = None
+    graded: GradedScores | None = None
     correlation: Correlation | None = None
     distances: npt.NDArray[np.float32] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All scores over all queries and by place, as JSON values; a mean of nothing is None."""
-        summary: dict[str, Any] = {"positives": self.of.rule.to_json(), "database": self.of.shape[1]}
-        summary["left_out"] = dict(zip(("queries", "database"), map(len, self.of.left_out), strict=True))
+        summary: dict[str, Any] = {
+            "positives": self.ground_truth.rule.to_json(),
+            "database": self.ground_truth.shape[1],
+        }
+        summary["left_out"] = dict(zip(("queries", "database"), map(len, self.ground_truth.left_out), strict=True))
         summary |= _summary(self.scores, self.graded)
         if self.correlation is not None:
             summary["distance_psi"] = self.correlation.to_json()
         summary["places"] = [
-            {"name": name, "database": int((self.of.database_place == i).sum())} | self.of_place(i)
-            for i, name in enumerate(self.of.places)
+            {"name": name, "database": int((self.ground_truth.database_place == i).sum())} | self.of_place(i)
+            for i, name in enumerate(self.ground_truth.places)
         ]
         return summary
 
     def of_place(self, number: int) -> dict[str, Any]:
         """The scores over the queries of one place, as JSON values."""
-        queries = self.of.query_place == number
+        queries = self.ground_truth.query_place == number
         return _summary(self.scores.take(queries), None if self.graded is None else self.graded.take(queries))
 
 
 def assess(
-    of: EvaluationSet,
+    ground_truth: EvaluationSet,
     rows: npt.ArrayLike,
     ks: Sequence[int] = KS,
     *,
     distances: npt.NDArray[np.float32] | None = None,
-    described: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None = None,
+    descriptors: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None = None,
     seed: int = 0,
 ) -> Evaluation:
     """All scores of some answers.
 
     Parameters
     ----------
-    of:
+    ground_truth:
         the set.
     rows:
         (queries, n) database rows, best first; negative for none. `relabel.evaluation.predictions.match` gives them for
@@ -126,9 +131,9 @@ def assess(
     ks:
         numbers of predictions.
     distances:
-        (queries, n) distances of the answers, to be told of each query.
-    described:
-        descriptors of the queries and of the database; with graded labels their distances are compared with ψ.
+        (queries, n) distances of the answers, for the table of every query.
+    descriptors:
+        of the queries and of the database; with graded labels their distances are compared with ψ.
     seed:
         what the pairs of that comparison are drawn with.
 
@@ -139,39 +144,41 @@ def assess(
     OptionError, InputError
         as for `relabel.training.evaluate`.
     """
-    scores = evaluate(rows, of.positives, ks)
+    scores = evaluate(rows, ground_truth.positives, ks)
     if not scores.counted.any():
         raise InputError(
-            f"none of the {of.shape[0]:,} queries has a positive ({of.rule}), so there is nothing to score; check that "
-            "queries and database are of the same place, or choose other positives"
+            f"none of the {ground_truth.shape[0]:,} queries has a positive ({ground_truth.rule}), so there is nothing "
+            "to score; check that queries and database are of the same place, or choose other positives"
         )
     answers = np.asarray(rows).astype(np.int64)
-    grades = None if of.psi is None else graded(of.psi, answers, ks)
-    correlation = None if of.psi is None or described is None else correlate(of, *described, seed=seed)
-    return Evaluation(of, answers, scores, grades, correlation, distances)
+    grades = None if ground_truth.psi is None else graded(ground_truth.psi, answers, ks)
+    correlation = (
+        None if ground_truth.psi is None or descriptors is None else correlate(ground_truth, *descriptors, seed=seed)
+    )
+    return Evaluation(ground_truth, answers, scores, grades, correlation, distances)
 
 
 def search(
-    of: EvaluationSet,
+    ground_truth: EvaluationSet,
     query: npt.NDArray[Any],
     database: npt.NDArray[Any],
     ks: Sequence[int] = KS,
     *,
     top: int = TOP,
     device: str = "auto",
-    each: Each | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Neighbours:
-    """The nearest database pictures of every query of a set, never itself; see `relabel.training.nearest`.
+    """The nearest database images of every query of a set, never itself; see `relabel.training.nearest`.
 
     Parameters
     ----------
-    of:
+    ground_truth:
         the set.
     query, database:
         (n, d) and (m, d) descriptors in its order.
     ks, top:
         as many answers as the largest of them are looked for.
-    device, each:
+    device, on_progress:
         as for `nearest`.
 
     Raises
@@ -182,23 +189,25 @@ def search(
     if top < 1:
         raise OptionError(f"top is {top}; at least one answer has to be looked for")
     wanted = max(top, *checked_ks(ks))
-    themselves = bool((of.twin >= 0).any())
-    found = nearest(database, query, wanted + themselves, device, each=each)
+    themselves = bool((ground_truth.twin >= 0).any())
+    neighbours = nearest(database, query, wanted + themselves, device, on_progress=on_progress)
     if not themselves:
-        return found
-    # A query's own picture need not come first: another may look the same.
-    order = np.argsort(found.indices == of.twin[:, None], axis=1, kind="stable")[:, :wanted]
-    indices, distances = (np.take_along_axis(side, order, axis=1) for side in found)
-    own = indices == of.twin[:, None]
+        return neighbours
+    # A query's own image need not come first: another may look the same.
+    order = np.argsort(neighbours.indices == ground_truth.twin[:, None], axis=1, kind="stable")[:, :wanted]
+    indices, distances = (np.take_along_axis(side, order, axis=1) for side in neighbours)
+    own = indices == ground_truth.twin[:, None]
     return Neighbours(np.where(own, -1, indices), np.where(own, np.float32("nan"), distances))
 
 
-def correlate(of: EvaluationSet, query: npt.NDArray[Any], database: npt.NDArray[Any], *, seed: int = 0) -> Correlation:
+def correlate(
+    ground_truth: EvaluationSet, query: npt.NDArray[Any], database: npt.NDArray[Any], *, seed: int = 0
+) -> Correlation:
     """Distance of descriptors against ψ, over all stored pairs, or a million a place, and as many zeros.
 
     Parameters
     ----------
-    of:
+    ground_truth:
         a set with graded labels.
     query, database:
         (n, d) and (m, d) descriptors in its order.
@@ -210,14 +219,16 @@ def correlate(of: EvaluationSet, query: npt.NDArray[Any], database: npt.NDArray[
     InputError
         when the set has no graded labels.
     """
-    if of.psi is None:
+    if ground_truth.psi is None:
         raise InputError("distances can be compared with ψ only where there is a label file")
     psi, apart = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
-    for number in range(len(of.places)):
-        rows, columns = (np.flatnonzero(side == number) for side in (of.query_place, of.database_place))
-        twin = np.where(of.twin[rows] >= 0, of.twin[rows] - columns[0], -1)
-        known = of.psi_known[0][rows], of.psi_known[1][columns]
-        i, j, values = sampled_pairs(of.psi[rows][:, columns], known, twin, seed=seed)
+    for number in range(len(ground_truth.places)):
+        rows, columns = (
+            np.flatnonzero(side == number) for side in (ground_truth.query_place, ground_truth.database_place)
+        )
+        twin = np.where(ground_truth.twin[rows] >= 0, ground_truth.twin[rows] - columns[0], -1)
+        known = ground_truth.psi_known[0][rows], ground_truth.psi_known[1][columns]
+        i, j, values = sampled_pairs(ground_truth.psi[rows][:, columns], known, twin, seed=seed)
         psi.append(values)
         apart.append(pair_distances(query, database, rows[i], columns[j]))
     value, distance = np.concatenate(psi), np.concatenate(apart)
@@ -232,9 +243,9 @@ def correlate(of: EvaluationSet, query: npt.NDArray[Any], database: npt.NDArray[
 
 def evaluate_model(
     model: Any,
-    of: EvaluationSet,
+    ground_truth: EvaluationSet,
     folder: Path | str,
-    size: tuple[int, int],
+    size: Size,
     ks: Sequence[int] = KS,
     *,
     template: str | None = None,
@@ -242,29 +253,66 @@ def evaluate_model(
     workers: int = 0,
     seed: int = 0,
 ) -> Evaluation:
-    """All scores of a model on a set; parameters and errors as for `describe_set`, `search` and `assess`."""
-    query, database = describe_set(model, of, folder, size, template=template, device=device, workers=workers)
-    found = search(of, query.values, database.values, ks, device=device)
+    """All scores of a model on a set; parameters and errors as for `ImageOptions`, `search` and `assess`."""
+    return _evaluate_model(model, ground_truth, ImageOptions(folder, size, template, device, workers), ks, seed)
+
+
+def recall_validation(labels: Sequence[StoredCollection], images: ImageOptions) -> Callable[[Any], dict[str, float]]:
+    """A function for `Trainer(validate=...)`: recall@1 and recall@5 of a model, and Spearman of distance against ψ.
+
+    Positives are those that `relabel evaluate` takes by default.
+
+    Parameters
+    ----------
+    labels:
+        collections to evaluate on, which are not those that are trained on.
+    images:
+        where their images are, and how they are described; the size is that of training.
+
+    Raises
+    ------
+    InputError, MissingFileError, OptionError
+        when images are not found, or the labels cannot be evaluated on; now and not after the first epoch.
+    """
+    ground_truth = evaluation_set(of_labels(list(labels)))
+    find_images(labels, images.folder, images.template)
+
+    def validate(model: Any) -> dict[str, float]:
+        evaluation = _evaluate_model(model, ground_truth, images, _VALIDATION_KS)
+        recall = zip(_VALIDATION_KS, evaluation.scores.recall, strict=True)
+        scores = {f"recall@{k}": float(value) for k, value in recall}
+        if evaluation.correlation is not None and not math.isnan(evaluation.correlation.overall):
+            scores["spearman"] = evaluation.correlation.overall
+        return scores
+
+    return validate
+
+
+def _evaluate_model(
+    model: Any, ground_truth: EvaluationSet, images: ImageOptions, ks: Sequence[int], seed: int = 0
+) -> Evaluation:
+    query, database = (side.values for side in describe_set(model, ground_truth, images))
+    answers = search(ground_truth, query, database, ks, device=images.device)
     return assess(
-        of, found.indices, ks, distances=found.distances, described=(query.values, database.values), seed=seed
+        ground_truth, answers.indices, ks, distances=answers.distances, descriptors=(query, database), seed=seed
     )
 
 
-def _summary(scores: Scores, grades: Graded | None) -> dict[str, Any]:
+def _summary(scores: Scores, grades: GradedScores | None) -> dict[str, Any]:
     counted = int(scores.counted.sum())
-    found: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "queries": counted,
         "queries_without_positive": len(scores.counted) - counted,
         "recall": _by_k(scores.ks, scores.recall),
         "map": _by_k(scores.ks, scores.map),
     }
     if grades is not None:
-        found["graded"] = {
+        summary["graded"] = {
             "queries": int(grades.counted.sum()),
             "ndcg": _by_k(grades.ks, grades.mean_ndcg),
             "psi_top1": _number(grades.mean_top1),
         }
-    return found
+    return summary
 
 
 def _by_k(ks: Sequence[int], values: npt.NDArray[Any]) -> Mapping[str, float | None]:
@@ -275,9 +323,9 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def evaluation_text(found: Evaluation) -> list[str]:
+def evaluation_text(evaluation: Evaluation) -> list[str]:
     """The scores as aligned lines: one column for all queries, one a place where there are several."""
-    summary = found.to_json()
+    summary = evaluation.to_json()
     columns: list[tuple[str, dict[str, Any]]] = [("all", summary)]
     if len(summary["places"]) > 1:
         columns += [(place["name"], place) for place in summary["places"]]
@@ -289,23 +337,23 @@ def evaluation_text(found: Evaluation) -> list[str]:
     ]
     for name, field in (("recall", "recall"), ("mAP", "map")):
         rows += [[f"{name}@{k}", *(_score(part[field][k]) for _, part in columns)] for k in summary[field]]
-    if found.graded is not None:
+    if evaluation.graded is not None:
         parts = [part["graded"] for _, part in columns]
         rows.append(["queries with an overlap", *(f"{part['queries']:,}" for part in parts)])
         rows += [[f"nDCG@{k}", *(_score(part["ndcg"][k]) for part in parts)] for k in parts[0]["ndcg"]]
         rows.append(["mean ψ of the first", *(_score(part["psi_top1"]) for part in parts)])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [f"positives {found.of.rule}"]
+    lines = [f"positives {evaluation.ground_truth.rule}"]
     if any(summary["left_out"].values()):
         queries, database = summary["left_out"].values()
-        lines.append(f"left out: {queries:,} queries and {database:,} pictures of the database")
+        lines.append(f"left out: {queries:,} queries and {database:,} images of the database")
     if len(columns) == 1:
         rows = rows[1:]
     for label, *cells in rows:
         shown = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
         lines.append(f"{label.ljust(widths[0])}  {shown}")
-    if found.correlation is not None:
-        c = found.correlation
+    if evaluation.correlation is not None:
+        c = evaluation.correlation
         lines.append(
             f"distance against ψ: Spearman {_signed(c.overall)} over {c.pairs:,} stored pairs and {c.zeros:,} zeros, "
             f"{_signed(c.stored)} over the stored ones (-1 is the best)"
@@ -313,7 +361,7 @@ def evaluation_text(found: Evaluation) -> list[str]:
     return lines
 
 
-def write_per_query(path: str | os.PathLike[str], found: Evaluation, *, overwrite: bool = False) -> None:
+def write_per_query(path: str | os.PathLike[str], evaluation: Evaluation, *, overwrite: bool = False) -> None:
     """Write the scores of every query as CSV, whole or not at all.
 
     Columns: ``place``, ``query``, ``positives`` (how many), ``first_hit`` (rank of the first right answer, from 1,
@@ -325,8 +373,8 @@ def write_per_query(path: str | os.PathLike[str], found: Evaluation, *, overwrit
     ----------
     path:
         the file.
-    found:
-        the evaluation.
+    evaluation:
+        what to write.
     overwrite:
         whether a file that is there may be replaced.
 
@@ -341,23 +389,23 @@ def write_per_query(path: str | os.PathLike[str], found: Evaluation, *, overwrit
         output_errors(path),
         private.open("w", encoding="utf-8", newline="") as file,
     ):
-        file.writelines(map(csv_line, _lines(found)))
+        file.writelines(map(csv_line, _lines(evaluation)))
 
 
-def _lines(found: Evaluation) -> Iterator[list[object]]:
-    scores, grades = found.scores, found.graded
+def _lines(evaluation: Evaluation) -> Iterator[list[object]]:
+    scores, grades = evaluation.scores, evaluation.graded
     head = ["place", "query", "positives", "first_hit", *(f"ap@{k}" for k in scores.ks), "answer", "distance"]
     yield [*head, *(() if grades is None else ("psi", *(f"ndcg@{k}" for k in grades.ks)))]
-    for i, key in enumerate(found.of.query.tolist()):
-        answer = int(found.rows[i, 0]) if found.rows.shape[1] else -1
+    for i, key in enumerate(evaluation.ground_truth.query.tolist()):
+        answer = int(evaluation.rows[i, 0]) if evaluation.rows.shape[1] else -1
         line: list[object] = [
-            found.of.places[int(found.of.query_place[i])],
+            evaluation.ground_truth.places[int(evaluation.ground_truth.query_place[i])],
             key,
             int(scores.positives[i]),
             int(scores.first_hit[i]) or "",
             *(_cell(value) for value in scores.average_precision[i].tolist()),
-            str(found.of.database[answer]) if answer >= 0 else "",
-            "" if found.distances is None else _cell(float(found.distances[i, 0])),
+            str(evaluation.ground_truth.database[answer]) if answer >= 0 else "",
+            "" if evaluation.distances is None else _cell(float(evaluation.distances[i, 0])),
         ]
         if grades is not None:
             line += [_cell(float(grades.top1[i])), *(_cell(value) for value in grades.ndcg[i].tolist())]

@@ -1,6 +1,6 @@
 """What an evaluation asks and what it may be answered: queries, one database of all places, positives, ψ.
 
-Rows are numbered through over the places in their order, so that a query may be answered with a picture of another
+Rows are numbered through over the places in their order, so that a query may be answered with an image of another
 city, which is then wrong; its positives are those of its own.
 """
 
@@ -136,7 +136,7 @@ def evaluation_set(places: Sequence[Place], rule: Rule | None = None) -> Evaluat
     """
     rule = default_rule(places) if rule is None else rule
     if (rule.within_m is None) == (rule.psi is None):
-        raise OptionError("positives are told either by distance (within_m) or by ψ (psi)")
+        raise OptionError("positives are chosen either by distance (within_m) or by ψ (psi)")
     if rule.psi is not None and rule.max_heading_difference_deg is not None:
         raise OptionError("ψ already depends on the headings; a limit to them belongs to positives by distance")
     if not places:

@@ -1,4 +1,4 @@
-"""Recall@k and mean average precision@k of ranked predictions, as the evaluation of MSLS defines them.
+"""Scores of ranked predictions: recall@k and mAP@k as the evaluation of MSLS defines them, and how they follow ψ.
 
 Definitions (Warburg et al., CVPR 2020; the program mapillary_sls): with P positives of a query and r_i = 1 where
 prediction i (from 1) is one of them and has not been predicted before,
@@ -6,8 +6,16 @@ prediction i (from 1) is one of them and has not been predicted before,
     recall@k  1 where any of r_1 … r_k is 1
     AP@k      1/min(P, k) · Σ_{i ≤ k} r_i · (r_1 + … + r_i)/i
 
-and both are averaged over the queries that have a positive; the others are left out. A prediction that is no picture of
+and both are averaged over the queries that have a positive; the others are left out. A prediction that is no image of
 the database takes up its rank and is a miss, and so is one that repeats an earlier one.
+
+nDCG@k (Järvelin and Kekäläinen, ACM TOIS 2002, with the discount 1/log₂(i + 1) at rank i from 1):
+
+    DCG@k = Σ_{i ≤ k} ψ(query, prediction i) / log₂(i + 1),    nDCG@k = DCG@k / the most that any ranking can have
+
+A pair that is not stored has gain 0, and so has a prediction that repeats an earlier one, is no image of the database,
+or is of a camera that is not ok, whose ψ is unknown. Queries are left out whose similarities are unknown, and those
+that overlap with nothing in the database.
 """
 
 from __future__ import annotations
@@ -32,6 +40,11 @@ BoolArray = npt.NDArray[np.bool_]
 
 KS = (1, 5, 10, 20)
 """The numbers of predictions that the field looks at."""
+
+_DENSE_CELLS = 1 << 22  # up to so many pairs, absent ones are enumerated rather than drawn until enough are found
+_TRIES = 50
+_PAIRS = 1_000_000
+_AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +104,7 @@ def evaluate(
     ----------
     predictions:
         (queries, n) int, the rows of the database that each query was answered with, best first. A negative number
-        stands for a picture outside the database, or for no prediction.
+        stands for an image outside the database, or for no prediction.
     positives:
         the rows of the database that are right, for each query: `RowLists`, ascending and none twice, as
         `positives_by_distance` and `positives_by_similarity` give them; or a sequence of any lists of row numbers.
@@ -209,14 +222,8 @@ def _members(rows: IntArray, positives: RowLists) -> BoolArray:
     return members
 
 
-_DENSE_CELLS = 1 << 22  # up to so many pairs, absent ones are counted out rather than tried
-_TRIES = 50
-_PAIRS = 1_000_000
-_AT_ONCE = 1 << 22
-
-
 @dataclass(frozen=True, eq=False)
-class Graded:
+class GradedScores:
     """Graded scores, query by query.
 
     Attributes
@@ -249,16 +256,16 @@ class Graded:
         """The mean ψ of the first prediction over the queries that count; NaN of none."""
         return float(_mean(self.top1[self.counted][:, None])[0])
 
-    def take(self, queries: npt.NDArray[Any]) -> Graded:
+    def take(self, queries: npt.NDArray[Any]) -> GradedScores:
         """The scores of some of the queries, given as rows or as a mask."""
-        return Graded(self.ks, self.ndcg[queries], self.top1[queries])
+        return GradedScores(self.ks, self.ndcg[queries], self.top1[queries])
 
 
 def graded(
     stored: StoredCollection | sparse.csr_array,
     predictions: npt.ArrayLike,
     ks: Sequence[int] = KS,
-) -> Graded:
+) -> GradedScores:
     """nDCG@k with ψ as gain, and ψ of the first prediction; see the head of this module for the definitions.
 
     Parameters
@@ -286,7 +293,7 @@ def graded(
         ndcg[counted, column] = _discounted(gain[counted, :k]) / _discounted(most[counted, :k])
     top1 = gain[:, 0].copy() if gain.shape[1] else np.zeros(len(rows))
     ndcg[~counted], top1[~counted] = np.nan, np.nan
-    return Graded(ks, ndcg, top1)
+    return GradedScores(ks, ndcg, top1)
 
 
 def psi_of(matrix: sparse.csr_array, columns: IntArray) -> FloatArray:

@@ -8,6 +8,9 @@ answer stands where no other can reach it,
 
 Where it does not (descriptors that are all alike, say), the query is proposed again in float64, and at last measured
 against everything. The result depends neither on blocks nor on threads nor on the device.
+
+To propose, both sides are scaled by the same power of two, which is exact, so that the longest descriptor is about 1
+long: no product then overflows, and what underflows is covered by the bound of the error.
 """
 
 from __future__ import annotations
@@ -24,9 +27,15 @@ from relabel.errors import InputError, MissingPackageError, OptionError
 _SPARE = 32  # proposals a query beyond k: enough that all but odd queries are settled by the first pass
 _HUGE = 1e30  # distances of longer descriptors may not fit into float32
 _BLOCK_CELLS = 1 << 22  # float64 numbers in memory while distances are measured, 32 MB
+_CELLS = 1 << 23  # squared distances of a block: 32 MB of float32, and twice that of row numbers
+_DATABASE_ROWS = 1 << 16  # database rows of a block
+_GPU_CELLS = 1 << 27
+_FAISS_ROWS = 1 << 12  # queries that faiss is asked at once, so that progress can be shown
+_MUCH = 1 << 37  # multiplications that take a CPU as long as it takes to load torch
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
+Array = npt.NDArray[Any]
 
 
 class Neighbours(NamedTuple):
@@ -44,7 +53,7 @@ def nearest(
     k: int,
     device: str = "cpu",
     *,
-    each: Callable[[int], object] | None = None,
+    on_progress: Callable[[int], object] | None = None,
 ) -> Neighbours:
     """The k nearest database descriptors of each query by Euclidean distance; for unit vectors also by cosine.
 
@@ -57,7 +66,7 @@ def nearest(
     device:
         what proposes: ``cpu`` (NumPy), ``auto`` (a GPU where there is much to do and torch finds one), ``faiss`` (its
         flat index, if installed), or a device of torch such as ``cuda``. The result is the same.
-    each:
+    on_progress:
         called with a number of queries as they are done.
 
     Returns
@@ -96,22 +105,22 @@ def nearest(
         if wanted == len(base) or not (len(left) and k):
             break
         settled = [np.empty(0, np.int64)]
-        for found in propose(base, asked[left], wanted, which):
-            rows = left[found.rows]
-            near, squared = _measured(base, asked[rows], found.indices, k)
-            sure = found.rest > squared[:, -1]
+        for proposals in propose(base, asked[left], wanted, which):
+            rows = left[proposals.rows]
+            near, squared = _measured(base, asked[rows], proposals.indices, k)
+            sure = proposals.rest > squared[:, -1]
             indices[rows[sure]], distances[rows[sure]] = near[sure], squared[sure]
             settled.append(rows[sure])
-            if each is not None:
-                each(int(sure.sum()))
+            if on_progress is not None:
+                on_progress(int(sure.sum()))
         left = np.setdiff1d(left, np.concatenate(settled), assume_unique=True)
     a_block = max(1, _BLOCK_CELLS // max(len(base), 1))
     for start in range(0, len(left) if k else 0, a_block):
         rows = left[start : start + a_block]
         everything = np.broadcast_to(np.arange(len(base)), (len(rows), len(base)))
         indices[rows], distances[rows] = _measured(base, asked[rows], everything, k)
-        if each is not None:
-            each(len(rows))
+        if on_progress is not None:
+            on_progress(len(rows))
     return Neighbours(indices, np.sqrt(distances).astype(np.float32))
 
 
@@ -120,10 +129,10 @@ def checked(descriptors: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
     try:
         table = np.asarray(descriptors)
     except ValueError:
-        raise InputError(f"{what}: descriptors differ in length; expected one table, one row a picture") from None
+        raise InputError(f"{what}: descriptors differ in length; expected one table, one row an image") from None
     if table.ndim != 2 or table.dtype.kind not in "fiu" or (len(table) and not table.shape[1]):
         raise InputError(
-            f"{what}: descriptors have shape {table.shape} and type {table.dtype}; expected numbers, one row a picture"
+            f"{what}: descriptors have shape {table.shape} and type {table.dtype}; expected numbers, one row an image"
         )
     if table.dtype not in (np.float32, np.float64):
         table = table.astype(np.float32 if table.dtype == np.float16 else np.float64)
@@ -132,8 +141,8 @@ def checked(descriptors: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
         row = table[wrong[0]]
         raise InputError(
             f"{what}: descriptor {wrong[0]} (counted from 0) holds {row[_odd(row)][0]}, and {len(wrong):,} of "
-            f"{len(table):,} hold the like; distances to it cannot be told: look at its picture and at the model that "
-            "made it"
+            f"{len(table):,} hold the like; distances to it cannot be measured: look at its image and at the model "
+            "that made it"
         )
     return np.ascontiguousarray(table)
 
@@ -170,14 +179,6 @@ def _measured(
     return np.take_along_axis(proposed, best, axis=1), np.take_along_axis(squared, best, axis=1)
 
 
-_CELLS = 1 << 23  # squared distances of a block: 32 MB of float32, and twice that of row numbers
-_BASE_ROWS = 1 << 16  # database rows of a block
-_GPU_CELLS = 1 << 27
-_FAISS_ROWS = 1 << 12  # queries that faiss is asked at once, so that progress can be told
-_MUCH = 1 << 37  # multiplications that take a CPU as long as it takes to load torch
-Table = npt.NDArray[Any]
-
-
 class Proposals(NamedTuple):
     """What is proposed for some queries."""
 
@@ -189,7 +190,7 @@ class Proposals(NamedTuple):
     """(b,) a number that no squared distance to any other row of the database is below"""
 
 
-Propose = Callable[[Table, Table, int, Any], Iterator[Proposals]]
+Propose = Callable[[Array, Array, int, Any], Iterator[Proposals]]
 
 
 def proposer(device: str, *, work: int = _MUCH) -> Propose:
@@ -246,12 +247,12 @@ def error_bound(dtype: Any, dimensions: int, longest: FloatArray | float) -> Any
     return (dimensions + 8) * float(kind.eps) * np.square(longest) + (dimensions + 8) * float(kind.tiny)
 
 
-def by_numpy(base: Table, asked: Table, wanted: int, dtype: Any) -> Iterator[Proposals]:
+def by_numpy(base: Array, asked: Array, wanted: int, dtype: Any) -> Iterator[Proposals]:
     """Proposals by NumPy's matrix product, block by block."""
     base, asked, scale = _scaled(base, asked, dtype)
     of_base, of_asked = _squares(base), _squares(asked)
     longest = np.sqrt(of_base.max()) + np.sqrt(of_asked)
-    columns = min(len(base), _BASE_ROWS)
+    columns = min(len(base), _DATABASE_ROWS)
     a_block = max(1, _CELLS // columns)
     for start in range(0, len(asked), a_block):
         part = slice(start, min(start + a_block, len(asked)))
@@ -269,7 +270,7 @@ def by_numpy(base: Table, asked: Table, wanted: int, dtype: Any) -> Iterator[Pro
         )
 
 
-def _kept(best: Table, which: IntArray, rest: Table, squared: Table, first: int, wanted: int) -> tuple[Any, Any, Any]:
+def _kept(best: Array, which: IntArray, rest: Array, squared: Array, first: int, wanted: int) -> tuple[Any, Any, Any]:
     """The best of what was kept and of one more block, and the least of what was not."""
     n = squared.shape[1]
     if n > wanted:
@@ -291,11 +292,11 @@ def _kept(best: Table, which: IntArray, rest: Table, squared: Table, first: int,
 def by_torch(torch: Any, device: str) -> Propose:
     """Proposals by torch on one of its devices."""
 
-    def propose(base: Table, asked: Table, wanted: int, dtype: Any) -> Iterator[Proposals]:
+    def propose(base: Array, asked: Array, wanted: int, dtype: Any) -> Iterator[Proposals]:
         base, asked, scale = _scaled(base, asked, dtype)
         of_base, of_asked = _squares(base), _squares(asked)
         longest = np.sqrt(of_base.max()) + np.sqrt(of_asked)
-        columns = min(len(base), _BASE_ROWS)
+        columns = min(len(base), _DATABASE_ROWS)
         a_block = max(1, _GPU_CELLS // columns)
         # TF32 would round products to 10 bits, which the bound does not cover.
         before = torch.get_float32_matmul_precision()
@@ -330,7 +331,7 @@ def by_torch(torch: Any, device: str) -> Propose:
 def _faiss(faiss: Any) -> Propose:
     """Proposals by the flat index of faiss; it works in float32 alone, so what it leaves open goes to NumPy."""
 
-    def propose(base: Table, asked: Table, wanted: int, dtype: Any) -> Iterator[Proposals]:
+    def propose(base: Array, asked: Array, wanted: int, dtype: Any) -> Iterator[Proposals]:
         if dtype != np.float32:
             yield from by_numpy(base, asked, wanted, dtype)
             return
@@ -347,7 +348,7 @@ def _faiss(faiss: Any) -> Propose:
     return propose
 
 
-def _scaled(base: Table, asked: Table, dtype: Any) -> tuple[Table, Table, float]:
+def _scaled(base: Array, asked: Array, dtype: Any) -> tuple[Array, Array, float]:
     """Both tables times a power of two that makes the longest descriptor about 1 long, and that power."""
     largest = max((max(float(side.max()), -float(side.min())) for side in (base, asked) if side.size), default=0.0)
     length = largest * np.sqrt(base.shape[1])
@@ -361,7 +362,7 @@ def _scaled(base: Table, asked: Table, dtype: Any) -> tuple[Table, Table, float]
     return tables[0], tables[1], scale
 
 
-def _squares(table: Table) -> FloatArray:
+def _squares(table: Array) -> FloatArray:
     """(n,) squared lengths in float64."""
     squares: FloatArray = np.einsum("ij,ij->i", table, table, dtype=np.float64)
     return squares

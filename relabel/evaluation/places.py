@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,15 +14,11 @@ from relabel.cameras import Cameras
 from relabel.datasets import csv_columns
 from relabel.datasets.base import CameraSets, FrameSets
 from relabel.datasets.msls import city as msls
+from relabel.datasets.msls.spec import SUBTASKS
 from relabel.datasets.registry import select_paths
 from relabel.errors import InputError, OptionError
 from relabel.geometry.earth import FRAME, GEODESIC, with_lon_lat
 from relabel.labelfile import StoredCollection
-
-Subtask = Literal["all", "s2w", "w2s", "o2n", "n2o", "d2n", "n2d"]
-SUBTASKS: tuple[Subtask, ...] = get_args(Subtask)
-"""Subtasks of MSLS: everything, or by what changes from query to database: summer and winter, old and new, day and
-night."""
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -38,7 +34,7 @@ class Place:
     query, database:
         all cameras.
     params:
-        as those of the collection: what distances are.
+        the parameters of the collection, which say how distances are measured.
     stored:
         the graded labels, whose rows and columns these cameras are; None where there are none.
     self_pairs:
@@ -77,7 +73,7 @@ def of_paths(paths: Sequence[Path], *, dataset_name: str | None = None, cities: 
         the top folder of a dataset, or queries and database; see `relabel.datasets.registry.select_paths`. Two paths
         are one place, which has the name of the dataset.
     dataset_name:
-        the dataset; None: told by the files.
+        the dataset; None recognises it by its files.
     cities:
         of an MSLS tree; ``val`` is what the field validates on.
 
@@ -116,7 +112,7 @@ def in_subtask(places: Sequence[Place], root: Path | str, subtask: str) -> list[
     root:
         the MSLS tree; ``subtask_index.csv`` of both sides of each city is read.
     subtask:
-        one of `SUBTASKS`.
+        one of `relabel.datasets.msls.spec.SUBTASKS`.
 
     Raises
     ------
@@ -128,15 +124,15 @@ def in_subtask(places: Sequence[Place], root: Path | str, subtask: str) -> list[
     if subtask not in SUBTASKS:
         raise OptionError(f"subtask is {subtask!r}; it is one of {', '.join(SUBTASKS)}")
     tree = msls.find(root)
-    found = []
+    chosen = []
     for place in places:
         folder = tree[place.name].path
         sides = [
             _members(folder / side / "subtask_index.csv", cameras, subtask)
             for side, cameras in (("query", place.query), ("database", place.database))
         ]
-        found.append(replace(place, query_in=sides[0], database_in=sides[1]))
-    return found
+        chosen.append(replace(place, query_in=sides[0], database_in=sides[1]))
+    return chosen
 
 
 def _members(path: Path, cameras: Cameras, subtask: str) -> BoolArray:

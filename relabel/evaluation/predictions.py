@@ -1,6 +1,6 @@
 """Predictions as text, in the form of the MSLS benchmark: a line a query, its key and then database keys, best first.
 
-    # lines that start with # are passed over
+    # lines that start with # are skipped
     AoD5-ZB5YrgyClbR5qmG4g AszgP_Xhs_cmcPHEoXv-Mw uwGs1pyo90OJi4hTLzGWfg
 
 Keys are parted by white space, hence hold none. Lines may differ in length.
@@ -35,11 +35,11 @@ class Predictions(NamedTuple):
     """where each stands, counted from 1"""
 
 
-class Matched(NamedTuple):
+class MatchedPredictions(NamedTuple):
     """Predictions as rows of an evaluation set."""
 
     rows: IntArray
-    """(queries, n) database rows, best first; -1 for what is no picture of the database, or past the end of a line"""
+    """(queries, n) database rows, best first; -1 for what is no image of the database, or past the end of a line"""
     lengths: IntArray
     """(queries,) the number of predictions of each"""
     notes: list[str]
@@ -70,36 +70,36 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not UTF-8 text (byte {error.start}); a file of predictions is expected") from None
-    found = Predictions(path, [], [], [])
+    predictions = Predictions(path, [], [], [])
     for number, line in enumerate(text.split("\n"), start=1):
         keys = line.split()
         if keys and not keys[0].startswith("#"):
-            found.query.append(keys[0])
-            found.answers.append(keys[1:])
-            found.line.append(number)
-    if not found.query:
+            predictions.query.append(keys[0])
+            predictions.answers.append(keys[1:])
+            predictions.line.append(number)
+    if not predictions.query:
         raise InputError(f"{path}: holds no predictions; a line is a query's key and database keys, best first")
     seen: dict[str, int] = {}
-    for query, number in zip(found.query, found.line, strict=True):
+    for query, number in zip(predictions.query, predictions.line, strict=True):
         if query in seen:
             raise InputError(
                 f"{path}: query {query!r} stands in lines {seen[query]} and {number}; keep one line a query"
             )
         seen[query] = number
-    return found
+    return predictions
 
 
-def match(found: Predictions, to: EvaluationSet, *, allow_unknown: bool = False) -> Matched:
+def match(predictions: Predictions, ground_truth: EvaluationSet, *, allow_unknown: bool = False) -> MatchedPredictions:
     """Predictions as rows of an evaluation set; what the set leaves out is a miss, as the official program has it.
 
     Parameters
     ----------
-    found:
+    predictions:
         what was read.
-    to:
+    ground_truth:
         the set; every query of it with a positive has to be answered.
     allow_unknown:
-        whether keys that are nowhere in the places of the set may be there: queries are then passed over, and database
+        whether keys that are nowhere in the places of the set may be there: queries are then skipped, and database
         keys are misses.
 
     Raises
@@ -108,47 +108,47 @@ def match(found: Predictions, to: EvaluationSet, *, allow_unknown: bool = False)
         when a query with a positive has no line, no query is known, or others or database keys are not and may not be;
         the message shows three and the line of the first.
     """
-    number_of = {key: i for i, key in enumerate(to.query.tolist())}
-    rows_of = [number_of.get(key, -1) for key in found.query]
-    strangers = [i for i, row in enumerate(rows_of) if row < 0 and found.query[i] not in to.left_out[0]]
-    if len(strangers) == len(found.query) or (strangers and not allow_unknown):
-        raise InputError(_unknown_queries(found, to, strangers))
-    answered = np.zeros(len(to.query), bool)
+    number_of = {key: i for i, key in enumerate(ground_truth.query.tolist())}
+    rows_of = [number_of.get(key, -1) for key in predictions.query]
+    strangers = [i for i, row in enumerate(rows_of) if row < 0 and predictions.query[i] not in ground_truth.left_out[0]]
+    if len(strangers) == len(predictions.query) or (strangers and not allow_unknown):
+        raise InputError(_unknown_queries(predictions, ground_truth, strangers))
+    answered = np.zeros(len(ground_truth.query), bool)
     answered[[row for row in rows_of if row >= 0]] = True
-    lacking = np.flatnonzero(~answered & (to.positives.counts > 0))
+    lacking = np.flatnonzero(~answered & (ground_truth.positives.counts > 0))
     if len(lacking):
-        having = int((to.positives.counts > 0).sum())
+        having = int((ground_truth.positives.counts > 0).sum())
         raise InputError(
-            f"{found.path}: {len(lacking):,} of the {having:,} queries with a positive have no line: "
-            f"{_some(to.query[lacking])}; an evaluation needs a line for each"
+            f"{predictions.path}: {len(lacking):,} of the {having:,} queries with a positive have no line: "
+            f"{_some(ground_truth.query[lacking])}; an evaluation needs a line for each"
         )
-    database = {key: i for i, key in enumerate(to.database.tolist())}
-    table: list[list[int]] = [[] for _ in to.query]
+    database = {key: i for i, key in enumerate(ground_truth.database.tolist())}
+    table: list[list[int]] = [[] for _ in ground_truth.query]
     unknown: list[tuple[int, str]] = []
     left_out = own = passed = 0
-    for row, answers, line in zip(rows_of, found.answers, found.line, strict=True):
+    for row, answers, line in zip(rows_of, predictions.answers, predictions.line, strict=True):
         if row < 0:
             passed += 1
             continue
         numbers = [database.get(key, -1) for key in answers]
-        twin = int(to.twin[row])
+        twin = int(ground_truth.twin[row])
         if twin >= 0 and twin in numbers:
             own += 1
             numbers = [-1 if number == twin else number for number in numbers]
         elif -1 in numbers:
             misses = [key for key, number in zip(answers, numbers, strict=True) if number < 0]
-            here = [(line, key) for key in misses if key not in to.left_out[1]]
+            here = [(line, key) for key in misses if key not in ground_truth.left_out[1]]
             left_out += len(misses) - len(here)
             unknown += here
         table[row] = numbers
     if unknown and not allow_unknown:
-        raise InputError(_unknown_answers(found, to, unknown))
+        raise InputError(_unknown_answers(predictions, ground_truth, unknown))
     lengths = np.array([len(numbers) for numbers in table], np.int64)
     rows = np.full((len(table), max(int(lengths.max()), 1)), -1, np.int64)
     for numbers, into in zip(table, rows, strict=True):
         into[: len(numbers)] = numbers
-    notes = _notes(found, to, rows, passed=passed, left_out=left_out, own=own, unknown=unknown)
-    return Matched(rows, lengths, notes)
+    notes = _notes(predictions, ground_truth, rows, passed=passed, left_out=left_out, own=own, unknown=unknown)
+    return MatchedPredictions(rows, lengths, notes)
 
 
 def shorter_than(lengths: IntArray, counted: npt.NDArray[np.bool_], ks: Sequence[int]) -> str | None:
@@ -208,13 +208,13 @@ def _check_writable(keys: npt.NDArray[np.str_], what: str) -> None:
         if key.split() != [key] or (what == "query" and key.startswith("#")):
             raise InputError(
                 f"{what} key {key!r} cannot stand in a file of predictions, whose keys are parted by white space and "
-                "whose lines with # are comments; save the scores with --per-query, or give the pictures other keys"
+                "whose lines with # are comments; save the scores with --per-query, or give the images other keys"
             )
 
 
 def _notes(
-    found: Predictions,
-    to: EvaluationSet,
+    predictions: Predictions,
+    ground_truth: EvaluationSet,
     rows: IntArray,
     *,
     passed: int,
@@ -224,12 +224,12 @@ def _notes(
 ) -> list[str]:
     notes = []
     if passed:
-        notes.append(f"{passed:,} of {len(found.query):,} lines are of queries that are not evaluated")
+        notes.append(f"{passed:,} of {len(predictions.query):,} lines are of queries that are not evaluated")
     if left_out:
-        notes.append(f"{left_out:,} predictions are of pictures that are left out of the database; they are misses")
+        notes.append(f"{left_out:,} predictions are of images that are left out of the database; they are misses")
     if unknown:
         notes.append(
-            f"{len(unknown):,} predictions are of no picture that is known, the first in line {unknown[0][0]} "
+            f"{len(unknown):,} predictions are of no image that is known, the first in line {unknown[0][0]} "
             f"({_some([key for _, key in unknown])}); they are misses"
         )
     if own:
@@ -237,32 +237,36 @@ def _notes(
     again = ~first_of_each(rows) & (rows >= 0)
     if again.any():
         row = int(np.argmax(again.any(axis=1)))
-        key = str(to.query[row])
-        twice = str(to.database[rows[row, int(np.argmax(again[row]))]])
-        line = found.line[found.query.index(key)]
+        key = str(ground_truth.query[row])
+        twice = str(ground_truth.database[rows[row, int(np.argmax(again[row]))]])
+        line = predictions.line[predictions.query.index(key)]
         notes.append(
-            f"{int(again.any(axis=1).sum()):,} lines predict a picture twice, the first of them line {line} "
+            f"{int(again.any(axis=1).sum()):,} lines predict an image twice, the first of them line {line} "
             f"({twice!r}); only its first place counts"
         )
     return notes
 
 
-def _unknown_queries(found: Predictions, to: EvaluationSet, strangers: Sequence[int]) -> str:
+def _unknown_queries(predictions: Predictions, ground_truth: EvaluationSet, strangers: Sequence[int]) -> str:
     if not strangers:
-        return f"{found.path}: none of its {len(found.query):,} queries is evaluated; they are all left out of the set"
-    keys = [found.query[i] for i in strangers]
+        return (
+            f"{predictions.path}: none of its {len(predictions.query):,} queries is evaluated; they are all left out "
+            "of the set"
+        )
+    keys = [predictions.query[i] for i in strangers]
+    advice = _advice(keys, ground_truth.query, len(keys) == len(predictions.query))
     return (
-        f"{found.path}: line {found.line[strangers[0]]}: {len(keys):,} of {len(found.query):,} queries are not known: "
-        f"{_some(keys)}; the queries are {_some(to.query)}; {_advice(keys, to.query, len(keys) == len(found.query))}"
+        f"{predictions.path}: line {predictions.line[strangers[0]]}: {len(keys):,} of {len(predictions.query):,} "
+        f"queries are not known: {_some(keys)}; the queries are {_some(ground_truth.query)}; {advice}"
     )
 
 
-def _unknown_answers(found: Predictions, to: EvaluationSet, unknown: Sequence[tuple[int, str]]) -> str:
+def _unknown_answers(predictions: Predictions, ground_truth: EvaluationSet, unknown: Sequence[tuple[int, str]]) -> str:
     keys = [key for _, key in unknown]
-    every = len(keys) == sum(map(len, found.answers))
+    every = len(keys) == sum(map(len, predictions.answers))
     return (
-        f"{found.path}: line {unknown[0][0]}: {len(keys):,} predictions are of no known picture: {_some(keys)}; the "
-        f"database has {_some(to.database)}; {_advice(keys, to.database, every)}"
+        f"{predictions.path}: line {unknown[0][0]}: {len(keys):,} predictions are of no known image: {_some(keys)}; "
+        f"the database has {_some(ground_truth.database)}; {_advice(keys, ground_truth.database, every)}"
     )
 
 
@@ -271,10 +275,10 @@ def _advice(keys: Sequence[str], there: npt.NDArray[np.str_], every: bool) -> st
     if bare & set(there.tolist()):
         return "write keys without folder and ending"
     if any("," in key for key in keys[:_SHOWN]):
-        return "keys with commas are of sequences, and only single pictures are evaluated"
+        return "keys with commas are of sequences, and only single images are evaluated"
     if every:
-        return "are the predictions of this data set?"
-    return "--allow-unknown passes over such queries and counts such predictions as misses"
+        return "are the predictions of this dataset?"
+    return "--allow-unknown skips such queries and counts such predictions as misses"
 
 
 def _some(keys: Iterable[Any]) -> str:

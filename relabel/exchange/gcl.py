@@ -28,7 +28,7 @@ from relabel.exchange.folder import ExportFolder, file_name
 from relabel.exchange.gcl_index import index_of
 from relabel.exchange.known_cameras import KnownSource, unknown_pairs
 from relabel.exchange.positive_rows import check_threshold
-from relabel.images.paths import picture_paths
+from relabel.images.paths import image_paths
 from relabel.labelfile.pair_rules import Symmetry
 from relabel.labelfile.safe_h5file import Draft
 from relabel.similarity import Collection, RowBlock, SimilaritySource
@@ -66,7 +66,7 @@ def write_gcl(
     threshold:
         of ``sim``.
     image_path:
-        as for `picture_paths`; by default where MSLS keeps its images.
+        as for `image_paths`; by default where MSLS keeps its images.
     drop_unknown:
         leave out cameras that are not ok. GCL takes panoramas from ``raw.csv`` by row, so this also writes
         ``NAME/query/raw.csv`` and ``NAME/database/raw.csv`` with the rows that are left; files of these names are never
@@ -99,7 +99,7 @@ def write_gcl(
         _check_space(folder, matrix, n * m * _PAIR_BYTES, (n, m), max_bytes)
     cameras = (c.query, c.database)
     paths = [
-        picture_paths(side_cameras, image_path or IMAGE_PATH, collection=name, side=side)
+        image_paths(side_cameras, image_path or IMAGE_PATH, collection=name, side=side)
         for side_cameras, side in zip(cameras, sides, strict=True)
     ]
     folder.claim([matrix, *(f"{stem}/{side}.json" for side in sides)])
@@ -154,7 +154,7 @@ def write_condensed(
     size = n * (n - 1) // 2
     if not gzip:
         _check_space(folder, matrix, size * _PAIR_BYTES, (size,), max_bytes)
-    paths = picture_paths(c.query, image_path, collection=name, side="query")
+    paths = image_paths(c.query, image_path, collection=name, side="query")
     folder.claim([matrix, index])
     halves = filled = 0
     chunks = (min(_FLAT_CHUNK, size),) if gzip else None

@@ -15,7 +15,7 @@ from relabel.exchange.entries import ImportRequest, ImportResult, Numbering, Pai
 from relabel.exchange.folder import ExportFolder, file_name
 from relabel.exchange.positive_rows import check_threshold
 from relabel.exchange.text import joined_lines
-from relabel.images.paths import picture_paths
+from relabel.images.paths import image_paths
 from relabel.similarity import RowBlock, SimilaritySource
 
 
@@ -41,7 +41,7 @@ def write_pairs(
     top:
         at most so many pairs a query; None takes all.
     image_path:
-        as for `picture_paths`.
+        as for `image_paths`.
 
     Raises
     ------
@@ -56,8 +56,8 @@ def write_pairs(
     plain, scored = f"{stem}-pairs.txt", f"{stem}-pairs-scores.txt"
     folder.claim([plain, scored])
     c = source.collection
-    query = picture_paths(c.query, image_path, collection=name, side="query")
-    database = picture_paths(c.database, image_path, collection=name, side="database")
+    query = image_paths(c.query, image_path, collection=name, side="query")
+    database = image_paths(c.database, image_path, collection=name, side="database")
     for side, names in (("query", query), ("database", database)):
         for entry in names:
             if len(str(entry).split()) != 1 or str(entry) != str(entry).strip():

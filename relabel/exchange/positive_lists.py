@@ -14,7 +14,7 @@ from relabel.exchange.folder import ExportFolder, file_name
 from relabel.exchange.image_names import default_image_path, unopened_notes
 from relabel.exchange.known_cameras import KnownSource, all_but_panoramas
 from relabel.exchange.positive_rows import RowLists, rows_above, rows_within, with_self
-from relabel.images.paths import picture_paths
+from relabel.images.paths import image_paths
 from relabel.similarity import SimilaritySource
 
 MSLS_FILES = ("qImages.npy", "dbImages.npy", "qIdx.npy", "pIdx.npy", "nonNegIdx.npy")
@@ -46,7 +46,7 @@ def write_npy(
     within_m:
         when given, a positive is a camera at most this many metres away, whatever its ψ.
     image_path:
-        as for `picture_paths`; by default that of MSLS for labels of MSLS.
+        as for `image_paths`; by default that of MSLS for labels of MSLS.
     drop_unknown:
         leave out cameras that are not ok.
     drop_panoramas:
@@ -69,8 +69,8 @@ def write_npy(
         notes.append(f"{name}: {_panoramas(source):,} panoramas are left out")
         source = KnownSource(source, all_but_panoramas)
     c = source.collection
-    database = picture_paths(c.database, image_path, collection=name, side="database")
-    query = picture_paths(c.query, image_path, collection=name, side="query")
+    database = image_paths(c.database, image_path, collection=name, side="database")
+    query = image_paths(c.query, image_path, collection=name, side="query")
     notes += unopened_notes(whole, name, query, database)
     positives = rows_above(source, threshold) if within_m is None else rows_within(c, within_m)
     with_positive = np.flatnonzero(positives.counts)
@@ -114,8 +114,8 @@ def write_msls_idx(
         left_out += _not_ok(whole)
         source = KnownSource(whole)
         c = source.collection
-        query.append(picture_paths(c.query, image_path, collection=name, side="query"))
-        database.append(picture_paths(c.database, image_path, collection=name, side="database"))
+        query.append(image_paths(c.query, image_path, collection=name, side="query"))
+        database.append(image_paths(c.database, image_path, collection=name, side="database"))
         positives, stored = rows_above(source, threshold), with_self(rows_above(source, None), c)
         with_positive = np.flatnonzero(positives.counts)
         numbers.append(with_positive + first_query)
@@ -155,8 +155,8 @@ def write_deep_vg(
     whole, image_path = source, default_image_path(source, image_path)
     source = KnownSource(source)
     c = source.collection
-    database = picture_paths(c.database, image_path, collection=name, side="database")
-    query = picture_paths(c.query, image_path, collection=name, side="query")
+    database = image_paths(c.database, image_path, collection=name, side="database")
+    query = image_paths(c.query, image_path, collection=name, side="query")
     order = np.argsort(database)
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))

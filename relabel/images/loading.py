@@ -1,8 +1,8 @@
-"""Batches of pictures: data sets for any `DataLoader`, and the loader of the trainer.
+"""Batches of images: datasets for any `DataLoader`, and the loader that training and evaluation use.
 
-A data set is called with what a sampler gives, a pair or a camera. A picture that cannot be read makes its item a
-`BadPicture`, which a batch counts and leaves out. Pictures stay bytes until they are on the device, a quarter of what
-has to be moved. Data sets hold paths and nothing open, so that workers may be spawned.
+A dataset is called with what a sampler gives, a pair or a camera. An image that cannot be read makes its item an
+`UnreadableImage`, which a batch counts and leaves out. Images stay bytes until they are on the device, a quarter of
+what has to be moved. Datasets hold paths and nothing open, so that workers may be spawned.
 """
 
 from __future__ import annotations
@@ -17,50 +17,50 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from relabel.errors import InputError, MissingFileError, OptionError
-from relabel.images.paths import Pictures, Size, check_pillow, read_picture
+from relabel.images.paths import ImagePaths, Size, check_pillow, read_image
 
-# Of ImageNet's training pictures, which pretrained backbones were trained with.
+# Of ImageNet's training images, which pretrained backbones were trained with.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
-class BadPicture(NamedTuple):
-    """A picture that could not be read."""
+class UnreadableImage(NamedTuple):
+    """An image that could not be read."""
 
     path: str
     reason: str
 
 
 class Item(NamedTuple):
-    """What a sampler gave, with its pictures."""
+    """What a sampler gave, with its images."""
 
     drawn: Any
-    pictures: list[npt.NDArray[np.uint8]]
+    images: list[npt.NDArray[np.uint8]]
     """(3, height, width) each"""
 
 
 class Batch(NamedTuple):
-    """Items of a sampler and their pictures."""
+    """Items of a sampler and their images."""
 
-    pictures: Tensor | None
-    """(pictures an item × items, 3, height, width) uint8, channels last: the first of all items, then the second ones;
+    images: Tensor | None
+    """(images an item × items, 3, height, width) uint8, channels last: the first of all items, then the second ones;
     None where no item could be read"""
     drawn: list[Any]
     """what the sampler gave, without the items that could not be read"""
     asked: int
     """items that were drawn"""
-    bad: list[BadPicture]
+    unreadable: list[UnreadableImage]
 
 
-class PairDataset(Dataset[Item | BadPicture]):
-    """The two pictures of each (query, database, ψ) that a `GradedPairSampler` gives.
+class PairDataset(Dataset[Item | UnreadableImage]):
+    """The two images of each (query, database, ψ) that a `GradedPairSampler` gives.
 
     Parameters
     ----------
-    pictures:
-        paths, numbered as the sampler does.
+    paths:
+        of the images, numbered as the sampler does.
     size:
-        (width, height) that pictures are resized to.
+        (width, height) that images are resized to.
 
     Raises
     ------
@@ -68,25 +68,25 @@ class PairDataset(Dataset[Item | BadPicture]):
         when Pillow is not installed.
     """
 
-    def __init__(self, pictures: Pictures, size: Size) -> None:
+    def __init__(self, paths: ImagePaths, size: Size) -> None:
         check_pillow()
-        self._query, self._database = (_Paths(side) for side in pictures)
+        self._query, self._database = (_Paths(side) for side in paths)
         self._size = size
 
-    def __getitem__(self, drawn: tuple[int, int, float]) -> Item | BadPicture:
+    def __getitem__(self, drawn: tuple[int, int, float]) -> Item | UnreadableImage:
         query, database, _ = drawn
         return _read(drawn, [self._query[query], self._database[database]], self._size)
 
 
-class CameraDataset(Dataset[Item | BadPicture]):
-    """The picture of each camera that a `GradedBatchSampler` gives.
+class CameraDataset(Dataset[Item | UnreadableImage]):
+    """The image of each camera that a `GradedBatchSampler` gives.
 
     Parameters
     ----------
     paths:
-        (cameras,) str, the path of each camera's picture, numbered as the sampler does.
+        (cameras,) str, the path of each camera's image, numbered as the sampler does.
     size:
-        (width, height) that pictures are resized to.
+        (width, height) that images are resized to.
 
     Raises
     ------
@@ -99,7 +99,7 @@ class CameraDataset(Dataset[Item | BadPicture]):
         self._paths = _Paths(paths)
         self._size = size
 
-    def __getitem__(self, drawn: int) -> Item | BadPicture:
+    def __getitem__(self, drawn: int) -> Item | UnreadableImage:
         return _read(drawn, [self._paths[drawn]], self._size)
 
 
@@ -125,17 +125,17 @@ class Grouped:
             yield group
 
 
-def collate(items: Sequence[Item | BadPicture]) -> Batch:
-    """One batch of what a data set gave for one list of a sampler's items."""
+def collate(items: Sequence[Item | UnreadableImage]) -> Batch:
+    """One batch of what a dataset gave for one list of a sampler's items."""
     good = [item for item in items if isinstance(item, Item)]
-    bad = [item for item in items if isinstance(item, BadPicture)]
+    unreadable = [item for item in items if isinstance(item, UnreadableImage)]
     if not good:
-        return Batch(None, [], len(items), bad)
-    each = len(good[0].pictures)
+        return Batch(None, [], len(items), unreadable)
+    each = len(good[0].images)
     # Stacked as they lie in memory, so that the permuted view has its channels last without a copy.
-    arrays = [item.pictures[place].transpose(1, 2, 0) for place in range(each) for item in good]
+    arrays = [item.images[place].transpose(1, 2, 0) for place in range(each) for item in good]
     stacked = np.ascontiguousarray(np.stack(arrays))
-    return Batch(torch.from_numpy(stacked).permute(0, 3, 1, 2), [item.drawn for item in good], len(items), bad)
+    return Batch(torch.from_numpy(stacked).permute(0, 3, 1, 2), [item.drawn for item in good], len(items), unreadable)
 
 
 def loader(dataset: Dataset[Any], batches: Any, *, workers: int = 0, pinned: bool = False) -> DataLoader[Any]:
@@ -144,9 +144,9 @@ def loader(dataset: Dataset[Any], batches: Any, *, workers: int = 0, pinned: boo
     Parameters
     ----------
     dataset, batches:
-        a data set of this module, and an iterable of lists of its items.
+        a dataset of this module, and an iterable of lists of its items.
     workers:
-        processes that read pictures; 0 reads them in this one. They are spawned: a fork of a process with threads of
+        processes that read images; 0 reads them in this one. They are spawned: a fork of a process with threads of
         HDF5, numba or CUDA may hang.
     pinned:
         whether batches lie in memory that a GPU copies from directly.
@@ -163,11 +163,11 @@ def loader(dataset: Dataset[Any], batches: Any, *, workers: int = 0, pinned: boo
     )
 
 
-def normalised(pictures: Tensor) -> Tensor:
-    """Pictures as backbones take them: (b, 3, h, w) uint8 to float32 with ImageNet's mean and deviation."""
-    mean, std = (torch.tensor(values, device=pictures.device).view(1, 3, 1, 1) for values in (MEAN, STD))
+def normalised(images: Tensor) -> Tensor:
+    """Images as backbones take them: (b, 3, h, w) uint8 to float32 with ImageNet's mean and deviation."""
+    mean, std = (torch.tensor(values, device=images.device).view(1, 3, 1, 1) for values in (MEAN, STD))
     # In place: a batch as float32 is the largest thing that stands before a network.
-    return pictures.to(torch.float32, copy=True).div_(255.0).sub_(mean).div_(std)
+    return images.to(torch.float32, copy=True).div_(255.0).sub_(mean).div_(std)
 
 
 class _Paths:
@@ -182,11 +182,11 @@ class _Paths:
         return self._bytes[number].numpy().tobytes().rstrip(b"\0").decode("utf-8")
 
 
-def _read(drawn: Any, paths: Sequence[str], size: Size) -> Item | BadPicture:
-    found = []
+def _read(drawn: Any, paths: Sequence[str], size: Size) -> Item | UnreadableImage:
+    images = []
     for path in paths:
         try:
-            found.append(read_picture(path, size))
+            images.append(read_image(path, size))
         except (InputError, MissingFileError) as error:
-            return BadPicture(path, str(error))
-    return Item(drawn, found)
+            return UnreadableImage(path, str(error))
+    return Item(drawn, images)

@@ -1,4 +1,8 @@
-"""Names of pictures, which most formats want and a label file need not hold."""
+"""Images of cameras: where they lie under a folder, and one of them as an array of the size that is wanted.
+
+A label file names cameras, not files. Where no template says how a key becomes a path, the layouts that the datasets
+have are tried, and the one that finds most is taken.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +22,29 @@ from relabel.datasets.registry import datasets
 from relabel.errors import InputError, MissingFileError, MissingPackageError, OptionError
 from relabel.similarity import SimilaritySource
 
+Size = tuple[int, int]
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+
 _FIELD = re.compile(r"\{(\w*)\}")
+_TRIED = 64  # cameras that a layout is tried on, spread over all of them
+_LISTED = 20_000  # entries of a tree that are looked at for an example of an image
+_DRAFT = 2  # how much larger than wanted a JPEG may be decoded; twice looks the same after resizing
+
+log = logging.getLogger(__name__)
 
 
-def picture_paths(cameras: Cameras, template: str | None, *, collection: str, side: str) -> npt.NDArray[np.str_]:
-    """(n,) path of every camera's picture.
+class ImagePaths(NamedTuple):
+    """Paths of the images of all cameras, numbered through over all collections as a sampler does."""
+
+    query: npt.NDArray[np.str_]
+    """(queries,) str"""
+    database: npt.NDArray[np.str_]
+    """(database cameras,) str"""
+
+
+def image_paths(cameras: Cameras, template: str | None, *, collection: str, side: str) -> npt.NDArray[np.str_]:
+    """(n,) path of every camera's image.
 
     Parameters
     ----------
@@ -40,7 +62,7 @@ def picture_paths(cameras: Cameras, template: str | None, *, collection: str, si
     OptionError
         when the template names something that is not there.
     InputError
-        when two cameras would have the same picture.
+        when two cameras would have the same image.
     """
     if template is None:
         template = "{path}" if "path" in cameras.extra else "{key}"
@@ -69,9 +91,6 @@ def picture_paths(cameras: Cameras, template: str | None, *, collection: str, si
     return paths
 
 
-log = logging.getLogger(__name__)
-
-
 def layouts() -> tuple[str, ...]:
     """Templates of where images are looked for, in this order: path or key as it is, then as the datasets have them."""
     own = (template for spec in datasets().values() for template in spec.image_paths)
@@ -79,30 +98,12 @@ def layouts() -> tuple[str, ...]:
     return tuple(dict.fromkeys(("{path}", "{key}", *own, "{side}/{key}", *endings)))
 
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
-
-_TRIED = 64  # cameras that a layout is tried on, spread over all of them
-_LISTED = 20_000  # entries of a tree that are looked at for an example of a picture
-_DRAFT = 2  # how much larger than wanted a JPEG may be decoded; twice looks the same after resizing
-
-Size = tuple[int, int]
-
-
-class Pictures(NamedTuple):
-    """Paths of the pictures of all cameras, numbered through over all collections as a sampler does."""
-
-    query: npt.NDArray[np.str_]
-    """(queries,) str"""
-    database: npt.NDArray[np.str_]
-    """(database cameras,) str"""
-
-
-def find_pictures(
+def find_images(
     sources: Sequence[SimilaritySource], folder: str | os.PathLike[str], template: str | None = None
-) -> Pictures:
-    """Paths of the pictures of all cameras of some collections.
+) -> ImagePaths:
+    """Paths of the images of all cameras of some collections.
 
-    Only a few pictures of each side are looked for, so that nothing waits for a million files; one that is missing is
+    Only a few images of each side are looked for, so that nothing waits for a million files; one that is missing is
     found when it is read.
 
     Parameters
@@ -110,9 +111,9 @@ def find_pictures(
     sources:
         collections with names, for example `StoredCollection`s.
     folder:
-        top folder of the pictures.
+        top folder of the images.
     template:
-        path of a picture under `folder`, as for `relabel.images.paths.picture_paths`; None looks for it in
+        path of an image under `folder`, as for `relabel.images.paths.image_paths`; None looks for it in
         `layouts`.
 
     Raises
@@ -122,75 +123,75 @@ def find_pictures(
     OptionError
         when the template names something that is not there.
     InputError
-        when no picture is found; the message shows three keys, three files and what was tried.
+        when no image is found; the message shows three keys, three files and what was tried.
     """
     top = Path(folder)
     if not top.is_dir():
-        raise MissingFileError(f"{top}: there is no such folder of pictures")
+        raise MissingFileError(f"{top}: there is no such folder of images")
     sides: dict[str, list[npt.NDArray[np.str_]]] = {"query": [], "database": []}
     for source in sources:
         name = str(getattr(source, "name", ""))
         for side, cameras in (("query", source.collection.query), ("database", source.collection.database)):
-            sides[side].append(pictures(cameras, top, template, collection=name, side=side))
+            sides[side].append(find_camera_images(cameras, top, template, collection=name, side=side))
     empty: npt.NDArray[np.str_] = np.empty(0, np.str_)
-    return Pictures(*(np.concatenate([empty, *paths]) for paths in sides.values()))
+    return ImagePaths(*(np.concatenate([empty, *paths]) for paths in sides.values()))
 
 
-def pictures(
+def find_camera_images(
     cameras: Cameras, folder: Path, template: str | None = None, *, collection: str = "", side: str = "query"
 ) -> npt.NDArray[np.str_]:
-    """(n,) str, the paths of the pictures of one side of one collection; parameters and errors as `find_pictures`."""
+    """(n,) str, the paths of the images of one side of one collection; parameters and errors as `find_images`."""
     where = np.flatnonzero(cameras.ok)
     probe = cameras.take(where[np.linspace(0, len(where) - 1, min(_TRIED, len(where))).astype(np.intp)])
 
     def relative(of: Cameras, layout: str) -> npt.NDArray[np.str_]:
-        return picture_paths(of, layout, collection=collection, side=side)
+        return image_paths(of, layout, collection=collection, side=side)
 
     tried = [layout for layout in layouts() if layout != "{path}" or "path" in cameras.extra]
     if template is not None:
         tried = [template]
     chosen, hits = tried[0], -1
     for layout in tried:
-        found = _count(folder, relative(probe, layout))
-        if found > hits:
-            chosen, hits = layout, found
+        count = _count(folder, relative(probe, layout))
+        if count > hits:
+            chosen, hits = layout, count
         if hits == len(probe):
             break
     if not hits and len(probe):
         raise InputError(_nothing_found(folder, probe, tried, collection, side))
     if hits < len(probe):
         log.warning(
-            "%s: %d of %d %s pictures of %s that were looked for as %s are missing",
+            "%s: %d of %d %s images of %s that were looked for as %s are missing",
             *(folder, len(probe) - hits, len(probe), side, collection, chosen),
         )
-    log.debug("%s: %s pictures of %s lie at %s", folder, side, collection, chosen)
+    log.debug("%s: %s images of %s lie at %s", folder, side, collection, chosen)
     paths = relative(cameras, chosen)
     return np.where(np.strings.startswith(paths, os.sep), paths, np.strings.add(f"{os.fspath(folder)}{os.sep}", paths))
 
 
-def camera_paths(sources: Sequence[SimilaritySource], pictures_of: Pictures) -> npt.NDArray[np.str_]:
-    """(cameras,) str, the paths of `find_pictures` in the order in which a `GradedBatchSampler` numbers cameras."""
+def camera_image_paths(sources: Sequence[SimilaritySource], paths: ImagePaths) -> npt.NDArray[np.str_]:
+    """(cameras,) str, the paths of `find_images` in the order in which a `GradedBatchSampler` numbers cameras."""
     parts: list[npt.NDArray[np.str_]] = [np.empty(0, np.str_)]
     row = column = 0
     for source in sources:
         rows, columns = source.collection.shape
-        parts.append(pictures_of.query[row : row + rows])
+        parts.append(paths.query[row : row + rows])
         if not source.collection.self_pairs:
-            parts.append(pictures_of.database[column : column + columns])
+            parts.append(paths.database[column : column + columns])
         row, column = row + rows, column + columns
     return np.concatenate(parts)
 
 
-def read_picture(path: str | os.PathLike[str], size: Size) -> npt.NDArray[np.uint8]:
-    """One picture, decoded and resized with Pillow.
+def read_image(path: str | os.PathLike[str], size: Size) -> npt.NDArray[np.uint8]:
+    """One image, decoded and resized with Pillow.
 
     The orientation that EXIF tells is not applied: poses and headings are of the pixels as they are stored. The whole
-    picture is resized, not cropped, since a crop would change the field of view that ψ was computed from.
+    image is resized, not cropped, since a crop would change the field of view that ψ was computed from.
 
     Parameters
     ----------
     path:
-        anything that Pillow reads; grey and palette pictures become RGB, transparency is dropped.
+        anything that Pillow reads; grey and palette images become RGB, transparency is dropped.
     size:
         (width, height) of the result, pixels.
 
@@ -204,7 +205,7 @@ def read_picture(path: str | os.PathLike[str], size: Size) -> npt.NDArray[np.uin
     MissingFileError, MissingPackageError
         when the file, or Pillow, is not there.
     InputError
-        when it is no picture, damaged, or has more than 8 bits a channel.
+        when it is no image, damaged, or has more than 8 bits a channel.
     """
     image_module = check_pillow()
     try:
@@ -218,24 +219,24 @@ def read_picture(path: str | os.PathLike[str], size: Size) -> npt.NDArray[np.uin
                 rgb = rgb.resize(size, image_module.Resampling.BILINEAR)
             array: npt.NDArray[np.uint8] = np.array(rgb, np.uint8)
     except FileNotFoundError:
-        raise MissingFileError(f"{os.fspath(path)}: there is no such picture") from None
+        raise MissingFileError(f"{os.fspath(path)}: there is no such image") from None
     except MemoryError:
         raise
-    except Exception as error:  # whatever a damaged picture makes a decoder raise
+    except Exception as error:  # whatever a damaged image makes a decoder raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{os.fspath(path)}: cannot be read as a picture: {reason}") from None
+        raise InputError(f"{os.fspath(path)}: cannot be read as an image: {reason}") from None
     if mode.startswith(("I", "F")):  # depth, say; Pillow makes almost all of it white
-        raise InputError(f"{os.fspath(path)}: cannot be read as a picture: it has more than 8 bits a channel")
+        raise InputError(f"{os.fspath(path)}: cannot be read as an image: it has more than 8 bits a channel")
     return array.transpose(2, 0, 1)
 
 
 def check_pillow() -> Any:
     """Pillow's `Image` module; a `MissingPackageError` where it cannot be loaded."""
     try:
-        from PIL import Image  # noqa: PLC0415  labels need no pictures
+        from PIL import Image  # noqa: PLC0415  labels need no images
     except ImportError as error:
         raise MissingPackageError(
-            f"Pillow, which reads pictures, cannot be loaded ({error}); pip install pillow"
+            f"Pillow, which reads images, cannot be loaded ({error}); pip install pillow"
         ) from None
     return Image
 
@@ -247,16 +248,16 @@ def _count(folder: Path, paths: npt.NDArray[np.str_]) -> int:
 def _nothing_found(folder: Path, probe: Cameras, layouts: Sequence[str], collection: str, side: str) -> str:
     keys = ", ".join(map(repr, probe.key[:3].tolist()))
     files = [name for name, _ in zip(_files(folder), range(3), strict=False)]
-    there = f"files there are {', '.join(map(repr, files))}" if files else "there are no pictures in it"
+    there = f"files there are {', '.join(map(repr, files))}" if files else "there are no images in it"
     return (
-        f"{folder}: holds no picture of the {side} cameras of {collection or 'the labels'}; their keys are {keys}; "
+        f"{folder}: holds no image of the {side} cameras of {collection or 'the labels'}; their keys are {keys}; "
         f"{there}; tried {', '.join(layouts)}; say how a key becomes a path (--image-path), or name the folder that "
         "these labels are of"
     )
 
 
 def _files(folder: Path) -> Iterator[str]:
-    """Pictures under a folder, relative to it, in order, as far as a look at some entries tells."""
+    """Images under a folder, relative to it, in order, as far as a look at some entries tells."""
     seen = 0
     for top, folders, names in os.walk(folder):
         folders.sort()

@@ -6,12 +6,14 @@ itself or back, it allocates memory until there is none. So `heap_fault` follows
 all groups. Any other damage to the groups is left to the library, which detects it, as are files of newer formats,
 which have checksums in place of such lists.
 
-Chunks: HDF5 reads fill values where a chunk is missing, and may crash on impossible filters. `storage_fault` checks
-both from the index of the chunks alone.
+Chunks: HDF5 reads fill values where it finds no chunk, and may crash on impossible filters. `storage_fault` checks both
+from the index of the chunks alone. It both walks through the index and looks every chunk up by its place, as reading
+does: where one key of the index is damaged, chunks that a walk comes upon are not found any more.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import struct
@@ -20,6 +22,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from h5py import h5z
 
 _ROOT_ENTRY = {0: 56, 1: 60}
@@ -154,8 +157,8 @@ class _GroupWalk:
 def storage_fault(dataset: Any) -> str | None:
     """What is wrong with the filters or the chunks of a chunked dataset; None where all is well.
 
-    Chunks that are missing are a fault too: HDF5 reads fill values in their place and says nothing. Only the index of
-    the chunks is read, not their content, which takes some microseconds a chunk.
+    Chunks that are missing or not found are a fault too: HDF5 reads fill values in their place and says nothing. Only
+    the index of the chunks is read, not their content, which takes some twenty microseconds a chunk.
     """
     properties = dataset.id.get_create_plist()
     count = properties.get_nfilters()
@@ -194,7 +197,27 @@ def storage_fault(dataset: Any) -> str | None:
     dataset.id.chunk_iter(check)
     if not faults and present != expected:
         faults.append(f"has {present} of {expected} chunks")
+    if not faults:
+        starts = itertools.product(*(range(0, int(n), int(side)) for n, side in zip(shape, sides, strict=True)))
+        lost = next((start for start in starts if not _is_found(dataset, start)), None)
+        if lost is not None:
+            faults.append(f"has a chunk at {lost} that the index of its chunks does not find")
     return faults[0] if faults else None
+
+
+def _is_found(dataset: Any, start: tuple[int, ...]) -> bool:
+    """Whether HDF5 finds the chunk that begins at `start` by the way that reading takes.
+
+    `get_chunk_info_by_coord` would not tell: HDF5 walks through all chunks for it. Reading a chunk looks it up first,
+    and then refuses a buffer that is too small for it.
+    """
+    try:
+        dataset.id.read_direct_chunk(start, out=np.empty(0, np.uint8))
+    except ValueError:
+        return True
+    except (RuntimeError, OSError):
+        return False
+    return True
 
 
 def _fits(code: int, values: tuple[int, ...]) -> bool:

@@ -57,7 +57,9 @@ class Report:
     def note(self, level: Level, path: str, message: str, severity: Severity = "error") -> None:
         """Add a finding; a message that begins with the path loses it."""
         message = message.removeprefix(f"{path}: ").removeprefix(f"{path}, ")
-        self.findings.append(Finding(level, severity, path, message))
+        finding = Finding(level, severity, path, message)
+        if finding not in self.findings:  # two checks may come upon the same thing
+            self.findings.append(finding)
 
     @contextmanager
     def attempt(self, level: Level, path: str) -> Iterator[None]:
@@ -173,7 +175,7 @@ class CollectionCheck:
                 arrays[name] = dataset
         if len(arrays) < len(schema.ARRAYS):
             return
-        indptr = hdf.read(arrays["indptr"])
+        indptr = hdf.read(arrays["indptr"]).astype(np.int64)  # differences of damaged int32 numbers could overflow
         nnz = int(arrays["data"].shape[0])
         if attributes.get("nnz", nnz) != nnz:
             self._note(self._path, f"attribute 'nnz' is {attributes['nnz']}, but {nnz} values are stored")
@@ -202,7 +204,7 @@ class CollectionCheck:
             Symmetry(shape[0]) if self._content and attributes.get("symmetric") and shape[0] == shape[1] else None
         )
         running = {name: ArrayDigest(dtype) for name, dtype in schema.ARRAYS.items()}
-        running["indptr"].update(indptr)
+        running["indptr"].update(indptr.astype("<i4"))
         by_rule: dict[str, Fault] = {}
         for first, last in row_ranges(indptr, 0, shape[0]):
             part = slice(int(indptr[first]), int(indptr[last]))

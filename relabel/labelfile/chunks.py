@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from h5py._objects import phil
 
 from relabel.cores import available_cores
 from relabel.errors import OptionError
@@ -125,4 +126,6 @@ class ParallelColumns:
         dataset, offset, length, chunk = self._waiting.popleft()
         # Growing chunk by chunk: a later cut to the true length would make HDF5 rewrite the last chunk itself.
         dataset.resize((length,))
-        dataset.id.write_direct_chunk((offset,), chunk.result())
+        data = chunk.result()
+        with phil:  # h5py's lock, which it forgets here before 3.16 (h5py#2764); HDF5 breaks under two threads at once
+            dataset.id.write_direct_chunk((offset,), data)

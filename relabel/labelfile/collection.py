@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -18,20 +20,28 @@ from scipy import sparse
 from relabel.cameras import Cameras, FloatArray
 from relabel.errors import InputError, LabelFileError, NotFoundError, OptionError
 from relabel.labelfile import hdf, header
-from relabel.labelfile.camera_table import read_table
-from relabel.labelfile.schema import ARRAYS, DATABASE, IMPORTED, QUERIES, SIMILARITY, UTF8
+from relabel.labelfile.camera_table import read_table, stored_digests
+from relabel.labelfile.digest import ArrayDigest, Record, collection_digest
+from relabel.labelfile.schema import ARRAYS, ATTRIBUTES, DATABASE, IMPORTED, QUERIES, SIMILARITY, UTF8
 from relabel.measures import Measure, Unknown
 from relabel.similarity import Collection, Converted, RowBlock, Similarity, gather
 
 _BLOCK_ENTRIES = 1 << 20
 _SHOWN = 10  # names listed in an error
+_NOT_PICKLED = ("_cameras", "_keys", "_checked", "_fits", "_indptr", "_hashed")
+"""what a collection has read of its file, and what it knows of it"""
 
 
 class StoredCollection:
     """One collection of a label file: what was compared and how, and the values row by row.
 
-    Holds path and name and opens the file for each call; what it has read of the cameras stays in memory, but is not
-    pickled. It is a `SimilaritySource`, so it can be written again.
+    Holds path and name and opens the file for each call; what it has read of the cameras, and where the rows begin,
+    stays in memory, but is not pickled. It is a `SimilaritySource`, so it can be written again.
+
+    Whoever reads the whole of it, by `blocks`, `to_scipy` or `to_similarity`, gets a `LabelFileError` where the content
+    does not fit its digest; the hash is computed in a thread beside the reading, once for a file that stays the same.
+    Whoever reads parts of it gets an error where these parts are missing, out of order or out of range, which is all
+    that can be told of them alone; `check_content` checks the whole.
 
     Attributes
     ----------
@@ -50,7 +60,7 @@ class StoredCollection:
     def __init__(self, path: str | os.PathLike[str], name: str) -> None:
         self.path = Path(path)
         self.name = name
-        self._checked: tuple[int, ...] | None = None
+        self._reset(None)
         with header.opened(self.path) as file:
             self._newer = header.is_newer(file)
             group = hdf.descend(file, name)
@@ -67,13 +77,25 @@ class StoredCollection:
             for keys in sides:
                 hdf.check_array(keys, UTF8, (None,))
             self.shape = (len(sides[0]), len(sides[1]))
+            if self.self_pairs and group[QUERIES] != group[DATABASE]:
+                raise LabelFileError(f"{group[DATABASE].name}: is not the group queries, though self_pairs is 1")
 
     def __repr__(self) -> str:
         return f"StoredCollection({str(self.path)!r}, {self.name!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {name: value for name, value in vars(self).items() if name not in ("_cameras", "_keys")}
-        return state | {"_checked": None}
+        return {name: value for name, value in vars(self).items() if name not in _NOT_PICKLED}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._reset(None)
+
+    def _reset(self, identity: tuple[int, ...] | None) -> None:
+        """Forget what is known of the file; `identity` is that of the one whose header and arrays were just checked."""
+        self._checked = identity
+        self._fits = False
+        self._indptr: npt.NDArray[np.int64] | None = None
+        self._hashed = _HashedRows()
 
     @property
     def collection(self) -> Collection:
@@ -140,10 +162,7 @@ class StoredCollection:
     def row_block(self, query: str | int) -> RowBlock:
         """The row of one query, given as for `row`, as a block: columns and values in the order of the database."""
         number = self._row_number(query)
-        with self._opened() as group:
-            arrays = _arrays(group)
-            start, stop = (int(n) for n in hdf.read(arrays["indptr"], slice(number, number + 2)))
-            return self._block(arrays, number, np.array([start, stop]))
+        return self._read_block(number, number + 1)
 
     def best_first(self, block: RowBlock) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.float32]]:
         """Database keys and values of one row's block, best first."""
@@ -154,36 +173,64 @@ class StoredCollection:
     def row_counts(self) -> npt.NDArray[np.int64]:
         """(queries,) number of stored pairs of each row."""
         with self._opened() as group:
-            return np.diff(hdf.read(_arrays(group)["indptr"]))
+            return np.diff(self._row_starts(group))
 
     def blocks(
         self, rows_per_block: int | None = None, *, first_row: int = 0, stop_row: int | None = None
     ) -> Iterator[RowBlock]:
         """All rows in order, in blocks of `rows_per_block`; by default of about a million pairs each.
 
-        `first_row` and `stop_row` take only the rows between them. The file is not kept open between blocks.
+        `first_row` and `stop_row` take only the rows between them. The file is not kept open between blocks. Where all
+        rows are asked for, the last block comes only once the whole content is known to fit its digest.
+
+        Raises
+        ------
+        OptionError
+            when `rows_per_block` is less than one.
+        LabelFileError
+            when a block is damaged, or the whole does not fit its digest.
         """
         if rows_per_block is not None and rows_per_block < 1:
             raise OptionError(f"rows_per_block is {rows_per_block}; at least one is needed")
-        with self._opened() as group:
-            indptr = hdf.read(_arrays(group)["indptr"])
         stop = self.shape[0] if stop_row is None else stop_row
         if rows_per_block is None:
-            ranges = row_ranges(indptr, first_row, stop)
+            with self._opened() as group:
+                ranges = row_ranges(self._row_starts(group), first_row, stop)
         else:
             ranges = ((first, min(first + rows_per_block, stop)) for first in range(first_row, stop, rows_per_block))
-        for first, last in ranges:
+        yield from self._streamed(ranges, whole=first_row == 0 and stop == self.shape[0])
+
+    def check_content(self, progress: Callable[[int], object] | None = None) -> None:
+        """Raise a `LabelFileError` unless the content fits its digest.
+
+        Rows that were read in order from the first one on are not read again. Where the whole was read before, and the
+        file has not been replaced since, nothing is. `progress` is called with numbers of rows that add up to all.
+        """
+        unseen = self.shape[0]
+        while True:
             with self._opened() as group:
-                block = self._block(_arrays(group), first, indptr[first : last + 1])
-            yield block
+                first = self._hashed.rows
+                if not self._fits and first == self.shape[0]:
+                    self._compare_digest(group)
+                if self._fits:
+                    break
+                ranges = row_ranges(self._row_starts(group), first, self.shape[0])
+            for block in self._streamed(ranges, whole=False):
+                unseen -= len(block.counts)
+                if progress is not None:
+                    progress(len(block.counts))
+        if unseen > 0 and progress is not None:
+            progress(unseen)
 
     def to_scipy(self) -> sparse.csr_array:
         """All values as a (queries × database) float32 matrix."""
         with self._opened() as group:
-            arrays = _arrays(group)
-            indptr = hdf.read(arrays["indptr"])
-            block = self._block(arrays, 0, indptr)
-        return sparse.csr_array((block.data, block.indices, indptr), shape=self.shape)
+            indptr = self._row_starts(group)
+        indices, data = np.empty(self.nnz, np.int32), np.empty(self.nnz, np.float32)
+        for block in self.blocks():
+            part = slice(indptr[block.first_row], indptr[block.first_row + len(block.counts)])
+            indices[part], data[part] = block.indices, block.data
+        return sparse.csr_array((data, indices, indptr.astype(np.int32)), shape=self.shape)
 
     def in_measure(self, measure: Measure) -> ConvertedCollection:
         """The same collection with its values in another measure, converted as they are read.
@@ -226,7 +273,7 @@ class StoredCollection:
             else:
                 group = self.unchanged_group(file)
                 self._check_arrays(group)
-                self._checked = now
+                self._reset(now)
             yield group
 
     def _check_arrays(self, group: Any) -> None:
@@ -249,7 +296,8 @@ class StoredCollection:
     def _keys(self) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.intp], npt.NDArray[np.bytes_]]:
         """Query keys, the order that sorts them, database keys; as UTF-8, a quarter of the memory of str."""
         with self._opened() as group:
-            queries, database = (hdf.read(group[side]["key"]) for side in (QUERIES, DATABASE))
+            queries = hdf.read(group[QUERIES]["key"])
+            database = queries if self.self_pairs else hdf.read(group[DATABASE]["key"])
         return queries, np.argsort(queries), database
 
     def _row_number(self, query: str | int) -> int:
@@ -268,18 +316,110 @@ class StoredCollection:
             )
         return int(query)
 
-    def _block(self, arrays: Mapping[str, Any], first: int, indptr: npt.NDArray[np.int64]) -> RowBlock:
-        counts = np.diff(indptr)
-        start, stop = int(indptr[0]), int(indptr[-1])
-        # The first row begins at 0, and the last one ends with the data.
-        begins = start >= 0 if first else start == 0
-        ends = stop <= self.nnz if first + len(counts) < self.shape[0] else stop == self.nnz
-        if not (begins and ends) or (counts < 0).any():
-            raise LabelFileError(f"/{self.name}/similarity/indptr: does not rise from 0 to nnz; the file is damaged")
-        indices, data = (hdf.read(arrays[name], slice(start, stop)) for name in ("indices", "data"))
-        if indices.size and (indices.min() < 0 or indices.max() >= self.shape[1]):
-            raise LabelFileError(f"/{self.name}/similarity/indices: has columns that do not exist; the file is damaged")
-        return RowBlock(first, counts, indices, data)
+    def _streamed(self, ranges: Iterable[tuple[int, int]], *, whole: bool) -> Iterator[RowBlock]:
+        """The rows of all ranges (first, end); of a whole collection, the last block only once its digest fits."""
+        blocks = (self._read_block(first, last) for first, last in ranges)
+        if self._fits:
+            yield from blocks
+            return
+        hashed = self._hashed
+        last: RowBlock | None = None
+        with ThreadPoolExecutor(1, thread_name_prefix="relabel-sha256") as pool:
+            job: Future[None] | None = None
+            for block in blocks:
+                # The one before was hashed while this one was read; whoever gets it may change it.
+                if last is not None and job is not None:
+                    job.result()
+                    yield last
+                last, job = block, pool.submit(hashed.add, block)
+            if job is not None:
+                job.result()
+        if whole:
+            self.check_content()
+        if last is not None:
+            yield last
+
+    def _read_block(self, first: int, last: int) -> RowBlock:
+        """Rows from `first` up to, but without, `last`; every pair is as the format has it."""
+        with self._opened() as group:
+            indptr = self._row_starts(group)[first : last + 1]
+            start, stop = int(indptr[0]), int(indptr[-1])
+            arrays = _arrays(group)
+            indices, data = (hdf.read(arrays[name], slice(start, stop)) for name in ("indices", "data"))
+            outside = (indices < 0) | (indices >= self.shape[1])
+            falls = np.zeros(len(indices), bool)
+            falls[1:] = indices[1:] <= indices[:-1]
+            row_starts = indptr[:-1] - start
+            falls[row_starts[row_starts < len(indices)]] = False
+            unlike = ~((data > np.float32(self.min_value)) & (data <= 1.0))  # NaN as well
+            for name, what, bad in (
+                ("indices", "has columns that do not exist", outside),
+                ("indices", "columns are out of order or repeated", falls),
+                ("data", f"has values outside ({self.min_value:g}, 1]", unlike),
+            ):
+                if bad.any():
+                    row = first + int(np.searchsorted(indptr[1:] - start, np.argmax(bad), side="right"))
+                    raise LabelFileError(
+                        f"{arrays[name].name}: {what} in row {row} (counted from 0), so the file is damaged; relabel "
+                        "validate lists all that is wrong"
+                    )
+            return RowBlock(first, np.diff(indptr), indices, data)
+
+    def _row_starts(self, group: Any) -> npt.NDArray[np.int64]:
+        """(queries + 1,) where the rows begin in `indices` and `data`; as int64, since sums of int32 may overflow."""
+        if self._indptr is None:
+            dataset = _arrays(group)["indptr"]
+            indptr = hdf.read(dataset).astype(np.int64)
+            if indptr[0] != 0 or indptr[-1] != self.nnz or (np.diff(indptr) < 0).any():
+                raise LabelFileError(f"{dataset.name}: does not rise from 0 to nnz; the file is damaged")
+            self._indptr = indptr
+        return self._indptr
+
+    def _compare_digest(self, group: Any) -> None:
+        """Put what was hashed of the pairs together with cameras and attributes, and compare it with the digest."""
+        attributes = {name: hdf.attribute(group, name, kind) for name, kind in ATTRIBUTES.items()}
+        indptr = ArrayDigest(ARRAYS["indptr"])
+        indptr.update(self._row_starts(group).astype("<i4"))
+        records = {f"{SIMILARITY}/indptr": indptr.record((self.shape[0] + 1,))}
+        records |= {f"{SIMILARITY}/{name}": record for name, record in self._hashed.records(self.nnz).items()}
+        for side in (QUERIES,) if self.self_pairs else (QUERIES, DATABASE):
+            columns = stored_digests(hdf.member(group, side, h5py.Group))
+            records |= {f"{side}/{name}": record for name, record in columns.items()}
+        if collection_digest(attributes, records) != self.content_sha256:
+            raise LabelFileError(
+                f"{group.name}: content_sha256 does not fit the content, so cameras, parameters or values were damaged "
+                "or changed after writing; write or fetch the file again"
+            )
+        self._fits = True
+
+
+class _HashedRows:
+    """Running SHA-256 of the pairs of the rows that were read in order, from the first one on.
+
+    Attributes
+    ----------
+    rows:
+        how many rows.
+    """
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._digests = {name: ArrayDigest(ARRAYS[name]) for name in ("indices", "data")}
+        self._lock = threading.Lock()
+
+    def add(self, block: RowBlock) -> None:
+        """Take in those rows of a block that come next; a block that has none of them is passed over."""
+        with self._lock:
+            known = self.rows - block.first_row
+            if 0 <= known < len(block.counts):
+                start = int(block.counts[:known].sum())
+                self._digests["indices"].update(block.indices[start:])
+                self._digests["data"].update(block.data[start:])
+                self.rows = block.first_row + len(block.counts)
+
+    def records(self, nnz: int) -> dict[str, Record]:
+        """The digest records of `indices` and `data`, once all rows were taken in."""
+        return {name: digest.record((nnz,)) for name, digest in self._digests.items()}
 
 
 def _arrays(group: Any) -> dict[str, Any]:

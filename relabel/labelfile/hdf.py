@@ -53,6 +53,8 @@ def member(group: Any, name: str, kind: type) -> Any:
     where = f"{group.name.rstrip('/')}/{name}"
     what = "group" if kind is h5py.Group else "data set"  # spelled as in the findings of formats/golden
     with guarded(where):
+        if fault := _link_fault(group, name):
+            raise LabelFileError(f"{where}: {fault}")
         if not _is_hard(group, name):
             raise LabelFileError(f"{where}: the {what} is missing")
         node = group[name]
@@ -73,14 +75,47 @@ def _is_hard(group: Any, name: str) -> bool:
     return isinstance(group.get(name, getlink=True), h5py.HardLink)
 
 
-def collection_names(file: Any, members: tuple[str, ...] = MEMBERS) -> list[str]:
-    """The names of all groups that hold one of `members`, sorted; collections are not searched for further ones."""
+def _link_fault(group: Any, name: str) -> str | None:
+    """Why a link may not be in a label file; None for a hard one."""
+    link = group.get(name, getlink=True)
+    if isinstance(link, h5py.SoftLink):
+        what = f"is a soft link to {link.path!r}"
+    elif isinstance(link, h5py.ExternalLink):
+        what = f"is an external link to {link.path!r} of {link.filename!r}"
+    else:
+        return None
+    return f"{what}; a label file has hard links only, so that it says the same wherever it is copied"
+
+
+def foreign_links(group: Any) -> Iterator[tuple[str, str]]:
+    """Path and fault of every link that is not hard, in the group and in all groups below it."""
+    seen: set[int] = set()
+    waiting = [group]
+    while waiting:
+        parent = waiting.pop()
+        with guarded(parent.name):
+            address = int(h5py.h5o.get_info(parent.id).addr)
+            if address in seen:
+                continue
+            seen.add(address)
+            names = sorted(parent)
+        for name in names:
+            where = f"{parent.name.rstrip('/')}/{name}"
+            with guarded(where):
+                if fault := _link_fault(parent, name):
+                    yield where, fault
+                elif parent.get(name, getclass=True) is h5py.Group:
+                    waiting.append(parent[name])
+
+
+def collection_names(file: Any) -> list[str]:
+    """The names of all groups that hold a member of a collection, sorted; none is looked for inside another one."""
     names: list[str] = []
     seen: set[int] = set()
 
     def walk(group: Any, prefix: str, depth: int) -> None:
         children = links(group)
-        if prefix and any(name in children for name in members):
+        if prefix and any(name in children for name in MEMBERS):
             names.append(prefix)
             return
         for name in children:

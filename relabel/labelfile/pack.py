@@ -13,9 +13,9 @@ from relabel.atomic import replacing
 from relabel.errors import LabelFileError
 from relabel.labelfile import hdf, header
 from relabel.labelfile.collection import StoredCollection
-from relabel.labelfile.provenance import provenance_texts, record_text
+from relabel.labelfile.provenance import checked_provenance_texts, record_text
 from relabel.labelfile.safe_h5file import Draft
-from relabel.labelfile.schema import FORMAT_VERSION, MEMBERS, QUERIES, SIMILARITY
+from relabel.labelfile.schema import FORMAT_VERSION, MEMBERS, QUERIES
 from relabel.labelfile.writer import check_names, confirm, finish
 
 
@@ -70,7 +70,7 @@ def pack(
                     group = _collection(part, source if isinstance(source, StoredCollection) else None)
                     digests[name] = hdf.attribute(group, "content_sha256", str)
                     rows = hdf.member(hdf.member(group, QUERIES, h5py.Group), "key", h5py.Dataset).shape[0]
-                    texts |= dict.fromkeys(provenance_texts(part))
+                    texts |= dict.fromkeys(checked_provenance_texts(part))
                     _check_members(group)
                     with draft.writing():
                         part.copy(group, draft.file, name=name)
@@ -90,14 +90,19 @@ def _collection(part: Any, stored: StoredCollection | None) -> Any:
         )
     if stored is not None:
         return stored.unchanged_group(part)
-    names = hdf.collection_names(part, (SIMILARITY,))
+    names = hdf.collection_names(part)
     if len(names) != 1:
         raise LabelFileError(f"holds {len(names)} collections; a part holds one")
     return hdf.descend(part, names[0])
 
 
 def _check_members(group: Any) -> None:
-    """Raise unless every dataset can be read; HDF5 2.0 was seen to crash when it copies a damaged one."""
+    """Raise unless every dataset can be read and nothing leads elsewhere.
+
+    HDF5 2.0 was seen to crash when it copies a damaged dataset, and copies links that are not hard as they are.
+    """
+    for where, fault in hdf.foreign_links(group):
+        raise LabelFileError(f"{where}: {fault}")
     for side in MEMBERS:
         members = hdf.member(group, side, h5py.Group)
         for name in hdf.links(members):

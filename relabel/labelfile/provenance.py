@@ -28,6 +28,7 @@ from relabel._version import __version__
 from relabel.cores import available_cores
 from relabel.errors import InputError, LabelFileError, MissingFileError, OptionError
 from relabel.labelfile import hdf
+from relabel.labelfile.digest import file_digest
 from relabel.labelfile.schema import PROVENANCE, SHA256, UTF8, canonical_json
 from relabel.source_date import source_date
 
@@ -267,6 +268,29 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return versions
+
+
+def checked_provenance_texts(file: Any) -> list[str]:
+    """As `provenance_texts`, for passing on: with the digest of the file checked, which covers them.
+
+    Raises
+    ------
+    LabelFileError
+        when the digest does not fit, too.
+    """
+    texts = provenance_texts(file)
+    digests = {
+        name: hdf.attribute(hdf.descend(file, name), "content_sha256", str) for name in hdf.collection_names(file)
+    }
+    version, writer, stored = (
+        hdf.attribute(file, name, str) for name in ("format_version", "writer", "content_sha256")
+    )
+    if file_digest(version, writer, digests, texts) != stored:
+        raise LabelFileError(
+            "/: content_sha256 does not fit writer, names and digests of the collections and provenance, so one of "
+            "them was damaged or changed after writing; write or fetch the file again"
+        )
+    return texts
 
 
 def provenance_texts(file: Any) -> list[str]:

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from relabel.errors import NotFoundError
+from relabel.errors import LabelFileError, NotFoundError
 from relabel.labelfile import hdf, header
 from relabel.labelfile.collection import StoredCollection, json_object, listed
-from relabel.labelfile.provenance import provenance_texts
-from relabel.labelfile.schema import SIMILARITY
+from relabel.labelfile.provenance import checked_provenance_texts
 
 
 class LabelFile(Mapping[str, StoredCollection]):
@@ -64,13 +63,28 @@ class LabelFile(Mapping[str, StoredCollection]):
         return name in self._names()
 
     def provenance(self) -> list[dict[str, Any]]:
-        """How the file came to be: one record a step, oldest first (see `relabel.labelfile.provenance`)."""
+        """How the file came to be: one record a step, oldest first (see `relabel.labelfile.provenance`).
+
+        Raises
+        ------
+        LabelFileError
+            when the digest of the file, which covers them, does not fit.
+        """
         with header.opened(self.path) as file:
-            return [json_object(text, f"/provenance, record {i}") for i, text in enumerate(provenance_texts(file))]
+            texts = checked_provenance_texts(file)
+            return [json_object(text, f"/provenance, record {i}") for i, text in enumerate(texts)]
 
     def _names(self) -> list[str]:
         with header.opened(self.path) as file:
-            return hdf.collection_names(file, (SIMILARITY,))
+            # One that has lost its pairs or cameras is named too, so that whoever reads all of them comes upon it.
+            return hdf.collection_names(file)
+
+    def collections(self) -> list[StoredCollection]:
+        """All collections, one or more; a file that holds none is a `LabelFileError`."""
+        names = self._names()
+        if not names:
+            raise LabelFileError(f"{self.path}: holds no collection; relabel validate lists all that is wrong with it")
+        return [StoredCollection(self.path, name) for name in names]
 
 
 def open_collections(address: str | os.PathLike[str]) -> list[StoredCollection]:
@@ -78,8 +92,7 @@ def open_collections(address: str | os.PathLike[str]) -> list[StoredCollection]:
     text = os.fspath(address)
     if "::" in text and not Path(text).exists():
         return [open_address(text)]
-    labels = LabelFile(text)
-    return [labels[name] for name in labels]
+    return LabelFile(text).collections()
 
 
 def open_address(address: str | os.PathLike[str]) -> StoredCollection:
@@ -100,6 +113,6 @@ def open_address(address: str | os.PathLike[str]) -> StoredCollection:
     if name:
         return labels[name]
     names = list(labels)
-    if len(names) != 1:
+    if len(names) > 1:
         raise NotFoundError(f"{path}: holds {len(names)} collections; name one as {path}::NAME: {listed(names)}")
-    return labels[names[0]]
+    return labels.collections()[0]

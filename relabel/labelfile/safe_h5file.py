@@ -93,7 +93,8 @@ class _Disk(io.RawIOBase):
             raise self._error
 
     def close(self) -> None:
-        self._file.close()
+        if hasattr(self, "_file"):  # the garbage collector also closes one whose file could not be opened
+            self._file.close()
         super().close()
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:

@@ -68,8 +68,11 @@ TABLE = (
 )
 COLUMNS = {column.name: column for column in TABLE}
 
-ARRAYS = {"indptr": "int64", "indices": "int32", "data": "float32"}
-"""The datasets of a similarity group."""
+ARRAYS = {"indptr": "int32", "indices": "int32", "data": "float32"}
+"""The datasets of a similarity group; SciPy wants one type for both index arrays."""
+
+MOST = 2**31 - 1
+"""The most cameras of a side, and the most pairs, that a collection holds: what an int32 counts to."""
 
 ATTRIBUTES: dict[str, type] = {
     "method": str,

@@ -78,6 +78,9 @@ def _check(file: Any, report: Report, deepest: int) -> None:
             digests[name] = CollectionCheck(
                 file, name, report, content=deepest == LEVELS.index("content"), newer=newer
             ).run()
+    with report.attempt("structure", "/"):
+        for where, problem in hdf.foreign_links(file):
+            report.note("structure", where, problem)
     with report.attempt("structure", "/provenance"):
         texts = provenance_texts(file)
         if deepest == LEVELS.index("content"):

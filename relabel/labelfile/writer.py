@@ -21,8 +21,6 @@ from relabel.labelfile.safe_h5file import Draft
 from relabel.labelfile.validator import validate
 from relabel.similarity import Collection, RowBlock, SimilaritySource
 
-_MOST_ROWS = 2**31 - 1
-
 
 def write(
     path: str | os.PathLike[str],
@@ -132,7 +130,7 @@ class _CollectionWriter:
         self._collection = collection
         self._attributes = self._checked_attributes(collection)
         self._counts = np.zeros(collection.shape[0], np.int64)
-        self._next_row = 0
+        self._next_row = self._total = 0
         self._rules = RowChecks(
             collection.query.ok,
             collection.database.ok,
@@ -164,8 +162,8 @@ class _CollectionWriter:
         return digest
 
     def _checked_attributes(self, collection: Collection) -> dict[str, Any]:
-        if max(collection.shape) > _MOST_ROWS:
-            raise InputError(f"{self._where}: has {max(collection.shape)} cameras; at most {_MOST_ROWS} can be stored")
+        if max(collection.shape) > schema.MOST:
+            raise InputError(f"{self._where}: has {max(collection.shape)} cameras; at most {schema.MOST} can be stored")
         if collection.method not in schema.METHODS:
             raise InputError(f"{self._where}: method {collection.method!r} is not one of {', '.join(schema.METHODS)}")
         if collection.database.crs != collection.query.crs:
@@ -222,10 +220,12 @@ class _CollectionWriter:
             self._check_symmetry()
             with self._draft.writing():
                 total = columns.finish()
-        indptr = np.concatenate((np.zeros(1, "<i8"), np.cumsum(self._counts, dtype="<i8")))
+        indptr = np.concatenate((np.zeros(1, "<i4"), np.cumsum(self._counts).astype("<i4")))
         running["indptr"].update(indptr)
         with self._draft.writing():
-            group.create_dataset("indptr", data=indptr, track_times=False)
+            # Not compressed, so that a row is found fast; the checksum is there because one flipped bit moves pairs.
+            chunk = (min(len(indptr), schema.CHUNK_ENTRIES),)
+            group.create_dataset("indptr", data=indptr, chunks=chunk, fletcher32=True, track_times=False)
         self._attributes["nnz"] = total
         shapes = {"indptr": indptr.shape, "indices": (total,), "data": (total,)}
         return {f"{schema.SIMILARITY}/{name}": digest.record(shapes[name]) for name, digest in running.items()}
@@ -248,6 +248,12 @@ class _CollectionWriter:
             raise InputError(
                 f"{where}: the counts of its rows add up to {int(counts.sum())}, with {len(indices)} columns and "
                 f"{len(data)} values"
+            )
+        self._total += len(indices)
+        if self._total > schema.MOST:
+            raise InputError(
+                f"{where}: brings the collection to {self._total:,} pairs, and one holds at most {schema.MOST:,}; "
+                "divide its queries among several files (shards, formats/label-file-v1.md, section 9)"
             )
         block = RowBlock(first, counts.astype(np.int64), indices, data.astype("<f4", copy=False))
         for fault in self._rules.faults(block):

@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from relabel.errors import InputError, LabelFileError, NotFoundError
+from relabel.errors import InputError, NotFoundError
 from relabel.labelfile import StoredCollection, open_collections
 from relabel.labelfile.collection import listed
 from relabel.measures import UNKNOWN, Measure, check_measure, convert
 from relabel.report.differences import CameraCounts, CodedPairs, Difference, IntArray, Join, Tally, ValueArray, join
 from relabel.report.text_table import table
-from relabel.similarity import RowBlock
 
 PAIRS_AT_ONCE = 1 << 22
 """Pairs of both files that a segment holds at the most, unless a single row has more; some 200 MB."""
@@ -80,7 +79,7 @@ def compare(
     InputError
         when the measures differ and an extent that is needed is missing.
     MissingFileError, LabelFileError
-        when a file is not there or damaged.
+        when a file is not there or damaged, also where only the digest of its content tells.
     """
     if measure is not None:
         check_measure(measure)
@@ -134,7 +133,9 @@ def _compared(
     }
     tally = Tally(a, b, queries, database)
     if a.content_sha256 == b.content_sha256:
-        progress(a.shape[0])
+        # What the files say of themselves; whether it is true shows only when all of it is read.
+        a.check_content(progress)
+        b.check_content()
         tally.common = a.nnz
     else:
         for first, stop in _segments(a, b, queries, pairs_at_once):
@@ -142,6 +143,8 @@ def _compared(
             progress(stop - first)
         unmatched = queries.of_b < 0
         tally.unknown_in_a += int(b.row_counts()[unmatched].sum())
+        for stored in (a, b):  # of rows read in order, only what is left is read
+            stored.check_content()
     return tally.result(common, sides)
 
 
@@ -173,7 +176,7 @@ def _pairs_of_a(a: StoredCollection, measure: Measure, first: int, stop: int) ->
     """Codes, rising, and values of the pairs of some rows."""
     pairs = _Collected()
     for block in a.blocks(first_row=first, stop_row=stop):
-        rows = _rows(a, block)
+        rows = block.rows
         pairs.codes.append(rows * a.shape[1] + block.indices)
         pairs.values.append(_values(a, rows, block.indices, block.data, measure))
     return pairs.joined()
@@ -189,7 +192,7 @@ def _pairs_of_b(
     if not len(counterparts):
         return pairs.joined(), 0
     for block in b.blocks(first_row=int(counterparts.min()), stop_row=int(counterparts.max()) + 1):
-        rows = _rows(b, block)
+        rows = block.rows
         row, column = queries.of_b[rows], database.of_b[block.indices]
         in_segment = (row >= first) & (row < stop)
         without_column += int(np.count_nonzero(in_segment & (column < 0)))
@@ -197,17 +200,6 @@ def _pairs_of_b(
         pairs.codes.append(row[kept] * len(database.of_a) + column[kept])
         pairs.values.append(_values(b, rows[kept], block.indices[kept], block.data[kept], measure))
     return pairs.joined(), without_column
-
-
-def _rows(stored: StoredCollection, block: RowBlock) -> IntArray:
-    """The row of each pair of a block, whose columns have to rise in every row: pairs are looked up by bisection."""
-    rows = block.rows
-    if ((np.diff(block.indices) <= 0) & (np.diff(rows) == 0)).any():
-        raise LabelFileError(
-            f"{stored.path}: /{stored.name}/similarity/indices: columns are out of order or repeated, so pairs cannot "
-            "be told apart; relabel validate lists all that is wrong"
-        )
-    return rows
 
 
 def _values(

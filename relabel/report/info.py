@@ -18,11 +18,17 @@ from relabel.report.text_table import table
 
 
 def describe(labels: LabelFile) -> dict[str, Any]:
-    """What `relabel info --json` prints: the format, and of every collection all but its values."""
+    """What `relabel info --json` prints: the format, and of every collection all but its values.
+
+    Raises
+    ------
+    LabelFileError
+        when the file holds no collection, or one that cannot be read.
+    """
     return {
         "format": "relabel.labels",
         "format_version": labels.format_version,
-        "collections": [_describe(labels[name]) for name in labels],
+        "collections": [_describe(stored) for stored in labels.collections()],
     }
 
 
@@ -46,8 +52,6 @@ def info_text(summary: dict[str, Any]) -> list[str]:
     collections = summary["collections"]
     noun = "collection" if len(collections) == 1 else "collections"
     lines = [f"{summary['format']} {summary['format_version']}, {len(collections)} {noun}"]
-    if not collections:
-        return lines
     rows = [["collection", "method", "measure", "queries", "database", "pairs", "a query", "min ψ", ""]]
     for c in collections:
         n_query, n_database = c["shape"]

@@ -1,4 +1,11 @@
-"""What the kernels draw from, and what they give."""
+"""The kernels that draw: random numbers by counter, one pair from a band, a run of pairs, one batch.
+
+A pair's random numbers depend on seed, epoch and the pair's number alone. So any part of a stream can be drawn by
+itself: by another rank, after a resume, in blocks of any size. One pair takes one call of the generator, whatever its
+band: a camera that is absent from a row is found by its rank among the absent ones, not by trial.
+
+All of it is serial, so that it may run in any process and thread.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +19,7 @@ from relabel.jit import compiled, inlined
 IntArray = npt.NDArray[np.int64]
 
 
-class Draw(NamedTuple):
+class DrawnPairs(NamedTuple):
     """Training pairs: row i says that query `query[i]` and database camera `database[i]` have ψ `psi[i]`."""
 
     query: IntArray
@@ -23,7 +30,7 @@ class Draw(NamedTuple):
     """(n,) stored values, and 0 for pairs that are not stored"""
 
 
-class Table(NamedTuple):
+class PairArrays(NamedTuple):
     """The stored pairs of all collections by row. Columns count only ok cameras of the database, from 0."""
 
     indptr: IntArray
@@ -44,14 +51,14 @@ class Table(NamedTuple):
     """(collections + 1,) the first column of each"""
     database: IntArray
     """(columns,) the number of each column's camera among all of the database"""
-    ring_indptr: IntArray
-    """(queries + 1,) rows of `ring`; empty where all absent cameras count as zero"""
-    ring: npt.NDArray[np.int32]
-    """columns of the absent cameras that stand in the ring around each query"""
+    hard_indptr: IntArray
+    """(queries + 1,) rows of `hard_columns`; empty where all absent cameras count as zero"""
+    hard_columns: npt.NDArray[np.int32]
+    """columns of the absent cameras whose distance to the query makes them hard negatives"""
 
 
-class Plan(NamedTuple):
-    """Which band, then which query."""
+class DrawPlan(NamedTuple):
+    """With what chance which band is drawn, and then which query."""
 
     counts: IntArray
     """(3,) pairs of each band in a round, zeros where the band is drawn by chance"""
@@ -126,8 +133,8 @@ def _band_size(table: Any, row: Any, band: Any) -> Any:
         return np.int64(table.positives[row])
     if band == 1:
         return stored - table.positives[row]
-    if table.ring_indptr.size > 0:
-        return table.ring_indptr[row + 1] - table.ring_indptr[row]
+    if table.hard_indptr.size > 0:
+        return table.hard_indptr[row + 1] - table.hard_indptr[row]
     number = table.collection[row]
     all_ok = table.starts[number + 1] - table.starts[number]
     return all_ok - stored - (1 if table.own[row] >= 0 else 0)
@@ -173,8 +180,8 @@ def _partner(table: Any, row: Any, band: Any, word: Any) -> Any:
             rank += table.positives[row]
         place = start + table.order[start + rank]
         return np.int64(table.columns[place]), table.psi[place]
-    if table.ring_indptr.size > 0:
-        return np.int64(table.ring[table.ring_indptr[row] + rank]), np.float32(0.0)
+    if table.hard_indptr.size > 0:
+        return np.int64(table.hard_columns[table.hard_indptr[row] + rank]), np.float32(0.0)
     return np.int64(_absent(table, row, rank)), np.float32(0.0)
 
 

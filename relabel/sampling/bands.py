@@ -27,7 +27,7 @@ _ROUNDING = 1e-6
 Shares = tuple[float, float, float]
 
 
-class Schedule(NamedTuple):
+class BandSchedule(NamedTuple):
     """How the bands follow each other.
 
     Where `counts` are not zero, every `round` pairs have exactly that many of each band, in random order. Else each
@@ -82,11 +82,11 @@ def spelled(shares: Sequence[float]) -> str:
     return f"({', '.join(texts)})"
 
 
-def schedule(shares: Shares, *, exact: bool) -> Schedule:
+def schedule(shares: Shares, *, exact: bool) -> BandSchedule:
     """The shortest round that has the shares exactly, or chance where none of up to 64 pairs does or not `exact`."""
     parts = [Fraction(share).limit_denominator(_LONGEST) for share in shares]
     length = math.lcm(*(part.denominator for part in parts))
     near = all(abs(float(part) - share) < _ROUNDING for part, share in zip(parts, shares, strict=True))
     if exact and near and sum(parts) == 1 and length <= _LONGEST:
-        return Schedule(shares, np.array([int(part * length) for part in parts], np.int64), length)
-    return Schedule(shares, np.zeros(3, np.int64), 1)
+        return BandSchedule(shares, np.array([int(part * length) for part in parts], np.int64), length)
+    return BandSchedule(shares, np.zeros(3, np.int64), 1)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from relabel.errors import OptionError
-from relabel.sampling import _draw, hard_negatives, shortfalls
-from relabel.sampling import bands as band
+from relabel.sampling import _draw
 from relabel.sampling._draw import IntArray
-from relabel.sampling.pair_table import Labels, Pairs, Place
-from relabel.sampling.quotas import Weights, limits, plain_weights, planned
-from relabel.sampling.resumable import Epochs, whole
+from relabel.sampling.graded_sampler import GradedSampler, SamplerOptions, whole_number
+from relabel.sampling.pair_table import CameraLocation, Labels, PairTable
+from relabel.sampling.plan import Weights, cumulated
 
 
 class BatchSimilarity(NamedTuple):
@@ -27,7 +26,7 @@ class BatchSimilarity(NamedTuple):
     """(b, b) where it is known"""
 
 
-class GradedBatchSampler(Epochs[list[int]]):
+class GradedBatchSampler(GradedSampler[list[int]]):
     """Batches of different cameras of one collection: queries, each followed by partners from its bands of ψ.
 
     A batch is a list of camera numbers for ``DataLoader(data, batch_sampler=sampler)``, which calls ``data[camera]``;
@@ -48,16 +47,13 @@ class GradedBatchSampler(Epochs[list[int]]):
         a collection, a `LabelFile`, or a list of them.
     batch_size:
         cameras in a batch; no more than the ok database cameras of any collection that is drawn.
-    bands:
-        shares of ψ ≥ 0.5, min_value < ψ < 0.5 and ψ = 0 among the pairs of a query and its partners.
     partners:
         at most so many follow a query.
-    seed:
-        whole number from 0.
     length:
         batches in an epoch, over all ranks; by default so many that their queries are as many as can be drawn.
-    hard_negatives_m, weights:
-        as for `GradedPairSampler`; the weights are those of batches.
+    bands, seed, hard_negatives_m, weights:
+        as for `GradedPairSampler`; the bands are those of the pairs of a query and its partners, the weights those of
+        batches.
     rank, world_size:
         batches are dealt to the ranks in turn; where `length` is no multiple of `world_size`, the next one is taken.
 
@@ -81,36 +77,13 @@ class GradedBatchSampler(Epochs[list[int]]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        super().__init__(seed, rank, world_size)
-        self.bands = band.checked(bands)
-        self._arguments = {
-            "batch_size": batch_size,
-            "bands": bands,
-            "partners": partners,
-            "seed": seed,
-            "length": length,
-            "hard_negatives_m": hard_negatives_m,
-            "weights": weights,
-            "rank": rank,
-            "world_size": world_size,
-        }
-        self.batch_size = whole("batch_size", batch_size, 2)
-        self.partners = whole("partners", partners, 1)
-        self.hard_negatives_m = None if hard_negatives_m is None else hard_negatives.checked(hard_negatives_m)
-        self._pairs = Pairs(labels, self.hard_negatives_m)
-        self._planned = planned(self._pairs, self.bands, "pair", weights, self.hard_negatives_m)
+        self.batch_size = whole_number("batch_size", batch_size, 2)
+        self.partners = whole_number("partners", partners, 1)
+        options = SamplerOptions(bands, seed, length, hard_negatives_m, weights, rank, world_size)
+        super().__init__(labels, options, "pair", {"batch_size": self.batch_size, "partners": self.partners})
         self._check_sizes()
-        self._chances = limits(self._planned.chances)
+        self._chances = cumulated(self._plan.chances)
         self._starts, self._of_query, self._of_column = _numbered(self._pairs)
-        queries = int(self._planned.usable.sum())
-        default = -(-queries * (1 + self.partners) // self.batch_size)
-        total = default if length is None else whole("length", length, 1)
-        self._length = -(-total // world_size)
-
-    @property
-    def collections(self) -> list[str]:
-        """The names of the collections."""
-        return list(self._pairs.names)
 
     @cached_property
     def keys(self) -> npt.NDArray[np.str_]:
@@ -123,19 +96,15 @@ class GradedBatchSampler(Epochs[list[int]]):
                 parts.append(collection.database.key)
         return np.concatenate(parts)
 
-    def locate(self, camera: int) -> Place:
+    def locate(self, camera: int) -> CameraLocation:
         """The collection, the side and the row there of a camera number."""
         self._check_batch(np.array([camera]))
         number = int(np.searchsorted(self._starts, camera, side="right")) - 1
         local = int(camera - self._starts[number])
         queries = int(self._pairs.query_start[number + 1] - self._pairs.query_start[number])
         if local < queries:
-            return Place(self._pairs.names[number], "queries", local)
-        return Place(self._pairs.names[number], "database", local - queries)
-
-    def report(self) -> shortfalls.SamplerReport:
-        """What is drawn: pairs and share of each band, queries that have none of it."""
-        return shortfalls.report(self._pairs, self._planned, "pair")
+            return CameraLocation(self._pairs.names[number], "queries", local)
+        return CameraLocation(self._pairs.names[number], "database", local - queries)
 
     def similarity(self, batch: Sequence[int] | IntArray) -> BatchSimilarity:
         """The similarity of all pairs of a batch of any camera numbers.
@@ -165,13 +134,20 @@ class GradedBatchSampler(Epochs[list[int]]):
         psi[cameras[:, None] == cameras[None, :]] = np.nan
         return BatchSimilarity(psi, ~np.isnan(psi))
 
+    def _default_length(self) -> int:
+        queries = int(self._plan.usable.sum())
+        return -(-queries * (1 + self.partners) // self.batch_size)
+
+    def _length_of_rank(self, total: int) -> int:
+        return -(-total // self.world_size)
+
     def _items(self, epoch: int, first: int, stop: int) -> Iterator[list[int]]:
         key = (np.uint64(self.seed), np.uint64(epoch))
-        cameras = (self._of_query, self._of_column)
+        table, plan, cameras = self._pairs.table, self._plan.draw_plan, (self._of_query, self._of_column)
         for at in range(first, stop):
             into = np.empty(self.batch_size, np.int64)
             number = at * self.world_size + self.rank
-            _draw.batch(self._pairs.table, self._planned.plan, key, number, self.partners, self._chances, cameras, into)
+            _draw.batch(table, plan, key, number, self.partners, self._chances, cameras, into)
             yield into.tolist()
 
     def _of_query_ok(self, collection: int) -> tuple[IntArray, int]:
@@ -191,9 +167,9 @@ class GradedBatchSampler(Epochs[list[int]]):
         numbers, first = side
         places = np.flatnonzero(here)
         at = np.searchsorted(numbers, cameras[places])
-        found = at < len(numbers)
-        found[found] = numbers[at[found]] == cameras[places[found]]
-        return places[found], at[found] + first
+        there = at < len(numbers)
+        there[there] = numbers[at[there]] == cameras[places[there]]
+        return places[there], at[there] + first
 
     def _looked_up(self, rows: IntArray, columns: IntArray) -> npt.NDArray[np.float32]:
         """(rows, columns) values, 0 where nothing is stored, NaN in rows of queries that are not ok."""
@@ -206,9 +182,9 @@ class GradedBatchSampler(Epochs[list[int]]):
             span = slice(table.indptr[row], table.indptr[row + 1])
             stored = table.columns[span]
             at = np.searchsorted(stored, columns)
-            found = np.flatnonzero(at < len(stored))
-            found = found[stored[at[found]] == columns[found]]
-            values[i, found] = table.psi[span][at[found]]
+            present = np.flatnonzero(at < len(stored))
+            present = present[stored[at[present]] == columns[present]]
+            values[i, present] = table.psi[span][at[present]]
         return values
 
     def _check_batch(self, cameras: IntArray) -> None:
@@ -218,30 +194,15 @@ class GradedBatchSampler(Epochs[list[int]]):
 
     def _check_sizes(self) -> None:
         sizes = np.diff(self._pairs.table.starts)
-        small = np.flatnonzero((sizes < self.batch_size) & (self._planned.chances > 0.0))
+        small = np.flatnonzero((sizes < self.batch_size) & (self._plan.chances > 0.0))
         if small.size:
             raise OptionError(
                 f"batch_size is {self.batch_size}, and {self._pairs.names[small[0]]} has {sizes[small[0]]} ok database "
                 "cameras; make it smaller, or leave the collection out with weights"
             )
 
-    def _setup(self) -> dict[str, Any]:
-        return {
-            "kind": type(self).__name__,
-            "seed": self.seed,
-            "batch_size": self.batch_size,
-            "bands": list(self.bands),
-            "partners": self.partners,
-            "hard_negatives_m": None if self.hard_negatives_m is None else list(self.hard_negatives_m),
-            "weights": plain_weights(self._arguments["weights"]),
-            "world_size": self.world_size,
-            # Last, since they may differ because of an argument, which is then what is named.
-            "labels": self._pairs.digests,
-            "length": len(self),
-        }
 
-
-def _numbered(pairs: Pairs) -> tuple[IntArray, IntArray, IntArray]:
+def _numbered(pairs: PairTable) -> tuple[IntArray, IntArray, IntArray]:
     """First camera number of each collection and the end; camera numbers of queries and of columns."""
     queries, database = np.diff(pairs.query_start), np.diff(pairs.database_start)
     sizes = queries + np.where(pairs.self_pairs, 0, database)

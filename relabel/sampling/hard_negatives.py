@@ -1,4 +1,4 @@
-"""Hard negatives: for every query the cameras that stand at a certain distance and share no view with it."""
+"""Hard negatives: for every query the cameras at a certain distance that share no view with it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from relabel.geometry.earth import points
 from relabel.sampling._draw import IntArray
 from relabel.similarity import Collection
 
-Ring = tuple[float, float]
+DistanceRange = tuple[float, float]
 
 _BLOCK = 1 << 20  # pairs looked at together
 _MOST = 1 << 30  # pairs in all, 4 GiB
@@ -23,7 +23,7 @@ _TIE = 1e-6  # relative width around a radius in which the tree's own rounding i
 _IN_SPACE = ("surface", "voxel-iou")
 
 
-def checked(ring_m: object) -> Ring:
+def check_range(hard_negatives_m: object) -> DistanceRange:
     """The two radii in metres.
 
     Raises
@@ -32,35 +32,41 @@ def checked(ring_m: object) -> Ring:
         when there are not two with 0 ≤ lo < hi, both finite.
     """
     try:
-        low, high = (float(radius) for radius in ring_m)  # type: ignore[attr-defined]
+        low, high = (float(radius) for radius in hard_negatives_m)  # type: ignore[attr-defined]
     except (TypeError, ValueError):
-        raise OptionError(f"hard_negatives_m is {ring_m!r}; it has to be two distances in metres, (lo, hi)") from None
+        raise OptionError(
+            f"hard_negatives_m is {hard_negatives_m!r}; it has to be two distances in metres, (lo, hi)"
+        ) from None
     if not 0.0 <= low < high < np.inf:
-        raise OptionError(f"hard_negatives_m is {ring_m!r}; 0 ≤ lo < hi are needed, in metres")
+        raise OptionError(f"hard_negatives_m is {hard_negatives_m!r}; 0 ≤ lo < hi are needed, in metres")
     return low, high
 
 
-def places(cameras: Cameras, collection: Collection) -> FloatArray:
+def positions_m(cameras: Cameras, collection: Collection) -> FloatArray:
     """(n, 2) or (n, 3) metres: where cameras stand. Rooms have height, for streets it says nothing."""
     if collection.method in _IN_SPACE:
         return cameras.position
     return points(cameras, collection.params)
 
 
-def absent_in_ring(
-    collection: Collection, indptr: IntArray, columns: npt.NDArray[np.int32], own: npt.NDArray[np.int32], ring: Ring
+def absent_in_range(
+    collection: Collection,
+    indptr: IntArray,
+    columns: npt.NDArray[np.int32],
+    own: npt.NDArray[np.int32],
+    distance_range: DistanceRange,
 ) -> Iterator[tuple[IntArray, npt.NDArray[np.int32]]]:
     """The absent ok cameras at a distance in [lo, hi] of each query, in blocks of rows: counts, and columns by row.
 
     Parameters
     ----------
     collection:
-        both sides; distances are those of their `places`.
+        both sides; distances are those between `positions_m`.
     indptr, columns:
         the stored pairs, columns counted over ok cameras of the database and strictly increasing in a row.
     own:
         (queries,) the column that is the query itself, or -1.
-    ring:
+    distance_range:
         (lo, hi) metres.
 
     Raises
@@ -71,21 +77,21 @@ def absent_in_ring(
         when there are more pairs than memory should hold.
     """
     query, database = collection.query, collection.database
-    query_at = places(query, collection)
-    database_at = places(database, collection)[database.ok]
+    query_at = positions_m(query, collection)
+    database_at = positions_m(database, collection)[database.ok]
     asking = np.flatnonzero(query.ok & np.isfinite(query_at).all(axis=1))
     standing = np.flatnonzero(np.isfinite(database_at).all(axis=1))
     if not (len(asking) and len(standing)):
         raise InputError("hard_negatives_m needs positions, and no camera has one; leave it out")
-    low, high = ring
+    low, high = distance_range
     tree = cKDTree(database_at[standing])
     counts = np.zeros(len(query), np.int64)
     counts[asking] = tree.query_ball_point(query_at[asking], high * (1.0 + _TIE), return_length=True)
     total = int(counts.sum())
     if total > _MOST:
         raise OptionError(
-            f"hard_negatives_m is {ring}: {total:,} pairs of cameras are at most {high:g} m apart, more than the "
-            f"{_MOST:,} that are kept; make hi smaller"
+            f"hard_negatives_m is {distance_range}: {total:,} pairs of cameras are at most {high:g} m apart, more than "
+            f"the {_MOST:,} that are kept; make hi smaller"
         )
     ends = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts)))
     first = 0
@@ -94,7 +100,7 @@ def absent_in_ring(
         rows = np.arange(first, stop)[counts[first:stop] > 0]
         near: Any = tree.query_ball_point(query_at[rows], high * (1.0 + _TIE), return_sorted=True) if len(rows) else []
         row = np.repeat(rows, counts[rows])
-        column = standing[np.fromiter((place for found in near for place in found), np.int64, len(row))]
+        column = standing[np.fromiter((place for neighbours in near for place in neighbours), np.int64, len(row))]
         apart = np.sqrt(((query_at[row] - database_at[column]) ** 2).sum(axis=1))
         kept = (apart >= low) & (apart <= high) & (column != own[row])
         row, column = row[kept], column[kept]
@@ -103,6 +109,6 @@ def absent_in_ring(
         width = len(database_at)
         stored = stored_row * width + columns[span]
         absent = ~np.isin(row * width + column, stored, assume_unique=True)
-        found_counts = np.bincount(row[absent] - first, minlength=stop - first).astype(np.int64)
-        yield found_counts, column[absent].astype(np.int32)
+        absent_counts = np.bincount(row[absent] - first, minlength=stop - first).astype(np.int64)
+        yield absent_counts, column[absent].astype(np.int32)
         first = stop

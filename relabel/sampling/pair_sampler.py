@@ -8,21 +8,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from relabel.sampling import _draw as draws
-from relabel.sampling import bands as band
-from relabel.sampling import hard_negatives, shortfalls
-from relabel.sampling._draw import Draw
-from relabel.sampling.pair_table import Labels, Pairs, Place
-from relabel.sampling.quotas import Order, Weights, plain_weights, planned
-from relabel.sampling.resumable import Epochs, whole
+from relabel.sampling import _draw
+from relabel.sampling._draw import DrawnPairs
+from relabel.sampling.graded_sampler import GradedSampler, SamplerOptions, whole_number
+from relabel.sampling.pair_table import CameraLocation, Labels
+from relabel.sampling.plan import Order, Weights
 
 Pair = tuple[int, int, float]
 
 _CHUNK = 1 << 12  # pairs drawn at once for an iterator; what is drawn does not depend on it
 
 
-class GradedPairSampler(Epochs[Pair]):
-    """Draws (query, database, ψ): half ψ ≥ 0.5, a quarter 0 < ψ < 0.5 and a quarter ψ = 0 unless told otherwise.
+class GradedPairSampler(GradedSampler[Pair]):
+    """Draws (query, database, ψ): half ψ ≥ 0.5, a quarter 0 < ψ < 0.5 and a quarter ψ = 0 by default.
 
     The band comes first, then a query that has such a pair, all of them alike, then one of that query's pairs of the
     band, all alike. So the shares hold whatever the labels, and a query that has one positive is drawn for that band as
@@ -48,13 +46,13 @@ class GradedPairSampler(Epochs[Pair]):
         pairs in an epoch, over all ranks; by default the number of queries that can be drawn.
     order:
         ``pair`` as above. ``query`` is the way of the reference loader: the query comes first, all alike, then the
-        band, and a query that has no such pair is passed over; the shares then depend on the labels (see `report`).
+        band, and a query that has no such pair is skipped; the shares then depend on the labels (see `report`).
     hard_negatives_m:
         (lo, hi) metres: zeros only from cameras whose distance to the query is in [lo, hi], 4 bytes more a pair of
         such cameras. Horizontal distance, on the earth where that is the frame; in space for labels from surfaces.
     weights:
         how often each collection is drawn, a number each in their order or by name; 0 leaves one out. A collection
-        without the band at hand is passed over. By default all queries are alike, whatever their collection.
+        without the band at hand is skipped. By default all queries are alike, whatever their collection.
     rank, world_size:
         this process and how many there are. Rounds are dealt to the ranks in turn: each rank has the exact shares,
         no two ranks share a pair of the stream, and together they have what one rank alone would have. All ranks have
@@ -90,28 +88,16 @@ class GradedPairSampler(Epochs[Pair]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        super().__init__(seed, rank, world_size)
-        self.bands = band.checked(bands)
-        self._arguments = {
-            "bands": bands,
-            "seed": seed,
-            "length": length,
-            "order": order,
-            "hard_negatives_m": hard_negatives_m,
-            "weights": weights,
-            "rank": rank,
-            "world_size": world_size,
-        }
-        self.order: Order = order
-        self.hard_negatives_m = None if hard_negatives_m is None else hard_negatives.checked(hard_negatives_m)
-        self._pairs = Pairs(labels, self.hard_negatives_m)
-        self._planned = planned(self._pairs, self.bands, order, weights, self.hard_negatives_m)
-        total = int(self._planned.usable.sum()) if length is None else whole("length", length, 1)
-        round_ = self._planned.schedule.round
-        self._length = total if world_size == 1 else -(-total // (round_ * world_size)) * round_
+        options = SamplerOptions(bands, seed, length, hard_negatives_m, weights, rank, world_size)
+        super().__init__(labels, options, order, {"order": order})
         self._drawn = 0
 
-    def draw(self, n: int) -> Draw:
+    @property
+    def order(self) -> Order:
+        """What is drawn first."""
+        return self._order
+
+    def draw(self, n: int) -> DrawnPairs:
         """The next `n` pairs of an endless stream that is the sampler's own beside its epochs.
 
         Each call goes on where the last one stopped; `state_dict` keeps the place. Epochs and this stream do not move
@@ -122,7 +108,7 @@ class GradedPairSampler(Epochs[Pair]):
         OptionError
             when `n` is not a whole number from 0.
         """
-        drawn = self._draw(0, draws.DRAWN, self._drawn, whole("n", n, 0))
+        drawn = self._draw(0, _draw.DRAWN, self._drawn, whole_number("n", n, 0))
         self._drawn += len(drawn.psi)
         return drawn
 
@@ -137,11 +123,6 @@ class GradedPairSampler(Epochs[Pair]):
         return self._pairs.database_keys
 
     @property
-    def collections(self) -> list[str]:
-        """The names of the collections."""
-        return list(self._pairs.names)
-
-    @property
     def collection_of_query(self) -> npt.NDArray[np.int32]:
         """(queries,) int32, the place of each row's collection in `collections`."""
         return self._pairs.table.collection
@@ -152,46 +133,37 @@ class GradedPairSampler(Epochs[Pair]):
         starts = self._pairs.database_start
         return np.repeat(np.arange(len(starts) - 1, dtype=np.int32), np.diff(starts))
 
-    def locate(self, query: int) -> Place:
+    def locate(self, query: int) -> CameraLocation:
         """The collection and the row there of a row number."""
         return self._pairs.query_place(query)
 
-    def locate_database(self, database: int) -> Place:
+    def locate_database(self, database: int) -> CameraLocation:
         """The collection and the column there of a column number."""
         return self._pairs.database_place(database)
 
-    def report(self) -> shortfalls.SamplerReport:
-        """What is drawn: pairs and share of each band, queries that have none of it."""
-        return shortfalls.report(self._pairs, self._planned, self.order)
-
-    def state_dict(self, position: int | None = None) -> dict[str, Any]:  # noqa: D102 - as in Epochs
+    def state_dict(self, position: int | None = None) -> dict[str, Any]:  # noqa: D102 - as in GradedSampler
         return super().state_dict(position) | {"drawn": self._drawn}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: D102 - as in Epochs
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: D102 - as in GradedSampler
         super().load_state_dict(state)
-        self._drawn = whole("the state's drawn", state.get("drawn", 0), 0)
+        self._drawn = whole_number("the state's drawn", state.get("drawn", 0), 0)
+
+    def _default_length(self) -> int:
+        return int(self._plan.usable.sum())
+
+    def _length_of_rank(self, total: int) -> int:
+        pairs_of_round = self._plan.schedule.round
+        if self.world_size == 1:
+            return total
+        return -(-total // (pairs_of_round * self.world_size)) * pairs_of_round
 
     def _items(self, epoch: int, first: int, stop: int) -> Iterator[Pair]:
         for start in range(first, stop, _CHUNK):
-            drawn = self._draw(epoch, draws.EPOCH, start, min(_CHUNK, stop - start))
+            drawn = self._draw(epoch, _draw.EPOCH, start, min(_CHUNK, stop - start))
             yield from zip(*(column.tolist() for column in drawn), strict=True)
 
-    def _draw(self, epoch: int, stream: np.uint64, first: int, n: int) -> Draw:
-        drawn = Draw(np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.float32))
+    def _draw(self, epoch: int, stream: np.uint64, first: int, n: int) -> DrawnPairs:
+        drawn = DrawnPairs(np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.float32))
         key = (np.uint64(self.seed), np.uint64(epoch))
-        draws.pairs(self._pairs.table, self._planned.plan, key, stream, (self.rank, self.world_size), first, *drawn)
+        _draw.pairs(self._pairs.table, self._plan.draw_plan, key, stream, (self.rank, self.world_size), first, *drawn)
         return drawn
-
-    def _setup(self) -> dict[str, Any]:
-        return {
-            "kind": type(self).__name__,
-            "seed": self.seed,
-            "bands": list(self.bands),
-            "order": self.order,
-            "hard_negatives_m": None if self.hard_negatives_m is None else list(self.hard_negatives_m),
-            "weights": plain_weights(self._arguments["weights"]),
-            "world_size": self.world_size,
-            # Last, since they may differ because of an argument, which is then what is named.
-            "labels": self._pairs.digests,
-            "length": len(self),
-        }

@@ -1,4 +1,6 @@
-"""The collections that a sampler draws from, each under a name of its own."""
+"""The stored pairs of one or more collections in memory, as the kernels draw from them, each collection under a name of
+its own.
+"""
 
 from __future__ import annotations
 
@@ -13,24 +15,24 @@ import numpy.typing as npt
 from relabel.errors import InputError, LabelFileError, NotFoundError, OptionError
 from relabel.labelfile.pair_rules import RowChecks
 from relabel.sampling import hard_negatives
-from relabel.sampling._draw import IntArray, Table
+from relabel.sampling._draw import IntArray, PairArrays
 from relabel.sampling.bands import EDGE
 from relabel.similarity import SimilaritySource
 
 Labels = SimilaritySource | Mapping[str, SimilaritySource] | Sequence[SimilaritySource | Mapping[str, SimilaritySource]]
 
 
-class Named(NamedTuple):
+class NamedCollection(NamedTuple):
     """A collection."""
 
     name: str
-    """what a sampler calls it; no other one of the sampler is called so"""
+    """unique among the collections of a sampler"""
     source: SimilaritySource
     address: str
     """what errors call it: FILE::collection where it is stored, else its name"""
 
 
-def named(labels: Labels) -> list[Named]:
+def named_collections(labels: Labels) -> list[NamedCollection]:
     """All collections in their order.
 
     Those of a mapping, as a label file is one, are called as they are there, others as in their file. Where names come
@@ -41,28 +43,31 @@ def named(labels: Labels) -> list[Named]:
     OptionError
         when there is none, or something else.
     """
-    found = list(_listed(labels))
-    if not found:
+    sources = list(_listed(labels))
+    if not sources:
         raise OptionError("there is no collection to draw from")
-    names = _distinct(found)
+    names = _distinct(sources)
     return [
-        Named(name, source, name if (path := _stored(source, "path")) is None else f"{path}::{_stored(source, 'name')}")
-        for name, (_, source) in zip(names, found, strict=True)
+        NamedCollection(
+            name, source, name if (path := _stored(source, "path")) is None else f"{path}::{_stored(source, 'name')}"
+        )
+        for name, (_, source) in zip(names, sources, strict=True)
     ]
 
 
 def _listed(labels: Any) -> list[tuple[str, SimilaritySource]]:
     """Names, not all different, and collections."""
     if isinstance(labels, Mapping):
-        found = [(str(name), _checked(source)) for name, source in labels.items()]
-    elif isinstance(labels, Sequence) and not isinstance(labels, str):
-        found = []
-        for i, each in enumerate(labels):
-            inside = _listed(each) if isinstance(each, Mapping) else [(_name(each, f"collection {i}"), _checked(each))]
-            found.extend(inside)
-    else:
-        found = [(_name(labels, "collection"), _checked(labels))]
-    return found
+        return [(str(name), _checked(source)) for name, source in labels.items()]
+    if isinstance(labels, Sequence) and not isinstance(labels, str):
+        sources: list[tuple[str, SimilaritySource]] = []
+        for i, item in enumerate(labels):
+            if isinstance(item, Mapping):
+                sources += _listed(item)
+            else:
+                sources.append((_name(item, f"collection {i}"), _checked(item)))
+        return sources
+    return [(_name(labels, "collection"), _checked(labels))]
 
 
 def _checked(source: Any) -> SimilaritySource:
@@ -75,13 +80,13 @@ def _checked(source: Any) -> SimilaritySource:
     return checked
 
 
-def _distinct(found: Sequence[tuple[str, SimilaritySource]]) -> list[str]:
+def _distinct(sources: Sequence[tuple[str, SimilaritySource]]) -> list[str]:
     def of_file(path: Callable[[Any], str]) -> list[str]:
-        paths = [_stored(source, "path") for _, source in found]
-        return [name if at is None else f"{path(at)}::{name}" for (name, _), at in zip(found, paths, strict=True)]
+        paths = [_stored(source, "path") for _, source in sources]
+        return [name if at is None else f"{path(at)}::{name}" for (name, _), at in zip(sources, paths, strict=True)]
 
     distinct: list[str] = []
-    for names in ([name for name, _ in found], of_file(lambda path: str(path.name)), of_file(str)):
+    for names in ([name for name, _ in sources], of_file(lambda path: str(path.name)), of_file(str)):
         if len(set(names)) == len(names):
             return names
     taken: set[str] = set()
@@ -105,7 +110,7 @@ def _stored(source: Any, attribute: str) -> Any:
     return getattr(source, attribute, getattr(getattr(source, "source", None), attribute, None))
 
 
-class Place(NamedTuple):
+class CameraLocation(NamedTuple):
     """Where a camera of a sampler comes from."""
 
     collection: str
@@ -116,14 +121,14 @@ class Place(NamedTuple):
     """row number in that table, from 0"""
 
 
-class Pairs:
+class PairTable:
     """All pairs of some collections; queries and database cameras are numbered through over them.
 
     Parameters
     ----------
     labels:
         a collection, a label file, or a list of them.
-    ring_m:
+    hard_negatives_m:
         (lo, hi) metres; then only absent pairs at that distance are zeros.
 
     Attributes
@@ -142,35 +147,38 @@ class Pairs:
     OptionError
         when there is no collection, or something else.
     InputError
-        when the bands of a collection cannot be told apart, or a ring is asked for and there are no positions.
+        when absent pairs of a collection may be positive, or `hard_negatives_m` is given and there are no positions.
     LabelFileError
         when stored pairs break the rules of the format.
     """
 
-    def __init__(self, labels: Labels, ring_m: hard_negatives.Ring | None = None) -> None:
-        found = named(labels)
-        self.names, self.sources, self.addresses = (list(column) for column in zip(*found, strict=True))
-        parts = [_part(each.source, each.address, ring_m) for each in found]
+    def __init__(self, labels: Labels, hard_negatives_m: hard_negatives.DistanceRange | None = None) -> None:
+        collections = named_collections(labels)
+        self.names, self.sources, self.addresses = (list(column) for column in zip(*collections, strict=True))
+        parts = [_collection_pairs(source, address, hard_negatives_m) for _, source, address in collections]
         self.query_start = _starts([len(part.positives) for part in parts])
         self.database_start = _starts([part.database_size for part in parts])
         self.self_pairs = np.array([part.self_pairs for part in parts])
         self.min_values = tuple(part.min_value for part in parts)
         starts = _starts([len(part.database) for part in parts])
-        each = range(len(parts))
-        table = Table(
+        table = PairArrays(
             indptr=_chained([part.indptr for part in parts]),
             columns=_joined([part.columns + np.int32(starts[i]) for i, part in enumerate(parts)]),
             psi=_joined([part.psi for part in parts]),
             order=_joined([part.order for part in parts]),
             positives=_joined([part.positives for part in parts]),
             collection=np.repeat(np.arange(len(parts), dtype=np.int32), np.diff(self.query_start)),
-            own=_joined([np.where(parts[i].own < 0, -1, parts[i].own + starts[i]).astype(np.int32) for i in each]),
+            own=_joined(
+                [np.where(part.own < 0, -1, part.own + starts[i]).astype(np.int32) for i, part in enumerate(parts)]
+            ),
             starts=starts,
-            database=_joined([parts[i].database + self.database_start[i] for i in each]),
-            ring_indptr=np.empty(0, np.int64) if ring_m is None else _chained([part.ring_indptr for part in parts]),
-            ring=_joined([part.ring + np.int32(starts[i]) for i, part in enumerate(parts)]),
+            database=_joined([part.database + self.database_start[i] for i, part in enumerate(parts)]),
+            hard_indptr=np.empty(0, np.int64)
+            if hard_negatives_m is None
+            else _chained([part.hard_indptr for part in parts]),
+            hard_columns=_joined([part.hard_columns + np.int32(starts[i]) for i, part in enumerate(parts)]),
         )
-        self.table = Table(*[_read_only(array) for array in table])
+        self.table = PairArrays(*[_read_only(array) for array in table])
         self.query_ok: npt.NDArray[np.bool_] = _joined([part.query_ok for part in parts])
 
     def sizes(self) -> npt.NDArray[np.int64]:
@@ -178,22 +186,22 @@ class Pairs:
         t = self.table
         stored = np.diff(t.indptr)
         absent = np.diff(t.starts)[t.collection] - stored - (t.own >= 0)
-        zero = np.diff(t.ring_indptr) if t.ring_indptr.size else absent
+        zero = np.diff(t.hard_indptr) if t.hard_indptr.size else absent
         return np.stack((t.positives.astype(np.int64), stored - t.positives, np.where(self.query_ok, zero, 0)))
 
-    def query_place(self, number: int) -> Place:
+    def query_place(self, number: int) -> CameraLocation:
         """The place of a query by its number over all collections."""
         return self._place(number, self.query_start, "queries")
 
-    def database_place(self, number: int) -> Place:
+    def database_place(self, number: int) -> CameraLocation:
         """The place of a database camera by its number over all collections."""
         return self._place(number, self.database_start, "database")
 
-    def _place(self, number: int, starts: IntArray, side: str) -> Place:
+    def _place(self, number: int, starts: IntArray, side: str) -> CameraLocation:
         if not 0 <= number < starts[-1]:
             raise NotFoundError(f"there is no number {number} among the {side}; there are 0 to {starts[-1] - 1}")
         collection = int(np.searchsorted(starts, number, side="right")) - 1
-        return Place(self.names[collection], side, int(number - starts[collection]))
+        return CameraLocation(self.names[collection], side, int(number - starts[collection]))
 
     @property
     def labels(self) -> dict[str, Any]:
@@ -215,8 +223,8 @@ class Pairs:
         """One digest a collection; those of stored collections are the files' own."""
         digests = []
         for i, source in enumerate(self.sources):
-            told = getattr(source, "content_sha256", None)
-            digests.append(told if isinstance(told, str) else self._digest(i))
+            recorded = getattr(source, "content_sha256", None)
+            digests.append(recorded if isinstance(recorded, str) else self._digest(i))
         return digests
 
     def _digest(self, number: int) -> str:
@@ -230,15 +238,15 @@ class Pairs:
         ok = (self.query_ok[rows.start : rows.stop - 1], self.table.database[start:stop] - self.database_start[number])
         for array in (self.table.columns[span] - np.int32(start), self.table.psi[span], *ok):
             digest.update(np.ascontiguousarray(array).tobytes())
-        if self.table.ring_indptr.size:
-            around = self.table.ring_indptr[rows]
+        if self.table.hard_indptr.size:
+            around = self.table.hard_indptr[rows]
             digest.update((around - around[0]).tobytes())
-            digest.update((self.table.ring[around[0] : around[-1]] - np.int32(start)).tobytes())
+            digest.update((self.table.hard_columns[around[0] : around[-1]] - np.int32(start)).tobytes())
         return digest.hexdigest()
 
 
-class _Part(NamedTuple):
-    """One collection, numbered by itself; names as in `Table`."""
+class _CollectionPairs(NamedTuple):
+    """One collection, numbered by itself; names as in `PairArrays`."""
 
     indptr: IntArray
     columns: npt.NDArray[np.int32]
@@ -247,15 +255,17 @@ class _Part(NamedTuple):
     positives: npt.NDArray[np.int32]
     own: npt.NDArray[np.int32]
     database: IntArray
-    ring_indptr: IntArray
-    ring: npt.NDArray[np.int32]
+    hard_indptr: IntArray
+    hard_columns: npt.NDArray[np.int32]
     query_ok: npt.NDArray[np.bool_]
     database_size: int
     self_pairs: bool
     min_value: float
 
 
-def _part(source: SimilaritySource, where: str, ring_m: hard_negatives.Ring | None) -> _Part:
+def _collection_pairs(
+    source: SimilaritySource, where: str, hard_negatives_m: hard_negatives.DistanceRange | None
+) -> _CollectionPairs:
     collection = source.collection
     if np.float32(collection.min_value) >= EDGE:
         raise InputError(
@@ -284,15 +294,15 @@ def _part(source: SimilaritySource, where: str, ring_m: hard_negatives.Ring | No
     own = np.full(len(query_ok), -1, np.int32)
     if collection.self_pairs:
         own[query_ok] = ranks[query_ok]
-    ring_indptr, ring = np.zeros(len(query_ok) + 1, np.int64), np.empty(0, np.int32)
-    if ring_m is not None:
+    hard_indptr, hard_columns = np.zeros(len(query_ok) + 1, np.int64), np.empty(0, np.int32)
+    if hard_negatives_m is not None:
         try:
-            found = list(hard_negatives.absent_in_ring(collection, indptr, part_columns, own, ring_m))
+            blocks = list(hard_negatives.absent_in_range(collection, indptr, part_columns, own, hard_negatives_m))
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
-        ring_indptr = _starts(_joined([part for part, _ in found], np.int64))
-        ring = _joined([part for _, part in found], np.int32)
-    return _Part(
+        hard_indptr = _starts(_joined([counts for counts, _ in blocks], np.int64))
+        hard_columns = _joined([columns for _, columns in blocks], np.int32)
+    return _CollectionPairs(
         indptr=indptr,
         columns=part_columns,
         psi=part_psi,
@@ -300,8 +310,8 @@ def _part(source: SimilaritySource, where: str, ring_m: hard_negatives.Ring | No
         positives=_joined(positives, np.int32),
         own=own,
         database=np.flatnonzero(database_ok),
-        ring_indptr=ring_indptr,
-        ring=ring,
+        hard_indptr=hard_indptr,
+        hard_columns=hard_columns,
         query_ok=query_ok,
         database_size=len(database_ok),
         self_pairs=collection.self_pairs,
@@ -341,7 +351,7 @@ def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _joined(parts: Sequence[npt.NDArray[Any]], dtype: npt.DTypeLike | None = None) -> npt.NDArray[Any]:
-    """All parts in one array, of their own dtype unless told; a single one as it is."""
+    """All parts in one array, of their own dtype unless stated; a single one as it is."""
     if not parts:
         return np.empty(0, dtype)
     return np.ascontiguousarray(parts[0], dtype) if len(parts) == 1 else np.concatenate(parts, dtype=dtype)

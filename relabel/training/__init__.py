@@ -11,21 +11,21 @@ from relabel._lazy import lazily
 from relabel.errors import MissingPackageError
 
 if TYPE_CHECKING:
+    from relabel.devices import seeded
     from relabel.evaluation.evaluate import Evaluation, evaluate_model
     from relabel.evaluation.ground_truth import EvaluationSet, Rule
-    from relabel.evaluation.metrics import Graded, Scores, evaluate, graded
+    from relabel.evaluation.metrics import GradedScores, Scores, evaluate, graded
     from relabel.evaluation.nearest import Neighbours, nearest
     from relabel.evaluation.positives import positives_by_distance, positives_by_similarity
     from relabel.evaluation.predictions import read_predictions, write_predictions
     from relabel.images.loading import PairDataset
-    from relabel.images.paths import Pictures, find_pictures
-    from relabel.sampling._draw import Draw
+    from relabel.images.paths import ImagePaths, find_images
+    from relabel.sampling._draw import DrawnPairs
     from relabel.sampling.batch_sampler import BatchSimilarity, GradedBatchSampler
     from relabel.sampling.pair_sampler import GradedPairSampler
-    from relabel.sampling.shortfalls import SamplerReport
+    from relabel.sampling.report import SamplerReport
     from relabel.training.checkpoint import load_checkpoint, load_model
     from relabel.training.config import TrainConfig
-    from relabel.training.devices import seeded
     from relabel.training.losses import (
         ContrastiveLoss,
         GeneralizedContrastiveLoss,
@@ -44,18 +44,18 @@ _HOMES = {
     "BatchSimilarity": "relabel.sampling.batch_sampler",
     "ContrastiveLoss": "relabel.training.losses",
     "DescriptorModel": "relabel.training.model",
-    "Draw": "relabel.sampling._draw",
+    "DrawnPairs": "relabel.sampling._draw",
     "Evaluation": "relabel.evaluation.evaluate",
     "EvaluationSet": "relabel.evaluation.ground_truth",
     "GeneralizedContrastiveLoss": "relabel.training.losses",
-    "Graded": "relabel.evaluation.metrics",
+    "GradedScores": "relabel.evaluation.metrics",
     "GradedBatchSampler": "relabel.sampling.batch_sampler",
     "GradedPairSampler": "relabel.sampling.pair_sampler",
     "Neighbours": "relabel.evaluation.nearest",
     "PairDataset": "relabel.images.loading",
-    "Pictures": "relabel.images.paths",
+    "ImagePaths": "relabel.images.paths",
     "Rule": "relabel.evaluation.ground_truth",
-    "SamplerReport": "relabel.sampling.shortfalls",
+    "SamplerReport": "relabel.sampling.report",
     "Scores": "relabel.evaluation.metrics",
     "TrainConfig": "relabel.training.config",
     "TrainResult": "relabel.training.trainer",
@@ -66,7 +66,7 @@ _HOMES = {
     "contrastive_loss": "relabel.training.losses",
     "evaluate": "relabel.evaluation.metrics",
     "evaluate_model": "relabel.evaluation.evaluate",
-    "find_pictures": "relabel.images.paths",
+    "find_images": "relabel.images.paths",
     "generalized_contrastive_loss": "relabel.training.losses",
     "graded": "relabel.evaluation.metrics",
     "load_checkpoint": "relabel.training.checkpoint",
@@ -77,7 +77,7 @@ _HOMES = {
     "positives_by_distance": "relabel.evaluation.positives",
     "positives_by_similarity": "relabel.evaluation.positives",
     "read_predictions": "relabel.evaluation.predictions",
-    "seeded": "relabel.training.devices",
+    "seeded": "relabel.devices",
     "triplet_loss": "relabel.training.losses",
     "write_predictions": "relabel.evaluation.predictions",
 }
@@ -86,16 +86,16 @@ __all__ = [
     "BatchSimilarity",
     "ContrastiveLoss",
     "DescriptorModel",
-    "Draw",
+    "DrawnPairs",
     "Evaluation",
     "EvaluationSet",
     "GeneralizedContrastiveLoss",
-    "Graded",
     "GradedBatchSampler",
     "GradedPairSampler",
+    "GradedScores",
+    "ImagePaths",
     "Neighbours",
     "PairDataset",
-    "Pictures",
     "Rule",
     "SamplerReport",
     "Scores",
@@ -108,7 +108,7 @@ __all__ = [
     "contrastive_loss",
     "evaluate",
     "evaluate_model",
-    "find_pictures",
+    "find_images",
     "generalized_contrastive_loss",
     "graded",
     "load_checkpoint",

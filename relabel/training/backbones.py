@@ -1,4 +1,4 @@
-"""Backbones: networks that turn pictures into a feature map (b, c, h, w), by name or as any module.
+"""Backbones: networks that turn images into a feature map (b, c, h, w), by name or as any module.
 
 torchvision and timm are loaded when one of their names is asked for, and nothing is ever downloaded.
 """
@@ -16,23 +16,19 @@ import torch
 from torch import Tensor, nn
 
 from relabel.errors import InputError, MissingFileError, MissingPackageError, OptionError
+from relabel.training.model_names import BACKBONES, TIMM, TINY, TORCHVISION
 from relabel.training.weights import load_into, read_weights
-
-TORCHVISION = ("vgg16", "resnet18", "resnet34", "resnet50", "resnet152", "resnext101_32x8d")
-TINY = "tiny"
-TIMM = "timm:"
-"""Beginning of a name that timm knows."""
 
 HEADS = ("fc.", "classifier.", "head.")
 """Beginnings of the names of a classification head's tensors."""
 
-_PROBES = (64, 224)  # sizes of the picture that tells how many channels come out; some networks take only the second
+_PROBES = (64, 224)  # sizes of the image that tells how many channels come out; some networks take only the second
 
 
 class Tiny(nn.Sequential):
     """Four convolutions, 64 channels at a sixteenth of the size: learns on a CPU in minutes, for demos and tests.
 
-    Its normalisation is within each picture, so that a picture's features do not depend on the rest of the batch.
+    Its normalisation is within each image, so that an image's features do not depend on the rest of the batch.
     """
 
     def __init__(self) -> None:
@@ -41,11 +37,6 @@ class Tiny(nn.Sequential):
         for before, after in itertools.pairwise(channels):
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(8, after), nn.ReLU(inplace=True)]
         super().__init__(*layers)
-
-
-def known_backbones() -> tuple[str, ...]:
-    """All names but those of timm."""
-    return (TINY, *TORCHVISION)
 
 
 def build_backbone(name: str, *, pretrained: bool = False) -> nn.Module:
@@ -73,7 +64,7 @@ def build_backbone(name: str, *, pretrained: bool = False) -> nn.Module:
     if name in TORCHVISION:
         return _torchvision(name, pretrained=pretrained)
     if name != TINY:
-        known = ", ".join((*known_backbones(), f"{TIMM}NAME"))
+        known = ", ".join((*BACKBONES, f"{TIMM}NAME"))
         raise OptionError(f"backbone {name!r} is not known; choose {known}, or hand over a module of your own")
     if pretrained:
         raise OptionError(f"there are no pretrained weights for {TINY!r}")
@@ -81,12 +72,12 @@ def build_backbone(name: str, *, pretrained: bool = False) -> nn.Module:
 
 
 def channels_of(backbone: nn.Module) -> int:
-    """How many channels the feature map of a backbone has, found out with a black picture.
+    """How many channels the feature map of a backbone has, found out with a black image.
 
     Raises
     ------
     InputError
-        when it does not turn a (1, 3, h, w) picture into a (1, c, h, w) map.
+        when it does not turn a (1, 3, h, w) image into a (1, c, h, w) map.
     """
     training = {module: module.training for module in backbone.modules()}
     like = next((p for p in (*backbone.parameters(), *backbone.buffers()) if p.is_floating_point()), torch.empty(0))
@@ -95,25 +86,25 @@ def channels_of(backbone: nn.Module) -> int:
     try:
         with torch.no_grad():
             for size in _PROBES:
-                picture = torch.zeros(1, 3, size, size, dtype=like.dtype, device=like.device)
+                image = torch.zeros(1, 3, size, size, dtype=like.dtype, device=like.device)
                 try:
-                    return feature_map(backbone, picture).shape[1]
-                except Exception as error:  # whatever a network that cannot take the picture makes of it
+                    return feature_map(backbone, image).shape[1]
+                except Exception as error:  # whatever a network that cannot take the image makes of it
                     errors.append(f"{size}×{size}: {str(error) or type(error).__name__}")
     finally:
         for module, state in training.items():
             module.training = state
-    raise InputError(f"the backbone {type(backbone).__name__} makes no feature map of a picture: {'; '.join(errors)}")
+    raise InputError(f"the backbone {type(backbone).__name__} makes no feature map of an image: {'; '.join(errors)}")
 
 
-def feature_map(backbone: nn.Module, pictures: Tensor) -> Tensor:
+def feature_map(backbone: nn.Module, images: Tensor) -> Tensor:
     """The (b, c, h, w) output of a backbone; anything else is an `InputError`."""
-    features = backbone(pictures)
+    features = backbone(images)
     if not isinstance(features, Tensor):
         raise InputError(f"the backbone gives a {type(features).__name__}; expected a (b, c, h, w) feature map")
-    if features.ndim != 4 or features.shape[0] != pictures.shape[0] or 0 in features.shape[1:]:
+    if features.ndim != 4 or features.shape[0] != images.shape[0] or 0 in features.shape[1:]:
         raise InputError(
-            f"the backbone makes {tuple(features.shape)} of pictures {tuple(pictures.shape)}; "
+            f"the backbone makes {tuple(features.shape)} of images {tuple(images.shape)}; "
             "expected a (b, c, h, w) feature map"
         )
     return features

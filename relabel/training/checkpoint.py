@@ -28,7 +28,7 @@ from torch import nn
 from relabel.atomic import output_errors, replacing
 from relabel.errors import FormatTooNewError, InputError, MissingFileError
 from relabel.training.model import DescriptorModel, model_from_config
-from relabel.training.weights import load_into, unread
+from relabel.training.weights import load_failure, load_into
 
 FORMAT = "relabel.checkpoint"
 VERSION = 1
@@ -83,7 +83,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     except FileNotFoundError:
         raise MissingFileError(f"{path}: there is no such checkpoint") from None
     except Exception as error:  # whatever a damaged archive makes torch raise
-        raise InputError(f"{path}: cannot be read as a checkpoint: {unread(error)}") from None
+        raise InputError(f"{path}: cannot be read as a checkpoint: {load_failure(error)}") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise InputError(f"{path}: is no checkpoint of `relabel train`; weights alone are for --weights")
     if state.get("version") != VERSION:

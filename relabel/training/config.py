@@ -1,4 +1,4 @@
-"""What a training run depends on, besides the labels, the pictures and the model: a frozen record with a JSON form."""
+"""The recipe of a training run, a frozen record with a JSON form, and the learning rate that it schedules."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from relabel.errors import InputError, MissingFileError, OptionError
+from relabel.training.loss_registry import LOSSES
 
-LOSSES = ("gcl", "contrastive", "triplet")
-OPTIMIZERS = ("sgd", "adamw")
+LEARNING_RATES = {"sgd": 0.1, "adamw": 1e-4}
+"""The learning rate of each optimizer, unless stated."""
+OPTIMIZERS = tuple(LEARNING_RATES)
 SCHEDULES = ("step", "cosine", "constant")
 PRECISIONS = ("auto", "bf16", "float32")
 
-_MARGINS = {"gcl": 0.5, "contrastive": 0.5, "triplet": 0.1}
-_RATES = {"sgd": 0.1, "adamw": 1e-4}
 _DERIVED: Any = None  # a field that __post_init__ fills in where it is not given
 
 
@@ -31,9 +31,10 @@ class TrainConfig:
     Parameters
     ----------
     loss:
-        ``gcl`` and ``contrastive`` take pairs; ``triplet`` mines batches of as many pictures.
+        a name of `relabel.training.loss_registry.LOSSES`. ``gcl`` and ``contrastive`` take pairs; ``triplet`` mines
+        batches of as many images.
     margin:
-        τ, a distance of descriptors; None for 0.5, and 0.1 for ``triplet``.
+        τ, a distance of descriptors; None for that of the loss: 0.5, and 0.1 for ``triplet``.
     batch_size:
         pairs whose mean loss makes one step.
     accumulate:
@@ -47,7 +48,7 @@ class TrainConfig:
         ``step`` multiplies the rate by `lr_factor` every `lr_every` epochs, ``cosine`` takes it to 0 at the end,
         ``constant`` leaves it.
     size:
-        (width, height) that pictures are resized to, pixels.
+        (width, height) that images are resized to, pixels.
     precision:
         ``bf16`` or ``float32`` of the forward pass; ``auto`` is bf16 on a GPU that has it, else float32. Weights and
         losses are float32 always.
@@ -85,7 +86,7 @@ class TrainConfig:
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise OptionError(f"{name} {getattr(self, name)!r} is not known; choose {', '.join(known)}")
-        for name, usual in (("margin", _MARGINS[self.loss]), ("lr", _RATES[self.optimizer])):
+        for name, usual in (("margin", LOSSES[self.loss].margin), ("lr", LEARNING_RATES[self.optimizer])):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, usual)
         for name in ("size", "bands", "hard_negatives_m"):  # JSON has lists
@@ -104,9 +105,10 @@ class TrainConfig:
             _check_count("size", side, 1)
         if self.accumulate > self.batch_size:
             raise OptionError(f"accumulate is {self.accumulate}; a batch of {self.batch_size} cannot be split further")
-        if self.loss == "triplet" and self.accumulate > 1:
+        if LOSSES[self.loss].trains_on == "batches" and self.accumulate > 1:
             raise OptionError(
-                f"accumulate is {self.accumulate}; triplets are mined in whole batches: make batch_size smaller instead"
+                f"accumulate is {self.accumulate}; the loss {self.loss} takes whole batches: make batch_size smaller "
+                "instead"
             )
         if self.optimizer != "sgd" and self.momentum:
             raise OptionError(f"momentum is {self.momentum:g}; it is for sgd, {self.optimizer} has its own")
@@ -189,7 +191,7 @@ def _check_number(name: str, value: object, *, least: float | None = None, above
 def rate(config: TrainConfig, pairs: int) -> float:
     """The learning rate of the step that comes after so many pairs.
 
-    Pairs that were drawn count, whether or not their pictures could be read: a damaged picture does not shift the
+    Pairs that were drawn count, whether or not their images could be read: a damaged image does not shift the
     schedule of a run.
 
     Parameters

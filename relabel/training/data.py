@@ -1,4 +1,4 @@
-"""The batches of a run: sampler, data set and loader in one, to be taken up at any place of any epoch."""
+"""The data of a training run: sampler, dataset and loader in one, which can start anywhere in any epoch."""
 
 from __future__ import annotations
 
@@ -7,57 +7,57 @@ from typing import Any
 
 from relabel.errors import RelabelError
 from relabel.images.loading import Batch, CameraDataset, Grouped, PairDataset, loader
-from relabel.images.paths import Pictures, camera_paths
+from relabel.images.paths import ImagePaths, camera_image_paths
 from relabel.sampling.batch_sampler import BatchSimilarity, GradedBatchSampler
 from relabel.sampling.pair_sampler import GradedPairSampler
 from relabel.similarity import SimilaritySource
 from relabel.training.config import TrainConfig
+from relabel.training.loss_registry import LOSSES
 
 
-class Feed:
-    """Batches of pairs, or for triplets batches of as many pictures, where two pictures count as a pair.
+class TrainingBatches:
+    """Batches of pairs, or for losses that train on batches as many images, where two images count as a pair.
 
     Parameters
     ----------
-    config, sources, pictures:
-        the recipe, the collections by name, and the pictures of their cameras.
+    config, sources, paths:
+        the recipe, the collections by name, and the paths of their images.
     workers, pinned:
         as for `loader`.
 
     Raises
     ------
     OptionError, InputError, MissingPackageError
-        as for the samplers and data sets.
+        as for the samplers and datasets.
     """
 
     def __init__(
         self,
         config: TrainConfig,
         sources: Mapping[str, SimilaritySource],
-        pictures: Pictures,
+        paths: ImagePaths,
         *,
         workers: int = 0,
         pinned: bool = False,
     ) -> None:
-        shared: dict[str, Any] = {
+        options: dict[str, Any] = {
             "bands": config.bands,
             "seed": config.seed,
             "hard_negatives_m": config.hard_negatives_m,
         }
         self._names = list(sources)
-        self._pairs_an_item, self._pictures_a_pair = 1, 1
-        self._batches: GradedBatchSampler | None = None
-        if config.loss == "triplet":
-            self._pairs_an_item, self._pictures_a_pair = config.batch_size, 2
-            self._batches = GradedBatchSampler(
-                sources, 2 * config.batch_size, length=config.batches_per_epoch, **shared
+        self.sampler: GradedBatchSampler | GradedPairSampler
+        if LOSSES[config.loss].trains_on == "batches":
+            self._pairs_per_item, self._items_per_pair = config.batch_size, 2
+            self.sampler = GradedBatchSampler(
+                sources, 2 * config.batch_size, length=config.batches_per_epoch, **options
             )
-            self.sampler: GradedBatchSampler | GradedPairSampler = self._batches
-            cameras = CameraDataset(camera_paths([*sources.values()], pictures), config.size)
-            self._loader = loader(cameras, self._batches, workers=workers, pinned=pinned)
+            cameras = CameraDataset(camera_image_paths([*sources.values()], paths), config.size)
+            self._loader = loader(cameras, self.sampler, workers=workers, pinned=pinned)
         else:
-            self.sampler = GradedPairSampler(sources, length=config.pairs_per_epoch, **shared)
-            pairs = PairDataset(pictures, config.size)
+            self._pairs_per_item, self._items_per_pair = 1, 1
+            self.sampler = GradedPairSampler(sources, length=config.pairs_per_epoch, **options)
+            pairs = PairDataset(paths, config.size)
             self._loader = loader(pairs, Grouped(self.sampler, config.batch_size), workers=workers, pinned=pinned)
 
     def batches(self, epoch: int, position: int) -> Iterator[Batch]:
@@ -66,7 +66,7 @@ class Feed:
         Raises
         ------
         RelabelError
-            when a process that reads pictures has died.
+            when a process that reads images has died.
         """
         self.sampler.load_state_dict(self.state(epoch, position))
         batches = iter(self._loader)
@@ -79,13 +79,13 @@ class Feed:
                 if "DataLoader worker" not in str(error):
                     raise
                 raise RelabelError(
-                    f"a process that reads pictures has died ({error}); if memory ran out, use fewer --workers"
+                    f"a process that reads images has died ({error}); if memory ran out, use fewer --workers"
                 ) from None
             yield batch
 
     def state(self, epoch: int, position: int) -> dict[str, Any]:
         """The state of the sampler after `position` pairs of an epoch, however far the loader has run ahead."""
-        return self.sampler.state_dict(0) | {"epoch": epoch, "position": position // self._pairs_an_item}
+        return self.sampler.state_dict(0) | {"epoch": epoch, "position": position // self._pairs_per_item}
 
     def digests(self) -> dict[str, str]:
         """What each collection holds, by name: other labels have another digest."""
@@ -97,9 +97,9 @@ class Feed:
 
     def pairs(self, items: int) -> int:
         """How many pairs so many items of a `Batch` count for."""
-        return items // self._pictures_a_pair
+        return items // self._items_per_pair
 
     def similarity(self, cameras: Sequence[int]) -> BatchSimilarity:
-        """For triplets, the similarities of a batch."""
-        assert self._batches is not None
-        return self._batches.similarity(cameras)
+        """The similarities of a batch of cameras, for losses that train on batches."""
+        assert isinstance(self.sampler, GradedBatchSampler)
+        return self.sampler.similarity(cameras)

@@ -1,4 +1,12 @@
-"""The edge of the losses: what users hand over, checked once and brought to one type and device."""
+"""Losses on descriptors: generalized contrastive, binary contrastive, and triplet with online hard mining.
+
+Key of this module: x descriptors, d the Euclidean distance of two of them, ψ their similarity in [0, 1], τ the margin.
+
+Everything is computed in float32 at least, whatever the descriptors are, since squares of small distances vanish in
+float16. Where two descriptors are equal, d has no gradient; 0 is used, never NaN.
+
+`relabel.training.loss_registry` lists the modules that a run can be trained with.
+"""
 
 from __future__ import annotations
 
@@ -9,93 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from relabel.errors import InputError, OptionError
+from relabel.training.loss_registry import LOSSES
 
 Reduction = Literal["mean", "sum", "none"]
-
-
-def floats(*given: Tensor) -> tuple[Tensor, ...]:
-    """The tensors in one floating type, float32 at least; all (n, dim) alike and on one device."""
-    first = given[0]
-    for x in given:
-        if not isinstance(x, Tensor) or not x.is_floating_point():
-            kind = f"a tensor of {x.dtype}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
-            raise InputError(f"descriptors are {kind}; expected a floating-point tensor")
-        if x.ndim != 2 or x.shape != first.shape:
-            shapes = " and ".join(str(shape(each)) for each in given)
-            raise InputError(f"descriptors have shape {shapes}; expected (n, dim), the same for all")
-        if x.device != first.device:
-            raise InputError(f"descriptors lie on {first.device} and {x.device}; move them to one device")
-    dtype = torch.float32
-    for x in given:
-        dtype = torch.promote_types(dtype, x.dtype)
-    return tuple(x.to(dtype) for x in given)
-
-
-def similarities(psi: Any, x: Tensor) -> Tensor:
-    """ψ of each pair of x, in its own type, checked where it lies and moved to where x is."""
-    values = tensor(psi)
-    if values.shape != (len(x),):
-        raise InputError(f"psi has shape {shape(values)}; {len(x)} pairs need ({len(x)},)")
-    check_range(values)
-    return moved(values, x.device)
-
-
-def tensor(values: Any) -> Tensor:
-    """What was given, a tensor or anything array-like, as a tensor without a gradient."""
-    if isinstance(values, Tensor):
-        return values.detach()
-    try:
-        return torch.tensor(values)  # copied: from_numpy warns of arrays that cannot be written
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"similarities cannot be made a tensor: {error}") from None
-
-
-def moved(values: Tensor, device: torch.device) -> Tensor:
-    """The tensor on that device; on its way from the CPU to a GPU nothing waits for what the GPU still has to do."""
-    if values.device.type != "cpu" or device.type == "cpu":
-        return values.to(device)
-    # Ordinary memory has been read when the call returns. Pinned memory is read later, when its owner may have put the
-    # next batch there, hence the copy.
-    return (values.clone() if values.is_pinned() else values).to(device, non_blocking=True)
-
-
-def check_range(psi: Tensor, *, unknown: bool = False) -> None:
-    """Refuse values outside [0, 1]; NaN only where `unknown` allows it."""
-    if psi.is_complex():
-        raise InputError(f"similarities have type {psi.dtype}; expected real numbers")
-    good = (psi >= 0) & (psi <= 1)
-    if unknown:
-        good |= psi.isnan()
-    if bool(good.all()):
-        return
-    at = torch.nonzero(~good)[0].tolist()
-    value = float(psi[tuple(at)])
-    hint = "; NaN is a pair that is not known, leave it out" if math.isnan(value) else "; ψ is in [0, 1]"
-    raise InputError(f"similarity {', '.join(map(str, at))} (counted from 0) is {value:g}{hint}")
-
-
-def check_options(margin: float, reduction: str) -> None:
-    """Refuse a margin or a reduction that cannot be."""
-    check_margin(margin)
-    if reduction not in get_args(Reduction):
-        raise OptionError(f"reduction {reduction!r} is not known; choose {', '.join(get_args(Reduction))}")
-
-
-def check_margin(margin: float) -> None:
-    """Refuse a margin that is no distance."""
-    if not (margin > 0.0 and math.isfinite(margin)):
-        raise OptionError(f"margin is {margin}; it has to be a distance above 0")
-
-
-def check_threshold(threshold: float) -> None:
-    """Refuse a least ψ of a positive that would make every pair one, or none."""
-    if not 0.0 < threshold <= 1.0:
-        raise OptionError(f"threshold is {threshold}; it has to be in (0, 1]")
-
-
-def shape(x: Tensor) -> tuple[int, ...]:
-    """The shape as messages show it."""
-    return tuple(x.shape)
 
 
 class Triplets(NamedTuple):
@@ -107,7 +31,7 @@ class Triplets(NamedTuple):
 
 
 def generalized_contrastive_loss(
-    x0: Tensor, x1: Tensor, psi: Any, margin: float = 0.5, reduction: Reduction = "mean"
+    x0: Tensor, x1: Tensor, psi: Any, margin: float = LOSSES["gcl"].margin, reduction: Reduction = "mean"
 ) -> Tensor:
     """½ψd² + ½(1−ψ)·max(τ−d, 0)² of n pairs: descriptors are pulled to the distance τ(1−ψ).
 
@@ -138,16 +62,16 @@ def generalized_contrastive_loss(
     OptionError
         when the margin or the reduction cannot be.
     """
-    check_options(margin, reduction)
-    x0, x1 = floats(x0, x1)
-    return _reduced(_pair_losses(x0, x1, similarities(psi, x0).to(x0), margin), reduction)
+    _check_options(margin, reduction)
+    x0, x1 = _as_floats(x0, x1)
+    return _reduced(_pair_losses(x0, x1, _similarities(psi, x0).to(x0), margin), reduction)
 
 
 def contrastive_loss(
     x0: Tensor,
     x1: Tensor,
     psi: Any,
-    margin: float = 0.5,
+    margin: float = LOSSES["contrastive"].margin,
     reduction: Reduction = "mean",
     *,
     threshold: float = 0.5,
@@ -157,16 +81,20 @@ def contrastive_loss(
     It is the generalized loss with ψ rounded to 0 or 1. Hadsell, Chopra and LeCun, Dimensionality reduction by learning
     an invariant mapping, CVPR 2006. Parameters, result and errors as for `generalized_contrastive_loss`.
     """
-    check_options(margin, reduction)
-    check_threshold(threshold)
-    x0, x1 = floats(x0, x1)
+    _check_options(margin, reduction)
+    _check_threshold(threshold)
+    x0, x1 = _as_floats(x0, x1)
     # Compared as it is: a float64 just below 0.5 would be 0.5 as float32.
-    positive = similarities(psi, x0) >= threshold
+    positive = _similarities(psi, x0) >= threshold
     return _reduced(_pair_losses(x0, x1, positive.to(x0), margin), reduction)
 
 
 def triplet_loss(
-    anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 0.1, reduction: Reduction = "mean"
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    margin: float = LOSSES["triplet"].margin,
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """max(d(anchor, positive) − d(anchor, negative) + τ, 0) of t triplets.
 
@@ -191,8 +119,8 @@ def triplet_loss(
     OptionError
         when the margin or the reduction cannot be.
     """
-    check_options(margin, reduction)
-    anchor, positive, negative = floats(anchor, positive, negative)
+    _check_options(margin, reduction)
+    anchor, positive, negative = _as_floats(anchor, positive, negative)
     # relu has no slope at 0, clamp has: a triplet without a loss must not be pulled at.
     return _reduced(torch.relu(_distance(anchor, positive) - _distance(anchor, negative) + margin), reduction)
 
@@ -231,15 +159,15 @@ def mine_triplets(
         when margin or threshold cannot be.
     """
     if margin is not None:
-        check_margin(margin)
-    check_threshold(threshold)
-    (x,) = floats(descriptors)
+        _check_margin(margin)
+    _check_threshold(threshold)
+    (x,) = _as_floats(descriptors)
     b = len(x)
-    psi = tensor(similarity)
+    psi = _tensor(similarity)
     if psi.shape != (b, b):
-        raise InputError(f"similarity has shape {shape(psi)}; {b} descriptors need ({b}, {b})")
-    check_range(psi, unknown=True)
-    psi = moved(psi, x.device)
+        raise InputError(f"similarity has shape {_shape(psi)}; {b} descriptors need ({b}, {b})")
+    _check_range(psi, unknown=True)
+    psi = _moved(psi, x.device)
     # A matrix product would be faster, and wrong where descriptors nearly agree, which is where mining looks.
     distance = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")
     itself = torch.eye(b, dtype=torch.bool, device=x.device)
@@ -256,10 +184,10 @@ def mine_triplets(
     return Triplets(anchor, positive, negative)
 
 
-class _PairLoss(nn.Module):
-    def __init__(self, margin: float = 0.5, reduction: Reduction = "mean") -> None:
+class _MarginLoss(nn.Module):
+    def __init__(self, margin: float, reduction: Reduction) -> None:
         super().__init__()
-        check_options(margin, reduction)
+        _check_options(margin, reduction)
         self.margin = margin
         self.reduction: Reduction = reduction
 
@@ -268,20 +196,25 @@ class _PairLoss(nn.Module):
         return f"margin={self.margin}, reduction={self.reduction!r}"
 
 
-class GeneralizedContrastiveLoss(_PairLoss):
+class GeneralizedContrastiveLoss(_MarginLoss):
     """`generalized_contrastive_loss` as a module, called with x0, x1 and ψ."""
+
+    def __init__(self, margin: float = LOSSES["gcl"].margin, reduction: Reduction = "mean") -> None:
+        super().__init__(margin, reduction)
 
     def forward(self, x0: Tensor, x1: Tensor, psi: Any) -> Tensor:
         """As `generalized_contrastive_loss`."""
         return generalized_contrastive_loss(x0, x1, psi, self.margin, self.reduction)
 
 
-class ContrastiveLoss(_PairLoss):
+class ContrastiveLoss(_MarginLoss):
     """`contrastive_loss` as a module, called with x0, x1 and ψ."""
 
-    def __init__(self, margin: float = 0.5, reduction: Reduction = "mean", *, threshold: float = 0.5) -> None:
+    def __init__(
+        self, margin: float = LOSSES["contrastive"].margin, reduction: Reduction = "mean", *, threshold: float = 0.5
+    ) -> None:
         super().__init__(margin, reduction)
-        check_threshold(threshold)
+        _check_threshold(threshold)
         self.threshold = threshold
 
     def forward(self, x0: Tensor, x1: Tensor, psi: Any) -> Tensor:
@@ -293,21 +226,23 @@ class ContrastiveLoss(_PairLoss):
         return f"{super().extra_repr()}, threshold={self.threshold}"
 
 
-class TripletLoss(_PairLoss):
+class TripletLoss(_MarginLoss):
     """`triplet_loss` of the triplets that `mine_triplets` finds, called with descriptors and their similarities.
 
     The mean is over the triplets that have a loss. Where there is none it is 0, with a gradient of 0.
     """
 
-    def __init__(self, margin: float = 0.1, reduction: Reduction = "mean", *, threshold: float = 0.5) -> None:
+    def __init__(
+        self, margin: float = LOSSES["triplet"].margin, reduction: Reduction = "mean", *, threshold: float = 0.5
+    ) -> None:
         super().__init__(margin, reduction)
-        check_threshold(threshold)
+        _check_threshold(threshold)
         self.threshold = threshold
 
     def forward(self, descriptors: Tensor, similarity: Any) -> Tensor:
         """The loss of a batch: (b, dim) descriptors and their (b, b) similarities, NaN where not known."""
-        found = mine_triplets(descriptors, similarity, self.margin, threshold=self.threshold)
-        anchor, positive, negative = (descriptors[rows] for rows in found)
+        triplets = mine_triplets(descriptors, similarity, self.margin, threshold=self.threshold)
+        anchor, positive, negative = (descriptors[rows] for rows in triplets)
         return triplet_loss(anchor, positive, negative, self.margin, self.reduction)
 
     def extra_repr(self) -> str:
@@ -331,3 +266,88 @@ def _reduced(losses: Tensor, reduction: Reduction) -> Tensor:
         return losses
     total = losses.sum()
     return total / max(len(losses), 1) if reduction == "mean" else total
+
+
+def _as_floats(*descriptors: Tensor) -> tuple[Tensor, ...]:
+    """The tensors in one floating type, float32 at least; all (n, dim) alike and on one device."""
+    first = descriptors[0]
+    for x in descriptors:
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            kind = f"a tensor of {x.dtype}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
+            raise InputError(f"descriptors are {kind}; expected a floating-point tensor")
+        if x.ndim != 2 or x.shape != first.shape:
+            shapes = " and ".join(str(_shape(other)) for other in descriptors)
+            raise InputError(f"descriptors have shape {shapes}; expected (n, dim), the same for all")
+        if x.device != first.device:
+            raise InputError(f"descriptors lie on {first.device} and {x.device}; move them to one device")
+    dtype = torch.float32
+    for x in descriptors:
+        dtype = torch.promote_types(dtype, x.dtype)
+    return tuple(x.to(dtype) for x in descriptors)
+
+
+def _similarities(psi: Any, x: Tensor) -> Tensor:
+    """ψ of each pair of x, in its own type, checked where it lies and moved to where x is."""
+    values = _tensor(psi)
+    if values.shape != (len(x),):
+        raise InputError(f"psi has shape {_shape(values)}; {len(x)} pairs need ({len(x)},)")
+    _check_range(values)
+    return _moved(values, x.device)
+
+
+def _tensor(values: Any) -> Tensor:
+    """What was given, a tensor or anything array-like, as a tensor without a gradient."""
+    if isinstance(values, Tensor):
+        return values.detach()
+    try:
+        return torch.tensor(values)  # copied: from_numpy warns of arrays that cannot be written
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"similarities cannot be made a tensor: {error}") from None
+
+
+def _moved(values: Tensor, device: torch.device) -> Tensor:
+    """The tensor on that device; on its way from the CPU to a GPU nothing waits for what the GPU still has to do."""
+    if values.device.type != "cpu" or device.type == "cpu":
+        return values.to(device)
+    # Ordinary memory has been read when the call returns. Pinned memory is read later, when its owner may have put the
+    # next batch there, hence the copy.
+    return (values.clone() if values.is_pinned() else values).to(device, non_blocking=True)
+
+
+def _check_range(psi: Tensor, *, unknown: bool = False) -> None:
+    """Refuse values outside [0, 1]; NaN only where `unknown` allows it."""
+    if psi.is_complex():
+        raise InputError(f"similarities have type {psi.dtype}; expected real numbers")
+    good = (psi >= 0) & (psi <= 1)
+    if unknown:
+        good |= psi.isnan()
+    if bool(good.all()):
+        return
+    at = torch.nonzero(~good)[0].tolist()
+    value = float(psi[tuple(at)])
+    hint = "; NaN is a pair that is not known, leave it out" if math.isnan(value) else "; ψ is in [0, 1]"
+    raise InputError(f"similarity {', '.join(map(str, at))} (counted from 0) is {value:g}{hint}")
+
+
+def _check_options(margin: float, reduction: str) -> None:
+    """Refuse a margin or a reduction that cannot be."""
+    _check_margin(margin)
+    if reduction not in get_args(Reduction):
+        raise OptionError(f"reduction {reduction!r} is not known; choose {', '.join(get_args(Reduction))}")
+
+
+def _check_margin(margin: float) -> None:
+    """Refuse a margin that is no distance."""
+    if not (margin > 0.0 and math.isfinite(margin)):
+        raise OptionError(f"margin is {margin}; it has to be a distance above 0")
+
+
+def _check_threshold(threshold: float) -> None:
+    """Refuse a least ψ of a positive that would make every pair one, or none."""
+    if not 0.0 < threshold <= 1.0:
+        raise OptionError(f"threshold is {threshold}; it has to be in (0, 1]")
+
+
+def _shape(x: Tensor) -> tuple[int, ...]:
+    """The shape as messages show it."""
+    return tuple(x.shape)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from relabel.errors import InputError, OptionError
 from relabel.training.backbones import HEADS, build_backbone, channels_of, feature_map
-from relabel.training.pooling import Pool, build_pool
+from relabel.training.model_names import POOLS, Pool
+from relabel.training.pooling import build_pool
 from relabel.training.weights import first_difference, load_into, named_as, read_weights, without_prefix
 from relabel.training.whitening import Whitening
 
@@ -21,7 +22,7 @@ _FIELDS = ("backbone", "pool", "channels", "whitening")
 
 
 class DescriptorModel(nn.Module):
-    """Pictures to descriptors of unit length; see `build_model`.
+    """Images to descriptors of unit length; see `build_model`.
 
     Attributes
     ----------
@@ -46,12 +47,12 @@ class DescriptorModel(nn.Module):
         """Dimensions of a descriptor."""
         return self.channels if self.whitening is None else self.whitening.dim
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """Descriptors of a batch.
 
         Parameters
         ----------
-        pictures:
+        images:
             (b, 3, h, w) floating-point, RGB, normalised as the backbone was trained; in any memory format.
 
         Returns
@@ -62,13 +63,13 @@ class DescriptorModel(nn.Module):
         Raises
         ------
         InputError
-            when the pictures are something else, or too small for the backbone.
+            when the images are something else, or too small for the backbone.
         """
-        if pictures.ndim != 4 or pictures.shape[1] != 3:
-            raise InputError(f"pictures have shape {tuple(pictures.shape)}; expected (b, 3, height, width)")
-        if not pictures.is_floating_point():
-            raise InputError(f"pictures are {pictures.dtype}; expected floating point, scaled and normalised")
-        features = feature_map(self.backbone, pictures)
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise InputError(f"images have shape {tuple(images.shape)}; expected (b, 3, height, width)")
+        if not images.is_floating_point():
+            raise InputError(f"images are {images.dtype}; expected floating point, scaled and normalised")
+        features = feature_map(self.backbone, images)
         descriptors = functional.normalize(self.pool(features), dim=1)
         return descriptors if self.whitening is None else self.whitening(descriptors)
 
@@ -111,12 +112,12 @@ def build_model(
     pretrained: bool = False,
     weights: str | os.PathLike[str] | None = None,
 ) -> DescriptorModel:
-    """A model that maps (b, 3, h, w) pictures to (b, dim) descriptors of length 1.
+    """A model that maps (b, 3, h, w) images to (b, dim) descriptors of length 1.
 
     Parameters
     ----------
     backbone:
-        a name as for `build_backbone`, or any module that makes a (b, c, h, w) feature map of pictures.
+        a name as for `build_backbone`, or any module that makes a (b, c, h, w) feature map of images.
     pool:
         ``gem`` (with learnable p, 3 to begin with), ``avg`` or ``max``.
     pretrained:
@@ -181,10 +182,10 @@ def model_from_config(config: Mapping[str, Any], *, backbone: nn.Module | None =
         as for `build_model`.
     """
     if not isinstance(config, Mapping) or set(config) != set(_FIELDS):
-        found = ", ".join(map(str, config)) if isinstance(config, Mapping) else type(config).__name__
-        raise InputError(f"the description of a model has {', '.join(_FIELDS)}; this one has {found or 'nothing'}")
+        fields = ", ".join(map(str, config)) if isinstance(config, Mapping) else type(config).__name__
+        raise InputError(f"the description of a model has {', '.join(_FIELDS)}; this one has {fields or 'nothing'}")
     name, pool, channels, whitened = (config[field] for field in _FIELDS)
-    if not isinstance(name, str) or pool not in get_args(Pool):
+    if not isinstance(name, str) or pool not in POOLS:
         raise InputError(f"a model with backbone {name!r} and pool {pool!r} cannot be built")
     if name.startswith(_OWN) and backbone is None:
         raise InputError(f"the model was built from a {name.removeprefix(_OWN)}; hand one over as backbone")

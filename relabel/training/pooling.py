@@ -6,14 +6,12 @@ Pooled values are float32 at least: powers and long sums do not fit into half pr
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from relabel.errors import OptionError
-
-Pool = Literal["gem", "avg", "max"]
+from relabel.training.model_names import POOLS
 
 
 class GeM(nn.Module):
@@ -90,7 +88,7 @@ def build_pool(name: str) -> nn.Module:
         return Average()
     if name == "max":
         return Maximum()
-    raise OptionError(f"pool {name!r} is not known; choose {', '.join(get_args(Pool))}")
+    raise OptionError(f"pool {name!r} is not known; choose {', '.join(POOLS)}")
 
 
 def at_least_float32(x: Tensor) -> Tensor:

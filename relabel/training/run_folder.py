@@ -1,11 +1,10 @@
-"""The folder of a training run: its recipe and its checkpoints, written whole, and how a run goes on from them."""
+"""The folder of a training run: its recipe, its checkpoints and its log, and how a run goes on from them."""
 
 from __future__ import annotations
 
 import json
 import logging
 import math
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -13,25 +12,23 @@ from typing import Any, NamedTuple, Self
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from relabel._version import __version__
 from relabel.atomic import output_errors, replacing
 from relabel.errors import InputError, MissingPackageError, OutputError, OutputExistsError
-from relabel.images.loading import Batch
 from relabel.training.checkpoint import LAST, load_checkpoint, random_states, save_checkpoint, set_random_states
 from relabel.training.config import TrainConfig
-from relabel.training.devices import peak_bytes
 from relabel.training.weights import first_difference, load_into
 
 log = logging.getLogger(__name__)
 
 CONFIG = "config.json"
 BEST = "best.pt"
+LOG = "log.jsonl"
 
 
 class Progress(NamedTuple):
-    """How far a run is; for triplets two pictures count as a pair."""
+    """How far a run is; for triplets two images count as a pair."""
 
     epoch: int = 0
     """epochs that are done"""
@@ -41,7 +38,7 @@ class Progress(NamedTuple):
     pairs: int = 0
     """pairs that were learned from"""
     left_out: int = 0
-    """pairs that were drawn but for a picture that could not be read; for triplets, pictures"""
+    """pairs that were drawn but for an image that could not be read; for triplets, images"""
     epoch_loss: float = 0.0
     """sum over the pairs of this epoch so far"""
     epoch_pairs: int = 0
@@ -161,7 +158,7 @@ class RunFolder:
         return progress
 
     def _threads_after(self, before: int) -> int:
-        """How many threads a run goes on with that computed on `before` so far; a difference is told."""
+        """How many threads a run goes on with that computed on `before` so far; a difference is logged."""
         default = torch.get_num_threads()
         if self._asked_threads is None:
             if before != default:
@@ -183,7 +180,7 @@ class RunFolder:
         return None if describe is None else dict(describe())
 
     def _write_config(self) -> None:
-        told = {
+        record = {
             "software": {"name": "relabel", "version": __version__},
             "config": self._config.to_json(),
             "model": self._description(),
@@ -192,7 +189,7 @@ class RunFolder:
         }
         path = self.path / CONFIG
         with replacing(path, overwrite=True) as private, output_errors(path):
-            private.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            private.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _check_description(
@@ -213,9 +210,6 @@ def _labels_differ(before: Mapping[str, str], now: Mapping[str, str]) -> str | N
             where = "new" if name not in before else "missing now" if name not in now else "changed"
             return f"the labels {name!r} are {where}"
     return None if list(before) == list(now) else "the collections stand in another order"
-
-
-LOG = "log.jsonl"
 
 
 class RunLog:
@@ -273,11 +267,11 @@ def read_log(path: Path) -> list[dict[str, Any]]:
         return records
     for line in lines:
         try:
-            found = json.loads(line)
+            record = json.loads(line)
         except ValueError:
             continue
-        if isinstance(found, dict):
-            records.append(found)
+        if isinstance(record, dict):
+            records.append(record)
     return records
 
 
@@ -287,69 +281,3 @@ def _summary_writer(folder: Path, step: int) -> Any:
     except ImportError as error:
         raise MissingPackageError(f"TensorBoard cannot be loaded ({error}); pip install tensorboard") from None
     return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
-
-
-_NAMED = 10  # pictures that cannot be read and are named one by one
-
-
-class Speed:
-    """Pairs a second since it was made."""
-
-    def __init__(self, pairs: int) -> None:
-        self._pairs, self._began = pairs, time.perf_counter()
-
-    def __call__(self, pairs: int) -> float:
-        """With how many pairs the run has now."""
-        return round((pairs - self._pairs) / max(time.perf_counter() - self._began, 1e-9), 1)
-
-
-class Unread:
-    """Names pictures that cannot be read, each once and only some; a strict run stops at the first."""
-
-    def __init__(self, *, strict: bool) -> None:
-        self._strict = strict
-        self._paths: set[str] = set()
-
-    def see(self, batch: Batch) -> None:
-        """Look at what a batch could not read.
-
-        Raises
-        ------
-        InputError
-            when the run is strict and there is something.
-        """
-        for picture in batch.bad:
-            if self._strict:
-                raise InputError(f"{picture.reason}; without --strict its pairs are left out")
-            if picture.path not in self._paths:
-                self._paths.add(picture.path)
-                if len(self._paths) <= _NAMED:
-                    log.warning("%s; its pairs are left out", picture.reason)
-                elif len(self._paths) == _NAMED + 1:
-                    log.warning("more pictures cannot be read; they are counted")
-
-
-def say_start(config: TrainConfig, model: nn.Module, device: torch.device, *, bf16: bool, threads: int) -> None:
-    """Say what is trained on what, and where accumulation does not give the gradient of a whole batch."""
-    weights = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    where = str(device)
-    if device.type == "cpu":
-        where += " with 1 thread" if threads == 1 else f" with {threads} threads"
-    log.info(
-        "training %s weights on %s in %s: batches of %d pairs, pictures of %d×%d",
-        *(f"{weights:,}", where, "bfloat16" if bf16 else "float32", config.batch_size, *config.size),
-    )
-    norms = sum(isinstance(module, _BatchNorm) and module.training for module in model.modules())
-    if config.accumulate > 1 and norms:
-        log.warning(
-            "%d layers normalise by the pictures of a forward pass, which are at most %d of %d with accumulate %d: the "
-            "gradient is not quite that of the whole batch",
-            *(norms, 2 * -(-config.batch_size // config.accumulate), 2 * config.batch_size, config.accumulate),
-        )
-
-
-def say_epoch(epoch: int, epochs: int, told: Mapping[str, float], left_out: int, device: torch.device) -> None:
-    """Say what came of an epoch, counted from 1."""
-    numbers = ", ".join(f"{name.replace('_per_s', '/s')} {value:.4g}" for name, value in told.items())
-    lost = f", {left_out} left out" if left_out else ""
-    log.info("epoch %d of %d: %s, peak %.2f GiB%s", epoch, epochs, numbers, peak_bytes(device) / 2**30, lost)

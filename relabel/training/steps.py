@@ -11,15 +11,13 @@ from torch import Tensor, nn
 
 from relabel.images.loading import Batch, normalised
 from relabel.training.config import TrainConfig
-from relabel.training.losses import contrastive_loss, generalized_contrastive_loss, mine_triplets, triplet_loss
-
-_PAIR_LOSSES = {"gcl": generalized_contrastive_loss, "contrastive": contrastive_loss}
+from relabel.training.loss_registry import LOSSES
 
 Similarity = Callable[[Sequence[int]], Any]
 
 
-class Steps:
-    """Gradients of a model for one batch after another.
+class TrainingStep:
+    """Computes the gradient of a model for one batch after another.
 
     Parameters
     ----------
@@ -30,7 +28,7 @@ class Steps:
     device, bf16:
         where the model is, and whether its forward pass is in bfloat16.
     similarity:
-        for triplets: the (b, b) similarities of a batch of cameras, NaN where not known.
+        for losses that train on batches: the `BatchSimilarity` of the cameras of a batch.
     """
 
     def __init__(
@@ -47,6 +45,10 @@ class Steps:
         self.device = device
         self.bf16 = bf16
         self._similarity = similarity
+        spec = LOSSES[config.loss]
+        self._on_batches = spec.trains_on == "batches"
+        # Of pairs a sum, since a batch may be split into parts that differ by one pair in size.
+        self._loss = spec.make(config.margin, "mean" if self._on_batches else "sum")
 
     def backward(self, batch: Batch) -> Tensor:
         """Add the gradient of a batch's mean loss to that of the model's parameters.
@@ -61,37 +63,33 @@ class Steps:
         Tensor
             the mean loss, a float32 scalar on the device.
         """
-        pictures = batch.pictures
-        assert pictures is not None
-        pictures = pictures.to(self.device, non_blocking=True)
-        if self.config.loss == "triplet":
-            return self._triplets(pictures, batch.drawn)
-        return self._pairs(pictures, torch.tensor([psi for _, _, psi in batch.drawn], dtype=torch.float32))
+        images = batch.images
+        assert images is not None
+        images = images.to(self.device, non_blocking=True)
+        if self._on_batches:
+            return self._of_cameras(images, batch.drawn)
+        return self._of_pairs(images, torch.tensor([psi for _, _, psi in batch.drawn], dtype=torch.float32))
 
-    def _pairs(self, pictures: Tensor, psi: Tensor) -> Tensor:
+    def _of_pairs(self, images: Tensor, psi: Tensor) -> Tensor:
         n = len(psi)
-        loss_of = _PAIR_LOSSES[self.config.loss]
         total = torch.zeros((), device=self.device)
         for part in np.array_split(np.arange(n), min(self.config.accumulate, n)):
             first, stop = int(part[0]), int(part[-1]) + 1
-            both = pictures if stop - first == n else torch.cat((pictures[first:stop], pictures[n + first : n + stop]))
+            both = images if stop - first == n else torch.cat((images[first:stop], images[n + first : n + stop]))
             x0, x1 = self._descriptors(both).chunk(2)
-            # Sums over the parts divided by all pairs: the parts may differ by one pair in size.
-            loss = loss_of(x0, x1, psi[first:stop], self.config.margin, "sum") / n
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss = self._loss(x0, x1, psi[first:stop]) / n
+            loss.backward()
             total += loss.detach()
         return total
 
-    def _triplets(self, pictures: Tensor, cameras: Sequence[int]) -> Tensor:
+    def _of_cameras(self, images: Tensor, cameras: Sequence[int]) -> Tensor:
         assert self._similarity is not None
-        x = self._descriptors(pictures)
-        found = mine_triplets(x.detach(), self._similarity(cameras).psi, self.config.margin)
-        loss = triplet_loss(x[found.anchor], x[found.positive], x[found.negative], self.config.margin)
+        loss: Tensor = self._loss(self._descriptors(images), self._similarity(cameras).psi)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
-    def _descriptors(self, pictures: Tensor) -> Tensor:
-        floats = normalised(pictures).contiguous(memory_format=torch.channels_last)
+    def _descriptors(self, images: Tensor) -> Tensor:
+        floats = normalised(images).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             descriptors: Tensor = self.model(floats)
         return descriptors

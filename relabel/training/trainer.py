@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -12,21 +13,23 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from relabel.devices import device_of, is_bf16, peak_bytes, seeded, torch_threads
 from relabel.errors import DivergedError, InputError, OptionError
 from relabel.images.loading import Batch
-from relabel.images.paths import Pictures, find_pictures
-from relabel.sampling.pair_table import Labels, named
+from relabel.images.paths import ImagePaths, find_images
+from relabel.sampling.pair_table import Labels, named_collections
 from relabel.training.checkpoint import LAST
 from relabel.training.config import TrainConfig, rate
-from relabel.training.data import Feed
-from relabel.training.devices import device_of, is_bf16, peak_bytes, seeded, torch_threads
-from relabel.training.run_folder import BEST, Progress, RunFolder, RunLog, Speed, Unread, say_epoch, say_start
-from relabel.training.steps import Steps, not_finite, optimizer_of
+from relabel.training.data import TrainingBatches
+from relabel.training.run_folder import BEST, Progress, RunFolder, RunLog
+from relabel.training.steps import TrainingStep, not_finite, optimizer_of
 
 log = logging.getLogger(__name__)
 
-_RECORD_STEPS = 50
+_RECORD_STEPS = 50  # steps between two records of the log
+_NAMED = 10  # images that cannot be read and are named one by one
 
 Validate = Callable[[nn.Module], Mapping[str, float]]
 Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -62,25 +65,25 @@ class Trainer:
     config:
         the recipe.
     model:
-        maps (b, 3, h, w) pictures to (b, dim) descriptors, for example of `build_model`. It is trained in place, and
+        maps (b, 3, h, w) images to (b, dim) descriptors, for example of `build_model`. It is trained in place, and
         what is random in it has to be drawn from torch's own generators, which checkpoints keep.
     labels:
         a collection, several, or a `LabelFile`.
     images:
-        the top folder of the pictures, or the `Pictures` themselves.
+        the top folder of the images, or the `ImagePaths` themselves.
     folder:
         where to write; it is made where it is missing.
     image_path:
-        how a key becomes a path, as for `find_pictures`.
+        how a key becomes a path, as for `find_images`.
     device:
         ``auto``, ``cpu`` or ``cuda``.
     workers:
-        processes that read pictures; they do not show in the result.
+        processes that read images; they do not show in the result.
     threads:
         how many torch computes on during the run; None for as many as the run has used so far, or for a new run as
         torch uses by default when it starts. The number is recorded; a run that goes on with another one says so.
     strict:
-        stop at the first picture that cannot be read. Else its pair is left out, named and counted.
+        stop at the first image that cannot be read. Else its pair is left out, named and counted.
     checkpoint_steps:
         write a checkpoint every so many steps besides the one after each epoch; 0 for none.
     tensorboard:
@@ -94,7 +97,7 @@ class Trainer:
     Raises
     ------
     OptionError, InputError, MissingFileError, MissingPackageError
-        as for the samplers, `find_pictures` and `device_of`.
+        as for the samplers, `find_images` and `device_of`.
 
     Examples
     --------
@@ -108,7 +111,7 @@ class Trainer:
         config: TrainConfig,
         model: nn.Module,
         labels: Labels,
-        images: str | os.PathLike[str] | Pictures,
+        images: str | os.PathLike[str] | ImagePaths,
         folder: str | os.PathLike[str],
         *,
         image_path: str | None = None,
@@ -128,12 +131,12 @@ class Trainer:
         self.config, self.model, self.folder = config, model, Path(folder)
         self.device = device_of(device)
         self.bf16 = is_bf16(config.precision, self.device)
-        sources = {each.name: each.source for each in named(labels)}
-        pictures = images if isinstance(images, Pictures) else find_pictures([*sources.values()], images, image_path)
-        self._feed = Feed(config, sources, pictures, workers=workers, pinned=self.device.type == "cuda")
-        self._files = RunFolder(self.folder, config, model, self._feed.digests(), self.device, threads)
-        self._steps = Steps(model, config, self.device, bf16=self.bf16, similarity=self._feed.similarity)
-        self._unread = Unread(strict=strict)
+        sources = {collection.name: collection.source for collection in named_collections(labels)}
+        paths = images if isinstance(images, ImagePaths) else find_images([*sources.values()], images, image_path)
+        self._data = TrainingBatches(config, sources, paths, workers=workers, pinned=self.device.type == "cuda")
+        self._files = RunFolder(self.folder, config, model, self._data.digests(), self.device, threads)
+        self._steps = TrainingStep(model, config, self.device, bf16=self.bf16, similarity=self._data.similarity)
+        self._unread = _UnreadableImages(strict=strict)
         self._checkpoint_steps, self._tensorboard = checkpoint_steps, tensorboard
         self._validate, self._bar = validate, bar or _no_bar
 
@@ -155,8 +158,8 @@ class Trainer:
         OutputExistsError
             when the folder has a checkpoint, and neither `resume` nor `overwrite` is set.
         InputError
-            when the checkpoint is of another recipe, other labels or another model (the first difference is told), a
-            picture cannot be read and the run is strict, or no pair of an epoch can be.
+            when the checkpoint is of another recipe, other labels or another model (the message names the first
+            difference), an image cannot be read and the run is strict, or no pair of an epoch can be.
         DivergedError
             when the loss or a weight is not finite any more; the last checkpoint is from before.
         OutputError
@@ -168,8 +171,8 @@ class Trainer:
         with seeded(self.config.seed):
             progress = self._files.begin(optimizer, resume=resume, overwrite=overwrite)
             if progress.epoch < self.config.epochs:
-                log.info("%s", self._feed.report())
-                say_start(self.config, self.model, self.device, bf16=self.bf16, threads=self._files.threads)
+                log.info("%s", self._data.report())
+                _log_start(self.config, self.model, self.device, bf16=self.bf16, threads=self._files.threads)
             if self.device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(self.device)
             with (
@@ -179,18 +182,18 @@ class Trainer:
                 return self._epochs(optimizer, progress, record)
 
     def _epochs(self, optimizer: torch.optim.Optimizer, progress: Progress, record: RunLog) -> TrainResult:
-        whole, loss = Speed(progress.pairs), math.nan
+        whole, loss = _Speed(progress.pairs), math.nan
         while progress.epoch < self.config.epochs:
-            speed = Speed(progress.pairs)
+            speed = _Speed(progress.pairs)
             progress = self._epoch(optimizer, progress, record, speed)
             loss = progress.loss
-            told: dict[str, float] = {"loss": loss, "pairs_per_s": speed(progress.pairs)}
+            figures: dict[str, float] = {"loss": loss, "pairs_per_s": speed(progress.pairs)}
             scores: dict[str, float] = {}
             if self._validate is not None:
                 self._save(LAST, optimizer, progress)  # a validation that fails does not lose the epoch
                 scores = self._validated(self._validate)
-            say_epoch(progress.epoch + 1, self.config.epochs, told | scores, progress.left_out, self.device)
-            of_epoch = {f"epoch_{name}": value for name, value in (told | scores).items()}
+            _log_epoch(progress.epoch + 1, self.config.epochs, figures | scores, progress.left_out, self.device)
+            of_epoch = {f"epoch_{name}": value for name, value in (figures | scores).items()}
             record.add({"step": progress.steps, "epoch": progress.epoch + 1} | of_epoch)
             progress = self._after_epoch(optimizer, progress, next(iter(scores.values()), math.nan))
         return TrainResult(
@@ -204,21 +207,21 @@ class Trainer:
             peak_bytes=peak_bytes(self.device),
         )
 
-    def _epoch(self, optimizer: torch.optim.Optimizer, progress: Progress, record: RunLog, speed: Speed) -> Progress:
-        config, feed = self.config, self._feed
+    def _epoch(self, optimizer: torch.optim.Optimizer, progress: Progress, record: RunLog, speed: _Speed) -> Progress:
+        config, data = self.config, self._data
         with self._bar(f"epoch {progress.epoch + 1}/{config.epochs}", config.pairs_per_epoch) as step:
             step(progress.position)
-            for batch in feed.batches(progress.epoch, progress.position):
+            for batch in data.batches(progress.epoch, progress.position):
                 now = rate(config, progress.epoch * config.pairs_per_epoch + progress.position)
                 for group in optimizer.param_groups:
                     group["lr"] = now
                 self._unread.see(batch)
-                drawn, read = feed.pairs(batch.asked), feed.pairs(len(batch.drawn))
+                drawn, read = data.pairs(batch.asked), data.pairs(len(batch.drawn))
                 progress = progress._replace(
                     position=progress.position + drawn, left_out=progress.left_out + batch.asked - len(batch.drawn)
                 )
                 step(drawn)
-                if batch.pictures is None:
+                if batch.images is None:
                     continue
                 loss = self._learn(optimizer, batch, progress.steps + 1)
                 progress = progress._replace(
@@ -228,13 +231,13 @@ class Trainer:
                     epoch_pairs=progress.epoch_pairs + read,
                 )
                 if progress.steps % _RECORD_STEPS == 0:
-                    told = {"step": progress.steps, "epoch": progress.epoch + 1, "loss": loss, "lr": now}
-                    record.add(told | {"pairs_per_s": speed(progress.pairs)})
+                    figures = {"step": progress.steps, "epoch": progress.epoch + 1, "loss": loss, "lr": now}
+                    record.add(figures | {"pairs_per_s": speed(progress.pairs)})
                 if self._checkpoint_steps and progress.steps % self._checkpoint_steps == 0:
                     self._save(LAST, optimizer, progress)
         if not progress.epoch_pairs:
             raise InputError(
-                f"of all {config.pairs_per_epoch} pairs of an epoch no picture can be read; see the messages above"
+                f"of all {config.pairs_per_epoch} pairs of an epoch no image can be read; see the messages above"
             )
         return progress
 
@@ -273,7 +276,7 @@ class Trainer:
         wrong = not_finite(self.model)
         if wrong is not None:
             raise self._diverged(f"{wrong!r} is not finite after step {progress.steps}")
-        self._files.save(name, optimizer, self._feed.state(progress.epoch, progress.position), progress)
+        self._files.save(name, optimizer, self._data.state(progress.epoch, progress.position), progress)
 
     def _diverged(self, what: str) -> DivergedError:
         path = self.folder / LAST
@@ -284,3 +287,66 @@ class Trainer:
 
 def _no_bar(_what: str, _total: int) -> AbstractContextManager[Callable[[int], None]]:
     return nullcontext(lambda _: None)
+
+
+class _Speed:
+    """Pairs a second since it was made."""
+
+    def __init__(self, pairs: int) -> None:
+        self._pairs, self._began = pairs, time.perf_counter()
+
+    def __call__(self, pairs: int) -> float:
+        """With how many pairs the run has now."""
+        return round((pairs - self._pairs) / max(time.perf_counter() - self._began, 1e-9), 1)
+
+
+class _UnreadableImages:
+    """Logs images that cannot be read, each once and only some; a strict run stops at the first."""
+
+    def __init__(self, *, strict: bool) -> None:
+        self._strict = strict
+        self._paths: set[str] = set()
+
+    def see(self, batch: Batch) -> None:
+        """Look at what a batch could not read.
+
+        Raises
+        ------
+        InputError
+            when the run is strict and there is something.
+        """
+        for image in batch.unreadable:
+            if self._strict:
+                raise InputError(f"{image.reason}; without --strict its pairs are left out")
+            if image.path not in self._paths:
+                self._paths.add(image.path)
+                if len(self._paths) <= _NAMED:
+                    log.warning("%s; its pairs are left out", image.reason)
+                elif len(self._paths) == _NAMED + 1:
+                    log.warning("more images cannot be read; they are counted")
+
+
+def _log_start(config: TrainConfig, model: nn.Module, device: torch.device, *, bf16: bool, threads: int) -> None:
+    """Say what is trained on what, and where accumulation does not give the gradient of a whole batch."""
+    weights = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    where = str(device)
+    if device.type == "cpu":
+        where += " with 1 thread" if threads == 1 else f" with {threads} threads"
+    log.info(
+        "training %s weights on %s in %s: batches of %d pairs, images of %d×%d",
+        *(f"{weights:,}", where, "bfloat16" if bf16 else "float32", config.batch_size, *config.size),
+    )
+    norms = sum(isinstance(module, _BatchNorm) and module.training for module in model.modules())
+    if config.accumulate > 1 and norms:
+        log.warning(
+            "%d layers normalise by the images of a forward pass, which are at most %d of %d with accumulate %d: the "
+            "gradient is not quite that of the whole batch",
+            *(norms, 2 * -(-config.batch_size // config.accumulate), 2 * config.batch_size, config.accumulate),
+        )
+
+
+def _log_epoch(epoch: int, epochs: int, scores: Mapping[str, float], left_out: int, device: torch.device) -> None:
+    """Say what came of an epoch, counted from 1."""
+    numbers = ", ".join(f"{name.replace('_per_s', '/s')} {value:.4g}" for name, value in scores.items())
+    lost = f", {left_out} left out" if left_out else ""
+    log.info("epoch %d of %d: %s, peak %.2f GiB%s", epoch, epochs, numbers, peak_bytes(device) / 2**30, lost)

@@ -35,53 +35,56 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """
     path = Path(path)
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (FileNotFoundError, IsADirectoryError):
         raise MissingFileError(f"{path}: there is no such file of weights") from None
     except Exception as error:  # whatever a damaged pickle or archive makes of itself
         raise InputError(
-            f"{path}: cannot be read as weights ({unread(error)}); save them with torch.save(model.state_dict(), FILE)"
+            f"{path}: cannot be read as weights ({load_failure(error)}); save them with "
+            "torch.save(model.state_dict(), FILE)"
         ) from None
     for wrapper in _WRAPPERS:
-        if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
-            found = found[wrapper]
+        if isinstance(tensors, Mapping) and isinstance(tensors.get(wrapper), Mapping):
+            tensors = tensors[wrapper]
             break
-    if not isinstance(found, Mapping) or not found or not all(isinstance(name, str) for name in found):
+    if not isinstance(tensors, Mapping) or not tensors or not all(isinstance(name, str) for name in tensors):
         raise InputError(f"{path}: holds no tensors by name; save them with torch.save(model.state_dict(), FILE)")
-    other = next((name for name, value in found.items() if not isinstance(value, Tensor)), None)
+    other = next((name for name, value in tensors.items() if not isinstance(value, Tensor)), None)
     if other is not None:
-        raise InputError(f"{path}: {other!r} is a {type(found[other]).__name__}, not a tensor; save a state_dict alone")
+        raise InputError(
+            f"{path}: {other!r} is a {type(tensors[other]).__name__}, not a tensor; save a state_dict alone"
+        )
     prefix = "module."
-    strip = all(name.startswith(prefix) for name in found)
-    return {name.removeprefix(prefix) if strip else name: value for name, value in found.items()}
+    strip = all(name.startswith(prefix) for name in tensors)
+    return {name.removeprefix(prefix) if strip else name: value for name, value in tensors.items()}
 
 
-def unread(error: Exception) -> str:
+def load_failure(error: Exception) -> str:
     """Why `torch.load` did not read a file, in a line; its own advice is to run what the file holds."""
     if isinstance(error, UnpicklingError):
         return "it is no file of torch.save, or holds more than tensors and plain values"
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def first_difference(expected: State, found: State, *, spare: Iterable[str] = ()) -> str | None:
+def first_difference(expected: State, state: State, *, spare: Iterable[str] = ()) -> str | None:
     """The first tensor in which weights differ from those that a model has, as a sentence; None where they fit.
 
     Parameters
     ----------
-    expected, found:
+    expected, state:
         the ``state_dict`` of the model and that of the file; names and shapes are compared.
     spare:
         beginnings of names that the file may have besides.
     """
     for name, tensor in expected.items():
-        if name not in found:
+        if name not in state:
             if name.endswith(_OPTIONAL):
                 continue
             return f"it has no tensor {name!r}, which is {tuple(tensor.shape)} in this model"
-        if found[name].shape != tensor.shape:
-            return f"tensor {name!r} is {tuple(found[name].shape)} in it and {tuple(tensor.shape)} in this model"
+        if state[name].shape != tensor.shape:
+            return f"tensor {name!r} is {tuple(state[name].shape)} in it and {tuple(tensor.shape)} in this model"
     beginnings = tuple(spare)
-    for name, tensor in found.items():
+    for name, tensor in state.items():
         if name not in expected and not (beginnings and name.startswith(beginnings)):
             return f"it has a tensor {name!r} of {tuple(tensor.shape)}, which this model has not"
     return None

@@ -17,6 +17,7 @@ from relabel import errors
 from relabel._version import __version__
 from relabel.cli.app import App
 from relabel.cli.commands import COMMANDS, Entry
+from relabel.datasets import registry
 
 Runner = Callable[..., Result]
 
@@ -58,6 +59,8 @@ class TestHelp:
             assert f"{entry.section}:" in result.stdout
             line = next(line for line in result.stdout.splitlines() if line.startswith(f"  {name} "))
             assert line.endswith(entry.short_help)
+        for name, spec in registry.datasets().items():
+            assert any(line.split() == [name, *spec.summary.split()] for line in result.stdout.splitlines())
 
     def test_nothing_asked(self, run: Runner) -> None:
         """Without a command the help goes to stderr, and the usage was wrong."""
@@ -77,7 +80,10 @@ class TestUsage:
         ("arguments", "message"),
         [
             (["inf", "x"], "relabel: error: there is no command 'inf'; did you mean 'info'? (see 'relabel --help')"),
-            (["zzz"], f"there is no command 'zzz'; choose from {', '.join(COMMANDS)}"),
+            (
+                ["zzz"],
+                "there is no command 'zzz'; choose from sample, msls, pitts, names, table, 7scenes",
+            ),
             (["sample", "msl"], "there is no command 'msl'; did you mean 'msls'? (see 'relabel sample --help')"),
             (["sample"], "Missing command (see 'relabel sample --help')"),
             (["info"], "Missing argument 'FILE' (see 'relabel info --help')"),

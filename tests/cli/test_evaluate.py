@@ -74,9 +74,9 @@ class TestDescriptors:
 
     def test_one_collection(self, labels: Path, described: Path, run: Run) -> None:
         """Descriptors of other cameras are passed over."""
-        found = answered(run("evaluate", f"{labels}::b", "--descriptors", described, "--json", "-k", "1,3"))
-        assert [place["name"] for place in found["places"]] == ["b"]
-        assert list(found["recall"]) == ["1", "3"]
+        scores = answered(run("evaluate", f"{labels}::b", "--descriptors", described, "--json", "-k", "1,3"))
+        assert [place["name"] for place in scores["places"]] == ["b"]
+        assert list(scores["recall"]) == ["1", "3"]
 
     def test_other_positives(self, labels: Path, described: Path, run: Run) -> None:
         """By ψ, by another distance, by distance and heading."""
@@ -85,15 +85,15 @@ class TestDescriptors:
             (["--positives-m", 10], {"within_m": 10.0}),
             (["--positives-heading", 90], {"within_m": 25.0, "max_heading_difference_deg": 90.0}),
         ):
-            found = answered(run("evaluate", labels, "--descriptors", described, "--json", *options))
-            assert found["positives"] == rule
+            scores = answered(run("evaluate", labels, "--descriptors", described, "--json", *options))
+            assert scores["positives"] == rule
 
     def test_per_query(self, labels: Path, described: Path, run: Run, tmp_path: Path) -> None:
         """A table that is not replaced unless that is said."""
         arguments = ["evaluate", labels, "--descriptors", described, "--per-query", tmp_path / "q.csv"]
-        found = answered(run(*arguments, "--json"))
+        scores = answered(run(*arguments, "--json"))
         lines = list(csv.DictReader((tmp_path / "q.csv").read_text().splitlines()))
-        assert len(lines) == found["queries"] + found["queries_without_positive"]
+        assert len(lines) == scores["queries"] + scores["queries_without_positive"]
         assert run(*arguments).exit_code == 1
         assert run(*arguments, "--force").exit_code == 0
 
@@ -117,7 +117,7 @@ class TestDescriptors:
         result = run("evaluate", tmp_path / "other.h5", "--descriptors", described)
         assert result.exit_code == 1
         assert "have no descriptor: 'otherq" in result.stderr
-        assert "are they of this data set?" in result.stderr
+        assert "are they of this dataset?" in result.stderr
 
 
 class TestPredictions:
@@ -128,7 +128,7 @@ class TestPredictions:
 
         Cameras stand every 10 m on both sides, so query i has the positives i - 2 … i + 2 of six. Every query of sf
         is answered with x4 of its own city first, which is right for 2 to 5, then with its own number. Those of cph
-        are answered with pictures of sf alone.
+        are answered with images of sf alone.
         """
         msls_tree(tmp_path, city="sf", query=street(prefix="q"), database=street(prefix="x"))
         msls_tree(tmp_path, city="cph", query=street(2, prefix="r"), database=street(2, prefix="y"))
@@ -136,12 +136,12 @@ class TestPredictions:
         (tmp_path / "p.txt").write_text("\n".join(lines))
         result = run("evaluate", "--root", tmp_path, "--cities", "val", "--predictions", tmp_path / "p.txt", "--json",
                      "-k", "1,2")  # fmt: skip
-        found = answered(result)
-        assert found["recall"] == {"1": 4 / 8, "2": 6 / 8}
+        scores = answered(result)
+        assert scores["recall"] == {"1": 4 / 8, "2": 6 / 8}
         # AP@2, with at least two positives each: q0 and q1 (1/2)/2; q2, q3, q5 1; q4 repeats itself, so 1/2.
-        assert found["map"]["2"] == pytest.approx((2 * 0.25 + 3 * 1.0 + 0.5) / 8)
-        assert [place["recall"]["2"] for place in found["places"]] == [0.0, 1.0]
-        assert "1 lines predict a picture twice, the first of them line 5 ('x4')" in result.stderr
+        assert scores["map"]["2"] == pytest.approx((2 * 0.25 + 3 * 1.0 + 0.5) / 8)
+        assert [place["recall"]["2"] for place in scores["places"]] == [0.0, 1.0]
+        assert "1 lines predict an image twice, the first of them line 5 ('x4')" in result.stderr
 
     def test_subtask(self, run: Run, tmp_path: Path) -> None:
         """What is outside the subtask is a miss."""
@@ -152,11 +152,11 @@ class TestPredictions:
         msls_tree(tmp_path, query=rows[0], database=rows[1])
         (tmp_path / "p.txt").write_text("".join(f"q{i} d5 d1\n" for i in range(6)))
         result = run("evaluate", "--root", tmp_path, "--subtask", "d2n", "--predictions", tmp_path / "p.txt", "--json")
-        found = answered(result)
-        assert (found["queries"], found["database"]) == (3, 3)
-        assert (found["recall"]["1"], found["recall"]["5"]) == (0.0, 1.0)
+        scores = answered(result)
+        assert (scores["queries"], scores["database"]) == (3, 3)
+        assert (scores["recall"]["1"], scores["recall"]["5"]) == (0.0, 1.0)
         assert "3 of 6 lines are of queries that are not evaluated" in result.stderr
-        assert "3 predictions are of pictures that are left out of the database" in result.stderr
+        assert "3 predictions are of images that are left out of the database" in result.stderr
         assert "3 queries have fewer than 20 predictions (the least 2)" in result.stderr
 
     def test_names(self, run: Run, tmp_path: Path) -> None:
@@ -164,9 +164,9 @@ class TestPredictions:
         lists = [name_list(tmp_path / f"{s}.txt", at_street(3, prefix=s)) for s in "qd"]
         names = [path.read_text().split() for path in lists]
         (tmp_path / "p.txt").write_text("".join(f"{q} {d}\n" for q, d in zip(*names, strict=True)))
-        found = answered(run("evaluate", *lists, "--predictions", tmp_path / "p.txt", "--json"))
-        assert found["recall"]["1"] == 1.0
-        assert "graded" not in found
+        scores = answered(run("evaluate", *lists, "--predictions", tmp_path / "p.txt", "--json"))
+        assert scores["recall"]["1"] == 1.0
+        assert "graded" not in scores
 
     def test_unknown(self, labels: Path, run: Run, tmp_path: Path) -> None:
         """Misses only where that is allowed."""
@@ -189,33 +189,33 @@ class TestPredictions:
         best = np.argsort(apart, axis=1)[:, :25]
         lines = [" ".join([q, *city.database.key[row]]) for q, row in zip(city.query.key, best, strict=True)]
         (tmp_path / "p.txt").write_text("\n".join(lines) + "\n")
-        found = answered(run("evaluate", "--root", real_data / "msls", "--predictions", tmp_path / "p.txt", "--json"))
+        scores = answered(run("evaluate", "--root", real_data / "msls", "--predictions", tmp_path / "p.txt", "--json"))
         positives = (apart <= 25.0).sum(axis=1)
-        assert found["queries"] == (positives > 0).sum()
-        assert found["recall"]["1"] == 1.0
+        assert scores["queries"] == (positives > 0).sum()
+        assert scores["recall"]["1"] == 1.0
         # Sorted by distance all positives come first, so AP@k is 1 as well.
-        assert found["map"]["20"] == 1.0
+        assert scores["map"]["20"] == 1.0
 
 
 class TestCheckpoint:
     """relabel evaluate --checkpoint"""
 
     def test_of_a_run(self, run: Run, tmp_path: Path) -> None:
-        """A trained model on the pictures of its labels, of the size of its training; descriptors say the same."""
+        """A trained model on the images of its labels, of the size of its training; descriptors say the same."""
         where = place(tmp_path / "town")
         recipe = TrainConfig(batch_size=4, pairs_per_epoch=4, epochs=1, size=SIZE)
         with seeded(0):
             model = build_model("tiny")
         trainer(where, tmp_path / "run", model=model, recipe=recipe).run()
         arguments = ["evaluate", where.file, "--positives-m", 60, "--json", "--device", "cpu"]
-        found = answered(
+        scores = answered(
             run(*arguments, "--checkpoint", tmp_path / "run", "--images", where.images,
                 "--write-descriptors", tmp_path / "described")
         )  # fmt: skip
-        assert found == answered(run(*arguments, "--descriptors", tmp_path / "described"))
+        assert scores == answered(run(*arguments, "--descriptors", tmp_path / "described"))
         assert np.load(tmp_path / "described" / "query.npy").shape[1] == model.dim
 
-    def test_without_pictures(self, labels: Path, run: Run, tmp_path: Path) -> None:
+    def test_without_images(self, labels: Path, run: Run, tmp_path: Path) -> None:
         """A model needs to see something."""
         result = run("evaluate", labels, "--checkpoint", tmp_path)
         assert result.exit_code == 2

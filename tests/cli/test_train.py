@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 import pytest
@@ -25,8 +25,9 @@ import torch
 
 from relabel.cli import train
 from relabel.training import TrainConfig, load_checkpoint, load_model
-from relabel.training.config import LOSSES, OPTIMIZERS, PRECISIONS, SCHEDULES
-from relabel.training.pooling import Pool
+from relabel.training.config import OPTIMIZERS, PRECISIONS, SCHEDULES
+from relabel.training.loss_registry import LOSSES
+from relabel.training.model_names import BACKBONES, POOLS
 from relabel.training.run_folder import read_log
 from tests.conftest import REPOSITORY
 from tests.training import runs
@@ -59,13 +60,23 @@ def parameters() -> dict[str, Any]:
 class TestOptions:
     """The options of relabel train"""
 
-    def test_spelled_out_choices_are_those_of_the_library(self) -> None:
-        """What is spelled out to keep the help light equals what the library knows."""
-        assert train.LOSSES == LOSSES
-        assert train.OPTIMIZERS == OPTIMIZERS
-        assert train.SCHEDULES == SCHEDULES
-        assert train.PRECISIONS == PRECISIONS
-        assert set(train.POOLS) == set(get_args(Pool))
+    def test_choices_are_those_of_the_library(self) -> None:
+        """Every option that names something offers what the library knows, and the help lists it with its defaults."""
+        known = {"loss": LOSSES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "precision": PRECISIONS, "pool": POOLS}
+        for name, choices in known.items():
+            assert list(parameters()[name].type.choices) == list(choices)
+        assert all(name in parameters()["backbone"].help for name in BACKBONES)
+        assert "Graded, binary (ψ ≥ 0.5 is a positive), or triplets mined in each batch." in parameters()["loss"].help
+        assert parameters()["margin"].help.endswith("[default: 0.5; triplet: 0.1]")
+        assert parameters()["lr"].help.endswith("[default: 0.1; adamw: 0.0001]")
+
+    @pytest.mark.parametrize("arguments", [["--help"], ["--loss", "other"], ["x.h5", "--images", ".", "-o", "x"]])
+    def test_help_and_errors_load_no_torch(self, arguments: list[str], tmp_path: Path) -> None:
+        """The help text, a wrong choice and a label file that is not there are told without waiting for torch."""
+        code = "import sys\nfrom relabel.cli.train import train_command\n"
+        code += f"try: train_command({arguments!r})\n"
+        code += "except BaseException: pass\nassert 'torch' not in sys.modules, 'loaded'"
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True)
 
     @pytest.mark.parametrize("field", dataclasses.fields(TrainConfig), ids=lambda field: field.name)
     def test_every_field_of_the_recipe(self, field: dataclasses.Field[Any]) -> None:
@@ -87,8 +98,8 @@ class TestTrain:
         assert "epoch 2 of 2: loss 0.0" in done.stderr
         more = run("train", f"{town.file}::town", *given[1:], "-o", tmp_path / "a", "--epochs", 3, "--json")
         assert "going on after step 6, in epoch 3" in more.stderr
-        told = json.loads(more.stdout)
-        assert (told["epochs"], told["steps"], told["pairs"], told["left_out"]) == (3, 9, 36, 0)
+        result = json.loads(more.stdout)
+        assert (result["epochs"], result["steps"], result["pairs"], result["left_out"]) == (3, 9, 36, 0)
         assert run("train", *given, "-o", tmp_path / "b", "--epochs", 3).exit_code == 0
         first, second = (load_model(tmp_path / name).state_dict() for name in "ab")
         assert all(torch.equal(first[name], second[name]) for name in first)
@@ -130,13 +141,13 @@ class TestTrain:
         done = run(*given, "--epochs", 2)
         assert done.exit_code == 0, done.stderr
         records = read_log(tmp_path / "log.jsonl")
-        recalls = [found["epoch_recall@1"] for found in records]
+        recalls = [record["epoch_recall@1"] for record in records]
         assert load_checkpoint(tmp_path)["progress"]["best"] == max(recalls)
-        told = json.loads(
+        scores = json.loads(
             run("evaluate", town.file, "--checkpoint", tmp_path, "--images", town.images, "--json").stdout
         )
-        assert told["recall"]["1"] == recalls[-1]
-        assert told["distance_psi"]["spearman"] == pytest.approx(records[-1]["epoch_spearman"])
+        assert scores["recall"]["1"] == recalls[-1]
+        assert scores["distance_psi"]["spearman"] == pytest.approx(records[-1]["epoch_spearman"])
         assert run(*given, "--epochs", 3, "--image-path", "{key}.tif").exit_code == 1
 
     def test_dev(self, town: runs.Place, tmp_path: Path, run: Run) -> None:
@@ -172,7 +183,7 @@ class TestTrain:
             (
                 ("--image-path", "{key}.tif"),
                 1,
-                "holds no picture of the query cameras of town; their keys are 'q0000', ",
+                "holds no image of the query cameras of town; their keys are 'q0000', ",
             ),
             (("--image-path", "{name}"), 2, "there is no 'name'"),
             (("--hard-negatives", "90000,90001"), 1, "no query has a pair with ψ = 0"),
@@ -225,14 +236,14 @@ class TestTrain:
         assert "so the run stops; there is no checkpoint from before; try a --lr below 1e+38" in done.stderr
 
     def test_strict(self, tmp_path: Path, run: Run) -> None:
-        """A damaged picture is left out, or with --strict an error."""
+        """A damaged image is left out, or with --strict an error."""
         where = runs.place(tmp_path / "town")
         for path in sorted(where.images.glob("d*"))[::2]:
-            path.write_bytes(b"no picture")
+            path.write_bytes(b"no image")
         given = ("train", where.file, "--images", where.images, "-o", tmp_path / "run", *SMALL, "--epochs", 1)
         done = run(*given)
         assert done.exit_code == 0
-        assert "cannot be read as a picture" in done.stderr
+        assert "cannot be read as an image" in done.stderr
         assert run(*given, "--strict", "--force").exit_code == 1
 
     def test_stopped_by_a_signal(self, town: runs.Place, tmp_path: Path, run: Run) -> None:
@@ -305,7 +316,7 @@ class TestTrain:
             done = run(*given, "--epochs", epochs)
             assert done.exit_code == 0, done.stderr
         events = event_accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-        found = [(event.step, event.value) for event in events.Scalars("epoch_loss")]
-        told = [(record["step"], record["epoch_loss"]) for record in read_log(tmp_path / "log.jsonl")]
-        assert [step for step, _ in found] == [step for step, _ in told] == [3, 6, 9]
-        assert [value for _, value in found] == pytest.approx([value for _, value in told])
+        plotted = [(event.step, event.value) for event in events.Scalars("epoch_loss")]
+        logged = [(record["step"], record["epoch_loss"]) for record in read_log(tmp_path / "log.jsonl")]
+        assert [step for step, _ in plotted] == [step for step, _ in logged] == [3, 6, 9]
+        assert [value for _, value in plotted] == pytest.approx([value for _, value in logged])

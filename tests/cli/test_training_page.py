@@ -27,8 +27,8 @@ def section() -> str:
 
 def blocks() -> list[str]:
     """The indented blocks of the section, in their order."""
-    found = re.findall(r"(?:^    .*\n|^\n(?=    ))+", section(), re.MULTILINE)
-    return ["\n".join(line[4:] for line in block.strip("\n").splitlines()) for block in found]
+    indented = re.findall(r"(?:^    .*\n|^\n(?=    ))+", section(), re.MULTILINE)
+    return ["\n".join(line[4:] for line in block.strip("\n").splitlines()) for block in indented]
 
 
 def test_every_option_is_one() -> None:
@@ -60,6 +60,6 @@ def test_commands(run: Callable[..., Result], real_data: Path, tmp_path: Path, m
     assert short != python
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run" / "last.pt").unlink()
-    told = {"backbone": nn.Conv2d(3, 8, 7, stride=4)}
-    exec(compile(short, str(PAGE), "exec"), told)
-    assert told["result"].pairs == 32
+    names = {"backbone": nn.Conv2d(3, 8, 7, stride=4)}
+    exec(compile(short, str(PAGE), "exec"), names)
+    assert names["result"].pairs == 32

@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
+from formats.golden.surgery import seal_file
 from relabel import fov
 from relabel.cameras import Cameras
 from relabel.compose import convert
@@ -134,5 +135,6 @@ class TestConvert:
         with h5py.File(made, "r+") as file:
             del file["provenance/0000"]
             file["provenance"].create_dataset("0000", data=stored_text('{"command": 1}'))
+            seal_file(file)
         with pytest.raises(LabelFileError, match=r"a\.h5: /provenance, record 0: software is missing"):
             convert(tmp_path / "b.h5", str(made), "dice")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import importlib.util
 import json
 import logging
@@ -17,9 +16,10 @@ import pytest
 
 from relabel.cli.labelling import labelling_command
 from relabel.datasets import registry
-from relabel.datasets.registry import BUILT_IN, DatasetSpec
+from relabel.datasets.registry import DatasetSpec
 from relabel.errors import DatasetNotFoundError, NotFoundError
 from tests.conftest import REPOSITORY
+from tests.trees import at_name
 
 PROJECT = """
 [build-system]
@@ -236,12 +236,11 @@ class TestBrokenDistribution:
 class TestBuiltIn:
     """What each specification of this package says."""
 
-    @pytest.mark.parametrize("package", BUILT_IN)
-    def test_leads_somewhere(self, package: str) -> None:
+    @pytest.mark.parametrize("name", ["msls", "pitts", "names", "table", "7scenes", "tb-places", "rgbd"])
+    def test_leads_somewhere(self, name: str) -> None:
         """To readers that find their way back, a command with help, and words about the terms."""
-        spec = importlib.import_module(f"relabel.datasets.{package}.spec").SPEC
+        spec = registry.dataset(name)
         assert isinstance(spec, DatasetSpec)
-        assert spec.name.replace("-", "_").replace("7scenes", "seven_scenes") == package
         assert registry.find_recorded(f"relabel {spec.name}") is spec
         for kind in spec.readers:
             reader = spec.reader_class(kind)
@@ -289,9 +288,35 @@ class TestSelectPaths:
         spec, selection = registry.select_paths([tmp_path / "q.txt", tmp_path / "d.txt"])
         assert (spec.name, selection.readers[0].command) == ("names", "relabel names")
 
+    @pytest.mark.parametrize("options", [{}, {"columns": "key=a"}, {"cities": "train"}])
+    @pytest.mark.parametrize("name", ["nothing.csv", "folder.csv", "folder"])
+    def test_one_path_that_is_no_file_is_a_tree(self, tmp_path: Path, name: str, options: dict[str, str]) -> None:
+        """It is no table, whatever its name and the options are: the message is about the tree that was expected."""
+        if name.startswith("folder"):
+            (tmp_path / name).mkdir()
+        message = rf"{name}: (is not an MSLS tree|does not exist; give the folder)"
+        with pytest.raises(DatasetNotFoundError, match=message):
+            registry.select_paths([tmp_path / name], **options)
+
+    def test_names_in_one_folder(self, tmp_path: Path) -> None:
+        """A folder of @ names is recognised, with columns or without, but not where cities were asked for."""
+        (tmp_path / at_name()).touch()
+        for columns in (None, "key=a"):
+            assert registry.select_paths([tmp_path], columns=columns)[0].name == "names"
+        with pytest.raises(DatasetNotFoundError, match="is not an MSLS tree"):
+            registry.select_paths([tmp_path], cities="train")
+
+    def test_columns_make_a_table(self, tmp_path: Path) -> None:
+        """Files are tables where columns are named, be it none of them."""
+        (tmp_path / "a.txt").touch()
+        assert registry.select_paths([tmp_path / "a.txt"], columns="")[0].name == "table"
+        assert registry.select_paths([tmp_path / "a.txt"])[0].name == "names"
+        with pytest.raises(DatasetNotFoundError, match=r"b\.csv: does not exist"):
+            registry.select_paths([tmp_path / "b.csv"], dataset_name="table")
+
     def test_no_warning_without_entry_points(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.WARNING):
-            assert list(registry.datasets())[: len(BUILT_IN)] == list(registry.built_in())
+            assert list(registry.datasets())[: len(registry.built_in())] == list(registry.built_in())
         assert caplog.records == []
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 import relabel
 from relabel.cameras import Cameras
-from relabel.evaluation.descriptors import Described, write_described
+from relabel.evaluation.descriptors import Descriptors, write_descriptors
 from relabel.evaluation.ground_truth import EvaluationSet
 from relabel.similarity import Similarity
 
@@ -38,10 +38,10 @@ def label_file(path: Path, **collections: Similarity) -> relabel.LabelFile:
     return relabel.LabelFile(path)
 
 
-def random_descriptors(of: EvaluationSet, d: int = 6, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def random_descriptors(ground_truth: EvaluationSet, d: int = 6, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Descriptors that mean nothing."""
     rng = np.random.default_rng(seed)
-    query, database = (rng.normal(size=(n, d)).astype(np.float32) for n in of.shape)
+    query, database = (rng.normal(size=(n, d)).astype(np.float32) for n in ground_truth.shape)
     return query, database
 
 
@@ -51,6 +51,6 @@ def descriptor_folder(folder: Path, cameras: tuple[Cameras, Cameras], seed: int 
     sides = []
     for each in cameras:
         key = rng.permutation(each.key)
-        sides.append(Described(key, rng.normal(size=(len(key), 5)).astype(np.float32)))
-    write_described(folder, *sides, overwrite=True)
+        sides.append(Descriptors(key, rng.normal(size=(len(key), 5)).astype(np.float32)))
+    write_descriptors(folder, *sides, overwrite=True)
     return folder

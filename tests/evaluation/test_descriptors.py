@@ -16,26 +16,34 @@ from torch import Tensor, nn
 import relabel
 from relabel.errors import InputError, MissingFileError, OptionError, OutputExistsError
 from relabel.evaluation import places
-from relabel.evaluation.descriptors import Described, aligned, describe, describe_set, read_described, write_described
+from relabel.evaluation.descriptors import (
+    Descriptors,
+    ImageOptions,
+    aligned,
+    describe,
+    describe_set,
+    read_descriptors,
+    write_descriptors,
+)
 from relabel.evaluation.evaluate import evaluate_model
 from relabel.evaluation.ground_truth import Rule, evaluation_set
-from tests.training.runs import SIZE, picture, place
+from tests.training.runs import SIZE, image_file, place
 
 
 class MeanColour(nn.Module):
-    """The mean of each channel; a normalised picture goes in."""
+    """The mean of each channel; a normalised image goes in."""
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """(b, 3)"""
-        return pictures.mean(dim=(2, 3))
+        return images.mean(dim=(2, 3))
 
 
-def described(n: int = 4, **fields: Any) -> Described:
+def described(n: int = 4, **fields: Any) -> Descriptors:
     values = {
         "key": np.array([f"k{i}" for i in range(n)]),
         "values": np.arange(n * 2.0, dtype=np.float32).reshape(n, 2),
     }
-    return Described(**values | fields)
+    return Descriptors(**values | fields)
 
 
 class TestFiles:
@@ -44,25 +52,25 @@ class TestFiles:
     def test_read_back(self, tmp_path: Path) -> None:
         """Both sides as they were written, whatever the keys but line breaks hold."""
         sides = described(), described(3, key=np.array(["a b", "ψ", "#"]))
-        write_described(tmp_path / "new" / "folder", *sides)
+        write_descriptors(tmp_path / "new" / "folder", *sides)
         for side, expected in zip(("query", "database"), sides, strict=True):
-            found = read_described(tmp_path / "new" / "folder", side)
-            assert found.key.tolist() == expected.key.tolist()
-            np.testing.assert_array_equal(found.values, expected.values)
+            descriptors_read = read_descriptors(tmp_path / "new" / "folder", side)
+            assert descriptors_read.key.tolist() == expected.key.tolist()
+            np.testing.assert_array_equal(descriptors_read.values, expected.values)
 
     def test_there_already(self, tmp_path: Path) -> None:
         """Nothing is written where one file is there."""
         (tmp_path / "database.txt").write_text("mine")
         with pytest.raises(OutputExistsError, match=r"database\.txt"):
-            write_described(tmp_path, described(), described())
+            write_descriptors(tmp_path, described(), described())
         assert [path.name for path in tmp_path.iterdir()] == ["database.txt"]
-        write_described(tmp_path, described(), described(), overwrite=True)
+        write_descriptors(tmp_path, described(), described(), overwrite=True)
         assert len(list(tmp_path.iterdir())) == 4
 
     def test_missing(self, tmp_path: Path) -> None:
         """The error says what a folder of descriptors holds."""
         with pytest.raises(MissingFileError, match=r"query.npy: there is no such file; a folder of descriptors holds"):
-            read_described(tmp_path, "query")
+            read_descriptors(tmp_path, "query")
 
     @pytest.mark.parametrize(
         ("keys", "values", "message"),
@@ -79,25 +87,25 @@ class TestFiles:
         np.save(tmp_path / "query.npy", values)
         (tmp_path / "query.txt").write_text(keys)
         with pytest.raises(InputError, match=message):
-            read_described(tmp_path, "query")
+            read_descriptors(tmp_path, "query")
 
     def test_no_array(self, tmp_path: Path) -> None:
         """Pickled objects are not loaded, nor text, nor archives of several arrays; keys are text."""
         (tmp_path / "query.txt").write_text("a\n")
         np.save(tmp_path / "query.npy", np.array([object()]), allow_pickle=True)
         with pytest.raises(InputError, match=r"query\.npy: cannot be read as an array"):
-            read_described(tmp_path, "query")
+            read_descriptors(tmp_path, "query")
         (tmp_path / "query.npy").write_bytes(b"")
         with pytest.raises(InputError, match=r"query\.npy: cannot be read as an array"):
-            read_described(tmp_path, "query")
+            read_descriptors(tmp_path, "query")
         with (tmp_path / "query.npy").open("wb") as file:
             np.savez(file, a=np.zeros(1), b=np.zeros(1))
         with pytest.raises(InputError, match="several arrays"):
-            read_described(tmp_path, "query")
+            read_descriptors(tmp_path, "query")
         np.save(tmp_path / "query.npy", np.zeros((1, 1)))
         (tmp_path / "query.txt").write_bytes(b"\xff\n")
         with pytest.raises(InputError, match=r"query\.txt: is not UTF-8"):
-            read_described(tmp_path, "query")
+            read_descriptors(tmp_path, "query")
 
 
 class TestAligned:
@@ -109,7 +117,7 @@ class TestAligned:
 
     def test_missing(self) -> None:
         """Three of each are shown."""
-        with pytest.raises(InputError, match=r"x: 2 of 3 pictures have no descriptor: 'a', 'b'; .* 'k0', 'k1', 'k2'"):
+        with pytest.raises(InputError, match=r"x: 2 of 3 images have no descriptor: 'a', 'b'; .* 'k0', 'k1', 'k2'"):
             aligned(described(), np.array(["a", "k1", "b"]), "x")
 
 
@@ -117,22 +125,22 @@ class TestDescribe:
     """describe"""
 
     def test_in_order(self, tmp_path: Path) -> None:
-        """Descriptor i is that of picture i, whatever the batches; the model keeps its mode."""
-        paths = [str(picture(tmp_path / f"{i}.png", colour=(i * 20, 0, 0))) for i in range(7)]
+        """Descriptor i is that of image i, whatever the batches; the model keeps its mode."""
+        paths = [str(image_file(tmp_path / f"{i}.png", colour=(i * 20, 0, 0))) for i in range(7)]
         model = MeanColour().train()
-        told: list[int] = []
-        whole = describe(model, paths, SIZE, device="cpu", each=told.append)
+        done: list[int] = []
+        whole = describe(model, paths, SIZE, device="cpu", on_progress=done.append)
         assert whole.shape == (7, 3)
         assert (np.diff(whole[:, 0]) > 0).all()
         np.testing.assert_array_equal(whole, describe(model, paths, SIZE, batch_size=3, device="cpu"))
-        assert sum(told) == 7
+        assert sum(done) == 7
         assert model.training
 
-    def test_bad_pictures(self, tmp_path: Path) -> None:
+    def test_bad_images(self, tmp_path: Path) -> None:
         """All are counted, three are named."""
-        good = picture(tmp_path / "good.png")
-        (tmp_path / "bad.png").write_bytes(b"no picture")
-        with pytest.raises(InputError, match=r"2 of 3 pictures cannot be read, .*bad.png.*none.png"):
+        good = image_file(tmp_path / "good.png")
+        (tmp_path / "bad.png").write_bytes(b"no image")
+        with pytest.raises(InputError, match=r"2 of 3 images cannot be read, .*bad.png.*none.png"):
             describe(
                 MeanColour(), [str(good), str(tmp_path / "bad.png"), str(tmp_path / "none.png")], SIZE, device="cpu"
             )
@@ -141,49 +149,51 @@ class TestDescribe:
         """A descriptor that is not finite stops the evaluation."""
 
         class Broken(nn.Module):
-            def forward(self, pictures: Tensor) -> Tensor:
-                return torch.full((len(pictures), 2), torch.nan)
+            def forward(self, images: Tensor) -> Tensor:
+                return torch.full((len(images), 2), torch.nan)
 
         with pytest.raises(InputError, match=r"model: descriptor 0 .* holds nan"):
-            describe(Broken(), [str(picture(tmp_path / "a.png"))], SIZE, device="cpu")
+            describe(Broken(), [str(image_file(tmp_path / "a.png"))], SIZE, device="cpu")
 
     def test_unknown_device(self, tmp_path: Path) -> None:
         """As for training."""
         with pytest.raises(OptionError, match="device 'x' is not known"):
-            describe(MeanColour(), [str(picture(tmp_path / "a.png"))], SIZE, device="x")
+            describe(MeanColour(), [str(image_file(tmp_path / "a.png"))], SIZE, device="x")
 
 
 class TestEvaluateModel:
     """evaluate_model, describe_set"""
 
-    def test_pictures_of_a_set(self, tmp_path: Path) -> None:
-        """Each camera's descriptor is that of its picture, also for cameras that cannot be labelled."""
+    def test_images_of_a_set(self, tmp_path: Path) -> None:
+        """Each camera's descriptor is that of its image, also for cameras that cannot be labelled."""
         town = place(tmp_path)
-        of = evaluation_set(places.of_labels([town.stored]), Rule(within_m=60.0))
-        sides = describe_set(MeanColour(), of, town.images, SIZE, device="cpu")
-        for side, keys in zip(sides, (of.query, of.database), strict=True):
+        ground_truth = evaluation_set(places.of_labels([town.stored]), Rule(within_m=60.0))
+        sides = describe_set(MeanColour(), ground_truth, ImageOptions(town.images, SIZE, device="cpu"))
+        for side, keys in zip(sides, (ground_truth.query, ground_truth.database), strict=True):
             assert side.key.tolist() == keys.tolist()
             paths = [str(town.images / f"{key}.png") for key in keys]
             np.testing.assert_array_equal(side.values, describe(MeanColour(), paths, SIZE, device="cpu"))
-        found = evaluate_model(MeanColour(), of, town.images, SIZE, [1, 5], device="cpu")
-        assert found.correlation is not None
-        assert set(found.to_json()["recall"]) == {"1", "5"}
+        evaluation = evaluate_model(MeanColour(), ground_truth, town.images, SIZE, [1, 5], device="cpu")
+        assert evaluation.correlation is not None
+        assert set(evaluation.to_json()["recall"]) == {"1", "5"}
 
     @pytest.mark.real_data
     def test_redkitchen(self, real_data: Path, tmp_path: Path) -> None:
         """Real frames: a thumbnail of grey values finds a frame taken within 20 cm and 30° for most queries."""
         scene = real_data / "7scenes" / "redkitchen"
         cameras = [frames(scene, f"seq-0{i}", step=4) for i in (1, 2)]
-        of = evaluation_set([places.Place("redkitchen", *cameras)], Rule(within_m=0.2, max_heading_difference_deg=30.0))
+        ground_truth = evaluation_set(
+            [places.Place("redkitchen", *cameras)], Rule(within_m=0.2, max_heading_difference_deg=30.0)
+        )
 
         class Thumbnail(nn.Module):
-            def forward(self, pictures: Tensor) -> Tensor:
-                small = nn.functional.adaptive_avg_pool2d(pictures.mean(dim=1, keepdim=True), (6, 8))
+            def forward(self, images: Tensor) -> Tensor:
+                small = nn.functional.adaptive_avg_pool2d(images.mean(dim=1, keepdim=True), (6, 8))
                 return nn.functional.normalize(small.flatten(1) - small.mean(dim=(1, 2, 3))[:, None], dim=1)
 
-        found = evaluate_model(Thumbnail(), of, real_data / "7scenes", (64, 48), [1, 5], device="cpu")
-        chance = np.mean(of.positives.counts[of.positives.counts > 0]) / of.shape[1]
-        assert found.scores.recall[0] > 3 * chance
+        evaluation = evaluate_model(Thumbnail(), ground_truth, real_data / "7scenes", (64, 48), [1, 5], device="cpu")
+        chance = np.mean(ground_truth.positives.counts[ground_truth.positives.counts > 0]) / ground_truth.shape[1]
+        assert evaluation.scores.recall[0] > 3 * chance
 
 
 def frames(scene: Path, sequence: str, *, step: int) -> relabel.Cameras:

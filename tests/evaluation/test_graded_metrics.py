@@ -39,9 +39,9 @@ class TestGraded:
 
         DCG@3 = 0.5/log₂2 + 0/log₂3 + 1/log₂4 = 1; the most is 1 + 0.5/log₂3.
         """
-        found = graded(sparse.csr_array(np.array([[1.0, 0.5, 0.0]], np.float32)), [[1, 2, 0]], [1, 3])
-        assert found.ndcg[0].tolist() == pytest.approx([0.5, 1.0 / (1.0 + 0.5 / math.log2(3))])
-        assert found.top1.tolist() == [0.5]
+        scores = graded(sparse.csr_array(np.array([[1.0, 0.5, 0.0]], np.float32)), [[1, 2, 0]], [1, 3])
+        assert scores.ndcg[0].tolist() == pytest.approx([0.5, 1.0 / (1.0 + 0.5 / math.log2(3))])
+        assert scores.top1.tolist() == [0.5]
 
     @given(st.integers(0, 10_000), st.integers(1, 12))
     def test_equals_the_loops(self, seed: int, k: int) -> None:
@@ -49,32 +49,32 @@ class TestGraded:
         rng = np.random.default_rng(seed)
         dense = (rng.random((6, 9)) * (rng.random((6, 9)) < 0.4)).astype(np.float32)
         answers = rng.integers(-1, 9, (6, int(rng.integers(0, 8))))
-        found = graded(sparse.csr_array(dense), answers, [k])
+        scores = graded(sparse.csr_array(dense), answers, [k])
         expected = [ndcg(row, each.tolist(), k) for row, each in zip(dense, answers, strict=True)]
-        np.testing.assert_allclose(found.ndcg[:, 0], expected, rtol=1e-12)
+        np.testing.assert_allclose(scores.ndcg[:, 0], expected, rtol=1e-12)
         first = [row[a[0]] if len(a) and a[0] >= 0 else 0.0 for row, a in zip(dense, answers, strict=True)]
-        np.testing.assert_array_equal(found.top1, np.where(dense.any(axis=1), first, np.nan))
+        np.testing.assert_array_equal(scores.top1, np.where(dense.any(axis=1), first, np.nan))
 
     def test_the_best_ranking_has_1(self) -> None:
         """Answers by falling ψ cannot be beaten."""
         dense = similarity(10, 12, density=0.8, faults=False).matrix.toarray()
-        found = graded(sparse.csr_array(dense), np.argsort(-dense, axis=1))
-        np.testing.assert_allclose(found.mean_ndcg, 1.0, rtol=1e-12)
+        scores = graded(sparse.csr_array(dense), np.argsort(-dense, axis=1))
+        np.testing.assert_allclose(scores.mean_ndcg, 1.0, rtol=1e-12)
 
     def test_of_a_label_file(self, tmp_path: Path) -> None:
         """Queries whose similarities are unknown are left out."""
         psi = similarity(15, 20, density=0.9)
         relabel.write(tmp_path / "labels.h5", {"a": psi})
         answers = np.tile(np.arange(5), (15, 1))
-        found = graded(relabel.LabelFile(tmp_path / "labels.h5")["a"], answers)
-        assert found.counted.tolist() == (psi.collection.query.ok & psi.matrix.toarray().any(axis=1)).tolist()
+        scores = graded(relabel.LabelFile(tmp_path / "labels.h5")["a"], answers)
+        assert scores.counted.tolist() == (psi.collection.query.ok & psi.matrix.toarray().any(axis=1)).tolist()
         assert not psi.collection.query.ok.all()
-        assert found.take(found.counted).mean_ndcg.tolist() == found.mean_ndcg.tolist()
+        assert scores.take(scores.counted).mean_ndcg.tolist() == scores.mean_ndcg.tolist()
 
     def test_of_nothing(self) -> None:
         """No query overlaps: no mean."""
-        found = graded(sparse.csr_array((3, 4), dtype=np.float32), [[0], [1], [2]])
-        assert np.isnan([*found.mean_ndcg, found.mean_top1]).all()
+        scores = graded(sparse.csr_array((3, 4), dtype=np.float32), [[0], [1], [2]])
+        assert np.isnan([*scores.mean_ndcg, scores.mean_top1]).all()
 
     def test_a_row_that_is_not_there(self) -> None:
         """An answer beyond the database is no answer to this matrix."""

@@ -36,12 +36,12 @@ def oracle(predictions: list[list[int]], positives: list[list[int]], ks: list[in
         for answers, right in zip(predictions, positives, strict=True):
             if not right:
                 continue
-            found, total = [], 0.0
+            right_so_far, total = [], 0.0
             for rank, answer in enumerate(answers[:k], start=1):
-                if answer in right and answer not in found:
-                    found.append(answer)
-                    total += len(found) / rank
-            hits.append(bool(found))
+                if answer in right and answer not in right_so_far:
+                    right_so_far.append(answer)
+                    total += len(right_so_far) / rank
+            hits.append(bool(right_so_far))
             average.append(total / min(len(right), k))
         recall.append(sum(hits) / len(hits) if hits else float("nan"))
         precision.append(sum(average) / len(average) if average else float("nan"))
@@ -67,48 +67,48 @@ class TestEvaluate:
 
         recall@1 = (0 + 1)/2, recall@2 = 1. AP@1: a 0/1, b 1/1. AP@2: a (1/2)/2, b 1/1. AP@3: a (1/2 + 2/3)/2, b 1.
         """
-        found = evaluate(padded([[0, 4, 5, 1], [0, 0, -1, 2], [1, 2, 3, 4]]), lists([[4, 5], [0], []]), [1, 2, 3])
-        assert found.recall.tolist() == [0.5, 1.0, 1.0]
-        assert found.map.tolist() == pytest.approx([0.5, (0.25 + 1.0) / 2, ((0.5 + 2 / 3) / 2 + 1.0) / 2], abs=1e-15)
-        assert found.first_hit.tolist() == [2, 1, 0]
-        assert found.counted.tolist() == [True, True, False]
-        assert np.isnan(found.average_precision[2]).all()
+        scores = evaluate(padded([[0, 4, 5, 1], [0, 0, -1, 2], [1, 2, 3, 4]]), lists([[4, 5], [0], []]), [1, 2, 3])
+        assert scores.recall.tolist() == [0.5, 1.0, 1.0]
+        assert scores.map.tolist() == pytest.approx([0.5, (0.25 + 1.0) / 2, ((0.5 + 2 / 3) / 2 + 1.0) / 2], abs=1e-15)
+        assert scores.first_hit.tolist() == [2, 1, 0]
+        assert scores.counted.tolist() == [True, True, False]
+        assert np.isnan(scores.average_precision[2]).all()
 
     def test_a_cut_at_k_divides_by_what_k_can_hold(self) -> None:
         """With five positives AP@2 of two right answers is 1, not 2/5."""
-        found = evaluate([[3, 1, 9]], lists([[0, 1, 2, 3, 4]]), [2, 3])
-        assert found.map.tolist() == [1.0, pytest.approx(2 / 3)]
+        scores = evaluate([[3, 1, 9]], lists([[0, 1, 2, 3, 4]]), [2, 3])
+        assert scores.map.tolist() == [1.0, pytest.approx(2 / 3)]
 
     @given(queries, st.sets(st.integers(1, 12), min_size=1).map(list))
     def test_equals_the_loops(self, drawn: list[tuple[list[int], list[int]]], ks: list[int]) -> None:
         """On any predictions, with repetitions, strangers, ragged lines and k beyond them."""
         predictions, positives = ([list(side) for side in sides] for sides in zip(*drawn, strict=True))
         ks = sorted(ks)
-        found = evaluate(padded(predictions), lists(positives), ks)
+        scores = evaluate(padded(predictions), lists(positives), ks)
         recall, average = oracle(predictions, positives, ks)
-        np.testing.assert_allclose(found.recall, recall, rtol=0, atol=1e-15)
-        np.testing.assert_allclose(found.map, average, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(scores.recall, recall, rtol=0, atol=1e-15)
+        np.testing.assert_allclose(scores.map, average, rtol=0, atol=1e-12)
 
     @given(queries)
     def test_recall_grows_and_stays_a_share(self, drawn: list[tuple[list[int], list[int]]]) -> None:
         """Recall@k does not fall with k; all scores are in [0, 1] or missing; AP@1 is recall@1."""
         predictions, positives = ([list(side) for side in sides] for sides in zip(*drawn, strict=True))
-        found = evaluate(padded(predictions), lists(positives))
-        if found.counted.any():
-            assert (np.diff(found.recall) >= 0).all()
-            assert found.map[0] == found.recall[0]
-            assert ((found.map >= 0) & (found.map <= 1 + 1e-12)).all()
+        scores = evaluate(padded(predictions), lists(positives))
+        if scores.counted.any():
+            assert (np.diff(scores.recall) >= 0).all()
+            assert scores.map[0] == scores.recall[0]
+            assert ((scores.map >= 0) & (scores.map <= 1 + 1e-12)).all()
         else:
-            assert np.isnan([*found.recall, *found.map]).all()
+            assert np.isnan([*scores.recall, *scores.map]).all()
 
     def test_any_lists_of_positives(self) -> None:
         """Positives may be lists, sets of which are in any order and hold a row twice."""
         rows = [[0, 4, 5, 1], [0, 0, -1, 2], [1, 2, 3, 4]]
-        found = evaluate(rows, [[5, 4, 5], np.array([0]), ()], [1, 2, 3])
+        scores = evaluate(rows, [[5, 4, 5], np.array([0]), ()], [1, 2, 3])
         expected = evaluate(rows, lists([[4, 5], [0], []]), [1, 2, 3])
-        assert found.positives.tolist() == expected.positives.tolist() == [2, 1, 0]
-        np.testing.assert_array_equal(found.average_precision, expected.average_precision)
-        assert found.first_hit.tolist() == expected.first_hit.tolist()
+        assert scores.positives.tolist() == expected.positives.tolist() == [2, 1, 0]
+        np.testing.assert_array_equal(scores.average_precision, expected.average_precision)
+        assert scores.first_hit.tolist() == expected.first_hit.tolist()
 
     @pytest.mark.parametrize("positives", [[[-1]], [[0.5]], [["a"]], [3], [[[1]]]])
     def test_wrong_positives(self, positives: list[Any]) -> None:

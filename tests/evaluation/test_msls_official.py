@@ -3,7 +3,7 @@
 What mapillary_sls (Warburg et al., CVPR 2020; evaluate.py, mapillary_sls/utils/eval.py and datasets/msls.py) does:
 
 - of each city it takes the rows of query and database that are in the subtask and are no panoramas;
-- positives of a query are the database pictures of its own city at most 25 m away; a query without one does not count;
+- positives of a query are the database images of its own city at most 25 m away; a query without one does not count;
 - every query that counts needs a line in the file, other lines are passed over, of two lines the first counts;
 - recall@k is the share of queries with a positive among the first k keys;
 - AP@k sums hits so far / rank over the ranks up to k that hold a positive not predicted before, and divides by the
@@ -62,8 +62,8 @@ def official(cities: dict[str, dict[str, list[Row]]], subtask: str, path: Path) 
 
 def ours(root: Path, subtask: str, path: Path) -> dict[str, float]:
     """The same by relabel, as ``relabel evaluate --root ROOT --cities val --subtask SUBTASK`` does it."""
-    of = evaluation_set(places.in_subtask(places.of_msls(root, "val"), root, subtask))
-    scores = evaluate(match(read_predictions(path), of).rows, of.positives, KS)
+    ground_truth = evaluation_set(places.in_subtask(places.of_paths([root], cities="val"), root, subtask))
+    scores = evaluate(match(read_predictions(path), ground_truth).rows, ground_truth.positives, KS)
     named = {"recall": scores.recall.tolist(), "map": scores.map.tolist()}
     return {f"{name}@{k}": value for name, values in named.items() for k, value in zip(KS, values, strict=True)}
 
@@ -98,14 +98,14 @@ def test_scores_are_those_of_the_official_program(seed: int, subtask: str, tmp_p
     path.write_text("\n".join(rng.permutation(lines)) + "\n", encoding="utf-8")
     expected = official(cities, subtask, path)
     assert 0.0 < expected["map@20"] < 1.0
-    found = ours(tmp_path, subtask, path)
-    assert found.keys() == expected.keys()
+    scores = ours(tmp_path, subtask, path)
+    assert scores.keys() == expected.keys()
     for name, value in expected.items():
-        assert found[name] == pytest.approx(value, rel=0, abs=1e-12), name
+        assert scores[name] == pytest.approx(value, rel=0, abs=1e-12), name
 
 
 def test_by_hand(tmp_path: Path) -> None:
-    """A street of five database pictures 20 m apart, d4 a panorama; queries beside d0, d3 and d4, and one far away.
+    """A street of five database images 20 m apart, d4 a panorama; queries beside d0, d3 and d4, and one far away.
 
     q0 at 0 m   has d0, d1    answers d9 d1 d1 d0 (d9 is of the other city)
     q3 at 60 m  has d2, d3    answers d3 d4 d0 d2
@@ -127,8 +127,8 @@ def test_by_hand(tmp_path: Path) -> None:
     msls_tree(tmp_path, city="sf", query=other[0], database=other[1])
     path = tmp_path / "p.txt"
     path.write_text("q9 d9 d0 d1 d2\nq4 d4 d3 d0 d1\nq3 d3 d4 d0 d2\nq0 d9 d1 d1 d0\n", encoding="utf-8")
-    of = evaluation_set(places.of_msls(tmp_path, "val"))
-    scores = evaluate(match(read_predictions(path), of).rows, of.positives, (1, 2, 4))
+    ground_truth = evaluation_set(places.of_paths([tmp_path], cities="val"))
+    scores = evaluate(match(read_predictions(path), ground_truth).rows, ground_truth.positives, (1, 2, 4))
     assert scores.recall.tolist() == [2 / 4, 1.0, 1.0]
     assert scores.map.tolist() == pytest.approx(
         [2 / 4, (1 / 4 + 1 / 2 + 1 / 2 + 1) / 4, (1 / 2 + 3 / 4 + 1 / 2 + 1) / 4]

@@ -32,9 +32,9 @@ def brute(database: Any, queries: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check(database: Any, queries: Any, k: int, device: str = "cpu") -> None:
-    found, (indices, distances) = nearest(database, queries, k, device), brute(database, queries, k)
-    np.testing.assert_array_equal(found.indices, indices)
-    np.testing.assert_array_equal(found.distances, distances)
+    neighbours, (indices, distances) = nearest(database, queries, k, device), brute(database, queries, k)
+    np.testing.assert_array_equal(neighbours.indices, indices)
+    np.testing.assert_array_equal(neighbours.distances, distances)
 
 
 @pytest.fixture(params=["numpy", "torch", "faiss"])
@@ -57,7 +57,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of a few rows on both sides."""
     monkeypatch.setattr(proposals, "_CELLS", 150)
     monkeypatch.setattr(proposals, "_GPU_CELLS", 150)
-    monkeypatch.setattr(proposals, "_BASE_ROWS", 37)
+    monkeypatch.setattr(proposals, "_DATABASE_ROWS", 37)
     monkeypatch.setattr(proposals, "_FAISS_ROWS", 7)
     monkeypatch.setattr(neighbours, "_BLOCK_CELLS", 64)
     monkeypatch.setattr(neighbours, "_SPARE", 4)
@@ -164,9 +164,9 @@ class TestNearest:
     def test_each_is_told_every_query(self) -> None:
         """Progress counts every query once."""
         for make in (plain, constant):
-            told: list[int] = []
-            nearest(*make(np.random.default_rng(4)), 3, each=told.append)
-            assert sum(told) == 20
+            done: list[int] = []
+            nearest(*make(np.random.default_rng(4)), 3, on_progress=done.append)
+            assert sum(done) == 20
 
     def test_empty(self) -> None:
         """No queries, or no database."""
@@ -177,10 +177,10 @@ class TestNearest:
         """By its name; of more equal descriptors than are asked for, the first rows."""
         pytest.importorskip("faiss")
         database, queries = duplicates(np.random.default_rng(6))
-        found = nearest(database, queries, 10, "faiss")
-        for query, rows in zip(queries, found.indices, strict=True):
+        neighbours = nearest(database, queries, 10, "faiss")
+        for query, rows in zip(queries, neighbours.indices, strict=True):
             assert rows.tolist() == np.flatnonzero((database == query).all(axis=1))[:10].tolist()
-        assert not found.distances.any()
+        assert not neighbours.distances.any()
 
     def test_the_input_stays(self) -> None:
         """Tables are not changed by being scaled."""
@@ -269,9 +269,9 @@ class TestErrorBound:
         """No pair outside the proposals is nearer than their `rest` says, and each query is answered once."""
         base, asked = (np.asarray(side, np.float64) for side in make(np.random.default_rng(5)))
         blocks = list(propose(base, asked, 20, dtype))
-        assert np.concatenate([found.rows for found in blocks]).tolist() == list(range(len(asked)))
-        for found in blocks:
-            for row, proposed, rest in zip(*found, strict=True):
+        assert np.concatenate([block.rows for block in blocks]).tolist() == list(range(len(asked)))
+        for block in blocks:
+            for row, proposed, rest in zip(*block, strict=True):
                 assert len(set(proposed.tolist())) == 20
                 others = np.delete(np.square(base - asked[row]).sum(axis=1), proposed)
                 assert len(others) == len(base) - 20

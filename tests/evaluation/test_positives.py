@@ -20,7 +20,7 @@ from tests.similarities import cameras, similarity
 
 def by_loops(query: Cameras, database: Cameras, within_m: float, turn: float | None = None) -> list[list[int]]:
     """All pairs, one by one."""
-    found = []
+    positives = []
     for p, h in zip(query.position, query.heading_deg, strict=True):
         row = []
         for j, (q, g) in enumerate(zip(database.position, database.heading_deg, strict=True)):
@@ -29,12 +29,12 @@ def by_loops(query: Cameras, database: Cameras, within_m: float, turn: float | N
                 near = near and abs((h - g + 180.0) % 360.0 - 180.0) <= turn
             if near:
                 row.append(j)
-        found.append(row)
-    return found
+        positives.append(row)
+    return positives
 
 
-def as_lists(found: positives.RowLists) -> list[list[int]]:
-    return [each.tolist() for each in found.objects()]
+def as_lists(positives: positives.RowLists) -> list[list[int]]:
+    return [each.tolist() for each in positives.objects()]
 
 
 class TestPositivesByDistance:
@@ -52,8 +52,8 @@ class TestPositivesByDistance:
         """Headings 30° apart are within 30°, across north as well; without a heading there is no positive."""
         rng = np.random.default_rng(seed)
         query, database = cameras(20, rng), cameras(20, rng)
-        found = positives_by_distance(query, database, 40.0, max_heading_difference_deg=turn)
-        assert as_lists(found) == by_loops(query, database, 40.0, turn)
+        positives = positives_by_distance(query, database, 40.0, max_heading_difference_deg=turn)
+        assert as_lists(positives) == by_loops(query, database, 40.0, turn)
 
     def test_exactly_the_limit(self) -> None:
         """25 m is within 25 m, whatever the size of the coordinates: 7, 24, 25 is a right triangle."""
@@ -78,8 +78,8 @@ class TestPositivesByDistance:
         sides = [with_lon_lat(Cameras(key=list("abc"), position=np.zeros((3, 2)) + i * 1e6), degrees) for i in range(2)]
         apart = np.linalg.norm(ecef(*degrees[0]) - ecef(*degrees[1]))
         assert 20.0 < apart < 25.0
-        found = positives_by_distance(*sides, params={FRAME: GEODESIC})
-        assert as_lists(found) == [[0, 1], [0, 1], [2]]
+        positives = positives_by_distance(*sides, params={FRAME: GEODESIC})
+        assert as_lists(positives) == [[0, 1], [0, 1], [2]]
 
     def test_status_does_not_count(self) -> None:
         """A camera without a heading is near as any other."""
@@ -112,8 +112,8 @@ class TestPositivesByDistance:
         query, database = sides
         apart = np.linalg.norm(query.position[:, None] - database.position, axis=2)
         cosine = np.einsum("ik,jk->ij", query.pose[:, :3, 2], database.pose[:, :3, 2])
-        found = as_lists(positives_by_distance(query, database, 1.55))
-        assert found == [np.flatnonzero(row <= 1.55).tolist() for row in apart]
+        positives = as_lists(positives_by_distance(query, database, 1.55))
+        assert positives == [np.flatnonzero(row <= 1.55).tolist() for row in apart]
         turned = as_lists(positives_by_distance(query, database, 1.55, max_heading_difference_deg=60.0))
         near = (apart <= 1.55) & (cosine >= 0.5)
         assert turned == [np.flatnonzero(row).tolist() for row in near]
@@ -140,8 +140,8 @@ class TestPositivesBySimilarity:
         """At and above the threshold, as the float32 that is stored."""
         psi = similarity(20, 25, density=0.7)
         dense = psi.matrix.toarray()
-        found = positives_by_similarity(psi, threshold)
-        assert as_lists(found) == [np.flatnonzero(row >= np.float32(threshold)).tolist() for row in dense]
+        positives = positives_by_similarity(psi, threshold)
+        assert as_lists(positives) == [np.flatnonzero(row >= np.float32(threshold)).tolist() for row in dense]
 
     @pytest.mark.parametrize("threshold", [0.0, 1.1, 0.05])
     def test_wrong_threshold(self, threshold: float) -> None:

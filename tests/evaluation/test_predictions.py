@@ -45,10 +45,10 @@ class TestReadPredictions:
         """Comments, blank lines, other white space, line ends of Windows and a byte order mark are no trouble."""
         path = tmp_path / "p.txt"
         path.write_bytes("\ufeff# Each row contains\n\nq0 d0\td1 \r\n  q1   d1\n#x\nq2".encode())
-        found = read_predictions(path)
-        assert found.query == ["q0", "q1", "q2"]
-        assert found.answers == [["d0", "d1"], ["d1"], []]
-        assert found.line == [3, 4, 6]
+        predictions = read_predictions(path)
+        assert predictions.query == ["q0", "q1", "q2"]
+        assert predictions.answers == [["d0", "d1"], ["d1"], []]
+        assert predictions.line == [3, 4, 6]
 
     def test_missing(self, tmp_path: Path) -> None:
         """There is no such file, or it is a folder."""
@@ -81,12 +81,12 @@ class TestReadPredictions:
         path = tmp_path_factory.mktemp("any") / "p"
         path.write_bytes(content)
         try:
-            found = read_predictions(path)
+            predictions = read_predictions(path)
         except InputError as error:
             said = str(error)
         else:
             said = f"{path}: read"
-            assert len(found.query) == len(set(found.query)) == len(found.line) > 0
+            assert len(predictions.query) == len(set(predictions.query)) == len(predictions.line) > 0
         assert said.startswith(f"{path}: ")
 
 
@@ -95,50 +95,51 @@ class TestMatch:
 
     def test_rows(self, street: EvaluationSet, tmp_path: Path) -> None:
         """In the order of the set, short lines filled up; a query without a positive needs no line."""
-        found = match(read_predictions(written(tmp_path / "p.txt", *reversed(GOOD))), street)
-        assert found.rows.tolist() == [[0, 1, -1], [1, -1, -1], [2, 1, 3], [-1, -1, -1]]
-        assert found.lengths.tolist() == [2, 1, 3, 0]
-        assert found.notes == []
+        matched = match(read_predictions(written(tmp_path / "p.txt", *reversed(GOOD))), street)
+        assert matched.rows.tolist() == [[0, 1, -1], [1, -1, -1], [2, 1, 3], [-1, -1, -1]]
+        assert matched.lengths.tolist() == [2, 1, 3, 0]
+        assert matched.notes == []
 
     def test_left_out(self, street: EvaluationSet, tmp_path: Path) -> None:
         """A panorama is a miss that takes up its rank, and a line for one is passed over; both are told."""
         lines = ("q0 d-pano d0", *GOOD[1:], "q-pano d0")
-        found = match(read_predictions(written(tmp_path / "p.txt", *lines)), street)
-        assert found.rows[0].tolist() == [-1, 0, -1]
-        assert found.notes == [
+        matched = match(read_predictions(written(tmp_path / "p.txt", *lines)), street)
+        assert matched.rows[0].tolist() == [-1, 0, -1]
+        assert matched.notes == [
             "1 of 4 lines are of queries that are not evaluated",
-            "1 predictions are of pictures that are left out of the database; they are misses",
+            "1 predictions are of images that are left out of the database; they are misses",
         ]
 
     def test_repeated(self, street: EvaluationSet, tmp_path: Path) -> None:
-        """A picture twice in a line is told with the line."""
-        found = match(read_predictions(written(tmp_path / "p.txt", "# head", "q0 d1 d0 d1", *GOOD[1:])), street)
-        assert found.notes == [
-            "1 lines predict a picture twice, the first of them line 2 ('d1'); only its first place counts"
+        """An image twice in a line is told with the line."""
+        matched = match(read_predictions(written(tmp_path / "p.txt", "# head", "q0 d1 d0 d1", *GOOD[1:])), street)
+        assert matched.notes == [
+            "1 lines predict an image twice, the first of them line 2 ('d1'); only its first place counts"
         ]
 
-    def test_unknown_pictures(self, street: EvaluationSet, tmp_path: Path) -> None:
+    def test_unknown_images(self, street: EvaluationSet, tmp_path: Path) -> None:
         """The line and three of each are shown; they are misses where that is allowed."""
-        found = read_predictions(written(tmp_path / "p.txt", "q0 d0 w x", "q1 y", "q2 z d2"))
+        predictions = read_predictions(written(tmp_path / "p.txt", "q0 d0 w x", "q1 y", "q2 z d2"))
         with pytest.raises(
             InputError, match=r"line 1: 4 predictions .*'w', 'x', 'y', …; the database has 'd0', 'd1', 'd2', …"
         ):
-            match(found, street)
-        allowed = match(found, street, allow_unknown=True)
+            match(predictions, street)
+        allowed = match(predictions, street, allow_unknown=True)
         assert allowed.rows.tolist() == [[0, -1, -1], [-1, -1, -1], [-1, 2, -1], [-1, -1, -1]]
-        assert "4 predictions are of no picture that is known, the first in line 1" in allowed.notes[0]
+        assert "4 predictions are of no image that is known, the first in line 1" in allowed.notes[0]
 
     def test_unknown_queries(self, street: EvaluationSet, tmp_path: Path) -> None:
         """An error, unless it is allowed; then they are passed over."""
-        found = read_predictions(written(tmp_path / "p.txt", *GOOD, "s d0", "t d0"))
+        predictions = read_predictions(written(tmp_path / "p.txt", *GOOD, "s d0", "t d0"))
         with pytest.raises(InputError, match=r"line 4: 2 of 5 queries are not known: 's', 't'; .*--allow-unknown"):
-            match(found, street)
-        assert match(found, street, allow_unknown=True).notes == ["2 of 5 lines are of queries that are not evaluated"]
+            match(predictions, street)
+        notes = match(predictions, street, allow_unknown=True).notes
+        assert notes == ["2 of 5 lines are of queries that are not evaluated"]
 
     @pytest.mark.parametrize(
         ("lines", "advice"),
         [
-            (("a b", "c d"), "are the predictions of this data set"),
+            (("a b", "c d"), "are the predictions of this dataset"),
             (("q0.jpg d0.jpg",), "without folder and ending"),
             (("query/q0.jpg d0",), "without folder and ending"),
             (("q0,q1 d0,d1",), "sequences"),
@@ -162,10 +163,10 @@ class TestMatch:
     def test_itself(self, tmp_path: Path) -> None:
         """Among self pairs a query is no answer to itself."""
         side = Cameras(key=["a", "b"], position=[[0.0, 0.0], [1.0, 0.0]], heading_deg=[0.0, 0.0])
-        of = evaluation_set([Place("room", side, side, self_pairs=True)])
-        found = match(read_predictions(written(tmp_path / "p.txt", "a a b", "b a")), of)
-        assert found.rows.tolist() == [[-1, 1], [0, -1]]
-        assert found.notes == ["1 queries are answered with themselves, which is a miss"]
+        ground_truth = evaluation_set([Place("room", side, side, self_pairs=True)])
+        matched = match(read_predictions(written(tmp_path / "p.txt", "a a b", "b a")), ground_truth)
+        assert matched.rows.tolist() == [[-1, 1], [0, -1]]
+        assert matched.notes == ["1 queries are answered with themselves, which is a miss"]
 
 
 class TestShorterThan:

@@ -245,7 +245,7 @@ class TestWriteDeepVg:
 
 
 class TestImagePath:
-    """relabel.images.paths.picture_paths"""
+    """relabel.images.paths.image_paths"""
 
     def test_columns(self, tmp_path: Path) -> None:
         """A further column can be named, and one called path is the default."""

@@ -70,6 +70,19 @@ class TestAnndata:
             found = anndata.io.read_elem(file[name]["similarity"])
         assert_same_pairs(found, LabelFile(path)[name].to_scipy())
 
+    @pytest.mark.parametrize("name", ["amman", "room/train"])
+    def test_scipy_can_use_it(self, path: Path, name: str) -> None:
+        """Both index arrays have one type, without which SciPy cannot list, print or convert what anndata reads."""
+        expected = np.argwhere(LabelFile(path)[name].to_scipy().toarray())
+        with h5py.File(path) as file:
+            group = file[name]["similarity"]
+            for matrix in (anndata.io.read_elem(group), anndata.io.sparse_dataset(group).to_memory()):
+                assert (matrix.indptr.dtype, matrix.indices.dtype) == (np.int32, np.int32)
+                np.testing.assert_array_equal(np.transpose(matrix.nonzero()), expected)
+                triples = matrix.tocoo()
+                np.testing.assert_array_equal(np.transpose([triples.row, triples.col]), expected)
+                assert "Coords" in str(matrix)  # what print shows
+
     def test_backed(self, path: Path, source: Similarity) -> None:
         """In backed mode rows are read one by one, by slice and by number, without loading the rest."""
         with h5py.File(path) as file:
@@ -138,7 +151,7 @@ class TestTools:
     def test_h5dump_numbers(self, path: Path, tmp_path: Path, name: str) -> None:
         """The matrix, written out by the tool as plain little-endian numbers, is the one that relabel reads."""
         found = {}
-        for part, dtype in zip(PARTS, ("<i8", "<i4", "<f4"), strict=True):
+        for part, dtype in zip(PARTS, ("<i4", "<i4", "<f4"), strict=True):
             out = tmp_path / f"{part}.raw"
             self.tool("h5dump", "-d", f"/{name}/similarity/{part}", "-b", "LE", "-o", out, path)
             found[part] = np.fromfile(out, dtype)

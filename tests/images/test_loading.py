@@ -15,8 +15,17 @@ pytest.importorskip("torch")
 import torch
 
 from relabel.errors import OptionError
-from relabel.images.loading import BadPicture, CameraDataset, Grouped, Item, PairDataset, collate, loader, normalised
-from relabel.images.paths import Pictures, find_pictures, read_picture
+from relabel.images.loading import (
+    CameraDataset,
+    Grouped,
+    Item,
+    PairDataset,
+    UnreadableImage,
+    collate,
+    loader,
+    normalised,
+)
+from relabel.images.paths import ImagePaths, find_images, read_image
 from relabel.sampling.pair_sampler import GradedPairSampler
 from tests.training import runs
 
@@ -29,45 +38,45 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> runs.Place:
 class TestPairDataset:
     """relabel.images.loading.PairDataset"""
 
-    def test_both_pictures(self, town: runs.Place) -> None:
-        """A pair is its two pictures, with what the sampler gave."""
-        found = find_pictures([town.stored], town.images)
-        data = PairDataset(found, runs.SIZE)
+    def test_both_images(self, town: runs.Place) -> None:
+        """A pair is its two images, with what the sampler gave."""
+        paths = find_images([town.stored], town.images)
+        data = PairDataset(paths, runs.SIZE)
         item = data[3, 5, 0.25]
         assert isinstance(item, Item)
         assert item.drawn == (3, 5, 0.25)
-        for array, path in zip(item.pictures, (found.query[3], found.database[5]), strict=True):
-            np.testing.assert_array_equal(array, read_picture(path, runs.SIZE))
+        for array, path in zip(item.images, (paths.query[3], paths.database[5]), strict=True):
+            np.testing.assert_array_equal(array, read_image(path, runs.SIZE))
 
-    def test_bad_pictures(self, town: runs.Place, tmp_path: Path) -> None:
-        """A pair with a picture that cannot be read is that picture and the reason; names may be in any script."""
-        good = find_pictures([town.stored], town.images)
+    def test_bad_images(self, town: runs.Place, tmp_path: Path) -> None:
+        """A pair with an image that cannot be read is that image and the reason; names may be in any script."""
+        good = find_images([town.stored], town.images)
         broken = tmp_path / "Straße ψ.png"
-        broken.write_bytes(b"no picture")
-        data = PairDataset(Pictures(good.query[:1], np.array([str(broken), str(tmp_path / "none.png")])), runs.SIZE)
+        broken.write_bytes(b"no image")
+        data = PairDataset(ImagePaths(good.query[:1], np.array([str(broken), str(tmp_path / "none.png")])), runs.SIZE)
         for number, path in ((0, broken), (1, tmp_path / "none.png")):
-            bad = data[0, number, 0.0]
-            assert isinstance(bad, BadPicture)
-            assert bad.path == str(path)
-            assert str(path) in bad.reason
+            unreadable = data[0, number, 0.0]
+            assert isinstance(unreadable, UnreadableImage)
+            assert unreadable.path == str(path)
+            assert str(path) in unreadable.reason
 
     def test_pickled(self, town: runs.Place) -> None:
-        """A data set travels to a process that is spawned, and is as large as its paths."""
-        data = PairDataset(find_pictures([town.stored], town.images), runs.SIZE)
+        """A dataset travels to a process that is spawned, and is as large as its paths."""
+        data = PairDataset(find_images([town.stored], town.images), runs.SIZE)
         travelled = pickle.loads(pickle.dumps(data))
-        np.testing.assert_array_equal(travelled[1, 2, 0.5].pictures, data[1, 2, 0.5].pictures)  # type: ignore[union-attr]
+        np.testing.assert_array_equal(travelled[1, 2, 0.5].images, data[1, 2, 0.5].images)  # type: ignore[union-attr]
 
 
 class TestCameraDataset:
     """relabel.images.loading.CameraDataset"""
 
-    def test_one_picture(self, town: runs.Place) -> None:
-        """A camera is its picture."""
-        paths = find_pictures([town.stored], town.images).query
+    def test_one_image(self, town: runs.Place) -> None:
+        """A camera is its image."""
+        paths = find_images([town.stored], town.images).query
         item = CameraDataset(paths, runs.SIZE)[4]
         assert isinstance(item, Item)
         assert item.drawn == 4
-        np.testing.assert_array_equal(item.pictures, [read_picture(paths[4], runs.SIZE)])
+        np.testing.assert_array_equal(item.images, [read_image(paths[4], runs.SIZE)])
 
 
 class TestGrouped:
@@ -90,22 +99,22 @@ class TestGrouped:
 class TestCollate:
     """relabel.images.loading.collate"""
 
-    def test_first_pictures_first(self) -> None:
-        """A batch holds the first pictures of all items, then the second ones, channels last in memory."""
+    def test_first_images_first(self) -> None:
+        """A batch holds the first images of all items, then the second ones, channels last in memory."""
         rng = np.random.default_rng(0)
         arrays = [[rng.integers(0, 256, (3, 4, 5)).astype(np.uint8) for _ in range(2)] for _ in range(3)]
-        bad = BadPicture("x", "x is broken")
-        batch = collate([Item("a", arrays[0]), bad, Item("b", arrays[1]), Item("c", arrays[2])])
-        assert batch.pictures is not None
-        assert batch.pictures.is_contiguous(memory_format=torch.channels_last)
+        unreadable = UnreadableImage("x", "x is broken")
+        batch = collate([Item("a", arrays[0]), unreadable, Item("b", arrays[1]), Item("c", arrays[2])])
+        assert batch.images is not None
+        assert batch.images.is_contiguous(memory_format=torch.channels_last)
         expected = [item[place] for place in range(2) for item in arrays]
-        np.testing.assert_array_equal(batch.pictures.numpy(), expected)
-        assert (batch.drawn, batch.asked, batch.bad) == (["a", "b", "c"], 4, [bad])
+        np.testing.assert_array_equal(batch.images.numpy(), expected)
+        assert (batch.drawn, batch.asked, batch.unreadable) == (["a", "b", "c"], 4, [unreadable])
 
     def test_nothing_left(self) -> None:
-        """A batch of which no item could be read has no pictures."""
-        bad = BadPicture("x", "x is broken")
-        assert collate([bad, bad]) == (None, [], 2, [bad, bad])
+        """A batch of which no item could be read has no images."""
+        unreadable = UnreadableImage("x", "x is broken")
+        assert collate([unreadable, unreadable]) == (None, [], 2, [unreadable, unreadable])
 
 
 class TestNormalised:
@@ -115,13 +124,13 @@ class TestNormalised:
         """Each channel is scaled to [0, 1] and by ImageNet's mean and deviation; the memory format stays."""
         array = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 5)).astype(np.uint8)
         given_ = torch.from_numpy(array).contiguous(memory_format=torch.channels_last)
-        found = normalised(given_)
+        images = normalised(given_)
         expected = (array / 255.0 - np.reshape([0.485, 0.456, 0.406], (1, 3, 1, 1))) / np.reshape(
             [0.229, 0.224, 0.225], (1, 3, 1, 1)
         )
-        assert found.dtype == torch.float32
-        assert found.is_contiguous(memory_format=torch.channels_last)
-        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-6)
+        assert images.dtype == torch.float32
+        assert images.is_contiguous(memory_format=torch.channels_last)
+        np.testing.assert_allclose(images.numpy(), expected, rtol=1e-5, atol=1e-6)
         np.testing.assert_array_equal(given_.numpy(), array)
 
 
@@ -129,13 +138,13 @@ class TestLoader:
     """relabel.images.loading.loader"""
 
     def test_workers_change_nothing(self, town: runs.Place) -> None:
-        """Processes that read pictures give the same batches, in the same order, as reading them here."""
-        data = PairDataset(find_pictures([town.stored], town.images), runs.SIZE)
+        """Processes that read images give the same batches, in the same order, as reading them here."""
+        data = PairDataset(find_images([town.stored], town.images), runs.SIZE)
 
         def batches(workers: int) -> list[tuple[object, object]]:
             sampler = GradedPairSampler(town.stored, seed=3, length=10)
-            found = loader(data, Grouped(sampler, 4), workers=workers)
-            return [(batch.drawn, batch.pictures.numpy().tobytes()) for batch in found]
+            batches = loader(data, Grouped(sampler, 4), workers=workers)
+            return [(batch.drawn, batch.images.numpy().tobytes()) for batch in batches]
 
         assert batches(1) == batches(0)
         assert data._query._bytes.is_shared()  # the process that was spawned has no paths of its own
@@ -143,7 +152,7 @@ class TestLoader:
 
     def test_random_numbers_of_the_model_stay(self, town: runs.Place) -> None:
         """An epoch of the loader takes nothing from torch's generator."""
-        data = PairDataset(find_pictures([town.stored], town.images), runs.SIZE)
+        data = PairDataset(find_images([town.stored], town.images), runs.SIZE)
         before = torch.get_rng_state()
         list(loader(data, [[(0, 0, 0.0)]]))
         assert torch.equal(before, torch.get_rng_state())

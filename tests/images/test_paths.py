@@ -15,7 +15,7 @@ pytest.importorskip("torch")
 
 from relabel.cameras import Cameras, Status
 from relabel.errors import InputError, MissingFileError, MissingPackageError, OptionError
-from relabel.images.paths import Pictures, camera_paths, find_pictures, pictures, read_picture
+from relabel.images.paths import ImagePaths, camera_image_paths, find_camera_images, find_images, read_image
 from relabel.sampling.batch_sampler import GradedBatchSampler
 from relabel.sampling.pair_sampler import GradedPairSampler
 from tests.similarities import similarity
@@ -27,8 +27,8 @@ def cameras(keys: list[str], **fields: object) -> Cameras:
     return Cameras(key=keys, position=np.zeros((n, 2)), heading_deg=np.zeros(n), **fields)  # type: ignore[arg-type]
 
 
-class TestPictures:
-    """relabel.images.paths.pictures"""
+class TestImages:
+    """relabel.images.paths.find_camera_images"""
 
     @pytest.mark.parametrize(
         ("path", "collection", "side"),
@@ -49,77 +49,81 @@ class TestPictures:
         ],
     )
     def test_known_layouts(self, path: str, collection: str, side: str, tmp_path: Path) -> None:
-        """Pictures that lie as a known data set has them are found without being told where."""
+        """Images that lie as a known dataset has them are found without being told where."""
         file = tmp_path / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
-        assert pictures(cameras(["k1"]), tmp_path, collection=collection, side=side).tolist() == [str(file)]
+        assert find_camera_images(cameras(["k1"]), tmp_path, collection=collection, side=side).tolist() == [str(file)]
 
     def test_keys_with_folders(self, tmp_path: Path) -> None:
         """The key of a frame, with its sequence before it, is a path."""
         keys = ["seq-01/frame-000000", "seq-02/frame-000004"]
         for key in keys:
-            runs.picture(tmp_path / f"{key}.color.png")
-        found = pictures(cameras(keys), tmp_path, collection="redkitchen/train", side="query")
-        assert found.tolist() == [str(tmp_path / f"{key}.color.png") for key in keys]
+            runs.image_file(tmp_path / f"{key}.color.png")
+        paths = find_camera_images(cameras(keys), tmp_path, collection="redkitchen/train", side="query")
+        assert paths.tolist() == [str(tmp_path / f"{key}.color.png") for key in keys]
 
     def test_column_path_and_absolute_paths(self, tmp_path: Path) -> None:
         """A column path comes before the key, and an absolute path is taken as it is."""
-        inside, outside = runs.picture(tmp_path / "a" / "b.png"), runs.picture(tmp_path / "far.png")
+        inside, outside = runs.image_file(tmp_path / "a" / "b.png"), runs.image_file(tmp_path / "far.png")
         (tmp_path / "a" / "k0").touch()
-        found = pictures(cameras(["k0", "k1"], extra={"path": np.array(["b.png", str(outside)])}), tmp_path / "a")
-        assert found.tolist() == [str(inside), str(outside)]
+        paths = find_camera_images(
+            cameras(["k0", "k1"], extra={"path": np.array(["b.png", str(outside)])}), tmp_path / "a"
+        )
+        assert paths.tolist() == [str(inside), str(outside)]
 
     def test_template(self, tmp_path: Path) -> None:
         """A template is taken at its word; a name in it that is not there is told with those that are."""
-        file = runs.picture(tmp_path / "redkitchen" / "query-k1.png")
+        file = runs.image_file(tmp_path / "redkitchen" / "query-k1.png")
         of = cameras(["k1"])
-        found = pictures(of, tmp_path, "{scene}/{side}-{key}.png", collection="redkitchen/train", side="query")
-        assert found.tolist() == [str(file)]
+        paths = find_camera_images(
+            of, tmp_path, "{scene}/{side}-{key}.png", collection="redkitchen/train", side="query"
+        )
+        assert paths.tolist() == [str(file)]
         with pytest.raises(OptionError, match=r"there is no 'city'; there are collection, scene, side, key"):
-            pictures(of, tmp_path, "{city}/{key}.png", collection="redkitchen/train", side="query")
+            find_camera_images(of, tmp_path, "{city}/{key}.png", collection="redkitchen/train", side="query")
 
     def test_nothing_found(self, tmp_path: Path) -> None:
-        """Labels of another data set: three keys, three files and what was tried are shown."""
+        """Labels of another dataset: three keys, three files and what was tried are shown."""
         for name in ("z.jpg", "b/y.png", "b/x.PNG", "b/w.jpg"):
-            runs.picture(tmp_path / name)
+            runs.image_file(tmp_path / name)
         (tmp_path / "notes.txt").touch()
         of = cameras([f"k{i}" for i in range(9)])
         with pytest.raises(InputError) as caught:
-            pictures(of, tmp_path, "{key}.jpg", collection="amman", side="query")
+            find_camera_images(of, tmp_path, "{key}.jpg", collection="amman", side="query")
         said = str(caught.value)
-        assert "no picture of the query cameras of amman; their keys are 'k0', 'k1', 'k2';" in said
+        assert "no image of the query cameras of amman; their keys are 'k0', 'k1', 'k2';" in said
         assert "files there are 'z.jpg', 'b/w.jpg', 'b/x.PNG';" in said
         assert "tried {key}.jpg;" in said
         with pytest.raises(InputError, match=r"tried \{key\}, train_val/\{collection\}"):
-            pictures(of, tmp_path)
+            find_camera_images(of, tmp_path)
 
     def test_empty_folder(self, tmp_path: Path) -> None:
-        """A folder without pictures is told as such, and one that is not there too."""
-        with pytest.raises(InputError, match="there are no pictures in it"):
-            pictures(cameras(["k1"]), tmp_path)
-        with pytest.raises(MissingFileError, match="no such folder of pictures"):
-            find_pictures([], tmp_path / "none")
+        """A folder without images is told as such, and one that is not there too."""
+        with pytest.raises(InputError, match="there are no images in it"):
+            find_camera_images(cameras(["k1"]), tmp_path)
+        with pytest.raises(MissingFileError, match="no such folder of images"):
+            find_images([], tmp_path / "none")
 
     def test_some_missing(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        """Where only some of the pictures are found the layout is right, and how many are missing is told."""
-        runs.picture(tmp_path / "k1.png")
+        """Where only some of the images are found the layout is right, and how many are missing is told."""
+        runs.image_file(tmp_path / "k1.png")
         with caplog.at_level(logging.WARNING):
-            found = pictures(cameras(["k0", "k1", "k2"]), tmp_path, collection="amman")
-        assert [Path(path).name for path in found.tolist()] == ["k0.png", "k1.png", "k2.png"]
-        assert "2 of 3 query pictures of amman that were looked for as {key}.png are missing" in caplog.text
+            paths = find_camera_images(cameras(["k0", "k1", "k2"]), tmp_path, collection="amman")
+        assert [Path(path).name for path in paths.tolist()] == ["k0.png", "k1.png", "k2.png"]
+        assert "2 of 3 query images of amman that were looked for as {key}.png are missing" in caplog.text
 
-    def test_cameras_that_are_not_ok_need_no_picture(self, tmp_path: Path) -> None:
+    def test_cameras_that_are_not_ok_need_no_image(self, tmp_path: Path) -> None:
         """Only cameras that can be drawn are looked for; a side without any is no error."""
-        runs.picture(tmp_path / "k1.png")
+        runs.image_file(tmp_path / "k1.png")
         status = np.array([Status.PANORAMA, Status.OK], np.uint8)
-        assert len(pictures(cameras(["k0", "k1"], status=status), tmp_path)) == 2
-        assert len(pictures(cameras(["k0"], status=np.array([1], np.uint8)), tmp_path)) == 1
-        assert len(pictures(cameras([]), tmp_path)) == 0
+        assert len(find_camera_images(cameras(["k0", "k1"], status=status), tmp_path)) == 2
+        assert len(find_camera_images(cameras(["k0"], status=np.array([1], np.uint8)), tmp_path)) == 1
+        assert len(find_camera_images(cameras([]), tmp_path)) == 0
 
 
-class TestFindPictures:
-    """relabel.images.paths.find_pictures and camera_paths"""
+class TestFindImages:
+    """relabel.images.paths.find_images and camera_paths"""
 
     def test_numbered_as_samplers_do(self, tmp_path: Path) -> None:
         """Over several collections, of self pairs among them, a path is at the number that samplers give its key."""
@@ -127,46 +131,46 @@ class TestFindPictures:
         second = runs.place(tmp_path / "b", n=8, self_pairs=True, faults=False).stored
         for source in (tmp_path / "a" / "images", tmp_path / "b" / "images"):
             for file in source.iterdir():
-                runs.picture(tmp_path / "all" / file.name)
+                runs.image_file(tmp_path / "all" / file.name)
         sources = {"a": first, "b": second}
-        found = find_pictures(list(sources.values()), tmp_path / "all")
+        paths = find_images(list(sources.values()), tmp_path / "all")
         sampler = GradedPairSampler(sources, (0.5, 0.5, 0.0))
-        assert [Path(path).stem for path in found.query.tolist()] == sampler.queries.tolist()
-        assert [Path(path).stem for path in found.database.tolist()] == sampler.database.tolist()
+        assert [Path(path).stem for path in paths.query.tolist()] == sampler.queries.tolist()
+        assert [Path(path).stem for path in paths.database.tolist()] == sampler.database.tolist()
         batches = GradedBatchSampler(sources, 4, (0.5, 0.5, 0.0))
-        numbered = camera_paths(list(sources.values()), found)
+        numbered = camera_image_paths(list(sources.values()), paths)
         assert [Path(path).stem for path in numbered.tolist()] == batches.keys.tolist()
 
     def test_labels_in_memory(self, tmp_path: Path) -> None:
         """A similarity without a name will do as well."""
         labels = similarity(3, 3, faults=False)
         for key in [*labels.collection.query.key.tolist(), *labels.collection.database.key.tolist()]:
-            runs.picture(tmp_path / f"{key}.jpg")
-        found = find_pictures([labels], tmp_path)
-        assert isinstance(found, Pictures)
-        assert len(found.query) == 3
+            runs.image_file(tmp_path / f"{key}.jpg")
+        paths = find_images([labels], tmp_path)
+        assert isinstance(paths, ImagePaths)
+        assert len(paths.query) == 3
 
 
-class TestReadPicture:
-    """relabel.images.paths.read_picture"""
+class TestReadImage:
+    """relabel.images.paths.read_image"""
 
     def test_pixels(self, tmp_path: Path) -> None:
-        """A picture that has the size wanted is given as it is, channel by channel."""
+        """An image that has the size wanted is given as it is, channel by channel."""
         array = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.uint8)
         Image.fromarray(array).save(tmp_path / "a.png")
-        found = read_picture(tmp_path / "a.png", (7, 5))
-        assert found.dtype == np.uint8
-        np.testing.assert_array_equal(found, array.transpose(2, 0, 1))
+        image = read_image(tmp_path / "a.png", (7, 5))
+        assert image.dtype == np.uint8
+        np.testing.assert_array_equal(image, array.transpose(2, 0, 1))
 
     def test_resized_whole(self, tmp_path: Path) -> None:
-        """The whole picture is resized, neither cropped nor padded: two halves stay two halves."""
+        """The whole image is resized, neither cropped nor padded: two halves stay two halves."""
         array = np.zeros((40, 80, 3), np.uint8)
         array[:, 40:] = (250, 120, 60)
         Image.fromarray(array).save(tmp_path / "a.png")
-        found = read_picture(tmp_path / "a.png", (10, 20))
-        assert found.shape == (3, 20, 10)
-        assert (found[:, :, :4] == 0).all()
-        assert (found[:, :, 6:] == np.array([250, 120, 60])[:, None, None]).all()
+        image = read_image(tmp_path / "a.png", (10, 20))
+        assert image.shape == (3, 20, 10)
+        assert (image[:, :, :4] == 0).all()
+        assert (image[:, :, 6:] == np.array([250, 120, 60])[:, None, None]).all()
 
     @pytest.mark.parametrize(("size", "period"), [((160, 120), 90.0), ((400, 300), 5.0)])
     def test_large_jpeg(self, size: tuple[int, int], period: float, tmp_path: Path) -> None:
@@ -176,9 +180,9 @@ class TestReadPicture:
         Image.fromarray(np.stack([array, 255 - array, array // 2], axis=2)).save(tmp_path / "a.jpg", quality=95)
         with Image.open(tmp_path / "a.jpg") as image:
             whole = np.asarray(image.convert("RGB").resize(size, Image.Resampling.BILINEAR), np.float64)
-        found = read_picture(tmp_path / "a.jpg", size).transpose(1, 2, 0)
-        assert np.abs(found - whole).mean() < 1.0
-        assert np.abs(found - whole).max() < 12.0
+        decoded = read_image(tmp_path / "a.jpg", size).transpose(1, 2, 0)
+        assert np.abs(decoded - whole).mean() < 1.0
+        assert np.abs(decoded - whole).max() < 12.0
 
     @pytest.mark.parametrize(
         ("mode", "colour", "expected"),
@@ -191,37 +195,37 @@ class TestReadPicture:
         ],
     )
     def test_modes(self, mode: str, colour: object, expected: tuple[int, ...], tmp_path: Path) -> None:
-        """Grey, palette and transparent pictures become RGB."""
-        runs.picture(tmp_path / "a.png", mode=mode, colour=colour)
-        assert read_picture(tmp_path / "a.png", (4, 4))[:, 2, 2].tolist() == list(expected)
+        """Grey, palette and transparent images become RGB."""
+        runs.image_file(tmp_path / "a.png", mode=mode, colour=colour)
+        assert read_image(tmp_path / "a.png", (4, 4))[:, 2, 2].tolist() == list(expected)
 
     def test_what_pillow_warns_of(self, tmp_path: Path) -> None:
-        """A palette with transparency, of which Pillow warns, is a picture like any other."""
+        """A palette with transparency, of which Pillow warns, is an image like any other."""
         image = Image.new("P", (6, 4), 1)
         image.putpalette([0, 0, 0, 10, 20, 30])
         image.save(tmp_path / "a.png", transparency=b"\x00\x80")
-        assert read_picture(tmp_path / "a.png", (6, 4))[:, 2, 2].tolist() == [10, 20, 30]
+        assert read_image(tmp_path / "a.png", (6, 4))[:, 2, 2].tolist() == [10, 20, 30]
 
     @pytest.mark.parametrize(("mode", "ending"), [("I;16", "png"), ("I", "tif"), ("F", "tif")])
     def test_more_than_8_bits(self, mode: str, ending: str, tmp_path: Path) -> None:
         """A depth map, or anything else of more than 8 bits, is refused and not made white."""
         Image.new(mode, (6, 4), 1000).save(tmp_path / f"a.{ending}")
-        with pytest.raises(InputError, match=r"a\..*: cannot be read as a picture: it has more than 8 bits a channel"):
-            read_picture(tmp_path / f"a.{ending}", (6, 4))
+        with pytest.raises(InputError, match=r"a\..*: cannot be read as an image: it has more than 8 bits a channel"):
+            read_image(tmp_path / f"a.{ending}", (6, 4))
 
     def test_orientation_is_not_applied(self, tmp_path: Path) -> None:
-        """A picture that EXIF calls rotated is taken as its pixels are stored."""
+        """An image that EXIF calls rotated is taken as its pixels are stored."""
         image = Image.new("RGB", (8, 4), (0, 0, 0))
         image.putpixel((0, 0), (255, 255, 255))
         exif = Image.Exif()
         exif[0x0112] = 6
         image.save(tmp_path / "a.png", exif=exif)
-        assert read_picture(tmp_path / "a.png", (8, 4))[0, 0, 0] == 255
+        assert read_image(tmp_path / "a.png", (8, 4))[0, 0, 0] == 255
 
     def test_damaged(self, tmp_path: Path) -> None:
-        """Whatever a file holds, it is a picture or an error that names it, never another exception."""
+        """Whatever a file holds, it is an image or an error that names it, never another exception."""
         whole = {
-            name: runs.picture(tmp_path / f"a.{name}", size=(60, 40)).read_bytes() for name in ("png", "jpg", "gif")
+            name: runs.image_file(tmp_path / f"a.{name}", size=(60, 40)).read_bytes() for name in ("png", "jpg", "gif")
         }
         rng = random.Random(0)
         refused = 0
@@ -236,26 +240,26 @@ class TestReadPicture:
                     path.write_bytes(damaged)
                     said = ""
                     try:
-                        shape = read_picture(path, (6, 4)).shape
+                        shape = read_image(path, (6, 4)).shape
                     except InputError as error:
                         shape, said = (3, 4, 6), str(error)
                     refused += bool(said)
                     assert shape == (3, 4, 6)
-                    assert not said or said.startswith(f"{path}: cannot be read as a picture: ")
+                    assert not said or said.startswith(f"{path}: cannot be read as an image: ")
         assert refused > 60
 
-    def test_no_picture(self, tmp_path: Path) -> None:
+    def test_no_image(self, tmp_path: Path) -> None:
         """A file that is missing, empty, text, or a folder is told."""
-        with pytest.raises(MissingFileError, match=r"a\.png: there is no such picture"):
-            read_picture(tmp_path / "a.png", (4, 4))
+        with pytest.raises(MissingFileError, match=r"a\.png: there is no such image"):
+            read_image(tmp_path / "a.png", (4, 4))
         (tmp_path / "b.png").touch()
-        (tmp_path / "c.png").write_text("no picture")
+        (tmp_path / "c.png").write_text("no image")
         for name in ("b.png", "c.png", ""):
-            with pytest.raises(InputError, match="cannot be read as a picture"):
-                read_picture(tmp_path / name, (4, 4))
+            with pytest.raises(InputError, match="cannot be read as an image"):
+                read_image(tmp_path / name, (4, 4))
 
     def test_without_pillow(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         """Where Pillow is missing, what to install is told."""
         monkeypatch.setitem(sys.modules, "PIL", None)
         with pytest.raises(MissingPackageError, match="pip install pillow"):
-            read_picture(tmp_path / "a.png", (4, 4))
+            read_image(tmp_path / "a.png", (4, 4))

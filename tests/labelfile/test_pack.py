@@ -100,6 +100,16 @@ class TestPack:
         with pytest.raises(LabelFileError, match=rf"part0\.h5: /x/{side}/{name}: is not a data set"):
             pack(tmp_path / "all.h5", parts)
 
+    @pytest.mark.parametrize("link", [h5py.SoftLink("/nowhere"), h5py.ExternalLink("other.h5", "/x")])
+    @pytest.mark.parametrize("place", ["x/weather", "x/queries/mood", "x/similarity/more"])
+    def test_links_are_not_copied(self, link: object, place: str, parts: dict[str, Path], tmp_path: Path) -> None:
+        """A link that is not hard would lead elsewhere from the new file, so the part is refused by name."""
+        with h5py.File(parts["amman"], "r+") as file:
+            file[place] = link
+        with pytest.raises(LabelFileError, match=rf"part0\.h5: /{place}: is an? (soft|external) link"):
+            pack(tmp_path / "all.h5", parts)
+        assert not (tmp_path / "all.h5").exists()
+
     def test_damage_is_not_passed_on(self, parts: dict[str, Path], tmp_path: Path) -> None:
         """A part with a flipped bit in a value, which copying alone would not notice, is not published."""
         with h5py.File(parts["amman"]) as file:

@@ -18,7 +18,7 @@ from scipy import sparse
 
 from relabel.cameras import Cameras, Status
 from relabel.errors import InputError, OptionError, OutputExistsError
-from relabel.labelfile import LabelFile, provenance, validate, write
+from relabel.labelfile import LabelFile, provenance, schema, validate, write
 from relabel.similarity import Collection, RowBlock, Similarity
 from tests.labelfile import oracle
 from tests.labelfile.sources import Blocks, Cut, assert_same, errors, names, similarities
@@ -125,8 +125,9 @@ class TestWrite:
                 assert h5py.check_string_dtype(table["key"].dtype) == ("utf-8", 5)
                 assert table["key"].compression == "gzip"
             pairs = group["similarity"]
-            assert pairs["indptr"].dtype == np.int64
-            assert pairs["indptr"].chunks is None
+            assert pairs["indptr"].dtype == np.int32
+            assert pairs["indptr"].chunks == (6,)
+            assert (pairs["indptr"].compression, pairs["indptr"].fletcher32) == (None, True)
             assert (pairs["indices"].dtype, pairs["data"].dtype) == (np.int32, np.float32)
             assert pairs.attrs["shape"].tolist() == [5, 7]
 
@@ -234,6 +235,15 @@ class TestRefusals:
         """A pair or block that breaks a rule is named with its query and place."""
         self.refused(tmp_path, self.source(counts, indices, data), match)
 
+    def test_more_pairs_than_an_int32_counts(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The limit itself can be stored; one pair more is refused before it is, and the error points to shards."""
+        monkeypatch.setattr("relabel.labelfile.schema.MOST", 3)
+        write(tmp_path / "fits.h5", {"a": self.source([2, 0, 1], [0, 2, 0], [0.5, 0.5, 0.5])})
+        source = self.source([2, 0, 2], [0, 2, 0, 2], [0.5, 0.5, 0.5, 0.5])
+        (tmp_path / "fits.h5").unlink()
+        self.refused(tmp_path, source, "brings the collection to 4 pairs, and one holds at most 3;.*shards")
+        assert np.iinfo(schema.ARRAYS["indptr"]).max == 2**31 - 1
+
     def test_rows_out_of_order(self, tmp_path: Path) -> None:
         """A block that does not begin where the last one ended is refused."""
         self.refused(tmp_path, self.source([0], [], [], first=1), "expected rows from 0 on")
@@ -301,7 +311,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("changes", "match"),
         [
-            ({"key": ["a\0b", "c"]}, "'a\\\\x00b' holds a NUL"),
+            ({"key": np.array(["a\0b", "c"])}, "'a\\\\x00b' holds a NUL"),
             ({"key": ["\udc80", "c"]}, "not valid Unicode"),
             ({"crs": "EPSG\0"}, "crs.*NUL"),
             ({"extra": {"key": np.zeros(2)}}, "extra column 'key' has a name"),

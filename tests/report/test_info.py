@@ -36,10 +36,6 @@ class TestInfoText:
         """A collection without queries has no pairs a query."""
         assert " - " in "\n".join(info_text(self.summary(shape=[0, 953], nnz=0)))
 
-    def test_no_collections(self) -> None:
-        """An empty file says so."""
-        assert info_text({**self.summary(), "collections": []}) == ["relabel.labels 1.0, 0 collections"]
-
 
 class TestRowText:
     """relabel.report.info.row_text"""

@@ -59,24 +59,24 @@ class TestSchedule:
     )
     def test_shortest_round(self, shares, counts):
         """Worked by hand."""
-        found = bands.schedule(shares, exact=True)
-        assert found.counts.tolist() == counts
-        assert found.round == sum(counts)
+        schedule = bands.schedule(shares, exact=True)
+        assert schedule.counts.tolist() == counts
+        assert schedule.round == sum(counts)
 
     @pytest.mark.parametrize("shares", [(0.123, 0.456, 0.421), (0.999, 0.0005, 0.0005)])
     def test_chance_where_no_short_round_has_them(self, shares):
         """Rounds of up to 64 pairs."""
-        found = bands.schedule(shares, exact=True)
-        assert (found.counts.tolist(), found.round) == ([0, 0, 0], 1)
-        assert found.limits[-1] == 1.0
+        schedule = bands.schedule(shares, exact=True)
+        assert (schedule.counts.tolist(), schedule.round) == ([0, 0, 0], 1)
+        assert schedule.limits[-1] == 1.0
 
     @given(st.lists(st.floats(0.0, 1.0), min_size=3, max_size=3).filter(lambda x: sum(x) > 1e-3))
     def test_rounds_have_the_shares_and_limits_end_at_one(self, parts):
         """Whatever the shares; a band without a share is behind no limit."""
         shares = bands.checked([part / sum(parts) for part in parts])
-        found = bands.schedule(shares, exact=True)
-        if found.counts.any():
-            assert found.counts / found.round == pytest.approx(shares, abs=1e-6)
+        schedule = bands.schedule(shares, exact=True)
+        if schedule.counts.any():
+            assert schedule.counts / schedule.round == pytest.approx(shares, abs=1e-6)
         last = max(i for i, share in enumerate(shares) if share)
-        assert (found.limits[last:] == 1.0).all()
-        assert (np.diff(found.limits) >= 0.0).all()
+        assert (schedule.limits[last:] == 1.0).all()
+        assert (np.diff(schedule.limits) >= 0.0).all()

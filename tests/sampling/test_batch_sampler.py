@@ -15,8 +15,8 @@ from relabel.errors import OptionError
 from relabel.labelfile import LabelFile
 from relabel.similarity import Similarity
 from relabel.training import GradedBatchSampler
+from tests.sampling.dense import band_matrix, counted, fits, stored
 from tests.similarities import similarity
-from tests.training.dense import band_matrix, counted, fits, stored
 
 
 @pytest.fixture(scope="module")
@@ -48,25 +48,25 @@ class TestSimilarity:
         """All cameras in one batch, in any order, against loops over dense matrices."""
         sampler = GradedBatchSampler(both, 8)
         batch = np.random.default_rng(0).permutation(len(sampler.keys))
-        found = sampler.similarity(batch)
+        similarity_of_batch = sampler.similarity(batch)
         expected = whole_matrix(both)[np.ix_(batch, batch)]
-        assert np.array_equal(found.psi, expected, equal_nan=True)
-        assert (found.known == ~np.isnan(expected)).all()
-        assert (found.psi.dtype, found.known.dtype) == (np.float32, np.bool_)
+        assert np.array_equal(similarity_of_batch.psi, expected, equal_nan=True)
+        assert (similarity_of_batch.known == ~np.isnan(expected)).all()
+        assert (similarity_of_batch.psi.dtype, similarity_of_batch.known.dtype) == (np.float32, np.bool_)
 
     def test_of_values_that_have_a_direction(self):
         """Overlaps of self pairs are kept in both directions."""
         psi = stored([[0.0, 0.9, 0.1], [0.3, 0.0, 0.0], [0.2, 0.0, 0.0]], self_pairs=True, measure="overlap")
-        found = GradedBatchSampler(psi, 3).similarity([0, 1, 2])
+        similarity_of_batch = GradedBatchSampler(psi, 3).similarity([0, 1, 2])
         expected = psi.matrix.toarray()
         np.fill_diagonal(expected, np.nan)
-        assert np.array_equal(found.psi, expected, equal_nan=True)
+        assert np.array_equal(similarity_of_batch.psi, expected, equal_nan=True)
 
     def test_of_a_camera_that_comes_twice(self, both):
         """With itself it has no known similarity, with others the same in both places."""
-        found = GradedBatchSampler(both, 8).similarity([80, 75, 80])
-        assert not found.known[[0, 2, 0, 2], [0, 2, 2, 0]].any()
-        assert np.array_equal(found.psi[:, 0], found.psi[:, 2], equal_nan=True)
+        similarity_of_batch = GradedBatchSampler(both, 8).similarity([80, 75, 80])
+        assert not similarity_of_batch.known[[0, 2, 0, 2], [0, 2, 2, 0]].any()
+        assert np.array_equal(similarity_of_batch.psi[:, 0], similarity_of_batch.psi[:, 2], equal_nan=True)
 
     def test_of_none_and_of_cameras_that_are_not_there(self, both):
         """Nothing is a matrix too; a wrong number is named."""
@@ -78,8 +78,8 @@ class TestSimilarity:
 
     def test_an_empty_row_and_an_empty_collection(self):
         """A query without stored pairs is a row of zeros."""
-        found = GradedBatchSampler(stored([[0.9, 0.1, 0.0], [0.0, 0.0, 0.0]]), 2).similarity([1, 2, 3, 4])
-        assert found.psi[0, 1:].tolist() == [0.0, 0.0, 0.0]
+        similarity_of_batch = GradedBatchSampler(stored([[0.9, 0.1, 0.0], [0.0, 0.0, 0.0]]), 2).similarity([1, 2, 3, 4])
+        assert similarity_of_batch.psi[0, 1:].tolist() == [0.0, 0.0, 0.0]
 
 
 class TestBatches:

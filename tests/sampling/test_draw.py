@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relabel.sampling import _draw
-from relabel.sampling.pair_table import Pairs
+from relabel.sampling.pair_table import PairTable
 from tests.conftest import REPOSITORY
+from tests.sampling.dense import band_matrix
 from tests.similarities import similarity
-from tests.training.dense import band_matrix
 
 words = st.integers(0, 2**64 - 1)
 
@@ -31,8 +31,8 @@ class TestPhilox:
         # NumPy counts up before it draws.
         peer = np.random.Philox(key=key[0] + (key[1] << 64), counter=(number - 1) % 2**256).random_raw(4)
         with np.errstate(over="ignore"):
-            found = _draw.philox(tuple(map(np.uint64, key)), *map(np.uint64, counter))
-        assert [int(word) for word in found] == [int(word) for word in peer]
+            words = _draw.philox(tuple(map(np.uint64, key)), *map(np.uint64, counter))
+        assert [int(word) for word in words] == [int(word) for word in peer]
 
 
 @pytest.mark.kernels
@@ -43,7 +43,7 @@ class TestPairs:
         """Going through all ranks of a row's band gives each of its cameras once, and no other."""
         psi = similarity(9, 11, density=density, self_pairs=self_pairs, seed=3)
         bands = band_matrix(psi)
-        pairs = Pairs(psi)
+        pairs = PairTable(psi)
         sizes = pairs.sizes()
         for row in range(psi.shape[0]):
             for band in range(3):
@@ -54,7 +54,7 @@ class TestPairs:
                 assert sorted(ranked) == np.flatnonzero(bands[row] == band).tolist()
 
     @staticmethod
-    def partner(pairs: Pairs, row: int, band: int, word: int) -> int:
+    def partner(pairs: PairTable, row: int, band: int, word: int) -> int:
         """Through the compiled function where there is one."""
         with np.errstate(over="ignore"):
             return int(pairs.table.database[_partner_of(pairs.table, row, band, np.uint64(word))])
@@ -76,7 +76,7 @@ class TestWithoutJit:
             "          GradedPairSampler(psi, hard_negatives_m=(10, 80)), GradedBatchSampler(psi, 6)):\n"
             "    print(list(s))\n"
         )
-        told = [
+        printed = [
             subprocess.run(
                 [sys.executable, "-W", "error", "-c", code],
                 env=os.environ | {"NUMBA_DISABLE_JIT": off, "PYTHONPATH": str(REPOSITORY)},
@@ -86,4 +86,4 @@ class TestWithoutJit:
             ).stdout
             for off in ("0", "1")
         ]
-        assert told[0] == told[1] != ""
+        assert printed[0] == printed[1] != ""

@@ -24,8 +24,8 @@ from relabel.labelfile import LabelFile
 from relabel.similarity import Similarity
 from relabel.training import GradedPairSampler
 from tests.open_files import handles_on
+from tests.sampling.dense import band_matrix, blinded, counted, fits, gone_through, pair_chances, stored
 from tests.similarities import similarity
-from tests.training.dense import band_matrix, blinded, counted, fits, gone_through, pair_chances, stored
 
 SHARES = (0.5, 0.25, 0.25)
 
@@ -53,17 +53,19 @@ class TestWhatIsDrawn:
         st.sampled_from([None, (0.0, 30.0), (20.0, 60.0)]),
     )
     @settings(max_examples=60)
-    def test_only_pairs_of_the_three_bands(self, seed, self_pairs, density, order, ring_m):
+    def test_only_pairs_of_the_three_bands(self, seed, self_pairs, density, order, hard_negatives_m):
         """ψ is the stored value or 0; no camera that is not ok, no camera with itself, no zero outside of the ring."""
         psi = similarity(8, 9, seed=seed, density=density, self_pairs=self_pairs)
-        bands = band_matrix(psi, ring_m)
+        bands = band_matrix(psi, hard_negatives_m)
         shares = np.array([1.0, 1.0, 1.0]) * [(bands == b).any() for b in range(3)]
         if not shares.any():
             with pytest.raises(InputError, match="no query has a pair"):
-                GradedPairSampler(psi, order=order, hard_negatives_m=ring_m)
+                GradedPairSampler(psi, order=order, hard_negatives_m=hard_negatives_m)
             return
         try:
-            sampler = GradedPairSampler(psi, shares / shares.sum(), seed=seed, order=order, hard_negatives_m=ring_m)
+            sampler = GradedPairSampler(
+                psi, shares / shares.sum(), seed=seed, order=order, hard_negatives_m=hard_negatives_m
+            )
         except InputError as error:
             assert "no camera has one" in str(error)  # noqa: PT017 - only where nobody has a position
             return
@@ -110,7 +112,7 @@ class TestHowOften:
         assert fits(counted(draw, psi.shape), chances)
 
     def test_zeros_within_a_ring(self, psi):
-        """All absent cameras of the ring alike, and none outside of it."""
+        """All absent cameras at that distance alike, and no others."""
         chances = pair_chances(band_matrix(psi, (20.0, 60.0)), SHARES)
         draw = GradedPairSampler(psi, hard_negatives_m=(20.0, 60.0), seed=1).draw(100_000)
         assert fits(counted(draw, psi.shape), chances)
@@ -129,8 +131,8 @@ class TestHowOften:
         draw = sampler.draw(100_000)
         assert fits(counted(draw, psi.shape), chances)
         passed = chances.sum()
-        told = [band.share for band in sampler.report().bands]
-        assert told == pytest.approx([chances[bands == b].sum() / passed for b in range(3)])
+        shares_drawn = [band.share for band in sampler.report().bands]
+        assert shares_drawn == pytest.approx([chances[bands == b].sum() / passed for b in range(3)])
         assert sampler.report().exact_round == 1
 
     @pytest.mark.parametrize(
@@ -317,8 +319,8 @@ class TestEpochs:
         """In pieces as in one, whatever epochs do in between, and not that of the epoch."""
         whole = GradedPairSampler(psi, length=50)
         pieces = GradedPairSampler(psi, length=50)
-        found = [pieces.draw(30), pieces.draw(0), *(pieces.draw(7) for _ in range(10) if list(pieces) is not None)]
-        for a, b in zip(whole.draw(100), zip(*found, strict=True), strict=True):
+        pairs = [pieces.draw(30), pieces.draw(0), *(pieces.draw(7) for _ in range(10) if list(pieces) is not None)]
+        for a, b in zip(whole.draw(100), zip(*pairs, strict=True), strict=True):
             assert a.tolist() == np.concatenate(b).tolist()
         assert list(whole) != list(zip(*(a[:50].tolist() for a in GradedPairSampler(psi).draw(50)), strict=True))
         zeros = GradedPairSampler(psi, (0, 0, 1), length=50)
@@ -438,7 +440,7 @@ class TestState:
             GradedPairSampler(Similarity(blind, psi.matrix), length=20).load_state_dict(state)
 
     def test_of_other_positions(self):
-        """Where zeros come from a ring, moved cameras make other labels; where they do not, they are the same."""
+        """Where zeros are hard negatives, moved cameras make other labels; where they do not, they are the same."""
         psi = stored([[0.9, 0.0, 0.0, 0.2]])
         moved = replace(psi.collection.database, position=psi.collection.database.position[::-1].copy())
         moved = Similarity(replace(psi.collection, database=moved), psi.matrix)
@@ -590,11 +592,13 @@ class TestBadInput:
         with pytest.raises(InputError, match="at 500 to 900 m; widen hard_negatives_m"):
             GradedPairSampler(stored([[0.9, 0.2, 0.0]]), hard_negatives_m=(500, 900))
 
-    @pytest.mark.parametrize("ring", [(1,), (5, 1), (-1, 5), (0, np.inf), ("a", 5), 5, (1, 2, 3), (np.nan, 5)])
-    def test_a_ring_that_is_none(self, psi, ring):
+    @pytest.mark.parametrize(
+        "distance_range", [(1,), (5, 1), (-1, 5), (0, np.inf), ("a", 5), 5, (1, 2, 3), (np.nan, 5)]
+    )
+    def test_a_ring_that_is_none(self, psi, distance_range):
         """Two distances, the first one smaller."""
         with pytest.raises(OptionError, match="hard_negatives_m"):
-            GradedPairSampler(psi, hard_negatives_m=ring)
+            GradedPairSampler(psi, hard_negatives_m=distance_range)
 
     def test_a_ring_without_positions(self, psi):
         """Imported labels may have none."""
@@ -620,7 +624,7 @@ class TestBadInput:
         relabel.write(path, {"street": psi})
         with h5py.File(path, "r+") as file:
             file["street/similarity/data"][3] = 7.0
-        with pytest.raises(LabelFileError, match=r"labels\.h5::street: 1 stored.*row \d+.*relabel validate"):
+        with pytest.raises(LabelFileError, match=r"labels\.h5: /street/similarity/data: .*row \d+.*relabel validate"):
             GradedPairSampler(LabelFile(path))
         wrong = psi.matrix.copy()
         wrong.data[0] = np.nan
@@ -666,25 +670,25 @@ class TestWithTorch:
     @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
     @pytest.mark.parametrize("workers", [0, 2])
     def test_loader(self, file, workers):
-        """A loader calls the data set with (query, database, ψ), in order, and the caller's count resumes it."""
+        """A loader calls the dataset with (query, database, ψ), in order, and the caller's count resumes it."""
         data = pytest.importorskip("torch.utils.data")
 
-        class Pairs(data.Dataset):
+        class PairTable(data.Dataset):
             def __getitem__(self, pair):
                 return pair
 
         def batches(sampler):
-            loader = data.DataLoader(Pairs(), batch_size=8, sampler=sampler, num_workers=workers)
+            loader = data.DataLoader(PairTable(), batch_size=8, sampler=sampler, num_workers=workers)
             return iter(loader)
 
         sampler = GradedPairSampler(file, length=64, seed=9)
         expected = list(GradedPairSampler(file, length=64, seed=9))
         some = batches(sampler)
-        found = [pair for _ in range(3) for pair in zip(*(column.tolist() for column in next(some)), strict=True)]
+        pairs = [pair for _ in range(3) for pair in zip(*(column.tolist() for column in next(some)), strict=True)]
         again = GradedPairSampler(file, length=64, seed=9)
         again.load_state_dict(sampler.state_dict(position=24))
-        found += [pair for batch in batches(again) for pair in zip(*(column.tolist() for column in batch), strict=True)]
-        assert found == expected
+        pairs += [pair for batch in batches(again) for pair in zip(*(column.tolist() for column in batch), strict=True)]
+        assert pairs == expected
 
     def test_state_is_plain(self, file, tmp_path):
         """It can be read back where nothing but plain values may be."""
@@ -724,7 +728,8 @@ class TestLabels:
 class TestLightness:
     def test_no_torch(self):
         """Drawing pairs needs none."""
-        code = "import sys; from relabel.training import GradedPairSampler, GradedBatchSampler, Draw, SamplerReport\n"
+        code = "import sys\n"
+        code += "from relabel.training import DrawnPairs, GradedBatchSampler, GradedPairSampler, SamplerReport\n"
         code += "assert not {'torch', 'PIL'} & set(sys.modules), 'loaded'"
         subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -760,8 +765,8 @@ class TestRealData:
         parts = {"train": relabel.surface.overlap(train, train, stride=4)}
         parts["test-train"] = relabel.surface.overlap(test, train, stride=4)
         relabel.write(tmp_path / "rooms.h5", parts)
-        ring = (0.3, 1.5)
-        sampler = GradedPairSampler(LabelFile(tmp_path / "rooms.h5"), hard_negatives_m=ring, length=4000)
+        distance_range = (0.3, 1.5)
+        sampler = GradedPairSampler(LabelFile(tmp_path / "rooms.h5"), hard_negatives_m=distance_range, length=4000)
         band = np.array([0 if value >= 0.5 else 1 if value else 2 for _, _, value in sampler])
         assert np.bincount(band).tolist() == [2000, 1000, 1000]
         draw = sampler.draw(4000)
@@ -772,4 +777,4 @@ class TestRealData:
             assert not (psi.collection.self_pairs and one.row == other.row)
             if not value:
                 sides = (psi.collection.query.position[one.row], psi.collection.database.position[other.row])
-                assert ring[0] <= np.linalg.norm(sides[0] - sides[1]) <= ring[1]
+                assert distance_range[0] <= np.linalg.norm(sides[0] - sides[1]) <= distance_range[1]

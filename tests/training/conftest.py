@@ -1,27 +1,3 @@
 """Shared by the tests of training."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
-
-import pytest
-
-
-@pytest.fixture(autouse=True)
-def _torch_as_it_was() -> Iterator[None]:
-    """Every test computes on one thread with the same random numbers; afterwards torch is as it was.
-
-    On one, since several test processes on few cores would wait for the threads of each other. With the same numbers in
-    whatever order tests run, so that a failure repeats.
-    """
-    try:
-        import torch
-    except ImportError:  # what needs it is passed over
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with torch.random.fork_rng([]):
-        torch.manual_seed(0)
-        yield
-    torch.set_num_threads(before)
+from tests.torch_state import torch_as_it_was  # noqa: F401

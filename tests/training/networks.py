@@ -64,7 +64,7 @@ class Published(nn.Module):
 
 
 class Wide(nn.Module):
-    """A network of somebody's own, which mixes the pictures of a batch while it is trained."""
+    """A network of somebody's own, which mixes the images of a batch while it is trained."""
 
     def __init__(self, channels: int = 6) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Small label files with pictures that show what they are labelled with, and models that train in no time."""
+"""Small label files with images that show what they are labelled with, and models that train in no time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SIZE = (16, 12)
 
 
 class Place(NamedTuple):
-    """A label file and the folder of its pictures."""
+    """A label file and the folder of its images."""
 
     file: Path
     images: Path
@@ -32,7 +32,7 @@ class Place(NamedTuple):
 
 
 def place(folder: Path, *, n: int = 24, seed: int = 0, **fields: Any) -> Place:
-    """A town of n queries and n database cameras, each with a picture of one colour that depends on its number."""
+    """A town of n queries and n database cameras, each with an image of one colour that depends on its number."""
     labels = similarity(n, n, seed=seed, density=0.4, **fields)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "town.h5"
@@ -40,12 +40,12 @@ def place(folder: Path, *, n: int = 24, seed: int = 0, **fields: Any) -> Place:
     for i, key in enumerate(
         {**dict.fromkeys(labels.collection.query.key), **dict.fromkeys(labels.collection.database.key)}
     ):
-        picture(folder / "images" / f"{key}.png", colour=(i * 7 % 256, i * 13 % 256, i * 29 % 256))
+        image_file(folder / "images" / f"{key}.png", colour=(i * 7 % 256, i * 13 % 256, i * 29 % 256))
     return Place(file, folder / "images")
 
 
-def picture(path: Path, *, colour: Any = (200, 100, 50), size: tuple[int, int] = SIZE, mode: str = "RGB") -> Path:
-    """A picture of one colour with a brighter corner."""
+def image_file(path: Path, *, colour: Any = (200, 100, 50), size: tuple[int, int] = SIZE, mode: str = "RGB") -> Path:
+    """An image of one colour with a brighter corner."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.new(mode, size, colour)
     if mode == "RGB":
@@ -63,9 +63,9 @@ class Small(nn.Module):
         self.norm = nn.BatchNorm2d(width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """(b, width) descriptors of unit length."""
-        return nn.functional.normalize(self.dropout(self.norm(self.conv(pictures))).mean(dim=(2, 3)), dim=1)
+        return nn.functional.normalize(self.dropout(self.norm(self.conv(images))).mean(dim=(2, 3)), dim=1)
 
 
 def small(seed: int = 0, **fields: Any) -> Small:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from relabel.errors import InputError, MissingFileError, MissingPackageError, OptionError
-from relabel.training.backbones import TORCHVISION, build_backbone, channels_of, feature_map, known_backbones
+from relabel.training.backbones import build_backbone, channels_of, feature_map
+from relabel.training.model_names import BACKBONES, TORCHVISION
 from tests.training.networks import URL, Plain, Residual, Wide, install
 
 CHANNELS = {"vgg16": 512, "resnet18": 512, "resnet50": 2048}
@@ -55,11 +56,11 @@ class TestTiny:
         assert backbone(torch.zeros(2, 3, 64, 96)).shape == (2, 64, 4, 6)
         assert backbone(torch.zeros(1, 3, 33, 1)).shape == (1, 64, 3, 1)
 
-    def test_each_picture_alone(self) -> None:
-        """The features of a picture do not depend on the rest of the batch, also in training mode."""
+    def test_each_image_alone(self) -> None:
+        """The features of an image do not depend on the rest of the batch, also in training mode."""
         backbone = build_backbone("tiny").train()
-        pictures = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-        together, alone = backbone(pictures), torch.cat([backbone(each[None]) for each in pictures])
+        images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        together, alone = backbone(images), torch.cat([backbone(each[None]) for each in images])
         assert torch.allclose(together, alone, rtol=1e-4, atol=1e-5)
 
     def test_seeded(self) -> None:
@@ -81,8 +82,8 @@ class TestTorchvision:
         backbone = build_backbone("resnet50")
         torch.manual_seed(0)
         whole = Residual()
-        pictures = torch.randn(2, 3, 64, 64)
-        assert torch.equal(backbone(pictures), whole.features(pictures))
+        images = torch.randn(2, 3, 64, 64)
+        assert torch.equal(backbone(images), whole.features(images))
         heads = ("fc.weight", "fc.bias")
         assert list(backbone.state_dict()) == [name for name in whole.state_dict() if name not in heads]
 
@@ -93,8 +94,8 @@ class TestTorchvision:
         backbone = build_backbone("vgg16")
         torch.manual_seed(0)
         whole = Plain()
-        pictures = torch.randn(2, 3, 32, 32)
-        assert torch.equal(backbone(pictures), whole.features(pictures))
+        images = torch.randn(2, 3, 32, 32)
+        assert torch.equal(backbone(images), whole.features(images))
 
     @pytest.mark.usefixtures("stand_ins")
     def test_pretrained(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -147,11 +148,11 @@ class TestTorchvision:
         backbone = build_backbone(name).eval()
         torch.manual_seed(0)
         whole = real_torchvision.get_model(name, weights=None).eval()
-        pictures = torch.randn(1, 3, 64, 64)
+        images = torch.randn(1, 3, 64, 64)
         assert channels_of(backbone) == CHANNELS[name]
         head = whole.classifier if name == "vgg16" else whole.fc
         with torch.no_grad():
-            assert torch.allclose(head(whole.avgpool(backbone(pictures)).flatten(1)), whole(pictures), atol=1e-5)
+            assert torch.allclose(head(whole.avgpool(backbone(images)).flatten(1)), whole(images), atol=1e-5)
 
     @pytest.mark.parametrize("name", TORCHVISION)
     def test_real_weights(self, name: str, real_torchvision: Any) -> None:
@@ -199,7 +200,7 @@ class TestBuildBackbone:
     @pytest.mark.parametrize("name", ["resnet", "", "ResNet50", "vgg16 "])
     def test_unknown(self, name: str) -> None:
         """An unknown name lists those that are known."""
-        with pytest.raises(OptionError, match=f"{', '.join(known_backbones())}, timm:NAME"):
+        with pytest.raises(OptionError, match=f"{', '.join(BACKBONES)}, timm:NAME"):
             build_backbone(name)
 
     def test_no_pretrained(self) -> None:
@@ -242,8 +243,8 @@ class TestChannelsOf:
         assert channels_of(Wide().bfloat16()) == 6
         assert channels_of(nn.MaxPool2d(2)) == 3
 
-    def test_only_large_pictures(self) -> None:
-        """A network that takes pictures of 224 only is probed with one."""
+    def test_only_large_images(self) -> None:
+        """A network that takes images of 224 only is probed with one."""
 
         def choosy(x: Tensor) -> Tensor:
             if x.shape[-1] != 224:
@@ -255,7 +256,7 @@ class TestChannelsOf:
     @pytest.mark.parametrize(
         ("make", "message"),
         [
-            (lambda x: x.mean((2, 3)), r"\(1, 3\) of pictures \(1, 3, 64, 64\)"),
+            (lambda x: x.mean((2, 3)), r"\(1, 3\) of images \(1, 3, 64, 64\)"),
             (lambda x: [x], "gives a list"),
             (lambda x: {"out": x}, "gives a dict"),
             (lambda x: x[:, :, :0], r"\(1, 3, 0, 64\)"),
@@ -269,6 +270,6 @@ class TestChannelsOf:
             channels_of(Flat(make))
 
     def test_batch(self) -> None:
-        """A map of another number of pictures is no feature map of these."""
-        with pytest.raises(InputError, match=r"\(4, 3, 8, 8\) of pictures \(2, 3, 8, 8\)"):
+        """A map of another number of images is no feature map of these."""
+        with pytest.raises(InputError, match=r"\(4, 3, 8, 8\) of images \(2, 3, 8, 8\)"):
             feature_map(Flat(lambda x: x.repeat(2, 1, 1, 1)), torch.zeros(2, 3, 8, 8))

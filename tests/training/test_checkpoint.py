@@ -97,10 +97,10 @@ class TestSaveCheckpoint:
         """What is written is read again, from the file or from its folder."""
         path = tmp_path / LAST
         save_checkpoint(path, parts())
-        for found in (load_checkpoint(path), load_checkpoint(tmp_path)):
-            assert found["progress"] == {"steps": 3, "best": float("-inf")}
-            assert found["model"].keys() == runs.small().state_dict().keys()
-            torch.testing.assert_close(found["model"]["conv.weight"], runs.small().state_dict()["conv.weight"])
+        for state in (load_checkpoint(path), load_checkpoint(tmp_path)):
+            assert state["progress"] == {"steps": 3, "best": float("-inf")}
+            assert state["model"].keys() == runs.small().state_dict().keys()
+            torch.testing.assert_close(state["model"]["conv.weight"], runs.small().state_dict()["conv.weight"])
 
     def test_failed_writing_leaves_the_old_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A checkpoint whose writing fails, or is killed, in the middle does not touch the one that is there."""
@@ -123,10 +123,10 @@ class TestSaveCheckpoint:
         save_checkpoint(tmp_path / LAST, parts(progress={"steps": 0}))
         subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=True)
         moments = sorted(tmp_path.glob("moment-*"))
-        found = [load_checkpoint(folder)["progress"]["steps"] for folder in moments]
-        assert len(found) > 8
-        assert found == sorted(found)
-        assert set(found) == {0, 1}
+        steps = [load_checkpoint(folder)["progress"]["steps"] for folder in moments]
+        assert len(steps) > 8
+        assert steps == sorted(steps)
+        assert set(steps) == {0, 1}
         for folder in moments:  # what a killed writer left behind goes with the next one
             save_checkpoint(folder / LAST, parts())
             assert [path.name for path in folder.iterdir()] == [LAST]
@@ -185,11 +185,11 @@ class TestLoadModel:
         model = build_model("tiny").eval()
         model.set_whitening(Whitening.fit(torch.randn(50, 64, generator=torch.Generator().manual_seed(0)), 8))
         save_checkpoint(tmp_path / LAST, parts(description=model.describe(), model=model.state_dict()))
-        pictures = torch.rand(2, 3, 32, 32)
-        found = load_model(tmp_path)
-        assert not found.training
+        images = torch.rand(2, 3, 32, 32)
+        loaded = load_model(tmp_path)
+        assert not loaded.training
         with torch.no_grad():
-            assert torch.equal(found(pictures), model(pictures))
+            assert torch.equal(loaded(images), model(images))
 
     def test_other_models(self, tmp_path: Path) -> None:
         """A model that relabel did not build, and weights that do not fit the description, are told."""
@@ -222,10 +222,10 @@ class TestRunLog:
                 record.add({"step": step, "loss": 1.0 / step})
         with record.path.open("a") as file:
             file.write('{"step": 6, "lo')
-        assert [found["step"] for found in read_log(record.path)] == [1, 2, 3, 4, 5]
+        assert [record["step"] for record in read_log(record.path)] == [1, 2, 3, 4, 5]
         with RunLog(tmp_path, 3) as record:
             record.add({"step": 4, "loss": 9.0})
-        assert [(found["step"], found["loss"]) for found in read_log(record.path)] == [
+        assert [(record["step"], record["loss"]) for record in read_log(record.path)] == [
             (1, 1.0),
             (2, 0.5),
             (3, 1.0 / 3),
@@ -270,8 +270,8 @@ class TestRunLog:
                     record.add({"step": step, "epoch": 1, "loss": loss})
         events = event_accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
         assert set(events.Tags()["scalars"]) == {"epoch", "loss"}
-        found = [(event.step, event.value) for event in events.Scalars("loss")]
-        assert found == [(1, 0.5), (2, 0.5), (3, 0.25), (4, 0.25)]
+        logged = [(event.step, event.value) for event in events.Scalars("loss")]
+        assert logged == [(1, 0.5), (2, 0.5), (3, 0.25), (4, 0.25)]
 
     def test_no_tensorboard(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where TensorBoard is missing, what to install is told."""

@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relabel.errors import InputError, MissingFileError, OptionError
-from relabel.training.config import LOSSES, OPTIMIZERS, SCHEDULES, TrainConfig, rate
+from relabel.training.config import OPTIMIZERS, SCHEDULES, TrainConfig, rate
+from relabel.training.loss_registry import LOSSES
 
 RECIPES = st.builds(
     TrainConfig,
-    loss=st.sampled_from(LOSSES),
+    loss=st.sampled_from(list(LOSSES)),
     optimizer=st.sampled_from(OPTIMIZERS),
     schedule=st.sampled_from(SCHEDULES),
     margin=st.none() | st.floats(0.01, 2.0),
@@ -111,14 +112,14 @@ class TestTrainConfig:
         }
         value = other.get(field, 7)
         changed = dataclasses.replace(TrainConfig(), **{field: value})
-        told = TrainConfig().difference(changed)
+        difference = TrainConfig().difference(changed)
         if field == "epochs":
-            assert told is None
+            assert difference is None
             cosine = TrainConfig(schedule="cosine")
             assert cosine.difference(dataclasses.replace(cosine, epochs=7)) == "epochs was 50 and is 7 now"
         else:
-            assert told is not None
-            assert told.startswith(f"{field} was ")
+            assert difference is not None
+            assert difference.startswith(f"{field} was ")
 
 
 class TestRate:

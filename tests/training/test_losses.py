@@ -69,10 +69,10 @@ class TestGeneralizedContrastiveLoss:
         """Each pair's loss is that of the formula; the mean and the sum are over all pairs."""
         x0, x1, psi = pairs(n, seed=seed)
         wanted = [one_pair(*each, margin) for each in zip(x0.tolist(), x1.tolist(), psi.tolist(), strict=True)]
-        found = [generalized_contrastive_loss(x0, x1, psi, margin, how) for how in ("none", "mean", "sum")]
-        assert found[0].tolist() == pytest.approx(wanted, abs=1e-14)
-        assert found[1].item() == pytest.approx(sum(wanted) / n, abs=1e-14)
-        assert found[2].item() == pytest.approx(sum(wanted), abs=1e-13)
+        loss = [generalized_contrastive_loss(x0, x1, psi, margin, how) for how in ("none", "mean", "sum")]
+        assert loss[0].tolist() == pytest.approx(wanted, abs=1e-14)
+        assert loss[1].item() == pytest.approx(sum(wanted) / n, abs=1e-14)
+        assert loss[2].item() == pytest.approx(sum(wanted), abs=1e-13)
 
     @given(st.integers(1, 20), st.integers(0, 9999), st.sampled_from([0.3, 0.5, 1.0]))
     def test_closed_form_gradient(self, n: int, seed: int, margin: float) -> None:
@@ -187,8 +187,8 @@ class TestGeneralizedContrastiveLoss:
         x0, x1, psi = pairs(5)
         assert generalized_contrastive_loss(x0.half(), x1, psi).dtype == torch.float64
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            found = generalized_contrastive_loss(x0.float(), x1.float(), psi)
-        assert torch.equal(found, generalized_contrastive_loss(x0.float(), x1.float(), psi))
+            loss = generalized_contrastive_loss(x0.float(), x1.float(), psi)
+        assert torch.equal(loss, generalized_contrastive_loss(x0.float(), x1.float(), psi))
 
     @pytest.mark.parametrize("kind", [list, np.asarray, lambda p: p.numpy().astype(np.float32), "frozen"])
     def test_array_likes(self, kind: Any) -> None:
@@ -396,13 +396,13 @@ class TestTripletLoss:
     def test_half_precision(self, dtype: torch.dtype) -> None:
         """Half precision is computed in float32."""
         x = [each.to(dtype) for each in pairs(5)[:2]]
-        found = triplet_loss(x[0], x[1], x[1].flip(0))
-        assert torch.equal(found, triplet_loss(x[0].float(), x[1].float(), x[1].flip(0).float()))
+        loss = triplet_loss(x[0], x[1], x[1].flip(0))
+        assert torch.equal(loss, triplet_loss(x[0].float(), x[1].float(), x[1].flip(0).float()))
 
 
 def hardest(x: np.ndarray, psi: np.ndarray, margin: float | None, threshold: float) -> list[tuple[int, int, int]]:
     """Batch-hard mining with loops."""
-    found = []
+    triplets = []
     for a in range(len(x)):
         others = [j for j in range(len(x)) if j != a]
         positives = [j for j in others if psi[a, j] >= threshold]
@@ -411,8 +411,8 @@ def hardest(x: np.ndarray, psi: np.ndarray, margin: float | None, threshold: flo
             gap = {j: math.dist(x[a], x[j]) for j in others}
             p, n = max(positives, key=gap.__getitem__), min(negatives, key=gap.__getitem__)
             if margin is None or gap[p] - gap[n] + margin > 0:
-                found.append((a, p, n))
-    return found
+                triplets.append((a, p, n))
+    return triplets
 
 
 def batch(b: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -429,9 +429,9 @@ class TestMineTriplets:
     def test_against_loops(self, b: int, seed: int, margin: float | None, threshold: float) -> None:
         """The farthest positive and the nearest zero of every anchor that has both."""
         x, psi = batch(b, seed)
-        found = mine_triplets(x, psi, margin, threshold=threshold)
-        assert all(each.dtype == torch.int64 and each.shape == found.anchor.shape for each in found)
-        assert list(zip(*(each.tolist() for each in found), strict=True)) == hardest(
+        triplets = mine_triplets(x, psi, margin, threshold=threshold)
+        assert all(each.dtype == torch.int64 and each.shape == triplets.anchor.shape for each in triplets)
+        assert list(zip(*(each.tolist() for each in triplets), strict=True)) == hardest(
             x.numpy(), psi.numpy(), margin, threshold
         )
 
@@ -447,9 +447,9 @@ class TestMineTriplets:
                     if len({a, p, n}) == 3 and s[a][p] >= 0.5 and s[a][n] == 0.0:
                         gap = math.dist(points[a], points[p]) - math.dist(points[a], points[n])
                         worst[a] = max(worst.get(a, -math.inf), gap)
-        found = mine_triplets(x, psi)
-        assert found.anchor.tolist() == list(worst)
-        for a, p, n in zip(*(each.tolist() for each in found), strict=True):
+        triplets = mine_triplets(x, psi)
+        assert triplets.anchor.tolist() == list(worst)
+        for a, p, n in zip(*(each.tolist() for each in triplets), strict=True):
             assert s[a][p] >= 0.5
             assert s[a][n] == 0.0
             assert math.dist(points[a], points[p]) - math.dist(points[a], points[n]) == pytest.approx(worst[a])

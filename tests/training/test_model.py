@@ -23,13 +23,13 @@ from relabel.training import DescriptorModel, Whitening, build_model, model_from
 from tests.training.networks import Plain, Published, Residual, Wide, install
 
 
-def pictures(b: int = 3, h: int = 32, w: int = 48) -> torch.Tensor:
+def images(b: int = 3, h: int = 32, w: int = 48) -> torch.Tensor:
     return torch.randn(b, 3, h, w)
 
 
 def fitted(model: DescriptorModel, dim: int, n: int = 100) -> Whitening:
     with torch.no_grad():
-        return Whitening.fit(model(pictures(n)), dim)
+        return Whitening.fit(model(images(n)), dim)
 
 
 class TestDescriptorModel:
@@ -39,22 +39,24 @@ class TestDescriptorModel:
     def test_descriptors(self, pool: Any) -> None:
         """Pooled features of length 1, in float32."""
         model = build_model("tiny", pool)
-        x = pictures()
-        found = model(x)
+        x = images()
+        descriptors = model(x)
         pooled = model.pool(model.backbone(x)).detach().numpy()
-        assert found.shape == (3, model.dim) == (3, 64)
-        assert found.dtype == torch.float32
-        np.testing.assert_allclose(found.detach(), pooled / np.linalg.norm(pooled, axis=1, keepdims=True), atol=1e-6)
+        assert descriptors.shape == (3, model.dim) == (3, 64)
+        assert descriptors.dtype == torch.float32
+        np.testing.assert_allclose(
+            descriptors.detach(), pooled / np.linalg.norm(pooled, axis=1, keepdims=True), atol=1e-6
+        )
 
     def test_memory_format(self) -> None:
         """channels_last gives the same descriptors, and the gradient reaches every weight."""
         model = build_model("tiny")
-        x = pictures()
+        x = images()
         expected = model(x)
         model = model.to(memory_format=torch.channels_last)
-        found = model(x.to(memory_format=torch.channels_last))
-        assert torch.allclose(found, expected, atol=1e-5)
-        found[:, 0].sum().backward()
+        descriptors = model(x.to(memory_format=torch.channels_last))
+        assert torch.allclose(descriptors, expected, atol=1e-5)
+        descriptors[:, 0].sum().backward()
         assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
 
     @pytest.mark.parametrize("pool", ["gem", "avg", "max"])
@@ -64,13 +66,13 @@ class TestDescriptorModel:
         model = build_model("tiny", pool).eval()
         if whitened:
             model.set_whitening(fitted(model, 8))
-        x = pictures()
+        x = images()
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            found, features = model(x), model.backbone(x)
+            descriptors, features = model(x), model.backbone(x)
         assert features.dtype == torch.bfloat16
-        assert found.dtype == torch.float32
+        assert descriptors.dtype == torch.float32
         expected = functional.normalize(model.pool(features.float()), dim=1)
-        assert torch.equal(found, expected if model.whitening is None else model.whitening(expected))
+        assert torch.equal(descriptors, expected if model.whitening is None else model.whitening(expected))
 
     def test_device(self) -> None:
         """A whitening goes to where the model is."""
@@ -80,12 +82,12 @@ class TestDescriptorModel:
 
     def test_other_types(self) -> None:
         """A model in float64 gives float64; one in bfloat16, float32."""
-        x = pictures()
+        x = images()
         assert build_model("tiny").double()(x.double()).dtype == torch.float64
         assert build_model("tiny").bfloat16()(x.bfloat16()).dtype == torch.float32
 
-    def test_equal_pictures(self) -> None:
-        """A black picture has a descriptor, and an empty batch has none."""
+    def test_equal_images(self) -> None:
+        """A black image has a descriptor, and an empty batch has none."""
         model = build_model("tiny")
         assert torch.isfinite(model(torch.zeros(2, 3, 16, 16))).all()
         assert model(torch.zeros(0, 3, 16, 16)).shape == (0, 64)
@@ -93,7 +95,7 @@ class TestDescriptorModel:
     def test_whitening(self) -> None:
         """Descriptors are those of before, whitened; None brings those back."""
         model = build_model("tiny").eval()
-        x = pictures()
+        x = images()
         before = model(x)
         whitening = fitted(model, 8)
         model.set_whitening(whitening)
@@ -113,7 +115,7 @@ class TestDescriptorModel:
         torch.save(model.state_dict(), tmp_path / "w.pth")
         again = model_from_config(model.describe()).eval()
         again.load_state_dict(torch.load(tmp_path / "w.pth", weights_only=True))
-        x = pictures()
+        x = images()
         assert torch.equal(model(x), again(x))
         assert torch.allclose(model(x).norm(dim=1), torch.ones(3))
 
@@ -131,8 +133,8 @@ class TestDescriptorModel:
             (torch.zeros(1, 3, 32, 32, dtype=torch.uint8), "torch.uint8; expected floating point"),
         ],
     )
-    def test_bad_pictures(self, x: torch.Tensor, message: str) -> None:
-        """Pictures of another shape or type are refused."""
+    def test_bad_images(self, x: torch.Tensor, message: str) -> None:
+        """Images of another shape or type are refused."""
         with pytest.raises(InputError, match=message):
             build_model("tiny")(x)
 
@@ -140,7 +142,7 @@ class TestDescriptorModel:
         """A few steps of the generalized contrastive loss bring a graded pair to its distance τ(1−ψ)."""
         from relabel.training import generalized_contrastive_loss
 
-        model, x = build_model("tiny"), pictures(2)
+        model, x = build_model("tiny"), images(2)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         for _ in range(80):
             a, b = model(x)
@@ -165,7 +167,7 @@ class TestModelFromConfig:
         torch.save(model.state_dict(), tmp_path / "w.pth")
         again = model_from_config(json.loads((tmp_path / "config.json").read_text())).eval()
         again.load_state_dict(torch.load(tmp_path / "w.pth", weights_only=True))
-        x = pictures()
+        x = images()
         assert torch.equal(model(x), again(x))
         assert again.describe() == model.describe()
 
@@ -236,7 +238,7 @@ class TestBuildModel:
         model.set_whitening(fitted(model, 7))
         torch.save({"model": model.state_dict(), "step": 3}, tmp_path / "w.pth")
         again = build_model("tiny", weights=tmp_path / "w.pth").eval()
-        x = pictures()
+        x = images()
         assert again.dim == 7
         assert torch.equal(model(x), again(x))
 
@@ -252,8 +254,8 @@ class TestBuildModel:
             numbered = {f"{places[layer]}.{rest}": cut[name] for name, (layer, _, rest) in split.items()}
             for state in (whole, cut, numbered):
                 torch.save({f"{prefix}{name}": tensor for name, tensor in state.items()}, tmp_path / "w.pth")
-                found = build_model("resnet18", weights=tmp_path / "w.pth").backbone.state_dict()
-                assert all(torch.equal(found[name], cut[name]) for name in cut)
+                loaded = build_model("resnet18", weights=tmp_path / "w.pth").backbone.state_dict()
+                assert all(torch.equal(loaded[name], cut[name]) for name in cut)
 
     @pytest.mark.parametrize(("name", "whole"), [("resnet50", Residual), ("vgg16", Plain)])
     @pytest.mark.parametrize("pool", ["gem", "avg"])
@@ -274,7 +276,7 @@ class TestBuildModel:
         with pytest.MonkeyPatch.context() as patch:
             install(patch)
             model = build_model(name, pool, weights=tmp_path / "w.pth")
-        x = pictures(h=64, w=64)
+        x = images(h=64, w=64)
         assert torch.allclose(model.eval()(x), theirs.eval()(x), atol=1e-6)
 
     def test_other_model(self, tmp_path: Path) -> None:
@@ -302,8 +304,8 @@ class TestBuildModel:
 
         network = Wrapped()
         torch.save(network.state_dict(), tmp_path / "w.pth")
-        found = build_model(Wrapped(), weights=tmp_path / "w.pth").backbone.state_dict()
-        assert all(torch.equal(tensor, found[name]) for name, tensor in network.state_dict().items())
+        state = build_model(Wrapped(), weights=tmp_path / "w.pth").backbone.state_dict()
+        assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
 
     def test_options(self, tmp_path: Path) -> None:
         """Options that contradict each other, and things that are no backbone, are refused."""

@@ -1,4 +1,4 @@
-"""relabel.training.steps and relabel.training.devices"""
+"""relabel.training.steps"""
 
 from __future__ import annotations
 
@@ -13,26 +13,25 @@ pytest.importorskip("torch")
 import torch
 from torch import nn
 
-from relabel.errors import OptionError
+from relabel.devices import seeded
 from relabel.images.loading import Batch, normalised
 from relabel.sampling.batch_sampler import BatchSimilarity
 from relabel.training.config import TrainConfig
-from relabel.training.devices import device_of, is_bf16, peak_bytes, seeded
 from relabel.training.losses import TripletLoss, contrastive_loss, generalized_contrastive_loss
 from relabel.training.model import build_model
-from relabel.training.steps import Steps, not_finite, optimizer_of
+from relabel.training.steps import TrainingStep, not_finite, optimizer_of
 from tests.training import runs
 
 CPU = torch.device("cpu")
 
 
-def batch(n: int, *, each: int = 2, seed: int = 0) -> Batch:
-    """n random pairs, or n random pictures of cameras 0 to n-1."""
+def batch(n: int, *, images_per_item: int = 2, seed: int = 0) -> Batch:
+    """n random pairs, or n random images of cameras 0 to n-1."""
     rng = np.random.default_rng(seed)
-    pictures = torch.from_numpy(rng.integers(0, 256, (each * n, 3, 32, 32)).astype(np.uint8))
+    images = torch.from_numpy(rng.integers(0, 256, (images_per_item * n, 3, 32, 32)).astype(np.uint8))
     psi = np.round(rng.random(n), 1).tolist()
-    drawn: list[Any] = [(i, i, psi[i]) for i in range(n)] if each == 2 else list(range(n))
-    return Batch(pictures, drawn, n, [])
+    drawn: list[Any] = [(i, i, psi[i]) for i in range(n)] if images_per_item == 2 else list(range(n))
+    return Batch(images, drawn, n, [])
 
 
 def tiny() -> nn.Module:
@@ -44,24 +43,24 @@ def gradient(model: nn.Module) -> torch.Tensor:
     return torch.cat([p.grad.reshape(-1).double() for p in model.parameters() if p.grad is not None])
 
 
-class TestSteps:
-    """relabel.training.steps.Steps"""
+class TestTrainingStep:
+    """relabel.training.steps.TrainingStep"""
 
     @pytest.mark.parametrize(
         ("name", "loss"), [("gcl", generalized_contrastive_loss), ("contrastive", contrastive_loss)]
     )
     def test_against_a_plain_loop(self, name: str, loss: Any) -> None:
-        """The gradient is that of the mean loss of pairs whose pictures went through the model one by one."""
+        """The gradient is that of the mean loss of pairs whose images went through the model one by one."""
         drawn = batch(5)
         model, plain = tiny(), tiny()
-        told = Steps(model, TrainConfig(loss=name), CPU).backward(drawn)
-        assert drawn.pictures is not None
-        x = torch.cat([plain(normalised(drawn.pictures[i : i + 1])) for i in range(10)])
+        mean_loss = TrainingStep(model, TrainConfig(loss=name), CPU).backward(drawn)
+        assert drawn.images is not None
+        x = torch.cat([plain(normalised(drawn.images[i : i + 1])) for i in range(10)])
         expected = torch.stack(
             [loss(x[i : i + 1], x[5 + i : 6 + i], torch.tensor([drawn.drawn[i][2]]), 0.5) for i in range(5)]
         ).mean()
         expected.backward()
-        torch.testing.assert_close(told, expected.detach(), rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(mean_loss, expected.detach(), rtol=1e-5, atol=1e-7)
         torch.testing.assert_close(gradient(model), gradient(plain), rtol=1e-3, atol=1e-6)
 
     @pytest.mark.parametrize("parts", [2, 3, 7])
@@ -69,8 +68,8 @@ class TestSteps:
     def test_accumulated_gradient_is_that_of_one_batch(self, n: int, parts: int) -> None:
         """Split into parts, of unequal size where need be, a batch has the loss and the gradient of the whole."""
         whole, split = tiny(), tiny()
-        one = Steps(whole, TrainConfig(), CPU).backward(batch(n))
-        many = Steps(split, TrainConfig(accumulate=parts), CPU).backward(batch(n))
+        one = TrainingStep(whole, TrainConfig(), CPU).backward(batch(n))
+        many = TrainingStep(split, TrainConfig(accumulate=parts), CPU).backward(batch(n))
         torch.testing.assert_close(many, one, rtol=1e-5, atol=1e-8)
         torch.testing.assert_close(gradient(split), gradient(whole), rtol=1e-4, atol=1e-7)
 
@@ -81,23 +80,23 @@ class TestSteps:
         for parts in (1, 2):
             model = runs.small(dropout=0.0)
             model.norm.train(training)
-            Steps(model, TrainConfig(accumulate=parts), CPU).backward(batch(8))
+            TrainingStep(model, TrainConfig(accumulate=parts), CPU).backward(batch(8))
             gradients.append(gradient(model))
         one, many = gradients
         difference = float((one - many).abs().max() / one.abs().max())
         assert difference > 0.1 if training else difference < 1e-3
 
     def test_accumulate_more_than_pairs_are_left(self) -> None:
-        """A batch that bad pictures made small is split into as many parts as it has pairs."""
+        """A batch that bad images made small is split into as many parts as it has pairs."""
         model = tiny()
-        assert math.isfinite(float(Steps(model, TrainConfig(accumulate=8), CPU).backward(batch(1))))
+        assert math.isfinite(float(TrainingStep(model, TrainConfig(accumulate=8), CPU).backward(batch(1))))
 
     def test_gradients_add_up(self) -> None:
         """Backward adds to the gradient that is there, as autograd does; whoever steps sets it to zero."""
         once, twice = tiny(), tiny()
-        Steps(once, TrainConfig(), CPU).backward(batch(3))
+        TrainingStep(once, TrainConfig(), CPU).backward(batch(3))
         for _ in range(2):
-            Steps(twice, TrainConfig(), CPU).backward(batch(3))
+            TrainingStep(twice, TrainConfig(), CPU).backward(batch(3))
         torch.testing.assert_close(gradient(twice), 2.0 * gradient(once))
 
     def test_triplets(self) -> None:
@@ -112,15 +111,15 @@ class TestSteps:
             asked.append(cameras)
             return BatchSimilarity(psi, ~np.isnan(psi))
 
-        drawn = batch(6, each=1)
+        drawn = batch(6, images_per_item=1)
         model, plain = tiny(), tiny()
-        told = Steps(model, TrainConfig(loss="triplet"), CPU, similarity=similarity).backward(drawn)
+        mean_loss = TrainingStep(model, TrainConfig(loss="triplet"), CPU, similarity=similarity).backward(drawn)
         assert asked == [list(range(6))]
-        assert drawn.pictures is not None
-        expected = TripletLoss(0.1)(plain(normalised(drawn.pictures)), psi)
+        assert drawn.images is not None
+        expected = TripletLoss(0.1)(plain(normalised(drawn.images)), psi)
         expected.backward()
         assert float(expected.detach()) > 0.0
-        torch.testing.assert_close(told, expected.detach())
+        torch.testing.assert_close(mean_loss, expected.detach())
         torch.testing.assert_close(gradient(model), gradient(plain), rtol=1e-3, atol=1e-6)
 
     def test_triplets_of_descriptors_that_are_none(self) -> None:
@@ -129,34 +128,35 @@ class TestSteps:
         model = tiny()
         with torch.no_grad():
             model.get_parameter("backbone.0.weight").fill_(math.nan)
-        steps = Steps(model, TrainConfig(loss="triplet"), CPU, similarity=lambda _: BatchSimilarity(psi, psi >= 0))
-        assert math.isnan(float(steps.backward(batch(4, each=1))))
+        similarity = BatchSimilarity(psi, psi >= 0)
+        step = TrainingStep(model, TrainConfig(loss="triplet"), CPU, similarity=lambda _: similarity)
+        assert math.isnan(float(step.backward(batch(4, images_per_item=1))))
 
     def test_bf16(self) -> None:
         """In bfloat16 the loss is float32 and about the same, and weights and gradients stay float32."""
         fine, coarse = tiny(), tiny()
-        one = Steps(fine, TrainConfig(), CPU).backward(batch(6))
-        other = Steps(coarse, TrainConfig(), CPU, bf16=True).backward(batch(6))
+        one = TrainingStep(fine, TrainConfig(), CPU).backward(batch(6))
+        other = TrainingStep(coarse, TrainConfig(), CPU, bf16=True).backward(batch(6))
         assert other.dtype == torch.float32
         assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in coarse.parameters())
         assert float(other) == pytest.approx(float(one), rel=0.1)
         assert float(other) != float(one)
         computed: list[torch.dtype] = []
-        coarse.backbone[0].register_forward_hook(lambda *told: computed.append(told[2].dtype))  # type: ignore[index,union-attr]
-        Steps(coarse, TrainConfig(), CPU, bf16=True).backward(batch(2))
+        coarse.backbone[0].register_forward_hook(lambda *call: computed.append(call[2].dtype))  # type: ignore[index,union-attr]
+        TrainingStep(coarse, TrainConfig(), CPU, bf16=True).backward(batch(2))
         assert computed == [torch.bfloat16]
 
     def test_one_forward_pass_channels_last(self) -> None:
-        """Both pictures of all pairs go through the model at once, with their channels last in memory."""
+        """Both images of all pairs go through the model at once, with their channels last in memory."""
         seen: list[torch.Tensor] = []
 
         class Looking(runs.Small):
-            def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-                seen.append(pictures)
-                return super().forward(pictures)
+            def forward(self, images: torch.Tensor) -> torch.Tensor:
+                seen.append(images)
+                return super().forward(images)
 
-        Steps(Looking(), TrainConfig(), CPU).backward(batch(3))
-        assert [tuple(pictures.shape) for pictures in seen] == [(6, 3, 32, 32)]
+        TrainingStep(Looking(), TrainConfig(), CPU).backward(batch(3))
+        assert [tuple(images.shape) for images in seen] == [(6, 3, 32, 32)]
         assert seen[0].is_contiguous(memory_format=torch.channels_last)
 
 
@@ -198,41 +198,3 @@ class TestNotFinite:
         with torch.no_grad():
             model.conv.weight[0, 0, 0, 0] = math.nan
         assert not_finite(model) == "conv.weight"
-
-
-class TestDevices:
-    """relabel.training.devices"""
-
-    def test_without_a_gpu(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where there is no GPU auto is the CPU, and cuda is refused."""
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-        assert device_of("auto") == device_of("cpu") == CPU
-        with pytest.raises(OptionError, match="go on with --device cpu"):
-            device_of("cuda")
-
-    def test_with_a_gpu(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A GPU that is there is taken, and bfloat16 if it has it."""
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
-        assert device_of("cuda").type == "cuda"
-        assert is_bf16("auto", torch.device("cuda"))
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
-        assert not is_bf16("auto", torch.device("cuda"))
-
-    def test_precision_on_a_cpu(self) -> None:
-        """On a CPU bfloat16 has to be asked for."""
-        assert [is_bf16(name, CPU) for name in ("auto", "bf16", "float32")] == [False, True, False]
-
-    def test_peak_bytes(self) -> None:
-        """The peak of a process that has loaded torch is between 50 MB and what any machine has."""
-        assert 50e6 < peak_bytes(CPU) < 1e13
-
-    def test_seeded(self) -> None:
-        """A seed gives the same numbers each time, and outside nothing has happened."""
-        torch.manual_seed(1)
-        before = torch.get_rng_state()
-        with seeded(5):
-            first = torch.rand(3)
-        with seeded(5):
-            assert torch.equal(first, torch.rand(3))
-        assert torch.equal(before, torch.get_rng_state())

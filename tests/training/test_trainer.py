@@ -20,7 +20,7 @@ from torch import nn
 import relabel
 from relabel.errors import DivergedError, InputError, MissingFileError, OptionError, OutputError, OutputExistsError
 from relabel.images import loading
-from relabel.images.paths import read_picture
+from relabel.images.paths import read_image
 from relabel.sampling.pair_sampler import GradedPairSampler
 from relabel.training import TrainConfig, Trainer, build_model, load_checkpoint, load_model, seeded
 from relabel.training.run_folder import read_log
@@ -49,20 +49,20 @@ class TestRun:
         assert result.checkpoint == tmp_path / "run" / "last.pt"
         assert (result.epochs, result.steps, result.pairs, result.left_out) == (2, 6, 24, 0)
         assert result.pairs_per_s > 0.0
-        told = json.loads((tmp_path / "run" / "config.json").read_text())
-        assert TrainConfig.from_json(told["config"]) == recipe
-        assert told["model"] == model.describe()
-        assert told["labels"] == {"town": town.stored.content_sha256}
+        recorded = json.loads((tmp_path / "run" / "config.json").read_text())
+        assert TrainConfig.from_json(recorded["config"]) == recipe
+        assert recorded["model"] == model.describe()
+        assert recorded["labels"] == {"town": town.stored.content_sha256}
         assert str(tmp_path) not in (tmp_path / "run" / "config.json").read_text()
         records = read_log(tmp_path / "run" / "log.jsonl")
-        assert [(found["step"], found["epoch"]) for found in records] == [(3, 1), (6, 2)]
+        assert [(record["step"], record["epoch"]) for record in records] == [(3, 1), (6, 2)]
         assert records[-1]["epoch_loss"] == result.loss
         assert same(load_model(tmp_path / "run"), model)
         assert TrainConfig.load(tmp_path / "run" / "config.json") == recipe
 
     def test_against_a_plain_loop(self, town: runs.Place, tmp_path: Path) -> None:
         """The weights are those of a loop of a few lines over the sampler: same pairs, same rates, same steps."""
-        from relabel.images.paths import find_pictures, read_picture
+        from relabel.images.paths import find_images, read_image
         from relabel.training.losses import generalized_contrastive_loss
 
         recipe = runs.config(lr_factor=0.5, momentum=0.0)
@@ -70,11 +70,11 @@ class TestRun:
         runs.trainer(town, tmp_path, model=model, recipe=recipe).run()
 
         plain = runs.small(dropout=0.0).train()
-        paths = find_pictures([town.stored], town.images)
+        paths = find_images([town.stored], town.images)
         mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
         def tensor(path: str) -> torch.Tensor:
-            array = read_picture(path, runs.SIZE).transpose(1, 2, 0) / 255.0
+            array = read_image(path, runs.SIZE).transpose(1, 2, 0) / 255.0
             return torch.tensor(((array - mean) / std).transpose(2, 0, 1), dtype=torch.float32)
 
         sampler = GradedPairSampler(town.stored, length=12)
@@ -98,7 +98,7 @@ class TestRun:
         """Over a few epochs the loss falls well below that of the first."""
         recipe = runs.config(pairs_per_epoch=64, batch_size=16, epochs=6, optimizer="adamw", lr=0.01, schedule="cosine")
         runs.trainer(town, tmp_path, model=build_model("tiny"), recipe=recipe).run()
-        losses = [found["epoch_loss"] for found in read_log(tmp_path / "log.jsonl")]
+        losses = [record["epoch_loss"] for record in read_log(tmp_path / "log.jsonl")]
         assert losses[-1] < 0.8 * losses[0]
 
     def test_torch_is_left_alone(self, town: runs.Place, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ class TestRun:
 
     @pytest.mark.parametrize("loss", ["contrastive", "triplet"])
     def test_other_losses(self, loss: str, tmp_path: Path) -> None:
-        """The binary loss and mined triplets train as well; two pictures of triplets count as a pair."""
+        """The binary loss and mined triplets train as well; two images of triplets count as a pair."""
         where = runs.place(tmp_path / "town", faults=False)
         model, before = runs.small(), runs.small()
         result = runs.trainer(where, tmp_path / "run", model=model, recipe=runs.config(loss=loss)).run()
@@ -132,7 +132,7 @@ class TestRun:
         assert coarse.conv.weight.dtype == torch.float32
 
     def test_several_collections(self, tmp_path: Path) -> None:
-        """A whole label file is trained on, each collection with its own pictures."""
+        """A whole label file is trained on, each collection with its own images."""
         first, second = runs.place(tmp_path / "a", seed=1), runs.place(tmp_path / "b", seed=2)
         labels = tmp_path / "both.h5"
         relabel.write(labels, {"a": first.stored.to_similarity(), "b": second.stored.to_similarity()})
@@ -155,8 +155,8 @@ class TestRun:
         labels = [first.stored, second.stored]
         trainer = Trainer(runs.config(), runs.small(), labels, first.images, tmp_path / "run", device="cpu")
         assert trainer.run().left_out == 0
-        told = load_checkpoint(tmp_path / "run")["labels"]
-        assert sorted(told.values()) == sorted(stored.content_sha256 for stored in labels)
+        digests = load_checkpoint(tmp_path / "run")["labels"]
+        assert sorted(digests.values()) == sorted(stored.content_sha256 for stored in labels)
 
     def test_labels_in_memory(self, town: runs.Place, tmp_path: Path) -> None:
         """Labels that were never stored will do as well, and are known again."""
@@ -169,17 +169,17 @@ class TestRun:
         with pytest.raises(InputError, match="the labels 'town' are changed"):
             Trainer(runs.config(), runs.small(), changed, town.images, tmp_path, device="cpu").run()
 
-    def test_each_picture_is_read_once_a_pair(
+    def test_each_image_is_read_once_a_pair(
         self, town: runs.Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A run of n pairs reads 2n pictures."""
+        """A run of n pairs reads 2n images."""
         read: list[object] = []
 
         def counted(path: str, size: tuple[int, int]) -> Any:
             read.append(path)
-            return read_picture(path, size)
+            return read_image(path, size)
 
-        monkeypatch.setattr(loading, "read_picture", counted)
+        monkeypatch.setattr(loading, "read_image", counted)
         assert runs.trainer(town, tmp_path).run().pairs == 24
         assert len(read) == 48
 
@@ -187,10 +187,10 @@ class TestRun:
         """Weights and what the layers compute have their channels last in memory."""
         seen: list[torch.Tensor] = []
         model = runs.small()
-        model.norm.register_forward_hook(lambda *told: seen.append(told[2]))
+        model.norm.register_forward_hook(lambda *call: seen.append(call[2]))
         runs.trainer(town, tmp_path, model=model).run()
-        assert all(found.is_contiguous(memory_format=torch.channels_last) for found in (model.conv.weight, *seen))
-        assert not any(found.is_contiguous() for found in (model.conv.weight, *seen))
+        assert all(tensor.is_contiguous(memory_format=torch.channels_last) for tensor in (model.conv.weight, *seen))
+        assert not any(tensor.is_contiguous() for tensor in (model.conv.weight, *seen))
 
     def test_what_is_said(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         """A run says what it draws, how many queries lack a band, what is trained, and what accumulation leaves out."""
@@ -201,8 +201,8 @@ class TestRun:
             runs.trainer(where, tmp_path / "a", recipe=runs.config(accumulate=3)).run()
         said = [record.getMessage() for record in caplog.records]
         assert said[0] == str(report)
-        assert said[1] == "training 120 weights on cpu with 1 thread in float32: batches of 4 pairs, pictures of 16×12"
-        assert said[2].startswith("1 layers normalise by the pictures of a forward pass, which are at most 4 of 8 ")
+        assert said[1] == "training 120 weights on cpu with 1 thread in float32: batches of 4 pairs, images of 16×12"
+        assert said[2].startswith("1 layers normalise by the images of a forward pass, which are at most 4 of 8 ")
         assert "pairs/s" in said[3]
         assert "GiB" in said[3]
         caplog.clear()
@@ -245,12 +245,12 @@ class TestResume:
         model = runs.small(seed=99)  # of other weights: all of them come from the checkpoint
         torch.manual_seed(77)
         again = runs.trainer(where, tmp_path / "parts", model=model, recipe=recipe).run()
-        told = {"pairs_per_s": 0, "peak_bytes": 0, "checkpoint": Path()}
-        assert again._replace(**told) == result._replace(**told)
+        of_this_call = {"pairs_per_s": 0, "peak_bytes": 0, "checkpoint": Path()}
+        assert again._replace(**of_this_call) == result._replace(**of_this_call)
         assert same(model, whole)
         logs = [read_log(tmp_path / name / "log.jsonl") for name in ("whole", "parts")]
-        for found in logs[0] + logs[1]:
-            found.pop("epoch_pairs_per_s")
+        for record in logs[0] + logs[1]:
+            record.pop("epoch_pairs_per_s")
         assert logs[0] == logs[1]
         states = [load_checkpoint(tmp_path / name) for name in ("whole", "parts")]
         assert states[0]["sampler"] == states[1]["sampler"]
@@ -388,14 +388,14 @@ class TestResume:
         assert not (tmp_path / "best.pt").exists()
 
 
-class TestBadPictures:
-    """Pictures that cannot be read"""
+class TestBadImages:
+    """Images that cannot be read"""
 
     def test_left_out_and_counted(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        """A pair with a damaged picture is left out, the picture is named once, and the rest is learned from."""
+        """A pair with a damaged image is left out, the image is named once, and the rest is learned from."""
         where = runs.place(tmp_path / "town")
         for path in sorted(where.images.glob("d*.png"))[::2]:
-            path.write_bytes(b"no picture")
+            path.write_bytes(b"no image")
         with caplog.at_level(logging.INFO):
             result = runs.trainer(where, tmp_path / "run", recipe=runs.config(pairs_per_epoch=40)).run()
         assert 0 < result.left_out < 80
@@ -413,23 +413,23 @@ class TestBadPictures:
             path.unlink()
         runs.trainer(where, tmp_path / "run", recipe=runs.config(pairs_per_epoch=80, epochs=1)).run()
         said = [record.getMessage() for record in caplog.records]
-        assert sum("there is no such picture; its pairs are left out" in line for line in said) == 10
-        assert said.count("more pictures cannot be read; they are counted") == 1
+        assert sum("there is no such image; its pairs are left out" in line for line in said) == 10
+        assert said.count("more images cannot be read; they are counted") == 1
 
     def test_strict(self, tmp_path: Path) -> None:
         """A strict run stops at the first one."""
         where = runs.place(tmp_path / "town")
         for path in sorted(where.images.glob("d*.png"))[1:]:
-            path.write_bytes(b"no picture")
-        with pytest.raises(InputError, match=r"png: cannot be read as a picture: .*; without --strict"):
+            path.write_bytes(b"no image")
+        with pytest.raises(InputError, match=r"png: cannot be read as an image: .*; without --strict"):
             runs.trainer(where, tmp_path / "run", strict=True).run()
 
     def test_none_can_be_read(self, tmp_path: Path) -> None:
         """An epoch without a single pair that could be read is an error."""
         where = runs.place(tmp_path / "town")
         for path in where.images.glob("d*.png"):
-            path.write_bytes(b"no picture")
-        with pytest.raises(InputError, match="of all 12 pairs of an epoch no picture can be read"):
+            path.write_bytes(b"no image")
+        with pytest.raises(InputError, match="of all 12 pairs of an epoch no image can be read"):
             runs.trainer(where, tmp_path / "run").run()
 
     def test_resumed_run_skips_the_same(self, tmp_path: Path) -> None:
@@ -454,9 +454,9 @@ class TestDiverged:
         class Breaking(runs.Small):
             calls = 0
 
-            def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+            def forward(self, images: torch.Tensor) -> torch.Tensor:
                 type(self).calls += 1
-                x = super().forward(pictures)
+                x = super().forward(images)
                 return x * math.nan if self.calls > 4 else x
 
         with pytest.raises(
@@ -472,8 +472,8 @@ class TestDiverged:
         """Weights or statistics that are infinite are not written, though all losses before were finite."""
 
         class Breaking(runs.Small):
-            def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-                x = super().forward(pictures)
+            def forward(self, images: torch.Tensor) -> torch.Tensor:
+                x = super().forward(images)
                 self.norm.running_var.data.fill_(math.inf)  # type: ignore[union-attr]
                 return x
 
@@ -506,7 +506,7 @@ class TestValidate:
         assert learned == [True] * 9
         assert load_checkpoint(tmp_path / "best.pt")["progress"]["epoch"] == 2
         assert load_checkpoint(tmp_path)["progress"]["best"] == 0.5
-        assert [found["epoch_recall@1"] for found in read_log(tmp_path / "log.jsonl")] == [0.3, 0.5, 0.5]
+        assert [record["epoch_recall@1"] for record in read_log(tmp_path / "log.jsonl")] == [0.3, 0.5, 0.5]
         assert "recall@1 0.5" in caplog.text
 
     def test_a_validation_that_fails(self, town: runs.Place, tmp_path: Path) -> None:
@@ -537,9 +537,9 @@ class TestTrainer:
             runs.trainer(town, tmp_path / "run", checkpoint_steps=-1)
         with pytest.raises(OptionError, match="threads is 0; at least one is needed"):
             runs.trainer(town, tmp_path / "run", threads=0)
-        with pytest.raises(MissingFileError, match="no such folder of pictures"):
+        with pytest.raises(MissingFileError, match="no such folder of images"):
             Trainer(runs.config(), runs.small(), town.stored, tmp_path / "none", tmp_path / "run", device="cpu")
-        with pytest.raises(InputError, match="holds no picture of the query cameras of town"):
+        with pytest.raises(InputError, match="holds no image of the query cameras of town"):
             Trainer(runs.config(), runs.small(), town.stored, tmp_path, tmp_path / "run", device="cpu")
         assert not (tmp_path / "run").exists()
 

@@ -44,9 +44,9 @@ class TestReadWeights:
         """A state dict is found in what training programs wrap around it."""
         state = nn.Linear(2, 3).state_dict()
         torch.save(wrap(dict(state)), tmp_path / "w.pth")
-        found = read_weights(tmp_path / "w.pth")
-        assert list(found) == ["weight", "bias"]
-        assert all(torch.equal(found[name], state[name]) for name in state)
+        tensors = read_weights(tmp_path / "w.pth")
+        assert list(tensors) == ["weight", "bias"]
+        assert all(torch.equal(tensors[name], state[name]) for name in state)
 
     def test_part_called_module(self, tmp_path: Path) -> None:
         """A network with a part of that name beside others is no wrapped one, and keeps its names."""
@@ -106,13 +106,13 @@ class TestLoadInto:
         module = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 4))
         before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
         good = {name: torch.zeros_like(tensor) for name, tensor in before.items()}
-        for found, message in (
+        for tensors, message in (
             (good | {"1.weight": torch.zeros(5, 3)}, r"'1.weight' is \(5, 3\) in it and \(4, 3\) in this model"),
             ({name: good[name] for name in list(good)[:3]}, r"no tensor '1.bias', which is \(4,\)"),
             (good | {"2.weight": torch.zeros(1)}, r"a tensor '2.weight' of \(1,\), which this model has not"),
         ):
             with pytest.raises(InputError, match=f"run/w.pth: these are weights of another model: .*{message}"):
-                load_into(module, found, "run/w.pth")
+                load_into(module, tensors, "run/w.pth")
             assert all(torch.equal(module.state_dict()[name], before[name]) for name in before)
         load_into(module, good | {"fc.weight": torch.zeros(1)}, "w.pth", spare=["fc."])
         assert all((tensor == 0).all() for tensor in module.state_dict().values())
@@ -139,8 +139,8 @@ class TestNamedAs:
         for name, layer in (("conv1", nn.Conv2d(3, 4, 1)), ("relu", nn.ReLU()), ("layer1", nn.Sequential())):
             backbone.add_module(name, layer)
         tensor = torch.zeros(1)
-        found = named_as(backbone, {"0.weight": tensor, "2.0.weight": tensor, "9.weight": tensor})
-        assert list(found) == ["conv1.weight", "layer1.0.weight", "9.weight"]
+        tensors = named_as(backbone, {"0.weight": tensor, "2.0.weight": tensor, "9.weight": tensor})
+        assert list(tensors) == ["conv1.weight", "layer1.0.weight", "9.weight"]
 
     def test_features(self) -> None:
         """A backbone of one part that holds all layers."""

@@ -77,8 +77,8 @@ class TestFit:
     def test_scale(self, scale: float, shape: tuple[int, int]) -> None:
         """Descriptors of any size that float32 can hold are whitened alike."""
         x = np.random.default_rng(0).uniform(-1.0, 1.0, shape)
-        found, expected = Whitening.fit(x * scale), Whitening.fit(x)
-        assert torch.allclose(found.projection.double() * scale, expected.projection.double(), rtol=1e-5, atol=1e-6)
+        fitted, expected = Whitening.fit(x * scale), Whitening.fit(x)
+        assert torch.allclose(fitted.projection.double() * scale, expected.projection.double(), rtol=1e-5, atol=1e-6)
 
     @pytest.mark.parametrize("n", [3, 200])
     def test_degenerate(self, n: int) -> None:
@@ -206,8 +206,8 @@ class TestWhitening:
         x = torch.from_numpy(descriptors(50, 6)).float()
         w = Whitening.fit(x)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            found = w(x)
-        assert torch.equal(found, w(x))
+            whitened = w(x)
+        assert torch.equal(whitened, w(x))
 
     def test_bad_input(self) -> None:
         """Other dimensions are refused."""

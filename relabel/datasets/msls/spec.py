@@ -10,6 +10,11 @@ Heading = Literal["compass", "travel"]
 """Where headings come from: the compass angle `ca`, or the direction of travel of each sequence."""
 HEADINGS: tuple[Heading, ...] = get_args(Heading)
 
+Subtask = Literal["all", "s2w", "w2s", "o2n", "n2o", "d2n", "n2d"]
+SUBTASKS: tuple[Subtask, ...] = get_args(Subtask)
+"""Subtasks of the benchmark: everything, or by what changes from query to database: summer and winter, old and new,
+day and night."""
+
 IMAGE_PATH = "train_val/{collection}/{side}/images/{key}.jpg"
 """Where the image of a camera lies, relative to the root; the collection is the city."""
 

@@ -1,13 +1,18 @@
-"""Epochs that can be left and taken up again anywhere: what all samplers share."""
+"""What all samplers share: the labels and how they are drawn from, and epochs that can be resumed anywhere."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from relabel.errors import OptionError
-from relabel.sampling.pair_table import Pairs
+from relabel.sampling import bands as band
+from relabel.sampling import hard_negatives
+from relabel.sampling.pair_table import Labels, PairTable
+from relabel.sampling.plan import Order, Weights, plain_weights, sampling_plan
+from relabel.sampling.report import SamplerReport, sampler_report
 
 T = TypeVar("T")
 
@@ -15,33 +20,76 @@ _STATE_VERSION = 1
 _WORDS = 2**64  # seed and epoch are the two words of the generator's key
 
 
-class Epochs(ABC, Generic[T]):
+@dataclass(frozen=True)
+class SamplerOptions:
+    """What every sampler takes besides its labels, as `relabel.training.GradedPairSampler` describes it."""
+
+    bands: Sequence[float]
+    seed: int
+    length: int | None
+    hard_negatives_m: tuple[float, float] | None
+    weights: Weights
+    rank: int
+    world_size: int
+
+
+class GradedSampler(ABC, Generic[T]):
     """An iterable over one epoch after another, as a torch sampler, without torch.
 
     Iterating starts at the beginning of the epoch, or where a loaded state stood. Iterating again once all items of an
     epoch have been given begins the next, so that a loop that never calls `set_epoch` still gets new items each time.
 
+    Parameters
+    ----------
+    labels:
+        a collection, a `LabelFile`, or a list of them.
+    options:
+        what all samplers take.
+    order:
+        what is drawn first, a band for a pair or a query.
+    own:
+        the further arguments of the class, as its `__init__` takes them and `state_dict` records them.
+
     Attributes
     ----------
-    seed, epoch, rank, world_size:
+    seed, epoch, rank, world_size, bands, hard_negatives_m:
         what the draws depend on.
     position:
         how many items of the epoch the latest iterator has given.
+
+    Raises
+    ------
+    OptionError, InputError, LabelFileError
+        as for `relabel.training.GradedPairSampler`.
     """
 
-    _pairs: Pairs
-    _arguments: dict[str, Any]
-    """what a sampler is made with besides its labels"""
-
-    def __init__(self, seed: int, rank: int, world_size: int) -> None:
-        self.seed = whole("seed", seed, 0, _WORDS)
-        self.world_size = whole("world_size", world_size, 1)
-        self.rank = whole("rank", rank, 0, self.world_size)
+    def __init__(self, labels: Labels, options: SamplerOptions, order: Order, own: Mapping[str, Any]) -> None:
+        self._arguments = {**vars(options), **own}
+        self._own = own
+        self._order: Order = order
+        self.seed = whole_number("seed", options.seed, 0, _WORDS)
+        self.world_size = whole_number("world_size", options.world_size, 1)
+        self.rank = whole_number("rank", options.rank, 0, self.world_size)
+        self.bands = band.checked(options.bands)
+        distances = options.hard_negatives_m
+        self.hard_negatives_m = None if distances is None else hard_negatives.check_range(distances)
+        self._pairs = PairTable(labels, self.hard_negatives_m)
+        self._plan = sampling_plan(self._pairs, self.bands, order, options.weights, self.hard_negatives_m)
+        total = self._default_length() if options.length is None else whole_number("length", options.length, 1)
+        self._length = self._length_of_rank(total)
         self.epoch = 0
         self.position = 0
         self._start = 0
         self._done = False
-        self._length = 0
+
+    @property
+    def collections(self) -> list[str]:
+        """The names of the collections."""
+        return list(self._pairs.names)
+
+    def report(self) -> SamplerReport:
+        """What is drawn: pairs and share of each band, queries that have none of it."""
+        return sampler_report(self._pairs, self._plan, self._order)
 
     def __len__(self) -> int:
         """How many items this rank gives in a whole epoch."""
@@ -75,7 +123,7 @@ class Epochs(ABC, Generic[T]):
         OptionError
             when it is not a whole number from 0.
         """
-        number = whole("epoch", epoch, 0, _WORDS)
+        number = whole_number("epoch", epoch, 0, _WORDS)
         if number != self.epoch or self._done:
             self.epoch, self.position, self._start, self._done = number, 0, 0, False
 
@@ -88,7 +136,7 @@ class Epochs(ABC, Generic[T]):
             how many items of the epoch have been used, where the caller knows better: a loader with workers asks the
             sampler for batches ahead of those it has given out. By default `position`.
         """
-        at = self.position if position is None else whole("position", position, 0, self._length + 1)
+        at = self.position if position is None else whole_number("position", position, 0, self._length + 1)
         return {"version": _STATE_VERSION, "epoch": self.epoch, "position": at, "setup": self._setup()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -101,7 +149,7 @@ class Epochs(ABC, Generic[T]):
         """
         try:
             version, epoch, at, setup = (state[name] for name in ("version", "epoch", "position", "setup"))
-            told = dict(setup)
+            recorded = dict(setup)
         except (KeyError, TypeError, ValueError, IndexError):
             raise OptionError(
                 "the state is none of a sampler: version, epoch, position and setup are expected"
@@ -109,12 +157,12 @@ class Epochs(ABC, Generic[T]):
         if version != _STATE_VERSION:
             raise OptionError(f"the state has version {version}; this program reads version {_STATE_VERSION}")
         for name, mine in self._setup().items():
-            if told.get(name) != mine:
+            if recorded.get(name) != mine:
                 raise OptionError(
-                    f"the state is of a sampler with another {name}: {told.get(name)!r}, and this one has {mine!r}; "
-                    "make the sampler as it was, or start anew"
+                    f"the state is of a sampler with another {name}: {recorded.get(name)!r}, and this one has "
+                    f"{mine!r}; make the sampler as it was, or start anew"
                 )
-        position = whole("the state's position", at, 0, self._length + 1)
+        position = whole_number("the state's position", at, 0, self._length + 1)
         self.set_epoch(epoch)
         self.position = self._start = position
 
@@ -132,16 +180,35 @@ class Epochs(ABC, Generic[T]):
         self.load_state_dict(state["state"])
         self._start, self._done = state["start"], state["done"]
 
+    def _setup(self) -> dict[str, Any]:
+        """Plain values of all that the draws depend on, but for rank and epoch."""
+        return {
+            "kind": type(self).__name__,
+            "seed": self.seed,
+            "bands": list(self.bands),
+            **self._own,
+            "hard_negatives_m": None if self.hard_negatives_m is None else list(self.hard_negatives_m),
+            "weights": plain_weights(self._arguments["weights"]),
+            "world_size": self.world_size,
+            # Last, since they may differ because of an argument, which is then what is named.
+            "labels": self._pairs.digests,
+            "length": len(self),
+        }
+
+    @abstractmethod
+    def _default_length(self) -> int:
+        """Items of an epoch over all ranks where the caller gives no number."""
+
+    @abstractmethod
+    def _length_of_rank(self, total: int) -> int:
+        """Items of an epoch that one rank gives, where all ranks are to give that many."""
+
     @abstractmethod
     def _items(self, epoch: int, first: int, stop: int) -> Iterator[T]:
         """The items of this rank from `first` to before `stop`."""
 
-    @abstractmethod
-    def _setup(self) -> dict[str, Any]:
-        """Plain values of all that the draws depend on, but for rank and epoch."""
 
-
-def whole(name: str, value: Any, least: int, below: int | None = None) -> int:
+def whole_number(name: str, value: Any, least: int, below: int | None = None) -> int:
     """The whole number in [least, below) that an argument is.
 
     Raises

@@ -17,7 +17,7 @@ from tests.open_files import handles_on
 from tests.similarities import similarity
 
 
-def band_matrix(psi: Similarity, ring_m: tuple[float, float] | None = None) -> np.ndarray:
+def band_matrix(psi: Similarity, hard_negatives_m: tuple[float, float] | None = None) -> np.ndarray:
     """(queries, database) 0 positive, 1 partial, 2 zero, -1 for pairs that must never be drawn."""
     collection = psi.collection
     values = psi.matrix.toarray()
@@ -28,11 +28,11 @@ def band_matrix(psi: Similarity, ring_m: tuple[float, float] | None = None) -> n
                 continue
             if values[q, d] > 0.0:
                 bands[q, d] = 0 if values[q, d] >= 0.5 else 1
-            elif ring_m is None:
+            elif hard_negatives_m is None:
                 bands[q, d] = 2
             else:
                 apart = math.dist(collection.query.position[q, :2], collection.database.position[d, :2])
-                bands[q, d] = 2 if ring_m[0] <= apart <= ring_m[1] else -1
+                bands[q, d] = 2 if hard_negatives_m[0] <= apart <= hard_negatives_m[1] else -1
     return bands
 
 

@@ -1,4 +1,4 @@
-"""Which queries a band is drawn from, and with what chance, for all bands and collections."""
+"""The plan of a sampler: which queries a band is drawn from, and with what chance, for all bands and collections."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy.typing as npt
 
 from relabel.errors import InputError, OptionError
 from relabel.sampling import bands as band
-from relabel.sampling._draw import IntArray, Plan
-from relabel.sampling.bands import Schedule, Shares
-from relabel.sampling.pair_table import Pairs
+from relabel.sampling._draw import DrawPlan, IntArray
+from relabel.sampling.bands import BandSchedule, Shares
+from relabel.sampling.pair_table import PairTable
 
 Order = Literal["pair", "query"]
 Weights = Sequence[float] | Mapping[str, float] | None
 FloatArray = npt.NDArray[np.float64]
 
 
-class Planned(NamedTuple):
-    """A plan for the kernels, and what it was made of."""
+class SamplingPlan(NamedTuple):
+    """What the kernels draw by, and the counts that it was made of."""
 
-    plan: Plan
-    schedule: Schedule
+    draw_plan: DrawPlan
+    schedule: BandSchedule
     having: IntArray
     """(3, collections) queries that have a pair of the band"""
     pairs: IntArray
@@ -34,16 +34,16 @@ class Planned(NamedTuple):
     """(collections,) of a collection that is drawn before band and query"""
 
 
-def planned(
-    pairs: Pairs, shares: Shares, order: Order, weights: Weights, ring_m: tuple[float, float] | None
-) -> Planned:
-    """The plan for a sampler.
+def sampling_plan(
+    pairs: PairTable, shares: Shares, order: Order, weights: Weights, hard_negatives_m: tuple[float, float] | None
+) -> SamplingPlan:
+    """The plan of a sampler.
 
     With order ``pair``, a band b is drawn with its share p_b, then a collection c with a chance that is proportional
     to its weight, then one of its queries that have such a pair, L_cb, all alike. Without weights all queries that have
     such a pair are alike, whatever their collection.
 
-    With order ``query``, the query is drawn first, then a band, and a query without a pair of that band is passed over.
+    With order ``query``, the query is drawn first, then a band, and a query without a pair of that band is skipped.
     What comes through is again a band, with a chance p_b Σ_c w_c |L_cb| / Q_c, where Q_c are the ok queries of a
     collection and w_c its weight, and then one of L_cb, all alike; so it is drawn in this way, without trials.
 
@@ -64,7 +64,7 @@ def planned(
     has = sizes > 0
     having = np.array([[np.count_nonzero(has[b, starts[c] : starts[c + 1]]) for c in range(count)] for b in range(3)])
     totals = np.array([[int(sizes[b, starts[c] : starts[c + 1]].sum()) for c in range(count)] for b in range(3)])
-    _check_bands(pairs, shares, having * drawn, ring_m)
+    _check_bands(pairs, shares, having * drawn, hard_negatives_m)
     ok = np.array([np.count_nonzero(pairs.query_ok[starts[c] : starts[c + 1]]) for c in range(count)])
     chances = having.astype(np.float64)
     if weight is not None:
@@ -76,18 +76,18 @@ def planned(
         schedule = band.schedule((float(chance[0]), float(chance[1]), float(chance[2])), exact=False)
     any_band = np.asarray(has[np.flatnonzero(shares)].any(axis=0))
     usable = np.array([np.count_nonzero(any_band[starts[c] : starts[c + 1]]) for c in range(count)]) * drawn
-    plan = Plan(
+    plan = DrawPlan(
         counts=schedule.counts,
         limits=schedule.limits,
         queries=np.concatenate([np.flatnonzero(has[b]) for b in range(3)]).astype(np.int32),
         starts=_group_starts(having),
-        group_limits=np.stack([limits(row) for row in chances]),
+        group_limits=np.stack([cumulated(row) for row in chances]),
     )
     by_collection = usable.astype(np.float64) if weight is None else weight * (usable > 0)
-    return Planned(plan, schedule, having, totals, usable, by_collection / by_collection.sum())
+    return SamplingPlan(plan, schedule, having, totals, usable, by_collection / by_collection.sum())
 
 
-def limits(chances: FloatArray) -> FloatArray:
+def cumulated(chances: FloatArray) -> FloatArray:
     """Cumulated chances in proportion to those given; exactly 1 from the last one above zero on."""
     total = chances.sum()
     if total <= 0.0:
@@ -133,7 +133,9 @@ def _checked_weights(weights: Weights, names: list[str]) -> FloatArray | None:
     return weight
 
 
-def _check_bands(pairs: Pairs, shares: Shares, having: IntArray, ring_m: tuple[float, float] | None) -> None:
+def _check_bands(
+    pairs: PairTable, shares: Shares, having: IntArray, hard_negatives_m: tuple[float, float] | None
+) -> None:
     there = having.sum(axis=1) > 0
     wanted = np.array(shares) > 0.0
     if not (wanted & ~there).any():
@@ -142,8 +144,10 @@ def _check_bands(pairs: Pairs, shares: Shares, having: IntArray, ring_m: tuple[f
     more = len(pairs.addresses) - 3
     where = ", ".join(pairs.addresses[:3]) + (f" and {more} more" if more > 0 else "")
     what = f"{where}: no query has a pair with {band.SYMBOLS[empty]}"
-    if empty == band.ZERO and ring_m is not None:
-        raise InputError(f"{what} at {ring_m[0]:g} to {ring_m[1]:g} m; widen hard_negatives_m, or leave it out")
+    if empty == band.ZERO and hard_negatives_m is not None:
+        raise InputError(
+            f"{what} at {hard_negatives_m[0]:g} to {hard_negatives_m[1]:g} m; widen hard_negatives_m, or leave it out"
+        )
     left = np.where(there, shares, 0.0)
     if left.any():
         raise InputError(
@@ -152,4 +156,4 @@ def _check_bands(pairs: Pairs, shares: Shares, having: IntArray, ring_m: tuple[f
     if there.any():
         others = " and ".join(symbol for symbol, some in zip(band.SYMBOLS, there, strict=True) if some)
         raise InputError(f"{what}; there are pairs with {others}: bands={band.spelled(there.astype(float).tolist())}")
-    raise InputError(f"{what}, nor any other pair of ok cameras; `relabel stats` tells what there is")
+    raise InputError(f"{what}, nor any other pair of ok cameras; `relabel stats` shows what there is")

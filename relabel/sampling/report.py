@@ -1,4 +1,4 @@
-"""What a sampler tells about what it draws."""
+"""The report of a sampler: what it draws of each band and collection, and which queries have none."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from relabel.sampling.bands import NAMES, SYMBOLS
-from relabel.sampling.pair_table import Pairs
-from relabel.sampling.quotas import Planned
+from relabel.sampling.pair_table import PairTable
+from relabel.sampling.plan import SamplingPlan
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class SamplerReport:
         return "\n".join(lines)
 
 
-def report(pairs: Pairs, plan: Planned, order: str) -> SamplerReport:
+def sampler_report(pairs: PairTable, plan: SamplingPlan, order: str) -> SamplerReport:
     """The report of a sampler."""
     sizes = [int(n) for n in pairs.query_start[1:] - pairs.query_start[:-1]]
     starts = pairs.query_start

@@ -1,0 +1,3 @@
+"""Shared by the tests of sampling."""
+
+from tests.torch_state import torch_as_it_was  # noqa: F401
