@@ -62,7 +62,8 @@ def image_paths(cameras: Cameras, template: str | None, *, collection: str, side
     OptionError
         when the template names something that is not there.
     InputError
-        when two cameras would have the same image.
+        when two cameras would have the same image, or a path is absolute or has ``..`` in it: a key of a label file
+        must not lead out of the folder of the images. Links in that folder are followed.
     """
     if template is None:
         template = "{path}" if "path" in cameras.extra else "{key}"
@@ -81,6 +82,14 @@ def image_paths(cameras: Cameras, template: str | None, *, collection: str, side
         else:
             raise OptionError(f"image path {template!r}: there is no {part!r}; there are {', '.join(known)}")
         paths = np.strings.add(paths, piece)
+    for row in np.flatnonzero(np.strings.startswith(paths, "/") | (np.strings.find(paths, "..") >= 0)).tolist():
+        path = str(paths[row])
+        if path.startswith("/") or ".." in path.split("/"):
+            raise InputError(
+                f"image path {template!r} gives {path[:200]!r} to {side} camera {str(cameras.key[row])[:200]!r} of "
+                f"{collection}, which leads out of the folder of the images; paths have to be relative and without "
+                "'..': choose another template (--image-path), or other keys"
+            )
     names, first = np.unique(paths, return_index=True)
     if len(names) < n:
         again = np.setdiff1d(np.arange(n), first)[0]
@@ -148,6 +157,8 @@ def find_camera_images(
         return image_paths(of, layout, collection=collection, side=side)
 
     tried = [layout for layout in layouts() if layout != "{path}" or "path" in cameras.extra]
+    if not collection:  # nothing stands for its name, and paths would begin with the slash after it
+        tried = [layout for layout in tried if "{collection}" not in layout and "{scene}" not in layout]
     if template is not None:
         tried = [template]
     chosen, hits = tried[0], -1
@@ -165,8 +176,7 @@ def find_camera_images(
             *(folder, len(probe) - hits, len(probe), side, collection, chosen),
         )
     log.debug("%s: %s images of %s lie at %s", folder, side, collection, chosen)
-    paths = relative(cameras, chosen)
-    return np.where(np.strings.startswith(paths, os.sep), paths, np.strings.add(f"{os.fspath(folder)}{os.sep}", paths))
+    return np.strings.add(f"{os.fspath(folder)}{os.sep}", relative(cameras, chosen))
 
 
 def camera_image_paths(sources: Sequence[SimilaritySource], paths: ImagePaths) -> npt.NDArray[np.str_]:
@@ -242,7 +252,8 @@ def check_pillow() -> Any:
 
 
 def _count(folder: Path, paths: npt.NDArray[np.str_]) -> int:
-    return sum((folder / path).is_file() for path in paths.tolist())
+    # Of a name that is too long for a file system, pathlib raises.
+    return sum(os.path.isfile(folder / path) for path in paths.tolist())  # noqa: PTH113
 
 
 def _nothing_found(folder: Path, probe: Cameras, layouts: Sequence[str], collection: str, side: str) -> str:

@@ -15,7 +15,14 @@ pytest.importorskip("torch")
 
 from relabel.cameras import Cameras, Status
 from relabel.errors import InputError, MissingFileError, MissingPackageError, OptionError
-from relabel.images.paths import ImagePaths, camera_image_paths, find_camera_images, find_images, read_image
+from relabel.images.paths import (
+    ImagePaths,
+    camera_image_paths,
+    find_camera_images,
+    find_images,
+    image_paths,
+    read_image,
+)
 from relabel.sampling.batch_sampler import GradedBatchSampler
 from relabel.sampling.pair_sampler import GradedPairSampler
 from tests.similarities import similarity
@@ -55,6 +62,49 @@ class TestImages:
         file.touch()
         assert find_camera_images(cameras(["k1"]), tmp_path, collection=collection, side=side).tolist() == [str(file)]
 
+    @pytest.mark.parametrize("key", ["../k1.jpg", "a/../../k1.jpg", "..", "a/..", "/etc/k1.jpg", "//k1.jpg"])
+    @pytest.mark.parametrize("template", [None, "{key}", "{path}"])
+    def test_no_key_leads_out(self, key: str, template: str | None, tmp_path: Path) -> None:
+        """Absolute paths and ``..`` are refused wherever they come from, though there is such a file."""
+        (tmp_path / "images" / "a").mkdir(parents=True)
+        (tmp_path / "k1.jpg").touch()
+        one = cameras(["good", key] if template != "{path}" else ["good", "k1"])
+        if template == "{path}":
+            one = cameras(["good", "k1"], extra={"path": np.array(["good.jpg", key])})
+        with pytest.raises(InputError, match="leads out of the folder of the images"):
+            find_camera_images(one, tmp_path / "images", template)
+        with pytest.raises(InputError, match="leads out of the folder of the images"):
+            image_paths(one, template, collection="c", side="query")
+
+    def test_a_template_leads_nowhere_else(self, tmp_path: Path) -> None:
+        """Pieces that are harmless apart may not join to a way out; dots within a name are no way out."""
+        odd = cameras(["."], extra={"dot": np.array([".k"])})
+        with pytest.raises(InputError, match="leads out"):
+            image_paths(odd, ".{key}/x", collection="c", side="query")
+        assert image_paths(cameras(["a..b", "...", "..a"]), None, collection="c", side="query").tolist() == [
+            "a..b",
+            "...",
+            "..a",
+        ]
+
+    def test_links_are_followed(self, tmp_path: Path) -> None:
+        """A link that the user has made in the folder leads where it leads."""
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "elsewhere/k1.jpg").touch()
+        (tmp_path / "images").mkdir()
+        (tmp_path / "images/linked").symlink_to("../elsewhere")
+        found = find_camera_images(cameras(["linked/k1.jpg"]), tmp_path / "images")
+        assert found.tolist() == [f"{tmp_path}/images/linked/k1.jpg"]
+
+    @pytest.mark.parametrize("key", ["a\tb", "a\nb", "\u202eabc", "k" * 10_000])
+    def test_strange_keys(self, key: str, tmp_path: Path) -> None:
+        """Those that are there are found; one that no file system takes is missing, and no fault."""
+        (tmp_path / "good.jpg").touch()
+        if len(key) < 100:
+            (tmp_path / f"{key}.jpg").touch()
+        found = find_camera_images(cameras(["good", key]), tmp_path).tolist()
+        assert found == [f"{tmp_path}/good.jpg", f"{tmp_path}/{key}.jpg"]
+
     def test_keys_with_folders(self, tmp_path: Path) -> None:
         """The key of a frame, with its sequence before it, is a path."""
         keys = ["seq-01/frame-000000", "seq-02/frame-000004"]
@@ -63,14 +113,12 @@ class TestImages:
         paths = find_camera_images(cameras(keys), tmp_path, collection="redkitchen/train", side="query")
         assert paths.tolist() == [str(tmp_path / f"{key}.color.png") for key in keys]
 
-    def test_column_path_and_absolute_paths(self, tmp_path: Path) -> None:
-        """A column path comes before the key, and an absolute path is taken as it is."""
-        inside, outside = runs.image_file(tmp_path / "a" / "b.png"), runs.image_file(tmp_path / "far.png")
+    def test_column_path(self, tmp_path: Path) -> None:
+        """A column path comes before the key."""
+        inside = [runs.image_file(tmp_path / "a" / name) for name in ("b.png", "c.png")]
         (tmp_path / "a" / "k0").touch()
-        paths = find_camera_images(
-            cameras(["k0", "k1"], extra={"path": np.array(["b.png", str(outside)])}), tmp_path / "a"
-        )
-        assert paths.tolist() == [str(inside), str(outside)]
+        of = cameras(["k0", "k1"], extra={"path": np.array(["b.png", "c.png"])})
+        assert find_camera_images(of, tmp_path / "a").tolist() == [str(path) for path in inside]
 
     def test_template(self, tmp_path: Path) -> None:
         """A template is taken at its word; a name in it that is not there is told with those that are."""
@@ -96,7 +144,9 @@ class TestImages:
         assert "files there are 'z.jpg', 'b/w.jpg', 'b/x.PNG';" in said
         assert "tried {key}.jpg;" in said
         with pytest.raises(InputError, match=r"tried \{key\}, train_val/\{collection\}"):
-            find_camera_images(of, tmp_path)
+            find_camera_images(of, tmp_path, collection="amman")
+        with pytest.raises(InputError, match=r"tried \{key\}, \{side\}/"):
+            find_camera_images(of, tmp_path)  # without a collection, no path begins with the slash after its name
 
     def test_empty_folder(self, tmp_path: Path) -> None:
         """A folder without images is told as such, and one that is not there too."""
