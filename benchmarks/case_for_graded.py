@@ -62,7 +62,8 @@ def main() -> None:
         found = lists.read(arguments.queries, arguments.database)
     except RelabelError as error:
         parser.error(str(error))
-    if found.geographic is not None:
+    # What this compares are places and headings on the map of one zone.
+    if not found.query.crs.startswith(("EPSG:326", "EPSG:327")):
         parser.error("the names are in several UTM zones; give one zone")
     rows, columns = near_pairs(found.query, found.database, arguments.near)
     psi = fov.pair_overlap(
