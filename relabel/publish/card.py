@@ -23,7 +23,7 @@ _CHECK = "**To be checked by the publisher.**"
 _IMPORTED = (
     "Imported from labels that somebody else made: their terms hold for these too, and this card does not know them."
 )
-_UNKNOWN = "The label file does not say what data set it was made from, so its terms are not known here."
+_UNKNOWN = "The label file does not say which dataset it was made from, so its terms are not known here."
 
 _NOTHING = 1e-4  # up to this ψ two cameras share nothing that matters
 

@@ -153,7 +153,7 @@ class TestFolder:
         text = (tmp_path / "out/README.md").read_text(encoding="utf-8")
         assert "measure `unknown`: not stated by whoever made the labels" in text
         assert "true negative" not in text
-        assert "does not say what data set" in text
+        assert "does not say which dataset" in text
 
     @pytest.mark.parametrize("name", ["newer-minor", "empty", "scene"])
     def test_golden_files(self, tmp_path: Path, name: str) -> None:
