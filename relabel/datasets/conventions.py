@@ -7,7 +7,7 @@ from typing import Literal, get_args
 AXES = ("x", "-x", "y", "-y", "z", "-z")
 """Axes of a pose, and of the world that a trajectory is in."""
 
-TrajectoryLayout = Literal["kitti", "tum", "colmap", "robotcar"]
+TrajectoryLayout = Literal["kitti", "kitti360", "tum", "colmap", "robotcar"]
 TRAJECTORY_LAYOUTS: tuple[TrajectoryLayout, ...] = get_args(TrajectoryLayout)
 
 TABLE_SUFFIXES = (".csv", ".parquet", ".pq")

@@ -3,8 +3,10 @@
 Formats differ in which axis of their world is up, in which axis of a pose looks ahead, and in whether a pose leads from
 the camera to the world or back. Where a format does not fix it, it is an option:
 
-    kitti      12 numbers a line, or 13 with a frame number: 3x4 camera-to-world, x right, y down, z ahead; up is -y
-    tum        t tx ty tz qx qy qz qw: camera-to-world, z ahead; up is z unless an option says otherwise
+    kitti      12 numbers a line: 3x4 camera-to-world, x right, y down, z ahead; up is -y
+    kitti360   a frame number and 12 numbers of the IMU, or 16 of the camera: to a world with x east, y north, z up
+    tum        t tx ty tz qx qy qz qw, or as a header names them: camera-to-world, z ahead; up is z unless an option
+               says otherwise
     colmap     images.txt: world-to-camera, z ahead; up is not known
     robotcar   ins.csv and rtk.csv: north, east, down and angles of the car, x ahead; vo.csv: its motions, in a row
 
@@ -36,12 +38,13 @@ _AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 _GROUND = {"z": ("x", "y"), "-z": ("y", "x"), "y": ("x", "-z"), "-y": ("x", "z"), "x": ("y", "z"), "-x": ("z", "y")}
 _READERS: dict[TrajectoryLayout, Callable[[Path], Track]] = {
     "kitti": trajectory_formats.kitti,
+    "kitti360": trajectory_formats.kitti360,
     "tum": trajectory_formats.tum,
     "colmap": trajectory_formats.colmap,
     "robotcar": trajectory_formats.robotcar,
 }
-_UP = {"kitti": "-y", "tum": "z", "robotcar": "-z"}
-_AHEAD = {"kitti": "z", "tum": "z", "colmap": "z", "robotcar": "x"}
+_UP = {"kitti": "-y", "kitti360": "z", "tum": "z", "robotcar": "-z"}
+_AHEAD = {"kitti": "z", "kitti360": "z", "tum": "z", "colmap": "z", "robotcar": "x"}
 # Camera axes (right, down, ahead) in the axes of a pose, where they follow from the format and the axis ahead.
 _CAMERA = {"z": ("x", "y", "z"), "-z": ("x", "-y", "-z")}
 _CAR = ("y", "z", "x")

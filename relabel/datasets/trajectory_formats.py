@@ -1,9 +1,9 @@
-"""Trajectories in text files, one pose a line: KITTI, TUM and COLMAP, read a line at a time."""
+"""Trajectories in text files, one pose a line: KITTI, KITTI-360, TUM and COLMAP, read a line at a time."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import FloatArray
+from relabel.datasets import pose_columns
 from relabel.datasets.base import unreadable
 from relabel.datasets.table.columns import TableFile
 from relabel.errors import InputError
@@ -31,44 +32,89 @@ class Track:
 
 
 def kitti(path: Path) -> Track:
-    """12 numbers a line, the upper rows of a matrix, or 13 with the number of the frame before them.
-
-    Keys are the numbers of the frames, six digits, which are the names of the images; counted from 0 where the file
-    has none.
+    """12 numbers a line, the upper rows of a matrix; keys are the frames counted from 0, six digits, as the images are.
 
     Raises
     ------
     InputError
-        when the file cannot be read, a line is no such pose, a rotation is none, or a key comes twice; the message
+        when the file cannot be read, a line is no such pose, or a rotation is none; the message names file and line.
+    """
+    table, lines = _matrix_lines(path, {12: ""}, "KITTI")
+    key = np.array([f"{number:06d}" for number in range(len(table))], dtype=np.str_)
+    return Track(key, _upper_rows(path, table, lines))
+
+
+def kitti360(path: Path) -> Track:
+    """``poses.txt``: a frame and 12 numbers a line, the IMU; ``cam0_to_world.txt``: a frame and 16 numbers, the camera.
+
+    The IMU has its x ahead, y to the right and z down; its poses are turned to the axes of a camera that looks ahead.
+    Keys are the frames, ten digits, as the images are.
+
+    Raises
+    ------
+    InputError
+        when the file cannot be read, a line is no such pose, a rotation is none, or a frame comes twice; the message
         names file and line.
     """
+    table, lines = _matrix_lines(path, {13: "a frame and a 3x4 matrix", 17: "a frame and a 4x4 matrix"}, "KITTI-360")
+    frame = table[:, 0]
+    bad = np.flatnonzero(~((frame >= 0) & (frame == np.floor(frame)) & (frame < 10**10)))
+    if bad.size:
+        raise InputError(f"{path}: line {lines[bad[0]]}: {frame[bad[0]]:g} is no frame number")
+    key = np.array([f"{number:010d}" for number in frame.astype(np.int64).tolist()], dtype=np.str_)
+    check_keys(path, key, lines)
+    of_camera = table.shape[1] == 17
+    if of_camera:
+        off = np.flatnonzero((np.abs(table[:, 13:] - (0.0, 0.0, 0.0, 1.0)) > _NOT_A_ROTATION).any(axis=1))
+        if off.size:
+            shown = " ".join(f"{value:g}" for value in table[off[0], 13:])
+            raise InputError(f"{path}: line {lines[off[0]]}: the last row of the matrix is {shown}, not 0 0 0 1")
+    pose = _upper_rows(path, table[:, 1:13], lines)
+    if not of_camera:
+        pose[:, :3, :3] = pose[:, :3, [1, 2, 0]]
+    what = "of the camera" if of_camera else "of the IMU, turned to a camera that looks along its axis x"
+    return Track(key, pose, notes=(f"the poses are those {what}",))
+
+
+def _matrix_lines(path: Path, counts: Mapping[int, str], what: str) -> tuple[FloatArray, list[int]]:
+    """The numbers (n, m) of all lines, m one of `counts`, and the line of each; `counts` says what each of them is."""
     rows: list[list[float]] = []
     lines: list[int] = []
+    wanted = " or ".join(f"{count} ({meaning})" if meaning else f"{count}" for count, meaning in counts.items())
     for line, text in text_lines(path):
-        values = _numbers(path, line, text.split(), "12 numbers, or 13 with a frame number")
-        if len(values) not in (12, 13) or (rows and len(values) != len(rows[0])):
-            wanted = f"{len(rows[0])} as in line {lines[0]}" if rows else "12, or 13 with a frame number"
-            raise InputError(f"{path}: line {line}: {len(values)} numbers; a KITTI pose has {wanted}")
-        rows.append(values)
+        values = text.split()
+        if any(mark in text for mark in ",;"):
+            raise InputError(
+                f"{path}: line {line}: has commas or semicolons; the {wanted} numbers of a pose of {what} "
+                "stand between blanks"
+            )
+        if len(values) not in counts or (rows and len(values) != len(rows[0])):
+            layout = _LAYOUT_OF_COUNT.get(len(values), "") if not rows else ""
+            expected = f"{len(rows[0])} as in line {lines[0]}" if rows else wanted
+            hint = f"; with so many numbers it is --layout {layout}" if layout else ""
+            raise InputError(f"{path}: line {line}: {len(values)} numbers; a pose of {what} has {expected}{hint}")
+        rows.append(_numbers(path, line, values, f"{wanted} numbers"))
         lines.append(line)
-    table = np.array(rows).reshape(len(rows), -1)
-    numbers = np.arange(len(rows))
-    if rows and len(rows[0]) == 13:
-        first = table[:, 0]
-        bad = np.flatnonzero(~(np.isfinite(first) & (first == np.floor(first)) & (first >= 0)))
-        if bad.size:
-            raise InputError(f"{path}: line {lines[bad[0]]}: {first[bad[0]]:g} is no frame number")
-        numbers, table = first.astype(np.int64), table[:, 1:]
-    key = np.array([f"{number:06d}" for number in numbers.tolist()], dtype=np.str_)
-    pose = np.tile(np.eye(4), (len(rows), 1, 1))
+    return np.array(rows).reshape(len(rows), len(rows[0]) if rows else min(counts)), lines
+
+
+_LAYOUT_OF_COUNT = {8: "tum", 12: "kitti", 13: "kitti360", 17: "kitti360"}
+
+
+def _upper_rows(path: Path, table: FloatArray, lines: list[int]) -> FloatArray:
+    """The poses (n, 4, 4) of their upper rows (n, 12); InputError, naming the line, where one has no rotation."""
+    pose = np.tile(np.eye(4), (len(table), 1, 1))
     pose[:, :3] = table.reshape(-1, 3, 4)
     check_rotations(path, pose, lines)
-    check_keys(path, key, lines)
-    return Track(key, pose)
+    return pose
 
 
 def tum(path: Path) -> Track:
-    """``t tx ty tz qx qy qz qw`` a line, after comments with ``#``; keys are the time stamps as they are written.
+    """``t tx ty tz qx qy qz qw`` a line, or in the order in which a header names these columns.
+
+    A header is a comment or a first line that names a quaternion, as EuRoC and TUM-VI have it; further columns are
+    skipped. Lines with commas need one, since the order of what is written with commas is not the same everywhere.
+    Keys are the time stamps as they are written.
 
     Raises
     ------
@@ -77,13 +123,35 @@ def tum(path: Path) -> Track:
         names file and line.
     """
     poses = _QuaternionLines(path)
-    for line, text in text_lines(path, comments=True):
-        values = text.replace(",", " ").split()
-        if len(values) != 8:
-            raise InputError(f"{path}: line {line}: {len(values)} values; a TUM pose has 8: t tx ty tz qx qy qz qw")
+    columns: dict[str, int] | None = None
+    width = len(pose_columns.COLUMNS)
+    for line, text in text_lines(path):
+        cells = pose_columns.cells(text)
+        is_comment = text.lstrip().startswith("#")
+        if is_comment or (columns is None and not poses.lines and not _is_number(cells[0])):
+            header = None if poses.lines else pose_columns.header(path, line, text)
+            if header is not None:
+                columns, width = header, len(pose_columns.names(text))
+                continue
+            if is_comment:
+                continue
+        if columns is None and any(mark in text for mark in ",;"):
+            raise pose_columns.unnamed(path, line, cells)
+        if len(cells) != width:
+            wanted = "as many as the header names" if columns else "t tx ty tz qx qy qz qw"
+            raise InputError(f"{path}: line {line}: {len(cells)} values; a TUM pose has {width}: {wanted}")
+        places = columns or _TUM_ORDER
+        values = [cells[places[column]] for column in pose_columns.COLUMNS]
         _, tx, ty, tz, qx, qy, qz, qw = _numbers(path, line, values, "t tx ty tz qx qy qz qw")
         poses.add(line, values[0], (tx, ty, tz, qw, qx, qy, qz))
-    return Track(*poses.read())
+    notes: tuple[str, ...] = ()
+    if columns is not None and [columns[column] for column in pose_columns.COLUMNS] != list(range(width)):
+        order = sorted(columns, key=columns.__getitem__)
+        notes = (f"the columns of a pose are {', '.join(order)}, as the header names them",)
+    return Track(*poses.read(), notes=notes)
+
+
+_TUM_ORDER = {column: place for place, column in enumerate(pose_columns.COLUMNS)}
 
 
 def colmap(path: Path) -> Track:

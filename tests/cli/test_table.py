@@ -94,6 +94,17 @@ class TestTable:
         assert stored.params["layout"] == "kitti"
         assert run("verify", output, "--root", tmp_path, "--sample", 50).exit_code == 0
 
+    @pytest.mark.parametrize("up", [["--up=-y"], ["--up", "-y"]])
+    def test_up(self, run: Run, tmp_path: Path, up: list[str]) -> None:
+        """A world whose first camera looks along its z, with y down, as visual SLAM has it, is said by an option."""
+        (tmp_path / "slam.txt").write_text("0 0 0 0 0 0 0 1\n1 0 0 5 0 0.7071067811865476 0 0.7071067811865476\n")
+        output = tmp_path / "x.h5"
+        done = run("table", tmp_path / "slam.txt", "--layout", "tum", *up, "-o", output)
+        assert done.exit_code == 0, done.output
+        stored = LabelFile(output)["slam"].query
+        np.testing.assert_allclose(stored.heading_deg, [0.0, 90.0], atol=1e-6)
+        np.testing.assert_allclose(stored.position[:, :2], [[0.0, 0.0], [0.0, 5.0]])
+
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [

@@ -147,27 +147,132 @@ class TestKitti:
         np.testing.assert_allclose(cameras.position[:, :2], [[0.0, 0.0], [0.0, 20.0]])
         assert cameras.crs == "local"
 
-    def test_frame_numbers(self, tmp_path: Path) -> None:
-        """13 columns: the first is the key."""
-        path = write(tmp_path / "00.txt", f"17 {self.IDENTITY}", "", f"4 {self.IDENTITY}")
-        assert read(path, "kitti", axes_of("kitti"))[0].key.tolist() == ["000017", "000004"]
-
     @pytest.mark.parametrize(
         ("lines", "message"),
         [
-            ([IDENTITY, "1 2 3"], r"line 2: 3 numbers; a KITTI pose has 12 as in line 1"),
-            (["1 2 3"], r"line 1: 3 numbers; .*12, or 13"),
+            ([IDENTITY, "1 2 3"], r"line 2: 3 numbers; a pose of KITTI has 12 as in line 1"),
+            (["1 2 3"], r"line 1: 3 numbers; a pose of KITTI has 12$"),
+            ([f"0 {IDENTITY}"], r"line 1: 13 numbers; .*--layout kitti360"),
+            (["1 0 0 0 0 0 0 1"], r"line 1: 8 numbers; .*--layout tum"),
+            ([IDENTITY.replace(" ", ",")], r"line 1: has commas"),
             ([IDENTITY, IDENTITY.replace("1", "x", 1)], r"line 2: 'x' is not a number"),
             (["", "2 0 0 0 0 1 0 0 0 0 1 0"], r"line 2: its 3x3 matrix is not a rotation"),
             (["1 0 0 0 0 1 0 0 0 0 -1 0"], r"line 1: .*not a rotation"),
-            ([f"1 {IDENTITY}", f"1 {IDENTITY}"], r"line 2: '000001' stands in line 1 already"),
-            ([f"1.5 {IDENTITY}"], r"line 1: 1.5 is no frame number"),
         ],
     )
     def test_faults(self, tmp_path: Path, lines: list[str], message: str) -> None:
         """File and line are named."""
         with pytest.raises(InputError, match=rf"bad\.txt: {message}"):
             read(write(tmp_path / "bad.txt", *lines), "kitti", axes_of("kitti"))
+
+
+class TestKitti360:
+    """relabel.datasets.trajectory_formats.kitti360"""
+
+    @given(st.floats(0.0, 359.9), st.floats(-20.0, 20.0), st.floats(-20.0, 20.0))
+    def test_imu_and_camera(self, heading_deg: float, pitch_deg: float, roll_deg: float) -> None:
+        """An IMU (x ahead, y right, z down) and a camera looking the same way have one heading and one pose."""
+        import tempfile
+
+        yaw = 90.0 - heading_deg  # counterclockwise from east
+        # x east, y north, z up, turned upside down about the axis ahead: y is right and z is down
+        imu = Rotation.from_euler("ZYX", [yaw, pitch_deg, 180.0 + roll_deg], degrees=True).as_matrix()
+        camera = np.column_stack([imu[:, 1], imu[:, 2], imu[:, 0]])
+        centre = np.array([700.0, 3500.0, 115.0])
+        lines = [f"17 {numbers(np.column_stack([turn, centre]))}" for turn in (imu, camera)]
+        with tempfile.TemporaryDirectory() as folder:
+            imus = write(Path(folder) / "poses.txt", lines[0])
+            cameras = write(Path(folder) / "cam0_to_world.txt", lines[1] + " 0 0 0 1")
+            (a, a_notes), (b, b_notes) = (read(path, "kitti360", axes_of("kitti360")) for path in (imus, cameras))
+        assert abs((a.heading_deg[0] - heading_deg + 180.0) % 360.0 - 180.0) < 1e-6
+        assert a.key.tolist() == ["0000000017"] == b.key.tolist()
+        assert a.pose is not None
+        assert b.pose is not None
+        np.testing.assert_allclose(a.pose, b.pose, atol=1e-9)
+        np.testing.assert_allclose(a.pose[0, :3], np.column_stack([camera, centre]), atol=1e-9)
+        assert "IMU" in a_notes[0]
+        assert "of the camera" in b_notes[0]
+
+    @pytest.mark.parametrize(
+        ("lines", "message"),
+        [
+            (["1 0 0 0 0 1 0 0 0 0 1 0"], r"line 1: 12 numbers; .*--layout kitti$"),
+            (["1 1 0 0 0 0 1 0 0 0 0 1 0", "2 1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1"], r"line 2: 17 numbers; .* 13 as in"),
+            (["1 1 0 0 0 0 1 0 0 0 0 1 0"] * 2, r"line 2: '0000000001' stands in line 1 already"),
+            (["1.5 1 0 0 0 0 1 0 0 0 0 1 0"], r"line 1: 1.5 is no frame number"),
+            (["1 1 0 0 0 0 1 0 0 0 0 1 0 5 6 7 1"], r"line 1: the last row of the matrix is 5 6 7 1"),
+        ],
+    )
+    def test_faults(self, tmp_path: Path, lines: list[str], message: str) -> None:
+        """File and line are named."""
+        with pytest.raises(InputError, match=rf"bad\.txt: {message}"):
+            read(write(tmp_path / "bad.txt", *lines), "kitti360", axes_of("kitti360"))
+
+
+class TestTumColumns:
+    """relabel.datasets.pose_columns, and trajectory_formats.tum where a header names the columns"""
+
+    HEADINGS = (10.0, 20.0, 100.0, 45.0)
+    TUM = "t tx ty tz qx qy qz qw"
+
+    @pytest.mark.parametrize(
+        ("header", "order", "separator"),
+        [
+            (
+                (
+                    "#timestamp [ns],p_RS_R_x [m],p_RS_R_y [m],p_RS_R_z [m],q_RS_w [],q_RS_x [],q_RS_y [],q_RS_z [],"
+                    "v_RS_R_x [m s^-1],b_w_RS_S_x [rad s^-1]"
+                ),
+                "t tx ty tz qw qx qy qz - -",
+                ",",
+            ),
+            ("timestamp,tx,ty,tz,qw,qx,qy,qz", "t tx ty tz qw qx qy qz", ","),
+            ("#timestamp,qx,qy,qz,qw,x,y,z", "t qx qy qz qw tx ty tz", ", "),
+            (
+                (
+                    "%time,field.header.seq,field.pose.position.x,field.pose.position.y,field.pose.position.z,"
+                    "field.pose.orientation.w,field.pose.orientation.x,field.pose.orientation.y,field.pose.orientation.z"
+                ),
+                "t - tx ty tz qw qx qy qz",
+                ",",
+            ),
+            ("# timestamp tx ty tz qw qx qy qz", "t tx ty tz qw qx qy qz", " "),
+            ("# timestamp tx ty tz qx qy qz qw", TUM, " "),
+            ("time;pos_x;pos_y;pos_z;quat_w;quat_x;quat_y;quat_z", "t tx ty tz qw qx qy qz", ";"),
+            (",Timestamp,PosX,PosY,PosZ,Q_W,Q_X,Q_Y,Q_Z", "- t tx ty tz qw qx qy qz", ","),
+        ],
+    )
+    def test_named(self, tmp_path: Path, header: str, order: str, separator: str) -> None:
+        """Columns are read in the order in which the header has them; others are passed over."""
+        lines = []
+        for row, heading_deg in enumerate(self.HEADINGS):
+            values = dict(zip(self.TUM.split()[4:], Rotation.from_matrix(looking(heading_deg)).as_quat(), strict=True))
+            values |= {"t": row + 0.5, "tx": 5.0 * row, "ty": -1.0, "tz": 1.5, "-": 99.0}
+            lines.append(separator.join(repr(float(values[name])) for name in order.split()))
+        path = write(tmp_path / "data.csv", "# a comment, with commas", header, *lines, "# the end, of it")
+        cameras, notes = read(path, "tum", Z_UP)
+        np.testing.assert_allclose(cameras.heading_deg, self.HEADINGS)
+        np.testing.assert_allclose(cameras.position, [[5.0 * row, -1.0, 1.5] for row in range(4)])
+        assert cameras.key.tolist() == ["0.5", "1.5", "2.5", "3.5"]
+        assert (notes == ()) == (order == self.TUM)
+
+    @pytest.mark.parametrize(
+        ("lines", "message"),
+        [
+            (["1,0,0,0,0,0,0,1"], r"line 1: 8 values between commas, and no line above names the columns.*w x y z"),
+            (["#first, second", "1,0,0,0,0,0,0,1"], r"line 2: 8 values between commas, and no line above"),
+            (["#t,x,y,z,q0,q1,q2,q3", "1,0,0,0,0,0,0,1"], r"line 1: the header names no column of qx: t, x"),
+            (["# time tx ty tz q0 q1 q2 q3", "1 0 0 0 0 0 0 1"], r"line 1: the header names no column of qx"),
+            (["t,x,y,z,qw,qx,qy,qz,q_w"], r"line 1: the header names 2 columns of qw"),
+            (["x,y,z,qw,qx,qy,qz"], r"line 1: the header names no column of a time stamp"),
+            (["t,x,y,z,qw,qx,qy,qz", "1,0,0,0,1,0,0"], r"line 2: 7 values; a TUM pose has 8: as many as the header"),
+            (["t,x,y,z,qw,qx,qy,qz", "1,0,0,0,1,0,0,a"], r"line 2: 'a' is not a number"),
+        ],
+    )
+    def test_faults(self, tmp_path: Path, lines: list[str], message: str) -> None:
+        """An order that cannot be told is refused; file and line are named."""
+        with pytest.raises(InputError, match=rf"bad\.csv: {message}"):
+            read(write(tmp_path / "bad.csv", *lines), "tum", Z_UP)
 
 
 class TestTum:

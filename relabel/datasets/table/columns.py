@@ -81,8 +81,8 @@ def choose(path: Path, header: Iterable[str], explicit: Mapping[str, str], *, in
     if "heading" not in columns:
         raise InputError(
             f"{path}: there is no column of headings, only {there}; name it with --columns heading=NAME (degrees "
-            "clockwise from north). Trajectories with full poses give headings with --layout kitti, tum, colmap or "
-            "robotcar"
+            "clockwise from north). Trajectories with full poses give headings with --layout kitti, kitti360, tum, "
+            "colmap or robotcar"
         )
     return columns
 

@@ -25,7 +25,9 @@ OPTIONS = (
     options.layout(LAYOUTS, show_default="gsv where the columns are those, else csv"),
     click.option("--axis", type=click.Choice(AXES), help="Axis of a pose that looks ahead.  [default: z; robotcar x]"),
     click.option(
-        "--up", type=click.Choice(AXES), help="Axis of the world that is up.  [default: kitti -y, tum z, robotcar -z]"
+        "--up",
+        type=click.Choice(AXES),
+        help="Axis of the world that is up.  [default: kitti -y, kitti360 z, tum z, robotcar -z]",
     ),
     options.collection_name,
 )
@@ -50,8 +52,9 @@ def select(
     (metres). It may bring its own field of view, range and standard deviations. CSV files of GSV-Cities work as they
     come: their columns are known without --layout gsv.
 
-    With --layout, poses give place and heading: kitti (12 or 13 numbers a line), tum (t tx ty tz qx qy qz qw), colmap
-    (images.txt), robotcar (ins.csv, rtk.csv or vo.csv). The heading is that of the axis that looks ahead, on the
+    With --layout, poses give place and heading: kitti (12 numbers a line), kitti360 (poses.txt or cam0_to_world.txt),
+    tum (t tx ty tz qx qy qz qw, or in the order that a header names, as EuRoC has it), colmap (images.txt), robotcar
+    (ins.csv, rtk.csv or vo.csv). The heading is that of the axis that looks ahead, on the
     ground. `relabel verify FILE --root DIR` takes the folder that holds the tables.
     """
     from relabel.datasets.table.columns import parse

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from relabel.datasets.registry import DatasetSpec
 
-Layout = Literal["csv", "gsv", "kitti", "tum", "colmap", "robotcar"]
+Layout = Literal["csv", "gsv", "kitti", "kitti360", "tum", "colmap", "robotcar"]
 """A table, that of GSV-Cities, or a trajectory."""
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
