@@ -22,6 +22,7 @@ from relabel.evaluation.metrics import (
     GradedScores,
     IntArray,
     Scores,
+    as_rows,
     checked_ks,
     evaluate,
     graded,
@@ -70,7 +71,7 @@ class Evaluation:
     ground_truth:
         the set.
     rows:
-        (queries, n) database rows, best first; negative for none.
+        (queries, n) database rows, best first; -1 for none.
     scores:
         recall@k and mAP@k.
     graded:
@@ -126,8 +127,8 @@ def assess(
     ground_truth:
         the set.
     rows:
-        (queries, n) database rows, best first; negative for none. `relabel.evaluation.predictions.match` gives them for
-        a file, `search` for descriptors.
+        (queries, n) database rows, best first; any other number, and NaN, for none.
+        `relabel.evaluation.predictions.match` gives them for a file, `search` for descriptors.
     ks:
         numbers of predictions.
     distances:
@@ -150,7 +151,8 @@ def assess(
             f"none of the {ground_truth.shape[0]:,} queries has a positive ({ground_truth.rule}), so there is nothing "
             "to score; check that queries and database are of the same place, or choose other positives"
         )
-    answers = np.asarray(rows).astype(np.int64)
+    answers = as_rows(rows, ground_truth.shape[0])
+    answers[answers >= ground_truth.shape[1]] = -1
     grades = None if ground_truth.psi is None else graded(ground_truth.psi, answers, ks)
     correlation = (
         None if ground_truth.psi is None or descriptors is None else correlate(ground_truth, *descriptors, seed=seed)

@@ -45,6 +45,9 @@ _DENSE_CELLS = 1 << 22  # up to so many pairs, absent ones are enumerated rather
 _TRIES = 50
 _PAIRS = 1_000_000
 _AT_ONCE = 1 << 22
+_MOST = (1 << 63) - 1
+_NO_ROW = 1 << 53
+"""No database has as many images; float64 holds all whole numbers up to here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +106,9 @@ def evaluate(
     Parameters
     ----------
     predictions:
-        (queries, n) int, the rows of the database that each query was answered with, best first. A negative number
-        stands for an image outside the database, or for no prediction.
+        (queries, n) whole numbers, the rows of the database that each query was answered with, best first. Any number
+        that is no row of the database stands for an image outside it, or for no prediction, and so does NaN: libraries
+        for searching fill up with -1, NaN, or numbers that mean nothing.
     positives:
         the rows of the database that are right, for each query: `RowLists`, ascending and none twice, as
         `positives_by_distance` and `positives_by_similarity` give them; or a sequence of any lists of row numbers.
@@ -116,7 +120,8 @@ def evaluate(
     OptionError
         when `ks` is empty, or holds a number below 1 or one twice.
     InputError
-        when predictions are not a table of whole numbers with one row a query, or positives no row numbers.
+        when predictions are not a table of whole numbers with one row a query, or positives no row numbers; the message
+        names query and rank.
 
     Examples
     --------
@@ -159,20 +164,67 @@ def checked_ks(ks: Sequence[int]) -> tuple[int, ...]:
 
 
 def as_rows(predictions: npt.ArrayLike, queries: int) -> IntArray:
-    """Predictions as (queries, n) int64.
+    """Predictions as (queries, n) int64: -1 for NaN, None and infinity; what int64 cannot hold is its largest number.
 
     Raises
     ------
     InputError
-        when they are none.
+        when they are not a table with one row a query, or hold something else than whole numbers; the message names
+        query and rank.
     """
-    rows = np.asarray(predictions)
-    if rows.ndim != 2 or len(rows) != queries or (rows.dtype.kind not in "iu" and rows.size):
+    try:
+        table = np.asarray(np.ma.filled(predictions, -1) if np.ma.isMaskedArray(predictions) else predictions)
+    except (TypeError, ValueError, RuntimeError) as error:  # lists of several lengths, tensors on a GPU
+        why = " ".join(str(error).split())
         raise InputError(
-            f"predictions have shape {rows.shape} and type {rows.dtype}; expected whole numbers, ({queries}, n), one "
+            f"predictions are no table of numbers ({why}); give an array, ({queries}, n), and fill short rows with -1"
+        ) from None
+    if table.ndim != 2 or len(table) != queries or (table.dtype.kind not in "iufO" and table.size):
+        raise InputError(
+            f"predictions have shape {table.shape} and type {table.dtype}; expected whole numbers, ({queries}, n), one "
             "row a query, best first"
         )
-    return rows.astype(np.int64)
+    if table.dtype.kind == "O":
+        return _rows_of_objects(table)
+    if table.dtype.kind == "f":
+        wide = table.astype(np.float64)
+        finite = np.isfinite(wide)
+        _refuse_any(table, finite & (wide != np.floor(wide)), "is not a whole number")
+        # Beyond these, floats leave out whole numbers, and a row may have become its neighbour.
+        inexact = finite & (wide > 2.0 ** (np.finfo(table.dtype).nmant + 1)) & (wide < _NO_ROW)
+        _refuse_any(table, inexact, f"cannot be told from the rows next to it in {table.dtype}; give int64")
+        table = np.where(finite, wide, -1).clip(-1, _NO_ROW)
+    elif table.dtype == np.uint64:
+        table = np.minimum(table, np.uint64(_MOST))
+    rows: IntArray = table.astype(np.int64)
+    return rows
+
+
+def _rows_of_objects(table: npt.NDArray[Any]) -> IntArray:
+    """Predictions of any Python objects, of which None and NaN are no prediction."""
+    rows = np.full(table.shape, -1, np.int64)
+    wrong = np.zeros(table.shape, bool)
+    for place, value in np.ndenumerate(table):
+        if value is None or (isinstance(value, float) and not np.isfinite(value)):
+            continue
+        try:
+            row = int(value) if isinstance(value, float) and value == int(value) else operator.index(value)
+        except TypeError:
+            wrong[place] = True
+        else:
+            rows[place] = min(max(row, -1), _MOST)
+    _refuse_any(table, wrong, "is not a whole number")
+    return rows
+
+
+def _refuse_any(table: npt.NDArray[Any], wrong: BoolArray, why: str) -> None:
+    """Raise an InputError that names the first prediction that is wrong."""
+    if wrong.any():
+        query, rank = np.argwhere(wrong)[0].tolist()
+        raise InputError(
+            f"prediction {rank} of query {query} (both counted from 0) is {table[query, rank]}, which {why}; expected "
+            "rows of the database, best first, one row a query"
+        )
 
 
 def as_lists(positives: RowLists | Sequence[npt.ArrayLike]) -> RowLists:
@@ -187,8 +239,11 @@ def as_lists(positives: RowLists | Sequence[npt.ArrayLike]) -> RowLists:
         return positives
     each = [np.empty(0, np.int64)]
     for query, rows in enumerate(positives):
-        row = np.asarray(rows)
-        if row.ndim != 1 or (row.size and (row.dtype.kind not in "iu" or row.min() < 0)):
+        try:
+            row = np.asarray(rows)
+        except ValueError:  # lists of several lengths
+            row = np.empty((0, 0))
+        if row.ndim != 1 or (row.size and (row.dtype.kind not in "iu" or row.min() < 0 or row.max() > _MOST)):
             raise InputError(
                 f"positives of query {query} (counted from 0) are {rows!r}; expected rows of the database, from 0"
             )
@@ -205,20 +260,22 @@ def first_of_each(rows: IntArray) -> BoolArray:
     return ~repeats
 
 
-def codes(rows: IntArray, width: int) -> IntArray:
-    """(queries, n) one number a pair of query and database row, ascending in that order."""
-    return np.arange(len(rows), dtype=np.int64)[:, None] * width + rows
+def _pair_codes(columns: IntArray, width: int) -> IntArray:
+    """(queries, n) one number a pair of query and column, ascending in that order; columns are below `width`."""
+    return np.arange(len(columns), dtype=np.int64)[:, None] * width + columns
 
 
 def _members(rows: IntArray, positives: RowLists) -> BoolArray:
     """(queries, n) whether each prediction is a positive of its query."""
     if not (rows.size and positives.indices.size):
         return np.zeros(rows.shape, bool)
-    width = int(max(rows.max(), positives.indices.max())) + 1
-    right = np.repeat(np.arange(len(positives.counts)), positives.counts) * width + positives.indices
-    wanted = codes(rows, width)
-    at = np.minimum(np.searchsorted(right, wanted), len(right) - 1)
-    members: BoolArray = (right[at] == wanted) & (rows >= 0)
+    # Numbered among the rows that are positives of any query, so that no row is too large to be coded.
+    row, number = np.unique(positives.indices, return_inverse=True)
+    at = np.minimum(np.searchsorted(row, rows), len(row) - 1)
+    right = np.repeat(np.arange(len(positives.counts)), positives.counts) * len(row) + number
+    wanted = _pair_codes(at, len(row))
+    place = np.minimum(np.searchsorted(right, wanted), len(right) - 1)
+    members: BoolArray = (row[at] == rows) & (right[place] == wanted)
     return members
 
 
@@ -278,13 +335,11 @@ def graded(
     Raises
     ------
     OptionError, InputError
-        as for `relabel.training.evaluate`; and when a prediction is a row that the database does not have.
+        as for `relabel.training.evaluate`.
     """
     ks = checked_ks(ks)
     matrix = stored.to_scipy() if isinstance(stored, StoredCollection) else stored
     rows = as_rows(predictions, matrix.shape[0])
-    if rows.size and rows.max() >= matrix.shape[1]:
-        raise InputError(f"a prediction is row {rows.max()} of the database, which has {matrix.shape[1]} (from 0)")
     gain = np.where(first_of_each(rows), psi_of(matrix, rows), 0.0)
     most = _best(matrix, ks[-1])
     ndcg = np.zeros((len(rows), len(ks)))
@@ -297,14 +352,16 @@ def graded(
 
 
 def psi_of(matrix: sparse.csr_array, columns: IntArray) -> FloatArray:
-    """(queries, n) ψ of the pairs of each row with its columns; 0 where a pair is not stored or a column negative."""
+    """(queries, n) ψ of the pairs of each row with its columns; 0 where a pair is not stored, or there is no column."""
     if not (matrix.nnz and columns.size):
         return np.zeros(columns.shape)
     matrix.sort_indices()
-    held = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)) * matrix.shape[1] + matrix.indices
-    wanted = codes(columns, matrix.shape[1])
+    width = matrix.shape[1]
+    held = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)) * width + matrix.indices
+    inside = (columns >= 0) & (columns < width)
+    wanted = _pair_codes(np.where(inside, columns, 0), width)
     at = np.minimum(np.searchsorted(held, wanted), len(held) - 1)
-    return np.where((held[at] == wanted) & (columns >= 0), matrix.data[at], 0.0).astype(np.float64)
+    return np.where(inside & (held[at] == wanted), matrix.data[at], 0.0).astype(np.float64)
 
 
 def spearman(a: npt.ArrayLike, b: npt.ArrayLike) -> float:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from relabel.atomic import output_errors, replacing
 from relabel.errors import InputError, MissingFileError
 from relabel.evaluation.ground_truth import EvaluationSet
-from relabel.evaluation.metrics import IntArray, first_of_each
+from relabel.evaluation.metrics import IntArray, as_rows, first_of_each
 
 _SHOWN = 3
 
@@ -180,14 +180,15 @@ def write_predictions(
     query, database:
         (n,) and (m,) str, the keys.
     rows:
-        (n, k) database rows of each query, best first; negative ones are left out.
+        (n, k) database rows of each query, best first; those that are negative or NaN are left out.
     overwrite:
         whether a file that is there may be replaced.
 
     Raises
     ------
     InputError
-        when a key holds white space or a query's starts with #, so that the file could not be read back.
+        when a key holds white space or a query's starts with #, so that the file could not be read back; or a row is
+        not a whole number, or beyond the database.
     OutputExistsError, OutputError
         when the file is there, or cannot be written.
     """
@@ -195,10 +196,18 @@ def write_predictions(
     _check_writable(query, "query")
     _check_writable(database, "database")
     names = database.tolist()
+    numbers = as_rows(rows, len(query))
+    beyond = np.argwhere(numbers >= len(names))
+    if len(beyond):
+        row, rank = beyond[0].tolist()
+        raise InputError(
+            f"prediction {rank} of query {str(query[row])!r} (counted from 0) is row {numbers[row, rank]} of the "
+            f"database, which has {len(names):,}; put -1 where a search filled up its answers"
+        )
     with replacing(path, overwrite=overwrite) as private, output_errors(path):
         lines = (
             " ".join([key, *(names[row] for row in answers if row >= 0)])
-            for key, answers in zip(query.tolist(), rows.tolist(), strict=True)
+            for key, answers in zip(query.tolist(), numbers.tolist(), strict=True)
         )
         private.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
 

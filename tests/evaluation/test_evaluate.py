@@ -296,6 +296,19 @@ class TestAssess:
         np.testing.assert_allclose(evaluation.graded.mean_ndcg, 1.0)
         assert evaluation.correlation is None
 
+    def test_padding(self, tmp_path: Path) -> None:
+        """Whatever a search fills up with, first or last: as -1 there, also in the table of every query."""
+        ground_truth = of_labels(tmp_path / "l.h5", Rule(psi=0.3), a=town())
+        rows = np.argsort(-ground_truth.psi.toarray(), axis=1, kind="stable")[:, :6]
+        rows[::2, 0] = rows[1::2, 5] = -1
+        expected = assess(ground_truth, rows)
+        write_per_query(tmp_path / "expected.csv", expected)
+        for number, padding in enumerate((ground_truth.shape[1], 4458766603700305201, np.nan)):
+            evaluation = assess(ground_truth, np.where(rows < 0, padding, rows))
+            assert evaluation.to_json() == expected.to_json()
+            write_per_query(tmp_path / f"{number}.csv", evaluation)
+            assert (tmp_path / f"{number}.csv").read_bytes() == (tmp_path / "expected.csv").read_bytes()
+
     def test_no_positive(self, tmp_path: Path) -> None:
         """Nothing to score is an error that says so."""
         ground_truth = of_labels(tmp_path / "l.h5", Rule(within_m=0.01), a=town())

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 import relabel
-from relabel.errors import InputError
 from relabel.evaluation import metrics as module
 from relabel.evaluation.metrics import graded, pair_distances, psi_of, sampled_pairs, spearman
 from tests.similarities import similarity
@@ -76,10 +75,13 @@ class TestGraded:
         scores = graded(sparse.csr_array((3, 4), dtype=np.float32), [[0], [1], [2]])
         assert np.isnan([*scores.mean_ndcg, scores.mean_top1]).all()
 
-    def test_a_row_that_is_not_there(self) -> None:
-        """An answer beyond the database is no answer to this matrix."""
-        with pytest.raises(InputError, match="row 9 of the database, which has 4"):
-            graded(sparse.csr_array((1, 4), dtype=np.float32), [[9]])
+    @pytest.mark.parametrize("stranger", [-1, 4, 2**31, 4458766603700305201, 2**63 - 1, 2**64 - 1, float("nan"), None])
+    def test_a_row_that_is_not_there(self, stranger: object) -> None:
+        """An answer beyond the database gains nothing; no other answer has another gain for it."""
+        matrix = sparse.csr_array(np.array([[0.5, 0, 0, 0], [1.0, 0, 0, 0]], np.float32))
+        scores = graded(matrix, [[stranger, 0], [stranger, 0]], [1, 2])
+        assert scores.ndcg.tolist() == [[0.0, pytest.approx(1 / math.log2(3))]] * 2
+        assert scores.top1.tolist() == [0.0, 0.0]
 
 
 class TestPsiOf:

@@ -110,7 +110,7 @@ class TestEvaluate:
         np.testing.assert_array_equal(scores.average_precision, expected.average_precision)
         assert scores.first_hit.tolist() == expected.first_hit.tolist()
 
-    @pytest.mark.parametrize("positives", [[[-1]], [[0.5]], [["a"]], [3], [[[1]]]])
+    @pytest.mark.parametrize("positives", [[[-1]], [[0.5]], [["a"]], [3], [[[1]]], [[2**63]], [[[1], 2]]])
     def test_wrong_positives(self, positives: list[Any]) -> None:
         """Positives are rows of the database."""
         with pytest.raises(InputError, match="positives of query 0"):
@@ -140,7 +140,63 @@ class TestEvaluate:
         with pytest.raises(OptionError, match="ks is"):
             evaluate([[1]], lists([[1]]), ks)
 
-    @pytest.mark.parametrize("predictions", [[1, 2], [[0.5]], [[1], [2]], [["a"]]])
+    @pytest.mark.parametrize(
+        "stranger",
+        [
+            *(-1, -7, 12, 10**6, 2**31, 2**53, 2**60, 2**61 + 7, 4458766603700305201, 2**63 - 1, -(2**63), 2**63),
+            *(2**64 - 1, 2**70, float("nan"), float("inf"), None),
+        ],
+    )
+    def test_a_stranger_is_a_miss_of_its_own_cell(self, stranger: Any) -> None:
+        """Whatever a search filled up with: twelve queries that are answered right first, one of them padded."""
+        rows = [[query, (query + 1) % 12] for query in range(12)]
+        rows[-1][1] = stranger
+        for answers in (rows, np.array(rows, object), [row[::-1] for row in rows]):
+            scores = evaluate(answers, [[query] for query in range(12)], (1, 2))
+            right = int(answers is not rows and answers[0][0] != 0)  # rank of the right answer, from 0
+            assert scores.first_hit.tolist() == [right + 1] * 12
+            assert scores.recall.tolist() == [1.0 - right, 1.0]
+
+    def test_many_queries(self) -> None:
+        """Pairs of query and stranger need not be counted: 2000 of either would pass 2^63."""
+        rows = np.array([[query, 2**53] for query in range(2000)])
+        assert evaluate(rows, [[query] for query in range(2000)], (1,)).recall.tolist() == [1.0]
+        assert evaluate(rows, [[query, 2**62] for query in range(2000)], (2,)).map.tolist() == [0.5]
+
+    @pytest.mark.parametrize(
+        "rows",
+        [
+            np.array([[2, np.nan], [0, 1]]),
+            np.array([[2, 3e38], [0, 1]], np.float32),
+            np.array([[2, -1], [0, 1]], np.int8),
+            np.array([[2, 2**64 - 1], [0, 1]], np.uint64),
+            np.ma.array([[2, 1], [0, 1]], mask=[[False, True], [False, False]]),
+        ],
+        ids=["float64", "float32", "int8", "uint64", "masked"],
+    )
+    def test_types(self, rows: Any) -> None:
+        """Whole numbers of any type; what is masked or NaN is no prediction."""
+        assert evaluate(rows, [[1], [1]], (1, 2)).first_hit.tolist() == [0, 2]
+
+    @pytest.mark.parametrize(
+        ("predictions", "message"),
+        [
+            ([[1, 0.5]], r"prediction 1 of query 0 \(both counted from 0\) is 0.5, which is not a whole number"),
+            (np.array([["x", None]], object), "prediction 0 of query 0 .* is x, which is not a whole number"),
+            (
+                np.array([[0, 2**24 + 2]], np.float32),
+                "prediction 1 .* cannot be told from the rows next to it in float32",
+            ),
+            (np.array([[2050]], np.float16), "next to it in float16; give int64"),
+            ([[1, 2], [3]], r"no table of numbers .* fill short rows with -1"),
+        ],
+    )
+    def test_no_rows(self, predictions: Any, message: str) -> None:
+        """The cell is named."""
+        with pytest.raises(InputError, match=message):
+            evaluate(predictions, lists([[1]]))
+
+    @pytest.mark.parametrize("predictions", [[1, 2], [[True]], [[1], [2]], [["a"]]])
     def test_wrong_predictions(self, predictions: list[object]) -> None:
         """Predictions are a table of whole numbers with a row a query."""
         with pytest.raises(InputError, match="one row a query"):

@@ -197,6 +197,23 @@ class TestWritePredictions:
         write_predictions(tmp_path / "p.txt", np.array(["a"]), np.array(["b"]), np.array([[-1, 0]]))
         assert (tmp_path / "p.txt").read_text() == "a b\n"
 
+    @pytest.mark.parametrize("row", [-9, -(2**63), float("nan"), None])
+    def test_no_answer(self, tmp_path: Path, row: object) -> None:
+        """However a search says that there is none."""
+        write_predictions(tmp_path / "p.txt", np.array(["a"]), np.array(["b"]), np.array([[row, 0]]))
+        assert (tmp_path / "p.txt").read_text() == "a b\n"
+
+    @pytest.mark.parametrize("row", [1, 4458766603700305201, 2**64 - 1])
+    def test_rows_beyond_the_database(self, tmp_path: Path, row: int) -> None:
+        """They name no image, and nothing is written."""
+        with pytest.raises(InputError, match=r"prediction 1 of query 'a' .* is row \d+ of the database, which has 1;"):
+            write_predictions(tmp_path / "p.txt", np.array(["a"]), np.array(["b"]), np.array([[0, row]]))
+        with pytest.raises(InputError, match=r"prediction 0 of query 0 .* 0.5, which is not a whole number"):
+            write_predictions(tmp_path / "p.txt", np.array(["a"]), np.array(["b"]), np.array([[0.5]]))
+        with pytest.raises(InputError, match="one row a query"):
+            write_predictions(tmp_path / "p.txt", np.array(["a"]), np.array(["b"]), np.array([[0], [0]]))
+        assert list(tmp_path.iterdir()) == []
+
     @pytest.mark.parametrize("key", ["a b", "#a", "a\u00a0b", " a", "a\n"])
     def test_keys_that_cannot_be_written(self, tmp_path: Path, key: str) -> None:
         """A file that could not be read back is not written."""
