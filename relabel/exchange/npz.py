@@ -101,6 +101,7 @@ def _read(path: Path) -> tuple[sparse.csr_array, CameraSides | None, dict[str, A
     """The matrix, the cameras where both sides have keys in the file, and its facts, empty without."""
     try:
         matrix = sparse.csr_array(sparse.load_npz(path))
+        matrix.check_format(full_check=True)
         with np.load(path) as file:
             arrays = {name: file[name] for name in file.files if name not in ("data", "indices", "indptr")}
         facts = json.loads(str(arrays[_FACTS])) if _FACTS in arrays else {}

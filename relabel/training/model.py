@@ -14,7 +14,16 @@ from relabel.errors import InputError, OptionError
 from relabel.training.backbones import HEADS, build_backbone, channels_of, feature_map
 from relabel.training.model_names import POOLS, Pool
 from relabel.training.pooling import build_pool
-from relabel.training.weights import first_difference, load_into, named_as, read_weights, without_prefix
+from relabel.training.weights import (
+    State,
+    first_difference,
+    load_into,
+    named_as,
+    read_weights,
+    without_common_parts,
+    without_prefix,
+    without_wrappers,
+)
 from relabel.training.whitening import Whitening
 
 _OWN = "module:"  # what stands before the class of a backbone that has no name
@@ -202,14 +211,24 @@ def model_from_config(config: Mapping[str, Any], *, backbone: nn.Module | None =
 
 
 def _load(model: DescriptorModel, path: Path) -> None:
-    state = read_weights(path)
-    inner = without_prefix(state, "backbone.")
-    alone = named_as(model.backbone, state)
-    if not inner or first_difference(model.backbone.state_dict(), alone, spare=HEADS) is None:
-        load_into(model.backbone, alone, path, spare=HEADS)
-        return
+    expected = without_wrappers(model.backbone.state_dict())
+    states = list(without_common_parts(read_weights(path)))
+    for state in states:
+        alone = named_as(model.backbone, state)
+        if first_difference(expected, alone, spare=HEADS) is None:
+            load_into(model.backbone, alone, path, spare=HEADS)
+            return
+        if any(name.startswith("backbone.") for name in state):
+            _load_whole(model, state, path)
+            return
+    nearest = max(states, key=lambda state: len(state.keys() & expected.keys()))
+    load_into(model.backbone, named_as(model.backbone, nearest), path, spare=HEADS)  # and say what differs
+
+
+def _load_whole(model: DescriptorModel, state: State, path: Path) -> None:
     projection = state.get("whitening.projection")
     if projection is not None and projection.ndim == 2 and projection.shape[1] == model.channels:
         model.set_whitening(Whitening(model.channels, len(projection)))
-    whole = {f"backbone.{name}": tensor for name, tensor in named_as(model.backbone, inner).items()}
+    inner = named_as(model.backbone, without_prefix(state, "backbone."))
+    whole = {f"backbone.{name}": tensor for name, tensor in inner.items()}
     load_into(model, whole | {name: state[name] for name in state if not name.startswith("backbone.")}, path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -15,7 +15,10 @@ from relabel.errors import InputError, MissingFileError
 
 State = Mapping[str, Tensor]
 
-_WRAPPERS = ("model", "model_state_dict", "state_dict")
+_DICTIONARIES = ("model", "model_state_dict", "state_dict")
+# Parts of names that torch.compile and the wrappers of distributed training put in, wherever a layer was wrapped.
+_WRAPPERS = re.compile(r"(?:(?<=\.)|^)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+_PARALLEL = "module."
 _OPTIONAL = "num_batches_tracked"  # files of PyTorch before 1.0 have none, and it is set when they are loaded
 _NUMBERED = re.compile(r"\d+\.")
 
@@ -23,8 +26,8 @@ _NUMBERED = re.compile(r"\d+\.")
 def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """The tensors of a file that `torch.save` wrote, on the CPU, by name.
 
-    A dictionary that holds them under ``model``, ``model_state_dict`` or ``state_dict`` is opened, and the prefix
-    ``module.`` of a parallel wrapper is taken off.
+    A dictionary that holds them under ``model``, ``model_state_dict`` or ``state_dict`` is opened, also one in another,
+    and what `torch.compile` and parallel wrappers put into names (``_orig_mod.``, ``module.``) is taken out.
 
     Raises
     ------
@@ -43,10 +46,12 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             f"{path}: cannot be read as weights ({load_failure(error)}); save them with "
             "torch.save(model.state_dict(), FILE)"
         ) from None
-    for wrapper in _WRAPPERS:
-        if isinstance(tensors, Mapping) and isinstance(tensors.get(wrapper), Mapping):
-            tensors = tensors[wrapper]
+    while isinstance(tensors, Mapping):
+        inner = (tensors[name] for name in _DICTIONARIES if isinstance(tensors.get(name), Mapping))
+        opened = next(inner, None)
+        if opened is None:
             break
+        tensors = opened
     if not isinstance(tensors, Mapping) or not tensors or not all(isinstance(name, str) for name in tensors):
         raise InputError(f"{path}: holds no tensors by name; save them with torch.save(model.state_dict(), FILE)")
     other = next((name for name, value in tensors.items() if not isinstance(value, Tensor)), None)
@@ -54,9 +59,28 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         raise InputError(
             f"{path}: {other!r} is a {type(tensors[other]).__name__}, not a tensor; save a state_dict alone"
         )
-    prefix = "module."
-    strip = all(name.startswith(prefix) for name in tensors)
-    return {name.removeprefix(prefix) if strip else name: value for name, value in tensors.items()}
+    state = without_wrappers(tensors)
+    while all(name.startswith(_PARALLEL) for name in state):
+        state = without_prefix(state, _PARALLEL)
+    return state
+
+
+def without_wrappers(state: State) -> dict[str, Tensor]:
+    """The tensors without the parts of their names that `torch.compile` and distributed training put in."""
+    return {_WRAPPERS.sub("", name): tensor for name, tensor in state.items()}
+
+
+def without_common_parts(state: State) -> Iterator[dict[str, Tensor]]:
+    """The tensors as they are named, then without the first part of all names where they share it, and so on.
+
+    Whoever trains a network as a part of another, as with Lightning, saves ``model.conv1.weight``.
+    """
+    while True:
+        yield dict(state)
+        first = {name.partition(".")[0] for name in state}
+        if len(first) != 1 or not all("." in name for name in state):
+            return
+        state = without_prefix(state, f"{first.pop()}.")
 
 
 def load_failure(error: Exception) -> str:
@@ -96,7 +120,7 @@ def load_into(module: nn.Module, state: State, where: object, *, spare: Iterable
     Parameters
     ----------
     module, state:
-        the module, and its tensors by name.
+        the module, and its tensors by name; either may be wrapped, see `without_wrappers`.
     where:
         what the weights come from, for the error.
     spare:
@@ -107,11 +131,12 @@ def load_into(module: nn.Module, state: State, where: object, *, spare: Iterable
     InputError
         when they are of another model; the message names the first tensor that differs.
     """
-    expected = module.state_dict()
-    difference = first_difference(expected, state, spare=spare)
+    expected, state = module.state_dict(), without_wrappers(state)
+    own = {_WRAPPERS.sub("", name): name for name in expected}
+    difference = first_difference(without_wrappers(expected), state, spare=spare)
     if difference is not None:
         raise InputError(f"{where}: these are weights of another model: {difference}")
-    module.load_state_dict({name: state[name] for name in expected if name in state})
+    module.load_state_dict({own[name]: state[name] for name in own if name in state})
 
 
 def named_as(backbone: nn.Module, state: State) -> dict[str, Tensor]:

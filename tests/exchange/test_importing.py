@@ -378,6 +378,16 @@ class TestMatrix:
         with pytest.raises(InputError, match=r"\(1, 3\), but the cameras make it \(1, 1\)"):
             load("npz", path, measure="iou", cameras=CameraFiles(tmp_path / "q.txt", tmp_path / "short.txt"))
 
+    @pytest.mark.parametrize("column", [3, -1, 2**31 + 1, 4458766603700305201])
+    def test_column_outside(self, tmp_path: Path, column: int) -> None:
+        """A file whose index names no column of its matrix is damaged."""
+        arrays = {"data": np.ones(1), "indices": np.array([column]), "indptr": np.array([0, 1]), "shape": (1, 3)}
+        np.savez(tmp_path / "m.npz", format=np.array(b"csr"), **arrays)
+        (tmp_path / "q.txt").write_text("a\n")
+        (tmp_path / "d.txt").write_text("x\ny\nz\n")
+        with pytest.raises(InputError, match=r"m\.npz: cannot be read as a sparse matrix"):
+            load("npz", tmp_path / "m.npz", measure="iou", cameras=CameraFiles(tmp_path / "q.txt", tmp_path / "d.txt"))
+
     def test_no_matrix(self, tmp_path: Path) -> None:
         """Another npz, or no npz at all, is refused by name."""
         np.savez(tmp_path / "a.npz", x=np.arange(3))

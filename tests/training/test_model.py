@@ -242,7 +242,42 @@ class TestBuildModel:
         assert again.dim == 7
         assert torch.equal(model(x), again(x))
 
-    @pytest.mark.parametrize("prefix", ["", "module."])
+    @pytest.mark.parametrize(
+        "prefix", ["model.", "_orig_mod.", "module._orig_mod.", "model._orig_mod.", "module.model."]
+    )
+    @pytest.mark.parametrize("pool", ["gem", "avg"])
+    def test_wrapped_model(self, prefix: str, pool: Any, tmp_path: Path) -> None:
+        """However a whole model was wrapped when it was saved, it gives the same descriptors."""
+        model = build_model("tiny", pool).eval()
+        model.set_whitening(fitted(model, 7))
+        state = {f"{prefix}{name}": tensor for name, tensor in model.state_dict().items()}
+        torch.save({"epoch": 1, "state_dict": state, "callbacks": {}}, tmp_path / "w.ckpt")
+        again = build_model("tiny", pool, weights=tmp_path / "w.ckpt").eval()
+        x = images()
+        assert torch.equal(model(x), again(x))
+
+    def test_compiled_backbone(self, tmp_path: Path) -> None:
+        """Weights go into a compiled backbone, and into a part of a network that is called model."""
+
+        class Holder(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.model = Wide()
+
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                return self.model(x)
+
+        source = Wide()
+        torch.save(source.state_dict(), tmp_path / "w.pth")
+        torch.save(Holder().state_dict(), tmp_path / "holder.pth")
+        compiled = Wide()
+        compiled.conv = torch.compile(compiled.conv, backend="eager")
+        build_model(compiled, weights=tmp_path / "w.pth")
+        for mine, theirs in zip(compiled.state_dict().values(), source.state_dict().values(), strict=True):
+            assert torch.equal(mine, theirs)
+        build_model(Holder(), weights=tmp_path / "holder.pth")
+
+    @pytest.mark.parametrize("prefix", ["", "module.", "model.", "_orig_mod.", "module._orig_mod.", "net.model."])
     def test_backbone_alone(self, prefix: str, tmp_path: Path) -> None:
         """Weights of a backbone alone, with its classification head or without, also where its layers are numbered."""
         with pytest.MonkeyPatch.context() as patch:

@@ -14,7 +14,14 @@ import torch
 from torch import nn
 
 from relabel.errors import InputError, MissingFileError
-from relabel.training.weights import first_difference, load_into, named_as, read_weights, without_prefix
+from relabel.training.weights import (
+    first_difference,
+    load_into,
+    named_as,
+    read_weights,
+    without_common_parts,
+    without_prefix,
+)
 
 
 class Evil:
@@ -38,6 +45,11 @@ class TestReadWeights:
             lambda state: {"state_dict": state},
             lambda state: {"model_state_dict": state, "optimizer": {}},
             lambda state: {f"module.{name}": tensor for name, tensor in state.items()},
+            lambda state: {f"_orig_mod.{name}": tensor for name, tensor in state.items()},
+            lambda state: {f"module._orig_mod.{name}": tensor for name, tensor in state.items()},
+            lambda state: {f"_orig_mod.module.{name}": tensor for name, tensor in state.items()},
+            lambda state: {"state_dict": {"model": {f"module._orig_mod.{n}": t for n, t in state.items()}}, "epoch": 3},
+            lambda state: {"model": {"state_dict": state}},
         ],
     )
     def test_wrappings(self, wrap: Any, tmp_path: Path) -> None:
@@ -47,6 +59,19 @@ class TestReadWeights:
         tensors = read_weights(tmp_path / "w.pth")
         assert list(tensors) == ["weight", "bias"]
         assert all(torch.equal(tensors[name], state[name]) for name in state)
+
+    def test_compiled(self, tmp_path: Path) -> None:
+        """The names that `torch.compile` gives, of a whole network and of a part, are those of the network."""
+        network = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 4))
+        expected = list(network.state_dict())
+        whole = torch.compile(network, backend="eager").state_dict()
+        network[1] = torch.compile(network[1], backend="eager")
+        part = network.state_dict()
+        for state in (whole, part):
+            assert list(state) != expected
+            torch.save(state, tmp_path / "w.pth")
+            assert list(read_weights(tmp_path / "w.pth")) == expected
+        load_into(network, whole, "w.pth")  # into a network that is compiled itself, too
 
     def test_part_called_module(self, tmp_path: Path) -> None:
         """A network with a part of that name beside others is no wrapped one, and keeps its names."""
@@ -154,6 +179,21 @@ class TestNamedAs:
         numbered = {"0.weight": torch.zeros(1)}
         assert named_as(nn.Sequential(nn.ReLU()), numbered) == numbered
         assert named_as(nn.Module(), named) == named
+
+
+class TestWithoutCommonParts:
+    """relabel.training.weights.without_common_parts"""
+
+    def test_parts(self) -> None:
+        """One after the other, as far as all names share one."""
+        t = torch.zeros(1)
+        states = without_common_parts({"model.net.a.b": t, "model.net.c": t})
+        assert [list(state) for state in states] == [
+            ["model.net.a.b", "model.net.c"],
+            ["net.a.b", "net.c"],
+            ["a.b", "c"],
+        ]
+        assert [list(state) for state in without_common_parts({"a": t})] == [["a"]]
 
 
 class TestWithoutPrefix:
