@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from relabel.datasets.listing import walk
 from relabel.errors import InputError, MissingFileError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -85,12 +86,19 @@ def read_names(path: Path) -> NameList:
     return names
 
 
+def has_at_names(folder: Path) -> bool:
+    """Whether an image somewhere in a folder has a name that begins with @."""
+    return any(
+        name.startswith("@") and name.lower().endswith(IMAGE_SUFFIXES) for _, _, files in walk(folder) for name in files
+    )
+
+
 def _of_folder(folder: Path) -> NameList:
     def fail(error: OSError) -> None:
         raise error
 
     names, others, seen = [], 0, set()
-    for parent, folders, files in os.walk(folder, followlinks=True, onerror=fail):
+    for parent, folders, files in walk(folder, followlinks=True, onerror=fail):
         real = os.path.realpath(parent)
         if real in seen:  # a link back to a folder above
             folders.clear()

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras
+from relabel.datasets.listing import walk
 from relabel.datasets.registry import datasets
 from relabel.errors import InputError, MissingFileError, MissingPackageError, OptionError
 from relabel.similarity import SimilaritySource
@@ -270,9 +271,8 @@ def _nothing_found(folder: Path, probe: Cameras, layouts: Sequence[str], collect
 def _files(folder: Path) -> Iterator[str]:
     """Images under a folder, relative to it, in order, as far as a look at some entries tells."""
     seen = 0
-    for top, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
+    for top, folders, names in walk(folder):
+        for name in names:
             if name.lower().endswith(SUFFIXES):
                 yield Path(top, name).relative_to(folder).as_posix()
         seen += len(names) + len(folders)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from relabel.atomic import abandoned_folders, output_errors, private_folder, sync
+from relabel.datasets.listing import children
 from relabel.errors import LabelFileError, MissingFileError, OptionError, OutputError, OutputExistsError
 from relabel.exchange.exporting import export
 from relabel.labelfile import LabelFile, StoredCollection, validate
@@ -71,7 +72,7 @@ def _check_target(path: Path, target: Path, *, overwrite: bool, foreign: Callabl
             return
         if not target.is_dir():
             raise OutputError(f"{path}: is a file; choose the name of a folder")
-        names = sorted(entry.name for entry in target.iterdir())
+        names = [entry.name for entry in children(target)]
     if not names:
         return
     if not overwrite:

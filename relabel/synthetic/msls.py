@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import FloatArray
+from relabel.datasets.listing import children
 from relabel.errors import OptionError, OutputError, OutputExistsError
 from relabel.geometry.headings import wrap_deg
 from relabel.geometry.projection import unproject, utm_crs
@@ -132,7 +133,7 @@ def write_tree(
 
 def _occupied(folder: Path) -> bool:
     try:
-        return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+        return folder.exists() and (not folder.is_dir() or any(children(folder)))
     except OSError as error:
         raise OutputError(f"{folder}: cannot be looked into ({error.strerror}); give another folder") from None
 

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from relabel.cameras import FloatArray
 from relabel.cores import available_cores
+from relabel.datasets.listing import children
 from relabel.errors import OptionError, OutputError, OutputExistsError
 from relabel.synthetic.furniture import furnished
 from relabel.synthetic.room_camera import Camera
@@ -189,11 +190,11 @@ def _replacing(folder: Path, scene: str, *, overwrite: bool) -> Iterator[Path]:
 def _check(folder: Path, target: Path, *, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise OutputExistsError(f"{folder}: is a file; choose the name of a folder")
-    if folder.exists() and any(folder.iterdir()) and not overwrite:
+    if folder.exists() and any(children(folder)) and not overwrite:
         raise OutputExistsError(
             f"{folder}: is not empty; give a new folder, or say that {target.name} in it may be replaced (--force)"
         )
-    foreign = [path for path in sorted(target.iterdir()) if not _OURS.fullmatch(path.name)] if target.is_dir() else []
+    foreign = [path for path in children(target) if not _OURS.fullmatch(path.name)] if target.is_dir() else []
     if foreign or (target.exists() and not target.is_dir()):
         raise OutputExistsError(
             f"{(foreign or [target])[0]}: was not written by relabel sample, and would be lost; choose another folder"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from relabel.datasets.listing import children
 from relabel.errors import DatasetNotFoundError, NotFoundError, OptionError
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,10 @@ class City:
             if not (self.path / side).is_dir():
                 return f"there is no folder {self.path / side}"
             if not any((self.path / side / name).is_file() for name in _POSITION_FILES):
-                files = ", ".join(sorted(file.name for file in (self.path / side).glob("*.csv"))) or "no CSV file"
+                files = (
+                    ", ".join(file.name for file in children(self.path / side) if file.suffix == ".csv")
+                    or "no CSV file"
+                )
                 why = "; the official test split has no positions" if self.name in TEST_CITIES else ""
                 return f"no {' or '.join(_POSITION_FILES)}, hence no positions, in {self.path / side} ({files}){why}"
         return None
@@ -200,11 +204,11 @@ def _is_city(folder: Path) -> bool:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(child for child in folder.iterdir() if child.is_dir()) if folder.is_dir() else []
+    return [child for child in children(folder) if child.is_dir()] if folder.is_dir() else []
 
 
 def _nothing_in(root: Path) -> str:
-    names = sorted(child.name for child in root.iterdir())
+    names = [child.name for child in children(root)]
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     message = f"{root}: is not an MSLS tree; looked for {_LAYOUT}, and found {shown or 'an empty folder'}"
     if _is_city(root):

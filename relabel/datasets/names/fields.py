@@ -88,12 +88,18 @@ def parse(names: Sequence[str], location: Callable[[int], str]) -> AtNames:
     ------
     InputError
         when a name has too few or too many pieces, east or north is missing, a piece is not the number it should be, or
-        a latitude or longitude is none; the message names the first row at fault.
+        a latitude or longitude is none, or something stands before the first @; the message names the first row at
+        fault.
     """
     rows = [name.rpartition("/")[2].split("@") for name in names]
     for row, pieces in enumerate(rows):
         if len(pieces) != PIECES:
             raise _miscounted(names, row, len(pieces), location)
+        if pieces[0]:
+            raise InputError(
+                f"{location(row)}: {names[row]!r} has {pieces[0]!r} before its first @, so that it is no name of the "
+                f"form {LAYOUT}. Take such files out of the list, or correct their names"
+            )
     columns = list(zip(*rows, strict=True)) or [()] * PIECES
     east, north, zone, lat, lon, heading = (
         _numbers(column, columns[column.number], location) for column in (EAST, NORTH, ZONE, LAT, LON, HEADING)

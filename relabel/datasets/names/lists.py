@@ -29,7 +29,7 @@ from relabel.datasets.base import (
     relative_path,
 )
 from relabel.datasets.conventions import TABLE_SUFFIXES
-from relabel.datasets.image_lists import NameList, read_names
+from relabel.datasets.image_lists import NameList, has_at_names, read_names
 from relabel.datasets.msls import tree as msls_tree
 from relabel.datasets.names.crs import shared_frame
 from relabel.datasets.names.fields import AtNames, parse
@@ -293,7 +293,7 @@ def from_paths(
     if cities is not None:
         return None
     if len(paths) == 1 and not paths[0].is_file():
-        with_names = paths[0].is_dir() and next(paths[0].rglob("@*"), None) is not None
+        with_names = paths[0].is_dir() and has_at_names(paths[0])
         return ReaderSelection([reader(paths[0])]) if with_names else None
     if len(paths) > 2 or columns is not None or any(path.suffix.lower() in TABLE_SUFFIXES for path in paths):
         return None

@@ -25,6 +25,7 @@ from relabel.datasets.base import (
     position_notes,
     relative_path,
 )
+from relabel.datasets.listing import children
 from relabel.datasets.pitts.dbstruct import SUFFIXES, DbStruct, holds_dbstruct, read_dbstruct
 from relabel.datasets.pitts.yaw import Headings, NorthTable, PanoramaViews, heading_deg, read_north, travel_deg, views
 from relabel.datasets.registry import ReaderSelection
@@ -165,9 +166,9 @@ def _files(root: Path) -> list[Path]:
         what = "is a file, not a folder" if root.exists() else "does not exist"
         raise DatasetNotFoundError(f"{root}: {what}; give the folder that holds pitts30k_train.mat and its like")
     try:
-        folders = [root, *sorted(child for child in root.iterdir() if child.is_dir())]
-        paths = [path for folder in folders for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
-        names = sorted(child.name for child in root.iterdir())
+        folders = [root, *(child for child in children(root) if child.is_dir())]
+        paths = [path for folder in folders for path in children(folder) if path.suffix.lower() in SUFFIXES]
+        names = [child.name for child in children(root)]
     except PermissionError as error:
         raise DatasetNotFoundError(f"{error.filename}: may not be looked into; check its permissions") from None
     paths = [path for path in paths if path.is_file()]

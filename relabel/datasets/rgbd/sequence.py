@@ -24,6 +24,7 @@ from relabel.cameras import FloatArray
 from relabel.datasets import rgbd_frames, trajectory_formats
 from relabel.datasets.base import FrameSets
 from relabel.datasets.image_lists import IMAGE_SUFFIXES
+from relabel.datasets.listing import children
 from relabel.datasets.matrix_files import Intrinsics, read_intrinsics, read_poses
 from relabel.datasets.rgbd.spec import MAX_TIME_DIFFERENCE_S, Layout
 from relabel.datasets.rgbd_frames import DepthCamera, FrameFiles, natural
@@ -179,15 +180,15 @@ def _by_stem(
     if not path.is_dir():
         if not required:
             return {}
-        there = ", ".join(sorted(child.name for child in root.iterdir())[:8]) or "nothing"
+        there = ", ".join([child.name for child in children(root)][:8]) or "nothing"
         raise DatasetNotFoundError(f"{root}: there is no folder {folder} in it ({there}); see --layout")
-    files = sorted(child for child in path.iterdir() if child.suffix.lower() in suffixes and is_name(child.stem))
+    files = [child for child in children(path) if child.suffix.lower() in suffixes and is_name(child.stem)]
     by_stem = {child.stem: child for child in files}
     if required and len(by_stem) < len(files):
         twice = next(child for child in files if by_stem[child.stem] is not child)
         raise InputError(f"{twice} and {by_stem[twice.stem].name} have the same name; keep one")
     if required and not by_stem:
-        there = ", ".join(sorted(child.name for child in path.iterdir())[:5]) or "nothing"
+        there = ", ".join([child.name for child in children(path)][:5]) or "nothing"
         raise InputError(f"{path}: holds no frame ({there}); expected files such as 000000{suffixes[0]}")
     return by_stem
 

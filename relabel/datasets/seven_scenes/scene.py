@@ -22,6 +22,7 @@ import numpy as np
 from relabel.cameras import FloatArray
 from relabel.datasets import rgbd_frames
 from relabel.datasets.base import FrameSets, named_parts, relative_path
+from relabel.datasets.listing import children
 from relabel.datasets.matrix_files import checked_intrinsics, read_poses
 from relabel.datasets.rgbd_frames import DepthCamera, FrameFiles
 from relabel.datasets.seven_scenes.spec import DEFAULT_SPLITS, FOCAL_PX, SPLITS
@@ -76,11 +77,11 @@ def find(root: Path | str) -> dict[str, Path]:
     try:
         if _is_scene(root):
             return {root.absolute().name: root}
-        scenes = {path.name: path for path in sorted(root.iterdir()) if path.is_dir() and _is_scene(path)}
+        scenes = {path.name: path for path in children(root) if path.is_dir() and _is_scene(path)}
     except PermissionError as error:
         raise DatasetNotFoundError(f"{error.filename}: may not be looked into; check its permissions") from None
     if not scenes:
-        names = sorted(path.name for path in root.iterdir())
+        names = [path.name for path in children(root)]
         if any(name.endswith(".zip") for name in names):
             raise DatasetNotFoundError(
                 f"{root}: holds {_listed(names)}, but no scene that is unpacked; unpack the zip of the scene, and the "
@@ -227,7 +228,7 @@ def _sequence_frames(folder: Path) -> list[FrameFiles]:
     """The frames of a sequence by number; files of other names are skipped."""
     files: dict[str, dict[str, Path]] = {}
     try:
-        paths = sorted(folder.iterdir())
+        paths = children(folder)
     except OSError as error:
         raise InputError(f"{folder}: cannot be listed ({error.strerror}); check its permissions") from None
     for path in paths:

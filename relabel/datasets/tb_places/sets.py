@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -23,6 +24,7 @@ from relabel.cameras import FloatArray
 from relabel.datasets import rgbd_frames
 from relabel.datasets.base import CameraSets, FrameSets, common_root, is_inside, named_parts, relative_path
 from relabel.datasets.conventions import AXES
+from relabel.datasets.listing import children
 from relabel.datasets.matrix_files import Intrinsics
 from relabel.datasets.registry import ReaderSelection
 from relabel.datasets.rgbd_frames import DepthCamera, FrameFiles
@@ -134,7 +136,7 @@ def find(root: Path | str) -> tuple[dict[str, Path], tuple[Path, ...]]:
         raise DatasetNotFoundError(f"{root}: {what}; give the folder that holds <set>.json")
     sets: dict[str, Path] = {}
     others: list[Path] = []
-    for path in sorted([*root.glob("*.json"), *root.glob("*/*.json")]):
+    for path in _json_files(root):
         content = _load(path)
         if not (isinstance(content, dict) and all(name in content for name in _FIELDS)):
             others.append(path)
@@ -146,6 +148,15 @@ def find(root: Path | str) -> tuple[dict[str, Path], tuple[Path, ...]]:
         why = f"; {others[0]} has no {' and '.join(_FIELDS)}" if others else ""
         raise DatasetNotFoundError(f"{root}: holds no <set>.json with im_paths and poses{why}")
     return sets, tuple(others)
+
+
+def _json_files(root: Path) -> list[Path]:
+    """The JSON files in a folder and in the folders in it, as far as these can be listed."""
+    paths: list[Path] = []
+    for folder in (root, *(child for child in children(root) if child.is_dir())):
+        with suppress(PermissionError):
+            paths += [child for child in children(folder) if child.suffix == ".json"]
+    return sorted(paths)
 
 
 def select(root: Path | str, sets: str | None = None) -> tuple[dict[str, Path], tuple[Path, ...]]:

@@ -91,7 +91,7 @@ class TestChoose:
             ("id,name,x,y,heading", r"which column is the key cannot be told: id, name; .*--columns key=id"),
             ("key,x,y,ca,yaw", r"which column is the heading cannot be told: ca, yaw"),
             ("x,y,heading", r"no column of keys, only x, y, heading; name it with --columns key=NAME"),
-            ("key,x,y", r"no column of headings, only key, x, y; .*--columns heading=NAME.*--layout kitti, kitti360, tum"),
+            ("key,x,y", r"no column of headings, only key, x, y; .*--columns heading=NAME.*kitti, kitti360, tum"),
             ("key,heading", r"no position, only key, heading.*x=NAME,y=NAME.*lon=NAME,lat=NAME"),
             ("key,x,heading", r"no position, .*x alone is half of one"),
             ("key,lat,y,heading", r"no position"),

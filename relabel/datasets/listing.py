@@ -1,0 +1,49 @@
+"""What a folder holds, without the files that operating systems and file servers leave in it, which are never data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+_LEFT_BY_SYSTEMS = frozenset(
+    {
+        ".appledouble",
+        ".ds_store",
+        ".fseventsd",
+        ".ipynb_checkpoints",
+        ".spotlight-v100",
+        ".trashes",
+        "@eadir",
+        "__macosx",
+        "$recycle.bin",
+        "desktop.ini",
+        "ehthumbs.db",
+        "icon\r",
+        "system volume information",
+        "thumbs.db",
+    }
+)
+
+
+def is_clutter(name: str) -> bool:
+    """Whether a file or folder of this name is left by a system: ``._NAME``, ``.DS_Store``, ``__MACOSX``, …
+
+    ``._NAME`` (AppleDouble) stands beside every NAME that macOS wrote to another file system or into an archive, with
+    the same suffix and other content.
+    """
+    return name.startswith("._") or name.lower() in _LEFT_BY_SYSTEMS
+
+
+def children(folder: Path) -> list[Path]:
+    """Files and folders in a folder, sorted, without clutter; raises OSError where it cannot be listed."""
+    return sorted(child for child in folder.iterdir() if not is_clutter(child.name))
+
+
+def walk(
+    folder: Path, *, followlinks: bool = False, onerror: Callable[[OSError], None] | None = None
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """`os.walk` without clutter: each folder, the folders in it (to be pruned in place) and its files, all sorted."""
+    for parent, folders, files in os.walk(folder, followlinks=followlinks, onerror=onerror):
+        folders[:] = sorted(name for name in folders if not is_clutter(name))
+        yield parent, folders, sorted(name for name in files if not is_clutter(name))
