@@ -18,7 +18,7 @@ PACKAGE = Path(relabel.__file__).parent
 
 # Rooms from the ground up. A room may import itself, the rooms named here, and the third-party packages named here.
 # A package or room behind a "~" may only be imported inside a function: it is optional, or slow to load.
-BASE = "errors measures cameras similarity"
+BASE = "errors measures keys cameras similarity"
 CALLED = (
     "cameras",
     "measures",
@@ -55,13 +55,14 @@ ROOMS: dict[str, tuple[str, str]] = {
     "optional": ("errors", "~open3d"),
     "devices": ("errors", "~torch"),
     "measures": ("errors", "~numpy"),
+    "keys": ("", "numpy"),
     "cameras": ("errors", "numpy"),
     "frames": ("errors cameras", "numpy"),
     "similarity": ("errors measures cameras", "numpy scipy"),
     "jit": ("errors cores", "numpy numba"),
     "geometry": ("errors cameras", "numpy ~pyproj"),
     # a tree of files goes in, cameras and frames come out
-    "datasets": ("_lazy plugins errors cameras frames geometry", "numpy ~scipy pyarrow ~shapely"),
+    "datasets": ("_lazy plugins errors keys cameras frames geometry", "numpy ~scipy pyarrow ~shapely"),
     "synthetic": ("errors cores optional cameras geometry datasets", "numpy ~pyarrow ~PIL"),
     # overlaps, fast and slow
     "fov": ("_lazy errors measures cameras similarity geometry jit", "numpy scipy numba"),

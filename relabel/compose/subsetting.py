@@ -12,6 +12,7 @@ import numpy as np
 from relabel.compose.lineage import Derived, address_of, named_errors, open_stored, step, write_derived
 from relabel.compose.selection import Selected, Selection
 from relabel.errors import InputError, MissingFileError, NotFoundError, OptionError
+from relabel.keys import rows_of
 from relabel.labelfile import StoredCollection
 from relabel.labelfile.collection import listed
 
@@ -145,7 +146,7 @@ def _check_keys(stored: Iterable[StoredCollection], selection: Selection, addres
         missing = np.ones(len(wanted), bool)
         for collection in stored:
             for side in sides:
-                missing &= ~np.isin(wanted, getattr(collection, side).key)
+                missing &= rows_of(getattr(collection, side).key, wanted) < 0
         if missing.any():
             count = int(np.count_nonzero(missing))
             shown = ", ".join(repr(str(key)) for key in wanted[missing][:_SHOWN])

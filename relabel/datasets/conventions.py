@@ -10,5 +10,5 @@ AXES = ("x", "-x", "y", "-y", "z", "-z")
 TrajectoryLayout = Literal["kitti", "kitti360", "tum", "colmap", "robotcar"]
 TRAJECTORY_LAYOUTS: tuple[TrajectoryLayout, ...] = get_args(TrajectoryLayout)
 
-TABLE_SUFFIXES = (".csv", ".parquet", ".pq")
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
 """Files that are taken for tables by their names."""

@@ -1,5 +1,7 @@
 """CSV tables: read by column name at the speed of Arrow; a table that cannot be read is looked at again, row by row.
 
+Cells are apart by commas, semicolons or tabs, by what the header has.
+
 The fast path never counts lines. When Arrow refuses a table, `fault_in` goes through it with the csv module from the
 standard library to name the first line that is at fault. Arrow takes all that follows an unclosed quote for one cell
 and says nothing, so `check_quotes` looks at the quotes before.
@@ -32,18 +34,19 @@ _TRUE = ["True", "true", "TRUE", "1"]
 _FALSE = ["False", "false", "FALSE", "0"]
 # What Arrow takes for a number; float() takes more, such as "1_000".
 _NUMBER = re.compile(r"\s*[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?|nan(\(\w*\))?)\s*", re.IGNORECASE | re.ASCII)
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
+_FILLED_LINE = re.compile(rb"[^\r\n]+")
+_FILLED_LINE_OF_TEXT = re.compile(r"[^\r\n]+")
 _HEADER_BYTES = 1 << 16
 """what is read of a file at once to find its header"""
 _LONGEST_HEADER = 1 << 26
 _MARK = b"\xef\xbb\xbf"
 _QUOTE = ord('"')
-_BESIDE_QUOTES = np.frombuffer(b",\r\n", np.uint8)
+_SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 _CHECKED_BYTES = 1 << 24
 _WHOLE_LIMIT = 2**53  # beyond it float64 no longer tells neighbouring whole numbers apart
 _BLOCK_BYTES = 1 << 20  # of Arrow; a line has to fit in one
 _LARGEST_BLOCK = 2**31 - 1
-# Without it a quoted line feed at the end of a block cuts a cell in two.
-PARSE_OPTIONS = pyarrow.csv.ParseOptions(newlines_in_values=True)
 _ARROW: dict[Kind, pa.DataType] = {
     "text": pa.string(),
     "float": pa.float64(),
@@ -61,7 +64,8 @@ _WANTED: dict[Kind, str] = {
 def read(path: Path, columns: Mapping[str, Kind], *, optional: Mapping[str, Kind] | None = None) -> Table:
     """The named columns of a CSV file with a header line, whatever their order; other columns are skipped.
 
-    A byte order mark, any line ending, blank lines and a first column without a name are tolerated.
+    Semicolons or tabs between cells, a byte order mark, any line ending, blank lines and a first column without a name
+    are tolerated.
 
     Parameters
     ----------
@@ -112,9 +116,15 @@ def _table(data: bytes, kinds: Mapping[str, Kind], block_size: int | None) -> An
     return pyarrow.csv.read_csv(
         pa.BufferReader(data),
         read_options=pyarrow.csv.ReadOptions(block_size=block_size),
-        parse_options=PARSE_OPTIONS,
+        parse_options=parse_options(data),
         convert_options=convert_options(kinds),
     )
+
+
+def parse_options(data: bytes) -> Any:
+    """How Arrow has to divide a CSV file into cells, from the beginning of the file."""
+    # Without newlines_in_values a quoted line feed at the end of a block cuts a cell in two.
+    return pyarrow.csv.ParseOptions(delimiter=separator(data), newlines_in_values=True)
 
 
 def convert_options(kinds: Mapping[str, Kind]) -> Any:
@@ -160,15 +170,6 @@ def line_of_row(path: Path, row: int) -> int:
     raise InputError(f"{path}: changed while it was read; no data row {row + 1} is left in it")
 
 
-def rows_of(keys: npt.NDArray[np.str_], wanted: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
-    """For each of `wanted` its row in the unique `keys`, or -1 where it has none."""
-    if len(keys) == 0:
-        return np.full(len(wanted), -1, np.int64)
-    order = np.argsort(keys)
-    rows = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)]
-    return np.where(keys[rows] == wanted, rows, -1).astype(np.int64)
-
-
 def _content(path: Path) -> bytes:
     try:
         return Path(path).read_bytes()
@@ -199,6 +200,24 @@ def _ends_header(data: bytes) -> bool:
     return b"\n" in lines or b"\r" in lines
 
 
+def separator(data: bytes) -> str:
+    """What stands between cells, by the beginning of the file: a comma, unless the header has more of another mark."""
+    line = _FILLED_LINE.search(data, _after_mark(data))
+    return "," if line is None else _separator_in(line[0].decode("utf-8", "replace"))
+
+
+def _separator_in(header: str) -> str:
+    try:
+        return max(_SEPARATORS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
+    except csv.Error:  # which whoever reads the header reports
+        return ","
+
+
+def columns_of_line(line: str) -> list[str]:
+    """The names of the columns, if this line is a header; raises csv.Error where it cannot be one."""
+    return next(csv.reader([line], strict=True, delimiter=_separator_in(line)))
+
+
 def header_of(path: Path, data: bytes) -> list[str]:
     """The names of the columns, from the beginning of the file; raises InputError where there is none."""
     # Names never hold a line break, so that the first line that is not blank can be taken without parsing the rest.
@@ -221,7 +240,7 @@ def _after_mark(data: bytes) -> int:
 
 def _names(path: Path, number: int, line: bytes) -> list[str]:
     try:
-        return next(csv.reader([_decoded(path, line, number)], strict=True))
+        return columns_of_line(_decoded(path, line, number))
     except csv.Error as error:
         reason = {
             "unexpected end of data": "a quote that is opened in the header is not closed on its line",
@@ -252,14 +271,15 @@ def check_quotes(path: Path, data: bytes | None = None) -> None:
     if source.find(b'"') < 0:
         return
     content = np.frombuffer(source, np.uint8)
+    beside = np.frombuffer(separator(beginning(path) if data is None else data).encode() + b"\r\n", np.uint8)
     pieces = range(0, len(content), _CHECKED_BYTES)
     quote = np.concatenate([np.flatnonzero(content[at : at + _CHECKED_BYTES] == _QUOTE) + at for at in pieces])
     if quote.size % 2 == 0:
         first, last = quote[::2], quote[1::2]
         doubled = first[1:] == last[:-1] + 1
-        opens = np.append(False, doubled) | np.isin(content[first - 1], _BESIDE_QUOTES)
+        opens = np.append(False, doubled) | np.isin(content[first - 1], beside)
         opens |= first == _after_mark(content[:3].tobytes())
-        closes = np.append(doubled, False) | np.isin(content[np.minimum(last + 1, len(content) - 1)], _BESIDE_QUOTES)
+        closes = np.append(doubled, False) | np.isin(content[np.minimum(last + 1, len(content) - 1)], beside)
         closes |= last == len(content) - 1
         if opens.all() and closes.all():
             return
@@ -287,6 +307,26 @@ def check_header(path: Path, header: list[str], kinds: Mapping[str, Kind]) -> No
                 f"{path}: line 1: column {name!r} is named {header.count(name)} times; "
                 "which one is meant cannot be told: rename or remove the others"
             )
+
+
+def text_column(column: Any) -> Any:
+    """An Arrow column of text, be it a dictionary, a view, large or bytes of UTF-8, or of whole numbers, as plain text.
+
+    None where it is of another type; raises pyarrow.ArrowInvalid where bytes are not UTF-8.
+    """
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        plain = text_column(column.dictionary)
+        # Of views Arrow cannot take by index, so that the dictionary has to be made plain first.
+        return None if plain is None else pa.DictionaryArray.from_arrays(column.indices, plain).dictionary_decode()
+    is_text = any(test(kind) for test in _TEXT_TYPES)
+    return column.cast(pa.string()) if is_text or pa.types.is_integer(kind) else None
+
+
+_TEXT_TYPES = (
+    *(pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),
+    *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view),
+)
 
 
 def as_array(column: Any, kind: Kind) -> npt.NDArray[Any] | None:
@@ -358,7 +398,9 @@ def _records(path: Path, text: str, *, strict: bool = False) -> Iterator[tuple[i
 
     With `strict` an `InputError` where a quote is not closed, or text follows a closing quote.
     """
-    reader = csv.reader(io.StringIO(text, newline=""), strict=strict)
+    header = _FILLED_LINE_OF_TEXT.search(text)
+    mark = "," if header is None else _separator_in(header[0])
+    reader = csv.reader(io.StringIO(text, newline=""), strict=strict, delimiter=mark)
     line = 1
     try:
         for record in reader:
@@ -369,8 +411,8 @@ def _records(path: Path, text: str, *, strict: bool = False) -> Iterator[tuple[i
         reason = {
             "unexpected end of data": "a quote that is opened here is never closed; close it, or write it twice inside "
             "a quoted cell",
-            "',' expected after '\"'": "text follows a closing quote, as where one before it is not closed; write a "
-            "quote inside a quoted cell twice",
+            f"'{mark}' expected after '\"'": "text follows a closing quote, as where one before it is not closed; "
+            "write a quote inside a quoted cell twice",
             "field larger than field limit (131072)": "a cell is longer than 131,072 characters, as where a quote is "
             "not closed",
         }.get(str(error), str(error))
@@ -392,13 +434,16 @@ def fault_in(path: Path, kinds: Mapping[str, Kind], reason: str, data: bytes | N
             if len(record) != len(header):
                 return InputError(
                     f"{path}: line {line}: {len(record)} cells where the header names {len(header)} columns; "
-                    "the line is cut off, or a text with a comma lacks its quotes"
+                    f"the line is cut off, or a text with {_SEPARATORS[separator(data)]} lacks its quotes"
                 )
             for name, kind in kinds.items():
                 cell = record[places[name]]
                 if not _fits(cell, kind):
                     shown = f"{cell!r} is not" if cell.strip() else "an empty cell is not"
-                    return InputError(f"{path}: line {line}, column {name!r}: {shown} {_WANTED[kind]}")
+                    wanted = _WANTED[kind]
+                    if kind != "text" and _DECIMAL_COMMA.fullmatch(cell):
+                        wanted = "a number as it is read here: write a decimal point instead of the comma, in all cells"
+                    return InputError(f"{path}: line {line}, column {name!r}: {shown} {wanted}")
     except InputError as error:
         return error
     if long_length > _BLOCK_BYTES:

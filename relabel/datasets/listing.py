@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -38,6 +39,15 @@ def is_clutter(name: str) -> bool:
 def children(folder: Path) -> list[Path]:
     """Files and folders in a folder, sorted, without clutter; raises OSError where it cannot be listed."""
     return sorted(child for child in folder.iterdir() if not is_clutter(child.name))
+
+
+def existing_file(path: Path) -> Path | None:
+    """The file of this path, or of the same name in another form of Unicode; None where there is none."""
+    if path.is_file():
+        return path
+    forms = () if path.name.isascii() else ("NFC", "NFD")
+    others = (path.with_name(unicodedata.normalize(form, path.name)) for form in forms)  # type: ignore[arg-type]
+    return next((other for other in others if other.is_file()), None)
 
 
 def walk(

@@ -26,6 +26,7 @@ from relabel.datasets import csv_columns
 from relabel.datasets.base import CameraSets, FrameSets, ReaderOf, ReaderWrapper, Sets, cameras_in
 from relabel.errors import InputError, MissingFileError
 from relabel.frames import Frames
+from relabel.keys import rows_of
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def read(path: Path) -> Mask:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path}: line {line}: is not UTF-8 text; save the mask with UTF-8 encoding") from None
     filled = [line for line in lines if line]
-    if filled and "key" in next(csv.reader([filled[0]])):
+    if filled and "key" in _names(filled[0]):
         key, side, collection = _columns(path)
     else:
         key = np.array(filled, dtype=np.str_)
@@ -86,6 +87,13 @@ def read(path: Path) -> Mask:
     if not len(key):
         raise InputError(f"{path}: holds no key, so that it masks nothing; leave out --mask")
     return Mask(Path(path), hashlib.sha256(data).hexdigest(), key, side, collection)
+
+
+def _names(line: str) -> list[str]:
+    try:
+        return csv_columns.columns_of_line(line)
+    except csv.Error:
+        return []
 
 
 def _columns(path: Path) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.str_], npt.NDArray[np.str_]]:
@@ -237,7 +245,7 @@ def _matched(mask: Mask, collection: str, sets: CameraSets | FrameSets) -> BoolA
     matched = np.zeros(len(mask.key), bool)
     for cameras, about in _sides(mask, collection, sets):
         rows = np.flatnonzero(about)
-        matched[rows] |= csv_columns.rows_of(cameras.key, mask.key[rows]) >= 0
+        matched[rows] |= rows_of(cameras.key, mask.key[rows]) >= 0
     return matched
 
 
@@ -245,7 +253,7 @@ def _masked(mask: Mask, collection: str, sets: CameraSets | FrameSets) -> tuple[
     """Query and database, the same object for self pairs."""
     result: list[Cameras | Frames] = []
     for side, (cameras, about) in zip((sets.query, sets.database), _sides(mask, collection, sets), strict=False):
-        rows = csv_columns.rows_of(cameras.key, mask.key[about])
+        rows = rows_of(cameras.key, mask.key[about])
         status = cameras.status.copy()
         rows = rows[rows >= 0]
         status[rows[cameras.ok[rows]]] = Status.MASKED

@@ -17,12 +17,12 @@ import numpy.typing as npt
 
 from relabel.atomic import check_target, output_errors, replacing
 from relabel.cameras import Cameras
-from relabel.datasets.csv_columns import rows_of
 from relabel.devices import device_of
 from relabel.errors import InputError, MissingFileError
 from relabel.evaluation.ground_truth import EvaluationSet
 from relabel.evaluation.nearest import checked
 from relabel.images.paths import Size, find_camera_images
+from relabel.keys import rows_of
 
 OnProgress = Callable[[int], object]
 """Called with how many queries or images are done since the last call."""

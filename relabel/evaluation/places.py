@@ -18,6 +18,7 @@ from relabel.datasets.msls.spec import SUBTASKS
 from relabel.datasets.registry import select_paths
 from relabel.errors import InputError, OptionError
 from relabel.geometry.earth import FRAME, GEODESIC, with_lon_lat
+from relabel.keys import rows_of
 from relabel.labelfile import StoredCollection
 
 BoolArray = npt.NDArray[np.bool_]
@@ -138,7 +139,7 @@ def in_subtask(places: Sequence[Place], root: Path | str, subtask: str) -> list[
 def _members(path: Path, cameras: Cameras, subtask: str) -> BoolArray:
     table = csv_columns.read(path, {"key": "text", subtask: "bool"})
     csv_columns.check_keys(path, table, "key")
-    rows = csv_columns.rows_of(table["key"], cameras.key)
+    rows = rows_of(table["key"], cameras.key)
     if (rows < 0).any():
         key = str(cameras.key[int(np.argmax(rows < 0))])
         raise InputError(

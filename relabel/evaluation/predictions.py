@@ -20,6 +20,7 @@ from relabel.atomic import output_errors, replacing
 from relabel.errors import InputError, MissingFileError
 from relabel.evaluation.ground_truth import EvaluationSet
 from relabel.evaluation.metrics import IntArray, as_rows, first_of_each
+from relabel.keys import RowsByKey, nfc
 
 _SHOWN = 3
 
@@ -108,9 +109,10 @@ def match(predictions: Predictions, ground_truth: EvaluationSet, *, allow_unknow
         when a query with a positive has no line, no query is known, or others or database keys are not and may not be;
         the message shows three and the line of the first.
     """
-    number_of = {key: i for i, key in enumerate(ground_truth.query.tolist())}
-    rows_of = [number_of.get(key, -1) for key in predictions.query]
-    strangers = [i for i, row in enumerate(rows_of) if row < 0 and predictions.query[i] not in ground_truth.left_out[0]]
+    number_of = RowsByKey(ground_truth.query.tolist())
+    rows_of = [number_of.get(key) for key in predictions.query]
+    left_out_keys = [{nfc(key) for key in keys} for keys in ground_truth.left_out]
+    strangers = [i for i, row in enumerate(rows_of) if row < 0 and nfc(predictions.query[i]) not in left_out_keys[0]]
     if len(strangers) == len(predictions.query) or (strangers and not allow_unknown):
         raise InputError(_unknown_queries(predictions, ground_truth, strangers))
     answered = np.zeros(len(ground_truth.query), bool)
@@ -122,7 +124,7 @@ def match(predictions: Predictions, ground_truth: EvaluationSet, *, allow_unknow
             f"{predictions.path}: {len(lacking):,} of the {having:,} queries with a positive have no line: "
             f"{_some(ground_truth.query[lacking])}; an evaluation needs a line for each"
         )
-    database = {key: i for i, key in enumerate(ground_truth.database.tolist())}
+    database = RowsByKey(ground_truth.database.tolist())
     table: list[list[int]] = [[] for _ in ground_truth.query]
     unknown: list[tuple[int, str]] = []
     left_out = own = passed = 0
@@ -130,14 +132,14 @@ def match(predictions: Predictions, ground_truth: EvaluationSet, *, allow_unknow
         if row < 0:
             passed += 1
             continue
-        numbers = [database.get(key, -1) for key in answers]
+        numbers = [database.get(key) for key in answers]
         twin = int(ground_truth.twin[row])
         if twin >= 0 and twin in numbers:
             own += 1
             numbers = [-1 if number == twin else number for number in numbers]
         elif -1 in numbers:
             misses = [key for key, number in zip(answers, numbers, strict=True) if number < 0]
-            here = [(line, key) for key in misses if key not in ground_truth.left_out[1]]
+            here = [(line, key) for key in misses if nfc(key) not in left_out_keys[1]]
             left_out += len(misses) - len(here)
             unknown += here
         table[row] = numbers

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status, key_array
+from relabel.datasets.conventions import TABLE_SUFFIXES
 from relabel.errors import InputError, MissingFileError, OptionError
 from relabel.exchange.camera_tables import CameraTable, SideName, read_cameras
 from relabel.exchange.gcl_index import read_index
@@ -187,7 +188,7 @@ def _read(path: Path, side: SideName, keys: KeyRule) -> CameraTable:
     if suffix == ".json":
         cameras = read_index(path, keys)
         return CameraTable(cameras, np.full(len(cameras), np.nan), "none")
-    if suffix in (".csv", ".parquet"):
+    if suffix in TABLE_SUFFIXES:
         return read_cameras(path, side)
     try:
         with path.open(encoding="utf-8-sig") as text:

@@ -103,8 +103,9 @@ def read_csv(request: ImportRequest) -> ImportResult:
         strings_can_be_null=False,
     )
     csv_columns.check_quotes(path)
+    parse = csv_columns.parse_options(csv_columns.beginning(path))
     try:
-        with pyarrow.csv.open_csv(path, parse_options=csv_columns.PARSE_OPTIONS, convert_options=convert) as batches:
+        with pyarrow.csv.open_csv(path, parse_options=parse, convert_options=convert) as batches:
             entries = _gathered(batches)
     except (pa.ArrowException, OSError, InputError):
         # This is slower, but names the line of a fault, and takes files that a stream of batches does not.
@@ -179,7 +180,10 @@ def _numbers(column: Any, numbering: Numbering) -> npt.NDArray[np.int32]:
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     if encoded.null_count:
         raise InputError("a key is missing")
-    names = encoded.dictionary.to_pylist()
+    plain = csv_columns.text_column(encoded.dictionary)
+    if plain is None:
+        raise InputError(f"keys of type {encoded.dictionary.type} are not text")
+    names = plain.to_pylist()
     key_array(names)
     numbers = np.array([numbering.number(name) for name in names], np.int32)
     return numbers[np.asarray(encoded.indices)] if len(encoded) else np.empty(0, np.int32)

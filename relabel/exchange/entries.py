@@ -12,9 +12,9 @@ import numpy.typing as npt
 from scipy import sparse
 
 from relabel.cameras import Cameras
-from relabel.datasets.csv_columns import rows_of
 from relabel.errors import InputError, OptionError
 from relabel.exchange.camera_files import CameraSides, cameras_of_keys
+from relabel.keys import rows_of
 from relabel.measures import DEFAULT_MIN_VALUE, UNKNOWN, Measure, Unknown
 from relabel.similarity import Collection, Similarity, SimilaritySource
 

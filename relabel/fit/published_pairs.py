@@ -16,9 +16,9 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from relabel.cameras import Cameras, FloatArray, Status
-from relabel.datasets.csv_columns import rows_of
 from relabel.datasets.msls import city as msls
 from relabel.errors import InputError
+from relabel.keys import rows_of
 from relabel.labelfile import StoredCollection
 
 IntArray = npt.NDArray[np.int64]

@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 import os
 import re
+import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +30,9 @@ Size = tuple[int, int]
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
 _FIELD = re.compile(r"\{(\w*)\}")
+Form = Literal["NFC", "NFD"]
+_FORMS: tuple[Form | None, ...] = (None, "NFC", "NFD")
+"""Forms of Unicode that the names of files may be in, however keys are spelled; None as these are."""
 _TRIED = 64  # cameras that a layout is tried on, spread over all of them
 _LISTED = 20_000  # entries of a tree that are looked at for an example of an image
 _DRAFT = 2  # how much larger than wanted a JPEG may be decoded; twice looks the same after resizing
@@ -152,21 +157,25 @@ def find_camera_images(
 ) -> npt.NDArray[np.str_]:
     """(n,) str, the paths of the images of one side of one collection; parameters and errors as `find_images`."""
     where = np.flatnonzero(cameras.ok)
-    probe = cameras.take(where[np.linspace(0, len(where) - 1, min(_TRIED, len(where))).astype(np.intp)])
+    letters = cameras.key.view(np.uint32).reshape(len(cameras), cameras.key.itemsize // 4)
+    not_ascii = where[(letters[where] > 127).any(axis=1)]
+    probe = cameras.take(np.union1d(_some_of(where), _some_of(not_ascii)))
+    forms = _FORMS if len(not_ascii) else _FORMS[:1]
 
-    def relative(of: Cameras, layout: str) -> npt.NDArray[np.str_]:
-        return image_paths(of, layout, collection=collection, side=side)
+    def relative(of: Cameras, layout: str, form: Form | None) -> npt.NDArray[np.str_]:
+        paths = image_paths(of, layout, collection=collection, side=side)
+        return paths if form is None else np.array([unicodedata.normalize(form, path) for path in paths.tolist()], str)
 
     tried = [layout for layout in layouts() if layout != "{path}" or "path" in cameras.extra]
     if not collection:  # nothing stands for its name, and paths would begin with the slash after it
         tried = [layout for layout in tried if "{collection}" not in layout and "{scene}" not in layout]
     if template is not None:
         tried = [template]
-    chosen, hits = tried[0], -1
-    for layout in tried:
-        count = _count(folder, relative(probe, layout))
+    chosen, chosen_form, hits = tried[0], forms[0], -1
+    for layout, form in product(tried, forms):
+        count = _count(folder, relative(probe, layout, form))
         if count > hits:
-            chosen, hits = layout, count
+            chosen, chosen_form, hits = layout, form, count
         if hits == len(probe):
             break
     if not hits and len(probe):
@@ -177,7 +186,12 @@ def find_camera_images(
             *(folder, len(probe) - hits, len(probe), side, collection, chosen),
         )
     log.debug("%s: %s images of %s lie at %s", folder, side, collection, chosen)
-    return np.strings.add(f"{os.fspath(folder)}{os.sep}", relative(cameras, chosen))
+    return np.strings.add(f"{os.fspath(folder)}{os.sep}", relative(cameras, chosen, chosen_form))
+
+
+def _some_of(rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """At most `_TRIED` of the rows, from first to last."""
+    return rows[np.linspace(0, len(rows) - 1, min(_TRIED, len(rows))).astype(np.intp)]
 
 
 def camera_image_paths(sources: Sequence[SimilaritySource], paths: ImagePaths) -> npt.NDArray[np.str_]:

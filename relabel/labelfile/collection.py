@@ -19,6 +19,7 @@ from scipy import sparse
 
 from relabel.cameras import Cameras, FloatArray
 from relabel.errors import InputError, LabelFileError, NotFoundError, OptionError
+from relabel.keys import rows_of
 from relabel.labelfile import hdf, header
 from relabel.labelfile.camera_table import read_table, stored_digests
 from relabel.labelfile.digest import ArrayDigest, Record, collection_digest
@@ -307,6 +308,9 @@ class StoredCollection:
             at = int(np.searchsorted(keys, key, sorter=order)) if len(keys) else 0
             if at < len(keys) and keys[order[at]] == key:
                 return int(order[at])
+            same = rows_of(hdf.decode(keys, f"/{self.name}/{QUERIES}/key"), np.array([query], np.str_))
+            if same[0] >= 0 and "\0" not in query:  # which numpy drops at the end
+                return int(same[0])
             hint = "it is a camera of the database, not a query; " if (database == key).any() else ""
             shown = listed(hdf.decode(keys[:_SHOWN], f"/{self.name}/{QUERIES}/key").tolist(), len(keys))
             raise NotFoundError(f"{self.path}::{self.name}: there is no query {query!r}; {hint}there are {shown}")

@@ -83,8 +83,9 @@ def schema_of(path: Path) -> dict[str, str]:
     import pyarrow.parquet  # noqa: PLC0415  only with tables
     from pyarrow import types  # noqa: PLC0415
 
+    texts = (types.is_string, types.is_large_string, types.is_string_view, types.is_dictionary)
     kinds = (
-        ("sc:Text", lambda t: types.is_string(t) or types.is_large_string(t) or types.is_dictionary(t)),
+        ("sc:Text", lambda t: any(is_text(t) for is_text in texts)),
         ("sc:Boolean", types.is_boolean),
         ("sc:Integer", types.is_integer),
         ("sc:Float", types.is_floating),

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from relabel.cameras import Cameras
+from relabel.keys import rows_of
 from relabel.labelfile import StoredCollection
 
 POSITIVE = np.float32(0.5)
@@ -282,6 +283,11 @@ def join(a: Cameras, b: Cameras) -> Join:
     keys = pa.array(a.key, pa.large_string())
     rows_in_a = pc.index_in(pa.array(b.key, pa.large_string()), value_set=keys)
     of_b = rows_in_a.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    # Those that are not found may be the same text in another form of Unicode.
+    missing = np.flatnonzero(of_b < 0)
+    left = np.setdiff1d(np.arange(len(a)), of_b)
+    again = rows_of(a.key[left], b.key[missing])
+    of_b[missing[again >= 0]] = left[again[again >= 0]]
     of_a = np.full(len(a), -1, np.int64)
     in_both = np.flatnonzero(of_b >= 0)
     of_a[of_b[in_both]] = in_both

@@ -13,6 +13,7 @@ from relabel.cameras import Cameras, Status
 from relabel.errors import OptionError
 from relabel.geometry.earth import points
 from relabel.geometry.headings import difference_deg
+from relabel.keys import rows_of
 from relabel.labelfile import LabelFile, StoredCollection
 from relabel.report.text_table import table
 
@@ -135,7 +136,7 @@ def row(stored: StoredCollection, key: str, *, top: int | None = None) -> Row:
         raise OptionError(f"top is {top}; it has to be one or more")
     keys, values = stored.row(key)
     query, database = stored.query, stored.database
-    at = int(np.flatnonzero(query.key == key)[0])
+    at = int(rows_of(query.key, np.array([key]))[0])
     columns = _rows_of(database, [str(k) for k in keys[:top]])
     query_at, database_at = (points(side, stored.params) for side in (query, database))
     distance = np.linalg.norm(database_at[columns] - query_at[at], axis=1)
@@ -148,9 +149,7 @@ def row(stored: StoredCollection, key: str, *, top: int | None = None) -> Row:
 
 
 def _rows_of(cameras: Cameras, keys: list[str]) -> np.ndarray[Any, np.dtype[np.intp]]:
-    wanted = set(keys)
-    rows = {str(key): row for row, key in enumerate(cameras.key) if key in wanted}
-    return np.array([rows[key] for key in keys], dtype=np.intp)
+    return rows_of(cameras.key, np.array(keys, np.str_)).astype(np.intp)
 
 
 def row_text(row: Row) -> list[str]:

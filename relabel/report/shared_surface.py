@@ -11,6 +11,7 @@ import numpy.typing as npt
 from relabel.cameras import Cameras, FloatArray, Status
 from relabel.errors import InputError, NotFoundError
 from relabel.frames import Frames
+from relabel.keys import rows_of
 from relabel.labelfile import StoredCollection
 from relabel.measures import Measure, similarity
 from relabel.reference.surface import frame_depth, frame_points
@@ -146,8 +147,8 @@ def shared(
                 f"{stored.path}::{stored.name}: {key} has status {Status(int(cameras.status[row])).label}: what it "
                 "sees is not known"
             )
-        rows = np.flatnonzero(frames.cameras.key == key)
-        if not rows.size or not frames.cameras.ok[rows[0]]:
+        rows = rows_of(frames.cameras.key, np.array([key]))
+        if rows[0] < 0 or not frames.cameras.ok[rows[0]]:
             raise InputError(f"{key} has no depth map or no pose in this dataset; was the file made from another one?")
         sides.append((key, frames, int(rows[0])))
         occupied.append(_numbers(voxels(frames, int(rows[0]), voxel_m, **depths)))
@@ -195,8 +196,8 @@ def shared_text(pair: SharedSurface) -> list[str]:
 
 
 def _row(stored: StoredCollection, cameras: Cameras, what: str, key: str) -> int:
-    rows = np.flatnonzero(cameras.key == key)
-    if not rows.size:
+    rows = rows_of(cameras.key, np.array([key], np.str_))
+    if rows[0] < 0:
         shown = ", ".join(cameras.key[:5]) + (", …" if len(cameras) > 5 else "")
         raise NotFoundError(f"{stored.path}::{stored.name}: there is no {what} {key!r}; there are {shown}")
     return int(rows[0])

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from relabel.cameras import Cameras
-from relabel.datasets.csv_columns import rows_of
 from relabel.geometry.earth import LAT, LON
+from relabel.keys import rows_of
 from relabel.labelfile import provenance
 from relabel.verify.result import SHOWN, Task, Verification
 

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, Status
-from relabel.datasets.csv_columns import rows_of
 from relabel.errors import InputError, OptionError
 from relabel.frames import Frames
+from relabel.keys import rows_of
 from relabel.pipeline.records import collection_record, frames_from_records
 from relabel.reference import surface as definition
 from relabel.reference import voxels

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from relabel.datasets.csv_columns import check_keys, line_of_row, read, rows_of
+from relabel.datasets.csv_columns import check_keys, line_of_row, read
 from relabel.datasets.table.columns import TableFile
 from relabel.errors import InputError
 
@@ -261,21 +261,48 @@ class TestLineOfRow:
             line_of_row(table, 99)
 
 
-class TestRowsOf:
-    @given(st.lists(st.text("abc", max_size=3), unique=True), st.lists(st.text("abcd", max_size=3)))
-    def test_agrees_with_a_dictionary(self, keys: list[str], wanted: list[str]) -> None:
-        """The row of each name, or -1."""
-        place = {key: row for row, key in enumerate(keys)}
-        found = rows_of(np.array(keys, dtype=np.str_), np.array(wanted, dtype=np.str_))
-        assert found.tolist() == [place.get(name, -1) for name in wanted]
-
-
 READERS = {
     "read": lambda path: read(path, {"key": "text"}),
     "TableFile": lambda path: TableFile(path).read({"key": "text"}),
 }
 STRANGE = ["a\tb", "a\nb", "a\rb", "a\r\nb", 'say "a"', '"', "a,b", " a ", "#a", "\ufeffa", "\u202eabc\u202c"]
 STRANGE.append("k" * 10_000)
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+class TestOtherSeparators:
+    """Semicolons, as spreadsheets write them where the decimal mark is a comma, and tabs."""
+
+    def test_the_same_table(self, table: Path, mark: str) -> None:
+        """Both readers take cells apart as the header does; commas in cells are text then."""
+        table.write_text(
+            f'\ufeff"key"{mark}x{mark}note, long\na,b{mark}1.5{mark}"say ""so"""\n"c{mark}d"{mark}-2{mark}e\n'
+        )
+        kinds = {"key": "text", "x": "float", "note, long": "text"}
+        for found in (read(table, kinds), TableFile(table).read(kinds)):
+            assert {name: column.tolist() for name, column in found.items()} == {
+                "key": ["a,b", f"c{mark}d"],
+                "x": [1.5, -2.0],
+                "note, long": ['say "so"', "e"],
+            }
+        assert TableFile(table).columns == ("key", "x", "note, long")
+        assert line_of_row(table, 1) == 3
+
+    @pytest.mark.parametrize(
+        ("rows", "expected"),
+        [
+            ("a|1,5", r"line 2, column 'x': '1,5' is not a number as it is read here: write a decimal point"),
+            ("a|one", r"line 2, column 'x': 'one' is not a number"),
+            ("a|1\nb|2|3", r"line 3: 3 cells where the header names 2 columns; .* a text with a (semicolon|tab) lacks"),
+            ('"a"b|1', r"line 2: text follows a closing quote"),
+        ],
+    )
+    def test_faults(self, table: Path, mark: str, rows: str, expected: str) -> None:
+        """Line and column are named, as in a table with commas."""
+        table.write_text(f"key{mark}x\n{rows.replace('|', mark)}\n")
+        for reader in (lambda kinds: read(table, kinds), TableFile(table).read):
+            with pytest.raises(InputError, match=expected):
+                reader({"key": "text", "x": "float"})
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -174,6 +174,16 @@ class TestGeoParquet:
         assert counts(found) == (2, 1, 0, 1)
         assert found.crs == "EPSG:4326"
 
+    def test_view(self, tmp_path: Path) -> None:
+        """Bytes as Arrow's newer tables have them."""
+        path = geoparquet(tmp_path, [self.wkb, None])
+        table = pyarrow.parquet.read_table(path)
+        at = next(at for at, field in enumerate(table.schema) if field.type == pa.binary())
+        views = table.set_column(at, table.schema.names[at], table.column(at).cast(pa.binary_view()))
+        pyarrow.parquet.write_table(views, path)
+        assert pyarrow.parquet.read_schema(path).field(at).type == pa.binary_view()
+        assert read(path).geometry[0].wkb == self.wkb
+
     def test_crs(self, tmp_path: Path) -> None:
         """PROJJSON, as the format wants it; null means that nobody knows."""
         import pyproj

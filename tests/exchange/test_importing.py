@@ -9,6 +9,8 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pyproj
 import pytest
 import scipy.sparse
@@ -246,6 +248,23 @@ class TestLists:
         path.write_text("query,database,value\na,x,0.5\nb,w,0.5\n")
         with pytest.raises(InputError, match="line 3: database 'w' is not among the 3 database cameras"):
             load("csv", path, measure="iou", cameras=files)
+
+    @pytest.mark.parametrize("kind", ["string_view", "binary_view", "large_string", "dictionary", "int64"])
+    def test_parquet_types_of_keys(self, tmp_path: Path, kind: str) -> None:
+        """Text in all types that a writer of Parquet may choose, and whole numbers."""
+        keys = {"query": ["7", "8", "7"], "database": ["1", "2", "2"]}
+        columns: dict[str, Any] = {"value": [0.25, 0.5, 0.75]}
+        for name, texts in keys.items():
+            text = pa.array(texts)
+            if kind == "dictionary":
+                columns[name] = text.dictionary_encode()
+            else:
+                columns[name] = text.cast(getattr(pa, kind)())
+        pq.write_table(pa.table(columns), tmp_path / "v.parquet")
+        made = gather(load("parquet", tmp_path / "v.parquet", measure="iou").source)
+        assert made.collection.query.key.tolist() == ["7", "8"]
+        assert made.collection.database.key.tolist() == ["1", "2"]
+        assert made.matrix.toarray().tolist() == [[0.25, 0.75], [0.0, 0.5]]
 
     def test_parquet(self, tmp_path: Path) -> None:
         """A plain Parquet file of pandas will do; a wrong one is named."""

@@ -14,6 +14,7 @@ from relabel.datasets import csv_columns
 from relabel.datasets.msls.spec import Heading
 from relabel.errors import InputError
 from relabel.geometry.projection import project, signed_utm, utm_crs, utm_zone
+from relabel.keys import rows_of
 
 log = logging.getLogger(__name__)
 
@@ -103,9 +104,9 @@ def _joined(base_path: Path, base_key: npt.NDArray[np.str_], path: Path, table: 
     if np.array_equal(base_key, table["key"]):
         return table
     csv_columns.check_keys(path, table, "key")
-    rows = csv_columns.rows_of(table["key"], base_key)
+    rows = rows_of(table["key"], base_key)
     only_base = base_key[rows < 0]
-    only_table = table["key"][csv_columns.rows_of(base_key, table["key"]) < 0]
+    only_table = table["key"][rows_of(base_key, table["key"]) < 0]
     for has, lacks, keys in ((base_path, path, only_base), (path, base_path, only_table)):
         if len(keys):
             raise InputError(

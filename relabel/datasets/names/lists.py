@@ -36,6 +36,7 @@ from relabel.datasets.names.fields import AtNames, parse
 from relabel.datasets.registry import ReaderSelection
 from relabel.errors import DatasetNotFoundError, InputError
 from relabel.geometry.projection import project
+from relabel.keys import rows_of
 
 __all__ = ["Names", "NamesReport", "read"]
 
@@ -329,7 +330,7 @@ class Compass:
 
     def rows(self, pano_id: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
         """(m,) the row of each key, -1 where the tree has none, as for an empty one."""
-        return csv_columns.rows_of(self.key, pano_id)
+        return rows_of(self.key, pano_id)
 
     def used(self, rows: npt.NDArray[np.int64]) -> tuple[Path, ...]:
         """The files that the rows are from."""

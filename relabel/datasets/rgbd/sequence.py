@@ -24,12 +24,13 @@ from relabel.cameras import FloatArray
 from relabel.datasets import rgbd_frames, trajectory_formats
 from relabel.datasets.base import FrameSets
 from relabel.datasets.image_lists import IMAGE_SUFFIXES
-from relabel.datasets.listing import children
+from relabel.datasets.listing import children, existing_file
 from relabel.datasets.matrix_files import Intrinsics, read_intrinsics, read_poses
 from relabel.datasets.rgbd.spec import MAX_TIME_DIFFERENCE_S, Layout
 from relabel.datasets.rgbd_frames import DepthCamera, FrameFiles, natural
 from relabel.errors import DatasetNotFoundError, InputError, MissingFileError, OptionError
 from relabel.frames import Frames
+from relabel.keys import spelled_as
 
 UNITS_M: dict[Layout, float] = {"tum": 1.0 / 5000.0, "scannet": 0.001, "folder": 0.001}
 # The colour cameras of the TUM benchmark as its file-formats page gives them; 3 is without distortion.
@@ -138,8 +139,8 @@ def _folder(root: Path, name: str, layout: Layout, intrinsics: Intrinsics | None
     """Depth maps and poses of one stem; in ScanNet stems are numbers."""
     is_name: Callable[[str], bool] = str.isdecimal if layout == "scannet" else bool
     depth = _by_stem(root, "depth", (".png",), is_name)
-    pose = _by_stem(root, "pose", (".txt",), is_name)
-    image = _by_stem(root, "color", IMAGE_SUFFIXES, is_name, required=False)
+    pose = spelled_as(_by_stem(root, "pose", (".txt",), is_name), depth)
+    image = spelled_as(_by_stem(root, "color", IMAGE_SUFFIXES, is_name, required=False), depth)
     files: list[Path] = []
     if intrinsics is None:
         path = root / _INTRINSICS_FILE[layout]
@@ -208,7 +209,7 @@ def _tum(root: Path, name: str, camera: DepthCamera, most_s: float) -> RgbdSeque
     images = _images(root, times, most_s)
     order = np.argsort(times, kind="stable")
     frame_files = [
-        FrameFiles(stamps[row], name, rank, _existing(root / names[row]), None, images[row])
+        FrameFiles(stamps[row], name, rank, existing_file(root / names[row]), None, images[row])
         for rank, row in enumerate(order.tolist())
     ]
     pose = pose[order]
@@ -266,11 +267,7 @@ def _images(root: Path, times: FloatArray, most_s: float) -> list[Path | None]:
     if not path.exists():
         return [None] * len(times)
     _, names, among = _list(path)
-    return [None if row < 0 else _existing(root / names[row]) for row in nearest(times, among, most_s).tolist()]
-
-
-def _existing(path: Path) -> Path | None:
-    return path if path.is_file() else None
+    return [None if row < 0 else existing_file(root / names[row]) for row in nearest(times, among, most_s).tolist()]
 
 
 @dataclass(frozen=True)

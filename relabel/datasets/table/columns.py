@@ -247,7 +247,7 @@ class TableFile:
             with pyarrow.csv.open_csv(
                 self.path,
                 read_options=pyarrow.csv.ReadOptions(block_size=max(_BLOCK_BYTES, len(self._beginning))),
-                parse_options=csv_columns.PARSE_OPTIONS,
+                parse_options=csv_columns.parse_options(self._beginning),
                 convert_options=csv_columns.convert_options(wanted),
             ) as reader:
                 for batch in reader:
@@ -278,25 +278,26 @@ class TableFile:
             raise InputError(f"{self.path}: is damaged: {error}") from None
 
     def _values(self, column: Any, name: str, kind: Kind, start: int) -> npt.NDArray[Any]:
-        if isinstance(column, pa.DictionaryArray):
-            column = column.dictionary_decode()
         stored = column.type
-        is_text = pa.types.is_string(stored) or pa.types.is_large_string(stored)
-        if kind == "text" and (is_text or pa.types.is_integer(stored)):
-            target, blank = pa.string(), ""
-        elif kind == "float" and (
-            pa.types.is_integer(stored) or pa.types.is_floating(stored) or pa.types.is_decimal(stored)
-        ):
-            target, blank = pa.float64(), None
+        if kind == "text":
+            try:
+                values = csv_columns.text_column(column)
+            except pa.ArrowInvalid as error:
+                raise InputError(
+                    f"{self.path}: column {name!r} holds bytes that are not UTF-8 text, below row {start + 1}: {error}"
+                ) from None
+            values = None if values is None else values.fill_null("")
         else:
+            is_number = pa.types.is_integer(stored) or pa.types.is_floating(stored) or pa.types.is_decimal(stored)
+            values = column.cast(pa.float64(), safe=False) if is_number else None
+        if values is None:
             raise InputError(
                 f"{self.path}: column {name!r} holds {stored}, not {'numbers' if kind == 'float' else 'text'} (first "
                 f"in row {start + 1}); convert it, or name another column with --columns"
             )
-        column = column.cast(target, safe=False)
-        array = csv_columns.as_array(column.fill_null(blank) if blank is not None else column, kind)
+        array = csv_columns.as_array(values, kind)
         if array is None:
-            row = next(row for row, text in enumerate(column.to_pylist()) if text and "\0" in text)
+            row = next(row for row, text in enumerate(values.to_pylist()) if text and "\0" in text)
             raise InputError(
                 f"{self.path}: column {name!r} holds a NUL character in row {start + row + 1}, which no label file can "
                 "hold; remove it"

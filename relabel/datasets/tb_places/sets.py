@@ -24,7 +24,7 @@ from relabel.cameras import FloatArray
 from relabel.datasets import rgbd_frames
 from relabel.datasets.base import CameraSets, FrameSets, common_root, is_inside, named_parts, relative_path
 from relabel.datasets.conventions import AXES
-from relabel.datasets.listing import children
+from relabel.datasets.listing import children, existing_file
 from relabel.datasets.matrix_files import Intrinsics
 from relabel.datasets.registry import ReaderSelection
 from relabel.datasets.rgbd_frames import DepthCamera, FrameFiles
@@ -270,7 +270,7 @@ def _load(path: Path) -> Any:
 
 
 def _first(paths: list[Path]) -> Path | None:
-    return next((path for path in paths if path.is_file()), None)
+    return next((there for path in paths if (there := existing_file(path)) is not None), None)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from relabel.cameras import Status
 from relabel.cli.labelling import labelling_command
+from relabel.datasets import csv_columns
 from relabel.datasets.base import CameraSets
 from relabel.datasets.table import SPEC
 from relabel.datasets.table import columns as table_files
@@ -172,6 +173,24 @@ class TestTableFile:
         assert table["word"].tolist() == ["a", "b", ""]
         np.testing.assert_array_equal(table["small"], [1.5, np.nan, 2.5])
         assert TableFile(path).location(1) == "row 2"
+
+    def test_views_of_parquet(self, tmp_path: Path) -> None:
+        """Views, large text, bytes of UTF-8 and dictionaries of any of them are text."""
+        words = pa.array(["a", None, "\u00e9" * 20])
+        types = [pa.string_view(), pa.large_string(), pa.binary(), pa.binary_view(), pa.large_binary()]
+        columns = {str(kind): words.cast(kind) for kind in types}
+        path = as_parquet(tmp_path / "t", **columns, words=words.cast(pa.large_string()).dictionary_encode())
+        assert pq.read_schema(path).field("string_view").type == pa.string_view()
+        for column in TableFile(path).read({**dict.fromkeys(columns, "text"), "words": "text"}).values():
+            assert column.tolist() == ["a", "", "\u00e9" * 20]
+        bad = as_parquet(tmp_path / "bad", c=pa.array([b"\xff"]).cast(pa.binary_view()))
+        with pytest.raises(InputError, match=r"bad: column 'c' holds bytes that are not UTF-8"):
+            TableFile(bad).read({"c": "text"})
+
+    def test_views_of_a_dictionary(self) -> None:
+        """Arrow cannot take by index from views, so that a dictionary of them needs a way of its own."""
+        words = pa.array(["a", "b", "a"]).cast(pa.string_view()).dictionary_encode()
+        assert csv_columns.text_column(words).to_pylist() == ["a", "b", "a"]
 
     @pytest.mark.parametrize(
         ("kind", "values", "message"),
