@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,8 @@ from relabel.errors import InputError
 
 _DERIVED: Any = None  # a field that __post_init__ fills in where it is not given
 INTRINSICS = ("fx", "fy", "cx", "cy")
+DepthIs = Literal["z", "ray"]
+"""What a stored depth is: the distance along the optical axis, or along the ray of its pixel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,9 @@ class Frames:
     size:
         (width, height) of a depth map, pixels, where the dataset states it: one of another size is bad. None: each
         may have its own.
+    depth_is:
+        ``z`` where depths are measured along the optical axis, as most cameras store them, or ``ray`` where they are
+        measured along the ray of each pixel, as some simulators and laser scanners do.
     image:
         (n,) str, paths of the colour images, empty where there is none: only to be shown.
 
@@ -51,6 +56,7 @@ class Frames:
     unit_m: float = 0.001
     invalid: tuple[int, ...] = (0, 65535)
     size: tuple[int, int] | None = None
+    depth_is: DepthIs = "z"
     image: npt.NDArray[np.str_] = _DERIVED
 
     def __post_init__(self) -> None:
@@ -75,6 +81,8 @@ class Frames:
             )
         if not self.unit_m > 0.0:
             raise InputError(f"unit_m is {self.unit_m:g}; a step of depth is a positive number of metres")
+        if self.depth_is not in get_args(DepthIs):
+            raise InputError(f"depth_is is {self.depth_is!r}; it is one of {', '.join(get_args(DepthIs))}")
         missing = self.cameras.ok & (depth == "")
         if missing.any():
             status = np.where(missing, Status.BAD_DEPTH, self.cameras.status)

@@ -62,7 +62,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "jit": ("errors cores", "numpy numba"),
     "geometry": ("errors cameras", "numpy ~pyproj"),
     # a tree of files goes in, cameras and frames come out
-    "datasets": ("_lazy plugins errors keys cameras frames geometry", "numpy ~scipy pyarrow ~shapely"),
+    "datasets": ("_lazy plugins errors keys cameras frames geometry", "numpy ~scipy pyarrow ~shapely ~PIL"),
     "synthetic": ("errors cores optional cameras geometry datasets", "numpy ~pyarrow ~PIL"),
     # overlaps, fast and slow
     "fov": ("_lazy errors measures cameras similarity geometry jit", "numpy scipy numba"),

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    from relabel.frames import DepthIs
 
 AXES = ("x", "-x", "y", "-y", "z", "-z")
 """Axes of a pose, and of the world that a trajectory is in."""
 
 TrajectoryLayout = Literal["kitti", "kitti360", "tum", "colmap", "robotcar"]
 TRAJECTORY_LAYOUTS: tuple[TrajectoryLayout, ...] = get_args(TrajectoryLayout)
+
+DEPTH_IS: tuple[DepthIs, ...] = ("z", "ray")
+"""What a stored depth is, see `relabel.frames.Frames`; named here as well, since options load nothing heavy."""
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
 """Files that are taken for tables by their names."""

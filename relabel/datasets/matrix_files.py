@@ -55,12 +55,17 @@ def read_poses(paths: Sequence[Path | None], *, counts: tuple[int, ...] = (16,))
             continue
         poses[row, 3] = _LAST_ROW
         poses[row, : len(values) // 4] = np.reshape(values, (-1, 4))
-        if not np.abs(poses[row, 3] - _LAST_ROW).max() <= _ALMOST:
-            shown = " ".join(f"{value:g}" for value in poses[row, 3])
-            raise InputError(
-                f"{path}: the last row of the pose is {shown}, not 0 0 0 1; the translation stands in the last column"
-            )
+        check_last_row(poses[row], str(path))
     return poses
+
+
+def check_last_row(pose: FloatArray, where: str) -> None:
+    """Raise an InputError that begins with `where` unless the last row of a matrix (4, 4) is 0 0 0 1."""
+    if not np.abs(pose[3] - _LAST_ROW).max() <= _ALMOST:
+        shown = " ".join(f"{value:g}" for value in pose[3])
+        raise InputError(
+            f"{where}: the last row of the pose is {shown}, not 0 0 0 1; the translation stands in the last column"
+        )
 
 
 def read_intrinsics(path: Path) -> Intrinsics:
@@ -75,17 +80,23 @@ def read_intrinsics(path: Path) -> Intrinsics:
     """
     if not path.exists():
         raise MissingFileError(f"{path}: is not there; it holds the intrinsics (or give --intrinsics fx,fy,cx,cy)")
-    values = read_numbers(path)
+    return intrinsics_of(read_numbers(path), str(path))
+
+
+def intrinsics_of(values: Sequence[float], where: str) -> Intrinsics:
+    """fx, fy, cx, cy of these four numbers, or of a 3x3 or 4x4 matrix, row by row; InputErrors begin with `where`."""
     if len(values) == 4:
-        return checked_intrinsics(values, str(path))
+        return checked_intrinsics(values, where)
     if len(values) not in (9, 16):
-        raise InputError(f"{path}: holds {len(values)} numbers; intrinsics are 4 (fx fy cx cy), or a 3x3 or 4x4 matrix")
+        raise InputError(
+            f"{where}: holds {len(values)} numbers; intrinsics are 4 (fx fy cx cy), or a 3x3 or 4x4 matrix"
+        )
     matrix = np.reshape(values, (3, 3) if len(values) == 9 else (4, 4))
     expected = np.eye(len(matrix))
     expected[0, 0], expected[1, 1], expected[:2, 2] = matrix[0, 0], matrix[1, 1], matrix[:2, 2]
     if not np.allclose(matrix, expected, rtol=0.0, atol=1e-6, equal_nan=True):
-        raise InputError(f"{path}: is not a matrix of intrinsics without skew: fx 0 cx / 0 fy cy / 0 0 1")
-    return checked_intrinsics([matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]], str(path))
+        raise InputError(f"{where}: is not a matrix of intrinsics without skew: fx 0 cx / 0 fy cy / 0 0 1")
+    return checked_intrinsics([matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]], where)
 
 
 def parse_intrinsics(text: str) -> Intrinsics:

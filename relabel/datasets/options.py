@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import click
 
+from relabel.datasets.conventions import DEPTH_IS
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Command], Command]
 
@@ -68,4 +70,12 @@ intrinsics: Decorator[Any] = click.option(
 
 depth_unit: Decorator[Any] = click.option(
     "--depth-unit", "depth_unit_m", type=float, metavar="M", help="What one step of a stored depth is, metres."
+)
+
+depth_is: Decorator[Any] = click.option(
+    "--depth-is",
+    type=click.Choice(DEPTH_IS),
+    default="z",
+    show_default=True,
+    help="What a stored depth measures: the distance along the optical axis, or along the ray of each pixel.",
 )

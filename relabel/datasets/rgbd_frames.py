@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status
 from relabel.datasets.matrix_files import Intrinsics
-from relabel.frames import Frames
+from relabel.frames import DepthIs, Frames
 
 _SHOWN = 3
 _DIGITS = re.compile(r"(\d+)")
@@ -37,15 +37,19 @@ class DepthCamera:
     intrinsics: Intrinsics
     unit_m: float = 0.001
     size: tuple[int, int] | None = None
+    depth_is: DepthIs = "z"
 
     def params(self) -> dict[str, object]:
         """As the `params` of a collection record it."""
-        return {"intrinsics": list(self.intrinsics), "depth_unit_m": self.unit_m}
+        params: dict[str, object] = {"intrinsics": list(self.intrinsics), "depth_unit_m": self.unit_m}
+        return params | ({"depth_is": self.depth_is} if self.depth_is != "z" else {})
 
 
-def frames_from_files(frame_files: Sequence[FrameFiles], poses: FloatArray, camera: DepthCamera) -> Frames:
+def frames_from_files(
+    frame_files: Sequence[FrameFiles], poses: FloatArray, camera: DepthCamera, intrinsics: FloatArray | None = None
+) -> Frames:
     """The frames of n files with their poses (n, 4, 4): `NO_POSE` where one is not finite, else `BAD_DEPTH` where there
-    is no depth map.
+    is no depth map. Frames that differ in their `intrinsics` (n, 4) have those instead of those of the camera.
     """
     finite = np.isfinite(poses).all(axis=(1, 2))
     cameras = Cameras(
@@ -61,9 +65,10 @@ def frames_from_files(frame_files: Sequence[FrameFiles], poses: FloatArray, came
     return Frames(
         cameras,
         _texts([frame.depth for frame in frame_files]),
-        np.array(camera.intrinsics),
+        np.array(camera.intrinsics) if intrinsics is None else intrinsics,
         camera.unit_m,
         size=camera.size,
+        depth_is=camera.depth_is,
         image=_texts([frame.image for frame in frame_files]),
     )
 

@@ -114,21 +114,21 @@ def tum(path: Path) -> Track:
 
     A header is a comment or a first line that names a quaternion, as EuRoC and TUM-VI have it; further columns are
     skipped. Lines with commas need one, since the order of what is written with commas is not the same everywhere.
-    Keys are the time stamps as they are written.
+    Keys are the time stamps as they are written; of those that are repeated, which fast trackers do, the first is kept.
 
     Raises
     ------
     InputError
-        when the file cannot be read, a line is no such pose, a rotation is none, or a key comes twice; the message
-        names file and line.
+        when the file cannot be read, a line is no such pose, or a rotation is none; the message names file and line.
     """
     poses = _QuaternionLines(path)
+    stamps = FirstOfEach(path, "poses")
     columns: dict[str, int] | None = None
     width = len(pose_columns.COLUMNS)
     for line, text in text_lines(path):
         cells = pose_columns.cells(text)
         is_comment = text.lstrip().startswith("#")
-        if is_comment or (columns is None and not poses.lines and not _is_number(cells[0])):
+        if is_comment or (columns is None and not poses.lines and not is_number(cells[0])):
             header = None if poses.lines else pose_columns.header(path, line, text)
             if header is not None:
                 columns, width = header, len(pose_columns.names(text))
@@ -143,12 +143,42 @@ def tum(path: Path) -> Track:
         places = columns or _TUM_ORDER
         values = [cells[places[column]] for column in pose_columns.COLUMNS]
         _, tx, ty, tz, qx, qy, qz, qw = _numbers(path, line, values, "t tx ty tz qx qy qz qw")
-        poses.add(line, values[0], (tx, ty, tz, qw, qx, qy, qz))
-    notes: tuple[str, ...] = ()
+        if stamps.is_first(line, values[0]):
+            poses.add(line, values[0], (tx, ty, tz, qw, qx, qy, qz))
+    notes = stamps.notes()
     if columns is not None and [columns[column] for column in pose_columns.COLUMNS] != list(range(width)):
         order = sorted(columns, key=columns.__getitem__)
-        notes = (f"the columns of a pose are {', '.join(order)}, as the header names them",)
+        notes = (*notes, f"the columns of a pose are {', '.join(order)}, as the header names them")
     return Track(*poses.read(), notes=notes)
+
+
+class FirstOfEach:
+    """Tells the first line of each time stamp of a file from those that repeat it, and counts these.
+
+    `what` the lines hold, for the note: ``poses``.
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
+        self._path, self._what = path, what
+        self._seen: set[str] = set()
+        self._repeated = 0
+        self._first = ""
+
+    def is_first(self, line: int, stamp: str) -> bool:
+        """Whether no line before had this stamp."""
+        if stamp not in self._seen:
+            self._seen.add(stamp)
+            return True
+        self._repeated += 1
+        self._first = self._first or f"line {line}: {stamp}"
+        return False
+
+    def notes(self) -> tuple[str, ...]:
+        """How many lines were repetitions, where there are any."""
+        if not self._repeated:
+            return ()
+        first = f"the first in {self._first}"
+        return (f"{self._path.name}: {self._repeated:,} {self._what} repeat a time stamp and are left out, {first}",)
 
 
 _TUM_ORDER = {column: place for place, column in enumerate(pose_columns.COLUMNS)}
@@ -219,7 +249,7 @@ class _QuaternionLines:
 def _check_points(path: Path, line: int, text: str, name: str) -> None:
     """Raise an InputError where the line below an image is not a list of points: x y ID, x y ID, …"""
     begin = text.split(None, 12)
-    numbers = all(_is_number(value) for value in begin[:12])
+    numbers = all(is_number(value) for value in begin[:12])
     if not numbers or (len(begin) <= 12 and len(begin) % 3):
         raise InputError(
             f"{path}: line {line}: expected the points of {name!r} (x y ID each, or an empty line); blank lines of "
@@ -246,7 +276,8 @@ def text_lines(path: Path, *, comments: bool = False, blank: bool = False) -> It
         raise unreadable(path, error) from None
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a word is a number, finite or not, as a text file has it."""
     try:
         float(text)
     except ValueError:
@@ -256,7 +287,7 @@ def _is_number(text: str) -> bool:
 
 def _numbers(path: Path, line: int, values: list[str], what: str) -> list[float]:
     for value in values:
-        if not _is_number(value):
+        if not is_number(value):
             raise InputError(f"{path}: line {line}: {value[:40]!r} is not a number; expected {what}")
     return [float(value) for value in values]
 

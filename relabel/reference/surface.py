@@ -100,7 +100,8 @@ def frame_points(
 ) -> FloatArray:
     """(m, 3) the points that a frame sees, in the world, metres; in the order of the pixels, row by row.
 
-    The pixel (u, v) with depth z is at ((u - cx) z / fx, (v - cy) z / fy, z) before the camera.
+    The pixel (u, v) with depth z is at ((u - cx) z / fx, (v - cy) z / fy, z) before the camera; where depths are
+    measured along the rays, it is as far away on the same line.
 
     Raises
     ------
@@ -111,7 +112,10 @@ def frame_points(
     v, u = np.nonzero(depth)
     z = depth[v, u]
     fx, fy, cx, cy = frames.intrinsics[row]
-    local = np.column_stack([(u * stride - cx) / fx * z, (v * stride - cy) / fy * z, z])
+    line = np.column_stack([(u * stride - cx) / fx, (v * stride - cy) / fy, np.ones(len(z))])
+    if frames.depth_is == "ray":
+        line /= np.linalg.norm(line, axis=1, keepdims=True)
+    local = line * z[:, np.newaxis]
     assert frames.cameras.pose is not None
     pose = frames.cameras.pose[row]
     world: FloatArray = local @ pose[:3, :3].T + pose[:3, 3]
@@ -121,7 +125,7 @@ def frame_points(
 def frame_depth(
     frames: Frames, row: int, *, stride: int = 1, nearest_m: float = 0.0, farthest_m: float | None = None
 ) -> FloatArray:
-    """(h, w) depths of the pixels whose row and column are multiples of `stride`, metres; 0 where there is none.
+    """(h, w) stored depths of the pixels whose row and column are multiples of `stride`, metres; 0 where there is none.
 
     Raises
     ------

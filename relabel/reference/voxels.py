@@ -115,14 +115,16 @@ def voxels(
     stored = stored_depth(str(frames.depth[row]), frames.size)[::stride, ::stride]
     height, width = stored.shape
     v, u = np.meshgrid(np.arange(height) * stride, np.arange(width) * stride, indexing="ij")
-    z = stored * frames.unit_m
-    seen = (z > 0.0) & (z >= nearest_m) & ~np.isin(stored, frames.invalid)
+    depth = stored * frames.unit_m
+    seen = (depth > 0.0) & (depth >= nearest_m) & ~np.isin(stored, frames.invalid)
     if farthest_m is not None:
-        seen &= z <= farthest_m
-    u, v, z = u[seen], v[seen], z[seen]
+        seen &= depth <= farthest_m
+    u, v, z = u[seen], v[seen], depth[seen]
     fx, fy, cx, cy = frames.intrinsics[row]
-    x = ((u - cx) / fx) * z
-    y = ((v - cy) / fy) * z
+    right, down = (u - cx) / fx, (v - cy) / fy
+    if frames.depth_is == "ray":
+        z = z / np.sqrt((right * right + down * down) + 1.0)
+    x, y = right * z, down * z
     world = [((r[0] * x + r[1] * y) + r[2] * z) + r[3] for r in pose[row, :3]]
     numbers = np.stack([np.floor(axis / voxel_m) for axis in world], axis=1)
     if numbers.size and (numbers.min() < -_MOST or numbers.max() >= _MOST):

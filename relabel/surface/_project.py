@@ -4,7 +4,9 @@ r"""From one depth map to the bricks that its points lie in.
 
 Every step is one float64 operation in a fixed order, none of them fused:
 
-    z = d·unit     x = ((u - cx) / fx)·z     y = ((v - cy) / fy)·z
+    right = (u - cx) / fx     down = (v - cy) / fy
+    z = d·unit, or (d·unit) / √((right·right + down·down) + 1) where depths are measured along the rays
+    x = right·z     y = down·z
     X = ((r00·x + r01·y) + r02·z) + t0       voxel = ⌊X / edge⌋        (Y and Z likewise)
 
 so that every engine finds the same voxels. Points are set as bits into a box of bricks that just holds them all, which
@@ -30,12 +32,21 @@ _ONE = np.uint64(1)
 
 @compiled()
 def points(
-    depth: Any, stride: Any, unit: Any, valid: Any, intrinsics: Any, pose: Any, edge: Any, out: Any, extremes: Any
+    depth: Any,
+    stride: Any,
+    unit: Any,
+    valid: Any,
+    intrinsics: Any,
+    pose: Any,
+    edge: Any,
+    out: Any,
+    extremes: Any,
+    rays: Any,
 ) -> Any:
     """The voxels of all valid points into `out` (3, n) int32, and how many there are.
 
-    `valid` (65536,) uint8 says of each stored depth whether it counts. `out` holds voxels out of range as ±_LIMIT;
-    extremes[0] becomes the largest valid stored depth.
+    `valid` (65536,) uint8 says of each stored depth whether it counts, `rays` whether depths are measured along the
+    rays of pixels. `out` holds voxels out of range as ±_LIMIT; extremes[0] becomes the largest valid stored depth.
     """
     fx, fy, cx, cy = intrinsics[0], intrinsics[1], intrinsics[2], intrinsics[3]
     height, width = depth.shape
@@ -58,6 +69,9 @@ def points(
             counts = valid[d]
             row += np.int64(counts)
             farthest = max(farthest, np.int64(d) * np.int64(counts))
+        if rays:
+            for k in range(row):
+                ahead[k] /= np.sqrt((across[k] * across[k] + down * down) + 1.0)
         for axis in range(3):
             r0, r1, r2, t = pose[axis, 0], pose[axis, 1], pose[axis, 2], pose[axis, 3]
             for k in range(row):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageFile
 
 from relabel.errors import InputError
 
@@ -25,7 +25,7 @@ def read_depth(path: str | Path, size: tuple[int, int] | None = None) -> npt.NDA
     Parameters
     ----------
     path:
-        a 16-bit greyscale PNG, or another image of that kind that Pillow reads.
+        a 16-bit greyscale PNG, a binary PGM of 16 bits, or another image of that kind that Pillow reads.
     size:
         (width, height) that the image must have, in pixels; None: any.
 
@@ -37,7 +37,7 @@ def read_depth(path: str | Path, size: tuple[int, int] | None = None) -> npt.NDA
     """
     try:
         with Image.open(path) as image:
-            _check(path, image.mode, image.size, size)
+            _check(path, image, size)
             return np.ascontiguousarray(np.asarray(image), dtype=np.uint16)
     except InputError:
         raise
@@ -48,9 +48,16 @@ def read_depth(path: str | Path, size: tuple[int, int] | None = None) -> npt.NDA
         raise InputError(f"{path}: cannot be decoded: {why}") from None
 
 
-def _check(path: str | Path, mode: str, size: tuple[int, int], wanted: tuple[int, int] | None) -> None:
+def _check(path: str | Path, image: ImageFile.ImageFile, wanted: tuple[int, int] | None) -> None:
     """What the header says, before anything is decoded."""
-    if mode not in MODES:
+    mode, size = image.mode, image.size
+    if image.format == "PPM" and mode == "I":  # PGM of 16 bits, whose numbers fit
+        if image.tile[0][0] != "raw":
+            raise InputError(
+                f"{path}: is a PGM as text, or one whose largest value is not 65535, which would be scaled; save it as "
+                "a 16-bit PNG"
+            )
+    elif mode not in MODES:
         raise InputError(f"{path}: is stored as {mode!r}; a depth map is 16-bit greyscale")
     if wanted is not None and size != tuple(wanted):
         raise InputError(f"{path}: is {size[0]} × {size[1]} pixels; expected {wanted[0]} × {wanted[1]}")

@@ -65,7 +65,8 @@ def cache_key(frames: Frames, params: SurfaceParams, row: int) -> Key | None:
     # By its path as well, since messages name it.
     return (
         (path, file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns),
-        (frames.unit_m, frames.invalid, frames.size, frames.intrinsics[row].tobytes(), pose[row].tobytes()),
+        (frames.unit_m, frames.invalid, frames.size, frames.depth_is),
+        (frames.intrinsics[row].tobytes(), pose[row].tobytes()),
         (params.edge_m, params.stride, params.nearest_m, params.farthest_m),
     )
 

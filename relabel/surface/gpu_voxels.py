@@ -38,6 +38,8 @@ class Projection(NamedTuple):
     """edge of a voxel"""
     stride: int
     """pixels whose column and row are multiples of this are used"""
+    rays: bool = False
+    """whether depths are measured along the rays of pixels"""
 
 
 class ProjectedBricks(NamedTuple):
@@ -160,7 +162,7 @@ def _bricks_of_batch(
         pose, stride = frames.cameras.pose, params.stride
         assert pose is not None
         assert stride is not None
-        projection = Projection(frames.unit_m, voxeliser.valid, params.edge_m, stride)
+        projection = Projection(frames.unit_m, voxeliser.valid, params.edge_m, stride, frames.depth_is == "ray")
         depth = np.stack([depth_map.depth for depth_map in good if depth_map.depth is not None])
         projected = iter(project(depth, frames.intrinsics[rows], pose[rows], projection, device=device, budget=budget))
     for depth_map in batch:
@@ -194,19 +196,23 @@ def _project_frames(
     ]
 
 
-def _voxels(z: Any, intrinsics: FloatArray, pose: FloatArray, projection: Projection) -> list[Any]:
+def _voxels(depth: Any, intrinsics: FloatArray, pose: FloatArray, projection: Projection) -> list[Any]:
     """The voxel of each pixel along the three axes, (b, h, w) whole float64 numbers, from its depth in metres."""
     torch = importlib.import_module("torch")
 
     def sent(values: FloatArray) -> Any:
-        return torch.from_numpy(np.ascontiguousarray(values, np.float64)).to(z.device)[..., None, None]
+        return torch.from_numpy(np.ascontiguousarray(values, np.float64)).to(depth.device)[..., None, None]
 
     fx, fy, cx, cy = sent(intrinsics.T)
-    _, height, width = z.shape
-    u = torch.arange(0, width * projection.stride, projection.stride, dtype=torch.float64, device=z.device)
-    v = torch.arange(0, height * projection.stride, projection.stride, dtype=torch.float64, device=z.device)[:, None]
-    x = ((u - cx) / fx) * z
-    y = ((v - cy) / fy) * z
+    _, height, width = depth.shape
+    u = torch.arange(0, width * projection.stride, projection.stride, dtype=torch.float64, device=depth.device)
+    v = torch.arange(0, height * projection.stride, projection.stride, dtype=torch.float64, device=depth.device)[
+        :, None
+    ]
+    right, down = (u - cx) / fx, (v - cy) / fy
+    z = depth / torch.sqrt((right * right + down * down) + 1.0) if projection.rays else depth
+    x = right * z
+    y = down * z
     # A tensor, since CUDA divides by a plain number as a product with its reciprocal, which may be a bit off.
     voxel_m = torch.tensor(projection.voxel_m, dtype=torch.float64, device=z.device)
     rows = sent(np.moveaxis(pose, 0, -1))[:3]

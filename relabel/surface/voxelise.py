@@ -102,6 +102,7 @@ class Voxeliser:
             self.params.edge_m,
             voxel,
             extremes,
+            frames.depth_is == "ray",
         )
         code, word = _project.bricks(voxel, count, extremes)
         return self.checked(row, code, word, int(extremes[0]), int(extremes[1]))

@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 
 from relabel.labelfile import LabelFile, validate
-from tests.trees import rgbd_folder, tum_folder
+from tests.trees import depth_png, looking_ahead, pose_txt, rgbd_folder, tum_folder
 
 Runner = Callable[..., Result]
 SAME = ("--tolerance", "0.3", "--force", "-o")
@@ -36,7 +36,7 @@ class TestGood:
         }
         found = {}
         for layout, root in roots.items():
-            more = ("--intrinsics", "57,58,31.5,23.5") if layout == "tum" else ()
+            more = ("--intrinsics", "57,58,31.5,23.5", "--depth-unit", 1 / 5000) if layout == "tum" else ()
             result = done(run("rgbd", "--root", root, "--layout", layout, *more, *SAME, f"{layout}.h5"))
             assert ("registered to the colour camera" in result.stderr) == (layout == "tum")
             assert validate(f"{layout}.h5").findings == []
@@ -62,6 +62,40 @@ class TestGood:
         assert stored.query.status_counts() == {"ok": 2, "no_pose": 1}
 
 
+class TestConventions:
+    """Poses of OpenGL, and depths along rays, give the labels that the same room gives in the usual form."""
+
+    def test_same_labels(self, run: Runner, tmp_path: Path) -> None:
+        """Three cameras before a wall, written in both forms; each file says how it was read, and verifies."""
+        usual = rgbd_folder(tmp_path / "usual" / "room")
+        u, v = np.meshgrid(np.arange(64), np.arange(48))
+        along = np.sqrt(((u - 31.5) / 57) ** 2 + ((v - 23.5) / 58) ** 2 + 1)
+        other = rgbd_folder(tmp_path / "other" / "room")
+        for rank in range(3):
+            depth_png(usual / f"depth/{rank}.png", 20_000, size=(64, 48))
+            depth_png(other / f"depth/{rank}.png", np.rint(20_000 * along), size=(64, 48))
+            pose = looking_ahead(0.6 * rank)
+            pose_txt(usual / f"pose/{rank}.txt", pose)
+            pose[:, 1:3] *= -1.0  # y up, z back
+            pose_txt(other / f"pose/{rank}.txt", pose)
+        options = ("--layout", "folder", "--depth-unit", "0.0001", "--tolerance", "0.1", "-o")
+        done(run("rgbd", "--root", usual, *options, "usual.h5"))
+        result = done(run("rgbd", "--root", other, *options, "other.h5", "--convention", "opengl", "--depth-is", "ray"))
+        assert "poses are taken as those of OpenGL" in result.stderr
+        assert "distances along the rays" in result.stderr
+        stored = LabelFile("other.h5")["room"]
+        assert (stored.params["convention"], stored.params["depth_is"]) == ("opengl", "ray")
+        expected = LabelFile("usual.h5")["room"].to_scipy().toarray()
+        np.testing.assert_allclose(stored.to_scipy().toarray(), expected, atol=0.02)
+        assert 0.3 < expected[0, 1] < 0.7
+        for name, root in (("usual", usual), ("other", other)):
+            checked = json.loads(done(run("verify", f"{name}.h5", "--root", root, "--json")).stdout)
+            assert checked["mismatches"] == 0
+        done(run("rgbd", "--root", other, *options, "wrong.h5", "--convention", "opengl"))
+        wrong = LabelFile("wrong.h5")["room"].to_scipy().toarray()
+        assert np.abs(wrong - expected).max() > 0.02
+
+
 class TestBadInput:
     """One line on stderr that names the place and the next step, nothing on stdout, and no file."""
 
@@ -69,10 +103,12 @@ class TestBadInput:
         ("arguments", "code", "text"),
         [
             (["--layout", "tum"], 2, "its name does not tell which camera took it"),
+            (["--layout", "tum", "--intrinsics", "57,58,31.5,23.5"], 2, "give --depth-unit: 0.001 for millimetres"),
+            (["--layout", "folder", "--convention", "ros"], 2, "'ros' is not one of 'opencv', 'opengl'"),
+            (["--layout", "folder", "--depth-is", "disparity"], 2, "'disparity' is not one of 'z', 'ray'"),
             (["--layout", "folder", "--intrinsics", "57,58"], 2, "--intrinsics 57,58: is not four numbers"),
             (["--layout", "folder", "--depth-unit", "0"], 2, "--depth-unit 0: a step of depth"),
             (["--layout", "folder", "--max-time-difference", "1"], 2, "is for --layout tum"),
-            (["--layout", "scannet"], 1, "intrinsic_depth.txt: is not there"),
             (["--layout", "kitti"], 2, "kitti"),
         ],
     )

@@ -293,13 +293,20 @@ class TestTum:
             (["# c", "1 2 3"], r"line 2: 3 values; a TUM pose has 8"),
             (["1 0 0 0 0 0 0 0"], r"line 1: the quaternion .* has length 0, not 1; are the values in another order"),
             (["1 5 6 7 0 0 0 x"], r"line 1: 'x' is not a number"),
-            (["1 0 0 0 0 0 0 1", "1 0 0 0 0 0 0 1"], r"line 2: '1' stands in line 1 already"),
         ],
     )
     def test_faults(self, tmp_path: Path, lines: list[str], message: str) -> None:
         """File and line are named."""
         with pytest.raises(InputError, match=message):
             read(write(tmp_path / "bad", *lines), "tum", Z_UP)
+
+    def test_repeated_stamps(self, tmp_path: Path) -> None:
+        """Of the poses of one time stamp the first is kept, and the others are counted."""
+        lines = [f"{stamp} {place} 0 0 0 0 0 1" for place, stamp in enumerate(("1.0", "2.0", "2.0", "3.0", "2.0"))]
+        cameras, notes = read(write(tmp_path / "t.txt", *lines), "tum", axes_of("tum", up="-y"))
+        assert cameras.key.tolist() == ["1.0", "2.0", "3.0"]
+        assert cameras.position[:, 0].tolist() == [0.0, 1.0, 3.0]
+        assert notes == ("t.txt: 2 poses repeat a time stamp and are left out, the first in line 3: 2.0",)
 
     def test_not_text(self, tmp_path: Path) -> None:
         """A binary file, a missing one."""

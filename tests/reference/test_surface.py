@@ -17,6 +17,7 @@ from relabel.errors import InputError, MissingPackageError, OptionError
 from relabel.frames import Frames
 from relabel.measures import MEASURES
 from relabel.reference.surface import frame_points, pair_overlap, thinned
+from relabel.reference.voxels import voxels
 
 INTRINSICS = (40.0, 50.0, 15.5, 12.0)
 SIZE = (32, 24)
@@ -84,6 +85,16 @@ class TestFramePoints:
         (point,) = frame_points(frames(tmp_path, [steps], [pose]), 0)
         x, y = (30 - 15.5) / 40.0 * 2.0, (20 - 12.0) / 50.0 * 2.0
         assert point == pytest.approx([1.0 + 2.0, 2.0 + y, 3.0 - x])
+
+    def test_along_the_ray(self, tmp_path: Path) -> None:
+        """A ray length of 2 m is 2 m from the camera, on the line of the pixel."""
+        steps = np.zeros(SIZE[::-1], int)
+        steps[20, 30] = 2000
+        (point,) = frame_points(frames(tmp_path, [steps], [np.eye(4)], depth_is="ray"), 0)
+        assert np.linalg.norm(point) == pytest.approx(2.0)
+        assert point[:2] / point[2] == pytest.approx([(30 - 15.5) / 40.0, (20 - 12.0) / 50.0])
+        (place,) = voxels(frames(tmp_path, [steps], [np.eye(4)], depth_is="ray"), 0, 0.001)
+        assert place == pytest.approx(np.floor(point / 0.001), abs=1)
 
     def test_stride_takes_multiples(self, tmp_path: Path) -> None:
         """Of rows and of columns."""

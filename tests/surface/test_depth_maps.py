@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from relabel.errors import InputError
+from relabel.reference.depth import stored_depth
 from relabel.surface.depth_maps import MOST_PIXELS, read_depth
 from tests.surface.scenes import bumpy
 from tests.trees import depth_png
@@ -55,6 +56,22 @@ class TestReadDepth:
         path = depth_png(tmp_path / "d.png", 1, size=(5, 3))
         with pytest.raises(InputError, match=r"d\.png: is 5 × 3 pixels; expected 3 × 5"):
             read_depth(path, (3, 5))
+
+    def test_pgm(self, tmp_path):
+        """What ScanNet and 3RScan export: big-endian numbers after a line of text."""
+        depth = np.array([[0, 1, 2000], [65535, 258, 32768]], np.uint16)
+        (tmp_path / "d.pgm").write_bytes(b"P5\n3 2\n65535\n" + depth.astype(">u2").tobytes())
+        got = read_depth(tmp_path / "d.pgm", (3, 2))
+        assert got.dtype == np.uint16
+        assert np.array_equal(got, depth)
+        assert np.array_equal(stored_depth(str(tmp_path / "d.pgm"), (3, 2)), depth)
+
+    @pytest.mark.parametrize("text", [b"P5\n1 1\n5000\n\x07\xd0", b"P2\n1 1\n65535\n2000\n"])
+    def test_scaled_pgm(self, tmp_path, text):
+        """Pillow scales to 65535, so that depths would be others."""
+        (tmp_path / "d.pgm").write_bytes(text)
+        with pytest.raises(InputError, match=r"d\.pgm: is a PGM as text, or one whose largest value is not 65535"):
+            read_depth(tmp_path / "d.pgm")
 
     @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1", "LA"])
     def test_other_pictures_are_refused(self, tmp_path, mode):

@@ -48,7 +48,7 @@ class TestFrameCache:
         assert all(map(same, found, map(Voxeliser(decoder.frames, PARAMS).voxelise, range(4))))
 
     def test_whatever_changes_counts(self, tmp_path: Path) -> None:
-        """Another stride, unit, pose or intrinsics, and another file of the same name, are another frame."""
+        """Another stride, unit, kind of depth, pose or intrinsics, or another file of the same name, is another."""
         cache, frames = frame_cache.FrameCache(), scene(tmp_path, 2, 0)
         CountingDecoder(frames).bricks(cache, [0])
         moved = frames.cameras.pose + np.eye(4)[:, 3:] * 0.5
@@ -57,6 +57,7 @@ class TestFrameCache:
             (frames, replace(PARAMS, farthest_m=1.0)),
             (replace(frames, unit_m=0.002), PARAMS),
             (replace(frames, invalid=(0,)), PARAMS),
+            (replace(frames, depth_is="ray"), PARAMS),
             (replace(frames, intrinsics=frames.intrinsics * 1.01), PARAMS),
             (replace(frames, cameras=replace(frames.cameras, pose=moved)), PARAMS),
         ):

@@ -56,7 +56,7 @@ def by_kernel(depth: np.ndarray, intrinsics: np.ndarray, pose: np.ndarray, how: 
     """What the kernels for the CPU find for one frame."""
     voxel, extremes = np.empty((3, depth.size), np.int32), np.zeros(2, np.int64)
     count = _project.points(
-        depth, how.stride, how.unit_m, how.valid, intrinsics, pose, how.voxel_m, voxel, extremes
+        depth, how.stride, how.unit_m, how.valid, intrinsics, pose, how.voxel_m, voxel, extremes, how.rays
     )  # fmt: skip
     code, word = _project.bricks(voxel, count, extremes)
     return ProjectedBricks(code, word, int(extremes[0]), bool(extremes[1]))
@@ -76,10 +76,11 @@ class TestProject:
 
     @pytest.mark.parametrize("stride", [1, 2, 5])
     @pytest.mark.parametrize("voxel_m", [0.03, 0.1, 1 / 3])
-    def test_equals_the_kernels(self, torch_device, stride, voxel_m):
+    @pytest.mark.parametrize("rays", [False, True])
+    def test_equals_the_kernels(self, torch_device, stride, voxel_m, rays):
         """Frames with poses, intrinsics and holes of their own."""
         depth, (intrinsics, pose) = depth_maps(6), cameras(6)
-        how = Projection(0.001, VALID, voxel_m, stride)
+        how = Projection(0.001, VALID, voxel_m, stride, rays)
         found = project(depth, intrinsics, pose, how, device=torch_device, budget=Budget(PLENTY))
         assert_same(found, [by_kernel(*frame, how) for frame in zip(depth, intrinsics, pose, strict=True)])
 

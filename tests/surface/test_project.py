@@ -19,28 +19,30 @@ VALID = np.ones(2**16, np.uint8)
 VALID[[0, 65535]] = 0
 
 
-def bricks(depth, *, stride=1, unit=0.001, valid=VALID, intrinsics=INTRINSICS, pose=None, edge=0.03):
+def bricks(depth, *, stride=1, unit=0.001, valid=VALID, intrinsics=INTRINSICS, pose=None, edge=0.03, rays=False):
     """Codes and words by the kernels, sorted by code, and what they tell."""
     pose = np.eye(4) if pose is None else pose
     rows, columns = (-(-length // stride) for length in depth.shape)
     out = np.empty((3, rows * columns), np.int32)
     extremes = np.full(2, -1, np.int64)
-    count = _project.points(depth, stride, unit, valid, np.array(intrinsics), pose, edge, out, extremes)
+    count = _project.points(depth, stride, unit, valid, np.array(intrinsics), pose, edge, out, extremes, rays)
     code, word = _project.bricks(out, count, extremes)
     order = np.argsort(code)
     return code[order], word[order], extremes
 
 
-def expected(depth, *, stride=1, unit=0.001, intrinsics=INTRINSICS, pose=None, edge=0.03):
+def expected(depth, *, stride=1, unit=0.001, intrinsics=INTRINSICS, pose=None, edge=0.03, rays=False):
     """The same by numpy, which fuses nothing."""
     pose = np.eye(4) if pose is None else pose
     fx, fy, cx, cy = intrinsics
     v, u = np.meshgrid(np.arange(0, depth.shape[0], stride), np.arange(0, depth.shape[1], stride), indexing="ij")
     stored = depth[v, u]
     seen = (stored != 0) & (stored != 65535)
+    right, down = (u[seen] - cx) / fx, (v[seen] - cy) / fy
     z = stored[seen] * unit
-    x = ((u[seen] - cx) / fx) * z
-    y = ((v[seen] - cy) / fy) * z
+    if rays:
+        z = z / np.sqrt((right * right + down * down) + 1.0)
+    x, y = right * z, down * z
     at = [np.floor((((r[0] * x + r[1] * y) + r[2] * z) + r[3]) / edge).astype(np.int64) for r in pose[:3]]
     return words_of_keys(np.unique(voxel_key(*at)))
 
@@ -56,13 +58,14 @@ def random_pose(rng: np.random.Generator) -> np.ndarray:
 class TestPointsAndBricks:
     @pytest.mark.parametrize("stride", [1, 2, 3, 5, 100])
     @pytest.mark.parametrize("edge", [0.01, 0.0275, 0.05, 0.3])
-    def test_equals_numpy(self, stride, edge):
+    @pytest.mark.parametrize("rays", [False, True])
+    def test_equals_numpy(self, stride, edge, rays):
         """The very same voxels, in any pose: each operation rounds as numpy's does."""
         rng = np.random.default_rng(stride)
         for _ in range(3):
             depth, pose = bumpy(rng), random_pose(rng)
-            code, word, extremes = bricks(depth, stride=stride, edge=edge, pose=pose)
-            want_code, want_word = expected(depth, stride=stride, edge=edge, pose=pose)
+            code, word, extremes = bricks(depth, stride=stride, edge=edge, pose=pose, rays=rays)
+            want_code, want_word = expected(depth, stride=stride, edge=edge, pose=pose, rays=rays)
             assert np.array_equal(code, want_code)
             assert np.array_equal(word, want_word)
             used = depth[::stride, ::stride]

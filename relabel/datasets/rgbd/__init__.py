@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relabel._lazy import lazily
-from relabel.datasets.rgbd.spec import LAYOUTS, MAX_TIME_DIFFERENCE_S, SPEC, Layout
+from relabel.datasets.rgbd.spec import CONVENTIONS, LAYOUTS, MAX_TIME_DIFFERENCE_S, SPEC, Convention, Layout
 
 if TYPE_CHECKING:
     from relabel.datasets.rgbd.sequence import RgbdReader, read, reader
 
 __all__ = [
+    "CONVENTIONS",
     "LAYOUTS",
     "MAX_TIME_DIFFERENCE_S",
     "SPEC",
+    "Convention",
     "Layout",
     "RgbdReader",
     "read",

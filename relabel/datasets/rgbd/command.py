@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from relabel.datasets import options
 from relabel.datasets.registry import ReaderSelection
-from relabel.datasets.rgbd.spec import LAYOUTS, MAX_TIME_DIFFERENCE_S, Layout
+from relabel.datasets.rgbd.spec import CONVENTIONS, LAYOUTS, MAX_TIME_DIFFERENCE_S, Convention, Layout
+
+if TYPE_CHECKING:
+    from relabel.frames import DepthIs
 
 OPTIONS = (
     options.root,
     options.layout(LAYOUTS, required=True),
     options.intrinsics,
     options.depth_unit,
+    options.depth_is,
+    click.option(
+        "--convention",
+        type=click.Choice(CONVENTIONS),
+        default=CONVENTIONS[0],
+        show_default=True,
+        help="Axes of a camera in its pose: x right, y down, z ahead, or, as in OpenGL and Blender, y up and z back.",
+    ),
     click.option(
         "--max-time-difference",
         "max_time_difference_s",
@@ -31,18 +43,24 @@ def select(
     layout: Layout,
     intrinsics: str | None,
     depth_unit_m: float | None,
+    depth_is: DepthIs,
+    convention: Convention,
     max_time_difference_s: float | None,
     name: str | None,
 ) -> ReaderSelection:
     """Label any RGB-D sequence with poses by how much surface two frames share.
 
-    tum: depth.txt, groundtruth.txt, depth maps in 1/5000 m; the name of the folder tells the intrinsics (freiburg1, 2
-    or 3). Keys are the time stamps of depth.txt.
+    tum: depth.txt (or associations.txt) and groundtruth.txt; the name of the folder tells intrinsics and unit of depth
+    (freiburg1, 2 or 3), or --intrinsics and --depth-unit do. Keys are the time stamps of the depth maps.
 
-    scannet: depth/<n>.png in mm, pose/<n>.txt, intrinsic/intrinsic_depth.txt. Keys are the numbers.
+    scannet: depth/<n>.png in mm, pose/<n>.txt, and the intrinsics in intrinsic/, <scene>.txt or _info.txt; or what is
+    exported of a .sens file, all in one folder. Keys are the numbers.
 
-    folder: depth/<name>.png in mm, pose/<name>.txt (4x4 or 3x4, from the camera to the world, metres), intrinsics.txt
-    (fx fy cx cy, or a 3x3 or 4x4 matrix). Keys are the names, which may be numbered with gaps.
+    folder: depth maps in mm and poses (4x4 or 3x4, from the camera to the world, metres) of one name: depth/NAME.png
+    and pose/NAME.txt; depth/NAME.depth.png and poses/NAME.pose.txt (ACE, DSAC*); NAME.depth.png and NAME.pose.txt in
+    one folder (12Scenes, BundleFusion); or all poses in one file, poses.txt or trajectory.log. Intrinsics are in
+    intrinsics.txt (fx fy cx cy, or a 3x3 or 4x4 matrix), info.txt or calibration/. Keys are the names, which may be
+    numbered with gaps.
 
     The sequence becomes one collection, called as its folder unless --name says otherwise. Frames without a pose or a
     depth map keep their row and are counted.
@@ -57,5 +75,7 @@ def select(
         intrinsics=None if intrinsics is None else parse_intrinsics(intrinsics),
         depth_unit_m=depth_unit_m,
         max_time_difference_s=max_time_difference_s,
+        convention=convention,
+        depth_is=depth_is,
     )
     return ReaderSelection([sequence])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from relabel.datasets import options
 from relabel.datasets.registry import LabelKind, ReaderSelection
 from relabel.datasets.tb_places.spec import DIRECTIONS, QUATERNIONS, Direction, Quaternion
 from relabel.errors import OptionError
+
+if TYPE_CHECKING:
+    from relabel.frames import DepthIs
 
 OPTIONS = (
     options.root,
@@ -44,12 +47,16 @@ OPTIONS = (
     ),
     options.intrinsics,
     options.depth_unit,
+    options.depth_is,
 )
 
 
-def label_kind(depth: Path | None, intrinsics: str | None, depth_unit_m: float | None, **_: Any) -> LabelKind:
+def label_kind(
+    depth: Path | None, intrinsics: str | None, depth_unit_m: float | None, depth_is: DepthIs, **_: Any
+) -> LabelKind:
     """Surface where there are depth maps, else fields of view."""
-    for option, value in (("--intrinsics", intrinsics), ("--depth-unit", depth_unit_m)):
+    rays = None if depth_is == "z" else depth_is
+    for option, value in (("--intrinsics", intrinsics), ("--depth-unit", depth_unit_m), ("--depth-is", rays)):
         if depth is None and value is not None:
             raise OptionError(f"{option} needs --depth")
     return "fov" if depth is None else "surface"
@@ -64,6 +71,7 @@ def select(
     depth: Path | None,
     intrinsics: str | None,
     depth_unit_m: float | None,
+    depth_is: DepthIs,
 ) -> ReaderSelection:
     """Label TB-Places from the poses of its sets, <set>.json in DIR or in a folder right below.
 
@@ -83,6 +91,7 @@ def select(
         axes=axes,
         intrinsics=None if intrinsics is None else parse_intrinsics(intrinsics),
         depth_unit_m=depth_unit_m,
+        depth_is=depth_is,
         sets=sets,
         quaternion=quaternion,
         direction=direction,

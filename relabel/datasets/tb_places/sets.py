@@ -32,6 +32,7 @@ from relabel.datasets.tb_places.spec import Direction, Quaternion
 from relabel.datasets.trajectory import Axes, axis, cameras_of
 from relabel.datasets.trajectory_formats import Track, check_unique, inverse_poses, quaternion_poses
 from relabel.errors import DatasetNotFoundError, InputError, OptionError
+from relabel.frames import DepthIs
 
 ROLES = ("ahead", "down", "up")
 _FIELDS = ("im_paths", "poses")
@@ -354,6 +355,7 @@ class TbFrameReader(_Poses):
     """the folder of the depth maps"""
     intrinsics: Intrinsics = (0.0, 0.0, 0.0, 0.0)
     depth_unit_m: float = 0.001
+    depth_is: DepthIs = "z"
     command = "relabel tb-places"
 
     def parameters(self) -> dict[str, Any]:
@@ -363,6 +365,7 @@ class TbFrameReader(_Poses):
             "depth": relative_path(self.depth, self.root),
             "intrinsics": list(self.intrinsics),
             "depth_unit_m": float(self.depth_unit_m),
+            **({"depth_is": self.depth_is} if self.depth_is != "z" else {}),
         }
 
     @classmethod
@@ -373,6 +376,7 @@ class TbFrameReader(_Poses):
             depth=root / parameters.pop("depth"),
             intrinsics=tuple(parameters.pop("intrinsics")),
             depth_unit_m=parameters.pop("depth_unit_m"),
+            depth_is=parameters.pop("depth_is", "z"),
         )
 
     def read(self) -> FrameSets:
@@ -385,7 +389,7 @@ class TbFrameReader(_Poses):
         """
         pose_set = read(self.path, quaternion=self.quaternion, direction=self.direction, axes=self.axes)
         frame_files = pose_set.frame_files(self.path.parent, self.depth)
-        camera = DepthCamera(self.intrinsics, self.depth_unit_m)
+        camera = DepthCamera(self.intrinsics, self.depth_unit_m, depth_is=self.depth_is)
         frames = rgbd_frames.frames_from_files(frame_files, pose_set.track.pose, camera)
         notes = rgbd_frames.missing_notes(frame_files, pose_set.track.pose, posed=[True] * len(frame_files))
         first = frame_files[0].key
@@ -433,6 +437,7 @@ def depth_readers(
     axes: str | None,
     intrinsics: Intrinsics | None,
     depth_unit_m: float | None,
+    depth_is: DepthIs = "z",
     sets: str | None = None,
     quaternion: Quaternion = "xyzw",
     direction: Direction = "camera-to-world",
@@ -453,7 +458,7 @@ def depth_readers(
     top = root if is_inside(depth, root) else common_root([root, depth])
     return ReaderSelection(
         [
-            TbFrameReader(path, name, top, pose_axes, quaternion, direction, depth, intrinsics, depth_unit_m)
+            TbFrameReader(path, name, top, pose_axes, quaternion, direction, depth, intrinsics, depth_unit_m, depth_is)
             for name, path in selected.items()
         ],
         _skipped(others),

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from relabel.cameras import Status
 from relabel.datasets.matrix_files import parse_intrinsics, read_intrinsics
 from relabel.datasets.rgbd import LAYOUTS, sequence
-from relabel.datasets.rgbd.sequence import FREIBURG, RgbdReader, freiburg, nearest, reader
+from relabel.datasets.rgbd.sequence import RgbdReader, reader
+from relabel.datasets.rgbd.tum import FREIBURG, freiburg, nearest
 from relabel.errors import DatasetNotFoundError, InputError, MissingFileError, OptionError, RelabelError
 from tests.trees import depth_png, edit, looking_ahead, pose_txt, rgbd_folder, tum_folder
 
@@ -79,7 +80,7 @@ class TestFolder:
         found = sequence.read(tmp_path, "folder", intrinsics=(1, 2, 3, 4), depth_unit_m=0.25)
         assert found.frames.intrinsics.tolist() == [[1, 2, 3, 4]] * 3
         assert found.frames.unit_m == 0.25
-        with pytest.raises(MissingFileError, match=r"intrinsics.txt: is not there; .*--intrinsics fx,fy,cx,cy"):
+        with pytest.raises(MissingFileError, match=r"intrinsics.txt: is not there, .*--intrinsics fx,fy,cx,cy"):
             sequence.read(tmp_path, "folder")
 
     def test_faults(self, tmp_path: Path) -> None:
@@ -87,7 +88,9 @@ class TestFolder:
         with pytest.raises(DatasetNotFoundError, match="nowhere: does not exist; give the folder of one sequence"):
             sequence.read(tmp_path / "nowhere", "folder")
         (tmp_path / "rgb").mkdir()
-        with pytest.raises(DatasetNotFoundError, match=r"no folder depth in it \(rgb\); see --layout"):
+        with pytest.raises(
+            DatasetNotFoundError, match=r"no folder depth in it, and no NAME.depth.png \(rgb\); see --layout"
+        ):
             sequence.read(tmp_path, "folder")
         (tmp_path / "depth").mkdir()
         with pytest.raises(InputError, match=r"depth: holds no frame \(nothing\); expected files such as 000000.png"):
@@ -175,6 +178,8 @@ class TestTum:
         root = tum_folder(tmp_path / "desk")
         with pytest.raises(OptionError, match=r"desk: its name does not tell .* --intrinsics fx,fy,cx,cy"):
             sequence.read(root, "tum")
+        with pytest.raises(OptionError, match=r"desk: .* the unit of its depth maps is not known; give --depth-unit"):
+            sequence.read(root, "tum", intrinsics=(525, 525, 319.5, 239.5))
         found = sequence.read(root, "tum", intrinsics=(525, 525, 319.5, 239.5), depth_unit_m=0.001)
         assert found.frames.intrinsics[0, 2] == 319.5
         assert found.frames.unit_m == 0.001
@@ -182,10 +187,9 @@ class TestTum:
     @pytest.mark.parametrize(
         ("name", "old", "new", "message"),
         [
-            ("depth.txt", "10.100000 depth", "soon depth", "depth.txt: line 3: 'soon depth/.*expected a time stamp"),
+            ("depth.txt", "10.100000 depth", "soon depth", "depth.txt: line 3: 'soon' is no time stamp; expected one"),
             ("depth.txt", " depth/10.100000.png", "", "depth.txt: line 3: '10.100000'; expected a time stamp"),
             ("depth.txt", "10.100000 depth", "inf depth", "depth.txt: line 3"),
-            ("depth.txt", "10.100000 depth", "10.000000 depth", "line 3: '10.000000' stands in line 2 already"),
             ("groundtruth.txt", "0 0 0 1\n", "0 0 1\n", "groundtruth.txt: line 2: 7 values; a TUM pose has 8"),
             ("groundtruth.txt", "0 0 0 1\n", "0 0 0 2\n", r"line 2: the quaternion \(w x y z\) 2 0 0 0 has length 2"),
             ("groundtruth.txt", "0.1000", "left", "groundtruth.txt: line 3: 'left' is not a number"),
@@ -229,7 +233,7 @@ class TestTum:
         with pytest.raises(InputError, match=rf"{name}: (lists no file|there is no pose in it)"):
             sequence.read(root, "tum")
         (root / name).unlink()
-        with pytest.raises(MissingFileError, match=rf"{name}: is not there; a sequence of TUM holds depth.txt and"):
+        with pytest.raises(MissingFileError, match=rf"{name}: is not there; a sequence of TUM holds depth.txt "):
             sequence.read(root, "tum")
 
 
@@ -304,11 +308,13 @@ class TestReader:
         assert found.name == DESK
         parameters = found.parameters()
         assert parameters["intrinsics"] == list(FREIBURG["freiburg1"])
+        assert parameters["depth_unit_m"] == 1 / 5000
         (tmp_path / DESK).rename(tmp_path / "moved")
         back = RgbdReader.from_parameters(parameters, tmp_path / "moved")
         assert parameters == {}
         assert pickle.loads(pickle.dumps(back)) == back
         assert back.read().query.intrinsics[0].tolist() == list(FREIBURG["freiburg1"])
+        assert back.read().query.unit_m == 1 / 5000
 
     @pytest.mark.parametrize("layout", LAYOUTS)
     def test_scene(self, tmp_path: Path, layout: Any) -> None:
@@ -341,3 +347,30 @@ class TestReader:
         for most in (-0.1, float("nan")):
             with pytest.raises(OptionError, match="--max-time-difference"):
                 reader(tmp_path, "tum", max_time_difference_s=most)
+        with pytest.raises(OptionError, match="--convention ros: is one of opencv, opengl"):
+            reader(tmp_path, "folder", convention="ros")  # type: ignore[arg-type]
+        with pytest.raises(OptionError, match="--depth-is disparity: is one of z, ray"):
+            reader(tmp_path, "folder", depth_is="disparity")  # type: ignore[arg-type]
+
+    def test_conventions(self, tmp_path: Path) -> None:
+        """Cameras of OpenGL look along -z with y up; what was said leads back to the reader, and is told."""
+        root = rgbd_folder(tmp_path / "kitchen", ["0"])
+        opengl = np.eye(4)  # stands at (1, 2, 3), looks along -z of the world, y up
+        opengl[:3, 3] = (1, 2, 3)
+        pose_txt(root / "pose/0.txt", opengl)
+        found = reader(root, "folder", convention="opengl", depth_is="ray")
+        assert RgbdReader.from_parameters(found.parameters(), root) == found
+        scene = found.read()
+        assert scene.query.depth_is == "ray"
+        assert scene.query.cameras.pose is not None
+        right, down, ahead, place = scene.query.cameras.pose[0, :3].T
+        assert right.tolist() == [1, 0, 0]
+        assert down.tolist() == [0, -1, 0]
+        assert ahead.tolist() == [0, 0, -1]
+        assert place.tolist() == [1, 2, 3]
+        assert scene.params["convention"] == "opengl"
+        assert scene.params["depth_is"] == "ray"
+        assert len(scene.notes) == 2
+        plain = reader(root, "folder")
+        assert "convention" not in plain.parameters() | plain.read().params
+        assert "depth_is" not in plain.parameters() | plain.read().params

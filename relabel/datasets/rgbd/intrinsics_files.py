@@ -1,0 +1,245 @@
+"""Where the intrinsics of depth maps are found: in a matrix, among what a scanner wrote, or beside every frame.
+
+intrinsic/intrinsic_depth.txt, intrinsics.txt and the like      fx fy cx cy, or a 3x3 or 4x4 matrix
+_info.txt, info.txt         m_calibrationDepthIntrinsic = …     exported .sens files, 12Scenes, BundleFusion, 3RScan
+scene0000_00.txt            fx_depth = … mx_depth = …           ScanNet
+calibration/NAME.calibration.txt                                ACE, DSAC*: a focal length or a matrix for each frame
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from relabel.cameras import FloatArray
+from relabel.datasets.listing import children
+from relabel.datasets.matrix_files import Intrinsics, checked_intrinsics, intrinsics_of, read_intrinsics, read_numbers
+from relabel.datasets.rgbd_frames import DepthCamera
+from relabel.datasets.trajectory_formats import is_number, text_lines
+from relabel.errors import InputError, MissingFileError, OptionError
+from relabel.frames import DepthIs
+
+UNIT_M = 0.001
+"""One step of a stored depth, unless an option or the sequence says otherwise."""
+
+_MATRICES = (
+    Path("intrinsic", "intrinsic_depth.txt"),
+    Path("intrinsics.txt"),
+    Path("intrinsics_depth.txt"),
+    Path("intrinsic_depth.txt"),
+    Path("intrinsic.txt"),
+    Path("camera-intrinsics.txt"),
+    Path("camera_intrinsics.txt"),
+)
+_INFO = ("_info.txt", "info.txt")
+_SCENE = re.compile(r"scene\d{4}_\d{2}\.txt")
+_OF_SCENE = ("fx_depth", "fy_depth", "mx_depth", "my_depth")
+
+
+class Calibrations(NamedTuple):
+    """The calibrations of frames, and one of the depth maps and of the images, which tell their sizes."""
+
+    files: Mapping[str, Path]
+    """by the name of the frame"""
+    depth: Path | None
+    image: Path | None
+
+
+class DescribedCamera(NamedTuple):
+    """The camera of a sequence as options and files describe it."""
+
+    camera: DepthCamera
+    of_frames: FloatArray | None = None
+    """(n, 4) fx, fy, cx, cy, pixels, where frames differ"""
+    files: tuple[Path, ...] = ()
+    """that were read"""
+    notes: tuple[str, ...] = ()
+
+
+class _Description(NamedTuple):
+    """What one file says; None for what it does not."""
+
+    values: Intrinsics | None = None
+    size: tuple[int, int] | None = None
+    unit_m: float | None = None
+
+
+def describe(
+    folders: Sequence[Path],
+    calibrations: Calibrations,
+    names: Sequence[str],
+    *,
+    intrinsics: Intrinsics | None = None,
+    unit_m: float | None = None,
+    depth_is: DepthIs = "z",
+) -> DescribedCamera | None:
+    """The camera of a sequence: what options give, else what the first of the places above says.
+
+    Parameters
+    ----------
+    folders:
+        that the files may be in, the likeliest first.
+    calibrations:
+        of single frames.
+    names:
+        n names of frames.
+    intrinsics, unit_m:
+        None where no option gives them.
+    depth_is:
+        what a stored depth is, see `relabel.frames.Frames`.
+
+    Returns
+    -------
+    DescribedCamera or None
+        None where neither an option nor a file tells the intrinsics.
+
+    Raises
+    ------
+    InputError
+        when a file does not hold what it should; the message names it, and the line.
+    OptionError
+        when calibrations are of images of another size than the depth maps have.
+    """
+    info = _first(folder / name for folder in folders for name in _INFO)
+    scanner = _Description() if info is None else _info(info)
+    files: tuple[Path, ...] = () if info is None else (info,)
+    notes: tuple[str, ...] = ()
+    if unit_m is None and scanner.unit_m not in (None, UNIT_M):
+        notes = (f"one step of a stored depth is {scanner.unit_m:g} m, as {files[0].name} says",)
+    unit_m = unit_m or scanner.unit_m or UNIT_M
+
+    def camera(values: Intrinsics, size: tuple[int, int] | None = None) -> DepthCamera:
+        return DepthCamera(values, unit_m, size, depth_is)
+
+    if intrinsics is not None:
+        return DescribedCamera(camera(intrinsics), None, files, notes)
+    matrix = _first(folder / name for folder in folders for name in _MATRICES)
+    if matrix is not None:
+        values = read_intrinsics(matrix)
+        if scanner.values not in (None, values):
+            notes = (*notes, f"the intrinsics are those of {matrix.name}; {files[0].name} has others")
+        return DescribedCamera(camera(values), None, (matrix, *files), notes)
+    if scanner.values is not None:
+        notes = (*notes, f"the intrinsics are those of {files[0].name}")
+        return DescribedCamera(camera(scanner.values, scanner.size), None, files, notes)
+    for path in (path for folder in folders for path in children(folder) if _SCENE.fullmatch(path.name)):
+        scene = _scene(path)
+        if scene.values is not None:
+            notes = (*notes, f"the intrinsics are those of {path.name}")
+            return DescribedCamera(camera(scene.values, scene.size), None, (path, *files), notes)
+    if not calibrations.files:
+        return None
+    table = _of_each_frame(calibrations, names)
+    fx, fy, cx, cy = table[0].tolist()
+    folder = next(iter(calibrations.files.values())).parent
+    notes = (*notes, f"the intrinsics are those of {folder.name}/, taken for those of the depth maps")
+    differ = bool((table != table[0]).any())
+    if differ:
+        notes = (*notes, "the frames differ in their intrinsics; those of the first are recorded for all")
+    read = (*(calibrations.files[name] for name in names), *files)
+    return DescribedCamera(camera((fx, fy, cx, cy)), table if differ else None, read, notes)
+
+
+def missing(root: Path, *, scannet: bool) -> MissingFileError:
+    """The error of a sequence without intrinsics."""
+    usual = root / (_MATRICES[0] if scannet else _MATRICES[1])
+    return MissingFileError(
+        f"{usual}: is not there, and neither is info.txt, _info.txt, the scene0000_00.txt of ScanNet or a folder "
+        "calibration; one of them holds the intrinsics (or give --intrinsics fx,fy,cx,cy)"
+    )
+
+
+def _first(paths: Iterable[Path]) -> Path | None:
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _entries(path: Path) -> dict[str, tuple[int, str]]:
+    """The entries ``name = value`` of a file, with their lines."""
+    entries: dict[str, tuple[int, str]] = {}
+    for line, text in text_lines(path):
+        name, _, value = text.partition("=")
+        entries.setdefault(name.strip(), (line, value.strip()))
+    return entries
+
+
+def _numbers(path: Path, entries: Mapping[str, tuple[int, str]], name: str) -> list[float]:
+    """The numbers of an entry; none where it is not there."""
+    line, value = entries.get(name, (0, ""))
+    wrong = next((word for word in value.split() if not is_number(word)), None)
+    if wrong is not None:
+        raise InputError(f"{path}: line {line}: {wrong[:40]!r} is not a number")
+    return [float(word) for word in value.split()]
+
+
+def _size(path: Path, entries: Mapping[str, tuple[int, str]], width: str, height: str) -> tuple[int, int] | None:
+    numbers = [*_numbers(path, entries, width), *_numbers(path, entries, height)]
+    if len(numbers) != 2 or not all(number > 0 and number.is_integer() for number in numbers):
+        return None
+    return int(numbers[0]), int(numbers[1])
+
+
+def _info(path: Path) -> _Description:
+    """What a scanner wrote: intrinsics, size, and ``m_depthShift``, the steps of a metre."""
+    entries = _entries(path)
+    matrix = _numbers(path, entries, "m_calibrationDepthIntrinsic")
+    if not matrix:
+        return _Description()
+    values = intrinsics_of(matrix, f"{path}: line {entries['m_calibrationDepthIntrinsic'][0]}")
+    shift = _numbers(path, entries, "m_depthShift")
+    unit_m = 1.0 / shift[0] if len(shift) == 1 and 0.0 < shift[0] < math.inf else None
+    return _Description(values, _size(path, entries, "m_depthWidth", "m_depthHeight"), unit_m)
+
+
+def _scene(path: Path) -> _Description:
+    """What ScanNet says of a scene."""
+    entries = _entries(path)
+    values = [number for name in _OF_SCENE for number in _numbers(path, entries, name)]
+    if len(values) != len(_OF_SCENE):
+        return _Description()
+    return _Description(checked_intrinsics(values, str(path)), _size(path, entries, "depthWidth", "depthHeight"))
+
+
+def _of_each_frame(calibrations: Calibrations, names: Sequence[str]) -> FloatArray:
+    """(n, 4) the calibrations of n frames; with a focal length alone, the middle of the depth map is added to it."""
+    files = calibrations.files
+    folder = next(iter(files.values())).parent
+    lacking = [name for name in names if name not in files]
+    if lacking:
+        raise InputError(
+            f"{folder}: {len(lacking):,} of {len(names):,} frames have no calibration ({lacking[0]}); give one of "
+            "each, or --intrinsics fx,fy,cx,cy"
+        )
+    depth, image = (None if path is None else header_size(path) for path in (calibrations.depth, calibrations.image))
+    if depth is not None and image is not None and depth != image:
+        raise OptionError(
+            f"{folder}: holds calibrations of images of {image[0]} × {image[1]} pixels, and the depth maps have "
+            f"{depth[0]} × {depth[1]}; give --intrinsics fx,fy,cx,cy of the depth maps"
+        )
+    table = np.empty((len(names), 4))
+    for row, name in enumerate(names):
+        numbers = read_numbers(files[name])
+        if len(numbers) == 1:
+            if depth is None:
+                raise InputError(
+                    f"{files[name]}: holds a focal length alone, and the first depth map cannot be opened, which would "
+                    "tell where its middle is; give --intrinsics fx,fy,cx,cy"
+                )
+            numbers = [numbers[0], numbers[0], depth[0] / 2, depth[1] / 2]
+        table[row] = intrinsics_of(numbers, str(files[name]))
+    return table
+
+
+def header_size(path: Path) -> tuple[int, int] | None:
+    """(width, height) of an image, as it is stored; None where it cannot be opened."""
+    from PIL import Image  # noqa: PLC0415  only here
+
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except (OSError, SyntaxError, ValueError):
+        return None

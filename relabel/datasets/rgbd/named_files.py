@@ -1,0 +1,190 @@
+"""Sequences whose depth maps, poses and images belong together by name, in the forms in which they are found.
+
+    depth/NAME.png  pose/NAME.txt  color/NAME.jpg               ScanNet, and plain folders
+    depth/NAME.depth.png  poses/NAME.pose.txt  rgb/NAME.color.png  calibration/NAME.calibration.txt      ACE, DSAC*
+    NAME.depth.png  NAME.pose.txt  NAME.color.jpg               12Scenes, BundleFusion, exported .sens files
+    depth/NAME.png  poses.txt or trajectory.log                 all poses in one file: Replica, Redwood, Open3D
+
+Each may stand in a folder ``data`` or ``exported`` below that of the sequence. Poses lead from the camera to the world,
+in metres. Where the intrinsics are: `relabel.datasets.rgbd.intrinsics_files`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from relabel.datasets import rgbd_frames
+from relabel.datasets.image_lists import IMAGE_SUFFIXES
+from relabel.datasets.listing import children
+from relabel.datasets.matrix_files import Intrinsics, read_poses
+from relabel.datasets.rgbd import intrinsics_files, pose_lists
+from relabel.datasets.rgbd.intrinsics_files import Calibrations
+from relabel.datasets.rgbd.sequence_files import SequenceFiles
+from relabel.datasets.rgbd_frames import FrameFiles, natural
+from relabel.errors import DatasetNotFoundError, InputError
+from relabel.frames import DepthIs
+from relabel.keys import spelled_as
+
+_BELOW = ("", "data", "exported")
+_SEQUENCE = re.compile(r"(.+?)[-_]frame-\d+")
+_SCANNET = re.compile(r"(?:frame-)?\d+")
+_SHOWN = 8
+
+
+class _Kind(NamedTuple):
+    """How files of one kind are told by their names."""
+
+    folders: tuple[str, ...]
+    """that hold nothing else"""
+    mark: str
+    """what stands before the suffix: always where other files are in the folder, perhaps where there are none"""
+    suffixes: tuple[str, ...]
+
+
+_DEPTH = _Kind(("depth",), ".depth", (".png", ".pgm"))
+_POSE = _Kind(("pose", "poses"), ".pose", (".txt",))
+_IMAGE = _Kind(("color", "rgb"), ".color", IMAGE_SUFFIXES)
+_CALIBRATION = _Kind(("calibration",), ".calibration", (".txt",))
+
+
+def read(
+    root: Path,
+    name: str,
+    *,
+    scannet: bool,
+    intrinsics: Intrinsics | None = None,
+    unit_m: float | None = None,
+    depth_is: DepthIs = "z",
+) -> SequenceFiles:
+    """The sequence of a folder.
+
+    Parameters
+    ----------
+    root:
+        the folder.
+    name:
+        what the sequence is called. Names such as ``seq-01-frame-000000`` say themselves which sequence they are of.
+    scannet:
+        whether only numbers, with or without ``frame-`` before them, are names of frames.
+    intrinsics, unit_m:
+        None for those that the data says, or millimetres.
+    depth_is:
+        what a stored depth is, see `relabel.frames.Frames`.
+
+    Raises
+    ------
+    DatasetNotFoundError, MissingFileError
+        when the folder is not laid out like that.
+    InputError
+        when a file cannot be read; the message names it, and the line.
+    OptionError
+        when calibrations are of images of another size than the depth maps have.
+    """
+    is_name: Callable[[str], bool] = (lambda stem: _SCANNET.fullmatch(stem) is not None) if scannet else bool
+    base = _base(root)
+    depth = _by_name(base, _DEPTH, is_name)
+    if not depth:
+        folder = base / (_folder(base, _DEPTH) or "")
+        raise InputError(f"{folder}: holds no frame ({_listed(folder, 5)}); expected files such as 000000.png")
+    pose = spelled_as(_by_name(base, _POSE, is_name), depth)
+    image = spelled_as(_by_name(base, _IMAGE, is_name), depth)
+    names = sorted(depth.keys() | pose.keys(), key=natural)
+    frames = _frames(names, name, depth, pose, image)
+    notes: list[str] = []
+    lists: list[Path] = []
+    posed = None
+    if pose:
+        poses = read_poses([frame.pose for frame in frames], counts=(16,) if scannet else (16, 12))
+    else:
+        path = pose_lists.find(dict.fromkeys((base, root)))
+        if path is None:
+            raise _no_pose(base)
+        listed = pose_lists.read(path, names)
+        poses, posed = listed.poses, listed.found.tolist()
+        notes += listed.notes
+        lists.append(path)
+    calibrations = Calibrations(
+        {} if intrinsics is not None else spelled_as(_by_name(base, _CALIBRATION, is_name), names),
+        next(iter(depth.values())),
+        next(iter(image.values()), None),
+    )
+    described = intrinsics_files.describe(
+        list(dict.fromkeys((base, root))),
+        calibrations,
+        names,
+        intrinsics=intrinsics,
+        unit_m=unit_m,
+        depth_is=depth_is,
+    )
+    if described is None:
+        raise intrinsics_files.missing(root, scannet=scannet)
+    return SequenceFiles(
+        frames,
+        poses,
+        described.camera,
+        described.of_frames,
+        (*described.files, *lists),
+        (*notes, *described.notes, *rgbd_frames.missing_notes(frames, poses, posed=posed)),
+    )
+
+
+def _frames(
+    names: Sequence[str], sequence: str, depth: Mapping[str, Path], pose: Mapping[str, Path], image: Mapping[str, Path]
+) -> list[FrameFiles]:
+    """The files of the frames of these names, each with its rank in the sequence that it is of."""
+    ranks: dict[str, int] = {}
+    frames = []
+    for name in names:
+        match = _SEQUENCE.fullmatch(name)
+        own = match[1] if match else sequence
+        ranks[own] = ranks.get(own, -1) + 1
+        frames.append(FrameFiles(name, own, ranks[own], depth.get(name), pose.get(name), image.get(name)))
+    return frames
+
+
+def _base(root: Path) -> Path:
+    """The folder of a sequence, or the one below it, that has the depth maps."""
+    for base in (root / below for below in _BELOW):
+        if base.is_dir() and (_folder(base, _DEPTH) is not None or _by_name(base, _DEPTH, bool)):
+            return base
+    raise DatasetNotFoundError(
+        f"{root}: there is no folder depth in it, and no NAME.depth.png ({_listed(root, _SHOWN)}); see --layout"
+    )
+
+
+def _no_pose(base: Path) -> DatasetNotFoundError | InputError:
+    folder = _folder(base, _POSE)
+    if folder is not None:
+        return InputError(
+            f"{base / folder}: holds no frame ({_listed(base / folder, 5)}); expected files such as 000000.txt"
+        )
+    return DatasetNotFoundError(
+        f"{base}: there is no folder pose in it, no NAME.pose.txt, and no file of all poses "
+        f"({', '.join(pose_lists.NAMES)}); it holds {_listed(base, _SHOWN)}; see --layout"
+    )
+
+
+def _folder(base: Path, kind: _Kind) -> str | None:
+    """The folder in `base` that holds files of one kind alone."""
+    return next((name for name in kind.folders if (base / name).is_dir()), None)
+
+
+def _by_name(base: Path, kind: _Kind, is_name: Callable[[str], bool]) -> dict[str, Path]:
+    """The files of one kind by the names of their frames; two of one name are an InputError, unless they are images."""
+    folder = _folder(base, kind)
+    files: dict[str, Path] = {}
+    for path in children(base / (folder or "")):
+        name = path.stem.removesuffix(kind.mark)
+        if path.suffix.lower() not in kind.suffixes or (folder is None and name == path.stem) or not is_name(name):
+            continue
+        if name in files and kind is not _IMAGE:
+            raise InputError(f"{path} and {files[name].name} have the same name; keep one")
+        files[name] = path
+    return files
+
+
+def _listed(folder: Path, most: int) -> str:
+    return ", ".join(path.name for path in children(folder)[:most]) or "nothing"

@@ -1,0 +1,37 @@
+"""What the layouts of RGB-D sequences have in common: what was found of one sequence before frames are made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from relabel.cameras import FloatArray
+from relabel.datasets.rgbd_frames import DepthCamera, FrameFiles
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceFiles:
+    """One sequence of n frames.
+
+    Attributes
+    ----------
+    frames:
+        the files of each, in the order of time.
+    poses:
+        (n, 4, 4) camera-to-world as they are stored, NaN where unknown.
+    camera:
+        what the depth maps have in common.
+    intrinsics:
+        (n, 4) fx, fy, cx, cy, pixels, where frames differ; None where all have those of `camera`.
+    lists:
+        files that were read besides those of the frames.
+    notes:
+        what the user should know, a sentence each.
+    """
+
+    frames: list[FrameFiles]
+    poses: FloatArray
+    camera: DepthCamera
+    intrinsics: FloatArray | None = None
+    lists: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = field(default=())

@@ -1,0 +1,362 @@
+"""relabel.datasets.rgbd.named_files: depth maps and poses by name, in the layouts in which they are found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from relabel.cameras import Status
+from relabel.datasets.rgbd import sequence
+from relabel.datasets.rgbd.sequence import RgbdReader, reader
+from relabel.errors import DatasetNotFoundError, InputError, MissingFileError, OptionError
+from tests.trees import depth_png, looking_ahead, pose_txt, rgbd_folder
+
+SIZE = (64, 48)
+CAMERA = (57.0, 58.0, 31.5, 23.5)
+MATRIX = "57 0 31.5 0 0 58 23.5 0 0 0 1 0 0 0 0 1"
+INFO = f"""m_versionNumber = 4
+m_sensorName = StructureSensor
+m_colorWidth = 1296
+m_colorHeight = 968
+m_depthWidth = 64
+m_depthHeight = 48
+m_depthShift = 1000
+m_calibrationColorIntrinsic = 1158.3 0 649 0 0 1153.53 483.5 0 0 0 1 0 0 0 0 1
+m_calibrationDepthIntrinsic = {MATRIX}
+m_frames.size = 3
+"""
+SCANNET = """appVersion = 65
+axisAlignment = 0.945519 0.325568 0.000000 -5.384390 -0.325568 0.945519 0.000000 -2.871780 0 0 1 -0.064350 0 0 0 1
+colorHeight = 968
+depthHeight = 48
+depthWidth = 64
+fx_color = 1170.187988
+fx_depth = 57
+fy_color = 1170.187988
+fy_depth = 58
+mx_depth = 31.5
+my_depth = 23.5
+sceneType = Bedroom
+"""
+
+
+def ace(root: Path, calibration: str = "57.0") -> Path:
+    """7Scenes as ACE and DSAC* set it up, two sequences of two and one frame."""
+    for rank, name in enumerate(("seq-01-frame-000000", "seq-01-frame-000010", "seq-02-frame-000000")):
+        depth_png(root / "depth" / f"{name}.depth.png", size=SIZE)
+        pose_txt(root / "poses" / f"{name}.pose.txt", looking_ahead(0.1 * rank))
+        for folder, suffix, content in (("rgb", "color.png", ""), ("calibration", "calibration.txt", calibration)):
+            (root / folder).mkdir(exist_ok=True)
+            (root / folder / f"{name}.{suffix}").write_text(content)
+    return root
+
+
+def one_folder(root: Path, suffix: str = "png") -> Path:
+    """12Scenes, BundleFusion, or what is exported of a .sens file."""
+    for rank in range(3):
+        depth_png(root / f"frame-{rank:06d}.depth.png", size=SIZE)
+        if suffix == "pgm":
+            path = root / f"frame-{rank:06d}.depth.png"
+            depth = np.full((SIZE[1], SIZE[0]), 2000, ">u2")
+            path.unlink()
+            path.with_suffix(".pgm").write_bytes(b"P5\n64 48\n65535\n" + depth.tobytes())
+        pose_txt(root / f"frame-{rank:06d}.pose.txt", looking_ahead(0.1 * rank))
+        (root / f"frame-{rank:06d}.color.jpg").write_bytes(b"")
+    return root
+
+
+class TestAce:
+    """rgb/ depth/ poses/ calibration/, names of sequence and frame joined"""
+
+    def test_frames(self, tmp_path: Path) -> None:
+        """A depth map, a pose and an image of one name are one frame; each sequence counts its own frames."""
+        found = sequence.read(ace(tmp_path / "train"), "folder")
+        cameras = found.frames.cameras
+        assert cameras.key.tolist() == ["seq-01-frame-000000", "seq-01-frame-000010", "seq-02-frame-000000"]
+        assert cameras.ok.all()
+        assert cameras.position[:, 0].tolist() == [0.0, 0.1, 0.2]
+        assert cameras.extra["sequence"].tolist() == ["seq-01", "seq-01", "seq-02"]
+        assert cameras.extra["frame"].tolist() == [0, 1, 0]
+        assert all(path.endswith(".color.png") for path in found.frames.image)
+        assert found.frames.intrinsics.tolist() == [[57.0, 57.0, 32.0, 24.0]] * 3
+        assert found.notes == ("the intrinsics are those of calibration/, taken for those of the depth maps",)
+        assert len(found.files) == 3 * 3
+
+    def test_matrices(self, tmp_path: Path) -> None:
+        """A calibration may be a matrix, and frames may differ."""
+        root = ace(tmp_path, "57 0 31.5\n0 58 23.5\n0 0 1\n")
+        assert sequence.read(root, "folder").frames.intrinsics.tolist() == [list(CAMERA)] * 3
+        (root / "calibration/seq-02-frame-000000.calibration.txt").write_text("60")
+        found = sequence.read(root, "folder")
+        assert found.frames.intrinsics.tolist() == [list(CAMERA)] * 2 + [[60.0, 60.0, 32.0, 24.0]]
+        assert "the frames differ in their intrinsics; those of the first are recorded for all" in found.notes
+
+    def test_options_come_first(self, tmp_path: Path) -> None:
+        """Calibrations are not read where intrinsics are given."""
+        root = ace(tmp_path, "not a number")
+        assert sequence.read(root, "folder", intrinsics=CAMERA).frames.intrinsics[0].tolist() == list(CAMERA)
+
+    def test_faults(self, tmp_path: Path) -> None:
+        """Calibrations that are missing, of other images, or without a middle."""
+        root = ace(tmp_path / "a")
+        (root / "calibration/seq-02-frame-000000.calibration.txt").unlink()
+        with pytest.raises(InputError, match=r"1 of 3 frames have no calibration \(seq-02-frame-000000\)"):
+            sequence.read(root, "folder")
+        root = ace(tmp_path / "b")
+        depth_png(root / "rgb/seq-01-frame-000000.color.png", size=(128, 96))
+        with pytest.raises(
+            OptionError, match="calibrations of images of 128 × 96 pixels, and the depth maps have 64 × 48"
+        ):
+            sequence.read(root, "folder")
+        root = ace(tmp_path / "c")
+        (root / "depth/seq-01-frame-000000.depth.png").write_text("no image")
+        with pytest.raises(InputError, match=r"holds a focal length alone, .* give --intrinsics"):
+            sequence.read(root, "folder")
+        root = ace(tmp_path / "d", "-525")
+        with pytest.raises(InputError, match=r"calibration.txt: fx -525"):
+            sequence.read(root, "folder")
+
+    def test_renamed(self, tmp_path: Path) -> None:
+        """The same names in folders that are called otherwise: three frames, not six."""
+        root = ace(tmp_path)
+        (root / "poses").rename(root / "pose")
+        (root / "calibration").rename(root / "other")
+        (root / "intrinsics.txt").write_text("57 58 31.5 23.5")
+        found = sequence.read(root, "folder")
+        assert len(found.frames) == 3
+        assert found.notes == ()
+
+
+class TestOneFolder:
+    """Everything of a frame in one folder"""
+
+    @pytest.mark.parametrize("layout", ["folder", "scannet"])
+    @pytest.mark.parametrize("below", ["", "data", "exported"])
+    @pytest.mark.parametrize("suffix", ["png", "pgm"])
+    def test_frames(self, tmp_path: Path, layout: Any, below: str, suffix: str) -> None:
+        """By the marks in their names, also below the folder that is given."""
+        one_folder(tmp_path / "apt" / below, suffix)
+        (tmp_path / "apt/info.txt").write_text(INFO)
+        found = reader(tmp_path / "apt", layout).read()
+        assert found.query.cameras.key.tolist() == [f"frame-{rank:06d}" for rank in range(3)]
+        assert found.query.cameras.ok.all()
+        assert found.query.cameras.extra["sequence"].tolist() == ["apt"] * 3
+        assert found.query.intrinsics[0].tolist() == list(CAMERA)
+        assert found.query.size == SIZE
+        assert found.query.unit_m == 0.001
+        assert all(path.endswith(f".depth.{suffix}") for path in found.query.depth)
+        assert all(path.endswith(".color.jpg") for path in found.query.image)
+        assert found.notes == ("the intrinsics are those of info.txt",)
+
+    def test_lost_tracking(self, tmp_path: Path) -> None:
+        """BundleFusion writes -inf where it does not know the pose."""
+        root = one_folder(tmp_path)
+        pose_txt(root / "frame-000001.pose.txt", np.full((4, 4), -np.inf))
+        found = sequence.read(root, "folder", intrinsics=CAMERA)
+        assert found.frames.cameras.status.tolist() == [Status.OK, Status.NO_POSE, Status.OK]
+
+    def test_partners(self, tmp_path: Path) -> None:
+        """What has no partner keeps its row."""
+        root = one_folder(tmp_path)
+        (root / "frame-000000.pose.txt").unlink()
+        (root / "frame-000001.depth.png").unlink()
+        status = sequence.read(root, "folder", intrinsics=CAMERA).frames.cameras.status
+        assert status.tolist() == [Status.NO_POSE, Status.BAD_DEPTH, Status.OK]
+
+    def test_no_frame(self, tmp_path: Path) -> None:
+        """Files without marks are none of a frame, and what is there is told."""
+        depth_png(tmp_path / "a/0.png", size=SIZE)
+        with pytest.raises(DatasetNotFoundError, match=r"no folder depth in it, and no NAME.depth.png \(0.png\)"):
+            sequence.read(tmp_path / "a", "folder")
+        root = one_folder(tmp_path / "b")
+        for path in root.glob("*.pose.txt"):
+            path.unlink()
+        with pytest.raises(
+            DatasetNotFoundError, match=r"no folder pose in it, no NAME.pose.txt, and no file of all poses"
+        ):
+            sequence.read(root, "folder", intrinsics=CAMERA)
+
+
+class TestIntrinsics:
+    """relabel.datasets.rgbd.intrinsics_files"""
+
+    @pytest.mark.parametrize(
+        ("name", "content"),
+        [
+            ("intrinsic/intrinsic_depth.txt", MATRIX),
+            ("intrinsics_depth.txt", MATRIX),
+            ("intrinsic_depth.txt", MATRIX),
+            ("intrinsics.txt", "57 58 31.5 23.5"),
+            ("camera-intrinsics.txt", "57 0 31.5 0 58 23.5 0 0 1"),
+            ("_info.txt", INFO),
+            ("info.txt", INFO),
+            ("scene0000_00.txt", SCANNET),
+        ],
+    )
+    @pytest.mark.parametrize("layout", ["folder", "scannet"])
+    def test_places(self, tmp_path: Path, layout: Any, name: str, content: str) -> None:
+        """Wherever they are found in practice."""
+        root = rgbd_folder(tmp_path, layout=layout)
+        (root / ("intrinsics.txt" if layout == "folder" else "intrinsic/intrinsic_depth.txt")).unlink()
+        with pytest.raises(MissingFileError, match=r"is not there, and neither is info.txt.*or give --intrinsics"):
+            sequence.read(root, layout)
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(content)
+        found = sequence.read(root, layout)
+        assert found.frames.intrinsics[0].tolist() == list(CAMERA)
+        assert found.files[0] == root / name
+        told = [note for note in found.notes if "the intrinsics are those of" in note]
+        assert told == ([] if "intrinsic" in name else [f"the intrinsics are those of {name}"])
+
+    def test_unit(self, tmp_path: Path) -> None:
+        """The steps of a metre are what the scanner says, unless an option does."""
+        root = one_folder(tmp_path)
+        (root / "_info.txt").write_text(INFO.replace("m_depthShift = 1000", "m_depthShift = 5000"))
+        found = sequence.read(root, "folder")
+        assert found.frames.unit_m == found.params["depth_unit_m"] == 1 / 5000
+        assert "one step of a stored depth is 0.0002 m, as _info.txt says" in found.notes
+        given = sequence.read(root, "folder", depth_unit_m=0.001, intrinsics=(1, 2, 3, 4))
+        assert given.frames.unit_m == 0.001
+        assert given.frames.intrinsics[0].tolist() == [1, 2, 3, 4]
+        assert given.notes == ()
+
+    def test_two_that_differ(self, tmp_path: Path) -> None:
+        """The matrix is taken, and that there are others is told."""
+        root = rgbd_folder(tmp_path)
+        (root / "info.txt").write_text(INFO.replace("57 0 31.5", "60 0 31.5"))
+        found = sequence.read(root, "folder")
+        assert found.frames.intrinsics[0].tolist() == list(CAMERA)
+        assert found.notes == ("the intrinsics are those of intrinsics.txt; info.txt has others",)
+
+    def test_another_size(self, tmp_path: Path) -> None:
+        """Depth maps of another size than the intrinsics are for are bad ones."""
+        root = one_folder(tmp_path)
+        (root / "info.txt").write_text(INFO.replace("m_depthWidth = 64", "m_depthWidth = 640"))
+        assert sequence.read(root, "folder").frames.size == (640, 48)
+
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            ("57 0 31.5", "57 1 31.5", "info.txt: line 9: is not a matrix of intrinsics without skew"),
+            ("57 0 31.5", "57 x 31.5", "info.txt: line 9: 'x' is not a number"),
+            ("57 0 31.5", "57 0", "info.txt: line 9: holds 15 numbers"),
+        ],
+    )
+    def test_faults(self, tmp_path: Path, old: str, new: str, message: str) -> None:
+        """File and line are named."""
+        root = one_folder(tmp_path)
+        (root / "info.txt").write_text(INFO.replace(old, new))
+        with pytest.raises(InputError, match=message):
+            sequence.read(root, "folder")
+
+    def test_nothing_useful(self, tmp_path: Path) -> None:
+        """Files of these names that say nothing of intrinsics are passed over."""
+        root = one_folder(tmp_path)
+        (root / "info.txt").write_text("recorded in May\n")
+        (root / "scene0000_00.txt").write_text("sceneType = Bedroom\n")
+        with pytest.raises(MissingFileError, match=r"intrinsics.txt: is not there"):
+            sequence.read(root, "folder")
+
+
+LISTS = {
+    "traj.txt": "{m}\n",
+    "poses.txt": "{m34}\n",
+    "pose.txt": "{m4}\n",
+    "trajectory.log": "{k} {k} {n}\n{m4}\n",
+    "livingroom1.log": "{k}\t{k}\t{n}\n{m4}\n",
+    "livingroom1-traj.txt": "{k} {k} {n}\n{m4}\n",
+}
+NAMED = {
+    "number": "{k} {m}\n",
+    "name": "frame-{k:06d} {m34}\n",
+    "file": "color/frame-{k:06d}.color.jpg {m34}\n",
+    "tum": "{k} {x} 0 0 0 0 0 1\n",
+}
+
+
+def listed(form: str, k: int, x: float) -> str:
+    """The pose of a camera at (x, 0, 0) in a form."""
+    rows = [[1, 0, 0, x], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    lines = [" ".join(map(str, row)) for row in rows]
+    return form.format(k=k, n=k + 1, x=x, m=" ".join(lines), m34=" ".join(lines[:3]), m4="\n".join(lines))
+
+
+class TestPoseLists:
+    """relabel.datasets.rgbd.pose_lists"""
+
+    @pytest.mark.parametrize("name", LISTS)
+    def test_in_order(self, tmp_path: Path, name: str) -> None:
+        """Without names, the k-th pose is that of the k-th depth map by name, whatever its number."""
+        for number in (3, 20, 100):
+            depth_png(tmp_path / f"depth/{number}.png", size=SIZE)
+        places = (0.5, 1.5, 2.5)
+        (tmp_path / name).write_text("".join(listed(LISTS[name], k, x) for k, x in enumerate(places)))
+        found = sequence.read(tmp_path, "folder", intrinsics=CAMERA)
+        assert found.frames.cameras.key.tolist() == ["3", "20", "100"]
+        np.testing.assert_array_equal(found.frames.cameras.pose, [looking_ahead(x) for x in places])
+        assert found.notes == (f"the poses are those of {name}, one a depth map in the order of their names",)
+        assert tmp_path / name in found.files
+        root = RgbdReader.from_parameters(reader(tmp_path, "folder", intrinsics=CAMERA).parameters(), tmp_path)
+        assert root.read().query.cameras.ok.all()
+
+    @pytest.mark.parametrize("form", NAMED)
+    def test_by_name(self, tmp_path: Path, form: str) -> None:
+        """Names in any order; what has no partner is told."""
+        for number in (0, 1, 2):
+            depth_png(tmp_path / f"depth/frame-{number:06d}.png", size=SIZE)
+        (tmp_path / "poses.txt").write_text("".join(listed(NAMED[form], k, 0.5 * k) for k in (7, 2, 0)))
+        found = sequence.read(tmp_path, "folder", intrinsics=CAMERA)
+        assert found.frames.cameras.status.tolist() == [Status.OK, Status.NO_POSE, Status.OK]
+        assert found.frames.cameras.position[[0, 2], 0].tolist() == [0.0, 1.0]
+        assert found.notes == (
+            "the poses are those of poses.txt, by the names of the frames",
+            "poses.txt: 1 poses are of no depth map",
+            "1 frames have no pose (frame-000001)",
+        )
+
+    def test_unknown_poses(self, tmp_path: Path) -> None:
+        """Not finite, or all zeros."""
+        for number in range(3):
+            depth_png(tmp_path / f"depth/{number}.png", size=SIZE)
+        zeros = " ".join(["0"] * 16)
+        (tmp_path / "traj.txt").write_text(f"{zeros}\n{listed('{m}', 1, 0.5)}\n{zeros.replace('0', '-inf')}\n")
+        found = sequence.read(tmp_path, "folder", intrinsics=CAMERA)
+        assert found.frames.cameras.status.tolist() == [Status.NO_POSE, Status.OK, Status.NO_POSE]
+
+    def test_folder_of_poses_comes_first(self, tmp_path: Path) -> None:
+        """One file of all poses beside them is not read."""
+        root = rgbd_folder(tmp_path)
+        (root / "poses.txt").write_text("nonsense")
+        assert sequence.read(root, "folder").frames.cameras.ok.all()
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            (listed("{m}", 0, 0.0), "poses.txt: holds 1 poses, and there are 2 depth maps; without names"),
+            ("# nothing\n", "poses.txt: there is no pose in it"),
+            ("1 2 3 4 5 6 7\n", "poses.txt: line 1: 7 values; a pose has 16 or 12"),
+            (listed("{m}\n1 {m}", 0, 0.0), "poses.txt: line 2: 17 values; line 1 has 16"),
+            (listed("{m4}", 0, 0.0).rpartition("\n")[0], "poses.txt: has 3 lines, which is no multiple of 4"),
+            (listed("{k} {k} {n}\n{m4}\n0 0\n{m4}", 0, 0.0), "poses.txt: line 6: expected three whole numbers"),
+            (listed("{m4}\n{m4}", 0, 0.0).replace("0 1 0 0", "0 1 0", 1), "poses.txt: line 2: 3 values; a row"),
+            (listed("{m}", 0, 0.0).replace("0.0", "x"), "poses.txt: line 1: 'x' is not a number"),
+            (
+                listed("{m}", 0, 0.0).replace("0 0 0 1", "0 0 5 1"),
+                "poses.txt: line 1: the last row of the pose is 0 0 5",
+            ),
+            (
+                listed("seq-09 {m34}\n", 0, 0.0),
+                "poses.txt: names no frame of which there is a depth map: it has seq-09",
+            ),
+        ],
+    )
+    def test_faults(self, tmp_path: Path, text: str, message: str) -> None:
+        """File and line are named."""
+        for number in range(2):
+            depth_png(tmp_path / f"depth/{number}.png", size=SIZE)
+        (tmp_path / "poses.txt").write_text(text)
+        with pytest.raises(InputError, match=message):
+            sequence.read(tmp_path, "folder", intrinsics=CAMERA)
