@@ -55,7 +55,8 @@ class Cameras:
         (n, 4, 4) camera-to-world transforms (x right, y down, z forward; metres), or None.
     status:
         (n,) of `Status`. A row given as OK is downgraded where what it needs is missing: `NO_POSITION` for a
-        non-finite position, `NO_POSE` for a non-finite pose, `NO_HEADING` for a NaN heading without a pose.
+        non-finite position, `NO_POSE` for a pose that is not finite or all zeros, `NO_HEADING` for a NaN heading
+        without a pose.
     crs:
         the frame of `position`, for example ``EPSG:32636``, or ``local``.
     posed:
@@ -103,7 +104,9 @@ class Cameras:
         if self.posed:
             status[(status == Status.OK) & ~np.isfinite(position).all(axis=1)] = Status.NO_POSITION
             if pose is not None:
-                status[(status == Status.OK) & ~np.isfinite(pose).all(axis=(1, 2))] = Status.NO_POSE
+                turn = pose[:, :3, :3]
+                known = np.isfinite(pose).all(axis=(1, 2)) & turn.any(axis=(1, 2))
+                status[(status == Status.OK) & ~known] = Status.NO_POSE
             else:
                 status[(status == Status.OK) & np.isnan(heading)] = Status.NO_HEADING
         put("key", key)

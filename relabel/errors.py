@@ -15,6 +15,10 @@ class InputError(RelabelError, ValueError):
     """A file or array that was given holds something that cannot be used."""
 
 
+class AuditError(InputError):
+    """The audit of an input has a warning, and warnings were to be errors."""
+
+
 class DatasetNotFoundError(InputError, FileNotFoundError):
     """The folder that was given is not laid out like the dataset that was asked for."""
 

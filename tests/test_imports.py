@@ -29,6 +29,7 @@ CALLED = (
     "datasets",
     "synthetic",
     "reference",
+    "audit",
     "labelfile",
     "compose",
     "pipeline",
@@ -68,11 +69,13 @@ ROOMS: dict[str, tuple[str, str]] = {
     "fov": ("_lazy errors measures cameras similarity geometry jit", "numpy scipy numba"),
     "surface": ("_lazy errors devices measures cameras similarity frames jit", "numpy scipy numba PIL ~torch"),
     "reference": ("errors optional measures cameras frames geometry", "numpy scipy shapely ~PIL"),
+    # inputs looked through before they are labelled
+    "audit": ("errors cameras frames geometry jit datasets surface", "numpy scipy"),
     # label files, written and read
     "labelfile": (f"_version {BASE} cores atomic source_date", "numpy scipy h5py"),
     "compose": (f"{BASE} geometry labelfile", "numpy"),
     "pipeline": (
-        f"{BASE} atomic cores devices frames geometry datasets fov surface ~reference labelfile",
+        f"{BASE} atomic cores devices frames geometry datasets fov surface ~reference audit labelfile",
         "numpy ~distributed",
     ),
     "fit": (f"{BASE} jit datasets fov labelfile pipeline", "numpy scipy"),
@@ -97,7 +100,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "doctor": ("_version cores optional", "~numpy ~numba ~h5py ~torch"),
     # Commands may call anything, inside their functions. What they show of datasets, formats and parameters is light.
     "cli": (
-        f"_version errors source_date measures devices datasets exchange fov surface training {CALLED_LATE}",
+        f"_version errors source_date measures devices datasets audit exchange fov surface training {CALLED_LATE}",
         "click ~tqdm ~numpy",
     ),
     "__main__": ("cli", ""),

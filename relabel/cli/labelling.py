@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_JOB = ("force", "resume", "threads", "executor", "dry_run", "as_json", "no_progress")
+_JOB = ("strict", "allow", "force", "resume", "threads", "executor", "dry_run", "as_json", "no_progress")
 """Parameters of `options.JOB`: how a job is run, whatever is labelled."""
 
 
@@ -91,6 +91,8 @@ def run(
     skipped: Iterable[str],
     output: Path,
     *,
+    strict: bool,
+    allow: Collection[str],
     force: bool,
     resume: bool,
     threads: int | None,
@@ -101,13 +103,19 @@ def run(
     unit: str = "queries",
 ) -> None:
     """Label the parts, or say what it would take; print a summary of the file."""
+    from relabel.audit.findings import refuse_warnings
     from relabel.pipeline.parts import estimates
     from relabel.pipeline.run import label
 
     for line in skipped:
         log.warning("%s", line)
     if dry_run:
-        _show(estimates(parts, threads=threads), as_json=as_json)
+        rows = estimates(parts, threads=threads)
+        for row in rows:
+            row.audit.log(row.name, allow=allow)
+        if strict:
+            refuse_warnings([(row.name, row.audit) for row in rows], allow=allow)
+        _show(rows, as_json=as_json)
         return
     result = label(
         parts,
@@ -117,19 +125,22 @@ def run(
         executor=executor,
         threads=threads,
         bar=lambda name, total: bar(name, total, unit=unit, hidden=no_progress),
+        strict=strict,
+        allow=allow,
     )
-    show_written(result.path, as_json=as_json)
+    audits = [{"name": part.name, **part.audit.to_json()} for part in result.parts]
+    show_written(result.path, as_json=as_json, audits=audits)
 
 
-def show_written(path: Path, *, as_json: bool) -> None:
-    """Say that a label file was written, and print what it holds."""
+def show_written(path: Path, *, as_json: bool, audits: Sequence[dict[str, Any]] | None = None) -> None:
+    """Say that a label file was written, and print what it holds, in JSON with what the audit of the input found."""
     from relabel.labelfile import LabelFile
     from relabel.report.info import describe, info_text
 
     log.info("wrote %s (%s bytes)", path, format(path.stat().st_size, ","))
     info = describe(LabelFile(path))
     if as_json:
-        terminal.echo_json(info)
+        terminal.echo_json(info if audits is None else {**info, "audit": audits})
     else:
         terminal.echo_lines(info_text(info))
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from relabel.audit.codes import checked_codes
+
 # All shared options are to be had here, those of datasets as well.
 from relabel.datasets.options import Decorator as Decorator
 from relabel.datasets.options import cities as cities
@@ -19,6 +21,7 @@ from relabel.datasets.options import optional_root as optional_root
 from relabel.datasets.options import root as root
 from relabel.datasets.options import self_pairs as self_pairs
 from relabel.devices import DEVICES
+from relabel.errors import OptionError
 from relabel.measures import DEFAULT_MIN_VALUE, MEASURES, UNKNOWN
 
 
@@ -218,5 +221,24 @@ occluders: Decorator[Any] = click.option(
     help="Footprints of buildings, GeoJSON or GeoParquet, that cut the fields of view; the shape is then polygon.",
 )
 
-JOB = (force, resume, threads, executor, dry_run, as_json, no_progress)
+strict: Decorator[Any] = click.option("--strict", is_flag=True, help="Warnings about the input are errors.")
+
+
+def _codes(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> frozenset[str]:
+    del ctx, param
+    try:
+        return checked_codes(value)
+    except OptionError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+allow: Decorator[Any] = click.option(
+    "--allow",
+    multiple=True,
+    callback=_codes,
+    metavar="CODE",
+    help="Accept findings of the audit with this code; can be given more than once.",
+)
+
+JOB = (strict, allow, force, resume, threads, executor, dry_run, as_json, no_progress)
 """How a labelling job is run."""

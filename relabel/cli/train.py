@@ -133,7 +133,7 @@ def _sentence(alternatives: Iterable[str]) -> str:
     metavar="FILE[::COLLECTION]",
     help="Labels to evaluate on after each epoch, images under --images too; best.pt has the best recall@1.",
 )
-@click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read.")
+@options.strict
 @click.option("--dev", is_flag=True, help="A trial: one batch, through everything, into DIR/dev.")
 @_count("--checkpoint-steps", "Steps between checkpoints within an epoch; 0 for none.", default=500, least=0)
 @click.option("--tensorboard", is_flag=True, help="Write event files for TensorBoard too.")

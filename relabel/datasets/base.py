@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from relabel.cameras import Cameras, FloatArray, Status
+from relabel.datasets.fillers import Filler
 from relabel.errors import InputError, NotFoundError, OptionError
 from relabel.frames import Frames
 
@@ -34,6 +35,8 @@ class QueryAndDatabase(Generic[SideT]):
         come from and what was wrong with them.
     notes:
         what the user should know about the input, a sentence each.
+    fillers:
+        values that stand for unknown ones, which the reader has replaced.
     sources:
         where each side was read from, for messages.
     hint:
@@ -48,6 +51,7 @@ class QueryAndDatabase(Generic[SideT]):
     files: tuple[Path, ...] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    fillers: tuple[Filler, ...] = ()
     sources: tuple[str, str] = ("queries", "database")
     hint: str = ""
 

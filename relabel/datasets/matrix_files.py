@@ -35,7 +35,7 @@ def read_poses(paths: Sequence[Path | None], *, counts: tuple[int, ...] = (16,))
 
     Returns
     -------
-    (n, 4, 4) float64; all NaN where there is no file, or one of its numbers is not finite.
+    (n, 4, 4) float64; all NaN where there is no file, one of its numbers is not finite, or its rotation is all zeros.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def read_poses(paths: Sequence[Path | None], *, counts: tuple[int, ...] = (16,))
         if len(values) not in counts:
             shape = " or ".join({16: "16, a 4x4 matrix", 12: "12, a 3x4 matrix"}[count] for count in counts)
             raise InputError(f"{path}: holds {len(values)} numbers; a pose has {shape} from the camera to the world")
-        if not all(map(math.isfinite, values)):
+        if not all(map(math.isfinite, values)) or not np.reshape(values, (-1, 4))[:3, :3].any():
             continue
         poses[row, 3] = _LAST_ROW
         poses[row, : len(values) // 4] = np.reshape(values, (-1, 4))

@@ -99,7 +99,7 @@ def missing_notes(
     keys_by_fault = {
         "frames have no depth map": [frame.key for frame in frame_files if frame.depth is None],
         "frames have no pose": [frame.key for frame, has in zip(frame_files, has_pose, strict=True) if not has],
-        "frames have a pose that is not finite": [
+        "frames have a pose that is not finite, or all zeros": [
             frame.key for frame, has, good in zip(frame_files, has_pose, finite, strict=True) if has and not good
         ],
     }

@@ -105,6 +105,7 @@ def _upper_rows(path: Path, table: FloatArray, lines: list[int]) -> FloatArray:
     """The poses (n, 4, 4) of their upper rows (n, 12); InputError, naming the line, where one has no rotation."""
     pose = np.tile(np.eye(4), (len(table), 1, 1))
     pose[:, :3] = table.reshape(-1, 3, 4)
+    pose[~pose[:, :3, :3].any(axis=(1, 2))] = np.nan
     check_rotations(path, pose, lines)
     return pose
 
@@ -295,12 +296,13 @@ def _numbers(path: Path, line: int, values: list[str], what: str) -> list[float]
 def quaternion_poses(translation: FloatArray, quaternion: FloatArray, location: Callable[[int], str]) -> FloatArray:
     """Matrices (n, 4, 4) of translations (n, 3) and quaternions (n, 4) w, x, y, z, which are brought to unit length.
 
-    A matrix is all NaN where a number is not finite. An InputError begins with the `location` of the first
-    row whose quaternion is no rotation.
+    A matrix is all NaN where a number is not finite, or the quaternion is all zeros, as files have it where no pose is
+    known. An InputError begins with the `location` of the first row whose quaternion is no rotation.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         length = np.sqrt((quaternion**2).sum(axis=1))
-        bad = np.flatnonzero(np.isfinite(quaternion).all(axis=1) & ~(np.abs(length - 1.0) <= _NOT_A_ROTATION))
+        known = np.isfinite(quaternion).all(axis=1) & quaternion.any(axis=1)
+        bad = np.flatnonzero(known & ~(np.abs(length - 1.0) <= _NOT_A_ROTATION))
         w, x, y, z = (quaternion / np.where(length == 0.0, 1.0, length)[:, None]).T
     if bad.size:
         shown = " ".join(f"{value:g}" for value in quaternion[bad[0]])
@@ -313,7 +315,7 @@ def quaternion_poses(translation: FloatArray, quaternion: FloatArray, location: 
     pose[:, 1, :3] = np.stack([2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)], axis=1)
     pose[:, 2, :3] = np.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], axis=1)
     pose[:, :3, 3] = translation
-    pose[~np.isfinite(pose).all(axis=(1, 2))] = np.nan
+    pose[~(known & np.isfinite(pose).all(axis=(1, 2)))] = np.nan
     return pose
 
 
@@ -357,6 +359,7 @@ def check_unique(
         )
 
 
+_GOOD = "INS_SOLUTION_GOOD"
 _ANGLES = ("roll", "pitch", "yaw")
 _POSITION = ("northing", "easting", "down")
 _MOTION = ("x", "y", "z")
@@ -383,17 +386,21 @@ def robotcar(path: Path) -> Track:
 
 
 def _navigation(file: TableFile) -> Track:
-    zoned = "utm_zone" in file.columns
-    table = file.read(
-        {
-            "timestamp": "text",
-            **dict.fromkeys((*_POSITION, *_ANGLES), "float"),
-            **({"utm_zone": "text"} if zoned else {}),
-        }
-    )
+    texts = ["timestamp", *(name for name in ("utm_zone", "ins_status") if name in file.columns)]
+    table = file.read({**dict.fromkeys(texts, "text"), **dict.fromkeys((*_POSITION, *_ANGLES), "float")})
     file.check_keys(table["timestamp"], "column 'timestamp'")
     pose = _matrices(np.column_stack([table[name] for name in (*_POSITION, *_ANGLES)]))
-    return Track(table["timestamp"], pose, _crs(file, table["utm_zone"]) if zoned else "local")
+    notes: tuple[str, ...] = ()
+    good = np.ones(len(pose), bool)
+    if "ins_status" in table:
+        good = np.strings.strip(table["ins_status"]) == _GOOD
+        pose[~good] = np.nan
+        if not good.all():
+            notes = (f"{int((~good).sum()):,} rows have an ins_status other than {_GOOD}, hence no pose",)
+    if "utm_zone" not in table or not good.any():
+        return Track(table["timestamp"], pose, notes=notes)
+    zone = np.where(good, table["utm_zone"], table["utm_zone"][np.argmax(good)])
+    return Track(table["timestamp"], pose, _crs(file, zone), notes)
 
 
 def _odometry(file: TableFile) -> Track:

@@ -8,7 +8,8 @@ A record has the keys
 - ``libraries``: versions by name,
 - ``inputs``: a list of ``{"path": ..., "bytes": ..., "sha256": ...}`` with paths relative to the dataset's root; many
   files of one folder may share one entry, see `grouped_by_folder`,
-- ``time``: UTC in ISO 8601, only where the environment fixes it through ``SOURCE_DATE_EPOCH``.
+- ``time``: UTC in ISO 8601, only where the environment fixes it through ``SOURCE_DATE_EPOCH``,
+- ``findings``: of a labelling command, what the audit of the inputs had to say, see `relabel.audit.findings`.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from relabel import fov
+from relabel.audit.audit import audit
 from relabel.datasets.base import CameraReader, CameraSets, ReaderWrapper
 from relabel.errors import OptionError
 from relabel.pipeline import occluders
@@ -79,11 +80,11 @@ class FovPart(ReaderWrapper[CameraSets]):
         """Read the cameras, and prepare the overlap; raises what the reader and `relabel.fov.source` do."""
         source, cameras, notes = self._source(threads, progress)
         files = cameras.files if self.occluders is None else (*cameras.files, self.occluders)
-        return Opened(source, files, tuple(f"{self.name}: {note}" for note in notes))
+        return Opened(source, files, tuple(f"{self.name}: {note}" for note in notes), audit=audit(cameras))
 
     def estimate(self, *, threads: int | None = None) -> Estimate:
         """Read the cameras and count the candidate pairs; raises what `open` does."""
-        source, _, _ = self._source(threads, None)
+        source, sets, _ = self._source(threads, None)
         collection = source.collection
         cameras = len(collection.query) + len(collection.database)
         candidates = source.candidates()
@@ -95,6 +96,7 @@ class FovPart(ReaderWrapper[CameraSets]):
             candidates,
             round(candidates * STORED_SHARE * PAIR_BYTES + cameras * CAMERA_BYTES + COLLECTION_BYTES),
             round(BASE_MEMORY + cameras * CAMERA_MEMORY + min(candidates, source.block) * CANDIDATE_MEMORY),
+            audit=audit(sets),
         )
 
     def _source(

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from relabel.audit.findings import EMPTY, AuditReport
 from relabel.similarity import SimilaritySource
 
 Progress = Callable[[int], object]
@@ -40,6 +41,8 @@ class Opened(NamedTuple):
     """what the user should know about the input"""
     preparation: Preparation | None = None
     """None where the overlap can be computed at once"""
+    audit: AuditReport = EMPTY
+    """what the audit of the input found"""
     thousands: bool = False
     """whether there are so many files that those of a folder are recorded together, see `provenance.describe`"""
 
@@ -62,6 +65,8 @@ class Estimate:
         depth maps to decode; None where there are none.
     seconds:
         roughly what decoding and all pairs take on this machine; None where it is not known.
+    audit:
+        what the audit of the input found.
     """
 
     name: str
@@ -74,10 +79,12 @@ class Estimate:
     memory_bytes: int
     frames: int | None = None
     seconds: float | None = None
+    audit: AuditReport = EMPTY
 
     def to_json(self) -> dict[str, Any]:
         """All that is known, as JSON values."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        sizes = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "audit"}
+        return {**{name: value for name, value in sizes.items() if value is not None}, **self.audit.to_json()}
 
 
 class Part(Protocol):

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from relabel.atomic import check_target, output_errors
+from relabel.audit.codes import checked_codes
+from relabel.audit.findings import EMPTY, AuditReport, refuse_warnings
 from relabel.errors import InputError, MissingFileError
 from relabel.labelfile import LabelFile, pack, provenance, validate, write
 from relabel.labelfile.writer import check_names
@@ -26,6 +28,16 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class AuditPolicy:
+    """What follows from the findings of the audit, which does not show in the file."""
+
+    strict: bool = False
+    """warnings are errors"""
+    allow: frozenset[str] = frozenset()
+    """codes of findings that are accepted"""
+
+
+@dataclass(frozen=True)
 class PartResult:
     """What became of one part."""
 
@@ -33,6 +45,7 @@ class PartResult:
     kept: bool
     """an earlier run had made it already"""
     notes: tuple[str, ...] = ()
+    audit: AuditReport = EMPTY
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,8 @@ def label(
     executor: str = "local",
     threads: int | None = None,
     bar: Bar | None = None,
+    strict: bool = False,
+    allow: Collection[str] = (),
 ) -> JobResult:
     """Compute all parts and write them to one label file.
 
@@ -73,19 +88,28 @@ def label(
     bar:
         makes a progress bar over the queries of a part, and one over its depth maps before; used by the local
         executor.
+    strict:
+        whether a warning of the audit of a part, which is made before the part is computed, is an error.
+    allow:
+        codes of findings that are accepted.
 
     Raises
     ------
     InputError
         when there is no part, or a name is repeated or cannot be that of a collection.
+    AuditError
+        when the audit of a part has a warning that is not accepted, and `strict` was asked for.
+    OptionError
+        when a code is not known.
     RelabelError
         with what else is wrong; the target is then as it was, and finished parts are kept.
     """
     _check_parts(parts)
     check_target(output, overwrite=overwrite)
     place = parse(executor)
+    policy = AuditPolicy(strict, checked_codes(allow))
     if len(parts) == 1:
-        result = _make(parts[0], output, overwrite=overwrite, resume=False, threads=threads, bar=bar)
+        result = _make(parts[0], output, policy, overwrite=overwrite, resume=False, threads=threads, bar=bar)
         _log(result)
         return JobResult(output, (result,))
     folder = output.with_name(f"{output.name}.parts")
@@ -94,7 +118,7 @@ def label(
         for path in paths.values():
             path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        results = _all(parts, paths, place, resume=resume, threads=threads, bar=bar)
+        results = _all(parts, paths, place, policy, resume=resume, threads=threads, bar=bar)
         pack(output, paths, overwrite=overwrite)
     except BaseException:
         finished = sum(path.exists() for path in paths.values())
@@ -137,6 +161,7 @@ def _all(
     parts: Sequence[Part],
     paths: dict[str, Path],
     executor: Executor,
+    policy: AuditPolicy,
     *,
     resume: bool,
     threads: int | None,
@@ -145,29 +170,52 @@ def _all(
     if executor.is_local:
         results = []
         for part in parts:
-            result = _make(part, paths[part.name], overwrite=True, resume=resume, threads=threads, bar=bar)
+            result = _make(part, paths[part.name], policy, overwrite=True, resume=resume, threads=threads, bar=bar)
             _log(result)
             results.append(result)
         return tuple(results)
-    tasks = [(part, paths[part.name], resume) for part in parts]
+    tasks = [(part, paths[part.name], policy, resume) for part in parts]
     by_name = {}
     with closing(executor.run(_make_elsewhere, tasks, threads)) as ready:
         for result in ready:
+            result.audit.log(result.name, allow=policy.allow)
             _log(result)
             by_name[result.name] = result
     return tuple(by_name[part.name] for part in parts)
 
 
-def _make_elsewhere(part: Part, path: Path, resume: bool, threads: int | None) -> PartResult:  # noqa: FBT001 - sent as a tuple
-    return _make(part, path, overwrite=True, resume=resume, threads=threads, bar=None)
+def _make_elsewhere(
+    part: Part,
+    path: Path,
+    policy: AuditPolicy,
+    resume: bool,  # noqa: FBT001 - sent as a tuple
+    threads: int | None,
+) -> PartResult:
+    return _make(part, path, policy, overwrite=True, resume=resume, threads=threads, bar=None, quiet=True)
 
 
-def _make(part: Part, path: Path, *, overwrite: bool, resume: bool, threads: int | None, bar: Bar | None) -> PartResult:
+def _make(
+    part: Part,
+    path: Path,
+    policy: AuditPolicy,
+    *,
+    overwrite: bool,
+    resume: bool,
+    threads: int | None,
+    bar: Bar | None,
+    quiet: bool = False,
+) -> PartResult:
+    """Audit, compute and write a part; with `quiet`, what the audit found is left to the caller to be said."""
     opened = part.open(threads=threads)
+    if not quiet:
+        opened.audit.log(part.name, allow=policy.allow)
+    if policy.strict:
+        refuse_warnings([(part.name, opened.audit)], allow=policy.allow)
     inputs = provenance.describe(part.root, opened.files, threads, outside=True, by_folder=opened.thousands)
     step = provenance.step(part.command, part.parameters(), inputs)
+    step["findings"] = [finding.to_json() for finding in opened.audit.findings]
     if resume and _made_by(path, step):
-        return PartResult(part.name, kept=True, notes=opened.notes)
+        return PartResult(part.name, kept=True, notes=opened.notes, audit=opened.audit)
     notes = opened.notes
     if (preparation := opened.preparation) is not None:
         title = f"{part.name}: {preparation.what}"
@@ -183,7 +231,7 @@ def _make(part: Part, path: Path, *, overwrite: bool, resume: bool, threads: int
             progress=progress,
             threads=threads,
         )
-    return PartResult(part.name, kept=False, notes=notes)
+    return PartResult(part.name, kept=False, notes=notes, audit=opened.audit)
 
 
 def _made_by(path: Path, step: dict[str, Any]) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from relabel import surface
+from relabel.audit.audit import audit
 from relabel.datasets.base import FrameReader, FrameSets, ReaderWrapper
 from relabel.devices import DeviceChoice
 from relabel.pipeline.parts import Estimate, Opened, Preparation, Progress
@@ -59,7 +60,8 @@ class SurfacePart(ReaderWrapper[FrameSets]):
 
         notes = tuple(f"{self.name}: {note}" for note in frames.notes)
         preparation = Preparation("depth maps", overlap.frames, decode)
-        return Opened(FrameSource(overlap, frames), frames.files, notes, preparation, thousands=True)
+        source = FrameSource(overlap, frames)
+        return Opened(source, frames.files, notes, preparation, audit(frames), thousands=True)
 
     def estimate(self, *, threads: int | None = None) -> Estimate:
         """What it would take, judged by a few depth maps; raises what the reader and `relabel.surface.plan` do."""
@@ -77,6 +79,7 @@ class SurfacePart(ReaderWrapper[FrameSets]):
             plan.memory_bytes,
             plan.frames,
             plan.seconds,
+            audit(frames),
         )
 
     def _frames(self) -> FrameSets:

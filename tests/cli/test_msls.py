@@ -98,10 +98,11 @@ class TestGood:
         assert np.array_equal(LabelFile(here / "msls.h5")["amman"].to_scipy().toarray(), expected)
 
     def test_json(self, run: Runner, root: Path, here: Path) -> None:
-        """With --json stdout is what `relabel info --json` prints of the file."""
-        result = done(run("msls", "--root", root, "-o", "a.h5", "--json"))
-        assert json.loads(result.stdout) == json.loads(done(run("info", "a.h5", "--json")).stdout)
-        assert json.loads(result.stdout)["collections"][0]["shape"] == [6, 6]
+        """With --json stdout is what `relabel info --json` prints of the file, and the audit of its input."""
+        result = json.loads(done(run("msls", "--root", root, "-o", "a.h5", "--json")).stdout)
+        assert result.pop("audit") == [{"name": "amman", "findings": [], "not_checked": []}]
+        assert result == json.loads(done(run("info", "a.h5", "--json")).stdout)
+        assert result["collections"][0]["shape"] == [6, 6]
 
     def test_quiet(self, run: Runner, root: Path) -> None:
         """With -q stderr stays empty."""
@@ -236,6 +237,8 @@ class TestDryRun:
             "candidates",
             "output_bytes",
             "memory_bytes",
+            "findings",
+            "not_checked",
         }
         city = msls.read(root, city="amman")
         assert found["candidates"] == fov.source(city.query, city.database).candidates()

@@ -59,7 +59,8 @@ class TestOptions:
 
         monkeypatch.setattr("relabel.pipeline.run.label", label)
         flags = "--method voxel-iou --tolerance 0.1 --voxel 0.04 --stride 3 --depth-min 0.5 --depth-max 4 --device cpu"
-        flags += " --measure dice --min-value 0.01 --threads 2 --executor processes:2 --force --no-resume"
+        flags += " --measure dice --min-value 0.01 --threads 2 --executor processes:2 --force --no-resume --strict"
+        flags += " --allow no-pose"
         run("rgbd", "--layout", "folder", "--root", folder, "-o", tmp_path / "x.h5", *flags.split())
         ((parts, output, job),) = seen
         assert output == tmp_path / "x.h5"
@@ -67,7 +68,8 @@ class TestOptions:
         assert parts[0].params == SurfaceParams("voxel-iou", 0.1, 0.04, 3, 0.5, 4.0, "dice", 0.01)
         assert parts[0].device == "cpu"
         del job["bar"]
-        assert job == {"overwrite": True, "resume": False, "threads": 2, "executor": "processes:2"}
+        audit = {"strict": True, "allow": {"no-pose"}}
+        assert job == {"overwrite": True, "resume": False, "threads": 2, "executor": "processes:2", **audit}
 
 
 class TestLabel:

@@ -291,7 +291,7 @@ class TestTum:
         ("lines", "message"),
         [
             (["# c", "1 2 3"], r"line 2: 3 values; a TUM pose has 8"),
-            (["1 0 0 0 0 0 0 0"], r"line 1: the quaternion .* has length 0, not 1; are the values in another order"),
+            (["1 0 0 0 0 0 0 3"], r"line 1: the quaternion .* has length 3, not 1; are the values in another order"),
             (["1 5 6 7 0 0 0 x"], r"line 1: 'x' is not a number"),
         ],
     )
@@ -377,7 +377,7 @@ class TestRobotcar:
         import tempfile
 
         with tempfile.TemporaryDirectory() as folder:
-            line = f"100,GOOD,0,0,0,5735000,620000,-110,30U,0,0,0,{roll!r},{pitch!r},{yaw!r}"
+            line = f"100,INS_SOLUTION_GOOD,0,0,0,5735000,620000,-110,30U,0,0,0,{roll!r},{pitch!r},{yaw!r}"
             cameras = robotcar(write(Path(folder) / "ins.csv", INS, line))
         assert abs((cameras.heading_deg[0] - np.degrees(yaw) + 180.0) % 360.0 - 180.0) < 1e-6
         assert cameras.position.tolist() == [[620000.0, 5735000.0, 110.0]]
@@ -389,7 +389,7 @@ class TestRobotcar:
 
     def test_rear_camera(self, tmp_path: Path) -> None:
         """The axis that looks ahead is an option."""
-        path = write(tmp_path / "ins.csv", INS, "1,GOOD,0,0,0,1,2,0,30U,0,0,0,0,0,0.5")
+        path = write(tmp_path / "ins.csv", INS, "1,INS_SOLUTION_GOOD,0,0,0,1,2,0,30U,0,0,0,0,0,0.5")
         assert robotcar(path, "-x").heading_deg[0] == pytest.approx(180.0 + np.degrees(0.5))
 
     def test_odometry(self, tmp_path: Path) -> None:
@@ -407,9 +407,27 @@ class TestRobotcar:
         assert cameras.status.tolist() == [Status.OK, Status.OK, Status.NO_POSE]
         assert any("line 3 does not go on" in note for note in notes)
 
+    def test_bad_status(self, tmp_path: Path) -> None:
+        """Rows that the receiver itself calls bad have no pose, in whatever zone they are."""
+        good = [f"{k},INS_SOLUTION_GOOD,0,0,0,{5735000 + k},620000,0,30U,0,0,0,0,0,0.5" for k in (1, 2)]
+        bad = [
+            "3,INS_BAD_GPS_AGREEMENT,0,0,0,5735040,620030,0,30U,0,0,0,0,0,3",
+            "4,INS_INACTIVE,0,0,0,0,0,0,31N,0,0,0,0,0,0",
+        ]
+        cameras, notes = read(write(tmp_path / "ins.csv", INS, bad[1], *good, bad[0]), "robotcar", axes_of("robotcar"))
+        assert cameras.status.tolist() == [Status.NO_POSE, Status.OK, Status.OK, Status.NO_POSE]
+        assert np.isnan(cameras.position[[0, 3]]).all()
+        assert cameras.crs == "EPSG:32630"
+        assert any(note.startswith("2 rows have an ins_status other than INS_SOLUTION_GOOD") for note in notes)
+
+    def test_all_bad(self, tmp_path: Path) -> None:
+        """A file without a good row has no pose at all."""
+        path = write(tmp_path / "ins.csv", INS, "1,INS_INACTIVE,0,0,0,0,0,0,,0,0,0,0,0,0")
+        assert robotcar(path).status.tolist() == [Status.NO_POSE]
+
     def test_faults(self, tmp_path: Path) -> None:
         """Other columns, two zones, a time stamp twice."""
-        line = "1,GOOD,0,0,0,1,2,0,30U,0,0,0,0,0,0.5"
+        line = "1,INS_SOLUTION_GOOD,0,0,0,1,2,0,30U,0,0,0,0,0,0.5"
         for lines, message in (
             (("a,b", "1,2"), r"is neither ins\.csv or rtk\.csv .* it has a, b"),
             ((INS, line, line.replace("30U", "31U").replace("1,", "2,", 1)), r"'30U' in line 2 and '31U' in line 3"),

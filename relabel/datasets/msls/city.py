@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, Status
+from relabel.datasets import fillers
 from relabel.datasets.base import CameraSets, InputReport, fault_notes, heading_params, position_notes
 from relabel.datasets.msls.csv_files import POSTPROCESSED_EXTRA, SideTables, city_crs, read_side_tables
 from relabel.datasets.msls.spec import Heading
@@ -124,8 +125,8 @@ class MslsCity(CameraSets):
 def read(root: Path | str, *, city: str | City, heading: Heading = "compass") -> MslsCity:
     """The cameras of one city.
 
-    A row is `PANORAMA` where `pano` is set, else `NO_POSITION` where its position is missing or not finite, else
-    `NO_HEADING` where its heading is. No row is dropped.
+    A row is `PANORAMA` where `pano` is set, else `NO_POSITION` where its position is missing, not finite or a filler
+    value, else `NO_HEADING` where its heading is: `ca` is -1 where Mapillary knows none. No row is dropped.
 
     Where a side lacks postprocessed.csv, its longitudes and latitudes are projected: one UTM zone a city, that of the
     median place, with the negative southern northings of MSLS.
@@ -158,6 +159,7 @@ def read(root: Path | str, *, city: str | City, heading: Heading = "compass") ->
     if gap is not None:
         raise DatasetNotFoundError(f"{city.name}: cannot be labelled: {gap}")
     tables = [read_side_tables(city.path / side, heading) for side in SIDES]
+    replaced = _replace_fillers(tables)
     crs = city_crs(
         city.name,
         *(np.concatenate([side.column("raw", name) for side in tables]) for name in ("lon", "lat")),
@@ -173,12 +175,42 @@ def read(root: Path | str, *, city: str | City, heading: Heading = "compass") ->
         files=files,
         params=heading_params({"heading": heading}, faults),
         notes=tuple(_notes(query, database, faults)),
+        fillers=replaced,
         sources=(str(city.path / "query"), str(city.path / "database")),
         hint=f"try --heading {'travel' if heading == 'compass' else 'compass'}, or leave the city out with --cities",
         name=city.name,
         heading=heading,
         report=report,
     )
+
+
+def _replace_fillers(tables: Sequence[SideTables]) -> tuple[fillers.Filler, ...]:
+    """Put NaN in the place of filler values in both sides; returns what was replaced."""
+    replaced: list[fillers.Filler] = []
+    positions = [
+        np.column_stack([side.column("postprocessed", name) for name in ("easting", "northing")]) for side in tables
+    ]
+    for side, name, position, at_origin in zip(
+        tables, SIDES, positions, fillers.position_fillers(positions), strict=True
+    ):
+        if side.postprocessed is not None and at_origin.any():
+            replaced += fillers.counted("position", position, at_origin, name, shown="(0, 0)")
+            for column in ("easting", "northing"):
+                side.postprocessed[column] = np.where(at_origin, np.nan, side.postprocessed[column])
+        if side.raw is None:
+            continue
+        ca = side.raw["ca"]
+        unknown = fillers.heading_fillers(ca, mapillary=True)
+        replaced += fillers.counted("heading", ca, unknown, name)
+        at_sea = fillers.place_fillers(np.column_stack([side.raw["lon"], side.raw["lat"]]))
+        if side.postprocessed is None:
+            replaced += fillers.counted("position", position, at_sea, name, shown="(0, 0)")
+        side.raw |= {
+            "ca": np.where(unknown, np.nan, ca),
+            "lon": np.where(at_sea, np.nan, side.raw["lon"]),
+            "lat": np.where(at_sea, np.nan, side.raw["lat"]),
+        }
+    return tuple(replaced)
 
 
 def _cameras(side: SideTables, crs: str, heading: Heading) -> tuple[Cameras, HeadingReport]:

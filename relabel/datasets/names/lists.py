@@ -10,7 +10,7 @@ compass; `join_msls` brings it back from the original metadata.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, Status
-from relabel.datasets import csv_columns
+from relabel.datasets import csv_columns, fillers
 from relabel.datasets.base import (
     CameraSets,
     InputReport,
@@ -89,7 +89,8 @@ class Names(CameraSets):
 def read(queries: Path | str, database: Path | str | None = None, *, join_msls: Path | str | None = None) -> Names:
     """The cameras of queries and database.
 
-    A row is `NO_HEADING` where its name has none, `NO_POSITION` where east or north is nan.
+    A row is `NO_HEADING` where its name has none or a filler value, `NO_POSITION` where east or north is nan, or the
+    place is a filler value.
 
     Parameters
     ----------
@@ -111,7 +112,7 @@ def read(queries: Path | str, database: Path | str | None = None, *, join_msls: 
     if database is not None and not _same(Path(queries), Path(database)):
         paths.append(Path(database))
     lists = [read_names(path) for path in paths]
-    parsed = [parse(names.names, names.location) for names in lists]
+    parsed, replaced = _without_fillers(lists, [parse(names.names, names.location) for names in lists])
     frame = shared_frame(tuple(zip(lists, parsed, strict=True)))
     files = [file for names in lists for file in names.files]
     compass = None
@@ -125,6 +126,7 @@ def read(queries: Path | str, database: Path | str | None = None, *, join_msls: 
         _cameras(names, fields, position, frame.crs, compass)
         for names, fields, position in zip(lists, parsed, positions, strict=True)
     ]
+    replaced += [filler for side in sides for filler in side[2]]
     query, database_cameras = sides[0][0], sides[-1][0]
     report = sides[0][1] if len(sides) == 1 else sides[0][1] + sides[1][1]
     return _with_notes(
@@ -133,6 +135,7 @@ def read(queries: Path | str, database: Path | str | None = None, *, join_msls: 
         report,
         joined=join_msls is not None,
         files=tuple(dict.fromkeys(files)),
+        fillers=tuple(replaced),
         frame_notes=frame.notes,
         north=frame.north,
         sources=(str(queries), str(queries if database is None else database)),
@@ -193,14 +196,18 @@ def _joinable(compass: Compass, lists: list[NameList], parsed: list[AtNames], ro
 
 def _cameras(
     names: NameList, fields: AtNames, position: FloatArray, crs: str, compass: Compass | None
-) -> tuple[Cameras, NamesReport]:
+) -> tuple[Cameras, NamesReport, list[fillers.Filler]]:
     heading = fields.heading_deg.copy()
     status = np.zeros(len(fields), np.uint8)
     counts = {"rows": len(fields)}
+    replaced: list[fillers.Filler] = []
     if compass is not None:
         rows = compass.rows(fields.texts["pano_id"])
         joined = rows >= 0
         heading[joined] = compass.heading_deg[rows[joined]]
+        unknown = joined & fillers.heading_fillers(np.where(joined, heading, np.nan), mapillary=True)
+        replaced = fillers.counted("heading", heading, unknown, f"{names.path.name}, as the MSLS tree has it")
+        heading[unknown] = np.nan
         status[joined] = np.where(compass.panorama[rows[joined]], Status.PANORAMA, Status.OK)
         counts |= {"joined": int(joined.sum()), "not_joined": int((~joined).sum())}
         counts["panoramas"] = int((status == Status.PANORAMA).sum())
@@ -212,7 +219,34 @@ def _cameras(
         extra |= {"lon_deg": fields.lon_deg, "lat_deg": fields.lat_deg}
     key = np.array(names.names, dtype=np.str_)
     cameras = Cameras(key, position, heading_deg=heading, status=status, crs=crs, extra=extra)
-    return cameras, NamesReport(**counts)
+    return cameras, NamesReport(**counts), replaced
+
+
+def _without_fillers(
+    lists: Sequence[NameList], parsed: Sequence[AtNames]
+) -> tuple[list[AtNames], list[fillers.Filler]]:
+    """The names with NaN in the place of filler values, and what was replaced."""
+    cleaned: list[AtNames] = []
+    replaced: list[fillers.Filler] = []
+    at_origin = fillers.position_fillers([fields.position for fields in parsed])
+    for names, fields, origin in zip(lists, parsed, at_origin, strict=True):
+        unknown = fillers.heading_fillers(fields.heading_deg)
+        at_sea = fillers.place_fillers(np.column_stack([fields.lon_deg, fields.lat_deg]))
+        # Without a zone the degrees are the place, and the metres only keep their fields filled.
+        zoned = fields.zone > 0
+        no_position = (origin & (zoned | np.isnan(fields.lat_deg))) | (at_sea & ~zoned)
+        replaced += fillers.counted("heading", fields.heading_deg, unknown, names.path.name)
+        replaced += fillers.counted("position", fields.position, no_position, names.path.name, shown="(0, 0)")
+        cleaned.append(
+            replace(
+                fields,
+                heading_deg=np.where(unknown, np.nan, fields.heading_deg),
+                lon_deg=np.where(at_sea, np.nan, fields.lon_deg),
+                lat_deg=np.where(at_sea, np.nan, fields.lat_deg),
+                position=np.where(no_position[:, None], np.nan, fields.position),
+            )
+        )
+    return cleaned, replaced
 
 
 _FAULT_TEXTS = {

@@ -8,7 +8,7 @@ Positions are metres in UTM zone 17. All 24 cut-outs of a panorama share one. Th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras
+from relabel.datasets import fillers
 from relabel.datasets.base import (
     CameraSets,
     InputReport,
@@ -221,6 +222,11 @@ def read(
         files = (*files, headings.table)
         if north.side is None:
             _refuse_ambiguous(north, struct, sides["query"], sides["database"])
+    struct, replaced = _without_fillers(struct)
+    if north is not None:
+        unknown = fillers.heading_fillers(north.offset_deg)
+        replaced += fillers.counted("heading", north.offset_deg, unknown, north.path.name)
+        north = replace(north, offset_deg=np.where(unknown, np.nan, north.offset_deg))
     crs = _crs(struct)
     query, query_report = _cameras(struct, "query", sides["query"], headings, north, crs)
     database, database_report = _cameras(struct, "database", sides["database"], headings, north, crs)
@@ -241,10 +247,23 @@ def read(
         files=files,
         params=heading_params(params, faults),
         notes=tuple(notes),
+        fillers=tuple(replaced),
         sources=(f"{path}: queries", f"{path}: database"),
         hint=_HINTS[headings.source],
         report=report,
     )
+
+
+def _without_fillers(struct: DbStruct) -> tuple[DbStruct, list[fillers.Filler]]:
+    """The split with NaN for places that are none, and what was replaced."""
+    sides = {"query": struct.query_m, "database": struct.database_m}
+    replaced: list[fillers.Filler] = []
+    for (side, position), at_origin in zip(
+        list(sides.items()), fillers.position_fillers(tuple(sides.values())), strict=True
+    ):
+        replaced += fillers.counted("position", position, at_origin, side, shown="(0, 0)")
+        sides[side] = np.where(at_origin[:, None], np.nan, position)
+    return replace(struct, query_m=sides["query"], database_m=sides["database"]), replaced
 
 
 def _crs(struct: DbStruct) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status
-from relabel.datasets import trajectory
+from relabel.datasets import fillers, trajectory
 from relabel.datasets.base import CameraSets, common_root, fault_notes, heading_params, relative_path
 from relabel.datasets.conventions import TABLE_SUFFIXES, TRAJECTORY_LAYOUTS, TrajectoryLayout
 from relabel.datasets.registry import ReaderSelection
@@ -124,6 +124,7 @@ class TableReader:
             raise InputError(
                 f"{' and '.join(shown)}: bring both into one; --columns names the columns to take (lon=NAME,lat=NAME)"
             )
+        sides, replaced = _without_fillers(sides)
         notes = [note for side in sides for note in side.notes]
         geographic = None
         if sides[0].degrees:
@@ -154,7 +155,7 @@ class TableReader:
         faults = {name: count for name, count in faults.items() if count}
         notes += fault_notes(faults, _FAULT_TEXTS)
         params = heading_params({"heading": "table", "columns": _columns_of(sides)}, faults)
-        return self._camera_sets(cameras, params, notes, geographic)
+        return self._camera_sets(cameras, params, notes, replaced, geographic)
 
     def _crs_of(self, sides: list[TableCameras]) -> str:
         """The reference system of x and y: as the user or the tables name it."""
@@ -172,7 +173,12 @@ class TableReader:
         return self.crs or own or "local"
 
     def _camera_sets(
-        self, sides: list[Cameras], params: Mapping[str, Any], notes: list[str], geographic: Any = None
+        self,
+        sides: list[Cameras],
+        params: Mapping[str, Any],
+        notes: list[str],
+        replaced: Sequence[fillers.Filler] = (),
+        geographic: Any = None,
     ) -> CameraSets:
         for path, cameras in zip(self.files, sides, strict=True):
             lost = int((cameras.status == Status.NO_POSITION).sum())
@@ -184,6 +190,7 @@ class TableReader:
             files=self.files,
             params=params,
             notes=tuple(notes),
+            fillers=tuple(replaced),
             sources=(str(self.queries), str(self.database or self.queries)),
             hint=_HINT,
             geographic=geographic,
@@ -223,6 +230,30 @@ def from_paths(
     if columns is None and not any(path.suffix.lower() in TABLE_SUFFIXES for path in paths):
         return None
     return ReaderSelection([reader(*paths, columns=None if columns is None else parse(columns))])
+
+
+def _without_fillers(sides: Sequence[TableCameras]) -> tuple[list[TableCameras], list[fillers.Filler]]:
+    """The cameras with NaN in the place of filler values, and what was replaced."""
+    cleaned: list[TableCameras] = []
+    replaced: list[fillers.Filler] = []
+    places = [side.place for side in sides]
+    at_zero = (
+        [fillers.place_fillers(place) for place in places] if sides[0].degrees else fillers.position_fillers(places)
+    )
+    for side, no_place in zip(sides, at_zero, strict=True):
+        unknown = fillers.heading_fillers(
+            side.heading_deg, mapillary=fillers.is_mapillary(side.columns.get("heading", ""))
+        )
+        replaced += fillers.counted("heading", side.heading_deg, unknown, side.path.name)
+        replaced += fillers.counted("position", side.place, no_place, side.path.name, shown="(0, 0)")
+        cleaned.append(
+            replace(
+                side,
+                heading_deg=np.where(unknown, np.nan, side.heading_deg),
+                place=np.where(no_place[:, None], np.nan, side.place),
+            )
+        )
+    return cleaned, replaced
 
 
 def _outside(side: TableCameras) -> int:

@@ -53,7 +53,7 @@ class TestFolder:
         assert found.frames.cameras.key.tolist() == ["0", "1", "2", "10"]
         assert found.frames.cameras.status.tolist() == [Status.OK, Status.NO_POSE, Status.OK, Status.OK]
         assert found.frames.intrinsics[0].tolist() == [57.0, 58.0, 31.5, 23.5]
-        assert found.notes == ("1 frames have a pose that is not finite (1)",)
+        assert found.notes == ("1 frames have a pose that is not finite, or all zeros (1)",)
 
     def test_partners(self, tmp_path: Path) -> None:
         """What has no partner of its name keeps its row."""
@@ -150,7 +150,7 @@ class TestTum:
         assert found.frames.cameras.status.tolist() == [Status.OK, Status.BAD_DEPTH, Status.NO_POSE]
         assert found.notes == (
             "1 frames have no depth map (10.100000)",
-            "1 frames have a pose that is not finite (10.200000)",
+            "1 frames have a pose that is not finite, or all zeros (10.200000)",
         )
         assert [Path(path).name for path in found.frames.image] == ["10.01.png", "", ""]
 

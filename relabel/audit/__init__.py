@@ -1,0 +1,1 @@
+"""The audit of inputs: guessed conventions, filler values, depth that does not fit the poses, bad headings."""

@@ -1,0 +1,36 @@
+"""The audit of one collection, cameras or frames, before anything is computed from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from relabel.audit import fillers
+from relabel.audit.findings import AuditReport, Finding, NotChecked
+from relabel.cameras import Cameras
+from relabel.datasets.base import CameraSets, FrameSets, cameras_in
+
+
+def audit(sets: CameraSets | FrameSets) -> AuditReport:
+    """Everything that the audit has to say of two sets of cameras or frames; of depth maps a few are decoded.
+
+    The result depends on the input alone, and the time it takes is bounded: of large inputs a sample is looked at.
+    """
+    results: list[Finding | NotChecked] = list(fillers.replaced(sets.fillers))
+    for side, cameras in _sides(sets):
+        results += fillers.without_pose(cameras, side)
+        if isinstance(sets, CameraSets):
+            results += fillers.zero_headings(cameras, side)
+            results += fillers.zero_positions(cameras, side)
+    return AuditReport(
+        tuple(result for result in results if isinstance(result, Finding)),
+        tuple(result for result in results if isinstance(result, NotChecked)),
+    )
+
+
+def _sides(sets: CameraSets | FrameSets) -> Iterator[tuple[str, Cameras]]:
+    """The two sets of cameras with their names, or the one set of self pairs without."""
+    if sets.database is sets.query:
+        yield "", cameras_in(sets.query)
+        return
+    yield "query", cameras_in(sets.query)
+    yield "database", cameras_in(sets.database)

@@ -1,0 +1,34 @@
+"""The codes of all findings of the audit; they are stable, and docs/audit.md lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from relabel.errors import OptionError
+
+Severity = Literal["note", "warning"]
+"""A note says what was seen and read right; with a warning, which ``--strict`` makes an error, labels may be wrong."""
+
+CODES: dict[str, Severity] = {
+    # filler values
+    "heading-filler": "note",
+    "position-filler": "note",
+    "no-pose": "note",
+    "heading-zero": "warning",
+    "position-zero": "warning",
+}
+
+
+def checked_codes(codes: Iterable[str]) -> frozenset[str]:
+    """The codes, without repetition.
+
+    Raises
+    ------
+    OptionError
+        when one is not known; lists those that are.
+    """
+    unknown = sorted(set(codes) - CODES.keys())
+    if unknown:
+        raise OptionError(f"no finding of the audit has the code {unknown[0]!r}; there are {', '.join(CODES)}")
+    return frozenset(codes)

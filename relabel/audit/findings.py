@@ -1,0 +1,131 @@
+"""What the audit of one collection found, as values, as text and as JSON."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from relabel.audit.codes import CODES, Severity
+from relabel.errors import AuditError
+
+log = logging.getLogger(__name__)
+_DIGITS = 3
+
+
+def rounded(value: float) -> float | None:
+    """The value to three significant digits, so that records do not depend on the last bits; None where not finite."""
+    if not math.isfinite(value):
+        return None
+    return float(f"{value:.{_DIGITS}g}")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that the audit noticed.
+
+    Attributes
+    ----------
+    code:
+        one of `CODES`.
+    count, total:
+        how many cameras, frames or pairs show it, of how many that were looked at.
+    seen:
+        what was seen, a clause with its figures.
+    cause:
+        what most likely lies behind it; empty where nothing is wrong.
+    remedy:
+        the option or the step that mends it; empty where nothing has to be mended.
+    figures:
+        numbers by name, to three significant digits.
+    side:
+        ``query``, ``database``, or empty for both or self pairs.
+    """
+
+    code: str
+    count: int
+    total: int
+    seen: str
+    cause: str = ""
+    remedy: str = ""
+    figures: Mapping[str, float | None] = field(default_factory=dict)
+    side: str = ""
+
+    @property
+    def severity(self) -> Severity:
+        """Whether it is a note or a warning, which depends on the code alone."""
+        return CODES[self.code]
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        texts = {name: getattr(self, name) for name in ("side", "cause", "remedy") if getattr(self, name)}
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "count": self.count,
+            "total": self.total,
+            "seen": self.seen,
+            **texts,
+            **({"figures": dict(self.figures)} if self.figures else {}),
+        }
+
+    def __str__(self) -> str:
+        side = f"{self.side}: " if self.side else ""
+        return "; ".join(filter(None, (f"{self.code}: {side}{self.seen}", self.cause, self.remedy)))
+
+
+@dataclass(frozen=True)
+class NotChecked:
+    """A check that could not be made, and why."""
+
+    check: str
+    reason: str
+
+    def to_json(self) -> dict[str, str]:
+        """As JSON values."""
+        return {"check": self.check, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """The audit of one collection."""
+
+    findings: tuple[Finding, ...] = ()
+    not_checked: tuple[NotChecked, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """The findings that are more than notes."""
+        return tuple(finding for finding in self.findings if finding.severity == "warning")
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "findings": [finding.to_json() for finding in self.findings],
+            "not_checked": [check.to_json() for check in self.not_checked],
+        }
+
+    def log(self, name: str, *, allow: Collection[str] = ()) -> None:
+        """Say on stderr what was found in the collection of this name; what could not be checked only with ``-v``."""
+        for finding in self.findings:
+            serious = finding.severity == "warning" and finding.code not in allow
+            log.log(logging.WARNING if serious else logging.INFO, "%s: %s", name, finding)
+        for check in self.not_checked:
+            log.debug("%s: %s: not checked, because %s", name, check.check, check.reason)
+
+
+EMPTY = AuditReport()
+
+
+def refuse_warnings(reports: Iterable[tuple[str, AuditReport]], *, allow: Collection[str] = ()) -> None:
+    """Raise an `AuditError` where a report of a collection, with its name before it, has a warning not in `allow`."""
+    refused = [
+        f"{name}: {finding}" for name, report in reports for finding in report.warnings if finding.code not in allow
+    ]
+    if refused:
+        more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+        raise AuditError(
+            f"{refused[0]}{more}; with --strict this is an error: mend the input, or accept it with --allow CODE"
+        )

@@ -1,0 +1,86 @@
+"""--strict and --allow of labelling commands, and where findings are said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+
+from relabel.labelfile import LabelFile, validate
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def doubtful(tmp_path: Path) -> Path:
+    """A table of 50 cameras, five of which have a heading of exactly 0."""
+    rng = np.random.default_rng(1)
+    heading = rng.uniform(1.0, 359.0, 50)
+    heading[::10] = 0.0
+    place = rng.uniform(0.0, 300.0, (50, 2))
+    rows = [
+        f"k{k},{x!r},{y!r},{h!r}" for k, ((x, y), h) in enumerate(zip(place.tolist(), heading.tolist(), strict=True))
+    ]
+    path = tmp_path / "doubtful.csv"
+    path.write_text("\n".join(["key,x,y,heading", *rows]) + "\n")
+    return path
+
+
+class TestLabelling:
+    def test_findings_are_said_and_recorded(self, run: Run, doubtful: Path, tmp_path: Path) -> None:
+        """On stderr, in the JSON and in the provenance, which stays the same from run to run."""
+        output = tmp_path / "a.h5"
+        result = run("table", doubtful, "-o", output, "--json")
+        assert result.exit_code == 0
+        assert "relabel: warning: doubtful: heading-zero: the heading of 5 of 50 cameras is exactly 0" in result.stderr
+        (audited,) = json.loads(result.stdout)["audit"]
+        assert audited["name"] == "doubtful"
+        (finding,) = audited["findings"]
+        assert finding["code"] == "heading-zero"
+        (record,) = LabelFile(output).provenance()
+        assert record["findings"] == audited["findings"]
+        assert validate(output, level="content").valid
+        assert run("table", doubtful, "-o", tmp_path / "b.h5").exit_code == 0
+        assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+    def test_strict(self, run: Run, doubtful: Path, tmp_path: Path) -> None:
+        """An error before anything is written, unless the finding is accepted."""
+        output = tmp_path / "a.h5"
+        for dry in ((), ("--dry-run",)):
+            result = run("table", doubtful, "-o", output, "--strict", *dry)
+            assert (result.exit_code, output.exists()) == (1, False)
+            assert "relabel: error: doubtful: heading-zero" in result.stderr
+            assert "--allow" in result.stderr
+        result = run("table", doubtful, "-o", output, "--strict", "--allow", "heading-zero", "--allow", "no-pose")
+        assert (result.exit_code, output.exists()) == (0, True)
+        assert "warning" not in result.stderr
+
+    def test_dry_run(self, run: Run, doubtful: Path) -> None:
+        """The audit belongs to it."""
+        result = run("table", doubtful, "--dry-run", "--json")
+        (row,) = json.loads(result.stdout)["collections"]
+        assert [finding["code"] for finding in row["findings"]] == ["heading-zero"]
+        assert "heading-zero" in result.stderr
+
+    def test_an_unknown_code(self, run: Run, doubtful: Path) -> None:
+        """A usage error that lists the codes."""
+        result = run("table", doubtful, "--allow", "heading-null")
+        assert result.exit_code == 2
+        assert "no finding of the audit has the code 'heading-null'; there are heading-filler" in result.stderr
+
+    def test_processes(self, run: Run, doubtful: Path, tmp_path: Path) -> None:
+        """What workers found is said once."""
+        from tests.trees import msls_tree, street
+
+        query = street(3)
+        query[1]["ca"] = -1
+        for city in ("goa", "amman"):
+            msls_tree(tmp_path / "msls", query=query, city=city)
+        result = run("msls", "--root", tmp_path / "msls", "-o", tmp_path / "m.h5", "--executor", "processes:2")
+        assert result.exit_code == 0
+        lines = [line for line in result.stderr.splitlines() if "heading-filler" in line]
+        assert sorted(line.split(": ")[1] for line in lines) == ["amman", "goa"]
