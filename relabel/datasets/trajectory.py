@@ -7,7 +7,7 @@ the camera to the world or back. Where a format does not fix it, it is an option
     kitti360   a frame number and 12 numbers of the IMU, or 16 of the camera: to a world with x east, y north, z up
     tum        t tx ty tz qx qy qz qw, or as a header names them: camera-to-world, z ahead; up is z unless an option
                says otherwise
-    colmap     images.txt: world-to-camera, z ahead; up is not known
+    colmap     a model, its rigs and frames or its images: world-to-camera, z ahead; up is not known
     robotcar   ins.csv and rtk.csv: north, east, down and angles of the car, x ahead; vo.csv: its motions, in a row
 
 The heading is the direction of the axis ahead, dropped to the ground.
@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status
-from relabel.datasets import trajectory_formats
+from relabel.datasets import colmap_model, trajectory_formats
 from relabel.datasets.conventions import AXES, TrajectoryLayout
 from relabel.datasets.trajectory_formats import Track
 from relabel.errors import InputError, OptionError
@@ -40,7 +40,7 @@ _READERS: dict[TrajectoryLayout, Callable[[Path], Track]] = {
     "kitti": trajectory_formats.kitti,
     "kitti360": trajectory_formats.kitti360,
     "tum": trajectory_formats.tum,
-    "colmap": trajectory_formats.colmap,
+    "colmap": colmap_model.read,
     "robotcar": trajectory_formats.robotcar,
 }
 _UP = {"kitti": "-y", "kitti360": "z", "tum": "z", "robotcar": "-z"}

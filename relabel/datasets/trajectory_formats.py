@@ -1,4 +1,4 @@
-"""Trajectories in text files, one pose a line: KITTI, KITTI-360, TUM and COLMAP, read a line at a time."""
+"""Trajectories in text files, one pose a line: KITTI, KITTI-360 and TUM, read a line at a time; and RobotCar."""
 
 from __future__ import annotations
 
@@ -185,44 +185,6 @@ class FirstOfEach:
 _TUM_ORDER = {column: place for place, column in enumerate(pose_columns.COLUMNS)}
 
 
-def colmap(path: Path) -> Track:
-    """``images.txt``: two lines per image, ``ID QW QX QY QZ TX TY TZ CAMERA NAME`` and its points, which may be none.
-
-    Keys are the names, which may hold spaces. The scale of a model is arbitrary, unless it was aligned.
-
-    Raises
-    ------
-    InputError
-        when the file cannot be read, a line is no such pose, a rotation is none, or a key comes twice; the message
-        names file and line.
-    """
-    into_camera = _QuaternionLines(path)
-    name = ""
-    points_next = False
-    for line, text in text_lines(path, comments=not points_next, blank=True):
-        if text.startswith("#"):
-            continue
-        if points_next:
-            points_next = False
-            _check_points(path, line, text, name)
-            continue
-        if not text.strip():
-            continue
-        values = text.split(None, 9)
-        if len(values) != 10:
-            raise InputError(
-                f"{path}: line {line}: {len(values)} values; an image in images.txt of COLMAP has 10: ID QW QX QY QZ "
-                "TX TY TZ CAMERA NAME"
-            )
-        _, qw, qx, qy, qz, tx, ty, tz, _ = _numbers(path, line, values[:9], "ID QW QX QY QZ TX TY TZ CAMERA NAME")
-        name = values[9].strip()
-        into_camera.add(line, name, (tx, ty, tz, qw, qx, qy, qz))
-        points_next = True
-    key, pose = into_camera.read()
-    note = "positions are taken as metres, though the scale of a COLMAP model is arbitrary unless it was aligned"
-    return Track(key, inverse_poses(pose), notes=(note,))
-
-
 class _QuaternionLines:
     """Poses of a text file, a translation and a quaternion for each, gathered line by line."""
 
@@ -247,17 +209,6 @@ class _QuaternionLines:
         return key, pose
 
 
-def _check_points(path: Path, line: int, text: str, name: str) -> None:
-    """Raise an InputError where the line below an image is not a list of points: x y ID, x y ID, …"""
-    begin = text.split(None, 12)
-    numbers = all(is_number(value) for value in begin[:12])
-    if not numbers or (len(begin) <= 12 and len(begin) % 3):
-        raise InputError(
-            f"{path}: line {line}: expected the points of {name!r} (x y ID each, or an empty line); blank lines of "
-            "images.txt must not be removed"
-        )
-
-
 def text_lines(path: Path, *, comments: bool = False, blank: bool = False) -> Iterator[tuple[int, str]]:
     """The lines of a text, counted from 1, without blank ones and comments.
 
@@ -272,7 +223,7 @@ def text_lines(path: Path, *, comments: bool = False, blank: bool = False) -> It
                 if (blank or text.strip()) and not (comments and not blank and text.lstrip().startswith("#")):
                     yield line, text
     except UnicodeDecodeError:
-        raise InputError(f"{path}: is not UTF-8 text; is it the binary form? write it as text first") from None
+        raise InputError(f"{path}: is not UTF-8 text; is it another file under this name?") from None
     except OSError as error:
         raise unreadable(path, error) from None
 

@@ -317,36 +317,6 @@ class TestTum:
             read(tmp_path / "nothing", "tum", Z_UP)
 
 
-class TestColmap:
-    """relabel.datasets.trajectory_formats.colmap"""
-
-    POSE = "1 1 0 0 0 0 0 0 1"
-
-    def test_a_model(self, tmp_path: Path) -> None:
-        """Names hold spaces, lists of points are empty, and a comment stands at the top."""
-        path = write(
-            tmp_path / "images.txt", "# Image list with two lines of data per image:", f"{self.POSE} a b/c 1.jpg", "",
-            f"{self.POSE} d.jpg", "1.0 2.0 -1", f"{self.POSE} e.jpg", " ".join(["1 2 3"] * 50),
-        )  # fmt: skip
-        cameras, notes = read(path, "colmap", Axes("-y", "z"))
-        assert cameras.key.tolist() == ["a b/c 1.jpg", "d.jpg", "e.jpg"]
-        assert "scale" in notes[0]
-
-    @pytest.mark.parametrize(
-        ("lines", "message"),
-        [
-            ([f"{POSE} a.jpg", f"{POSE} b.jpg"], r"line 2: expected the points of 'a\.jpg'.*must not be removed"),
-            ([f"{POSE} a.jpg", "1 2"], r"line 2: expected the points"),
-            ([POSE], r"line 1: 9 values"),
-            ([f"{POSE.replace(' 0', ' x', 1)} a.jpg"], r"line 1: 'x' is not a number"),
-        ],
-    )
-    def test_faults(self, tmp_path: Path, lines: list[str], message: str) -> None:
-        """File and line are named."""
-        with pytest.raises(InputError, match=message):
-            read(write(tmp_path / "images.txt", *lines), "colmap", Axes("-y", "z"))
-
-
 class TestInversePoses:
     """relabel.datasets.trajectory_formats.inverse_poses"""
 

@@ -53,9 +53,9 @@ def select(
     come: their columns are known without --layout gsv.
 
     With --layout, poses give place and heading: kitti (12 numbers a line), kitti360 (poses.txt or cam0_to_world.txt),
-    tum (t tx ty tz qx qy qz qw, or in the order that a header names, as EuRoC has it), colmap (images.txt), robotcar
-    (ins.csv, rtk.csv or vo.csv). The heading is that of the axis that looks ahead, on the
-    ground. `relabel verify FILE --root DIR` takes the folder that holds the tables.
+    tum (t tx ty tz qx qy qz qw, or in the order that a header names, as EuRoC has it), colmap (the folder of a model,
+    or its images.txt or images.bin), robotcar (ins.csv, rtk.csv or vo.csv). The heading is that of the axis that looks
+    ahead, on the ground. `relabel verify FILE --root DIR` takes the folder that holds the tables.
     """
     from relabel.datasets.table.columns import parse
     from relabel.datasets.table.rows import reader

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status
-from relabel.datasets import fillers, trajectory
+from relabel.datasets import colmap_model, fillers, trajectory
 from relabel.datasets.base import CameraSets, common_root, fault_notes, heading_params, relative_path
 from relabel.datasets.conventions import TABLE_SUFFIXES, TRAJECTORY_LAYOUTS, TrajectoryLayout
 from relabel.datasets.registry import ReaderSelection
@@ -112,7 +112,13 @@ class TableReader:
         if len(sides) > 1 and sides[0].crs == "local":
             notes.append("both files are taken to be in one frame; trajectories that were made apart are not")
         params = {"heading": f"axis {axes.ahead} of the poses", "layout": layout, "up": axes.up}
-        return self._camera_sets(sides, params, notes)
+        return replace(self._camera_sets(sides, params, notes), files=self._pose_files(layout))
+
+    def _pose_files(self, layout: TrajectoryLayout) -> tuple[Path, ...]:
+        """The files that the poses are in, which a model of COLMAP has several of."""
+        if layout != "colmap":
+            return self.files
+        return tuple(dict.fromkeys(path for model in self.files for path in colmap_model.pose_files(model)))
 
     def _tables(self) -> CameraSets:
         if self.crs is not None:
