@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status
+from relabel.datasets.image_headers import read_header
 from relabel.datasets.matrix_files import Intrinsics
 from relabel.frames import DepthIs, Frames
 
 _SHOWN = 3
+_LOOKED_AT = 20
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -104,6 +106,33 @@ def missing_notes(
         ],
     }
     return [f"{len(keys):,} {text}{shown(keys)}" for text, keys in keys_by_fault.items() if keys]
+
+
+def turned_image_notes(frame_files: Sequence[FrameFiles]) -> list[str]:
+    """A note where EXIF data asks viewers to turn images, by a look at a few of them.
+
+    Depth maps have no such data: an image that is shown turned does not lie on its depth map any more.
+    """
+    with_image = [frame for frame in frame_files if frame.image is not None]
+    looked_at = with_image[:: max(1, len(with_image) // _LOOKED_AT)][:_LOOKED_AT]
+    headers = [(frame, read_header(frame.image)) for frame in looked_at if frame.image is not None]
+    turned = [(frame, header) for frame, header in headers if header is not None and header.orientation != 1]
+    if not turned:
+        return []
+    frame, header = turned[0]
+    depth = None if frame.depth is None else read_header(frame.depth)
+    as_shown = depth is not None and _is_wide(depth.size) == _is_wide(header.shown_size) != _is_wide(header.size)
+    what = (
+        "the depth maps have the shape of the images after that, and not that of the images as stored"
+        if as_shown
+        else "depth maps, poses and intrinsics are taken for those of the pixels as stored"
+    )
+    of = f"{len(turned):,} of {len(looked_at):,} images that were looked at"
+    return [f"EXIF data asks viewers to turn {of} ({frame.key}: orientation {header.orientation}); {what}"]
+
+
+def _is_wide(size: tuple[int, int]) -> bool:
+    return size[0] >= size[1]
 
 
 def shown(keys: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from relabel.report.shared_surface import SharedSurface
 SHARED, QUERY, DATABASE = (0.24, 0.66, 0.36), (0.88, 0.48, 0.0), (0.12, 0.44, 0.92)
 """Colours, red, green and blue in [0, 1]: what both frames see, what only the query sees, what only the other."""
 _NOTHING = (0.93, 0.93, 0.93)
+_ORIENTATION = 0x0112  # the EXIF tag
 
 
 def write_ply(path: Path, pair: SharedSurface, *, overwrite: bool = False) -> None:
@@ -85,12 +86,12 @@ def shared_figure(path: Path, pair: SharedSurface, *, overwrite: bool = False) -
             seen = np.empty((*side.pixels.shape, 3))
             seen[:] = _NOTHING
             seen[side.pixels] = np.where(side.shared[:, np.newaxis], SHARED, own)
-            image = _image(side.image)
+            image, how = _image(side.image, side.pixels.shape)
             if image is None:
                 above.text(0.5, 0.5, "no colour image", ha="center", va="center")
             else:
                 above.imshow(image)
-            above.set_title(f"{('query', 'database')[column]} {side.key}", fontsize=10)
+            above.set_title(f"{('query', 'database')[column]} {side.key}{how}", fontsize=10)
             below.imshow(seen, interpolation="nearest")
             share = 100.0 * side.common / max(1, side.voxels)
             below.set_title(f"{share:.1f} % of {side.voxels:,} voxels shared", fontsize=10)
@@ -108,14 +109,25 @@ def _mark(colour: tuple[float, float, float], name: str) -> Any:
     return Patch(facecolor=colour, label=name)
 
 
-def _image(path: str) -> Any:
-    """The pixels of a colour image, None where there is none that can be read."""
-    from PIL import Image  # noqa: PLC0415
+def _image(path: str, depth_shape: tuple[int, ...]) -> tuple[Any, str]:
+    """The pixels of a colour image, None where there is none that can be read, and how it is shown where EXIF asks.
+
+    Depth maps are of the pixels as stored, unless only the turned image has their shape (height, width).
+    """
+    from PIL import Image, ImageOps  # noqa: PLC0415
 
     if not path:
-        return None
+        return None, ""
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
+            orientation = image.getexif().get(_ORIENTATION, 1)
+            pixels = np.asarray(image.convert("RGB"))
+            if orientation == 1:
+                return pixels, ""
+            turned = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except (OSError, SyntaxError, ValueError):  # only for looking at: no reason to fail
-        return None
+        return None, ""
+    stands = [shape[0] > shape[1] for shape in (depth_shape, pixels.shape, turned.shape)]
+    if stands[0] == stands[2] != stands[1]:
+        return turned, f" (turned as EXIF orientation {orientation} asks)"
+    return pixels, f" (as stored, before EXIF orientation {orientation})"

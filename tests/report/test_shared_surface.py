@@ -17,6 +17,7 @@ from relabel.errors import InputError, MissingPackageError, NotFoundError, Optio
 from relabel.frames import Frames
 from relabel.labelfile import LabelFile, StoredCollection
 from relabel.reference import voxels
+from relabel.report import shared_views
 from relabel.report.shared_surface import SharedSide, SharedSurface, shared, shared_text
 from relabel.report.shared_views import DATABASE, QUERY, SHARED, shared_figure, write_ply
 from tests.similarities import similarity
@@ -207,6 +208,30 @@ class TestFigure:
         ]
         shared_figure(tmp_path / "a.svg", replace(found, query=sides[0], database=sides[1]))
         assert (tmp_path / "a.svg").stat().st_size > 1000
+
+    @pytest.mark.parametrize(
+        ("size", "orientation", "shape", "title"),
+        [
+            ((64, 48), 1, (64, 48), ""),
+            ((64, 48), 6, (64, 48), " (as stored, before EXIF orientation 6)"),
+            ((64, 48), 3, (64, 48), " (as stored, before EXIF orientation 3)"),
+            ((48, 64), 6, (64, 48), " (turned as EXIF orientation 6 asks)"),
+        ],
+    )
+    def test_turned_images(
+        self, tmp_path: Path, size: tuple[int, int], orientation: int, shape: tuple[int, int], title: str
+    ) -> None:
+        """An image lies on its depth map of 32 × 24 pixels, whatever EXIF asks viewers to do, and it is told."""
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        stored = Image.new("RGB", size)
+        stored.paste((255, 0, 0), (0, 0, 8, 8))
+        stored.save(tmp_path / "a.png", exif=exif)
+        pixels, how = shared_views._image(str(tmp_path / "a.png"), (24, 32))
+        assert how == title
+        assert pixels.shape == (shape[1], shape[0], 3)
+        red = (pixels == (255, 0, 0)).all(axis=2)
+        assert red[4, -4 if "turned" in title else 4]  # a turn to the right brings the upper left to the upper right
 
     def test_suffix(self, tmp_path: Path, found: SharedSurface) -> None:
         """Only .svg and .png."""

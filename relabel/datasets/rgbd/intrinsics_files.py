@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from relabel.cameras import FloatArray
+from relabel.datasets.image_headers import read_header
 from relabel.datasets.listing import children
 from relabel.datasets.matrix_files import Intrinsics, checked_intrinsics, intrinsics_of, read_intrinsics, read_numbers
 from relabel.datasets.rgbd_frames import DepthCamera
@@ -214,11 +215,15 @@ def _of_each_frame(calibrations: Calibrations, names: Sequence[str]) -> FloatArr
             f"{folder}: {len(lacking):,} of {len(names):,} frames have no calibration ({lacking[0]}); give one of "
             "each, or --intrinsics fx,fy,cx,cy"
         )
-    depth, image = (None if path is None else header_size(path) for path in (calibrations.depth, calibrations.image))
-    if depth is not None and image is not None and depth != image:
+    depth, image = (None if path is None else read_header(path) for path in (calibrations.depth, calibrations.image))
+    if depth is not None and image is not None and depth.size != image.size:
+        (width, height), turned = (
+            image.size,
+            "" if image.orientation == 1 else " as they are stored, before EXIF turns them",
+        )
         raise OptionError(
-            f"{folder}: holds calibrations of images of {image[0]} × {image[1]} pixels, and the depth maps have "
-            f"{depth[0]} × {depth[1]}; give --intrinsics fx,fy,cx,cy of the depth maps"
+            f"{folder}: holds calibrations of images of {width} × {height} pixels{turned}, and the depth maps have "
+            f"{depth.size[0]} × {depth.size[1]}; give --intrinsics fx,fy,cx,cy of the depth maps"
         )
     table = np.empty((len(names), 4))
     for row, name in enumerate(names):
@@ -229,17 +234,6 @@ def _of_each_frame(calibrations: Calibrations, names: Sequence[str]) -> FloatArr
                     f"{files[name]}: holds a focal length alone, and the first depth map cannot be opened, which would "
                     "tell where its middle is; give --intrinsics fx,fy,cx,cy"
                 )
-            numbers = [numbers[0], numbers[0], depth[0] / 2, depth[1] / 2]
+            numbers = [numbers[0], numbers[0], depth.size[0] / 2, depth.size[1] / 2]
         table[row] = intrinsics_of(numbers, str(files[name]))
     return table
-
-
-def header_size(path: Path) -> tuple[int, int] | None:
-    """(width, height) of an image, as it is stored; None where it cannot be opened."""
-    from PIL import Image  # noqa: PLC0415  only here
-
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, SyntaxError, ValueError):
-        return None

@@ -123,7 +123,7 @@ def read(
         database=frames,
         files=(*files.lists, *rgbd_frames.existing_files(files.frames)),
         params=params | ({"convention": convention} if convention != "opencv" else {}),
-        notes=files.notes,
+        notes=(*files.notes, *rgbd_frames.turned_image_notes(files.frames)),
         sources=(str(root), str(root)),
         hint=_HINTS[layout],
         camera=files.camera,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from relabel.cameras import Status
 from relabel.datasets.matrix_files import parse_intrinsics, read_intrinsics
@@ -235,6 +236,35 @@ class TestTum:
         (root / name).unlink()
         with pytest.raises(MissingFileError, match=rf"{name}: is not there; a sequence of TUM holds depth.txt "):
             sequence.read(root, "tum")
+
+
+class TestTurnedImages:
+    """relabel.datasets.rgbd_frames.turned_image_notes"""
+
+    @pytest.mark.parametrize(
+        ("orientation", "size", "told"),
+        [
+            (1, (64, 48), None),
+            (6, (64, 48), "taken for those of the pixels as stored"),
+            (3, (64, 48), "taken for those of the pixels as stored"),
+            (8, (48, 64), "the shape of the images after that"),
+        ],
+    )
+    def test_told(self, tmp_path: Path, orientation: int, size: tuple[int, int], told: str | None) -> None:
+        """Beside depth maps of 64 × 48 pixels: which of the two forms of an image they lie on."""
+        root = rgbd_folder(tmp_path, ["0", "1"])
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        (root / "color").mkdir()
+        Image.new("RGB", size).save(root / "color/0.jpg", exif=exif)
+        (root / "color/1.jpg").write_bytes(b"damaged")
+        notes = sequence.read(root, "folder").notes
+        if told is None:
+            assert notes == ()
+        else:
+            (note,) = notes
+            assert f"turn 1 of 2 images that were looked at (0: orientation {orientation})" in note
+            assert told in note
 
 
 class TestNearest:
