@@ -1,22 +1,27 @@
-"""Putting a finished file in its place: whole or not at all, and never by touching the file that is there.
+"""Putting a finished file or folder in its place: whole or not at all, and never by touching what is there before.
 
-A set of files is made in a `private_folder` first.
+All is made in a private folder beside its place first. The folder is locked, so that the next writer of the same target
+knows what a killed one left, and removes it.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
+import logging
 import os
 import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from relabel import locks
+from relabel.clutter import is_clutter
 from relabel.errors import OutputError, OutputExistsError, RelabelError
+
+log = logging.getLogger(__name__)
 
 _NEXT_STEP = {
     errno.ENOSPC: "the disk is full: free some space or choose another folder",
@@ -27,6 +32,10 @@ _NEXT_STEP = {
     errno.EPERM: "there is no permission to write in this folder: choose another one",
     errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
 }
+
+_LOCK = ".relabel-lock"
+_NEW, _OLD = "new", "old"
+"""In the private folder of `replacing_folder`: what is made, and what stood in its place before."""
 
 
 @contextmanager
@@ -44,10 +53,10 @@ def output_errors(target: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A private path beside `path`; the file made there takes its place when the block ends well, else it is removed.
+    """A private path of the same name; what is made there takes its place when the block ends well, else it is removed.
 
-    The private file is hidden and lies in the same folder, so that the last step is one rename in one file system. It
-    carries the number of this process; files that killed writers of the same target left behind are removed first.
+    It lies in a hidden folder beside the target, so that the last step is one rename in one file system. What killed
+    writers of the same target left behind is removed first.
 
     Raises
     ------
@@ -57,43 +66,159 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
         when the folder is missing or cannot be written, or the disk is full.
     """
     target = check_target(path, overwrite=overwrite)
-    private = target.parent / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
-    _remove_abandoned(target)
-    try:
+    remove_folders(abandoned_folders(target.parent, target.name))
+    with ExitStack() as stack:
+        with output_errors(path):
+            private = stack.enter_context(private_folder(target.parent, target.name)) / target.name
         yield private
         with output_errors(path):
             sync(private)
             move_file(private, target, path, overwrite=overwrite)
-    finally:
-        with suppress(OSError):
-            private.unlink(missing_ok=True)
     with suppress(OSError):  # some file systems cannot sync a folder; the file itself is safe
         sync(target.parent)
 
 
 @contextmanager
-def private_folder(parent: Path, name: str) -> Iterator[Path]:
-    """A new hidden folder in `parent`, which is removed at the end unless it was moved into its place.
+def replacing_folder(path: Path, *, overwrite: bool, foreign: Callable[[Path], Iterable[str]]) -> Iterator[Path]:
+    """A private folder beside `path`; it takes its place when the block ends well, else it is removed.
 
-    It carries the number of this process and is locked, so that `abandoned_folders` knows those of killed writers.
+    Parameters
+    ----------
+    path:
+        the folder to be; it may be there when it is empty.
+    overwrite:
+        whether a folder with files may be replaced.
+    foreign:
+        given such a folder, the names in it that it did not get from an earlier run; a folder with any is never
+        replaced, since what is in it would be lost.
+
+    Raises
+    ------
+    OutputExistsError
+        when the folder is not empty and may not be replaced.
+    OutputError
+        when `path` is no folder, its parent is missing, or nothing can be written.
     """
-    private = parent / f".{name}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
-    private.mkdir()
-    descriptor = os.open(private, os.O_RDONLY)
+    target = Path(os.path.realpath(path))
+    _check_folder(path, target, overwrite=overwrite, foreign=foreign)
+    recover_folder(target)
+    _check_folder(path, target, overwrite=overwrite, foreign=foreign)  # one that is back counts too
+    with ExitStack() as stack:
+        with output_errors(path):
+            private = stack.enter_context(private_folder(target.parent, target.name))
+            (private / _NEW).mkdir()
+        yield private / _NEW
+        with output_errors(path):
+            for entry in (*(private / _NEW).iterdir(), private / _NEW):
+                with suppress(OSError):  # some file systems cannot sync a folder
+                    sync(entry)
+            _check_folder(path, target, overwrite=overwrite, foreign=foreign)
+            if target.exists() and any(target.iterdir()):
+                target.replace(private / _OLD)
+            try:
+                (private / _NEW).replace(target)
+            except BaseException:
+                with suppress(FileNotFoundError):
+                    (private / _OLD).replace(target)
+                raise
+
+
+def _check_folder(path: Path, target: Path, *, overwrite: bool, foreign: Callable[[Path], Iterable[str]]) -> None:
+    with output_errors(path):
+        if not target.parent.is_dir():
+            raise OutputError(f"{path}: the folder {target.parent} does not exist; create it or choose another one")
+        if not target.exists():
+            return
+        if not target.is_dir():
+            raise OutputError(f"{path}: is a file; choose the name of a folder")
+        if all(is_clutter(entry.name) for entry in target.iterdir()):
+            return
+        if not overwrite:
+            raise OutputExistsError(
+                f"{path}: is not empty; choose another folder, or say that it may be replaced (--force)"
+            )
+        for name in foreign(target):
+            raise OutputExistsError(
+                f"{path}: holds {name!r}, which no earlier run of this command wrote and which would be lost with the "
+                "folder; choose another folder"
+            )
+
+
+def recover_folder(target: Path) -> None:
+    """Bring back what a killed `replacing_folder` had moved aside before its own was in place; remove all it left."""
+    abandoned = abandoned_folders(target.parent, target.name)
+    for folder in abandoned:
+        with suppress(OSError):
+            if not target.exists() and (folder / _OLD).is_dir():
+                (folder / _OLD).replace(target)
+                log.warning("%s: is back as it was before a run that was killed while it replaced it", target)
+    remove_folders(abandoned)
+
+
+@contextmanager
+def private_folder(parent: Path, name: str) -> Iterator[Path]:
+    """A new hidden and locked folder in `parent`, which is removed at the end."""
+    private, lock = _locked_folder(parent, name)
     try:
-        with suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield private
     finally:
-        os.close(descriptor)
-        shutil.rmtree(private, ignore_errors=True)
+        _remove(private, lock)
 
 
-def abandoned_folders(parent: Path, name: str) -> list[Path]:
-    """The private folders of that name that killed writers left in `parent`."""
+def _locked_folder(parent: Path, name: str) -> tuple[Path, locks.Lock]:
+    while True:
+        private = parent / f".{name}.{secrets.token_hex(4)}.tmp"
+        private.mkdir()
+        try:
+            lock = locks.acquire(private / _LOCK)
+        except FileNotFoundError:
+            continue  # another process took it for abandoned
+        except BaseException:
+            with suppress(OSError):
+                private.rmdir()
+            raise
+        if lock is not None:
+            return private, lock
+
+
+def abandoned_folders(parent: Path, *names: str) -> list[Path]:
+    """The private folders of these names that killed writers left in `parent`; none where no locks can tell."""
     with suppress(OSError):
-        return [entry for entry in _abandoned(parent, name) if entry.is_dir()]
+        return [entry for entry in parent.iterdir() if target_of_private(entry.name) in names and _is_abandoned(entry)]
     return []
+
+
+def target_of_private(name: str) -> str | None:
+    """What is made in a `private_folder` of that name; None where it is the name of something else."""
+    match = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}\.tmp", name, re.DOTALL)
+    return None if match is None else match[1]
+
+
+def _is_abandoned(folder: Path) -> bool:
+    try:
+        return locks.is_held(folder / _LOCK) is False
+    except FileNotFoundError:
+        return folder.is_dir() and not any(folder.iterdir())  # killed before it was locked
+    except OSError:
+        return False
+
+
+def remove_folders(folders: Iterable[Path]) -> None:
+    """Remove private folders, but for those whose writers live."""
+    for folder in folders:
+        with suppress(OSError):
+            lock = locks.acquire(folder / _LOCK)
+            if lock is not None and lock.is_real:
+                _remove(folder, lock)
+            elif lock is not None:
+                lock.release()
+
+
+def _remove(folder: Path, lock: locks.Lock) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    lock.release()
+    # Some network file systems keep a removed file under another name until it is closed.
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_target(path: Path, *, overwrite: bool) -> Path:
@@ -154,39 +279,3 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _remove_abandoned(target: Path) -> None:
-    with suppress(OSError):
-        for entry in _abandoned(target.parent, target.name):
-            entry.unlink(missing_ok=True)
-
-
-def _abandoned(parent: Path, name: str) -> Iterator[Path]:
-    pattern = re.compile(re.escape(f".{name}.") + r"(\d+)-[0-9a-f]{8}\.tmp")
-    for entry in parent.iterdir():
-        match = pattern.fullmatch(entry.name)
-        if match and not _alive(int(match[1])) and not _locked(entry):
-            yield entry
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True
-
-
-def _locked(path: Path) -> bool:
-    """Whether a writer, perhaps on another machine that shares the folder, holds the lock of a `Draft` or folder."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

@@ -35,6 +35,10 @@ class OutputError(RelabelError, OSError):
     """The output cannot be written where it was asked for."""
 
 
+class OutputInUseError(OutputError):
+    """Another process is writing the output."""
+
+
 class LabelFileError(RelabelError, ValueError):
     """The file is not a label file that can be trusted."""
 

@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from relabel.atomic import check_target, replacing
+from relabel.atomic import check_target, replacing, replacing_folder
 from relabel.errors import OutputError, OutputExistsError
 from relabel.labelfile import LabelFile, pack, validate, write
 from relabel.labelfile.safe_h5file import Draft, _Disk
 from relabel.similarity import Collection, RowBlock
 from tests.labelfile.sources import Blocks, Cut, assert_same
 from tests.similarities import similarity
+from tests.stopped import goes_on, killed, stopped
 
 ROOT = Path(__file__).resolve().parents[1]
 OLD = similarity(6, 7, seed=1)
@@ -37,6 +38,36 @@ import sys, time
 from relabel.labelfile import write
 from tests.test_atomic import NEW, Stalling
 write(sys.argv[1], {"a": Stalling(NEW)}, overwrite=True)
+"""
+
+
+REPLACING = """
+import sys
+from pathlib import Path
+from relabel.atomic import replacing
+from tests.stopped import stop
+with replacing(Path(sys.argv[1]), overwrite=True) as private:
+    private.write_text("half")
+    stop()
+"""
+
+REPLACING_FOLDER = """
+import sys
+from pathlib import Path
+from relabel.atomic import replacing_folder
+from tests.stopped import stop
+step, real = sys.argv[2], Path.replace
+def replace(self, target):
+    if step == "aside" and self.name == "new":
+        stop()
+    real(self, target)
+    if step == "placed" and self.name == "new":
+        stop()
+Path.replace = replace
+with replacing_folder(Path(sys.argv[1]), overwrite=True, foreign=lambda folder: ()) as private:
+    (private / "file").write_text("new")
+    if step == "half":
+        stop()
 """
 
 
@@ -94,7 +125,7 @@ class TestKilled:
         process.communicate()
         assert path.read_bytes() == before
         assert names(path.parent) == [left, "labels.h5"]
-        assert not validate(path.parent / left).valid
+        assert not validate(path.parent / left / "labels.h5").valid
         write(path, {"a": NEW}, overwrite=True)
         assert names(path.parent) == ["labels.h5"]
 
@@ -313,35 +344,35 @@ class TestReplacing:
         assert names(tmp_path) == ["a.h5"]
 
     def test_removes_only_what_dead_writers_left(self, tmp_path: Path) -> None:
-        """Files of live processes, locked files, files of other targets and files with other names stay."""
-        dead = subprocess.Popen([sys.executable, "-c", ""])
-        dead.wait()
-        for name in (
-            f".a.h5.{dead.pid}-0123abcd.tmp",
-            f".a.h5.{dead.pid}-ffffffff.tmp",
-            f".a.h5.{os.getpid()}-0123abcd.tmp",
-            ".a.h5.99999999999999999999-0123abcd.tmp",
-            f".b.h5.{dead.pid}-0123abcd.tmp",
-            f".a.h5.{dead.pid}-0123abcd.tmp.bak",
-        ):
-            (tmp_path / name).touch()
-        with (tmp_path / f".a.h5.{dead.pid}-ffffffff.tmp").open("rb") as locked:
-            fcntl.flock(locked, fcntl.LOCK_EX)
-            with replacing(tmp_path / "a.h5", overwrite=False) as private:
-                private.touch()
-        left = names(tmp_path)
-        assert f".a.h5.{dead.pid}-0123abcd.tmp" not in left
-        assert len(left) == 6
+        """Folders of live writers, of other targets, and those that only have such a name stay."""
+        killed(REPLACING, tmp_path / "a.h5")
+        (dead,) = names(tmp_path)
+        (tmp_path / ".a.h5.00000000.tmp").mkdir()  # killed before it was locked
+        for name in (".a.h5.0123abcd.tmp", ".a.h5.4567abcd.tmp.bak"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "mine").touch()
+        (tmp_path / ".a.h5.89ababcd.tmp").touch()
+        killed(REPLACING, tmp_path / "b.h5")
+        stay = {name for name in names(tmp_path) if name.startswith(".b.h5.")}
+        stay |= {".a.h5.0123abcd.tmp", ".a.h5.4567abcd.tmp.bak", ".a.h5.89ababcd.tmp"}
+        with stopped(REPLACING, tmp_path / "a.h5") as process:
+            (live,) = {*names(tmp_path)} - stay
+            assert live != dead
+            with replacing(tmp_path / "a.h5", overwrite=True) as private:
+                private.write_text("first")
+            assert {*names(tmp_path)} == {*stay, live, "a.h5"}
+            assert goes_on(process)[0] == 0
+        assert {*names(tmp_path)} == {*stay, "a.h5"}
+        assert (tmp_path / "a.h5").read_text() == "half"
 
     def test_a_file_system_without_locks(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Files are written all the same; what a dead writer left may be a live one's of another machine, and stays."""
-        dead = subprocess.Popen([sys.executable, "-c", ""])
-        dead.wait()
-        left = f".a.h5.{dead.pid}-0123abcd.tmp"
-        (tmp_path / left).touch()
+        """Files are written all the same; what a dead writer left may be a live one's, and stays."""
+        killed(REPLACING, tmp_path / "a.h5")
+        (tmp_path / ".a.h5.00000000.tmp").mkdir()
+        left = names(tmp_path)
         monkeypatch.setattr(fcntl, "flock", lambda *_: fail(errno.ENOTSUP))
         assert_same(LabelFile(write(tmp_path / "a.h5", {"a": NEW}))["a"].to_similarity(), NEW)
-        assert names(tmp_path) == [left, "a.h5"]
+        assert names(tmp_path) == sorted([*left, "a.h5"])
 
     def test_a_folder_that_cannot_be_synced(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The file itself is safe by then."""
@@ -366,16 +397,43 @@ class TestReplacing:
         assert any(found.nnz == s.matrix.nnz and (found != s.matrix).nnz == 0 for s in sources)
 
 
-class TestDraft:
-    def test_holds_a_lock(self, tmp_path: Path) -> None:
-        """While a draft is open, others can see that its writer lives."""
-        with Draft(tmp_path / "x", tmp_path / "a.h5") as draft:
-            with (tmp_path / "x").open("rb") as file, pytest.raises(BlockingIOError):
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            draft.file.attrs["a"] = 1
-        with (tmp_path / "x").open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+class TestReplacingFolder:
+    @pytest.mark.parametrize("step", ["half", "aside", "placed"])
+    @pytest.mark.parametrize("there", [False, True])
+    def test_killed(self, tmp_path: Path, step: str, *, there: bool) -> None:
+        """Old or new, the folder is whole, or is so after the next run, which leaves nothing else."""
+        folder = tmp_path / "out"
+        if there:
+            folder.mkdir()
+            (folder / "file").write_text("old")
+        killed(REPLACING_FOLDER, folder, step)
+        expected = "new" if step == "placed" else "old" if there else None
+        aside = there and step == "aside"  # the only moment at which neither is in place
+        assert (folder / "file").exists() == (expected is not None and not aside)
 
+        def fails() -> None:
+            with replacing_folder(folder, overwrite=True, foreign=lambda _: ()):
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fails()
+        assert names(tmp_path) == ["out"] * (expected is not None)
+        assert expected is None or (folder / "file").read_text() == expected
+
+    def test_foreign(self, tmp_path: Path) -> None:
+        """What the command did not write is named and stays."""
+        (tmp_path / "out").mkdir()
+        for name in ("mine", "ours"):
+            (tmp_path / "out" / name).touch()
+        with (
+            pytest.raises(OutputExistsError, match=r"out: holds 'mine', which no earlier run of this command wrote"),
+            replacing_folder(tmp_path / "out", overwrite=True, foreign=lambda _: ["mine"]),
+        ):
+            pass
+        assert names(tmp_path / "out") == ["mine", "ours"]
+
+
+class TestDraft:
     def test_hdf5_that_cannot_begin(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """An error of HDF5 at the very start is an output error, and the file is closed."""
 

@@ -50,7 +50,10 @@ ROOMS: dict[str, tuple[str, str]] = {
     "errors": ("", ""),
     "cores": ("", ""),
     "plugins": ("", ""),
-    "atomic": ("errors", ""),
+    "locks": ("", ""),
+    "clutter": ("", ""),
+    "atomic": ("errors locks clutter", ""),
+    "claims": ("errors locks atomic", ""),
     "csv_text": ("", ""),
     "source_date": ("errors", ""),
     "optional": ("errors", "~open3d"),
@@ -63,8 +66,8 @@ ROOMS: dict[str, tuple[str, str]] = {
     "jit": ("errors cores", "numpy numba"),
     "geometry": ("errors cameras", "numpy ~pyproj"),
     # a tree of files goes in, cameras and frames come out
-    "datasets": ("_lazy plugins errors keys cameras frames geometry", "numpy ~scipy pyarrow ~shapely ~PIL"),
-    "synthetic": ("errors cores optional cameras geometry datasets", "numpy ~pyarrow ~PIL"),
+    "datasets": ("_lazy plugins clutter errors keys cameras frames geometry", "numpy ~scipy pyarrow ~shapely ~PIL"),
+    "synthetic": ("errors cores atomic optional cameras geometry datasets", "numpy ~pyarrow ~PIL"),
     # overlaps, fast and slow
     "fov": ("_lazy errors measures cameras similarity geometry jit", "numpy scipy numba"),
     "surface": ("_lazy errors devices measures cameras similarity frames jit", "numpy scipy numba PIL ~torch"),
@@ -75,7 +78,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "labelfile": (f"_version {BASE} cores atomic source_date", "numpy scipy h5py"),
     "compose": (f"{BASE} geometry labelfile", "numpy"),
     "pipeline": (
-        f"{BASE} atomic cores devices frames geometry datasets fov surface ~reference audit labelfile",
+        f"{BASE} atomic clutter claims cores devices frames geometry datasets fov surface ~reference audit labelfile",
         "numpy ~distributed",
     ),
     "fit": (f"{BASE} jit datasets fov labelfile pipeline", "numpy scipy"),
@@ -89,7 +92,7 @@ ROOMS: dict[str, tuple[str, str]] = {
         "numpy scipy ~torch",
     ),
     "training": (
-        f"_lazy _version {BASE} atomic devices images sampling ~evaluation",
+        f"_lazy _version {BASE} atomic claims devices images sampling ~evaluation",
         "numpy ~torch ~torchvision ~timm ~PIL",
     ),
     "report": (

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from relabel.errors import InputError, OptionError
 from relabel.exchange import registry
 from relabel.exchange.folder import ExportFolder, file_name
+from relabel.exchange.registry import FormatSpec
 from relabel.similarity import SimilaritySource
 
 
@@ -63,10 +64,11 @@ def export(
             raise OptionError(
                 f"{name.replace('_', '-')} says nothing about format {to}; it is for {', '.join(takers) or 'no format'}"
             )
-    _check_names(collections)
+    files = [] if spec.writes_all else _files(spec, collections)
     write = registry.writer(spec)
     notes: list[str] = []
     with ExportFolder(folder, overwrite=overwrite) as target:
+        target.check(files)
         if spec.writes_all:
             notes += write(collections, target, **chosen)
         else:
@@ -75,9 +77,23 @@ def export(
     return Exported(tuple(target.written), tuple(notes))
 
 
-def _check_names(collections: Mapping[str, SimilaritySource]) -> None:
-    first_names: dict[str, str] = {}
+def _files(spec: FormatSpec, collections: Iterable[str]) -> list[str]:
+    """The files that are written in any case; an InputError where two collections would share one."""
+    owners: dict[str, str] = {}
+    folders: dict[str, str] = {}
     for name in collections:
-        first = first_names.setdefault(file_name(name), name)
-        if first != name:
-            raise InputError(f"collections {first!r} and {name!r} would share files; export them one at a time")
+        for template in spec.files or ("{name}",):
+            file = template.format(name=file_name(name))
+            _refuse_shared(name, owners.setdefault(file, name), file)
+            folders |= {str(folder): name for folder in PurePath(file).parents[:-1]}
+    for file, name in owners.items():  # nor can a file have the name of a folder that another one lies in
+        _refuse_shared(name, folders.get(file, name), file)
+    return [*owners] if spec.files else []
+
+
+def _refuse_shared(name: str, other: str, file: str) -> None:
+    if name != other:
+        raise InputError(
+            f"collections {other!r} and {name!r} would share files ({file}); export them one at a time "
+            "(FILE::COLLECTION), each into a folder of its own"
+        )

@@ -22,14 +22,15 @@ from relabel.atomic import (
     move_file,
     output_errors,
     private_folder,
+    remove_folders,
     replacing,
     sync,
 )
 from relabel.errors import InputError, OutputError, OutputExistsError
 
 _PRIVATE = "relabel-export"
-_LIST = ".moving"
-"""lists the files of a set from the moment on from which they are moved to their places"""
+_FILES, _LIST = "files", "moving"
+"""In the private folder: the files of a set, and their list, which is there once they begin to move to their places"""
 
 
 class ExportFolder:
@@ -65,24 +66,42 @@ class ExportFolder:
             missing = [folder for folder in (parent, *parent.parents) if not folder.exists()]
             parent.mkdir(parents=True, exist_ok=True)
             self._made_folders = missing
-            abandoned = abandoned_folders(parent, name)
-            self._lists = {} if self._is_new else {folder: _listed(folder) for folder in abandoned}
-            if self._is_new:
-                _remove(abandoned)
-            self._private = self._stack.enter_context(private_folder(parent, name))
+            self._lists = {folder: _listed(folder) for folder in abandoned_folders(self._target, _PRIVATE)}
+            # Those of killed exports to the folder when it was new.
+            remove_folders(abandoned_folders(self._target.parent, self._target.name))
+            try:
+                self._folder = self._stack.enter_context(private_folder(parent, name))
+                self._private = self._folder / _FILES
+                self._private.mkdir()
+            except BaseException:
+                self._undo()
+                raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with self._stack:
-            if kind is None:
-                with output_errors(self.path):
-                    self._move()
         if kind is not None:
-            for folder in self._made_folders:
-                with suppress(OSError):  # somebody else has put something there
-                    folder.rmdir()
+            self._undo()
+            return
+        try:
+            with output_errors(self.path):
+                self._move()
+        except BaseException:
+            self._undo()
+            raise
+        self._stack.close()
+
+    def _undo(self) -> None:
+        self._stack.close()
+        for folder in self._made_folders:
+            with suppress(OSError):  # somebody else has put something there
+                folder.rmdir()
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raise what `claim` would if a file is there and may not be replaced, or cannot be written."""
+        for name in names:
+            self._check(name)
 
     def claim(self, names: Iterable[str], *, replaceable: bool = True) -> None:
         """Raise unless all of the named files may be written, and no other collection of this export has one of them.
@@ -136,7 +155,7 @@ class ExportFolder:
                 raise OutputError(f"{path}: {folder} is a file; choose another folder")
             if not os.path.lexists(target) or self._is_moved_before(name):
                 return
-            if not self._replaceable[name]:
+            if not self._replaceable.get(name, True):
                 raise OutputExistsError(
                     f"{path}: exists already, and is not replaced since it may be the dataset's own; choose another "
                     "folder"
@@ -168,10 +187,10 @@ class ExportFolder:
                 return
         for name in names:
             self._check(name)
-        listed = self._private / f"{_LIST}.tmp"
+        listed = self._folder / f"{_LIST}.tmp"
         listed.write_text(json.dumps({name: _identity(self._private / name) for name in names}), encoding="utf-8")
         sync(listed)
-        listed.replace(self._private / _LIST)
+        listed.replace(self._folder / _LIST)
         for name in names:
             target = Path(os.path.realpath(self._target / name))  # a linked file is replaced, not the link
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -187,7 +206,7 @@ class ExportFolder:
             with suppress(OSError):
                 sync(folder)
         # Of one that another export left in the middle of its moves, the list is still needed.
-        _remove(folder for folder, listed_names in self._lists.items() if set(listed_names) <= set(names))
+        remove_folders(folder for folder, listed_names in self._lists.items() if set(listed_names) <= set(names))
 
 
 class _Stream(io.RawIOBase):
@@ -212,11 +231,6 @@ def _identity(path: Path) -> list[int]:
     """What stays the same of a file that is moved, and not of one that is written anew."""
     stat = path.stat()
     return [stat.st_ino, stat.st_size, stat.st_mtime_ns]
-
-
-def _remove(folders: Iterable[Path]) -> None:
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _shared(path: Path) -> InputError:

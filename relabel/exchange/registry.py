@@ -45,6 +45,10 @@ class FormatSpec:
         what is written and who reads it, one line of help.
     export_options:
         the keyword arguments that the writer takes, of those that `relabel.exchange.exporting.export` names.
+    files:
+        names of the files that are written for each collection in any case; ``{name}`` is that of the collection as a
+        part of a file name. With them, two collections that would share a file are refused before the first is
+        written, and so is a file that is there.
     writes_all:
         the writer is called once, as ``function(collections, folder, **options)``, with all sources by name.
     reader:
@@ -67,6 +71,7 @@ class FormatSpec:
     writer: str | None = None
     export_summary: str = ""
     export_options: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     writes_all: bool = False
     reader: str | None = None
     import_summary: str = ""
@@ -84,6 +89,7 @@ BUILT_IN: tuple[FormatSpec, ...] = (
         writer="relabel.exchange.gcl:write_gcl",
         export_summary="dense fov and sim with JSON indices, as GCL reads MSLS",
         export_options=_DENSE_OPTIONS,
+        files=("{name}_gt.h5", "{name}/query.json", "{name}/database.json"),
         reader="relabel.exchange.gcl:read_gcl",
         import_summary="dense HDF5 (fov); names from --queries and --database (query.json, database.json), from "
         "--root, or from the folder CITY beside it",
@@ -95,6 +101,7 @@ BUILT_IN: tuple[FormatSpec, ...] = (
         writer="relabel.exchange.gcl:write_condensed",
         export_summary="the upper triangle, as GCL reads 7Scenes and TB-Places",
         export_options=_DENSE_OPTIONS,
+        files=("{name}_gt.h5", "{name}.json"),
         reader="relabel.exchange.gcl:read_condensed",
         import_summary="upper triangle, HDF5 (fov); names from --queries",
         import_options=("dataset",),
@@ -107,6 +114,7 @@ BUILT_IN: tuple[FormatSpec, ...] = (
         writer="relabel.exchange.positive_lists:write_npy",
         export_summary="dbImages, qImages, gt, qIdx, pIdx: OpenVPRLab, gsv-cities",
         export_options=("threshold", "within_m", "image_path", "drop_unknown", "drop_panoramas"),
+        files=tuple(f"{{name}}_{part}.npy" for part in ("dbImages", "qImages", "gt", "qIdx", "pIdx")),
     ),
     FormatSpec(
         "msls-idx",
@@ -120,12 +128,19 @@ BUILT_IN: tuple[FormatSpec, ...] = (
         writer="relabel.exchange.positive_lists:write_deep_vg",
         export_summary="soft and hard positives: deep-vg-benchmark",
         export_options=("threshold", "image_path"),
+        files=(
+            "{name}_database_paths.npy",
+            "{name}_queries_paths.npy",
+            "{name}_soft_positives_per_query.npy",
+            "{name}_hard_positives_per_query.npy",
+        ),
     ),
     FormatSpec(
         "pairs",
         writer="relabel.exchange.hloc:write_pairs",
         export_summary='text, "query database" a line: hloc; scores in a second file',
         export_options=("threshold", "top", "image_path"),
+        files=("{name}-pairs.txt", "{name}-pairs-scores.txt"),
         reader="relabel.exchange.hloc:read_pairs",
         import_summary="text, query, database and score on each line",
     ),
@@ -133,6 +148,7 @@ BUILT_IN: tuple[FormatSpec, ...] = (
         "csv",
         writer="relabel.exchange.csv_parquet:write_csv",
         export_summary="the pairs and the cameras",
+        files=("{name}.csv", "{name}.cameras.csv"),
         reader="relabel.exchange.csv_parquet:read_csv",
         import_summary="columns query, database, value",
         camera_files=("{name}.cameras.csv", "{name}.cameras.csv"),
@@ -141,6 +157,7 @@ BUILT_IN: tuple[FormatSpec, ...] = (
         "parquet",
         writer="relabel.exchange.csv_parquet:write_parquet",
         export_summary="the pairs and the cameras, with measure and parameters",
+        files=("{name}.parquet", "{name}.cameras.parquet"),
         reader="relabel.exchange.csv_parquet:read_parquet",
         import_summary="columns query, database, value",
         camera_files=("{name}.cameras.parquet", "{name}.cameras.parquet"),
@@ -149,6 +166,7 @@ BUILT_IN: tuple[FormatSpec, ...] = (
         "npz",
         writer="relabel.exchange.npz:write_npz",
         export_summary="a SciPy matrix, with the cameras, measure and parameters",
+        files=("{name}.npz",),
         reader="relabel.exchange.npz:read_npz",
         import_summary="a SciPy matrix; names in it, or from --queries and --database",
     ),
@@ -157,6 +175,7 @@ BUILT_IN: tuple[FormatSpec, ...] = (
         writer="relabel.exchange.pml:write_pml",
         export_summary="a1, p, a2, n: pytorch-metric-learning",
         export_options=("threshold", "seed"),
+        files=("{name}-pml.npz",),
     ),
 )
 _BUILT_IN_BY_NAME = {spec.name: spec for spec in BUILT_IN}

@@ -7,7 +7,6 @@ from then on only pretends; and no signal handler raises an exception while the 
 
 from __future__ import annotations
 
-import fcntl
 import io
 import os
 import signal
@@ -79,9 +78,6 @@ class _Disk(io.RawIOBase):
         self._end = 0
         self._error: OSError | None = None
         self._abandoned = False
-        with suppress(OSError):  # some network file systems have no locks
-            # Tells other writers of the same target that this one is alive.
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def abandon(self) -> None:
         """Write nothing from now on."""

@@ -1,28 +1,32 @@
 """Run a labelling job: its parts, wherever they are computed, then one file out of them.
 
-A job of one part writes its file at once. A job of several writes `NAME.h5.parts/<collection>.h5`, each atomically, and
+A job of one part writes its file at once. A job of several writes each to a file of its own in a `PartsFolder` and
 packs them when all are there. What an earlier run finished is kept if it was made from the same bytes with the same
-parameters by the same version, so that an interrupted job goes on where it was.
+parameters by the same version, so that an interrupted job goes on where it was. As long as a run lives, it has a claim
+on the output.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
-import shutil
-from collections.abc import Collection, Sequence
-from contextlib import closing, nullcontext, suppress
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from relabel.atomic import check_target, output_errors
+from relabel.atomic import check_target
 from relabel.audit.codes import checked_codes
 from relabel.audit.findings import EMPTY, AuditReport, refuse_warnings
-from relabel.errors import InputError, MissingFileError
-from relabel.labelfile import LabelFile, pack, provenance, validate, write
+from relabel.claims import claimed
+from relabel.errors import InputError, LabelFileError, MissingFileError, OutputError
+from relabel.labelfile import LabelFile, StoredCollection, pack, provenance, validate, write
 from relabel.labelfile.writer import check_names
 from relabel.pipeline.executors import Executor, parse
 from relabel.pipeline.parts import Bar, Part
+from relabel.pipeline.parts_folder import PartsFolder
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +50,8 @@ class PartResult:
     """an earlier run had made it already"""
     notes: tuple[str, ...] = ()
     audit: AuditReport = EMPTY
+    step: Mapping[str, Any] = field(default_factory=dict)
+    """the provenance record of the part"""
 
 
 @dataclass(frozen=True)
@@ -101,34 +107,31 @@ def label(
         when the audit of a part has a warning that is not accepted, and `strict` was asked for.
     OptionError
         when a code is not known.
+    OutputInUseError
+        when another run is writing the same output; says who.
+    OutputExistsError
+        when `output` exists and `overwrite` is False, or there is something among the parts that is not of this job.
     RelabelError
         with what else is wrong; the target is then as it was, and finished parts are kept.
     """
     _check_parts(parts)
-    check_target(output, overwrite=overwrite)
+    target = check_target(output, overwrite=overwrite)
     place = parse(executor)
     policy = AuditPolicy(strict, checked_codes(allow))
-    if len(parts) == 1:
-        result = _make(parts[0], output, policy, overwrite=overwrite, resume=False, threads=threads, bar=bar)
-        _log(result)
-        return JobResult(output, (result,))
-    folder = output.with_name(f"{output.name}.parts")
-    paths = {part.name: folder / f"{part.name}.h5" for part in parts}
-    with output_errors(folder):
-        for path in paths.values():
-            path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        results = _all(parts, paths, place, policy, resume=resume, threads=threads, bar=bar)
-        pack(output, paths, overwrite=overwrite)
-    except BaseException:
-        finished = sum(path.exists() for path in paths.values())
-        if finished:
-            log.info("%d of %d parts are kept in %s; the same command goes on from there", finished, len(parts), folder)
-        else:
-            _remove_empty(folder)
-        raise
-    _remove(folder)
-    return JobResult(output, results)
+    names = [part.name for part in parts]
+    with claimed(target, names if len(parts) > 1 else None, job=_job_id(parts)) as claim:
+        if len(parts) == 1:
+            result = _make(parts[0], output, policy, overwrite=overwrite, resume=False, threads=threads, bar=bar)
+            _log(result)
+            return JobResult(output, (result,))
+        folder = PartsFolder(target, names)
+        with folder:
+            paths = {name: folder.file(name) for name in names}
+            results = _all(parts, paths, place, policy, resume=resume, threads=threads, bar=bar)
+            claim.make_exclusive()
+            pack(output, {result.name: _part(result, paths[result.name]) for result in results}, overwrite=overwrite)
+        folder.remove()
+        return JobResult(output, results)
 
 
 def _check_parts(parts: Sequence[Part]) -> None:
@@ -139,22 +142,48 @@ def _check_parts(parts: Sequence[Part]) -> None:
         raise InputError(f"{', '.join(map(repr, repeated))}: given more than once; a collection is made once a file")
 
 
-def _remove(folder: Path) -> None:
-    """Remove the parts of a job that is done; the result is complete even if that fails."""
-    away = folder.with_name(f"{folder.name}.done")
+def _job_id(parts: Sequence[Part]) -> str:
+    """The same for all runs that make parts of the same job, and no others."""
+    described = sorted(json.dumps([part.name, part.command, part.parameters()], sort_keys=True) for part in parts)
+    return hashlib.sha256("\n".join(described).encode()).hexdigest()
+
+
+def _part(result: PartResult, path: Path) -> StoredCollection:
+    """The collection of a finished part, of which packing makes sure that it stays the same.
+
+    Raises
+    ------
+    OutputError
+        when the file is not the one that this job made or kept.
+    """
     try:
-        # Renamed first, so that a removal that is cut short never looks like parts to keep.
-        shutil.rmtree(away, ignore_errors=True)
-        folder.rename(away)
-        shutil.rmtree(away)
-    except OSError as error:
-        log.warning("%s: is not needed any more, but cannot be removed: %s", folder, error.strerror or error)
+        labels = LabelFile(path)
+        records = labels.provenance()
+        difference = f"holds the collections {', '.join(labels)}" if list(labels) != [result.name] else None
+    except (MissingFileError, LabelFileError) as error:
+        raise OutputError(f"{path}: was changed since this job made it ({error}); run the same command again") from None
+    if difference is None and len(records) != 1:
+        difference = f"has {len(records)} records of provenance"
+    elif difference is None:
+        difference = _first_difference(records[0], result.step)
+    if difference is not None:
+        raise OutputError(
+            f"{path}: is a part of another job: it {difference}; see what else writes there, and run the same command "
+            "again"
+        )
+    return labels[result.name]
 
 
-def _remove_empty(folder: Path) -> None:
-    for inner in [*sorted(folder.rglob("*"), reverse=True), folder]:
-        with suppress(OSError):  # neither empty nor a folder
-            inner.rmdir()
+def _first_difference(record: Mapping[str, Any], step: Mapping[str, Any]) -> str | None:
+    """What shows that a part was not made by this very step, whatever the versions of the libraries."""
+    for name in ("software", "command"):
+        if record.get(name) != step[name]:
+            return f"was made by {record.get(name)!r} and not {step[name]!r}"
+    before, now = record.get("parameters", {}), step["parameters"]
+    for name in sorted({*before, *now}):
+        if before.get(name) != now.get(name):
+            return f"has {name} {before.get(name)!r} and not {now.get(name)!r}"
+    return None if record.get("inputs") == step["inputs"] else "was made from other inputs"
 
 
 def _all(
@@ -214,9 +243,13 @@ def _make(
     inputs = provenance.describe(part.root, opened.files, threads, outside=True, by_folder=opened.thousands)
     step = provenance.step(part.command, part.parameters(), inputs)
     step["findings"] = [finding.to_json() for finding in opened.audit.findings]
-    if resume and _made_by(path, step):
-        return PartResult(part.name, kept=True, notes=opened.notes, audit=opened.audit)
     notes = opened.notes
+    if resume:
+        fault = _fault(path, step)
+        if fault is None:
+            return PartResult(part.name, kept=True, notes=notes, audit=opened.audit, step=step)
+        if fault:
+            notes += (f"{part.name}: made anew, since the part of an earlier run {fault}",)
     if (preparation := opened.preparation) is not None:
         title = f"{part.name}: {preparation.what}"
         with bar(title, preparation.total) if bar is not None else nullcontext() as progress:
@@ -231,19 +264,18 @@ def _make(
             progress=progress,
             threads=threads,
         )
-    return PartResult(part.name, kept=False, notes=notes, audit=opened.audit)
+    return PartResult(part.name, kept=False, notes=notes, audit=opened.audit, step=step)
 
 
-def _made_by(path: Path, step: dict[str, Any]) -> bool:
-    """Whether the file at `path` is valid and was made by this very step, whatever the versions of the libraries."""
-    same = ("software", "command", "parameters", "inputs")
+def _fault(path: Path, step: Mapping[str, Any]) -> str | None:
+    """Why the part of an earlier run cannot be kept, in words; none where there is none, None where it can."""
     try:
         if not validate(path).valid:
-            return False
+            return "is damaged"
         records = LabelFile(path).provenance()
     except MissingFileError:
-        return False
-    return len(records) == 1 and all(records[0].get(name) == step[name] for name in same)
+        return ""
+    return _first_difference(records[0], step) if len(records) == 1 else f"has {len(records)} records of provenance"
 
 
 def _log(result: PartResult) -> None:

@@ -1,18 +1,17 @@
-"""The folder to upload: its files, their checksums, and how it takes the place of an earlier one."""
+"""The folder to upload: its files and their checksums."""
 
 from __future__ import annotations
 
-import os
+import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from relabel.atomic import abandoned_folders, output_errors, private_folder, sync
+from relabel.atomic import output_errors, replacing_folder
 from relabel.datasets.listing import children
-from relabel.errors import LabelFileError, MissingFileError, OptionError, OutputError, OutputExistsError
+from relabel.errors import LabelFileError, MissingFileError, OptionError
 from relabel.exchange.exporting import export
 from relabel.labelfile import LabelFile, StoredCollection, validate
 from relabel.labelfile.provenance import describe
@@ -27,81 +26,6 @@ _FIXED = (README, SUMS, CROISSANT, HISTOGRAM)
 _SHOWN = 5  # findings of an invalid file
 
 
-@contextmanager
-def replacing_folder(path: Path, *, overwrite: bool, foreign: Callable[[list[str]], list[str]]) -> Iterator[Path]:
-    """A private folder beside `path`; it takes its place when the block ends well, else it is removed.
-
-    Parameters
-    ----------
-    path:
-        the folder to be; it may be there when it is empty.
-    overwrite:
-        whether a folder with files may be replaced.
-    foreign:
-        given the names in such a folder, those that it did not get from an earlier run; a folder with any is never
-        replaced, since what is in it would be lost.
-
-    Raises
-    ------
-    OutputExistsError
-        when the folder is not empty and may not be replaced.
-    OutputError
-        when `path` is no folder, its parent is missing, or nothing can be written.
-    """
-    target = Path(os.path.realpath(path))
-    _check_target(path, target, overwrite=overwrite, foreign=foreign)
-    for abandoned in abandoned_folders(target.parent, target.name):
-        shutil.rmtree(abandoned, ignore_errors=True)
-    with ExitStack() as stack:
-        with output_errors(path):
-            private = stack.enter_context(private_folder(target.parent, target.name))
-        yield private
-        with output_errors(path):
-            for entry in (*private.iterdir(), private):
-                with suppress(OSError):  # some file systems cannot sync a folder
-                    sync(entry)
-            _check_target(path, target, overwrite=overwrite, foreign=foreign)
-            _move_into_place(private, target)
-
-
-def _check_target(path: Path, target: Path, *, overwrite: bool, foreign: Callable[[list[str]], list[str]]) -> None:
-    with output_errors(path):
-        if not target.parent.is_dir():
-            raise OutputError(f"{path}: the folder {target.parent} does not exist; create it or choose another one")
-        if not target.exists():
-            return
-        if not target.is_dir():
-            raise OutputError(f"{path}: is a file; choose the name of a folder")
-        names = [entry.name for entry in children(target)]
-    if not names:
-        return
-    if not overwrite:
-        raise OutputExistsError(
-            f"{path}: is not empty; choose another folder, or say that it may be replaced (--force)"
-        )
-    others = foreign(names)
-    if others:
-        raise OutputExistsError(
-            f"{path}: holds {others[0]!r}, which publish did not write and replacing the folder would delete; choose "
-            "another folder"
-        )
-
-
-def _move_into_place(private: Path, target: Path) -> None:
-    """Move the new folder into place; an old one is moved aside first, and back if that fails."""
-    if not target.exists() or not any(target.iterdir()):
-        private.replace(target)
-        return
-    aside = private.with_suffix(".old")
-    target.replace(aside)
-    try:
-        private.replace(target)
-    except BaseException:
-        aside.replace(target)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
-
-
 def sums_text(files: Iterable[Mapping[str, Any]]) -> str:
     """One line a file, sorted by name; `files` is what `relabel.labelfile.provenance.describe` returns."""
     return "".join(_line(file["path"], file["sha256"]) for file in sorted(files, key=lambda file: str(file["path"])))
@@ -111,6 +35,17 @@ def _line(name: str, digest: str) -> str:
     # A backslash in front of the line says that the name is escaped.
     escaped = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
     return f"{'' if escaped == name else chr(92)}{digest}  {escaped}\n"
+
+
+def sums_names(text: str) -> list[str]:
+    """The names in a text of `sums_text`."""
+    names = []
+    for line in text.removesuffix("\n").split("\n"):
+        digest, _, name = line.partition("  ")
+        if digest.startswith("\\"):
+            name = re.sub(r"\\(.)", lambda match: {"n": "\n", "r": "\r"}.get(match[1], match[1]), name)
+        names.append(name)
+    return names
 
 
 @dataclass(frozen=True)
@@ -201,11 +136,16 @@ def _filled(about: About, collections: list[StoredCollection]) -> About:
     )
 
 
-def _not_published(names: list[str]) -> list[str]:
-    """Names in a folder that no earlier run wrote."""
-    if SUMS not in names or CROISSANT not in names:
+def _not_published(folder: Path) -> list[str]:
+    """Names in a folder that no earlier run wrote: it listed its own in `SUMS`."""
+    names = [entry.name for entry in children(folder)]
+    try:
+        listed = set(sums_names((folder / SUMS).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
         return names
-    return [name for name in names if name not in _FIXED and Path(name).suffix not in (".h5", ".hdf5", ".parquet")]
+    if CROISSANT not in listed:  # checksums of something else
+        return names
+    return [name for name in names if name not in {*listed, SUMS} or not (folder / name).is_file()]
 
 
 def _write(path: Path, text: str) -> None:

@@ -19,17 +19,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from relabel.atomic import output_errors
 from relabel.cameras import FloatArray
-from relabel.datasets.listing import children
-from relabel.errors import OptionError, OutputError, OutputExistsError
+from relabel.errors import OptionError
 from relabel.geometry.headings import wrap_deg
 from relabel.geometry.projection import unproject, utm_crs
+from relabel.synthetic.tree import place_in_tree
 
 IntArray = npt.NDArray[np.int64]
 Columns = dict[str, npt.NDArray[Any]]
 
 CITY = "sampletown"
 BUILDINGS = "buildings.geojson"
+_SIDES = ("query", "database")
+_TABLES = ("raw", "postprocessed", "seq_info", "subtask_index")
+_OURS = frozenset({*_SIDES, BUILDINGS, *(f"{side}/{table}.csv" for side in _SIDES for table in _TABLES)})
 _CRS = utm_crs(27)  # 21 degrees west
 _CORNER_M = (500_000.0, 4_000_000.0)
 
@@ -113,29 +117,18 @@ def write_tree(
         raise OptionError(f"seed is {seed}; it is 0 or more")
     if not city or city != Path(city).name or city in (".", ".."):
         raise OptionError(f"city is {city!r}; it names a folder, without separators")
-    if not overwrite and _occupied(folder):
-        raise OutputExistsError(
-            f"{folder}: is there and not empty; give a new folder, or overwrite to replace the files of {city}"
-        )
-    try:
-        for number, side in enumerate(("query", "database")):
-            path = folder / "train_val" / city / side
-            path.mkdir(parents=True, exist_ok=True)
+    target = folder / "train_val" / city
+    with (
+        place_in_tree(folder, target, overwrite=overwrite, is_own=_OURS.__contains__) as private,
+        output_errors(target),
+    ):
+        for number, side in enumerate(_SIDES):
+            (private / side).mkdir()
             for name, columns in _tables(cameras, np.random.default_rng([seed, number])).items():
-                _write_csv(path / f"{name}.csv", columns)
+                _write_csv(private / side / f"{name}.csv", columns)
         if buildings:
-            path = folder / "train_val" / city / BUILDINGS
-            _write_buildings(path, _blocks_a_side(cameras))
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror or error}); give another folder") from None
-    return folder / "train_val" / city
-
-
-def _occupied(folder: Path) -> bool:
-    try:
-        return folder.exists() and (not folder.is_dir() or any(children(folder)))
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be looked into ({error.strerror}); give another folder") from None
+            _write_buildings(private / BUILDINGS, _blocks_a_side(cameras))
+    return target
 
 
 def _tables(n: int, rng: np.random.Generator) -> dict[str, Columns]:

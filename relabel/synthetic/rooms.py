@@ -8,29 +8,25 @@ with the square of the depth, nothing where the projector's light does not come 
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
-import shutil
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from relabel.atomic import output_errors
 from relabel.cameras import FloatArray
 from relabel.cores import available_cores
-from relabel.datasets.listing import children
-from relabel.errors import OptionError, OutputError, OutputExistsError
+from relabel.errors import OptionError
 from relabel.synthetic.furniture import furnished
 from relabel.synthetic.room_camera import Camera
+from relabel.synthetic.tree import place_in_tree
 
 SCENE = "room"
 FRAMES = 40
 SEQUENCES = {"TrainSplit.txt": (1, 2), "TestSplit.txt": (3,)}
-_OURS = re.compile(r"seq-\d\d|TrainSplit\.txt|TestSplit\.txt")
+_OURS = re.compile(r"(Train|Test)Split\.txt|seq-\d\d(/frame-\d{6}\.(depth\.png|color\.png|pose\.txt))?")
 
 
 def write_tree(
@@ -79,17 +75,13 @@ def write_tree(
     if not scene or scene != Path(scene).name or scene in (".", ".."):
         raise OptionError(f"scene is {scene!r}; it names a folder, without separators")
     camera = Camera(furnished(seed))
-    try:
-        with _replacing(folder, scene, overwrite=overwrite) as private:
-            for name, numbers in SEQUENCES.items():
-                (private / name).write_bytes(b"".join(b"sequence%d\r\n" % number for number in numbers))
-                for number in numbers:
-                    _write_sequence(private / f"seq-{number:02d}", camera, number, frames, seed)
-    except OSError as error:
-        if isinstance(error, OutputError | OutputExistsError):
-            raise
-        raise OutputError(f"{folder}: cannot be written ({error.strerror or error}); give another folder") from None
-    return folder / scene
+    target = folder / scene
+    with place_in_tree(folder, target, overwrite=overwrite, is_own=_OURS.fullmatch) as private, output_errors(target):
+        for name, numbers in SEQUENCES.items():
+            (private / name).write_bytes(b"".join(b"sequence%d\r\n" % number for number in numbers))
+            for number in numbers:
+                _write_sequence(private / f"seq-{number:02d}", camera, number, frames, seed)
+    return target
 
 
 def _write_sequence(folder: Path, camera: Camera, number: int, frames: int, seed: int) -> None:
@@ -156,46 +148,3 @@ def _pose_text(pose: npt.NDArray[np.float64]) -> bytes:
         numbers = (re.sub(r"e([+-])(\d\d)$", r"e\g<1>0\g<2>", f"{value: .7e}") for value in row)
         lines.append("\t".join(numbers) + "\t\r\n")
     return "".join(lines).encode()
-
-
-@contextmanager
-def _replacing(folder: Path, scene: str, *, overwrite: bool) -> Iterator[Path]:
-    """A private folder under `folder` that becomes that of the scene when the block ends well, else it is removed."""
-    target = folder / scene
-    _check(folder, target, overwrite=overwrite)
-    made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    private = folder / f".{scene}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
-    private.mkdir()
-    try:
-        yield private
-        aside = private.with_suffix(".old")
-        if target.exists():
-            target.replace(aside)
-        try:
-            private.replace(target)
-        except BaseException:
-            if aside.exists():
-                aside.replace(target)
-            raise
-        shutil.rmtree(aside, ignore_errors=True)
-    except BaseException:
-        shutil.rmtree(private, ignore_errors=True)
-        for parent in made:
-            if parent.is_dir() and not any(parent.iterdir()):
-                parent.rmdir()
-        raise
-
-
-def _check(folder: Path, target: Path, *, overwrite: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise OutputExistsError(f"{folder}: is a file; choose the name of a folder")
-    if folder.exists() and any(children(folder)) and not overwrite:
-        raise OutputExistsError(
-            f"{folder}: is not empty; give a new folder, or say that {target.name} in it may be replaced (--force)"
-        )
-    foreign = [path for path in children(target) if not _OURS.fullmatch(path.name)] if target.is_dir() else []
-    if foreign or (target.exists() and not target.is_dir()):
-        raise OutputExistsError(
-            f"{(foreign or [target])[0]}: was not written by relabel sample, and would be lost; choose another folder"
-        )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -15,7 +17,8 @@ from torch import nn
 
 from relabel._version import __version__
 from relabel.atomic import output_errors, replacing
-from relabel.errors import InputError, MissingPackageError, OutputError, OutputExistsError
+from relabel.claims import claimed
+from relabel.errors import InputError, MissingFileError, MissingPackageError, OutputError, OutputExistsError
 from relabel.training.checkpoint import LAST, load_checkpoint, random_states, save_checkpoint, set_random_states
 from relabel.training.config import TrainConfig
 from relabel.training.weights import first_difference, load_into
@@ -88,8 +91,33 @@ class RunFolder:
         """How many threads the run computes on; only `begin` knows what an earlier part of the run used."""
         return self._threads
 
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Make the folder, and keep other runs out of it as long as the block runs.
+
+        Raises
+        ------
+        OutputInUseError, OutputExistsError, OutputError
+            as for `relabel.training.trainer.Trainer.run`.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise OutputError(f"{self.path}: is a file; a run is written to a folder, choose the name of one")
+        with output_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        with claimed(self.path):
+            self._refuse_others()
+            yield
+
+    def _refuse_others(self) -> None:
+        """Raise where a file that a run writes is there and no run has written it, not even to be replaced."""
+        names = [name for name in (CONFIG, LAST, BEST, LOG) if os.path.lexists(self.path / name)]
+        if names and not _is_run(self.path):
+            raise OutputExistsError(
+                f"{self.path / names[0]}: was not written by relabel train, and is not replaced; choose another folder"
+            )
+
     def begin(self, optimizer: torch.optim.Optimizer, *, resume: bool, overwrite: bool) -> Progress:
-        """Make the folder, put model, optimizer and random numbers where the run stood, and write the recipe.
+        """In the folder, put model, optimizer and random numbers where the run stood, and write the recipe.
 
         Returns
         -------
@@ -101,19 +129,17 @@ class RunFolder:
         OutputExistsError, InputError, OutputError
             as for `relabel.training.trainer.Trainer.run`.
         """
-        last = self.path / LAST
-        if self.path.exists() and not self.path.is_dir():
-            raise OutputError(f"{self.path}: is a file; a run is written to a folder, choose the name of one")
-        with output_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            if overwrite:
-                for name in (LAST, BEST):
-                    (self.path / name).unlink(missing_ok=True)
+        last, best = self.path / LAST, self.path / BEST
+        if overwrite:
+            with output_errors(self.path):
+                for file in (last, best):
+                    file.unlink(missing_ok=True)
         progress = Progress()
         self._threads = self._asked_threads or torch.get_num_threads()
+        for file in (last, best):
+            if file.exists() and not (resume and last.exists()):
+                raise OutputExistsError(f"{file}: exists already; choose another folder, or replace it (--force)")
         if last.exists():
-            if not resume:
-                raise OutputExistsError(f"{last}: exists already; choose another folder, or replace it (--force)")
             progress = self._resumed(last, optimizer)
         self._write_config()
         return progress
@@ -190,6 +216,21 @@ class RunFolder:
         path = self.path / CONFIG
         with replacing(path, overwrite=True) as private, output_errors(path):
             private.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether a run has been written to the folder: by its recipe, or where that is gone by its checkpoint."""
+    try:
+        record = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        return bool(record["software"]["name"] == "relabel")
+    except FileNotFoundError:
+        try:
+            load_checkpoint(folder / LAST)
+        except (MissingFileError, InputError):
+            return False
+        return True
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _check_description(

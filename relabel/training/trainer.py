@@ -156,7 +156,10 @@ class Trainer:
         Raises
         ------
         OutputExistsError
-            when the folder has a checkpoint, and neither `resume` nor `overwrite` is set.
+            when the folder has a checkpoint, and neither `resume` nor `overwrite` is set; or a file there that is not
+            of a run has the name of one.
+        OutputInUseError
+            when another run is writing to the folder; says who.
         InputError
             when the checkpoint is of another recipe, other labels or another model (the message names the first
             difference), an image cannot be read and the run is strict, or no pair of an epoch can be.
@@ -168,7 +171,7 @@ class Trainer:
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model.train()
         optimizer = optimizer_of(self.config, self.model)
-        with seeded(self.config.seed):
+        with self._files.claimed(), seeded(self.config.seed):
             progress = self._files.begin(optimizer, resume=resume, overwrite=overwrite)
             if progress.epoch < self.config.epochs:
                 log.info("%s", self._data.report())

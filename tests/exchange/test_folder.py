@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -13,12 +14,27 @@ import numpy as np
 import pytest
 
 from relabel.errors import InputError, OutputError, OutputExistsError
+from relabel.exchange import folder
 from relabel.exchange.exporting import export
 from relabel.exchange.registry import export_formats
+from relabel.similarity import RowBlock
 from tests.similarities import similarity
 
 ROOT = Path(__file__).resolve().parents[2]
 PSI = similarity(300, seed=4, self_pairs=True, density=0.5)
+
+
+class Unread:
+    """A source that may not be read."""
+
+    collection = PSI.collection
+
+    def blocks(self) -> Iterator[RowBlock]:
+        pytest.fail("the collection was read")
+        yield
+
+
+UNREAD = Unread()
 
 FULL = """
 import json, resource, sys
@@ -147,12 +163,46 @@ class TestNames:
             ("csv", ("a.cameras", "a")),
             ("parquet", ("a", "a.cameras")),
             ("npz", ("a/b", "a-b")),
+            ("gcl", ("x", "x_gt.h5")),
         ],
     )
     def test_shared(self, form: str, collections: tuple[str, str], tmp_path: Path) -> None:
-        """Two collections that would share a file are refused, and nothing is written."""
+        """Two collections that would share a file are refused, before any of them is read."""
         with pytest.raises(InputError, match="would share"):
-            export(dict.fromkeys(collections, PSI), form, tmp_path / "out", overwrite=True)
+            export(dict.fromkeys(collections, UNREAD), form, tmp_path / "out", overwrite=True)
+        assert names(tmp_path) == []
+
+    @pytest.mark.parametrize("form", [name for name, spec in export_formats().items() if not spec.writes_all])
+    def test_there_already(self, form: str, tmp_path: Path) -> None:
+        """A file of the last collection that is there is refused before the first is read."""
+        for name in export_formats()[form].files:
+            file = tmp_path / name.format(name="b")
+            file.parent.mkdir(exist_ok=True)
+            file.write_text("mine")
+            with pytest.raises(OutputExistsError, match=f"{file}: exists already"):
+                export({"a": UNREAD, "b": UNREAD}, form, tmp_path)
+            file.unlink()
+
+    @pytest.mark.parametrize("form", [name for name, spec in export_formats().items() if not spec.writes_all])
+    def test_files_of_a_format(self, form: str, tmp_path: Path) -> None:
+        """What a format is said to write is what it writes."""
+        export({"a/b": PSI}, form, tmp_path)
+        files = {name for name in names(tmp_path) if not (tmp_path / name).is_dir()}
+        assert files == {name.format(name="a-b") for name in export_formats()[form].files}
+
+    def test_a_refused_export_makes_no_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Neither that of the target nor those above it, whenever it is refused."""
+        with pytest.raises(OutputError, match="the name is too long"):
+            export({"a": PSI}, "csv", tmp_path / "new" / ("x" * 250))
+        assert names(tmp_path) == []
+
+        def no_place(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(folder, "sync", no_place)
+            with pytest.raises(OutputError, match="the disk is full"):
+                export({"a": PSI}, "csv", tmp_path / "new/out")
         assert names(tmp_path) == []
 
     def test_a_folder_is_a_file(self, tmp_path: Path) -> None:

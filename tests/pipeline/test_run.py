@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +15,15 @@ import pytest
 import relabel
 from relabel import fov
 from relabel.datasets.msls import city as msls
-from relabel.errors import InputError, MissingPackageError, OptionError, OutputError, OutputExistsError, RelabelError
+from relabel.errors import (
+    InputError,
+    MissingPackageError,
+    OptionError,
+    OutputError,
+    OutputExistsError,
+    OutputInUseError,
+    RelabelError,
+)
 from relabel.labelfile import LabelFile, provenance, validate
 from relabel.pipeline import run
 from relabel.pipeline.fov_part import FovPart
@@ -24,9 +31,11 @@ from relabel.pipeline.run import JobResult, label
 from tests.pipeline.conftest import CITIES
 from tests.pipeline.jobs import msls_parts
 from tests.pipeline.stubs import stubs
+from tests.stopped import goes_on, killed, stopped
 from tests.trees import edit
 
 Parts = Callable[..., tuple[FovPart, ...]]
+PARTS = ("job.json", *(f"{city}.h5" for city in CITIES))
 
 
 def kept(result: JobResult) -> list[str]:
@@ -47,7 +56,7 @@ def fresh(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def stopped(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def stopped_run(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that was interrupted when all its parts were there, but not packed; not to be changed."""
 
     def interrupt(*_: object, **__: object) -> None:
@@ -58,14 +67,14 @@ def stopped(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(run, "pack", interrupt)
         with pytest.raises(KeyboardInterrupt):
             label(msls_parts(tree, None)[0], folder / "x.h5")
-    assert names(folder) == ["x.h5.parts", *(f"x.h5.parts/{city}.h5" for city in CITIES)]
+    assert names(folder) == sorted(["x.h5.parts", *(f"x.h5.parts/{file}" for file in PARTS)])
     return folder
 
 
 @pytest.fixture
-def interrupted(stopped: Path, out: Path) -> Path:
+def interrupted(stopped_run: Path, out: Path) -> Path:
     """The output of such a run, to go on with."""
-    shutil.copytree(stopped, out, dirs_exist_ok=True)
+    shutil.copytree(stopped_run, out, dirs_exist_ok=True)
     return out / "x.h5"
 
 
@@ -122,13 +131,16 @@ class TestLabel:
         @contextmanager
         def bar(name: str, queries: int) -> Iterator[Callable[[int], object]]:
             assert queries == 6
-            seen[name] = names(out)
+            seen[name] = [name for name in names(out) if not name.startswith(".")]
             done: list[int] = []
             yield done.append
             assert sum(done) == queries
 
         label(parts("amman,goa"), out / "x.h5", bar=bar)
-        assert seen == {"amman": ["x.h5.parts"], "goa": ["x.h5.parts", "x.h5.parts/amman.h5"]}
+        assert seen == {
+            "amman": ["x.h5.parts", "x.h5.parts/job.json"],
+            "goa": ["x.h5.parts", "x.h5.parts/amman.h5", "x.h5.parts/job.json"],
+        }
 
     def test_order_of_parts_does_not_show(self, parts: Parts, out: Path, fresh: bytes) -> None:
         """Collections are sorted by name; results come in the order asked for."""
@@ -283,7 +295,7 @@ class TestOutput:
     def test_a_file_where_the_parts_go(self, parts: Parts, out: Path) -> None:
         """Somebody else's file of that name is named and left alone."""
         (out / "x.h5.parts").write_bytes(b"mine")
-        with pytest.raises(OutputError, match=r"x\.h5\.parts"):
+        with pytest.raises(OutputExistsError, match=r"x\.h5\.parts: is a file"):
             label(parts(), out / "x.h5")
         assert names(out) == ["x.h5.parts"]
 
@@ -292,12 +304,11 @@ class TestOutput:
     ) -> None:
         """The job is done all the same; a warning names the folder."""
 
-        def rmtree(path: Path, *, ignore_errors: bool = False) -> None:
-            if not ignore_errors:
-                raise PermissionError(13, "Permission denied", str(path))
+        def rmdir(path: Path) -> None:
+            raise PermissionError(13, "Permission denied", str(path))
 
         with monkeypatch.context() as patch:
-            patch.setattr(shutil, "rmtree", rmtree)
+            patch.setattr(Path, "rmdir", rmdir)
             label(parts(), out / "x.h5")
         assert (out / "x.h5").read_bytes() == fresh
         (warning,) = (record for record in caplog.records if record.levelno == logging.WARNING)
@@ -316,7 +327,7 @@ class TestFailingPart:
         edit(raw, "False", "maybe")
         with pytest.raises(InputError, match=r"goa/query/raw\.csv: line 2"):
             label(parts(), out / "x.h5")
-        assert names(out) == ["x.h5.parts", "x.h5.parts/amman.h5"]
+        assert names(out) == ["x.h5.parts", "x.h5.parts/amman.h5", "x.h5.parts/job.json"]
         assert f"1 of 3 parts are kept in {out / 'x.h5.parts'}; the same command goes on from there" in caplog.messages
 
         edit(raw, "maybe", "False")
@@ -331,7 +342,7 @@ class TestFailingPart:
         jobs = stubs(tmp_path, a="good", b="fail")
         with pytest.raises(InputError, match=r"^b: is not good$"):
             label(jobs, out / "x.h5", executor="processes:2")
-        assert names(out) == ["x.h5.parts", "x.h5.parts/a.h5"]
+        assert names(out) == ["x.h5.parts", "x.h5.parts/a.h5", "x.h5.parts/job.json"]
 
     def test_a_process_that_dies(self, tmp_path: Path, out: Path) -> None:
         """Nothing stands under the name of the output, and a better run succeeds."""
@@ -348,13 +359,20 @@ class TestFailingPart:
         assert names(out) == []
 
     def test_nested_names(self, tmp_path: Path, out: Path) -> None:
-        """Nor do the folders inside it, where collections are nested."""
-        first, second = stubs(tmp_path, a="fail", b="good")
-        object.__setattr__(first, "name", "chess/train")
-        object.__setattr__(second, "name", "chess/test/all")
+        """All parts lie side by side, whatever their names: none is the folder of another."""
+        jobs = stubs(tmp_path, a="good", b="good", c="good", d="fail")
+        for job, name in zip(jobs, ("chess", "chess.h5/train", "chess.h5%2Ftrain"), strict=False):
+            (tmp_path / f"{name}.txt").parent.mkdir(exist_ok=True)
+            shutil.copyfile(tmp_path / "d.txt", tmp_path / f"{name}.txt")
+            object.__setattr__(job, "name", name)
         with pytest.raises(InputError):
-            label((first, second), out / "x.h5")
-        assert names(out) == []
+            label(jobs, out / "x.h5")
+        files = ("chess.h5", "chess.h5%252Ftrain.h5", "chess.h5%2Ftrain.h5", "job.json")
+        assert names(out) == ["x.h5.parts", *(f"x.h5.parts/{file}" for file in files)]
+        object.__setattr__(jobs[3], "how", "good")
+        label(jobs, out / "x.h5")
+        assert names(out) == ["x.h5"]
+        assert [*LabelFile(out / "x.h5")] == sorted(job.name for job in jobs)
 
 
 def flip_byte(path: Path) -> None:
@@ -448,28 +466,213 @@ class TestResume:
         assert kept(label(parts(), interrupted)) == ["amman", "zurich"]
         assert interrupted.read_bytes() == fresh
 
-    def test_leftovers(self, parts: Parts, interrupted: Path, fresh: bytes) -> None:
-        """Half-written files, parts of other cities and the parts of an earlier job go with the folder."""
-        folder, done = interrupted.with_name("x.h5.parts"), interrupted.with_name("x.h5.parts.done")
-        process = subprocess.Popen([sys.executable, "-c", ""])
-        process.wait()
-        (folder / f".goa.h5.{process.pid}-0123abcd.tmp").write_bytes(b"half")
-        (folder / "oslo.h5").write_bytes(b"of another job")
-        done.mkdir()
-        (done / "amman.h5").write_bytes(b"old")
-        assert kept(label(parts(), interrupted)) == list(CITIES)
-        assert interrupted.read_bytes() == fresh
-        assert names(interrupted.parent) == ["x.h5"]
-
-    def test_parts_of_a_finished_job_are_never_used(self, parts: Parts, interrupted: Path, fresh: bytes) -> None:
-        """What stands in the folder that was on its way out counts for nothing."""
-        interrupted.with_name("x.h5.parts").rename(interrupted.with_name("x.h5.parts.done"))
-        assert kept(label(parts(), interrupted)) == []
-        assert interrupted.read_bytes() == fresh
-        assert names(interrupted.parent) == ["x.h5"]
+    def test_what_is_made_anew_is_said(self, parts: Parts, interrupted: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """With the reason: another parameter, damage."""
+        caplog.set_level(logging.INFO, "relabel")
+        flip_byte(interrupted.with_name("x.h5.parts") / "goa.h5")
+        assert kept(label(parts("amman,goa,zurich", radius_m=40.0), interrupted)) == []
+        reason = "made anew, since the part of an earlier run"
+        assert f"amman: {reason} has radius_m 50.0 and not 40.0" in caplog.messages
+        assert f"goa: {reason} is damaged" in caplog.messages
 
     def test_one_part_is_always_computed(self, parts: Parts, interrupted: Path) -> None:
         """A job of one part writes its file at once; the folder of another job is left alone."""
         assert kept(label(parts("amman"), interrupted)) == []
         assert list(LabelFile(interrupted)) == ["amman"]
         assert f"{interrupted.name}.parts/goa.h5" in names(interrupted.parent)
+
+
+JOB = """
+import sys
+from pathlib import Path
+from relabel.pipeline import parts_folder, run
+from tests.pipeline.stubs import Stub
+from tests.stopped import stop
+
+step, root, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+class Stopping(Stub):
+    def open(self, **options):
+        if (self.name, step) == ("b", "part"):
+            stop()
+        return super().open(**options)
+if step == "pack":
+    run.pack = stop
+if step == "remove":
+    real, calls = Path.unlink, []
+    def unlink(self, **options):
+        real(self, **options)
+        if self.parent.name == "x.h5.parts":
+            stop()
+    Path.unlink = unlink
+run.label([Stopping(name, root) for name in ("a", "b")], out / "x.h5", overwrite=True)
+"""
+
+
+class TestKilled:
+    """kill -9 at each stage, and what the next run of the same command finds."""
+
+    @pytest.mark.parametrize(
+        ("step", "left", "kept_parts"),
+        [("part", ["a.h5", "job.json"], ["a"]), ("pack", ["a.h5", "b.h5", "job.json"], ["a", "b"])],
+    )
+    def test_before_the_output(
+        self, tmp_path: Path, out: Path, step: str, left: list[str], kept_parts: list[str]
+    ) -> None:
+        """Finished parts are kept, the rest is made, and nothing stays behind."""
+        jobs = stubs(tmp_path, a="good", b="good")
+        killed(JOB, step, tmp_path, out)
+        assert [name for name in names(out) if not name.startswith(".")] == [
+            "x.h5.parts",
+            *(f"x.h5.parts/{name}" for name in left),
+        ]
+        assert kept(label(jobs, out / "x.h5")) == kept_parts
+        assert names(out) == ["x.h5"]
+
+    def test_while_parts_are_removed(self, tmp_path: Path, out: Path) -> None:
+        """The output is complete; the next run makes it again and leaves nothing behind."""
+        jobs = stubs(tmp_path, a="good", b="good")
+        killed(JOB, "remove", tmp_path, out)
+        assert validate(out / "x.h5").valid
+        assert "x.h5.parts/b.h5" in names(out)
+        before = (out / "x.h5").read_bytes()
+        assert kept(label(jobs, out / "x.h5", overwrite=True)) == ["b"]
+        assert (out / "x.h5").read_bytes() == before
+        assert names(out) == ["x.h5"]
+
+
+class TestOthers:
+    """What is in the folder of the parts and is not of this job."""
+
+    @pytest.mark.parametrize("name", ["notes.txt", "goa.h5", "amman.h5", ".hidden", "job.json", "folder"])
+    def test_in_a_folder_of_somebody_else(self, parts: Parts, out: Path, unread: None, name: str) -> None:
+        """Refused by name before anything is read, and left as it was, however much it looks like a part."""
+        folder = out / "x.h5.parts"
+        folder.mkdir()
+        if name == "folder":
+            (folder / name).mkdir()
+        else:
+            (folder / name).write_text('{"software": "other", "parts": []}')
+        with pytest.raises(OutputExistsError, match=rf"x\.h5\.parts/{name}: was not made by a job that writes x\.h5"):
+            label(parts(), out / "x.h5")
+        assert names(out) == ["x.h5.parts", f"x.h5.parts/{name}"]
+
+    def test_among_the_parts(self, parts: Parts, interrupted: Path, unread: None) -> None:
+        """Something that was put beside the parts of a stopped job."""
+        theirs = interrupted.with_name("x.h5.parts") / "oslo.h5"
+        theirs.write_bytes(b"dear")
+        before = names(interrupted.parent)
+        with pytest.raises(OutputExistsError, match=r"oslo\.h5: was not made by a job"):
+            label(parts(), interrupted)
+        assert names(interrupted.parent) == before
+        assert theirs.read_bytes() == b"dear"
+
+    def test_of_another_job(self, parts: Parts, interrupted: Path, fresh: bytes, unread: None) -> None:
+        """A job of other parts does not take away what a stopped one has computed."""
+        before = names(interrupted.parent)
+        with pytest.raises(OutputExistsError, match=r"zurich\.h5: is a part of another job on the same output"):
+            label(parts("amman,goa"), interrupted)
+        assert names(interrupted.parent) == before
+
+    def test_that_appear_meanwhile(
+        self, parts: Parts, out: Path, fresh: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The job is done, and what is not its own stays, with a warning."""
+
+        @contextmanager
+        def bar(*_: object) -> Iterator[Callable[[int], object]]:
+            (out / "x.h5.parts/mine").write_text("dear")
+            yield lambda _: None
+
+        label(parts(), out / "x.h5", bar=bar)
+        assert (out / "x.h5").read_bytes() == fresh
+        assert names(out) == ["x.h5", "x.h5.parts", "x.h5.parts/job.json", "x.h5.parts/mine"]
+        assert f"{out}/x.h5.parts/mine: not of this job, so the folder stays" in caplog.messages
+
+    def test_the_folder_of_a_name_that_is_not_used_any_more(self, parts: Parts, out: Path) -> None:
+        """Nothing but the parts is ever looked at or removed."""
+        (out / "x.h5.parts.done").mkdir()
+        (out / "x.h5.parts.done/mine").write_text("dear")
+        label(parts("amman,goa"), out / "x.h5")
+        assert names(out) == ["x.h5", "x.h5.parts.done", "x.h5.parts.done/mine"]
+
+    @pytest.mark.parametrize(
+        ("options", "cities", "what"),
+        [
+            ({"radius_m": 40.0}, "goa", "has radius_m 40.0 and not 50.0"),
+            ({}, "zurich", "holds the collections zurich"),
+        ],
+    )
+    def test_packed_by_mistake(
+        self,
+        parts: Parts,
+        interrupted: Path,
+        options: dict[str, object],
+        cities: str,
+        what: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """A part that was exchanged while the job ran is not packed, but named."""
+        theirs = interrupted.with_name("theirs.h5")
+        label(parts(cities, **options), theirs)
+        real = run._all
+
+        def exchanged(*arguments: object, **named: object) -> object:
+            results = real(*arguments, **named)  # type: ignore[arg-type]
+            theirs.replace(interrupted.with_name("x.h5.parts") / "goa.h5")
+            return results
+
+        monkeypatch.setattr(run, "_all", exchanged)
+        with pytest.raises(OutputError, match=rf"x\.h5\.parts/goa\.h5: is a part of another job: it {what}"):
+            label(parts(), interrupted)
+        assert not interrupted.exists()
+
+    def test_a_linked_output(self, parts: Parts, out: Path) -> None:
+        """Runs that reach the same file by other names share its parts and its claim."""
+        (out / "links").mkdir()
+        (out / "links/x.h5").symlink_to("../x.h5")
+        with stopped(CLAIMING, out / "x.h5"), pytest.raises(OutputInUseError):
+            label(parts(), out / "links/x.h5")
+        label(parts(), out / "links/x.h5")
+        assert names(out) == ["links", "links/x.h5", "x.h5"]
+
+
+CLAIMING = """
+import sys
+from pathlib import Path
+from relabel.claims import claimed
+from tests.stopped import stop
+with claimed(Path(sys.argv[1])):
+    stop()
+"""
+
+
+class TestTwoRuns:
+    """Two processes on one output."""
+
+    @pytest.mark.parametrize("step", ["part", "pack"])
+    def test_the_second_is_refused(self, tmp_path: Path, out: Path, step: str) -> None:
+        """At once, by a sentence that says who is at work; the first goes on as if nothing had been."""
+        jobs = stubs(tmp_path, a="good", b="good")
+        label(jobs, out / "expected.h5")
+        with stopped(JOB, step, tmp_path, out) as process:
+            before = names(out)
+            for job in (jobs, jobs[:1]):
+                with pytest.raises(
+                    OutputInUseError, match=rf"x\.h5: another run is writing it: process {process.pid} on"
+                ):
+                    label(job, out / "x.h5", overwrite=True)
+            assert names(out) == before
+            if step == "pack":
+                return
+            assert goes_on(process) == (0, "", "")
+        assert names(out) == ["expected.h5", "x.h5"]
+        assert (out / "x.h5").read_bytes() == (out / "expected.h5").read_bytes()
+
+    def test_one_part(self, parts: Parts, out: Path) -> None:
+        """A job of one part has a claim too."""
+        with stopped(CLAIMING, out / "x.h5") as process:
+            with pytest.raises(OutputInUseError, match=f"process {process.pid} on"):
+                label(parts("goa"), out / "x.h5")
+            label(parts("goa"), out / "y.h5")
+        label(parts("goa"), out / "x.h5")
+        assert names(out) == ["x.h5", "y.h5"]

@@ -6,7 +6,6 @@ import getpass
 import hashlib
 import json
 import logging
-import os
 import re
 import shutil
 import socket
@@ -30,10 +29,11 @@ from relabel.errors import LabelFileError, MissingFileError, OptionError, Output
 from relabel.labelfile import LabelFile, provenance
 from relabel.publish import About, publish
 from relabel.publish.card import source_notes
-from relabel.publish.upload import sums_text
+from relabel.publish.upload import sums_names, sums_text
 from relabel.similarity import Similarity
 from tests.conftest import REPOSITORY
 from tests.similarities import similarity
+from tests.stopped import stopped
 
 FULL = About(
     title="Labels of two: [a] * <b> | `c`",
@@ -74,7 +74,17 @@ def text(folder: Path) -> str:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """All files by name."""
-    return {entry.name: entry.read_bytes() for entry in folder.iterdir()}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+STOPPED = """
+import sys
+from pathlib import Path
+from relabel.publish import upload
+from tests.stopped import stop
+upload.card = stop
+upload.publish(Path(sys.argv[1]), Path(sys.argv[2]), overwrite=True)
+"""
 
 
 def snippets(folder: Path) -> list[str]:
@@ -428,15 +438,30 @@ class TestRefused:
         assert contents(tmp_path / "out") == before
         assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
 
-    def test_what_a_killed_run_left(self, labels: Path, tmp_path: Path) -> None:
-        """The private folder of a process that is gone is removed; that of one that lives is not."""
-        child = subprocess.Popen(["true"])
-        child.wait()
-        gone, alive = (tmp_path / f".out.{pid}-0123abcd.tmp" for pid in (child.pid, os.getpid()))
-        for folder in (gone, alive):
-            folder.mkdir()
+    def test_killed(self, labels: Path, tmp_path: Path) -> None:
+        """What a killed run left goes with the next, and no sooner than it is dead."""
         publish(labels, tmp_path / "out")
-        assert sorted(entry.name for entry in tmp_path.iterdir()) == [alive.name, "out"]
+        before = contents(tmp_path / "out")
+        with stopped(STOPPED, labels, tmp_path / "out") as process:
+            publish(labels, tmp_path / "out", overwrite=True)
+            assert len([*tmp_path.iterdir()]) == 2
+            process.kill()
+        publish(labels, tmp_path / "out", overwrite=True)
+        assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
+        assert contents(tmp_path / "out") == before
+
+    @pytest.mark.parametrize("name", ["other.h5", "other.parquet", "sub"])
+    def test_what_is_not_listed(self, labels: Path, tmp_path: Path, name: str) -> None:
+        """Label files and tables that somebody has put beside the published ones are somebody's, and stay."""
+        publish(labels, tmp_path / "out", parquet=True)
+        if name == "sub":
+            (tmp_path / "out/sub").mkdir()
+        else:
+            (tmp_path / "out" / name).write_text("mine")
+        before = contents(tmp_path / "out")
+        with pytest.raises(OutputExistsError, match=f"'{name}'"):
+            publish(labels, tmp_path / "out", overwrite=True)
+        assert contents(tmp_path / "out") == before
 
     def test_missing(self, tmp_path: Path) -> None:
         """No file, no folder."""
@@ -478,6 +503,7 @@ class TestSumsText:
         """Names are written as sha256sum itself would."""
         (tmp_path / name).write_bytes(b"x")
         listed = sums_text(provenance.describe(tmp_path, [tmp_path / name]))
+        assert sums_names(listed) == [name]
         (tmp_path / "SUMS").write_text(listed)
         check: Callable[..., Any] = subprocess.run
         assert (

@@ -13,11 +13,28 @@ from relabel.datasets.msls import city as msls
 from relabel.errors import OptionError, OutputError, OutputExistsError
 from relabel.geometry.headings import difference_deg
 from relabel.synthetic.msls import CITY, write_tree
+from tests.stopped import killed
 from tests.trees import COLUMNS
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*.csv"))}
+    files = (path for path in sorted(root.rglob("*")) if path.is_file())
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+
+KILLED = """
+import sys
+from relabel.synthetic import msls
+from tests.stopped import stop
+real, calls = msls._write_csv, []
+def write_csv(path, columns):
+    real(path, columns)
+    calls.append(path)
+    if len(calls) == 3:
+        stop()
+msls._write_csv = write_csv
+msls.write_tree(sys.argv[1], cameras=6, overwrite=len(sys.argv) > 2)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +133,7 @@ class TestWriteTree:
         (tmp_path / "mine").mkdir()
         write_tree(tmp_path / "mine", cameras=5)
         before = contents(tmp_path)
-        with pytest.raises(OutputExistsError, match="not empty; give a new folder, or overwrite"):
+        with pytest.raises(OutputExistsError, match=r"not empty; give a new folder, .*\(--force\)"):
             write_tree(tmp_path / "mine", cameras=6)
         assert contents(tmp_path) == before
         write_tree(tmp_path / "mine", cameras=6, overwrite=True)
@@ -125,10 +142,31 @@ class TestWriteTree:
     def test_a_file_in_the_way(self, tmp_path: Path) -> None:
         """A file is no folder, nor can it be overwritten by one."""
         (tmp_path / "file").touch()
-        with pytest.raises(OutputExistsError):
-            write_tree(tmp_path / "file")
-        with pytest.raises(OutputError, match="cannot be written"):
-            write_tree(tmp_path / "file", overwrite=True)
+        for overwrite in (False, True):
+            with pytest.raises(OutputError, match="is a file; choose the name of a folder"):
+                write_tree(tmp_path / "file", overwrite=overwrite)
+        assert contents(tmp_path) == {"file": b""}
+
+    def test_what_is_not_ours_stays(self, tmp_path: Path) -> None:
+        """A city with a file that relabel did not write, images say, is never replaced."""
+        city = write_tree(tmp_path, cameras=5)
+        (city / "query/images").mkdir()
+        (city / "query/images/a.jpg").write_text("dear")
+        before = contents(tmp_path)
+        with pytest.raises(OutputExistsError, match=r"sampletown: holds 'query/images', which no earlier run"):
+            write_tree(tmp_path, cameras=6, overwrite=True)
+        assert contents(tmp_path) == before
+
+    def test_killed(self, tmp_path: Path) -> None:
+        """Nothing is in place that is not whole; the next run needs no --force and leaves nothing else."""
+        killed(KILLED, tmp_path / "tree")
+        assert not (tmp_path / "tree/train_val/sampletown").exists()
+        write_tree(tmp_path / "tree", cameras=5)
+        whole = contents(tmp_path / "tree")
+        killed(KILLED, tmp_path / "tree", "--force")
+        assert {**contents(tmp_path / "tree"), **whole} == contents(tmp_path / "tree")
+        write_tree(tmp_path / "tree", cameras=5, overwrite=True)
+        assert contents(tmp_path / "tree") == whole
 
     @pytest.mark.parametrize(
         ("options", "what"),

@@ -18,13 +18,31 @@ import torch
 from torch import nn
 
 import relabel
-from relabel.errors import DivergedError, InputError, MissingFileError, OptionError, OutputError, OutputExistsError
+from relabel.errors import (
+    DivergedError,
+    InputError,
+    MissingFileError,
+    OptionError,
+    OutputError,
+    OutputExistsError,
+    OutputInUseError,
+)
 from relabel.images import loading
 from relabel.images.paths import read_image
 from relabel.sampling.pair_sampler import GradedPairSampler
 from relabel.training import TrainConfig, Trainer, build_model, load_checkpoint, load_model, seeded
 from relabel.training.run_folder import read_log
+from tests.stopped import stopped
 from tests.training import runs
+
+CLAIMING = """
+import sys
+from pathlib import Path
+from relabel.claims import claimed
+from tests.stopped import stop
+with claimed(Path(sys.argv[1])):
+    stop()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -386,6 +404,45 @@ class TestResume:
             runs.trainer(town, tmp_path, bar=runs.stop_after(4)).run(overwrite=True)
         assert not (tmp_path / "last.pt").exists()
         assert not (tmp_path / "best.pt").exists()
+
+
+class TestFolder:
+    """What is in the folder of a run, and who else writes to it."""
+
+    @pytest.mark.parametrize("name", ["config.json", "last.pt", "best.pt", "log.jsonl"])
+    @pytest.mark.parametrize("overwrite", [False, True])
+    def test_files_of_others(self, town: runs.Place, tmp_path: Path, name: str, *, overwrite: bool) -> None:
+        """What no run has written is never replaced, removed or cut short, --force or not."""
+        (tmp_path / name).write_text('{"model_type": "theirs"}')
+        with pytest.raises(OutputExistsError, match=f"{name}: was not written by relabel train, and is not replaced"):
+            runs.trainer(town, tmp_path).run(overwrite=overwrite)
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+        assert (tmp_path / name).read_text() == '{"model_type": "theirs"}'
+
+    def test_a_checkpoint_alone(self, town: runs.Place, tmp_path: Path) -> None:
+        """The folder of a run is known by its checkpoint where the recipe was left behind."""
+        runs.trainer(town, tmp_path).run()
+        (tmp_path / "config.json").unlink()
+        assert runs.trainer(town, tmp_path).run().epochs == 2
+
+    def test_the_best_alone(self, town: runs.Place, tmp_path: Path) -> None:
+        """The best checkpoint of a run whose last is gone is replaced only when that is asked for."""
+        runs.trainer(town, tmp_path).run()
+        (tmp_path / "last.pt").rename(tmp_path / "best.pt")
+        with pytest.raises(OutputExistsError, match=r"best\.pt: exists already; .*--force"):
+            runs.trainer(town, tmp_path).run()
+        runs.trainer(town, tmp_path).run(overwrite=True)
+        assert (tmp_path / "last.pt").exists()
+        assert not (tmp_path / "best.pt").exists()
+
+    def test_two_runs(self, town: runs.Place, tmp_path: Path) -> None:
+        """The second is refused while the first lives, whoever is killed; nothing stays behind."""
+        with stopped(CLAIMING, tmp_path) as process:
+            with pytest.raises(OutputInUseError, match=f"another run is writing it: process {process.pid} on"):
+                runs.trainer(town, tmp_path).run()
+            assert {path.suffix for path in tmp_path.iterdir()} == {".run", ".relabel-lock"}
+        runs.trainer(town, tmp_path).run()
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "last.pt", "log.jsonl"]
 
 
 class TestBadImages:

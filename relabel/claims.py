@@ -1,0 +1,165 @@
+"""Claims: a run claims the parts of an output that it is going to write, so that no other run writes them meanwhile.
+
+Beside an output ``o.h5`` each run has a file ``.o.h5.XXXXXXXX.run``, locked as long as the run lives, that says who it
+is and what it has claimed. They are looked through and made while ``.o.h5.relabel-lock`` is locked, for a moment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shlex
+import socket
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from relabel import locks
+from relabel.atomic import output_errors
+from relabel.errors import OutputInUseError
+
+
+class Claim:
+    """What a run has claimed of an output; `claimed` makes them.
+
+    Several runs share the parts of one job; what they share they may not remove.
+    """
+
+    def __init__(self, output: Path, parts: frozenset[str] | None, job: str) -> None:
+        self._output, self._parts, self._job = output, parts, job
+        self._lock: locks.Lock | None = None
+
+    def make_exclusive(self) -> None:
+        """Claim the whole output: for packing the parts, and for removing them.
+
+        Raises
+        ------
+        OutputInUseError
+            when another run still works on parts of its own.
+        """
+        with _registry(self._output):
+            self._check(None)
+            self._parts = None
+            self._write()
+
+    def begin(self) -> None:
+        """Make the claim."""
+        with _registry(self._output):
+            self._check(self._parts)
+            lock = None
+            while lock is None:  # until the name is one that no other run has drawn
+                lock = locks.acquire(_file(self._output, f"{secrets.token_hex(4)}.run"))
+            self._lock = lock
+            self._write()
+
+    def end(self) -> None:
+        """Give it up."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            with suppress(OSError), _registry(self._output):
+                lock.release(remove=True)
+
+    def _check(self, parts: frozenset[str] | None) -> None:
+        for path in _run_files(self._output):
+            if self._lock is not None and path == self._lock.path:
+                continue
+            is_held, record = locks.is_held(path), _read(path)
+            if is_held is False and (record or not path.stat().st_size):  # its run is dead
+                path.unlink()
+            if not is_held:
+                continue
+            theirs = record.get("parts")
+            if parts is None or theirs is None or record.get("job") != self._job or parts.intersection(theirs):
+                raise OutputInUseError(
+                    f"{self._output}: another run is writing it: {_holder(record)}; wait until it has ended, or choose "
+                    "another output"
+                )
+
+    def _write(self) -> None:
+        assert self._lock is not None
+        record = {
+            "process": os.getpid(),
+            "host": socket.gethostname(),
+            "since": datetime.now().astimezone().isoformat(sep=" ", timespec="seconds"),
+            "command": _command(),
+            "job": self._job,
+            "parts": None if self._parts is None else sorted(self._parts),
+        }
+        self._lock.write(json.dumps(record).encode())
+
+
+@contextmanager
+def claimed(output: Path, parts: Iterable[str] | None = None, *, job: str = "") -> Iterator[Claim]:
+    """Claim an output, or parts of it, as long as the block runs.
+
+    Parameters
+    ----------
+    output:
+        the file to be, in a folder that exists; or a folder that exists, whose files are written.
+    parts:
+        names of those that this run is going to write; None for the whole output.
+    job:
+        what the parts belong to: only runs of the same job share an output.
+
+    Raises
+    ------
+    OutputInUseError
+        when another run has claimed what this one asks for; says which.
+    OutputError
+        when the folder cannot be written.
+    """
+    claim = Claim(output, None if parts is None else frozenset(parts), job)
+    try:
+        with output_errors(output):
+            claim.begin()
+        yield claim
+    finally:
+        claim.end()
+
+
+@contextmanager
+def _registry(output: Path) -> Iterator[None]:
+    lock = None
+    while lock is None:  # one that waits for the lock gets it
+        lock = locks.acquire(_file(output, "relabel-lock"), wait=True)
+    try:
+        yield
+    finally:
+        lock.release(remove=not _run_files(output) and not lock.path.stat().st_size)
+
+
+def _run_files(output: Path) -> list[Path]:
+    prefix = _file(output, "")
+    pattern = re.compile(re.escape(prefix.name) + r"[0-9a-f]{8}\.run")
+    return [path for path in prefix.parent.iterdir() if pattern.fullmatch(path.name)]
+
+
+def _file(output: Path, ending: str) -> Path:
+    """A hidden file of claims: beside a file to be, in a folder."""
+    return output / f".relabel.{ending}" if output.is_dir() else output.with_name(f".{output.name}.{ending}")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # of another user, say
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _holder(record: dict[str, Any]) -> str:
+    if not record:
+        return "it does not say which"
+    return "process {process} on {host}, since {since}: {command}".format(**record)
+
+
+def _command() -> str:
+    """The command line of this process, as a user would type it."""
+    program, *arguments = sys.argv or [""]
+    name = Path(program).name
+    return shlex.join(["relabel" if name == "__main__.py" else name or "python", *arguments])
