@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from relabel.atomic import check_target, output_errors, replacing
 from relabel.cameras import Cameras
 from relabel.devices import device_of
 from relabel.errors import InputError, MissingFileError
 from relabel.evaluation.ground_truth import EvaluationSet
 from relabel.evaluation.nearest import checked
+from relabel.exchange.folder import ExportFolder
 from relabel.images.paths import Size, find_camera_images
 from relabel.keys import rows_of
 
@@ -88,7 +88,7 @@ def read_descriptors(folder: str | os.PathLike[str], side: str) -> Descriptors:
 def write_descriptors(
     folder: str | os.PathLike[str], query: Descriptors, database: Descriptors, *, overwrite: bool = False
 ) -> None:
-    """Write descriptors of both sides; every file appears whole.
+    """Write descriptors of both sides; the files get their names together, when all are made.
 
     Parameters
     ----------
@@ -104,18 +104,13 @@ def write_descriptors(
     OutputExistsError, OutputError
         when a file is there, or cannot be written.
     """
-    top = Path(folder)
-    with output_errors(top):
-        top.mkdir(parents=True, exist_ok=True)
     sides = {"query": query, "database": database}
-    for target in (top / f"{side}{ending}" for side in sides for ending in (".npy", ".txt")):
-        check_target(target, overwrite=overwrite)
-    for side, descriptors in sides.items():
-        array, text = top / f"{side}.npy", top / f"{side}.txt"
-        with replacing(array, overwrite=overwrite) as private, output_errors(array), private.open("wb") as file:
-            np.save(file, descriptors.values, allow_pickle=False)
-        with replacing(text, overwrite=overwrite) as private, output_errors(text):
-            private.write_text("".join(f"{key}\n" for key in descriptors.key.tolist()), encoding="utf-8")
+    with ExportFolder(Path(folder), overwrite=overwrite) as target:
+        target.claim(f"{side}{ending}" for side in sides for ending in (".npy", ".txt"))
+        for side, descriptors in sides.items():
+            target.write_array(f"{side}.npy", descriptors.values)
+            with target.file(f"{side}.txt") as private:
+                private.write_text("".join(f"{key}\n" for key in descriptors.key.tolist()), encoding="utf-8")
 
 
 def aligned(descriptors: Descriptors, keys: npt.NDArray[np.str_], what: str) -> npt.NDArray[Any]:

@@ -116,6 +116,8 @@ def label(
     """
     _check_parts(parts)
     target = check_target(output, overwrite=overwrite)
+    if not output.is_symlink():
+        target = output  # as messages name it
     place = parse(executor)
     policy = AuditPolicy(strict, checked_codes(allow))
     names = [part.name for part in parts]
@@ -144,7 +146,7 @@ def _check_parts(parts: Sequence[Part]) -> None:
 
 def _job_id(parts: Sequence[Part]) -> str:
     """The same for all runs that make parts of the same job, and no others."""
-    described = sorted(json.dumps([part.name, part.command, part.parameters()], sort_keys=True) for part in parts)
+    described = sorted(json.dumps([part.name, part.command, part.parameters()], sort_keys=True, default=str) for part in parts)
     return hashlib.sha256("\n".join(described).encode()).hexdigest()
 
 

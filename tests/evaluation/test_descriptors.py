@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import relabel
-from relabel.errors import InputError, MissingFileError, OptionError, OutputExistsError
+from relabel.errors import InputError, MissingFileError, OptionError, OutputError, OutputExistsError
 from relabel.evaluation import places
 from relabel.evaluation.descriptors import (
     Descriptors,
@@ -66,6 +66,19 @@ class TestFiles:
         assert [path.name for path in tmp_path.iterdir()] == ["database.txt"]
         write_descriptors(tmp_path, described(), described(), overwrite=True)
         assert len(list(tmp_path.iterdir())) == 4
+
+    def test_a_failure_changes_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The keys of one run never stand beside the descriptors of another."""
+        write_descriptors(tmp_path, described(), described())
+        before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+        def full(*_: object, **__: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(Path, "write_text", full)
+        with pytest.raises(OutputError, match=r"query\.txt: cannot be written; the disk is full"):
+            write_descriptors(tmp_path, described(3), described(3), overwrite=True)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
     def test_missing(self, tmp_path: Path) -> None:
         """The error says what a folder of descriptors holds."""
