@@ -146,7 +146,9 @@ def _check_parts(parts: Sequence[Part]) -> None:
 
 def _job_id(parts: Sequence[Part]) -> str:
     """The same for all runs that make parts of the same job, and no others."""
-    described = sorted(json.dumps([part.name, part.command, part.parameters()], sort_keys=True, default=str) for part in parts)
+    described = sorted(
+        json.dumps([part.name, part.command, part.parameters()], sort_keys=True, default=str) for part in parts
+    )
     return hashlib.sha256("\n".join(described).encode()).hexdigest()
 
 
