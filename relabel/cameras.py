@@ -46,17 +46,19 @@ class Cameras:
     key:
         n unique, non-empty names. Labels are joined by them.
     position:
-        (n, 2) or (n, 3) float64, metres: east, north (and up) in the frame that `crs` names.
+        (n, 2) or (n, 3) float64, metres: east, north (and up) in the frame that `crs` names. A height that is not
+        known is NaN, and nothing is amiss.
     heading_deg:
         (n,) degrees clockwise from north, wrapped to [0, 360); NaN where there is none.
     fov_deg, radius_m:
-        (n,) horizontal field of view in degrees and range in metres, where cameras differ; else None.
+        (n,) horizontal field of view in degrees and range in metres, where cameras differ; else None. A field of view
+        may be NaN until a job gives it that of all cameras without their own.
     pose:
         (n, 4, 4) camera-to-world transforms (x right, y down, z forward; metres), or None.
     status:
         (n,) of `Status`. A row given as OK is downgraded where what it needs is missing: `NO_POSITION` for a
-        non-finite position, `NO_POSE` for a pose that is not finite or all zeros, `NO_HEADING` for a NaN heading
-        without a pose.
+        place (east, north) that is not finite, `NO_POSE` for a pose that is not finite or all zeros, `NO_HEADING` for a
+        NaN heading without a pose.
     crs:
         the frame of `position`, for example ``EPSG:32636``, or ``local``.
     posed:
@@ -102,7 +104,7 @@ class Cameras:
             raise InputError(f"pose has shape {pose.shape}; expected ({n}, 4, 4), camera-to-world")
         status = np.zeros(n, np.uint8) if self.status is None else _statuses(self.status, n)
         if self.posed:
-            status[(status == Status.OK) & ~np.isfinite(position).all(axis=1)] = Status.NO_POSITION
+            status[(status == Status.OK) & ~np.isfinite(position[:, :2]).all(axis=1)] = Status.NO_POSITION
             if pose is not None:
                 turn = pose[:, :3, :3]
                 known = np.isfinite(pose).all(axis=(1, 2)) & turn.any(axis=(1, 2))

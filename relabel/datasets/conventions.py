@@ -18,3 +18,9 @@ DEPTH_IS: tuple[DepthIs, ...] = ("z", "ray")
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
 """Files that are taken for tables by their names."""
+
+TRAVEL_STEP_M, TRAVEL_GAP_M = 1.0, 50.0
+"""Along a track, less than the one is no movement, and beyond the other it is another track."""
+
+MAX_POSE_GAP_S = 0.5
+"""Longest time between two poses that a pose between them is taken from."""

@@ -47,8 +47,8 @@ cities: Decorator[Any] = click.option(
 columns: Decorator[Any] = click.option(
     "--columns",
     metavar="ROLE=COLUMN,…",
-    help="Which column is what, as in key=id,heading=northdeg. Roles: key, x, y, lon, lat, heading, fov, radius, "
-    "heading_sigma, position_sigma, crs, zone, sequence, frame.  [default: by their usual names]",
+    help="Which column is what, as in key=id,heading=northdeg. Roles: key, x, y, lon, lat, up, heading, fov, pano, "
+    "radius, heading_sigma, position_sigma, crs, zone, sequence, frame.  [default: by their usual names]",
 )
 
 

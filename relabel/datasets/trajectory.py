@@ -23,8 +23,9 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status
-from relabel.datasets import colmap_model, trajectory_formats
-from relabel.datasets.conventions import AXES, TrajectoryLayout
+from relabel.datasets import colmap_model, image_times, trajectory_formats
+from relabel.datasets.along_track import PLANE, AlongTrack
+from relabel.datasets.conventions import AXES, MAX_POSE_GAP_S, TrajectoryLayout
 from relabel.datasets.trajectory_formats import Track
 from relabel.errors import InputError, OptionError
 from relabel.geometry.headings import math_to_compass
@@ -78,8 +79,19 @@ def axes_of(layout: TrajectoryLayout, *, up: str | None = None, ahead: str | Non
     return Axes(vertical, ahead or _AHEAD[layout])
 
 
-def read(path: Path, layout: TrajectoryLayout, axes: Axes) -> tuple[Cameras, tuple[str, ...]]:
+def read(
+    path: Path,
+    layout: TrajectoryLayout,
+    axes: Axes,
+    *,
+    times: Path | None = None,
+    max_gap_s: float = MAX_POSE_GAP_S,
+    along_track: AlongTrack | None = None,
+) -> tuple[Cameras, tuple[str, ...]]:
     """The cameras of one trajectory, with poses, and what the user should know.
+
+    With `times`, a file of time stamps, they are those of images between the poses of a track of RobotCar; see
+    `relabel.datasets.image_times`. With `along_track` headings are the direction of travel, and there are no poses.
 
     Positions are east, north and up in metres, and so is the world of the poses, which lead there from the camera
     (x right, y down, z ahead). Poses that are not finite get the status `NO_POSE`, cameras that look within 5° of
@@ -93,8 +105,38 @@ def read(path: Path, layout: TrajectoryLayout, axes: Axes) -> tuple[Cameras, tup
     track = _READERS[layout](path)
     if not len(track.key):
         raise InputError(f"{path}: there is no pose in it; is it {layout}?")
+    if times is not None:
+        track = image_times.at_times(track, path, image_times.read_times(times), max_gap_s)
+    if along_track is not None:
+        return _along(track, axes, along_track)
+    if not track.turned:
+        raise InputError(
+            f"{path}: has positions but no angles, so that no heading is known; take the direction of travel "
+            "(--heading travel), or another file of the drive, as ins.csv"
+        )
     frame = _CAR if layout == "robotcar" and axes.ahead == "x" else _CAMERA.get(axes.ahead)
     return cameras_of(track, axes, frame)
+
+
+def _along(track: Track, axes: Axes, along_track: AlongTrack) -> tuple[Cameras, tuple[str, ...]]:
+    """The cameras of a track, which look along it."""
+    position = track.pose[:, :3, 3] @ ground_axes(axes.up).T
+    known = np.isfinite(position).all(axis=1)
+    heading, notes = along_track.headings(position[:, :2], PLANE, np.zeros(len(position)), _order(track.key))
+    if not known.all():
+        notes = (f"{int((~known).sum()):,} poses are not known", *notes)
+    status = np.where(known, Status.OK, Status.NO_POSE).astype(np.uint8)
+    cameras = Cameras(track.key, position, heading_deg=heading, status=status, crs=track.crs)
+    return cameras, (*track.notes, *notes)
+
+
+def _order(key: npt.NDArray[np.str_]) -> FloatArray:
+    """(n,) the time of each pose, or its place in the file where keys are no numbers."""
+    try:
+        times = key.astype(np.float64)
+    except ValueError:
+        times = np.full(len(key), np.nan)
+    return times if np.isfinite(times).all() else np.arange(len(key), dtype=np.float64)
 
 
 def cameras_of(track: Track, axes: Axes, frame: tuple[str, str, str] | None) -> tuple[Cameras, tuple[str, ...]]:

@@ -23,12 +23,16 @@ _NOT_A_ROTATION = 1e-2
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """Poses (n, 4, 4) from the axes of the camera or car to those of the world, metres; NaN where unknown."""
+    """Poses (n, 4, 4) from the axes of the camera or car to those of the world, metres; NaN where unknown.
+
+    `turned` is False where only the positions are known, and the rotations say nothing.
+    """
 
     key: npt.NDArray[np.str_]
     pose: FloatArray
     crs: str = "local"
     notes: tuple[str, ...] = ()
+    turned: bool = True
 
 
 def kitti(path: Path) -> Track:
@@ -318,7 +322,10 @@ _ZONE = re.compile(r"\s*(\d{1,2})\s*([C-HJ-NP-X])\s*", re.IGNORECASE)
 
 
 def robotcar(path: Path) -> Track:
-    """The poses of RobotCar's ins.csv, rtk.csv or vo.csv, which differ in their columns; keys are time stamps.
+    """The poses of RobotCar's ins.csv, rtk.csv, vo.csv or gps.csv, which differ in their columns; keys are time stamps.
+
+    Rows whose ``ins_status`` is not INS_SOLUTION_GOOD have a pose of NaN, rows that repeat another are left out. Of
+    gps.csv, which has no angles, the poses are not turned, and the track says so (`Track.turned`).
 
     Raises
     ------
@@ -326,8 +333,12 @@ def robotcar(path: Path) -> Track:
         when the file is neither, or a cell is wrong; the message names file and line.
     """
     file = TableFile(path)
-    for time, position, reader in (("timestamp", _POSITION, _navigation), ("source_timestamp", _MOTION, _odometry)):
-        if {time, *position, *_ANGLES} <= set(file.columns):
+    for needed, reader in (
+        (("timestamp", *_POSITION, *_ANGLES), _navigation),
+        (("source_timestamp", *_MOTION, *_ANGLES), _odometry),
+        (("timestamp", *_POSITION), _navigation),
+    ):
+        if set(needed) <= set(file.columns):
             return reader(file)
     raise InputError(
         f"{path}: is neither ins.csv or rtk.csv ({', '.join(('timestamp', *_POSITION, *_ANGLES))}) nor vo.csv "
@@ -337,21 +348,40 @@ def robotcar(path: Path) -> Track:
 
 
 def _navigation(file: TableFile) -> Track:
-    texts = ["timestamp", *(name for name in ("utm_zone", "ins_status") if name in file.columns)]
-    table = file.read({**dict.fromkeys(texts, "text"), **dict.fromkeys((*_POSITION, *_ANGLES), "float")})
-    file.check_keys(table["timestamp"], "column 'timestamp'")
-    pose = _matrices(np.column_stack([table[name] for name in (*_POSITION, *_ANGLES)]))
-    notes: tuple[str, ...] = ()
-    good = np.ones(len(pose), bool)
+    turned = set(_ANGLES) <= set(file.columns)
+    numbers = (*_POSITION, *_ANGLES) if turned else _POSITION
+    texts = ("timestamp", *(name for name in ("utm_zone", "ins_status") if name in file.columns))
+    table = file.read({**dict.fromkeys(texts, "text"), **dict.fromkeys(numbers, "float")})
+    key = table["timestamp"]
+    row = np.column_stack([table[name] for name in numbers] + ([] if turned else [np.zeros((len(key), 3))]))
+    notes = []
+    bad = np.zeros(len(key), bool)
     if "ins_status" in table:
-        good = np.strings.strip(table["ins_status"]) == _GOOD
-        pose[~good] = np.nan
-        if not good.all():
-            notes = (f"{int((~good).sum()):,} rows have an ins_status other than {_GOOD}, hence no pose",)
-    if "utm_zone" not in table or not good.any():
-        return Track(table["timestamp"], pose, notes=notes)
-    zone = np.where(good, table["utm_zone"], table["utm_zone"][np.argmax(good)])
-    return Track(table["timestamp"], pose, _crs(file, zone), notes)
+        status = table["ins_status"]
+        bad = np.strings.upper(np.strings.strip(status)) != _GOOD if len(status) else bad
+        if bad.any():
+            kinds, counts = np.unique(status[bad], return_counts=True)
+            shown = ", ".join(f"{count:,} {kind or 'empty'}" for kind, count in zip(kinds, counts, strict=True))
+            notes.append(f"{int(bad.sum()):,} rows have an ins_status other than {_GOOD} ({shown}): no pose")
+        row[bad] = np.nan
+    repeats = _repeats(key, row)
+    if repeats.any():
+        notes.append(f"{int(repeats.sum()):,} rows repeat another and are left out")
+    # A repeat gets a name of its own here, so that rows keep their lines in messages.
+    numbered = np.strings.add(np.strings.add(key, " repeated in row "), np.arange(len(key)).astype(np.str_))
+    file.check_keys(np.where(repeats, numbered, key), "column 'timestamp'")
+    crs = "local"
+    if "utm_zone" in table:
+        crs = _crs(file, table["utm_zone"], ~bad)
+    return Track(key[~repeats], _matrices(row[~repeats]), crs, tuple(notes), turned=turned)
+
+
+def _repeats(key: npt.NDArray[np.str_], row: FloatArray) -> npt.NDArray[np.bool_]:
+    """(n,) whether a row has the key and all numbers of one before it."""
+    _, first, group = np.unique(key, return_index=True, return_inverse=True)
+    original = first[group]
+    same = ((row == row[original]) | (np.isnan(row) & np.isnan(row[original]))).all(axis=1)
+    return np.asarray((original != np.arange(len(key))) & same)
 
 
 def _odometry(file: TableFile) -> Track:
@@ -388,7 +418,11 @@ def _matrices(table: FloatArray) -> FloatArray:
     return pose
 
 
-def _crs(file: TableFile, zone: npt.NDArray[np.str_]) -> str:
+def _crs(file: TableFile, zone: npt.NDArray[np.str_], good: npt.NDArray[np.bool_]) -> str:
+    """The reference system of the zone of the `good` rows."""
+    if not good.any():
+        return "local"
+    zone = np.where(good, zone, zone[np.argmax(good)])
     file.check_single_value(
         "utm_zone",
         zone,

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from relabel import fov
 from relabel.audit.audit import audit
+from relabel.cameras import Cameras
 from relabel.datasets.base import CameraReader, CameraSets, ReaderWrapper
 from relabel.errors import OptionError
 from relabel.pipeline import occluders
@@ -73,8 +76,17 @@ class FovPart(ReaderWrapper[CameraSets]):
         return {**self.reader.parameters(), **self.params.to_json(), **walls}
 
     def read(self) -> CameraSets:
-        """The cameras."""
-        return self.reader.read()
+        """The cameras; those whose field of view is NaN have that of the parameters."""
+        cameras = self.reader.read()
+        query = self._with_fov(cameras.query)
+        database = query if cameras.database is cameras.query else self._with_fov(cameras.database)
+        return replace(cameras, query=query, database=database)
+
+    def _with_fov(self, cameras: Cameras) -> Cameras:
+        own = cameras.fov_deg
+        if own is None or not np.isnan(own).any():
+            return cameras
+        return replace(cameras, fov_deg=np.where(np.isnan(own), self.params.fov_deg, own))
 
     def open(self, *, threads: int | None = None, progress: Progress | None = None) -> Opened:
         """Read the cameras, and prepare the overlap; raises what the reader and `relabel.fov.source` do."""

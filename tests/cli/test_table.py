@@ -94,6 +94,38 @@ class TestTable:
         assert stored.params["layout"] == "kitti"
         assert run("verify", output, "--root", tmp_path, "--sample", 50).exit_code == 0
 
+    def test_panoramas(self, run: Run, tmp_path: Path) -> None:
+        """A panorama as a full circle: its overlap with a camera in it is the camera's share of the circle."""
+        (tmp_path / "t.csv").write_text("key,x,y,heading,pano\na,0,0,10,0\nb,0,0,,1\n")
+        output = tmp_path / "x.h5"
+        done = run("table", tmp_path / "t.csv", "--panorama", "360", "--fov", "72", "-o", output)
+        assert done.exit_code == 0, done.output
+        stored = LabelFile(output)["t"]
+        assert stored.query.fov_deg is not None
+        assert stored.query.fov_deg.tolist() == [72.0, 360.0]
+        assert stored.to_scipy().toarray()[0, 1] == pytest.approx(72.0 / 360.0, abs=1e-6)
+        checked = run("verify", output, "--root", tmp_path, "--json")
+        assert json.loads(checked.stdout)["mismatches"] == 0, checked.output
+
+    def test_robotcar_images(self, run: Run, tmp_path: Path) -> None:
+        """Poses at the times of images, of two drives, each with its own list; they verify."""
+        header = "timestamp,ins_status,northing,easting,down,utm_zone,roll,pitch,yaw"
+        for drive, yaw in (("a", 0.0), ("b", 0.5)):
+            rows = [f"{20000 * i},INS_SOLUTION_GOOD,{5735000 + i},620000,0,30U,0,0,{yaw}" for i in range(30)]
+            (tmp_path / f"{drive}.csv").write_text("\n".join([header, *rows]) + "\n")
+            (tmp_path / f"{drive}.timestamps").write_text("".join(f"{5000 + 62500 * i} 1\n" for i in range(9)))
+        times = [arg for drive in "ab" for arg in ("--image-times", tmp_path / f"{drive}.timestamps")]
+        tables = (tmp_path / "a.csv", tmp_path / "b.csv")
+        output = tmp_path / "x.h5"
+        done = run("table", *tables, "--layout", "robotcar", *times, "-o", output)
+        assert done.exit_code == 0, done.output
+        stored = LabelFile(output)
+        (name,) = stored
+        assert stored[name].query.key.tolist() == [str(5000 + 62500 * i) for i in range(9)]
+        np.testing.assert_allclose(stored[name].query.position[:, 1], 5735000.25 + 3.125 * np.arange(9))
+        checked = run("verify", output, "--root", tmp_path, "--json")
+        assert json.loads(checked.stdout)["mismatches"] == 0, checked.output
+
     @pytest.mark.parametrize("up", [["--up=-y"], ["--up", "-y"]])
     def test_up(self, run: Run, tmp_path: Path, up: list[str]) -> None:
         """A world whose first camera looks along its z, with y down, as visual SLAM has it, is said by an option."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from relabel.cameras import Cameras, Status
+from relabel.datasets.along_track import AlongTrack
 from relabel.datasets.trajectory import AXES, Axes, axes_of, axis, ground_axes, read
 from relabel.datasets.trajectory_formats import inverse_poses
 from relabel.errors import InputError, OptionError
@@ -317,6 +318,45 @@ class TestTum:
             read(tmp_path / "nothing", "tum", Z_UP)
 
 
+class TestTravel:
+    """relabel.datasets.trajectory.read with the direction of travel"""
+
+    def test_gps(self, tmp_path: Path) -> None:
+        """Positions alone, in the order of their times."""
+        rows = [f"{1000 * i},{100.0 + 10.0 * i},620000,-110,30U" for i in (2, 0, 1)]
+        path = write(tmp_path / "gps.csv", "timestamp,northing,easting,down,utm_zone", *rows)
+        cameras, notes = read(path, "robotcar", axes_of("robotcar"), along_track=AlongTrack())
+        assert cameras.heading_deg.tolist() == [0.0] * 3
+        assert cameras.position[:, 2].tolist() == [110.0] * 3
+        assert cameras.pose is None
+        assert notes == ("headings are the direction of travel",)
+
+    def test_poses_that_look_elsewhere(self, tmp_path: Path) -> None:
+        """A camera that looks east and goes north, with its numbers as the order where names are none."""
+        lines = [line_of("tum", looking(90.0), np.array([0.0, 5.0 * t, 0.0]), str(t))[0] for t in (0, 2, 10)]
+        cameras, _ = read(write(tmp_path / "t", *lines), "tum", Z_UP, along_track=AlongTrack())
+        np.testing.assert_allclose(cameras.heading_deg, [0.0] * 3, atol=1e-9)
+        images = [line_of("colmap", looking(0.0), np.array([5.0 * i, 0.0, 0.0]), f"{9 - i}.jpg") for i in range(3)]
+        lines = [line for image in images for line in image]
+        cameras, _ = read(write(tmp_path / "images.txt", *lines), "colmap", Z_UP, along_track=AlongTrack())
+        np.testing.assert_allclose(cameras.heading_deg, [90.0] * 3, atol=1e-9)
+
+    def test_stands(self, tmp_path: Path) -> None:
+        """What stands is counted, and so is what never moves."""
+        lines = [line_of("tum", looking(0.0), np.array([x, 0.0, 0.0]), str(t))[0] for t, x in enumerate([0, 5, 5, 5])]
+        _, notes = read(write(tmp_path / "t", *lines), "tum", Z_UP, along_track=AlongTrack())
+        assert any(note.startswith("3 cameras stand") for note in notes)
+        cameras, notes = read(write(tmp_path / "one", lines[0]), "tum", Z_UP, along_track=AlongTrack())
+        assert cameras.status.tolist() == [Status.NO_HEADING]
+        assert any("1 cameras have no direction of travel" in note for note in notes)
+
+    @pytest.mark.parametrize(("step_m", "gap_m"), [(0.0, 50.0), (1.0, -1.0), (60.0, 50.0), (float("nan"), 50.0)])
+    def test_options(self, step_m: float, gap_m: float) -> None:
+        """Distances are positive, and a step is no gap."""
+        with pytest.raises(OptionError, match="--travel-"):
+            AlongTrack(step_m, gap_m)
+
+
 class TestInversePoses:
     """relabel.datasets.trajectory_formats.inverse_poses"""
 
@@ -370,6 +410,41 @@ class TestRobotcar:
         np.testing.assert_allclose(cameras.position[:, :2], [[0, 0], [0, 10], [5, 10]], atol=1e-12)
         np.testing.assert_allclose(cameras.heading_deg, [0.0, 90.0, 90.0], atol=1e-12)
 
+    def test_bad_status_by_kind(self, tmp_path: Path) -> None:
+        """Rows that the navigation system itself calls bad have no pose, wherever they are."""
+        good = "1,INS_SOLUTION_GOOD,0,0,0,5735000,620000,-110,30U,0,0,0,0,0,0.5"
+        lines = [good, good.replace("1,", "2,", 1).replace("INS_SOLUTION_GOOD", " ins_solution_good ")]
+        lines.append("3,INS_BAD_GPS_AGREEMENT,0,0,0,5735040,620030,-110,30U,0,0,0,0,0,3.0")
+        lines.append("4,INS_INACTIVE,0,0,0,0,0,0,31N,0,0,0,0,0,0")
+        lines.append(",".join(["5", "", *lines[0].split(",")[2:]]))
+        cameras, notes = read(write(tmp_path / "ins.csv", INS, *lines), "robotcar", axes_of("robotcar"))
+        assert cameras.status.tolist() == [Status.OK] * 2 + [Status.NO_POSE] * 3
+        assert cameras.crs == "EPSG:32630"
+        assert notes[0] == (
+            "3 rows have an ins_status other than INS_SOLUTION_GOOD (1 empty, 1 INS_BAD_GPS_AGREEMENT, "
+            "1 INS_INACTIVE): no pose"
+        )
+
+    def test_repeated_rows(self, tmp_path: Path) -> None:
+        """A row that is there twice with all its numbers counts once."""
+        line = "1,INS_SOLUTION_GOOD,0,0,0,1,2,0,30U,0,0,0,0,0,0.5"
+        path = write(tmp_path / "ins.csv", INS, line, line.replace("1,", "2,", 1), line)
+        cameras, notes = read(path, "robotcar", axes_of("robotcar"))
+        assert cameras.key.tolist() == ["1", "2"]
+        assert "1 rows repeat another and are left out" in notes
+
+    def test_image_times(self, tmp_path: Path) -> None:
+        """Half way between two poses is the pose of an image."""
+        line = "{},INS_SOLUTION_GOOD,0,0,0,{},620000,-110,30U,0,0,0,0,0,{}"
+        lines = (line.format(1000, 10.0, 0.1), line.format(3000, 14.0, 0.3))
+        path = write(tmp_path / "ins.csv", INS, *lines)
+        times = write(tmp_path / "stereo.timestamps", "2000 1", "9000 1")
+        cameras, _ = read(path, "robotcar", axes_of("robotcar"), times=times)
+        assert cameras.key.tolist() == ["2000", "9000"]
+        assert cameras.heading_deg[0] == pytest.approx(np.degrees(0.2))
+        assert cameras.position[0].tolist() == [620000.0, 12.0, 110.0]
+        assert cameras.status.tolist() == [Status.OK, Status.NO_POSE]
+
     def test_gap(self, tmp_path: Path) -> None:
         """What comes after a gap is in no known frame."""
         path = write(tmp_path / "vo.csv", VO, "2,1,10,0,0,0,0,0", "9,8,5,0,0,0,0,0")
@@ -401,7 +476,8 @@ class TestRobotcar:
         for lines, message in (
             (("a,b", "1,2"), r"is neither ins\.csv or rtk\.csv .* it has a, b"),
             ((INS, line, line.replace("30U", "31U").replace("1,", "2,", 1)), r"'30U' in line 2 and '31U' in line 3"),
-            ((INS, line, line), r"line 3, column 'timestamp': '1' stands in line 2 already"),
+            ((INS, line, line.replace("0.5", "0.6")), r"line 3, column 'timestamp': '1' stands in line 2 already"),
+            (("timestamp,northing,easting,down", "1,2,3,4"), r"positions but no angles.*--heading travel"),
         ):
             with pytest.raises(InputError, match=message):
                 robotcar(write(tmp_path / "x.csv", *lines))

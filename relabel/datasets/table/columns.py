@@ -20,12 +20,14 @@ from relabel.errors import InputError, OptionError
 
 USUAL: dict[str, tuple[str, ...]] = {
     "key": ("key", "id", "name", "image", "path", "filename", "image_path", "image_name", "image_id"),
-    "x": ("x", "easting", "east", "utm_east", "utm_x"),
-    "y": ("y", "northing", "north", "utm_north", "utm_y"),
+    "x": ("x", "easting", "east", "utm_east", "utm_easting", "utm_x", "utmx"),
+    "y": ("y", "northing", "north", "utm_north", "utm_northing", "utm_y", "utmy"),
     "lon": ("lon", "longitude", "lng", "lon_deg"),
     "lat": ("lat", "latitude", "lat_deg"),
+    "up": ("up", "z", "altitude", "elevation", "up_m", "altitude_m", "elevation_m"),
     "heading": ("heading", "heading_deg", "northdeg", "compass", "compass_angle", "ca", "yaw", "yaw_deg"),
     "fov": ("fov", "fov_deg"),
+    "pano": ("pano", "is_pano", "panorama", "is_panorama"),
     "radius": ("radius", "radius_m"),
     "heading_sigma": ("heading_sigma", "heading_sigma_deg"),
     "position_sigma": ("position_sigma", "position_sigma_m"),
@@ -36,7 +38,7 @@ USUAL: dict[str, tuple[str, ...]] = {
 }
 """Names of columns, in small letters, by what they mean. The first is the role itself, and goes before the others."""
 ROLES = tuple(USUAL)
-TEXT = ("key", "crs", "zone", "sequence")
+TEXT = ("key", "crs", "zone", "sequence", "pano")
 """Roles whose cells are text; all others are numbers."""
 
 
@@ -61,11 +63,13 @@ def parse(text: str) -> dict[str, str]:
     return columns
 
 
-def choose(path: Path, header: Iterable[str], explicit: Mapping[str, str], *, in_crs: bool) -> dict[str, str]:
+def choose(
+    path: Path, header: Iterable[str], explicit: Mapping[str, str], *, in_crs: bool, needs_heading: bool = True
+) -> dict[str, str]:
     """The column of each role that is there: the `explicit` one of the user, else one of the usual names.
 
     Where a table has both x, y and lon, lat and the user names neither, x and y are taken if they are in a known
-    reference system (`in_crs`), else lon and lat.
+    reference system (`in_crs`), else lon and lat. Without `needs_heading` no column has that role.
 
     Raises
     ------
@@ -78,11 +82,13 @@ def choose(path: Path, header: Iterable[str], explicit: Mapping[str, str], *, in
     if "key" not in columns:
         raise InputError(f"{path}: there is no column of keys, only {there}; name it with --columns key=NAME")
     _drop_other_position(path, columns, explicit, there, in_crs=in_crs)
-    if "heading" not in columns:
+    if not needs_heading:
+        columns.pop("heading", None)
+    elif "heading" not in columns:
         raise InputError(
             f"{path}: there is no column of headings, only {there}; name it with --columns heading=NAME (degrees "
-            "clockwise from north). Trajectories with full poses give headings with --layout kitti, kitti360, tum, "
-            "colmap or robotcar"
+            "clockwise from north), or take the direction of travel with --heading travel. Trajectories with full "
+            "poses give headings with --layout kitti, kitti360, tum, colmap or robotcar"
         )
     return columns
 
@@ -279,6 +285,8 @@ class TableFile:
 
     def _values(self, column: Any, name: str, kind: Kind, start: int) -> npt.NDArray[Any]:
         stored = column.type
+        if kind == "text" and pa.types.is_boolean(stored):
+            column = column.cast(pa.string())
         if kind == "text":
             try:
                 values = csv_columns.text_column(column)

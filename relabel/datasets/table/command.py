@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from relabel.datasets import options
-from relabel.datasets.conventions import AXES
+from relabel.datasets.conventions import AXES, MAX_POSE_GAP_S, TRAVEL_GAP_M, TRAVEL_STEP_M
 from relabel.datasets.registry import ReaderSelection
 from relabel.datasets.table.spec import LAYOUTS, Layout
 from relabel.errors import OptionError
@@ -29,6 +29,48 @@ OPTIONS = (
         type=click.Choice(AXES),
         help="Axis of the world that is up.  [default: kitti -y, kitti360 z, tum z, robotcar -z]",
     ),
+    options.heading(type=click.Choice(["travel"]), default=None),
+    click.option(
+        "--travel-step",
+        "travel_step_m",
+        type=float,
+        default=TRAVEL_STEP_M,
+        show_default=True,
+        metavar="M",
+        help="With --heading travel, less than this is no movement.",
+    ),
+    click.option(
+        "--travel-gap",
+        "travel_gap_m",
+        type=float,
+        default=TRAVEL_GAP_M,
+        show_default=True,
+        metavar="M",
+        help="With --heading travel, a track ends where the next camera is farther away.",
+    ),
+    click.option(
+        "--panorama",
+        "panorama_deg",
+        type=float,
+        metavar="360",
+        help="Label panoramas as full circles.  [default: they are not labelled]",
+    ),
+    click.option(
+        "--image-times",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        metavar="FILE",
+        help="Time stamps of the images (stereo.timestamps) for poses of RobotCar; once for each trajectory.",
+    ),
+    click.option(
+        "--max-gap",
+        "max_gap_s",
+        type=float,
+        default=MAX_POSE_GAP_S,
+        show_default=True,
+        metavar="S",
+        help="With --image-times, longest time between the pose before an image and the one after it.",
+    ),
     options.collection_name,
 )
 
@@ -43,6 +85,12 @@ def select(
     layout: Layout | None,
     axis: str | None,
     up: str | None,
+    heading: str | None,
+    travel_step_m: float,
+    travel_gap_m: float,
+    panorama_deg: float | None,
+    image_times: tuple[Path, ...],
+    max_gap_s: float,
     name: str | None,
 ) -> ReaderSelection:
     """Label the cameras of any table by how much their fields of view overlap.
@@ -55,14 +103,31 @@ def select(
     With --layout, poses give place and heading: kitti (12 numbers a line), kitti360 (poses.txt or cam0_to_world.txt),
     tum (t tx ty tz qx qy qz qw, or in the order that a header names, as EuRoC has it), colmap (the folder of a model,
     or its images.txt or images.bin), robotcar (ins.csv, rtk.csv or vo.csv). The heading is that of the axis that looks
-    ahead, on the ground. `relabel verify FILE --root DIR` takes the folder that holds the tables.
+    ahead, on the ground. --image-times takes the poses of RobotCar at the times of its images. --heading travel takes
+    the direction of travel: of a table in the order of its frames, a track for each sequence; of poses in the order of
+    their times.
+
+    `relabel verify FILE --root DIR` takes the folder that holds the tables.
     """
+    from relabel.datasets.along_track import AlongTrack
     from relabel.datasets.table.columns import parse
     from relabel.datasets.table.rows import reader
 
     if self_pairs and database is not None and database != queries:
         raise OptionError("--self-pairs pairs QUERIES with themselves; leave out DATABASE")
     roles = None if columns is None else parse(columns)
-    return ReaderSelection(
-        [reader(queries, database, name=name, columns=roles, crs=crs, layout=layout, axis=axis, up=up)]
+    selected = reader(
+        queries,
+        database,
+        name=name,
+        columns=roles,
+        crs=crs,
+        layout=layout,
+        axis=axis,
+        up=up,
+        image_times=image_times,
+        max_gap_s=max_gap_s,
+        along_track=AlongTrack(travel_step_m, travel_gap_m) if heading == "travel" else None,
+        panorama_deg=panorama_deg,
     )
+    return ReaderSelection([selected])

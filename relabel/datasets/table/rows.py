@@ -12,13 +12,16 @@ import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status
 from relabel.datasets import colmap_model, fillers, trajectory
+from relabel.datasets.along_track import PLANE, AlongTrack
 from relabel.datasets.base import CameraSets, common_root, fault_notes, heading_params, relative_path
-from relabel.datasets.conventions import TABLE_SUFFIXES, TRAJECTORY_LAYOUTS, TrajectoryLayout
+from relabel.datasets.conventions import MAX_POSE_GAP_S, TABLE_SUFFIXES, TRAJECTORY_LAYOUTS, TrajectoryLayout
+from relabel.datasets.image_times import check_gap
 from relabel.datasets.registry import ReaderSelection
 from relabel.datasets.table import gsv_cities
 from relabel.datasets.table.columns import TEXT, Kind, TableFile, choose, parse
 from relabel.datasets.table.spec import Layout
 from relabel.errors import InputError, OptionError
+from relabel.geometry.earth import axes, ecef
 from relabel.geometry.projection import check_metric, map_of, project
 
 _FAULT_TEXTS = {"wrapped": "headings outside [0°, 360°) were wrapped", "missing": "cameras have no heading"}
@@ -39,6 +42,13 @@ class TableReader:
     layout: Layout | None = None
     axis: str | None = None
     up: str | None = None
+    image_times: tuple[Path, ...] = ()
+    """time stamps of the images of each trajectory, whose poses lie between those of the file"""
+    max_gap_s: float = MAX_POSE_GAP_S
+    along_track: AlongTrack | None = None
+    """headings are the direction of travel"""
+    panorama_deg: float | None = None
+    """the field of view of panoramas, which have a status else"""
     command = "relabel table"
 
     def parameters(self) -> dict[str, Any]:
@@ -48,7 +58,15 @@ class TableReader:
             values["database"] = relative_path(self.database, self.root)
         if self.columns:
             values["columns"] = dict(self.columns)
+        if self.image_times:
+            values["image_times"] = [relative_path(path, self.root) for path in self.image_times]
+            values["max_gap_s"] = self.max_gap_s
+        if self.along_track is not None:
+            values["heading"] = "travel"
+            values |= {"travel_step_m": self.along_track.step_m, "travel_gap_m": self.along_track.gap_m}
         options = {"crs": self.crs, "layout": self.layout, "axis": self.axis, "up": self.up}
+        if self.panorama_deg is not None:
+            values["panorama_deg"] = self.panorama_deg
         return values | {name: value for name, value in options.items() if value is not None}
 
     @classmethod
@@ -61,13 +79,20 @@ class TableReader:
             when one is missing.
         """
         queries, database = parameters.pop("queries"), parameters.pop("database", None)
+        along_track = None
+        if parameters.pop("heading", None) is not None:
+            along_track = AlongTrack(parameters.pop("travel_step_m"), parameters.pop("travel_gap_m"))
         return cls(
             root / queries,
             None if database is None else root / database,
             parameters.pop("collection"),
             root,
             tuple(parameters.pop("columns", {}).items()),
-            *(parameters.pop(name, None) for name in ("crs", "layout", "axis", "up")),
+            **{name: parameters.pop(name, None) for name in ("crs", "layout", "axis", "up")},
+            image_times=tuple(root / path for path in parameters.pop("image_times", ())),
+            max_gap_s=parameters.pop("max_gap_s", MAX_POSE_GAP_S),
+            along_track=along_track,
+            panorama_deg=parameters.pop("panorama_deg", None),
         )
 
     @property
@@ -90,29 +115,38 @@ class TableReader:
         for option, value in (("--axis", self.axis), ("--up", self.up)):
             if value is not None:
                 raise OptionError(f"{option} is for poses; it needs --layout {', '.join(TRAJECTORY_LAYOUTS)}")
+        if self.image_times:
+            raise OptionError("--image-times is for poses of RobotCar; it needs --layout robotcar")
         return self._tables()
 
     def _trajectories(self, layout: TrajectoryLayout) -> CameraSets:
         if self.columns:
             raise OptionError(f"--columns is for tables; {layout} has its columns fixed")
-        axes = trajectory.axes_of(layout, up=self.up, ahead=self.axis)
+        if self.panorama_deg is not None:
+            raise OptionError("--panorama is for tables; trajectories do not say what is a panorama")
+        own = trajectory.axes_of(layout, up=self.up, ahead=self.axis)
         if self.crs is not None:
             check_metric(self.crs)
-        tracks = [trajectory.read(path, layout, axes) for path in self.files]
+        tracks = [
+            trajectory.read(path, layout, own, times=times, max_gap_s=self.max_gap_s, along_track=self.along_track)
+            for path, times in zip(self.files, self._image_times(layout), strict=True)
+        ]
         if len({cameras.crs for cameras, _ in tracks}) > 1:
             raise InputError(
                 f"{self.queries} is in {tracks[0][0].crs}, {self.database} in {tracks[1][0].crs}: metres of two maps "
                 "cannot be compared"
             )
         sides = [_in_crs(cameras, self.crs) for cameras, _ in tracks]
-        notes = [f"{layout}: cameras look along their axis {axes.ahead}, and {axes.up} is up"]
+        ahead = "their track" if self.along_track is not None else f"their axis {own.ahead}"
+        notes = [f"{layout}: cameras look along {ahead}, and {own.up} is up"]
         notes += dict.fromkeys(
             f"{path.name}: {note}" for path, (_, own) in zip(self.files, tracks, strict=True) for note in own
         )
         if len(sides) > 1 and sides[0].crs == "local":
             notes.append("both files are taken to be in one frame; trajectories that were made apart are not")
-        params = {"heading": f"axis {axes.ahead} of the poses", "layout": layout, "up": axes.up}
-        return replace(self._camera_sets(sides, params, notes), files=self._pose_files(layout))
+        heading = "travel" if self.along_track is not None else f"axis {own.ahead} of the poses"
+        params = {"heading": heading, "layout": layout, "up": own.up}
+        return replace(self._camera_sets(sides, params, notes), files=(*self._pose_files(layout), *self.image_times))
 
     def _pose_files(self, layout: TrajectoryLayout) -> tuple[Path, ...]:
         """The files that the poses are in, which a model of COLMAP has several of."""
@@ -120,17 +154,48 @@ class TableReader:
             return self.files
         return tuple(dict.fromkeys(path for model in self.files for path in colmap_model.pose_files(model)))
 
+    def _image_times(self, layout: TrajectoryLayout) -> tuple[Path | None, ...]:
+        """The file of time stamps for each trajectory, or None."""
+        if not self.image_times:
+            return (None,) * len(self.files)
+        if layout != "robotcar":
+            raise OptionError(
+                f"--image-times is for RobotCar, not for {layout}, whose poses are not known by microseconds"
+            )
+        if len(self.image_times) != len(self.files):
+            raise OptionError(
+                f"--image-times is given {len(self.image_times)} times, for {len(self.files)} trajectories; give one "
+                "for each, that of QUERIES first"
+            )
+        check_gap(self.max_gap_s)
+        return self.image_times
+
     def _tables(self) -> CameraSets:
         if self.crs is not None:
             check_metric(self.crs)
         gsv = {None: None, "gsv": True}.get(self.layout, False)
-        sides = [read_cameras(path, dict(self.columns), gsv=gsv, in_crs=self.crs is not None) for path in self.files]
+        if self.panorama_deg not in (None, 360.0):
+            raise OptionError(f"--panorama {self.panorama_deg:g}: panoramas are full circles, 360")
+        sides = [
+            read_cameras(
+                path,
+                dict(self.columns),
+                gsv=gsv,
+                in_crs=self.crs is not None,
+                needs_heading=self.along_track is None,
+            )
+            for path in self.files
+        ]
         if len({side.degrees for side in sides}) > 1:
             shown = [f"{side.path} has {'lon, lat' if side.degrees else 'x, y'}" for side in sides]
             raise InputError(
                 f"{' and '.join(shown)}: bring both into one; --columns names the columns to take (lon=NAME,lat=NAME)"
             )
         sides, replaced = _without_fillers(sides)
+        if self.along_track is not None:
+            sides = [_looking_along(side, self.along_track) for side in sides]
+        if self.panorama_deg is not None:
+            sides = [_full_circles(side, self.panorama_deg) for side in sides]
         notes = [note for side in sides for note in side.notes]
         geographic = None
         if sides[0].degrees:
@@ -147,7 +212,8 @@ class TableReader:
         cameras = [
             Cameras(
                 side.key,
-                position,
+                position if side.up is None else np.column_stack([position, side.up]),
+                status=np.where(side.panorama, Status.PANORAMA, Status.OK),
                 heading_deg=side.heading_deg,
                 fov_deg=side.fov_deg,
                 radius_m=side.radius_m,
@@ -156,11 +222,18 @@ class TableReader:
             )
             for side, position in zip(sides, positions, strict=True)
         ]
+        notes += [
+            f"{side.path.name}: {int(side.panorama.sum()):,} panoramas are not labelled; --panorama 360 takes them for "
+            "full circles"
+            for side in sides
+            if side.panorama.any()
+        ]
         faults = {"wrapped": sum(_outside(side) for side in sides)}
         faults["missing"] = sum(int((side.status == Status.NO_HEADING).sum()) for side in cameras)
         faults = {name: count for name, count in faults.items() if count}
         notes += fault_notes(faults, _FAULT_TEXTS)
-        params = heading_params({"heading": "table", "columns": _columns_of(sides)}, faults)
+        heading = "table" if self.along_track is None else "travel"
+        params = heading_params({"heading": heading, "columns": _columns_of(sides)}, faults)
         return self._camera_sets(cameras, params, notes, replaced, geographic)
 
     def _crs_of(self, sides: list[TableCameras]) -> str:
@@ -213,6 +286,10 @@ def reader(
     layout: Layout | None = None,
     axis: str | None = None,
     up: str | None = None,
+    image_times: Sequence[Path] = (),
+    max_gap_s: float = MAX_POSE_GAP_S,
+    along_track: AlongTrack | None = None,
+    panorama_deg: float | None = None,
 ) -> TableReader:
     """The reader of two tables; no database, or the same path twice, means self pairs.
 
@@ -220,11 +297,13 @@ def reader(
     """
     if database is not None and database == queries:
         database = None
-    root = common_root(path for path in (queries, database) if path is not None)
+    root = common_root(path for path in (queries, database, *image_times) if path is not None)
     if name is None:
         name = queries.name.split(".")[0] if database is None else common_root([queries, database]).absolute().name
         name = name or "table"
-    return TableReader(queries, database, name, root, tuple((columns or {}).items()), crs, layout, axis, up)
+    own = tuple((columns or {}).items())
+    more = (tuple(image_times), max_gap_s, along_track, panorama_deg)
+    return TableReader(queries, database, name, root, own, crs, layout, axis, up, *more)
 
 
 def from_paths(
@@ -305,14 +384,18 @@ class TableCameras:
         whether `place` is longitude and latitude.
     heading_deg:
         (n,) as the table has them; NaN where there is none.
+    panorama:
+        (n,) whether the camera is a panorama, which is not labelled.
     fov_deg, radius_m:
-        (n,) or None.
+        (n,) or None; a field of view is NaN where it is that of all cameras without their own.
     crs:
         the reference system that the table itself names, or None.
     extra:
         further columns by the name that cameras have them under.
     notes:
         what the user should know.
+    up:
+        (n,) height, metres, NaN where there is none; or None.
     """
 
     path: Path
@@ -321,15 +404,22 @@ class TableCameras:
     place: FloatArray
     degrees: bool
     heading_deg: FloatArray
+    panorama: npt.NDArray[np.bool_]
     fov_deg: FloatArray | None = None
     radius_m: FloatArray | None = None
     crs: str | None = None
     extra: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    up: FloatArray | None = None
 
 
 def read_cameras(
-    path: Path, explicit: Mapping[str, str], *, gsv: bool | None = None, in_crs: bool = False
+    path: Path,
+    explicit: Mapping[str, str],
+    *,
+    gsv: bool | None = None,
+    in_crs: bool = False,
+    needs_heading: bool = True,
 ) -> TableCameras:
     """The cameras of one CSV or Parquet file.
 
@@ -344,6 +434,8 @@ def read_cameras(
         column of keys is explicit.
     in_crs:
         whether the user named the reference system of x and y.
+    needs_heading:
+        whether there has to be a column of headings; without it none is read.
 
     Raises
     ------
@@ -355,10 +447,10 @@ def read_cameras(
         gsv_cities.check(path, file.columns)
     gsv = "key" not in explicit and gsv_cities.is_gsv(file.columns) and gsv is not False
     if gsv:
-        columns = choose(path, file.columns, {"key": "panoid", **explicit}, in_crs=in_crs)
+        explicit = {"key": "panoid", **explicit}
+    columns = choose(path, file.columns, explicit, in_crs=in_crs, needs_heading=needs_heading)
+    if gsv:
         columns.pop("key")
-    else:
-        columns = choose(path, file.columns, explicit, in_crs=in_crs)
     kinds: dict[str, Kind] = {column: "text" if role in TEXT else "float" for role, column in columns.items()}
     table = file.read({**kinds, **(gsv_cities.KINDS if gsv else {})})
     by_role = {role: table[column] for role, column in columns.items()}
@@ -374,19 +466,63 @@ def read_cameras(
     for role in ("sequence", "frame"):
         if role in by_role:
             extra[role] = by_role[role]
+    heading = _finite(file, columns, by_role, "heading") if "heading" in by_role else np.full(len(key), np.nan)
     return TableCameras(
         path,
         columns,
         key,
         place,
         degrees,
-        _finite(file, columns, by_role, "heading"),
+        heading,
+        _panoramas(file, columns, by_role),
         _within(file, columns, by_role, "fov", 360.0),
         _within(file, columns, by_role, "radius", np.inf),
         _crs(file, columns, by_role),
         extra,
         _notes(path, columns, by_role),
+        _finite(file, columns, by_role, "up") if "up" in by_role else None,
     )
+
+
+_YES, _NO = ("true", "1", "1.0", "yes", "t", "y"), ("false", "0", "0.0", "no", "f", "n", "")
+
+
+def _panoramas(
+    file: TableFile, columns: Mapping[str, str], table: Mapping[str, npt.NDArray[Any]]
+) -> npt.NDArray[np.bool_]:
+    """(n,) whether each camera is a panorama; an empty cell says no."""
+    if "pano" not in table:
+        return np.zeros(len(next(iter(table.values()))), bool)
+    text = np.strings.lower(np.strings.strip(table["pano"]))
+    bad = np.flatnonzero(~np.isin(text, [*_YES, *_NO]))
+    if bad.size:
+        _fail(file, bad[0], columns, ("pano",), f"{str(table['pano'][bad[0]])!r} is neither true nor false")
+    return np.isin(text, _YES)
+
+
+def _looking_along(side: TableCameras, along_track: AlongTrack) -> TableCameras:
+    """The cameras with the direction of travel for headings, from true north where places are on the earth."""
+    n = len(side.key)
+    points, compass = (ecef(*side.place.T), axes(*side.place.T)[:2]) if side.degrees else (side.place, PLANE)
+    sequence = side.extra.get("sequence", np.zeros(n))
+    frame = side.extra.get("frame", np.full(n, np.nan))
+    ordered = bool(np.isfinite(frame).all())
+    heading, notes = along_track.headings(points, compass, sequence, frame if ordered else np.arange(n))
+    tracks = f"a track for each {side.columns['sequence']}" if "sequence" in side.extra else "one track"
+    order = f"in the order of {side.columns['frame']}" if ordered and n else "in the order of the rows"
+    said = (f"{side.path.name}: {text}" for text in (f"{tracks}, {order}", *notes))
+    return replace(side, heading_deg=heading, notes=(*side.notes, *said))
+
+
+def _full_circles(side: TableCameras, fov_deg: float) -> TableCameras:
+    """The panoramas as full circles, which look everywhere, so that their heading only has to be one."""
+    if not side.panorama.any():
+        return side
+    heading = np.where(side.panorama & np.isnan(side.heading_deg), 0.0, side.heading_deg)
+    fov = np.where(side.panorama, fov_deg, np.nan if side.fov_deg is None else side.fov_deg)
+    note = f"{side.path.name}: {int(side.panorama.sum()):,} panoramas are full circles"
+    none = np.zeros(len(side.key), bool)
+    return replace(side, heading_deg=heading, fov_deg=fov, panorama=none, notes=(*side.notes, note))
 
 
 def _place(
@@ -482,7 +618,7 @@ def _crs(file: TableFile, columns: Mapping[str, str], table: Mapping[str, npt.ND
 
 def _notes(path: Path, columns: Mapping[str, str], table: Mapping[str, npt.NDArray[Any]]) -> tuple[str, ...]:
     notes = [f"{path.name}: {', '.join(f'{role}={column}' for role, column in columns.items())}"]
-    heading = table["heading"][np.isfinite(table["heading"])]
+    heading = table["heading"][np.isfinite(table["heading"])] if "heading" in table else np.empty(0)
     if len(heading) >= _FEW and np.abs(heading).max() < _RADIANS and np.ptp(heading) > 0.0:
         notes.append(f"{path.name}: no heading is beyond ±{_RADIANS}°: are they radians? degrees are expected")
     if "x" in table:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from relabel.cameras import Status
 from relabel.cli.labelling import labelling_command
 from relabel.datasets import csv_columns
+from relabel.datasets.along_track import AlongTrack
 from relabel.datasets.base import CameraSets
 from relabel.datasets.table import SPEC
 from relabel.datasets.table import columns as table_files
@@ -79,6 +80,7 @@ class TestChoose:
             ("id,longitude,latitude,northdeg", "key=id,lon=longitude,lat=latitude,heading=northdeg"),
             ("Image,Easting,Northing,YAW", "key=Image,x=Easting,y=Northing,heading=YAW"),
             ("path,x,y,ca,fov,radius_m", "key=path,x=x,y=y,heading=ca,fov=fov,radius=radius_m"),
+            ("image_id,UTMx,UTMy,northdeg,is_pano", "key=image_id,x=UTMx,y=UTMy,heading=northdeg,pano=is_pano"),
             ("key,id,lon,lat,heading,ca", "key=key,lon=lon,lat=lat,heading=heading"),
         ],
     )  # fmt: skip
@@ -453,3 +455,98 @@ class TestReader:
         columns = next(parameter for parameter in labelling_command(SPEC).params if parameter.name == "columns")
         assert isinstance(columns, click.Option)
         assert all(role in str(columns.help) for role in ROLES)
+
+
+class TestPanoramas:
+    """Tables that say which of their images are panoramas."""
+
+    LINES = ("id,x,y,heading,is_pano", "a,0,0,90,false", "b,5,0,10,TRUE", "c,9,0,,1", "d,9,5,0,", "e,9,9,,0")
+
+    def test_status(self, tmp_path: Path) -> None:
+        """They have that status, with or without a heading."""
+        street = read(write(tmp_path / "t.csv", *self.LINES))
+        names = [Status(code).label for code in street.query.status]
+        assert names == ["ok", "panorama", "panorama", "ok", "no_heading"]
+        assert any("2 panoramas are not labelled; --panorama 360" in note for note in street.notes)
+
+    def test_full_circles(self, tmp_path: Path) -> None:
+        """Asked for, they see a full circle and need no heading; others keep the view that all have."""
+        street = read(write(tmp_path / "t.csv", *self.LINES), panorama_deg=360.0)
+        assert [Status(code).label for code in street.query.status] == ["ok"] * 4 + ["no_heading"]
+        assert street.query.fov_deg is not None
+        np.testing.assert_array_equal(street.query.fov_deg, [np.nan, 360.0, 360.0, np.nan, np.nan])
+        assert any("2 panoramas are full circles" in note for note in street.notes)
+
+    def test_own_views(self, tmp_path: Path) -> None:
+        """A column of fields of view holds for the rest."""
+        lines = ("id,x,y,heading,pano,fov", "a,0,0,90,no,60", "b,5,0,10,yes,60")
+        street = read(write(tmp_path / "t.csv", *lines), panorama_deg=360.0)
+        assert street.query.fov_deg is not None
+        assert street.query.fov_deg.tolist() == [60.0, 360.0]
+
+    def test_parquet(self, tmp_path: Path) -> None:
+        """Truth values of their own type, missing ones among them."""
+        path = as_parquet(tmp_path / "t.pq", key=["a", "b", "c"], x=[0, 1, 2], y=[0, 0, 0], heading=[1, 2, 3],
+                          pano=[True, False, None])  # fmt: skip
+        assert read(path).query.status.tolist() == [Status.PANORAMA, Status.OK, Status.OK]
+
+    def test_faults(self, tmp_path: Path) -> None:
+        """A cell that is neither; an angle that is no full circle."""
+        path = write(tmp_path / "t.csv", "id,x,y,heading,pano", "a,0,0,90,maybe")
+        with pytest.raises(InputError, match=r"t\.csv: line 2, column 'pano': 'maybe' is neither true nor false"):
+            read(path)
+        with pytest.raises(OptionError, match="full circles, 360"):
+            read(path, panorama_deg=180.0)
+
+
+class TestTravel:
+    """Tables whose headings are the direction of travel."""
+
+    def test_sequences(self, tmp_path: Path) -> None:
+        """Tracks by sequence and frame, whatever a column of headings says."""
+        lines = ("key,x,y,heading,sequence,frame", "a,0,20,5,s,2", "b,50,0,5,t,1", "c,0,0,5,s,1", "d,40,0,5,t,2")
+        street = read(write(tmp_path / "t.csv", *lines), along_track=AlongTrack())
+        assert street.query.heading_deg.tolist() == [0.0, 270.0, 0.0, 270.0]
+        assert street.params["heading"] == "travel"
+        assert any("a track for each sequence, in the order of frame" in note for note in street.notes)
+
+    def test_rows(self, tmp_path: Path) -> None:
+        """Without them, one track in the order of the rows; what stands is said."""
+        lines = ("key,x,y", "a,0,0", "b,0,10", "c,0,10", "d,10,10", "e,,")
+        street = read(write(tmp_path / "t.csv", *lines), along_track=AlongTrack())
+        np.testing.assert_array_equal(street.query.heading_deg, [0.0, 0.0, 0.0, 90.0, np.nan])
+        assert street.query.status.tolist() == [Status.OK] * 4 + [Status.NO_POSITION]
+        assert any("one track, in the order of the rows" in note for note in street.notes)
+        assert any("2 cameras stand" in note for note in street.notes)
+
+    def test_true_north(self, tmp_path: Path) -> None:
+        """Far from the middle of a zone the grid is turned, and the direction is not."""
+        rows = [f"f{i},11.9,{63.4 + i * 2e-4!r}" for i in range(6)]
+        street = read(write(tmp_path / "t.csv", "key,lon,lat", *rows), along_track=AlongTrack())
+        np.testing.assert_allclose((street.query.heading_deg + 180.0) % 360.0, 180.0, atol=1e-6)
+
+    def test_repeats(self, tmp_path: Path) -> None:
+        """What was asked for is in the parameters, which lead back to the same reader."""
+        lines = ("timestamp,northing,easting,down,utm_zone", "1000,0,0,0,30U", "3000,10,0,0,30U")
+        path, times = write(tmp_path / "gps.csv", *lines), write(tmp_path / "stereo.timestamps", "2000 1")
+        made = reader(path, layout="robotcar", image_times=[times], max_gap_s=2.0, along_track=AlongTrack(2.0, 30.0))
+        again = TableReader.from_parameters(made.parameters(), tmp_path)
+        assert again == made
+        assert made.read().files == (path, times)
+        panoramas = reader(path, panorama_deg=360.0)
+        assert TableReader.from_parameters(panoramas.parameters(), tmp_path) == panoramas
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"image_times": [Path("t")]}, "--image-times is for poses of RobotCar; it needs --layout robotcar"),
+            ({"image_times": [Path("t")], "layout": "kitti"}, "is for RobotCar, not for kitti"),
+            ({"image_times": [Path("t")] * 2, "layout": "robotcar"}, "given 2 times, for 1 trajectories"),
+            ({"image_times": [Path("t")], "layout": "robotcar", "max_gap_s": 0.0}, "--max-gap 0"),
+            ({"panorama_deg": 360.0, "layout": "kitti"}, "--panorama is for tables"),
+        ],
+    )
+    def test_faults(self, options: dict[str, Any], message: str) -> None:
+        """Options that do not go together."""
+        with pytest.raises(OptionError, match=message):
+            reader(Path("t.csv"), **options).read()
