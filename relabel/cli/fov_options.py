@@ -59,6 +59,15 @@ _OPTIONS: tuple[options.Decorator[Any], ...] = (
         "DEG",
         "Pairs whose headings differ by more have ψ 0, such as cameras that face each other; in (0, 180].",
     ),
+    click.option(
+        "--max-height-difference",
+        "max_height_difference_m",
+        type=float,
+        default=_DEFAULTS.max_height_difference_m,
+        show_default="no limit",
+        metavar="M",
+        help="Pairs whose heights differ by more have ψ 0, as on and under a bridge; a camera without one keeps all.",
+    ),
     options.occluders,
     click.option(
         "--occluders-crs",

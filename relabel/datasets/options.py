@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from relabel.datasets.conventions import DEPTH_IS
+from relabel.datasets.conventions import DEPTH_IS, TRAVEL_GAP_M
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Command], Command]
@@ -78,4 +78,14 @@ depth_is: Decorator[Any] = click.option(
     default="z",
     show_default=True,
     help="What a stored depth measures: the distance along the optical axis, or along the ray of each pixel.",
+)
+
+travel_gap: Decorator[Any] = click.option(
+    "--travel-gap",
+    "gap_m",
+    type=float,
+    default=TRAVEL_GAP_M,
+    show_default=True,
+    metavar="M",
+    help="With --heading travel, images in a row that are farther apart are of two tracks.",
 )

@@ -20,6 +20,7 @@ from relabel.jit import compiled, inlined
 
 MOST_CELLS = 2**30  # a side; the cells grow where the extent of the data would need more
 ROUNDING_DEG = 1e-9  # headings of 0.1° and 30.1° differ by 30°, not by a little more
+ROUNDING_M = 1e-6  # the same for heights
 IndexArray = npt.NDArray[np.int64]
 
 
@@ -168,16 +169,20 @@ def _search(
 
 
 def headings_within(query_deg: FloatArray, database_deg: FloatArray, most_deg: float) -> npt.NDArray[np.bool_]:
-    """(m,) whether two headings, in [0°, 360°), differ by at most `most_deg`."""
+    """(m,) whether two headings, in [0°, 360°), differ by at most `most_deg`; a heading of NaN differs from none."""
     difference = np.abs(query_deg - database_deg)
-    less: npt.NDArray[np.bool_] = np.minimum(difference, 360.0 - difference) <= most_deg + ROUNDING_DEG
-    return less
+    more: npt.NDArray[np.bool_] = np.minimum(difference, 360.0 - difference) > most_deg + ROUNDING_DEG
+    return ~more
 
 
-def with_similar_headings(
-    candidates: Candidates, query_deg: FloatArray, database_deg: FloatArray, most_deg: float
-) -> Candidates:
-    """Of the candidates those whose headings differ by at most `most_deg`."""
+def heights_within(query_m: FloatArray, database_m: FloatArray, most_m: float) -> npt.NDArray[np.bool_]:
+    """(m,) whether two heights differ by at most `most_m`; a height of NaN differs from none."""
+    more: npt.NDArray[np.bool_] = np.abs(query_m - database_m) > most_m + ROUNDING_M
+    return ~more
+
+
+def kept_pairs(candidates: Candidates, kept: npt.NDArray[np.bool_]) -> Candidates:
+    """The candidates that are kept, (m,) one of them a truth value."""
     ends, rows, columns = candidates
-    kept = np.flatnonzero(headings_within(query_deg[rows], database_deg[columns], most_deg))
-    return Candidates(np.searchsorted(kept, ends), rows[kept], columns[kept])
+    places = np.flatnonzero(kept)
+    return Candidates(np.searchsorted(places, ends), rows[places], columns[places])

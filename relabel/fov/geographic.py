@@ -204,7 +204,8 @@ def _on_planes(cameras: Cameras, places: Placed) -> Cameras:
 
     return Cameras(
         key=_numbered(len(places.row)),
-        position=places.position,
+        # The third number, a height, is the same on every plane.
+        position=np.column_stack([places.position, cameras.position[places.row, 2:]]),
         heading_deg=cameras.heading_deg[places.row] + places.turn_deg,
         fov_deg=pick(cameras.fov_deg),
         radius_m=pick(cameras.radius_m),

@@ -5,6 +5,7 @@ Nothing heavy is loaded here, so that the command line can take its options from
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -17,7 +18,12 @@ SHAPES: tuple[Shape, ...] = get_args(Shape)
 MIN_RADIUS_M, MAX_RADIUS_M = 1e-6, 1e7  # within these no intermediate product of the kernels leaves float64
 MAX_HEADING_SIGMA_DEG = 45.0  # beyond it a heading says nothing, and the nodes would turn a camera past its back
 
-_WITHOUT_EFFECT = {"heading_sigma_deg": 0.0, "position_sigma_m": 0.0, "max_heading_difference_deg": 180.0}
+_WITHOUT_EFFECT = {
+    "heading_sigma_deg": 0.0,
+    "position_sigma_m": 0.0,
+    "max_heading_difference_deg": 180.0,
+    "max_height_difference_m": math.inf,
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,10 @@ class FovParams:
         standard deviation of the noise of each heading, in [0°, 45°], and of each position along either axis, in
         metres; for cameras that do not bring their own.
     max_heading_difference_deg:
-        pairs whose headings differ by more have ψ = 0; in (0°, 180°].
+        pairs whose headings differ by more have ψ = 0; in (0°, 180°]. One that sees a full circle differs from
+        none.
+    max_height_difference_m:
+        pairs whose heights differ by more have ψ = 0; above 0 m. A camera without a height differs from none.
 
     Raises
     ------
@@ -59,6 +68,7 @@ class FovParams:
     heading_sigma_deg: float = 0.0
     position_sigma_m: float = 0.0
     max_heading_difference_deg: float = 180.0
+    max_height_difference_m: float = math.inf
 
     def __post_init__(self) -> None:
         if self.shape not in SHAPES:
@@ -69,6 +79,10 @@ class FovParams:
             raise OptionError(
                 f"the largest difference of headings is {self.max_heading_difference_deg:g}°; it has to be above 0° "
                 "and at most 180°"
+            )
+        if not self.max_height_difference_m > 0.0:
+            raise OptionError(
+                f"the largest difference of heights is {self.max_height_difference_m:g} m; it has to be above 0 m"
             )
         if not 0.0 < self.fov_deg <= 360.0:
             raise OptionError(f"the field of view is {self.fov_deg:g}°; it has to be above 0° and at most 360°")
@@ -88,7 +102,7 @@ class FovParams:
             object.__setattr__(self, name, float(getattr(self, name)))
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values: `arc`, noise and the limit of headings only where they have an effect."""
+        """As JSON values: `arc`, noise and the limits of headings and heights only where they have an effect."""
         values = asdict(self)
         if self.shape == "sector":
             del values["arc"]

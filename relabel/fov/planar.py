@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,8 +22,9 @@ from relabel.fov.candidates import (
     candidate_pairs,
     cell_grid,
     headings_within,
+    heights_within,
+    kept_pairs,
     query_blocks,
-    with_similar_headings,
 )
 from relabel.fov.noise import NOT_SHIFTED, Noise, expected_overlap, noise_of
 from relabel.fov.params import FovParams, Shape
@@ -116,19 +118,47 @@ class FovOverlap:
             c = self.collection
             extents = c.query_extent[self.query_views.row[rows]], c.database_extent[self.database_views.row[columns]]
             psi = similarity(self.areas(rows, columns), *extents, self.params.measure)
-        query, database = self._headings
-        psi[~headings_within(query[rows], database[columns], self.params.max_heading_difference_deg)] = 0.0
+        psi[~self._within_limits(rows, columns)] = 0.0
         return psi
 
     @cached_property
     def _headings(self) -> tuple[FloatArray, FloatArray]:
+        """Of the views of both sides; NaN where one is a full circle, which looks everywhere."""
+        query, database = (
+            np.where(
+                (self.params.fov_deg if side.fov_deg is None else side.fov_deg[view.row]) == 360.0,
+                np.nan,
+                side.heading_deg[view.row],
+            )
+            for side, view in self._sides
+        )
+        return query, database
+
+    @cached_property
+    def _heights(self) -> tuple[FloatArray, FloatArray]:
+        query, database = (heights_of(side)[view.row] for side, view in self._sides)
+        return query, database
+
+    @property
+    def _sides(self) -> tuple[tuple[Cameras, Views], tuple[Cameras, Views]]:
         c = self.collection
-        return c.query.heading_deg[self.query_views.row], c.database.heading_deg[self.database_views.row]
+        return (c.query, self.query_views), (c.database, self.database_views)
+
+    def _within_limits(self, rows: npt.NDArray[Any], columns: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """(k,) whether headings and heights of the pairs differ by no more than they may."""
+        within = np.ones(len(rows), bool)
+        if self.params.max_heading_difference_deg < 180.0:
+            query, database = self._headings
+            within &= headings_within(query[rows], database[columns], self.params.max_heading_difference_deg)
+        if math.isfinite(self.params.max_height_difference_m):
+            query, database = self._heights
+            within &= heights_within(query[rows], database[columns], self.params.max_height_difference_m)
+        return within
 
     def _candidates(self, start: int, stop: int) -> Candidates:
         pairs = candidate_pairs(self._grid, start, stop)
-        if self.params.max_heading_difference_deg < 180.0:
-            return with_similar_headings(pairs, *self._headings, self.params.max_heading_difference_deg)
+        if self.params.max_heading_difference_deg < 180.0 or math.isfinite(self.params.max_height_difference_m):
+            return kept_pairs(pairs, self._within_limits(pairs.rows, pairs.columns))
         return pairs
 
     def _rows(
@@ -138,9 +168,7 @@ class FovOverlap:
         ends, rows, columns = self._candidates(start, stop)
         own = np.full(stop - start, -1)
         if c.self_pairs:
-            own = np.arange(
-                start, stop
-            )  # both sides leave out the same cameras, so that they are numbered with_similar_headings
+            own = np.arange(start, stop)  # both sides leave out the same cameras, so that they are numbered alike
         values = np.empty(len(columns), np.float32)
         starts = np.zeros(stop - start + 1, np.int64)
         if self.noise is None:
@@ -254,6 +282,7 @@ def source(
                 )
             )
         query_area, database_area = query_visible.area, database_visible.area
+    sides = {"queries": query, "database": database}
     label_params: dict[str, Any] = {"shape": params.shape}
     # A number is for the cameras that bring none of their own, those of one side perhaps.
     for name in ("fov_deg", "radius_m"):
@@ -263,6 +292,16 @@ def source(
         label_params["arc"] = int(params.arc)
     if params.max_heading_difference_deg < 180.0:
         label_params["max_heading_difference_deg"] = params.max_heading_difference_deg
+    if math.isfinite(params.max_height_difference_m):
+        label_params["max_height_difference_m"] = params.max_height_difference_m
+        without = {name: int(np.isnan(heights_of(side)[side.ok]).sum()) for name, side in sides.items()}
+        for name, side in sides.items():
+            if without[name] and without[name] == int(side.ok.sum()):
+                raise InputError(
+                    f"no camera of the {name} has a height, so that none can differ in height; leave out "
+                    "--max-height-difference, or take a dataset with heights (a column up, z or altitude of a table)"
+                )
+        label_params["without_height"] = without
     noise = noise_of(
         (query, database),
         (query_views, database_views),
@@ -311,6 +350,11 @@ def source(
     )
 
 
+def heights_of(cameras: Cameras) -> FloatArray:
+    """(n,) metres, NaN where a camera has no height."""
+    return cameras.position[:, 2] if cameras.position.shape[1] == 3 else np.full(len(cameras), np.nan)
+
+
 def _extent(cameras: Cameras, area: FloatArray, row: npt.NDArray[np.int64]) -> FloatArray:
     extent = np.full(len(cameras), np.nan)
     extent[row] = area
@@ -330,6 +374,7 @@ def overlap(
     heading_sigma_deg: float = 0.0,
     position_sigma_m: float = 0.0,
     max_heading_difference_deg: float = 180.0,
+    max_height_difference_m: float = math.inf,
     threads: int | None = None,
     block: int = BLOCK,
     progress: Callable[[int], object] | None = None,
@@ -361,7 +406,11 @@ def overlap(
         its expected value under independent Gaussian noise; see `relabel.fov.noise`. For cameras without a number of
         their own in the column of that name in `Cameras.extra`.
     max_heading_difference_deg:
-        pairs whose given headings differ by more have ψ = 0 and are not stored; in (0°, 180°].
+        pairs whose headings, as stored, differ by more have ψ = 0 and are not stored; in (0°, 180°]. Cameras that see a
+        full circle differ from none.
+    max_height_difference_m:
+        pairs whose heights, the third number of a position, differ by more have ψ = 0 and are not stored, since fields
+        of view are flat: bridges, storeys. Cameras without a height differ from none.
     threads:
         number of threads, by default all; results do not depend on it.
     block:
@@ -398,6 +447,7 @@ def overlap(
                 heading_sigma_deg,
                 position_sigma_m,
                 max_heading_difference_deg,
+                max_height_difference_m,
             ),
             threads=threads,
             block=block,

@@ -130,6 +130,9 @@ class FovPart(ReaderWrapper[CameraSets]):
             source = fov.source(*sides, self.params, threads=threads, progress=progress, occluders=walls)
             if self.occluders is not None:
                 notes += occluders.hidden(source, self.occluders)
+        for side, count in source.collection.params.get("without_height", {}).items():
+            if count:
+                notes.append(f"{count:,} {side} have no height; --max-height-difference leaves their pairs alone")
         params = {**source.collection.params, **cameras.params}
         return replace(source, collection=replace(source.collection, params=params)), cameras, notes
 

@@ -43,7 +43,7 @@ def on_planes(
 def _moved(cameras: Cameras, rows: npt.NDArray[np.int64], position: FloatArray, turn_deg: FloatArray) -> Cameras:
     return Cameras(
         key=np.arange(len(rows)).astype(np.str_),  # a camera may be in several pairs
-        position=position,
+        position=np.column_stack([position, cameras.position[rows, 2:]]),
         heading_deg=cameras.heading_deg[rows] + turn_deg,
         fov_deg=None if cameras.fov_deg is None else cameras.fov_deg[rows],
         radius_m=None if cameras.radius_m is None else cameras.radius_m[rows],

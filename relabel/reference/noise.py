@@ -77,12 +77,26 @@ def alike(
     database: Cameras,
     rows: npt.NDArray[np.int64],
     columns: npt.NDArray[np.int64],
-    most_deg: float,
+    *,
+    fov_deg: float = 90.0,
+    most_deg: float = 180.0,
+    most_m: float = np.inf,
 ) -> npt.NDArray[np.bool_]:
-    """(m,) whether the headings of the pairs (rows[k], columns[k]) differ by at most `most_deg`."""
-    turn = query.heading_deg[rows] - database.heading_deg[columns]
-    less: npt.NDArray[np.bool_] = np.abs((turn + 180.0) % 360.0 - 180.0) <= most_deg + 1e-9
-    return less
+    """(m,) whether the pairs (rows[k], columns[k]) differ by at most `most_deg` in heading and `most_m` in height.
+
+    A camera that sees a full circle has no heading to differ in, and one without a height no height; `fov_deg` is for
+    cameras that do not bring their own.
+    """
+    within = np.ones(len(rows), bool)
+    for k, (i, j) in enumerate(zip(rows, columns, strict=True)):
+        views = [fov_deg if side.fov_deg is None else side.fov_deg[row] for side, row in ((query, i), (database, j))]
+        turn = abs((query.heading_deg[i] - database.heading_deg[j] + 180.0) % 360.0 - 180.0)
+        if 360.0 not in views and turn > most_deg + 1e-9:
+            within[k] = False
+        heights = [side.position[row, 2:] for side, row in ((query, i), (database, j))]
+        if all(len(height) and np.isfinite(height[0]) for height in heights):
+            within[k] &= abs(heights[0][0] - heights[1][0]) <= most_m + 1e-6
+    return within
 
 
 @cache

@@ -41,11 +41,12 @@ def compare_cameras(where: str, ours: Cameras, theirs: Cameras, result: Verifica
     sides = (ours, theirs)
     own = [name for name in ("fov_deg", "radius_m") if all(getattr(c, name) is not None for c in sides)]
     posed = all(c.pose is not None for c in sides)
+    width = min(c.position.shape[1] for c in sides)
     on_earth = [name for name in (LON, LAT) if all(name in c.extra for c in sides)]
     stored, read = (
         np.column_stack(
             [
-                c.position[:, :2],
+                c.position[:, :width],
                 c.heading_deg,
                 c.status,
                 *(getattr(c, name) for name in own),
@@ -69,9 +70,9 @@ def compare_cameras(where: str, ours: Cameras, theirs: Cameras, result: Verifica
             result.add(len(keys), f"{where}: {len(keys):,} camera(s) {what}: {shown}{more}")
     return replace(
         ours,
-        position=stored[:, :2],
-        heading_deg=stored[:, 2],
-        status=stored[:, 3].astype(np.uint8),
-        extra={**ours.extra, **dict(zip(on_earth, stored.T[4 + len(own) :], strict=False))},
-        **dict(zip(own, stored.T[4 : 4 + len(own)], strict=True)),
+        position=stored[:, :width],
+        heading_deg=stored[:, width],
+        status=stored[:, width + 1].astype(np.uint8),
+        extra={**ours.extra, **dict(zip(on_earth, stored.T[width + 2 + len(own) :], strict=False))},
+        **dict(zip(own, stored.T[width + 2 : width + 2 + len(own)], strict=True)),
     )

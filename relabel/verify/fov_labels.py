@@ -68,7 +68,14 @@ def check(task: Task, result: Verification) -> None:
             part = slice(start, start + STEP)
             sides, numbers = _planar(stored, query, database, pairs.rows[part], pairs.columns[part])
             expected[part] = oracle(*sides, *numbers)
-            expected[part][~expectation.alike(*sides, *numbers, params.max_heading_difference_deg)] = 0.0
+            alike = expectation.alike(
+                *sides,
+                *numbers,
+                fov_deg=params.fov_deg,
+                most_deg=params.max_heading_difference_deg,
+                most_m=params.max_height_difference_m,
+            )
+            expected[part][~alike] = 0.0
             if progress is not None:
                 progress(len(expected[part]))
     tolerance = POLYGON_TOLERANCE if stored.method == "fov-polygon" else SECTOR_TOLERANCE

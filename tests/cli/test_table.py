@@ -107,6 +107,29 @@ class TestTable:
         checked = run("verify", output, "--root", tmp_path, "--json")
         assert json.loads(checked.stdout)["mismatches"] == 0, checked.output
 
+    def test_heights(self, run: Run, tmp_path: Path) -> None:
+        """On and under a bridge nothing is shared; a camera without a height keeps its pairs, and is counted."""
+        rows = ["a,11.5,48.1,0,500", "b,11.50001,48.1,10,505.5", "c,11.50002,48.1,20,"]
+        (tmp_path / "t.csv").write_text("\n".join(["key,lon,lat,heading,altitude", *rows]) + "\n")
+        output = tmp_path / "x.h5"
+        done = run("table", tmp_path / "t.csv", "--max-height-difference", "4", "-o", output)
+        assert done.exit_code == 0, done.output
+        assert "1 queries have no height" in done.output
+        stored = LabelFile(output)["t"]
+        assert (stored.to_scipy().toarray() > 0).tolist() == [
+            [False, False, True],
+            [False, False, True],
+            [True, True, False],
+        ]
+        assert stored.params["max_height_difference_m"] == 4.0
+        assert stored.params["without_height"] == {"queries": 1, "database": 1}
+        checked = run("verify", output, "--root", tmp_path, "--json")
+        assert json.loads(checked.stdout)["mismatches"] == 0, checked.output
+        assert run("validate", output).exit_code == 0
+        table = (tmp_path / "t.csv").read_text()
+        (tmp_path / "t.csv").write_text(table.replace("505.5", "503"))
+        assert "1 camera(s) differ from the dataset" in run("verify", output, "--root", tmp_path).output
+
     def test_robotcar_images(self, run: Run, tmp_path: Path) -> None:
         """Poses at the times of images, of two drives, each with its own list; they verify."""
         header = "timestamp,ins_status,northing,easting,down,utm_zone,roll,pitch,yaw"

@@ -32,6 +32,8 @@ class TestFovParams:
             ({"heading_sigma_deg": 46.0}, "heading_sigma_deg is 46°; it has to be from 0° to 45°"),
             ({"position_sigma_m": -1.0}, "position_sigma_m is -1 m; it has to be from 0 m to 1e"),
             ({"max_heading_difference_deg": 0.0}, "the largest difference of headings is 0°"),
+            ({"max_height_difference_m": 0.0}, "the largest difference of heights is 0 m; it has to be above 0 m"),
+            ({"max_height_difference_m": float("nan")}, "the largest difference of heights is nan m"),
         ],
     )
     def test_ranges(self, values: dict[str, Any], message: str) -> None:
@@ -53,6 +55,7 @@ class TestFovParams:
         """In the order of the fields."""
         values = {"fov_deg": 60.0, "radius_m": 20.0, "shape": "polygon", "arc": 5, "measure": "dice", "min_value": 0.25}
         values |= {"heading_sigma_deg": 3.0, "position_sigma_m": 1.0, "max_heading_difference_deg": 90.0}
+        values["max_height_difference_m"] = 4.0
         assert list(FovParams(**values).to_json().items()) == list(values.items())
 
     def test_spelling_does_not_show(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from relabel.datasets import options
-from relabel.datasets.pitts.spec import SIGNS, TRAVEL_GAP_M, Sign
+from relabel.datasets.pitts.spec import SIGNS, Sign
 from relabel.datasets.registry import ReaderSelection
 
 OPTIONS = (
@@ -30,15 +30,7 @@ OPTIONS = (
         metavar="DEG",
         help="Angle to yaw 1 from the table's direction, from the direction of travel, or from north; clockwise.",
     ),
-    click.option(
-        "--travel-gap",
-        "gap_m",
-        type=float,
-        default=TRAVEL_GAP_M,
-        show_default=True,
-        metavar="M",
-        help="With travel, panoramas farther apart are not of one track.",
-    ),
+    options.travel_gap,
     click.option(
         "--query-names",
         type=click.Path(path_type=Path),

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from relabel.datasets import options
-from relabel.datasets.conventions import AXES, MAX_POSE_GAP_S, TRAVEL_GAP_M, TRAVEL_STEP_M
+from relabel.datasets.conventions import AXES, MAX_POSE_GAP_S, TRAVEL_STEP_M
 from relabel.datasets.registry import ReaderSelection
 from relabel.datasets.table.spec import LAYOUTS, Layout
 from relabel.errors import OptionError
@@ -39,15 +39,7 @@ OPTIONS = (
         metavar="M",
         help="With --heading travel, less than this is no movement.",
     ),
-    click.option(
-        "--travel-gap",
-        "travel_gap_m",
-        type=float,
-        default=TRAVEL_GAP_M,
-        show_default=True,
-        metavar="M",
-        help="With --heading travel, a track ends where the next camera is farther away.",
-    ),
+    options.travel_gap,
     click.option(
         "--panorama",
         "panorama_deg",
@@ -87,7 +79,7 @@ def select(
     up: str | None,
     heading: str | None,
     travel_step_m: float,
-    travel_gap_m: float,
+    gap_m: float,
     panorama_deg: float | None,
     image_times: tuple[Path, ...],
     max_gap_s: float,
@@ -127,7 +119,7 @@ def select(
         up=up,
         image_times=image_times,
         max_gap_s=max_gap_s,
-        along_track=AlongTrack(travel_step_m, travel_gap_m) if heading == "travel" else None,
+        along_track=AlongTrack(travel_step_m, gap_m) if heading == "travel" else None,
         panorama_deg=panorama_deg,
     )
     return ReaderSelection([selected])
