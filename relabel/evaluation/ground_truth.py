@@ -108,7 +108,7 @@ def default_rule(places: Sequence[Place]) -> Rule:
     for place in places:
         if place.stored is None:
             return Rule(within_m=WITHIN_M)
-        seen = any(np.isfinite(side.position).all(axis=1).any() for side in (place.query, place.database))
+        seen = any(np.isfinite(side.position[:, :2]).all(axis=1).any() for side in (place.query, place.database))
         if place.stored.method not in _SURFACE and seen:
             return Rule(within_m=WITHIN_M)
     return Rule(psi=0.5)
@@ -191,7 +191,7 @@ def _kept(place: Place, rule: Rule) -> tuple[IntArray, IntArray]:
         if rule.psi is not None:
             fit = cameras.ok
         else:
-            fit = (cameras.status != Status.PANORAMA) & np.isfinite(cameras.position).all(axis=1)
+            fit = (cameras.status != Status.PANORAMA) & np.isfinite(cameras.position[:, :2]).all(axis=1)
         if inside is not None and not inside.any():
             raise InputError(
                 f"{place.name}: no {what} camera is in the subtask, so nothing can be evaluated there; leave the place "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyproj
 import pytest
@@ -9,8 +11,12 @@ import pytest
 from relabel import fov
 from relabel.cameras import Cameras, Status
 from relabel.errors import InputError
+from relabel.evaluation.ground_truth import Rule, evaluation_set
+from relabel.evaluation.places import Place
 from relabel.fov.params import FovParams
+from relabel.labelfile import LabelFile, validate, write
 from relabel.reference.noise import alike
+from relabel.report.heading_audit.audit import audit
 from relabel.similarity import gather
 
 
@@ -93,6 +99,35 @@ class TestMaxHeightDifference:
         """Labels without it are as they were."""
         one = bridge(9, 1)
         assert not {"max_height_difference_m", "without_height"} & fov.source(one, one).collection.params.keys()
+
+
+class TestUnknownHeights:
+    """A camera without a height is a camera like any other, wherever its place counts."""
+
+    CAMERAS = Cameras(["a", "b"], [[0.0, 0.0, np.nan], [3.0, 4.0, 7.0]], heading_deg=[0.0, 90.0])
+
+    def test_status(self) -> None:
+        """It is ok, and its pair is labelled."""
+        assert self.CAMERAS.ok.all()
+        assert fov.overlap(self.CAMERAS, self.CAMERAS).matrix.nnz == 2
+
+    def test_evaluation(self) -> None:
+        """It is a query and an answer."""
+        cameras = self.CAMERAS
+        answers = evaluation_set([Place("p", cameras, cameras.take([1, 0]))], Rule(within_m=10.0))
+        assert answers.query.tolist() == ["a", "b"]
+        assert answers.positives.counts.tolist() == [2, 2]
+
+    def test_headings(self) -> None:
+        """It is counted among those that have a place and a heading."""
+        (side,) = audit(self.CAMERAS, self.CAMERAS).sides
+        assert (side.rows, side.unplaced, side.missing) == (2, 0, 0)
+
+    def test_in_a_file(self, tmp_path: Path) -> None:
+        """It comes back from a label file, which is valid."""
+        write(tmp_path / "x.h5", {"c": fov.overlap(self.CAMERAS, self.CAMERAS)})
+        np.testing.assert_array_equal(LabelFile(tmp_path / "x.h5")["c"].query.position, self.CAMERAS.position)
+        assert validate(tmp_path / "x.h5").valid
 
 
 class TestFullCircles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,8 +21,8 @@ from relabel.errors import InputError, OptionError
 
 USUAL: dict[str, tuple[str, ...]] = {
     "key": ("key", "id", "name", "image", "path", "filename", "image_path", "image_name", "image_id"),
-    "x": ("x", "easting", "east", "utm_east", "utm_easting", "utm_x", "utmx"),
-    "y": ("y", "northing", "north", "utm_north", "utm_northing", "utm_y", "utmy"),
+    "x": ("x", "easting", "east", "utm_east", "utm_easting", "utm_x"),
+    "y": ("y", "northing", "north", "utm_north", "utm_northing", "utm_y"),
     "lon": ("lon", "longitude", "lng", "lon_deg"),
     "lat": ("lat", "latitude", "lat_deg"),
     "up": ("up", "z", "altitude", "elevation", "up_m", "altitude_m", "elevation_m"),
@@ -36,7 +37,8 @@ USUAL: dict[str, tuple[str, ...]] = {
     "sequence": ("sequence", "sequence_key"),
     "frame": ("frame", "frame_number"),
 }
-"""Names of columns, in small letters, by what they mean. The first is the role itself, and goes before the others."""
+"""Names of columns by what they mean; see `_plain` for how they are compared. The first is the role itself, and goes
+before the others."""
 ROLES = tuple(USUAL)
 TEXT = ("key", "crs", "zone", "sequence", "pano")
 """Roles whose cells are text; all others are numbers."""
@@ -108,10 +110,16 @@ def usual_columns(
     return {role: name for role, name in columns.items() if name}
 
 
+def _plain(name: str) -> str:
+    """A name of a column in small letters, without blanks, underscores and hyphens: UTM_x, UTMx and utm x are one."""
+    return re.sub(r"[\s_-]", "", name.lower())
+
+
 def _usual(path: Path, names: list[str], role: str, explicit: Mapping[str, str], advice: str) -> str | None:
     taken = set(explicit.values())
-    usual = [name for name in names if name.strip().lower() in USUAL[role] and name not in taken]
-    exact = [name for name in usual if name.strip().lower() == role]
+    known = {_plain(name) for name in USUAL[role]}
+    usual = [name for name in names if _plain(name) in known and name not in taken]
+    exact = [name for name in usual if _plain(name) == _plain(role)]
     usual = exact or usual
     if len(usual) > 1:
         raise InputError(

@@ -174,6 +174,8 @@ class TableReader:
         if self.crs is not None:
             check_metric(self.crs)
         gsv = {None: None, "gsv": True}.get(self.layout, False)
+        if self.along_track is not None and "heading" in dict(self.columns):
+            raise OptionError("--columns names a heading, and --heading travel takes another one; drop one of them")
         if self.panorama_deg not in (None, 360.0):
             raise OptionError(f"--panorama {self.panorama_deg:g}: panoramas are full circles, 360")
         sides = [

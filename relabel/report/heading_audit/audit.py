@@ -93,7 +93,7 @@ class _Placed:
     @classmethod
     def of(cls, cameras: Cameras, lon_lat_deg: FloatArray | None) -> _Placed:
         """Those that have a position and a heading and are no panorama."""
-        finite = np.isfinite(cameras.position).all(axis=1) & np.isfinite(cameras.heading_deg)
+        finite = np.isfinite(cameras.position[:, :2]).all(axis=1) & np.isfinite(cameras.heading_deg)
         rows = np.flatnonzero(finite & (cameras.status != Status.PANORAMA))
         if lon_lat_deg is None:
             points = cameras.position[rows, :2]
@@ -121,7 +121,7 @@ def _side(name: str, placed: _Placed, alone: BoolArray, limits: Thresholds) -> S
     cameras, rows = placed.cameras, placed.rows
     n = len(cameras)
     panorama = cameras.status == Status.PANORAMA
-    position = np.isfinite(cameras.position).all(axis=1)
+    position = np.isfinite(cameras.position[:, :2]).all(axis=1)
     missing = ~panorama & position & np.isnan(cameras.heading_deg)
     heading = np.full(n, np.nan)
     heading[rows] = placed.heading_deg

@@ -80,6 +80,7 @@ class TestChoose:
             ("id,longitude,latitude,northdeg", "key=id,lon=longitude,lat=latitude,heading=northdeg"),
             ("Image,Easting,Northing,YAW", "key=Image,x=Easting,y=Northing,heading=YAW"),
             ("path,x,y,ca,fov,radius_m", "key=path,x=x,y=y,heading=ca,fov=fov,radius=radius_m"),
+            ("Image ID,UTM East,utm-north,compassAngle", "key=Image ID,x=UTM East,y=utm-north,heading=compassAngle"),
             ("image_id,UTMx,UTMy,northdeg,is_pano", "key=image_id,x=UTMx,y=UTMy,heading=northdeg,pano=is_pano"),
             ("key,id,lon,lat,heading,ca", "key=key,lon=lon,lat=lat,heading=heading"),
         ],
@@ -543,6 +544,7 @@ class TestTravel:
             ({"image_times": [Path("t")], "layout": "kitti"}, "is for RobotCar, not for kitti"),
             ({"image_times": [Path("t")] * 2, "layout": "robotcar"}, "given 2 times, for 1 trajectories"),
             ({"image_times": [Path("t")], "layout": "robotcar", "max_gap_s": 0.0}, "--max-gap 0"),
+            ({"along_track": AlongTrack(), "columns": {"heading": "ca"}}, "--columns names a heading"),
             ({"panorama_deg": 360.0, "layout": "kitti"}, "--panorama is for tables"),
         ],
     )
