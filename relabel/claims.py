@@ -76,8 +76,8 @@ class Claim:
             theirs = record.get("parts")
             if parts is None or theirs is None or record.get("job") != self._job or parts.intersection(theirs):
                 raise OutputInUseError(
-                    f"{self._output}: another run is writing it: {_holder(record)}; wait until it has ended, or choose "
-                    "another output"
+                    f"{self._output}: another run is writing it: {_holder(record, path)}; wait until it has ended, or "
+                    "choose another output"
                 )
 
     def _write(self) -> None:
@@ -152,9 +152,9 @@ def _read(path: Path) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def _holder(record: dict[str, Any]) -> str:
+def _holder(record: dict[str, Any], path: Path) -> str:
     if not record:
-        return "it does not say which"
+        return f"one of another user, whose file {path} cannot be read (remove it if that run is dead)"
     return "process {process} on {host}, since {since}: {command}".format(**record)
 
 

@@ -66,7 +66,7 @@ def acquire(path: Path, *, wait: bool = False) -> Lock | None:
         when the file can be neither made nor opened.
     """
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        descriptor = _opened(path)
         try:
             taken = _locked(descriptor, path, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BaseException:
@@ -79,6 +79,16 @@ def acquire(path: Path, *, wait: bool = False) -> Lock | None:
         if _is_at(descriptor, path):
             return Lock(path, descriptor, is_real=taken)
         os.close(descriptor)
+
+
+def _opened(path: Path) -> int:
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o666)
+    except PermissionError:
+        if not path.exists():
+            raise
+        return os.open(path, os.O_RDONLY | flags)  # of another user; it can be locked all the same
 
 
 def is_held(path: Path) -> bool | None:

@@ -98,6 +98,22 @@ class TestClaimed:
             with pytest.raises(OutputInUseError), claimed(output, ["b"], job="j"):
                 pass
 
+    def test_a_run_of_another_user(self, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whether it lives cannot be seen: its file is named, to be removed by whoever knows that it is dead."""
+        run = output.parent / ".x.h5.01234567.run"
+        run.touch()
+        real = os.open
+
+        def private(name: Path, flags: int, *mode: int) -> int:
+            if name == run:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(name))
+            return real(name, flags, *mode)
+
+        monkeypatch.setattr(os, "open", private)
+        with pytest.raises(OutputInUseError, match=rf"whose file {run} cannot be read"), claimed(output):
+            pass
+        assert run.exists()
+
     def test_files_of_others_stay(self, output: Path) -> None:
         """What only has such a name is not removed."""
         (output.parent / ".x.h5.01234567.run").write_text("my notes")

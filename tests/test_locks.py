@@ -121,6 +121,24 @@ class TestAcquire:
         (message,) = caplog.messages
         assert message.startswith(f"{path.parent}: this file system has no locks ({os.strerror(code)})")
 
+    def test_of_another_user(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A file that may only be read is locked like others; one that cannot be made is an error."""
+        real = os.open
+
+        def read_only(name: Path, flags: int, *mode: int) -> int:
+            if flags & os.O_RDWR:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(name))
+            return real(name, flags, *mode)
+
+        monkeypatch.setattr(os, "open", read_only)
+        with pytest.raises(PermissionError):
+            locks.acquire(path)
+        path.touch()
+        lock = locks.acquire(path)
+        assert lock is not None
+        assert locks.is_held(path) is True
+        lock.release()
+
     def test_a_link_is_not_followed(self, path: Path) -> None:
         """What somebody has linked is neither made nor locked."""
         path.symlink_to(path.with_name("elsewhere"))

@@ -79,10 +79,11 @@ class PartsFolder:
         if earlier is None and os.path.lexists(job):
             raise self._foreign(job)
         of_jobs = {file_name(name) for name in earlier or ()}
+        of_this = {*self._files.values()}
         for entry in self._entries({*of_jobs, _JOB}):
             if entry.name not in of_jobs:
                 raise self._foreign(entry)
-            if entry not in self._files.values():
+            if entry not in of_this:
                 raise OutputExistsError(
                     f"{entry}: is a part of another job on the same output, which was stopped; finish that job by its "
                     "own command, remove the part, or choose another output"
