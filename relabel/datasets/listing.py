@@ -6,8 +6,11 @@ import os
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 from relabel.clutter import is_clutter
+
+_FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 
 
 def children(folder: Path) -> list[Path]:
@@ -16,11 +19,10 @@ def children(folder: Path) -> list[Path]:
 
 
 def existing_file(path: Path) -> Path | None:
-    """The file of this path, or of the same name in another form of Unicode; None where there is none."""
-    if path.is_file():
-        return path
-    forms = () if path.name.isascii() else ("NFC", "NFD")
-    others = (path.with_name(unicodedata.normalize(form, path.name)) for form in forms)  # type: ignore[arg-type]
+    """The file of this path, or of the same name or path in another form of Unicode; None where there is none."""
+    others = [path]
+    for form in () if str(path).isascii() else _FORMS:
+        others += [path.with_name(unicodedata.normalize(form, path.name)), Path(unicodedata.normalize(form, str(path)))]
     return next((other for other in others if other.is_file()), None)
 
 

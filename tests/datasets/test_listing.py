@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,14 +12,16 @@ import pytest
 from click.testing import CliRunner
 
 from relabel.cli.app import app
-from relabel.datasets.listing import children, is_clutter, walk
+from relabel.cli.labelling import labelling_command
+from relabel.datasets.base import cameras_in
+from relabel.datasets.listing import children, existing_file, is_clutter, walk
 from relabel.datasets.names.lists import read as read_names
-from relabel.datasets.registry import select_paths
+from relabel.datasets.registry import dataset, select_paths
 from relabel.errors import DatasetNotFoundError, InputError
 from relabel.images.paths import find_images
 from relabel.labelfile import LabelFile
 from tests.similarities import similarity
-from tests.trees import at_name, at_street, db_struct, msls_tree, rgbd_folder, scene_tree, tb_set
+from tests.trees import at_name, at_street, db_struct, msls_tree, rgbd_folder, scene_tree, tb_set, tum_folder
 
 GARBAGE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        "
 """how an AppleDouble file begins"""
@@ -120,3 +124,51 @@ def test_something_before_the_first_at(tmp_path: Path) -> None:
     names.write_text("\n".join([at_name(), f"._{at_name(pano_id='b')}"]) + "\n")
     with pytest.raises(InputError, match=r"names\.txt: line 2: '\._@.*' has '\._' before its first @"):
         read_names(names)
+
+
+@pytest.mark.parametrize(("listed", "on_disk"), [("NFC", "NFD"), ("NFD", "NFC")])
+class TestFormsOfUnicode:
+    """Lists and disks that spell the names of files differently."""
+
+    @staticmethod
+    def rename(root: Path, form: Any) -> None:
+        """Every file and folder below gets its name in that form."""
+        for path in sorted(root.rglob("*"), reverse=True):
+            path.rename(path.with_name(unicodedata.normalize(form, path.name)))
+
+    def test_existing_file(self, listed: Any, on_disk: Any, tmp_path: Path) -> None:
+        """The name alone, or the folders as well."""
+        name = "Zürich/été.png"
+        path = tmp_path / unicodedata.normalize(on_disk, name)
+        path.parent.mkdir()
+        path.touch()
+        assert existing_file(tmp_path / unicodedata.normalize(listed, name)) == path
+        assert existing_file(path.parent / unicodedata.normalize(listed, "été.png")) == path
+        assert existing_file(tmp_path / "none") is None
+        assert existing_file(tmp_path / "für") is None
+
+    def test_depth_and_poses(self, listed: Any, on_disk: Any, tmp_path: Path) -> None:
+        """Depth maps and poses of one name are one frame, which is called as the depth map is."""
+        root = rgbd_folder(tmp_path / "room", ("für", "é"))
+        self.rename(root / "depth", listed)
+        self.rename(root / "pose", on_disk)
+        (reader,) = dataset("rgbd").command_module().select(**self.options(root, "folder")).readers
+        cameras = cameras_in(reader.read().query)
+        assert sorted(cameras.key) == sorted(unicodedata.normalize(listed, name) for name in ("für", "é"))
+        assert cameras.status_counts() == {"ok": 2}
+
+    def test_listed_depth_maps(self, listed: Any, on_disk: Any, tmp_path: Path) -> None:
+        """depth.txt of TUM names files in folders of any name."""
+        root = tum_folder(tmp_path / "rgbd_dataset_freiburg1_x")
+        (root / "depth").rename(root / unicodedata.normalize(on_disk, "tïefe"))
+        text = (root / "depth.txt").read_text().replace("depth/", unicodedata.normalize(listed, "tïefe/"))
+        (root / "depth.txt").write_text(text, encoding="utf-8")
+        (reader,) = dataset("rgbd").command_module().select(**self.options(root, "tum")).readers
+        assert cameras_in(reader.read().query).status_counts() == {"ok": 3}
+
+    @staticmethod
+    def options(root: Path, layout: str) -> dict[str, Any]:
+        """Values of all options of ``relabel rgbd``, as the command line has them by default."""
+        context = labelling_command(dataset("rgbd")).make_context("rgbd", ["--root", str(root), "--layout", layout])
+        names = inspect.signature(dataset("rgbd").command_module().select).parameters
+        return {name: value for name, value in context.params.items() if name in names}

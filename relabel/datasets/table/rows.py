@@ -195,7 +195,7 @@ class TableReader:
             )
         sides, replaced = _without_fillers(sides)
         if self.along_track is not None:
-            sides = [_looking_along(side, self.along_track) for side in sides]
+            sides = [_looking_along(side, self.along_track, self.crs) for side in sides]
         if self.panorama_deg is not None:
             sides = [_full_circles(side, self.panorama_deg) for side in sides]
         notes = [note for side in sides for note in side.notes]
@@ -502,10 +502,17 @@ def _panoramas(
     return np.isin(text, _YES)
 
 
-def _looking_along(side: TableCameras, along_track: AlongTrack) -> TableCameras:
-    """The cameras with the direction of travel for headings, from true north where places are on the earth."""
+def _looking_along(side: TableCameras, along_track: AlongTrack, crs: str | None) -> TableCameras:
+    """The cameras with the direction of travel for headings, from the north that they are compared by.
+
+    That is true north for longitude and latitude, unless these are put on a map, `crs`.
+    """
     n = len(side.key)
-    points, compass = (ecef(*side.place.T), axes(*side.place.T)[:2]) if side.degrees else (side.place, PLANE)
+    points, compass = side.place, PLANE
+    if side.degrees and crs is not None:
+        points = _projected(side, crs)
+    elif side.degrees:
+        points, compass = ecef(*side.place.T), axes(*side.place.T)[:2]
     sequence = side.extra.get("sequence", np.zeros(n))
     frame = side.extra.get("frame", np.full(n, np.nan))
     ordered = bool(np.isfinite(frame).all())

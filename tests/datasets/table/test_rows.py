@@ -526,6 +526,16 @@ class TestTravel:
         street = read(write(tmp_path / "t.csv", "key,lon,lat", *rows), along_track=AlongTrack())
         np.testing.assert_allclose((street.query.heading_deg + 180.0) % 360.0, 180.0, atol=1e-6)
 
+    def test_north_of_a_map(self, tmp_path: Path) -> None:
+        """Put on a map, headings count from its north, which is turned by 2.6° here."""
+        rows = [f"f{i},11.9,{63.4 + i * 2e-4!r}" for i in range(6)]
+        path = write(tmp_path / "t.csv", "key,lon,lat", *rows)
+        street = read(path, along_track=AlongTrack(), crs="EPSG:32632")
+        (x, y), (east, north) = project(np.array([11.9, 11.9]), np.array([63.4, 63.401]), "EPSG:32632")
+        turn = np.degrees(np.arctan2(east - x, north - y))
+        assert abs(turn) > 2.0
+        np.testing.assert_allclose((street.query.heading_deg + 180.0) % 360.0 - 180.0, turn, atol=1e-3)
+
     def test_repeats(self, tmp_path: Path) -> None:
         """What was asked for is in the parameters, which lead back to the same reader."""
         lines = ("timestamp,northing,easting,down,utm_zone", "1000,0,0,0,30U", "3000,10,0,0,30U")
