@@ -36,11 +36,12 @@ USUAL: dict[str, tuple[str, ...]] = {
     "zone": ("zone", "utm_zone"),
     "sequence": ("sequence", "sequence_key"),
     "frame": ("frame", "frame_number"),
+    "time": ("time", "timestamp", "captured_at", "datetime"),
 }
 """Names of columns by what they mean; see `_plain` for how they are compared. The first is the role itself, and goes
 before the others."""
 ROLES = tuple(USUAL)
-TEXT = ("key", "crs", "zone", "sequence", "pano")
+TEXT = ("key", "crs", "zone", "sequence", "pano", "time")
 """Roles whose cells are text; all others are numbers."""
 
 
@@ -71,7 +72,8 @@ def choose(
     """The column of each role that is there: the `explicit` one of the user, else one of the usual names.
 
     Where a table has both x, y and lon, lat and the user names neither, x and y are taken if they are in a known
-    reference system (`in_crs`), else lon and lat. Without `needs_heading` no column has that role.
+    reference system (`in_crs`), else lon and lat. Without `needs_heading` no column has that role, and one
+    may be the time.
 
     Raises
     ------
@@ -86,6 +88,9 @@ def choose(
     _drop_other_position(path, columns, explicit, there, in_crs=in_crs)
     if not needs_heading:
         columns.pop("heading", None)
+        keyed = {role: column for role, column in explicit.items() if role != "key"}  # a key may be a time
+        time = explicit.get("time") or _usual(path, names, "time", keyed, "say it with --columns {role}={column}")
+        columns |= {"time": time} if time else {}
     elif "heading" not in columns:
         raise InputError(
             f"{path}: there is no column of headings, only {there}; name it with --columns heading=NAME (degrees "
@@ -106,7 +111,8 @@ def usual_columns(
         when two columns could have one role; ends with the `advice`, where ``{role}`` and ``{column}`` are filled in.
     """
     chosen = explicit or {}
-    columns = {role: chosen.get(role) or _usual(path, names, role, chosen, advice) for role in ROLES}
+    # Times are only looked for where they count, which `choose` knows.
+    columns = {role: chosen.get(role) or _usual(path, names, role, chosen, advice) for role in ROLES if role != "time"}
     return {role: name for role, name in columns.items() if name}
 
 

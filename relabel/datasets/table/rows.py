@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -398,6 +399,8 @@ class TableCameras:
         what the user should know.
     up:
         (n,) height, metres, NaN where there is none; or None.
+    time:
+        (n,) in any unit, NaN where it cannot be read; or None.
     """
 
     path: Path
@@ -413,6 +416,7 @@ class TableCameras:
     extra: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     up: FloatArray | None = None
+    time: FloatArray | None = None
 
 
 def read_cameras(
@@ -483,6 +487,7 @@ def read_cameras(
         extra,
         _notes(path, columns, by_role),
         _finite(file, columns, by_role, "up") if "up" in by_role else None,
+        _times(by_role["time"]) if "time" in by_role else None,
     )
 
 
@@ -514,13 +519,27 @@ def _looking_along(side: TableCameras, along_track: AlongTrack, crs: str | None)
     elif side.degrees:
         points, compass = ecef(*side.place.T), axes(*side.place.T)[:2]
     sequence = side.extra.get("sequence", np.zeros(n))
-    frame = side.extra.get("frame", np.full(n, np.nan))
-    ordered = bool(np.isfinite(frame).all())
-    heading, notes = along_track.headings(points, compass, sequence, frame if ordered else np.arange(n))
+    order, by = np.arange(n, dtype=np.float64), "the rows"
+    for role, values in (("time", side.time), ("frame", side.extra.get("frame"))):
+        if values is not None and np.isfinite(values).all():
+            order, by = values, side.columns[role]
+    heading, notes = along_track.headings(points, compass, sequence, order)
     tracks = f"a track for each {side.columns['sequence']}" if "sequence" in side.extra else "one track"
-    order = f"in the order of {side.columns['frame']}" if ordered and n else "in the order of the rows"
-    said = (f"{side.path.name}: {text}" for text in (f"{tracks}, {order}", *notes))
+    said = (f"{side.path.name}: {text}" for text in (f"{tracks}, in the order of {by}", *notes))
     return replace(side, heading_deg=heading, notes=(*side.notes, *said))
+
+
+def _times(texts: npt.NDArray[np.str_]) -> FloatArray:
+    """(n,) seconds, or what else numbers are, of numbers or dates of ISO 8601; all NaN if one is neither."""
+    try:
+        return texts.astype(np.float64)
+    except ValueError:
+        pass
+    try:
+        dates = [datetime.fromisoformat(text.strip()) for text in texts.tolist()]
+    except ValueError:
+        return np.full(len(texts), np.nan)
+    return np.array([(date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() for date in dates])
 
 
 def _full_circles(side: TableCameras, fov_deg: float) -> TableCameras:

@@ -520,6 +520,36 @@ class TestTravel:
         assert any("one track, in the order of the rows" in note for note in street.notes)
         assert any("2 cameras stand" in note for note in street.notes)
 
+    @pytest.mark.parametrize(
+        ("header", "times"),
+        [
+            ("key,x,y,captured_at", ["30", "10", "20"]),
+            ("key,x,y,Timestamp", ["2024-05-01T10:00:10", "2024-05-01T09:00:00", "2024-05-01T10:00:09.5"]),
+            ("id,x,y,timestamp", ["1731360489000", "1731360488000", "1731360488500"]),
+        ],
+    )
+    def test_times(self, header: str, times: list[str], tmp_path: Path) -> None:
+        """Without frames, in the order of times: north, though the rows go up and down."""
+        rows = [f"{key},0,{y},{time}" for key, y, time in zip("abc", (20, 0, 10), times, strict=True)]
+        street = read(write(tmp_path / "t.csv", header, *rows), along_track=AlongTrack())
+        assert street.query.heading_deg.tolist() == [0.0] * 3
+        assert any(f"in the order of {header.rsplit(',', maxsplit=1)[-1]}" in note for note in street.notes)
+        assert set(street.query.extra) == set()
+
+    def test_a_key_that_is_a_time(self, tmp_path: Path) -> None:
+        """As in gps.csv of RobotCar; without --heading travel no time is looked for."""
+        path = write(tmp_path / "t.csv", "timestamp,x,y,heading", "30,0,20,1", "10,0,0,2", "20,0,10,3")
+        street = read(path, along_track=AlongTrack(), columns="key=timestamp")
+        assert street.query.heading_deg.tolist() == [0.0] * 3
+        assert "time" not in read(path, columns="key=timestamp").params["columns"]
+
+    def test_times_that_are_none(self, tmp_path: Path) -> None:
+        """Where one cannot be read, the order is that of the rows, which is said."""
+        path = write(tmp_path / "t.csv", "key,x,y,time", "a,0,0,noon", "b,0,10,1", "c,0,20,2")
+        street = read(path, along_track=AlongTrack())
+        assert street.query.heading_deg.tolist() == [0.0] * 3
+        assert any("in the order of the rows" in note for note in street.notes)
+
     def test_true_north(self, tmp_path: Path) -> None:
         """Far from the middle of a zone the grid is turned, and the direction is not."""
         rows = [f"f{i},11.9,{63.4 + i * 2e-4!r}" for i in range(6)]
