@@ -20,6 +20,7 @@ from pathlib import Path
 from relabel import locks
 from relabel.clutter import is_clutter
 from relabel.errors import OutputError, OutputExistsError, RelabelError
+from relabel.stopping import keep, signals_deferred, unfinished
 
 log = logging.getLogger(__name__)
 
@@ -113,14 +114,21 @@ def replacing_folder(path: Path, *, overwrite: bool, foreign: Callable[[Path], I
                 with suppress(OSError):  # some file systems cannot sync a folder
                     sync(entry)
             _check_folder(path, target, overwrite=overwrite, foreign=foreign)
-            if target.exists() and any(target.iterdir()):
-                target.replace(private / _OLD)
-            try:
-                (private / _NEW).replace(target)
-            except BaseException:
-                with suppress(FileNotFoundError):
-                    (private / _OLD).replace(target)
-                raise
+            with signals_deferred():
+                _swap(private, target)
+
+
+def _swap(private: Path, target: Path) -> None:
+    """Give a new folder its name; the old one goes into the private folder, or back if that fails."""
+    keep(private)  # after a kill, whoever comes next puts back what was there
+    if target.exists() and any(target.iterdir()):
+        target.replace(private / _OLD)
+    try:
+        (private / _NEW).replace(target)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            (private / _OLD).replace(target)
+        raise
 
 
 def _check_folder(path: Path, target: Path, *, overwrite: bool, foreign: Callable[[Path], Iterable[str]]) -> None:
@@ -160,7 +168,8 @@ def private_folder(parent: Path, name: str) -> Iterator[Path]:
     """A new hidden and locked folder in `parent`, which is removed at the end."""
     private, lock = _locked_folder(parent, name)
     try:
-        yield private
+        with unfinished(private):
+            yield private
     finally:
         _remove(private, lock)
 

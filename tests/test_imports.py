@@ -52,7 +52,8 @@ ROOMS: dict[str, tuple[str, str]] = {
     "plugins": ("", ""),
     "locks": ("", ""),
     "clutter": ("", ""),
-    "atomic": ("errors locks clutter", ""),
+    "stopping": ("", ""),
+    "atomic": ("errors locks clutter stopping", ""),
     "claims": ("errors locks atomic", ""),
     "csv_text": ("", ""),
     "source_date": ("errors", ""),
@@ -75,17 +76,23 @@ ROOMS: dict[str, tuple[str, str]] = {
     # inputs looked through before they are labelled
     "audit": ("errors cameras frames geometry jit datasets surface", "numpy scipy"),
     # label files, written and read
-    "labelfile": (f"_version {BASE} cores atomic source_date", "numpy scipy h5py"),
+    "labelfile": (f"_version {BASE} stopping cores atomic source_date", "numpy scipy h5py"),
     "compose": (f"{BASE} geometry labelfile", "numpy"),
     "pipeline": (
-        f"{BASE} atomic clutter claims cores devices frames geometry datasets fov surface ~reference audit labelfile",
+        (
+            f"{BASE} stopping atomic clutter claims cores devices frames geometry datasets fov surface ~reference "
+            "audit labelfile"
+        ),
         "numpy ~distributed",
     ),
     "fit": (f"{BASE} jit datasets fov labelfile pipeline", "numpy scipy"),
     "verify": (f"{BASE} frames geometry datasets fov surface reference labelfile pipeline", "numpy scipy"),
     # everything to the right reads label files only
-    "images": (f"{BASE} datasets", "numpy ~PIL"),
-    "exchange": (f"plugins {BASE} atomic csv_text geometry datasets labelfile images", "numpy scipy h5py pyarrow"),
+    "images": (f"{BASE} stopping datasets", "numpy ~PIL"),
+    "exchange": (
+        f"plugins {BASE} stopping atomic csv_text geometry datasets labelfile images",
+        "numpy scipy h5py pyarrow",
+    ),
     "sampling": (f"{BASE} geometry jit labelfile", "numpy scipy"),
     "evaluation": (
         f"{BASE} atomic csv_text devices geometry datasets labelfile exchange images",
@@ -103,7 +110,10 @@ ROOMS: dict[str, tuple[str, str]] = {
     "doctor": ("_version cores optional", "~numpy ~numba ~h5py ~torch"),
     # Commands may call anything, inside their functions. What they show of datasets, formats and parameters is light.
     "cli": (
-        f"_version errors source_date measures devices datasets audit exchange fov surface training {CALLED_LATE}",
+        (
+            "_version errors stopping source_date measures devices datasets audit exchange fov surface training "
+            f"{CALLED_LATE}"
+        ),
         "click ~tqdm ~numpy",
     ),
     "__main__": ("cli", ""),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import select
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -16,16 +16,18 @@ import click
 from relabel._version import __version__
 from relabel.cli import terminal
 from relabel.cli.commands import COMMANDS, LazyGroup
+from relabel.cli.streams import drop_stdout
 from relabel.cli.terminal import Verbosity, with_verbosity
 from relabel.errors import OptionError, RelabelError
 from relabel.source_date import source_date
+from relabel.stopping import end_workers, farewell, stop_signal
 
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
+FAILED, USAGE = 1, 2
 
 _HELP = """Turn place-recognition datasets into graded similarity labels, and look into the files that hold them.
 
 A collection of a label file is addressed as FILE::COLLECTION. Results go to stdout, notes and progress to stderr.
-Exit status: 0 good, 1 failed or invalid, 2 wrong usage, 130 interrupted.
+Exit status: 0 good, 1 failed or invalid, 2 wrong usage, 130 interrupted, 143 terminated (128 + the signal's number).
 """
 
 
@@ -77,20 +79,20 @@ class App(LazyGroup):
             code = self._invoke(args, name, verbosity, extra)
             terminal.flush()  # here, where a full disk or a closed pipe is still reported properly
         except (KeyboardInterrupt, click.Abort):
-            _drop_stdout()
-            _say("relabel: interrupted")
-            return INTERRUPTED
-        except BrokenPipeError as error:
-            if not (isinstance(error, terminal.ReaderGoneError) or _stdout_is_closed()):
-                return _fail(error, verbosity)
-            # The reader, `head` say, has all it wants: nothing has failed.
-            _drop_stdout()
-            return 0
+            return _stopped(stop_signal() or signal.SIGINT)
         except Exception as error:  # the last resort of the program
+            if (number := stop_signal()) is not None:  # an import, say, has made another error of it
+                return _stopped(number)
+            if isinstance(error, terminal.ReaderGoneError) or (
+                isinstance(error, BrokenPipeError) and _stdout_is_closed()
+            ):
+                # The reader, `head` say, has all it wants: nothing has failed.
+                drop_stdout()
+                return 0
             try:
                 terminal.flush()
             except OSError:
-                _drop_stdout()
+                drop_stdout()
             return _fail(error, verbosity)
         return code
 
@@ -110,6 +112,13 @@ class App(LazyGroup):
             _say(f"relabel: error: {message} (see '{where} --help')")
             return USAGE
         return 0
+
+
+def _stopped(number: int) -> int:
+    end_workers()
+    drop_stdout()
+    _say(farewell(number))
+    return 128 + number
 
 
 def _fail(error: Exception, verbosity: Verbosity) -> int:
@@ -145,15 +154,6 @@ def _stdout_is_closed() -> bool:
         return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
     except (OSError, ValueError, AttributeError):
         return False
-
-
-def _drop_stdout() -> None:
-    """Send what is still buffered for stdout nowhere, so that leaving neither complains nor blocks."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        stdout = sys.stdout.fileno()
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stdout)
-        os.close(nowhere)
 
 
 app: App = click.version_option(__version__, prog_name="relabel", message="%(prog)s %(version)s")(

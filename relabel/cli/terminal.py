@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from relabel.cli.streams import drop_stdout
 from relabel.errors import OutputError
 
 LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
@@ -42,14 +43,17 @@ def echo_json(value: Any) -> None:
 
 
 def echo_lines(lines: Iterable[str]) -> None:
-    """Print lines of text."""
-    for line in lines:
-        with _writing():
-            click.echo(line)
+    """Print lines of text; a reader that has gone gets no more of them, and the command goes on to its end."""
+    try:
+        for line in lines:
+            with _writing():
+                click.echo(line)
+    except ReaderGoneError:
+        drop_stdout()
 
 
 def echo_bytes(pieces: Iterable[bytes | memoryview]) -> None:
-    """Write UTF-8 text as it is."""
+    """Write UTF-8 text as it is, of which there may be much: a reader that has gone ends the command."""
     if sys.stdout is None:  # a program may be started without one
         return
     for piece in pieces:
@@ -58,10 +62,13 @@ def echo_bytes(pieces: Iterable[bytes | memoryview]) -> None:
 
 
 def flush() -> None:
-    """Hand all that was printed to the system."""
+    """Hand all that was printed to the system, or to nobody where the reader has gone."""
     if sys.stdout is not None:
-        with _writing():
-            sys.stdout.flush()
+        try:
+            with _writing():
+                sys.stdout.flush()
+        except ReaderGoneError:
+            drop_stdout()
 
 
 class ReaderGoneError(BrokenPipeError):
@@ -96,7 +103,7 @@ def bar(what: str, total: int | None, *, unit: str = "", hidden: bool = False) -
         the value of `--no-progress`.
     """
     quiet = not logging.getLogger("relabel").isEnabledFor(logging.INFO)
-    if hidden or quiet or not sys.stderr.isatty():
+    if hidden or quiet or sys.stderr is None or not sys.stderr.isatty():
         yield lambda _: None
         return
     from tqdm import tqdm

@@ -27,6 +27,7 @@ from relabel.atomic import (
     sync,
 )
 from relabel.errors import InputError, OutputError, OutputExistsError
+from relabel.stopping import keep, signals_deferred
 
 _PRIVATE = "relabel-export"
 _FILES, _LIST = "files", "moving"
@@ -191,6 +192,13 @@ class ExportFolder:
         listed.write_text(json.dumps({name: _identity(self._private / name) for name in names}), encoding="utf-8")
         sync(listed)
         listed.replace(self._folder / _LIST)
+        with signals_deferred():
+            self._move_each(names)
+        # Of one that another export left in the middle of its moves, the list is still needed.
+        remove_folders(folder for folder, listed_names in self._lists.items() if set(listed_names) <= set(names))
+
+    def _move_each(self, names: Iterable[str]) -> None:
+        keep(self._folder)  # after a kill, whoever comes next needs the list
         for name in names:
             target = Path(os.path.realpath(self._target / name))  # a linked file is replaced, not the link
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -205,8 +213,6 @@ class ExportFolder:
         for folder in {(self._target / name).parent for name in names}:
             with suppress(OSError):
                 sync(folder)
-        # Of one that another export left in the middle of its moves, the list is still needed.
-        remove_folders(folder for folder, listed_names in self._lists.items() if set(listed_names) <= set(names))
 
 
 class _Stream(io.RawIOBase):

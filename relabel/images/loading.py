@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from relabel.errors import InputError, MissingFileError, OptionError
 from relabel.images.paths import ImagePaths, Size, check_pillow, read_image
+from relabel.stopping import begin_worker, prepare_workers, signals_held
 
 # Of ImageNet's training images, which pretrained backbones were trained with.
 MEAN = (0.485, 0.456, 0.406)
@@ -151,12 +152,13 @@ def loader(dataset: Dataset[Any], batches: Any, *, workers: int = 0, pinned: boo
     pinned:
         whether batches lie in memory that a GPU copies from directly.
     """
-    return DataLoader(
+    return _Loader(
         dataset,
         batch_sampler=batches,
         collate_fn=collate,
         num_workers=workers,
         multiprocessing_context="spawn" if workers else None,
+        worker_init_fn=_begin_worker if workers else None,
         persistent_workers=workers > 0,
         pin_memory=pinned,
         generator=torch.Generator(),  # of its own: the seed that it draws each epoch must not move what a model draws
@@ -168,6 +170,22 @@ def normalised(images: Tensor) -> Tensor:
     mean, std = (torch.tensor(values, device=images.device).view(1, 3, 1, 1) for values in (MEAN, STD))
     # In place: a batch as float32 is the largest thing that stands before a network.
     return images.to(torch.float32, copy=True).div_(255.0).sub_(mean).div_(std)
+
+
+class _Loader(DataLoader[Any]):
+    """A loader whose workers end at once with their parent: torch's own look for it only now and then, when idle."""
+
+    def __iter__(self) -> Any:
+        if self.num_workers == 0:
+            return super().__iter__()
+        prepare_workers()
+        with signals_held():  # it starts the workers
+            return super().__iter__()
+
+
+def _begin_worker(number: int) -> None:
+    del number
+    begin_worker()
 
 
 class _Paths:

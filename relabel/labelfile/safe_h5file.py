@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import io
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from typing import Any
 import h5py
 
 from relabel.atomic import output_errors
+from relabel.stopping import signals_deferred
 
 
 class Draft:
@@ -54,7 +53,7 @@ class Draft:
                     self.file.close()
             else:
                 self._disk.abandon()
-                with suppress(Exception), _signals_deferred():  # the first error is the one to report
+                with suppress(Exception), signals_deferred():  # the first error is the one to report
                     self.file.close()
         finally:
             self._disk.close()
@@ -63,7 +62,7 @@ class Draft:
     def writing(self) -> Iterator[None]:
         """Around every call that changes the file: signals wait, and errors of the disk become `OutputError`."""
         with output_errors(self._target):
-            with _signals_deferred():
+            with signals_deferred():
                 yield
             self._disk.raise_error()
 
@@ -129,26 +128,3 @@ class _Disk(io.RawIOBase):
             except OSError as error:
                 self._error = error
         return self._end
-
-
-@contextmanager
-def _signals_deferred() -> Iterator[None]:
-    """Python's own signal handlers run at the end of the block; they only ever run in the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handlers: dict[int, Callable[..., object]] = {}
-    for name in (signal.SIGINT, signal.SIGTERM):
-        handler = signal.getsignal(name)
-        if callable(handler):
-            handlers[int(name)] = handler
-    received: list[tuple[int, Any]] = []
-    for number in handlers:
-        signal.signal(number, lambda *arguments: received.append(arguments))
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        for number, frame in received:
-            handlers[number](number, frame)

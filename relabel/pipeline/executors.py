@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from relabel.cores import available_cores
 from relabel.errors import MissingPackageError, OptionError, RelabelError
+from relabel.stopping import begin_worker, prepare_workers, signals_held
 
 T = TypeVar("T")
 KNOWN = "local, processes, processes:N or dask:ADDRESS"
@@ -62,9 +61,10 @@ class Executor:
         # Spawned, not forked: a forked child inherits the threads of numba and HDF5 in a state it cannot use.
         context = multiprocessing.get_context("spawn")
         others = set(multiprocessing.active_children())
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_die_of_interrupts) as pool:
+        prepare_workers()
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=begin_worker) as pool:
             try:
-                with _interrupts_held():
+                with signals_held():
                     futures: list[Future[T]] = [pool.submit(function, *task, share) for task in tasks]
                 for future in as_completed(futures):
                     yield future.result()
@@ -101,22 +101,6 @@ class Executor:
                     "a dask worker died, most likely because memory ran out; give the workers more memory or start "
                     "fewer on a machine; finished parts are kept"
                 ) from None
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Processes started in this block are born with SIGINT blocked, else Ctrl-C at their start prints a traceback."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _die_of_interrupts() -> None:
-    """Let Ctrl-C, which a terminal sends to every process, end a worker at once and silently."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def parse(text: str) -> Executor:

@@ -55,7 +55,13 @@ def save_checkpoint(path: Path, parts: Mapping[str, Any]) -> None:
     """
     state = {"format": FORMAT, "version": VERSION} | {name: parts[name] for name in _PARTS}
     with replacing(path, overwrite=True) as private, output_errors(path):
-        torch.save(state, private)
+        try:
+            with private.open("wb") as file:
+                torch.save(state, file)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):  # torch says where its archive stands, and not why
+                raise error.__context__ from None
+            raise
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import logging
 import math
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -275,19 +275,28 @@ class RunLog:
 
     def __init__(self, folder: Path, step: int = 0, *, tensorboard: bool = False) -> None:
         self.path = folder / LOG
-        self._writer = _summary_writer(folder, step) if tensorboard else None
+        self._events = folder / "tensorboard"
+        self._writer = _summary_writer(self._events, step) if tensorboard else None
         kept = [record for record in read_log(self.path) if step and record.get("step", 0) <= step]
-        with replacing(self.path, overwrite=True) as private:
+        with replacing(self.path, overwrite=True) as private, output_errors(self.path):
             private.write_text("".join(f"{json.dumps(record)}\n" for record in kept), encoding="utf-8")
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Append one record; numbers besides ``step`` go to TensorBoard too."""
-        with output_errors(self.path), self.path.open("a", encoding="utf-8") as file:
-            file.write(f"{json.dumps(dict(record))}\n")
+        line = memoryview(f"{json.dumps(dict(record))}\n".encode())
+        with output_errors(self.path), self.path.open("ab", buffering=0) as file:
+            end = file.tell()
+            try:
+                while line:
+                    line = line[file.write(line) :]
+            except OSError:
+                file.truncate(end)  # no half line
+                raise
         if self._writer is not None:
-            for name, value in record.items():
-                if name != "step" and isinstance(value, int | float):
-                    self._writer.add_scalar(name, value, record["step"])
+            with output_errors(self._events):
+                for name, value in record.items():
+                    if name != "step" and isinstance(value, int | float):
+                        self._writer.add_scalar(name, value, record["step"])
 
     def __enter__(self) -> Self:
         return self
@@ -295,8 +304,14 @@ class RunLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        if self._writer is None:
+            return
+        if error is None:
+            with output_errors(self._events):
+                self._writer.close()
+        else:
+            with suppress(OSError):  # the first error is the one to report
+                self._writer.close()
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -321,4 +336,5 @@ def _summary_writer(folder: Path, step: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  few have it
     except ImportError as error:
         raise MissingPackageError(f"TensorBoard cannot be loaded ({error}); pip install tensorboard") from None
-    return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+    with output_errors(folder):
+        return SummaryWriter(str(folder), purge_step=step + 1)

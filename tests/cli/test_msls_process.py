@@ -85,6 +85,14 @@ def wait_for(process: subprocess.Popen[str], folder: Path, pattern: str) -> None
         time.sleep(0.002)
 
 
+def wait_for_second(process: subprocess.Popen[str], out: Path) -> None:
+    """Return as soon as the small city is finished and the large one is being computed."""
+    wait_for(process, out, "x.h5.parts/.large.h5.*.tmp/large.h5")
+    while not (out / "x.h5.parts/amman.h5").exists():
+        assert process.poll() is None
+        time.sleep(0.002)
+
+
 class TestKilled:
     """kill -9 in the middle."""
 
@@ -120,9 +128,21 @@ class TestKilled:
         assert validate(out / "x.h5").valid
         assert list(LabelFile(out / "x.h5")) == ["amman", "large"]
 
+    def test_processes(self, run: Runner, root: Path, out: Path) -> None:
+        """Worker processes end with their parent, with its streams and what they had begun, and the part is kept."""
+        arguments = ("msls", "--root", root, "-o", out / "x.h5", "--force", *SLOW)
+        with started(*arguments, "--executor", "processes:2") as process:
+            wait_for_second(process, out)
+            process.kill()
+            process.communicate(timeout=PATIENCE_S)  # returns when nobody has the streams open any more
+        assert names(out) == ["x.h5", "x.h5.parts", "x.h5.parts/amman.h5", "x.h5.parts/job.json"]
+        result = run(*arguments)
+        assert result.exit_code == 0, result.stderr
+        assert "amman: kept from an earlier run" in result.stderr
+
 
 class TestInterrupted:
-    """Ctrl-C in the middle."""
+    """Ctrl-C, or another signal that asks for an end, in the middle."""
 
     def test_one_city(self, root: Path, out: Path) -> None:
         """Status 130, one line, and nothing is left behind."""
@@ -137,27 +157,39 @@ class TestInterrupted:
         assert (out / "x.h5").read_bytes() == OLD
 
     @pytest.mark.parametrize(
-        ("executor", "send"),
-        [("local", os.killpg), ("processes:2", os.killpg), ("processes:2", os.kill)],
-        ids=["here", "in processes", "in processes that are not told"],
+        ("executor", "send", "number", "message"),
+        [
+            ("local", os.killpg, signal.SIGINT, "relabel: interrupted"),
+            ("processes:2", os.killpg, signal.SIGINT, "relabel: interrupted"),
+            ("processes:2", os.kill, signal.SIGINT, "relabel: interrupted"),
+            ("local", os.kill, signal.SIGTERM, "relabel: stopped by SIGTERM"),
+            ("processes:2", os.killpg, signal.SIGTERM, "relabel: stopped by SIGTERM"),
+            ("processes:2", os.kill, signal.SIGTERM, "relabel: stopped by SIGTERM"),
+            ("processes:2", os.killpg, signal.SIGHUP, "relabel: stopped by SIGHUP"),
+        ],
     )
-    def test_several_cities(self, root: Path, out: Path, executor: str, send: Callable[[int, int], None]) -> None:
+    def test_several_cities(
+        self,
+        root: Path,
+        out: Path,
+        executor: str,
+        send: Callable[[int, int], None],
+        number: signal.Signals,
+        message: str,
+    ) -> None:
         """So it is for several, here or in processes, which get the signal from a terminal but not from kill."""
         arguments = ("msls", "--root", root, "-o", out / "x.h5", "--force", *SLOW, "--executor", executor)
         with started(*arguments) as process:
-            wait_for(process, out, "x.h5.parts/.large.h5.*.tmp/large.h5")
-            while not (out / "x.h5.parts/amman.h5").exists():
-                assert process.poll() is None
-                time.sleep(0.002)
-            send(process.pid, signal.SIGINT)
+            wait_for_second(process, out)
+            send(process.pid, number)
             stdout, stderr = process.communicate(timeout=PATIENCE_S)
-        assert (process.returncode, stdout) == (130, "")
+        assert (process.returncode, stdout) == (128 + number, "")
         *notes, kept, last = stderr.splitlines()
-        assert last == "relabel: interrupted"
+        assert last == message
         assert "1 of 2 parts are kept in" in kept
         assert all(note.startswith("relabel: ") for note in notes)
         assert (out / "x.h5").read_bytes() == OLD
-        assert visible(out) == ["x.h5", "x.h5.parts", "x.h5.parts/amman.h5", "x.h5.parts/job.json"]
+        assert names(out) == ["x.h5", "x.h5.parts", "x.h5.parts/amman.h5", "x.h5.parts/job.json"]
 
 
 class TestFullDisk:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from relabel.labelfile import LabelFile, validate
 from tests.cli.conftest import SCRIPT
 
 Script = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -117,6 +118,67 @@ class TestFullDisk:
             )
         assert done.returncode == 1
         assert done.stderr == "relabel: error: cannot write to standard output: No space left on device\n"
+
+
+def gone() -> int:
+    """The end to write to of a pipe that nobody reads."""
+    read, write = os.pipe()
+    os.close(read)
+    return write
+
+
+class TestClosedStreams:
+    """Streams that are closed, full or without a reader change what is said, and nothing else."""
+
+    @pytest.mark.parametrize("redirection", ["2>&-", ">&-", "<&- >&- 2>&-", "2>/dev/full", ">&3", "2>&3", ">&3 2>&3"])
+    @pytest.mark.parametrize(
+        ("arguments", "code"),
+        [
+            (["merge", "FILE", "-o", "new.h5"], 0),
+            (["validate", "BAD"], 1),  # a result that nobody reads is not good for that
+            (["info", "BAD"], 1),
+            (["info"], 2),
+        ],
+        ids=["merge", "validate", "error", "usage"],
+    )
+    def test_same_status_and_files(
+        self, arguments: list[str], code: int, redirection: str, labels: Path, here: Path
+    ) -> None:
+        """3 is a pipe whose reader has gone."""
+        (here / "bad.h5").write_bytes(labels.read_bytes()[:3000])
+        words = {"FILE": str(labels), "BAD": "bad.h5"}
+        command = " ".join(f"'{word}'" for word in [SCRIPT, *(words.get(word, word) for word in arguments)])
+        nobody = gone()
+        try:
+            done = subprocess.run(
+                ["bash", "-c", f"exec {command} {redirection.replace('&3', f'&{nobody}')}"],
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                pass_fds=[nobody],
+            )
+        finally:
+            os.close(nobody)
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        assert sorted(path.name for path in here.iterdir()) == ["bad.h5", *(["new.h5"] if code == 0 else [])]
+        if code == 0:
+            assert LabelFile(here / "new.h5").keys() == LabelFile(labels).keys()
+            assert validate(here / "new.h5").valid
+
+    @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+    def test_files_never_take_their_place(self, closed: str, here: Path) -> None:
+        """What a library writes to stdout or stderr never goes into a file that is opened later."""
+        code = "from relabel.cli.streams import open_streams\nopen_streams()\nimport os, sys\n"
+        code += (
+            "file = open('file', 'w')\nassert file.fileno() > 2\nos.write(1, b'x'), os.write(2, b'x'), os.read(0, 1)\n"
+        )
+        code += "print('x', flush=True), print('x', file=sys.stderr, flush=True)"
+        command = f'"{sys.executable}" -c "{code}" {closed}'
+        done = subprocess.run(["bash", "-c", command], check=False, stdin=subprocess.DEVNULL, capture_output=True)
+        assert done.returncode == 0, done.stderr
+        assert (here / "file").read_bytes() == b""
 
 
 class TestInterrupt:

@@ -27,6 +27,7 @@ from relabel.evaluation.descriptors import (
 )
 from relabel.evaluation.evaluate import evaluate_model
 from relabel.evaluation.ground_truth import Rule, evaluation_set
+from tests.full_disk import file_limit
 from tests.training.runs import SIZE, image_file, place
 
 
@@ -79,6 +80,19 @@ class TestFiles:
         with pytest.raises(OutputError, match=r"query\.txt: cannot be written; the disk is full"):
             write_descriptors(tmp_path, described(3), described(3), overwrite=True)
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+    def test_full_disk(self, tmp_path: Path) -> None:
+        """Whichever file does not fit, the error says why, and of all four the old ones stay."""
+        write_descriptors(tmp_path, described(40), described(2000))
+        before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        sizes = {name: len(content) for name, content in before.items()}
+        for name, limit in {"query.npy": 100, "database.npy": sizes["database.npy"] - 1}.items():
+            with (
+                file_limit(limit),
+                pytest.raises(OutputError, match=f"{name}: cannot be written; the file would be larger"),
+            ):
+                write_descriptors(tmp_path, described(41), described(2001), overwrite=True)
+            assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
     def test_missing(self, tmp_path: Path) -> None:
         """The error says what a folder of descriptors holds."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +31,7 @@ from relabel.images.loading import (
 )
 from relabel.images.paths import ImagePaths, find_images, read_image
 from relabel.sampling.pair_sampler import GradedPairSampler
+from tests.conftest import REPOSITORY
 from tests.training import runs
 
 
@@ -156,3 +161,23 @@ class TestLoader:
         before = torch.get_rng_state()
         list(loader(data, [[(0, 0, 0.0)]]))
         assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
+def test_workers_end_with_their_parent(number: signal.Signals, tmp_path: Path) -> None:
+    """Killed or terminated, a program takes with it a worker that is busy for ever, its streams and temporary files."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.images.endless"],
+        cwd=REPOSITORY,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "reading\n", process.communicate()
+        left = set(tmp_path.iterdir())  # the folder of the program itself, which nobody can remove after a kill
+        process.send_signal(number)
+        process.communicate(timeout=300)  # returns when nobody has the streams open any more
+    assert process.returncode == -number
+    assert set(tmp_path.iterdir()) <= left

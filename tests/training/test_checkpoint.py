@@ -30,6 +30,7 @@ from relabel.training.model import build_model
 from relabel.training.run_folder import RunLog, read_log
 from relabel.training.weights import read_weights
 from relabel.training.whitening import Whitening
+from tests.full_disk import file_limit
 from tests.training import runs
 
 CPU = torch.device("cpu")
@@ -60,8 +61,10 @@ for moment in range(1, 100):
         sync = os.fsync
         os.fsync = lambda descriptor: (sys.audit("os.fsync"), sync(descriptor))
         write = torch.save
-        def save(state, path):
-            write(state, path)
+        def save(state, file):
+            write(state, file)
+            file.flush()
+            path = Path(file.name)
             whole = path.read_bytes()
             path.write_bytes(whole[: len(whole) // 2])
             sys.audit("os.half")
@@ -108,13 +111,25 @@ class TestSaveCheckpoint:
         save_checkpoint(path, parts())
         before = path.read_bytes()
 
-        def half(_state: Any, where: Path) -> None:
-            where.write_bytes(b"half of a checkpoint")
+        def half(_state: Any, where: Any) -> None:
+            where.write(b"half of a checkpoint")
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(torch, "save", half)
         with pytest.raises(OutputError, match="the disk is full"):
             save_checkpoint(path, parts())
+        assert path.read_bytes() == before
+        assert [file.name for file in tmp_path.iterdir()] == [LAST]
+
+    @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.6, 0.9, 0.999])
+    def test_full_disk(self, tmp_path: Path, share: float) -> None:
+        """Wherever in torch's archive the disk is full, the error says so, and the old checkpoint stays."""
+        path = tmp_path / LAST
+        save_checkpoint(path, parts())
+        before = path.read_bytes()
+        with file_limit(int(share * len(before))), pytest.raises(OutputError) as caught:
+            save_checkpoint(path, parts(threads=2))
+        assert str(caught.value).startswith(f"{path}: cannot be written; the file would be larger than")
         assert path.read_bytes() == before
         assert [file.name for file in tmp_path.iterdir()] == [LAST]
 
@@ -240,6 +255,61 @@ class TestRunLog:
         assert read_log(tmp_path / "none") == []
         (tmp_path / "log.jsonl").write_text(json.dumps([1]) + "\n")
         assert read_log(tmp_path / "log.jsonl") == []
+
+    def test_full_disk(self, tmp_path: Path) -> None:
+        """A record that does not fit is an error, and no half line of it stays; so it is for the log of a new run."""
+        with RunLog(tmp_path) as record:
+            record.add({"step": 1})
+            written = (tmp_path / "log.jsonl").read_bytes()
+            with (
+                file_limit(len(written) + 5),
+                pytest.raises(OutputError, match=r"log\.jsonl: cannot be written; the file"),
+            ):
+                record.add({"step": 2})
+            assert (tmp_path / "log.jsonl").read_bytes() == written
+            record.add({"step": 3})
+        assert [line["step"] for line in read_log(tmp_path / "log.jsonl")] == [1, 3]
+        with (
+            file_limit(5),
+            pytest.raises(OutputError, match=r"log\.jsonl: cannot be written; the file would be larger"),
+        ):
+            RunLog(tmp_path, 3)
+        assert [path.name for path in tmp_path.iterdir()] == ["log.jsonl"]
+        assert [line["step"] for line in read_log(tmp_path / "log.jsonl")] == [1, 3]
+
+    @pytest.mark.parametrize("moment", ["init", "add", "close"])
+    def test_tensorboard_on_a_full_disk(self, moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What its writer raises says which folder; while another error is on its way it is passed over."""
+
+        class Writer:
+            def fail(self, now: str) -> None:
+                if now == moment:
+                    raise OSError(28, "No space left on device")
+
+            def __init__(self, folder: str, purge_step: int) -> None:
+                self.fail("init")
+
+            def add_scalar(self, name: str, value: float, step: int) -> None:
+                self.fail("add")
+
+            def close(self) -> None:
+                self.fail("close")
+
+        module = types.ModuleType("torch.utils.tensorboard")
+        module.SummaryWriter = Writer  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+
+        def run(error: Exception | None) -> None:
+            with RunLog(tmp_path, tensorboard=True) as record:
+                if error is not None:
+                    raise error
+                record.add({"step": 1, "loss": 0.5})
+
+        with pytest.raises(OutputError, match="tensorboard: cannot be written; the disk is full"):
+            run(None)
+        if moment != "init":
+            with pytest.raises(ZeroDivisionError):
+                run(ZeroDivisionError())
 
     def test_tensorboard(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Numbers go to TensorBoard by name and step, which forgets the steps that were lost."""
