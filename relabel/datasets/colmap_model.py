@@ -77,10 +77,13 @@ def pose_files(path: Path) -> tuple[Path, ...]:
 
     Raises
     ------
-    DatasetNotFoundError
-        when there is no model, or are several.
+    DatasetNotFoundError, InputError
+        when there is no model, or are several, or the folder cannot be listed.
     """
-    images = _images_in(path) if path.is_dir() else path
+    try:
+        images = _images_in(path) if path.is_dir() else path
+    except PermissionError as error:
+        raise unreadable(Path(error.filename or path), error) from None
     others = tuple(images.with_name(f"{name}{images.suffix}") for name in ("rigs", "frames"))
     with_rigs = images.stem == "images" and all(other.is_file() for other in others)
     return (images, *others) if with_rigs else (images,)

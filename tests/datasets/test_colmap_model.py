@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -199,6 +200,10 @@ def write(path: Path, *lines: str) -> Path:
     return path
 
 
+def locked(folder: Path) -> list[Path]:
+    raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+
 class TestFaults:
     """One clear error"""
 
@@ -261,6 +266,12 @@ class TestFaults:
         for root in (tmp_path, tmp_path / "sparse"):
             with pytest.raises(DatasetNotFoundError, match=r"sparse: holds several models of COLMAP \(0, 1\)"):
                 colmap_model.read(root)
+
+    def test_locked(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A folder that may not be listed."""
+        monkeypatch.setattr(colmap_model, "children", locked)
+        with pytest.raises(InputError, match=r"cannot be read \(Permission denied\)"):
+            colmap_model.read(tmp_path)
 
     @pytest.mark.parametrize("name", ["images.bin", "rigs.bin", "frames.bin"])
     def test_damaged(self, tmp_path: Path, name: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from relabel.datasets import rgbd_frames
-from relabel.datasets.base import FrameSets
+from relabel.datasets.base import FrameSets, unreadable
 from relabel.datasets.conventions import DEPTH_IS
 from relabel.datasets.matrix_files import Intrinsics
 from relabel.datasets.rgbd import named_files, tum
@@ -103,18 +103,21 @@ def read(
         what = "is a file, not a folder" if root.exists() else "does not exist"
         raise DatasetNotFoundError(f"{root}: {what}; give the folder of one sequence")
     name = root.absolute().name if name is None else name
-    if layout == "tum":
-        camera = DepthCamera(*tum.camera_of(root, intrinsics, depth_unit_m), depth_is=depth_is)
-        files = tum.read(root, name, camera, max_time_difference_s)
-    else:
-        files = named_files.read(
-            root,
-            name,
-            scannet=layout == "scannet",
-            intrinsics=intrinsics,
-            unit_m=depth_unit_m,
-            depth_is=depth_is,
-        )
+    try:
+        if layout == "tum":
+            camera = DepthCamera(*tum.camera_of(root, intrinsics, depth_unit_m), depth_is=depth_is)
+            files = tum.read(root, name, camera, max_time_difference_s)
+        else:
+            files = named_files.read(
+                root,
+                name,
+                scannet=layout == "scannet",
+                intrinsics=intrinsics,
+                unit_m=depth_unit_m,
+                depth_is=depth_is,
+            )
+    except PermissionError as error:
+        raise unreadable(Path(error.filename or root), error) from None
     poses = files.poses @ CAMERA_AXES[convention]
     frames = rgbd_frames.frames_from_files(files.frames, poses, files.camera, files.intrinsics)
     params: dict[str, Any] = {"layout": layout, **files.camera.params()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 from relabel.cameras import Status
-from relabel.datasets.rgbd import sequence
+from relabel.datasets.rgbd import named_files, sequence
 from relabel.datasets.rgbd.sequence import RgbdReader, reader
 from relabel.errors import DatasetNotFoundError, InputError, MissingFileError, OptionError
 from tests.trees import depth_png, looking_ahead, pose_txt, rgbd_folder
@@ -178,6 +180,36 @@ class TestOneFolder:
             DatasetNotFoundError, match=r"no folder pose in it, no NAME.pose.txt, and no file of all poses"
         ):
             sequence.read(root, "folder", intrinsics=CAMERA)
+
+
+class TestFolders:
+    """Folders that cannot be listed, and what systems leave in them"""
+
+    def test_locked(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The folder is named."""
+
+        def locked(folder: Path) -> list[Path]:
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+        monkeypatch.setattr(named_files, "children", locked)
+        with pytest.raises(InputError, match=r"depth: cannot be read \(Permission denied\)"):
+            sequence.read(rgbd_folder(tmp_path), "folder")
+
+    def test_clutter(self, tmp_path: Path) -> None:
+        """AppleDouble files stand beside every file, with its suffix."""
+        root = one_folder(tmp_path)
+        (root / "scene0000_00.txt").write_text(SCANNET)
+        for path in list(root.iterdir()):
+            path.with_name(f"._{path.name}").write_bytes(b"\x00\x05\x16\x07")
+        found = sequence.read(root, "folder")
+        assert found.frames.cameras.key.tolist() == [f"frame-{rank:06d}" for rank in range(3)]
+        assert found.frames.cameras.ok.all()
+
+    def test_forms_of_unicode(self, tmp_path: Path) -> None:
+        """Names that are the same in NFC belong together."""
+        depth_png(tmp_path / "depth" / f"{unicodedata.normalize('NFD', 'Küche')}.png", size=SIZE)
+        pose_txt(tmp_path / "pose" / f"{unicodedata.normalize('NFC', 'Küche')}.txt", np.eye(4))
+        assert sequence.read(tmp_path, "folder", intrinsics=CAMERA).frames.cameras.ok.tolist() == [True]
 
 
 class TestIntrinsics:
