@@ -13,6 +13,13 @@ AXES = ("x", "-x", "y", "-y", "z", "-z")
 TrajectoryLayout = Literal["kitti", "kitti360", "tum", "colmap", "robotcar"]
 TRAJECTORY_LAYOUTS: tuple[TrajectoryLayout, ...] = get_args(TrajectoryLayout)
 
+Quaternion = Literal["xyzw", "wxyz"]
+"""The order of the last four numbers of a stored pose."""
+QUATERNIONS: tuple[Quaternion, ...] = get_args(Quaternion)
+Direction = Literal["camera-to-world", "world-to-camera"]
+"""Where a stored pose leads."""
+DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+
 DEPTH_IS: tuple[DepthIs, ...] = ("z", "ray")
 """What a stored depth is, see `relabel.frames.Frames`; named here as well, since options load nothing heavy."""
 

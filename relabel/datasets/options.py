@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from relabel.datasets.conventions import DEPTH_IS, TRAVEL_GAP_M
+from relabel.datasets.conventions import DEPTH_IS, DIRECTIONS, QUATERNIONS, TRAVEL_GAP_M
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Command], Command]
@@ -88,4 +88,28 @@ travel_gap: Decorator[Any] = click.option(
     show_default=True,
     metavar="M",
     help="With --heading travel, images in a row that are farther apart are of two tracks.",
+)
+
+axes: Decorator[Any] = click.option(
+    "--axes",
+    metavar="ROLE=AXIS,…",
+    help="Which axis is what, as in ahead=z,down=y,up=-y: ahead and down in the image are axes of a pose (x, -x, y, "
+    "-y, z, -z), up is an axis of the world, which labels by surface do not need.",
+)
+
+quaternion: Decorator[Any] = click.option(
+    "--quaternion",
+    type=click.Choice(QUATERNIONS),
+    default=QUATERNIONS[0],
+    show_default=True,
+    help="Order of the last four numbers of a pose.",
+)
+
+direction: Decorator[Any] = click.option(
+    "--poses",
+    "direction",
+    type=click.Choice(DIRECTIONS),
+    default=DIRECTIONS[0],
+    show_default=True,
+    help="Where a pose leads.",
 )

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from relabel.cameras import FloatArray
 from relabel.datasets import pose_columns
 from relabel.datasets.base import unreadable
+from relabel.datasets.conventions import Quaternion
 from relabel.datasets.table.columns import TableFile
-from relabel.errors import InputError
+from relabel.errors import InputError, OptionError
 from relabel.geometry.projection import utm_crs
 
 _NOT_A_ROTATION = 1e-2
@@ -114,8 +115,10 @@ def _upper_rows(path: Path, table: FloatArray, lines: list[int]) -> FloatArray:
     return pose
 
 
-def tum(path: Path) -> Track:
+def tum(path: Path, quaternion: Quaternion = "xyzw") -> Track:
     """``t tx ty tz qx qy qz qw`` a line, or in the order in which a header names these columns.
+
+    With `quaternion` ``wxyz`` its real part comes first in lines that have no such header.
 
     A header is a comment or a first line that names a quaternion, as EuRoC and TUM-VI have it; further columns are
     skipped. Lines with commas need one, since the order of what is written with commas is not the same everywhere.
@@ -125,6 +128,8 @@ def tum(path: Path) -> Track:
     ------
     InputError
         when the file cannot be read, a line is no such pose, or a rotation is none; the message names file and line.
+    OptionError
+        when the order of the quaternion is said and a header names the columns.
     """
     poses = _QuaternionLines(path)
     stamps = FirstOfEach(path, "poses")
@@ -135,6 +140,8 @@ def tum(path: Path) -> Track:
         is_comment = text.lstrip().startswith("#")
         if is_comment or (columns is None and not poses.lines and not is_number(cells[0])):
             header = None if poses.lines else pose_columns.header(path, line, text)
+            if header is not None and quaternion != "xyzw":
+                raise OptionError(f"--quaternion {quaternion}: {path} names the order of its columns; leave it out")
             if header is not None:
                 columns, width = header, len(pose_columns.names(text))
                 continue
@@ -145,7 +152,7 @@ def tum(path: Path) -> Track:
         if len(cells) != width:
             wanted = "as many as the header names" if columns else "t tx ty tz qx qy qz qw"
             raise InputError(f"{path}: line {line}: {len(cells)} values; a TUM pose has {width}: {wanted}")
-        places = columns or _TUM_ORDER
+        places = columns or _ORDERS[quaternion]
         values = [cells[places[column]] for column in pose_columns.COLUMNS]
         _, tx, ty, tz, qx, qy, qz, qw = _numbers(path, line, values, "t tx ty tz qx qy qz qw")
         if stamps.is_first(line, values[0]):
@@ -186,7 +193,10 @@ class FirstOfEach:
         return (f"{self._path.name}: {self._repeated:,} {self._what} repeat a time stamp and are left out, {first}",)
 
 
-_TUM_ORDER = {column: place for place, column in enumerate(pose_columns.COLUMNS)}
+_ORDERS: dict[Quaternion, dict[str, int]] = {
+    "xyzw": {column: place for place, column in enumerate(pose_columns.COLUMNS)},
+    "wxyz": {column: place for place, column in enumerate((*pose_columns.COLUMNS[:4], "qw", "qx", "qy", "qz"))},
+}
 
 
 class _QuaternionLines:

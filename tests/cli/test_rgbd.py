@@ -81,10 +81,10 @@ class TestConventions:
         options = ("--layout", "folder", "--depth-unit", "0.0001", "--tolerance", "0.1", "-o")
         done(run("rgbd", "--root", usual, *options, "usual.h5"))
         result = done(run("rgbd", "--root", other, *options, "other.h5", "--convention", "opengl", "--depth-is", "ray"))
-        assert "poses are taken as those of OpenGL" in result.stderr
+        assert "poses are taken with axes ahead=-z,down=-y" in result.stderr
         assert "distances along the rays" in result.stderr
         stored = LabelFile("other.h5")["room"]
-        assert (stored.params["convention"], stored.params["depth_is"]) == ("opengl", "ray")
+        assert (stored.params["axes"], stored.params["depth_is"]) == ("ahead=-z,down=-y", "ray")
         expected = LabelFile("usual.h5")["room"].to_scipy().toarray()
         np.testing.assert_allclose(stored.to_scipy().toarray(), expected, atol=0.02)
         assert 0.3 < expected[0, 1] < 0.7
@@ -105,6 +105,7 @@ class TestBadInput:
             (["--layout", "tum"], 2, "its name does not tell which camera took it"),
             (["--layout", "tum", "--intrinsics", "57,58,31.5,23.5"], 2, "give --depth-unit: 0.001 for millimetres"),
             (["--layout", "folder", "--convention", "ros"], 2, "'ros' is not one of 'opencv', 'opengl'"),
+            (["--layout", "folder", "--axes", "ahead=x"], 2, "--axes ahead=x: has to say which axes"),
             (["--layout", "folder", "--depth-is", "disparity"], 2, "'disparity' is not one of 'z', 'ray'"),
             (["--layout", "folder", "--intrinsics", "57,58"], 2, "--intrinsics 57,58: is not four numbers"),
             (["--layout", "folder", "--depth-unit", "0"], 2, "--depth-unit 0: a step of depth"),

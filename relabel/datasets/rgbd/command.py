@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from relabel.datasets import options
+from relabel.datasets.conventions import Direction, Quaternion
 from relabel.datasets.registry import ReaderSelection
 from relabel.datasets.rgbd.spec import CONVENTIONS, LAYOUTS, MAX_TIME_DIFFERENCE_S, Convention, Layout
 
@@ -23,10 +24,12 @@ OPTIONS = (
     click.option(
         "--convention",
         type=click.Choice(CONVENTIONS),
-        default=CONVENTIONS[0],
-        show_default=True,
-        help="Axes of a camera in its pose: x right, y down, z ahead, or, as in OpenGL and Blender, y up and z back.",
+        help="Axes of a camera in its pose: x right, y down, z ahead, or, as in OpenGL and Blender, y up and z back.  "
+        f"[default: {CONVENTIONS[0]}]",
     ),
+    options.axes,
+    options.direction,
+    options.quaternion,
     click.option(
         "--max-time-difference",
         "max_time_difference_s",
@@ -44,7 +47,10 @@ def select(
     intrinsics: str | None,
     depth_unit_m: float | None,
     depth_is: DepthIs,
-    convention: Convention,
+    convention: Convention | None,
+    axes: str | None,
+    direction: Direction,
+    quaternion: Quaternion,
     max_time_difference_s: float | None,
     name: str | None,
 ) -> ReaderSelection:
@@ -76,6 +82,9 @@ def select(
         depth_unit_m=depth_unit_m,
         max_time_difference_s=max_time_difference_s,
         convention=convention,
+        axes=axes,
+        direction=direction,
+        quaternion=quaternion,
         depth_is=depth_is,
     )
     return ReaderSelection([sequence])

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from relabel.datasets import rgbd_frames
+from relabel.datasets.conventions import Quaternion
 from relabel.datasets.image_lists import IMAGE_SUFFIXES
 from relabel.datasets.listing import children
 from relabel.datasets.matrix_files import Intrinsics, read_poses
@@ -24,7 +25,7 @@ from relabel.datasets.rgbd import intrinsics_files, pose_lists
 from relabel.datasets.rgbd.intrinsics_files import Calibrations
 from relabel.datasets.rgbd.sequence_files import SequenceFiles
 from relabel.datasets.rgbd_frames import FrameFiles, natural
-from relabel.errors import DatasetNotFoundError, InputError
+from relabel.errors import DatasetNotFoundError, InputError, OptionError
 from relabel.frames import DepthIs
 from relabel.keys import spelled_as
 
@@ -58,6 +59,7 @@ def read(
     intrinsics: Intrinsics | None = None,
     unit_m: float | None = None,
     depth_is: DepthIs = "z",
+    quaternion: Quaternion = "xyzw",
 ) -> SequenceFiles:
     """The sequence of a folder.
 
@@ -73,6 +75,8 @@ def read(
         None for those that the data says, or millimetres.
     depth_is:
         what a stored depth is, see `relabel.frames.Frames`.
+    quaternion:
+        the order of quaternions, which only a list of poses may have.
 
     Raises
     ------
@@ -97,12 +101,14 @@ def read(
     lists: list[Path] = []
     posed = None
     if pose:
+        if quaternion != "xyzw":
+            raise OptionError(f"--quaternion {quaternion}: the poses of {base} are matrices; leave it out")
         poses = read_poses([frame.pose for frame in frames], counts=(16,) if scannet else (16, 12))
     else:
         path = pose_lists.find(dict.fromkeys((base, root)))
         if path is None:
             raise _no_pose(base)
-        listed = pose_lists.read(path, names)
+        listed = pose_lists.read(path, names, quaternion)
         poses, posed = listed.poses, listed.found.tolist()
         notes += listed.notes
         lists.append(path)

@@ -19,10 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import FloatArray
+from relabel.datasets.conventions import Quaternion
 from relabel.datasets.listing import children
 from relabel.datasets.matrix_files import check_last_row
 from relabel.datasets.trajectory_formats import FirstOfEach, is_number, text_lines, tum
-from relabel.errors import InputError
+from relabel.errors import InputError, OptionError
 from relabel.keys import nfc
 
 NAMES = ("trajectory.log", "poses.txt", "traj.txt", "pose.txt")
@@ -52,7 +53,7 @@ def find(folders: Iterable[Path]) -> Path | None:
     return None
 
 
-def read(path: Path, names: Sequence[str]) -> ListedPoses:
+def read(path: Path, names: Sequence[str], quaternion: Quaternion = "xyzw") -> ListedPoses:
     """The poses of the frames of these names.
 
     Parameters
@@ -61,14 +62,18 @@ def read(path: Path, names: Sequence[str]) -> ListedPoses:
         the file.
     names:
         n names of frames, in their order: where the file has no names, it has one pose a frame in this order.
+    quaternion:
+        the order of quaternions, where the file has any.
 
     Raises
     ------
     InputError
         when the file is in none of the forms above, has another number of poses than there are frames and no names,
         or no name of a frame; the message names file and line.
+    OptionError
+        when the order of quaternions is said and the file has matrices.
     """
-    records = _records(path)
+    records = _records(path, quaternion)
     if not records.names:
         if len(records.poses) != len(names):
             raise InputError(
@@ -110,14 +115,16 @@ class _Records(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def _records(path: Path) -> _Records:
+def _records(path: Path, quaternion: Quaternion) -> _Records:
     lines = [(line, text.replace(",", " ").split()) for line, text in text_lines(path, comments=True)]
     if not lines:
         raise InputError(f"{path}: there is no pose in it")
     count = len(lines[0][1])
     if count == 8:
-        track = tum(path)
+        track = tum(path, quaternion)
         return _Records(track.key.tolist(), track.pose, track.notes)
+    if quaternion != "xyzw":
+        raise OptionError(f"--quaternion {quaternion}: the poses of {path} are matrices; leave it out")
     if count in (3, 4):
         return _Records([], _blocks(path, lines, heads=count == 3))
     if count not in (12, 13, 16, 17):

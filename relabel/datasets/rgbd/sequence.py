@@ -14,12 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from relabel.datasets import rgbd_frames
 from relabel.datasets.base import FrameSets, unreadable
-from relabel.datasets.conventions import DEPTH_IS
+from relabel.datasets.conventions import DEPTH_IS, Direction, Quaternion
 from relabel.datasets.matrix_files import Intrinsics
+from relabel.datasets.pose_convention import OPENCV, OPENGL, PoseAxes, PoseConvention, parse_axes
 from relabel.datasets.rgbd import named_files, tum
 from relabel.datasets.rgbd.spec import CONVENTIONS, MAX_TIME_DIFFERENCE_S, Convention, Layout
 from relabel.datasets.rgbd_frames import DepthCamera
@@ -31,8 +30,8 @@ _HINTS = {
     "scannet": "every frame needs depth/<n>.png and pose/<n>.txt",
     "folder": "every frame needs a depth map and a pose of one name",
 }
-# Right, down and ahead of the camera in the axes of a pose.
-CAMERA_AXES = {"opencv": np.eye(4), "opengl": np.diag([1.0, -1.0, -1.0, 1.0])}
+AS_FRAMES = PoseConvention()
+_AXES: dict[Convention, PoseAxes] = {"opencv": OPENCV, "opengl": OPENGL}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -63,7 +62,7 @@ def read(
     intrinsics: Intrinsics | None = None,
     depth_unit_m: float | None = None,
     max_time_difference_s: float = MAX_TIME_DIFFERENCE_S,
-    convention: Convention = "opencv",
+    convention: PoseConvention = AS_FRAMES,
     depth_is: DepthIs = "z",
 ) -> RgbdSequence:
     """The frames of one sequence.
@@ -84,7 +83,7 @@ def read(
     max_time_difference_s:
         with ``tum``, how far apart the stamps of a depth map and of its pose may be, seconds.
     convention:
-        the axes of a camera in its pose: ``opencv`` (x right, y down, z ahead) or ``opengl`` (x right, y up, z back).
+        how the poses are stored.
     depth_is:
         what a stored depth is, see `relabel.frames.Frames`.
 
@@ -98,7 +97,7 @@ def read(
         when an option cannot be, or intrinsics or the unit of depth are neither given nor known.
     """
     root = Path(root)
-    check_options(depth_unit_m, max_time_difference_s, convention, depth_is)
+    check_options(depth_unit_m, max_time_difference_s, depth_is)
     if not root.is_dir():
         what = "is a file, not a folder" if root.exists() else "does not exist"
         raise DatasetNotFoundError(f"{root}: {what}; give the folder of one sequence")
@@ -106,7 +105,7 @@ def read(
     try:
         if layout == "tum":
             camera = DepthCamera(*tum.camera_of(root, intrinsics, depth_unit_m), depth_is=depth_is)
-            files = tum.read(root, name, camera, max_time_difference_s)
+            files = tum.read(root, name, camera, max_time_difference_s, convention.quaternion)
         else:
             files = named_files.read(
                 root,
@@ -115,17 +114,17 @@ def read(
                 intrinsics=intrinsics,
                 unit_m=depth_unit_m,
                 depth_is=depth_is,
+                quaternion=convention.quaternion,
             )
     except PermissionError as error:
         raise unreadable(Path(error.filename or root), error) from None
-    poses = files.poses @ CAMERA_AXES[convention]
+    poses = convention.camera_to_world(files.poses)
     frames = rgbd_frames.frames_from_files(files.frames, poses, files.camera, files.intrinsics)
-    params: dict[str, Any] = {"layout": layout, **files.camera.params()}
     return RgbdSequence(
         query=frames,
         database=frames,
         files=(*files.lists, *rgbd_frames.existing_files(files.frames)),
-        params=params | ({"convention": convention} if convention != "opencv" else {}),
+        params={"layout": layout, **files.camera.params(), **convention.parameters()},
         notes=(*files.notes, *rgbd_frames.turned_image_notes(files.frames)),
         sources=(str(root), str(root)),
         hint=_HINTS[layout],
@@ -136,7 +135,6 @@ def read(
 def check_options(
     depth_unit_m: float | None,
     max_time_difference_s: float = MAX_TIME_DIFFERENCE_S,
-    convention: str = "opencv",
     depth_is: str = "z",
 ) -> None:
     """Raise an OptionError for an option that cannot be."""
@@ -144,9 +142,8 @@ def check_options(
         raise OptionError(f"--depth-unit {depth_unit_m:g}: a step of depth is a positive number of metres")
     if not 0.0 <= max_time_difference_s < math.inf:
         raise OptionError(f"--max-time-difference {max_time_difference_s:g}: a difference is at least 0 seconds")
-    for option, value, choices in (("--convention", convention, CONVENTIONS), ("--depth-is", depth_is, DEPTH_IS)):
-        if value not in choices:
-            raise OptionError(f"{option} {value}: is one of {', '.join(choices)}")
+    if depth_is not in DEPTH_IS:
+        raise OptionError(f"--depth-is {depth_is}: is one of {', '.join(DEPTH_IS)}")
 
 
 @dataclass(frozen=True)
@@ -161,7 +158,7 @@ class RgbdReader:
     depth_unit_m: float | None = None
     """metres of one step of a stored depth where the data is not to say it"""
     max_time_difference_s: float = MAX_TIME_DIFFERENCE_S
-    convention: Convention = "opencv"
+    convention: PoseConvention = AS_FRAMES
     depth_is: DepthIs = "z"
     command = "relabel rgbd"
 
@@ -174,8 +171,7 @@ class RgbdReader:
             values["depth_unit_m"] = float(self.depth_unit_m)
         if self.layout == "tum":
             values["max_time_difference_s"] = float(self.max_time_difference_s)
-        if self.convention != "opencv":
-            values["convention"] = self.convention
+        values |= self.convention.parameters()
         if self.depth_is != "z":
             values["depth_is"] = self.depth_is
         return values
@@ -197,7 +193,7 @@ class RgbdReader:
             None if intrinsics is None else tuple(intrinsics),
             parameters.pop("depth_unit_m", None),
             parameters.pop("max_time_difference_s", MAX_TIME_DIFFERENCE_S),
-            parameters.pop("convention", "opencv"),
+            PoseConvention.from_parameters(parameters),
             parameters.pop("depth_is", "z"),
         )
 
@@ -217,13 +213,11 @@ class RgbdReader:
 
     def _camera_notes(self) -> list[str]:
         """What the user should know about the camera, whatever the frames are."""
-        notes = []
+        notes = self.convention.notes()
         if self.layout == "tum":
             notes.append("depth maps are registered to the colour camera, whose poses and intrinsics are taken")
             if self.intrinsics in (tum.FREIBURG["freiburg1"], tum.FREIBURG["freiburg2"]):
                 notes.append("the distortion of the lens is not taken into account")
-        if self.convention == "opengl":
-            notes.append("poses are taken as those of OpenGL: x right, y up, cameras look along -z")
         if self.depth_is == "ray":
             notes.append("depths are taken as distances along the rays of pixels, also by --depth-min and --depth-max")
         return notes
@@ -237,12 +231,17 @@ def reader(
     intrinsics: Intrinsics | None = None,
     depth_unit_m: float | None = None,
     max_time_difference_s: float | None = None,
-    convention: Convention = "opencv",
+    axes: str | None = None,
+    convention: Convention | None = None,
+    direction: Direction = "camera-to-world",
+    quaternion: Quaternion = "xyzw",
     depth_is: DepthIs = "z",
 ) -> RgbdReader:
     """The reader of a folder; the collection is named after it unless `name` is given.
 
     With the layout ``tum``, intrinsics and unit of depth follow from the name of the folder unless they are given.
+    `convention` is a name for two `axes`, as ``ahead=-z,down=-y`` of ``opengl``; `direction` and `quaternion` are those
+    of the poses. The rest is as for `read`.
 
     Raises
     ------
@@ -253,8 +252,16 @@ def reader(
         max_time_difference_s = MAX_TIME_DIFFERENCE_S
     elif layout != "tum":
         raise OptionError(f"--max-time-difference is for --layout tum; {layout} matches by name")
-    check_options(depth_unit_m, max_time_difference_s, convention, depth_is)
+    check_options(depth_unit_m, max_time_difference_s, depth_is)
+    if convention is not None and axes is not None:
+        raise OptionError(f"--convention {convention} and --axes {axes} both say which axis is what; give one")
+    if convention is not None and convention not in CONVENTIONS:
+        raise OptionError(f"--convention {convention}: is one of {', '.join(CONVENTIONS)}")
+    pose_axes = _AXES[convention or "opencv"] if axes is None else parse_axes(axes)
+    if pose_axes.up is not None or pose_axes.down is None:
+        raise OptionError(f"--axes {axes}: has to say which axes of a pose are ahead and down, as in ahead=z,down=y")
+    poses = PoseConvention(pose_axes, direction, quaternion)
     if layout == "tum":
         intrinsics, depth_unit_m = tum.camera_of(root, intrinsics, depth_unit_m)
     name = name or root.absolute().name or "rgbd"
-    return RgbdReader(root, layout, name, intrinsics, depth_unit_m, max_time_difference_s, convention, depth_is)
+    return RgbdReader(root, layout, name, intrinsics, depth_unit_m, max_time_difference_s, poses, depth_is)

@@ -9,7 +9,7 @@ from relabel.datasets.registry import DatasetSpec
 Layout = Literal["tum", "scannet", "folder"]
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 Convention = Literal["opencv", "opengl"]
-"""The axes of a camera in its pose: x right, y down, z ahead, or x right, y up, z back."""
+"""The axes of a camera in its pose, by name: x right, y down, z ahead, or x right, y up, z back."""
 CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
 MAX_TIME_DIFFERENCE_S = 0.02
 """How far apart in time a depth map and its pose may be, seconds."""

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from relabel.cameras import FloatArray
 from relabel.datasets import rgbd_frames, trajectory_formats
+from relabel.datasets.conventions import Quaternion
 from relabel.datasets.listing import existing_file
 from relabel.datasets.matrix_files import Intrinsics
 from relabel.datasets.rgbd.sequence_files import SequenceFiles
@@ -73,7 +74,7 @@ def camera_of(folder: Path, intrinsics: Intrinsics | None, unit_m: float | None)
     return intrinsics, UNIT_M if unit_m is None else unit_m
 
 
-def read(root: Path, name: str, camera: DepthCamera, most_s: float) -> SequenceFiles:
+def read(root: Path, name: str, camera: DepthCamera, most_s: float, quaternion: Quaternion = "xyzw") -> SequenceFiles:
     """The sequence of a folder.
 
     Parameters
@@ -86,6 +87,8 @@ def read(root: Path, name: str, camera: DepthCamera, most_s: float) -> SequenceF
         of the depth maps.
     most_s:
         how far apart the stamps of a depth map and of its pose may be, seconds.
+    quaternion:
+        the order of the quaternions, where no header names it.
 
     Raises
     ------
@@ -99,7 +102,7 @@ def read(root: Path, name: str, camera: DepthCamera, most_s: float) -> SequenceF
         raise MissingFileError(
             f"{missing}: is not there; a sequence of TUM holds depth.txt (or associations.txt) and groundtruth.txt"
         )
-    track = trajectory_formats.tum(truth)
+    track = trajectory_formats.tum(truth, quaternion)
     if not len(track.key):
         raise InputError(f"{truth}: there is no pose in it")
     rows = nearest(depth.times, track.key.astype(np.float64), most_s)

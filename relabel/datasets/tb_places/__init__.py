@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relabel._lazy import lazily
-from relabel.datasets.tb_places.spec import DIRECTIONS, QUATERNIONS, SPEC, Direction, Quaternion
+from relabel.datasets.conventions import DIRECTIONS, QUATERNIONS, Direction, Quaternion
+from relabel.datasets.tb_places.spec import SPEC
 
 if TYPE_CHECKING:
+    from relabel.datasets.pose_convention import PoseAxes, parse_axes
     from relabel.datasets.tb_places.sets import (
-        PoseAxes,
         TbCameraReader,
         TbFrameReader,
         depth_readers,
         find,
-        parse_axes,
         read,
         readers,
         select,
@@ -40,12 +40,12 @@ __all__ = [
 __getattr__, __dir__ = lazily(
     __name__,
     {
-        "PoseAxes": "relabel.datasets.tb_places.sets:PoseAxes",
+        "PoseAxes": "relabel.datasets.pose_convention:PoseAxes",
         "TbFrameReader": "relabel.datasets.tb_places.sets:TbFrameReader",
         "TbCameraReader": "relabel.datasets.tb_places.sets:TbCameraReader",
         "depth_readers": "relabel.datasets.tb_places.sets:depth_readers",
         "find": "relabel.datasets.tb_places.sets:find",
-        "parse_axes": "relabel.datasets.tb_places.sets:parse_axes",
+        "parse_axes": "relabel.datasets.pose_convention:parse_axes",
         "read": "relabel.datasets.tb_places.sets:read",
         "readers": "relabel.datasets.tb_places.sets:readers",
         "select": "relabel.datasets.tb_places.sets:select",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relabel.datasets import options
+from relabel.datasets.conventions import Direction, Quaternion
 from relabel.datasets.registry import LabelKind, ReaderSelection
-from relabel.datasets.tb_places.spec import DIRECTIONS, QUATERNIONS, Direction, Quaternion
 from relabel.errors import OptionError
 
 if TYPE_CHECKING:
@@ -18,27 +18,9 @@ if TYPE_CHECKING:
 OPTIONS = (
     options.root,
     click.option("--sets", metavar="NAME,…", help="Only these sets, such as W17.  [default: all that there are]"),
-    click.option(
-        "--axes",
-        metavar="ROLE=AXIS,…",
-        help="Which axis is what, as in ahead=z,down=y,up=-y: ahead and down in the image are axes of a pose (x, -x, "
-        "y, -y, z, -z), up is an axis of the world.",
-    ),
-    click.option(
-        "--quaternion",
-        type=click.Choice(QUATERNIONS),
-        default=QUATERNIONS[0],
-        show_default=True,
-        help="Order of the last four numbers of a pose.",
-    ),
-    click.option(
-        "--poses",
-        "direction",
-        type=click.Choice(DIRECTIONS),
-        default=DIRECTIONS[0],
-        show_default=True,
-        help="Where a pose leads.",
-    ),
+    options.axes,
+    options.quaternion,
+    options.direction,
     click.option(
         "--depth",
         type=click.Path(path_type=Path),

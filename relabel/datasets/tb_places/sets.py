@@ -23,71 +23,18 @@ import numpy as np
 from relabel.cameras import FloatArray
 from relabel.datasets import rgbd_frames
 from relabel.datasets.base import CameraSets, FrameSets, common_root, is_inside, named_parts, relative_path
-from relabel.datasets.conventions import AXES
+from relabel.datasets.conventions import Direction, Quaternion
 from relabel.datasets.listing import children, existing_file
 from relabel.datasets.matrix_files import Intrinsics
+from relabel.datasets.pose_convention import PoseAxes, parse_axes
 from relabel.datasets.registry import ReaderSelection
 from relabel.datasets.rgbd_frames import DepthCamera, FrameFiles
-from relabel.datasets.tb_places.spec import Direction, Quaternion
-from relabel.datasets.trajectory import Axes, axis, cameras_of
+from relabel.datasets.trajectory import axis, cameras_of
 from relabel.datasets.trajectory_formats import Track, check_unique, inverse_poses, quaternion_poses
 from relabel.errors import DatasetNotFoundError, InputError, OptionError
 from relabel.frames import DepthIs
 
-ROLES = ("ahead", "down", "up")
 _FIELDS = ("im_paths", "poses")
-
-
-@dataclass(frozen=True)
-class PoseAxes:
-    """Which axes of a pose look ahead and down in its image, and which axis of the world is up, where given."""
-
-    ahead: str
-    down: str | None = None
-    up: str | None = None
-
-    def __str__(self) -> str:
-        axes = {role: getattr(self, role) for role in ROLES}
-        return ",".join(f"{role}={name}" for role, name in axes.items() if name is not None)
-
-    @property
-    def camera(self) -> tuple[str, str, str] | None:
-        """Right, down and ahead of the camera as axes of a pose; None where down is not given."""
-        if self.down is None:
-            return None
-        right = np.cross(axis(self.down), axis(self.ahead))
-        return next(name for name in AXES if (axis(name) == right).all()), self.down, self.ahead
-
-    @property
-    def ground(self) -> Axes:
-        """The axes that tell where a camera stands and looks on the ground; raises OptionError without ``up``."""
-        if self.up is None:
-            raise OptionError(f"--axes {self}: does not tell which axis of the world is up; add up=z, or another")
-        return Axes(self.up, self.ahead)
-
-
-def parse_axes(text: str) -> PoseAxes:
-    """The axes of ``--axes ahead=z,down=y,up=-y``; down and up may be left out.
-
-    Raises
-    ------
-    OptionError
-        when a role or an axis is not known, ahead is missing, or ahead and down are along one axis.
-    """
-    axes: dict[str, str] = {}
-    for part in text.split(","):
-        role, _, name = (piece.strip() for piece in part.partition("="))
-        if role not in ROLES or name not in AXES or role in axes:
-            raise OptionError(
-                f"--axes {text}: {part.strip()!r} is not ROLE=AXIS; a role is one of {', '.join(ROLES)}, each once, an "
-                f"axis one of {', '.join(AXES)}"
-            )
-        axes[role] = name
-    if "ahead" not in axes:
-        raise OptionError(f"--axes {text}: does not tell which axis of a pose looks ahead; add ahead=z, or another")
-    if axes.get("down", "")[-1:] == axes["ahead"][-1]:
-        raise OptionError(f"--axes {text}: ahead and down are one axis; down is where the lower edge of an image is")
-    return PoseAxes(**axes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,17 +1,8 @@
-"""What relabel knows of TB-Places before a file is read: the specification, and names of conventions."""
+"""What relabel knows of TB-Places before a file is read."""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 from relabel.datasets.registry import DatasetSpec
-
-Quaternion = Literal["xyzw", "wxyz"]
-"""The order of the last four numbers of a stored pose."""
-QUATERNIONS: tuple[Quaternion, ...] = get_args(Quaternion)
-Direction = Literal["camera-to-world", "world-to-camera"]
-"""Where a stored pose leads."""
-DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 
 SPEC = DatasetSpec(
     name="tb-places",

@@ -381,6 +381,13 @@ class TestReader:
             reader(tmp_path, "folder", convention="ros")  # type: ignore[arg-type]
         with pytest.raises(OptionError, match="--depth-is disparity: is one of z, ray"):
             reader(tmp_path, "folder", depth_is="disparity")  # type: ignore[arg-type]
+        with pytest.raises(OptionError, match="--convention opengl and --axes ahead=x,down=-z both say"):
+            reader(tmp_path, "folder", convention="opengl", axes="ahead=x,down=-z")
+        for axes in ("ahead=x", "ahead=x,down=-z,up=z"):
+            with pytest.raises(OptionError, match=f"--axes {axes}: has to say which axes of a pose are ahead and down"):
+                reader(tmp_path, "folder", axes=axes)
+        with pytest.raises(OptionError, match="ahead and down are one axis"):
+            reader(tmp_path, "folder", axes="ahead=x,down=-x")
 
     def test_conventions(self, tmp_path: Path) -> None:
         """Cameras of OpenGL look along -z with y up; what was said leads back to the reader, and is told."""
@@ -398,9 +405,48 @@ class TestReader:
         assert down.tolist() == [0, -1, 0]
         assert ahead.tolist() == [0, 0, -1]
         assert place.tolist() == [1, 2, 3]
-        assert scene.params["convention"] == "opengl"
+        assert scene.params["axes"] == "ahead=-z,down=-y"
         assert scene.params["depth_is"] == "ray"
-        assert len(scene.notes) == 2
+        assert scene.notes == (
+            "poses are taken with axes ahead=-z,down=-y",
+            "depths are taken as distances along the rays of pixels, also by --depth-min and --depth-max",
+        )
         plain = reader(root, "folder")
-        assert "convention" not in plain.parameters() | plain.read().params
-        assert "depth_is" not in plain.parameters() | plain.read().params
+        assert not {"axes", "poses", "quaternion", "depth_is"} & (plain.parameters() | plain.read().params).keys()
+
+    def test_robot(self, tmp_path: Path) -> None:
+        """The axes of a robot, x ahead and z up, and poses that lead to the camera."""
+        root = rgbd_folder(tmp_path / "kitchen", ["0"])
+        pose = np.eye(4)  # into a robot that stands at (1, 2, 3) and has the axes of the world
+        pose[:3, 3] = (-1, -2, -3)
+        pose_txt(root / "pose/0.txt", pose)
+        found = reader(root, "folder", axes="down=-z, ahead=x", direction="world-to-camera")
+        parameters = found.parameters()
+        assert (parameters["axes"], parameters["poses"]) == ("ahead=x,down=-z", "world-to-camera")
+        assert RgbdReader.from_parameters(parameters, root) == found
+        cameras = found.read().query.cameras
+        assert cameras.pose is not None
+        right, down, ahead, place = cameras.pose[0, :3].T
+        assert right.tolist() == [0, -1, 0]
+        assert down.tolist() == [0, 0, -1]
+        assert ahead.tolist() == [1, 0, 0]
+        assert place.tolist() == cameras.position[0].tolist() == [1, 2, 3]
+
+    def test_quaternion(self, tmp_path: Path) -> None:
+        """w first, where no header says another order; matrices have none."""
+        root = tum_folder(tmp_path / DESK)
+        edit(root / "groundtruth.txt", "0 0 0 0 0 1", "0 0 1 0 0 0", count=3)
+        found = reader(root, "tum", quaternion="wxyz")
+        assert RgbdReader.from_parameters(found.parameters(), root) == found
+        cameras = found.read().query.cameras
+        np.testing.assert_array_equal(cameras.pose, [looking_ahead(x) for x in (0.0, 0.1, 0.2)])
+        edit(root / "groundtruth.txt", "# ground truth trajectory", "# timestamp tx ty tz qw qx qy qz")
+        np.testing.assert_array_equal(reader(root, "tum").read().query.cameras.pose, cameras.pose)
+        with pytest.raises(OptionError, match=r"--quaternion wxyz: .*groundtruth.txt names the order"):
+            found.read()
+        root = rgbd_folder(tmp_path / "kitchen")
+        with pytest.raises(OptionError, match=r"--quaternion wxyz: the poses of .*kitchen are matrices"):
+            reader(root, "folder", quaternion="wxyz").read()
+        (root / "pose").rename(root / "other")
+        (root / "poses.txt").write_text("".join(f"{k} 0.{k} 0 0 1 0 0 0\n" for k in range(3)))
+        np.testing.assert_array_equal(reader(root, "folder", quaternion="wxyz").read().query.cameras.pose, cameras.pose)
