@@ -1,6 +1,6 @@
 """Files that break version 1.0 in one way each, and what a validator has to find in each of them.
 
-They are made from two small files, `CITY` of two sides and `ROOM` of self pairs, whose data sets are contiguous. A
+They are made from two small files, `CITY` of two sides and `ROOM` of self pairs, whose datasets are contiguous. A
 fault is a change of the open file, or of the bytes. Where something other than a digest is to be found, the digests fit
 the changed content wherever a validator would look at them.
 """
@@ -91,7 +91,7 @@ def elsewhere(file: Any) -> None:
 
 
 def unwritten(file: Any) -> None:
-    """Declare a data set and write none of it."""
+    """Declare a dataset and write none of it."""
     del file["city/queries/extent"]
     file.create_dataset("city/queries/extent", (4,), "<f8", track_times=False)
 
@@ -139,7 +139,7 @@ def fewer_rows(file: Any) -> None:
 
 S, C, H = "structure", "content", "header"
 Q, M = "/city/queries", "/city/similarity"
-OK_LACKS = "a finite value, because its status is ok"
+NOT_FINITE = "have no finite value, although the camera is ok"
 UNFIT = "content_sha256 does not fit"
 
 FILES: dict[str, Broken] = {
@@ -170,7 +170,7 @@ FILES: dict[str, Broken] = {
     "digest-malformed": Broken(malformed, S, "/city", "expected 64 hexadecimal"),
     "queries-missing": Broken(replace("city/queries", None), S, Q, "the group is missing"),
     "database-not-a-link": Broken(own_database, S, "/room/database", "has to be a hard link to queries", ROOM),
-    "column-missing": Broken(replace("city/queries/extent", None), S, f"{Q}/extent", "the data set is missing"),
+    "column-missing": Broken(replace("city/queries/extent", None), S, f"{Q}/extent", "the dataset is missing"),
     "column-length": Broken(replace("city/queries/fov_deg", np.zeros(3)), S, f"{Q}/fov_deg", "expected (4)"),
     "column-type": Broken(in_type("city/queries/extent", "<f4"), S, f"{Q}/extent", "expected float64"),
     "column-complex": Broken(replace("city/queries/x", np.zeros(4, "<c8")), S, f"{Q}/x", "is no column of this table"),
@@ -178,18 +178,18 @@ FILES: dict[str, Broken] = {
     "column-in-another-file": Broken(elsewhere, S, f"{Q}/extent", "keeps its values in another file"),
     "position-2d": Broken(replace("city/queries/position", np.zeros((4, 2))), S, f"{Q}/position", "expected (4, 3)"),
     "pose-3x4": Broken(replace("city/queries/pose", np.zeros((4, 3, 4))), S, f"{Q}/pose", "expected (4, 4, 4)"),
-    "key-twice": Broken(put("city/queries/key", 1, b"q0"), S, f"{Q}/key", "stand in several rows, the first"),
-    "key-empty": Broken(put("city/queries/key", 1, b""), S, f"{Q}/key", "lack a name; the first is row 1"),
+    "key-twice": Broken(put("city/queries/key", 1, b"q0"), S, f"{Q}/key", "occur in several rows, the first"),
+    "key-empty": Broken(put("city/queries/key", 1, b""), S, f"{Q}/key", "have an empty key; the first is row 1"),
     "key-not-utf8": Broken(put("city/queries/key", 1, b"\xff\xfe"), S, f"{Q}/key", "cannot be read"),
     "key-variable-length": Broken(
         replace("city/queries/key", ["q0", "q1", "q2", "q3"], h5py.string_dtype()), S, f"{Q}/key", "expected utf-8"
     ),
-    "heading-360": Broken(put("city/queries/heading_deg", 3, 360.0), S, f"{Q}/heading_deg", "lack in [0, 360)"),
-    "extent-negative": Broken(put("city/queries/extent", 0, -1.0), S, f"{Q}/extent", "lack 0 or more and finite"),
+    "heading-360": Broken(put("city/queries/heading_deg", 3, 360.0), S, f"{Q}/heading_deg", "is not in [0, 360)"),
+    "extent-negative": Broken(put("city/queries/extent", 0, -1.0), S, f"{Q}/extent", "is not 0 or more and finite"),
     "encoding": Broken(attribute(M, "encoding-type", "csc_matrix"), S, M, "'encoding-type' is 'csc_matrix'"),
     "shape-other": Broken(attribute(M, "shape", np.array([4, 5])), S, M, "database has 4 cameras"),
     "shape-text": Broken(attribute(M, "shape", "4 x 4"), S, M, "is not two int64 numbers"),
-    "data-missing": Broken(replace("city/similarity/data", None), S, f"{M}/data", "the data set is missing"),
+    "data-missing": Broken(replace("city/similarity/data", None), S, f"{M}/data", "the dataset is missing"),
     "data-soft-link": Broken(soft_link, S, f"{M}/data", "is a soft link to '/values'"),
     "soft-link": Broken(beside(h5py.SoftLink("/city")), S, "/other", "is a soft link to '/city'"),
     "external-link": Broken(beside(h5py.ExternalLink("a.h5", "/city")), S, "/other", "is an external link to"),
@@ -205,13 +205,13 @@ FILES: dict[str, Broken] = {
     "indptr-starts-late": Broken(put("city/similarity/indptr", 0, 1), S, f"{M}/indptr", "does not rise from 0"),
     "indptr-falls": Broken(put("city/similarity/indptr", 2, 0), S, f"{M}/indptr", "does not rise from 0"),
     "indptr-ends-early": Broken(put("city/similarity/indptr", -1, 8), S, f"{M}/indptr", "does not rise from 0"),
-    # What a pair that is not there means: section 2
-    "status-unknown": Broken(put("city/queries/status", 3, 9), S, f"{Q}/status", "lack a known status"),
+    # What an absent pair means: section 2
+    "status-unknown": Broken(put("city/queries/status", 3, 9), S, f"{Q}/status", "have an unknown status"),
     "status-enum": Broken(other_enum, S, f"{Q}/status", "its enum differs at"),
     "status-no-enum": Broken(in_type("city/queries/status", "u1"), S, f"{Q}/status", "its enum differs at"),
-    "ok-without-position": Broken(put("city/queries/position", (0, 0), np.nan), S, f"{Q}/position", OK_LACKS),
-    "ok-without-heading": Broken(put("city/queries/heading_deg", 0, np.nan), S, f"{Q}/heading_deg", OK_LACKS),
-    "ok-without-pose": Broken(replace("city/queries/pose", np.full((4, 4, 4), np.nan)), S, f"{Q}/pose", OK_LACKS),
+    "ok-without-position": Broken(put("city/queries/position", (0, 0), np.nan), S, f"{Q}/position", NOT_FINITE),
+    "ok-without-heading": Broken(put("city/queries/heading_deg", 0, np.nan), S, f"{Q}/heading_deg", NOT_FINITE),
+    "ok-without-pose": Broken(replace("city/queries/pose", np.full((4, 4, 4), np.nan)), S, f"{Q}/pose", NOT_FINITE),
     "pair-of-masked": Broken(put("city/similarity/indices", 2, 3), S, M, "have a camera whose status is not ok"),
     "value-nan": Broken(put("city/similarity/data", 0, np.nan), S, M, "have a value that is not finite"),
     "value-infinite": Broken(put("city/similarity/data", 0, np.inf), S, M, "have a value that is not finite"),

@@ -266,8 +266,8 @@ def written(path: Path, sources: dict[str, Similarity]) -> Path:
 
 
 def newer(path: Path) -> None:
-    """A city as a later minor version may write it: with attributes, groups, data sets and a status not known yet."""
-    with h5py.File(path, "r+") as file:
+    """A city as a later minor version may write it: with attributes, groups, datasets and a status not known yet."""
+    with h5py.File(path, "r+", libver=("v110", "v110")) as file:
         file.attrs["format_version"] = text("1.7")
         file.attrs["licence"] = text("CC0-1.0")
         file.create_group("index").create_dataset("0000", data=np.arange(3), track_times=False)

@@ -30,7 +30,7 @@ def text(value: str | bytes) -> Any:
 
 
 def plain(source: Path, target: Path, *, variable: bool = False) -> None:
-    """Copy a label file with contiguous data sets, as another program may write it.
+    """Copy a label file with contiguous datasets, as another program may write it.
 
     `variable` gives text attributes variable length.
     """
@@ -116,7 +116,7 @@ def _digest(manifest: dict[str, Any]) -> str:
 
 
 def put(name: str, at: Any, value: Any) -> Change:
-    """Change entries of a data set."""
+    """Change entries of a dataset."""
 
     def change(file: Any) -> None:
         file[name][at] = value
@@ -125,7 +125,7 @@ def put(name: str, at: Any, value: Any) -> Change:
 
 
 def replace(name: str, value: Any, dtype: Any = None) -> Change:
-    """Put another data set in the place of one, or none where `value` is None."""
+    """Put another dataset in the place of one, or none where `value` is None."""
 
     def change(file: Any) -> None:
         if name in file:
@@ -154,5 +154,5 @@ def move(old: str, new: str) -> Change:
 
 
 def in_type(name: str, dtype: str) -> Change:
-    """Store a data set in another type."""
+    """Store a dataset in another type."""
     return lambda file: replace(name, file[name][()].astype(dtype))(file)

@@ -151,7 +151,7 @@ class _GroupWalk:
         return block.unpack(data) if len(data) == block.size else None
 
     def _bytes(self, at: int, size: int) -> bytes:
-        return os.pread(self._descriptor, size, at) if at < 2**62 else b""
+        return os.pread(self._descriptor, size, at) if size > 0 and at < 2**62 else b""
 
 
 def storage_fault(dataset: Any) -> str | None:
@@ -198,11 +198,16 @@ def storage_fault(dataset: Any) -> str | None:
     if not faults and present != expected:
         faults.append(f"has {present} of {expected} chunks")
     if not faults:
-        starts = itertools.product(*(range(0, int(n), int(side)) for n, side in zip(shape, sides, strict=True)))
-        lost = next((start for start in starts if not _is_found(dataset, start)), None)
+        lost = next((start for start in chunk_starts(dataset) if not _is_found(dataset, start)), None)
         if lost is not None:
             faults.append(f"has a chunk at {lost} that the index of its chunks does not find")
     return faults[0] if faults else None
+
+
+def chunk_starts(dataset: Any) -> Iterator[tuple[int, ...]]:
+    """Where each chunk of a chunked dataset begins, whether it is there or not."""
+    sides = zip(dataset.shape, dataset.chunks, strict=True)
+    return itertools.product(*(range(0, int(n), int(side)) for n, side in sides))
 
 
 def _is_found(dataset: Any, start: tuple[int, ...]) -> bool:

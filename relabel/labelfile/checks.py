@@ -326,7 +326,7 @@ class TableCheck:
                 x = values[name]
                 with np.errstate(invalid="ignore"):
                     good = (x >= 0) & (x < 360) if name == "heading_deg" else (x >= 0) & np.isfinite(x)
-                self._note_rows(name, ~good & ~np.isnan(x), f"{rule}, NaN where there is none", x)
+                self._note_rows(name, ~good & ~np.isnan(x), f"have a value that is not {rule}, nor NaN for none", x)
 
     def _column(self, column: schema.TableColumn) -> npt.NDArray[Any]:
         dataset = hdf.member(self._group, column.name, h5py.Dataset)
@@ -371,13 +371,13 @@ class TableCheck:
             return
         with self._report.attempt("structure", f"{self._path}/key"):
             hdf.decode(keys, f"{self._path}/key")
-        self._note_rows("key", keys == b"", "a name")
+        self._note_rows("key", keys == b"", "have an empty key")
         values, rows, counts = np.unique(keys, return_index=True, return_counts=True)
         if len(values) < len(keys):
             twice = rows[counts > 1]
             first = keys[twice.min()].decode(errors="replace")
             self._note(
-                "key", f"{len(twice)} key(s) stand in several rows, the first of them {first!r}; keys are unique"
+                "key", f"{len(twice)} key(s) occur in several rows, the first of them {first!r}; keys are unique"
             )
 
     def _check_status(self, values: dict[str, npt.NDArray[Any]]) -> None:
@@ -386,7 +386,7 @@ class TableCheck:
             return
         self.ok = status == Status.OK
         if not self._newer:
-            self._note_rows("status", status > max(Status), "a known status", status)
+            self._note_rows("status", status > max(Status), "have an unknown status", status)
         if not self._posed:
             return
         missing = {}
@@ -398,16 +398,16 @@ class TableCheck:
             missing["heading_deg"] = np.isnan(values["heading_deg"])
         for name, rows in missing.items():
             if len(rows) == len(self.ok):
-                self._note_rows(name, rows & self.ok, "a finite value, because its status is ok")
+                self._note_rows(name, rows & self.ok, "have no finite value, although the camera is ok")
 
     def _note_rows(
-        self, name: str, bad: npt.NDArray[np.bool_], expected: str, values: npt.NDArray[Any] | None = None
+        self, name: str, bad: npt.NDArray[np.bool_], fault: str, values: npt.NDArray[Any] | None = None
     ) -> None:
         if bad.any():
             row = int(np.argmax(bad))
             value = "" if values is None else f" ({values[row]})"
             count = int(np.count_nonzero(bad))
-            self._note(name, f"{count} row(s) lack {expected}; the first is row {row}{value} (counted from 0)")
+            self._note(name, f"{count} row(s) {fault}; the first is row {row}{value} (counted from 0)")
 
     def _note(self, name: str, message: str) -> None:
         self._report.note("structure", f"{self._path}/{name}", message)

@@ -51,7 +51,7 @@ def links(group: Any) -> list[str]:
 def member(group: Any, name: str, kind: type) -> Any:
     """The group or dataset (`kind`) that a group holds under `name`."""
     where = f"{group.name.rstrip('/')}/{name}"
-    what = "group" if kind is h5py.Group else "data set"  # spelled as in the findings of formats/golden
+    what = "group" if kind is h5py.Group else "dataset"
     with guarded(where):
         if fault := _link_fault(group, name):
             raise LabelFileError(f"{where}: {fault}")

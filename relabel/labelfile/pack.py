@@ -13,6 +13,7 @@ from relabel.atomic import replacing
 from relabel.errors import LabelFileError
 from relabel.labelfile import hdf, header
 from relabel.labelfile.collection import StoredCollection
+from relabel.labelfile.hdf5_layout import copy_group
 from relabel.labelfile.provenance import checked_provenance_texts, record_text
 from relabel.labelfile.safe_h5file import Draft
 from relabel.labelfile.schema import FORMAT_VERSION, MEMBERS, QUERIES
@@ -73,7 +74,7 @@ def pack(
                     texts |= dict.fromkeys(checked_provenance_texts(part))
                     _check_members(group)
                     with draft.writing():
-                        part.copy(group, draft.file, name=name)
+                        copy_group(group, draft.file, name)
                 if progress is not None:
                     progress(rows)
             with draft.writing():

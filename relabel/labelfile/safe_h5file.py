@@ -14,9 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import h5py
-
 from relabel.atomic import output_errors
+from relabel.labelfile.hdf5_layout import new_file
 from relabel.stopping import signals_deferred
 
 
@@ -37,8 +36,7 @@ class Draft:
             self._disk = _Disk(private)
         try:
             with self.writing():
-                # The oldest format is what most programs read.
-                self.file: Any = h5py.File(self._disk, "w", libver="earliest")
+                self.file: Any = new_file(self._disk)
         except BaseException:
             self._disk.close()
             raise

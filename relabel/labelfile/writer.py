@@ -15,6 +15,7 @@ from relabel.labelfile import schema
 from relabel.labelfile.camera_table import Table, as_table, digests, write_table
 from relabel.labelfile.chunks import ParallelColumns
 from relabel.labelfile.digest import ArrayDigest, Record, collection_digest, file_digest
+from relabel.labelfile.hdf5_layout import new_group
 from relabel.labelfile.pair_rules import RowChecks, Symmetry
 from relabel.labelfile.provenance import record_text
 from relabel.labelfile.safe_h5file import Draft
@@ -95,7 +96,7 @@ def check_names(names: Mapping[str, object]) -> None:
 
 def finish(file: Any, collections: Mapping[str, str], provenance: Sequence[str]) -> None:
     """Write what stands around the collections, whose digests are given by name, and declare the file complete."""
-    group = file.create_group(schema.PROVENANCE)
+    group = new_group(file, schema.PROVENANCE)
     for number, text in enumerate(provenance):
         group.create_dataset(f"{number:04d}", data=schema.stored_text(text), track_times=False)
     header = {
@@ -144,12 +145,12 @@ class _CollectionWriter:
         tables = self._tables()
         records = {f"{side}/{name}": r for side, table in tables.items() for name, r in digests(table).items()}
         with self._draft.writing():
-            group = self._draft.file.create_group(self._name)
+            group = new_group(self._draft.file, self._name)
             for side, table in tables.items():
-                write_table(group.create_group(side), table)
+                write_table(new_group(group, side), table)
             if self._collection.self_pairs:
                 group[schema.DATABASE] = group[schema.QUERIES]
-            pairs = group.create_group(schema.SIMILARITY)
+            pairs = new_group(group, schema.SIMILARITY)
             for name, value in schema.ENCODING.items():
                 pairs.attrs[name] = schema.stored_text(value)
             pairs.attrs["shape"] = np.array(self._collection.shape, "<i8")

@@ -23,7 +23,7 @@ def shown(text: str) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.real_data
 def test_page(run: Callable[..., Result], real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All commands of the page, run in their order on the real data set, print what stands there."""
+    """All commands of the page, run in their order on the real dataset, print what stands there."""
     monkeypatch.chdir(tmp_path)
     commands = list(shown(PAGE.read_text(encoding="utf-8")))
     assert len(commands) > 8

@@ -131,7 +131,7 @@ class TestTree:
             assert run("tree", labels).exit_code == 0
 
     def test_every_dataset(self, run: Runner, labels: Path) -> None:
-        """Each data set of the file is there with its shape, each attribute with its name."""
+        """Each dataset of the file is there with its shape, each attribute with its name."""
         text = run("tree", labels).stdout
         with h5py.File(labels) as file:
 
@@ -155,7 +155,7 @@ class TestTree:
         assert {"name": "queries", "kind": "link", "target": "/redkitchen/train/database"} in train["children"]
 
     def test_any_hdf5_file(self, run: Runner, tmp_path: Path) -> None:
-        """A file that is no label file is shown too: empty data sets, long attributes, loops and dangling links."""
+        """A file that is no label file is shown too: empty datasets, long attributes, loops and dangling links."""
         path = tmp_path / "other.h5"
         with h5py.File(path, "w") as file:
             file["a/text"] = "ä"

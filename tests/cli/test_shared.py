@@ -54,7 +54,7 @@ class TestCommand:
         assert sorted(labels.parent.rglob("*")) == before
 
     def test_writes_both(self, run: Runner, labels: Path, root: Path, tmp_path: Path, open3d: Any) -> None:
-        """The cloud and the picture; a second time only with --force."""
+        """The cloud and the image; a second time only with --force."""
         files = ["--export-ply", tmp_path / "a.ply", "--plot", tmp_path / "a.png"]
         result = run("shared", labels, QUERY, DATABASE, "--root", root, *files)
         assert result.exit_code == 0
@@ -67,7 +67,7 @@ class TestCommand:
         assert run("shared", labels, QUERY, DATABASE, "--root", root, *files, "--force").exit_code == 0
 
     def test_one_scene_as_root(self, run: Runner, labels: Path, root: Path) -> None:
-        """The data set may lie elsewhere than it did."""
+        """The dataset may lie elsewhere than it did."""
         moved = root.with_name("moved")
         root.rename(moved)
         assert run("shared", labels, QUERY, DATABASE, "--root", moved).exit_code == 0

@@ -1,4 +1,4 @@
-"""A data set as a trainer writes one: rows of a label file, read in worker processes."""
+"""A dataset as a trainer writes one: rows of a label file, read in worker processes."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ class TestTools:
         return done.stdout
 
     def test_h5ls(self, path: Path) -> None:
-        """All groups and data sets with their shapes; the database of self pairs is the same object as the queries."""
+        """All groups and datasets with their shapes; the database of self pairs is the same object as the queries."""
         listed = dict(re.findall(r"^(/\S*) +(.*?) *$", self.tool("h5ls", "-r", path), re.MULTILINE))
         with h5py.File(path) as file:
             expected = {"/": "Group"}

@@ -153,7 +153,7 @@ class TestSource:
         np.testing.assert_allclose(dense(a, b), expected(a, b), rtol=0, atol=4e-7)
 
     def test_world(self) -> None:
-        """Cities, poles and the antimeridian in one data set: each is labelled as it is by itself."""
+        """Cities, poles and the antimeridian in one dataset: each is labelled as it is by itself."""
         parts = [city(80, centre, 20 + k, spread_m=150.0, prefix=f"{k}-") for k, centre in enumerate(CENTRES.values())]
         keys, heading = (np.concatenate([getattr(c, name) for c, _ in parts]) for name in ("key", "heading_deg"))
         world = Cameras(keys, np.zeros((len(keys), 2)), heading_deg=heading), np.vstack([p for _, p in parts])

@@ -5,11 +5,23 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import h5py
 import numpy as np
+from h5py import h5f
+
+from relabel.labelfile import LabelFile, hdf5_layout, write
 
 _KEY = struct.Struct("<IIQQ")  # of the index of the chunks of a 1-D dataset: bytes, filter mask, place, and 0
+
+
+def lay_out_as_of_old(path: Path) -> Path:
+    """Give a label file the structures that HDF5 chooses by itself, the oldest that will do, without checksums."""
+    labels = LabelFile(path)
+    collections = {stored.name: stored for stored in labels.collections()}
+    with mock.patch.object(hdf5_layout, "BOUNDS", (h5f.LIBVER_EARLIEST, h5f.LIBVER_LATEST)):
+        return write(path, collections, provenance=labels.provenance(), overwrite=True)
 
 
 def move_pair(path: Path, name: str) -> None:
@@ -41,7 +53,11 @@ def flip_bit_of_indptr(path: Path, name: str) -> None:
 
 
 def zero_end_key(path: Path, dataset: str) -> None:
-    """Zero the key at the end of the index of a dataset's chunks, behind which HDF5 then looks for the last of them."""
+    """Zero the key at the end of the index of a dataset's chunks, behind which HDF5 then looks for the last of them.
+
+    Only the old layout has an index without a checksum, so the file gets that first.
+    """
+    lay_out_as_of_old(path)
     with h5py.File(path) as file:
         ids: Any = file[dataset].id
         chunks = [ids.get_chunk_info(i).byte_offset for i in range(ids.get_num_chunks())]
@@ -81,6 +97,12 @@ def change_parameter(path: Path, name: str) -> None:
     with h5py.File(path, "r+") as file:
         text = file[name].attrs["params"].replace(b"90.0", b"91.0")
         file[name].attrs["params"] = np.array(text, h5py.string_dtype("utf-8", len(text)))
+
+
+def rename_collection(path: Path, name: str) -> None:
+    """Give a collection another name, which its own digest does not cover, but that of the file."""
+    with h5py.File(path, "r+") as file:
+        file.move(name, f"{name} by night")
 
 
 def drop_column(path: Path, name: str) -> None:

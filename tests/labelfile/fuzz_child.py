@@ -29,6 +29,7 @@ from relabel.labelfile import LabelFile, pack, provenance, validate, write
 from relabel.report import info
 from relabel.report.stats import statistics
 from relabel.similarity import Similarity
+from tests.labelfile.damage import lay_out_as_of_old
 from tests.similarities import similarity
 
 MOST_MEMORY = 2 << 30  # address space beyond what the process has when it starts
@@ -65,6 +66,7 @@ def imported() -> Similarity:
 
 KINDS = ("city", "self", "imported", "several", "chunks")
 WEIGHTS = (8, 8, 6, 1, 2)  # the last two take longer
+LAYOUTS = ("as written", "old")
 
 
 def contents() -> list[dict[str, Similarity]]:
@@ -78,12 +80,18 @@ def contents() -> list[dict[str, Similarity]]:
     ]
 
 
+MARKS = tuple(b"TREE SNOD HEAP OHDR OCHK FRHP FHDB FHIB BTHD BTLF BTIN FAHD FADB EAHD EAIB EASB EADB".split())
+"""the signatures of tables of groups, heaps, trees and arrays of chunks, old ones and new ones"""
+
+
 class Original:
     """A valid file, what it says, and where in it the fragile bytes are."""
 
-    def __init__(self, path: Path, content: Mapping[str, Similarity], records: int) -> None:
+    def __init__(self, path: Path, content: Mapping[str, Similarity], records: int, layout: str) -> None:
         history = [provenance.step("test", {"step": i, "note": "ü"}) for i in range(records)]
         write(path, content, provenance=history, overwrite=True)
+        if layout == "old":
+            lay_out_as_of_old(path)
         self.data = path.read_bytes()
         self.expected = digest_of(sorted(content.items()), history)
         stored = np.zeros(len(self.data), bool)
@@ -93,10 +101,7 @@ class Original:
         used = np.frombuffer(self.data, np.uint8) != 0
         self.chunks = np.flatnonzero(stored)
         self.structure = np.flatnonzero(~stored & used)
-        # Group tables, heaps and B-trees, found by their signatures.
-        self.nodes = [
-            at for mark in (b"TREE", b"SNOD", b"HEAP") for at in _occurrences(self.data, mark) if not stored[at]
-        ]
+        self.nodes = [at for mark in MARKS for at in _occurrences(self.data, mark) if not stored[at]]
         with h5py.File(path) as file:
             self.headers = sorted({0, *_header_addresses(file)})
 
@@ -132,9 +137,10 @@ def _occurrences(data: bytes, mark: bytes) -> Iterator[int]:
 
 @cache
 def originals(folder: Path) -> list[Original]:
-    """The files of `KINDS`, with 0 to 12 records of provenance."""
+    """The files of `KINDS` in each of `LAYOUTS`, with 0 to 12 records of provenance."""
     return [
-        Original(folder / f"{name}.h5", content, records)
+        Original(folder / f"{name}.h5", content, records, layout)
+        for layout in LAYOUTS
         for name, content, records in zip(KINDS, contents(), (1, 0, 2, 12, 1), strict=True)
     ]
 
@@ -281,7 +287,7 @@ def run_case(folder: Path, number: int) -> dict[str, Any]:
     """What validation and reading say about one damaged file, and what of it must not be."""
     rng = random.Random(number)
     files = originals(folder)
-    (file,) = rng.choices(files, WEIGHTS)
+    (file,) = rng.choices(files, WEIGHTS * len(LAYOUTS))
     how, data = damaged(file, files, rng)
     path = folder / "damaged.h5"
     path.write_bytes(data)
@@ -318,8 +324,9 @@ def run_case(folder: Path, number: int) -> dict[str, Any]:
     grown = peak_bytes() - grown
     if grown > MOST_GROWN:
         faults.append(f"memory grew by {grown >> 20} MiB")
-    kind = KINDS[files.index(file)]
-    return {"number": number, "kind": kind, "how": how, "valid": valid, "same": same, "error": error, "faults": faults}
+    layout, kind = divmod(files.index(file), len(KINDS))
+    described = {"number": number, "kind": KINDS[kind], "layout": LAYOUTS[layout], "how": how}
+    return described | {"valid": valid, "same": same, "error": error, "faults": faults}
 
 
 def main() -> None:

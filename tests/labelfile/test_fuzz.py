@@ -19,7 +19,7 @@ import pytest
 
 from relabel.cores import available_cores
 from tests.conftest import REPOSITORY
-from tests.labelfile.fuzz_child import DAMAGE, KINDS
+from tests.labelfile.fuzz_child import DAMAGE, KINDS, LAYOUTS
 
 CASES = int(os.environ.get("RELABEL_FUZZ_CASES", "1000"))
 FIRST = int(os.environ.get("RELABEL_FUZZ_FIRST", "0"))
@@ -125,4 +125,5 @@ class TestDamagedFiles:
         found = Counter(r["valid"] for r in results)
         assert found[False] > found[True] > 0
         assert {r["kind"] for r in results} == set(KINDS)
+        assert {r["layout"] for r in results} == set(LAYOUTS)
         assert {r["how"] for r in results} == set(DAMAGE)

@@ -9,14 +9,16 @@ import pytest
 from relabel.errors import LabelFileError
 from relabel.labelfile import LabelFile, _hdf5_guards, pack, provenance, validate, write
 from relabel.labelfile.header import identity
+from tests.labelfile.damage import lay_out_as_of_old
 from tests.similarities import similarity
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A file with groups of few and of many members."""
+    """A file of another program, with groups of few and of many members."""
     records = [provenance.step("test", {"step": i}) for i in range(40)]
-    return write(tmp_path / "a.h5", {f"room {i}/train": similarity(3, 3) for i in range(12)}, provenance=records)
+    content = {f"room {i}/train": similarity(3, 3) for i in range(12)}
+    return lay_out_as_of_old(write(tmp_path / "a.h5", content, provenance=records))
 
 
 def found(path: Path) -> list[int]:

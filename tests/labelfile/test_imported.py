@@ -119,7 +119,7 @@ class TestUnknownOfOtherMethods:
         with h5py.File(path, "r+") as file:
             file["a"].attrs["method"] = stored_text("fov-sector")
         found = errors(validate(path, "structure"))
-        assert sum("lack a finite value, because its status is ok" in line for line in found) == 4, found
+        assert sum("have no finite value, although the camera is ok" in line for line in found) == 4, found
 
 
 class TestInMeasure:

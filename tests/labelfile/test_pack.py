@@ -97,7 +97,7 @@ class TestPack:
             name = max(file["x"][side])
             del file["x"][side][name]
             file["x"][side].create_group(name)
-        with pytest.raises(LabelFileError, match=rf"part0\.h5: /x/{side}/{name}: is not a data set"):
+        with pytest.raises(LabelFileError, match=rf"part0\.h5: /x/{side}/{name}: is not a dataset"):
             pack(tmp_path / "all.h5", parts)
 
     @pytest.mark.parametrize("link", [h5py.SoftLink("/nowhere"), h5py.ExternalLink("other.h5", "/x")])

@@ -362,7 +362,7 @@ class TestStoredCollection:
             ("queries/position", np.zeros((20, 2)), r"position: has shape \(20, 2\); expected \(20, 3\)"),
             ("queries/heading_deg", np.zeros(19), r"heading_deg: has shape \(19,\); expected \(20\)"),
             ("queries/extent", np.zeros(20, np.float32), "extent: has type float32; expected float64"),
-            ("queries/extent", None, "amman/queries/extent: the data set is missing"),
+            ("queries/extent", None, "amman/queries/extent: the dataset is missing"),
         ],
     )
     def test_bad_tables(self, path: Path, dataset: str, values: Any, match: str) -> None:

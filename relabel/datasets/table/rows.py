@@ -462,7 +462,7 @@ def read_cameras(
     by_role = {role: table[column] for role, column in columns.items()}
     if gsv:
         key = gsv_cities.keys(file, table)
-        columns = {"key": "name of the picture", **columns}
+        columns = {"key": "name of the image", **columns}
     else:
         key = by_role["key"]
     file.check_keys(key, f"column {columns['key']!r}")
