@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from relabel.cameras import Cameras, FloatArray, Status
@@ -256,6 +256,12 @@ def relative_path(path: Path, root: Path) -> str:
 def is_inside(path: Path, root: Path) -> bool:
     """Whether the path leads into `root` by its name; links are not followed."""
     return _absolute(path).is_relative_to(_absolute(root))
+
+
+def leads_out(path: str) -> bool:
+    """Whether a path that somebody else recorded leads out of the folder that it is joined to."""
+    parts = PurePath(path)
+    return parts.is_absolute() or ".." in parts.parts
 
 
 def _absolute(path: Path) -> Path:

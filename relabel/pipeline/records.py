@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relabel.datasets import registry
-from relabel.datasets.base import FrameSets
+from relabel.datasets.base import FrameSets, leads_out
 from relabel.datasets.mask import Masked
 from relabel.errors import InputError
 from relabel.labelfile import StoredCollection
@@ -42,13 +42,14 @@ def part_from_record(
     Raises
     ------
     InputError
-        when the parameters of the record cannot be followed under `root`, or its mask is not found.
+        when the parameters of the record cannot be followed under `root`, or lead out of it, or its mask is not found.
     """
     spec, values = registry.find_recorded(str(record.get("command"))), dict(record["parameters"])
     # Only surfaces have a method to choose; a dataset whose depth maps may be missing is labelled by either.
     kind: registry.LabelKind = "surface" if "method" in values else "fov"
     if spec is None or kind not in spec.readers:
         return None
+    _check_paths(record, root)
     try:
         mask = values.pop("mask", None)
         reader = spec.reader_class(kind).from_parameters(values, root)
@@ -87,6 +88,23 @@ def frames_from_records(
             "dataset again"
         )
     return sets
+
+
+def _check_paths(record: Mapping[str, Any], root: Path) -> None:
+    """Raise an `InputError` where a record names something outside the root, which no writer of ours does.
+
+    A label file may come from anybody, and is not to choose which files of this machine are read.
+    """
+    named: list[tuple[str, Any]] = [("inputs", entry["path"]) for entry in record["inputs"]]
+    for name, value in record["parameters"].items():
+        members = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else [value]
+        named += [(name, member) for member in members]
+    for name, value in named:
+        if isinstance(value, str) and leads_out(value):
+            raise InputError(
+                f"the provenance of the file names {value!r} ({name}), which leads out of {root}; paths in it are "
+                "relative and without .., so the file is not followed. Leave out --root, or get the file from its maker"
+            )
 
 
 def _with_digest(record: Mapping[str, Any], sha256: str, root: Path) -> list[Path]:
