@@ -131,6 +131,34 @@ def map_of(lon_deg: npt.ArrayLike, lat_deg: npt.ArrayLike) -> str:
     return f"+proj=aeqd +lat_0={round(middle_lat, 4)} +lon_0={round(middle_lon, 4)} +datum=WGS84 +units=m +type=crs"
 
 
+def is_utm(crs: str) -> bool:
+    """Whether a CRS is a UTM zone on WGS 84, as `utm_crs` and `signed_utm` spell it."""
+    return crs.startswith(("EPSG:326", "EPSG:327", "+proj=utm "))
+
+
+def meridian_convergence(lon_deg: npt.ArrayLike, lat_deg: npt.ArrayLike, crs: str) -> FloatArray:
+    """(n,) how far the north of a map lies clockwise of true north at n places, degrees; NaN where there is none.
+
+    A heading from true north less this is the heading on the map.
+
+    Parameters
+    ----------
+    lon_deg, lat_deg:
+        (n,) degrees on WGS 84.
+    crs:
+        a projected CRS that PROJ reads.
+    """
+    lon, lat = np.asarray(lon_deg, dtype=np.float64), np.asarray(lat_deg, dtype=np.float64)
+    convergence = np.full(lon.shape, np.nan)
+    known = np.isfinite(lon) & np.isfinite(lat)
+    if known.any():
+        import pyproj  # noqa: PLC0415  as below
+
+        factors = pyproj.Proj(_known(crs)).get_factors(lon[known], lat[known])
+        convergence[known] = factors.meridian_convergence
+    return convergence
+
+
 def is_geographic(crs: str) -> bool:
     """Whether the coordinates of a CRS are longitude and latitude.
 

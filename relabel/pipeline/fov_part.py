@@ -76,8 +76,13 @@ class FovPart(ReaderWrapper[CameraSets]):
         return {**self.reader.parameters(), **self.params.to_json(), **walls}
 
     def read(self) -> CameraSets:
-        """The cameras; those whose field of view is NaN have that of the parameters."""
+        """The cameras; those whose field of view is NaN have that of the parameters.
+
+        They are on a map where there are occluders, whose places are known on maps only.
+        """
         cameras = self.reader.read()
+        if self.occluders is not None:
+            cameras = occluders.on_map(cameras)
         query = self._with_fov(cameras.query)
         database = query if cameras.database is cameras.query else self._with_fov(cameras.database)
         return replace(cameras, query=query, database=database)

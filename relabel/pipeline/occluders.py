@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,10 @@ import numpy as np
 
 from relabel import fov
 from relabel.datasets import footprints
-from relabel.datasets.base import CameraSets
+from relabel.datasets.base import CameraSets, leads_out
 from relabel.errors import InputError, OptionError
+from relabel.geometry.headings import wrap_deg
+from relabel.geometry.projection import is_utm, meridian_convergence
 from relabel.geometry.walls import Walls
 from relabel.labelfile import StoredCollection
 
@@ -19,21 +22,55 @@ if TYPE_CHECKING:
     from relabel.reference.occlusion import Occluders
 
 
-def walls_for(cameras: CameraSets, path: Path, crs: str | None) -> tuple[Walls, list[str]]:
-    """The walls of a file in the frame of the cameras, and what its user should know about the file.
+def on_map(cameras: CameraSets) -> CameraSets:
+    """The same cameras on the map of their positions, where walls are too; headings count from the north of that map.
+
+    Those that are on a map already stay as they are.
 
     Raises
     ------
     OptionError
-        when the cameras are compared on the earth rather than on a map, or no map leads from the file to theirs.
+        when the map is not that of one UTM zone, so that neither distances nor angles on it are those on the earth.
+    """
+    if cameras.geographic is None:
+        return cameras
+    crs = cameras.query.crs
+    if not is_utm(crs):
+        raise OptionError(
+            "--occluders: footprints lie on the map of one UTM zone, and these cameras are spread over more than one "
+            f"({crs}); label the places of each zone by themselves"
+        )
+    sides = [cameras.query] if cameras.database is cameras.query else [cameras.query, cameras.database]
+    turns = [meridian_convergence(place[:, 0], place[:, 1], crs) for place in cameras.geographic[: len(sides)]]
+    largest = max((float(np.abs(turn[side.ok]).max(initial=0.0)) for turn, side in zip(turns, sides, strict=True)))
+    turned = [
+        replace(side, heading_deg=None if side.heading_deg is None else wrap_deg(side.heading_deg - turn))
+        for side, turn in zip(sides, turns, strict=True)
+    ]
+    note = (
+        f"footprints lie on a map, so cameras are compared on {crs}; headings were turned by up to {largest:.2f}° from "
+        "true north to its north"
+    )
+    return replace(
+        cameras,
+        query=turned[0],
+        database=turned[-1],
+        geographic=None,
+        params={**cameras.params, "north": "second axis of the metres"},
+        notes=(*cameras.notes, note),
+    )
+
+
+def walls_for(cameras: CameraSets, path: Path, crs: str | None) -> tuple[Walls, list[str]]:
+    """The walls of a file in the frame of cameras on a map, and what its user should know about the file.
+
+    Raises
+    ------
+    OptionError
+        when no map leads from the file to that of the cameras.
     InputError, MissingFileError
         as `relabel.datasets.footprints.read` does.
     """
-    if cameras.geographic is not None:
-        raise OptionError(
-            f"{path}: what stands in the way is known on a map only, and these cameras are compared on the earth, "
-            "since they come with longitude and latitude; give their positions as x and y with --crs"
-        )
     features = footprints.read(path, crs)
     placed = features.to_crs(cameras.query.crs)
     counts = {
@@ -87,11 +124,12 @@ def buildings(
     where = f"{stored.path}::{stored.name}"
     if not isinstance(recorded, Mapping) or "sha256" not in recorded:
         raise InputError(f"{where}: its params do not tell which file its walls come from; ψ cannot be recomputed")
-    candidates = [Path(stored.path).parent / str(recorded["name"])]
+    folders = [Path(stored.path).parent, *([] if root is None else [root])]
+    candidates = [folder / Path(str(recorded["name"])).name for folder in folders]
     if root is not None:
-        candidates += [root / str(recorded["name"])]
         # Also where the root is the folder above or below the one that was labelled.
-        paths = [Path(str(entry["path"])) for entry in inputs if entry["sha256"] == recorded["sha256"]]
+        named = [str(entry["path"]) for entry in inputs if entry["sha256"] == recorded["sha256"]]
+        paths = [Path(name) for name in named if not leads_out(name)]
         candidates += [root / Path(*path.parts[n:]) for path in paths for n in range(len(path.parts))]
     path = explicit if explicit is not None else _with_digest(candidates, str(recorded["sha256"]))
     if path is None:

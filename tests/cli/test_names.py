@@ -63,6 +63,47 @@ class TestGood:
         assert (stored.params["north"], stored.params["frame"]) == ("true", "geodesic")
         np.testing.assert_allclose(stored.to_scipy().toarray(), expected, atol=1e-6)
 
+    def test_footprints_lie_on_the_map_of_the_zone(self, run: Runner, tmp_path: Path) -> None:
+        """With walls, cameras are on the map of their zone and headings from its north: ψ is as on the earth."""
+        lon, lat, step = 144.05, -37.8, 45.0 / 111_000.0
+        places = [(lat, 0), (lat + step, 90), (lat + 1.0, 0), (lat + 1.0 + step, 0)]
+        to_zone = pyproj.Transformer.from_crs(4326, 32755, always_xy=True)
+        texts = []
+        for number, (north_deg, heading) in enumerate(places):
+            east, north = to_zone.transform(lon, north_deg)
+            texts.append(at_name(f"{east:.2f}", f"{north:.2f}", heading, zone=55, letter="H", pano_id=number))
+        path = name_list(tmp_path / "a.txt", texts)
+        west, east, wall = lon - 0.01, lon + 0.01, lat + 1.0 + 0.9 * step
+        line = {"type": "LineString", "coordinates": [[west, wall], [east, wall]]}
+        feature = {"type": "Feature", "properties": {}, "geometry": line}
+        (tmp_path / "wall.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+        done(run("names", path, "--self-pairs", "--shape", "polygon", "-o", "earth.h5"))
+        result = done(run("names", path, "--self-pairs", "--occluders", tmp_path / "wall.geojson", "-o", "map.h5"))
+        assert "compared on EPSG:32755; headings were turned by up to 1.81° from true north" in result.output
+        on_earth, on_map = (LabelFile(f"{name}.h5")["a"] for name in ("earth", "map"))
+        assert (on_map.params["north"], on_map.params.get("frame")) == ("second axis of the metres", None)
+        # South of the equator and west of the zone's middle, the map's north is east of true north.
+        turned = np.mod(on_map.query.heading_deg - [0, 90, 0, 0] + 180.0, 360.0) - 180.0
+        there = pyproj.Proj(32755).get_factors(lon, lat).meridian_convergence
+        assert there > 1.8
+        np.testing.assert_allclose(turned[0], -there, atol=1e-6)
+        expected = on_earth.to_scipy().toarray()
+        assert 0.1 < expected[0, 1] < 0.5
+        assert on_map.to_scipy().toarray()[0, 1] == pytest.approx(expected[0, 1], abs=2e-4)
+        assert expected[2, 3] > 0.001
+        assert on_map.to_scipy().toarray()[2, 3] == 0.0
+        done(run("verify", "map.h5", "--root", tmp_path))
+
+    def test_footprints_of_several_zones(self, run: Runner, tmp_path: Path) -> None:
+        """Cameras that are far from one zone have no map with the footprints, and the message says so."""
+        texts = [at_name("500000.00", "5812000.00", 0, zone=z, letter="H", pano_id=z) for z in (53, 56)]
+        path = name_list(tmp_path / "a.txt", texts)
+        (tmp_path / "wall.geojson").write_text('{"type": "FeatureCollection", "features": []}')
+        result = run("names", path, "--self-pairs", "--occluders", tmp_path / "wall.geojson", "-o", "map.h5")
+        assert result.exit_code == 2
+        assert "--occluders: footprints lie on the map of one UTM zone, and these cameras are spread" in result.stderr
+        assert not Path("map.h5").exists()
+
     @pytest.mark.parametrize("lon", [144.96, 144.05, 147.0])
     def test_other_images_change_no_label(self, run: Runner, tmp_path: Path, lon: float) -> None:
         """One north for all: the label of a pair is the same alone and beside an image of another zone."""

@@ -171,8 +171,8 @@ class TestWallsFor:
         """Cameras that are compared on the earth have no map to put buildings on."""
         one = Cameras(key=["a"], position=[[0, 0]], heading_deg=[0])
         place = np.zeros((1, 2))
-        with pytest.raises(OptionError, match="with --crs"):
-            occluders.walls_for(CameraSets(query=one, database=one, geographic=(place, place)), houses, None)
+        with pytest.raises(OptionError, match="the map of one UTM zone"):
+            occluders.on_map(CameraSets(query=one, database=one, geographic=(place, place)))
 
     def test_local(self, tmp_path: Path) -> None:
         """Cameras in a local frame, buildings in the same."""
