@@ -133,6 +133,8 @@ def dump_command(address: str, layout: Literal["tsv", "json"] | None) -> None:
     Pairs that are not there are zero where both cameras are ok, and unknown otherwise; `relabel info` counts those.
     """
     from relabel.exchange.text import pairs_as_text
-    from relabel.labelfile import open_address
+    from relabel.labelfile import LabelFile, open_address
 
-    terminal.echo_bytes(pairs_as_text(open_address(address), layout or "csv"))
+    stored = open_address(address)
+    LabelFile(stored.path).check_file_digest()
+    terminal.echo_bytes(pairs_as_text(stored, layout or "csv"))

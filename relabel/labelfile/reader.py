@@ -16,7 +16,9 @@ from relabel.labelfile.provenance import checked_provenance_texts
 class LabelFile(Mapping[str, StoredCollection]):
     """The collections of a label file by name.
 
-    Holds the path and opens the file for each call, so it can be pickled and sent to worker processes.
+    Holds the path and opens the file for each call, so it can be pickled and sent to worker processes. Opening reads
+    the header alone and checks no digest: `provenance` and `check_file_digest` check that of the file, and whoever
+    reads the whole of a collection that of the collection.
 
     Parameters
     ----------
@@ -74,6 +76,14 @@ class LabelFile(Mapping[str, StoredCollection]):
             texts = checked_provenance_texts(file)
             return [json_object(text, f"/provenance, record {i}") for i, text in enumerate(texts)]
 
+    def check_file_digest(self) -> None:
+        """Raise a `LabelFileError` unless names and digests of the collections, provenance and writer fit their digest.
+
+        The content of the collections is not read: `StoredCollection.check_content` compares it with their digests.
+        """
+        with header.opened(self.path) as file:
+            checked_provenance_texts(file)
+
     def _names(self) -> list[str]:
         with header.opened(self.path) as file:
             # One that has lost its pairs or cameras is named too, so that whoever reads all of them comes upon it.
@@ -88,11 +98,15 @@ class LabelFile(Mapping[str, StoredCollection]):
 
 
 def open_collections(address: str | os.PathLike[str]) -> list[StoredCollection]:
-    """The collection that ``FILE::collection`` names, or all of a ``FILE``; errors as for `open_address`."""
+    """The collection that ``FILE::collection`` names, or all of a ``FILE``, with the digest of the file checked.
+
+    Errors as for `open_address`, and a `LabelFileError` where that digest does not fit.
+    """
     text = os.fspath(address)
-    if "::" in text and not Path(text).exists():
-        return [open_address(text)]
-    return LabelFile(text).collections()
+    named = "::" in text and not Path(text).exists()
+    collections = [open_address(text)] if named else LabelFile(text).collections()
+    LabelFile(collections[0].path).check_file_digest()
+    return collections
 
 
 def open_address(address: str | os.PathLike[str]) -> StoredCollection:

@@ -59,6 +59,18 @@ class TestWholeCollections:
         assert [entry.name for entry in tmp_path.rglob("*") if entry.is_file()] == ["bad.h5"]
 
     @pytest.mark.parametrize("arguments", COMMANDS.values(), ids=COMMANDS)
+    def test_what_the_file_digest_tells(self, arguments: list[str], run: Runner, one: Path, tmp_path: Path) -> None:
+        """A collection under another name is as it was, but the file is not."""
+        bad = Path(shutil.copy(one, tmp_path / "bad.h5"))
+        damage.rename_collection(bad, "amman")
+        paths = {"FILE": bad, "GOOD": one, "NEW": tmp_path / "new"}
+        result = run(*(paths.get(argument, argument) for argument in arguments))
+        assert result.exit_code == 1, result.output
+        assert "bad.h5: " in result.stderr
+        assert "content_sha256 does not fit writer, names and digests" in result.stderr
+        assert [entry.name for entry in tmp_path.rglob("*") if entry.is_file()] == ["bad.h5"]
+
+    @pytest.mark.parametrize("arguments", COMMANDS.values(), ids=COMMANDS)
     def test_all_is_well_without(self, arguments: list[str], run: Runner, one: Path, tmp_path: Path) -> None:
         """The same commands on the file as it was written."""
         paths = {"FILE": one, "GOOD": one, "NEW": tmp_path / "new"}
