@@ -121,11 +121,11 @@ def evaluate_command(
     were in training.
     """  # noqa: D301  click wants the character itself
     from relabel.errors import OptionError
-    from relabel.evaluation.descriptors import ImageOptions, describe_set
+    from relabel.evaluation.descriptors import ImageOptions, check_one_a_line, describe_set
     from relabel.evaluation.descriptors import write_descriptors as save_descriptors
     from relabel.evaluation.evaluate import assess, evaluation_text, search, write_per_query
     from relabel.evaluation.ground_truth import Rule, default_rule, evaluation_set
-    from relabel.evaluation.predictions import match, read_predictions, shorter_than
+    from relabel.evaluation.predictions import check_keys, match, read_predictions, shorter_than
     from relabel.evaluation.predictions import write_predictions as save_predictions
 
     log = logging.getLogger(__name__)
@@ -148,6 +148,12 @@ def evaluate_command(
         standard = default_rule(places)
         rule = Rule(standard.within_m, positives_heading, standard.psi)
     ground_truth = evaluation_set(places, rule)
+    # Before hours of describing, not after them.
+    for keys, side in ((ground_truth.query, "query"), (ground_truth.database, "database")):
+        if write_descriptors is not None:
+            check_one_a_line(keys, side)
+        if write_predictions is not None:
+            check_keys(keys, side)
     if predictions is not None:
         matched = match(read_predictions(predictions), ground_truth, allow_unknown=allow_unknown)
         evaluation = assess(ground_truth, matched.rows, ks)

@@ -123,7 +123,8 @@ def export_command(
     "--key-from",
     "keys",
     type=click.Choice(["stem", "path"]),
-    help="What of an image's path in an index is the key.  [default: stem; condensed: path]",
+    help="What of an image's path in an index is the key.  [default: the keys that an export has put in, else stem; "
+    "condensed: path]",
 )
 @click.option("--dataset", metavar="NAME", help="Dataset of a dense file.  [default: fov]")
 @options.self_pairs

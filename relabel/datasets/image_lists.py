@@ -57,8 +57,8 @@ def read_names(path: Path) -> NameList:
     Parameters
     ----------
     path:
-        a folder with jpg, jpeg or png files, of which only the names are read; a UTF-8 text, where blank lines and
-        white space around a name are skipped; or an array of text.
+        a folder with jpg, jpeg or png files, of which only the names are read; a UTF-8 text with one name a line, which
+        is all of the line, where empty lines are skipped; or an array of text.
 
     Raises
     ------
@@ -128,8 +128,8 @@ def _of_text(path: Path) -> NameList:
         raise InputError(
             f"{path}: line {line}: byte 0x{data[error.start]:02x} is not UTF-8 text; save the file with UTF-8 encoding"
         ) from None
-    # Not splitlines(), which also breaks at characters that file names may hold.
-    lines = [line.strip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
+    # Not splitlines(), which also breaks at characters that file names may hold, as blanks at either end are.
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     numbers = [number for number, line in enumerate(lines, 1) if line]
     if not numbers:
         raise InputError(f"{path}: the file is empty; one name a line was expected")
@@ -155,7 +155,7 @@ def _of_array(path: Path) -> NameList:
             array = np.strings.decode(array, "utf-8")
         except UnicodeDecodeError:
             raise InputError(f"{path}: holds bytes that are not UTF-8; save the names as text") from None
-    names = tuple(name.strip() for name in array.tolist())
+    names = tuple(array.tolist())
     if not names:
         raise InputError(f"{path}: the array is empty; it should hold the names")
     if "" in names:

@@ -59,7 +59,7 @@ def read(path: Path) -> Mask:
     ----------
     path:
         a CSV file whose header names the column `key`, and perhaps `side` (query or database) and `collection`; or
-        plain UTF-8 text with one key a line, where blank lines are skipped.
+        plain UTF-8 text with one key a line, which is all of the line, blanks included; empty lines are skipped.
 
     Raises
     ------
@@ -74,11 +74,12 @@ def read(path: Path) -> Mask:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
     try:
-        lines = [line.strip() for line in data.decode("utf-8-sig").splitlines()]
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path}: line {line}: is not UTF-8 text; save the mask with UTF-8 encoding") from None
-    filled = [line for line in lines if line]
+    # Not splitlines(), which also breaks at characters that a key may hold, as blanks at either end are.
+    filled = [line for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n") if line]
     if filled and "key" in _names(filled[0]):
         key, side, collection = _columns(path)
     else:

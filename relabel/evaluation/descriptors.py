@@ -59,7 +59,7 @@ def read_descriptors(folder: str | os.PathLike[str], side: str) -> Descriptors:
     array, text = (Path(folder) / f"{side}{ending}" for ending in (".npy", ".txt"))
     try:
         values = np.load(array, allow_pickle=False)
-        lines = text.read_bytes().decode("utf-8-sig").splitlines()
+        content = text.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError as error:
         raise MissingFileError(
             f"{error.filename}: there is no such file; a folder of descriptors holds query.npy, query.txt, "
@@ -71,7 +71,8 @@ def read_descriptors(folder: str | os.PathLike[str], side: str) -> Descriptors:
         raise InputError(f"{array}: cannot be read as an array of numbers ({str(error).splitlines()[0]})") from None
     if not isinstance(values, np.ndarray):
         raise InputError(f"{array}: holds several arrays; one is expected, a descriptor a row")
-    keys: npt.NDArray[np.str_] = np.array(lines, np.str_)
+    # Not splitlines(), which also breaks at characters that a key may hold.
+    keys: npt.NDArray[np.str_] = np.array(content.removesuffix("\n").split("\n") if content else [], np.str_)
     values = checked(values, str(array))
     if len(keys) != len(values):
         raise InputError(
@@ -95,22 +96,37 @@ def write_descriptors(
     folder:
         it is made where it is missing.
     query, database:
-        keys without line breaks, and descriptors.
+        keys and descriptors.
     overwrite:
         whether files that are there may be replaced.
 
     Raises
     ------
+    InputError
+        when a key holds the end of a line or begins with a byte order mark, so that it could not be read back.
     OutputExistsError, OutputError
         when a file is there, or cannot be written.
     """
     sides = {"query": query, "database": database}
+    for side, descriptors in sides.items():
+        check_one_a_line(descriptors.key, side)
     with ExportFolder(Path(folder), overwrite=overwrite) as target:
         target.claim(f"{side}{ending}" for side in sides for ending in (".npy", ".txt"))
         for side, descriptors in sides.items():
             target.write_array(f"{side}.npy", descriptors.values)
             with target.file(f"{side}.txt") as private:
-                private.write_text("".join(f"{key}\n" for key in descriptors.key.tolist()), encoding="utf-8")
+                text = "".join(f"{key}\n" for key in descriptors.key.tolist())
+                private.write_text(text, encoding="utf-8", newline="\n")
+
+
+def check_one_a_line(keys: npt.NDArray[np.str_], what: str) -> None:
+    """Raise an `InputError` that names the first key which a text with one key a line cannot hold."""
+    for key in keys.tolist():
+        if "\n" in key or "\r" in key or key.startswith("\ufeff"):
+            raise InputError(
+                f"{what} key {key!r} holds the end of a line or begins with a byte order mark, and a file of "
+                "descriptors has one key a line; give the images other keys"
+            )
 
 
 def aligned(descriptors: Descriptors, keys: npt.NDArray[np.str_], what: str) -> npt.NDArray[Any]:

@@ -189,14 +189,14 @@ def write_predictions(
     Raises
     ------
     InputError
-        when a key holds white space or a query's starts with #, so that the file could not be read back; or a row is
-        not a whole number, or beyond the database.
+        when a key holds white space, or a query's starts with # or a byte order mark, so that the file could not be
+        read back; or a row is not a whole number, or beyond the database.
     OutputExistsError, OutputError
         when the file is there, or cannot be written.
     """
     path = Path(path)
-    _check_writable(query, "query")
-    _check_writable(database, "database")
+    check_keys(query, "query")
+    check_keys(database, "database")
     names = database.tolist()
     numbers = as_rows(rows, len(query))
     beyond = np.argwhere(numbers >= len(names))
@@ -214,9 +214,10 @@ def write_predictions(
         private.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
 
 
-def _check_writable(keys: npt.NDArray[np.str_], what: str) -> None:
+def check_keys(keys: npt.NDArray[np.str_], what: str) -> None:
+    """Raise an `InputError` that names the first key which a file of predictions cannot hold."""
     for key in keys.tolist():
-        if key.split() != [key] or (what == "query" and key.startswith("#")):
+        if key.split() != [key] or (what == "query" and key.startswith(("#", "\ufeff"))):
             raise InputError(
                 f"{what} key {key!r} cannot stand in a file of predictions, whose keys are parted by white space and "
                 "whose lines with # are comments; save the scores with --per-query, or give the images other keys"

@@ -34,7 +34,8 @@ class CameraFiles:
         an MSLS tree, and the city in it; by default that of the input's name.
     keys:
         what a key is where an index names images: the ``stem`` of the file name or the whole ``path``. None takes the
-        stem, and for condensed files the path, since frames of different sequences have the same names.
+        keys that an export has put into the index, else the stem, and for condensed files the path, since frames of
+        different sequences have the same names.
     """
 
     queries: Path | None = None
@@ -103,19 +104,18 @@ class CameraSides:
         return replace(self, query=queries, database=cameras), query_count + database_count
 
 
-def find_sides(
-    spec: FormatSpec, path: Path, camera_files: CameraFiles, keys: KeyRule
-) -> tuple[CameraSides | None, list[str]]:
+def find_sides(spec: FormatSpec, path: Path, camera_files: CameraFiles) -> tuple[CameraSides | None, list[str]]:
     """The cameras that files describe, None where none do, and a note of files beside the input that were taken."""
     if camera_files.root is not None:
         return read_msls_sides(camera_files.root, camera_files.city or collection_name(path)), []
     if camera_files.queries is not None:
-        return read_sides(camera_files.queries, camera_files.database, keys), []
+        return read_sides(camera_files.queries, camera_files.database, spec.keys, camera_files.keys), []
     files = [path.parent / file.format(name=collection_name(path)) for file in spec.camera_files]
     if not files or not all(file.is_file() for file in files):
         return None, []
     names = " and ".join(dict.fromkeys(str(file.relative_to(path.parent)) for file in files))
-    return read_sides(files[0], files[1] if len(files) > 1 else None, keys), [f"cameras are those of {names} beside it"]
+    sides = read_sides(files[0], files[1] if len(files) > 1 else None, spec.keys, camera_files.keys)
+    return sides, [f"cameras are those of {names} beside it"]
 
 
 def collection_name(path: Path) -> str:
@@ -132,20 +132,22 @@ def cameras_of_keys(keys: list[str]) -> tuple[Cameras, FloatArray]:
     return Cameras(key_array(keys), np.full((len(keys), 2), np.nan), posed=False), missing
 
 
-def read_sides(queries: Path, database: Path | None, keys: KeyRule) -> CameraSides:
+def read_sides(queries: Path, database: Path | None, default: KeyRule, given: KeyRule | None = None) -> CameraSides:
     """Cameras from files: an index (``.json``), a table (``.csv``, ``.parquet``) or a key a line.
+
+    What a key is in an index, `default` and `given` say, as `read_index` has it.
 
     Without `database` there is one set of cameras, of both queries and database, unless it is a table that has both
     sides; so it is where a table says ``both``.
     """
-    first = _read(queries, "query", keys)
+    first = _read(queries, "query", default, given)
     if database is None and first.layout == "apart":
         database = queries
     files: tuple[tuple[Path, Path], ...] = ((queries.parent, queries),)
     if database is None or (first.layout == "both" and database == queries):
         query = _on_one_map((queries, first))[0]
         return CameraSides(query, query, first.extent, first.extent, self_pairs=True, files=files, notes=first.notes)
-    second = _read(database, "database", keys)
+    second = _read(database, "database", default, given)
     files += ((database.parent, database),) if database != queries else ()
     notes = tuple(dict.fromkeys((*first.notes, *second.notes)))
     query, cameras = _on_one_map((queries, first), (database, second))
@@ -183,10 +185,10 @@ def read_msls_sides(root: Path, city: str) -> CameraSides:
     return CameraSides(query, database, query_extent, database_extent, files=files)
 
 
-def _read(path: Path, side: SideName, keys: KeyRule) -> CameraTable:
+def _read(path: Path, side: SideName, default: KeyRule, given: KeyRule | None) -> CameraTable:
     suffix = path.suffix.lower()
     if suffix == ".json":
-        cameras = read_index(path, keys)
+        cameras = read_index(path, default, given)
         return CameraTable(cameras, np.full(len(cameras), np.nan), "none")
     if suffix in TABLE_SUFFIXES:
         return read_cameras(path, side)

@@ -165,7 +165,7 @@ def write_condensed(
             store(slice(filled, filled + len(values)), values)
             filled += len(values)
             halves += int((values == np.float32(0.5)).sum())
-    folder.write_json(index, index_of(c.query, paths, poses=True))
+    folder.write_json(index, index_of(c.query, paths, "path", poses=True))
     if halves:
         notes.append(
             f"{name}: {halves:,} pairs have ψ = 0.5 exactly; the siamese loader takes > 0.5 for a positive and < 0.5 "

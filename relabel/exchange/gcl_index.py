@@ -14,8 +14,12 @@ from relabel.errors import InputError, MissingFileError
 from relabel.exchange.registry import KeyRule
 
 
-def index_of(cameras: Cameras, paths: npt.NDArray[np.str_], *, poses: bool = False) -> dict[str, Any]:
+def index_of(
+    cameras: Cameras, paths: npt.NDArray[np.str_], rule: KeyRule = "stem", *, poses: bool = False
+) -> dict[str, Any]:
     """The index of cameras whose images have the given paths.
+
+    Where `rule` does not give the keys back from the paths, they stand in ``keys``, which GCL does not look at.
 
     ``im_prefix`` stays empty: the loader ignores it, and a path of this machine concerns no one. ``loc`` is
     [east, north, compass angle] in metres and degrees; with `poses` there is ``poses`` instead: [x, y, z,
@@ -23,6 +27,8 @@ def index_of(cameras: Cameras, paths: npt.NDArray[np.str_], *, poses: bool = Fal
     missing is null.
     """
     index: dict[str, Any] = {"im_prefix": "", "im_paths": paths.tolist()}
+    if _keys_of(index["im_paths"], rule) != cameras.key.tolist():
+        index["keys"] = cameras.key.tolist()
     if not poses:
         index["loc"] = _json_rows(np.column_stack([cameras.position[:, :2], cameras.heading_deg]))
     elif cameras.pose is not None:
@@ -36,17 +42,18 @@ def index_of(cameras: Cameras, paths: npt.NDArray[np.str_], *, poses: bool = Fal
     return index
 
 
-def read_index(path: Path, keys: KeyRule) -> Cameras:
-    """The cameras of an index, all with status OK; `keys` says whether a key is the file's stem or its whole path.
+def read_index(path: Path, default: KeyRule, given: KeyRule | None = None) -> Cameras:
+    """The cameras of an index, all with status OK.
 
-    The paths are kept in the column ``path``.
+    Keys are the list ``keys`` that `index_of` may have put in, else the file's stem or its whole path, as `default`
+    says; what is `given` goes before both. The paths are kept in the column ``path``.
 
     Raises
     ------
     MissingFileError
         when there is no such file.
     InputError
-        when it is no such index, two keys are equal, or ``loc`` or ``poses`` have another number of rows.
+        when it is no such index, two keys are equal, or ``keys``, ``loc`` or ``poses`` have another number of rows.
     """
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
@@ -64,7 +71,13 @@ def read_index(path: Path, keys: KeyRule) -> Cameras:
         position, heading = loc[:, :2], loc[:, 2]
     elif poses is not None:
         position, pose = poses[:, :3], _pose(poses)
-    key = paths if keys == "path" else [entry.rsplit("/", 1)[-1].rsplit(".", 1)[0] for entry in paths]
+    listed = index.get("keys")
+    if given is not None or listed is None:
+        key = _keys_of(paths, given or default)
+    elif isinstance(listed, list) and len(listed) == n and all(isinstance(entry, str) and entry for entry in listed):
+        key = listed
+    else:
+        raise InputError(f"{path}: 'keys' is not a list of {n} names, one for each of 'im_paths'; correct or remove it")
     try:
         return Cameras(
             key_array(key),
@@ -75,8 +88,12 @@ def read_index(path: Path, keys: KeyRule) -> Cameras:
             extra={"path": np.array(paths, str)},
         )
     except InputError as error:
-        hint = "; --key-from path takes whole paths for keys" if keys == "stem" else ""
+        hint = "; --key-from path takes whole paths for keys" if key is not listed and key != paths else ""
         raise InputError(f"{path}: im_paths: {error}{hint}") from None
+
+
+def _keys_of(paths: list[str], rule: KeyRule) -> list[str]:
+    return paths if rule == "path" else [entry.rsplit("/", 1)[-1].rsplit(".", 1)[0] for entry in paths]
 
 
 def _numbers(path: Path, index: dict[str, Any], name: str, rows: int, width: int) -> npt.NDArray[np.float64] | None:

@@ -11,7 +11,7 @@ from relabel.errors import OptionError
 from relabel.exchange import registry
 from relabel.exchange.camera_files import CameraFiles, collection_name, find_sides
 from relabel.exchange.entries import ImportRequest, ImportResult
-from relabel.exchange.registry import FormatSpec, KeyRule
+from relabel.exchange.registry import FormatSpec
 from relabel.labelfile import provenance, write
 from relabel.measures import MEASURES, UNKNOWN, Measure, Unknown
 from relabel.similarity import SimilaritySource
@@ -88,8 +88,7 @@ def load(
     options = {} if dataset is None else {"dataset": dataset}
     _check_options(spec, measure, camera_files, options)
     name = name or collection_name(path)
-    keys: KeyRule = camera_files.keys or spec.keys
-    sides, notes = find_sides(spec, path, camera_files, keys)
+    sides, notes = find_sides(spec, path, camera_files)
     if sides is not None and self_pairs and not sides.self_pairs:
         sides = sides.as_one_set()
     notes += sides.notes if sides is not None else ()
@@ -101,7 +100,7 @@ def load(
         **result.params,
         "measure": measure,
         "min_value": result.bound,
-        "keys": keys,
+        "keys": camera_files.keys or spec.keys,
         "collection": name,
     }
     # What was read for the cameras belongs to the inputs, whether it was named or lay beside the file.

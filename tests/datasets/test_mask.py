@@ -75,14 +75,18 @@ class TestRead:
         [
             ("key\na\nb\n", ["a", "b"], ["", ""]),
             ("a\nb", ["a", "b"], ["", ""]),
-            ("\ufeffa\r\n\r\n b \r\n", ["a", "b"], ["", ""]),
+            ("\ufeffa\r\n\r\nb\r\n", ["a", "b"], ["", ""]),
+            (" a \n\tb\nc\u2028d\x85e\x0b\n", [" a ", "\tb", "c\u2028d\x85e\x0b"], [""] * 3),
             ("\ufeffreason,key,side\r\nx,a,query\r\ny,b,\r\n", ["a", "b"], ["query", ""]),
             ('key,reason\n"a,b","said ""so"""\n', ["a,b"], [""]),
             ("@1@2@10@S@@@@@90@.jpg\n", ["@1@2@10@S@@@@@90@.jpg"], [""]),
         ],
     )
     def test_forms(self, tmp_path: Path, text: str, keys: list[str], sides: list[str]) -> None:
-        """CSV by column names, or a key a line; byte order marks, line endings and blank lines do not matter."""
+        """CSV by column names, or a key a line; byte order marks, line endings and empty lines do not matter.
+
+        What else stands on a line, blanks at either end too, is the key.
+        """
         path = written(tmp_path, text)
         mask = read(path)
         assert mask.key.tolist() == keys

@@ -52,12 +52,19 @@ class TestFiles:
 
     def test_read_back(self, tmp_path: Path) -> None:
         """Both sides as they were written, whatever the keys but line breaks hold."""
-        sides = described(), described(3, key=np.array(["a b", "ψ", "#"]))
+        sides = described(), described(3, key=np.array([" a b\t", "ψ\u2028\x85\x0b", "#"]))
         write_descriptors(tmp_path / "new" / "folder", *sides)
         for side, expected in zip(("query", "database"), sides, strict=True):
             descriptors_read = read_descriptors(tmp_path / "new" / "folder", side)
             assert descriptors_read.key.tolist() == expected.key.tolist()
             np.testing.assert_array_equal(descriptors_read.values, expected.values)
+
+    @pytest.mark.parametrize("key", ["a\nb", "a\r", "\ufeffa"])
+    def test_keys_that_no_line_holds(self, key: str, tmp_path: Path) -> None:
+        """They are refused by name, and nothing is written."""
+        with pytest.raises(InputError, match=r"database key '.*a.*' holds the end of a line or begins"):
+            write_descriptors(tmp_path / "new", described(), described(2, key=np.array(["k", key])))
+        assert not (tmp_path / "new").exists()
 
     def test_there_already(self, tmp_path: Path) -> None:
         """Nothing is written where one file is there."""

@@ -17,6 +17,7 @@ from scipy.spatial.distance import squareform
 from relabel.errors import InputError, OutputError, OutputExistsError
 from relabel.exchange.exporting import export
 from relabel.exchange.gcl_index import index_of, read_index
+from relabel.exchange.importing import load
 from relabel.exchange.known_cameras import unknown_pairs
 from relabel.similarity import Similarity
 from tests.similarities import similarity
@@ -210,6 +211,23 @@ class TestIndex:
         x, y, z, w = Rotation.from_matrix(pose[0, :3, :3]).as_quat(canonical=True)
         np.testing.assert_allclose(index["poses"][0], [*pose[0, :3, 3], w, x, y, z])
 
+    @pytest.mark.parametrize("form", ["gcl", "condensed"])
+    def test_keys_come_back(self, form: str, tmp_path: Path) -> None:
+        """Those that are neither stem nor path of an image are in the index; the others need no list of their own."""
+        plain = similarity(4, self_pairs=form == "condensed", faults=False)
+        for keys, listed in ((["a", "b", "c", "d"], form == "condensed"), (["a/1.png", "b.c", " d ", "e,f\tg"], True)):
+            query = replace(plain.collection.query, key=np.array(keys), extra={"path": np.array([*"wxyz"])})
+            database = query if form == "condensed" else plain.collection.database
+            source = Similarity(replace(plain.collection, query=query, database=database), plain.matrix)
+            folder = tmp_path / f"{listed}{keys[0][0]}{len(keys[0])}"
+            export({"c": source}, form, folder, image_path="{key}.jpg" if form == "gcl" else None)
+            index = folder / ("c/query.json" if form == "gcl" else "c.json")
+            content = json.loads(index.read_text())
+            assert ("keys" in content) == listed
+            imported = load(form, folder / "c_gt.h5", measure="iou").source.collection
+            assert imported.query.key.tolist() == keys
+            assert read_index(index, "stem", "path").key.tolist() == content["im_paths"]
+
     def test_keys(self, tmp_path: Path) -> None:
         """A key is the stem of the file name or the path as it stands."""
         path = tmp_path / "i.json"
@@ -226,6 +244,9 @@ class TestIndex:
             ('{"im_paths": ["a/k.jpg", "b/k.jpg"]}', "rows 0 and 1.*--key-from path"),
             ('{"im_paths": ["a"], "loc": [[1, 2, 3], [4, 5, 6]]}', "2 rows.*has 1"),
             ('{"im_paths": ["a"], "loc": [["x", 2, 3]]}', "3 numbers"),
+            ('{"im_paths": ["a", "b"], "keys": ["a"]}', "'keys' is not a list of 2 names"),
+            ('{"im_paths": ["a"], "keys": [1]}', "'keys' is not a list of 1 names"),
+            ('{"im_paths": ["a", "b"], "keys": ["c", "c"]}', "rows 0 and 1"),
         ],
     )
     def test_broken(self, text: str, message: str, tmp_path: Path) -> None:

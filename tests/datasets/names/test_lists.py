@@ -151,12 +151,19 @@ class TestReadNames:
         (folder / "self").symlink_to(folder)
         assert read_names(folder).names == ("0.jpg", "more/1.jpg")
 
-    @pytest.mark.parametrize("text", ["a\nb\n", "\ufeffa\r\nb", "\n  a  \n\n\tb\n\n", "a\rb"])
+    @pytest.mark.parametrize("text", ["a\nb\n", "\ufeffa\r\nb", "\na\n\nb\n\n", "a\rb"])
     def test_text(self, tmp_path, text):
-        """Marks, line endings, blank lines and white space around a name do not matter."""
+        """Marks, line endings and empty lines do not matter."""
         path = tmp_path / "a.txt"
         path.write_bytes(text.encode())
         assert read_names(path).names == ("a", "b")
+
+    def test_names_are_not_altered(self, tmp_path):
+        """Blanks at either end, and what else Unicode ends lines with, belong to a name."""
+        names = (" a ", "\tb", "c\u2028d\x85e\x0b", " ")
+        (tmp_path / "a.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8", newline="")
+        np.save(tmp_path / "a.npy", np.array(names))
+        assert read_names(tmp_path / "a.txt").names == read_names(tmp_path / "a.npy").names == names
 
     def test_lines_are_those_of_the_editor(self, tmp_path):
         """Blank lines are counted."""
@@ -187,7 +194,7 @@ class TestReadNames:
         ("name", "content", "message"),
         [
             ("a.txt", b"", "a.txt: the file is empty"),
-            ("a.txt", b"\n \n", "a.txt: the file is empty"),
+            ("a.txt", b"\n\r\n", "a.txt: the file is empty"),
             ("a.txt", b"a\n\xff\n", "a.txt: line 2: byte 0xff is not UTF-8"),
             ("a.txt", b"a\0b", "a.txt: is not a text file"),
             ("a.txt", b"a\nb\n\na\na\n", "a.txt: 'a' stands in lines 1 and 4, and 2 name"),
