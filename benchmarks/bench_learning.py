@@ -70,7 +70,7 @@ def sampled_rooms(folder: Path, rooms: int, frames: int) -> Path:
     return folder
 
 
-def small_pictures(root: Path, folder: Path) -> Path:
+def small_images(root: Path, folder: Path) -> Path:
     """Copies of all colour images at the size that is trained with, so that decoding does not fill the minutes."""
     for path in root.rglob("*.color.*"):
         copy = folder / path.relative_to(root).with_suffix(".png")
@@ -138,7 +138,7 @@ def main() -> None:
         use_real = given.root is None and not given.sampled and real.is_dir()
         root = given.root or (real if use_real else sampled_rooms(work / "rooms", given.rooms, given.frames))
         what = "frames of --root" if given.root else "7Scenes, real" if use_real else "sampled rooms"
-        labels, images = work / "labels.h5", small_pictures(root, work / "small")
+        labels, images = work / "labels.h5", small_images(root, work / "small")
         label(surface_parts(readers(root), SurfaceParams()), labels)
         rates = [float(rate) for rate in given.rates.split(",")]
         settings = [("", 0.0), *((loss, rate) for loss in LOSSES for rate in rates)]
