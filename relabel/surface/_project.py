@@ -45,8 +45,9 @@ def points(
 ) -> Any:
     """The voxels of all valid points into `out` (3, n) int32, and how many there are.
 
-    `valid` (65536,) uint8 says of each stored depth whether it counts, `rays` whether depths are measured along the
-    rays of pixels. `out` holds voxels out of range as ±_LIMIT; extremes[0] becomes the largest valid stored depth.
+    `valid` (65536,) uint8 says of each stored depth whether it counts; `rays` is True where depths are measured along
+    the rays of pixels, else None. `out` holds voxels out of range as ±_LIMIT; extremes[0] becomes the largest valid
+    stored depth.
     """
     fx, fy, cx, cy = intrinsics[0], intrinsics[1], intrinsics[2], intrinsics[3]
     height, width = depth.shape
@@ -69,7 +70,8 @@ def points(
             counts = valid[d]
             row += np.int64(counts)
             farthest = max(farthest, np.int64(d) * np.int64(counts))
-        if rays:
+        # Compiled in only where it is asked for: a branch here costs the loops below a quarter of their speed.
+        if rays is not None:
             for k in range(row):
                 ahead[k] /= np.sqrt((across[k] * across[k] + down * down) + 1.0)
         for axis in range(3):

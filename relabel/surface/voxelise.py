@@ -102,7 +102,7 @@ class Voxeliser:
             self.params.edge_m,
             voxel,
             extremes,
-            frames.depth_is == "ray",
+            True if frames.depth_is == "ray" else None,
         )
         code, word = _project.bricks(voxel, count, extremes)
         return self.checked(row, code, word, int(extremes[0]), int(extremes[1]))

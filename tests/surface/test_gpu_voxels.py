@@ -56,7 +56,7 @@ def by_kernel(depth: np.ndarray, intrinsics: np.ndarray, pose: np.ndarray, how: 
     """What the kernels for the CPU find for one frame."""
     voxel, extremes = np.empty((3, depth.size), np.int32), np.zeros(2, np.int64)
     count = _project.points(
-        depth, how.stride, how.unit_m, how.valid, intrinsics, pose, how.voxel_m, voxel, extremes, how.rays
+        depth, how.stride, how.unit_m, how.valid, intrinsics, pose, how.voxel_m, voxel, extremes, how.rays or None
     )  # fmt: skip
     code, word = _project.bricks(voxel, count, extremes)
     return ProjectedBricks(code, word, int(extremes[0]), bool(extremes[1]))

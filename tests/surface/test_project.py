@@ -25,7 +25,7 @@ def bricks(depth, *, stride=1, unit=0.001, valid=VALID, intrinsics=INTRINSICS, p
     rows, columns = (-(-length // stride) for length in depth.shape)
     out = np.empty((3, rows * columns), np.int32)
     extremes = np.full(2, -1, np.int64)
-    count = _project.points(depth, stride, unit, valid, np.array(intrinsics), pose, edge, out, extremes, rays)
+    count = _project.points(depth, stride, unit, valid, np.array(intrinsics), pose, edge, out, extremes, rays or None)
     code, word = _project.bricks(out, count, extremes)
     order = np.argsort(code)
     return code[order], word[order], extremes
