@@ -229,6 +229,8 @@ def _load_whole(model: DescriptorModel, state: State, path: Path) -> None:
     projection = state.get("whitening.projection")
     if projection is not None and projection.ndim == 2 and projection.shape[1] == model.channels:
         model.set_whitening(Whitening(model.channels, len(projection)))
-    inner = named_as(model.backbone, without_prefix(state, "backbone."))
+    expected = without_wrappers(model.backbone.state_dict())
+    inners = [named_as(model.backbone, inner) for inner in without_common_parts(without_prefix(state, "backbone."))]
+    inner = next((inner for inner in inners if first_difference(expected, inner) is None), inners[0])
     whole = {f"backbone.{name}": tensor for name, tensor in inner.items()}
     load_into(model, whole | {name: state[name] for name in state if not name.startswith("backbone.")}, path)

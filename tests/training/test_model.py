@@ -256,6 +256,15 @@ class TestBuildModel:
         x = images()
         assert torch.equal(model(x), again(x))
 
+    @pytest.mark.parametrize("part", ["module.", "_orig_mod.", "model."])
+    def test_wrapped_backbone(self, part: str, tmp_path: Path) -> None:
+        """A whole model of which the backbone alone was wrapped."""
+        model = build_model("tiny").eval()
+        state = {name.replace("backbone.", f"backbone.{part}"): tensor for name, tensor in model.state_dict().items()}
+        torch.save(state, tmp_path / "w.pth")
+        again, x = build_model("tiny", weights=tmp_path / "w.pth").eval(), images()
+        assert torch.equal(model(x), again(x))
+
     def test_compiled_backbone(self, tmp_path: Path) -> None:
         """Weights go into a compiled backbone, and into a part of a network that is called model."""
 

@@ -154,11 +154,17 @@ def _frames(
 def _base(root: Path) -> Path:
     """The folder of a sequence, or the one below it, that has the depth maps."""
     for base in (root / below for below in _BELOW):
-        if base.is_dir() and (_folder(base, _DEPTH) is not None or _by_name(base, _DEPTH, bool)):
+        if base.is_dir() and _has_depth(base):
             return base
+    parts = [path.name for path in children(root) if path.is_dir() and _has_depth(path)]
+    advice = f"give one of the folders {', '.join(parts[:_SHOWN])} in it, which have" if parts else "see --layout"
     raise DatasetNotFoundError(
-        f"{root}: there is no folder depth in it, and no NAME.depth.png ({_listed(root, _SHOWN)}); see --layout"
+        f"{root}: there is no folder depth in it, and no NAME.depth.png ({_listed(root, _SHOWN)}); {advice}"
     )
+
+
+def _has_depth(base: Path) -> bool:
+    return _folder(base, _DEPTH) is not None or bool(_by_name(base, _DEPTH, bool))
 
 
 def _no_pose(base: Path) -> DatasetNotFoundError | InputError:

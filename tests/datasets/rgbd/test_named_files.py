@@ -121,6 +121,15 @@ class TestAce:
         with pytest.raises(InputError, match=r"calibration.txt: fx -525"):
             sequence.read(root, "folder")
 
+    def test_splits(self, tmp_path: Path) -> None:
+        """The folder above says which of its folders are sequences."""
+        ace(tmp_path / "chess/train")
+        ace(tmp_path / "chess/test")
+        with pytest.raises(
+            DatasetNotFoundError, match=r"chess: .*; give one of the folders test, train in it, which have"
+        ):
+            sequence.read(tmp_path / "chess", "folder")
+
     def test_renamed(self, tmp_path: Path) -> None:
         """The same names in folders that are called otherwise: three frames, not six."""
         root = ace(tmp_path)
