@@ -87,7 +87,10 @@ def find(root: Path | str) -> dict[str, Path]:
                 f"{root}: holds {_listed(names)}, but no scene that is unpacked; unpack the zip of the scene, and the "
                 "zip of each sequence inside it"
             )
-        raise DatasetNotFoundError(f"{root}: there is no {_LAYOUT} in it; it holds {_listed(names)}")
+        hint = ""
+        if any((folder / "depth").is_dir() for folder in (root, *(root / name for name in names))):
+            hint = "; a folder with depth/ and poses/ in it is for relabel rgbd --layout folder"
+        raise DatasetNotFoundError(f"{root}: there is no {_LAYOUT} in it; it holds {_listed(names)}{hint}")
     return scenes
 
 

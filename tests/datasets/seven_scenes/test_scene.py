@@ -46,6 +46,13 @@ class TestFind:
         assert list(seven_scenes.find(root)) == ["chess", "redkitchen"]
         assert list(seven_scenes.select(root, "redkitchen, chess,redkitchen")) == ["redkitchen", "chess"]
 
+    @pytest.mark.parametrize("below", ["", "train"])
+    def test_as_for_ace(self, tmp_path: Path, below: str) -> None:
+        """A scene as ACE and DSAC* set it up is for another command, which is named."""
+        (tmp_path / below / "depth").mkdir(parents=True)
+        with pytest.raises(DatasetNotFoundError, match="depth/ and poses/ in it is for relabel rgbd --layout folder$"):
+            seven_scenes.find(tmp_path)
+
     def test_one_scene(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The folder of a scene stands for itself, from wherever it is told."""
         assert seven_scenes.find(root / "redkitchen") == {"redkitchen": root / "redkitchen"}
