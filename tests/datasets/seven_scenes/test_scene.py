@@ -50,7 +50,7 @@ class TestFind:
     def test_as_for_ace(self, tmp_path: Path, below: str) -> None:
         """A scene as ACE and DSAC* set it up is for another command, which is named."""
         (tmp_path / below / "depth").mkdir(parents=True)
-        with pytest.raises(DatasetNotFoundError, match="depth/ and poses/ in it is for relabel rgbd --layout folder$"):
+        with pytest.raises(DatasetNotFoundError, match=r"depth/ and poses/ in it is for relabel rgbd --layout folder$"):
             seven_scenes.find(tmp_path)
 
     def test_one_scene(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
