@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pyproj
+import pytest
 import scipy.io
 from PIL import Image
 
@@ -74,6 +77,15 @@ def msls_tree(
             if name not in without and f"{side}/{name}" not in without:
                 write_csv(folder / f"{name}.csv", rows or [], columns, newline=newline, bom=bom)
     return Path(root)
+
+
+def parquet_with_views(path: Path, table: pa.Table) -> Path:
+    """A Parquet file with columns of views; the test is skipped where the version of Arrow can only read them."""
+    try:
+        pyarrow.parquet.write_table(table, path)
+    except pa.ArrowNotImplementedError:
+        pytest.skip(f"pyarrow {pa.__version__} cannot write views")
+    return path
 
 
 def write_csv(

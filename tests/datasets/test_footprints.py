@@ -17,6 +17,7 @@ import shapely
 from relabel.datasets.footprints import Footprints, read
 from relabel.errors import InputError, MissingFileError, OptionError
 from relabel.geometry.projection import project
+from tests.trees import parquet_with_views
 
 SQUARE = [[33.0, 31.0], [33.001, 31.0], [33.001, 31.001], [33.0, 31.001], [33.0, 31.0]]
 POLYGON = {"type": "Polygon", "coordinates": [SQUARE]}
@@ -180,7 +181,7 @@ class TestGeoParquet:
         table = pyarrow.parquet.read_table(path)
         at = next(at for at, field in enumerate(table.schema) if field.type == pa.binary())
         views = table.set_column(at, table.schema.names[at], table.column(at).cast(pa.binary_view()))
-        pyarrow.parquet.write_table(views, path)
+        parquet_with_views(path, views)
         assert pyarrow.parquet.read_schema(path).field(at).type == pa.binary_view()
         assert read(path).geometry[0].wkb == self.wkb
 

@@ -10,7 +10,6 @@ import h5py
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pyproj
 import pytest
 import scipy.sparse
@@ -25,6 +24,7 @@ from relabel.labelfile import LabelFile
 from relabel.similarity import gather
 from relabel.synthetic.msls import write_tree
 from tests.similarities import similarity
+from tests.trees import parquet_with_views
 
 
 def dense_file(path: Path, values: Any, name: str = "fov", **fields: Any) -> Path:
@@ -260,7 +260,7 @@ class TestLists:
                 columns[name] = text.dictionary_encode()
             else:
                 columns[name] = text.cast(getattr(pa, kind)())
-        pq.write_table(pa.table(columns), tmp_path / "v.parquet")
+        parquet_with_views(tmp_path / "v.parquet", pa.table(columns))
         made = gather(load("parquet", tmp_path / "v.parquet", measure="iou").source)
         assert made.collection.query.key.tolist() == ["7", "8"]
         assert made.collection.database.key.tolist() == ["1", "2"]

@@ -25,6 +25,7 @@ from relabel.datasets.table.columns import ROLES, TableFile, choose, parse
 from relabel.datasets.table.rows import TableReader, reader
 from relabel.errors import InputError, OptionError
 from relabel.geometry.projection import project
+from tests.trees import parquet_with_views
 
 LON_LAT = ("id,lon,lat,heading", "a,35.90,31.95,10", "b,35.91,31.96,350.5", "c,35.92,31.97,0")
 METRES = ("key,x,y,heading", "a,0,0,90", "b,10.5,0,90", "c,20,-3,270")
@@ -182,9 +183,10 @@ class TestTableFile:
         words = pa.array(["a", None, "\u00e9" * 20])
         types = [pa.string_view(), pa.large_string(), pa.binary(), pa.binary_view(), pa.large_binary()]
         columns = {str(kind): words.cast(kind) for kind in types}
-        path = as_parquet(tmp_path / "t", **columns, words=words.cast(pa.large_string()).dictionary_encode())
+        columns["words"] = words.cast(pa.large_string()).dictionary_encode()
+        path = parquet_with_views(tmp_path / "t", pa.table(columns))
         assert pq.read_schema(path).field("string_view").type == pa.string_view()
-        for column in TableFile(path).read({**dict.fromkeys(columns, "text"), "words": "text"}).values():
+        for column in TableFile(path).read(dict.fromkeys(columns, "text")).values():
             assert column.tolist() == ["a", "", "\u00e9" * 20]
         bad = as_parquet(tmp_path / "bad", c=pa.array([b"\xff"]).cast(pa.binary_view()))
         with pytest.raises(InputError, match=r"bad: column 'c' holds bytes that are not UTF-8"):
