@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import numpy as np
@@ -172,14 +173,15 @@ class FirstOfEach:
 
     def __init__(self, path: Path, what: str) -> None:
         self._path, self._what = path, what
-        self._seen: set[str] = set()
+        self._seen: set[Decimal | str] = set()
         self._repeated = 0
         self._first = ""
 
     def is_first(self, line: int, stamp: str) -> bool:
         """Whether no line before had this stamp."""
-        if stamp not in self._seen:
-            self._seen.add(stamp)
+        time = _as_written(stamp)
+        if time not in self._seen:
+            self._seen.add(time)
             return True
         self._repeated += 1
         self._first = self._first or f"line {line}: {stamp}"
@@ -191,6 +193,15 @@ class FirstOfEach:
             return ()
         first = f"the first in {self._first}"
         return (f"{self._path.name}: {self._repeated:,} {self._what} repeat a time stamp and are left out, {first}",)
+
+
+def _as_written(stamp: str) -> Decimal | str:
+    """A time stamp as a number with all of its digits, so that 1.50 is 1.5; the text where it is no finite number."""
+    try:
+        number = Decimal(stamp)
+    except InvalidOperation:
+        return stamp
+    return number if number.is_finite() else stamp
 
 
 _ORDERS: dict[Quaternion, dict[str, int]] = {

@@ -203,8 +203,8 @@ def write_predictions(
     if len(beyond):
         row, rank = beyond[0].tolist()
         raise InputError(
-            f"prediction {rank} of query {str(query[row])!r} (counted from 0) is row {numbers[row, rank]} of the "
-            f"database, which has {len(names):,}; put -1 where a search filled up its answers"
+            f"prediction {rank} of query {str(query[row])!r} (counted from 0) is row {np.asarray(rows)[row, rank]} of "
+            f"the database, which has {len(names):,}; put -1 where a search filled up its answers"
         )
     with replacing(path, overwrite=overwrite) as private, output_errors(path):
         lines = (

@@ -303,7 +303,7 @@ class TestTum:
 
     def test_repeated_stamps(self, tmp_path: Path) -> None:
         """Of the poses of one time stamp the first is kept, and the others are counted."""
-        lines = [f"{stamp} {place} 0 0 0 0 0 1" for place, stamp in enumerate(("1.0", "2.0", "2.0", "3.0", "2.0"))]
+        lines = [f"{stamp} {place} 0 0 0 0 0 1" for place, stamp in enumerate(("1.0", "2.0", "2.0", "3.0", "2.00"))]
         cameras, notes = read(write(tmp_path / "t.txt", *lines), "tum", axes_of("tum", up="-y"))
         assert cameras.key.tolist() == ["1.0", "2.0", "3.0"]
         assert cameras.position[:, 0].tolist() == [0.0, 1.0, 3.0]

@@ -203,11 +203,15 @@ class TestWritePredictions:
         write_predictions(tmp_path / "p.txt", np.array(["a"]), np.array(["b"]), np.array([[row, 0]]))
         assert (tmp_path / "p.txt").read_text() == "a b\n"
 
-    @pytest.mark.parametrize("row", [1, 4458766603700305201, 2**64 - 1])
-    def test_rows_beyond_the_database(self, tmp_path: Path, row: int) -> None:
+    @pytest.mark.parametrize("kind", [np.int64, np.uint64, object])
+    @pytest.mark.parametrize("row", [1, 4458766603700305201, 2**63 - 1])
+    def test_rows_beyond_the_database(self, tmp_path: Path, row: int, kind: type) -> None:
         """They name no image, and nothing is written."""
-        with pytest.raises(InputError, match=r"prediction 1 of query 'a' .* is row \d+ of the database, which has 1;"):
-            write_predictions(tmp_path / "p.txt", np.array(["a"]), np.array(["b"]), np.array([[0, row]]))
+        rows = np.array([[0, row]], kind)
+        with pytest.raises(
+            InputError, match=rf"prediction 1 of query 'a' .* is row {row} of the database, which has 1;"
+        ):
+            write_predictions(tmp_path / "p.txt", np.array(["a"]), np.array(["b"]), rows)
         with pytest.raises(InputError, match=r"prediction 0 of query 0 .* 0.5, which is not a whole number"):
             write_predictions(tmp_path / "p.txt", np.array(["a"]), np.array(["b"]), np.array([[0.5]]))
         with pytest.raises(InputError, match="one row a query"):
