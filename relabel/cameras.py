@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.errors import InputError
+from relabel.fixed_width import text_array
 
 FloatArray = npt.NDArray[np.float64]
 _DERIVED: Any = None  # a field that __post_init__ fills in where it is not given
@@ -149,14 +150,20 @@ class Cameras:
 
 
 def key_array(keys: Sequence[str]) -> npt.NDArray[np.str_]:
-    """(n,) the keys of cameras; an `InputError` where one holds a NUL, which numpy drops at the end of a text."""
+    """(n,) the keys of cameras.
+
+    Raises
+    ------
+    InputError
+        when one holds a NUL, which numpy drops at the end of a text, or is far too long for the others.
+    """
     for row, key in enumerate(keys):
         if "\0" in key:
             raise InputError(
                 f"row {row} (counted from 0): the key {key[:80]!r} holds a NUL character, which no label file can "
                 "hold; name the camera otherwise"
             )
-    return np.array(keys, np.str_)
+    return text_array(keys)
 
 
 def _keys(key: object) -> npt.NDArray[np.str_]:
@@ -166,7 +173,9 @@ def _keys(key: object) -> npt.NDArray[np.str_]:
         return np.empty(0, dtype="<U1")
     if array.ndim != 1:
         raise InputError(f"key has shape {array.shape}; expected one name a camera")
-    if array.dtype.kind != "U":
+    if array.dtype.kind == "O":
+        array = text_array([str(name) for name in array.tolist()])
+    elif array.dtype.kind != "U":
         array = array.astype(np.str_)
     empty = np.flatnonzero(array == "")
     if empty.size:

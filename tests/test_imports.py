@@ -18,7 +18,7 @@ PACKAGE = Path(relabel.__file__).parent
 
 # Rooms from the ground up. A room may import itself, the rooms named here, and the third-party packages named here.
 # A package or room behind a "~" may only be imported inside a function: it is optional, or slow to load.
-BASE = "errors measures keys cameras similarity"
+BASE = "errors input_files fixed_width measures keys cameras similarity"
 CALLED = (
     "cameras",
     "measures",
@@ -57,22 +57,30 @@ ROOMS: dict[str, tuple[str, str]] = {
     "claims": ("errors locks atomic", ""),
     "csv_text": ("", ""),
     "source_date": ("errors", ""),
+    "input_files": ("errors", ""),
+    "fixed_width": ("errors", "numpy"),
     "optional": ("errors", "~open3d"),
     "devices": ("errors", "~torch"),
     "measures": ("errors", "~numpy"),
     "keys": ("", "numpy"),
-    "cameras": ("errors", "numpy"),
+    "cameras": ("errors fixed_width", "numpy"),
     "frames": ("errors cameras", "numpy"),
     "similarity": ("errors measures cameras", "numpy scipy"),
     "jit": ("errors cores", "numpy numba"),
     "geometry": ("errors cameras", "numpy ~pyproj"),
     # a tree of files goes in, cameras and frames come out
-    "datasets": ("_lazy plugins clutter errors keys cameras frames geometry", "numpy ~scipy pyarrow ~shapely ~PIL"),
+    "datasets": (
+        "_lazy plugins clutter errors input_files fixed_width keys cameras frames geometry",
+        "numpy ~scipy pyarrow ~shapely ~PIL",
+    ),
     "synthetic": ("errors cores atomic optional cameras geometry datasets", "numpy ~pyarrow ~PIL"),
     # overlaps, fast and slow
     "fov": ("_lazy errors measures cameras similarity geometry jit", "numpy scipy numba"),
-    "surface": ("_lazy errors devices measures cameras similarity frames jit", "numpy scipy numba PIL ~torch"),
-    "reference": ("errors optional measures cameras frames geometry", "numpy scipy shapely ~PIL"),
+    "surface": (
+        "_lazy errors input_files devices measures cameras similarity frames jit",
+        "numpy scipy numba PIL ~torch",
+    ),
+    "reference": ("errors input_files optional measures cameras frames geometry", "numpy scipy shapely ~PIL"),
     # inputs looked through before they are labelled
     "audit": ("errors cameras frames geometry jit datasets surface", "numpy scipy"),
     # label files, written and read

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from relabel.cameras import Cameras
 from relabel.errors import OptionError
+from relabel.fixed_width import text_array
 from relabel.keys import rows_of
 from relabel.labelfile import StoredCollection
 from relabel.similarity import Collection, RowBlock
@@ -125,7 +126,7 @@ class Selection:
 
 def are_among(camera_keys: npt.NDArray[np.str_], keys: frozenset[str]) -> BoolArray:
     """(n,) which of n cameras have a key that is in a set."""
-    rows = rows_of(camera_keys, np.array(sorted(keys), dtype=np.str_))
+    rows = rows_of(camera_keys, text_array(sorted(keys)))
     among = np.zeros(len(camera_keys), bool)
     among[rows[rows >= 0]] = True
     return among

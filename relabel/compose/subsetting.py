@@ -12,6 +12,8 @@ import numpy as np
 from relabel.compose.lineage import Derived, address_of, named_errors, open_stored, step, write_derived
 from relabel.compose.selection import Selected, Selection
 from relabel.errors import InputError, MissingFileError, NotFoundError, OptionError
+from relabel.fixed_width import text_array
+from relabel.input_files import check_regular
 from relabel.keys import rows_of
 from relabel.labelfile import StoredCollection
 from relabel.labelfile.collection import listed
@@ -107,6 +109,7 @@ def read_keys(path: str | os.PathLike[str]) -> frozenset[str]:
     InputError
         when it cannot be read, is not UTF-8, or lists none.
     """
+    check_regular(path)
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -142,7 +145,7 @@ def _check_keys(stored: Iterable[StoredCollection], selection: Selection, addres
     ):
         if keys is None:
             continue
-        wanted = np.array(sorted(keys), dtype=np.str_)
+        wanted = text_array(sorted(keys))
         missing = np.ones(len(wanted), bool)
         for collection in stored:
             for side in sides:

@@ -30,6 +30,7 @@ from relabel.datasets.trajectory_formats import (
     text_lines,
 )
 from relabel.errors import DatasetNotFoundError, InputError
+from relabel.input_files import check_regular
 
 Row = tuple[float, ...]
 """QW QX QY QZ TX TY TZ."""
@@ -327,6 +328,7 @@ def _check_points(path: Path, line: int, text: str, name: str) -> None:
 
 
 def _read_binary(model: _Model, path: Path) -> None:
+    check_regular(path)
     try:
         with path.open("rb") as stream:
             numbers = _Bytes(path, stream)

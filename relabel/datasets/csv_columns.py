@@ -14,6 +14,7 @@ import io
 import mmap
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -25,6 +26,8 @@ import pyarrow.csv
 from relabel.cameras import surely_unique
 from relabel.datasets.base import unreadable
 from relabel.errors import InputError
+from relabel.fixed_width import check_lengths, text_array
+from relabel.input_files import check_regular
 
 Kind = Literal["text", "float", "int", "bool"]
 Table = dict[str, npt.NDArray[Any]]
@@ -105,7 +108,8 @@ def read(path: Path, columns: Mapping[str, Kind], *, optional: Mapping[str, Kind
             raise fault_in(path, kinds, str(error), data) from None
     arrays: Table = {}
     for name, kind in kinds.items():
-        array = as_array(table.column(name).combine_chunks(), kind)
+        with naming(path, name):
+            array = as_array(table.column(name).combine_chunks(), kind)
         if array is None:
             raise fault_in(path, {name: kind}, f"column {name!r} cannot be read as {kind}", data)
         arrays[name] = array
@@ -171,6 +175,7 @@ def line_of_row(path: Path, row: int) -> int:
 
 
 def _content(path: Path) -> bytes:
+    check_regular(path)
     try:
         return Path(path).read_bytes()
     except OSError as error:
@@ -185,6 +190,7 @@ def beginning(path: Path) -> bytes:
     InputError
         when the file cannot be read.
     """
+    check_regular(path)
     try:
         with Path(path).open("rb") as stream:
             data = stream.read(_HEADER_BYTES)
@@ -288,6 +294,7 @@ def check_quotes(path: Path, data: bytes | None = None) -> None:
 
 
 def _mapped(path: Path) -> bytes | mmap.mmap:
+    check_regular(path)
     with path.open("rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b""
 
@@ -332,6 +339,8 @@ _TEXT_TYPES = (
 def as_array(column: Any, kind: Kind) -> npt.NDArray[Any] | None:
     """An Arrow column as numpy array, or None where a cell does not fit the kind.
 
+    An `InputError` where a text is far too long for the others.
+
     The buffers are read here, since Arrow's own to_numpy loads pandas where it is installed, for half a second.
     """
     if kind == "text":
@@ -348,6 +357,15 @@ def as_array(column: Any, kind: Kind) -> npt.NDArray[Any] | None:
     with np.errstate(invalid="ignore"):
         is_whole = (np.abs(array) <= _WHOLE_LIMIT) & (array == np.floor(array))
     return array.astype(np.int64) if is_whole.all() else None
+
+
+@contextmanager
+def naming(path: Path, column: str) -> Iterator[None]:
+    """Put file and column in front of an `InputError` of `as_array`."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path}: column {column!r}: {error}") from None
 
 
 def _bits(bitmap: Any) -> npt.NDArray[np.uint8]:
@@ -368,8 +386,9 @@ def _strings(column: Any) -> npt.NDArray[np.str_] | None:
     if content.size and content.min() == 0:
         return None
     if content.size == 0 or content.max() >= 128:
-        return np.array(column.to_pylist(), dtype=np.str_)
+        return text_array(column.to_pylist())
     lengths = np.diff(offsets)
+    check_lengths(lengths)
     width = int(lengths.max())
     letters = np.zeros((len(column), width), np.uint32)
     if (lengths == width).all():

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from relabel.errors import InputError, MissingFileError, OptionError
 from relabel.geometry.projection import GEOGRAPHIC, between, is_geographic
 from relabel.geometry.walls import Walls
+from relabel.input_files import check_regular, check_rows
 
 LOCAL = "local"
 _POLYGON, _LINES = 3, (1, 2)  # of shapely.get_type_id
@@ -141,6 +142,7 @@ def read(path: Path, crs: str | None = None) -> Footprints:
         when PROJ does not know the reference system.
     """
     path = Path(path)
+    check_regular(path)
     try:
         stat = path.stat()
     except FileNotFoundError:
@@ -310,11 +312,14 @@ def _geoparquet(path: Path, data: bytes) -> tuple[npt.NDArray[Any], str | None]:
 
     try:
         file = pyarrow.parquet.ParquetFile(io.BytesIO(data))
+        check_rows(path, file.metadata.num_rows, least_bits=8)
         known = json.loads((file.schema_arrow.metadata or {}).get(b"geo", b"null"))
         name = known["primary_column"]
         column = known["columns"][name]
         encoding, crs = column["encoding"], column.get("crs", GEOGRAPHIC)
         values = file.read(columns=[name]).column(name)
+    except InputError:
+        raise
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: is not a Parquet file that can be read: {error}") from None
     except (TypeError, KeyError, ValueError, AttributeError):

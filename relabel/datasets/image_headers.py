@@ -6,6 +6,8 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
+from relabel.input_files import check_regular
+
 _ORIENTATION = 0x0112  # the EXIF tag
 _TURNED = range(5, 9)  # the orientations by which width and height change places
 
@@ -29,6 +31,7 @@ def read_header(path: Path) -> ImageHeader | None:
     from PIL import Image  # noqa: PLC0415  few readers look at an image
 
     try:
+        check_regular(path)
         # What Pillow warns of, such as damaged EXIF data, leaves size and pixels as they are.
         with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
             return ImageHeader(image.size, int(image.getexif().get(_ORIENTATION, 1)))

@@ -12,6 +12,7 @@ import numpy as np
 
 from relabel.datasets.listing import walk
 from relabel.errors import InputError, MissingFileError
+from relabel.input_files import check_regular
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 """Suffixes of the files of a folder that are images, in small or capital letters."""
@@ -68,6 +69,7 @@ def read_names(path: Path) -> NameList:
         when nothing is there.
     """
     path = Path(path)
+    check_regular(path)
     try:
         if path.is_dir():
             names = _of_folder(path)

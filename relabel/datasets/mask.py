@@ -25,7 +25,9 @@ from relabel.cameras import Cameras, Status
 from relabel.datasets import csv_columns
 from relabel.datasets.base import CameraSets, FrameSets, ReaderOf, ReaderWrapper, Sets, cameras_in
 from relabel.errors import InputError, MissingFileError
+from relabel.fixed_width import text_array
 from relabel.frames import Frames
+from relabel.input_files import check_regular
 from relabel.keys import rows_of
 
 log = logging.getLogger(__name__)
@@ -67,6 +69,7 @@ def read(path: Path) -> Mask:
         when the file is missing, cannot be read or holds no key, or a row has no key or an unknown side; the message
         names the line.
     """
+    check_regular(path)
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError:
@@ -83,7 +86,10 @@ def read(path: Path) -> Mask:
     if filled and "key" in _names(filled[0]):
         key, side, collection = _columns(path)
     else:
-        key = np.array(filled, dtype=np.str_)
+        try:
+            key = text_array(filled)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
         side = collection = np.zeros(len(key), "<U1")
     if not len(key):
         raise InputError(f"{path}: holds no key, so that it masks nothing; leave out --mask")

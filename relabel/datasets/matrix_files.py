@@ -13,6 +13,7 @@ import numpy as np
 from relabel.cameras import FloatArray
 from relabel.datasets.base import unreadable
 from relabel.errors import InputError, MissingFileError, OptionError
+from relabel.input_files import check_regular
 
 Intrinsics = tuple[float, float, float, float]
 """fx, fy, cx, cy in pixels, with the middle of the first pixel at (0, 0)."""
@@ -132,6 +133,7 @@ def checked_intrinsics(values: Sequence[float], where: str) -> Intrinsics:
 
 def read_numbers(path: Path) -> list[float]:
     """All numbers of a text file; an InputError names the line of what is none."""
+    check_regular(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from relabel.cameras import Cameras, FloatArray, Status
 from relabel.datasets.image_headers import read_header
 from relabel.datasets.matrix_files import Intrinsics
+from relabel.fixed_width import text_array
 from relabel.frames import DepthIs, Frames
 
 _SHOWN = 3
@@ -55,12 +56,12 @@ def frames_from_files(
     """
     finite = np.isfinite(poses).all(axis=(1, 2))
     cameras = Cameras(
-        np.array([frame.key for frame in frame_files], dtype=np.str_),
+        text_array([frame.key for frame in frame_files]),
         poses[:, :3, 3].reshape(-1, 3),
         pose=poses,
         status=np.where(finite, Status.OK, Status.NO_POSE).astype(np.uint8),
         extra={
-            "sequence": np.array([frame.sequence for frame in frame_files], dtype=np.str_),
+            "sequence": text_array([frame.sequence for frame in frame_files]),
             "frame": np.array([frame.rank for frame in frame_files], dtype=np.int64),
         },
     )
@@ -76,7 +77,7 @@ def frames_from_files(
 
 
 def _texts(paths: Sequence[Path | None]) -> npt.NDArray[np.str_]:
-    return np.array(["" if path is None else str(path) for path in paths], dtype=np.str_)
+    return text_array(["" if path is None else str(path) for path in paths])
 
 
 def existing_files(frame_files: Sequence[FrameFiles]) -> list[Path]:

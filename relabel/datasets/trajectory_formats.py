@@ -17,7 +17,9 @@ from relabel.datasets.base import unreadable
 from relabel.datasets.conventions import Quaternion
 from relabel.datasets.table.columns import TableFile
 from relabel.errors import InputError, OptionError
+from relabel.fixed_width import text_array
 from relabel.geometry.projection import utm_crs
+from relabel.input_files import check_regular
 
 _NOT_A_ROTATION = 1e-2
 """How far a matrix may be from a rotation: real files keep to 1e-3, other numbers do not come near."""
@@ -229,7 +231,10 @@ class _QuaternionLines:
         """The keys (n,) and the matrices (n, 4, 4); raises InputError, naming the line, for what is wrong with one."""
         table = np.array(self.rows).reshape(-1, 7)
         pose = quaternion_poses(table[:, :3], table[:, 3:], lambda row: f"{self.path}: line {self.lines[row]}")
-        key = np.array(self.keys, dtype=np.str_)
+        try:
+            key = text_array(self.keys)
+        except InputError as error:
+            raise InputError(f"{self.path}: {error}") from None
         check_keys(self.path, key, self.lines)
         return key, pose
 
@@ -242,6 +247,7 @@ def text_lines(path: Path, *, comments: bool = False, blank: bool = False) -> It
     InputError
         when the file cannot be read, or is not UTF-8.
     """
+    check_regular(path)
     try:
         with path.open(encoding="utf-8-sig") as stream:
             for line, text in enumerate(stream, 1):

@@ -21,7 +21,9 @@ from relabel.errors import InputError, MissingFileError
 from relabel.evaluation.ground_truth import EvaluationSet
 from relabel.evaluation.nearest import checked
 from relabel.exchange.folder import ExportFolder
+from relabel.fixed_width import text_array
 from relabel.images.paths import Size, find_camera_images
+from relabel.input_files import check_regular
 from relabel.keys import rows_of
 
 OnProgress = Callable[[int], object]
@@ -57,6 +59,8 @@ def read_descriptors(folder: str | os.PathLike[str], side: str) -> Descriptors:
         finite.
     """
     array, text = (Path(folder) / f"{side}{ending}" for ending in (".npy", ".txt"))
+    for file in (array, text):
+        check_regular(file)
     try:
         values = np.load(array, allow_pickle=False)
         content = text.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
@@ -71,8 +75,11 @@ def read_descriptors(folder: str | os.PathLike[str], side: str) -> Descriptors:
         raise InputError(f"{array}: cannot be read as an array of numbers ({str(error).splitlines()[0]})") from None
     if not isinstance(values, np.ndarray):
         raise InputError(f"{array}: holds several arrays; one is expected, a descriptor a row")
-    # Not splitlines(), which also breaks at characters that a key may hold.
-    keys: npt.NDArray[np.str_] = np.array(content.removesuffix("\n").split("\n") if content else [], np.str_)
+    try:
+        # Not splitlines(), which also breaks at characters that a key may hold.
+        keys = text_array(content.removesuffix("\n").split("\n") if content else [])
+    except InputError as error:
+        raise InputError(f"{text}: {error}") from None
     values = checked(values, str(array))
     if len(keys) != len(values):
         raise InputError(
@@ -207,7 +214,7 @@ def describe(
     descriptors: npt.NDArray[np.float32] = np.empty((0, 0), np.float32)
     unreadable: list[UnreadableImage] = []
     with torch.inference_mode():
-        for batch in loader(CameraDataset(np.array(paths, np.str_), size), numbers, workers=workers):
+        for batch in loader(CameraDataset(text_array(paths), size), numbers, workers=workers):
             unreadable += batch.unreadable
             if batch.images is not None:
                 values = model(normalised(batch.images.to(where))).float().cpu().numpy()

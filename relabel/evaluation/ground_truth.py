@@ -19,6 +19,7 @@ from relabel.errors import InputError, OptionError
 from relabel.evaluation.places import Place
 from relabel.evaluation.positives import WITHIN_M, RowLists, positives_by_distance
 from relabel.exchange.positive_rows import check_threshold
+from relabel.fixed_width import joined
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -212,7 +213,7 @@ def _numbered(side: Sequence[Cameras]) -> IntArray:
 
 
 def _joined(side: Sequence[Cameras], names: Sequence[str], what: str) -> npt.NDArray[np.str_]:
-    keys = np.concatenate([cameras.key for cameras in side])
+    keys = joined([cameras.key for cameras in side])
     if len(side) > 1 and not surely_unique(keys):
         unique, counts = np.unique(keys, return_counts=True)
         twice = unique[counts > 1]

@@ -20,6 +20,7 @@ from relabel.atomic import output_errors, replacing
 from relabel.errors import InputError, MissingFileError
 from relabel.evaluation.ground_truth import EvaluationSet
 from relabel.evaluation.metrics import IntArray, as_rows, first_of_each
+from relabel.input_files import check_regular
 from relabel.keys import RowsByKey, nfc
 
 _SHOWN = 3
@@ -63,6 +64,7 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
         when it cannot be read, holds no line, or a query stands in two; the message names the lines.
     """
     path = Path(path)
+    check_regular(path)
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:

@@ -15,6 +15,7 @@ from relabel.exchange.camera_tables import CameraTable, SideName, read_cameras
 from relabel.exchange.gcl_index import read_index
 from relabel.exchange.registry import FormatSpec, KeyRule
 from relabel.geometry.projection import GEOGRAPHIC, map_of, project
+from relabel.input_files import check_regular
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -192,6 +193,7 @@ def _read(path: Path, side: SideName, default: KeyRule, given: KeyRule | None) -
         return CameraTable(cameras, np.full(len(cameras), np.nan), "none")
     if suffix in TABLE_SUFFIXES:
         return read_cameras(path, side)
+    check_regular(path)
     try:
         with path.open(encoding="utf-8-sig") as text:
             # A key is all that stands on the line: blanks belong to it, and so does what else Unicode calls a line end.

@@ -21,6 +21,7 @@ from relabel.exchange.camera_tables import camera_table
 from relabel.exchange.entries import ImportRequest, ImportResult, Numbering, PairList, collection_facts, result_of_pairs
 from relabel.exchange.folder import ExportFolder, file_name
 from relabel.exchange.text import pairs_as_text
+from relabel.input_files import check_regular, check_rows
 from relabel.similarity import Collection, SimilaritySource
 
 _METADATA = b"relabel"
@@ -97,6 +98,7 @@ def read_csv(request: ImportRequest) -> ImportResult:
         when it cannot be read; the message names line and column.
     """
     path = request.path
+    check_regular(path)
     convert = pyarrow.csv.ConvertOptions(
         include_columns=list(_COLUMNS),
         column_types={"query": pa.string(), "database": pa.string(), "value": pa.float64()},
@@ -127,6 +129,7 @@ def read_parquet(request: ImportRequest) -> ImportResult:
         when there is no such file, or it cannot be read; the message names the column.
     """
     path = request.path
+    check_regular(path)
     with _parquet_errors(path):
         file = pyarrow.parquet.ParquetFile(path, read_dictionary=["query", "database"])
         missing = [name for name in _COLUMNS if name not in file.schema_arrow.names]
@@ -137,6 +140,7 @@ def read_parquet(request: ImportRequest) -> ImportResult:
         kind = file.schema_arrow.field("value").type
         if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
             raise InputError(f"{path}: column 'value' has type {kind}, which is no number")
+        check_rows(path, file.metadata.num_rows, least_bits=1)
         try:
             entries = _gathered(file.iter_batches(columns=list(_COLUMNS)))
             facts = json.loads((file.schema_arrow.metadata or {}).get(_METADATA, b"{}"))

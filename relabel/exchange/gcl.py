@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from relabel.exchange.gcl_index import index_of
 from relabel.exchange.known_cameras import KnownSource, unknown_pairs
 from relabel.exchange.positive_rows import check_threshold
 from relabel.images.paths import image_paths
+from relabel.input_files import MOST_INFLATION, check_regular
 from relabel.labelfile.pair_rules import Symmetry
 from relabel.labelfile.safe_h5file import Draft
 from relabel.similarity import Collection, RowBlock, SimilaritySource
@@ -38,6 +40,7 @@ DenseRows = npt.NDArray[np.float32]
 FOV = "fov"
 """The dataset of a dense file with the values."""
 
+_MOST_BAND_BYTES = 1 << 30
 _BLOCK_VALUES = 1 << 23  # 32 MB of float32
 _FLAT_CHUNK = 1 << 16
 _PAIR_BYTES = 5  # a float32 and a byte
@@ -292,6 +295,7 @@ def dense_dataset(path: Path, name: str | None) -> Iterator[Any]:
     InputError
         when it is not HDF5 or has no such dataset; the message lists those that it has.
     """
+    check_regular(path)
     try:
         file = h5py.File(path, "r")
     except FileNotFoundError:
@@ -307,10 +311,26 @@ def dense_dataset(path: Path, name: str | None) -> Iterator[Any]:
             raise InputError(f"{path}: has no dataset {wanted!r}; there are {', '.join(names) or 'none'}{hint}")
         if dataset.dtype.kind not in "biuf":
             raise InputError(f"{path}: dataset {wanted!r} has type {dataset.dtype}, which is no number")
+        _check_chunks(path, dataset)
         try:
             yield dataset
         except OSError as error:
             raise InputError(f"{path}: dataset {wanted!r} is damaged: {error}") from None
+
+
+def _check_chunks(path: Path, dataset: Any) -> None:
+    """Raise an `InputError` where rows cannot be read without inflating far more than the file holds."""
+    if dataset.chunks is None or not dataset.size:
+        return
+    rows = min(dataset.chunks[0], dataset.shape[0])
+    band = rows * dataset.size // dataset.shape[0] * dataset.dtype.itemsize
+    chunk = math.prod(dataset.chunks) * dataset.dtype.itemsize
+    most = max(_MOST_BAND_BYTES, MOST_INFLATION * int(dataset.id.get_storage_size()))
+    if max(band, chunk) > most:
+        raise InputError(
+            f"{path}: dataset {dataset.name[1:]!r} has chunks of {dataset.chunks}, so that reading a row takes "
+            f"{max(band, chunk):,} bytes; rewrite it with smaller ones (h5repack -l CHUNK=64x1024)"
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from relabel.cameras import Cameras, key_array
 from relabel.errors import InputError, MissingFileError
 from relabel.exchange.registry import KeyRule
+from relabel.input_files import check_regular
 
 
 def index_of(
@@ -55,6 +56,7 @@ def read_index(path: Path, default: KeyRule, given: KeyRule | None = None) -> Ca
     InputError
         when it is no such index, two keys are equal, or ``keys``, ``loc`` or ``poses`` have another number of rows.
     """
+    check_regular(path)
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -16,6 +16,7 @@ from relabel.exchange.folder import ExportFolder, file_name
 from relabel.exchange.positive_rows import check_threshold
 from relabel.exchange.text import joined_lines
 from relabel.images.paths import image_paths
+from relabel.input_files import check_regular
 from relabel.similarity import RowBlock, SimilaritySource
 
 
@@ -117,6 +118,7 @@ def read_pairs(request: ImportRequest) -> ImportResult:
         when there is no such file, or a line has not three words or its third is no number; the message names it.
     """
     path = request.path
+    check_regular(path)
     query, database = Numbering(), Numbering()
     rows, columns, values = array("i"), array("i"), array("d")
     try:

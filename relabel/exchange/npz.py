@@ -16,6 +16,7 @@ from relabel.errors import InputError, MissingFileError
 from relabel.exchange.camera_files import CameraSides
 from relabel.exchange.entries import ImportRequest, ImportResult, collection_facts, similarity_of_entries
 from relabel.exchange.folder import ExportFolder, file_name, without_metadata
+from relabel.input_files import check_regular, check_zip
 from relabel.similarity import SimilaritySource, gather
 
 _FACTS = "relabel"
@@ -99,7 +100,9 @@ def read_npz(request: ImportRequest) -> ImportResult:
 
 def _read(path: Path) -> tuple[sparse.csr_array, CameraSides | None, dict[str, Any]]:
     """The matrix, the cameras where both sides have keys in the file, and its facts, empty without."""
+    check_regular(path)
     try:
+        check_zip(path)
         matrix = sparse.csr_array(sparse.load_npz(path))
         matrix.check_format(full_check=True)
         with np.load(path) as file:
@@ -107,6 +110,8 @@ def _read(path: Path) -> tuple[sparse.csr_array, CameraSides | None, dict[str, A
         facts = json.loads(str(arrays[_FACTS])) if _FACTS in arrays else {}
     except FileNotFoundError:
         raise MissingFileError(f"{path}: is not there") from None
+    except InputError:
+        raise
     except (OSError, ValueError, KeyError, NotImplementedError, zipfile.BadZipFile, EOFError) as error:
         raise InputError(f"{path}: cannot be read as a sparse matrix of SciPy (.npz): {error}") from None
     sides = {}

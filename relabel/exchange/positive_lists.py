@@ -14,6 +14,7 @@ from relabel.exchange.folder import ExportFolder, file_name
 from relabel.exchange.image_names import default_image_path, unopened_notes
 from relabel.exchange.known_cameras import KnownSource, all_but_panoramas
 from relabel.exchange.positive_rows import RowLists, rows_above, rows_within, with_self
+from relabel.fixed_width import joined
 from relabel.images.paths import image_paths
 from relabel.similarity import SimilaritySource
 
@@ -125,7 +126,7 @@ def write_msls_idx(
         first_query, first_database = first_query + c.shape[0], first_database + c.shape[1]
     parts: tuple[list[npt.NDArray[Any]], ...] = (query, database, numbers, positive, non_negative)
     for file, arrays in zip(MSLS_FILES, parts, strict=True):
-        folder.write_array(file, np.concatenate(arrays))
+        folder.write_array(file, joined(arrays))
     notes.append(f"only ψ ≥ {threshold:g}, 0 < ψ and absent are told apart; ψ itself is lost")
     if left_out:
         notes.append(f"{left_out:,} cameras that are not ok are left out of qImages and dbImages, as nothing is known")

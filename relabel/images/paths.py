@@ -23,6 +23,7 @@ from relabel.cameras import Cameras
 from relabel.datasets.listing import walk
 from relabel.datasets.registry import datasets
 from relabel.errors import InputError, MissingFileError, MissingPackageError, OptionError
+from relabel.input_files import check_regular
 from relabel.similarity import SimilaritySource
 
 Size = tuple[int, int]
@@ -230,9 +231,10 @@ def read_image(path: str | os.PathLike[str], size: Size) -> npt.NDArray[np.uint8
     MissingFileError, MissingPackageError
         when the file, or Pillow, is not there.
     InputError
-        when it is no image, damaged, or has more than 8 bits a channel.
+        when it is no file or no image, damaged, or has more than 8 bits a channel.
     """
     image_module = check_pillow()
+    check_regular(path)
     try:
         # What Pillow warns of, such as damaged EXIF data, leaves the pixels as they are.
         with warnings.catch_warnings(action="ignore"), image_module.open(path) as image:

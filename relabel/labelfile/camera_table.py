@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import h5py
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status
 from relabel.errors import InputError, LabelFileError
+from relabel.fixed_width import MOST_BYTES, check_lengths, text_array
 from relabel.labelfile import hdf
 from relabel.labelfile.digest import ArrayDigest, Record
 from relabel.labelfile.schema import (
@@ -19,6 +21,7 @@ from relabel.labelfile.schema import (
     EXTRA_ITEM_BYTES,
     EXTRA_KINDS,
     FILTERS,
+    ROW_BYTES,
     STATUS_NAMES,
     TABLE,
     UTF8,
@@ -67,9 +70,14 @@ def as_table(cameras: Cameras, extent: FloatArray, where: str) -> Table:
 
 def _extra(array: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
     if array.dtype.kind == "O" and all(isinstance(item, str) for item in array.ravel()):
-        array = array.astype(np.str_)
+        try:
+            array = text_array(array.ravel().tolist()).reshape(array.shape)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
     if array.dtype.kind == "U":
         return _strings(array, where)
+    if array.dtype.itemsize * math.prod(array.shape[1:]) > ROW_BYTES:
+        raise InputError(f"{where}: has shape {array.shape}; a row can hold at most {ROW_BYTES:,} bytes")
     if array.dtype.kind not in EXTRA_KINDS or array.dtype.itemsize > EXTRA_ITEM_BYTES or 0 in array.shape[1:]:
         raise InputError(f"{where}: has type {array.dtype}; it can hold text, booleans, integers or floats to 64 bits")
     return array
@@ -77,12 +85,30 @@ def _extra(array: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
 
 def _strings(array: npt.NDArray[np.str_], where: str) -> npt.NDArray[np.bytes_]:
     try:
-        encoded = hdf.encode(array)
+        encoded = _encoded(array, where)
     except UnicodeEncodeError:
         encoded = None
     if encoded is None or _holds_nul(encoded):
         bad = next(str(item) for item in array.ravel() if text_fault(str(item)))
         raise InputError(f"{where}: {bad!r} {text_fault(bad)}; only valid text can be stored")
+    return encoded
+
+
+def _encoded(array: npt.NDArray[np.str_], where: str) -> npt.NDArray[np.bytes_]:
+    """UTF-8 bytes of one width; an `InputError` where a text is too long to be stored, or for the others."""
+    if array.nbytes > MOST_BYTES or array.dtype.itemsize > ROW_BYTES:
+        lengths = np.strings.str_len(array)
+        try:
+            check_lengths(lengths.reshape(-1))
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+    encoded = hdf.encode(array)
+    row_bytes = encoded.dtype.itemsize * math.prod(encoded.shape[1:])
+    if row_bytes > ROW_BYTES:
+        row = int(np.strings.str_len(encoded).reshape(len(encoded), -1).max(axis=1, initial=0).argmax())
+        raise InputError(
+            f"{where}: row {row} (counted from 0): a text of {row_bytes:,} bytes; at most {ROW_BYTES:,} can be stored"
+        )
     return encoded
 
 
@@ -170,9 +196,13 @@ def read_table(group: Any, crs: str, *, newer: bool, posed: bool) -> tuple[Camer
             dataset = hdf.member(group, column.name, h5py.Dataset)
             rows = len(table["key"]) if "key" in table else None
             hdf.check_array(dataset, column.dtype, (rows, *column.tail))
+            if column.name == "key":
+                hdf.check_keys(dataset)
             table[column.name] = hdf.read(dataset)
     table["key"] = hdf.decode(table["key"], f"{group.name}/key")
-    extra = {name: array for name in names if name not in COLUMNS and (array := _read_extra(group, name)) is not None}
+    further = [dataset for name in names if name not in COLUMNS and (dataset := _further(group, name)) is not None]
+    hdf.check_further(further)
+    extra = {dataset.name.rpartition("/")[2]: _read_further(dataset) for dataset in further}
     if newer:
         table["status"] = np.where(table["status"] > max(Status), np.uint8(Status.MASKED), table["status"])
     extent = table.pop("extent")
@@ -184,7 +214,7 @@ def read_table(group: Any, crs: str, *, newer: bool, posed: bool) -> tuple[Camer
         raise LabelFileError(f"{group.name}: {error}") from None
 
 
-def _read_extra(group: Any, name: str) -> npt.NDArray[Any] | None:
+def _further(group: Any, name: str) -> Any:
     """A column that this version gives no meaning to; None where it cannot be one, since a newer minor may say so."""
     with hdf.guarded(f"{group.name}/{name}"):
         dataset = group[name]
@@ -193,5 +223,9 @@ def _read_extra(group: Any, name: str) -> npt.NDArray[Any] | None:
     if hdf.type_name(dataset) is None or dataset.shape[0] != group["key"].shape[0]:
         return None
     hdf.check_array(dataset)
+    return dataset
+
+
+def _read_further(dataset: Any) -> npt.NDArray[Any]:
     array = hdf.read(dataset)
     return hdf.decode(array, dataset.name) if array.dtype.kind == "S" else array

@@ -175,6 +175,8 @@ class CollectionCheck:
                 arrays[name] = dataset
         if len(arrays) < len(schema.ARRAYS):
             return
+        if shape[0] >= hdf.LARGE_BYTES // 4 and not (schema.QUERIES in tables and tables[schema.QUERIES].has_keys):
+            return  # so many rows are not believed without their keys
         indptr = hdf.read(arrays["indptr"]).astype(np.int64)  # differences of damaged int32 numbers could overflow
         nnz = int(arrays["data"].shape[0])
         if attributes.get("nnz", nnz) != nnz:
@@ -183,6 +185,8 @@ class CollectionCheck:
             self._note(group.name, f"indices has {arrays['indices'].shape[0]} entries, data has {nnz}")
         elif indptr[0] != 0 or indptr[-1] != nnz or (np.diff(indptr) < 0).any():
             self._note(f"{group.name}/indptr", f"does not rise from 0 to {nnz} without falling")
+        elif (longest := int(np.diff(indptr).max(initial=0))) > shape[1]:
+            self._note(f"{group.name}/indptr", f"gives a row {longest:,} pairs, and there are {shape[1]:,} columns")
         else:
             self._entries(attributes, tables, shape, arrays, indptr)
 
@@ -290,6 +294,8 @@ class TableCheck:
     ----------
     length:
         number of cameras; None where it is not known.
+    has_keys:
+        whether their keys could be read, which vouch for the memory of the other columns.
     ok:
         (length,) which cameras are ok; None where it is not known.
     records:
@@ -304,6 +310,7 @@ class TableCheck:
         self._content = content
         self._posed = posed
         self.length: int | None = None
+        self.has_keys = False
         self.ok: npt.NDArray[np.bool_] | None = None
         self.records: dict[str, Record] = {}
 
@@ -315,10 +322,13 @@ class TableCheck:
             if column.required or column.name in names:
                 with self._report.attempt("structure", f"{self._path}/{column.name}"):
                     values[column.name] = self._column(column)
+        further = []
         for name in names:
             if name not in schema.COLUMNS:
                 with self._report.attempt("structure", f"{self._path}/{name}"):
-                    self._extra(name)
+                    further += self._further(name)
+        with self._report.attempt("structure", self._path):
+            hdf.check_further(further)
         self._check_keys(values.get("key"))
         self._check_status(values)
         for name, rule in (("heading_deg", "in [0, 360)"), ("extent", "0 or more and finite")):
@@ -331,32 +341,44 @@ class TableCheck:
     def _column(self, column: schema.TableColumn) -> npt.NDArray[Any]:
         dataset = hdf.member(self._group, column.name, h5py.Dataset)
         hdf.check_array(dataset, column.dtype, (self.length, *column.tail))
+        if column.name == "key":
+            hdf.check_keys(dataset)
+            self.has_keys = True
+        elif not self.has_keys and hdf.in_memory(dataset) > hdf.LARGE_BYTES:
+            raise LabelFileError("is not checked, because the keys cannot be read")
         if self.length is None:
             self.length = int(dataset.shape[0])
         if column.name == "status":
             self._check_enum(dataset)
         return self._read(column.name, dataset)
 
-    def _extra(self, name: str) -> None:
+    def _further(self, name: str) -> list[Any]:
+        """The further column of that name, its content hashed, in a list; an empty one where it is none."""
         with hdf.guarded(f"{self._path}/{name}"):
             dataset = self._group[name]
         if self._newer and isinstance(dataset, h5py.Group):
-            return
+            return []
         known = isinstance(dataset, h5py.Dataset) and hdf.type_name(dataset) is not None
         if not known or dataset.shape is None or dataset.shape[:1] != (self.length,):
             self._note(name, "is no column of this table: it has another length or a type that the format lacks")
-            return
+            return []
         hdf.check_array(dataset)
-        self._read(name, dataset)
+        for _ in self._hashed_blocks(name, dataset):
+            pass
+        return [dataset]
 
     def _read(self, name: str, dataset: Any) -> npt.NDArray[Any]:
-        blocks = list(hdf.row_blocks(dataset))
-        if self._content:
-            digest = ArrayDigest(str(hdf.type_name(dataset)))
-            for block in blocks:
-                digest.update(block)
-            self.records[name] = digest.record(dataset.shape)
+        blocks = list(self._hashed_blocks(name, dataset))
         return np.concatenate(blocks) if blocks else hdf.read(dataset)
+
+    def _hashed_blocks(self, name: str, dataset: Any) -> Iterator[npt.NDArray[Any]]:
+        digest = ArrayDigest(str(hdf.type_name(dataset)))
+        for block in hdf.row_blocks(dataset):
+            if self._content:
+                digest.update(block)
+            yield block
+        if self._content:
+            self.records[name] = digest.record(dataset.shape)
 
     def _check_enum(self, dataset: Any) -> None:
         names = h5py.check_enum_dtype(dataset.dtype) or {}

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -58,13 +58,14 @@ class StoredCollection:
         digest of all of the content; two collections with the same digest say the same.
     """
 
-    def __init__(self, path: str | os.PathLike[str], name: str) -> None:
+    def __init__(self, path: str | os.PathLike[str], name: str, *, file: Any = None) -> None:
         self.path = Path(path)
         self.name = name
         self._reset(None)
-        with header.opened(self.path) as file:
-            self._newer = header.is_newer(file)
-            group = hdf.descend(file, name)
+        # An open file whose header was checked, as whoever makes many collections of it has.
+        with header.opened(self.path) if file is None else nullcontext(file) as checked:
+            self._newer = header.is_newer(checked)
+            group = hdf.descend(checked, name)
             self.method: str = hdf.attribute(group, "method", str)
             self.measure = cast("Measure | Unknown", hdf.attribute(group, "measure", str))
             self.params = json_object(hdf.attribute(group, "params", str), f"{group.name}, attribute 'params'")
@@ -278,6 +279,9 @@ class StoredCollection:
             yield group
 
     def _check_arrays(self, group: Any) -> None:
+        if max(self.shape) >= hdf.LARGE_BYTES // 4:  # the keys vouch for the memory of what has a number a camera
+            for side in (QUERIES, DATABASE):
+                hdf.check_keys(group[side]["key"])
         pairs = hdf.member(group, SIMILARITY, h5py.Group)
         for name, dtype in ARRAYS.items():
             length = self.shape[0] + 1 if name == "indptr" else self.nnz
@@ -297,6 +301,8 @@ class StoredCollection:
     def _keys(self) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.intp], npt.NDArray[np.bytes_]]:
         """Query keys, the order that sorts them, database keys; as UTF-8, a quarter of the memory of str."""
         with self._opened() as group:
+            for side in (QUERIES, DATABASE):
+                hdf.check_keys(group[side]["key"])
             queries = hdf.read(group[QUERIES]["key"])
             database = queries if self.self_pairs else hdf.read(group[DATABASE]["key"])
         return queries, np.argsort(queries), database
@@ -374,8 +380,15 @@ class StoredCollection:
         if self._indptr is None:
             dataset = _arrays(group)["indptr"]
             indptr = hdf.read(dataset).astype(np.int64)
-            if indptr[0] != 0 or indptr[-1] != self.nnz or (np.diff(indptr) < 0).any():
+            counts = np.diff(indptr)
+            if indptr[0] != 0 or indptr[-1] != self.nnz or (counts < 0).any():
                 raise LabelFileError(f"{dataset.name}: does not rise from 0 to nnz; the file is damaged")
+            if counts.max(initial=0) > self.shape[1]:
+                row = int(counts.argmax())
+                raise LabelFileError(
+                    f"{dataset.name}: gives row {row} (counted from 0) {counts[row]:,} pairs, and there are "
+                    f"{self.shape[1]:,} columns; the file is damaged"
+                )
             self._indptr = indptr
         return self._indptr
 

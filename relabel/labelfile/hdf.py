@@ -2,12 +2,14 @@
 
 Messages name the path inside the file; whoever knows the file's own path puts it in front. Only hard links are
 followed, because soft and external links can form cycles and lead to other files. No array is read before its size
-has been compared with the bytes that are really stored, so that a damaged shape cannot exhaust memory.
+has been compared with the bytes that are really stored, so that a damaged shape cannot exhaust memory. Bytes that are
+stored may still be a thousand times as many when they are inflated; what bounds those is said at `check_keys` and
+`check_further`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,13 +17,19 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from relabel.errors import LabelFileError, RelabelError
+from relabel.errors import InputError, LabelFileError, RelabelError
+from relabel.fixed_width import check_lengths
 from relabel.labelfile._hdf5_guards import storage_fault
-from relabel.labelfile.schema import EXTRA_ITEM_BYTES, EXTRA_KINDS, MEMBERS, PROVENANCE, UTF8
+from relabel.labelfile.schema import EXTRA_ITEM_BYTES, EXTRA_KINDS, MEMBERS, PROVENANCE, ROW_BYTES, UTF8
 
 _DEFLATE_LIMIT = 1100  # deflate never shrinks more than 1032-fold
 _SMALL_BYTES = 1 << 20
 _BLOCK_BYTES = 1 << 22
+LARGE_BYTES = 1 << 26
+"""What an array may take that nothing else vouches for."""
+_MOST_CHUNK = 16  # times the stored bytes, where a chunk is larger than that
+_MOST_FURTHER = (1 << 28, 512, 100)  # bytes of the further columns of a table: in all, or a camera, or a stored byte
+_LETTER_BYTES = 4
 _DEEPEST = 32
 
 
@@ -53,9 +61,10 @@ def member(group: Any, name: str, kind: type) -> Any:
     where = f"{group.name.rstrip('/')}/{name}"
     what = "group" if kind is h5py.Group else "dataset"
     with guarded(where):
-        if fault := _link_fault(group, name):
+        link = group.get(name, getlink=True)
+        if fault := _link_fault(link):
             raise LabelFileError(f"{where}: {fault}")
-        if not _is_hard(group, name):
+        if not isinstance(link, h5py.HardLink):
             raise LabelFileError(f"{where}: the {what} is missing")
         node = group[name]
         if not isinstance(node, kind):
@@ -75,9 +84,8 @@ def _is_hard(group: Any, name: str) -> bool:
     return isinstance(group.get(name, getlink=True), h5py.HardLink)
 
 
-def _link_fault(group: Any, name: str) -> str | None:
-    """Why a link may not be in a label file; None for a hard one."""
-    link = group.get(name, getlink=True)
+def _link_fault(link: Any) -> str | None:
+    """Why a link may not be in a label file; None for a hard one, or none at all."""
     if isinstance(link, h5py.SoftLink):
         what = f"is a soft link to {link.path!r}"
     elif isinstance(link, h5py.ExternalLink):
@@ -102,7 +110,7 @@ def foreign_links(group: Any) -> Iterator[tuple[str, str]]:
         for name in names:
             where = f"{parent.name.rstrip('/')}/{name}"
             with guarded(where):
-                if fault := _link_fault(parent, name):
+                if fault := _link_fault(parent.get(name, getlink=True)):
                     yield where, fault
                 elif parent.get(name, getclass=True) is h5py.Group:
                     waiting.append(parent[name])
@@ -135,17 +143,36 @@ def collection_names(file: Any) -> list[str]:
 
 def attribute(node: Any, name: str, kind: type) -> Any:
     """A scalar attribute as `kind` (str, int or float)."""
-    where = f"{node.name}, attribute {name!r}"
-    with guarded(where):
-        if name not in node.attrs:
-            raise LabelFileError(f"{where}: is missing")
+    try:
+        fault, value = _scalar(node, name, kind)
+    except Exception as error:  # as for `guarded`, which would ask for the name of the node, a tenth of the time
+        with guarded(f"{node.name}, attribute {name!r}"):
+            raise error from None
+    if fault is not None:
+        raise LabelFileError(f"{node.name}, attribute {name!r}: {fault}")
+    return value
+
+
+def _scalar(node: Any, name: str, kind: type) -> tuple[str | None, Any]:
+    """What is wrong with an attribute, and its value."""
+    try:
         handle = node.attrs.get_id(name)
-        text = h5py.check_string_dtype(handle.dtype) is not None
-        kinds = {int: "iub", float: "fiu"}.get(kind, "")
-        if handle.shape != () or (not text if kind is str else handle.dtype.kind not in kinds):
-            raise LabelFileError(f"{where}: is not one {_KIND_NAMES[kind]}")
+    except KeyError:
+        if name in node.attrs:
+            raise
+        return "is missing", None
+    dtype = handle.dtype
+    text = h5py.check_string_dtype(dtype)
+    kinds = {int: "iub", float: "fiu"}.get(kind, "")
+    if handle.shape != () or (text is None if kind is str else text is not None or dtype.kind not in kinds):
+        return f"is not one {_KIND_NAMES[kind]}", None
+    if text is not None and text.length is None:
         value = node.attrs[name]
-        return kind(value.decode() if isinstance(value, bytes) else value)
+    else:  # what h5py does, without what it does for all other types
+        buffer = np.empty((), dtype)
+        handle.read(buffer)
+        value = buffer[()]
+    return None, kind(value.decode() if isinstance(value, bytes) else value)
 
 
 _KIND_NAMES = {str: "text", int: "whole number", float: "number"}
@@ -179,14 +206,72 @@ def check_array(dataset: Any, dtype: str | None = None, shape: tuple[int | None,
             raise LabelFileError(f"{where}: has shape {have}; expected ({expected})")
         if dataset.external or dataset.is_virtual:
             raise LabelFileError(f"{where}: keeps its values in another file")
-        size = int(np.prod([int(n) for n in have], dtype=object)) * dataset.dtype.itemsize
+        size = in_memory(dataset)
+        row = int(np.prod([int(n) for n in have[1:]], dtype=object)) * dataset.dtype.itemsize
+        if have and row > ROW_BYTES:
+            raise LabelFileError(f"{where}: takes {row:,} bytes a row; at most {ROW_BYTES:,} are allowed")
         stored = dataset.id.get_storage_size()
         chunk = int(np.prod(dataset.chunks or (0,), dtype=object)) * dataset.dtype.itemsize
         limit = stored * _DEFLATE_LIMIT + _SMALL_BYTES if dataset.chunks else stored
         if stored > dataset.file.id.get_filesize() or max(size, chunk) > limit or (size and not stored):
             raise LabelFileError(f"{where}: claims shape {have}, but only {stored} bytes are stored; it is damaged")
+        if chunk > max(LARGE_BYTES, _MOST_CHUNK * stored):
+            raise LabelFileError(
+                f"{where}: has chunks that inflate to {chunk:,} bytes each, of {stored:,} bytes that are stored; use "
+                f"chunks of at most {LARGE_BYTES:,} bytes"
+            )
         if size and dataset.chunks and (fault := storage_fault(dataset)):
             raise LabelFileError(f"{where}: {fault}; it is damaged")
+
+
+def check_keys(dataset: Any) -> None:
+    """Raise where a large column of keys, after `check_array`, is not what it takes so much memory for.
+
+    Every other column has a row a key, so that the keys vouch for all memory that reading cameras takes: n keys that
+    differ cannot be had for nothing. Small columns are not looked at, since whoever reads them does.
+    """
+    if in_memory(dataset) <= LARGE_BYTES:
+        return
+    lengths = []
+    for block in row_blocks(dataset):
+        if len(np.unique(block)) < len(block) or (block == b"").any():
+            raise LabelFileError(f"{dataset.name}: holds keys that are empty or stand in several rows; keys are unique")
+        lengths.append(np.strings.str_len(block))
+    _check_lengths(dataset, lengths)
+
+
+def check_further(datasets: Sequence[Any]) -> None:
+    """Raise where the further columns of a table, after `check_array`, take more memory than a file like it should.
+
+    That is all three of 256 MiB, 512 bytes a camera and a hundred times their stored bytes; a column of one and the
+    same value, as many are, shrinks a thousandfold.
+    """
+    whole = stored = 0
+    for dataset in datasets:
+        is_text = dataset.dtype.kind == "S"
+        whole += in_memory(dataset) * (_LETTER_BYTES if is_text else 1)
+        stored += int(dataset.id.get_storage_size())
+        if is_text and in_memory(dataset) > LARGE_BYTES:
+            _check_lengths(dataset, [np.strings.str_len(block) for block in row_blocks(dataset)])
+    in_all, a_camera, a_stored_byte = _MOST_FURTHER
+    cameras = max((len(dataset) for dataset in datasets), default=0)
+    if whole > max(in_all, a_camera * cameras, a_stored_byte * stored):
+        names = ", ".join(str(dataset.name) for dataset in datasets[:3])
+        raise LabelFileError(
+            f"{names}: the further columns would take {whole:,} bytes of memory, of {stored:,} bytes that are stored"
+        )
+
+
+def _check_lengths(dataset: Any, lengths: Sequence[npt.NDArray[Any]]) -> None:
+    try:
+        check_lengths(np.concatenate([piece.reshape(-1) for piece in lengths]))
+    except InputError as error:
+        raise LabelFileError(f"{dataset.name}: {error}") from None
+
+
+def in_memory(dataset: Any) -> int:
+    """The bytes that a dataset takes in memory."""
+    return int(np.prod([int(n) for n in dataset.shape], dtype=object)) * int(dataset.dtype.itemsize)
 
 
 def read(dataset: Any, selection: slice | tuple[()] = ()) -> npt.NDArray[Any]:

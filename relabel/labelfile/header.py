@@ -9,7 +9,8 @@ from typing import Any
 
 import h5py
 
-from relabel.errors import FormatTooNewError, LabelFileError, MissingFileError
+from relabel.errors import FormatTooNewError, InputError, LabelFileError, MissingFileError
+from relabel.input_files import check_regular
 from relabel.labelfile import hdf
 from relabel.labelfile._hdf5_guards import heap_fault
 from relabel.labelfile.schema import FORMAT, FORMAT_VERSION, MAJOR, MINOR, parse_version
@@ -53,8 +54,11 @@ def opened(path: Path, *, known: bool = False) -> Iterator[Any]:
 def open_hdf5(path: Path) -> Any:
     """Any HDF5 file, for reading."""
     try:
+        check_regular(path)
         with path.open("rb") as stream:
             head = stream.read(1024)
+    except InputError as error:
+        raise LabelFileError(str(error).removeprefix(f"{path}: ")) from None
     except FileNotFoundError:
         raise MissingFileError(f"{path}: there is no such file") from None
     except IsADirectoryError:

@@ -28,6 +28,7 @@ import h5py
 from relabel._version import __version__
 from relabel.cores import available_cores
 from relabel.errors import InputError, LabelFileError, MissingFileError, OptionError
+from relabel.input_files import check_regular
 from relabel.labelfile import hdf
 from relabel.labelfile.digest import file_digest
 from relabel.labelfile.schema import PROVENANCE, SHA256, UTF8, canonical_json
@@ -187,6 +188,7 @@ def _ending(name: str) -> str:
 
 
 def _read(file: Path) -> dict[str, Any]:
+    check_regular(file)
     digest, size = hashlib.sha256(), 0
     try:
         with file.open("rb") as stream:

@@ -89,6 +89,9 @@ ATTRIBUTES: dict[str, type] = {
 ATTRIBUTE_BYTES = 60_000
 """The longest text of an attribute; HDF5 itself ends at 64 KiB."""
 
+ROW_BYTES = 60_000
+"""The most that a camera may take in one column: the longest text, or the largest array."""
+
 EXTRA_KINDS = "biuf"
 EXTRA_ITEM_BYTES = 8
 

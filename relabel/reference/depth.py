@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.errors import InputError
+from relabel.input_files import check_regular
 
 
 def stored_depth(path: str, size: tuple[int, int] | None) -> npt.NDArray[np.uint16]:
@@ -18,12 +19,15 @@ def stored_depth(path: str, size: tuple[int, int] | None) -> npt.NDArray[np.uint
     """
     from PIL import Image  # noqa: PLC0415
 
+    check_regular(path)
     try:
         with Image.open(path) as image:
             mode, stored_size = image.mode, image.size
-            # Pillow has called the mode of 16-bit greyscale I where it now calls it I;16.
-            steps = np.array(image, dtype=np.int64)
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for what is no image, or half of one
+            if size is None or stored_size == size:  # else nothing is decoded, however large it says it is
+                # Pillow has called the mode of 16-bit greyscale I where it now calls it I;16.
+                steps = np.array(image, dtype=np.int64)
+    # What Pillow raises for what is no image, or half of one.
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: is not a depth map that can be read ({error})") from None
     if not mode.startswith("I"):
         raise InputError(f"{path}: holds pixels of mode {mode}; a depth map is a PNG of 16-bit greyscale")

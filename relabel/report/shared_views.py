@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from relabel.atomic import check_target, output_errors, replacing
+from relabel.input_files import check_regular
 from relabel.optional import open3d
 from relabel.report.figures import figure
 from relabel.report.shared_surface import SharedSurface
@@ -119,13 +120,14 @@ def _image(path: str, depth_shape: tuple[int, ...]) -> tuple[Any, str]:
     if not path:
         return None, ""
     try:
+        check_regular(path)
         with Image.open(path) as image:
             orientation = image.getexif().get(_ORIENTATION, 1)
             pixels = np.asarray(image.convert("RGB"))
             if orientation == 1:
                 return pixels, ""
             turned = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, SyntaxError, ValueError):  # only for looking at: no reason to fail
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # only for looking at: no reason to fail
         return None, ""
     stands = [shape[0] > shape[1] for shape in (depth_shape, pixels.shape, turned.shape)]
     if stands[0] == stands[2] != stands[1]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFile
 
 from relabel.errors import InputError
+from relabel.input_files import check_regular
 
 MODES = ("I;16", "I;16L", "I;16B")
 _FAULTS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
@@ -32,9 +33,10 @@ def read_depth(path: str | Path, size: tuple[int, int] | None = None) -> npt.NDA
     Raises
     ------
     InputError
-        when the file is not there, is damaged, is no 16-bit greyscale image, or has another size; the message names
-        the file and the fault.
+        when the file is not there, is none, is damaged, is no 16-bit greyscale image, or has another size; the message
+        names the file and the fault.
     """
+    check_regular(path)
     try:
         with Image.open(path) as image:
             _check(path, image, size)

@@ -27,6 +27,7 @@ from torch import nn
 
 from relabel.atomic import output_errors, replacing
 from relabel.errors import FormatTooNewError, InputError, MissingFileError
+from relabel.input_files import check_regular, check_zip
 from relabel.training.model import DescriptorModel, model_from_config
 from relabel.training.weights import load_failure, load_into
 
@@ -84,10 +85,14 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(path)
     if path.is_dir():
         path /= LAST
+    check_regular(path)
     try:
+        check_zip(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise MissingFileError(f"{path}: there is no such checkpoint") from None
+    except InputError:
+        raise
     except Exception as error:  # whatever a damaged archive makes torch raise
         raise InputError(f"{path}: cannot be read as a checkpoint: {load_failure(error)}") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:

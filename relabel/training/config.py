@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from relabel.errors import InputError, MissingFileError, OptionError
+from relabel.input_files import check_regular
 from relabel.training.loss_registry import LOSSES
 
 LEARNING_RATES = {"sgd": 0.1, "adamw": 1e-4}
@@ -150,6 +151,7 @@ class TrainConfig:
     @classmethod
     def load(cls, path: Path) -> TrainConfig:
         """The record in the ``config.json`` of a run; errors name the file."""
+        check_regular(path)
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:

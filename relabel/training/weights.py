@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from relabel.errors import InputError, MissingFileError
+from relabel.input_files import check_regular, check_zip
 
 State = Mapping[str, Tensor]
 
@@ -37,10 +38,14 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         when it is damaged, holds more than tensors and plain values, or holds no tensors by name.
     """
     path = Path(path)
+    check_regular(path)
     try:
+        check_zip(path)
         tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (FileNotFoundError, IsADirectoryError):
         raise MissingFileError(f"{path}: there is no such file of weights") from None
+    except InputError:
+        raise
     except Exception as error:  # whatever a damaged pickle or archive makes of itself
         raise InputError(
             f"{path}: cannot be read as weights ({load_failure(error)}); save them with "

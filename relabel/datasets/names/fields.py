@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.errors import InputError
+from relabel.fixed_width import text_array
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -113,12 +114,12 @@ def parse(names: Sequence[str], location: Callable[[int], str]) -> AtNames:
     if half.size:
         has, lacks = ("lat", "lon") if np.isnan(lon[half[0]]) else ("lon", "lat")
         raise InputError(f"{location(int(half[0]))}: has a {has} but no {lacks}; give both or none")
-    letter = np.array([text.strip().upper() for text in columns[4]], dtype=np.str_)
+    letter = text_array([text.strip().upper() for text in columns[4]])
     for text in np.unique(letter):
         if text and text not in tuple(_LETTERS):
             row = int(np.flatnonzero(letter == text)[0])
             raise InputError(f"{location(row)}: letter {columns[4][row]!r} is no latitude band of UTM ({_LETTERS})")
-    texts = {name: np.array(columns[index], dtype=np.str_) for name, index in TEXTS.items() if any(columns[index])}
+    texts = {name: text_array(columns[index]) for name, index in TEXTS.items() if any(columns[index])}
     return AtNames(
         np.column_stack([east, north]),
         np.where(np.isnan(zone), 0, zone).astype(np.int64),

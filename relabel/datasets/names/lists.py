@@ -35,6 +35,7 @@ from relabel.datasets.names.crs import shared_frame
 from relabel.datasets.names.fields import AtNames, parse
 from relabel.datasets.registry import ReaderSelection
 from relabel.errors import DatasetNotFoundError, InputError
+from relabel.fixed_width import text_array
 from relabel.geometry.projection import project
 from relabel.keys import rows_of
 
@@ -217,7 +218,7 @@ def _cameras(
     extra: dict[str, npt.NDArray[Any]] = dict(fields.texts)
     if np.isfinite(fields.lat_deg).any():
         extra |= {"lon_deg": fields.lon_deg, "lat_deg": fields.lat_deg}
-    key = np.array(names.names, dtype=np.str_)
+    key = text_array(names.names)
     cameras = Cameras(key, position, heading_deg=heading, status=status, crs=crs, extra=extra)
     return cameras, NamesReport(**counts), replaced
 

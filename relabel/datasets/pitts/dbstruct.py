@@ -14,13 +14,15 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from struct import unpack
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from relabel.datasets.image_lists import NameList, read_names
 from relabel.errors import InputError, MissingFileError
+from relabel.input_files import check_inflated, check_regular, check_zip, inflated_limit
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -29,6 +31,10 @@ SUFFIXES = (".mat", ".npz")
 _NAMES = {"query": "qImageFns", "database": "dbImageFns"}
 _METRES = {"query": "utmQ", "database": "utmDb"}
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_MAT_HEADER = 128  # bytes; the last two tell the order of bytes
+_COMPRESSED = 15  # the kind of an element that holds a variable, compressed
+_NAME_WITHIN = 1024  # bytes of a variable: its name follows flags and dimensions
+_INFLATED_AT_ONCE = 1 << 20
 _EASTING = (100_000.0, 900_000.0)  # of a UTM zone, with room to spare
 _WRONG_KIND = "is not a MATLAB file of version 7 or older that can be read"
 
@@ -119,6 +125,7 @@ def _read_mat(path: Path) -> DbStruct:
         raise InputError(
             f"{path}: has no variable {STRUCT}; it holds {content}. Give the file with names and coordinates"
         )
+    _check_inflated(path)
     struct = _of_mat(path, lambda name: scipy.io.loadmat(name, variable_names=[STRUCT]))[STRUCT]
     if struct.dtype.names is None or struct.size != 1:
         raise InputError(f"{path}: {STRUCT} is an array of {struct.dtype} with shape {struct.shape}, not one struct")
@@ -162,10 +169,14 @@ def _read_npz(path: Path, lists: dict[str, Path | None]) -> DbStruct:
 
 
 def _npz(path: Path) -> Any:
+    check_regular(path)
     try:
+        check_zip(path)
         arrays = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise MissingFileError(f"{path}: does not exist") from None
+    except InputError:
+        raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: is not an .npz file that can be read: {error}") from None
     if not isinstance(arrays, np.lib.npyio.NpzFile):
@@ -175,6 +186,7 @@ def _npz(path: Path) -> Any:
 
 def _of_mat(path: Path, read: Any) -> Any:
     """What scipy reads of a file, with its errors in plain words."""
+    check_regular(path)
     try:
         with path.open("rb") as stream:
             head = stream.read(520)
@@ -191,6 +203,38 @@ def _of_mat(path: Path, read: Any) -> Any:
         return read(path)
     except Exception as error:  # scipy raises whatever its parser trips over
         raise InputError(f"{path}: {_WRONG_KIND}: {str(error) or type(error).__name__}") from None
+
+
+def _check_inflated(path: Path) -> None:
+    """Raise an `InputError` where the struct inflates to far more than the file: SciPy would inflate it all at once."""
+    with path.open("rb") as stream:
+        order = {b"IM": "<", b"MI": ">"}.get(stream.read(_MAT_HEADER)[-2:])
+        if order is None:  # version 4, which has no compression
+            return
+        while len(tag := stream.read(8)) == 8:
+            kind, size = unpack(order + "II", tag)
+            following = stream.tell() + size
+            if kind == _COMPRESSED:
+                _check_element(path, stream, size)
+            stream.seek(following)
+
+
+def _check_element(path: Path, stream: BinaryIO, size: int) -> None:
+    most = inflated_limit(path)
+    inflate = zlib.decompressobj()
+    inflated = 0
+    try:
+        while size > 0 and (data := stream.read(min(size, _INFLATED_AT_ONCE))):
+            size -= len(data)
+            while data and inflated <= most:
+                piece = inflate.decompress(data, _INFLATED_AT_ONCE)
+                if inflated == 0 and STRUCT.encode() not in piece[:_NAME_WITHIN]:
+                    return  # another variable, which is not read
+                inflated += len(piece)
+                data = inflate.unconsumed_tail
+            check_inflated(path, inflated)
+    except zlib.error:
+        return  # SciPy says what is wrong
 
 
 def _texts(path: Path, field: str, cells: npt.NDArray[Any]) -> list[str]:

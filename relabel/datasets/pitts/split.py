@@ -31,6 +31,7 @@ from relabel.datasets.pitts.dbstruct import SUFFIXES, DbStruct, holds_dbstruct, 
 from relabel.datasets.pitts.yaw import Headings, NorthTable, PanoramaViews, heading_deg, read_north, travel_deg, views
 from relabel.datasets.registry import ReaderSelection
 from relabel.errors import DatasetNotFoundError, InputError, NotFoundError, OptionError
+from relabel.fixed_width import text_array
 
 __all__ = ["Headings", "PittsReport", "PittsSplit", "find", "read", "select"]
 
@@ -292,7 +293,7 @@ def _refuse_ambiguous(north: NorthTable, struct: DbStruct, query: PanoramaViews,
 def _cameras(
     struct: DbStruct, side: str, view: PanoramaViews, headings: Headings, north: NorthTable | None, crs: str
 ) -> tuple[Cameras, PittsReport]:
-    key = np.array(getattr(struct, side), dtype=np.str_)
+    key = text_array(getattr(struct, side))
     position: FloatArray = getattr(struct, f"{side}_m")
     zero = np.zeros(len(key))
     counts = {"rows": len(key), "unnamed": int((~view.known).sum())}
@@ -303,7 +304,7 @@ def _cameras(
         zero = travel_deg(view, position, headings.gap_m)
         counts["no_tangent"] = int((view.known & np.isnan(zero) & np.isfinite(position).all(axis=1)).sum())
     names = [f"{number:06d}" if number >= 0 else "" for number in view.panorama.tolist()]
-    extra = {"panorama": np.array(names, dtype=np.str_), "pitch": view.pitch, "yaw": view.yaw}
+    extra = {"panorama": text_array(names), "pitch": view.pitch, "yaw": view.yaw}
     cameras = Cameras(key, position, heading_deg=heading_deg(view, zero, headings), crs=crs, extra=extra)
     return cameras, PittsReport(**counts)
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from relabel.datasets import csv_columns
 from relabel.datasets.pitts.spec import TRAVEL_GAP_M, Sign, Source
 from relabel.errors import InputError, OptionError
+from relabel.fixed_width import text_array
 from relabel.geometry.headings import track_heading_deg
 
 FloatArray = npt.NDArray[np.float64]
@@ -203,7 +204,7 @@ def read_north(path: Path) -> NorthTable:
     keys = [f"{number:06d}" for number in numbers.tolist()]
     if side is not None:
         keys = [f"{key} ({name})" if name else key for key, name in zip(keys, side, strict=True)]
-    csv_columns.check_keys(path, {"panorama": np.array(keys, dtype=np.str_)}, "panorama")
+    csv_columns.check_keys(path, {"panorama": text_array(keys)}, "panorama")
     if side is not None:
         both = set(numbers[[not name for name in side]].tolist()) & set(numbers[[bool(name) for name in side]].tolist())
         if both:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,12 +13,15 @@ from typing import Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.csv
 
 from relabel.cameras import surely_unique
 from relabel.datasets import csv_columns
 from relabel.datasets.csv_columns import Table
 from relabel.errors import InputError, OptionError
+from relabel.fixed_width import check_lengths, joined
+from relabel.input_files import check_inflated, check_rows
 
 USUAL: dict[str, tuple[str, ...]] = {
     "key": ("key", "id", "name", "image", "path", "filename", "image_path", "image_name", "image_id"),
@@ -207,7 +211,11 @@ class TableFile:
             for name, piece in batch.items():
                 pieces[name].append(piece)
         empty: dict[Kind, npt.NDArray[Any]] = {"text": np.empty(0, "<U1"), "float": np.empty(0)}
-        return {name: np.concatenate([empty[wanted[name]], *pieces[name]]) for name in wanted}
+        table = {}
+        for name in wanted:
+            with csv_columns.naming(self.path, name):
+                table[name] = joined([empty[wanted[name]], *pieces[name]])
+        return table
 
     def location(self, row: int) -> str:
         """Where a row, counted from 0, stands in the file, for messages: the line of a CSV file, counted from 1."""
@@ -255,9 +263,11 @@ class TableFile:
         from pyarrow import parquet  # noqa: PLC0415  slow to load, and most tables are CSV
 
         try:
-            return parquet.ParquetFile(self.path)
+            file = parquet.ParquetFile(self.path)
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{self.path}: is not a Parquet file that can be read: {error}") from None
+        check_rows(self.path, file.metadata.num_rows, least_bits=8)
+        return file
 
     def _csv_batches(self, wanted: Mapping[str, Kind]) -> Iterator[Table]:
         if not self._rows_follow:
@@ -271,7 +281,10 @@ class TableFile:
                 convert_options=csv_columns.convert_options(wanted),
             ) as reader:
                 for batch in reader:
-                    arrays = {name: csv_columns.as_array(batch.column(name), kind) for name, kind in wanted.items()}
+                    arrays = {}
+                    for name, kind in wanted.items():
+                        with csv_columns.naming(self.path, name):
+                            arrays[name] = csv_columns.as_array(batch.column(name), kind)
                     unreadable = next((name for name, array in arrays.items() if array is None), None)
                     if unreadable is not None:
                         raise csv_columns.fault_in(
@@ -289,13 +302,33 @@ class TableFile:
         return sum(bool(line.strip()) for line in self._beginning.removeprefix(b"\xef\xbb\xbf").splitlines()) > 1
 
     def _parquet_batches(self, wanted: Mapping[str, Kind]) -> Iterator[Table]:
+        from pyarrow import parquet  # noqa: PLC0415  as above
+
         start = 0
         try:
-            for batch in self._parquet.iter_batches(_BATCH, columns=list(wanted)):
+            schema = self._parquet.schema_arrow
+            texts = [name for name, kind in wanted.items() if kind == "text" and _is_text(schema.field(name).type)]
+            # As dictionaries, in which a text that is repeated stands once, however often that is.
+            file = parquet.ParquetFile(self.path, read_dictionary=texts)
+            letters: Counter[str] = Counter()
+            for batch in file.iter_batches(_BATCH, columns=list(wanted)):
+                for name in texts:
+                    letters[name] += self._checked_letters(batch.column(name), name)
+                    check_inflated(self.path, letters[name])
                 yield {name: self._values(batch.column(name), name, kind, start) for name, kind in wanted.items()}
                 start += batch.num_rows
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{self.path}: is damaged: {error}") from None
+
+    def _checked_letters(self, column: Any, name: str) -> int:
+        """How many bytes the texts of a column have, read as a dictionary; an error where one is far too long."""
+        if not isinstance(column, pa.DictionaryArray) or not len(column.dictionary):
+            return 0
+        length = pyarrow.compute.binary_length(column.dictionary).fill_null(0).to_numpy(zero_copy_only=False)
+        lengths = length[column.indices.fill_null(0).to_numpy(zero_copy_only=False)]
+        with csv_columns.naming(self.path, name):
+            check_lengths(lengths)
+        return int(lengths.sum(dtype=np.int64))
 
     def _values(self, column: Any, name: str, kind: Kind, start: int) -> npt.NDArray[Any]:
         stored = column.type
@@ -317,7 +350,8 @@ class TableFile:
                 f"{self.path}: column {name!r} holds {stored}, not {'numbers' if kind == 'float' else 'text'} (first "
                 f"in row {start + 1}); convert it, or name another column with --columns"
             )
-        array = csv_columns.as_array(values, kind)
+        with csv_columns.naming(self.path, name):
+            array = csv_columns.as_array(values, kind)
         if array is None:
             row = next(row for row, text in enumerate(values.to_pylist()) if text and "\0" in text)
             raise InputError(
@@ -325,3 +359,10 @@ class TableFile:
                 "hold; remove it"
             )
         return array
+
+
+def _is_text(stored: Any) -> bool:
+    if pa.types.is_dictionary(stored):
+        stored = stored.value_type
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    return any(is_kind(stored) for is_kind in kinds)

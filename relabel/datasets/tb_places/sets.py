@@ -32,7 +32,9 @@ from relabel.datasets.rgbd_frames import DepthCamera, FrameFiles
 from relabel.datasets.trajectory import axis, cameras_of
 from relabel.datasets.trajectory_formats import Track, check_unique, inverse_poses, quaternion_poses
 from relabel.errors import DatasetNotFoundError, InputError, OptionError
+from relabel.fixed_width import text_array
 from relabel.frames import DepthIs
+from relabel.input_files import check_regular
 
 _FIELDS = ("im_paths", "poses")
 
@@ -173,7 +175,7 @@ def read(
     for row, name in enumerate(names):
         if not _is_path(name):
             raise InputError(f"{path}: im_paths[{row}] is {name!r}, not the path of an image")
-    check_unique(np.array(names, dtype=np.str_), lambda row: f"{path}: im_paths[{row}]", lambda row: f"im_paths[{row}]")
+    check_unique(text_array(names), lambda row: f"{path}: im_paths[{row}]", lambda row: f"im_paths[{row}]")
     table = _poses(path, rows)
     wxyz = table[:, [6, 3, 4, 5]] if quaternion == "xyzw" else table[:, 3:]
     pose = quaternion_poses(table[:, :3], wxyz, lambda row: f"{path}: poses[{row}]")
@@ -184,7 +186,7 @@ def read(
             raise OptionError(f"--axes {axes}: does not tell which axis of a pose points down; add down=y, or another")
         pose[:, :3, :3] = pose[:, :3, :3] @ np.column_stack([axis(name) for name in axes.camera])
     prefix = content.get("im_prefix") or ""
-    return PoseSet(Track(np.array(names, dtype=np.str_), pose), prefix if isinstance(prefix, str) else "")
+    return PoseSet(Track(text_array(names), pose), prefix if isinstance(prefix, str) else "")
 
 
 def _poses(path: Path, rows: list[Any]) -> FloatArray:
@@ -207,6 +209,7 @@ def _is_path(name: object) -> bool:
 
 
 def _load(path: Path) -> Any:
+    check_regular(path)
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:

@@ -12,6 +12,7 @@ import scipy.io
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relabel import input_files
 from relabel.cameras import Status
 from relabel.datasets.pitts import split as pitts
 from relabel.datasets.pitts.dbstruct import read_dbstruct, variables
@@ -125,6 +126,22 @@ class TestReadDbstruct:
         scipy.io.savemat(tmp_path / "a.mat", {"dbStruct": np.ones(3)})
         with pytest.raises(InputError, match=r"dbStruct is an array of float64 with shape \(1, 3\), not one struct"):
             read_dbstruct(tmp_path / "a.mat")
+
+    def test_inflates_to_far_more(self, tmp_path, monkeypatch):
+        """Coordinates of zeros shrink a thousandfold; SciPy would take the memory before it looks at them."""
+        monkeypatch.setattr(input_files, "MOST_BYTES", 2_000_000)
+        path = tmp_path / "a.mat"
+        fields = {"qImageFns": cells(["a"]), "dbImageFns": cells(["a"]), "utmQ": np.zeros((2, 1))}
+        struct = fields | {"utmDb": np.zeros((2, 200_000))}
+        scipy.io.savemat(path, {"dbStruct": struct}, do_compression=True)
+        with pytest.raises(InputError, match=r"a\.mat: has .* bytes and would take at least \d,\d{3},\d{3} when it is"):
+            read_dbstruct(path)
+        scipy.io.savemat(path, {"dbStruct": struct}, do_compression=False)
+        with pytest.raises(InputError, match="but there are 1 names"):
+            read_dbstruct(path)
+        struct["utmDb"] = np.array([[1.0], [2.0]])
+        scipy.io.savemat(path, {"other": np.zeros(400_000), "dbStruct": struct}, do_compression=True)
+        assert list(read_dbstruct(path).query) == ["a"]  # what is not read may be large
 
     def test_version_7_3(self, tmp_path):
         """HDF5 inside: how to save it so that it can be read."""

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relabel import fixed_width, input_files
 from relabel.cameras import Status
 from relabel.cli.labelling import labelling_command
 from relabel.datasets import csv_columns
@@ -594,3 +595,41 @@ class TestTravel:
         """Options that do not go together."""
         with pytest.raises(OptionError, match=message):
             reader(Path("t.csv"), **options).read()
+
+
+class TestBounds:
+    """Tables that would take far more memory than they are large."""
+
+    def test_one_long_key(self, tmp_path: Path) -> None:
+        """20,000 letters among 50,000 rows: column and row are named, in CSV and in Parquet."""
+        keys = [f"k{row}" for row in range(50_000)]
+        keys[7] = "k" * 20_000
+        file = write(tmp_path / "a.csv", "key,x,y,heading", *(f"{key},0,0,0" for key in keys))
+        message = r"column 'key': row 7 \(counted from 0\): a text of 20,000 characters in a column of 50,000 "
+        with pytest.raises(InputError, match=rf"a\.csv: {message}"):
+            TableFile(file).read({"key": "text"})
+        with pytest.raises(InputError, match=rf"a\.csv: {message}"):
+            csv_columns.read(file, {"key": "text"})
+        with pytest.raises(InputError, match=rf"a\.parquet: {message}"):
+            TableFile(as_parquet(tmp_path / "a.parquet", key=keys)).read({"key": "text"})
+
+    def test_a_long_key_in_a_later_block(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Blocks that would fit by themselves do not fit together."""
+        monkeypatch.setattr(fixed_width, "MOST_BYTES", 100_000)
+        monkeypatch.setattr(table_files, "_BATCH", 100)
+        keys = [*(f"k{row:05}" for row in range(1000)), "k" * 200]
+        with pytest.raises(InputError, match=r"column 'key': row 1000 .* 200 characters in a column of 1,001"):
+            TableFile(as_parquet(tmp_path / "a.parquet", key=keys)).read({"key": "text"})
+
+    def test_a_repeated_long_text(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A dictionary in Parquet holds a text once for all rows; memory holds it in each."""
+        monkeypatch.setattr(input_files, "MOST_BYTES", 1_000_000)
+        file = as_parquet(tmp_path / "a.parquet", key=pa.array(["k" * 1001] * 1000).dictionary_encode())
+        with pytest.raises(InputError, match=r"a\.parquet: has .* would take at least 1,001,000 "):
+            TableFile(file).read({"key": "text"})
+
+    def test_more_rows_than_bytes(self, tmp_path: Path) -> None:
+        """Two million rows of one value, in some hundred bytes."""
+        file = as_parquet(tmp_path / "a.parquet", key=np.zeros(2_000_000, "i4"))
+        with pytest.raises(InputError, match=r"a\.parquet: claims 2,000,000 rows in [\d,]+ bytes"):
+            TableFile(file).read({"key": "text"})
