@@ -2,7 +2,9 @@
 
 Cells are as wide as two circles can reach, so that whatever meets a circle lies in its own cell or one of the eight
 around it. Database cameras are sorted by cell, row of cells after row of cells; the three cells side by side are then
-one run, and three runs hold all candidates of a query.
+one run, and three runs hold all candidates of a query. Where ranges differ much, queries and database are divided by
+size, and each two sizes have a grid of their own: else one camera with a range of 100 km would make all cells so wide,
+and every camera a candidate of every other. So the work follows the number of pairs.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from relabel.cameras import FloatArray
 from relabel.jit import compiled, inlined
 
 MOST_CELLS = 2**30  # a side; the cells grow where the extent of the data would need more
+_MOST_SIZES = 12  # with a factor of four each, from centimetres to the girth of the earth
 ROUNDING_DEG = 1e-9  # headings of 0.1° and 30.1° differ by 30°, not by a little more
 ROUNDING_M = 1e-6  # the same for heights
 IndexArray = npt.NDArray[np.int64]
@@ -35,35 +38,82 @@ class Candidates(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Database circles sorted by cell, and for each query the three runs of them that may hold candidates."""
+    """Database circles sorted by cell, and for each query the runs of them that may hold candidates."""
 
     query: FloatArray
     """(nq, 3) circles of the queries"""
     database: FloatArray
     """(nd, 3) circles of the database"""
     order: npt.NDArray[np.int32]
-    """(nd,) database cameras sorted by cell, ascending within a cell"""
+    """database cameras sorted by cell, ascending within a cell: once for each two sizes of query and database"""
     cell: IndexArray
-    """(nq,) cell of each query"""
+    """(nq,) which of the `runs` each query has: those of one size in the same cells have the same ones"""
     runs: IndexArray
-    """(nq, 3, 2) first and last + 1 place in `order` of each run"""
+    """(cells, 3 × sizes of the database, 2) first and last + 1 place in `order` of each run"""
 
     @property
     def bounds(self) -> IndexArray:
-        """(nq,) cameras in the nine cells around each query: no query has more candidates."""
-        sizes: IndexArray = (self.runs[:, :, 1] - self.runs[:, :, 0]).sum(axis=1)
+        """(nq,) cameras in the nine cells around each query, for all sizes: no query has more candidates."""
+        sizes: IndexArray = (self.runs[:, :, 1] - self.runs[:, :, 0]).sum(axis=1)[self.cell]
         return sizes
 
 
 def cell_grid(query: FloatArray, database: FloatArray) -> Grid:
     """The grid for circles (n, 3) of x, y and radius in metres."""
     if not len(query) or not len(database):
-        empty = np.zeros(len(query), np.int64)
-        return Grid(query, database, np.empty(0, np.int32), empty, np.zeros((len(query), 3, 2), np.int64))
+        cell, runs = np.zeros(len(query), np.int64), np.zeros((1, 3, 2), np.int64)
+        return Grid(query, database, np.empty(0, np.int32), cell, runs)
     low, high = (np.array(ends) for ends in zip(*(_range(axis, query, database) for axis in (0, 1)), strict=True))
+    cell = np.empty(len(query), np.int64)
+    orders: list[IndexArray] = []
+    all_runs: list[IndexArray] = []
+    places, cells = 0, 0
+    database_sizes = _by_size(database[:, 2])
+    for rows in _by_size(query[:, 2]):
+        group = np.zeros(len(rows), np.int64)
+        parts = []
+        for others in database_sizes:
+            order, own_runs, own_cell = _one_size(query[rows], database[others], low, high)
+            orders.append(others[order])
+            parts.append((own_runs + places, own_cell))
+            places += len(order)
+            group = group * len(own_runs) + own_cell
+            if len(parts) > 1:
+                group = np.unique(group, return_inverse=True)[1]
+        if len(parts) == 1:
+            all_runs.append(parts[0][0])
+        else:
+            first = np.unique(group, return_index=True)[1]
+            all_runs.append(np.concatenate([own_runs[own_cell[first]] for own_runs, own_cell in parts], axis=1))
+        cell[rows] = group + cells
+        cells += len(all_runs[-1])
+    return Grid(query, database, np.concatenate(orders).astype(np.int32), cell, np.concatenate(all_runs))
+
+
+def _by_size(radius: FloatArray) -> list[IndexArray]:
+    """The rows of circles of about one size, largest first: of a list, none is four times as large as another.
+
+    Beyond `_MOST_SIZES` lists, the last one takes the rest.
+    """
+    rows = np.arange(len(radius))
+    lists: list[IndexArray] = []
+    while len(rows):
+        large = 4.0 * radius[rows] > radius[rows].max()
+        if len(lists) == _MOST_SIZES - 1 or not large.any() or large.all():
+            return [*lists, rows]
+        lists.append(rows[large])
+        rows = rows[~large]
+    return lists
+
+
+def _one_size(
+    query: FloatArray, database: FloatArray, low: FloatArray, high: FloatArray
+) -> tuple[IndexArray, IndexArray, IndexArray]:
+    """Database circles sorted by cell, the runs (cells, 3, 2) of cells that hold queries, the cell of each query."""
     extent = high - low
     # A hair wider than two circles reach, so that rounding cannot put a neighbour two cells away.
     width = max((query[:, 2].max() + database[:, 2].max()) * (1.0 + 1e-9), float(extent.max()) / MOST_CELLS)
+    width = width or 1.0  # circles without extent, all in one place
     stride = int(extent[0] // width) + 4  # an empty column on either side: the run of three never wraps around
 
     def cell_of(circles: FloatArray) -> IndexArray:
@@ -74,14 +124,12 @@ def cell_grid(query: FloatArray, database: FloatArray) -> Grid:
     database_cell = cell_of(database)
     order = np.argsort(database_cell, kind="stable")
     sorted_cell = database_cell[order]
-    query_cell = cell_of(query)
-    occupied, place = np.unique(query_cell, return_inverse=True)
-    cell_runs = np.empty((len(occupied), 3, 2), np.int64)
+    occupied, place = np.unique(cell_of(query), return_inverse=True)
+    runs = np.empty((len(occupied), 3, 2), np.int64)
     for number, shift in enumerate((-stride, 0, stride)):
-        cell_runs[:, number, 0] = np.searchsorted(sorted_cell, occupied + (shift - 1), side="left")
-        cell_runs[:, number, 1] = np.searchsorted(sorted_cell, occupied + (shift + 1), side="right")
-    runs = cell_runs[place]
-    return Grid(query, database, order.astype(np.int32), query_cell, runs)
+        runs[:, number, 0] = np.searchsorted(sorted_cell, occupied + (shift - 1), side="left")
+        runs[:, number, 1] = np.searchsorted(sorted_cell, occupied + (shift + 1), side="right")
+    return order, runs, place
 
 
 def _range(axis: int, *sides: FloatArray) -> tuple[float, float]:
@@ -102,7 +150,7 @@ def query_blocks(bounds: IndexArray, budget: int) -> Iterator[tuple[int, int]]:
 def candidate_pairs(grid: Grid, start: int, stop: int) -> Candidates:
     """All candidates of the queries start … stop - 1.
 
-    Queries of one cell share their nine cells, which are put into order once for all of them.
+    Queries of one size in one cell share their nine cells, which are put into order once for all of them.
     """
     by_cell = np.argsort(grid.cell[start:stop], kind="stable") + start
     cell = grid.cell[by_cell]
@@ -110,7 +158,7 @@ def candidate_pairs(grid: Grid, start: int, stop: int) -> Candidates:
     group = np.concatenate((first, [len(by_cell)]))
     counts = np.zeros(stop - start + 1, np.int64)
     none = np.empty(0, np.int32)
-    arguments = (grid.query, grid.database, grid.order, grid.runs, by_cell, group, start)
+    arguments = (grid.query, grid.database, grid.order, grid.cell, grid.runs, by_cell, group, start)
     _search(*arguments, counts, none, none)
     ends = np.cumsum(counts)
     rows, columns = np.empty(int(ends[-1]), np.int32), np.empty(int(ends[-1]), np.int32)
@@ -126,7 +174,7 @@ def circles_meet(dx: Any, dy: Any, both: Any) -> Any:
 
 @compiled(parallel=True)
 def _search(
-    query: Any, database: Any, order: Any, runs: Any, by_cell: Any, group: Any, start: Any,
+    query: Any, database: Any, order: Any, cell: Any, runs: Any, by_cell: Any, group: Any, start: Any,
     ends: Any, rows: Any, columns: Any,
 ) -> None:  # fmt: skip
     """Count the candidates of each query into ends[1:], or, given room in `rows` and `columns`, write them down.
@@ -135,13 +183,13 @@ def _search(
     """
     fill = rows.size > 0
     for g in numba.prange(group.size - 1):
-        lead = by_cell[group[g]]
+        lead = cell[by_cell[group[g]]]
         size = 0
-        for run in range(3):
+        for run in range(runs.shape[1]):
             size += runs[lead, run, 1] - runs[lead, run, 0]
         near = np.empty(size, np.int32)
         size = 0
-        for run in range(3):
+        for run in range(runs.shape[1]):
             for place in range(runs[lead, run, 0], runs[lead, run, 1]):
                 near[size] = order[place]
                 size += 1
