@@ -63,15 +63,22 @@ def pack(
     # A dictionary, because it keeps the order and drops repetitions.
     texts: dict[str, None] = {}
     digests: dict[str, str] = {}
+    seen: set[tuple[Path, tuple[int, ...] | None]] = set()
     with replacing(target, overwrite=overwrite) as private:
         with Draft(private, target) as draft:
             for name in sorted(parts):
                 source = parts[name]
-                with header.opened(source.path if isinstance(source, StoredCollection) else Path(source)) as part:
+                file = source.path if isinstance(source, StoredCollection) else Path(source)
+                identity = header.identity(file)
+                # Header and history are those of a whole file, and many collections may come from one.
+                known = identity is not None and (file, identity) in seen
+                with header.opened(file, known=known) as part:
                     group = _collection(part, source if isinstance(source, StoredCollection) else None)
                     digests[name] = hdf.attribute(group, "content_sha256", str)
                     rows = hdf.member(hdf.member(group, QUERIES, h5py.Group), "key", h5py.Dataset).shape[0]
-                    texts |= dict.fromkeys(checked_provenance_texts(part))
+                    if not known:
+                        texts |= dict.fromkeys(checked_provenance_texts(part))
+                        seen.add((file, identity))
                     _check_members(group)
                     with draft.writing():
                         copy_group(group, draft.file, name)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,8 @@ class LabelFile(Mapping[str, StoredCollection]):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        with header.opened(self.path) as file:
+        self._known: tuple[tuple[int, ...] | None, list[str]] = (None, [])
+        with self._opened() as file:
             self.format_version: str = hdf.attribute(file, "format_version", str)
             self.writer: str = hdf.attribute(file, "writer", str)
 
@@ -51,9 +54,12 @@ class LabelFile(Mapping[str, StoredCollection]):
 
     def __getitem__(self, name: str) -> StoredCollection:
         """The collection of that name; a wrong name raises a `NotFoundError` that lists those that exist."""
-        if name not in self._names():
-            raise NotFoundError(f"{self.path}: there is no collection {name!r}; there are {listed(self._names())}")
-        return StoredCollection(self.path, name)
+        with self._opened() as file:
+            names = self._names_in(file)
+            at = bisect_left(names, name)
+            if names[at : at + 1] != [name]:
+                raise NotFoundError(f"{self.path}: there is no collection {name!r}; there are {listed(names)}")
+            return StoredCollection(self.path, name, file=file)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names())
@@ -72,7 +78,7 @@ class LabelFile(Mapping[str, StoredCollection]):
         LabelFileError
             when the digest of the file, which covers them, does not fit.
         """
-        with header.opened(self.path) as file:
+        with self._opened() as file:
             texts = checked_provenance_texts(file)
             return [json_object(text, f"/provenance, record {i}") for i, text in enumerate(texts)]
 
@@ -81,20 +87,39 @@ class LabelFile(Mapping[str, StoredCollection]):
 
         The content of the collections is not read: `StoredCollection.check_content` compares it with their digests.
         """
-        with header.opened(self.path) as file:
+        with self._opened() as file:
             checked_provenance_texts(file)
 
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        """The open file; its header is checked once for the same file."""
+        now = header.identity(self.path)
+        known = now is not None and now == self._known[0]
+        with header.opened(self.path, known=known) as file:
+            if not known:
+                self._known = (now, [])
+            yield file
+
     def _names(self) -> list[str]:
-        with header.opened(self.path) as file:
+        with self._opened() as file:
+            return list(self._names_in(file))
+
+    def _names_in(self, file: Any) -> list[str]:
+        """All names, sorted, found once for the same file: to look for them anew for each of many would take long."""
+        identity, names = self._known
+        if not names:
             # One that has lost its pairs or cameras is named too, so that whoever reads all of them comes upon it.
-            return hdf.collection_names(file)
+            names = hdf.collection_names(file)
+            self._known = (identity, names)
+        return names
 
     def collections(self) -> list[StoredCollection]:
         """All collections, one or more; a file that holds none is a `LabelFileError`."""
-        names = self._names()
-        if not names:
-            raise LabelFileError(f"{self.path}: holds no collection; relabel validate lists all that is wrong with it")
-        return [StoredCollection(self.path, name) for name in names]
+        with self._opened() as file:
+            names = self._names_in(file)
+            if not names:
+                raise LabelFileError("holds no collection; relabel validate lists all that is wrong with it")
+            return [StoredCollection(self.path, name, file=file) for name in names]
 
 
 def open_collections(address: str | os.PathLike[str]) -> list[StoredCollection]:
