@@ -106,7 +106,7 @@ class TestSpecialFiles:
     def test_an_image_only_to_be_shown(self, tmp_path: Path) -> None:
         """Is left out, as one that cannot be read."""
         (tmp_path / "null").symlink_to("/dev/null")
-        assert _image(str(tmp_path / "null")) is None
+        assert _image(str(tmp_path / "null"), (1, 1)) == (None, "")
 
     def test_weights(self, tmp_path: Path) -> None:
         """Of a network and of a checkpoint, and the configuration of a run."""
