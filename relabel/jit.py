@@ -10,16 +10,23 @@ driver calls stands in its own module.
 from __future__ import annotations
 
 import functools
+import hashlib
+import io
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 from relabel.cores import available_cores
 from relabel.errors import OptionError
+
+log = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,12 +47,96 @@ def compiled(*, parallel: bool = False) -> Callable[[F], F]:
             return cast("F", numba.njit(cache=cache, error_model="numpy", parallel=parallel, nogil=True)(function))
 
         try:
-            return compile_(cache=True)
-        except RuntimeError:
+            dispatcher = compile_(cache=True)
+        except (RuntimeError, OSError) as error:
             # A read-only install without a writable user cache has no place for the cache (numba issue 4908).
+            _say_once(f"there is no folder that compiled code can be kept in ({_brief(error)})")
             return compile_(cache=False)
+        dispatcher._cache = _Cache(function)  # type: ignore[attr-defined]  # noqa: SLF001  numba asks there
+        return dispatcher
 
     return decorate
+
+
+class _Cache(FunctionCache):
+    """Numba's cache of one function, which costs time and never a command where it is damaged or cannot be written."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self._cache_file = _CheckedFiles(
+            cache_path=self._cache_path,
+            # A name of their own, so that files without a digest are not taken for damaged ones.
+            filename_base=f"{self._impl.filename_base}.checked",
+            source_stamp=self._impl.locator.get_source_stamp(),
+        )
+
+    def load_overload(self, signature: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(signature, target_context)
+        except Exception as error:  # whatever damaged files make pickle or LLVM raise
+            try:
+                self.flush()
+            except OSError:
+                self.disable()
+            _say_once(f"compiled code that is kept in {self.cache_path} is damaged ({_brief(error)})")
+            return None
+
+    def save_overload(self, signature: Any, data: Any) -> None:
+        try:
+            super().save_overload(signature, data)
+        except Exception as error:  # a full disk, or a folder that cannot be written
+            self.disable()
+            _say_once(f"compiled code cannot be kept in {self.cache_path} ({_brief(error)})")
+
+
+class _CheckedFiles(IndexDataCacheFile):
+    """The files of a cache with a digest at the end: of damaged machine code nothing can be caught any more."""
+
+    @contextmanager
+    def _open_for_write(self, path: str) -> Iterator[Any]:
+        content = io.BytesIO()
+        yield content
+        with super()._open_for_write(path) as file:
+            file.write(content.getvalue())
+            file.write(hashlib.sha256(content.getvalue()).digest())
+
+    def _load_index(self) -> Any:
+        try:
+            _check_digest(self._index_path)
+        except FileNotFoundError:
+            return {}
+        return super()._load_index()
+
+    def _load_data(self, name: str) -> Any:
+        _check_digest(self._data_path(name))
+        return super()._load_data(name)
+
+
+def _check_digest(path: str) -> None:
+    content = Path(path).read_bytes()
+    size = len(content) - hashlib.sha256().digest_size
+    if size <= 0 or hashlib.sha256(content[:size]).digest() != content[size:]:
+        raise ValueError(f"the digest of {Path(path).name} does not fit")
+
+
+def _brief(error: Exception) -> str:
+    """The reason of an error in a line."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return reason.splitlines()[0] if reason else type(error).__name__
+
+
+_said: list[str] = []
+"""what this process has said of the cache"""
+
+
+def _say_once(fault: str) -> None:
+    if not _said:
+        _said.append(fault)
+        log.warning(
+            "%s, so that some is compiled anew, which takes seconds to minutes and changes no result; where this comes "
+            "again, set NUMBA_CACHE_DIR to a folder that can be written and has space",
+            fault,
+        )
 
 
 def _as_numpy_divides(function: F) -> F:

@@ -63,3 +63,97 @@ class TestCompiled:
             [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
         )
         assert done.stdout.strip() == "42", done.stderr
+
+
+KERNEL = """\
+from relabel.jit import compiled
+@compiled()
+def double(x):
+    return 2 * x
+print(double(21), double(0.5))
+"""
+DAMAGED = {
+    "empty": lambda data: b"",
+    "cut off": lambda data: data[: len(data) // 2],
+    "garbage": lambda data: b"garbage",
+    # As of machine code, which would then run.
+    "one bit": lambda data: data[:60] + bytes([data[60] ^ 1]) + data[61:],
+    "zeros": lambda data: bytes(len(data)),
+}
+
+
+class TestCache:
+    """A damaged cache, or one that cannot be written, costs time and a sentence, never a command."""
+
+    @pytest.fixture
+    def kernel(self, tmp_path):
+        """A module with a kernel."""
+        path = tmp_path / "kernel.py"
+        path.write_text(KERNEL)
+        return path
+
+    def run(self, kernel, **limits):
+        """What a process prints that runs the kernel, and what it says on stderr; limits are of `resource`."""
+        folder = kernel.parent / "cache"
+        start = "".join(f"resource.setrlimit(resource.{name}, ({n}, {n}));" for name, n in limits.items())
+        code = f"import resource, runpy; {start} runpy.run_path({str(kernel)!r})"
+        environment = os.environ | {"NUMBA_CACHE_DIR": str(folder), "PYTHONPATH": str(REPOSITORY)}
+        environment.pop("NUMBA_DISABLE_JIT", None)
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split() == ["42", "1.0"]
+        return done.stderr, sorted(folder.rglob("*.nb[ic]"))
+
+    def test_nothing_is_said_of_a_good_one(self, kernel):
+        """The second process takes what the first one kept."""
+        said, files = self.run(kernel)
+        kept = [(path, path.stat().st_ino) for path in files]
+        assert len(kept) == 3  # an index and two signatures
+        assert said == ""
+        assert self.run(kernel) == ("", files)
+        assert [(path, path.stat().st_ino) for path in files] == kept
+
+    @pytest.mark.parametrize("ending", ["nbi", "nbc"])
+    def test_damage(self, kernel, ending):
+        """Is said once with what to do, and mended: a process after that finds a good cache."""
+        _, files = self.run(kernel)
+        path = next(path for path in files if path.suffix == f".{ending}")
+        path.write_bytes(DAMAGED["one bit"](path.read_bytes()))
+        said, _ = self.run(kernel)
+        assert said.count("is damaged") == 1
+        assert "compiled anew" in said
+        assert "set NUMBA_CACHE_DIR to a folder" in said
+        assert self.run(kernel)[0] == ""
+
+    @pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
+    @pytest.mark.parametrize("ending", ["nbi", "nbc"])
+    def test_every_damage_is_noticed(self, tmp_path, ending, damage):
+        """Before anything is unpickled or run."""
+        files = jit._CheckedFiles(cache_path=str(tmp_path), filename_base="a", source_stamp=1)
+        files.save("key", bytes(1000))
+        assert files.load("key") == bytes(1000)
+        path = next(tmp_path.glob(f"*.{ending}"))
+        path.write_bytes(damage(path.read_bytes()))
+        with pytest.raises(ValueError, match=rf"the digest of a.*\.{ending} does not fit"):
+            files.load("key")
+        files.flush()
+        assert files.load("key") is None
+
+    def test_full_disk(self, kernel):
+        """No file may grow past 100 bytes, as where a quota is used up."""
+        said, files = self.run(kernel, RLIMIT_FSIZE=100)
+        assert said.count("cannot be kept in") == 1
+        assert "Traceback" not in said
+        assert all(path.stat().st_size <= 100 for path in files)
+        assert self.run(kernel)[0] == ""
+
+    def test_a_folder_in_the_way(self, kernel):
+        """An index that cannot be read, nor replaced."""
+        _, files = self.run(kernel)
+        index = next(path for path in files if path.suffix == ".nbi")
+        index.unlink()
+        index.mkdir()
+        (index / "a").write_text("")
+        assert self.run(kernel)[0].count("NUMBA_CACHE_DIR") == 1
