@@ -4,7 +4,8 @@ Formats differ in which axis of their world is up, in which axis of a pose looks
 the camera to the world or back. Where a format does not fix it, it is an option:
 
     kitti      12 numbers a line: 3x4 camera-to-world, x right, y down, z ahead; up is -y
-    kitti360   a frame number and 12 numbers of the IMU, or 16 of the camera: to a world with x east, y north, z up
+    kitti360   a frame number and 12 numbers of the IMU (x ahead), or 16 of the camera (z): to a world with x east,
+               y north, z up
     tum        t tx ty tz qx qy qz qw, or as a header names them: camera-to-world, z ahead; up is z unless an option
                says otherwise
     colmap     a model, its rigs and frames or its images: world-to-camera, z ahead; up is not known
@@ -45,7 +46,9 @@ _READERS: dict[TrajectoryLayout, Callable[[Path], Track]] = {
     "robotcar": trajectory_formats.robotcar,
 }
 _UP = {"kitti": "-y", "kitti360": "z", "tum": "z", "robotcar": "-z"}
-_AHEAD = {"kitti": "z", "kitti360": "z", "tum": "z", "colmap": "z", "robotcar": "x"}
+OWN = "own"
+"""The axis ahead of each file, where files of one layout differ in it."""
+_AHEAD = {"kitti": "z", "kitti360": OWN, "tum": "z", "colmap": "z", "robotcar": "x"}
 # Camera axes (right, down, ahead) in the axes of a pose, where they follow from the format and the axis ahead.
 _CAMERA = {"z": ("x", "y", "z"), "-z": ("x", "-y", "-z")}
 _CAR = ("y", "z", "x")
@@ -114,7 +117,10 @@ def read(
             f"{path}: has positions but no angles, so that no heading is known; take the direction of travel "
             "(--heading travel), or another file of the drive, as ins.csv"
         )
-    frame = _CAR if layout == "robotcar" and axes.ahead == "x" else _CAMERA.get(axes.ahead)
+    if axes.ahead == OWN:
+        axes = Axes(axes.up, track.ahead)
+    of_car = layout == "robotcar" or track.ahead == "x"
+    frame = _CAR if of_car and axes.ahead == "x" else _CAMERA.get(axes.ahead)
     return cameras_of(track, axes, frame)
 
 

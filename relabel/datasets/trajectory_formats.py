@@ -29,7 +29,8 @@ _NOT_A_ROTATION = 1e-2
 class Track:
     """Poses (n, 4, 4) from the axes of the camera or car to those of the world, metres; NaN where unknown.
 
-    `turned` is False where only the positions are known, and the rotations say nothing.
+    `turned` is False where only the positions are known, and the rotations say nothing. `ahead` is the axis of a pose
+    that looks ahead, where one layout has files of which it differs.
     """
 
     key: npt.NDArray[np.str_]
@@ -37,6 +38,7 @@ class Track:
     crs: str = "local"
     notes: tuple[str, ...] = ()
     turned: bool = True
+    ahead: str = "z"
 
 
 def kitti(path: Path) -> Track:
@@ -55,7 +57,7 @@ def kitti(path: Path) -> Track:
 def kitti360(path: Path) -> Track:
     """``poses.txt``: a frame and 12 numbers a line, the IMU; ``cam0_to_world.txt``: a frame and 16 numbers, the camera.
 
-    The IMU has its x ahead, y to the right and z down; its poses are turned to the axes of a camera that looks ahead.
+    The IMU has its x ahead, y to the right and z down, which the track says (`Track.ahead`).
     Keys are the frames, ten digits, as the images are.
 
     Raises
@@ -78,10 +80,8 @@ def kitti360(path: Path) -> Track:
             shown = " ".join(f"{value:g}" for value in table[off[0], 13:])
             raise InputError(f"{path}: line {lines[off[0]]}: the last row of the matrix is {shown}, not 0 0 0 1")
     pose = _upper_rows(path, table[:, 1:13], lines)
-    if not of_camera:
-        pose[:, :3, :3] = pose[:, :3, [1, 2, 0]]
-    what = "of the camera" if of_camera else "of the IMU, turned to a camera that looks along its axis x"
-    return Track(key, pose, notes=(f"the poses are those {what}",))
+    what, ahead = ("camera", "z") if of_camera else ("IMU", "x")
+    return Track(key, pose, notes=(f"the poses are those of the {what}, whose axis ahead is {ahead}",), ahead=ahead)
 
 
 def _matrix_lines(path: Path, counts: Mapping[int, str], what: str) -> tuple[FloatArray, list[int]]:

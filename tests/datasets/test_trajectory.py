@@ -194,6 +194,13 @@ class TestKitti360:
         assert "IMU" in a_notes[0]
         assert "of the camera" in b_notes[0]
 
+    def test_axis(self, tmp_path: Path) -> None:
+        """An axis that is given is one of the poses as they are: x of the IMU is ahead, y to the right."""
+        path = write(tmp_path / "poses.txt", "1 1 0 0 5 0 -1 0 6 0 0 -1 7")  # x ahead is east, y south, z down
+        assert read(path, "kitti360", axes_of("kitti360"))[0].heading_deg.tolist() == [90.0]
+        assert read(path, "kitti360", axes_of("kitti360", ahead="x"))[0].heading_deg.tolist() == [90.0]
+        assert read(path, "kitti360", axes_of("kitti360", ahead="y"))[0].heading_deg.tolist() == [180.0]
+
     @pytest.mark.parametrize(
         ("lines", "message"),
         [

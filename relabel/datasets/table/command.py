@@ -23,7 +23,11 @@ OPTIONS = (
         help="Reference system of x and y, as EPSG:32636; lon and lat are compared on this map instead of the earth.",
     ),
     options.layout(LAYOUTS, show_default="gsv where the columns are those, else csv"),
-    click.option("--axis", type=click.Choice(AXES), help="Axis of a pose that looks ahead.  [default: z; robotcar x]"),
+    click.option(
+        "--axis",
+        type=click.Choice(AXES),
+        help="Axis of a pose that looks ahead.  [default: z; robotcar and the IMU of kitti360 x]",
+    ),
     click.option(
         "--up",
         type=click.Choice(AXES),

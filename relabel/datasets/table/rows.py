@@ -138,14 +138,15 @@ class TableReader:
                 "cannot be compared"
             )
         sides = [_in_crs(cameras, self.crs) for cameras, _ in tracks]
-        ahead = "their track" if self.along_track is not None else f"their axis {own.ahead}"
+        axis = "axis ahead" if own.ahead == trajectory.OWN else f"axis {own.ahead}"
+        ahead = "their track" if self.along_track is not None else f"their {axis}"
         notes = [f"{layout}: cameras look along {ahead}, and {own.up} is up"]
         notes += dict.fromkeys(
             f"{path.name}: {note}" for path, (_, own) in zip(self.files, tracks, strict=True) for note in own
         )
         if len(sides) > 1 and sides[0].crs == "local":
             notes.append("both files are taken to be in one frame; trajectories that were made apart are not")
-        heading = "travel" if self.along_track is not None else f"axis {own.ahead} of the poses"
+        heading = "travel" if self.along_track is not None else f"{axis} of the poses"
         params = {"heading": heading, "layout": layout, "up": own.up}
         return replace(self._camera_sets(sides, params, notes), files=(*self._pose_files(layout), *self.image_times))
 
