@@ -197,6 +197,10 @@ class TableFile:
             return tuple(csv_columns.header_of(self.path, self._beginning))
         return tuple(self._parquet.schema_arrow.names)
 
+    def holds_fractions(self, column: str) -> bool:
+        """Whether a column of a Parquet file holds floating-point numbers."""
+        return self.parquet and pa.types.is_floating(self._parquet.schema_arrow.field(column).type)
+
     def read(self, wanted: Mapping[str, Kind]) -> Table:
         """The columns, (n,) each.
 
@@ -332,7 +336,7 @@ class TableFile:
 
     def _values(self, column: Any, name: str, kind: Kind, start: int) -> npt.NDArray[Any]:
         stored = column.type
-        if kind == "text" and pa.types.is_boolean(stored):
+        if kind == "text" and (pa.types.is_boolean(stored) or pa.types.is_temporal(stored)):
             column = column.cast(pa.string())
         if kind == "text":
             try:

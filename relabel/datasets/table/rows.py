@@ -458,7 +458,10 @@ def read_cameras(
     columns = choose(path, file.columns, explicit, in_crs=in_crs, needs_heading=needs_heading)
     if gsv:
         columns.pop("key")
-    kinds: dict[str, Kind] = {column: "text" if role in TEXT else "float" for role, column in columns.items()}
+    numeric = {role for role in ("pano", "time") if role in columns and file.holds_fractions(columns[role])}
+    kinds: dict[str, Kind] = {
+        column: "text" if role in TEXT and role not in numeric else "float" for role, column in columns.items()
+    }
     table = file.read({**kinds, **(gsv_cities.KINDS if gsv else {})})
     by_role = {role: table[column] for role, column in columns.items()}
     if gsv:
@@ -501,7 +504,10 @@ def _panoramas(
     """(n,) whether each camera is a panorama; an empty cell says no."""
     if "pano" not in table:
         return np.zeros(len(next(iter(table.values()))), bool)
-    text = np.strings.lower(np.strings.strip(table["pano"]))
+    text = table["pano"]
+    if text.dtype.kind == "f":
+        text = np.where(np.isnan(text), "", text.astype(np.str_))
+    text = np.strings.lower(np.strings.strip(text))
     bad = np.flatnonzero(~np.isin(text, [*_YES, *_NO]))
     if bad.size:
         _fail(file, bad[0], columns, ("pano",), f"{str(table['pano'][bad[0]])!r} is neither true nor false")
@@ -530,7 +536,7 @@ def _looking_along(side: TableCameras, along_track: AlongTrack, crs: str | None)
     return replace(side, heading_deg=heading, notes=(*side.notes, *said))
 
 
-def _times(texts: npt.NDArray[np.str_]) -> FloatArray:
+def _times(texts: npt.NDArray[Any]) -> FloatArray:
     """(n,) seconds, or what else numbers are, of numbers or dates of ISO 8601; all NaN if one is neither."""
     try:
         return texts.astype(np.float64)

@@ -493,6 +493,9 @@ class TestPanoramas:
         path = as_parquet(tmp_path / "t.pq", key=["a", "b", "c"], x=[0, 1, 2], y=[0, 0, 0], heading=[1, 2, 3],
                           pano=[True, False, None])  # fmt: skip
         assert read(path).query.status.tolist() == [Status.PANORAMA, Status.OK, Status.OK]
+        numbers = as_parquet(tmp_path / "n.pq", key=["a", "b", "c"], x=[0, 1, 2], y=[0, 0, 0], heading=[1, 2, 3],
+                             pano=[1.0, 0.0, None])  # fmt: skip
+        assert read(numbers).query.status.tolist() == [Status.PANORAMA, Status.OK, Status.OK]
 
     def test_faults(self, tmp_path: Path) -> None:
         """A cell that is neither; an angle that is no full circle."""
@@ -538,6 +541,18 @@ class TestTravel:
         assert street.query.heading_deg.tolist() == [0.0] * 3
         assert any(f"in the order of {header.rsplit(',', maxsplit=1)[-1]}" in note for note in street.notes)
         assert set(street.query.extra) == set()
+
+    @pytest.mark.parametrize(
+        "kind", [pa.timestamp("ns"), pa.timestamp("ms", "UTC"), pa.float64(), pa.int64(), pa.date32()]
+    )
+    def test_times_of_parquet(self, kind: pa.DataType, tmp_path: Path) -> None:
+        """In whatever type they are stored."""
+        days = pa.array([30, 10, 20], pa.int32())
+        time = days.cast(pa.date32()).cast(kind) if pa.types.is_temporal(kind) else days.cast(kind)
+        path = as_parquet(tmp_path / "t.pq", key=["a", "b", "c"], x=[0, 0, 0], y=[20, 0, 10], captured_at=time)
+        street = read(path, along_track=AlongTrack())
+        assert street.query.heading_deg.tolist() == [0.0] * 3
+        assert any("in the order of captured_at" in note for note in street.notes)
 
     def test_a_key_that_is_a_time(self, tmp_path: Path) -> None:
         """As in gps.csv of RobotCar; without --heading travel no time is looked for."""
