@@ -169,12 +169,12 @@ def _take_frames(model: _Model, into_camera: FloatArray, files: tuple[Path, ...]
             of_sensor.append(pose)
             locations.append(frame.location)
     own = into_camera[rows]
-    given = _matrices(of_sensor, lambda row: f"{files[1]}, for {locations[row]}") @ _matrices(
+    by_frame = _matrices(of_sensor, lambda row: f"{files[1]}, for {locations[row]}") @ _matrices(
         of_frame, lambda row: locations[row]
     )
-    into_camera[rows] = given
+    into_camera[rows] = by_frame
     notes = [f"the poses are those of {files[2].name} and {files[1].name}, as COLMAP takes them"]
-    apart = np.flatnonzero(_apart(own, given))
+    apart = np.flatnonzero(_apart(own, by_frame))
     if apart.size:
         first = model.images[rows[apart[0]]].name
         notes.append(

@@ -101,8 +101,8 @@ class PoseConvention:
 
     def notes(self) -> list[str]:
         """What the user should know, a sentence."""
-        told = self.parameters()
-        return [f"poses are taken with {', '.join(f'{name} {value}' for name, value in told.items())}"] if told else []
+        parts = [f"{name} {value}" for name, value in self.parameters().items()]
+        return [f"poses are taken with {', '.join(parts)}"] if parts else []
 
     def camera_to_world(self, poses: FloatArray) -> FloatArray:
         """(n, 4, 4) stored poses as those of a camera that looks along z, with x right and y down; NaN stays NaN.

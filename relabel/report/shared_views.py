@@ -87,12 +87,12 @@ def shared_figure(path: Path, pair: SharedSurface, *, overwrite: bool = False) -
             seen = np.empty((*side.pixels.shape, 3))
             seen[:] = _NOTHING
             seen[side.pixels] = np.where(side.shared[:, np.newaxis], SHARED, own)
-            image, how = _image(side.image, side.pixels.shape)
+            image, remark = _image(side.image, side.pixels.shape)
             if image is None:
                 above.text(0.5, 0.5, "no colour image", ha="center", va="center")
             else:
                 above.imshow(image)
-            above.set_title(f"{('query', 'database')[column]} {side.key}{how}", fontsize=10)
+            above.set_title(f"{('query', 'database')[column]} {side.key}{remark}", fontsize=10)
             below.imshow(seen, interpolation="nearest")
             share = 100.0 * side.common / max(1, side.voxels)
             below.set_title(f"{share:.1f} % of {side.voxels:,} voxels shared", fontsize=10)
@@ -111,7 +111,7 @@ def _mark(colour: tuple[float, float, float], name: str) -> Any:
 
 
 def _image(path: str, depth_shape: tuple[int, ...]) -> tuple[Any, str]:
-    """The pixels of a colour image, None where there is none that can be read, and how it is shown where EXIF asks.
+    """The pixels of a colour image, None where there is none that can be read, and a remark where EXIF asks to turn it.
 
     Depth maps are of the pixels as stored, unless only the turned image has their shape (height, width).
     """

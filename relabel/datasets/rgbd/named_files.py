@@ -109,7 +109,7 @@ def read(
         if path is None:
             raise _no_pose(base)
         listed = pose_lists.read(path, names, quaternion)
-        poses, posed = listed.poses, listed.found.tolist()
+        poses, posed = listed.poses, listed.has_pose.tolist()
         notes += listed.notes
         lists.append(path)
     calibrations = Calibrations(

@@ -37,7 +37,7 @@ class ListedPoses(NamedTuple):
 
     poses: FloatArray
     """(n, 4, 4); NaN where there is none, or one that is not finite"""
-    found: npt.NDArray[np.bool_]
+    has_pose: npt.NDArray[np.bool_]
     """(n,) whether the file has a pose for the frame"""
     notes: tuple[str, ...]
     """how they were matched with the frames, and what was left out"""
@@ -85,18 +85,18 @@ def read(path: Path, names: Sequence[str], quaternion: Quaternion = "xyzw") -> L
         return ListedPoses(records.poses, np.ones(len(names), bool), (note, *records.notes))
     row_of = {_plain(name): row for row, name in enumerate(records.names)}
     rows = np.array([row_of.get(_plain(name), -1) for name in names], np.int64)
-    found = rows >= 0
-    if not found.any():
+    has_pose = rows >= 0
+    if not has_pose.any():
         raise InputError(
             f"{path}: names no frame of which there is a depth map: it has {', '.join(records.names[:_SHOWN])}, the "
             f"depth maps are called {', '.join(names[:_SHOWN])}"
         )
-    poses = np.where(found[:, None, None], records.poses[rows], np.nan)
+    poses = np.where(has_pose[:, None, None], records.poses[rows], np.nan)
     notes = [f"the poses are those of {path.name}, by the names of the frames", *records.notes]
-    spare = len(records.names) - len(set(rows[found].tolist()))
+    spare = len(records.names) - len(set(rows[has_pose].tolist()))
     if spare:
         notes.append(f"{path.name}: {spare:,} poses are of no depth map")
-    return ListedPoses(poses, found, tuple(notes))
+    return ListedPoses(poses, has_pose, tuple(notes))
 
 
 def _plain(name: str) -> str:
