@@ -111,7 +111,7 @@ ROOMS: dict[str, tuple[str, str]] = {
         "numpy ~torch ~torchvision ~timm ~PIL",
     ),
     "report": (
-        f"{BASE} atomic csv_text optional frames geometry reference labelfile",
+        f"{BASE} atomic csv_text optional frames geometry reference audit labelfile",
         "numpy scipy h5py pyarrow ~matplotlib ~PIL",
     ),
     "publish": (f"{BASE} atomic source_date datasets labelfile exchange report", "numpy ~pyarrow"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from relabel.audit import fillers
+from relabel.audit import fillers, poses
 from relabel.audit.findings import AuditReport, Finding, NotChecked
 from relabel.cameras import Cameras
 from relabel.datasets.base import CameraSets, FrameSets, cameras_in
@@ -21,6 +21,10 @@ def audit(sets: CameraSets | FrameSets) -> AuditReport:
         if isinstance(sets, CameraSets):
             results += fillers.zero_headings(cameras, side)
             results += fillers.zero_positions(cameras, side)
+            degrees = None if sets.geographic is None else sets.geographic[side == "database"]
+            results += poses.camera_findings(cameras, side, sets.params, degrees)
+        else:
+            results += poses.frame_findings(cameras, side)
     return AuditReport(
         tuple(result for result in results if isinstance(result, Finding)),
         tuple(result for result in results if isinstance(result, NotChecked)),

@@ -17,6 +17,24 @@ CODES: dict[str, Severity] = {
     "no-pose": "note",
     "heading-zero": "warning",
     "position-zero": "warning",
+    # positions and poses
+    "track-along-up": "warning",
+    "camera-tilted": "warning",
+    "looks-vertical": "warning",
+    "headings-equal": "warning",
+    "heading-mirrored": "warning",
+    "heading-offset": "warning",
+    "scale-small": "warning",
+    "scale-large": "warning",
+    "headings-radians": "warning",
+    "positions-degrees": "warning",
+    "positions-float32": "note",
+    "track-jumps": "warning",
+    "pose-repeated": "warning",
+    # headings
+    "heading-constant": "warning",
+    "heading-jumps": "warning",
+    "heading-flips": "warning",
 }
 
 

@@ -89,11 +89,11 @@ def headings_command(
     needs the order of images can only be reported for sequences.
     """
     from relabel.atomic import check_target
+    from relabel.audit.headings.audit import audit
+    from relabel.audit.headings.types import Thresholds
     from relabel.datasets.base import CameraSets
     from relabel.report.figures import check_figure
     from relabel.report.heading_audit import summary
-    from relabel.report.heading_audit.audit import audit
-    from relabel.report.heading_audit.types import Thresholds
 
     if output is not None:
         check_target(output, overwrite=force)

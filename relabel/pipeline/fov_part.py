@@ -13,7 +13,7 @@ from relabel import fov
 from relabel.audit.audit import audit
 from relabel.cameras import Cameras
 from relabel.datasets.base import CameraReader, CameraSets, ReaderWrapper
-from relabel.errors import OptionError
+from relabel.errors import InputError, OptionError
 from relabel.pipeline import occluders
 from relabel.pipeline.parts import Estimate, Opened, Progress
 
@@ -121,7 +121,11 @@ class FovPart(ReaderWrapper[CameraSets]):
     ) -> tuple[fov.FovOverlap | fov.GeographicOverlap, CameraSets, list[str]]:
         """The overlap, the cameras, and what should be known about both."""
         cameras = self.read()
-        cameras.require_some()
+        try:
+            cameras.require_some()
+        except InputError as error:
+            why = [str(finding) for finding in audit(cameras).warnings]
+            raise InputError("; ".join([str(error), *why])) from None
         notes = list(cameras.notes)
         walls = None
         if self.occluders is not None:

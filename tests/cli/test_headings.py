@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from relabel.audit.headings import types
 from relabel.cameras import Status
 from relabel.cli import headings as command
 from relabel.labelfile import LabelFile, validate
-from relabel.report.heading_audit import types
 from relabel.synthetic.msls import CITY, write_tree
 from tests.trees import msls_tree, street
 

@@ -14,17 +14,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relabel.audit.headings import near_pairs
+from relabel.audit.headings.audit import audit, step_of
+from relabel.audit.headings.tracks import LEAST_STRAIGHT, centres, facing
+from relabel.audit.headings.types import DEFAULT_REASONS, REASONS, SideAudit, Thresholds, untrusted
 from relabel.cameras import Cameras, Status
 from relabel.datasets import mask as mask_file
 from relabel.datasets.msls import city as msls
 from relabel.errors import OptionError, OutputExistsError
 from relabel.geometry.headings import difference_deg
 from relabel.geometry.projection import unproject
-from relabel.report.heading_audit import near_pairs, summary
-from relabel.report.heading_audit.audit import audit, step_of
+from relabel.report.heading_audit import summary
 from relabel.report.heading_audit.plot import headings_figure
-from relabel.report.heading_audit.tracks import LEAST_STRAIGHT, centres, facing
-from relabel.report.heading_audit.types import DEFAULT_REASONS, REASONS, SideAudit, Thresholds, untrusted
 from relabel.synthetic import msls as synthetic
 
 Floats = npt.NDArray[np.float64]
@@ -108,7 +109,7 @@ def noise(rows: npt.NDArray[np.int64], heading: Floats, rng: np.random.Generator
 
 
 class TestFaults:
-    """relabel.report.heading_audit.audit.audit on a city with one kind of fault"""
+    """relabel.audit.headings.audit.audit on a city with one kind of fault"""
 
     def test_a_clean_city_has_none(self, city: Cameras) -> None:
         """Corners, noise of 4.5°, GPS jitter, cameras that look backward or sideways: none is at fault."""
@@ -294,7 +295,7 @@ def circular_median(angles: list[float]) -> float:
 
 
 class TestCentres:
-    """relabel.report.heading_audit.tracks.centres"""
+    """relabel.audit.headings.tracks.centres"""
 
     @given(st.lists(st.floats(-40.0, 40.0), min_size=LEAST_STRAIGHT, max_size=30), st.floats(0.0, 360.0))
     def test_of_what_is_close_together(self, near: list[float], middle: float) -> None:
@@ -330,7 +331,7 @@ cameras_near = st.lists(st.tuples(place, place, st.integers(0, 23).map(lambda v:
 
 
 class TestNear:
-    """relabel.report.heading_audit.near_pairs"""
+    """relabel.audit.headings.near_pairs"""
 
     @given(a=cameras_near, b=cameras_near, itself=st.booleans())
     def test_all_pairs(self, a: list[tuple[float, ...]], b: list[tuple[float, ...]], *, itself: bool) -> None:
@@ -411,7 +412,7 @@ class TestNear:
 
 
 class TestThresholds:
-    """relabel.report.heading_audit.types.Thresholds"""
+    """relabel.audit.headings.types.Thresholds"""
 
     @pytest.mark.parametrize(
         "wrong",

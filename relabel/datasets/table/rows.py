@@ -366,10 +366,6 @@ def _in_crs(cameras: Cameras, crs: str | None) -> Cameras:
     return cameras if crs is None else replace(cameras, crs=crs)
 
 
-_RADIANS = 6.3  # headings in degrees all stay below it only by chance
-_FEW = 20
-
-
 @dataclass(frozen=True, eq=False)
 class TableCameras:
     """The cameras of one table, before it is known what map they are on.
@@ -489,7 +485,7 @@ def read_cameras(
         _within(file, columns, by_role, "radius", np.inf),
         _crs(file, columns, by_role),
         extra,
-        _notes(path, columns, by_role),
+        _notes(path, columns),
         _finite(file, columns, by_role, "up") if "up" in by_role else None,
         _times(by_role["time"]) if "time" in by_role else None,
     )
@@ -651,17 +647,5 @@ def _crs(file: TableFile, columns: Mapping[str, str], table: Mapping[str, npt.ND
     return f"EPSG:{text}" if text.isdigit() else text
 
 
-def _notes(path: Path, columns: Mapping[str, str], table: Mapping[str, npt.NDArray[Any]]) -> tuple[str, ...]:
-    notes = [f"{path.name}: {', '.join(f'{role}={column}' for role, column in columns.items())}"]
-    heading = table["heading"][np.isfinite(table["heading"])] if "heading" in table else np.empty(0)
-    if len(heading) >= _FEW and np.abs(heading).max() < _RADIANS and np.ptp(heading) > 0.0:
-        notes.append(f"{path.name}: no heading is beyond ±{_RADIANS}°: are they radians? degrees are expected")
-    if "x" in table:
-        x, y = (column[np.isfinite(column)] for column in (table["x"], table["y"]))
-        like_degrees = len(x) >= _FEW and np.abs(x).max() <= 180.0 and np.abs(y).max() <= 90.0
-        if like_degrees and max(np.ptp(x), np.ptp(y)) < 2.0:
-            notes.append(
-                f"{path.name}: all cameras stand within 2 m: are these degrees? then name them with --columns "
-                f"lon={columns['x']},lat={columns['y']}"
-            )
-    return tuple(notes)
+def _notes(path: Path, columns: Mapping[str, str]) -> tuple[str, ...]:
+    return (f"{path.name}: {', '.join(f'{role}={column}' for role, column in columns.items())}",)

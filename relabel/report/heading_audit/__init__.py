@@ -1,1 +1,1 @@
-"""Which headings of a dataset should not be trusted: near pairs, tracks, the summary and the plot."""
+"""The audit of headings as text, as a mask and as a plot."""

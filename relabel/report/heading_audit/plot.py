@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from relabel.audit.headings.near_pairs import BIN_DEG, BINS
+from relabel.audit.headings.types import Audit
 from relabel.cameras import FloatArray
 from relabel.report.figures import BLUE, GREY, INK, figure
-from relabel.report.heading_audit.near_pairs import BIN_DEG, BINS
-from relabel.report.heading_audit.types import Audit
 
 _ORANGE = "#e07b00"
 _CELLS, _PETALS = 72, 36

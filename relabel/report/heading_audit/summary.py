@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from relabel.atomic import output_errors, replacing
+from relabel.audit.headings.near_pairs import BIN_DEG
+from relabel.audit.headings.tracks import FACING
+from relabel.audit.headings.types import REASONS, Audit, SequenceAudit, SideAudit, untrusted
 from relabel.csv_text import csv_line
-from relabel.report.heading_audit.near_pairs import BIN_DEG
-from relabel.report.heading_audit.tracks import FACING
-from relabel.report.heading_audit.types import REASONS, Audit, SequenceAudit, SideAudit, untrusted
 from relabel.report.text_table import bar, percent, table
 
 _SHOWN = 10

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relabel import fixed_width, input_files
+from relabel.audit.audit import audit
 from relabel.cameras import Status
 from relabel.cli.labelling import labelling_command
 from relabel.datasets import csv_columns
@@ -357,11 +358,10 @@ class TestTables:
             read(write(tmp_path / "q.csv", *METRES), write(tmp_path / "d.csv", *LON_LAT))
 
     def test_doubts(self, tmp_path: Path) -> None:
-        """Radians for degrees and degrees for metres are asked after."""
-        lines = [f"k{i},{2.35 + i / 1000},{48.85 - i / 1000},{i / 10}" for i in range(40)]
-        notes = read(write(tmp_path / "q.csv", "key,x,y,heading", *lines)).notes
-        assert any("are they radians?" in note for note in notes)
-        assert any("are these degrees?" in note and "lon=x,lat=y" in note for note in notes)
+        """Radians for degrees and degrees for metres are asked after by the audit."""
+        lines = [f"k{i},{2.35 + i % 7 / 1000},{48.85 - i / 1000},{i / 10}" for i in range(40)]
+        findings = audit(read(write(tmp_path / "q.csv", "key,x,y,heading", *lines))).findings
+        assert [finding.code for finding in findings] == ["positions-degrees", "headings-radians"]
 
     def test_options_of_poses(self, tmp_path: Path) -> None:
         """--up and --axis mean nothing to a table."""

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from relabel.audit.headings import near_pairs
+from relabel.audit.headings.tracks import BoolArray, IntArray, audit_tracks, facing
+from relabel.audit.headings.types import REASONS, STEPS_DEG, Audit, SequenceAudit, SideAudit, Thresholds
 from relabel.cameras import Cameras, FloatArray, Status
 from relabel.geometry.earth import axes, ecef
 from relabel.geometry.headings import constant_groups, difference_deg, group_codes
-from relabel.report.heading_audit import near_pairs
-from relabel.report.heading_audit.tracks import BoolArray, IntArray, audit_tracks, facing
-from relabel.report.heading_audit.types import REASONS, STEPS_DEG, Audit, SequenceAudit, SideAudit, Thresholds
 
 _STEP_TOLERANCE_DEG = 1e-6
 _TURN_DEG = {"forward": 0.0, "backward": 180.0}
@@ -69,6 +69,14 @@ def audit(
         flip_deg=limits.flip_deg,
     )
     return Audit(name, sides, near, limits, wrapped)
+
+
+def audit_along_tracks(
+    cameras: Cameras, name: str, lon_lat_deg: FloatArray | None = None, thresholds: Thresholds | None = None
+) -> SideAudit:
+    """The audit of one set of cameras without a look at those near each other, which takes the most time."""
+    placed = _Placed.of(cameras, lon_lat_deg)
+    return _side(name, placed, np.zeros(len(cameras), bool), thresholds or Thresholds())
 
 
 def step_of(heading_deg: FloatArray) -> float | None:

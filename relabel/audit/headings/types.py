@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from relabel.audit.headings.near_pairs import NearHeadings
+from relabel.audit.headings.tracks import FACING, BoolArray
 from relabel.cameras import FloatArray
 from relabel.errors import OptionError
-from relabel.report.heading_audit.near_pairs import NearHeadings
-from relabel.report.heading_audit.tracks import FACING, BoolArray
 
 REASONS = ("constant", "jumping", "flipped", "alone", "against_travel")
 DEFAULT_REASONS = ("constant", "jumping", "flipped")

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from scipy.spatial import cKDTree
 
+from relabel.audit.headings.tracks import BoolArray, IntArray
 from relabel.cameras import FloatArray
 from relabel.geometry.headings import angle_between_deg
-from relabel.report.heading_audit.tracks import BoolArray, IntArray
 
 BINS = 12
 BIN_DEG = 180.0 / BINS

@@ -1,0 +1,68 @@
+"""Which cameras were taken one after the other, as far as a dataset tells, and a sample of them where they are many."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.cameras import Cameras, FloatArray
+from relabel.geometry.headings import group_codes
+
+IntArray = npt.NDArray[np.int64]
+MOST_ROWS = 5_000
+_FEWEST = 20
+_CONSECUTIVE_SHARE = 0.1
+
+
+class Tracks(NamedTuple):
+    """Rows of cameras with a place, in the order of their tracks, and the number of the track of each, ascending."""
+
+    row: IntArray
+    track: IntArray
+
+    @property
+    def consecutive(self) -> npt.NDArray[np.bool_]:
+        """(n - 1,) whether a row and the next one are of one track."""
+        same: npt.NDArray[np.bool_] = self.track[1:] == self.track[:-1]
+        return same
+
+
+def tracks_of(cameras: Cameras) -> Tracks | None:
+    """The tracks of a set of cameras; None where nothing says which camera follows which.
+
+    They are told by the columns ``sequence`` and ``frame``. Poses of a trajectory are in order, and so are rows without
+    these columns if most are ten times nearer to the one before than rows are on the whole. Of more than 5,000 cameras
+    every n-th track is taken, or every n-th piece of a long one.
+    """
+    rows = np.flatnonzero(np.isfinite(cameras.position).all(axis=1))
+    if "sequence" in cameras.extra:
+        code = group_codes(cameras.extra["sequence"])[rows]
+        frame = cameras.extra.get("frame")
+        kept = _sampled(code)
+        rows, code = rows[kept], code[kept]
+        order = np.argsort(code, kind="stable") if frame is None else np.lexsort((frame[rows], code))
+        return Tracks(rows[order], code[order])
+    if cameras.pose is None and not _in_order(cameras.position[rows, :2]):
+        return None
+    piece = np.arange(len(rows)) // 1000
+    kept = _sampled(piece)
+    track = np.zeros(len(rows), np.int64) if kept.all() else piece
+    return Tracks(rows[kept], track[kept])
+
+
+def _sampled(code: IntArray) -> npt.NDArray[np.bool_]:
+    every = 1 + len(code) // MOST_ROWS
+    kept: npt.NDArray[np.bool_] = code % every == 0
+    return kept
+
+
+def _in_order(position: FloatArray) -> bool:
+    """Whether a row lies far nearer to the one before than to any other."""
+    if len(position) < _FEWEST:
+        return False
+    sample = position[: 4 * MOST_ROWS]
+    step = np.median(np.hypot(*np.diff(sample, axis=0).T))
+    apart = np.median(np.hypot(*(sample - np.roll(sample, len(sample) // 2, axis=0)).T))
+    return bool(step < _CONSECUTIVE_SHARE * apart)
