@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from relabel.audit import fillers, poses
+from relabel.audit import depth, fillers, poses
 from relabel.audit.findings import AuditReport, Finding, NotChecked
 from relabel.cameras import Cameras
 from relabel.datasets.base import CameraSets, FrameSets, cameras_in
@@ -25,6 +25,11 @@ def audit(sets: CameraSets | FrameSets) -> AuditReport:
             results += poses.camera_findings(cameras, side, sets.params, degrees)
         else:
             results += poses.frame_findings(cameras, side)
+            frames = sets.database if side == "database" else sets.query
+            measured = list(depth.depth_findings(frames, side))
+            results += measured
+            if not depth.unit_is_sure(measured):
+                results += poses.large_room(cameras, side)
     return AuditReport(
         tuple(result for result in results if isinstance(result, Finding)),
         tuple(result for result in results if isinstance(result, NotChecked)),

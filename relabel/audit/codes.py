@@ -31,6 +31,14 @@ CODES: dict[str, Severity] = {
     "positions-float32": "note",
     "track-jumps": "warning",
     "pose-repeated": "warning",
+    # depth against pose
+    "depth-unit": "warning",
+    "depth-focal": "warning",
+    "depth-axes": "warning",
+    "depth-inverse-poses": "warning",
+    "depth-quaternion": "warning",
+    "depth-ray": "warning",
+    "depth-disagrees": "warning",
     # headings
     "heading-constant": "warning",
     "heading-jumps": "warning",
