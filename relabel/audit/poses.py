@@ -61,7 +61,8 @@ def camera_findings(
     tracks = tracks_of(cameras)
     if tracks is not None:
         yield from _jumps(cameras, tracks, side, str(params.get("layout", "")), least_m=STREET_LEAP_M)
-    yield from _headings(cameras, tracks, side, lon_lat_deg)
+    if not str(params.get("heading", "")).startswith("travel"):
+        yield from _headings(cameras, tracks, side, lon_lat_deg)
 
 
 def frame_findings(cameras: Cameras, side: str) -> Iterator[Finding]:
@@ -287,7 +288,7 @@ def _seconds(key: npt.NDArray[np.str_], layout: str) -> FloatArray | None:
 def _headings(cameras: Cameras, tracks: Tracks | None, side: str, lon_lat_deg: FloatArray | None) -> Iterator[Finding]:
     """Headings that are all one, or keep a constant angle to the direction of travel, or run the other way round."""
     rows = np.flatnonzero(cameras.ok & np.isfinite(cameras.heading_deg))
-    if len(rows) < FEWEST:
+    if len(rows) < FEWEST or (cameras.fov_deg is not None and (cameras.fov_deg[rows] >= 360.0).all()):
         return
     heading = cameras.heading_deg[rows]
     constant = float(np.abs(difference_deg(heading, heading[0])).max()) < 1.0

@@ -9,6 +9,7 @@ import pyproj
 import pytest
 
 from relabel import fov
+from relabel.audit.headings.audit import audit
 from relabel.cameras import Cameras, Status
 from relabel.errors import InputError
 from relabel.evaluation.ground_truth import Rule, evaluation_set
@@ -16,7 +17,6 @@ from relabel.evaluation.places import Place
 from relabel.fov.params import FovParams
 from relabel.labelfile import LabelFile, validate, write
 from relabel.reference.noise import alike
-from relabel.report.heading_audit.audit import audit
 from relabel.similarity import gather
 
 
