@@ -6,15 +6,24 @@ from collections.abc import Iterator
 
 from relabel.audit import depth, fillers, poses
 from relabel.audit.findings import AuditReport, Finding, NotChecked
+from relabel.audit.tracks import MOST_ROWS
 from relabel.cameras import Cameras
 from relabel.datasets.base import CameraSets, FrameSets, cameras_in
 
 
-def audit(sets: CameraSets | FrameSets) -> AuditReport:
+def audit(sets: CameraSets | FrameSets, *, thorough: bool = False) -> AuditReport:
     """Everything that the audit has to say of two sets of cameras or frames; of depth maps a few are decoded.
 
-    The result depends on the input alone, and the time it takes is bounded: of large inputs a sample is looked at.
+    The result depends on the input alone.
+
+    Parameters
+    ----------
+    sets:
+        what a reader read.
+    thorough:
+        look at all tracks, however many; otherwise a sample of them keeps the time short.
     """
+    most_rows = None if thorough else MOST_ROWS
     results: list[Finding | NotChecked] = list(fillers.replaced(sets.fillers))
     for side, cameras in _sides(sets):
         results += fillers.without_pose(cameras, side)
@@ -22,7 +31,7 @@ def audit(sets: CameraSets | FrameSets) -> AuditReport:
             results += fillers.zero_headings(cameras, side)
             results += fillers.zero_positions(cameras, side)
             degrees = None if sets.geographic is None else sets.geographic[side == "database"]
-            results += poses.camera_findings(cameras, side, sets.params, degrees)
+            results += poses.camera_findings(cameras, side, sets.params, degrees, most_rows=most_rows)
         else:
             results += poses.frame_findings(cameras, side)
             frames = sets.database if side == "database" else sets.query

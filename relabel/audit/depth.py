@@ -84,7 +84,7 @@ def depth_findings(frames: Frames, side: str = "") -> Iterator[Finding | NotChec
     """
     ok = np.flatnonzero(frames.cameras.ok & (frames.depth != ""))
     if len(ok) < 2:
-        yield NotChecked(CHECK, f"there are {len(ok)} frames with a pose and a depth map")
+        yield NotChecked(CHECK, "fewer than two frames have a pose and a depth map")
         return
     sampled, pairs = _sample(frames, ok)
     if len(pairs) < _FEWEST_PAIRS:

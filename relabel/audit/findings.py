@@ -107,6 +107,16 @@ class AuditReport:
             "not_checked": [check.to_json() for check in self.not_checked],
         }
 
+    def lines(self, name: str) -> list[str]:
+        """As lines of text, about the collection of this name."""
+        lines = [f"{name}: {len(self.warnings)} warnings, {len(self.findings) - len(self.warnings)} notes"]
+        for finding in self.findings:
+            side = f"{finding.side}: " if finding.side else ""
+            lines.append(f"  {finding.severity} {finding.code}: {side}{finding.seen}")
+            lines += [f"      {text}" for text in (finding.cause, finding.remedy) if text]
+        lines += [f"  {check.check}: not checked, because {check.reason}" for check in self.not_checked]
+        return lines
+
     def log(self, name: str, *, allow: Collection[str] = ()) -> None:
         """Say on stderr what was found in the collection of this name; what could not be checked only with ``-v``."""
         for finding in self.findings:

@@ -12,7 +12,7 @@ from relabel.audit.findings import Finding, rounded
 from relabel.audit.headings.audit import audit_along_tracks
 from relabel.audit.headings.tracks import centres
 from relabel.audit.headings.types import SideAudit, Thresholds
-from relabel.audit.tracks import Tracks, tracks_of
+from relabel.audit.tracks import MOST_ROWS, Tracks, tracks_of
 from relabel.cameras import Cameras, FloatArray
 from relabel.datasets.conventions import AXES
 from relabel.datasets.trajectory import axis, ground_axes
@@ -39,7 +39,12 @@ _SIDES = ((45.0, "ahead"), (135.0, "to the {side}"), (180.1, "back"))
 
 
 def camera_findings(
-    cameras: Cameras, side: str, params: Mapping[str, Any], lon_lat_deg: FloatArray | None
+    cameras: Cameras,
+    side: str,
+    params: Mapping[str, Any],
+    lon_lat_deg: FloatArray | None,
+    *,
+    most_rows: int | None = MOST_ROWS,
 ) -> Iterator[Finding]:
     """What is odd about the poses of cameras that are labelled by fields of view.
 
@@ -53,12 +58,14 @@ def camera_findings(
         of the collection, which name the axis that is up where a trajectory was read.
     lon_lat_deg:
         (n, 2) longitude and latitude where cameras are compared on the earth.
+    most_rows:
+        how many cameras of tracks are looked at, roughly; None for all.
     """
     yield from _upright(cameras, side, str(params.get("up", "")))
     yield from _scale(cameras, side, metric=lon_lat_deg is None)
     yield from _single_precision(cameras, side)
     yield from _repeated(cameras, side)
-    tracks = tracks_of(cameras)
+    tracks = tracks_of(cameras, most_rows)
     if tracks is not None:
         yield from _jumps(cameras, tracks, side, str(params.get("layout", "")), least_m=STREET_LEAP_M)
     if not str(params.get("heading", "")).startswith("travel"):

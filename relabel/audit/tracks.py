@@ -29,31 +29,31 @@ class Tracks(NamedTuple):
         return same
 
 
-def tracks_of(cameras: Cameras) -> Tracks | None:
+def tracks_of(cameras: Cameras, most_rows: int | None = MOST_ROWS) -> Tracks | None:
     """The tracks of a set of cameras; None where nothing says which camera follows which.
 
     They are told by the columns ``sequence`` and ``frame``. Poses of a trajectory are in order, and so are rows without
-    these columns if most are ten times nearer to the one before than rows are on the whole. Of more than 5,000 cameras
-    every n-th track is taken, or every n-th piece of a long one.
+    these columns if most are ten times nearer to the one before than rows are on the whole. Of more than
+    `most_rows` cameras every n-th track is taken, or every n-th piece of a long one; None takes all.
     """
     rows = np.flatnonzero(np.isfinite(cameras.position).all(axis=1))
     if "sequence" in cameras.extra:
         code = group_codes(cameras.extra["sequence"])[rows]
         frame = cameras.extra.get("frame")
-        kept = _sampled(code)
+        kept = _sampled(code, most_rows)
         rows, code = rows[kept], code[kept]
         order = np.argsort(code, kind="stable") if frame is None else np.lexsort((frame[rows], code))
         return Tracks(rows[order], code[order])
     if cameras.pose is None and not _in_order(cameras.position[rows, :2]):
         return None
     piece = np.arange(len(rows)) // 1000
-    kept = _sampled(piece)
+    kept = _sampled(piece, most_rows)
     track = np.zeros(len(rows), np.int64) if kept.all() else piece
     return Tracks(rows[kept], track[kept])
 
 
-def _sampled(code: IntArray) -> npt.NDArray[np.bool_]:
-    every = 1 + len(code) // MOST_ROWS
+def _sampled(code: IntArray, most_rows: int | None) -> npt.NDArray[np.bool_]:
+    every = 1 if most_rows is None else 1 + len(code) // most_rows
     kept: npt.NDArray[np.bool_] = code % every == 0
     return kept
 

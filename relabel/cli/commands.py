@@ -56,6 +56,9 @@ COMMANDS: dict[str, Entry] = {
     "verify": Entry(
         CHECK, "relabel.cli.check:verify_command", "Recompute a sample of a label file with a slow oracle."
     ),
+    "audit": Entry(
+        CHECK, "relabel.cli.audit:audit_command", "Check a dataset for guessed conventions and filler values."
+    ),
     "headings": Entry(
         CHECK, "relabel.cli.headings:headings_command", "Which headings of a dataset should not be trusted."
     ),

@@ -124,7 +124,7 @@ class TestNothingToTell:
 
     def test_few_frames(self, room: Frames) -> None:
         one = Frames(room.cameras.take([0]), room.depth[:1], room.intrinsics[:1])
-        assert results(one) == ([], [NotChecked(CHECK, "there are 1 frames with a pose and a depth map")])
+        assert results(one) == ([], [NotChecked(CHECK, "fewer than two frames have a pose and a depth map")])
 
     def test_far_apart(self, tmp_path: Path) -> None:
         """Frames that look elsewhere each."""

@@ -6,10 +6,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import Result
 
+from relabel.cli.audit import AuditGroup, audit_command
+from relabel.datasets import registry
 from relabel.labelfile import LabelFile, validate
 
 Run = Callable[..., Result]
@@ -84,3 +87,69 @@ class TestLabelling:
         assert result.exit_code == 0
         lines = [line for line in result.stderr.splitlines() if "heading-filler" in line]
         assert sorted(line.split(": ")[1] for line in lines) == ["amman", "goa"]
+
+
+class TestAudit:
+    """relabel audit"""
+
+    def test_text(self, run: Run, doubtful: Path) -> None:
+        """What was seen, what lies behind it, and what mends it."""
+        result = run("audit", "table", doubtful, "--self-pairs")
+        assert result.exit_code == 0
+        lines = result.stdout.splitlines()
+        assert lines[0] == "doubtful: 1 warnings, 0 notes"
+        assert lines[1].startswith("  warning heading-zero: the heading of 5 of 50 cameras is exactly 0")
+        assert lines[2:4] == [
+            "      0 most likely stands for an unknown heading",
+            "      empty those cells, or leave the cameras out with --mask",
+        ]
+
+    def test_json_and_strict(self, run: Run, doubtful: Path) -> None:
+        """The exit status says whether there is a warning only where it is asked for."""
+        result = run("audit", "table", doubtful, "--self-pairs", "--json", "--strict")
+        assert result.exit_code == 1
+        (collection,) = json.loads(result.stdout)["collections"]
+        assert (collection["name"], collection["not_checked"]) == ("doubtful", [])
+        assert [finding["code"] for finding in collection["findings"]] == ["heading-zero"]
+        assert run("audit", "table", doubtful, "--self-pairs", "--strict", "--allow", "heading-zero").exit_code == 0
+
+    def test_mask(self, run: Run, doubtful: Path, tmp_path: Path) -> None:
+        """Cameras that are masked are not looked at."""
+        (tmp_path / "mask.txt").write_text("".join(f"k{k}\n" for k in range(0, 50, 10)))
+        result = run("audit", "table", doubtful, "--self-pairs", "--mask", tmp_path / "mask.txt")
+        assert result.stdout.splitlines()[0] == "doubtful: 0 warnings, 0 notes"
+
+    def test_every_dataset(self, run: Run) -> None:
+        """Each has a command of the arguments and options of its own."""
+        assert set(registry.built_in()) == set(AuditGroup().list_commands(click.Context(audit_command)))
+        for name in registry.built_in():
+            text = run("audit", name, "--help").stdout
+            assert "--strict" in text
+            assert "--output" not in text
+
+    def test_no_dataset(self, run: Run) -> None:
+        """Close ones are named."""
+        result = run("audit", "mls", "--root", "x")
+        assert result.exit_code == 2
+        assert "did you mean 'msls'" in result.stderr
+
+    def test_depth(self, run: Run, tmp_path: Path) -> None:
+        """What could not be checked is said."""
+        from tests.audit.rooms import frames, walk
+
+        for folder in ("depth", "pose"):
+            (tmp_path / "room" / folder).mkdir(parents=True)
+        poses = walk(2)
+        frames(tmp_path / "room" / "depth", poses)
+        for k, pose in enumerate(poses):
+            np.savetxt(tmp_path / "room" / "pose" / f"{k:03d}.txt", pose)
+        (tmp_path / "room" / "intrinsics.txt").write_text("146.25 146.25 79.5 59.5")
+        result = run("audit", "rgbd", "--root", tmp_path / "room", "--layout", "folder")
+        assert result.exit_code == 0
+        assert "depth against pose: not checked, because" in result.stdout
+        labelled = run(
+            "rgbd", "--root", tmp_path / "room", "--layout", "folder", "-o", tmp_path / "x.h5", "-v", "--json"
+        )
+        assert labelled.exit_code == 0
+        assert json.loads(labelled.stdout)["audit"][0]["not_checked"][0]["check"] == "depth against pose"
+        assert "depth against pose: not checked, because" in labelled.stderr

@@ -24,7 +24,11 @@ def leaves() -> Iterator[tuple[str, click.Command]]:
     for name in app.list_commands(click.Context(app)):
         command = load(name)
         if isinstance(command, click.Group):
-            yield from ((f"{name} {child}", command.commands[child]) for child in command.commands)
+            context = click.Context(command)
+            for child in command.list_commands(context):
+                inner = command.get_command(context, child)
+                assert inner is not None
+                yield f"{name} {child}", inner
         else:
             yield name, command
 

@@ -193,6 +193,13 @@ class TestOtherDistribution:
         assert relabel("headings", walk, "--source", "walks", "--json").stdout == told
         assert "is not the data of names" in relabel("headings", walk, "--source", "names", exit_code=1).stderr
 
+    def test_audit(self, relabel: Relabel, walk: Path) -> None:
+        """It is audited with its own options, as the built-in ones are."""
+        assert "--mirror" in relabel("audit", "walks", "--help").stdout
+        done = relabel("audit", "walks", "--root", walk, "--mirror", "--json")
+        assert json.loads(done.stdout)["collections"] == [{"name": "walk", "findings": [], "not_checked": []}]
+        assert "lunch: skipped: nobody walked" in done.stderr
+
     def test_evaluate(self, relabel: Relabel, walk: Path) -> None:
         """Its cameras are those that predictions are scored against; within 25 m, the nearest are right."""
         with (relabel.folder / "predictions.txt").open("w") as file:
