@@ -1,13 +1,17 @@
 """Where the intrinsics of depth maps are found: in a matrix, among what a scanner wrote, or beside every frame.
 
-intrinsic/intrinsic_depth.txt, intrinsics.txt and the like      fx fy cx cy, or a 3x3 or 4x4 matrix
-_info.txt, info.txt         m_calibrationDepthIntrinsic = …     exported .sens files, 12Scenes, BundleFusion, 3RScan
-scene0000_00.txt            fx_depth = … mx_depth = …           ScanNet
-calibration/NAME.calibration.txt                                ACE, DSAC*: a focal length or a matrix for each frame
+    intrinsic/intrinsic_depth.txt, intrinsics.txt and the like      fx fy cx cy, or a 3x3 or 4x4 matrix
+    _info.txt, info.txt         m_calibrationDepthIntrinsic = …     exported .sens files, 12Scenes, BundleFusion, 3RScan
+    intrinsic.json, camera_primesense.json                          Open3D: intrinsic_matrix, column by column
+    scene0000_00.txt            fx_depth = … mx_depth = …           ScanNet
+    calibration/NAME.calibration.txt                                ACE, DSAC*: a focal length or matrix a frame
+
+Of several files the first in this order is taken, and notes say which, unless it is of the first kind.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from relabel.cameras import FloatArray
+from relabel.datasets.base import unreadable
 from relabel.datasets.image_headers import read_header
 from relabel.datasets.listing import children
 from relabel.datasets.matrix_files import Intrinsics, checked_intrinsics, intrinsics_of, read_intrinsics, read_numbers
@@ -38,6 +43,7 @@ _MATRICES = (
     Path("camera_intrinsics.txt"),
 )
 _INFO = ("_info.txt", "info.txt")
+_JSON = ("intrinsic.json", "intrinsics.json", "camera_intrinsic.json", "camera_primesense.json")
 _SCENE = re.compile(r"scene\d{4}_\d{2}\.txt")
 _OF_SCENE = ("fx_depth", "fy_depth", "mx_depth", "my_depth")
 
@@ -128,6 +134,10 @@ def describe(
     if scanner.values is not None:
         notes = (*notes, f"the intrinsics are those of {files[0].name}")
         return DescribedCamera(camera(scanner.values, scanner.size), None, files, notes)
+    written = _first(folder / name for folder in folders for name in _JSON)
+    if written is not None:
+        notes = (*notes, f"the intrinsics are those of {written.name}")
+        return DescribedCamera(camera(*_json(written)), None, (written, *files), notes)
     for path in (path for folder in folders for path in children(folder) if _SCENE.fullmatch(path.name)):
         scene = _scene(path)
         if scene.values is not None:
@@ -150,8 +160,9 @@ def missing(root: Path, *, scannet: bool) -> MissingFileError:
     """The error of a sequence without intrinsics."""
     usual = root / (_MATRICES[0] if scannet else _MATRICES[1])
     return MissingFileError(
-        f"{usual}: is not there, and neither is info.txt, _info.txt, the scene0000_00.txt of ScanNet or a folder "
-        "calibration; one of them holds the intrinsics (or give --intrinsics fx,fy,cx,cy)"
+        f"{usual}: is not there, and neither is info.txt, _info.txt, the scene0000_00.txt of ScanNet, the "
+        "intrinsic.json of Open3D or a folder calibration; one of them holds the intrinsics (or give --intrinsics "
+        "fx,fy,cx,cy)"
     )
 
 
@@ -203,6 +214,28 @@ def _scene(path: Path) -> _Description:
     if len(values) != len(_OF_SCENE):
         return _Description()
     return _Description(checked_intrinsics(values, str(path)), _size(path, entries, "depthWidth", "depthHeight"))
+
+
+def _json(path: Path) -> tuple[Intrinsics, tuple[int, int] | None]:
+    """What Open3D writes: a matrix of 9 numbers, column by column, and the size."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise unreadable(path, error) from None
+    except ValueError as error:
+        raise InputError(f"{path}: is not JSON ({error}); remove it, or give --intrinsics fx,fy,cx,cy") from None
+    matrix = content.get("intrinsic_matrix") if isinstance(content, dict) else None
+    if not (isinstance(matrix, list) and len(matrix) == 9 and all(map(_is_json_number, matrix))):
+        raise InputError(f"{path}: has no intrinsic_matrix of 9 numbers, as Open3D writes it; give --intrinsics")
+    size = content.get("width"), content.get("height")
+    values = intrinsics_of(np.reshape(matrix, (3, 3)).T.ravel().tolist(), str(path))
+    if not all(isinstance(length, int) and length > 0 for length in size):
+        return values, None
+    return values, size
+
+
+def _is_json_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _of_each_frame(calibrations: Calibrations, names: Sequence[str]) -> FloatArray:

@@ -3,7 +3,7 @@
     depth/NAME.png  pose/NAME.txt  color/NAME.jpg               ScanNet, and plain folders
     depth/NAME.depth.png  poses/NAME.pose.txt  rgb/NAME.color.png  calibration/NAME.calibration.txt      ACE, DSAC*
     NAME.depth.png  NAME.pose.txt  NAME.color.jpg               12Scenes, BundleFusion, exported .sens files
-    depth/NAME.png  poses.txt or trajectory.log                 all poses in one file: Replica, Redwood, Open3D
+    depth/NAME.png  poses.txt or [scene/]trajectory.log         all poses in one file: Replica, Redwood, Open3D
 
 Each may stand in a folder ``data`` or ``exported`` below that of the sequence. Poses lead from the camera to the world,
 in metres. Where the intrinsics are: `relabel.datasets.rgbd.intrinsics_files`.
@@ -47,7 +47,7 @@ class _Kind(NamedTuple):
 
 _DEPTH = _Kind(("depth",), ".depth", (".png", ".pgm"))
 _POSE = _Kind(("pose", "poses"), ".pose", (".txt",))
-_IMAGE = _Kind(("color", "rgb"), ".color", IMAGE_SUFFIXES)
+_IMAGE = _Kind(("color", "rgb", "image"), ".color", IMAGE_SUFFIXES)
 _CALIBRATION = _Kind(("calibration",), ".calibration", (".txt",))
 
 
@@ -105,7 +105,7 @@ def read(
             raise OptionError(f"--quaternion {quaternion}: the poses of {base} are matrices; leave it out")
         poses = read_poses([frame.pose for frame in frames], counts=(16,) if scannet else (16, 12))
     else:
-        path = pose_lists.find(dict.fromkeys((base, root)))
+        path = pose_lists.find(dict.fromkeys((base, root, root / "scene")))
         if path is None:
             raise _no_pose(base)
         listed = pose_lists.read(path, names, quaternion)

@@ -47,7 +47,11 @@ def find(folders: Iterable[Path]) -> Path | None:
     """The file of all poses in one of the folders, by its usual names, or as the only one that is called like that."""
     for folder in folders:
         usual = [folder / name for name in NAMES if (folder / name).is_file()]
-        similar = [path for path in children(folder) if _SIMILAR.fullmatch(path.name) and path.is_file()]
+        similar = [
+            path
+            for path in (children(folder) if folder.is_dir() else ())
+            if _SIMILAR.fullmatch(path.name) and path.is_file()
+        ]
         if usual or len(similar) == 1:
             return (usual or similar)[0]
     return None

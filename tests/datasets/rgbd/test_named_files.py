@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ mx_depth = 31.5
 my_depth = 23.5
 sceneType = Bedroom
 """
+
+OPEN3D = json.dumps({"width": 64, "height": 48, "intrinsic_matrix": [57, 0, 0, 0, 58, 0, 31.5, 23.5, 1]})
 
 
 def ace(root: Path, calibration: str = "57.0") -> Path:
@@ -235,6 +238,8 @@ class TestIntrinsics:
             ("_info.txt", INFO),
             ("info.txt", INFO),
             ("scene0000_00.txt", SCANNET),
+            ("camera_primesense.json", OPEN3D),
+            ("intrinsic.json", OPEN3D),
         ],
     )
     @pytest.mark.parametrize("layout", ["folder", "scannet"])
@@ -250,7 +255,7 @@ class TestIntrinsics:
         assert found.frames.intrinsics[0].tolist() == list(CAMERA)
         assert found.files[0] == root / name
         told = [note for note in found.notes if "the intrinsics are those of" in note]
-        assert told == ([] if "intrinsic" in name else [f"the intrinsics are those of {name}"])
+        assert told == ([] if "intrinsic" in name and name.endswith("txt") else [f"the intrinsics are those of {name}"])
 
     def test_unit(self, tmp_path: Path) -> None:
         """The steps of a metre are what the scanner says, unless an option does."""
@@ -293,6 +298,22 @@ class TestIntrinsics:
         with pytest.raises(InputError, match=message):
             sequence.read(root, "folder")
 
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("{", r"intrinsic.json: is not JSON"),
+            ("[1]", r"intrinsic.json: has no intrinsic_matrix of 9 numbers"),
+            ('{"intrinsic_matrix": [1, 2]}', r"intrinsic.json: has no intrinsic_matrix of 9 numbers"),
+            ('{"intrinsic_matrix": [57, 0, 31, 0, 58, 23, 0, 0, 1]}', r"intrinsic.json: is not a matrix of intrinsics"),
+        ],
+    )
+    def test_json(self, tmp_path: Path, text: str, message: str) -> None:
+        """What is not as Open3D writes it."""
+        root = one_folder(tmp_path)
+        (root / "intrinsic.json").write_text(text)
+        with pytest.raises(InputError, match=message):
+            sequence.read(root, "folder")
+
     def test_nothing_useful(self, tmp_path: Path) -> None:
         """Files of these names that say nothing of intrinsics are passed over."""
         root = one_folder(tmp_path)
@@ -309,6 +330,7 @@ LISTS = {
     "trajectory.log": "{k} {k} {n}\n{m4}\n",
     "livingroom1.log": "{k}\t{k}\t{n}\n{m4}\n",
     "livingroom1-traj.txt": "{k} {k} {n}\n{m4}\n",
+    "scene/trajectory.log": "{k} {k} {n}\n{m4}\n",
 }
 NAMED = {
     "number": "{k} {m}\n",
@@ -334,11 +356,14 @@ class TestPoseLists:
         for number in (3, 20, 100):
             depth_png(tmp_path / f"depth/{number}.png", size=SIZE)
         places = (0.5, 1.5, 2.5)
+        (tmp_path / "scene").mkdir()
         (tmp_path / name).write_text("".join(listed(LISTS[name], k, x) for k, x in enumerate(places)))
         found = sequence.read(tmp_path, "folder", intrinsics=CAMERA)
         assert found.frames.cameras.key.tolist() == ["3", "20", "100"]
         np.testing.assert_array_equal(found.frames.cameras.pose, [looking_ahead(x) for x in places])
-        assert found.notes == (f"the poses are those of {name}, one a depth map in the order of their names",)
+        assert found.notes == (
+            f"the poses are those of {Path(name).name}, one a depth map in the order of their names",
+        )
         assert tmp_path / name in found.files
         root = RgbdReader.from_parameters(reader(tmp_path, "folder", intrinsics=CAMERA).parameters(), tmp_path)
         assert root.read().query.cameras.ok.all()
