@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from relabel.audit import depth, fillers, poses
+from relabel.audit import fillers, poses
 from relabel.audit.findings import AuditReport, Finding, NotChecked
 from relabel.audit.tracks import MOST_ROWS
 from relabel.cameras import Cameras
@@ -35,6 +35,8 @@ def audit(sets: CameraSets | FrameSets, *, thorough: bool = False) -> AuditRepor
         else:
             results += poses.frame_findings(cameras, side)
             frames = sets.database if side == "database" else sets.query
+            from relabel.audit import depth  # noqa: PLC0415  it loads what fields of view do without
+
             measured = list(depth.depth_findings(frames, side))
             results += measured
             if not depth.unit_is_sure(measured):

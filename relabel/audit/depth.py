@@ -222,7 +222,8 @@ def _median_m(depth: npt.NDArray[np.uint16], frames: Frames) -> float:
 def _convinces(as_read: FloatArray, other: FloatArray) -> bool:
     """Whether another convention fits so much better that it must be meant."""
     error, before = float(np.median(other)), float(np.median(as_read))
-    better = np.mean(other < 0.9 * np.where(np.isfinite(as_read), as_read, np.finfo(float).max))
+    comparable = np.isfinite(other)  # a pair may have been chosen by distances that are wrong as read
+    better = np.mean(other[comparable] < 0.9 * as_read[comparable]) if comparable.any() else 0.0
     return bool(error <= FITS and error < CONVINCING * before and before - error > 1e-3 and better >= 0.75)
 
 

@@ -36,7 +36,8 @@ def without_pose(cameras: Cameras, side: str) -> Iterator[Finding]:
             "no-pose",
             count,
             len(cameras),
-            f"{count:,} of {len(cameras):,} have no pose: it is missing, not finite, all zeros, or marked as bad",
+            f"{count:,} of {len(cameras):,} cameras have no pose: "
+            "it is missing, not finite, all zeros, or marked as bad",
             side=side,
         )
 

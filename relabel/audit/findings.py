@@ -114,7 +114,10 @@ class AuditReport:
             side = f"{finding.side}: " if finding.side else ""
             lines.append(f"  {finding.severity} {finding.code}: {side}{finding.seen}")
             lines += [f"      {text}" for text in (finding.cause, finding.remedy) if text]
-        lines += [f"  {check.check}: not checked, because {check.reason}" for check in self.not_checked]
+        by_reason: dict[str, list[str]] = {}
+        for check in self.not_checked:
+            by_reason.setdefault(check.reason, []).append(check.check)
+        lines += [f"  {', '.join(checks)}: not checked, because {reason}" for reason, checks in by_reason.items()]
         return lines
 
     def log(self, name: str, *, allow: Collection[str] = ()) -> None:

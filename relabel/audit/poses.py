@@ -15,7 +15,6 @@ from relabel.audit.headings.types import SideAudit, Thresholds
 from relabel.audit.tracks import MOST_ROWS, Tracks, tracks_of
 from relabel.cameras import Cameras, FloatArray
 from relabel.datasets.conventions import AXES
-from relabel.datasets.trajectory import axis, ground_axes
 from relabel.geometry.headings import difference_deg, wrap_deg
 
 FEWEST = 20
@@ -61,7 +60,7 @@ def camera_findings(
     most_rows:
         how many cameras of tracks are looked at, roughly; None for all.
     """
-    yield from _upright(cameras, side, str(params.get("up", "")))
+    yield from _upright(cameras, side, str(params.get("up", "")) or _axis_up(str(params.get("axes", ""))))
     yield from _scale(cameras, side, metric=lon_lat_deg is None)
     yield from _single_precision(cameras, side)
     yield from _repeated(cameras, side)
@@ -132,10 +131,18 @@ def _upright(cameras: Cameras, side: str, up: str) -> Iterator[Finding]:
     yield Finding(code, len(position), len(cameras), seen, cause, remedy, figures, side)
 
 
+def _axis_up(axes: str) -> str:
+    """What is up by the axes of TB-Places, ``ahead=z,up=-y``."""
+    roles = dict(part.split("=") for part in axes.split(",") if part.count("=") == 1)
+    return roles.get("up", "")
+
+
 def _up_remedy(image_up: FloatArray | None, spread: FloatArray, up: str) -> str:
     """The option that names the axis that most likely is up, in the axes of the file."""
     if up not in AXES:
         return "say which axis of the world is up"
+    from relabel.datasets.trajectory import axis, ground_axes  # noqa: PLC0415  slow to load, and rarely needed
+
     ground = ground_axes(up)
     if image_up is not None and float(np.linalg.norm(image_up)) > 0.6:
         in_file = ground.T @ image_up
@@ -178,11 +185,20 @@ def _scale(cameras: Cameras, side: str, *, metric: bool) -> Iterator[Finding]:
             side,
         )
     elif extent < SMALL_M:
-        cause = "the scale of the positions is most likely not metres"
+        cause = "the scale of the positions is most likely not metres, or the range of view too large for them"
         if cameras.pose is not None:
-            cause += ", as that of a monocular reconstruction is not"
+            cause += "; that of a monocular reconstruction is arbitrary"
         seen = f"all cameras stand within {extent:.2g} m, so that all of them see much the same ground"
-        yield Finding("scale-small", count, count, seen, cause, "scale the positions to metres", figures, side)
+        yield Finding(
+            "scale-small",
+            count,
+            count,
+            seen,
+            cause,
+            "scale the positions to metres, or take a smaller --radius",
+            figures,
+            side,
+        )
     elif metric and extent > LARGE_M:
         seen = f"the cameras are spread over {extent / 1000.0:,.0f} km"
         cause = "positions are most likely in a smaller unit than metres, or of several maps"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from relabel.audit.headings.tracks import BoolArray, IntArray
 from relabel.cameras import FloatArray
 from relabel.geometry.headings import angle_between_deg
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 BINS = 12
 BIN_DEG = 180.0 / BINS
@@ -103,6 +105,8 @@ def near_pairs(
     histogram = np.zeros(BINS, np.int64)
     looked_at = opposite = place_pairs = place_opposite = pairs = 0
     if len(a) and len(b):
+        from scipy.spatial import cKDTree  # noqa: PLC0415  slow to load
+
         tree = cKDTree(b)
         pairs = int(cKDTree(a).count_neighbors(tree, radius_m))
         if self_pairs:
@@ -141,6 +145,8 @@ def alone(position: FloatArray, heading_deg: FloatArray, *, place_m: float, flip
         return against_all
     order = _compact(position)
     position, heading_deg = position[order], heading_deg[order]
+    from scipy.spatial import cKDTree  # noqa: PLC0415  slow to load
+
     tree = cKDTree(position)
     if tree.count_neighbors(tree, place_m) - len(position) > _MOST_PAIRS:
         return against_all
@@ -167,6 +173,8 @@ def _pairs(
 
     A block has about 4 million pairs at most, unless it is a single row.
     """
+    from scipy.spatial import cKDTree  # noqa: PLC0415  slow to load
+
     blocks = [rows[start : start + _BLOCK_ROWS] for start in range(0, len(rows), _BLOCK_ROWS)]
     while blocks:
         here = blocks.pop()
