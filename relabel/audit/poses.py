@@ -60,7 +60,8 @@ def camera_findings(
     most_rows:
         how many cameras of tracks are looked at, roughly; None for all.
     """
-    yield from _upright(cameras, side, str(params.get("up", "")) or _axis_up(str(params.get("axes", ""))))
+    up = str(params.get("up", "")) or _axis_up(str(params.get("axes", "")))
+    yield from _upright(cameras, side, up)
     yield from _scale(cameras, side, metric=lon_lat_deg is None)
     yield from _single_precision(cameras, side)
     yield from _repeated(cameras, side)
@@ -68,7 +69,7 @@ def camera_findings(
     if tracks is not None:
         yield from _jumps(cameras, tracks, side, str(params.get("layout", "")), least_m=STREET_LEAP_M)
     if not str(params.get("heading", "")).startswith("travel"):
-        yield from _headings(cameras, tracks, side, lon_lat_deg)
+        yield from _headings(cameras, tracks, side, lon_lat_deg, has_axes=bool(up))
 
 
 def frame_findings(cameras: Cameras, side: str) -> Iterator[Finding]:
@@ -308,7 +309,9 @@ def _seconds(key: npt.NDArray[np.str_], layout: str) -> FloatArray | None:
         return None
 
 
-def _headings(cameras: Cameras, tracks: Tracks | None, side: str, lon_lat_deg: FloatArray | None) -> Iterator[Finding]:
+def _headings(
+    cameras: Cameras, tracks: Tracks | None, side: str, lon_lat_deg: FloatArray | None, *, has_axes: bool
+) -> Iterator[Finding]:
     """Headings that are all one, or keep a constant angle to the direction of travel, or run the other way round."""
     rows = np.flatnonzero(cameras.ok & np.isfinite(cameras.heading_deg))
     if len(rows) < FEWEST or (cameras.fov_deg is not None and (cameras.fov_deg[rows] >= 360.0).all()):
@@ -356,7 +359,7 @@ def _headings(cameras: Cameras, tracks: Tracks | None, side: str, lon_lat_deg: F
         None if lon_lat_deg is None else lon_lat_deg[tracks.row],
         Thresholds(step_m=step_m, gap_m=10.0 * step_m),
     )
-    yield from _against_travel(taken, audit, side)
+    yield from _against_travel(taken, audit, side, has_axes=has_axes)
     if "sequence" in cameras.extra and cameras.pose is None:
         yield from _faults(audit, side)
 
@@ -374,7 +377,7 @@ def _like_radians(heading_deg: FloatArray, position: FloatArray) -> bool:
     return bool(np.abs(signed).max() < 6.3 and np.ptp(signed) > 3.0 and _two_dimensional(position))
 
 
-def _against_travel(cameras: Cameras, audit: SideAudit, side: str) -> Iterator[Finding]:
+def _against_travel(cameras: Cameras, audit: SideAudit, side: str, *, has_axes: bool) -> Iterator[Finding]:
     known = np.isfinite(audit.offset_deg) & cameras.ok
     if "view_direction" in cameras.extra:
         view = np.strings.lower(np.strings.strip(cameras.extra["view_direction"].astype(np.str_)))
@@ -397,7 +400,7 @@ def _against_travel(cameras: Cameras, audit: SideAudit, side: str) -> Iterator[F
             f"headings are turned by {turned:.0f}° against the direction of travel throughout (median deviation "
             f"{off:.0f}°)",
             f"the cameras look {where}, or headings do not count from north, or another axis looks ahead",
-            _offset_remedy(cameras, turned),
+            _offset_remedy(turned, has_axes=has_axes),
             {"turned_deg": rounded(turned), "deviation_deg": rounded(off)},
             side,
         )
@@ -421,9 +424,9 @@ def _centre(angle_deg: FloatArray) -> tuple[float, float]:
     return float(centre[0]), float(spread[0])
 
 
-def _offset_remedy(cameras: Cameras, turned: float) -> str:
-    if cameras.pose is not None:
-        return "if they do not, say which axis looks ahead with --axis"
+def _offset_remedy(turned: float, *, has_axes: bool) -> str:
+    if has_axes:
+        return "if they do not, say which axis looks ahead with --axis or --axes"
     return f"if they do not, take {turned:.0f}° from the headings, or label by --heading travel where it is to be had"
 
 

@@ -117,7 +117,6 @@ def pair_errors(frames: Sampled, pairs: npt.NDArray[np.int64], convention: Conve
         how they are read.
     """
     pose = poses_read_as(frames.pose, convention)
-    invalid = np.array(frames.invalid, np.int64)
     focal = np.array([convention.focal, convention.focal, 1.0, 1.0])
     intrinsics = frames.intrinsics * focal
     errors = np.full(len(pairs), np.inf)
@@ -136,7 +135,7 @@ def pair_errors(frames: Sampled, pairs: npt.NDArray[np.int64], convention: Conve
                     frames.maps[b],
                     intrinsics[b],
                     frames.unit_m * convention.unit,
-                    invalid,
+                    frames.invalid,
                     ray=convention.ray,
                 )
             )
@@ -156,7 +155,7 @@ def _errors(
     into: npt.NDArray[np.uint16],
     to_camera: FloatArray,
     unit_m: float,
-    invalid: npt.NDArray[np.int64],
+    invalid: tuple[int, ...],
     *,
     ray: bool,
 ) -> FloatArray:
@@ -174,7 +173,9 @@ def _errors(
     errors = np.full(len(depth_m), np.nan)
     rows = np.flatnonzero(met)
     stored = into[row[rows].astype(np.int64), column[rows].astype(np.int64)]
-    valid = ~np.isin(stored, invalid)
+    valid = np.ones(len(stored), bool)
+    for code in invalid:
+        valid &= stored != code
     rows, seen = rows[valid], stored[valid] * unit_m
     if ray:
         seen = seen / np.sqrt(1.0 + u[rows] ** 2 + v[rows] ** 2)
