@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from relabel.audit import fillers, poses
 from relabel.audit.findings import AuditReport, Finding, NotChecked
 from relabel.audit.tracks import MOST_ROWS
@@ -23,7 +25,15 @@ def audit(sets: CameraSets | FrameSets, *, thorough: bool = False) -> AuditRepor
     thorough:
         look at all tracks, however many; otherwise a sample of them keeps the time short.
     """
-    most_rows = None if thorough else MOST_ROWS
+    with np.errstate(all="ignore"):  # numbers without sense give findings, not warnings of NumPy
+        results = _results(sets, None if thorough else MOST_ROWS)
+    return AuditReport(
+        tuple(result for result in results if isinstance(result, Finding)),
+        tuple(result for result in results if isinstance(result, NotChecked)),
+    )
+
+
+def _results(sets: CameraSets | FrameSets, most_rows: int | None) -> list[Finding | NotChecked]:
     results: list[Finding | NotChecked] = list(fillers.replaced(sets.fillers))
     for side, cameras in _sides(sets):
         results += fillers.without_pose(cameras, side)
@@ -41,10 +51,7 @@ def audit(sets: CameraSets | FrameSets, *, thorough: bool = False) -> AuditRepor
             results += measured
             if not depth.unit_is_sure(measured):
                 results += poses.large_room(cameras, side)
-    return AuditReport(
-        tuple(result for result in results if isinstance(result, Finding)),
-        tuple(result for result in results if isinstance(result, NotChecked)),
-    )
+    return results
 
 
 def _sides(sets: CameraSets | FrameSets) -> Iterator[tuple[str, Cameras]]:

@@ -367,6 +367,10 @@ def _headings(
 def _two_dimensional(position: FloatArray) -> bool:
     """Whether positions spread to two sides rather than along a line."""
     centred = position - position.mean(axis=0)
+    size = float(np.abs(centred).max())
+    if not 0.0 < size < np.inf:
+        return False
+    centred = centred / size  # whose squares do not overflow
     least, most = np.linalg.eigvalsh(centred.T @ centred)
     return bool(most > 0.0 and least > 0.01 * most)
 
