@@ -40,7 +40,9 @@ _FEWEST_PAIRS = 3
 _GRID = 24  # columns of a grid of pixels
 _DECODERS = 4
 
-_UNITS_M = (0.001, 0.0002, 0.01, 0.0001, 0.00025, 1.0 / 256.0, 1.0)
+_UNITS_M = (0.001, 0.0002, 0.01, 0.0001, 0.00025, 1.0 / 256.0)
+_POSE_UNITS = {"centimetres": 100.0, "millimetres": 1000.0}
+"""Where translations are not in metres, depths fit them in a unit that is so many times larger."""
 _FOCAL = (0.5, 0.75, 0.9, 1.11, 1.33, 2.0)
 
 
@@ -66,9 +68,14 @@ _REMEDIES = {
 def _others(unit_m: float, base: Convention) -> tuple[Alternative, ...]:
     """What is tried of frames that were read with this unit and by the convention `base`."""
     units = [unit for unit in _UNITS_M if abs(unit / unit_m - 1.0) > 0.01]
+    poses = [
+        Alternative("depth-unit", base._replace(unit=factor), f"translations of the poses in {name}")
+        for name, factor in _POSE_UNITS.items()
+    ]
     along = "depths along the optical axis" if base.ray else "depths along the ray of each pixel"
     return (
         *(Alternative("depth-unit", base._replace(unit=u / unit_m), f"a depth unit of {u:.4g} m") for u in units),
+        *poses,
         *(Alternative("depth-focal", base._replace(focal=factor), "another focal length") for factor in _FOCAL),
         Alternative("depth-ray", base._replace(ray=not base.ray), along),
         Alternative("depth-axes", base._replace(opengl=True), "the camera axes of OpenGL (y up, z back)"),
@@ -239,9 +246,12 @@ def _finding(
         name = f"a focal length of about {focal_px:.3g} px"
         figures["focal_px"] = rounded(focal_px)
     elif other.code == "depth-unit":
-        unit_m = sampled.unit_m * other.convention.unit
-        remedy = remedy.format(unit=f"{unit_m:.4g}")
-        figures["unit_m"] = rounded(unit_m)
+        factor = other.convention.unit
+        if factor in _POSE_UNITS.values():
+            remedy = f"divide them by {factor:g}"
+        else:
+            remedy = remedy.format(unit=f"{sampled.unit_m * factor:.4g}")
+            figures["unit_m"] = rounded(sampled.unit_m * factor)
     as_read = f"differ by {_percent(before)} of the depth" if np.isfinite(before) else "see nothing in common"
     seen = f"neighbouring frames {as_read} (median of {len(pairs)} pairs), and differ by {_percent(after)} with {name}"
     count = int((errors[0] > errors[1]).sum())

@@ -94,6 +94,17 @@ class TestRoom:
         assert "--depth-unit 0.001" in unit.remedy
         assert focal.figures["focal_px"] == pytest.approx(rooms.FOCAL, rel=0.03)
 
+    @pytest.mark.parametrize(("factor", "name"), [(100.0, "centimetres"), (1000.0, "millimetres")])
+    def test_poses_that_are_not_in_metres(self, room: Frames, factor: float, name: str) -> None:
+        """It is the poses that are named, not the depths."""
+        assert room.cameras.pose is not None
+        pose = room.cameras.pose.copy()
+        pose[:, :3, 3] *= factor
+        (finding,), _ = results(rooms.with_poses(room, pose))
+        assert finding.code == "depth-unit"
+        assert name in finding.seen
+        assert finding.remedy == f"divide them by {factor:g}"
+
     def test_rays(self, tmp_path: Path, room: Frames) -> None:
         """Distances from the camera's centre for depths along its axis, and the other way round."""
         rays = rooms.frames(tmp_path, ray=True)
