@@ -10,7 +10,7 @@ PACKAGE := $(VENV)/.package
 READY := $(VENV)/.ready
 DEMO := demo
 
-.PHONY: help setup tools libraries demo demo-train test test-wheel test-oldest bench clean
+.PHONY: help setup tools libraries demo demo-train test test-faults test-wheel test-oldest bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make demo    label a small synthetic city and look at the result"
 	@echo "make demo-train  train a small network on graded and on binary labels, some minutes on a CPU"
 	@echo "make test    style, types, all tests; the kernels once more without the jit"
+	@echo "make test-faults  kills, full disks, damaged and hostile input in full: an hour or two"
 	@echo "make test-wheel   the tests with the wheel installed and no sources; also with $(NEWER)"
 	@echo "make test-oldest  the core's tests at the oldest versions that setup.cfg allows; also with $(NEWER)"
 	@echo "make bench   speed, memory and start-up time"
@@ -95,6 +96,9 @@ test: setup
 	$(BIN)/mypy
 	$(BIN)/pytest -n auto --dist loadfile
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n auto --dist loadfile -m kernels
+
+test-faults: setup
+	RELABEL_FAULTS=full RELABEL_FUZZ_CASES=20000 $(BIN)/pytest -n auto --dist loadfile tests/faults tests/labelfile/test_fuzz.py
 
 test-wheel: tools
 	@.ci/each-python .ci/test-wheel -- $(PYTHON) $(NEWER)

@@ -283,12 +283,18 @@ def peak_bytes() -> int:
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
-def run_case(folder: Path, number: int) -> dict[str, Any]:
-    """What validation and reading say about one damaged file, and what of it must not be."""
+def numbered(folder: Path, number: int) -> tuple[random.Random, Original, str, bytes]:
+    """A case by its number: random numbers for more, the file as it was, what is done to it, and the bytes then."""
     rng = random.Random(number)
     files = originals(folder)
     (file,) = rng.choices(files, WEIGHTS * len(LAYOUTS))
-    how, data = damaged(file, files, rng)
+    return rng, file, *damaged(file, files, rng)
+
+
+def run_case(folder: Path, number: int) -> dict[str, Any]:
+    """What validation and reading say about one damaged file, and what of it must not be."""
+    rng, file, how, data = numbered(folder, number)
+    files = originals(folder)
     path = folder / "damaged.h5"
     path.write_bytes(data)
     grown = peak_bytes()
