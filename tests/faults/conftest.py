@@ -71,7 +71,7 @@ class CommandServer:
         self._one_at_a_time = threading.Lock()
 
     def run(self, folder: Path, arguments: tuple[str, ...], **faults: Any) -> Ended:
-        """Run one in `folder`, killed before file operation `kill_before` or `kill_after_s`, or short of disk or memory.
+        """Run one in `folder`, killed before operation `kill_before` or after a time, or short of disk or memory.
 
         `largest_file` and `most_memory` are in bytes.
         """
