@@ -207,7 +207,7 @@ def _is_abandoned(folder: Path) -> bool:
     try:
         return locks.is_held(folder / _LOCK) is False
     except FileNotFoundError:
-        return folder.is_dir() and not any(folder.iterdir())  # killed before it was locked
+        return folder.is_dir()  # its writer was killed before it made the lock, or while it removed all
     except OSError:
         return False
 

@@ -21,11 +21,11 @@ def _writer(line: str, *outputs: str, adds_files: bool = False) -> Writer:
 
 
 WRITERS = {
-    "sample msls": _writer("sample msls city --cameras 20 --buildings", "city"),
-    "sample 7scenes": _writer("sample 7scenes room --frames 3", "room"),
+    "sample msls": _writer("sample msls city --cameras 20 --buildings", "city/train_val/sampletown"),
+    "sample 7scenes": _writer("sample 7scenes room --frames 3", "room/room"),
     "msls": _writer("msls --root ../inputs/city -o new.h5", "new.h5"),
     "msls with processes": _writer("msls --root ../inputs/city -o new.h5 --executor processes", "new.h5"),
-    "rgbd": _writer("rgbd --root ../inputs/room -o new.h5", "new.h5"),
+    "rgbd": _writer("rgbd --root ../inputs/room --layout folder -o new.h5", "new.h5"),
     "table": _writer("table ../inputs/table.csv -o new.h5", "new.h5"),
     "merge": _writer(f"merge {LABELS}::amman ../inputs/other.h5 -o new.h5", "new.h5"),
     "subset": _writer(f"subset {LABELS} --band 0.2: -o new.h5", "new.h5"),

@@ -88,7 +88,7 @@ def msls(root: Path) -> str:
 
 def rgbd(root: Path) -> str:
     room(root, 3)
-    return "rgbd --root DATA -o new.h5"
+    return "rgbd --root DATA --layout folder -o new.h5"
 
 
 def tum(root: Path) -> str:
