@@ -14,15 +14,16 @@ class Writer:
     arguments: tuple[str, ...]
     outputs: tuple[str, ...]
     adds_files: bool = False  # to a folder that may hold others, instead of replacing it
+    is_slow: bool = False  # tried in full only
 
 
-def _writer(line: str, *outputs: str, adds_files: bool = False) -> Writer:
-    return Writer(tuple(line.split()), outputs, adds_files)
+def _writer(line: str, *outputs: str, **kind: bool) -> Writer:
+    return Writer(tuple(line.split()), outputs, **kind)
 
 
 WRITERS = {
     "sample msls": _writer("sample msls city --cameras 20 --buildings", "city/train_val/sampletown"),
-    "sample 7scenes": _writer("sample 7scenes room --frames 3", "room/room"),
+    "sample 7scenes": _writer("sample 7scenes room --frames 3", "room/room", is_slow=True),
     "msls": _writer("msls --root ../inputs/city -o new.h5", "new.h5"),
     "msls with processes": _writer("msls --root ../inputs/city -o new.h5 --executor processes", "new.h5"),
     "rgbd": _writer("rgbd --root ../inputs/room --layout folder -o new.h5", "new.h5"),

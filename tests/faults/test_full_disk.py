@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.commands import WRITERS, Writer
+from tests.faults.commands import Writer
 from tests.faults.conftest import FULL, CommandServer, contents
-from tests.faults.test_kills import check_outputs, check_second_run, fresh, undisturbed
+from tests.faults.test_kills import check_outputs, check_second_run, each_writer, fresh, undisturbed
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def sizes(writer: Writer, content: dict[str, bytes | None]) -> list[int]:
     return [*ordered, *{size // 2 for size in ordered}, 0] if FULL else [ordered[0], 0]
 
 
-@pytest.mark.parametrize("writer", WRITERS.values(), ids=WRITERS)
+@each_writer
 class TestFullDisk:
     def test_no_file_may_be_so_large(self, writer: Writer, server: CommandServer, workplace: Path) -> None:
         """It fails with an error that says so and what to do; then, with room enough, it makes what it should."""

@@ -16,6 +16,10 @@ import pytest
 from tests.faults.commands import WRITERS, Writer
 from tests.faults.conftest import FULL, CommandServer, Ended, contents, spread
 
+each_writer = pytest.mark.parametrize(
+    "writer", [pytest.param(writer, id=name) for name, writer in WRITERS.items() if FULL or not writer.is_slow]
+)
+
 Content = dict[str, bytes | None]
 
 
@@ -69,7 +73,7 @@ def check_second_run(server: CommandServer, folder: Path, writer: Writer, expect
     again.check_words()
 
 
-@pytest.mark.parametrize("writer", WRITERS.values(), ids=WRITERS)
+@each_writer
 class TestKilled:
     def test_at_its_file_operations(self, writer: Writer, server: CommandServer, workplace: Path) -> None:
         """Killed just before it opens, renames or removes anything where it writes."""
