@@ -87,7 +87,10 @@ def pack(
             with draft.writing():
                 finish(draft.file, digests, list(texts | dict.fromkeys(own)))
         # A part may have been damaged since it was written, and copied chunks have not been decoded yet.
-        confirm(private, target, "content", "a part is damaged: validate the parts and make that one again")
+        sources = sorted({str(s.path if isinstance(s, StoredCollection) else s) for s in parts.values()})
+        shown = ", ".join(sources[:3]) + (f" and {len(sources) - 3} more" if len(sources) > 3 else "")
+        hint = f"see with relabel validate --level content which is damaged, and make it again: {shown}"
+        confirm(private, target, "content", hint)
     return target
 
 

@@ -48,9 +48,15 @@ def _node(name: str, item: Any, seen: dict[Any, str]) -> dict[str, Any]:
         shape = None if item.shape is None else list(item.shape)
         return {"name": name, "kind": "dataset", "shape": shape, "dtype": _dtype(item), "attributes": attributes}
     if isinstance(item, h5py.Group):
-        children = [_node(child, item.get(child), seen) for child in item]
+        children = [_node(child, _member(item, child), seen) for child in item]
         return {"name": name, "kind": "group", "attributes": attributes, "children": children}
     return {"name": name, "kind": type(item).__name__.lower(), "attributes": attributes}
+
+
+def _member(group: h5py.Group, name: str) -> Any:
+    if group.get(name, getlink=True, getclass=True) is h5py.HardLink:
+        return group[name]  # raises where it is damaged
+    return group.get(name)
 
 
 def _dtype(item: h5py.Dataset) -> str:
