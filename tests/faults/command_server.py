@@ -8,8 +8,10 @@ own takes a second to load, so that a command can be killed at every one of its 
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import pkgutil
 import resource
 import signal
 import sys
@@ -121,20 +123,13 @@ def _serve(request: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Serve until stdin ends. Whatever is loaded here starts no thread before the fork."""
-    import h5py
-    import numba
-    import pyarrow.csv
-    import pyarrow.parquet
-    import pyproj
-    import scipy.sparse
-    import shapely
-    from PIL import Image
+    import relabel
 
-    import relabel.cli.app
-    import relabel.labelfile
-    import relabel.pipeline
-
-    del h5py, numba, pyarrow, pyproj, scipy, shapely, Image, relabel
+    for module in pkgutil.walk_packages(relabel.__path__, "relabel."):
+        if not module.name.startswith("relabel.training") and not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    for name in ("matplotlib.figure", "matplotlib.backends.backend_svg", "pyarrow.csv", "pyarrow.parquet", "pyproj"):
+        importlib.import_module(name)
     for line in sys.stdin:
         sys.stdout.write(json.dumps(_serve(json.loads(line))) + "\n")
         sys.stdout.flush()

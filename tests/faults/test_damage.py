@@ -14,7 +14,7 @@ from tests.faults.commands import READERS, Reader
 from tests.faults.conftest import FULL, CommandServer, Ended, contents
 from tests.labelfile.fuzz_child import KINDS, digest_of, numbered, originals
 
-CASES = 1000 if FULL else 25
+CASES = 300 if FULL else 12
 """Damaged files for each command; other ones than those of tests/labelfile/test_fuzz.py."""
 
 Outcome = tuple[int, str, dict[str, object]]
@@ -59,6 +59,10 @@ def test_no_damage_gets_through(reader: Reader, server: CommandServer, workplace
         seen[ended.code] += 1
         if found == expected[original.data]:
             continue
+        if kind == "splice":  # a file may take the whole place of another
+            results = [outcome(server, folder, reader, other.data)[1] for other in originals(workplace)]
+            if found in results:
+                continue
         if not reader.whole and original in originals(workplace)[len(KINDS) :]:
             assert ended.code in (0, 1), case  # no checksum protects the attributes of these layouts
             continue
