@@ -66,7 +66,7 @@ def camera_findings(
     yield from _single_precision(cameras, side)
     yield from _repeated(cameras, side)
     tracks = tracks_of(cameras, most_rows)
-    if tracks is not None:
+    if tracks is not None and tracks.declared:
         yield from _jumps(cameras, tracks, side, str(params.get("layout", "")), least_m=STREET_LEAP_M)
     if not str(params.get("heading", "")).startswith("travel"):
         yield from _headings(cameras, tracks, side, lon_lat_deg, has_axes=bool(up))
@@ -76,7 +76,7 @@ def frame_findings(cameras: Cameras, side: str) -> Iterator[Finding]:
     """What is odd about the poses of frames with depth maps, whose world may have any axes."""
     yield from _repeated(cameras, side)
     tracks = tracks_of(cameras)
-    if tracks is not None:
+    if tracks is not None and tracks.declared:
         yield from _jumps(cameras, tracks, side, "", least_m=ROOM_LEAP_M)
 
 
@@ -89,7 +89,7 @@ def large_room(cameras: Cameras, side: str) -> Iterator[Finding]:
             "scale-large",
             len(position),
             len(position),
-            f"the cameras lie {extent:,.3g} m apart",
+            f"the cameras lie {_metres(extent)} apart",
             "positions are most likely not in metres",
             "divide the translations, so that they are in metres",
             {"extent_m": rounded(extent)},
@@ -121,7 +121,10 @@ def _upright(cameras: Cameras, side: str, up: str) -> Iterator[Finding]:
         tilt_deg = float(np.degrees(np.arccos(np.clip(image_up[2] / np.linalg.norm(image_up), -1.0, 1.0))))
         figures["tilt_deg"] = rounded(tilt_deg)
     if vertical_m > 1.5 * level_m and vertical_m > 1.0:
-        code, seen = "track-along-up", f"the track rises or falls by {vertical_m:.3g} m and goes {level_m:.3g} m along"
+        code, seen = (
+            "track-along-up",
+            f"the track goes up or down by {_metres(vertical_m)}, and {_metres(level_m)} along",
+        )
     elif steep_deg > STEEP_DEG:
         code, seen = "looks-vertical", f"most cameras look up or down, by {steep_deg:.0f}° in the median"
     elif tilt_deg > TILTED_DEG:
@@ -148,7 +151,10 @@ def _up_remedy(image_up: FloatArray | None, spread: FloatArray, up: str) -> str:
     if image_up is not None and float(np.linalg.norm(image_up)) > 0.6:
         in_file = ground.T @ image_up
         name = max(AXES, key=lambda candidate: float(axis(candidate) @ in_file))
-        return f"say so with --up={name}" if name != up else "check which axis of a pose looks ahead: --axis"
+        if name[-1] != up[-1]:
+            return f"say so with --up={name}"
+        # Upside down: the same axis the other way round, or cameras that were taken to look back.
+        return f"say so with --up={name}, or say which axis of a pose looks ahead with --axis"
     flat = np.abs(ground.T)[:, int(np.argmin(spread))]
     letter = "xyz"[int(np.argmax(flat))]
     return f"say so with --up={letter} or --up=-{letter}"
@@ -157,6 +163,10 @@ def _up_remedy(image_up: FloatArray | None, spread: FloatArray, up: str) -> str:
 def _sample(position: FloatArray) -> FloatArray:
     """(m, 2) the places on the ground of every n-th camera, 10,000 at most."""
     return position[:: 1 + len(position) // 10_000, :2]
+
+
+def _metres(value: float) -> str:
+    return f"{value:,.0f} m" if value >= 100.0 else f"{value:.3g} m"
 
 
 def _extent(position: FloatArray) -> float:
@@ -287,12 +297,12 @@ def _jumps(cameras: Cameras, tracks: Tracks, side: str, layout: str, *, least_m:
         return
     first = int(jumps[np.argmax(step_m[jumps])])
     key = str(cameras.key[tracks.row[first + 1]])
-    how = f"faster than {FASTEST_M_S:g} m/s" if seconds is not None else f"of {usual:.2g} m in the median otherwise"
+    how = f"faster than {FASTEST_M_S:g} m/s" if seconds is not None else f"{_metres(usual)} are usual"
     yield Finding(
         "track-jumps",
         len(jumps),
         int(same.sum()),
-        f"{len(jumps):,} steps of tracks are leaps ({how}), the farthest by {step_m[first]:,.3g} m to {key!r}",
+        f"{len(jumps):,} steps of tracks are leaps ({how}), the farthest by {_metres(step_m[first])} to {key!r}",
         "positions there are most likely wrong, or tracks were put together that are not one",
         "leave those cameras out with --mask, or name the column of sequences",
         {"farthest_m": rounded(float(step_m[first])), "usual_m": rounded(usual)},

@@ -21,6 +21,8 @@ class Tracks(NamedTuple):
 
     row: IntArray
     track: IntArray
+    declared: bool
+    """whether the dataset tells the order, rather than how the rows lie"""
 
     @property
     def consecutive(self) -> npt.NDArray[np.bool_]:
@@ -33,7 +35,7 @@ def tracks_of(cameras: Cameras, most_rows: int | None = MOST_ROWS) -> Tracks | N
     """The tracks of a set of cameras; None where nothing says which camera follows which.
 
     They are told by the columns ``sequence`` and ``frame``. Poses of a trajectory are in order, and so are rows without
-    these columns if most are ten times nearer to the one before than rows are on the whole. Of more than
+    these columns if nine in ten are ten times nearer to the one before than rows are on the whole. Of more than
     `most_rows` cameras every n-th track is taken, or every n-th piece of a long one; None takes all.
     """
     rows = np.flatnonzero(np.isfinite(cameras.position).all(axis=1))
@@ -43,13 +45,13 @@ def tracks_of(cameras: Cameras, most_rows: int | None = MOST_ROWS) -> Tracks | N
         kept = _sampled(code, most_rows)
         rows, code = rows[kept], code[kept]
         order = np.argsort(code, kind="stable") if frame is None else np.lexsort((frame[rows], code))
-        return Tracks(rows[order], code[order])
+        return Tracks(rows[order], code[order], declared=True)
     if cameras.pose is None and not _in_order(cameras.position[rows, :2]):
         return None
     piece = np.arange(len(rows)) // 1000
     kept = _sampled(piece, most_rows)
     track = np.zeros(len(rows), np.int64) if kept.all() else piece
-    return Tracks(rows[kept], track[kept])
+    return Tracks(rows[kept], track[kept], declared=cameras.pose is not None)
 
 
 def _sampled(code: IntArray, most_rows: int | None) -> npt.NDArray[np.bool_]:
@@ -59,10 +61,13 @@ def _sampled(code: IntArray, most_rows: int | None) -> npt.NDArray[np.bool_]:
 
 
 def _in_order(position: FloatArray) -> bool:
-    """Whether a row lies far nearer to the one before than to any other."""
+    """Whether rows lie far nearer to the one before than to others; several at one place count as one."""
     if len(position) < _FEWEST:
         return False
     sample = position[: 4 * MOST_ROWS]
-    step = np.median(np.hypot(*np.diff(sample, axis=0).T))
+    steps = np.hypot(*np.diff(sample, axis=0).T)
+    steps = steps[steps > 0.0]
+    if len(steps) < _FEWEST:
+        return False
     apart = np.median(np.hypot(*(sample - np.roll(sample, len(sample) // 2, axis=0)).T))
-    return bool(step < _CONSECUTIVE_SHARE * apart)
+    return bool(np.percentile(steps, 90.0) < _CONSECUTIVE_SHARE * apart)

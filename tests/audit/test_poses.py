@@ -59,6 +59,14 @@ class TestRight:
         places = np.repeat(PLACES[:30], 12, axis=0)
         assert findings(cameras(places, np.tile(np.arange(12) * 30.0, 30), ordered=False)) == {}
 
+    def test_panoramas_anywhere(self) -> None:
+        """Places without an order, with views or with several visits of each."""
+        rng = np.random.default_rng(2)
+        places = np.repeat(rng.uniform(0.0, 5000.0, (60, 2)), 4, axis=0)
+        heading = rng.uniform(0.0, 360.0, len(places))
+        assert findings(cameras(places, heading, ordered=False)) == {}
+        assert findings(cameras(places + rng.normal(0.0, 3.0, places.shape), heading, ordered=False)) == {}
+
     def test_few(self) -> None:
         """Of some cameras nothing is said."""
         assert findings(cameras(np.zeros((5, 2)), np.zeros(5))) == {}
@@ -193,6 +201,13 @@ class TestTrajectories:
     def test_right(self, tmp_path: Path) -> None:
         """With that axis, nothing is found."""
         assert audit(table.reader(trajectory(tmp_path / "t.txt"), layout="tum", up="-y").read()).findings == ()
+
+    @pytest.mark.parametrize("options", [{"up": "y"}, {"up": "-y", "axis": "-z"}])
+    def test_upside_down(self, tmp_path: Path, options: dict[str, str]) -> None:
+        """Either the axis that is up is the other way round, or cameras look back: both are named."""
+        found = audit(table.reader(trajectory(tmp_path / "t.txt"), layout="tum", **options).read()).findings
+        assert "camera-tilted" in [finding.code for finding in found]
+        assert "--axis" in found[0].remedy
 
     def test_nadir(self, tmp_path: Path) -> None:
         """Cameras that look down have no heading to speak of."""
