@@ -117,6 +117,7 @@ class TestPack:
         data = bytearray(parts["amman"].read_bytes())
         data[info.byte_offset + info.size // 2] ^= 4
         parts["amman"].write_bytes(data)
-        with pytest.raises(OutputError, match=r"read back as it was written.*/amman/similarity.*damaged, and make it again: .*part0.h5"):
+        message = r"read back as it was written.*/amman/similarity.*damaged, and make it again: .*part0.h5"
+        with pytest.raises(OutputError, match=message):
             pack(tmp_path / "all.h5", parts)
         assert not (tmp_path / "all.h5").exists()
