@@ -15,7 +15,7 @@ import pytest
 from relabel.compose.subsetting import read_keys
 from relabel.datasets import csv_columns, footprints, image_lists, mask, matrix_files, trajectory_formats
 from relabel.datasets.pitts.dbstruct import read_dbstruct, variables
-from relabel.datasets.table.columns import TableFile
+from relabel.datasets.table.table_file import TableFile
 from relabel.datasets.tb_places import sets
 from relabel.errors import InputError, LabelFileError
 from relabel.evaluation.descriptors import read_descriptors
@@ -55,7 +55,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "dbStruct": read_dbstruct,
     "coordinates": lambda path: variables(path.rename(path.with_suffix(".npz"))),
     "predictions": read_predictions,
-    "cameras": lambda path: camera_files._read(path, "query", "path"),
+    "cameras": lambda path: camera_files._read(path, "query", "path", None),
     "index of GCL": lambda path: gcl_index.read_index(path, "path"),
     "dense HDF5": opened_dense,
     "pairs of hloc": lambda path: hloc.read_pairs(request(path)),

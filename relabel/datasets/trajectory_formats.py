@@ -15,7 +15,7 @@ from relabel.cameras import FloatArray
 from relabel.datasets import pose_columns
 from relabel.datasets.base import unreadable
 from relabel.datasets.conventions import Quaternion
-from relabel.datasets.table.columns import TableFile
+from relabel.datasets.table.table_file import TableFile
 from relabel.errors import InputError, OptionError
 from relabel.fixed_width import text_array
 from relabel.geometry.projection import utm_crs

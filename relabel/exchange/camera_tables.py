@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from relabel.cameras import Cameras, Status
-from relabel.datasets.table.columns import TEXT, USUAL, Kind, TableFile, usual_columns
+from relabel.datasets.table.columns import TEXT, USUAL, usual_columns
+from relabel.datasets.table.table_file import Kind, TableFile
 from relabel.errors import InputError, MissingFileError
 from relabel.geometry.projection import GEOGRAPHIC, check_metric
 from relabel.similarity import Collection

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from relabel.cameras import Status
 from relabel.datasets import colmap_model
-from relabel.datasets.table.rows import TableReader, reader
+from relabel.datasets.table.table_reader import TableReader, reader
 from relabel.datasets.trajectory import Axes
 from relabel.datasets.trajectory import read as cameras_of
 from relabel.errors import DatasetNotFoundError, InputError

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from relabel.datasets.csv_columns import check_keys, line_of_row, read
-from relabel.datasets.table.columns import TableFile
+from relabel.datasets.table.table_file import TableFile
 from relabel.errors import InputError
 
 COLUMNS = {"key": "text", "x": "float", "frame": "int", "pano": "bool"}

@@ -8,7 +8,7 @@ from relabel._lazy import lazily
 from relabel.datasets.table.spec import LAYOUTS, SPEC, Layout
 
 if TYPE_CHECKING:
-    from relabel.datasets.table.rows import TableReader, reader
+    from relabel.datasets.table.table_reader import TableReader, reader
 
 __all__ = [
     "LAYOUTS",
@@ -21,7 +21,7 @@ __all__ = [
 __getattr__, __dir__ = lazily(
     __name__,
     {
-        "TableReader": "relabel.datasets.table.rows:TableReader",
-        "reader": "relabel.datasets.table.rows:reader",
+        "TableReader": "relabel.datasets.table.table_reader:TableReader",
+        "reader": "relabel.datasets.table.table_reader:reader",
     },
 )

@@ -107,7 +107,7 @@ def select(
     """
     from relabel.datasets.along_track import AlongTrack
     from relabel.datasets.table.columns import parse
-    from relabel.datasets.table.rows import reader
+    from relabel.datasets.table.table_reader import reader
 
     if self_pairs and database is not None and database != queries:
         raise OptionError("--self-pairs pairs QUERIES with themselves; leave out DATABASE")

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.datasets.csv_columns import Table
-from relabel.datasets.table.columns import Kind, TableFile
+from relabel.datasets.table.table_file import Kind, TableFile
 from relabel.errors import InputError
 
 KINDS: dict[str, Kind] = {

@@ -14,8 +14,8 @@ SPEC = DatasetSpec(
     name="table",
     summary="Label any CSV or Parquet table, GSV-Cities, or poses.",
     command="relabel.datasets.table.command",
-    readers={"fov": "relabel.datasets.table.rows:TableReader"},
-    from_paths="relabel.datasets.table.rows:from_paths",
+    readers={"fov": "relabel.datasets.table.table_reader:TableReader"},
+    from_paths="relabel.datasets.table.table_reader:from_paths",
     licence="Made from a table of places and headings, which may be anybody's: this card does not know its terms. "
     "GSV-Cities comes without a licence, and its images are of Google Street View.",
 )

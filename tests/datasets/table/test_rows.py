@@ -21,10 +21,10 @@ from relabel.cli.labelling import labelling_command
 from relabel.datasets import csv_columns
 from relabel.datasets.along_track import AlongTrack
 from relabel.datasets.base import CameraSets
-from relabel.datasets.table import SPEC
-from relabel.datasets.table import columns as table_files
-from relabel.datasets.table.columns import ROLES, TableFile, choose, parse
-from relabel.datasets.table.rows import TableReader, reader
+from relabel.datasets.table import SPEC, table_file
+from relabel.datasets.table.columns import ROLES, choose, parse
+from relabel.datasets.table.table_file import TableFile
+from relabel.datasets.table.table_reader import TableReader, reader
 from relabel.errors import InputError, OptionError
 from relabel.geometry.projection import project
 from tests.trees import parquet_with_views
@@ -126,7 +126,7 @@ class TestChoose:
 
 
 class TestTableFile:
-    """relabel.datasets.table.columns.TableFile"""
+    """relabel.datasets.table.table_file.TableFile"""
 
     @given(st.lists(st.tuples(st.text('ab,"é☃ ', max_size=4), st.floats(allow_nan=False, width=64)), max_size=12))
     def test_csv_and_parquet(self, rows: list[tuple[str, float]]) -> None:
@@ -149,8 +149,8 @@ class TestTableFile:
 
     def test_pieces(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A file of many pieces is read as a whole, with texts of different lengths."""
-        monkeypatch.setattr(table_files, "_BLOCK_BYTES", 100)
-        monkeypatch.setattr(table_files, "_BATCH", 7)
+        monkeypatch.setattr(table_file, "_BLOCK_BYTES", 100)
+        monkeypatch.setattr(table_file, "_BATCH", 7)
         keys = [f"{'k' * (i // 20)}{i}" for i in range(200)]
         path = write(tmp_path / "t.csv", "key,v", *(f"{key},{i / 8}" for i, key in enumerate(keys)))
         stored = as_parquet(tmp_path / "t.parquet", key=keys, v=[i / 8 for i in range(200)])
@@ -220,7 +220,7 @@ class TestTableFile:
 
 
 class TestTables:
-    """relabel.datasets.table.rows.TableReader.read, tables"""
+    """relabel.datasets.table.table_reader.TableReader.read, tables"""
 
     def test_lon_lat(self, tmp_path: Path) -> None:
         """Degrees are compared on the earth; the position is that in the UTM zone, in which both sides are."""
@@ -426,7 +426,7 @@ class TestGsv:
 
 
 class TestReader:
-    """relabel.datasets.table.rows.reader"""
+    """relabel.datasets.table.table_reader.reader"""
 
     def test_there_and_back(self, tmp_path: Path) -> None:
         """The parameters lead back to the reader, wherever the tables lie now; it can be sent."""
@@ -631,7 +631,7 @@ class TestBounds:
     def test_a_long_key_in_a_later_block(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Blocks that would fit by themselves do not fit together."""
         monkeypatch.setattr(fixed_width, "MOST_BYTES", 100_000)
-        monkeypatch.setattr(table_files, "_BATCH", 100)
+        monkeypatch.setattr(table_file, "_BATCH", 100)
         keys = [*(f"k{row:05}" for row in range(1000)), "k" * 200]
         with pytest.raises(InputError, match=r"column 'key': row 1000 .* 200 characters in a column of 1,001"):
             TableFile(as_parquet(tmp_path / "a.parquet", key=keys)).read({"key": "text"})

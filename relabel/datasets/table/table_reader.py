@@ -1,0 +1,357 @@
+"""Tables and trajectories as a `CameraReader`: two files, or one for self pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relabel.cameras import Cameras, Status
+from relabel.datasets import colmap_model, fillers, trajectory
+from relabel.datasets.along_track import AlongTrack
+from relabel.datasets.base import CameraSets, common_root, fault_notes, heading_params, relative_path
+from relabel.datasets.conventions import MAX_POSE_GAP_S, TABLE_SUFFIXES, TRAJECTORY_LAYOUTS, TrajectoryLayout
+from relabel.datasets.image_times import check_gap
+from relabel.datasets.registry import ReaderSelection
+from relabel.datasets.table.columns import parse
+from relabel.datasets.table.rows import TableCameras, full_circles, looking_along, projected, read_cameras
+from relabel.datasets.table.spec import Layout
+from relabel.errors import InputError, OptionError
+from relabel.geometry.projection import check_metric, map_of
+
+_FAULT_TEXTS = {"wrapped": "headings outside [0°, 360°) were wrapped", "missing": "cameras have no heading"}
+_HINT = "every camera needs a position and a heading; see `relabel table --help` for how columns are named"
+
+
+@dataclass(frozen=True)
+class TableReader:
+    """Two tables of cameras, or one for self pairs, as the collection `name`; paths are recorded relative to `root`."""
+
+    queries: Path
+    database: Path | None
+    name: str
+    root: Path
+    columns: tuple[tuple[str, str], ...] = ()
+    """column by role, where it is not to be guessed"""
+    crs: str | None = None
+    layout: Layout | None = None
+    axis: str | None = None
+    up: str | None = None
+    image_times: tuple[Path, ...] = ()
+    """time stamps of the images of each trajectory, whose poses lie between those of the file"""
+    max_gap_s: float = MAX_POSE_GAP_S
+    along_track: AlongTrack | None = None
+    """headings are the direction of travel"""
+    panorama_deg: float | None = None
+    """the field of view of panoramas, which have a status else"""
+    command = "relabel table"
+
+    def parameters(self) -> dict[str, Any]:
+        """The name of the collection, where the tables are, and what was said about them."""
+        values: dict[str, Any] = {"collection": self.name, "queries": relative_path(self.queries, self.root)}
+        if self.database is not None:
+            values["database"] = relative_path(self.database, self.root)
+        if self.columns:
+            values["columns"] = dict(self.columns)
+        if self.image_times:
+            values["image_times"] = [relative_path(path, self.root) for path in self.image_times]
+            values["max_gap_s"] = self.max_gap_s
+        if self.along_track is not None:
+            values["heading"] = "travel"
+            values |= {"travel_step_m": self.along_track.step_m, "travel_gap_m": self.along_track.gap_m}
+        options = {"crs": self.crs, "layout": self.layout, "axis": self.axis, "up": self.up}
+        if self.panorama_deg is not None:
+            values["panorama_deg"] = self.panorama_deg
+        return values | {name: value for name, value in options.items() if value is not None}
+
+    @classmethod
+    def from_parameters(cls, parameters: dict[str, Any], root: Path) -> TableReader:
+        """The reader of these parameters, which are taken out of the dictionary.
+
+        Raises
+        ------
+        KeyError
+            when one is missing.
+        """
+        queries, database = parameters.pop("queries"), parameters.pop("database", None)
+        along_track = None
+        if parameters.pop("heading", None) is not None:
+            along_track = AlongTrack(parameters.pop("travel_step_m"), parameters.pop("travel_gap_m"))
+        return cls(
+            root / queries,
+            None if database is None else root / database,
+            parameters.pop("collection"),
+            root,
+            tuple(parameters.pop("columns", {}).items()),
+            **{name: parameters.pop(name, None) for name in ("crs", "layout", "axis", "up")},
+            image_times=tuple(root / path for path in parameters.pop("image_times", ())),
+            max_gap_s=parameters.pop("max_gap_s", MAX_POSE_GAP_S),
+            along_track=along_track,
+            panorama_deg=parameters.pop("panorama_deg", None),
+        )
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The tables, one for self pairs."""
+        return (self.queries,) if self.database is None else (self.queries, self.database)
+
+    def read(self) -> CameraSets:
+        """The cameras of both tables.
+
+        Raises
+        ------
+        OptionError
+            when an option cannot be, or does not go with the layout.
+        InputError
+            when a table or the two together cannot be labelled; the message names file, line and column.
+        """
+        if self.layout in TRAJECTORY_LAYOUTS:
+            return self._trajectories(self.layout)
+        for option, value in (("--axis", self.axis), ("--up", self.up)):
+            if value is not None:
+                raise OptionError(f"{option} is for poses; it needs --layout {', '.join(TRAJECTORY_LAYOUTS)}")
+        if self.image_times:
+            raise OptionError("--image-times is for poses of RobotCar; it needs --layout robotcar")
+        return self._tables()
+
+    def _trajectories(self, layout: TrajectoryLayout) -> CameraSets:
+        if self.columns:
+            raise OptionError(f"--columns is for tables; {layout} has its columns fixed")
+        if self.panorama_deg is not None:
+            raise OptionError("--panorama is for tables; trajectories do not say what is a panorama")
+        own = trajectory.axes_of(layout, up=self.up, ahead=self.axis)
+        if self.crs is not None:
+            check_metric(self.crs)
+        tracks = [
+            trajectory.read(path, layout, own, times=times, max_gap_s=self.max_gap_s, along_track=self.along_track)
+            for path, times in zip(self.files, self._image_times(layout), strict=True)
+        ]
+        if len({cameras.crs for cameras, _ in tracks}) > 1:
+            raise InputError(
+                f"{self.queries} is in {tracks[0][0].crs}, {self.database} in {tracks[1][0].crs}: metres of two maps "
+                "cannot be compared"
+            )
+        sides = [_in_crs(cameras, self.crs) for cameras, _ in tracks]
+        axis = "axis ahead" if own.ahead == trajectory.OWN else f"axis {own.ahead}"
+        ahead = "their track" if self.along_track is not None else f"their {axis}"
+        notes = [f"{layout}: cameras look along {ahead}, and {own.up} is up"]
+        notes += dict.fromkeys(
+            f"{path.name}: {note}" for path, (_, own) in zip(self.files, tracks, strict=True) for note in own
+        )
+        if len(sides) > 1 and sides[0].crs == "local":
+            notes.append("both files are taken to be in one frame; trajectories that were made apart are not")
+        heading = "travel" if self.along_track is not None else f"{axis} of the poses"
+        params = {"heading": heading, "layout": layout, "up": own.up}
+        return replace(self._camera_sets(sides, params, notes), files=(*self._pose_files(layout), *self.image_times))
+
+    def _pose_files(self, layout: TrajectoryLayout) -> tuple[Path, ...]:
+        """The files that the poses are in, which a model of COLMAP has several of."""
+        if layout != "colmap":
+            return self.files
+        return tuple(dict.fromkeys(path for model in self.files for path in colmap_model.pose_files(model)))
+
+    def _image_times(self, layout: TrajectoryLayout) -> tuple[Path | None, ...]:
+        """The file of time stamps for each trajectory, or None."""
+        if not self.image_times:
+            return (None,) * len(self.files)
+        if layout != "robotcar":
+            raise OptionError(
+                f"--image-times is for RobotCar, not for {layout}, whose poses are not known by microseconds"
+            )
+        if len(self.image_times) != len(self.files):
+            raise OptionError(
+                f"--image-times is given {len(self.image_times)} times, for {len(self.files)} trajectories; give one "
+                "for each, that of QUERIES first"
+            )
+        check_gap(self.max_gap_s)
+        return self.image_times
+
+    def _tables(self) -> CameraSets:
+        if self.crs is not None:
+            check_metric(self.crs)
+        gsv = {None: None, "gsv": True}.get(self.layout, False)
+        if self.along_track is not None and "heading" in dict(self.columns):
+            raise OptionError("--columns names a heading, and --heading travel takes another one; drop one of them")
+        if self.panorama_deg not in (None, 360.0):
+            raise OptionError(f"--panorama {self.panorama_deg:g}: panoramas are full circles, 360")
+        sides = [
+            read_cameras(
+                path,
+                dict(self.columns),
+                gsv=gsv,
+                in_crs=self.crs is not None,
+                needs_heading=self.along_track is None,
+            )
+            for path in self.files
+        ]
+        if len({side.degrees for side in sides}) > 1:
+            shown = [f"{side.path} has {'lon, lat' if side.degrees else 'x, y'}" for side in sides]
+            raise InputError(
+                f"{' and '.join(shown)}: bring both into one; --columns names the columns to take (lon=NAME,lat=NAME)"
+            )
+        sides, replaced = _without_fillers(sides)
+        if self.along_track is not None:
+            sides = [looking_along(side, self.along_track, self.crs) for side in sides]
+        if self.panorama_deg is not None:
+            sides = [full_circles(side, self.panorama_deg) for side in sides]
+        notes = [note for side in sides for note in side.notes]
+        geographic = None
+        if sides[0].degrees:
+            lon, lat = np.concatenate([side.place for side in sides]).T
+            crs = self.crs or map_of(lon, lat)
+            positions = [projected(side, crs) for side in sides]
+            if self.crs is None:
+                geographic = (sides[0].place, sides[-1].place)
+            else:
+                notes.append(f"places are compared on the map {crs}; headings are taken to count from its north")
+        else:
+            crs = self._crs_of(sides)
+            positions = [side.place for side in sides]
+        cameras = [
+            Cameras(
+                side.key,
+                position if side.up is None else np.column_stack([position, side.up]),
+                status=np.where(side.panorama, Status.PANORAMA, Status.OK),
+                heading_deg=side.heading_deg,
+                fov_deg=side.fov_deg,
+                radius_m=side.radius_m,
+                crs=crs,
+                extra=side.extra,
+            )
+            for side, position in zip(sides, positions, strict=True)
+        ]
+        notes += [
+            f"{side.path.name}: {int(side.panorama.sum()):,} panoramas are not labelled; --panorama 360 takes them for "
+            "full circles"
+            for side in sides
+            if side.panorama.any()
+        ]
+        faults = {"wrapped": sum(_outside(side) for side in sides)}
+        faults["missing"] = sum(int((side.status == Status.NO_HEADING).sum()) for side in cameras)
+        faults = {name: count for name, count in faults.items() if count}
+        notes += fault_notes(faults, _FAULT_TEXTS)
+        heading = "table" if self.along_track is None else "travel"
+        params = heading_params({"heading": heading, "columns": _columns_of(sides)}, faults)
+        return self._camera_sets(cameras, params, notes, replaced, geographic)
+
+    def _crs_of(self, sides: list[TableCameras]) -> str:
+        """The reference system of x and y: as the user or the tables name it."""
+        named = {side.crs: side.path for side in sides}
+        if len(named) > 1:
+            shown = ", ".join(f"{path} in {crs or 'none that it names'}" for crs, path in named.items())
+            raise InputError(f"the tables are in two reference systems ({shown}); bring both into one")
+        (own,) = named
+        if own is not None and self.crs is not None and own != self.crs:
+            raise InputError(
+                f"{self.queries}: the table says that it is in {own}, --crs says {self.crs}; drop one of them"
+            )
+        if own is not None:
+            check_metric(own)
+        return self.crs or own or "local"
+
+    def _camera_sets(
+        self,
+        sides: list[Cameras],
+        params: Mapping[str, Any],
+        notes: list[str],
+        replaced: Sequence[fillers.Filler] = (),
+        geographic: Any = None,
+    ) -> CameraSets:
+        for path, cameras in zip(self.files, sides, strict=True):
+            lost = int((cameras.status == Status.NO_POSITION).sum())
+            if lost:
+                notes.append(f"{path.name}: {lost:,} cameras have no position")
+        return CameraSets(
+            query=sides[0],
+            database=sides[-1],
+            files=self.files,
+            params=params,
+            notes=tuple(notes),
+            fillers=tuple(replaced),
+            sources=(str(self.queries), str(self.database or self.queries)),
+            hint=_HINT,
+            geographic=geographic,
+        )
+
+
+def reader(
+    queries: Path,
+    database: Path | None = None,
+    *,
+    name: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    crs: str | None = None,
+    layout: Layout | None = None,
+    axis: str | None = None,
+    up: str | None = None,
+    image_times: Sequence[Path] = (),
+    max_gap_s: float = MAX_POSE_GAP_S,
+    along_track: AlongTrack | None = None,
+    panorama_deg: float | None = None,
+) -> TableReader:
+    """The reader of two tables; no database, or the same path twice, means self pairs.
+
+    The collection is named after the file of self pairs, or after the folder that holds both, unless `name` is given.
+    """
+    if database is not None and database == queries:
+        database = None
+    root = common_root(path for path in (queries, database, *image_times) if path is not None)
+    if name is None:
+        name = queries.name.split(".")[0] if database is None else common_root([queries, database]).absolute().name
+        name = name or "table"
+    own = tuple((columns or {}).items())
+    more = (tuple(image_times), max_gap_s, along_track, panorama_deg)
+    return TableReader(queries, database, name, root, own, crs, layout, axis, up, *more)
+
+
+def from_paths(
+    paths: Sequence[Path], *, cities: str | None = None, columns: str | None = None
+) -> ReaderSelection | None:
+    """The table or tables; None where cities are chosen, or the paths are not named like tables and no columns are."""
+    if cities is not None or len(paths) > 2 or (len(paths) == 1 and not paths[0].is_file()):
+        return None
+    if columns is None and not any(path.suffix.lower() in TABLE_SUFFIXES for path in paths):
+        return None
+    return ReaderSelection([reader(*paths, columns=None if columns is None else parse(columns))])
+
+
+def _without_fillers(sides: Sequence[TableCameras]) -> tuple[list[TableCameras], list[fillers.Filler]]:
+    """The cameras with NaN in the place of filler values, and what was replaced."""
+    cleaned: list[TableCameras] = []
+    replaced: list[fillers.Filler] = []
+    places = [side.place for side in sides]
+    at_zero = (
+        [fillers.place_fillers(place) for place in places] if sides[0].degrees else fillers.position_fillers(places)
+    )
+    for side, no_place in zip(sides, at_zero, strict=True):
+        unknown = fillers.heading_fillers(
+            side.heading_deg, mapillary=fillers.is_mapillary(side.columns.get("heading", ""))
+        )
+        replaced += fillers.counted("heading", side.heading_deg, unknown, side.path.name)
+        replaced += fillers.counted("position", side.place, no_place, side.path.name, shown="(0, 0)")
+        cleaned.append(
+            replace(
+                side,
+                heading_deg=np.where(unknown, np.nan, side.heading_deg),
+                place=np.where(no_place[:, None], np.nan, side.place),
+            )
+        )
+    return cleaned, replaced
+
+
+def _outside(side: TableCameras) -> int:
+    with np.errstate(invalid="ignore"):
+        return int(((side.heading_deg < 0.0) | (side.heading_deg >= 360.0)).sum())
+
+
+def _columns_of(sides: list[TableCameras]) -> dict[str, Any]:
+    """The columns of each role, once where both tables have the same."""
+    first, last = (dict(side.columns) for side in (sides[0], sides[-1]))
+    return first if first == last else {"queries": first, "database": last}
+
+
+def _in_crs(cameras: Cameras, crs: str | None) -> Cameras:
+    return cameras if crs is None else replace(cameras, crs=crs)
