@@ -174,9 +174,12 @@ def _keys(key: object) -> npt.NDArray[np.str_]:
     if array.ndim != 1:
         raise InputError(f"key has shape {array.shape}; expected one name a camera")
     if array.dtype.kind == "O":
-        array = text_array([str(name) for name in array.tolist()])
+        array = key_array([str(name) for name in array.tolist()])
     elif array.dtype.kind != "U":
-        array = array.astype(np.str_)
+        try:
+            array = array.astype(np.str_)
+        except ValueError:
+            raise InputError("key holds bytes that are not ASCII; give the keys as text") from None
     empty = np.flatnonzero(array == "")
     if empty.size:
         raise InputError(f"row {empty[0]} (counted from 0): the key is empty; every camera needs a name")
@@ -226,10 +229,12 @@ def _column(name: str, value: object, n: int) -> FloatArray:
 
 
 def _statuses(value: object, n: int) -> npt.NDArray[np.uint8]:
-    array = np.array(value, dtype=np.uint8)
+    array = np.asarray(value)
     if array.shape != (n,):
         raise InputError(f"status has shape {array.shape}; expected ({n},), one value a key")
-    if n and int(array.max()) > max(Status):
+    # Before the cast, which makes 0, that is ok, of 256 and of some NaN.
+    unknown = array[~np.isin(array, [s.value for s in Status])]
+    if unknown.size:
         known = ", ".join(f"{s.value} {s.label}" for s in Status)
-        raise InputError(f"status holds {int(array.max())}; known are {known}")
-    return array
+        raise InputError(f"status holds {unknown[0]}; known are {known}")
+    return array.astype(np.uint8)

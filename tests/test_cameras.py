@@ -97,6 +97,13 @@ class TestBadInput:
             ({"pose": np.zeros((3, 3, 4))}, r"pose has shape"),
             ({"status": [0, 0]}, r"status has shape"),
             ({"status": [0, 0, 99]}, r"status holds 99; known are 0 ok"),
+            ({"status": [0, 0, 256]}, r"status holds 256; known are 0 ok"),
+            ({"status": [0, 0, -256]}, r"status holds -256; known are 0 ok"),
+            ({"status": [0, 0.5, 0]}, r"status holds 0\.5; known are 0 ok"),
+            ({"status": [0, float("nan"), 0]}, r"status holds nan; known are 0 ok"),
+            ({"status": ["ok", "ok", "ok"]}, r"status holds ok; known are 0 ok"),
+            ({"key": [b"a", b"b", b"\xff"]}, r"key holds bytes that are not ASCII"),
+            ({"key": np.array(["a", "b", "b\0"], object)}, r"row 2 .*NUL"),
             ({"extra": {"night": [True]}}, r"'night' has shape \(1,\); expected 3 rows"),
         ],
     )

@@ -18,7 +18,15 @@ from relabel.cameras import key_array
 from relabel.datasets import csv_columns
 from relabel.errors import InputError, MissingFileError
 from relabel.exchange.camera_tables import camera_table
-from relabel.exchange.entries import ImportRequest, ImportResult, Numbering, PairList, collection_facts, result_of_pairs
+from relabel.exchange.entries import (
+    ImportRequest,
+    ImportResult,
+    Numbering,
+    PairList,
+    collection_facts,
+    read_facts,
+    result_of_pairs,
+)
 from relabel.exchange.folder import ExportFolder, file_name
 from relabel.exchange.text import pairs_as_text
 from relabel.input_files import check_regular, check_rows
@@ -131,19 +139,23 @@ def read_parquet(request: ImportRequest) -> ImportResult:
     path = request.path
     check_regular(path)
     with _parquet_errors(path):
-        file = pyarrow.parquet.ParquetFile(path, read_dictionary=["query", "database"])
-        missing = [name for name in _COLUMNS if name not in file.schema_arrow.names]
+        schema = pyarrow.parquet.read_schema(path)
+        missing = [name for name in _COLUMNS if name not in schema.names]
         if missing:
             raise InputError(
-                f"{path}: has no column {', '.join(map(repr, missing))}; there are {', '.join(file.schema_arrow.names)}"
+                f"{path}: has no column {', '.join(map(repr, missing))}; there are {', '.join(schema.names)}"
             )
-        kind = file.schema_arrow.field("value").type
+        for name in ("query", "database"):
+            if pa.types.is_nested(kind := schema.field(name).type):
+                raise InputError(f"{path}: column {name!r} has type {kind}, which is no text")
+        kind = schema.field("value").type
         if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
             raise InputError(f"{path}: column 'value' has type {kind}, which is no number")
+        file = pyarrow.parquet.ParquetFile(path, read_dictionary=["query", "database"])
         check_rows(path, file.metadata.num_rows, least_bits=1)
         try:
             entries = _gathered(file.iter_batches(columns=list(_COLUMNS)))
-            facts = json.loads((file.schema_arrow.metadata or {}).get(_METADATA, b"{}"))
+            facts = read_facts((file.schema_arrow.metadata or {}).get(_METADATA, b"{}"))
         except (InputError, ValueError) as error:
             raise InputError(f"{path}: {error}; correct the table") from None
     pairs = PairList(*entries, lambda entry: f"{path}: row {entry} (counted from 0)", facts)

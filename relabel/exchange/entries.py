@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from scipy import sparse
 from relabel.cameras import Cameras
 from relabel.errors import InputError, OptionError
 from relabel.exchange.camera_files import CameraSides, cameras_of_keys
+from relabel.fixed_width import text_array
 from relabel.keys import rows_of
 from relabel.measures import DEFAULT_MIN_VALUE, UNKNOWN, Measure, Unknown
 from relabel.similarity import Collection, Similarity, SimilaritySource
@@ -56,6 +58,8 @@ class ImportRequest:
         ------
         OptionError
             when the facts name another measure.
+        InputError
+            when their limit is none.
         """
         facts = facts or {}
         recorded = facts.get("measure", self.measure)
@@ -64,7 +68,9 @@ class ImportRequest:
         if self.min_value is not None:
             return self.min_value
         bound = facts.get("min_value", DEFAULT_MIN_VALUE)
-        return float(bound) if isinstance(bound, int | float) else DEFAULT_MIN_VALUE
+        if not (isinstance(bound, int | float) and 0 <= bound < 1):
+            raise InputError(f"{self.path}: says itself that its min_value is {bound!r}; it is in [0, 1). Correct it")
+        return float(bound)
 
 
 class ValueCounts(NamedTuple):
@@ -264,7 +270,7 @@ def _sides_of_names(pairs: PairList, *, self_pairs: bool) -> CameraSides:
 def _rows_of_names(
     cameras: Cameras, names: list[str], numbers: npt.NDArray[np.int32], side: str, locate: Callable[[int], str]
 ) -> npt.NDArray[np.int32]:
-    rows = rows_of(cameras.key, np.array(names, np.str_))
+    rows = rows_of(cameras.key, text_array(names))
     # numpy drops a NUL at the end, and no camera has one.
     rows[[number for number, name in enumerate(names) if "\0" in name]] = -1
     missing = np.flatnonzero(rows < 0)
@@ -275,6 +281,17 @@ def _rows_of_names(
             f"({len(missing):,} key(s) are not); give the cameras that belong to the pairs"
         )
     return rows.astype(np.int32)[numbers]
+
+
+def read_facts(text: str | bytes) -> dict[str, Any]:
+    """What `collection_facts` says, from its JSON; an `InputError` where it is none."""
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"what it says of itself is no JSON: {error}") from None
+    if not isinstance(facts, dict):
+        raise InputError("what it says of itself is no JSON object")
+    return facts
 
 
 def collection_facts(source: SimilaritySource) -> dict[str, Any]:

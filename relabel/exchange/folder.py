@@ -27,6 +27,7 @@ from relabel.atomic import (
     sync,
 )
 from relabel.errors import InputError, OutputError, OutputExistsError
+from relabel.input_files import check_regular
 from relabel.stopping import keep, signals_deferred
 
 _PRIVATE = "relabel-export"
@@ -228,8 +229,9 @@ class _Stream(io.RawIOBase):
 def _listed(folder: Path) -> dict[str, list[int]]:
     """The files that a killed export was moving from its private folder to their places, and the identity of each."""
     try:
+        check_regular(folder / _LIST)
         return dict(json.loads((folder / _LIST).read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError, RecursionError):  # where somebody else has written it
         return {}
 
 

@@ -293,7 +293,8 @@ def dense_dataset(path: Path, name: str | None) -> Iterator[Any]:
     MissingFileError
         when there is no such file.
     InputError
-        when it is not HDF5 or has no such dataset; the message lists those that it has.
+        when it is not HDF5, has no such dataset, or keeps its values in another file; the message lists those that it
+        has.
     """
     check_regular(path)
     try:
@@ -304,11 +305,22 @@ def dense_dataset(path: Path, name: str | None) -> Iterator[Any]:
         raise InputError(f"{path}: cannot be read as HDF5: {error}") from None
     with file:
         wanted = name or FOV
-        dataset = file.get(wanted)
-        if not isinstance(dataset, h5py.Dataset):
-            names = [key for key in file if isinstance(file.get(key), h5py.Dataset)]
+        try:
+            dataset = file.get(wanted)
+            is_dataset = isinstance(dataset, h5py.Dataset)
+            names = [] if is_dataset else [key for key in file if file.get(key, getclass=True) is h5py.Dataset]
+            is_elsewhere = is_dataset and (
+                dataset.external or dataset.is_virtual or dataset.file.filename != file.filename
+            )
+        except Exception as error:  # h5py raises several kinds for damaged files, and for links that lead in a circle
+            raise InputError(f"{path}: dataset {wanted!r} cannot be read: {error}") from None
+        if not is_dataset:
             hint = "; sim is binary, --dataset sim takes it all the same" if "sim" in names and name is None else ""
             raise InputError(f"{path}: has no dataset {wanted!r}; there are {', '.join(names) or 'none'}{hint}")
+        if is_elsewhere:
+            raise InputError(f"{path}: dataset {wanted!r} keeps its values in another file; copy them into this one")
+        if dataset.shape is None:
+            raise InputError(f"{path}: dataset {wanted!r} is empty, without even a shape; write it again")
         if dataset.dtype.kind not in "biuf":
             raise InputError(f"{path}: dataset {wanted!r} has type {dataset.dtype}, which is no number")
         _check_chunks(path, dataset)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from relabel.cameras import Cameras, key_array
 from relabel.errors import InputError, MissingFileError
 from relabel.exchange.registry import KeyRule
+from relabel.fixed_width import text_array
 from relabel.input_files import check_regular
 
 
@@ -87,7 +88,7 @@ def read_index(path: Path, default: KeyRule, given: KeyRule | None = None) -> Ca
             heading_deg=heading,
             pose=pose,
             posed=False,
-            extra={"path": np.array(paths, str)},
+            extra={"path": text_array(paths)},
         )
     except InputError as error:
         hint = "; --key-from path takes whole paths for keys" if key is not listed and key != paths else ""

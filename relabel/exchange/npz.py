@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,13 @@ from scipy import sparse
 from relabel.cameras import Cameras, Status
 from relabel.errors import InputError, MissingFileError
 from relabel.exchange.camera_files import CameraSides
-from relabel.exchange.entries import ImportRequest, ImportResult, collection_facts, similarity_of_entries
+from relabel.exchange.entries import ImportRequest, ImportResult, collection_facts, read_facts, similarity_of_entries
 from relabel.exchange.folder import ExportFolder, file_name, without_metadata
 from relabel.input_files import check_regular, check_zip
 from relabel.similarity import SimilaritySource, gather
 
 _FACTS = "relabel"
+_SIDES = ("query_", "database_")
 _CAMERA = ("key", "status", "position", "heading_deg")
 
 
@@ -61,25 +61,24 @@ def read_npz(request: ImportRequest) -> ImportResult:
     ------
     MissingFileError, InputError
         when there is no such file, it is no ``.npz`` of a sparse matrix, nothing names its rows and columns, its shape
-        is not that of the cameras, or a value is not in [0, 1].
+        is not that of the cameras, what it says of them cannot be, a pair stands twice, or a value is not in [0, 1].
     OptionError
         when the file names another measure than the request.
     """
     path = request.path
-    matrix, sides, facts = _read(path)
+    entries, sides, facts = _read(path)
     bound = request.bound(facts)
     if request.sides is not None:
         sides = request.sides
     elif sides is None:
         raise InputError(
-            f"{path}: is a matrix of shape {matrix.shape} without names; give the keys of its rows and columns "
+            f"{path}: is a matrix of shape {entries.shape} without names; give the keys of its rows and columns "
             "(--queries, --database: a key a line)"
         )
     elif request.self_pairs or facts.get("self_pairs") is True:
         sides = sides.as_one_set()
-    if matrix.shape != sides.shape:
-        raise InputError(f"{path}: the matrix has shape {matrix.shape}, but the cameras make it {sides.shape}")
-    entries = sparse.coo_array(matrix)
+    if entries.shape != sides.shape:
+        raise InputError(f"{path}: the matrix has shape {entries.shape}, but the cameras make it {sides.shape}")
     rows, columns = entries.coords
 
     def locate(entry: int) -> str:
@@ -98,41 +97,52 @@ def read_npz(request: ImportRequest) -> ImportResult:
     return ImportResult(similarity, counts, bound)
 
 
-def _read(path: Path) -> tuple[sparse.csr_array, CameraSides | None, dict[str, Any]]:
-    """The matrix, the cameras where both sides have keys in the file, and its facts, empty without."""
+def _read(path: Path) -> tuple[sparse.coo_array, CameraSides | None, dict[str, Any]]:
+    """The entries, the cameras where both sides have keys in the file, and its facts, empty without."""
     check_regular(path)
     try:
         check_zip(path)
-        matrix = sparse.csr_array(sparse.load_npz(path))
-        matrix.check_format(full_check=True)
+        matrix: Any = sparse.load_npz(path)
+        if matrix.format in ("csr", "csc", "bsr"):
+            matrix.check_format(full_check=True)
+        # Entry by entry, as they are stored: CSR would add up those of one pair, and take memory for empty rows.
+        entries = sparse.coo_array(matrix)
         with np.load(path) as file:
-            arrays = {name: file[name] for name in file.files if name not in ("data", "indices", "indptr")}
-        facts = json.loads(str(arrays[_FACTS])) if _FACTS in arrays else {}
+            arrays = {name: file[name] for name in file.files if name == _FACTS or name.startswith(_SIDES)}
     except FileNotFoundError:
         raise MissingFileError(f"{path}: is not there") from None
     except InputError:
         raise
-    except (OSError, ValueError, KeyError, NotImplementedError, zipfile.BadZipFile, EOFError) as error:
+    except Exception as error:  # zipfile, zlib, NumPy and SciPy each have their own for what they trip over
         raise InputError(f"{path}: cannot be read as a sparse matrix of SciPy (.npz): {error}") from None
+    if entries.ndim != 2:
+        raise InputError(f"{path}: has an array of shape {entries.shape}; expected (queries, database cameras)")
+    try:
+        facts = read_facts(str(arrays[_FACTS])) if _FACTS in arrays else {}
+    except InputError as error:
+        raise InputError(f"{path}: {error}; correct it") from None
     sides = {}
     for number, side in enumerate(("query", "database")):
         key = arrays.get(f"{side}_key")
         if key is None:
             continue
-        n = matrix.shape[number]
-        if len(key) != n:
-            raise InputError(f"{path}: {side}_key has {len(key)} names, but the matrix has shape {matrix.shape}")
+        n = entries.shape[number]
+        if key.shape != (n,):
+            raise InputError(f"{path}: {side}_key has shape {key.shape}, but the matrix has shape {entries.shape}")
         missing = np.full(n, np.nan)
-        cameras = Cameras(
-            key,
-            arrays.get(f"{side}_position", np.full((n, 2), np.nan)),
-            heading_deg=arrays.get(f"{side}_heading_deg", missing),
-            status=arrays.get(f"{side}_status", np.full(n, Status.OK, np.uint8)),
-            crs=str(facts.get("crs", "local")),
-            posed=False,
-        )
-        sides[side] = (cameras, np.asarray(arrays.get(f"{side}_extent", missing), np.float64))
+        try:
+            cameras = Cameras(
+                key,
+                arrays.get(f"{side}_position", np.full((n, 2), np.nan)),
+                heading_deg=arrays.get(f"{side}_heading_deg", missing),
+                status=arrays.get(f"{side}_status", np.full(n, Status.OK, np.uint8)),
+                crs=str(facts.get("crs", "local")),
+                posed=False,
+            )
+            sides[side] = (cameras, np.asarray(arrays.get(f"{side}_extent", missing), np.float64))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{path}: the {side} cameras: {error}") from None
     if len(sides) < 2:
-        return matrix, None, facts
+        return entries, None, facts
     (query, query_extent), (database, database_extent) = sides["query"], sides["database"]
-    return matrix, CameraSides(query, database, query_extent, database_extent), facts
+    return entries, CameraSides(query, database, query_extent, database_extent), facts

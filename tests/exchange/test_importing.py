@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet
 import pyproj
 import pytest
 import scipy.sparse
@@ -20,6 +22,7 @@ from relabel.errors import InputError, MissingFileError, OptionError
 from relabel.exchange.camera_files import CameraFiles
 from relabel.exchange.exporting import export
 from relabel.exchange.importing import load
+from relabel.exchange.npz import _read
 from relabel.labelfile import LabelFile
 from relabel.similarity import gather
 from relabel.synthetic.msls import write_tree
@@ -144,6 +147,39 @@ class TestDense:
         assert imported.source.collection.self_pairs
         assert imported.source.collection.params["values_diagonal"] == 2
         assert LabelFile(imported.write(tmp_path / "o.h5"))["s"].nnz == 2
+
+    @pytest.mark.parametrize(
+        ("kind", "message"),
+        [
+            ("external link", "dataset 'fov' keeps its values in another file"),
+            ("virtual", "dataset 'fov' keeps its values in another file"),
+            ("external values", "dataset 'fov' keeps its values in another file"),
+            ("circle of links", "dataset 'fov' cannot be read: "),
+            ("no shape", "dataset 'fov' is empty"),
+        ],
+    )
+    @pytest.mark.parametrize("form", ["gcl", "condensed"])
+    def test_no_values_of_its_own(self, form: str, kind: str, message: str, tmp_path: Path) -> None:
+        """What is imported is the file that its record names, whatever others it leads to."""
+        other = dense_file(tmp_path / "other.h5", np.full((2, 2), 0.5))
+        (tmp_path / "values").write_bytes(np.full((2, 2), 0.5).tobytes())
+        (tmp_path / "q.txt").write_text("a\nb\n")
+        with h5py.File(tmp_path / "x.h5", "w") as file:
+            if kind == "external link":
+                file["fov"] = h5py.ExternalLink(str(other), "fov")
+            elif kind == "virtual":
+                layout = h5py.VirtualLayout(shape=(2, 2), dtype="f8")
+                layout[:] = h5py.VirtualSource(str(other), "fov", shape=(2, 2))
+                file.create_virtual_dataset("fov", layout)
+            elif kind == "external values":
+                file.create_dataset("fov", (2, 2), "f8", external=[(str(tmp_path / "values"), 0, 32)])
+            elif kind == "circle of links":
+                file["fov"] = h5py.SoftLink("/fov")
+            else:
+                file["fov"] = h5py.Empty("f4")
+        cameras = CameraFiles(tmp_path / "q.txt", None if form == "condensed" else tmp_path / "q.txt")
+        with pytest.raises(InputError, match=rf"x\.h5: {message}"):
+            load(form, tmp_path / "x.h5", measure="iou", cameras=cameras)
 
 
 class TestRoot:
@@ -274,6 +310,10 @@ class TestLists:
         frame.drop(columns="value").to_parquet(tmp_path / "d.parquet")
         with pytest.raises(InputError, match=r"d\.parquet: has no column 'value'"):
             load("parquet", tmp_path / "d.parquet", measure="iou")
+        lists = pa.table({"query": [["a"]], "database": ["b"], "value": [0.5]})
+        pyarrow.parquet.write_table(lists, tmp_path / "l.parquet")
+        with pytest.raises(InputError, match=r"l\.parquet: column 'query' has type list.* no text"):
+            load("parquet", tmp_path / "l.parquet", measure="iou")
         (tmp_path / "e.parquet").write_text("no")
         with pytest.raises(InputError, match=r"e\.parquet: cannot be read as Parquet"):
             load("parquet", tmp_path / "e.parquet", measure="iou")
@@ -414,6 +454,76 @@ class TestMatrix:
         for name in ("a.npz", "b.npz"):
             with pytest.raises(InputError, match=f"{name}: cannot be read as a sparse matrix"):
                 load("npz", tmp_path / name, measure="iou")
+
+    def test_a_pair_that_stands_twice(self, tmp_path: Path) -> None:
+        """Two values of a pair are refused, not added up."""
+        matrix = scipy.sparse.coo_array(([0.25, 0.5], ([0, 0], [1, 1])), shape=(1, 2))
+        scipy.sparse.save_npz(tmp_path / "m.npz", matrix)
+        (tmp_path / "q.txt").write_text("a\n")
+        (tmp_path / "d.txt").write_text("x\ny\n")
+        cameras = CameraFiles(tmp_path / "q.txt", tmp_path / "d.txt")
+        with pytest.raises(InputError, match=r"m\.npz: row 0, column 1 .*the pair 'a', 'y' stands there a second time"):
+            load("npz", tmp_path / "m.npz", measure="iou", cameras=cameras)
+
+    @pytest.mark.parametrize("form", [b"coo", b"csc"])
+    def test_a_huge_shape(self, form: bytes, tmp_path: Path) -> None:
+        """A few bytes that claim 2^40 rows are refused for their lack of names, before anything is made of them."""
+        places = {"row": [0], "col": [0]} if form == b"coo" else {"indices": [0], "indptr": [0, 1]}
+        arrays = {name: np.array(value) for name, value in places.items()}
+        np.savez(tmp_path / "m.npz", format=np.array(form), data=np.array([0.5]), shape=np.array([2**40, 1]), **arrays)
+        with pytest.raises(InputError, match=r"m\.npz: is a matrix of shape \(1099511627776, 1\) without names"):
+            load("npz", tmp_path / "m.npz", measure="iou")
+
+    def test_a_vector(self, tmp_path: Path) -> None:
+        """SciPy has arrays of one dimension too."""
+        scipy.sparse.save_npz(tmp_path / "m.npz", scipy.sparse.coo_array(np.array([0.5, 0])))
+        with pytest.raises(InputError, match=r"m\.npz: has an array of shape \(2,\)"):
+            load("npz", tmp_path / "m.npz", measure="iou")
+
+    @pytest.mark.parametrize(
+        ("column", "value", "message"),
+        [
+            ("relabel", "[" * 100_000, "what it says of itself is no JSON: "),
+            ("relabel", "3", "what it says of itself is no JSON object"),
+            ("relabel", '{"min_value": NaN}', "its min_value is nan"),
+            ("relabel", '{"min_value": "x"}', "its min_value is 'x'"),
+            ("query_key", "a", r"query_key has shape \(\)"),
+            ("database_key", [b"b", b"\xff"], "the database cameras: key holds bytes that are not ASCII"),
+            ("query_status", [256], "the query cameras: status holds 256; known are 0 ok"),
+            ("query_status", [np.nan], "the query cameras: status holds nan"),
+            ("query_status", ["x"], "the query cameras: status holds x"),
+            ("query_extent", ["x"], "the query cameras: could not convert"),
+            ("query_heading_deg", ["x"], "the query cameras: heading_deg is not numeric"),
+        ],
+    )
+    def test_what_cannot_be(self, column: str, value: object, message: str, tmp_path: Path) -> None:
+        """What the file says of itself and its cameras is checked, and the file is named."""
+        arrays = {
+            "format": b"csr",
+            "shape": (1, 2),
+            "data": [0.5],
+            "indices": [0],
+            "indptr": [0, 1],
+            "query_key": ["a"],
+            "database_key": ["b", "c"],
+            column: value,
+        }
+        np.savez(tmp_path / "m.npz", **{name: np.array(array) for name, array in arrays.items()})  # type: ignore[arg-type]
+        with pytest.raises(InputError, match=rf"m\.npz: .*{message}"):
+            load("npz", tmp_path / "m.npz", measure="iou")
+
+    def test_any_byte(self, tmp_path: Path) -> None:
+        """Whatever byte is another, zipfile, zlib and NumPy never speak for themselves."""
+        path, rng = tmp_path / "m.npz", np.random.default_rng(0)
+        scipy.sparse.save_npz(path, scipy.sparse.random(20, 30, 0.2, format="csr", random_state=0))
+        good = path.read_bytes()
+        read = 0
+        for place in rng.integers(len(good), size=200):
+            path.write_bytes(good[:place] + bytes([good[place] ^ int(rng.integers(1, 256))]) + good[place + 1 :])
+            with suppress(InputError):
+                _read(path)
+                read += 1
+        assert read < 100
 
 
 class TestOptions:
