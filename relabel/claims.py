@@ -12,6 +12,7 @@ import re
 import secrets
 import shlex
 import socket
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -136,7 +137,12 @@ def _registry(output: Path) -> Iterator[None]:
 def _run_files(output: Path) -> list[Path]:
     prefix = _file(output, "")
     pattern = re.compile(re.escape(prefix.name) + r"[0-9a-f]{8}\.run")
-    return [path for path in prefix.parent.iterdir() if pattern.fullmatch(path.name)]
+    return [path for path in prefix.parent.iterdir() if pattern.fullmatch(path.name) and _is_regular(path)]
+
+
+def _is_regular(path: Path) -> bool:
+    """False for a pipe, folder or link of that name, which no run has made."""
+    return stat.S_ISREG(path.lstat().st_mode)
 
 
 def _file(output: Path, ending: str) -> Path:
@@ -147,14 +153,22 @@ def _file(output: Path, ending: str) -> Path:
 def _read(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # of another user, say
+    except (OSError, ValueError, RecursionError):  # of another user, say
         return {}
-    return record if isinstance(record, dict) else {}
+    return record if isinstance(record, dict) and _is_record(record) else {}
+
+
+def _is_record(record: dict[str, Any]) -> bool:
+    """Whether it is what `Claim` writes, and not what somebody else has put into a file of that name."""
+    parts = record.get("parts")
+    return record.keys() >= {"process", "host", "since", "command", "job"} and (
+        parts is None or (isinstance(parts, list) and all(isinstance(part, str) for part in parts))
+    )
 
 
 def _holder(record: dict[str, Any], path: Path) -> str:
     if not record:
-        return f"one of another user, whose file {path} cannot be read (remove it if that run is dead)"
+        return f"one whose file {path} cannot be read (remove it if that run is dead)"
     return "process {process} on {host}, since {since}: {command}".format(**record)
 
 

@@ -82,7 +82,7 @@ def acquire(path: Path, *, wait: bool = False) -> Lock | None:
 
 
 def _opened(path: Path) -> int:
-    flags = os.O_CLOEXEC | os.O_NOFOLLOW
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a pipe of that name would wait for its other end
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o666)
     except PermissionError:
@@ -100,7 +100,7 @@ def is_held(path: Path) -> bool | None:
         when there is no such file.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except PermissionError:  # of another user
         return True
     try:

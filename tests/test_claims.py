@@ -123,6 +123,27 @@ class TestClaimed:
             pass
         assert names(output.parent) == [".x.h5.01234567.run", ".x.h5.relabel-lock", ".y.h5.01234567.run"]
 
+    def test_what_no_run_has_made(self, output: Path) -> None:
+        """A pipe, a folder and a link of such a name are no run; nobody waits for the other end of the pipe."""
+        os.mkfifo(output.parent / ".x.h5.01234567.run")
+        (output.parent / ".x.h5.12345678.run").mkdir()
+        (output.parent / ".x.h5.23456789.run").symlink_to(output.parent)
+        before = names(output.parent)
+        with claimed(output):
+            pass
+        assert [name for name in names(output.parent) if name != ".x.h5.relabel-lock"] == before
+
+    @pytest.mark.parametrize("content", ["{}", '{"process": 1, "parts": 5}', "[" * 100_000, "notes"])
+    def test_a_held_file_that_no_run_wrote(self, content: str, output: Path) -> None:
+        """Somebody works on something of that name, and the file is named."""
+        run = output.parent / ".x.h5.01234567.run"
+        lock = locks.acquire(run)
+        assert lock is not None
+        lock.write(content.encode())
+        with pytest.raises(OutputInUseError, match=rf"one whose file {run} cannot be read"), claimed(output):
+            pass
+        lock.release()
+
     def test_a_file_system_without_locks(self, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A run goes on, beside what dead and living ones have left."""
         killed(HOLDER, output, "", "j")

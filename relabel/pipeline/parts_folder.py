@@ -17,6 +17,7 @@ from types import TracebackType
 from relabel.atomic import abandoned_folders, output_errors, remove_folders, replacing, target_of_private
 from relabel.clutter import is_clutter
 from relabel.errors import OutputExistsError
+from relabel.input_files import check_regular
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +56,8 @@ class PartsFolder:
             when it cannot be written.
         """
         with output_errors(self.path):
-            if self.path.exists() and not self.path.is_dir():
-                raise OutputExistsError(
-                    f"{self.path}: is a file, and the parts of this job go to a folder; move it away"
-                )
+            if os.path.lexists(self.path) and not self.path.is_dir():
+                raise OutputExistsError(f"{self.path}: is no folder, and the parts of this job go to one; move it away")
             is_new = not self.path.exists()
             self.path.mkdir(exist_ok=True)
             try:
@@ -76,12 +75,12 @@ class PartsFolder:
     def _refuse_others(self) -> None:
         job = self.path / _JOB
         earlier = _names(job)
-        if earlier is None and os.path.lexists(job):
+        if job.is_symlink() or (earlier is None and os.path.lexists(job)):
             raise self._foreign(job)
         of_jobs = {file_name(name) for name in earlier or ()}
         of_this = {*self._files.values()}
         for entry in self._entries({*of_jobs, _JOB}):
-            if entry.name not in of_jobs:
+            if entry.name not in of_jobs or entry.is_symlink():  # what a link leads to is not of the job
                 raise self._foreign(entry)
             if entry not in of_this:
                 raise OutputExistsError(
@@ -141,7 +140,8 @@ def file_name(part: str) -> str:
 def _names(job: Path) -> list[str] | None:
     """The names of the parts that an earlier run has noted; None where there is no such note."""
     try:
+        check_regular(job)
         record = json.loads(job.read_text(encoding="utf-8"))
         return [str(name) for name in record["parts"]] if record["software"] == _SOFTWARE else None
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
         return None

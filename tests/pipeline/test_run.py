@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -295,7 +296,7 @@ class TestOutput:
     def test_a_file_where_the_parts_go(self, parts: Parts, out: Path) -> None:
         """Somebody else's file of that name is named and left alone."""
         (out / "x.h5.parts").write_bytes(b"mine")
-        with pytest.raises(OutputExistsError, match=r"x\.h5\.parts: is a file"):
+        with pytest.raises(OutputExistsError, match=r"x\.h5\.parts: is no folder"):
             label(parts(), out / "x.h5")
         assert names(out) == ["x.h5.parts"]
 
@@ -555,6 +556,40 @@ class TestOthers:
         with pytest.raises(OutputExistsError, match=rf"x\.h5\.parts/{name}: was not made by a job that writes x\.h5"):
             label(parts(), out / "x.h5")
         assert names(out) == ["x.h5.parts", f"x.h5.parts/{name}"]
+
+    def test_json_without_end(self, parts: Parts, out: Path, unread: None) -> None:
+        """A note that nobody reads to its end, or one that never answers, is somebody else's."""
+        job = out / "x.h5.parts/job.json"
+        job.parent.mkdir()
+        job.write_text("[" * 100_000)
+        with pytest.raises(OutputExistsError, match=r"x\.h5\.parts/job\.json: was not made by a job"):
+            label(parts(), out / "x.h5")
+        job.unlink()
+        os.mkfifo(job)
+        with pytest.raises(OutputExistsError, match=r"x\.h5\.parts/job\.json: was not made by a job"):
+            label(parts(), out / "x.h5")
+
+    @pytest.mark.parametrize("name", ["amman.h5", "job.json"])
+    def test_a_link_among_the_parts(self, name: str, parts: Parts, interrupted: Path, unread: None) -> None:
+        """What a link leads to is never written, though it has the name of a part."""
+        link = interrupted.with_name("x.h5.parts") / name
+        theirs = interrupted.with_name("theirs")
+        if link.exists():
+            link.replace(theirs)
+        else:
+            theirs.write_bytes(b"dear")
+        before = theirs.read_bytes()
+        link.symlink_to(theirs)
+        with pytest.raises(OutputExistsError, match=rf"{name}: was not made by a job"):
+            label(parts(), interrupted)
+        assert theirs.read_bytes() == before
+        assert link.is_symlink()
+
+    def test_a_link_that_leads_nowhere(self, parts: Parts, out: Path, unread: None) -> None:
+        """In place of the folder it is named."""
+        (out / "x.h5.parts").symlink_to(out / "nowhere")
+        with pytest.raises(OutputExistsError, match=r"x\.h5\.parts: is no folder"):
+            label(parts(), out / "x.h5")
 
     def test_among_the_parts(self, parts: Parts, interrupted: Path, unread: None) -> None:
         """Something that was put beside the parts of a stopped job."""
