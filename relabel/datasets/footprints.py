@@ -258,6 +258,8 @@ def _geojson(path: Path, data: bytes) -> tuple[npt.NDArray[Any], str | None]:
         raise InputError(f"{path}, line {error.lineno}: is not JSON ({error.msg}), so it is not GeoJSON") from None
     except RecursionError:
         raise InputError(f"{path}: is nested too deep to be GeoJSON") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise InputError(f"{path}: is not GeoJSON: {error}") from None
     kind = top.get("type") if isinstance(top, Mapping) else None
     features = top.get("features") if kind == "FeatureCollection" else [top]
     if not isinstance(kind, str) or not isinstance(features, list):
@@ -322,7 +324,7 @@ def _geoparquet(path: Path, data: bytes) -> tuple[npt.NDArray[Any], str | None]:
         raise
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: is not a Parquet file that can be read: {error}") from None
-    except (TypeError, KeyError, ValueError, AttributeError):
+    except (TypeError, KeyError, ValueError, AttributeError, RecursionError):
         raise InputError(
             f"{path}: is Parquet, but its metadata do not name a geometry column as GeoParquet does"
         ) from None

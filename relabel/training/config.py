@@ -156,7 +156,7 @@ class TrainConfig:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise MissingFileError(f"{path}: there is no such file") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{path}: is no JSON: {error}") from None
         inner = values.get("config", values) if isinstance(values, dict) else None
         if not isinstance(inner, dict):

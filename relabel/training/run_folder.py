@@ -19,6 +19,7 @@ from relabel._version import __version__
 from relabel.atomic import output_errors, replacing
 from relabel.claims import claimed
 from relabel.errors import InputError, MissingFileError, MissingPackageError, OutputError, OutputExistsError
+from relabel.input_files import check_regular
 from relabel.training.checkpoint import LAST, load_checkpoint, random_states, save_checkpoint, set_random_states
 from relabel.training.config import TrainConfig
 from relabel.training.weights import first_difference, load_into
@@ -221,6 +222,7 @@ class RunFolder:
 def _is_run(folder: Path) -> bool:
     """Whether a run has been written to the folder: by its recipe, or where that is gone by its checkpoint."""
     try:
+        check_regular(folder / CONFIG)
         record = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         return bool(record["software"]["name"] == "relabel")
     except FileNotFoundError:
@@ -229,7 +231,7 @@ def _is_run(folder: Path) -> bool:
         except (MissingFileError, InputError):
             return False
         return True
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 
@@ -317,6 +319,7 @@ class RunLog:
 def read_log(path: Path) -> list[dict[str, Any]]:
     """All records of a log in order, without a line that a kill cut short; where there is no file, no records."""
     records: list[dict[str, Any]] = []
+    check_regular(path)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -324,9 +327,9 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     for line in lines:
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
-        if isinstance(record, dict):
+        if isinstance(record, dict) and isinstance(record.get("step", 0), int):
             records.append(record)
     return records
 

@@ -127,6 +127,7 @@ class TestGeoJson:
         [
             ("{", "line 1: is not JSON"),
             ("[" * 100_000, "nested too deep"),
+            (f'{{"type": {"9" * 5_000}}}', "not GeoJSON: Exceeds the limit"),
             ("null", "JSON but not GeoJSON"),
             ([1], "JSON but not GeoJSON"),
             ({"type": "FeatureCollection"}, "JSON but not GeoJSON"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import types
@@ -276,6 +277,16 @@ class TestRunLog:
             RunLog(tmp_path, 3)
         assert [path.name for path in tmp_path.iterdir()] == ["log.jsonl"]
         assert [line["step"] for line in read_log(tmp_path / "log.jsonl")] == [1, 3]
+
+    def test_lines_that_no_run_wrote(self, tmp_path: Path) -> None:
+        """JSON that cannot be read, or steps that are none, are no records; a pipe is refused."""
+        path = tmp_path / "log.jsonl"
+        path.write_text("\n".join(['{"step": 1}', "[" * 100_000, "9" * 5_000, '{"step": "x"}', '{"step": null}', "7"]))
+        assert read_log(path) == [{"step": 1}]
+        path.unlink()
+        os.mkfifo(path)
+        with pytest.raises(InputError, match=r"log\.jsonl: is a pipe"):
+            read_log(path)
 
     @pytest.mark.parametrize("moment", ["init", "add", "close"])
     def test_tensorboard_on_a_full_disk(self, moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

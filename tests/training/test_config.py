@@ -89,6 +89,10 @@ class TestTrainConfig:
         assert TrainConfig.load(path) == TrainConfig(epochs=3)
         path.write_text(json.dumps({"epochs": 3}))
         assert TrainConfig.load(path).epochs == 3
+        for text in ("[1", "[" * 100_000):
+            path.write_text(text)
+            with pytest.raises(InputError, match=r"config.json: is no JSON"):
+                TrainConfig.load(path)
         path.write_text("[1")
         with pytest.raises(InputError, match=r"config.json: is no JSON"):
             TrainConfig.load(path)

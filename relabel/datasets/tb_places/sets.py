@@ -214,7 +214,7 @@ def _load(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: line {error.lineno}: is no JSON ({error.msg}); copy it again") from None
-    except (UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # no UTF-8, or a number of thousands of digits
         raise InputError(f"{path}: is no JSON; copy it again, or move it away") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check that it is there and readable") from None
