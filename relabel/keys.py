@@ -13,6 +13,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from relabel.fixed_width import MOST_BYTES, MOST_PADDING
+
 Value = TypeVar("Value")
 
 _FIRST_MARK = 0x300
@@ -51,6 +53,11 @@ def rows_of(keys: npt.NDArray[np.str_], wanted: npt.NDArray[np.str_]) -> npt.NDA
 def _exact_rows(keys: npt.NDArray[np.str_], wanted: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
     if len(keys) == 0:
         return np.full(len(wanted), -1, np.int64)
+    narrow, wide = sorted((keys, wanted), key=lambda texts: texts.dtype.itemsize)
+    if len(narrow) * wide.dtype.itemsize > max(MOST_BYTES, MOST_PADDING * narrow.nbytes):
+        # To compare them, NumPy would make both as wide as the longest text of either.
+        row_of = {key: row for row, key in enumerate(keys.tolist())}
+        return np.array([row_of.get(key, -1) for key in wanted.tolist()], np.int64)
     order = np.argsort(keys)
     rows = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)]
     return np.where(keys[rows] == wanted, rows, -1).astype(np.int64)

@@ -62,7 +62,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "optional": ("errors", "~open3d"),
     "devices": ("errors", "~torch"),
     "measures": ("errors", "~numpy"),
-    "keys": ("", "numpy"),
+    "keys": ("fixed_width", "numpy"),
     "cameras": ("errors fixed_width", "numpy"),
     "frames": ("errors cameras", "numpy"),
     "similarity": ("errors measures cameras", "numpy scipy"),

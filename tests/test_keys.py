@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
@@ -60,6 +61,19 @@ class TestRowsOf:
         """No copy is made where nothing can change."""
         keys = np.array(["a", "b", "\u00e9"])
         assert composed(keys) is keys
+
+    @pytest.mark.parametrize(("keys", "wanted"), [(2_000, 1), (1, 2_000)])
+    def test_one_long_text(self, keys: int, wanted: int) -> None:
+        """One text of a megabyte does not make all others as wide as itself, which would take 8 GB."""
+        names = [f"k{number}" for number in range(max(keys, wanted))]
+        texts = [names[:number] if number > 1 else ["x" * 1_000_000] for number in (keys, wanted)]
+        tracemalloc.start()
+        try:
+            rows = rows_of(*(np.array(text, np.str_) for text in texts))
+            assert tracemalloc.get_traced_memory()[1] < 100_000_000
+        finally:
+            tracemalloc.stop()
+        assert rows.tolist() == [-1] * wanted
 
     def test_spelled_as(self) -> None:
         """Names take the spelling of those that they are the same as."""

@@ -23,6 +23,7 @@ from relabel.source_date import source_date
 from relabel.stopping import end_workers, farewell, stop_signal
 
 FAILED, USAGE = 1, 2
+_LONGEST_MESSAGE = 4000  # characters
 
 _HELP = """Turn place-recognition datasets into graded similarity labels, and look into the files that hold them.
 
@@ -38,7 +39,7 @@ class StderrHandler(logging.Handler):
         """Write one record; a stderr that is gone is no reason to stop."""
         level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
         with contextlib.suppress(OSError, ValueError):
-            line = f"relabel: {level}{record.getMessage()}"
+            line = f"relabel: {level}{shortened(record.getMessage())}"
             bars = sys.modules.get("tqdm")  # loaded only by a command that draws bars
             if bars is not None:
                 bars.tqdm.write(line, file=sys.stderr)
@@ -109,7 +110,7 @@ class App(LazyGroup):
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx is not None else name
             message = " ".join(error.format_message().split()).rstrip(".")  # click lists choices a line each
-            _say(f"relabel: error: {message} (see '{where} --help')")
+            _say(f"relabel: error: {shortened(message)} (see '{where} --help')")
             return USAGE
         return 0
 
@@ -125,9 +126,9 @@ def _fail(error: Exception, verbosity: Verbosity) -> int:
     if verbosity.traceback:
         _say("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, RelabelError):
-        _say(f"relabel: error: {error}")
+        _say(f"relabel: error: {shortened(str(error))}")
     elif isinstance(error, click.ClickException):
-        _say(f"relabel: error: {error.format_message()}")
+        _say(f"relabel: error: {shortened(error.format_message())}")
     elif isinstance(error, MemoryError):
         _say("relabel: error: out of memory; use fewer --threads, or a smaller part of the data at a time")
     elif isinstance(error, OSError):
@@ -136,6 +137,15 @@ def _fail(error: Exception, verbosity: Verbosity) -> int:
         what = f"{type(error).__name__}: {error}"
         _say(f"relabel: error: {what}; this is a fault of relabel itself, -vv shows where it happened")
     return USAGE if isinstance(error, OptionError) else FAILED
+
+
+def shortened(message: str) -> str:
+    """A message with its middle left out where it is very long, as a key or a cell of 100 kB in it makes it."""
+    left_out = len(message) - _LONGEST_MESSAGE
+    if left_out <= 0:
+        return message
+    half = _LONGEST_MESSAGE // 2
+    return f"{message[:half]}… ({left_out:,} characters left out) …{message[-half:]}"
 
 
 def _say(text: str) -> None:

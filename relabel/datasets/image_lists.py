@@ -141,7 +141,7 @@ def _of_text(path: Path) -> NameList:
 def _of_array(path: Path) -> NameList:
     try:
         array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, MemoryError) as error:  # of memory by a damaged shape
         if "pickle" in str(error).lower() and path.read_bytes()[:6] == b"\x93NUMPY":
             raise InputError(
                 f"{path}: holds Python objects, which run code when they are loaded. If you trust the file, convert it "

@@ -71,7 +71,7 @@ def read_descriptors(folder: str | os.PathLike[str], side: str) -> Descriptors:
         ) from None
     except UnicodeDecodeError:
         raise InputError(f"{text}: is not UTF-8 text; keys are expected, one a line") from None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, MemoryError) as error:  # of memory by a damaged shape
         raise InputError(f"{array}: cannot be read as an array of numbers ({str(error).splitlines()[0]})") from None
     if not isinstance(values, np.ndarray):
         raise InputError(f"{array}: holds several arrays; one is expected, a descriptor a row")

@@ -130,6 +130,14 @@ class TestErrors:
         assert line in result.stderr.splitlines()[-1]
         assert "Traceback" not in result.stderr
 
+    def test_a_key_of_a_megabyte(self) -> None:
+        """A message is never so long that it pushes all else out of the terminal; its ends are there."""
+        result = invoke(errors.InputError(f"a.csv: row 7: {'k' * 1_000_000} is no key; correct it"), "-qqq")
+        assert len(result.stderr) < 5_000
+        assert "relabel: error: a.csv: row 7: kkk" in result.stderr
+        assert result.stderr.endswith("kkk is no key; correct it\n")
+        assert "characters left out" in result.stderr
+
     @pytest.mark.parametrize("error", [errors.InputError("bad"), ZeroDivisionError("by zero")])
     def test_traceback_on_request(self, error: Exception) -> None:
         """With -vv it says where it happened, and the line still comes last."""

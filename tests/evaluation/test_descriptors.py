@@ -136,6 +136,11 @@ class TestFiles:
             np.savez(file, a=np.zeros(1), b=np.zeros(1))
         with pytest.raises(InputError, match="several arrays"):
             read_descriptors(tmp_path, "query")
+        header = {"descr": "<f4", "fortran_order": False, "shape": (2**50, 4)}
+        with (tmp_path / "query.npy").open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+        with pytest.raises(InputError, match=r"query\.npy: cannot be read as an array of numbers .*allocate"):
+            read_descriptors(tmp_path, "query")
         np.save(tmp_path / "query.npy", np.zeros((1, 1)))
         (tmp_path / "query.txt").write_bytes(b"\xff\n")
         with pytest.raises(InputError, match=r"query\.txt: is not UTF-8"):

@@ -160,7 +160,7 @@ def _read_npz(path: Path, lists: dict[str, Path | None]) -> DbStruct:
                 side: _coordinates(path, name, arrays[name], len(names[side]), rows_first=True)
                 for side, name in _METRES.items()
             }
-        except (ValueError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        except (ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"{path}: its arrays cannot be read: {error}") from None
@@ -177,7 +177,7 @@ def _npz(path: Path) -> Any:
         raise MissingFileError(f"{path}: does not exist") from None
     except InputError:
         raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: is not an .npz file that can be read: {error}") from None
     if not isinstance(arrays, np.lib.npyio.NpzFile):
         raise InputError(f"{path}: is one array; an .npz file with {' and '.join(_METRES.values())} was expected")

@@ -200,6 +200,11 @@ class TestReadNames:
             ("a.txt", b"a\nb\n\na\na\n", "a.txt: 'a' stands in lines 1 and 4, and 2 name"),
             ("a.npy", b"", "a.npy: is not a .npy file"),
             ("a.npy", b"text", "a.npy: is not a .npy file"),
+            (
+                "a.npy",
+                b"\x93NUMPY\1\0\x47\0{'descr': '<U9', 'fortran_order': False, 'shape': (1%015d,)}\n" % 0,
+                "a.npy: is not a .npy file",
+            ),
         ],
     )
     def test_bad_files(self, tmp_path, name, content, message):
