@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from relabel.display import Displayed, Layer, Summary, counted, named
 from relabel.errors import InputError
 from relabel.fixed_width import text_array
 
@@ -38,9 +39,9 @@ class Status(enum.IntEnum):
         return self.name.lower()
 
 
-@dataclass(frozen=True, eq=False)
-class Cameras:
-    """A set of n cameras in one local metric frame.
+@dataclass(frozen=True, eq=False, repr=False)
+class Cameras(Displayed):
+    """A set of n cameras in one local metric frame. ``len`` is n; iteration and ``in`` are by key.
 
     Parameters
     ----------
@@ -128,6 +129,35 @@ class Cameras:
 
     def __len__(self) -> int:
         return len(self.key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.key.tolist())
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and "\0" not in key and bool((self.key == key).any())  # numpy drops a NUL
+
+    def _summary(self) -> Summary:
+        rows = [
+            ("status", counted(self.status_counts())),
+            ("keys", named(self.key, len(self))),
+            ("position", f"{self.position.shape[1]}-D, metres in {self.crs}{self._extent_text()}"),
+            ("heading_deg", f"{int(np.isfinite(self.heading_deg).sum()):,} known"),
+        ]
+        optional = [name for name in ("fov_deg", "radius_m", "pose") if getattr(self, name) is not None]
+        rows += [("also", ", ".join(optional))] if optional else []
+        rows += [("extra", named(self.extra, len(self.extra)))] if self.extra else []
+        return Summary(f"Cameras: {len(self):,}", rows)
+
+    def _extent_text(self) -> str:
+        known = self.position[np.isfinite(self.position[:, :2]).all(axis=1), :2]
+        if not len(known):
+            return ", none known"
+        with np.errstate(over="ignore"):
+            east, north = np.ptp(known, axis=0)
+        return f", over {east:,.0f} m east × {north:,.0f} m north"
+
+    def _layers(self) -> Sequence[Layer]:
+        return (Layer("cameras", self.position),)
 
     @property
     def ok(self) -> npt.NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status
+from relabel.display import Displayed, Layer, Summary, counted, named
 from relabel.errors import InputError
 
 _DERIVED: Any = None  # a field that __post_init__ fills in where it is not given
@@ -17,9 +19,11 @@ DepthIs = Literal["z", "ray"]
 """What a stored depth is: the distance along the optical axis, or along the ray of its pixel."""
 
 
-@dataclass(frozen=True, eq=False)
-class Frames:
+@dataclass(frozen=True, eq=False, repr=False)
+class Frames(Displayed):
     """n cameras with poses, and where the depth map of each is. No depth map is held in memory.
+
+    ``len`` is n; iteration and ``in`` are by key.
 
     Parameters
     ----------
@@ -92,3 +96,30 @@ class Frames:
 
     def __len__(self) -> int:
         return len(self.cameras)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.cameras)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.cameras
+
+    def _summary(self) -> Summary:
+        maps = int((self.depth != "").sum())
+        along = "ray" if self.depth_is == "ray" else "optical axis"
+        size = "any size" if self.size is None else f"{self.size[0]} × {self.size[1]}"
+        return Summary(
+            f"Frames: {len(self):,}",
+            [
+                ("status", counted(self.cameras.status_counts())),
+                ("keys", named(self.cameras.key, len(self))),
+                (
+                    "depth",
+                    f"{maps:,} maps, {size}, steps of {self.unit_m:g} m along the {along}",
+                ),
+                ("invalid", ", ".join(str(value) for value in self.invalid) or "none"),
+                ("images", f"{int((self.image != '').sum()):,}"),
+            ],
+        )
+
+    def _layers(self) -> Sequence[Layer]:
+        return (Layer("frames", self.cameras.position),)

@@ -7,7 +7,7 @@ written, copied and checked by the same code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from relabel.cameras import Cameras, FloatArray
+from relabel.display import Displayed, Layer, Summary, counted, parameters
 from relabel.errors import InputError, OptionError
 from relabel.measures import (
     DEFAULT_MIN_VALUE,
@@ -47,8 +48,8 @@ class RowBlock(NamedTuple):
         return np.repeat(np.arange(self.first_row, self.first_row + len(self.counts), dtype=np.int64), self.counts)
 
 
-@dataclass(frozen=True, eq=False)
-class Collection:
+@dataclass(frozen=True, eq=False, repr=False)
+class Collection(Displayed):
     """What was compared and how: all of a similarity but its values.
 
     Parameters
@@ -106,6 +107,28 @@ class Collection:
         """Whether value (i, j) always equals value (j, i)."""
         return self.self_pairs and self.measure in ("iou", "dice")
 
+    def _summary(self) -> Summary:
+        return Summary(f"Collection: {self.shape[0]:,} × {self.shape[1]:,}, {self.crs}", self.summary_rows())
+
+    def summary_rows(self) -> list[tuple[str, str]]:
+        """Name and value of what is compared and how, for display."""
+        database = "the queries themselves" if self.self_pairs else counted(self.database.status_counts())
+        return [
+            ("queries", counted(self.query.status_counts())),
+            ("database", database),
+            ("ψ", f"{self.measure} by {self.method}, pairs that are absent have at most {self.min_value:g}"),
+            ("params", parameters(self.params)),
+        ]
+
+    def _layers(self) -> Sequence[Layer]:
+        return side_layers(self.query, self.database, self_pairs=self.self_pairs)
+
+
+def side_layers(query: Cameras, database: Cameras, *, self_pairs: bool) -> Sequence[Layer]:
+    """Where both sides of a collection stand, for display."""
+    queries = Layer("queries", query.position)
+    return (queries,) if self_pairs else (queries, Layer("database", database.position))
+
 
 class SimilaritySource(Protocol):
     """Anything that a label file can be written from."""
@@ -120,9 +143,12 @@ class SimilaritySource(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
-class Similarity:
-    """A collection with the values of all its pairs in memory: a (queries × database) float32 `csr_array`."""
+@dataclass(frozen=True, eq=False, repr=False)
+class Similarity(Displayed):
+    """A collection with the values of all its pairs in memory: a (queries × database) float32 `csr_array`.
+
+    ``len`` is the number of queries; iteration and ``in`` are by their keys.
+    """
 
     collection: Collection
     matrix: sparse.csr_array
@@ -135,6 +161,22 @@ class Similarity:
     def shape(self) -> tuple[int, int]:
         """(queries, database cameras)."""
         return self.collection.shape
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.collection.query)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.collection.query
+
+    def _summary(self) -> Summary:
+        title = f"Similarity: {self.shape[0]:,} × {self.shape[1]:,}, {self.matrix.nnz:,} pairs"
+        return Summary(title, self.collection.summary_rows())
+
+    def _layers(self) -> Sequence[Layer]:
+        return side_layers(self.collection.query, self.collection.database, self_pairs=self.collection.self_pairs)
 
     def blocks(self) -> Iterator[RowBlock]:
         """The whole matrix as one block."""
@@ -164,8 +206,8 @@ def check_convertible(collection: Collection, measure: Measure) -> None:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Converted:
+@dataclass(frozen=True, eq=False, repr=False)
+class Converted(Displayed):
     """A source with its values in another measure, converted through the extents, block by block.
 
     `min_value` becomes the most that an absent pair can have under the new measure, so that absence keeps its meaning;
@@ -199,6 +241,14 @@ class Converted:
         extents = (c.query_extent[c.query.ok], c.database_extent[c.database.ok])
         least = converted_bound(c.min_value, *extents, c.measure, self.measure)
         object.__setattr__(self, "collection", replace(c, measure=self.measure, min_value=least))
+
+    def _summary(self) -> Summary:
+        title = f"{type(self).__name__}: {self.collection.shape[0]:,} × {self.collection.shape[1]:,}"
+        rows = [("converted from", self.source.collection.measure), *self.collection.summary_rows()]
+        return Summary(title, rows)
+
+    def _layers(self) -> Sequence[Layer]:
+        return side_layers(self.collection.query, self.collection.database, self_pairs=self.collection.self_pairs)
 
     @property
     def needs_both_directions(self) -> bool:

@@ -18,7 +18,7 @@ PACKAGE = Path(relabel.__file__).parent
 
 # Rooms from the ground up. A room may import itself, the rooms named here, and the third-party packages named here.
 # A package or room behind a "~" may only be imported inside a function: it is optional, or slow to load.
-BASE = "errors input_files fixed_width measures keys cameras similarity"
+BASE = "display errors input_files fixed_width measures keys cameras similarity"
 CALLED = (
     "cameras",
     "measures",
@@ -61,16 +61,17 @@ ROOMS: dict[str, tuple[str, str]] = {
     "fixed_width": ("errors", "numpy"),
     "optional": ("errors", "~open3d"),
     "devices": ("errors", "~torch"),
+    "display": ("errors", "numpy"),
     "measures": ("errors", "~numpy"),
     "keys": ("fixed_width", "numpy"),
-    "cameras": ("errors fixed_width", "numpy"),
-    "frames": ("errors cameras", "numpy"),
-    "similarity": ("errors measures cameras", "numpy scipy"),
+    "cameras": ("display errors fixed_width", "numpy"),
+    "frames": ("display errors cameras", "numpy"),
+    "similarity": ("display errors measures cameras", "numpy scipy"),
     "jit": ("errors cores", "numpy numba"),
     "geometry": ("errors cameras", "numpy ~pyproj"),
     # a tree of files goes in, cameras and frames come out
     "datasets": (
-        "_lazy plugins clutter errors input_files fixed_width keys cameras frames geometry",
+        "_lazy plugins clutter display errors input_files fixed_width keys cameras frames geometry",
         "numpy ~scipy pyarrow ~shapely ~PIL",
     ),
     "synthetic": ("errors cores atomic optional cameras geometry datasets", "numpy ~pyarrow ~PIL"),

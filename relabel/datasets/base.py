@@ -7,21 +7,22 @@ the provenance of a label file.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path, PurePath
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from relabel.cameras import Cameras, FloatArray, Status
 from relabel.datasets.fillers import Filler
+from relabel.display import Displayed, Layer, Summary, counted, parameters
 from relabel.errors import InputError, NotFoundError, OptionError
 from relabel.frames import Frames
 
 SideT = TypeVar("SideT", Cameras, Frames)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class QueryAndDatabase(Generic[SideT]):
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class QueryAndDatabase(Displayed, Generic[SideT]):
     """Two sets of cameras or frames, one of them perhaps both, and what should be known about them.
 
     Attributes
@@ -55,6 +56,25 @@ class QueryAndDatabase(Generic[SideT]):
     sources: tuple[str, str] = ("queries", "database")
     hint: str = ""
 
+    def _summary(self) -> Summary:
+        same = self.query is self.database
+        database = "the queries themselves" if same else counted(cameras_in(self.database).status_counts())
+        return Summary(
+            f"{type(self).__name__}: {len(self.query):,} × {len(self.database):,} {self.ITEMS}",
+            [
+                ("query", counted(cameras_in(self.query).status_counts())),
+                ("database", database),
+                ("files", f"{len(self.files):,}"),
+                ("params", parameters(self.params)),
+                *(("note", note) for note in self.notes),
+            ],
+        )
+
+    def _layers(self) -> Sequence[Layer]:
+        query = Layer("query", cameras_in(self.query).position)
+        same = self.query is self.database
+        return (query,) if same else (query, Layer("database", cameras_in(self.database).position))
+
     def require_some(self) -> None:
         """Raise an `InputError` unless both sides have something that can be labelled, as far as is known by now."""
         singular = self.ITEMS.removesuffix("s")
@@ -69,7 +89,7 @@ class QueryAndDatabase(Generic[SideT]):
                 )
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class CameraSets(QueryAndDatabase[Cameras]):
     """Two sets of cameras to be labelled by fields of view.
 
@@ -84,7 +104,7 @@ class CameraSets(QueryAndDatabase[Cameras]):
     geographic: tuple[FloatArray, FloatArray] | None = None
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class FrameSets(QueryAndDatabase[Frames]):
     """Two sets of frames to be labelled by surface; no depth map is opened.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from functools import cached_property
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from relabel.cameras import Cameras, FloatArray
+from relabel.display import Displayed, Layer, Summary, parameters
 from relabel.errors import InputError, LabelFileError, NotFoundError, OptionError
 from relabel.keys import rows_of
 from relabel.labelfile import hdf, header
@@ -25,7 +26,7 @@ from relabel.labelfile.camera_table import read_table, stored_digests
 from relabel.labelfile.digest import ArrayDigest, Record, collection_digest
 from relabel.labelfile.schema import ARRAYS, ATTRIBUTES, DATABASE, IMPORTED, QUERIES, SIMILARITY, UTF8
 from relabel.measures import Measure, Unknown
-from relabel.similarity import Collection, Converted, RowBlock, Similarity, gather
+from relabel.similarity import Collection, Converted, RowBlock, Similarity, gather, side_layers
 
 _BLOCK_ENTRIES = 1 << 20
 _SHOWN = 10  # names listed in an error
@@ -33,8 +34,10 @@ _NOT_PICKLED = ("_cameras", "_keys", "_checked", "_fits", "_indptr", "_hashed")
 """what a collection has read of its file, and what it knows of it"""
 
 
-class StoredCollection:
+class StoredCollection(Displayed):
     """One collection of a label file: what was compared and how, and the values row by row.
+
+    ``len`` is the number of queries, iteration and ``in`` are by their keys, and ``stored[key]`` is their `row`.
 
     Holds path and name and opens the file for each call; what it has read of the cameras, and where the rows begin,
     stays in memory, but is not pickled. It is a `SimilaritySource`, so it can be written again.
@@ -82,8 +85,48 @@ class StoredCollection:
             if self.self_pairs and group[QUERIES] != group[DATABASE]:
                 raise LabelFileError(f"{group[DATABASE].name}: is not the group queries, though self_pairs is 1")
 
-    def __repr__(self) -> str:
-        return f"StoredCollection({str(self.path)!r}, {self.name!r})"
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._query_keys())
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self._row_of(key) is not None
+
+    def __getitem__(self, query: str | int) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.float32]]:
+        """The `row` of a query."""
+        return self.row(query)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return self._query_keys()
+
+    @property
+    def size_text(self) -> str:
+        """Numbers of cameras and pairs, for display."""
+        own = " (self pairs)" if self.self_pairs else ""
+        return f"{self.shape[0]:,} × {self.shape[1]:,}{own}, {self.nnz:,} pairs"
+
+    def _summary(self) -> Summary:
+        """What the attributes say; no camera is read."""
+        a_query = f"{self.nnz / self.shape[0]:.1f} a query" if self.shape[0] else "no query"
+        return Summary(
+            f"StoredCollection({str(self.path)!r}, {self.name!r})",
+            [
+                ("queries", f"{self.shape[0]:,}"),
+                ("database", "the queries themselves" if self.self_pairs else f"{self.shape[1]:,}"),
+                ("pairs", f"{self.nnz:,}, {a_query}"),
+                ("ψ", f"{self.measure} by {self.method}; pairs that are absent have at most {self.min_value:g}"),
+                ("crs", self.crs),
+                ("params", parameters(self.params)),
+            ],
+        )
+
+    def layers(self) -> Sequence[Layer]:
+        """Where the cameras stand, for display."""
+        return side_layers(self.query, self.database, self_pairs=self.self_pairs)
+
+    _layers = layers
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in _NOT_PICKLED}
@@ -307,16 +350,27 @@ class StoredCollection:
             database = queries if self.self_pairs else hdf.read(group[DATABASE]["key"])
         return queries, np.argsort(queries), database
 
+    def _query_keys(self) -> list[str]:
+        keys: list[str] = hdf.decode(self._keys[0], f"/{self.name}/{QUERIES}/key").tolist()
+        return keys
+
+    def _row_of(self, query: str) -> int | None:
+        """The row of a query's key; None where there is no such query."""
+        keys, order, _ = self._keys
+        key = query.encode(UTF8, "surrogatepass")
+        at = int(np.searchsorted(keys, key, sorter=order)) if len(keys) else 0
+        if at < len(keys) and keys[order[at]] == key:
+            return int(order[at])
+        same = rows_of(hdf.decode(keys, f"/{self.name}/{QUERIES}/key"), np.array([query], np.str_))
+        return int(same[0]) if same[0] >= 0 and "\0" not in query else None  # which numpy drops at the end
+
     def _row_number(self, query: str | int) -> int:
-        keys, order, database = self._keys
         if isinstance(query, str):
+            keys, _, database = self._keys
+            number = self._row_of(query)
+            if number is not None:
+                return number
             key = query.encode(UTF8, "surrogatepass")
-            at = int(np.searchsorted(keys, key, sorter=order)) if len(keys) else 0
-            if at < len(keys) and keys[order[at]] == key:
-                return int(order[at])
-            same = rows_of(hdf.decode(keys, f"/{self.name}/{QUERIES}/key"), np.array([query], np.str_))
-            if same[0] >= 0 and "\0" not in query:  # which numpy drops at the end
-                return int(same[0])
             hint = "it is a camera of the database, not a query; " if (database == key).any() else ""
             shown = listed(hdf.decode(keys[:_SHOWN], f"/{self.name}/{QUERIES}/key").tolist(), len(keys))
             raise NotFoundError(f"{self.path}::{self.name}: there is no query {query!r}; {hint}there are {shown}")

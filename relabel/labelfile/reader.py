@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from relabel.display import Displayed, Layer, Summary
 from relabel.errors import LabelFileError, NotFoundError
 from relabel.labelfile import hdf, header
 from relabel.labelfile.collection import StoredCollection, json_object, listed
 from relabel.labelfile.provenance import checked_provenance_texts
 
+_SHOWN = 9  # collections in a summary
 
-class LabelFile(Mapping[str, StoredCollection]):
+
+class LabelFile(Displayed, Mapping[str, StoredCollection]):
     """The collections of a label file by name.
 
     Holds the path and opens the file for each call, so it can be pickled and sent to worker processes. Opening reads
@@ -49,8 +52,26 @@ class LabelFile(Mapping[str, StoredCollection]):
             self.format_version: str = hdf.attribute(file, "format_version", str)
             self.writer: str = hdf.attribute(file, "writer", str)
 
-    def __repr__(self) -> str:
-        return f"LabelFile({str(self.path)!r})"
+    def _summary(self) -> Summary:
+        names = self._names()
+        rows = [(name, f"{stored.size_text}, {stored.measure} by {stored.method}") for name, stored in self._first()]
+        rows += [("…", f"{len(names) - len(rows):,} more")] if len(names) > len(rows) else []
+        noun = "collection" if len(names) == 1 else "collections"
+        title = f"LabelFile({str(self.path)!r}): {len(names):,} {noun}, format {self.format_version}"
+        return Summary(title, rows)
+
+    def _layers(self) -> Sequence[Layer]:
+        return self[next(iter(self))].layers() if len(self) == 1 else ()
+
+    def _first(self) -> list[tuple[str, StoredCollection]]:
+        """The collections that a summary has room for."""
+        with self._opened() as file:
+            names = self._names_in(file)
+            shown = names if len(names) <= _SHOWN else names[: _SHOWN - 1]
+            return [(name, StoredCollection(self.path, name, file=file)) for name in shown]
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return self._names()
 
     def __getitem__(self, name: str) -> StoredCollection:
         """The collection of that name; a wrong name raises a `NotFoundError` that lists those that exist."""

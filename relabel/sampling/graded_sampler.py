@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from relabel.display import Displayed, Summary
 from relabel.errors import OptionError
 from relabel.sampling import bands as band
 from relabel.sampling import hard_negatives
@@ -33,7 +34,7 @@ class SamplerOptions:
     world_size: int
 
 
-class GradedSampler(ABC, Generic[T]):
+class GradedSampler(Displayed, ABC, Generic[T]):
     """An iterable over one epoch after another, as a torch sampler, without torch.
 
     Iterating starts at the beginning of the epoch, or where a loaded state stood. Iterating again once all items of an
@@ -90,6 +91,15 @@ class GradedSampler(ABC, Generic[T]):
     def report(self) -> SamplerReport:
         """What is drawn: pairs and share of each band, queries that have none of it."""
         return sampler_report(self._pairs, self._plan, self._order)
+
+    def _summary(self) -> Summary:
+        place = f"epoch {self.epoch}, {self.position:,} of {len(self):,} items given"
+        ranks = "" if self.world_size == 1 else f", rank {self.rank} of {self.world_size}"
+        labels, *bands = str(self.report()).splitlines()
+        rows = [("labels", labels), *(("draws", band.strip()) for band in bands)]
+        hard = self.hard_negatives_m
+        rows += [] if hard is None else [("zeros", f"from {hard[0]:g} to {hard[1]:g} m away")]
+        return Summary(f"{type(self).__name__}: seed {self.seed}, {place}{ranks}", rows)
 
     def __len__(self) -> int:
         """How many items this rank gives in a whole epoch."""

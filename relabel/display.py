@@ -1,0 +1,147 @@
+"""How objects show themselves: a few lines of text, and in notebooks a small table beside a thumbnail map."""
+
+from __future__ import annotations
+
+import html
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.errors import RelabelError
+
+_LINES = 10
+_WIDTH = 110  # letters of one line
+_SHOWN = 4  # names of many
+_POINTS = 300  # of a thumbnail, over all layers
+_SIZE, _MARGIN = 160, 6  # of a thumbnail, pixels
+_COLOURS = ("#0072B2", "#E69F00")  # told apart by colour-blind readers, on white and on black
+
+
+class Layer(NamedTuple):
+    """Places of one kind on a thumbnail map."""
+
+    name: str
+    position: npt.NDArray[np.float64]
+    """(n, 2) or (n, 3) metres east, north (and up); what is not finite is left out"""
+
+
+class Summary(NamedTuple):
+    """What an object says of itself."""
+
+    title: str
+    rows: Sequence[tuple[str, str]]
+    """name and value"""
+
+
+class Displayed:
+    """An object whose text has at most ten lines, and which is a small table with a thumbnail map in a notebook."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def _summary(self) -> Summary:
+        """What is said; may raise a `RelabelError` where a file cannot be read."""
+
+    def _layers(self) -> Sequence[Layer]:
+        """What the thumbnail map shows."""
+        return ()
+
+    def __repr__(self) -> str:
+        return summary_text(self._summary_or_error())
+
+    def _repr_html_(self) -> str:
+        try:
+            layers = self._layers()
+        except (RelabelError, OSError):
+            layers = ()  # the table says what is wrong, or needed nothing of what cannot be read
+        return summary_html(self._summary_or_error(), layers)
+
+    def _summary_or_error(self) -> Summary:
+        try:
+            return self._summary()
+        except (RelabelError, OSError) as error:
+            return Summary(type(self).__name__, [("cannot be read", str(error))])
+
+
+def summary_text(summary: Summary) -> str:
+    """A summary as text of at most ten lines."""
+    rows = list(summary.rows)
+    if len(rows) > _LINES - 1:
+        rows = [*rows[: _LINES - 2], ("…", f"{len(rows) - _LINES + 2} more")]
+    width = max((len(name) for name, _ in rows), default=0)
+    lines = [summary.title, *(f"  {name:<{width}}  {value}".rstrip() for name, value in rows)]
+    return "\n".join(_cut(" ".join(line.splitlines())) for line in lines)
+
+
+def summary_html(summary: Summary, layers: Iterable[Layer] = ()) -> str:
+    """A summary as an HTML table, with a map of the layers beside it."""
+    rows = "".join(
+        f'<tr><th style="text-align:left">{html.escape(name)}</th>'
+        f'<td style="text-align:left">{html.escape(_cut(value))}</td></tr>'
+        for name, value in summary.rows
+    )
+    table = f"<table><caption>{html.escape(_cut(summary.title))}</caption>{rows}</table>"
+    picture = thumbnail(layers)
+    return f'<div style="display:flex;gap:1em;align-items:center">{table}{picture}</div>'
+
+
+def thumbnail(layers: Iterable[Layer]) -> str:
+    """An SVG map of at most 300 places, evenly picked, north up, both axes to one scale; empty where there is none."""
+    kept = [(layer.name, xy) for layer in layers if len(xy := _finite(layer.position))]
+    total = sum(len(xy) for _, xy in kept)
+    if not total:
+        return ""
+    least = np.min([xy.min(axis=0) for _, xy in kept], axis=0)
+    most = np.max([xy.max(axis=0) for _, xy in kept], axis=0)
+    with np.errstate(over="ignore"):
+        extent_m = most - least
+    across_m = float(extent_m.max()) or 1.0
+    if not np.isfinite(across_m):
+        return ""
+    scale = (_SIZE - 2 * _MARGIN) / across_m
+    start = (_SIZE - scale * extent_m) / 2.0
+    dots = []
+    for (name, xy), colour in reversed(list(zip(kept, _COLOURS, strict=False))):
+        share = max(1, _POINTS * len(xy) // total - 1)
+        picked = xy[np.linspace(0, len(xy) - 1, min(len(xy), share)).round().astype(np.intp)]
+        at = start + scale * (picked - least)
+        circles = "".join(f'<circle cx="{x:.1f}" cy="{_SIZE - y:.1f}" r="1.6"/>' for x, y in at.tolist())
+        dots.append(f'<g fill="{colour}" fill-opacity="0.7"><title>{html.escape(name)}</title>{circles}</g>')
+    legend = ", ".join(
+        f'<span style="color:{colour}">●</span> {html.escape(name)}'
+        for (name, _), colour in zip(kept, _COLOURS, strict=False)
+    )
+    return (
+        f'<figure style="margin:0"><svg xmlns="http://www.w3.org/2000/svg" width="{_SIZE}" height="{_SIZE}" '
+        f'viewBox="0 0 {_SIZE} {_SIZE}"><rect width="{_SIZE}" height="{_SIZE}" fill="none" stroke="#888"/>'
+        f"{''.join(dots)}</svg><figcaption>{legend}; {across_m:,.0f} m across, north up</figcaption></figure>"
+    )
+
+
+def named(names: Iterable[Any], total: int) -> str:
+    """The first few names, each cut to a readable length, and how many there are beyond them."""
+    shown = [_cut(str(name), 30) for _, name in zip(range(_SHOWN), names, strict=False)]
+    more = f", … ({total - len(shown):,} more)" if total > len(shown) else ""
+    return (", ".join(shown) + more) or "none"
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Counts by name: ``1,204 ok, 3 panorama``."""
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "none"
+
+
+def parameters(params: Mapping[str, Any]) -> str:
+    """Parameters on one line."""
+    return ", ".join(f"{name} {value}" for name, value in params.items()) or "none"
+
+
+def _finite(position: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    xy = position[:, :2]
+    return xy[np.isfinite(xy).all(axis=1)]
+
+
+def _cut(text: str, width: int = _WIDTH) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
