@@ -20,8 +20,11 @@ Intrinsics = tuple[float, float, float, float]
 
 _LAST_ROW = np.array([0.0, 0.0, 0.0, 1.0])
 _ALMOST = 1e-3
+_LEAST_FOCAL_PX = 10.0
 # How Microsoft's C library prints what is no finite number.
 _NO_NUMBER = re.compile(r"[+-]?(1\.#(INF|IND|QNAN|SNAN)0*|nan\(\w+\))", re.IGNORECASE)
+
+_COMMENT = re.compile(r"(?m)(?:^|(?<=\s))#.*")  # but 1.#INF is none
 
 
 def read_poses(paths: Sequence[Path | None], *, counts: tuple[int, ...] = (16,)) -> FloatArray:
@@ -128,11 +131,16 @@ def checked_intrinsics(values: Sequence[float], where: str) -> Intrinsics:
             f"{where}: fx {fx:g}, fy {fy:g}, cx {cx:g}, cy {cy:g} cannot be; all are finite, in pixels, and focal "
             "lengths positive"
         )
+    if max(fx, fy) < _LEAST_FOCAL_PX and 0.0 <= cx <= 1.0 and 0.0 <= cy <= 1.0:
+        raise InputError(
+            f"{where}: fx {fx:g}, fy {fy:g}, cx {cx:g}, cy {cy:g} are shares of the width and height of an image; "
+            "multiply them by these, in pixels"
+        )
     return fx, fy, cx, cy
 
 
 def read_numbers(path: Path) -> list[float]:
-    """All numbers of a text file; an InputError names the line of what is none."""
+    """All numbers of a text file without comments; an InputError names the line of what is none."""
     check_regular(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -140,6 +148,7 @@ def read_numbers(path: Path) -> list[float]:
         raise InputError(f"{path}: is not text; is it another file under this name?") from None
     except OSError as error:
         raise unreadable(path, error) from None
+    text = _COMMENT.sub("", text) if "#" in text else text
     if not text.strip():
         raise InputError(f"{path}: is empty; copy or unpack it again, or remove it")
     try:

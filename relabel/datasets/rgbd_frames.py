@@ -19,6 +19,8 @@ from relabel.frames import DepthIs, Frames
 
 _SHOWN = 3
 _LOOKED_AT = 20
+_OFF_CENTRE = 0.15
+"""Principal points of real cameras are nearer to the middle, as a share of width and height."""
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -132,6 +134,35 @@ def turned_image_notes(frame_files: Sequence[FrameFiles]) -> list[str]:
     return [f"EXIF data asks viewers to turn {of} ({frame.key}: orientation {header.orientation}); {what}"]
 
 
+def principal_point_notes(frame_files: Sequence[FrameFiles], intrinsics: FloatArray) -> list[str]:
+    """A note where the principal point is far from the middle of the first depth map, but in it.
+
+    One that is not in it, or in its corner, is an error once depth maps are decoded.
+
+    Parameters
+    ----------
+    frame_files:
+        n frames.
+    intrinsics:
+        (4,) or (n, 4) fx, fy, cx, cy, pixels.
+    """
+    of_frames = np.broadcast_to(intrinsics, (len(frame_files), 4)).tolist()
+    for frame, (_, _, cx, cy) in zip(frame_files, of_frames, strict=True):
+        header = None if frame.depth is None else read_header(frame.depth)
+        if header is None or frame.depth is None:
+            continue
+        width, height = header.size
+        off = max(abs(cx / width - 0.5), abs(cy / height - 0.5))
+        if not _OFF_CENTRE < off <= 0.5:
+            return []
+        note = (
+            f"{frame.depth.name} is {width} × {height} pixels, and the principal point ({cx:g}, {cy:g}) far from its "
+            "middle: are the intrinsics of an image of another size, or in another order than fx fy cx cy?"
+        )
+        return [note]
+    return []
+
+
 def _is_wide(size: tuple[int, int]) -> bool:
     return size[0] >= size[1]
 
@@ -142,6 +173,9 @@ def shown(keys: Sequence[str]) -> str:
 
 
 def natural(name: str) -> tuple[tuple[int, str], ...]:
-    """A sorting key under which numbers within names count as numbers: a2 before a10."""
+    """A sorting key under which numbers in names count as such: a2 before a10, and, as time stamps, 1.25 before 1.3."""
+    whole, point, decimals = name.partition(".")
+    if point and whole.isdecimal() and decimals.isdecimal():
+        return ((int(whole), whole), (-1, decimals))
     parts = _DIGITS.split(name)
     return tuple((int(part), part) if i % 2 else (-1, part) for i, part in enumerate(parts))

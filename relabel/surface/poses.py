@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status
 from relabel.errors import InputError
 from relabel.frames import Frames
 
+_CORNER = 0.95
 RIGID = 1e-3
 """Rotations of real files deviate from orthonormal ones by up to 4e-4."""
 
@@ -56,20 +58,23 @@ def checked_poses(frames: Frames) -> tuple[Cameras, list[str]]:
     return replace(cameras, status=status), [note]
 
 
-def principal_point_inside(intrinsics: FloatArray, width: int, height: int) -> bool:
-    """Whether the principal point of (fx, fy, cx, cy) lies in an image of that size."""
-    return bool(0.0 <= intrinsics[2] <= width and 0.0 <= intrinsics[3] <= height)
+def principal_point_inside(intrinsics: FloatArray, width: int, height: int) -> npt.NDArray[np.bool_]:
+    """Whether the principal points of (…, 4) fx, fy, cx, cy lie in an image of that size.
+
+    Its far corner does not count: there lies that of the camera of an image of twice the size.
+    """
+    x, y = intrinsics[..., 2] / width, intrinsics[..., 3] / height
+    return (x >= 0.0) & (x <= 1.0) & (y >= 0.0) & (y <= 1.0) & ~((x > _CORNER) & (y > _CORNER))
 
 
 def _check_principal_point(frames: Frames) -> None:
     assert frames.size is not None
     width, height = frames.size
-    cx, cy = frames.intrinsics[:, 2], frames.intrinsics[:, 3]
-    inside = (cx >= 0.0) & (cx <= width) & (cy >= 0.0) & (cy <= height)
-    wrong = np.flatnonzero(frames.cameras.ok & ~inside)
+    wrong = np.flatnonzero(frames.cameras.ok & ~principal_point_inside(frames.intrinsics, width, height))
     if wrong.size:
         k = int(wrong[0])
+        cx, cy = frames.intrinsics[k, 2:]
         raise InputError(
-            f"camera {str(frames.cameras.key[k])!r}: the principal point ({cx[k]:g}, {cy[k]:g}) lies outside a depth "
-            f"map of {width} × {height} pixels; these intrinsics are of another image size"
+            f"camera {str(frames.cameras.key[k])!r}: the principal point ({cx:g}, {cy:g}) lies outside a depth map of "
+            f"{width} × {height} pixels, or in its corner; these intrinsics are of another image size"
         )

@@ -317,6 +317,16 @@ class TestBadInput:
         assert source.collection.query.status.tolist() == [Status.OK, Status.BAD_DEPTH]
         assert "is 32 × 24 pixels, which fx 30, fy 30, cx 320, cy 240 do not fit" in source.notes[0]
 
+    def test_intrinsics_of_twice_the_size(self, tmp_path):
+        """Their principal point is the corner of the depth map, which no camera has."""
+        path = depth_png(tmp_path / "d.png", 1000, size=SIZE)
+        for wrong in ((60.0, 60.0, 32.0, 24.0), (60.0, 60.0, 31.5, 23.5)):
+            with pytest.raises(InputError, match=r"lies outside a depth map of 32 × 24 pixels, or in its corner"):
+                surface.source(*[frames([path], np.eye(4)[None], intrinsics=wrong, size=SIZE)] * 2)
+            mixed = frames([path] * 2, np.tile(np.eye(4), (2, 1, 1)), intrinsics=np.array([INTRINSICS, wrong]))
+            source = surface.source(mixed, mixed, SurfaceParams(voxel_m=0.05))
+            assert source.collection.query.status.tolist() == [Status.OK, Status.BAD_DEPTH]
+
     def test_sides_in_different_frames(self, tmp_path):
         wall = flat(tmp_path, 1)
         other = replace(wall, cameras=replace(wall.cameras, crs="EPSG:32636"))

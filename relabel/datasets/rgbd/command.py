@@ -64,9 +64,9 @@ def select(
 
     folder: depth maps in mm and poses (4x4 or 3x4, from the camera to the world, metres) of one name: depth/NAME.png
     and pose/NAME.txt; depth/NAME.depth.png and poses/NAME.pose.txt (ACE, DSAC*); NAME.depth.png and NAME.pose.txt in
-    one folder (12Scenes, BundleFusion); or all poses in one file, poses.txt or trajectory.log. Intrinsics are in
-    intrinsics.txt (fx fy cx cy, or a 3x3 or 4x4 matrix), info.txt or calibration/. Keys are the names, which may be
-    numbered with gaps.
+    one folder (12Scenes, BundleFusion); or all poses in one file, poses.txt, trajectory.log or traj.txt (Replica, with
+    results/depth000000.png). Intrinsics are in intrinsics.txt (fx fy cx cy, or a 3x3 or 4x4 matrix), info.txt,
+    intrinsic.json, cam_params.json or calibration/. Keys are the names, which may be numbered with gaps.
 
     The sequence becomes one collection, called as its folder unless --name says otherwise. Frames without a pose or a
     depth map keep their row and are counted.

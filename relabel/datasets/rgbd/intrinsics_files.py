@@ -3,6 +3,7 @@
     intrinsic/intrinsic_depth.txt, intrinsics.txt and the like      fx fy cx cy, or a 3x3 or 4x4 matrix
     _info.txt, info.txt         m_calibrationDepthIntrinsic = …     exported .sens files, 12Scenes, BundleFusion, 3RScan
     intrinsic.json, camera_primesense.json                          Open3D: intrinsic_matrix, column by column
+    cam_params.json             fx, fy, cx, cy, scale               Replica as NICE-SLAM rendered it, also one folder up
     scene0000_00.txt            fx_depth = … mx_depth = …           ScanNet
     calibration/NAME.calibration.txt                                ACE, DSAC*: a focal length or matrix a frame
 
@@ -16,7 +17,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,7 +44,8 @@ _MATRICES = (
     Path("camera_intrinsics.txt"),
 )
 _INFO = ("_info.txt", "info.txt")
-_JSON = ("intrinsic.json", "intrinsics.json", "camera_intrinsic.json", "camera_primesense.json")
+_REPLICA = "cam_params.json"
+_JSON = ("intrinsic.json", "intrinsics.json", "camera_intrinsic.json", "camera_primesense.json", _REPLICA)
 _SCENE = re.compile(r"scene\d{4}_\d{2}\.txt")
 _OF_SCENE = ("fx_depth", "fy_depth", "mx_depth", "my_depth")
 
@@ -74,6 +76,8 @@ class _Description(NamedTuple):
     values: Intrinsics | None = None
     size: tuple[int, int] | None = None
     unit_m: float | None = None
+    moved: bool = False
+    """whether the depth camera stands apart from what the poses are of"""
 
 
 def describe(
@@ -115,13 +119,24 @@ def describe(
     info = _first(folder / name for folder in folders for name in _INFO)
     scanner = _Description() if info is None else _info(info)
     files: tuple[Path, ...] = () if info is None else (info,)
+    above = (folder.parent / _REPLICA for folder in folders)
+    written = _first(folder / name for folder in folders for name in _JSON) or _first(above)
+    entries = {} if written is None else _json_entries(written)
     notes: tuple[str, ...] = ()
-    if unit_m is None and scanner.unit_m not in (None, UNIT_M):
-        notes = (f"one step of a stored depth is {scanner.unit_m:g} m, as {files[0].name} says",)
-    unit_m = unit_m or scanner.unit_m or UNIT_M
+    if unit_m is None:
+        unit_m = scanner.unit_m
+        teller = info
+        if unit_m is None and written is not None:
+            unit_m, teller = _json_unit(entries), written
+            files = files if unit_m is None else (*files, written)
+        if unit_m not in (None, UNIT_M) and teller is not None:
+            notes = (f"one step of a stored depth is {unit_m:g} m, as {teller.name} says",)
+    if scanner.moved and info is not None:
+        notes += (f"{info.name}: its m_calibrationDepthExtrinsic is left out; poses are taken for the depth camera's",)
+    step_m = unit_m or UNIT_M
 
     def camera(values: Intrinsics, size: tuple[int, int] | None = None) -> DepthCamera:
-        return DepthCamera(values, unit_m, size, depth_is)
+        return DepthCamera(values, step_m, size, depth_is)
 
     if intrinsics is not None:
         return DescribedCamera(camera(intrinsics), None, files, notes)
@@ -134,10 +149,9 @@ def describe(
     if scanner.values is not None:
         notes = (*notes, f"the intrinsics are those of {files[0].name}")
         return DescribedCamera(camera(scanner.values, scanner.size), None, files, notes)
-    written = _first(folder / name for folder in folders for name in _JSON)
     if written is not None:
         notes = (*notes, f"the intrinsics are those of {written.name}")
-        return DescribedCamera(camera(*_json(written)), None, (written, *files), notes)
+        return DescribedCamera(camera(*_json(written, entries)), None, tuple(dict.fromkeys((written, *files))), notes)
     for path in (path for folder in folders for path in children(folder) if _SCENE.fullmatch(path.name)):
         scene = _scene(path)
         if scene.values is not None:
@@ -204,7 +218,9 @@ def _info(path: Path) -> _Description:
     values = intrinsics_of(matrix, f"{path}: line {entries['m_calibrationDepthIntrinsic'][0]}")
     shift = _numbers(path, entries, "m_depthShift")
     unit_m = 1.0 / shift[0] if len(shift) == 1 and 0.0 < shift[0] < math.inf else None
-    return _Description(values, _size(path, entries, "m_depthWidth", "m_depthHeight"), unit_m)
+    extrinsic = _numbers(path, entries, "m_calibrationDepthExtrinsic")
+    moved = len(extrinsic) == 16 and not np.allclose(extrinsic, np.eye(4).ravel(), rtol=0.0, atol=1e-6)
+    return _Description(values, _size(path, entries, "m_depthWidth", "m_depthHeight"), unit_m, moved)
 
 
 def _scene(path: Path) -> _Description:
@@ -216,22 +232,45 @@ def _scene(path: Path) -> _Description:
     return _Description(checked_intrinsics(values, str(path)), _size(path, entries, "depthWidth", "depthHeight"))
 
 
-def _json(path: Path) -> tuple[Intrinsics, tuple[int, int] | None]:
-    """What Open3D writes: a matrix of 9 numbers, column by column, and the size."""
+def _json_entries(path: Path) -> dict[str, Any]:
+    """What a JSON file says of a camera; nothing where it holds something else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise unreadable(path, error) from None
     except ValueError as error:
         raise InputError(f"{path}: is not JSON ({error}); remove it, or give --intrinsics fx,fy,cx,cy") from None
-    matrix = content.get("intrinsic_matrix") if isinstance(content, dict) else None
-    if not (isinstance(matrix, list) and len(matrix) == 9 and all(map(_is_json_number, matrix))):
-        raise InputError(f"{path}: has no intrinsic_matrix of 9 numbers, as Open3D writes it; give --intrinsics")
-    size = content.get("width"), content.get("height")
-    values = intrinsics_of(np.reshape(matrix, (3, 3)).T.ravel().tolist(), str(path))
-    if not all(isinstance(length, int) and length > 0 for length in size):
+    entries = content if isinstance(content, dict) else {}
+    return entries["camera"] if isinstance(entries.get("camera"), dict) else entries
+
+
+def _json(path: Path, entries: Mapping[str, Any]) -> tuple[Intrinsics, tuple[int, int] | None]:
+    """Intrinsics, as Open3D writes them, a matrix column by column, or by the names fx, fy, cx, cy; and the size."""
+    matrix = entries.get("intrinsic_matrix")
+    named = [entries.get(name) for name in ("fx", "fy", "cx", "cy")]
+    if isinstance(matrix, list) and len(matrix) == 9 and all(map(_is_json_number, matrix)):
+        values = intrinsics_of(np.reshape(matrix, (3, 3)).T.ravel().tolist(), str(path))
+    elif matrix is None and all(map(_is_json_number, named)):
+        values = checked_intrinsics([float(number or 0.0) for number in named], str(path))
+    else:
+        raise InputError(
+            f"{path}: has neither an intrinsic_matrix of 9 numbers, as Open3D writes it, nor numbers fx, fy, cx, cy; "
+            "give --intrinsics fx,fy,cx,cy"
+        )
+    width, height = (entries.get(long, entries.get(short)) for long, short in (("width", "w"), ("height", "h")))
+    if not all(isinstance(length, int) and length > 0 for length in (width, height)):
         return values, None
-    return values, size
+    assert width is not None
+    assert height is not None
+    return values, (width, height)
+
+
+def _json_unit(entries: Mapping[str, Any]) -> float | None:
+    """Metres of a step of depth: ``depth_scale`` or ``scale`` tells steps a metre or, below 1, metres a step."""
+    scale = entries.get("depth_scale", entries.get("scale"))
+    if not _is_json_number(scale) or scale is None or not 0.0 < scale < math.inf:
+        return None
+    return 1.0 / scale if scale > 1.0 else float(scale)
 
 
 def _is_json_number(value: object) -> bool:

@@ -3,10 +3,12 @@
     depth/NAME.png  pose/NAME.txt  color/NAME.jpg               ScanNet, and plain folders
     depth/NAME.depth.png  poses/NAME.pose.txt  rgb/NAME.color.png  calibration/NAME.calibration.txt      ACE, DSAC*
     NAME.depth.png  NAME.pose.txt  NAME.color.jpg               12Scenes, BundleFusion, exported .sens files
-    depth/NAME.png  poses.txt or [scene/]trajectory.log         all poses in one file: Replica, Redwood, Open3D
+    results/depth000000.png  results/frame000000.jpg  traj.txt  Replica as NICE-SLAM rendered it
+    depth/NAME.png  poses.txt or [scene/]trajectory.log         all poses in one file: Redwood, Open3D
 
-Each may stand in a folder ``data`` or ``exported`` below that of the sequence. Poses lead from the camera to the world,
-in metres. Where the intrinsics are: `relabel.datasets.rgbd.intrinsics_files`.
+Each may stand in a folder ``data`` or ``exported`` below that of the sequence. Names that differ are joined by number,
+see `relabel.datasets.rgbd.frame_names`. Poses lead from the camera to the world, in metres. Where the intrinsics are:
+`relabel.datasets.rgbd.intrinsics_files`.
 """
 
 from __future__ import annotations
@@ -22,14 +24,14 @@ from relabel.datasets.image_lists import IMAGE_SUFFIXES
 from relabel.datasets.listing import children
 from relabel.datasets.matrix_files import Intrinsics, read_poses
 from relabel.datasets.rgbd import intrinsics_files, pose_lists
+from relabel.datasets.rgbd.frame_names import joined
 from relabel.datasets.rgbd.intrinsics_files import Calibrations
 from relabel.datasets.rgbd.sequence_files import SequenceFiles
 from relabel.datasets.rgbd_frames import FrameFiles, natural
 from relabel.errors import DatasetNotFoundError, InputError, OptionError
 from relabel.frames import DepthIs
-from relabel.keys import spelled_as
 
-_BELOW = ("", "data", "exported")
+_BELOW = ("", "data", "exported", "results")
 _SEQUENCE = re.compile(r"(.+?)[-_]frame-\d+")
 _SCANNET = re.compile(r"(?:frame-)?\d+")
 _SHOWN = 8
@@ -43,11 +45,26 @@ class _Kind(NamedTuple):
     mark: str
     """what stands before the suffix: always where other files are in the folder, perhaps where there are none"""
     suffixes: tuple[str, ...]
+    word: str | None = None
+    """what stands before a number instead"""
+
+    def name(self, path: Path, *, alone: bool) -> str | None:
+        """The name of the frame that a file is of; None where the file is of another kind.
+
+        `alone` says whether the folder holds files of this kind only.
+        """
+        if path.suffix.lower() not in self.suffixes:
+            return None
+        name = path.stem.removesuffix(self.mark)
+        if alone or name != path.stem:
+            return name
+        number = name.removeprefix(self.word) if self.word is not None and name.startswith(self.word) else ""
+        return number if number.isdecimal() else None
 
 
-_DEPTH = _Kind(("depth",), ".depth", (".png", ".pgm"))
+_DEPTH = _Kind(("depth",), ".depth", (".png", ".pgm"), "depth")
 _POSE = _Kind(("pose", "poses"), ".pose", (".txt",))
-_IMAGE = _Kind(("color", "rgb", "image"), ".color", IMAGE_SUFFIXES)
+_IMAGE = _Kind(("color", "rgb", "image"), ".color", IMAGE_SUFFIXES, "frame")
 _CALIBRATION = _Kind(("calibration",), ".calibration", (".txt",))
 
 
@@ -93,11 +110,11 @@ def read(
     if not depth:
         folder = base / (_folder(base, _DEPTH) or "")
         raise InputError(f"{folder}: holds no frame ({_listed(folder, 5)}); expected files such as 000000.png")
-    pose = spelled_as(_by_name(base, _POSE, is_name), depth)
-    image = spelled_as(_by_name(base, _IMAGE, is_name), depth)
+    pose, poses_joined = joined(_by_name(base, _POSE, is_name), depth, "poses", str(base))
+    image, images_joined = joined(_by_name(base, _IMAGE, is_name), depth, "images", str(base))
     names = sorted(depth.keys() | pose.keys(), key=natural)
     frames = _frames(names, name, depth, pose, image)
-    notes: list[str] = []
+    notes = [note for note in (poses_joined, images_joined) if note]
     lists: list[Path] = []
     posed = None
     if pose:
@@ -112,8 +129,9 @@ def read(
         poses, posed = listed.poses, listed.has_pose.tolist()
         notes += listed.notes
         lists.append(path)
+    calibration = {} if intrinsics is not None else _by_name(base, _CALIBRATION, is_name)
     calibrations = Calibrations(
-        {} if intrinsics is not None else spelled_as(_by_name(base, _CALIBRATION, is_name), names),
+        joined(calibration, names, "calibrations", str(base))[0],
         next(iter(depth.values())),
         next(iter(image.values()), None),
     )
@@ -189,8 +207,8 @@ def _by_name(base: Path, kind: _Kind, is_name: Callable[[str], bool]) -> dict[st
     folder = _folder(base, kind)
     files: dict[str, Path] = {}
     for path in children(base / (folder or "")):
-        name = path.stem.removesuffix(kind.mark)
-        if path.suffix.lower() not in kind.suffixes or (folder is None and name == path.stem) or not is_name(name):
+        name = kind.name(path, alone=folder is not None)
+        if name is None or not is_name(name):
             continue
         if name in files and kind is not _IMAGE:
             raise InputError(f"{path} and {files[name].name} have the same name; keep one")

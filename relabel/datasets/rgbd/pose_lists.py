@@ -2,9 +2,9 @@
 
 16 or 12 numbers a line           a 4x4 or 3x4 matrix: Replica's traj.txt, poses.txt of many
 NAME and 16 or 12 numbers         the same, with the name or the number of the frame
-NAME tx ty tz qx qy qz qw         as TUM has it
+STAMP tx ty tz qx qy qz qw        as TUM has it; the stamp is the name of the frame, or its number
 4 numbers a line                  matrices below each other
-3 whole numbers, then 4 lines     trajectory.log of Redwood and Open3D
+3 whole numbers, then 4 lines     trajectory.log of Redwood and Open3D; the first number is that of the pose
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from relabel.cameras import FloatArray
 from relabel.datasets.conventions import Quaternion
 from relabel.datasets.listing import children
 from relabel.datasets.matrix_files import check_last_row
+from relabel.datasets.rgbd.frame_names import partners
 from relabel.datasets.trajectory_formats import FirstOfEach, is_number, text_lines, tum
 from relabel.errors import InputError, OptionError
-from relabel.keys import nfc
 
 NAMES = ("trajectory.log", "poses.txt", "traj.txt", "pose.txt")
 """What such a file is usually called."""
@@ -87,8 +87,7 @@ def read(path: Path, names: Sequence[str], quaternion: Quaternion = "xyzw") -> L
             )
         note = f"the poses are those of {path.name}, one a depth map in the order of their names"
         return ListedPoses(records.poses, np.ones(len(names), bool), (note, *records.notes))
-    row_of = {_plain(name): row for row, name in enumerate(records.names)}
-    rows = np.array([row_of.get(_plain(name), -1) for name in names], np.int64)
+    rows = _rows(records.names, names, path)
     has_pose = rows >= 0
     if not has_pose.any():
         raise InputError(
@@ -103,13 +102,11 @@ def read(path: Path, names: Sequence[str], quaternion: Quaternion = "xyzw") -> L
     return ListedPoses(poses, has_pose, tuple(notes))
 
 
-def _plain(name: str) -> str:
-    """A name without folder, suffixes and leading zeros, as a file and a list may have it differently."""
-    stem = nfc(name).replace("\\", "/").rpartition("/")[2]
-    for suffix in (".png", ".jpg", ".jpeg", ".pgm", ".depth", ".color", ".pose"):
-        stem = stem.removesuffix(suffix)
-    digits = stem.removeprefix("frame-").removeprefix("frame")
-    return str(int(digits)) if digits.isdecimal() else stem
+def _rows(listed: Sequence[str], names: Sequence[str], path: Path) -> npt.NDArray[np.int64]:
+    """(n,) which of the listed poses is that of each frame; -1 where none is."""
+    partner = partners(listed, names, str(path))
+    row_of = {partner[name]: row for row, name in enumerate(listed) if name in partner}
+    return np.array([row_of.get(name, -1) for name in names], np.int64)
 
 
 class _Records(NamedTuple):
@@ -129,12 +126,15 @@ def _records(path: Path, quaternion: Quaternion) -> _Records:
         return _Records(track.key.tolist(), track.pose, track.notes)
     if quaternion != "xyzw":
         raise OptionError(f"--quaternion {quaternion}: the poses of {path} are matrices; leave it out")
-    if count in (3, 4):
-        return _Records([], _blocks(path, lines, heads=count == 3))
+    if count == 4:
+        return _Records([], _blocks(path, lines, heads=False))
+    if count == 3:
+        poses_of_log = _blocks(path, lines, heads=True)
+        return _Records(_numbers_of_log(path, lines), poses_of_log)
     if count not in (12, 13, 16, 17):
         raise InputError(
             f"{path}: line {lines[0][0]}: {count} values; a pose has 16 or 12 (a 4x4 or 3x4 matrix), with or without a "
-            "name before them, 8 (name tx ty tz qx qy qz qw), or 4 lines of 4"
+            "name before them, 8 (stamp tx ty tz qx qy qz qw), or 4 lines of 4"
         )
     named = count in (13, 17)
     first = FirstOfEach(path, "poses")
@@ -168,6 +168,21 @@ def _blocks(path: Path, lines: list[tuple[int, list[str]]], *, heads: bool) -> F
         rows = [_floats(path, line, values) for line, values in block]
         poses.append(_pose(path, block[0][0], [value for row in rows for value in row]))
     return np.array(poses)
+
+
+def _numbers_of_log(path: Path, lines: list[tuple[int, list[str]]]) -> list[str]:
+    """The numbers of the poses of a trajectory.log; none where they say the order alone, as 0, 1, 2, … or -1, -1, …"""
+    numbers = [int(values[0]) for _, values in lines[::5]]
+    if len(set(numbers)) == 1 or numbers == list(range(numbers[0], numbers[0] + len(numbers))):
+        return []
+    first: dict[int, int] = {}
+    twice = next((rank for rank, number in enumerate(numbers) if first.setdefault(number, rank) != rank), None)
+    if twice is not None:
+        raise InputError(
+            f"{path}: line {lines[5 * twice][0]}: the number {numbers[twice]} stands above another pose already; "
+            "number the poses as the frames, or 0, 1, 2, … in their order"
+        )
+    return [str(number) for number in numbers]
 
 
 def _matrix(path: Path, line: int, values: list[str]) -> FloatArray:

@@ -125,7 +125,11 @@ def read(
         database=frames,
         files=(*files.lists, *rgbd_frames.existing_files(files.frames)),
         params={"layout": layout, **files.camera.params(), **convention.parameters()},
-        notes=(*files.notes, *rgbd_frames.turned_image_notes(files.frames)),
+        notes=(
+            *files.notes,
+            *rgbd_frames.principal_point_notes(files.frames, frames.intrinsics),
+            *rgbd_frames.turned_image_notes(files.frames),
+        ),
         sources=(str(root), str(root)),
         hint=_HINTS[layout],
         camera=files.camera,

@@ -144,6 +144,49 @@ class TestAce:
         assert found.notes == ()
 
 
+class TestNames:
+    """relabel.datasets.rgbd.frame_names"""
+
+    @pytest.mark.parametrize("layout", ["folder", "scannet"])
+    @pytest.mark.parametrize(
+        ("depth", "pose"), [("{:06d}", "{}"), ("{}", "{:06d}"), ("frame-{:06d}", "{:04d}"), ("{}", "frame-{:06d}")]
+    )
+    def test_by_number(self, tmp_path: Path, layout: Any, depth: str, pose: str) -> None:
+        """Each depth map has the pose of its number, and that names differ is told."""
+        numbers = (2, 9, 10, 100)
+        for number in numbers:
+            depth_png(tmp_path / f"depth/{depth.format(number)}.png", size=SIZE)
+            pose_txt(tmp_path / f"pose/{pose.format(number)}.txt", looking_ahead(0.1 * number))
+        found = sequence.read(tmp_path, layout, intrinsics=CAMERA)
+        assert found.frames.cameras.key.tolist() == [depth.format(number) for number in numbers]
+        np.testing.assert_allclose(found.frames.cameras.position[:, 0], 0.1 * np.array(numbers))
+        differ = sum(depth.format(number) != pose.format(number) for number in numbers)
+        assert [note.split(":")[0] for note in found.notes] == [f"{differ} poses are joined with depth maps by number"]
+
+    def test_exact_names_come_first(self, tmp_path: Path) -> None:
+        """What is left over then has no partner."""
+        for number in ("1", "2"):
+            depth_png(tmp_path / f"depth/{number}.png", size=SIZE)
+        for rank, name in enumerate(("1", "01", "2")):
+            pose_txt(tmp_path / f"pose/{name}.txt", looking_ahead(float(rank)))
+        cameras = sequence.read(tmp_path, "folder", intrinsics=CAMERA).frames.cameras
+        status = dict(zip(cameras.key.tolist(), cameras.status.tolist(), strict=True))
+        assert status == {"1": Status.OK, "01": Status.BAD_DEPTH, "2": Status.OK}
+        assert cameras.position[cameras.ok, 0].tolist() == [0.0, 2.0]
+
+    def test_two_of_one_number(self, tmp_path: Path) -> None:
+        """Poses, or depth maps, whose names differ in zeros alone are refused where nothing tells which is meant."""
+        depth_png(tmp_path / "depth/001.png", size=SIZE)
+        for name in ("1", "01"):
+            pose_txt(tmp_path / f"pose/{name}.txt", looking_ahead())
+        with pytest.raises(InputError, match="01 and 1 are one name but for folders, suffixes and zeros"):
+            sequence.read(tmp_path, "folder", intrinsics=CAMERA)
+        (tmp_path / "pose/01.txt").unlink()
+        depth_png(tmp_path / "depth/0001.png", size=SIZE)
+        with pytest.raises(InputError, match="are one name but for folders, suffixes and zeros"):
+            sequence.read(tmp_path, "folder", intrinsics=CAMERA)
+
+
 class TestOneFolder:
     """Everything of a frame in one folder"""
 
@@ -240,6 +283,7 @@ class TestIntrinsics:
             ("scene0000_00.txt", SCANNET),
             ("camera_primesense.json", OPEN3D),
             ("intrinsic.json", OPEN3D),
+            ("intrinsics.json", '{"fx": 57, "fy": 58, "cx": 31.5, "cy": 23.5}'),
         ],
     )
     @pytest.mark.parametrize("layout", ["folder", "scannet"])
@@ -264,10 +308,57 @@ class TestIntrinsics:
         found = sequence.read(root, "folder")
         assert found.frames.unit_m == found.params["depth_unit_m"] == 1 / 5000
         assert "one step of a stored depth is 0.0002 m, as _info.txt says" in found.notes
-        given = sequence.read(root, "folder", depth_unit_m=0.001, intrinsics=(1, 2, 3, 4))
+        given = sequence.read(root, "folder", depth_unit_m=0.001, intrinsics=(50, 51, 30, 20))
         assert given.frames.unit_m == 0.001
-        assert given.frames.intrinsics[0].tolist() == [1, 2, 3, 4]
+        assert given.frames.intrinsics[0].tolist() == [50, 51, 30, 20]
         assert given.notes == ()
+
+    @pytest.mark.parametrize(
+        ("scale", "unit_m"), [(5000, 1 / 5000), (6553.5, 1 / 6553.5), (0.001, 0.001), (0.0002, 0.0002)]
+    )
+    def test_unit_of_json(self, tmp_path: Path, scale: float, unit_m: float) -> None:
+        """Steps a metre, or metres a step; also where the intrinsics come from elsewhere, but not before options."""
+        root = one_folder(tmp_path)
+        (root / "intrinsic.json").write_text(json.dumps({**json.loads(OPEN3D), "depth_scale": scale}))
+        found = sequence.read(root, "folder")
+        assert found.frames.unit_m == pytest.approx(unit_m, rel=1e-12)
+        assert any("one step of a stored depth" in note for note in found.notes) == (unit_m != 0.001)
+        assert sequence.read(root, "folder", intrinsics=CAMERA).frames.unit_m == pytest.approx(unit_m, rel=1e-12)
+        assert sequence.read(root, "folder", depth_unit_m=0.01).frames.unit_m == 0.01
+
+    def test_moved_camera(self, tmp_path: Path) -> None:
+        """A depth camera that stands apart from what the poses are of is told."""
+        root = one_folder(tmp_path)
+        line = "m_calibrationDepthExtrinsic = 1 0 0 {} 0 1 0 0 0 0 1 0 0 0 0 1\n"
+        for x, told in ((0, False), (0.025, True)):
+            (root / "info.txt").write_text(INFO + line.format(x))
+            notes = sequence.read(root, "folder").notes
+            assert any("m_calibrationDepthExtrinsic is left out" in note for note in notes) == told
+
+    @pytest.mark.parametrize(
+        ("centre", "told"),
+        [
+            ("31.5 23.5", False),
+            ("26 20", False),
+            ("15.5 11.5", True),
+            ("31.5 58", False),
+            ("57 31.5", True),
+            ("57 23.5", True),
+        ],
+    )
+    def test_principal_point(self, tmp_path: Path, centre: str, told: bool) -> None:
+        """One far from the middle is told; of one outside nothing is said here, since decoding will refuse it."""
+        root = rgbd_folder(tmp_path)
+        (root / "intrinsics.txt").write_text(f"57 58 {centre}")
+        notes = sequence.read(root, "folder").notes
+        assert [note.startswith("0.png is 64 × 48 pixels, and the principal point") for note in notes] == [True] * told
+
+    def test_shares_of_the_size(self, tmp_path: Path) -> None:
+        """Intrinsics as shares of width and height are refused."""
+        root = rgbd_folder(tmp_path)
+        (root / "intrinsics.txt").write_text("0.89 1.2 0.5 0.5")
+        with pytest.raises(InputError, match=r"intrinsics.txt: fx 0.89, .* are shares of the width and height"):
+            sequence.read(root, "folder")
 
     def test_two_that_differ(self, tmp_path: Path) -> None:
         """The matrix is taken, and that there are others is told."""
@@ -302,8 +393,8 @@ class TestIntrinsics:
         ("text", "message"),
         [
             ("{", r"intrinsic.json: is not JSON"),
-            ("[1]", r"intrinsic.json: has no intrinsic_matrix of 9 numbers"),
-            ('{"intrinsic_matrix": [1, 2]}', r"intrinsic.json: has no intrinsic_matrix of 9 numbers"),
+            ("[1]", r"intrinsic.json: has neither an intrinsic_matrix of 9 numbers"),
+            ('{"intrinsic_matrix": [1, 2]}', r"intrinsic.json: has neither an intrinsic_matrix of 9 numbers"),
             ('{"intrinsic_matrix": [57, 0, 31, 0, 58, 23, 0, 0, 1]}', r"intrinsic.json: is not a matrix of intrinsics"),
         ],
     )
@@ -382,6 +473,77 @@ class TestPoseLists:
             "poses.txt: 1 poses are of no depth map",
             "1 frames have no pose (frame-000001)",
         )
+
+    def test_two_cameras(self, tmp_path: Path) -> None:
+        """One name in the folders of two cameras does not tell whose pose is meant."""
+        for number in range(2):
+            depth_png(tmp_path / f"depth/{number:06d}.png", size=SIZE)
+        lines = [listed(f"cam{camera}/{{k:06d}}.png {{m}}\n", k, camera) for camera in (0, 1) for k in range(2)]
+        (tmp_path / "poses.txt").write_text("".join(lines))
+        with pytest.raises(InputError, match=r"poses.txt: cam0/000000.png and cam1/000000.png are one name but for"):
+            sequence.read(tmp_path, "folder", intrinsics=CAMERA)
+        (tmp_path / "poses.txt").write_text("".join(lines[:2]))
+        assert sequence.read(tmp_path, "folder", intrinsics=CAMERA).frames.cameras.ok.all()
+
+    @pytest.mark.parametrize(
+        ("numbers", "places"),
+        [
+            ((0, 1, 2), (0.0, 1.0, 2.0)),  # the order of the depth maps
+            ((7, 8, 9), (0.0, 1.0, 2.0)),
+            ((-1, -1, -1), (0.0, 1.0, 2.0)),
+            ((9, 3, 6), (1.0, 2.0, 0.0)),  # their numbers
+            ((3, 9, 12), (0.0, None, 1.0)),
+        ],
+    )
+    def test_numbers_of_a_log(self, tmp_path: Path, numbers: tuple[int, ...], places: tuple[float | None, ...]) -> None:
+        """Those of trajectory.log are the names of the frames, unless they only count."""
+        for number in (3, 6, 9):
+            depth_png(tmp_path / f"depth/{number:05d}.png", size=SIZE)
+        poses = [listed(f"{number} {number} {{n}}\n{{m4}}\n", k, float(k)) for k, number in enumerate(numbers)]
+        (tmp_path / "trajectory.log").write_text("".join(poses))
+        cameras = sequence.read(tmp_path, "folder", intrinsics=CAMERA).frames.cameras
+        assert cameras.ok.tolist() == [place is not None for place in places]
+        assert cameras.position[cameras.ok, 0].tolist() == [place for place in places if place is not None]
+
+    def test_one_number_twice_in_a_log(self, tmp_path: Path) -> None:
+        for number in range(3):
+            depth_png(tmp_path / f"depth/{number}.png", size=SIZE)
+        (tmp_path / "trajectory.log").write_text("".join(listed(f"{k} {k} 1\n{{m4}}\n", 0, 0.0) for k in (0, 1, 0)))
+        with pytest.raises(
+            InputError, match=r"trajectory.log: line 11: the number 0 stands above another pose already"
+        ):
+            sequence.read(tmp_path, "folder", intrinsics=CAMERA)
+
+    def test_time_stamps(self, tmp_path: Path) -> None:
+        """They are in the order of time, and one with further zeros is the same."""
+        stamps = ["10.25", "10.3", "10.35", "10.4"]
+        for stamp in stamps:
+            depth_png(tmp_path / f"depth/{stamp}.png", size=SIZE)
+        for form in ("{m}\n", "{x}000 {m}\n"):
+            places = [float(stamp) for stamp in stamps]
+            text = "".join(listed(form, k, x).replace("10.25000 ", "10.250 ") for k, x in enumerate(places))
+            (tmp_path / "poses.txt").write_text(text)
+            cameras = sequence.read(tmp_path, "folder", intrinsics=CAMERA).frames.cameras
+            assert cameras.key.tolist() == stamps
+            assert cameras.position[:, 0].tolist() == places
+
+    def test_replica(self, tmp_path: Path) -> None:
+        """As NICE-SLAM rendered it; the camera of all scenes is one folder up."""
+        room = tmp_path / "room0"
+        for k in range(3):
+            depth_png(room / f"results/depth{k:06d}.png", size=SIZE)
+            (room / f"results/frame{k:06d}.jpg").write_text("")
+        (room / "traj.txt").write_text("".join(listed("{m}\n", k, 0.5 * k) for k in range(3)))
+        camera = {"w": 64, "h": 48, "fx": 57.0, "fy": 58.0, "cx": 31.5, "cy": 23.5, "scale": 6553.5}
+        (tmp_path / "cam_params.json").write_text(json.dumps({"camera": camera}))
+        found = sequence.read(room, "folder")
+        assert found.frames.cameras.key.tolist() == ["000000", "000001", "000002"]
+        assert found.frames.cameras.position[:, 0].tolist() == [0.0, 0.5, 1.0]
+        assert found.frames.unit_m == pytest.approx(1 / 6553.5)
+        assert (found.frames.intrinsics == CAMERA).all()
+        assert found.frames.size == SIZE
+        assert [Path(path).name for path in found.frames.image] == [f"frame{k:06d}.jpg" for k in range(3)]
+        assert "one step of a stored depth is 0.00015259 m, as cam_params.json says" in found.notes
 
     def test_unknown_poses(self, tmp_path: Path) -> None:
         """Not finite, or all zeros."""

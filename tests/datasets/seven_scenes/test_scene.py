@@ -358,11 +358,14 @@ class TestReadPoses:
         assert np.isnan(read_poses([path])).all()
 
     def test_many_numbers(self, tmp_path: Path) -> None:
-        """Commas part numbers; what looks like Microsoft's NaN and is not is refused by line."""
-        (tmp_path / "a").write_text("1,2, 3\n4\n")
+        """Commas part numbers, and comments are none; what looks like Microsoft's NaN and is not is refused by line."""
+        (tmp_path / "a").write_text("# fx fy 5\n1,2, 3 # 7\n#\n4\n")
         assert read_numbers(tmp_path / "a") == [1.0, 2.0, 3.0, 4.0]
-        (tmp_path / "a").write_text("1\n1.#IND\n# comment\n")
-        with pytest.raises(InputError, match="a: line 3: '#' is not a number"):
+        (tmp_path / "a").write_text("# nothing\n")
+        with pytest.raises(InputError, match="a: is empty"):
+            read_numbers(tmp_path / "a")
+        (tmp_path / "a").write_text("# none\n1.#IND\n1.#FOO\n")
+        with pytest.raises(InputError, match=r"a: line 3: '1\.#FOO' is not a number"):
             read_numbers(tmp_path / "a")
 
     def test_no_depth_map_is_opened(self, tmp_path: Path) -> None:
