@@ -31,6 +31,7 @@ from relabel.datasets.trajectory_formats import is_number, text_lines
 from relabel.errors import InputError, MissingFileError, OptionError
 from relabel.frames import DepthIs
 
+_MOST = 1e300  # JSON has whole numbers that no float holds
 UNIT_M = 0.001
 """One step of a stored depth, unless an option or the sequence says otherwise."""
 
@@ -238,7 +239,7 @@ def _json_entries(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise unreadable(path, error) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is not JSON ({error}); remove it, or give --intrinsics fx,fy,cx,cy") from None
     entries = content if isinstance(content, dict) else {}
     return entries["camera"] if isinstance(entries.get("camera"), dict) else entries
@@ -274,7 +275,7 @@ def _json_unit(entries: Mapping[str, Any]) -> float | None:
 
 
 def _is_json_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST
 
 
 def _of_each_frame(calibrations: Calibrations, names: Sequence[str]) -> FloatArray:

@@ -393,6 +393,8 @@ class TestIntrinsics:
         ("text", "message"),
         [
             ("{", r"intrinsic.json: is not JSON"),
+            ("[" * 100_000, r"intrinsic.json: is not JSON"),
+            (f'{{"fx": 1{"0" * 400}, "fy": 1, "cx": 1, "cy": 1}}', r"intrinsic.json: has neither an intrinsic_matrix"),
             ("[1]", r"intrinsic.json: has neither an intrinsic_matrix of 9 numbers"),
             ('{"intrinsic_matrix": [1, 2]}', r"intrinsic.json: has neither an intrinsic_matrix of 9 numbers"),
             ('{"intrinsic_matrix": [57, 0, 31, 0, 58, 23, 0, 0, 1]}', r"intrinsic.json: is not a matrix of intrinsics"),
