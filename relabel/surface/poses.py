@@ -37,7 +37,7 @@ def checked_poses(frames: Frames) -> tuple[Cameras, list[str]]:
     Raises
     ------
     InputError
-        when the principal point of a frame lies outside a depth map of the recorded size.
+        when the principal point of a frame lies outside a depth map of the recorded size, or no pose is rigid.
     """
     cameras = frames.cameras
     assert cameras.pose is not None
@@ -49,6 +49,12 @@ def checked_poses(frames: Frames) -> tuple[Cameras, list[str]]:
         return cameras, []
     worst = int(bad[np.argmax(off[bad])])
     fault = "a reflection" if np.isinf(off[worst]) else f"off by {off[worst]:.2g}"
+    if bad.size == int(cameras.ok.sum()):
+        raise InputError(
+            f"none of {bad.size:,} poses is a rigid motion (more than {RIGID:g} off); {str(cameras.key[worst])!r} is "
+            f"{fault}: a reflection has an axis turned round, others are scaled or have their numbers in another "
+            "order"
+        )
     status = cameras.status.copy()
     status[bad] = Status.NO_POSE
     note = (

@@ -306,6 +306,14 @@ class TestBadInput:
         without = surface.source(*[frames([path] * 4, pose[:4])] * 2, SurfaceParams(voxel_m=0.05))
         assert "the worst is 'f-3', off by 1.2" in without.notes[0]
 
+    @pytest.mark.parametrize("fault", [np.diag([1.0, -1.0, 1.0, 1.0]), np.diag([2.0, 2.0, 2.0, 1.0])])
+    def test_no_pose_that_is_a_rigid_motion(self, tmp_path, fault):
+        """A dataset of which no pose can be used is refused, as one without poses is."""
+        path = depth_png(tmp_path / "d.png", 1000, size=SIZE)
+        one = frames([path] * 3, np.tile(fault, (3, 1, 1)))
+        with pytest.raises(InputError, match=r"none of 3 poses is a rigid motion .*'f-0' is (a reflection|off by 3)"):
+            surface.source(one, one, SurfaceParams(voxel_m=0.05))
+
     def test_intrinsics_of_another_picture(self, tmp_path):
         """Where the size is told at once, else as a depth map that cannot be used."""
         path = depth_png(tmp_path / "d.png", 1000, size=SIZE)

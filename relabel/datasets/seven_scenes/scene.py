@@ -228,8 +228,8 @@ def _missing(scene: Path, name: str) -> str:
 
 
 def _sequence_frames(folder: Path) -> list[FrameFiles]:
-    """The frames of a sequence by number; files of other names are skipped."""
-    files: dict[str, dict[str, Path]] = {}
+    """The frames of a sequence by number, called as their depth map is; files of other names are skipped."""
+    files: dict[int, dict[str, Path]] = {}
     try:
         paths = children(folder)
     except OSError as error:
@@ -237,20 +237,24 @@ def _sequence_frames(folder: Path) -> list[FrameFiles]:
     for path in paths:
         match = _FRAME.fullmatch(path.name)
         if match is not None:
+            frame, kind = files.setdefault(int(match[2]), {}), match[3].lower().split(".")[0]
+            if kind in frame and kind != "color":
+                raise InputError(f"{path} and {frame[kind].name} are of one frame; keep one")
             # Of two colour images the .png is taken, which is sorted last and not compressed with losses.
-            files.setdefault(match[1], {})[match[3].lower().split(".")[0]] = path
+            frame[kind] = path
     if not files:
         raise InputError(
             f"{folder}: there is no frame-000000.depth.png and so on in it; it holds "
             f"{_listed([path.name for path in paths])}: unpack the sequence into it"
         )
-    names = sorted(files, key=lambda name: (int(name.split("-")[1]), name))
     return [
-        FrameFiles(
-            f"{folder.name}/{name}", folder.name, rank, *(files[name].get(kind) for kind in ("depth", "pose", "color"))
-        )
-        for rank, name in enumerate(names)
+        FrameFiles(f"{folder.name}/{_name(frame)}", folder.name, rank, *map(frame.get, ("depth", "pose", "color")))
+        for rank, (_, frame) in enumerate(sorted(files.items()))
     ]
+
+
+def _name(frame: dict[str, Path]) -> str:
+    return next(frame[kind].name.split(".")[0] for kind in ("depth", "pose", "color") if kind in frame)
 
 
 def _listed(names: Sequence[str], most: int = 5) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,20 @@ class TestRead:
         names = ["seq-11/frame-000000", "seq-11/frame-000008", "seq-11/frame-000100", "seq-02/frame-000007"]
         assert cameras.key.tolist() == names
         assert cameras.extra["frame"].tolist() == [0, 1, 2, 0]
+
+    def test_zeros_in_names(self, root: Path) -> None:
+        """Files of one frame are told by its number, and the frame is called as its depth map is."""
+        folder = root / "redkitchen" / "seq-01"
+        (folder / "frame-000001.pose.txt").rename(folder / "frame-1.pose.txt")
+        (folder / "frame-000002.depth.png").rename(folder / "frame-0002.depth.png")
+        cameras = seven_scenes.read(root).cameras
+        names = ["frame-000000", "frame-000001", "frame-0002", "frame-000003"]
+        assert cameras.key.tolist() == [f"seq-01/{name}" for name in names]
+        assert cameras.ok.all()
+        np.testing.assert_allclose(cameras.position[:, 0], [0.0, 0.1, 0.2, 0.3])
+        shutil.copy(folder / "frame-1.pose.txt", folder / "frame-01.pose.txt")
+        with pytest.raises(InputError, match=r"frame-1.pose.txt and frame-01.pose.txt are of one frame; keep one"):
+            seven_scenes.read(root)
 
     def test_stray_files(self, root: Path) -> None:
         """Only names of frames count."""
