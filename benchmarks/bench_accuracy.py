@@ -4,8 +4,8 @@
 
 Pairs are query-database pairs within 100 m, of San Francisco where that list is at hand, else of a synthetic city;
 θ = 90°, r = 50 m, measure iou. It says what the oracle is worth, what polygons of few segments change, and what habits
-of other tools cost: positions in float32, and no overlap sought beyond one radius. Sides of 0.5 are told as files tell
-them, in float32: cameras at one place, 30° apart, have exactly 0.5.
+of other tools cost: positions in float32, and no overlap sought beyond one radius. Sides of 0.5 are those of
+float32, as in files: cameras at one place, 30° apart, have exactly 0.5.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--backbone", help="resnet50 on a GPU, else tiny, where it is not told")
     parser.add_argument("--size", help="of the images, as WxH")
     parser.add_argument("--pairs", type=int, default=32, help="of a batch")
-    parser.add_argument("--steps", type=int, default=10, help="whose median is told")
+    parser.add_argument("--steps", type=int, default=10, help="whose median is printed")
     given = parser.parse_args()
     device = device_of(given.device)
     large = device.type == "cuda"

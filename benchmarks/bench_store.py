@@ -9,7 +9,7 @@ MB/s of the same raw CSR arrays (8 bytes a pair, 8 a row) for all but the dense 
 matrix alone, by the same code, as far as others do it. Others write without checks and without sync. Every row is read
 from a file that was opened for it. The dense layout is that of the labels of Generalized Contrastive Loss, a float32
 (queries × database) matrix with a chunk a row; it grows with the product of the cameras, so it is measured on the first
-queries and its bytes are told for all.
+queries and its bytes are printed for all.
 """
 
 from __future__ import annotations

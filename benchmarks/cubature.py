@@ -4,8 +4,8 @@
 
 No product rule and no sparse grid does well here: ψ has kinks wherever an edge crosses a corner. Nodes and weights are
 therefore fitted, by least squares of a power of the residual so that the largest counts most, to random pairs of
-cameras under random noise, whose means are known from 16,384 points of a Sobol sequence. Errors are told for pairs of
-another seed. The nodes come in orbits of four, the images of a point when the cameras change places and in a mirror.
+cameras under random noise, whose means are known from 16,384 points of a Sobol sequence. Errors are printed for pairs
+of another seed. The nodes come in orbits of four, the images of a point when the cameras change places and in a mirror.
 """
 
 from __future__ import annotations

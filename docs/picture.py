@@ -1,4 +1,4 @@
-"""Draw docs/fields-of-view.svg, the picture of the README: a query of a synthetic city and the cameras around it.
+"""Draw docs/fields-of-view.svg, the figure of the README: a query of a synthetic city and the cameras around it.
 
     python docs/picture.py
 
@@ -14,7 +14,7 @@ import relabel
 
 RADIUS_M, FOV_DEG, SCALE = 50.0, 90.0, 4.2
 WIDTH, HEIGHT = 960, 540
-ORIGIN = (250.0, 290.0)  # the query's place in the picture
+ORIGIN = (250.0, 290.0)  # the query's place in the figure
 INK, QUERY, COLOURS = "#222", "#1f6feb", ((0.5, "#1a9850"), (1e-6, "#f2a900"), (-1.0, "#9a9a9a"))
 
 # A street seen from the query: name, metres east and north of it, heading.
@@ -28,7 +28,7 @@ CAMERAS = {
 
 
 def main() -> None:
-    """Write the picture beside this script."""
+    """Write the figure beside this script."""
     query = relabel.Cameras(key=["query"], position=[(0.0, 0.0)], heading_deg=[58.0])
     database = relabel.Cameras(
         key=list(CAMERAS),

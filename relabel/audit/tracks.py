@@ -34,7 +34,7 @@ class Tracks(NamedTuple):
 def tracks_of(cameras: Cameras, most_rows: int | None = MOST_ROWS) -> Tracks | None:
     """The tracks of a set of cameras; None where nothing says which camera follows which.
 
-    They are told by the columns ``sequence`` and ``frame``. Poses of a trajectory are in order, and so are rows without
+    They follow the columns ``sequence`` and ``frame``. Poses of a trajectory are in order, and so are rows without
     these columns if nine in ten are ten times nearer to the one before than rows are on the whole. Of more than
     `most_rows` cameras every n-th track is taken, or every n-th piece of a long one; None takes all.
     """

@@ -36,7 +36,7 @@ def command(file: Path, folder: Path, parquet: bool, force: bool, as_json: bool,
     """Make a folder to upload from the label FILE.
 
     It holds the file itself, a README card, a histogram, Croissant metadata (croissant.json) and SHA256SUMS. A file
-    that is not valid is refused. Nothing in the folder tells of this machine or its user.
+    that is not valid is refused. Nothing in the folder says anything about this machine or its user.
     """
     from relabel.publish import About, publish
 

@@ -45,7 +45,7 @@ class StoredCollection(Displayed):
     Whoever reads the whole of it, by `blocks`, `to_scipy` or `to_similarity`, gets a `LabelFileError` where the content
     does not fit its digest; the hash is computed in a thread beside the reading, once for a file that stays the same.
     Whoever reads parts of it gets an error where these parts are missing, out of order or out of range, which is all
-    that can be told of them alone; `check_content` checks the whole.
+    that they can show by themselves; `check_content` checks the whole.
 
     Attributes
     ----------

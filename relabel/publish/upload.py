@@ -62,7 +62,8 @@ def publish(
     """A folder to upload: label file, README card, histogram, Croissant metadata and checksums.
 
     The label file is copied byte for byte, and the copy is validated. The folder appears whole or not at all. The same
-    input gives the same bytes, and nothing in the folder tells of the machine or its user beyond the name of the file.
+    input gives the same bytes, and nothing in the folder describes the machine or its user beyond the
+    name of the file.
 
     Parameters
     ----------

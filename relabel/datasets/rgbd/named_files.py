@@ -38,7 +38,7 @@ _SHOWN = 8
 
 
 class _Kind(NamedTuple):
-    """How files of one kind are told by their names."""
+    """How files of one kind are recognised by their names."""
 
     folders: tuple[str, ...]
     """that hold nothing else"""
