@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from h5py import h5z
+from h5py import h5i, h5z
 
 _ROOT_ENTRY = {0: 56, 1: 60}
 """where the entry of the root group lies, by version of the superblock"""
@@ -172,7 +172,7 @@ def storage_fault(dataset: Any) -> str | None:
             return f"has filter {code} with parameters {list(values)[:8]}, which it cannot have"
     shape, sides = dataset.shape, dataset.chunks
     whole = math.prod(int(n) for n in sides) * dataset.dtype.itemsize
-    end = dataset.file.id.get_filesize()
+    end = file_size(dataset)
     expected = math.prod(-(-int(n) // int(side)) for n, side in zip(shape, sides, strict=True))
     present = 0
     faults: list[str] = []
@@ -202,6 +202,11 @@ def storage_fault(dataset: Any) -> str | None:
         if lost is not None:
             faults.append(f"has a chunk at {lost} that the index of its chunks does not find")
     return faults[0] if faults else None
+
+
+def file_size(dataset: Any) -> int:
+    """The bytes of the file that a dataset is in."""
+    return int(h5i.get_file_id(dataset.id).get_filesize())
 
 
 def chunk_starts(dataset: Any) -> Iterator[tuple[int, ...]]:

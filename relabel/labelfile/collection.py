@@ -67,7 +67,6 @@ class StoredCollection(Displayed):
         self._reset(None)
         # An open file whose header was checked, as whoever makes many collections of it has.
         with header.opened(self.path) if file is None else nullcontext(file) as checked:
-            self._newer = header.is_newer(checked)
             group = hdf.descend(checked, name)
             self.method: str = hdf.attribute(group, "method", str)
             self.measure = cast("Measure | Unknown", hdf.attribute(group, "measure", str))
@@ -334,11 +333,12 @@ class StoredCollection(Displayed):
     def _cameras(self) -> tuple[tuple[Cameras, FloatArray], tuple[Cameras, FloatArray]]:
         posed = self.method != IMPORTED
         with self._opened() as group:
-            queries = read_table(hdf.member(group, QUERIES, h5py.Group), self.crs, newer=self._newer, posed=posed)
+            newer = header.is_newer(group.file)
+            queries = read_table(hdf.member(group, QUERIES, h5py.Group), self.crs, newer=newer, posed=posed)
             if self.self_pairs:
                 return queries, queries
             database = hdf.member(group, DATABASE, h5py.Group)
-            return queries, read_table(database, self.crs, newer=self._newer, posed=posed)
+            return queries, read_table(database, self.crs, newer=newer, posed=posed)
 
     @cached_property
     def _keys(self) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.intp], npt.NDArray[np.bytes_]]:

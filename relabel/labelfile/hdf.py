@@ -9,6 +9,7 @@ stored may still be a thousand times as many when they are inflated; what bounds
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,7 +20,7 @@ import numpy.typing as npt
 
 from relabel.errors import InputError, LabelFileError, RelabelError
 from relabel.fixed_width import check_lengths
-from relabel.labelfile._hdf5_guards import storage_fault
+from relabel.labelfile._hdf5_guards import file_size, storage_fault
 from relabel.labelfile.schema import EXTRA_ITEM_BYTES, EXTRA_KINDS, MEMBERS, PROVENANCE, ROW_BYTES, UTF8
 
 _DEFLATE_LIMIT = 1100  # deflate never shrinks more than 1032-fold
@@ -61,11 +62,9 @@ def member(group: Any, name: str, kind: type) -> Any:
     where = f"{group.name.rstrip('/')}/{name}"
     what = "group" if kind is h5py.Group else "dataset"
     with guarded(where):
-        link = group.get(name, getlink=True)
-        if fault := _link_fault(link):
-            raise LabelFileError(f"{where}: {fault}")
-        if not isinstance(link, h5py.HardLink):
-            raise LabelFileError(f"{where}: the {what} is missing")
+        if not _is_hard(group, name):
+            fault = _link_fault(group.get(name, getlink=True))
+            raise LabelFileError(f"{where}: {fault or f'the {what} is missing'}")
         node = group[name]
         if not isinstance(node, kind):
             raise LabelFileError(f"{where}: is not a {what}")
@@ -81,7 +80,9 @@ def descend(file: Any, name: str) -> Any:
 
 
 def _is_hard(group: Any, name: str) -> bool:
-    return isinstance(group.get(name, getlink=True), h5py.HardLink)
+    # Asked of HDF5 itself, in a sixth of the time that h5py takes to make an object of the link.
+    links, key = group.id.links, name.encode()
+    return bool(links.exists(key)) and links.get_info(key).type == h5py.h5l.TYPE_HARD
 
 
 def _link_fault(link: Any) -> str | None:
@@ -156,12 +157,13 @@ def attribute(node: Any, name: str, kind: type) -> Any:
 def _scalar(node: Any, name: str, kind: type) -> tuple[str | None, Any]:
     """What is wrong with an attribute, and its value."""
     try:
-        handle = node.attrs.get_id(name)
+        handle = h5py.h5a.open(node.id, name.encode())
     except KeyError:
         if name in node.attrs:
             raise
         return "is missing", None
-    dtype = handle.dtype
+    stored = handle.get_type()
+    dtype = stored.dtype
     text = h5py.check_string_dtype(dtype)
     kinds = {int: "iub", float: "fiu"}.get(kind, "")
     if handle.shape != () or (text is None if kind is str else text is not None or dtype.kind not in kinds):
@@ -170,7 +172,7 @@ def _scalar(node: Any, name: str, kind: type) -> tuple[str | None, Any]:
         value = node.attrs[name]
     else:  # what h5py does, without what it does for all other types
         buffer = np.empty((), dtype)
-        handle.read(buffer)
+        handle.read(buffer, stored)
         value = buffer[()]
     return None, kind(value.decode() if isinstance(value, bytes) else value)
 
@@ -207,13 +209,13 @@ def check_array(dataset: Any, dtype: str | None = None, shape: tuple[int | None,
         if dataset.external or dataset.is_virtual:
             raise LabelFileError(f"{where}: keeps its values in another file")
         size = in_memory(dataset)
-        row = int(np.prod([int(n) for n in have[1:]], dtype=object)) * dataset.dtype.itemsize
+        row = math.prod(have[1:]) * dataset.dtype.itemsize
         if have and row > ROW_BYTES:
             raise LabelFileError(f"{where}: takes {row:,} bytes a row; at most {ROW_BYTES:,} are allowed")
         stored = dataset.id.get_storage_size()
-        chunk = int(np.prod(dataset.chunks or (0,), dtype=object)) * dataset.dtype.itemsize
+        chunk = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
         limit = stored * _DEFLATE_LIMIT + _SMALL_BYTES if dataset.chunks else stored
-        if stored > dataset.file.id.get_filesize() or max(size, chunk) > limit or (size and not stored):
+        if stored > file_size(dataset) or max(size, chunk) > limit or (size and not stored):
             raise LabelFileError(f"{where}: claims shape {have}, but only {stored} bytes are stored; it is damaged")
         if chunk > max(LARGE_BYTES, _MOST_CHUNK * stored):
             raise LabelFileError(
@@ -271,7 +273,7 @@ def _check_lengths(dataset: Any, lengths: Sequence[npt.NDArray[Any]]) -> None:
 
 def in_memory(dataset: Any) -> int:
     """The bytes that a dataset takes in memory."""
-    return int(np.prod([int(n) for n in dataset.shape], dtype=object)) * int(dataset.dtype.itemsize)
+    return math.prod(map(int, dataset.shape)) * int(dataset.dtype.itemsize)
 
 
 def read(dataset: Any, selection: slice | tuple[()] = ()) -> npt.NDArray[Any]:
