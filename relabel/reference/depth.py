@@ -26,8 +26,9 @@ def stored_depth(path: str, size: tuple[int, int] | None) -> npt.NDArray[np.uint
             if size is None or stored_size == size:  # else nothing is decoded, however large it says it is
                 # Pillow has called the mode of 16-bit greyscale I where it now calls it I;16.
                 steps = np.array(image, dtype=np.int64)
-    # What Pillow raises for what is no image, or half of one.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a damaged image makes a decoder raise
         raise InputError(f"{path}: is not a depth map that can be read ({error})") from None
     if not mode.startswith("I"):
         raise InputError(f"{path}: holds pixels of mode {mode}; a depth map is a PNG of 16-bit greyscale")

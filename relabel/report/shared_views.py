@@ -127,7 +127,7 @@ def _image(path: str, depth_shape: tuple[int, ...]) -> tuple[Any, str]:
             if orientation == 1:
                 return pixels, ""
             turned = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # only for looking at: no reason to fail
+    except Exception:  # whatever a damaged image makes a decoder raise: it is only for looking at, no reason to fail
         return None, ""
     stands = [shape[0] > shape[1] for shape in (depth_shape, pixels.shape, turned.shape)]
     if stands[0] == stands[2] != stands[1]:

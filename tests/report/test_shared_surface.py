@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -232,6 +233,15 @@ class TestFigure:
         assert pixels.shape == (shape[1], shape[0], 3)
         red = (pixels == (255, 0, 0)).all(axis=2)
         assert red[4, -4 if "turned" in title else 4]  # a turn to the right brings the upper left to the upper right
+
+    def test_a_damaged_image(self, tmp_path: Path) -> None:
+        """An image that Pillow fails on with a TypeError is left out as any other that cannot be read."""
+        Image.new("RGB", (64, 48)).save(tmp_path / "a.tif")
+        data = bytearray((tmp_path / "a.tif").read_bytes())
+        strip_offsets = data.index(struct.pack("<HHI", 273, 4, 1))
+        data[strip_offsets + 2] = 11  # from LONG to FLOAT
+        (tmp_path / "a.tif").write_bytes(data)
+        assert shared_views._image(str(tmp_path / "a.tif"), (24, 32)) == (None, "")
 
     def test_suffix(self, tmp_path: Path, found: SharedSurface) -> None:
         """Only .svg and .png."""

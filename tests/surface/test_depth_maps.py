@@ -114,6 +114,18 @@ class TestReadDepth:
         with pytest.raises(InputError, match=r"huge\.png"):
             read_depth(tmp_path / "huge.png")
 
+    @pytest.mark.parametrize("read", [read_depth, stored_depth])
+    def test_a_tag_of_another_type(self, tmp_path, read):
+        """A TIFF whose pixels begin at a fraction, by one byte that is another: Pillow has a TypeError for it."""
+        path = tmp_path / "a.tif"
+        Image.fromarray(np.zeros((4, 4), np.uint16)).save(path)
+        data = bytearray(path.read_bytes())
+        strip_offsets = data.index(struct.pack("<HHI", 273, 4, 1))
+        data[strip_offsets + 2] = 11  # from LONG to FLOAT
+        path.write_bytes(data)
+        with pytest.raises(InputError, match=r"a\.tif: "):
+            read(path, (4, 4))
+
     def test_another_format_of_16_bits_will_do(self, tmp_path):
         depth = bumpy(np.random.default_rng(1))
         stream = io.BytesIO()
