@@ -273,6 +273,14 @@ def relative_path(path: Path, root: Path) -> str:
     return Path(os.path.relpath(_absolute(path), _absolute(root))).as_posix()
 
 
+def same_file(a: Path, b: Path) -> bool:
+    """Whether two paths are of one file or folder, however they are written."""
+    try:
+        return a == b or a.samefile(b)
+    except OSError:
+        return False
+
+
 def is_inside(path: Path, root: Path) -> bool:
     """Whether the path leads into `root` by its name; links are not followed."""
     return _absolute(path).is_relative_to(_absolute(root))

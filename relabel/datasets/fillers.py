@@ -1,12 +1,13 @@
 """Filler values: what files hold where nothing was measured, and which look like measurements.
 
 A heading of -1 is "unknown" to Mapillary and would become 359°, -999 would become 81°; longitude 0 at latitude 0 is at
-sea. Readers replace them with NaN, which gives the camera the status ``no_heading`` or ``no_position``, and say so by a
-`Filler`, which the audit reports with its count.
+sea, a height of -9999 m below the ground. Readers replace them with NaN, which gives the camera the status
+``no_heading`` or ``no_position``, and say so by a `Filler`, which the audit reports with its count.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -18,14 +19,27 @@ from relabel.cameras import FloatArray
 BoolArray = npt.NDArray[np.bool_]
 Quantity = Literal["heading", "position"]
 
-MAPILLARY_COLUMNS = ("ca", "cca", "compass_angle", "computed_compass_angle")
-"""Names of columns, in small letters, whose headings are Mapillary's: -1 is always "unknown"."""
+MAPILLARY_COLUMNS = ("ca", "cca", "compassangle", "computedcompassangle")
+"""Names of columns, as letters alone, whose headings are Mapillary's: -1 is always "unknown"."""
 _NINES = (999.0, 999.9, 999.99, 9999.0, 9999.9, 9999.99, 99999.0, 999999.0)
 SENTINELS = (
     *(sign * size for size in _NINES for sign in (1.0, -1.0)),
     *(32767.0, -32768.0, 65535.0, 2147483647.0, -2147483648.0, 4294967295.0),
 )
 """Values that are no heading wherever headings do not run on beyond full circles."""
+_HUGE = 1e6
+"""No heading or height is this large; float32 and float64 have their largest numbers for unknown ones."""
+_PLACES = (0.0, -1.0, *(sign * size for size in _NINES for sign in (1.0, -1.0)), -32767.0, -32768.0)
+"""Values that stand for an unknown place where x and y are both the same of them."""
+_HEIGHTS = (
+    *(-size for size in _NINES),
+    *(size for size in _NINES if size > 9000.0),
+    32767.0,
+    65535.0,
+    -32767.0,
+    -32768.0,
+)
+"""Values that stand for an unknown height; the highest road is at 5,900 m."""
 _REPEATED_NEGATIVE = (-1.0, -9.0, -99.0)
 _REPEATED_POSITIVE = (361.0, 400.0, 500.0, 511.0, 720.0)
 _RUN_ON_DEG = 750.0  # GSV-Cities has headings up to 731
@@ -47,15 +61,16 @@ class Filler(NamedTuple):
 
 def is_mapillary(column: str) -> bool:
     """Whether a column of this name holds headings as Mapillary stores them."""
-    return column.strip().lower() in MAPILLARY_COLUMNS
+    # What is flattened from JSON has the names of all levels: properties.compass_angle
+    return re.sub(r"[\W_]", "", re.split(r"[.:/]", column)[-1].lower()) in MAPILLARY_COLUMNS
 
 
 def heading_fillers(heading_deg: FloatArray, *, mapillary: bool = False) -> BoolArray:
     """(n,) True where a heading as stored is no measurement.
 
     These are -1 where the headings are Mapillary's; `SENTINELS`, unless other headings run on beyond two full circles;
-    and -1, -9 or -99 where it is the one negative value and repeats, as well as 361, 400, 500, 511 or 720 where it is
-    the one value above 360 and repeats.
+    what is beyond 10⁶; and -1, -9 or -99 where it is the one negative value and repeats, as well as 361, 400, 500, 511
+    or 720 where it is the one value above 360 and repeats.
 
     Parameters
     ----------
@@ -70,8 +85,9 @@ def heading_fillers(heading_deg: FloatArray, *, mapillary: bool = False) -> Bool
     if not unusual.size:
         return fillers
     value = heading_deg[unusual]
-    filler = np.isin(value, SENTINELS)
-    if (np.abs(value[~filler]) > _RUN_ON_DEG).any():
+    filler = _equal(value, SENTINELS)
+    size = np.abs(value[~filler])
+    if ((size > _RUN_ON_DEG) & (size < _HUGE)).any():
         filler[:] = False
     for codes, beyond in ((_REPEATED_NEGATIVE, value < 0.0), (_REPEATED_POSITIVE, value > 360.0)):
         left = beyond & ~filler
@@ -79,20 +95,27 @@ def heading_fillers(heading_deg: FloatArray, *, mapillary: bool = False) -> Bool
             filler |= left
     if mapillary:
         filler |= value == -1.0
+    filler |= np.abs(value) >= _HUGE
     fillers[unusual] = filler
     return fillers
 
 
 def place_fillers(degrees: FloatArray) -> BoolArray:
-    """(n,) True where a longitude and latitude (n, 2) are both exactly 0, where there is only sea."""
-    zero: BoolArray = (degrees == 0.0).all(axis=1)
-    return zero
+    """(n,) True where longitude and latitude (n, 2) are the same code, as -999, or 0, where there is only sea."""
+    return _code(degrees)
+
+
+def height_fillers(up: FloatArray) -> BoolArray:
+    """(n,) True where a height, metres, is no measurement: -9999, -32768 and their like; NaN where there is none."""
+    with np.errstate(invalid="ignore"):
+        filler: BoolArray = _equal(up, _HEIGHTS) | (np.abs(up) >= _HUGE)
+    return filler
 
 
 def position_fillers(sides: Sequence[FloatArray]) -> tuple[BoolArray, ...]:
-    """(n,) for each side, True where x and y are exactly 0 and that is no place.
+    """(n,) for each side, True where x and y are one and the same code, such as 0 or -999, and that is no place.
 
-    That is so where the origin is farther from the other cameras than three times their extent and 1 km, as with map
+    That is so where it is farther from the other cameras than three times their extent and 1 km, as with map
     coordinates; or where more cameras of a side stand at it than at any other place, and more than one. A local frame
     may have its origin at a camera.
 
@@ -101,40 +124,59 @@ def position_fillers(sides: Sequence[FloatArray]) -> tuple[BoolArray, ...]:
     sides:
         (n, 2 or more) metres of each file, as stored; not of trajectories, whose world may be their first camera.
     """
-    zeros = [(position[:, :2] == 0.0).all(axis=1) for position in sides]
-    if not any(zero.any() for zero in zeros):
-        return tuple(zeros)
-    others = np.concatenate([position[~zero, :2] for position, zero in zip(sides, zeros, strict=True)])
+    coded = [_code(position[:, :2]) for position in sides]
+    if not any(code.any() for code in coded):
+        return tuple(coded)
+    others = np.concatenate([position[~code, :2] for position, code in zip(sides, coded, strict=True)])
     others = others[np.isfinite(others).all(axis=1)]
-    if len(others):
-        low, high = others.min(axis=0), others.max(axis=0)
-        away = float(np.hypot(*np.maximum(np.maximum(low, -high), 0.0)))
-        if away > max(_FAR_M, _FAR_EXTENTS * float(np.hypot(*(high - low)))):
-            return tuple(zeros)
-    return tuple(_repeated(position, zero) for position, zero in zip(sides, zeros, strict=True))
+    fillers = [np.zeros(len(code), bool) for code in coded]
+    for value in np.unique(np.concatenate([position[code, 0] for position, code in zip(sides, coded, strict=True)])):
+        far = _is_far(value, others)
+        for filler, position, code in zip(fillers, sides, coded, strict=True):
+            here = code & (position[:, 0] == value)
+            if far or _repeats(position[~code, :2], int(here.sum())):
+                filler[here] = True
+    return tuple(fillers)
 
 
-def _repeated(position: FloatArray, zero: BoolArray) -> BoolArray:
-    count = int(zero.sum())
-    if count > 1:
-        others = position[~zero, :2]
-        others = others[np.isfinite(others).all(axis=1)]
-        # Where all stand there, as the views cut from one panorama do, it is a place.
-        if len(others) and count > int(np.unique(others, axis=0, return_counts=True)[1].max()):
-            return zero
-    return np.zeros(len(zero), bool)
+def _code(position: FloatArray) -> BoolArray:
+    """(n,) whether both coordinates (n, 2) are the same of the values that stand for unknown ones."""
+    code: BoolArray = (position[:, 0] == position[:, 1]) & _equal(position[:, 0], _PLACES)
+    return code
 
 
-def counted(
-    quantity: Quantity, values: npt.NDArray[np.generic], fillers: BoolArray, source: str, *, shown: str | None = None
-) -> list[Filler]:
-    """A `Filler` for each different value that is one; `shown` stands for the value where it is not a number."""
-    if not fillers.any():
-        return []
-    if shown is not None:
-        return [Filler(quantity, shown, int(fillers.sum()), len(fillers), source)]
-    different, counts = np.unique(values[fillers], return_counts=True)
+def _equal(values: FloatArray, codes: Sequence[float]) -> BoolArray:
+    """(n,) whether each value is one of the codes, which may have gone through float32."""
+    exact = np.array(codes)
+    equal: BoolArray = np.isin(values, exact) | np.isin(values, exact.astype(np.float32).astype(np.float64))
+    return equal
+
+
+def _is_far(value: float, others: FloatArray) -> bool:
+    """Whether the place (value, value) is far from the `others` (n, 2)."""
+    if not len(others):
+        return False
+    low, high = others.min(axis=0), others.max(axis=0)
+    away = float(np.hypot(*np.maximum(np.maximum(low - value, value - high), 0.0)))
+    return away > max(_FAR_M, _FAR_EXTENTS * float(np.hypot(*(high - low))))
+
+
+def _repeats(others: FloatArray, count: int) -> bool:
+    """Whether `count` cameras at one place are more than there are at any of the `others` (n, 2)."""
+    others = others[np.isfinite(others).all(axis=1)]
+    # Where all stand there, as the views cut from one panorama do, it is a place.
+    return count > 1 and len(others) > 0 and count > int(np.unique(others, axis=0, return_counts=True)[1].max())
+
+
+def counted(quantity: Quantity, values: npt.NDArray[np.float64], fillers: BoolArray, source: str) -> list[Filler]:
+    """A `Filler` for each different value, or pair of values, that is one; `values` are (n,) or (n, 2)."""
+    different, counts = np.unique(values[fillers], axis=0, return_counts=True)
     return [
-        Filler(quantity, f"{value:g}" if isinstance(value, float) else str(value), int(count), len(fillers), source)
-        for value, count in zip(different.tolist(), counts.tolist(), strict=True)
+        Filler(quantity, _shown(value), int(count), len(fillers), source)
+        for value, count in zip(different, counts.tolist(), strict=True)
     ]
+
+
+def _shown(value: npt.NDArray[np.float64]) -> str:
+    # float32 leaves -999.9000244140625 of -999.9.
+    return f"{value:.6g}" if np.ndim(value) == 0 else f"({', '.join(f'{part:.6g}' for part in value)})"

@@ -48,7 +48,8 @@ columns: Decorator[Any] = click.option(
     "--columns",
     metavar="ROLE=COLUMN,…",
     help="Which column is what, as in key=id,heading=northdeg. Roles: key, x, y, lon, lat, up, heading, fov, pano, "
-    "radius, heading_sigma, position_sigma, crs, zone, sequence, frame, time.  [default: by their usual names]",
+    "camera_type, radius, heading_sigma, position_sigma, crs, zone, sequence, frame, time.  "
+    "[default: by their usual names]",
 )
 
 

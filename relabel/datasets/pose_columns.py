@@ -51,6 +51,11 @@ def header(path: Path, line: int, text: str) -> dict[str, int] | None:
         when the line begins like a header, but does not name each of the columns once.
     """
     known = names(text)
+    if "device_id" in known:
+        raise InputError(
+            f"{path}: line {line}: is a trajectory of kapture, as its column device_id tells, whose poses lead from "
+            "the world to the camera, for several cameras at a time; write the poses of one camera to the world"
+        )
     named = [_column(name) for name in known]
     quaternion = {column for column in named if column and column[0] == "q"}
     # A sentence may begin with a word for time as well, but does not go on with the three axes of a position.

@@ -136,6 +136,26 @@ def is_utm(crs: str) -> bool:
     return crs.startswith(("EPSG:326", "EPSG:327", "+proj=utm "))
 
 
+def utm_zone_of(crs: str) -> str:
+    """The number of the UTM zone that a CRS `is_utm` is, as text without leading zeros."""
+    return (crs.partition("+zone=")[2] or crs[-2:]).split(maxsplit=1)[0].lstrip("0")
+
+
+def ground_scale(position: FloatArray, crs: str) -> FloatArray:
+    """(2,) how long a metre on the ground is on the map `crs` at one place (2,), along x and along y.
+
+    NaN where the map has no such place.
+    """
+    step = 10.0
+    corner = position + np.array([[0.0, 0.0], [step, 0.0], [0.0, step]])
+    place = unproject(corner[:, 0], corner[:, 1], crs)
+    if not np.isfinite(place).all():
+        return np.full(2, np.nan)
+    _, _, distance = inverse_geodesic(place[[0, 0]], place[1:])
+    with np.errstate(divide="ignore"):
+        return step / distance
+
+
 def meridian_convergence(lon_deg: npt.ArrayLike, lat_deg: npt.ArrayLike, crs: str) -> FloatArray:
     """(n,) how far the north of a map lies clockwise of true north at n places, degrees; NaN where there is none.
 

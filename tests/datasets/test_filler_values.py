@@ -10,7 +10,14 @@ import pytest
 
 from relabel.cameras import Cameras, Status
 from relabel.datasets import names, table
-from relabel.datasets.fillers import Filler, heading_fillers, place_fillers, position_fillers
+from relabel.datasets.fillers import (
+    Filler,
+    heading_fillers,
+    height_fillers,
+    is_mapillary,
+    place_fillers,
+    position_fillers,
+)
 from relabel.datasets.msls import city as msls
 from tests.trees import at_name, msls_tree, street
 
@@ -35,6 +42,8 @@ class TestHeadings:
             ([0, 400, 800, 999, 1100], []),  # counted on over several circles
             ([-90, -90, -90], []),  # west, as a turn from north
             ([NAN, 12, -45, 360], []),
+            ([10, float(np.float32(-999.9)), float(np.float32(-9999.99))], [1, 2]),
+            ([10, 800, -3.4028234663852886e38, 1e20], [2, 3]),
             ([], []),
         ],
     )
@@ -56,13 +65,9 @@ class TestPlaces:
     """place_fillers, position_fillers"""
 
     def test_degrees(self) -> None:
-        """Only where both are 0."""
-        assert place_fillers(np.array([[0.0, 0.0], [0.0, 51.0], [30.0, 0.0], [NAN, NAN]])).tolist() == [
-            True,
-            False,
-            False,
-            False,
-        ]
+        """Only where both are the same code."""
+        degrees = [[0.0, 0.0], [0.0, 51.0], [30.0, 0.0], [NAN, NAN], [-999.0, -999.0], [-1.0, -1.0], [5.0, 5.0]]
+        assert np.flatnonzero(place_fillers(np.array(degrees))).tolist() == [0, 4, 5]
 
     @pytest.mark.parametrize(
         ("positions", "fillers"),
@@ -75,12 +80,29 @@ class TestPlaces:
             ([[0, 0], [NAN, NAN]], []),
             ([[900, 0], [0, 0]], []),
             ([[0, 500000], [0, 500010]], []),
+            ([[-999, -999], [691000, 5334000], [691010, 5334000]], [0]),
+            ([[-1, -1], [5, 5], [-1, -1], [-999, -999], [-999, -999]], [0, 2, 3, 4]),
+            ([[-1, -1], [5, 5], [6, 5]], []),
+            ([[-999, 5], [5, 5], [-999, 5]], []),
         ],
     )
     def test_metres(self, positions: list[list[float]], fillers: list[int]) -> None:
         """(0, 0) where it repeats more than any place or is far from all."""
         (mask,) = position_fillers([np.array(positions, float)])
         assert np.flatnonzero(mask).tolist() == fillers
+
+    def test_heights(self) -> None:
+        """Below the ground or above every road; 999 m is a height."""
+        up = np.array([0.0, -1.0, 999.0, -999.0, -9999.0, -32768.0, 9999.0, 65535.0, -3.4e38, NAN, -420.5])
+        assert np.flatnonzero(height_fillers(up)).tolist() == [3, 4, 5, 6, 7, 8]
+
+    @pytest.mark.parametrize(
+        "column", ["ca", "compass_angle", "compassAngle", "properties.computed_compass_angle", "Compass Angle"]
+    )
+    def test_mapillary_by_name(self, column: str) -> None:
+        """However its column is written."""
+        assert is_mapillary(column)
+        assert not is_mapillary("heading")
 
     def test_two_sides(self) -> None:
         """Two drives that begin at the origin of one frame are no reason; places of either tell what is far."""
@@ -134,14 +156,15 @@ class TestReaders:
         assert labels(read.query) == expected
         assert sum(filler.number for filler in read.fillers) == expected.count("no_heading")
 
+    @pytest.mark.parametrize("code", [0, -1, -999, 9999])
     @pytest.mark.parametrize(("names_of_columns", "at"), [("lon,lat", "11.5,48.1"), ("x,y", "691500,5334800")])
-    def test_table_places(self, tmp_path: Path, names_of_columns: str, at: str) -> None:
+    def test_table_places(self, tmp_path: Path, names_of_columns: str, at: str, code: int) -> None:
         """Of degrees always, of metres where the others are far."""
         path = tmp_path / "t.csv"
-        path.write_text(f"key,{names_of_columns},heading\na,{at},1\nb,0,0,2\nc,{at},3\n")
+        path.write_text(f"key,{names_of_columns},heading\na,{at},1\nb,{code},{code},2\nc,{at},3\n")
         read = table.reader(path).read()
         assert labels(read.query) == ["ok", "no_position", "ok"]
-        assert read.fillers == (Filler("position", "(0, 0)", 1, 3, "t.csv"),)
+        assert read.fillers == (Filler("position", f"({code}, {code})", 1, 3, "t.csv"),)
 
     def test_trajectories_begin_at_the_origin(self, tmp_path: Path) -> None:
         """A pose at (0, 0) is a place there, however often."""

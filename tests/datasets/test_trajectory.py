@@ -273,6 +273,10 @@ class TestTumColumns:
             (["# time tx ty tz q0 q1 q2 q3", "1 0 0 0 0 0 0 1"], r"line 1: the header names no column of qx"),
             (["t,x,y,z,qw,qx,qy,qz,q_w"], r"line 1: the header names 2 columns of qw"),
             (["x,y,z,qw,qx,qy,qz"], r"line 1: the header names no column of a time stamp"),
+            (
+                ["# timestamp, device_id, qw, qx, qy, qz, tx, ty, tz", "0, cam, 1, 0, 0, 0, 0, 0, 0"],
+                r"line 1: is a trajectory of kapture",
+            ),
             (["t,x,y,z,qw,qx,qy,qz", "1,0,0,0,1,0,0"], r"line 2: 7 values; a TUM pose has 8: as many as the header"),
             (["t,x,y,z,qw,qx,qy,qz", "1,0,0,0,1,0,0,a"], r"line 2: 'a' is not a number"),
         ],

@@ -194,7 +194,7 @@ def _replace_fillers(tables: Sequence[SideTables]) -> tuple[fillers.Filler, ...]
         tables, SIDES, positions, fillers.position_fillers(positions), strict=True
     ):
         if side.postprocessed is not None and at_origin.any():
-            replaced += fillers.counted("position", position, at_origin, name, shown="(0, 0)")
+            replaced += fillers.counted("position", position, at_origin, name)
             for column in ("easting", "northing"):
                 side.postprocessed[column] = np.where(at_origin, np.nan, side.postprocessed[column])
         if side.raw is None:
@@ -202,9 +202,10 @@ def _replace_fillers(tables: Sequence[SideTables]) -> tuple[fillers.Filler, ...]
         ca = side.raw["ca"]
         unknown = fillers.heading_fillers(ca, mapillary=True)
         replaced += fillers.counted("heading", ca, unknown, name)
-        at_sea = fillers.place_fillers(np.column_stack([side.raw["lon"], side.raw["lat"]]))
+        degrees = np.column_stack([side.raw["lon"], side.raw["lat"]])
+        at_sea = fillers.place_fillers(degrees)
         if side.postprocessed is None:
-            replaced += fillers.counted("position", position, at_sea, name, shown="(0, 0)")
+            replaced += fillers.counted("position", degrees, at_sea, name)
         side.raw |= {
             "ca": np.where(unknown, np.nan, ca),
             "lon": np.where(at_sea, np.nan, side.raw["lon"]),

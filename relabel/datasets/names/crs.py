@@ -25,6 +25,7 @@ _SIGNED, _FALSE_NORTHING, _UNKNOWN_SIDE = range(3)
 _SAMPLE = 1000
 _FAR_M = 50.0
 _EARTH_M = 6_371_000.0
+_WIDEST_EAST_M, _FARTHEST_NORTH_M = 1e6, 1e7
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ def shared_frame(sides: tuple[tuple[NameList, AtNames], ...]) -> Frame:
     InputError
         when there are several frames, and a name says too little to bring them together.
     """
+    for names, fields in sides:
+        _check_utm(names, fields)
     frames = [_frames(fields) for _, fields in sides]
     first: dict[int, tuple[int, int]] = {}
     for number, codes in enumerate(frames):
@@ -108,6 +111,20 @@ def shared_frame(sides: tuple[tuple[NameList, AtNames], ...]) -> Frame:
     if contradiction is not None:
         return Frame(UNKNOWN, (contradiction,))
     return Frame(crs, (), tuple(_degrees(fields, codes) for (_, fields), codes in zip(sides, frames, strict=True)))
+
+
+def _check_utm(names: NameList, fields: AtNames) -> None:
+    """Raise InputError, naming the first, where a name with a zone has metres that no UTM zone has."""
+    east, north = fields.position.T
+    with np.errstate(invalid="ignore"):
+        outside = (east < 0.0) | (east > _WIDEST_EAST_M) | (np.abs(north) > _FARTHEST_NORTH_M)
+    row = next(iter(np.flatnonzero((fields.zone > 0) & outside).tolist()), None)
+    if row is not None:
+        raise InputError(
+            f"{names.location(row)}: east {east[row]:.2f}, north {north[row]:.2f} is no place in a UTM zone, where "
+            f"east is between 0 and {_WIDEST_EAST_M:,.0f} m and north at most {_FARTHEST_NORTH_M:,.0f} m; are the two "
+            "swapped? Names whose metres are of another map have no zone"
+        )
 
 
 def _contradiction(crs: str, table: npt.NDArray[np.float64]) -> str | None:

@@ -27,6 +27,7 @@ from relabel.datasets.base import (
     heading_params,
     position_notes,
     relative_path,
+    same_file,
 )
 from relabel.datasets.conventions import TABLE_SUFFIXES
 from relabel.datasets.image_lists import NameList, has_at_names, read_names
@@ -110,7 +111,7 @@ def read(queries: Path | str, database: Path | str | None = None, *, join_msls: 
         connects, or no pano_id is in the MSLS tree.
     """
     paths = [Path(queries)]
-    if database is not None and not _same(Path(queries), Path(database)):
+    if database is not None and not same_file(Path(queries), Path(database)):
         paths.append(Path(database))
     lists = [read_names(path) for path in paths]
     parsed, replaced = _without_fillers(lists, [parse(names.names, names.location) for names in lists])
@@ -171,13 +172,6 @@ def _with_notes(
     )
 
 
-def _same(a: Path, b: Path) -> bool:
-    try:
-        return a == b or a.samefile(b)
-    except OSError:
-        return False
-
-
 def _joinable(compass: Compass, lists: list[NameList], parsed: list[AtNames], root: Path) -> list[Path]:
     """The files of the MSLS tree that have a row of these names."""
     files: list[Path] = []
@@ -232,12 +226,16 @@ def _without_fillers(
     at_origin = fillers.position_fillers([fields.position for fields in parsed])
     for names, fields, origin in zip(lists, parsed, at_origin, strict=True):
         unknown = fillers.heading_fillers(fields.heading_deg)
-        at_sea = fillers.place_fillers(np.column_stack([fields.lon_deg, fields.lat_deg]))
+        degrees = np.column_stack([fields.lon_deg, fields.lat_deg])
+        at_sea = fillers.place_fillers(degrees)
         # Without a zone the degrees are the place, and the metres only keep their fields filled.
         zoned = fields.zone > 0
-        no_position = (origin & (zoned | np.isnan(fields.lat_deg))) | (at_sea & ~zoned)
+        at_sea_alone = at_sea & ~zoned
+        no_position = (origin & (zoned | np.isnan(fields.lat_deg))) | at_sea_alone
         replaced += fillers.counted("heading", fields.heading_deg, unknown, names.path.name)
-        replaced += fillers.counted("position", fields.position, no_position, names.path.name, shown="(0, 0)")
+        replaced += fillers.counted(
+            "position", np.where(at_sea_alone[:, None], degrees, fields.position), no_position, names.path.name
+        )
         cleaned.append(
             replace(
                 fields,

@@ -262,7 +262,7 @@ def _without_fillers(struct: DbStruct) -> tuple[DbStruct, list[fillers.Filler]]:
     for (side, position), at_origin in zip(
         list(sides.items()), fillers.position_fillers(tuple(sides.values())), strict=True
     ):
-        replaced += fillers.counted("position", position, at_origin, side, shown="(0, 0)")
+        replaced += fillers.counted("position", position, at_origin, side)
         sides[side] = np.where(at_origin[:, None], np.nan, position)
     return replace(struct, query_m=sides["query"], database_m=sides["database"]), replaced
 

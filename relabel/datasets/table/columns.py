@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from relabel.errors import InputError, OptionError
+from relabel.keys import nfc
 
 USUAL: dict[str, tuple[str, ...]] = {
     "key": ("key", "id", "name", "image", "path", "filename", "image_path", "image_name", "image_id"),
@@ -18,6 +19,7 @@ USUAL: dict[str, tuple[str, ...]] = {
     "heading": ("heading", "heading_deg", "northdeg", "compass", "compass_angle", "ca", "yaw", "yaw_deg"),
     "fov": ("fov", "fov_deg"),
     "pano": ("pano", "is_pano", "panorama", "is_panorama"),
+    "camera_type": ("camera_type", "projection_type"),
     "radius": ("radius", "radius_m"),
     "heading_sigma": ("heading_sigma", "heading_sigma_deg"),
     "position_sigma": ("position_sigma", "position_sigma_m"),
@@ -30,7 +32,7 @@ USUAL: dict[str, tuple[str, ...]] = {
 """Names of columns by what they mean; see `_plain` for how they are compared. The first is the role itself, and goes
 before the others."""
 ROLES = tuple(USUAL)
-TEXT = ("key", "crs", "zone", "sequence", "pano", "time")
+TEXT = ("key", "crs", "zone", "sequence", "pano", "camera_type", "time")
 """Roles whose cells are text; all others are numbers."""
 
 
@@ -70,10 +72,14 @@ def choose(
         when two columns could have one role, or key, position or heading is missing; says how to name it.
     """
     names = list(header)
+    explicit = {role: _as_written(column, names) for role, column in explicit.items()}
     columns = usual_columns(path, names, explicit, advice="say it with --columns {role}={column}")
     there = ", ".join(name for name in names if name) or "no named column"
     if "key" not in columns:
-        raise InputError(f"{path}: there is no column of keys, only {there}; name it with --columns key=NAME")
+        if there.startswith(("{", "[")):
+            raise InputError(f"{path}: is JSON, as it seems; a CSV or Parquet table was expected")
+        marks = " (cells are apart by commas, semicolons or tabs)" if len(names) == 1 else ""
+        raise InputError(f"{path}: there is no column of keys, only {there}{marks}; name it with --columns key=NAME")
     _drop_other_position(path, columns, explicit, there, in_crs=in_crs)
     if not needs_heading:
         columns.pop("heading", None)
@@ -103,6 +109,11 @@ def usual_columns(
     # Times are only looked for where they count, which `choose` knows.
     columns = {role: chosen.get(role) or _usual(path, names, role, chosen, advice) for role in ROLES if role != "time"}
     return {role: name for role, name in columns.items() if name}
+
+
+def _as_written(column: str, names: list[str]) -> str:
+    """The name in the header that is this one, be it in another form of Unicode."""
+    return next((name for name in names if nfc(name) == nfc(column)), column) if column not in names else column
 
 
 def _plain(name: str) -> str:

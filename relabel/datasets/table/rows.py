@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import FloatArray
+from relabel.datasets import fillers
 from relabel.datasets.along_track import PLANE, AlongTrack
 from relabel.datasets.table import gsv_cities
 from relabel.datasets.table.columns import TEXT, choose
@@ -53,6 +55,8 @@ class TableCameras:
         (n,) height, metres, NaN where there is none; or None.
     time:
         (n,) in any unit, NaN where it cannot be read; or None.
+    zone:
+        the UTM zone that the table names, as it is written, or None.
     """
 
     path: Path
@@ -69,6 +73,7 @@ class TableCameras:
     notes: tuple[str, ...] = ()
     up: FloatArray | None = None
     time: FloatArray | None = None
+    zone: str | None = None
 
 
 def read_cameras(
@@ -128,6 +133,7 @@ def read_cameras(
         if role in by_role:
             extra[role] = by_role[role]
     heading = _finite(file, columns, by_role, "heading") if "heading" in by_role else np.full(len(key), np.nan)
+    up, notes = _heights(file, columns, by_role)
     return TableCameras(
         path,
         columns,
@@ -140,9 +146,10 @@ def read_cameras(
         _within(file, columns, by_role, "radius", np.inf),
         _crs(file, columns, by_role),
         extra,
-        _notes(path, columns),
-        _finite(file, columns, by_role, "up") if "up" in by_role else None,
+        (f"{path.name}: {', '.join(f'{role}={column}' for role, column in columns.items())}", *notes),
+        up,
         _times(by_role["time"]) if "time" in by_role else None,
+        _zone(columns, by_role),
     )
 
 
@@ -153,15 +160,19 @@ def projected(side: TableCameras, crs: str) -> FloatArray:
     return project(side.place[:, 0], side.place[:, 1], crs)
 
 
+_SPHERICAL = ("spherical", "equirectangular")
 _YES, _NO = ("true", "1", "1.0", "yes", "t", "y"), ("false", "0", "0.0", "no", "f", "n", "")
 
 
 def _panoramas(
     file: TableFile, columns: Mapping[str, str], table: Mapping[str, npt.NDArray[Any]]
 ) -> npt.NDArray[np.bool_]:
-    """(n,) whether each camera is a panorama; an empty cell says no."""
+    """(n,) whether each camera is a panorama; an empty cell says no, and so does any other type of camera."""
+    spherical = np.zeros(len(next(iter(table.values()))), bool)
+    if "camera_type" in table:
+        spherical = np.isin(np.strings.lower(np.strings.strip(table["camera_type"])), _SPHERICAL)
     if "pano" not in table:
-        return np.zeros(len(next(iter(table.values()))), bool)
+        return spherical
     text = table["pano"]
     if text.dtype.kind == "f":
         text = np.where(np.isnan(text), "", text.astype(np.str_))
@@ -169,7 +180,7 @@ def _panoramas(
     bad = np.flatnonzero(~np.isin(text, [*_YES, *_NO]))
     if bad.size:
         _fail(file, bad[0], columns, ("pano",), f"{str(table['pano'][bad[0]])!r} is neither true nor false")
-    return np.isin(text, _YES)
+    return spherical | np.isin(text, _YES)
 
 
 def looking_along(side: TableCameras, along_track: AlongTrack, crs: str | None) -> TableCameras:
@@ -184,27 +195,58 @@ def looking_along(side: TableCameras, along_track: AlongTrack, crs: str | None) 
     elif side.degrees:
         points, compass = ecef(*side.place.T), axes(*side.place.T)[:2]
     sequence = side.extra.get("sequence", np.zeros(n))
-    order, by = np.arange(n, dtype=np.float64), "the rows"
-    for role, values in (("time", side.time), ("frame", side.extra.get("frame"))):
-        if values is not None and np.isfinite(values).all():
-            order, by = values, side.columns[role]
+    order, by = _order(side)
     heading, notes = along_track.headings(points, compass, sequence, order)
     tracks = f"a track for each {side.columns['sequence']}" if "sequence" in side.extra else "one track"
     said = (f"{side.path.name}: {text}" for text in (f"{tracks}, in the order of {by}", *notes))
     return replace(side, heading_deg=heading, notes=(*side.notes, *said))
 
 
+def _order(side: TableCameras) -> tuple[FloatArray, str]:
+    """(n,) what sorts the cameras of a track, and its name: frames before times, and rows where there are neither."""
+    ordered = {"frame": side.extra.get("frame"), "time": side.time}
+    known = {role: values for role, values in ordered.items() if values is not None}
+    for role, values in known.items():
+        if np.isfinite(values).all():
+            return values, side.columns[role]
+    for role, values in known.items():
+        lost = np.flatnonzero(~np.isfinite(values))
+        row = int(lost[0])
+        what = "frame number" if role == "frame" else "time, as a number or as 2019-07-04 12:33:10"
+        raise InputError(
+            f"{side.path}: {TableFile(side.path).location(row)}, column {side.columns[role]!r}: is no {what}, so that "
+            f"the order of the track is not known; correct it ({lost.size:,} row(s)), or leave the column out of the "
+            "table where rows are in the order of the track"
+        )
+    return np.arange(len(side.key), dtype=np.float64), "the rows"
+
+
 def _times(texts: npt.NDArray[Any]) -> FloatArray:
-    """(n,) seconds, or what else numbers are, of numbers or dates of ISO 8601; all NaN if one is neither."""
+    """(n,) seconds, or what else numbers are, of numbers or of dates of ISO 8601 or EXIF; NaN for what is neither."""
     try:
         return texts.astype(np.float64)
     except ValueError:
-        pass
+        words = [text.strip() for text in texts.tolist()]
+    numbers = np.array([_number(word) for word in words])
+    return np.array([_seconds(word) for word in words]) if np.isnan(numbers).all() else numbers
+
+
+def _number(text: str) -> float:
     try:
-        dates = [datetime.fromisoformat(text.strip()) for text in texts.tolist()]
+        return float(text)
     except ValueError:
-        return np.full(len(texts), np.nan)
-    return np.array([(date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() for date in dates])
+        return np.nan
+
+
+_EXIF_DATE = re.compile(r"(\d{4}):(\d\d):(\d\d) ")
+
+
+def _seconds(text: str) -> float:
+    try:
+        date = datetime.fromisoformat(_EXIF_DATE.sub(r"\1-\2-\3 ", text))
+    except ValueError:
+        return np.nan
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
 
 
 def full_circles(side: TableCameras, fov_deg: float) -> TableCameras:
@@ -216,6 +258,19 @@ def full_circles(side: TableCameras, fov_deg: float) -> TableCameras:
     note = f"{side.path.name}: {int(side.panorama.sum()):,} panoramas are full circles"
     none = np.zeros(len(side.key), bool)
     return replace(side, heading_deg=heading, fov_deg=fov, panorama=none, notes=(*side.notes, note))
+
+
+def _heights(
+    file: TableFile, columns: Mapping[str, str], table: Mapping[str, npt.NDArray[Any]]
+) -> tuple[FloatArray | None, tuple[str, ...]]:
+    """(n,) NaN where a height is not known, or None where there are none; and a note of what stood for unknown ones."""
+    if "up" not in table:
+        return None, ()
+    up = _finite(file, columns, table, "up")
+    unknown = fillers.height_fillers(up)
+    shown = ", ".join(f"{value:.6g}" for value in np.unique(up[unknown]))
+    notes = (f"{file.path.name}: {int(unknown.sum()):,} heights are {shown}, which stands for an unknown one",)
+    return np.where(unknown, np.nan, up), notes if shown else ()
 
 
 def _place(
@@ -232,7 +287,8 @@ def _place(
     if not degrees:
         return place
     with np.errstate(invalid="ignore"):
-        off = np.flatnonzero((np.abs(place[:, 1]) > 90.0) | (place[:, 0] < -180.0) | (place[:, 0] > 360.0))
+        outside = (np.abs(place[:, 1]) > 90.0) | (place[:, 0] < -180.0) | (place[:, 0] > 360.0)
+    off = np.flatnonzero(outside & ~fillers.place_fillers(place))  # fillers become cameras without a position
     if off.size:
         lon, lat = place[off[0]]
         swapped = abs(lat) > 90.0 >= abs(lon)
@@ -243,7 +299,7 @@ def _place(
         )
         why = f"lon {lon:g}, lat {lat:g} is no place on earth ({off.size:,} row(s)); {hint}"
         _fail(file, off[0], columns, roles, why)
-    place[:, 0] = np.where(place[:, 0] > 180.0, place[:, 0] - 360.0, place[:, 0])
+    place[:, 0] = np.where((place[:, 0] > 180.0) & ~outside, place[:, 0] - 360.0, place[:, 0])
     return place
 
 
@@ -309,5 +365,6 @@ def _crs(file: TableFile, columns: Mapping[str, str], table: Mapping[str, npt.ND
     return f"EPSG:{text}" if text.isdigit() else text
 
 
-def _notes(path: Path, columns: Mapping[str, str]) -> tuple[str, ...]:
-    return (f"{path.name}: {', '.join(f'{role}={column}' for role, column in columns.items())}",)
+def _zone(columns: Mapping[str, str], table: Mapping[str, npt.NDArray[Any]]) -> str | None:
+    """The zone that all rows have, and None where none is named."""
+    return (str(table["zone"][0]).strip() or None) if "zone" in columns and len(table["zone"]) else None

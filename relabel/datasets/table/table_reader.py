@@ -12,15 +12,16 @@ import numpy as np
 from relabel.cameras import Cameras, Status
 from relabel.datasets import colmap_model, fillers, trajectory
 from relabel.datasets.along_track import AlongTrack
-from relabel.datasets.base import CameraSets, common_root, fault_notes, heading_params, relative_path
+from relabel.datasets.base import CameraSets, common_root, fault_notes, heading_params, relative_path, same_file
 from relabel.datasets.conventions import MAX_POSE_GAP_S, TABLE_SUFFIXES, TRAJECTORY_LAYOUTS, TrajectoryLayout
 from relabel.datasets.image_times import check_gap
 from relabel.datasets.registry import ReaderSelection
 from relabel.datasets.table.columns import parse
 from relabel.datasets.table.rows import TableCameras, full_circles, looking_along, projected, read_cameras
 from relabel.datasets.table.spec import Layout
+from relabel.datasets.table.table_file import TableFile
 from relabel.errors import InputError, OptionError
-from relabel.geometry.projection import check_metric, map_of
+from relabel.geometry.projection import check_metric, ground_scale, is_utm, map_of, utm_zone_of
 
 _FAULT_TEXTS = {"wrapped": "headings outside [0°, 360°) were wrapped", "missing": "cameras have no heading"}
 _HINT = "every camera needs a position and a heading; see `relabel table --help` for how columns are named"
@@ -177,6 +178,8 @@ class TableReader:
             raise OptionError("--columns names a heading, and --heading travel takes another one; drop one of them")
         if self.panorama_deg not in (None, 360.0):
             raise OptionError(f"--panorama {self.panorama_deg:g}: panoramas are full circles, 360")
+        for path in self.files if self.layout is None else ():
+            _check_not_robotcar(path)
         sides = [
             read_cameras(
                 path,
@@ -250,7 +253,18 @@ class TableReader:
             )
         if own is not None:
             check_metric(own)
-        return self.crs or own or "local"
+        crs = self.crs or own or "local"
+        zones = {side.zone: side.path for side in sides if side.zone is not None}
+        if len({_zone_number(zone) for zone in zones}) > 1:
+            shown = ", ".join(f"{path} in {zone}" for zone, path in zones.items())
+            raise InputError(
+                f"the tables are in two UTM zones ({shown}), and metres of two maps cannot be compared; name lon and "
+                "lat instead (--columns lon=NAME,lat=NAME)"
+            )
+        for zone, path in zones.items():
+            if is_utm(crs) and _zone_number(zone) != utm_zone_of(crs):
+                raise InputError(f"{path}: the table says that it is in UTM zone {zone}, which {crs} is not")
+        return crs
 
     def _camera_sets(
         self,
@@ -261,6 +275,8 @@ class TableReader:
         geographic: Any = None,
     ) -> CameraSets:
         for path, cameras in zip(self.files, sides, strict=True):
+            if geographic is None:
+                _check_scale(path, cameras)
             lost = int((cameras.status == Status.NO_POSITION).sum())
             if lost:
                 notes.append(f"{path.name}: {lost:,} cameras have no position")
@@ -296,7 +312,7 @@ def reader(
 
     The collection is named after the file of self pairs, or after the folder that holds both, unless `name` is given.
     """
-    if database is not None and database == queries:
+    if database is not None and same_file(database, queries):
         database = None
     root = common_root(path for path in (queries, database, *image_times) if path is not None)
     if name is None:
@@ -323,15 +339,15 @@ def _without_fillers(sides: Sequence[TableCameras]) -> tuple[list[TableCameras],
     cleaned: list[TableCameras] = []
     replaced: list[fillers.Filler] = []
     places = [side.place for side in sides]
-    at_zero = (
+    at_code = (
         [fillers.place_fillers(place) for place in places] if sides[0].degrees else fillers.position_fillers(places)
     )
-    for side, no_place in zip(sides, at_zero, strict=True):
+    for side, no_place in zip(sides, at_code, strict=True):
         unknown = fillers.heading_fillers(
             side.heading_deg, mapillary=fillers.is_mapillary(side.columns.get("heading", ""))
         )
         replaced += fillers.counted("heading", side.heading_deg, unknown, side.path.name)
-        replaced += fillers.counted("position", side.place, no_place, side.path.name, shown="(0, 0)")
+        replaced += fillers.counted("position", side.place, no_place, side.path.name)
         cleaned.append(
             replace(
                 side,
@@ -340,6 +356,41 @@ def _without_fillers(sides: Sequence[TableCameras]) -> tuple[list[TableCameras],
             )
         )
     return cleaned, replaced
+
+
+_OF_ROBOTCAR = {"timestamp", "northing", "easting", "down", "roll", "pitch", "yaw"}
+
+
+def _check_not_robotcar(path: Path) -> None:
+    if _OF_ROBOTCAR.issubset(TableFile(path).columns):
+        raise InputError(
+            f"{path}: has the columns of RobotCar's ins.csv and rtk.csv, whose angles are radians and whose ins_status "
+            "says which rows are good: read it with --layout robotcar. With --layout csv it is a table as any other"
+        )
+
+
+_MOST_STRETCHED = 0.02
+"""How far a metre of a map may be from a metre on the ground: UTM and national maps keep to 0.003."""
+
+
+def _check_scale(path: Path, cameras: Cameras) -> None:
+    """Raise InputError where metres of the map are not those of the ground, as of Web Mercator or swapped axes."""
+    if cameras.crs == "local" or not cameras.ok.any():
+        return
+    scale = ground_scale(np.median(cameras.position[cameras.ok, :2], axis=0), cameras.crs)
+    if not np.abs(scale - 1.0).max() <= _MOST_STRETCHED:  # nor NaN
+        off = scale[np.abs(scale - 1.0).argmax()]  # which is that of a NaN
+        seen = "there is no place on earth" if np.isnan(off) else f"a metre on the ground is {off:.2f} m"
+        raise InputError(
+            f"{path}: where the cameras stand, {seen} on the map {cameras.crs}, so that ranges would be wrong. It is a "
+            "map of another region, x and y are swapped, or it is one for display, as Web Mercator: name lon and lat "
+            "(without --crs), or bring x and y to a map of the region, such as its UTM zone"
+        )
+
+
+def _zone_number(zone: str) -> str:
+    """The number of a UTM zone that may be written with a letter: 32U is 32."""
+    return zone.rstrip("ABCDEFGHJKLMNPQRSTUVWXYZabcdefghjklmnpqrstuvwxyz ").lstrip("0")
 
 
 def _outside(side: TableCameras) -> int:

@@ -360,6 +360,22 @@ class TestFrame:
         assert found.query.crs == "local"
         assert "disagree" in found.notes[0]
 
+    @pytest.mark.parametrize(
+        ("place", "degrees"),
+        [
+            ((3537000, 766000), {}),
+            ((3537000, 766000), {"lat": 31.9, "lon": 35.8}),
+            ((-5, 3537000), {}),
+            ((766000, 1.1e7), {}),
+        ],
+    )
+    def test_metres_of_no_zone(self, tmp_path, place, degrees):
+        """East and north the other way round would turn the street; without a zone the metres are of any map."""
+        good = at_name(766000, 3537000, **degrees)
+        with pytest.raises(InputError, match=r"line 2: east .* is no place in a UTM zone, .* are the two swapped"):
+            lists.read(listed(tmp_path, good, at_name(*place, **degrees)))
+        assert lists.read(listed(tmp_path, at_name(*place, zone="", letter=""))).query.ok.all()
+
     @pytest.mark.parametrize("degrees", [True, False])
     def test_several_zones(self, tmp_path, degrees):
         """They are brought together on the earth, to the centimetre, by metres and zone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -466,6 +467,14 @@ class TestPanoramas:
 
     LINES = ("id,x,y,heading,is_pano", "a,0,0,90,false", "b,5,0,10,TRUE", "c,9,0,,1", "d,9,5,0,", "e,9,9,,0")
 
+    def test_camera_types(self, tmp_path: Path) -> None:
+        """As Mapillary names them; either column says so."""
+        kinds = (("spherical", 0), ("Equirectangular", 0), ("perspective", 0), ("fisheye", 1), ("", 0))
+        rows = [f"{k},{k},0,10,{kind},{pano}" for k, (kind, pano) in enumerate(kinds)]
+        path = write(tmp_path / "t.csv", "id,x,y,compass_angle,camera_type,is_pano", *rows)
+        panorama, ok = Status.PANORAMA, Status.OK
+        assert read(path).query.status.tolist() == [panorama, panorama, ok, panorama, ok]
+
     def test_status(self, tmp_path: Path) -> None:
         """They have that status, with or without a heading."""
         street = read(write(tmp_path / "t.csv", *self.LINES))
@@ -506,6 +515,91 @@ class TestPanoramas:
             read(path, panorama_deg=180.0)
 
 
+class TestTraps:
+    """Tables that are something else than they seem."""
+
+    def test_robotcar(self, tmp_path: Path) -> None:
+        """Whose yaw is in radians, and whose rows may be bad."""
+        lines = ("timestamp,ins_status,northing,easting,down,roll,pitch,yaw", "1,SOLUTION_FREE,10,20,0,0,0,3.1")
+        path = write(tmp_path / "ins.csv", *lines)
+        with pytest.raises(InputError, match="read it with --layout robotcar"):
+            read(path, columns="key=timestamp")
+        table = read(path, columns="key=timestamp", layout="csv")
+        assert table.query.heading_deg.tolist() == [3.1]
+
+    def test_one_file_by_two_paths(self, tmp_path: Path) -> None:
+        """Self pairs: a camera is not its own match."""
+        path = write(tmp_path / "t.csv", *METRES)
+        (tmp_path / "link.csv").symlink_to(path)
+        (tmp_path / "d").mkdir()
+        for other in (tmp_path / "d" / ".." / "t.csv", tmp_path / "link.csv"):
+            assert reader(path, other).database is None
+
+    @pytest.mark.parametrize("form", ["NFC", "NFD"])
+    def test_names_of_columns_in_unicode(self, form: Any, tmp_path: Path) -> None:
+        """A name is that of the header in either form."""
+        header = unicodedata.normalize(form, "schlüssel,x,y,höhe,richtung")
+        path = write(tmp_path / "t.csv", header, "a,1,2,3,90")
+        for asked in ("NFC", "NFD"):
+            columns = unicodedata.normalize(asked, "key=schlüssel,heading=richtung,up=höhe")
+            assert read(path, columns=columns).query.position.tolist() == [[1.0, 2.0, 3.0]]
+
+    def test_heights(self, tmp_path: Path) -> None:
+        """Codes for a height that is not known are none, and counted."""
+        path = write(tmp_path / "t.csv", "key,x,y,altitude,heading", "a,0,0,520,1", "b,1,0,-9999,1", "c,2,0,-32768,1")
+        table = read(path)
+        np.testing.assert_array_equal(table.query.position[:, 2], [520.0, np.nan, np.nan])
+        assert any("2 heights are -32768, -9999, which stand" in note for note in table.notes)
+
+    @pytest.mark.parametrize("text", ['{"type": "FeatureCollection", "features": []}', '[\n{"id": 1}]'])
+    def test_json(self, text: str, tmp_path: Path) -> None:
+        """Said to be that."""
+        with pytest.raises(InputError, match="is JSON, as it seems; a CSV or Parquet table was expected"):
+            read(write(tmp_path / "t.geojson", text))
+
+
+class TestMaps:
+    """Metres that are not those of the ground, or of two maps."""
+
+    @pytest.mark.parametrize(
+        ("cells", "crs", "message"),
+        [
+            ("1280174,6124000", "EPSG:3857", r"a metre on the ground is 1\.50 m on the map EPSG:3857"),
+            ("5334000,691000", "EPSG:32632", r"a metre on the ground is 1\.\d\d m .* x and y are swapped"),
+            ("691000,5334000", "EPSG:32632", None),
+            ("4432769,2777405", "EPSG:3035", None),
+            ("4e7,4e7", "EPSG:3035", "there is no place on earth on the map EPSG:3035"),
+        ],
+    )
+    def test_scale(self, cells: str, crs: str, message: str | None, tmp_path: Path) -> None:
+        """Ranges are metres on the ground; at 48.1° north Web Mercator has 1 / cos 48.1° = 1.50 of them for one."""
+        path = write(tmp_path / "t.csv", "key,x,y,heading", f"a,{cells},1", f"b,{cells},2")
+        if message is None:
+            assert read(path, crs=crs).query.crs == crs
+        else:
+            with pytest.raises(InputError, match=message):
+                read(path, crs=crs)
+
+    def test_scale_of_degrees(self, tmp_path: Path) -> None:
+        """The same where longitude and latitude are put on a map."""
+        path = write(tmp_path / "t.csv", "key,lon,lat,heading", "a,11.5,48.1,1")
+        with pytest.raises(InputError, match=r"a metre on the ground is 1\.50 m on the map EPSG:3857"):
+            read(path, crs="EPSG:3857")
+
+    def test_zones(self, tmp_path: Path) -> None:
+        """Of queries and database, and of --crs; 32U and 32 are one."""
+        lines = ("key,utm_easting,utm_northing,utm_zone,heading", "a,500000,6000000,{},0")
+        tables = {
+            zone: write(tmp_path / f"{zone}.csv", lines[0], lines[1].format(zone)) for zone in ("32", "32U", "33")
+        }
+        with pytest.raises(InputError, match=r"two UTM zones \(.*32\.csv in 32, .*33\.csv in 33\)"):
+            read(tables["32"], tables["33"])
+        assert read(tables["32"], tables["32U"]).query.crs == "local"
+        assert read(tables["32U"], crs="EPSG:32632").query.crs == "EPSG:32632"
+        with pytest.raises(InputError, match="in UTM zone 33, which EPSG:32632 is not"):
+            read(tables["33"], crs="EPSG:32632")
+
+
 class TestTravel:
     """Tables whose headings are the direction of travel."""
 
@@ -532,6 +626,7 @@ class TestTravel:
             ("key,x,y,captured_at", ["30", "10", "20"]),
             ("key,x,y,Timestamp", ["2024-05-01T10:00:10", "2024-05-01T09:00:00", "2024-05-01T10:00:09.5"]),
             ("id,x,y,timestamp", ["1731360489000", "1731360488000", "1731360488500"]),
+            ("id,x,y,datetime", ["2019:07:04 12:33:12", "2019:07:04 12:33:10", "2019:07:04 12:33:11"]),
         ],
     )
     def test_times(self, header: str, times: list[str], tmp_path: Path) -> None:
@@ -561,12 +656,29 @@ class TestTravel:
         assert street.query.heading_deg.tolist() == [0.0] * 3
         assert "time" not in read(path, columns="key=timestamp").params["columns"]
 
-    def test_times_that_are_none(self, tmp_path: Path) -> None:
-        """Where one cannot be read, the order is that of the rows, which is said."""
-        path = write(tmp_path / "t.csv", "key,x,y,time", "a,0,0,noon", "b,0,10,1", "c,0,20,2")
-        street = read(path, along_track=AlongTrack())
-        assert street.query.heading_deg.tolist() == [0.0] * 3
-        assert any("in the order of the rows" in note for note in street.notes)
+    @pytest.mark.parametrize(
+        ("role", "cells", "line"),
+        [
+            ("time", ["1", "noon", "2"], 3),
+            ("time", ["1", "2", ""], 4),
+            ("time", ["04/07/2019 12:00"] * 3, 2),
+            ("frame", ["3", "", "2"], 3),
+        ],
+    )
+    def test_an_order_that_is_not_known(self, role: str, cells: list[str], line: int, tmp_path: Path) -> None:
+        """A track whose rows go up and down is not taken in their order because one cell cannot be read."""
+        rows = [f"{key},0,{y},{cell}" for key, y, cell in zip("abc", (20, 0, 10), cells, strict=True)]
+        path = write(tmp_path / "t.csv", f"key,x,y,{role}", *rows)
+        with pytest.raises(
+            InputError, match=rf"line {line}, column '{role}': is no .* order of the track is not known"
+        ):
+            read(path, along_track=AlongTrack())
+
+    def test_frames_with_gaps_and_times(self, tmp_path: Path) -> None:
+        """Where frames are not all there, times that are tell the order."""
+        lines = ("key,x,y,frame,time", "a,0,20,,2019:07:04 12:00:30", "b,0,0,1,2019:07:04 12:00:10")
+        path = write(tmp_path / "t.csv", *lines, "c,0,10,2,2019:07:04 12:00:20")
+        assert read(path, along_track=AlongTrack()).query.heading_deg.tolist() == [0.0] * 3
 
     def test_true_north(self, tmp_path: Path) -> None:
         """Far from the middle of a zone the grid is turned, and the direction is not."""
