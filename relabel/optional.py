@@ -19,6 +19,31 @@ _LINUX_LIBRARIES = {
 }
 
 
+def package(name: str, what: str, remedy: str) -> Any:
+    """An optional package.
+
+    Parameters
+    ----------
+    name:
+        its module.
+    what:
+        the beginning of a sentence: who needs it.
+    remedy:
+        how to get it, for example ``pip install pandas``.
+
+    Raises
+    ------
+    MissingPackageError
+        when it is not installed, or does not load.
+    """
+    try:
+        return importlib.import_module(name)
+    except (ImportError, OSError) as error:
+        raise MissingPackageError(
+            f"{what} needs the package {name}, which cannot be loaded ({error}): {remedy}"
+        ) from None
+
+
 def open3d_libraries() -> dict[str, str]:
     """The libraries that Open3D takes from this system, with the Debian package of each; none but on Linux."""
     return _LINUX_LIBRARIES if platform.system() == "Linux" else {}

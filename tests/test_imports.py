@@ -67,6 +67,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "cameras": ("display errors fixed_width", "numpy"),
     "frames": ("display errors cameras", "numpy"),
     "similarity": ("display errors measures cameras", "numpy scipy"),
+    "tables": ("errors optional cameras similarity", "numpy ~scipy ~pyarrow ~pandas ~anndata ~torch"),
     "jit": ("errors cores", "numpy numba"),
     "geometry": ("errors cameras", "numpy ~pyproj"),
     # a tree of files goes in, cameras and frames come out
@@ -85,7 +86,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     # inputs looked through before they are labelled
     "audit": ("errors cameras frames geometry jit datasets surface", "numpy scipy"),
     # label files, written and read
-    "labelfile": (f"_version {BASE} stopping cores atomic source_date", "numpy scipy h5py"),
+    "labelfile": (f"_version {BASE} tables stopping cores atomic source_date", "numpy scipy h5py"),
     "compose": (f"{BASE} geometry labelfile", "numpy"),
     "pipeline": (
         (
@@ -99,12 +100,12 @@ ROOMS: dict[str, tuple[str, str]] = {
     # everything to the right reads label files only
     "images": (f"{BASE} stopping datasets", "numpy ~PIL"),
     "exchange": (
-        f"plugins {BASE} stopping atomic csv_text geometry datasets labelfile images",
+        f"plugins {BASE} tables stopping atomic csv_text geometry datasets labelfile images",
         "numpy scipy h5py pyarrow",
     ),
     "sampling": (f"{BASE} geometry jit labelfile", "numpy scipy"),
     "evaluation": (
-        f"{BASE} atomic csv_text devices geometry datasets labelfile exchange images",
+        f"{BASE} optional atomic csv_text devices geometry datasets labelfile exchange images",
         "numpy scipy ~torch",
     ),
     "training": (
@@ -127,7 +128,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     ),
     "__main__": ("cli", ""),
     # `relabel/__init__.py` names the public things for type checkers and loads them on demand.
-    "": ("_version _lazy ~cameras ~similarity ~frames ~datasets ~fov ~surface ~labelfile", ""),
+    "": ("_version _lazy ~cameras ~similarity ~frames ~tables ~datasets ~fov ~surface ~labelfile", ""),
 }
 # Modules whose classes are torch modules have to import torch at their top; `relabel.training` loads them on demand.
 WITH_TORCH = {
@@ -348,7 +349,7 @@ class TestStart:
     @pytest.mark.parametrize(
         ("module", "unwanted"),
         [
-            ("relabel.labelfile", {"numba", "pyarrow", "shapely", "torch", "click"}),
+            ("relabel.labelfile", {"numba", "pyarrow", "shapely", "torch", "click", "pandas", "anndata"}),
             ("relabel.cameras", {"scipy", "h5py", "numba"}),
             ("relabel.datasets", {"h5py", "numba", "pyarrow"}),
             ("relabel.training", {"torch", "torchvision", "timm", "h5py", "numba"}),

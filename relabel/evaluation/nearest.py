@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from relabel.errors import InputError, MissingPackageError, OptionError
+from relabel.errors import InputError, OptionError
+from relabel.optional import package
 
 _SPARE = 32  # proposals a query beyond k: enough that all but odd queries are settled by the first pass
 _HUGE = 1e30  # distances of longer descriptors may not fit into float32
@@ -209,7 +210,7 @@ def proposer(device: str, *, work: int = _MUCH) -> Propose:
         when there is no such device, or its package is not installed.
     """
     if device == "faiss":
-        return _faiss(_package("faiss", "faiss", "pip install faiss-cpu"))
+        return _faiss(package("faiss", "faiss", "pip install faiss-cpu"))
     if device == "auto" and work < _MUCH:
         device = "cpu"
     if device == "auto":
@@ -220,20 +221,13 @@ def proposer(device: str, *, work: int = _MUCH) -> Propose:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu":
         return by_numpy
-    torch = _package("torch", f"device {device!r}", "pip install 'relabel-vpr[torch]'")
+    torch = package("torch", f"device {device!r}", "pip install 'relabel-vpr[torch]'")
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise OptionError(f"device {device!r} cannot be used ({reason}); take cpu, or auto") from None
     return by_torch(torch, device)
-
-
-def _package(name: str, what: str, how: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except (ImportError, OSError) as error:
-        raise MissingPackageError(f"{what} needs the package {name}, which cannot be loaded ({error}): {how}") from None
 
 
 def error_bound(dtype: Any, dimensions: int, longest: FloatArray | float) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +22,6 @@ from relabel.exchange.entries import (
     ImportResult,
     Numbering,
     PairList,
-    collection_facts,
     read_facts,
     result_of_pairs,
 )
@@ -31,12 +29,9 @@ from relabel.exchange.folder import ExportFolder, file_name
 from relabel.exchange.text import pairs_as_text
 from relabel.input_files import check_regular, check_rows
 from relabel.similarity import Collection, SimilaritySource
-
-_METADATA = b"relabel"
-"""The key of the JSON in the schema metadata of a Parquet file of pairs."""
+from relabel.tables import METADATA, arrow_batches, arrow_schema
 
 _COLUMNS = ("query", "database", "value")
-_GROUP_PAIRS = 1 << 20
 
 
 def write_csv(source: SimilaritySource, name: str, folder: ExportFolder) -> list[str]:
@@ -65,30 +60,15 @@ def write_parquet(source: SimilaritySource, name: str, folder: ExportFolder) -> 
     pairs, cameras = f"{stem}.parquet", f"{stem}.cameras.parquet"
     folder.claim([pairs, cameras])
     c = source.collection
-    metadata = {_METADATA: json.dumps(collection_facts(source), ensure_ascii=False, sort_keys=True).encode()}
-    fields = [pa.field("query", pa.string()), pa.field("database", pa.string()), pa.field("value", pa.float32())]
-    schema = pa.schema(fields, metadata=metadata)
+    schema = arrow_schema(source)
     with folder.file(pairs) as private, pyarrow.parquet.ParquetWriter(private, schema, compression="zstd") as writer:
-        for table in _pair_tables(source, schema):
-            writer.write_table(table)
+        for batch in arrow_batches(source):
+            writer.write_batch(batch)
     with folder.file(cameras) as private:
-        pyarrow.parquet.write_table(camera_table(c).replace_schema_metadata(metadata), private, compression="zstd")
+        pyarrow.parquet.write_table(
+            camera_table(c).replace_schema_metadata(schema.metadata), private, compression="zstd"
+        )
     return [f"{name}: provenance is not in the tables", *_columns_note(c, name)]
-
-
-def _pair_tables(source: SimilaritySource, schema: Any) -> Iterator[Any]:
-    c = source.collection
-    queries, database = (pa.array(cameras.key, pa.string()) for cameras in (c.query, c.database))
-    for block in source.blocks():
-        rows = np.repeat(np.arange(block.first_row, block.first_row + len(block.counts)), block.counts)
-        for start in range(0, len(rows), _GROUP_PAIRS):
-            part = slice(start, start + _GROUP_PAIRS)
-            columns = [
-                queries.take(pa.array(rows[part])),
-                database.take(pa.array(block.indices[part])),
-                pa.array(block.data[part]),
-            ]
-            yield pa.table(columns, schema=schema)
 
 
 def _columns_note(c: Collection, name: str) -> list[str]:
@@ -155,7 +135,7 @@ def read_parquet(request: ImportRequest) -> ImportResult:
         check_rows(path, file.metadata.num_rows, least_bits=1)
         try:
             entries = _gathered(file.iter_batches(columns=list(_COLUMNS)))
-            facts = read_facts((file.schema_arrow.metadata or {}).get(_METADATA, b"{}"))
+            facts = read_facts((file.schema_arrow.metadata or {}).get(METADATA, b"{}"))
         except (InputError, ValueError) as error:
             raise InputError(f"{path}: {error}; correct the table") from None
     pairs = PairList(*entries, lambda entry: f"{path}: row {entry} (counted from 0)", facts)

@@ -292,18 +292,3 @@ def read_facts(text: str | bytes) -> dict[str, Any]:
     if not isinstance(facts, dict):
         raise InputError("what it says of itself is no JSON object")
     return facts
-
-
-def collection_facts(source: SimilaritySource) -> dict[str, Any]:
-    """All of a collection that is neither camera nor pair, as JSON values."""
-    c = source.collection
-    return {
-        "method": c.method,
-        "measure": c.measure,
-        "params": dict(c.params),
-        "crs": c.crs,
-        "min_value": c.min_value,
-        "self_pairs": c.self_pairs,
-        "shape": list(c.shape),
-        "content_sha256": getattr(source, "content_sha256", None),
-    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,11 @@ from scipy import sparse
 from relabel.cameras import Cameras, Status
 from relabel.errors import InputError, MissingFileError
 from relabel.exchange.camera_files import CameraSides
-from relabel.exchange.entries import ImportRequest, ImportResult, collection_facts, read_facts, similarity_of_entries
+from relabel.exchange.entries import ImportRequest, ImportResult, read_facts, similarity_of_entries
 from relabel.exchange.folder import ExportFolder, file_name, without_metadata
 from relabel.input_files import check_regular, check_zip
 from relabel.similarity import SimilaritySource, gather
+from relabel.tables import facts_text
 
 _FACTS = "relabel"
 _SIDES = ("query_", "database_")
@@ -45,7 +45,7 @@ def write_npz(source: SimilaritySource, name: str, folder: ExportFolder) -> list
     }
     for side, cameras, extent in (("query", c.query, c.query_extent), ("database", c.database, c.database_extent)):
         arrays |= {f"{side}_{column}": getattr(cameras, column) for column in _CAMERA} | {f"{side}_extent": extent}
-    arrays[_FACTS] = np.array(json.dumps(collection_facts(source), ensure_ascii=False, sort_keys=True))
+    arrays[_FACTS] = np.array(facts_text(source))
     with folder.file(file) as private, private.open("wb") as stream:
         np.savez_compressed(stream, **{key: without_metadata(array) for key, array in arrays.items()})  # type: ignore[arg-type]  # its stub takes allow_pickle for a name
     lost = sorted({*c.query.extra, *c.database.extra})

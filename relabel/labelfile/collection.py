@@ -27,6 +27,7 @@ from relabel.labelfile.digest import ArrayDigest, Record, collection_digest
 from relabel.labelfile.schema import ARRAYS, ATTRIBUTES, DATABASE, IMPORTED, QUERIES, SIMILARITY, UTF8
 from relabel.measures import Measure, Unknown
 from relabel.similarity import Collection, Converted, RowBlock, Similarity, gather, side_layers
+from relabel.tables import AsTables
 
 _BLOCK_ENTRIES = 1 << 20
 _SHOWN = 10  # names listed in an error
@@ -34,7 +35,7 @@ _NOT_PICKLED = ("_cameras", "_keys", "_checked", "_fits", "_indptr", "_hashed")
 """what a collection has read of its file, and what it knows of it"""
 
 
-class StoredCollection(Displayed):
+class StoredCollection(AsTables, Displayed):
     """One collection of a label file: what was compared and how, and the values row by row.
 
     ``len`` is the number of queries, iteration and ``in`` are by their keys, and ``stored[key]`` is their `row`.
@@ -526,7 +527,7 @@ def listed(names: list[str], total: int | None = None) -> str:
     return (", ".join(names[:_SHOWN]) + more) or "none"
 
 
-class ConvertedCollection(Converted):
+class ConvertedCollection(AsTables, Converted):
     """What `StoredCollection.in_measure` makes; read like the collection itself, and a `SimilaritySource` as well."""
 
     source: StoredCollection
