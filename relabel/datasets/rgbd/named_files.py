@@ -114,7 +114,7 @@ def read(
     image, images_joined = joined(_by_name(base, _IMAGE, is_name), depth, "images", str(base))
     names = sorted(depth.keys() | pose.keys(), key=natural)
     frames = _frames(names, name, depth, pose, image)
-    notes = [note for note in (poses_joined, images_joined) if note]
+    notes = [note for note in (_unread(base, _DEPTH), _unread(base, _POSE), poses_joined, images_joined) if note]
     lists: list[Path] = []
     posed = None
     if pose:
@@ -122,9 +122,12 @@ def read(
             raise OptionError(f"--quaternion {quaternion}: the poses of {base} are matrices; leave it out")
         poses = read_poses([frame.pose for frame in frames], counts=(16,) if scannet else (16, 12))
     else:
-        path = pose_lists.find(dict.fromkeys((base, root, root / "scene")))
-        if path is None:
+        pose_files = pose_lists.find(dict.fromkeys((base, root, root / "scene")))
+        if not pose_files:
             raise _no_pose(base)
+        path, *unread = pose_files
+        if unread:
+            notes.append(f"{path.name} is read, not {', '.join(other.name for other in unread)}")
         listed = pose_lists.read(path, names, quaternion)
         poses, posed = listed.poses, listed.has_pose.tolist()
         notes += listed.notes
@@ -200,6 +203,12 @@ def _no_pose(base: Path) -> DatasetNotFoundError | InputError:
 def _folder(base: Path, kind: _Kind) -> str | None:
     """The folder in `base` that holds files of one kind alone."""
     return next((name for name in kind.folders if (base / name).is_dir()), None)
+
+
+def _unread(base: Path, kind: _Kind) -> str:
+    """A note on folders of one kind besides the one that is read; empty where there is none."""
+    first, *others = [name for name in kind.folders if (base / name).is_dir()] or [""]
+    return f"{first}/ is read, not {', '.join(f'{name}/' for name in others)}" if others else ""
 
 
 def _by_name(base: Path, kind: _Kind, is_name: Callable[[str], bool]) -> dict[str, Path]:

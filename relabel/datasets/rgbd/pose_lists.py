@@ -43,8 +43,11 @@ class ListedPoses(NamedTuple):
     """how they were matched with the frames, and what was left out"""
 
 
-def find(folders: Iterable[Path]) -> Path | None:
-    """The file of all poses in one of the folders, by its usual names, or as the only one that is called like that."""
+def find(folders: Iterable[Path]) -> list[Path]:
+    """The files of all poses in the first of the folders that has one, those of the usual names first.
+
+    Where none has a usual name, a file that is called alike counts if it is the only one.
+    """
     for folder in folders:
         usual = [folder / name for name in NAMES if (folder / name).is_file()]
         similar = [
@@ -53,8 +56,8 @@ def find(folders: Iterable[Path]) -> Path | None:
             if _SIMILAR.fullmatch(path.name) and path.is_file()
         ]
         if usual or len(similar) == 1:
-            return (usual or similar)[0]
-    return None
+            return list(dict.fromkeys((*usual, *similar)))
+    return []
 
 
 def read(path: Path, names: Sequence[str], quaternion: Quaternion = "xyzw") -> ListedPoses:

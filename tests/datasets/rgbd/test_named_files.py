@@ -487,6 +487,23 @@ class TestPoseLists:
         (tmp_path / "poses.txt").write_text("".join(lines[:2]))
         assert sequence.read(tmp_path, "folder", intrinsics=CAMERA).frames.cameras.ok.all()
 
+    def test_several(self, tmp_path: Path) -> None:
+        """Which of several files or folders of poses is read is told."""
+        for number in range(2):
+            depth_png(tmp_path / f"depth/{number}.png", size=SIZE)
+        poses = {"poses.txt": ("{m}\n", 1.0), "trajectory.log": ("{k} {k} {n}\n{m4}\n", 5.0), "old_traj.txt": ("", 0.0)}
+        for name, (form, x) in poses.items():
+            (tmp_path / name).write_text("".join(listed(form, k, x) for k in range(2)))
+        found = sequence.read(tmp_path, "folder", intrinsics=CAMERA)
+        assert found.frames.cameras.position[:, 0].tolist() == [5.0, 5.0]
+        assert found.notes[0] == "trajectory.log is read, not poses.txt, old_traj.txt"
+        for folder, x in (("pose", 2.0), ("poses", 3.0)):
+            for number in range(2):
+                pose_txt(tmp_path / f"{folder}/{number}.txt", looking_ahead(x))
+        found = sequence.read(tmp_path, "folder", intrinsics=CAMERA)
+        assert found.frames.cameras.position[:, 0].tolist() == [2.0, 2.0]
+        assert found.notes == ("pose/ is read, not poses/",)
+
     @pytest.mark.parametrize(
         ("numbers", "places"),
         [
