@@ -153,11 +153,15 @@ def _take_frames(model: _Model, into_camera: FloatArray, files: tuple[Path, ...]
     of_sensor: list[Row] = []
     locations: list[str] = []
     unknown = 0
+    frame_of: dict[int, _Frame] = {}
     for frame in model.frames:
         if frame.rig not in model.rigs:
             raise InputError(f"{frame.location}: its rig {frame.rig} is not in {files[1].name}")
         sensors = model.rigs[frame.rig]
         for number, sensor in frame.images.items():
+            if frame_of.setdefault(number, frame) is not frame:
+                other = frame_of[number].location.removeprefix(f"{files[2]}: ")
+                raise InputError(f"{frame.location}: its image {number} is of the frame in {other} already")
             if number not in row_of:
                 continue
             pose = sensors.get(sensor)

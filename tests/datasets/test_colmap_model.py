@@ -244,6 +244,11 @@ class TestFaults:
                 r"rigs.txt, for .*frames.txt: line 2: the quaternion",
             ),
             ("frames.txt", f"1 5 {POSE.replace('1', 'x')} 0", r"frames.txt: line 1: 'x' is not a number"),
+            (
+                "frames.txt",
+                f"1 5 {POSE} 1 CAMERA 1 1\n2 5 {POSE} 1 CAMERA 1 1",
+                r"frames.txt: line 2: its image 1 is of the frame in line 1 already",
+            ),
             ("frames.txt", f"1 5 {POSE} 1 CAMERA 1 1 7", r"frames.txt: line 1: has more data than it says"),
         ],
     )
