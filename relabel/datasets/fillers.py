@@ -69,8 +69,8 @@ def heading_fillers(heading_deg: FloatArray, *, mapillary: bool = False) -> Bool
     """(n,) True where a heading as stored is no measurement.
 
     These are -1 where the headings are Mapillary's; `SENTINELS`, unless other headings run on beyond two full circles;
-    what is beyond 10⁶; and -1, -9 or -99 where it is the one negative value and repeats, as well as 361, 400, 500, 511
-    or 720 where it is the one value above 360 and repeats.
+    what is beyond 10⁶; and -1, -9 and -99 where there is no other negative value and one of them repeats, as well as
+    361, 400, 500, 511 and 720 where there is no other value above 360 and one of them repeats.
 
     Parameters
     ----------
@@ -91,7 +91,8 @@ def heading_fillers(heading_deg: FloatArray, *, mapillary: bool = False) -> Bool
         filler[:] = False
     for codes, beyond in ((_REPEATED_NEGATIVE, value < 0.0), (_REPEATED_POSITIVE, value > 360.0)):
         left = beyond & ~filler
-        if np.count_nonzero(left) > 1 and value[left].min() == value[left].max() and value[left][0] in codes:
+        different, counts = np.unique(value[left], return_counts=True)
+        if left.any() and counts.max() > 1 and np.isin(different, codes).all():
             filler |= left
     if mapillary:
         filler |= value == -1.0

@@ -76,7 +76,7 @@ def at_times(track: Track, path: Path, stamps: npt.NDArray[np.str_], max_gap_s: 
     Raises
     ------
     InputError
-        when a key of the track is no time stamp, or none of its poses is known.
+        when a key of the track is no time stamp, none of its poses is known, or no image is between any two.
     """
     from scipy.spatial.transform import Rotation  # noqa: PLC0415  slow to load
 
@@ -94,6 +94,11 @@ def at_times(track: Track, path: Path, stamps: npt.NDArray[np.str_], max_gap_s: 
     inside = (wanted >= time[0]) & (wanted <= time[-1])
     after = after.clip(0, len(time) - 1)
     before = np.where(time[after] == wanted, after, after - 1).clip(0)
+    if not inside.any():
+        raise InputError(
+            f"{path}: none of the {len(wanted):,} images, which are from {wanted.min()} to {wanted.max()}, is between "
+            f"its poses, from {time[0]} to {time[-1]}; are the time stamps those of another drive?"
+        )
     span = time[after] - time[before]
     near = inside & (span <= max_gap_s * _SECOND)
 

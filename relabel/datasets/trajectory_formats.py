@@ -351,13 +351,13 @@ _ZONE = re.compile(r"\s*(\d{1,2})\s*([C-HJ-NP-X])\s*", re.IGNORECASE)
 def robotcar(path: Path) -> Track:
     """The poses of RobotCar's ins.csv, rtk.csv, vo.csv or gps.csv, which differ in their columns; keys are time stamps.
 
-    Rows whose ``ins_status`` is not INS_SOLUTION_GOOD have a pose of NaN, rows that repeat another are left out. Of
-    gps.csv, which has no angles, the poses are not turned, and the track says so (`Track.turned`).
+    Rows whose ``ins_status`` is not INS_SOLUTION_GOOD, and rows at (0, 0), have a pose of NaN; rows that repeat another
+    are left out. Of gps.csv, which has no angles, the poses are not turned, and the track says so (`Track.turned`).
 
     Raises
     ------
     InputError
-        when the file is neither, or a cell is wrong; the message names file and line.
+        when the file is neither, a cell is wrong, or angles are no radians; the message names file and line.
     """
     file = TableFile(path)
     for needed, reader in (
@@ -390,7 +390,16 @@ def _navigation(file: TableFile) -> Track:
             kinds, counts = np.unique(status[bad], return_counts=True)
             shown = ", ".join(f"{count:,} {kind or 'empty'}" for kind, count in zip(kinds, counts, strict=True))
             notes.append(f"{int(bad.sum()):,} rows have an ins_status other than {_GOOD} ({shown}): no pose")
-        row[bad] = np.nan
+    # The metres are those of UTM, whose origin is no place that a car comes to.
+    at_origin = ~bad & (row[:, :2] == 0.0).all(axis=1)
+    if at_origin.any():
+        notes.append(
+            f"{int(at_origin.sum()):,} rows have northing 0 and easting 0, where nothing was measured: no pose"
+        )
+        bad |= at_origin
+    row[bad] = np.nan
+    if turned:
+        _check_radians(file, row[:, 3:])
     repeats = _repeats(key, row)
     if repeats.any():
         notes.append(f"{int(repeats.sum()):,} rows repeat another and are left out")
@@ -418,7 +427,9 @@ def _odometry(file: TableFile) -> Track:
     table = file.read({**dict.fromkeys(times, "text"), **dict.fromkeys((*_MOTION, *_ANGLES), "float")})
     source, destination = (table[name] for name in times)
     file.check_keys(source, "column 'source_timestamp'")
-    steps = _matrices(np.column_stack([table[name] for name in (*_MOTION, *_ANGLES)]))
+    motion = np.column_stack([table[name] for name in (*_MOTION, *_ANGLES)])
+    _check_radians(file, motion[:, 3:])
+    steps = _matrices(motion)
     broken = np.flatnonzero(destination[1:] != source[:-1]) + 1
     end = int(broken[0]) if broken.size else len(steps)
     poses = np.full((len(steps) + bool(len(steps)), 4, 4), np.nan)
@@ -432,6 +443,17 @@ def _odometry(file: TableFile) -> Track:
             "on have no common world with those before"
         )
     return Track(np.concatenate([destination[:1], source]), poses, notes=tuple(notes))
+
+
+def _check_radians(file: TableFile, angles: FloatArray) -> None:
+    """Raise InputError, naming the first row, where roll, pitch or yaw (n, 3) is beyond a full circle."""
+    with np.errstate(invalid="ignore"):
+        row, column = next(iter(np.argwhere(np.abs(angles) > 2.0 * np.pi + 1e-6).tolist()), (None, None))
+    if row is not None:
+        raise InputError(
+            f"{file.path}: {file.location(row)}, column {_ANGLES[column]!r}: {angles[row, column]:g} is no angle in "
+            "radians, as RobotCar has them; are these degrees?"
+        )
 
 
 def _matrices(table: FloatArray) -> FloatArray:

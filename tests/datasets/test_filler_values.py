@@ -37,6 +37,9 @@ class TestHeadings:
             ([-999, -1, -1, 5], [0, 1, 2]),
             ([-9999, 65535, 32767, 3], [0, 1, 2]),
             ([10, 511, 511, 350], [1, 2]),
+            ([-99, -99, -1, 10], [0, 1, 2]),  # no other negative value
+            ([-1, -9, 10], []),  # none repeats
+            ([10, 511, 361, 361], [1, 2, 3]),
             ([10, 511, 400, 350], []),  # run on beyond a circle, as GSV-Cities has them
             ([0, 400, 731, 999], [3]),
             ([0, 400, 800, 999, 1100], []),  # counted on over several circles

@@ -75,6 +75,13 @@ class TestAtTimes:
         with pytest.raises(InputError, match=r"ins\.csv: none of its 3 poses is known"):
             at_times(poses, PATH, stamps(0))
 
+    def test_another_drive(self) -> None:
+        """Where no image is between any two poses, both times are shown."""
+        with pytest.raises(
+            InputError, match=r"none of the 2 images, .* from \d+408 to \d+418, .* from \d+498 to \d+598;"
+        ):
+            at_times(track(np.array([100, 200])), PATH, stamps(10, 20))
+
     def test_keys_that_are_no_times(self) -> None:
         """Seconds, or names."""
         with pytest.raises(InputError, match=r"ins\.csv: '1\.5' is no time stamp in whole microseconds"):

@@ -436,6 +436,32 @@ class TestRobotcar:
             "1 INS_INACTIVE): no pose"
         )
 
+    def test_rows_at_the_origin(self, tmp_path: Path) -> None:
+        """A row at (0, 0) has no pose, and no image between it and the next has one of half the way there."""
+        header = "timestamp,northing,easting,down,utm_zone,roll,pitch,yaw"
+        lines = [f"{1000 * k},{5735000 + k},620000,-110,30U,0,0,0.5" for k in range(1, 5)]
+        lines[1] = "2000,0,0,0,31N,0,0,0"
+        path = write(tmp_path / "rtk.csv", header, *lines)
+        cameras, notes = read(path, "robotcar", axes_of("robotcar"))
+        assert cameras.status.tolist() == [Status.OK, Status.NO_POSE, Status.OK, Status.OK]
+        assert cameras.crs == "EPSG:32630"
+        assert "1 rows have northing 0 and easting 0, where nothing was measured: no pose" in notes
+        times = write(tmp_path / "stereo.timestamps", "1500 1", "2500 1")
+        cameras, _ = read(path, "robotcar", axes_of("robotcar"), times=times)
+        assert cameras.position.tolist() == [[620000.0, 5735001.5, 110.0], [620000.0, 5735002.5, 110.0]]
+
+    @pytest.mark.parametrize(
+        ("name", "lines"),
+        [
+            ("rtk.csv", ["timestamp,northing,easting,down,roll,pitch,yaw", "1,5,6,0,0,0,3", "2,5,6,0,0,0,170"]),
+            ("vo.csv", [VO, "2,1,10,0,0,0,0,0", "3,2,10,0,0,0,0,170"]),
+        ],
+    )
+    def test_degrees(self, tmp_path: Path, name: str, lines: list[str]) -> None:
+        """Angles that are no radians are refused."""
+        with pytest.raises(InputError, match=r"line 3, column 'yaw': 170 is no angle in radians"):
+            robotcar(write(tmp_path / name, *lines))
+
     def test_repeated_rows(self, tmp_path: Path) -> None:
         """A row that is there twice with all its numbers counts once."""
         line = "1,INS_SOLUTION_GOOD,0,0,0,1,2,0,30U,0,0,0,0,0,0.5"

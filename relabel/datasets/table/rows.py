@@ -361,8 +361,12 @@ def _crs(file: TableFile, columns: Mapping[str, str], table: Mapping[str, npt.ND
             )
     if "crs" not in table or not len(table["crs"]) or not table["crs"][0]:
         return None
-    text = str(table["crs"][0])
-    return f"EPSG:{text}" if text.isdigit() else text
+    text = str(table["crs"][0]).strip()
+    code = _EPSG.fullmatch(text)
+    return f"EPSG:{code[1]}" if code else text
+
+
+_EPSG = re.compile(r"(?:epsg:)?(\d+)", re.IGNORECASE)
 
 
 def _zone(columns: Mapping[str, str], table: Mapping[str, npt.NDArray[Any]]) -> str | None:

@@ -247,7 +247,7 @@ class TableReader:
             shown = ", ".join(f"{path} in {crs or 'none that it names'}" for crs, path in named.items())
             raise InputError(f"the tables are in two reference systems ({shown}); bring both into one")
         (own,) = named
-        if own is not None and self.crs is not None and own != self.crs:
+        if own is not None and self.crs is not None and own.casefold() != self.crs.casefold():
             raise InputError(
                 f"{self.queries}: the table says that it is in {own}, --crs says {self.crs}; drop one of them"
             )

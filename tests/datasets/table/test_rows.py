@@ -586,6 +586,17 @@ class TestMaps:
         with pytest.raises(InputError, match=r"a metre on the ground is 1\.50 m on the map EPSG:3857"):
             read(path, crs="EPSG:3857")
 
+    def test_one_crs_in_two_spellings(self, tmp_path: Path) -> None:
+        """A number, and small letters, say the same."""
+        header = "key,x,y,heading,crs"
+        tables = [
+            write(tmp_path / f"{k}.csv", header, f"a,500000,5300000,0,{text}")
+            for k, text in enumerate(("EPSG:32632", "epsg:32632", "32632"))
+        ]
+        for other in tables[1:]:
+            assert read(tables[0], other).query.crs == "EPSG:32632"
+        assert read(tables[0], crs="epsg:32632").query.crs == "epsg:32632"
+
     def test_zones(self, tmp_path: Path) -> None:
         """Of queries and database, and of --crs; 32U and 32 are one."""
         lines = ("key,utm_easting,utm_northing,utm_zone,heading", "a,500000,6000000,{},0")
@@ -698,7 +709,7 @@ class TestTravel:
 
     def test_repeats(self, tmp_path: Path) -> None:
         """What was asked for is in the parameters, which lead back to the same reader."""
-        lines = ("timestamp,northing,easting,down,utm_zone", "1000,0,0,0,30U", "3000,10,0,0,30U")
+        lines = ("timestamp,northing,easting,down,utm_zone", "1000,10,0,0,30U", "3000,20,0,0,30U")
         path, times = write(tmp_path / "gps.csv", *lines), write(tmp_path / "stereo.timestamps", "2000 1")
         made = reader(path, layout="robotcar", image_times=[times], max_gap_s=2.0, along_track=AlongTrack(2.0, 30.0))
         again = TableReader.from_parameters(made.parameters(), tmp_path)
