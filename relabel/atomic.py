@@ -207,7 +207,7 @@ def _is_abandoned(folder: Path) -> bool:
     try:
         return locks.is_held(folder / _LOCK) is False
     except FileNotFoundError:
-        return folder.is_dir()  # its writer was killed before it made the lock, or while it removed all
+        return folder.is_dir() and not any(folder.iterdir())  # killed before it was locked
     except OSError:
         return False
 
@@ -224,6 +224,15 @@ def remove_folders(folders: Iterable[Path]) -> None:
 
 
 def _remove(folder: Path, lock: locks.Lock) -> None:
+    with suppress(OSError):
+        for entry in folder.iterdir():
+            # The lock goes last: without it nobody would know what a process left that was killed here.
+            if entry.name == _LOCK:
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     lock.release()
     # Some network file systems keep a removed file under another name until it is closed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def test_commands(run: Callable[..., Result], real_data: Path, tmp_path: Path, m
     short = python.replace("size=(320, 240), epochs=10", "size=(64, 48), epochs=1, pairs_per_epoch=32")
     assert short != python
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "run" / "last.pt").unlink()
+    shutil.rmtree(tmp_path / "run")
     names = {"backbone": nn.Conv2d(3, 8, 7, stride=4)}
     exec(compile(short, str(PAGE), "exec"), names)
     assert names["result"].pairs == 32
