@@ -16,7 +16,7 @@ from relabel._lazy import lazily
 from relabel._version import __version__
 
 if TYPE_CHECKING:
-    from relabel import datasets, fov, surface, tables
+    from relabel import audit, datasets, fov, surface, tables
     from relabel.cameras import Cameras, Status
     from relabel.frames import Frames
     from relabel.labelfile import LabelFile, validate, write
@@ -32,7 +32,7 @@ _HOMES = {
     "validate": "relabel.labelfile",
     "write": "relabel.labelfile",
 }
-_ROOMS = ("datasets", "fov", "surface", "tables")
+_ROOMS = ("audit", "datasets", "fov", "surface", "tables")
 
 __all__ = [
     "Cameras",
@@ -42,6 +42,7 @@ __all__ = [
     "Similarity",
     "Status",
     "__version__",
+    "audit",
     "datasets",
     "fov",
     "surface",

@@ -84,7 +84,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     ),
     "reference": ("errors input_files optional measures cameras frames geometry", "numpy scipy shapely ~PIL"),
     # inputs looked through before they are labelled
-    "audit": ("errors cameras frames geometry jit datasets surface", "numpy scipy"),
+    "audit": ("_lazy errors cameras frames geometry jit datasets surface", "numpy scipy"),
     # label files, written and read
     "labelfile": (f"_version {BASE} tables stopping cores atomic source_date", "numpy scipy h5py"),
     "compose": (f"{BASE} geometry labelfile", "numpy"),
@@ -128,7 +128,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     ),
     "__main__": ("cli", ""),
     # `relabel/__init__.py` names the public things for type checkers and loads them on demand.
-    "": ("_version _lazy ~cameras ~similarity ~frames ~tables ~datasets ~fov ~surface ~labelfile", ""),
+    "": ("_version _lazy ~cameras ~similarity ~frames ~tables ~datasets ~audit ~fov ~surface ~labelfile", ""),
 }
 # Modules whose classes are torch modules have to import torch at their top; `relabel.training` loads them on demand.
 WITH_TORCH = {

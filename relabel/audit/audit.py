@@ -11,6 +11,7 @@ from relabel.audit.findings import AuditReport, Finding, NotChecked
 from relabel.audit.tracks import MOST_ROWS
 from relabel.cameras import Cameras
 from relabel.datasets.base import CameraSets, FrameSets, cameras_in
+from relabel.frames import Frames
 
 
 def audit(sets: CameraSets | FrameSets, *, thorough: bool = False) -> AuditReport:
@@ -31,6 +32,18 @@ def audit(sets: CameraSets | FrameSets, *, thorough: bool = False) -> AuditRepor
         tuple(result for result in results if isinstance(result, Finding)),
         tuple(result for result in results if isinstance(result, NotChecked)),
     )
+
+
+def check(read: CameraSets | FrameSets | Cameras | Frames) -> AuditReport:
+    """What ``relabel audit`` says of what a reader read, or of cameras or frames by themselves; print it to read it.
+
+    Labelling commands make the same checks, on a sample of very long tracks.
+    """
+    if isinstance(read, Cameras):
+        return audit(CameraSets(query=read, database=read), thorough=True)
+    if isinstance(read, Frames):
+        return audit(FrameSets(query=read, database=read), thorough=True)
+    return audit(read, thorough=True)
 
 
 def _results(sets: CameraSets | FrameSets, most_rows: int | None) -> list[Finding | NotChecked]:

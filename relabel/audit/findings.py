@@ -107,6 +107,9 @@ class AuditReport:
             "not_checked": [check.to_json() for check in self.not_checked],
         }
 
+    def __str__(self) -> str:
+        return "\n".join(self.lines("audit"))
+
     def lines(self, name: str) -> list[str]:
         """As lines of text, about the collection of this name."""
         lines = [f"{name}: {len(self.warnings)} warnings, {len(self.findings) - len(self.warnings)} notes"]

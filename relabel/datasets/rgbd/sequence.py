@@ -54,7 +54,7 @@ class RgbdSequence(FrameSets):
         return self.query
 
 
-def read(
+def read_sequence(
     root: Path | str,
     layout: Layout,
     *,
@@ -202,8 +202,8 @@ class RgbdReader:
         )
 
     def read(self) -> RgbdSequence:
-        """The frames of the sequence; raises what `read` does."""
-        sequence = read(
+        """The frames of the sequence; raises what `read_sequence` does."""
+        sequence = read_sequence(
             self.root,
             self.layout,
             name=self.name,
@@ -245,7 +245,7 @@ def reader(
 
     With the layout ``tum``, intrinsics and unit of depth follow from the name of the folder unless they are given.
     `convention` is a name for two `axes`, as ``ahead=-z,down=-y`` of ``opengl``; `direction` and `quaternion` are those
-    of the poses. The rest is as for `read`.
+    of the poses. The rest is as for `read_sequence`.
 
     Raises
     ------
@@ -269,3 +269,66 @@ def reader(
         intrinsics, depth_unit_m = tum.camera_of(root, intrinsics, depth_unit_m)
     name = name or root.absolute().name or "rgbd"
     return RgbdReader(root, layout, name, intrinsics, depth_unit_m, max_time_difference_s, poses, depth_is)
+
+
+def read(
+    root: Path | str,
+    layout: Layout,
+    *,
+    name: str | None = None,
+    intrinsics: Intrinsics | None = None,
+    depth_unit_m: float | None = None,
+    max_time_difference_s: float | None = None,
+    axes: str | None = None,
+    convention: Convention | None = None,
+    direction: Direction = "camera-to-world",
+    quaternion: Quaternion = "xyzw",
+    depth_is: DepthIs = "z",
+) -> RgbdSequence:
+    """The frames of one folder with themselves, as ``relabel rgbd`` reads them; `relabel.audit.check` audits them.
+
+    Parameters
+    ----------
+    root:
+        the folder of the sequence.
+    layout:
+        ``tum``, ``scannet`` or ``folder``.
+    name:
+        what the sequence is called; None for the name of its folder.
+    intrinsics:
+        fx, fy, cx, cy of the depth maps, pixels. None takes them from the data: with ``tum`` by the name of the folder.
+    depth_unit_m:
+        metres of one step of a stored depth. None takes it from the data, else 1/1000.
+    max_time_difference_s:
+        with ``tum``, how far apart the stamps of a depth map and of its pose may be, seconds; None for 0.02.
+    axes, convention:
+        the axes of a camera in its pose: ``ahead=-z,down=-y``, or ``opencv`` or ``opengl``; one of the two.
+    direction:
+        ``camera-to-world`` or ``world-to-camera``.
+    quaternion:
+        ``xyzw`` or ``wxyz``.
+    depth_is:
+        ``z`` or ``ray``, see `relabel.frames.Frames`.
+
+    Raises
+    ------
+    DatasetNotFoundError, MissingFileError
+        when the folder is not laid out like that.
+    InputError
+        when a file cannot be read; the message names it, and the line.
+    OptionError
+        when an option cannot be, does not go with the layout, or intrinsics or the unit of depth are not known.
+    """
+    return reader(
+        Path(root),
+        layout,
+        name=name,
+        intrinsics=intrinsics,
+        depth_unit_m=depth_unit_m,
+        max_time_difference_s=max_time_difference_s,
+        axes=axes,
+        convention=convention,
+        direction=direction,
+        quaternion=quaternion,
+        depth_is=depth_is,
+    ).read()

@@ -8,13 +8,14 @@ from relabel._lazy import lazily
 from relabel.datasets.table.spec import LAYOUTS, SPEC, Layout
 
 if TYPE_CHECKING:
-    from relabel.datasets.table.table_reader import TableReader, reader
+    from relabel.datasets.table.table_reader import TableReader, read, reader
 
 __all__ = [
     "LAYOUTS",
     "SPEC",
     "Layout",
     "TableReader",
+    "read",
     "reader",
 ]
 
@@ -22,6 +23,7 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "TableReader": "relabel.datasets.table.table_reader:TableReader",
+        "read": "relabel.datasets.table.table_reader:read",
         "reader": "relabel.datasets.table.table_reader:reader",
     },
 )

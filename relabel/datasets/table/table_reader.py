@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,7 +13,14 @@ from relabel.cameras import Cameras, Status
 from relabel.datasets import colmap_model, fillers, trajectory
 from relabel.datasets.along_track import AlongTrack
 from relabel.datasets.base import CameraSets, common_root, fault_notes, heading_params, relative_path, same_file
-from relabel.datasets.conventions import MAX_POSE_GAP_S, TABLE_SUFFIXES, TRAJECTORY_LAYOUTS, TrajectoryLayout
+from relabel.datasets.conventions import (
+    MAX_POSE_GAP_S,
+    TABLE_SUFFIXES,
+    TRAJECTORY_LAYOUTS,
+    TRAVEL_GAP_M,
+    TRAVEL_STEP_M,
+    TrajectoryLayout,
+)
 from relabel.datasets.image_times import check_gap
 from relabel.datasets.registry import ReaderSelection
 from relabel.datasets.table.columns import parse
@@ -321,6 +328,71 @@ def reader(
     own = tuple((columns or {}).items())
     more = (tuple(image_times), max_gap_s, along_track, panorama_deg)
     return TableReader(queries, database, name, root, own, crs, layout, axis, up, *more)
+
+
+def read(
+    queries: Path | str,
+    database: Path | str | None = None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    crs: str | None = None,
+    layout: Layout | None = None,
+    axis: str | None = None,
+    up: str | None = None,
+    heading: Literal["travel"] | None = None,
+    travel_step_m: float = TRAVEL_STEP_M,
+    travel_gap_m: float = TRAVEL_GAP_M,
+    panorama_deg: float | None = None,
+    image_times: Sequence[Path | str] = (),
+    max_gap_s: float = MAX_POSE_GAP_S,
+) -> CameraSets:
+    """The cameras of tables or trajectories, as ``relabel table`` reads them; `relabel.audit.check` audits them.
+
+    Parameters
+    ----------
+    queries, database:
+        CSV or Parquet tables, or trajectories; no database, or the same path twice, gives self pairs.
+    columns:
+        the column of each role that is not to be guessed: ``{"heading": "northdeg"}``.
+    crs:
+        the reference system of x and y, for example ``EPSG:32636``; longitudes and latitudes are compared on this map.
+    layout:
+        ``csv``, ``gsv``, ``kitti``, ``kitti360``, ``tum``, ``colmap`` or ``robotcar``; None for a table.
+    axis, up:
+        of poses: the axis of a camera that looks ahead, and the axis of the world that is up, as ``-y``.
+    heading:
+        ``travel`` takes the direction of travel.
+    travel_step_m, travel_gap_m:
+        metres: less than this is no movement, and a leap of more begins a new track.
+    panorama_deg:
+        360 to label panoramas as full circles.
+    image_times:
+        with ``robotcar``, the time stamps of the images of each trajectory.
+    max_gap_s:
+        with `image_times`, the longest time between the poses around an image, seconds.
+
+    Raises
+    ------
+    InputError
+        when a file is not there or cannot be labelled; the message names file, line and column.
+    OptionError
+        when an option cannot be, or does not go with the layout.
+    """
+    if heading not in (None, "travel"):
+        raise OptionError(f"heading is {heading!r}; it is None or travel")
+    return reader(
+        Path(queries),
+        None if database is None else Path(database),
+        columns=columns,
+        crs=crs,
+        layout=layout,
+        axis=axis,
+        up=up,
+        image_times=tuple(Path(path) for path in image_times),
+        max_gap_s=max_gap_s,
+        along_track=AlongTrack(travel_step_m, travel_gap_m) if heading == "travel" else None,
+        panorama_deg=panorama_deg,
+    ).read()
 
 
 def from_paths(

@@ -31,7 +31,7 @@ class TestFolder:
         rgbd_folder(tmp_path / "kitchen", ["100", "9", "0020"])
         (tmp_path / "kitchen/color").mkdir()
         (tmp_path / "kitchen/color/9.jpg").write_bytes(b"")
-        found = sequence.read(tmp_path / "kitchen", "folder")
+        found = sequence.read_sequence(tmp_path / "kitchen", "folder")
         cameras = found.frames.cameras
         assert cameras.key.tolist() == ["9", "0020", "100"]
         assert cameras.position[:, 0].tolist() == [0.1, 0.2, 0.0]
@@ -50,7 +50,7 @@ class TestFolder:
         pose_txt(tmp_path / "pose/1.txt", np.full((4, 4), -np.inf), newline="\n", between=" ")
         (tmp_path / "depth/preview.png").write_bytes(b"")
         (tmp_path / "pose/notes.txt").write_text("hello")
-        found = sequence.read(tmp_path, "scannet")
+        found = sequence.read_sequence(tmp_path, "scannet")
         assert found.frames.cameras.key.tolist() == ["0", "1", "2", "10"]
         assert found.frames.cameras.status.tolist() == [Status.OK, Status.NO_POSE, Status.OK, Status.OK]
         assert found.frames.intrinsics[0].tolist() == [57.0, 58.0, 31.5, 23.5]
@@ -62,7 +62,7 @@ class TestFolder:
         for i in range(4):
             (tmp_path / f"pose/f{i}.txt").unlink()
         (tmp_path / "depth/f5.png").unlink()
-        found = sequence.read(tmp_path, "folder")
+        found = sequence.read_sequence(tmp_path, "folder")
         assert found.frames.cameras.status.tolist() == [Status.NO_POSE] * 4 + [Status.OK, Status.BAD_DEPTH, Status.OK]
         assert found.notes == ("1 frames have no depth map (f5)", "4 frames have no pose (f0, f1, f2, …)")
 
@@ -70,40 +70,42 @@ class TestFolder:
         """A plain folder may leave out the last row, ScanNet never does."""
         rgbd_folder(tmp_path, ["0"])
         (tmp_path / "pose/0.txt").write_text("1 0 0 4\n0 1 0 5\n0 0 1 6\n")
-        np.testing.assert_array_equal(sequence.read(tmp_path, "folder").frames.cameras.pose, [looking_ahead(4, 5, 6)])
+        np.testing.assert_array_equal(
+            sequence.read_sequence(tmp_path, "folder").frames.cameras.pose, [looking_ahead(4, 5, 6)]
+        )
         with pytest.raises(InputError, match=r"0.txt: holds 12 numbers; a pose has 16, a 4x4 matrix from the camera"):
-            sequence.read(tmp_path, "scannet", intrinsics=(57, 58, 31.5, 23.5))
+            sequence.read_sequence(tmp_path, "scannet", intrinsics=(57, 58, 31.5, 23.5))
 
     def test_given(self, tmp_path: Path) -> None:
         """Options come before files, which then need not be there."""
         rgbd_folder(tmp_path)
         (tmp_path / "intrinsics.txt").unlink()
-        found = sequence.read(tmp_path, "folder", intrinsics=(1, 2, 3, 4), depth_unit_m=0.25)
+        found = sequence.read_sequence(tmp_path, "folder", intrinsics=(1, 2, 3, 4), depth_unit_m=0.25)
         assert found.frames.intrinsics.tolist() == [[1, 2, 3, 4]] * 3
         assert found.frames.unit_m == 0.25
         with pytest.raises(MissingFileError, match=r"intrinsics.txt: is not there, .*--intrinsics fx,fy,cx,cy"):
-            sequence.read(tmp_path, "folder")
+            sequence.read_sequence(tmp_path, "folder")
 
     def test_faults(self, tmp_path: Path) -> None:
         """Folders that are not laid out like that say what they hold."""
         with pytest.raises(DatasetNotFoundError, match="nowhere: does not exist; give the folder of one sequence"):
-            sequence.read(tmp_path / "nowhere", "folder")
+            sequence.read_sequence(tmp_path / "nowhere", "folder")
         (tmp_path / "rgb").mkdir()
         with pytest.raises(
             DatasetNotFoundError, match=r"no folder depth in it, and no NAME.depth.png \(rgb\); see --layout"
         ):
-            sequence.read(tmp_path, "folder")
+            sequence.read_sequence(tmp_path, "folder")
         (tmp_path / "depth").mkdir()
         with pytest.raises(InputError, match=r"depth: holds no frame \(nothing\); expected files such as 000000.png"):
-            sequence.read(tmp_path, "folder")
+            sequence.read_sequence(tmp_path, "folder")
         rgbd_folder(tmp_path)
         depth_png(tmp_path / "depth/1.PNG", size=(8, 6))
         with pytest.raises(InputError, match=r"1\.(PNG|png) and 1\.(PNG|png) have the same name; keep one"):
-            sequence.read(tmp_path, "folder")
+            sequence.read_sequence(tmp_path, "folder")
         (tmp_path / "depth/1.PNG").unlink()
         edit(tmp_path / "pose/1.txt", "1.000000000e-001", "left")
         with pytest.raises(InputError, match=r"1.txt: line 1: 'left' is not a number"):
-            sequence.read(tmp_path, "folder")
+            sequence.read_sequence(tmp_path, "folder")
 
 
 class TestTum:
@@ -111,7 +113,7 @@ class TestTum:
 
     def test_sequence(self, tmp_path: Path) -> None:
         """Every depth map has the pose nearest in time, and its stamp as key."""
-        found = sequence.read(tum_folder(tmp_path / DESK), "tum")
+        found = sequence.read_sequence(tum_folder(tmp_path / DESK), "tum")
         cameras = found.frames.cameras
         assert cameras.key.tolist() == ["10.000000", "10.100000", "10.200000"]
         assert cameras.position[:, 0].tolist() == [0.0, 0.1, 0.2]
@@ -124,10 +126,10 @@ class TestTum:
     def test_too_late(self, tmp_path: Path) -> None:
         """A pose that is too far off in time is none; the limit itself is not too far."""
         root = tum_folder(tmp_path / DESK, late_s=0.03125)
-        found = sequence.read(root, "tum")
+        found = sequence.read_sequence(root, "tum")
         assert found.frames.cameras.status.tolist() == [Status.NO_POSE] * 3
         assert found.notes == ("3 frames have no pose within 0.02 s (10.000000, 10.100000, 10.200000)",)
-        assert sequence.read(root, "tum", max_time_difference_s=0.04).frames.cameras.ok.all()
+        assert sequence.read_sequence(root, "tum", max_time_difference_s=0.04).frames.cameras.ok.all()
 
     def test_order(self, tmp_path: Path) -> None:
         """Frames are in the order of time, however they are listed, and each keeps its own pose."""
@@ -135,7 +137,7 @@ class TestTum:
         for name in ("depth.txt", "groundtruth.txt"):
             head, *lines = (root / name).read_text().splitlines()
             (root / name).write_text("\n".join([head, "", *reversed(lines)]))
-        cameras = sequence.read(root, "tum").frames.cameras
+        cameras = sequence.read_sequence(root, "tum").frames.cameras
         assert cameras.key.tolist() == ["10.000000", "10.100000", "10.200000"]
         assert cameras.position[:, 0].tolist() == [0.0, 0.1, 0.2]
 
@@ -147,7 +149,7 @@ class TestTum:
         (root / "rgb").mkdir()
         (root / "rgb/10.01.png").write_bytes(b"")
         (root / "rgb.txt").write_text("# colour\n10.01 rgb/10.01.png\n10.11 rgb/10.11.png\n")
-        found = sequence.read(root, "tum")
+        found = sequence.read_sequence(root, "tum")
         assert found.frames.cameras.status.tolist() == [Status.OK, Status.BAD_DEPTH, Status.NO_POSE]
         assert found.notes == (
             "1 frames have no depth map (10.100000)",
@@ -178,10 +180,10 @@ class TestTum:
         """Intrinsics are then to be given, and whatever is given is taken."""
         root = tum_folder(tmp_path / "desk")
         with pytest.raises(OptionError, match=r"desk: its name does not tell .* --intrinsics fx,fy,cx,cy"):
-            sequence.read(root, "tum")
+            sequence.read_sequence(root, "tum")
         with pytest.raises(OptionError, match=r"desk: .* the unit of its depth maps is not known; give --depth-unit"):
-            sequence.read(root, "tum", intrinsics=(525, 525, 319.5, 239.5))
-        found = sequence.read(root, "tum", intrinsics=(525, 525, 319.5, 239.5), depth_unit_m=0.001)
+            sequence.read_sequence(root, "tum", intrinsics=(525, 525, 319.5, 239.5))
+        found = sequence.read_sequence(root, "tum", intrinsics=(525, 525, 319.5, 239.5), depth_unit_m=0.001)
         assert found.frames.intrinsics[0, 2] == 319.5
         assert found.frames.unit_m == 0.001
 
@@ -201,7 +203,7 @@ class TestTum:
         root = tum_folder(tmp_path / DESK)
         edit(root / name, old, new)
         with pytest.raises(InputError, match=message):
-            sequence.read(root, "tum")
+            sequence.read_sequence(root, "tum")
 
     @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
@@ -220,7 +222,7 @@ class TestTum:
         before = (root / name).read_bytes()
         (root / name).write_bytes(content)
         try:
-            assert len(sequence.read(root, "tum").frames)
+            assert len(sequence.read_sequence(root, "tum").frames)
         except RelabelError as error:
             assert name in str(error)  # noqa: PT017  either will do
         finally:
@@ -232,10 +234,10 @@ class TestTum:
         root = tum_folder(tmp_path / DESK)
         (root / name).write_text("# nothing\n")
         with pytest.raises(InputError, match=rf"{name}: (lists no file|there is no pose in it)"):
-            sequence.read(root, "tum")
+            sequence.read_sequence(root, "tum")
         (root / name).unlink()
         with pytest.raises(MissingFileError, match=rf"{name}: is not there; a sequence of TUM holds depth.txt "):
-            sequence.read(root, "tum")
+            sequence.read_sequence(root, "tum")
 
 
 class TestTurnedImages:
@@ -258,7 +260,7 @@ class TestTurnedImages:
         (root / "color").mkdir()
         Image.new("RGB", size).save(root / "color/0.jpg", exif=exif)
         (root / "color/1.jpg").write_bytes(b"damaged")
-        notes = sequence.read(root, "folder").notes
+        notes = sequence.read_sequence(root, "folder").notes
         if told is None:
             assert notes == ()
         else:
