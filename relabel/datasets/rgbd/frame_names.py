@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from decimal import Decimal
 from typing import TypeVar
 
 from relabel.errors import InputError
@@ -27,7 +26,10 @@ def plain(name: str) -> str:
     for suffix in _SUFFIXES:
         stem = stem.removesuffix(suffix)
     number = _NUMBER.fullmatch(stem)
-    return f"{Decimal(number[1]).normalize():f}" if number else stem
+    if number is None:
+        return stem
+    whole, _, decimals = number[1].partition(".")
+    return f"{whole.lstrip('0') or '0'}.{decimals.rstrip('0')}".rstrip(".")
 
 
 def partners(names: Collection[str], others: Collection[str], where: str) -> dict[str, str]:

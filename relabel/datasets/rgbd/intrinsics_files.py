@@ -124,14 +124,11 @@ def describe(
     written = _first(folder / name for folder in folders for name in _JSON) or _first(above)
     entries = {} if written is None else _json_entries(written)
     notes: tuple[str, ...] = ()
-    if unit_m is None:
-        unit_m = scanner.unit_m
-        teller = info
-        if unit_m is None and written is not None:
-            unit_m, teller = _json_unit(entries), written
-            files = files if unit_m is None else (*files, written)
-        if unit_m not in (None, UNIT_M) and teller is not None:
-            notes = (f"one step of a stored depth is {unit_m:g} m, as {teller.name} says",)
+    stated_m, source = (scanner.unit_m, info) if scanner.unit_m is not None else (_json_unit(entries), written)
+    if unit_m is None and stated_m is not None and source is not None:
+        unit_m, files = stated_m, tuple(dict.fromkeys((*files, source)))
+        if unit_m != UNIT_M:
+            notes = (f"one step of a stored depth is {unit_m:g} m, as {source.name} says",)
     if scanner.moved and info is not None:
         notes += (f"{info.name}: its m_calibrationDepthExtrinsic is left out; poses are taken for the depth camera's",)
     step_m = unit_m or UNIT_M

@@ -114,7 +114,7 @@ def read(
     image, images_joined = joined(_by_name(base, _IMAGE, is_name), depth, "images", str(base))
     names = sorted(depth.keys() | pose.keys(), key=natural)
     frames = _frames(names, name, depth, pose, image)
-    notes = [note for note in (_unread(base, _DEPTH), _unread(base, _POSE), poses_joined, images_joined) if note]
+    notes = [note for note in (_unread_folders(base, _POSE), poses_joined, images_joined) if note]
     lists: list[Path] = []
     posed = None
     if pose:
@@ -205,7 +205,7 @@ def _folder(base: Path, kind: _Kind) -> str | None:
     return next((name for name in kind.folders if (base / name).is_dir()), None)
 
 
-def _unread(base: Path, kind: _Kind) -> str:
+def _unread_folders(base: Path, kind: _Kind) -> str:
     """A note on folders of one kind besides the one that is read; empty where there is none."""
     first, *others = [name for name in kind.folders if (base / name).is_dir()] or [""]
     return f"{first}/ is read, not {', '.join(f'{name}/' for name in others)}" if others else ""

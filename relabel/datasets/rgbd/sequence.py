@@ -26,7 +26,8 @@ from relabel.errors import DatasetNotFoundError, OptionError
 from relabel.frames import DepthIs, Frames
 
 _HINTS = {
-    "tum": "poses are those of groundtruth.txt that are near enough in time: see --max-time-difference",
+    "tum": "poses are those of groundtruth.txt that are near enough in time: see --max-time-difference; depth maps are "
+    "the files that depth.txt or associations.txt lists",
     "scannet": "every frame needs depth/<n>.png and pose/<n>.txt",
     "folder": "every frame needs a depth map and a pose of one name",
 }

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from relabel.cameras import Status
-from relabel.datasets.rgbd import named_files, sequence
+from relabel.datasets.rgbd import frame_names, named_files, sequence
 from relabel.datasets.rgbd.sequence import RgbdReader, reader
 from relabel.errors import DatasetNotFoundError, InputError, MissingFileError, OptionError
 from tests.trees import depth_png, looking_ahead, pose_txt, rgbd_folder
@@ -162,6 +162,22 @@ class TestNames:
         np.testing.assert_allclose(found.frames.cameras.position[:, 0], 0.1 * np.array(numbers))
         differ = sum(depth.format(number) != pose.format(number) for number in numbers)
         assert [note.split(":")[0] for note in found.notes] == [f"{differ} poses are joined with depth maps by number"]
+
+    @pytest.mark.parametrize(
+        ("name", "same"),
+        [
+            ("cam0/frame-000010.depth.png", "10"),
+            ("C:\\data\\img_0.50.jpg", "0.5"),
+            ("000", "0"),
+            ("0.000", "0"),
+            ("100", "100"),
+            ("1" + "0" * 40 + "1", "1" + "0" * 40 + "1"),
+            ("seq-01-frame-000010", "seq-01-frame-000010"),
+            ("room.1", "room.1"),
+        ],
+    )
+    def test_plain(self, name: str, same: str) -> None:
+        assert frame_names.plain(name) == same
 
     def test_exact_names_come_first(self, tmp_path: Path) -> None:
         """What is left over then has no partner."""
