@@ -201,10 +201,10 @@ def fault_notes(faults: Mapping[str, int], texts: Mapping[str, str]) -> list[str
 def position_notes(query: Cameras, database: Cameras) -> list[str]:
     """A note for each side some of whose cameras have no position."""
     notes = []
-    for side, cameras in (("queries", query), ("database", database)):
+    for side, cameras in (("query", query), ("database", database)):
         missing = int((cameras.status == Status.NO_POSITION).sum())
         if missing:
-            notes.append(f"{missing:,} {side} have no position")
+            notes.append(f"{missing:,} of {len(cameras):,} {side} cameras have no position")
     return notes
 
 

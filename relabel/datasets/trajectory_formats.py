@@ -448,8 +448,9 @@ def _odometry(file: TableFile) -> Track:
 def _check_radians(file: TableFile, angles: FloatArray) -> None:
     """Raise InputError, naming the first row, where roll, pitch or yaw (n, 3) is beyond a full circle."""
     with np.errstate(invalid="ignore"):
-        row, column = next(iter(np.argwhere(np.abs(angles) > 2.0 * np.pi + 1e-6).tolist()), (None, None))
-    if row is not None:
+        beyond = np.argwhere(np.abs(angles) > 2.0 * np.pi + 1e-6)
+    if len(beyond):
+        row, column = beyond[0].tolist()
         raise InputError(
             f"{file.path}: {file.location(row)}, column {_ANGLES[column]!r}: {angles[row, column]:g} is no angle in "
             "radians, as RobotCar has them; are these degrees?"

@@ -141,7 +141,8 @@ class FovPart(ReaderWrapper[CameraSets]):
                 notes += occluders.hidden(source, self.occluders)
         for side, count in source.collection.params.get("without_height", {}).items():
             if count:
-                notes.append(f"{count:,} {side} have no height; --max-height-difference leaves their pairs alone")
+                named = "query cameras" if side == "queries" else "database cameras"
+                notes.append(f"{count:,} {named} have no height; --max-height-difference leaves their pairs alone")
         params = {**source.collection.params, **cameras.params}
         return replace(source, collection=replace(source.collection, params=params)), cameras, notes
 

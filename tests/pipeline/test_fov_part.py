@@ -105,7 +105,7 @@ class TestOpen:
         assert status.tolist()[:4] == [Status.PANORAMA, Status.NO_HEADING, Status.OK, Status.NO_POSITION]
         assert source.collection.params["heading_faults"] == {"panoramas": 1, "non_finite": 1, "wrapped": 2}
         assert len(notes) == 4
-        for text in ("panorama", "no compass angle", "were wrapped", "1 queries have no position"):
+        for text in ("panorama", "no compass angle", "were wrapped", "query cameras have no position"):
             assert any(note.startswith("amman: ") and text in note for note in notes)
 
     def test_stuck_compass(self, tmp_path: Path) -> None:

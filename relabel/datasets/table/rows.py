@@ -134,6 +134,9 @@ def read_cameras(
             extra[role] = by_role[role]
     heading = _finite(file, columns, by_role, "heading") if "heading" in by_role else np.full(len(key), np.nan)
     up, notes = _heights(file, columns, by_role)
+    fov = _within(file, columns, by_role, "fov", 360.0)
+    if fov is not None and len(fov) and fov.max() <= 2.0 * np.pi:
+        notes += (f"{path.name}: fields of view are {fov.max():.3g}° at most; if these are radians, give degrees",)
     return TableCameras(
         path,
         columns,
@@ -142,7 +145,7 @@ def read_cameras(
         degrees,
         heading,
         _panoramas(file, columns, by_role),
-        _within(file, columns, by_role, "fov", 360.0),
+        fov,
         _within(file, columns, by_role, "radius", np.inf),
         _crs(file, columns, by_role),
         extra,

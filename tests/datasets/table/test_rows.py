@@ -544,6 +544,12 @@ class TestTraps:
             columns = unicodedata.normalize(asked, "key=schlüssel,heading=richtung,up=höhe")
             assert read(path, columns=columns).query.position.tolist() == [[1.0, 2.0, 3.0]]
 
+    def test_fields_of_view_in_radians(self, tmp_path: Path) -> None:
+        """Said, since there are cameras of 5°, but few."""
+        for fov, said in ((1.57, True), (60.0, False)):
+            notes = read(write(tmp_path / "t.csv", "key,x,y,heading,fov", f"a,0,0,1,{fov}", "b,1,0,1,1.2")).notes
+            assert any("if these are radians, give degrees" in note for note in notes) == said
+
     def test_heights(self, tmp_path: Path) -> None:
         """Codes for a height that is not known are none, and counted."""
         path = write(tmp_path / "t.csv", "key,x,y,altitude,heading", "a,0,0,520,1", "b,1,0,-9999,1", "c,2,0,-32768,1")
