@@ -22,7 +22,7 @@ class TestRepeatedStamps:
         """The first pose of a stamp is taken, and the others are counted."""
         root = tum_folder(tmp_path / DESK)
         edit(root / "groundtruth.txt", "10.1040 0.1000", "10.1040 0.1000 0 0 0 0 0 1\n10.1040 0.9000")
-        found = sequence.read(root, "tum")
+        found = sequence.read_sequence(root, "tum")
         assert found.frames.cameras.position[:, 0].tolist() == [0.0, 0.1, 0.2]
         assert found.notes == (
             "groundtruth.txt: 1 poses repeat a time stamp and are left out, the first in line 4: 10.1040",
@@ -32,7 +32,7 @@ class TestRepeatedStamps:
         """The first file of a stamp is taken."""
         root = tum_folder(tmp_path / DESK)
         edit(root / "depth.txt", "10.200000 depth", "10.100000 depth")
-        found = sequence.read(root, "tum")
+        found = sequence.read_sequence(root, "tum")
         assert found.frames.cameras.key.tolist() == ["10.000000", "10.100000"]
         assert [Path(path).name for path in found.frames.depth] == ["10.000000.png", "10.100000.png"]
         assert found.notes == (
@@ -60,7 +60,7 @@ class TestUnit:
             "10.000000 aligned_depth/10.000000.png\n10.050000 aligned_depth/lost.png\n"
             "10.100000 aligned_depth/10.100000.png\n"
         )
-        found = sequence.read(root, "tum", intrinsics=CAMERA, depth_unit_m=0.001, max_time_difference_s=0.1)
+        found = sequence.read_sequence(root, "tum", intrinsics=CAMERA, depth_unit_m=0.001, max_time_difference_s=0.1)
         assert [Path(path).parent.name for path in found.frames.depth] == ["aligned_depth", "", "aligned_depth"]
         assert found.frames.cameras.status.tolist() == [Status.OK, Status.BAD_DEPTH, Status.OK]
         assert found.notes[0] == "the depth maps are those that aligned_depth.txt lists"
@@ -83,7 +83,7 @@ class TestAssociations:
         halves = [(line.split()[:2], line.split()[2:]) for line in self.LINES]
         lines = [" ".join([*depth, *image] if depth_first else [*image, *depth]) for image, depth in halves]
         (root / name).write_text("# pairs\n" + "\n".join(lines) + "\n")
-        found = sequence.read(root, "tum")
+        found = sequence.read_sequence(root, "tum")
         assert found.frames.cameras.key.tolist() == ["10.000000", "10.100000"]
         assert [Path(path).name for path in found.frames.depth] == ["10.000000.png", "10.100000.png"]
         assert [Path(path).name for path in found.frames.image] == ["a.png", "b.png"]
@@ -99,7 +99,7 @@ class TestAssociations:
             (root / f"rgb/{image}.png").write_bytes(b"")
         (root / "rgb.txt").write_text("10.0 rgb/b.png\n10.1 rgb/a.png\n")
         (root / "associations.txt").write_text("\n".join(self.LINES))
-        found = sequence.read(root, "tum")
+        found = sequence.read_sequence(root, "tum")
         assert len(found.frames) == 3
         assert [Path(path).name for path in found.frames.image] == ["a.png", "b.png", ""]
 
@@ -115,4 +115,4 @@ class TestAssociations:
         with pytest.raises(
             InputError, match=r"associations.txt: line 2: .*expected time stamp and file of an image and"
         ):
-            sequence.read(root, "tum")
+            sequence.read_sequence(root, "tum")
