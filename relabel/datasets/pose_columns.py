@@ -19,6 +19,7 @@ COLUMNS = ("t", "tx", "ty", "tz", "qx", "qy", "qz", "qw")
 _TIME = frozenset(["t", "ts", "time", "timestamp", "timestamps", "stamp"])
 _POSITION = frozenset(["p", "pos", "position", "t", "trans", "translation", "loc", "location"])
 _QUATERNION = frozenset(["q", "quat", "quaternion", "quaternions", "orientation", "ori", "rot", "rotation"])
+_INTRODUCTION = re.compile(r"^[^,;]*:\s+")
 _UNIT = re.compile(r"\[[^\]]*\]|\([^)]*\)")
 _FUSED = re.compile(r"(t|p|pos|position|trans|translation|q|quat|quaternion|orientation|rotation)([wxyz])")
 """A column and its axis in one word, as in ``tx`` and ``qw``."""
@@ -31,8 +32,8 @@ def cells(text: str) -> list[str]:
 
 
 def names(text: str) -> list[str]:
-    """The names of the columns in a header, without marks of a comment and units."""
-    return cells(_UNIT.sub(" ", text.strip().lstrip("#%")))
+    """The names of the columns in a header, without marks of a comment, what a colon introduces them by, and units."""
+    return cells(_UNIT.sub(" ", _INTRODUCTION.sub("", text.strip().lstrip("#%"))))
 
 
 def header(path: Path, line: int, text: str) -> dict[str, int] | None:

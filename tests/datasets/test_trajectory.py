@@ -246,6 +246,8 @@ class TestTumColumns:
             ),
             ("# timestamp tx ty tz qw qx qy qz", "t tx ty tz qw qx qy qz", " "),
             ("# timestamp tx ty tz qx qy qz qw", TUM, " "),
+            ("# format: timestamp tx ty tz qw qx qy qz", "t tx ty tz qw qx qy qz", " "),
+            ("# the ground truth: time(s) px py pz qx qy qz qw", TUM, " "),
             ("time;pos_x;pos_y;pos_z;quat_w;quat_x;quat_y;quat_z", "t tx ty tz qw qx qy qz", ";"),
             (",Timestamp,PosX,PosY,PosZ,Q_W,Q_X,Q_Y,Q_Z", "- t tx ty tz qw qx qy qz", ","),
         ],

@@ -147,7 +147,9 @@ class TableReader:
         ahead = "their track" if self.along_track is not None else f"their {axis}"
         notes = [f"{layout}: cameras look along {ahead}, and {own.up} is up"]
         notes += dict.fromkeys(
-            f"{path.name}: {note}" for path, (_, own) in zip(self.files, tracks, strict=True) for note in own
+            f"{path.name}: {note.removeprefix(f'{path.name}: ')}"
+            for path, (_, said) in zip(self.files, tracks, strict=True)
+            for note in said
         )
         if len(sides) > 1 and sides[0].crs == "local":
             notes.append("both files are taken to be in one frame; trajectories that were made apart are not")

@@ -527,6 +527,12 @@ class TestTraps:
         table = read(path, columns="key=timestamp", layout="csv")
         assert table.query.heading_deg.tolist() == [3.1]
 
+    def test_notes_name_a_file_once(self, tmp_path: Path) -> None:
+        """Whoever says what was noted about it."""
+        path = write(tmp_path / "t.txt", "1.0 0 0 0 0.5 0.5 0.5 0.5", "1.00 0 0 0 0.5 0.5 0.5 0.5")
+        (note,) = (note for note in read(path, layout="tum").notes if "repeat a time stamp" in note)
+        assert note.count("t.txt") == 1
+
     def test_one_file_by_two_paths(self, tmp_path: Path) -> None:
         """Self pairs: a camera is not its own match."""
         path = write(tmp_path / "t.csv", *METRES)
