@@ -1,4 +1,4 @@
-"""relabel.datasets.table_*: any CSV or Parquet table becomes cameras, or an error that names file, line and column."""
+"""Tables and reader together: any CSV or Parquet table becomes cameras, or an error that names file, line and column."""
 
 from __future__ import annotations
 
@@ -10,214 +10,18 @@ from typing import Any
 import click
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from relabel import fixed_width, input_files
 from relabel.audit.audit import audit
 from relabel.cameras import Status
 from relabel.cli.labelling import labelling_command
-from relabel.datasets import csv_columns
 from relabel.datasets.along_track import AlongTrack
-from relabel.datasets.base import CameraSets
-from relabel.datasets.table import SPEC, table_file
-from relabel.datasets.table.columns import ROLES, choose, parse
-from relabel.datasets.table.table_file import TableFile
+from relabel.datasets.table import SPEC
+from relabel.datasets.table.columns import ROLES
 from relabel.datasets.table.table_reader import TableReader, reader
 from relabel.errors import InputError, OptionError
 from relabel.geometry.projection import project
-from tests.trees import parquet_with_views
-
-LON_LAT = ("id,lon,lat,heading", "a,35.90,31.95,10", "b,35.91,31.96,350.5", "c,35.92,31.97,0")
-METRES = ("key,x,y,heading", "a,0,0,90", "b,10.5,0,90", "c,20,-3,270")
-
-
-def write(path: Path, *lines: str, newline: str = "\n") -> Path:
-    """A text file of these lines."""
-    path.write_bytes((newline.join(lines) + newline).encode())
-    return path
-
-
-def as_parquet(path: Path, **columns: Any) -> Path:
-    """A Parquet file of these columns."""
-    pq.write_table(pa.table(columns), path)
-    return path
-
-
-def read(path: Path, database: Path | None = None, **options: Any) -> CameraSets:
-    """The street of one or two tables; columns as text."""
-    if "columns" in options:
-        options["columns"] = parse(options["columns"])
-    return reader(path, database, **options).read()
-
-
-class TestParse:
-    """relabel.datasets.table.columns.parse"""
-
-    def test_good(self) -> None:
-        """Blanks do not count, and a column may have any name without a comma."""
-        assert parse(" key = id , heading=north deg,") == {"key": "id", "heading": "north deg"}
-
-    @pytest.mark.parametrize(
-        ("text", "message"),
-        [
-            ("key", "expected ROLE=COLUMN"),
-            ("key=", "expected ROLE=COLUMN"),
-            ("colour=red", "no role 'colour'; roles are key, x, y"),
-            ("key=a,key=b", "key is given twice"),
-        ],
-    )
-    def test_bad(self, text: str, message: str) -> None:
-        """A part that cannot be is shown."""
-        with pytest.raises(OptionError, match=message):
-            parse(text)
-
-
-class TestChoose:
-    """relabel.datasets.table.columns.choose"""
-
-    @pytest.mark.parametrize(
-        ("header", "found"),
-        [
-            ("id,longitude,latitude,northdeg", "key=id,lon=longitude,lat=latitude,heading=northdeg"),
-            ("Image,Easting,Northing,YAW", "key=Image,x=Easting,y=Northing,heading=YAW"),
-            ("path,x,y,ca,fov,radius_m", "key=path,x=x,y=y,heading=ca,fov=fov,radius=radius_m"),
-            ("Image ID,UTM East,utm-north,compassAngle", "key=Image ID,x=UTM East,y=utm-north,heading=compassAngle"),
-            ("image_id,UTMx,UTMy,northdeg,is_pano", "key=image_id,x=UTMx,y=UTMy,heading=northdeg,pano=is_pano"),
-            ("key,id,lon,lat,heading,ca", "key=key,lon=lon,lat=lat,heading=heading"),
-        ],
-    )  # fmt: skip
-    def test_usual(self, header: str, found: str) -> None:
-        """Usual names are known in any case; the name of the role itself goes before the others."""
-        assert choose(Path("t.csv"), header.split(","), {}, in_crs=False) == parse(found)
-
-    @pytest.mark.parametrize(
-        ("header", "message"),
-        [
-            ("id,name,x,y,heading", r"which column is the key cannot be told: id, name; .*--columns key=id"),
-            ("key,x,y,ca,yaw", r"which column is the heading cannot be told: ca, yaw"),
-            ("x,y,heading", r"no column of keys, only x, y, heading; name it with --columns key=NAME"),
-            ("key,x,y", r"no column of headings, only key, x, y; .*--columns heading=NAME.*kitti, kitti360, tum"),
-            ("key,heading", r"no position, only key, heading.*x=NAME,y=NAME.*lon=NAME,lat=NAME"),
-            ("key,x,heading", r"no position, .*x alone is half of one"),
-            ("key,lat,y,heading", r"no position"),
-        ],
-    )
-    def test_missing(self, header: str, message: str) -> None:
-        """What is missing or ambiguous is told, with the columns that there are and the option to name one."""
-        with pytest.raises(InputError, match=message):
-            choose(Path("t.csv"), header.split(","), {}, in_crs=False)
-
-    def test_both_positions(self) -> None:
-        """Of x, y and lon, lat those are taken that the user names, or whose reference system is known."""
-        header = ["key", "x", "y", "lon", "lat", "heading"]
-        assert "lon" in choose(Path("t"), header, {}, in_crs=False)
-        assert "x" in choose(Path("t"), header, {}, in_crs=True)
-        assert "x" in choose(Path("t"), header, {"x": "x", "y": "y"}, in_crs=False)
-        assert "lon" in choose(Path("t"), header, {"lon": "lon", "lat": "lat"}, in_crs=True)
-        with pytest.raises(InputError, match="a camera has one position"):
-            choose(Path("t"), header, {"lon": "lon", "lat": "lat", "x": "x", "y": "y"}, in_crs=True)
-
-    def test_half_chosen(self) -> None:
-        """A choice of x alone needs a y."""
-        with pytest.raises(InputError, match=r"column of x \(a\) but none of y"):
-            choose(Path("t"), ["key", "a", "b", "lon", "lat", "heading"], {"x": "a"}, in_crs=False)
-
-
-class TestTableFile:
-    """relabel.datasets.table.table_file.TableFile"""
-
-    @given(st.lists(st.tuples(st.text('ab,"é☃ ', max_size=4), st.floats(allow_nan=False, width=64)), max_size=12))
-    def test_csv_and_parquet(self, rows: list[tuple[str, float]]) -> None:
-        """The same table in both forms is read alike, whatever stands in it."""
-        import csv
-        import tempfile
-
-        with tempfile.TemporaryDirectory() as folder:
-            at = Path(folder)
-            with (at / "t.csv").open("w", newline="") as stream:
-                writer = csv.writer(stream)
-                writer.writerow(["number", "text"])
-                writer.writerows((repr(number), text) for text, number in rows)
-            text, number = [row[0] for row in rows], [row[1] for row in rows]
-            as_parquet(at / "t.pq", text=pa.array(text, pa.string()), number=pa.array(number, pa.float64()))
-            for name in ("t.csv", "t.pq"):
-                table = TableFile(at / name).read({"text": "text", "number": "float"})
-                assert table["text"].tolist() == text
-                assert table["number"].tolist() == number
-
-    def test_pieces(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A file of many pieces is read as a whole, with texts of different lengths."""
-        monkeypatch.setattr(table_file, "_BLOCK_BYTES", 100)
-        monkeypatch.setattr(table_file, "_BATCH", 7)
-        keys = [f"{'k' * (i // 20)}{i}" for i in range(200)]
-        path = write(tmp_path / "t.csv", "key,v", *(f"{key},{i / 8}" for i, key in enumerate(keys)))
-        stored = as_parquet(tmp_path / "t.parquet", key=keys, v=[i / 8 for i in range(200)])
-        for file in (TableFile(path), TableFile(stored)):
-            table = file.read({"key": "text", "v": "float"})
-            assert table["key"].tolist() == keys
-            assert table["v"].tolist() == [i / 8 for i in range(200)]
-
-    @pytest.mark.parametrize("text", ["key,v", "key,v\n", "\ufeffkey,v\r\n\r\n"])
-    def test_header_alone(self, tmp_path: Path, text: str) -> None:
-        """No row is no fault here."""
-        (tmp_path / "t.csv").write_text(text)
-        table = TableFile(tmp_path / "t.csv").read({"key": "text", "v": "float"})
-        assert [len(column) for column in table.values()] == [0, 0]
-
-    def test_kinds_of_parquet(self, tmp_path: Path) -> None:
-        """Whole numbers are keys too; dictionaries, decimals and missing values are read."""
-        path = as_parquet(
-            tmp_path / "t",
-            number=pa.array([1, 2, None]),
-            word=pa.array(["a", "b", None]).dictionary_encode(),
-            small=pa.array([1.5, None, 2.5], pa.float32()),
-        )
-        table = TableFile(path).read({"number": "text", "word": "text", "small": "float"})
-        assert table["number"].tolist() == ["1", "2", ""]
-        assert table["word"].tolist() == ["a", "b", ""]
-        np.testing.assert_array_equal(table["small"], [1.5, np.nan, 2.5])
-        assert TableFile(path).location(1) == "row 2"
-
-    def test_views_of_parquet(self, tmp_path: Path) -> None:
-        """Views, large text, bytes of UTF-8 and dictionaries of any of them are text."""
-        words = pa.array(["a", None, "\u00e9" * 20])
-        types = [pa.string_view(), pa.large_string(), pa.binary(), pa.binary_view(), pa.large_binary()]
-        columns = {str(kind): words.cast(kind) for kind in types}
-        columns["words"] = words.cast(pa.large_string()).dictionary_encode()
-        path = parquet_with_views(tmp_path / "t", pa.table(columns))
-        assert pq.read_schema(path).field("string_view").type == pa.string_view()
-        for column in TableFile(path).read(dict.fromkeys(columns, "text")).values():
-            assert column.tolist() == ["a", "", "\u00e9" * 20]
-        bad = as_parquet(tmp_path / "bad", c=pa.array([b"\xff"]).cast(pa.binary_view()))
-        with pytest.raises(InputError, match=r"bad: column 'c' holds bytes that are not UTF-8"):
-            TableFile(bad).read({"c": "text"})
-
-    def test_views_of_a_dictionary(self) -> None:
-        """Arrow cannot take by index from views, so that a dictionary of them needs a way of its own."""
-        words = pa.array(["a", "b", "a"]).cast(pa.string_view()).dictionary_encode()
-        assert csv_columns.text_column(words).to_pylist() == ["a", "b", "a"]
-
-    @pytest.mark.parametrize(
-        ("kind", "values", "message"),
-        [("float", ["x"], "holds string, not numbers"), ("text", [[1]], "not text"), ("text", [1.5], "not text")],
-    )
-    def test_wrong_kind(self, tmp_path: Path, kind: Any, values: Any, message: str) -> None:
-        """A Parquet column of another kind is refused by name."""
-        with pytest.raises(InputError, match=rf"t: column 'c'.*{message}"):
-            TableFile(as_parquet(tmp_path / "t", c=values)).read({"c": kind})
-
-    def test_damaged(self, tmp_path: Path) -> None:
-        """Half a Parquet file, no file, a folder."""
-        path = as_parquet(tmp_path / "t", c=[1.0])
-        path.write_bytes(path.read_bytes()[:60])
-        with pytest.raises(InputError, match="not a Parquet file that can be read"):
-            _ = TableFile(path).columns
-        for missing in (tmp_path / "nothing", tmp_path):
-            with pytest.raises(InputError, match="cannot be read"):
-                _ = TableFile(missing).columns
+from tests.datasets.table.tables import GSV, LON_LAT, METRES, as_parquet, read, write
 
 
 class TestTables:
@@ -370,9 +174,6 @@ class TestTables:
         for option in ("up", "axis"):
             with pytest.raises(OptionError, match=f"--{option} is for poses"):
                 read(path, **{option: "z"})
-
-
-GSV = "place_id,year,month,northdeg,city_id,lat,lon,panoid"
 
 
 class TestGsv:
@@ -745,41 +546,3 @@ class TestTravel:
         """Options that do not go together."""
         with pytest.raises(OptionError, match=message):
             reader(Path("t.csv"), **options).read()
-
-
-class TestBounds:
-    """Tables that would take far more memory than they are large."""
-
-    def test_one_long_key(self, tmp_path: Path) -> None:
-        """20,000 letters among 50,000 rows: column and row are named, in CSV and in Parquet."""
-        keys = [f"k{row}" for row in range(50_000)]
-        keys[7] = "k" * 20_000
-        file = write(tmp_path / "a.csv", "key,x,y,heading", *(f"{key},0,0,0" for key in keys))
-        message = r"column 'key': row 7 \(counted from 0\): a text of 20,000 characters in a column of 50,000 "
-        with pytest.raises(InputError, match=rf"a\.csv: {message}"):
-            TableFile(file).read({"key": "text"})
-        with pytest.raises(InputError, match=rf"a\.csv: {message}"):
-            csv_columns.read(file, {"key": "text"})
-        with pytest.raises(InputError, match=rf"a\.parquet: {message}"):
-            TableFile(as_parquet(tmp_path / "a.parquet", key=keys)).read({"key": "text"})
-
-    def test_a_long_key_in_a_later_block(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Blocks that would fit by themselves do not fit together."""
-        monkeypatch.setattr(fixed_width, "MOST_BYTES", 100_000)
-        monkeypatch.setattr(table_file, "_BATCH", 100)
-        keys = [*(f"k{row:05}" for row in range(1000)), "k" * 200]
-        with pytest.raises(InputError, match=r"column 'key': row 1000 .* 200 characters in a column of 1,001"):
-            TableFile(as_parquet(tmp_path / "a.parquet", key=keys)).read({"key": "text"})
-
-    def test_a_repeated_long_text(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A dictionary in Parquet holds a text once for all rows; memory holds it in each."""
-        monkeypatch.setattr(input_files, "MOST_BYTES", 1_000_000)
-        file = as_parquet(tmp_path / "a.parquet", key=pa.array(["k" * 1001] * 1000).dictionary_encode())
-        with pytest.raises(InputError, match=r"a\.parquet: has .* would take at least 1,001,000 "):
-            TableFile(file).read({"key": "text"})
-
-    def test_more_rows_than_bytes(self, tmp_path: Path) -> None:
-        """Two million rows of one value, in some hundred bytes."""
-        file = as_parquet(tmp_path / "a.parquet", key=np.zeros(2_000_000, "i4"))
-        with pytest.raises(InputError, match=r"a\.parquet: claims 2,000,000 rows in [\d,]+ bytes"):
-            TableFile(file).read({"key": "text"})
