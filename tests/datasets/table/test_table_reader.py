@@ -1,4 +1,4 @@
-"""Tables and reader together: any CSV or Parquet table becomes cameras, or an error that names file, line and column."""
+"""The reader of tables: any CSV or Parquet table becomes cameras, or an error that names file, line and column."""
 
 from __future__ import annotations
 
