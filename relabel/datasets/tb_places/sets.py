@@ -348,7 +348,12 @@ class TbFrameReader(_Poses):
             database=frames,
             files=(self.path, *rgbd_frames.existing_files(frame_files)),
             params={**self.conventions(), **camera.params()},
-            notes=(self.note(), *notes, *rgbd_frames.turned_image_notes(frame_files)),
+            notes=(
+                self.note(),
+                *notes,
+                *rgbd_frames.principal_point_notes(frame_files, frames.intrinsics),
+                *rgbd_frames.turned_image_notes(frame_files),
+            ),
             sources=(str(self.path), str(self.path)),
             hint=f"the depth map of {first} would be {self.depth / Path(first).with_suffix('.png')}",
         )

@@ -451,7 +451,7 @@ NAMED = {
 
 def listed(form: str, k: int, x: float) -> str:
     """The pose of a camera at (x, 0, 0) in a form."""
-    rows = [[1, 0, 0, x], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    rows: list[list[float]] = [[1, 0, 0, x], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
     lines = [" ".join(map(str, row)) for row in rows]
     return form.format(k=k, n=k + 1, x=x, m=" ".join(lines), m34=" ".join(lines[:3]), m4="\n".join(lines))
 

@@ -298,6 +298,16 @@ class TestDepth:
         assert scene.params["axes"] == "ahead=z,down=y"
         scene.require_some()
 
+    def test_intrinsics_of_another_size(self, tmp_path: Path) -> None:
+        """A principal point far from the middle of the depth maps is told."""
+        tb_set(tmp_path / "W17.json", names=["a.jpg"], poses=[[0, 0, 0, 0, 0, 0, 1]])
+        depth_png(tmp_path / "a.png", size=(64, 48))
+        for centre, told in (((31.5, 23.5), False), ((15.5, 11.5), True)):
+            ((reader,), _) = depth_readers(
+                tmp_path, tmp_path, axes="ahead=z,down=y", intrinsics=(57.0, 58.0, *centre), depth_unit_m=0.001
+            )
+            assert any("principal point" in note for note in reader.read().notes) == told
+
     @pytest.mark.parametrize("outside", [False, True])
     def test_way_back(self, tmp_path: Path, outside: bool) -> None:
         """Parameters lead back to the reader; depth maps outside of the root widen it."""
