@@ -10,7 +10,7 @@ PACKAGE := $(VENV)/.package
 READY := $(VENV)/.ready
 DEMO := demo
 
-.PHONY: help setup tools libraries demo demo-train test test-faults test-wheel test-oldest bench clean
+.PHONY: help setup tools libraries demo demo-train test test-faults test-wheel test-oldest bench viewer clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make test-wheel   the tests with the wheel installed and no sources; also with $(NEWER)"
 	@echo "make test-oldest  the core's tests at the oldest versions that setup.cfg allows; also with $(NEWER)"
 	@echo "make bench   speed, memory and start-up time"
+	@echo "make viewer  rebuild the JavaScript libraries of the viewer from their lock file; the one target that needs npm"
 	@echo "make clean   remove $(VENV), $(VENV)-*, $(DEMO) and caches"
 
 setup: $(READY) tools libraries
@@ -35,7 +36,7 @@ $(PACKAGE): setup.cfg pyproject.toml constraints.txt
 
 $(READY): $(PACKAGE)
 	@echo "installing what the tests need into $(VENV)"
-	@$(PIP) -e '.[test,torch,open3d]'
+	@$(PIP) -e '.[test,torch,open3d,view]'
 	@touch $@
 
 # h5dump and its kin, which tests read label files with; tests that need them are passed over where they are missing.
@@ -108,6 +109,10 @@ test-oldest: tools
 
 bench: setup
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+# Only after a change of package.json or libraries.js; what it makes is kept in the repository.
+viewer:
+	cd relabel/view/bundle && npm ci --ignore-scripts --no-audit --no-fund && node build.mjs && rm -rf node_modules
 
 clean:
 	rm -rf $(VENV) $(VENV)-* $(DEMO) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -25,6 +25,7 @@ SMALL = {
     "bench_step.py": ["--pairs", "4", "--steps", "1", "--size", "48x32", "--device", "cpu"],
     "bench_store.py": ["--cameras", "150", "--dense", "20"],
     "bench_surface.py": ["--frames", "6", "--pairs", "3", "--device", "cpu"],
+    "bench_view.py": ["--cameras", "60", "--a-query", "6"],
 }
 NEED_TORCH = ("bench_learning.py", "bench_sampler.py", "bench_step.py")
 
@@ -38,6 +39,8 @@ def test_runs(name, tmp_path):
     """On the synthetic city, whatever real data there is."""
     if name in NEED_TORCH:
         pytest.importorskip("torch")
+    if name == "bench_view.py":
+        pytest.importorskip("tornado", reason="tornado is not installed: pip install 'relabel-vpr[view]'")
     done = subprocess.run(
         [sys.executable, str(REPOSITORY / "benchmarks" / name), *SMALL[name]],
         env=os.environ | {"RELABEL_DATA": str(tmp_path)},

@@ -40,6 +40,7 @@ CALLED = (
     "training",
     "report",
     "publish",
+    "view",
     "doctor",
 )
 CALLED_LATE = " ".join(f"~{room}" for room in CALLED)
@@ -117,6 +118,7 @@ ROOMS: dict[str, tuple[str, str]] = {
         "numpy scipy h5py pyarrow ~matplotlib ~PIL",
     ),
     "publish": (f"{BASE} atomic source_date datasets labelfile exchange report", "numpy ~pyarrow"),
+    "view": (f"{BASE} atomic geometry labelfile images", "numpy ~tornado"),
     "doctor": ("_version cores optional", "~numpy ~numba ~h5py ~torch"),
     # Commands may call anything, inside their functions. What they show of datasets, formats and parameters is light.
     "cli": (
@@ -141,6 +143,8 @@ WITH_TORCH = {
         )
     ),
 }
+# The only module whose classes are those of tornado; `relabel report` needs none of it.
+WITH_TORNADO = {"relabel.view.server"}
 # The only modules of datasets that see click: the options of the commands.
 WITH_CLICK = re.compile(r"relabel\.datasets\.(options|\w+\.command)")
 STANDARD = sys.stdlib_module_names
@@ -222,9 +226,11 @@ def faults(found: Import) -> str | None:
     elif top in STANDARD:
         return None
     else:
-        extra = (["torch"] if found.module in WITH_TORCH else []) + (
-            ["click"] if WITH_CLICK.fullmatch(found.module) else []
-        )
+        extra = [
+            *(["torch"] if found.module in WITH_TORCH else []),
+            *(["tornado"] if found.module in WITH_TORNADO else []),
+            *(["click"] if WITH_CLICK.fullmatch(found.module) else []),
+        ]
         target, allowed = top, [*packages, *extra]
     if target in allowed or (found.lazy and f"~{target}" in allowed):
         return None

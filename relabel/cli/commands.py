@@ -39,6 +39,8 @@ COMMANDS: dict[str, Entry] = {
     "tree": Entry(LOOK, "relabel.cli.inspect:tree_command", "Every group, dataset and attribute of the file."),
     "stats": Entry(LOOK, "relabel.cli.inspect:stats_command", "Histogram of ψ, bands, queries without a positive."),
     "row": Entry(LOOK, "relabel.cli.inspect:row_command", "The matches of one query, best first."),
+    "view": Entry(LOOK, "relabel.cli.view:view_command", "Map, matches and distributions in the browser."),
+    "report": Entry(LOOK, "relabel.cli.view:report_command", "The same as one HTML page to pass on."),
     "shared": Entry(
         LOOK, "relabel.cli.shared:shared_command", "What two frames of depth share, as a cloud or an image."
     ),

@@ -1,0 +1,147 @@
+"""How long the viewer takes with a large label file: until the map, the first query, and the matches of a click.
+
+python benchmarks/bench_view.py [--cameras 500000] [--a-query 200] [--file LABELS.h5]
+
+The file that it makes is kept where `--file` names it. The parts of the server are measured without a browser; with
+Chromium and the package playwright, what a user waits for is measured as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import machine, median_seconds
+
+from relabel.cameras import Cameras
+from relabel.labelfile import LabelFile, write
+from relabel.similarity import Collection, RowBlock
+
+STREETS, STEP_M = 1000, 2.0
+CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser")
+
+
+class Streets:
+    """Cameras along parallel streets, each of which matches its neighbours of the other side: as many as wanted."""
+
+    def __init__(self, cameras: int, matches: int) -> None:
+        self._matches = min(matches, cameras)
+        query, database = (self._cameras(cameras, prefix, seed) for seed, prefix in enumerate("qd"))
+        extent = np.full(cameras, 1963.5)
+        self.collection = Collection(
+            query=query,
+            database=database,
+            query_extent=extent,
+            database_extent=extent,
+            method="fov-sector",
+            measure="iou",
+            params={"fov_deg": 90.0, "radius_m": 50.0},
+        )
+
+    @staticmethod
+    def _cameras(n: int, prefix: str, seed: int) -> Cameras:
+        rng = np.random.default_rng(seed)
+        along = max(1, n // STREETS)
+        row = np.arange(n)
+        position = np.column_stack([row % along * STEP_M, row // along * 60.0]) + rng.normal(0.0, 1.0, (n, 2))
+        names = np.strings.add(f"{prefix}-camera-of-a-street-", row.astype(np.str_))
+        return Cameras(key=names, position=position, heading_deg=rng.choice([90.0, 270.0], n))
+
+    def blocks(self) -> Iterator[RowBlock]:
+        """Rows of the same length, whose values fall off with distance along the street."""
+        n, m = self.collection.shape[0], self._matches
+        away = np.abs(np.arange(m) - m // 2)
+        rng = np.random.default_rng(2)
+        for first in range(0, n, 10_000):
+            rows = np.arange(first, min(first + 10_000, n))
+            start = np.clip(rows - m // 2, 0, n - m)
+            values = (1.0 - away / (m // 2 + 2)) * rng.uniform(0.5, 1.0, (len(rows), m))
+            columns = (start[:, None] + np.arange(m)).astype(np.int32)
+            yield RowBlock(first, np.full(len(rows), m), columns.ravel(), values.astype(np.float32).ravel())
+
+
+def browser_figures(url: str) -> dict[str, Any]:
+    """Seconds until the map, the first query, and from a click to its matches; nothing without a browser."""
+    path = next((path for path in CHROMIUM if Path(path).exists()), None)
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        path = None
+    if path is None:
+        return {}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--enable-unsafe-swiftshader"])
+        page = browser.new_page(viewport={"width": 1360, "height": 850})
+        start = time.perf_counter()
+        page.goto(url)
+        page.wait_for_selector("body[data-ready]", timeout=120_000)
+        shown = time.perf_counter() - start
+        # Measured in the page: from the key to the list of matches.
+        measure = """() => new Promise((resolve) => {
+            const start = performance.now(), before = document.body.dataset.query;
+            const watch = new MutationObserver(() => {
+                if (document.body.dataset.query !== before) { watch.disconnect(); resolve(performance.now() - start); }
+            });
+            watch.observe(document.body, { attributes: true });
+            document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
+        })"""
+        page.wait_for_timeout(2000)
+        clicks = []
+        for _ in range(7):
+            page.evaluate("document.body.dispatchEvent(new Event('x'))")
+            clicks.append(
+                page.evaluate(measure.replace("document.dispatchEvent", "document.body.dispatchEvent")) / 1000
+            )
+            page.wait_for_timeout(1500)
+        browser.close()
+    return {"map": shown, "first query": shown + clicks[0], "click to matches": float(np.median(clicks[1:]))}
+
+
+def main() -> None:
+    """Make the file where it is not there, and measure."""
+    from relabel.view import server
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cameras", type=int, default=50_000, help="of each side")
+    parser.add_argument("--a-query", type=int, default=100)
+    parser.add_argument("--file", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = arguments.file or Path(folder) / "labels.h5"
+        if not path.exists():
+            write(path, {"streets": Streets(arguments.cameras, arguments.a_query)})
+        figures: dict[str, Any] = {"machine": machine(), "MB": round(path.stat().st_size / 1e6)}
+        start = time.perf_counter()
+        stored = LabelFile(path)["streets"]
+        figures |= {"cameras": sum(stored.shape), "pairs": stored.nnz}
+        packed = server.Labels([stored]).scene("streets").result()
+        figures |= {"cameras read": time.perf_counter() - start, "MB to the page": len(packed) / 1e6}
+        start = time.perf_counter()
+        stored.row_block(0)
+        figures["first row"] = time.perf_counter() - start
+        rows = iter(np.random.default_rng(0).integers(stored.shape[0], size=100).tolist())
+        figures["row"] = median_seconds(lambda: stored.row_block(next(rows)), repeats=25)
+        addresses: list[str] = []
+        listening = threading.Event()
+
+        def ready(url: str) -> None:
+            addresses.append(url)
+            listening.set()
+
+        # A new one, as a new process has it.
+        fresh = server.Labels([LabelFile(path)["streets"]])
+        threading.Thread(target=server.serve, args=(fresh,), kwargs={"ready": ready}, daemon=True).start()
+        listening.wait()
+        figures |= browser_figures(addresses[0])
+        print(json.dumps(figures, indent=2, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()

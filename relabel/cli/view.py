@@ -1,0 +1,98 @@
+"""relabel view and relabel report: label files in a browser."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import click
+
+from relabel.cli import options, terminal
+from relabel.errors import MissingPackageError, OptionError
+
+
+@click.command()
+@options.address
+@options.optional_images
+@options.image_path
+@click.option("--follow-links", is_flag=True, help="Show images that links in --images lead out to.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Port.  [default: a free one]")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="Address to listen on. One that others can reach asks for the token in the printed URL.",
+)
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+def view_command(
+    address: str,
+    images: Path | None,
+    image_path: str | None,
+    follow_links: bool,
+    port: int,
+    host: str,
+    no_browser: bool,
+) -> None:
+    """Look at labels in the browser, until Ctrl-C.
+
+    A map of the cameras and their fields of view; the matches of a query by ψ beside what is within 25 m of it; how ψ
+    is spread. Only this machine can reach it, and it needs no network.
+
+    Images below --images are looked for at the path of the camera, else at its key, else as the datasets have them.
+    """
+    from relabel.labelfile import open_collections
+    from relabel.view.image_files import ImageFiles
+
+    try:
+        from relabel.view import server
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(
+            f"relabel view needs the package {error.name}: pip install 'relabel-vpr[view]'; relabel report does not"
+        ) from None
+    if images is None and (image_path or follow_links):
+        raise OptionError("--image-path and --follow-links belong to --images")
+    collections = open_collections(address)
+    found = None if images is None else ImageFiles(collections, images, image_path, follow_links=follow_links)
+    labels = server.Labels(collections, found)
+    log = logging.getLogger(__name__)
+
+    def ready(url: str) -> None:
+        if not server.is_loopback(host):
+            log.warning("%s: whoever has this address with its token, and can reach it, sees these labels", host)
+        terminal.echo_lines([url])
+        terminal.flush()
+        log.info("Ctrl-C ends it")
+        if not no_browser:
+            import webbrowser
+
+            webbrowser.open(url)
+
+    try:
+        server.serve(labels, host=host, port=port, ready=ready)
+    finally:
+        labels.close()
+
+
+@click.command()
+@options.address
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="HTML", help="Page to write, as .html."
+)
+@options.force
+@options.no_progress
+def report_command(address: str, output: Path, force: bool, no_progress: bool) -> None:
+    """Write labels as one HTML page: what `relabel view` shows, in a file that opens without a network.
+
+    It holds all cameras and, of each query, as many of its best pairs as stay below 20 MB; what is left out is said.
+    """
+    from relabel.labelfile import open_collections
+    from relabel.view.standalone import write_report
+
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise OptionError(f"{output}: a page is written as .html; choose it by the suffix")
+    collections = open_collections(address)
+    rows = 2 * sum(stored.shape[0] for stored in collections)
+    with terminal.bar("reading", rows, unit="rows", hidden=no_progress) as progress:
+        write_report(collections, output, overwrite=force, progress=progress)
+    terminal.echo_lines([str(output)])

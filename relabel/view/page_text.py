@@ -1,0 +1,64 @@
+"""The page as text: markup, style and scripts, linked where it is served and put into it where it is one file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+ASSETS = {
+    "style.css": ("page/style.css", "text/css"),
+    "libraries.min.js": ("bundle/libraries.min.js", "text/javascript"),
+    "viewer.js": ("page/viewer.js", "text/javascript"),
+}
+"""What the page consists of beside its markup: where it lies in the package, and its media type."""
+
+_STANDALONE_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; connect-src data:"
+)
+
+
+def asset(name: str) -> str:
+    """The text of one of `ASSETS`, or of the libraries' licences."""
+    path = ASSETS[name][0] if name in ASSETS else f"bundle/{name}"
+    return files("relabel.view").joinpath(path).read_text(encoding="utf-8")
+
+
+def _markup(**parts: str) -> str:
+    text = files("relabel.view").joinpath("page/index.html").read_text(encoding="utf-8")
+    for name, part in parts.items():
+        text = text.replace(f"<!-- {name} -->", part)
+    return text
+
+
+def served_page() -> str:
+    """The page that asks a server for all that it shows."""
+    scripts = "\n".join(f'<script src="assets/{name}"></script>' for name in ASSETS if name.endswith(".js"))
+    return _markup(head='<link rel="stylesheet" href="assets/style.css">', data="", scripts=scripts)
+
+
+def standalone_page(contents: Mapping[str, Any], collections: list[str]) -> str:
+    """The page with all that it shows in it; its own policy forbids it to ask any network.
+
+    Parameters
+    ----------
+    contents:
+        as `relabel.view.contents` makes them.
+    collections:
+        of each collection the packed columns, compressed by gzip, as base64.
+    """
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{_STANDALONE_POLICY}">'
+    # No text of the file can end the element that it stands in.
+    told = json.dumps(contents).replace("<", "\\u003c")
+    data = [f'<script type="application/json" id="contents">{told}</script>']
+    data += [f'<script type="text/plain" id="collection-{i}">{text}</script>' for i, text in enumerate(collections)]
+    licences = asset("LICENSES.txt").replace("--", "- -")
+    scripts = [f"<!--\n{licences}\n-->"]
+    scripts += [f"<script>{_script(asset(name))}</script>" for name in ASSETS if name.endswith(".js")]
+    head = f"{policy}\n<style>{asset('style.css')}</style>"
+    return _markup(head=head, data="\n".join(data), scripts="\n".join(scripts))
+
+
+def _script(text: str) -> str:
+    return text.replace("</script", "<\\/script")

@@ -1,0 +1,127 @@
+"""What the page draws of a collection: its cameras as columns, and what is said of them in words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.cameras import Cameras, FloatArray, Status
+from relabel.geometry.earth import points
+from relabel.labelfile import StoredCollection
+
+SEQUENCE = "sequence"
+_FOV_DEG, _RADIUS_M = 60.0, 25.0  # of a drawn field of view, where the labels know none
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+class Scene(NamedTuple):
+    """The cameras of a collection for the page."""
+
+    arrays: Arrays
+    """columns by side and name: `at` (n, 2 or 3) float64, straight distances between which are those of the labels;
+    `map` (n, 2) float64, metres right and up on the map; `heading` (n,) float32, degrees clockwise from up;
+    `facing` (n, 3) float32, the optical axes of poses; `fov`, `radius` (n,) float32; `status` (n,) uint8;
+    `sequence` (n,) int32, numbers of `sequences`"""
+    value: dict[str, Any]
+    """what there is one of, as JSON"""
+
+
+def scene(stored: StoredCollection) -> Scene:
+    """The cameras of a collection as the page draws them.
+
+    Cameras with poses are compared in space, and drawn from the side of the axis that is nearest to their vertical;
+    all others are compared on the ground and drawn as a map with north up.
+    """
+    query, database = stored.query, stored.database
+    sides = {"queries": query} if stored.self_pairs else {"queries": query, "database": database}
+    in_space = all(side.pose is not None and side.position.shape[1] == 3 for side in sides.values())
+    up, ground = _ground(list(sides.values())) if in_space else (2, [0, 1])
+    centre = _centre([side.position[:, ground] for side in sides.values()])
+    arrays: Arrays = {}
+    abouts: dict[str, Any] = {}
+    for name, side in sides.items():
+        where = side.position[:, ground] - centre
+        where[~np.isfinite(where).all(axis=1)] = np.nan
+        columns: Arrays = {
+            "at": side.position if in_space else points(side, stored.params),
+            "map": where,
+            "heading": side.heading_deg.astype(np.float32),
+            "status": side.status,
+        }
+        if in_space and side.pose is not None:
+            axes = side.pose[:, :3, 2]
+            level = axes[:, ground]
+            columns["facing"] = axes.astype(np.float32)
+            columns["heading"] = np.degrees(np.arctan2(level[:, 0], level[:, 1])).astype(np.float32)
+        for column, values in (("fov", side.fov_deg), ("radius", side.radius_m)):
+            if values is not None:
+                columns[column] = values.astype(np.float32)
+        names = _sequences(side, columns)
+        arrays |= {f"{name}.{column}": values for column, values in columns.items()}
+        missing = int(np.count_nonzero(np.isnan(where[:, 0])))
+        abouts[name] = {"count": len(side), "without_place": missing, "sequences": names}
+    radius = stored.params.get("radius_m")
+    fov = stored.params.get("fov_deg")
+    value = {
+        "sides": abouts,
+        "self_pairs": stored.self_pairs,
+        "in_space": in_space,
+        "min_value_text": f"{stored.min_value:g}",
+        "fov_deg": fov if isinstance(fov, int | float) else _FOV_DEG,
+        "fov_known": isinstance(fov, int | float) or query.fov_deg is not None,
+        "radius_m": radius
+        if isinstance(radius, int | float)
+        else _assumed_radius(arrays["queries.map"], in_space=in_space),
+        "status_names": [status.label for status in Status],
+        "about": _about(stored, in_space=in_space, up=up),
+    }
+    return Scene(arrays, value)
+
+
+def _ground(sides: list[Cameras]) -> tuple[int, list[int]]:
+    """The axis of the frame that most cameras hold upright, and the two that lead right and up on a map from above."""
+    downs = np.concatenate([side.pose[side.ok, :3, 1] for side in sides if side.pose is not None])  # y of a camera
+    if not len(downs):
+        return 2, [0, 1]
+    up = int(np.abs(downs).sum(axis=0).argmax())
+    right, ahead = (axis for axis in range(3) if axis != up)
+    towards = -1 if up == 1 else 1  # where the cross product of the two points
+    from_below = downs[:, up].sum() * towards > 0
+    return up, [ahead, right] if from_below else [right, ahead]
+
+
+def _centre(positions: list[FloatArray]) -> FloatArray:
+    """The middle of all positions, so that the numbers that the page draws are small."""
+    stacked = np.concatenate(positions)
+    stacked = stacked[np.isfinite(stacked).all(axis=1)]
+    return (stacked.min(axis=0) + stacked.max(axis=0)) / 2 if len(stacked) else np.zeros(2)
+
+
+def _assumed_radius(where: FloatArray, *, in_space: bool) -> float:
+    """How far a field of view is drawn where the labels do not say: in a room a tenth of it."""
+    if not in_space or np.isnan(where).all():
+        return _RADIUS_M
+    return float(max(0.05, 0.1 * np.ptp(where[np.isfinite(where[:, 0])], axis=0).max()))
+
+
+def _sequences(side: Cameras, columns: Arrays) -> list[str] | None:
+    values = side.extra.get(SEQUENCE)
+    if values is None or values.ndim != 1:
+        return None
+    names, numbers = np.unique(values, return_inverse=True)
+    columns[SEQUENCE] = numbers.astype(np.int32)
+    return [str(name) for name in names]
+
+
+def _about(stored: StoredCollection, *, in_space: bool, up: int) -> str:
+    rows, columns = stored.shape
+    cameras = f"{rows:,} cameras" if stored.self_pairs else f"{rows:,} queries, {columns:,} database cameras"
+    single = {name: value for name, value in stored.params.items() if isinstance(value, str | int | float)}
+    values = ", ".join(f"{k} {v if isinstance(v, str) else json.dumps(v)}" for k, v in single.items())
+    view = f"seen along the {'xyz'[up]} axis" if in_space else f"frame {stored.crs}"
+    parts = [cameras, f"{stored.nnz:,} pairs", stored.method, stored.measure, view, values]
+    return " · ".join(part for part in parts if part)

@@ -1,0 +1,315 @@
+"""The page served to a browser: labels of one file and images below one folder, read when they are asked for.
+
+Only GET and HEAD are answered. On a loopback address, requests have to name it as their host, so that no page of the
+web can reach the server under a name of its own (DNS rebinding); on any other, they have to bring a token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ipaddress
+import json
+import logging
+import secrets
+import socket
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tornado.httpserver
+import tornado.netutil
+import tornado.web
+
+from relabel.cameras import Cameras
+from relabel.errors import OptionError, RelabelError
+from relabel.labelfile import StoredCollection
+from relabel.view.columns import pack
+from relabel.view.contents import contents
+from relabel.view.distributions import distributions
+from relabel.view.image_files import ImageFiles
+from relabel.view.page_text import ASSETS, asset, served_page
+from relabel.view.scene import scene
+
+LOOPBACK = "127.0.0.1"
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]", "::1")
+_COOKIE = "relabel-token"
+_HITS = 20
+_KEYS = 1000  # of one request
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "connect-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+log = logging.getLogger(__name__)
+
+
+class Labels:
+    """What the server knows: collections of one label file, and where their images are."""
+
+    def __init__(self, collections: Sequence[StoredCollection], images: ImageFiles | None = None) -> None:
+        self.collections = {stored.name: stored for stored in collections}
+        self.images = images
+        self.contents = contents(collections, images=images is not None)
+        self._scenes: dict[str, Future[bytes]] = {}
+        self._counting: dict[str, tuple[Future[dict[str, Any]], list[int]]] = {}
+        self._workers = ThreadPoolExecutor(2)
+        self.scene(collections[0].name)  # which the page shows first: it is read while the browser starts
+
+    def scene(self, name: str) -> Future[bytes]:
+        """The packed cameras of a collection; those of the last one that was asked for are kept."""
+        if name not in self._scenes:
+            self._scenes = {name: self._workers.submit(self._read, self.collections[name])}
+        return self._scenes[name]
+
+    @staticmethod
+    def _read(stored: StoredCollection) -> bytes:
+        stored.row_counts()  # where the rows begin, which the first query needs
+        return pack(*scene(stored))
+
+    def distributions(self, name: str) -> dict[str, Any]:
+        """The figures of a collection as `result`, or how far their count has come as `progress`."""
+        stored = self.collections[name]
+        if name not in self._counting:
+            rows: list[int] = []
+            self._counting[name] = self._workers.submit(distributions, stored, rows.append), rows
+        future, rows = self._counting[name]
+        return {"result": future.result()} if future.done() else {"progress": sum(rows) / max(1, stored.shape[0])}
+
+    def close(self) -> None:
+        """Stop counting as soon as may be."""
+        self._workers.shutdown(wait=False, cancel_futures=True)
+
+
+class _Handler(tornado.web.RequestHandler):
+    """What all answers have in common: who may ask, and that no browser does more with them than show them."""
+
+    def initialize(self, labels: Labels, token: str | None) -> None:
+        self.labels, self.token = labels, token
+
+    def set_default_headers(self) -> None:
+        self.set_header("Server", "relabel")
+        self.set_header("Content-Security-Policy", _POLICY)
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Cross-Origin-Resource-Policy", "same-origin")
+        self.set_header("Referrer-Policy", "no-referrer")
+        self.set_header("Cache-Control", "no-store")
+
+    def prepare(self) -> None:
+        if self.request.method not in ("GET", "HEAD"):
+            raise tornado.web.HTTPError(405)
+        if self.token is None:
+            if self.request.host_name not in _LOOPBACK_NAMES:
+                raise tornado.web.HTTPError(403, reason="Host is not this machine")
+        elif not hmac.compare_digest(self._offered().encode(), self.token.encode()):
+            raise tornado.web.HTTPError(403, reason="Token missing or wrong")
+
+    def _offered(self) -> str:
+        return self.get_query_argument("token", None) or self.get_cookie(_COOKIE) or ""
+
+    def head(self, *arguments: str) -> None:
+        """As GET; tornado leaves the body out."""
+        self.get(*arguments)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(str(error) if isinstance(error, RelabelError) else f"{status_code} {self._reason}")
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        if isinstance(value, RelabelError):
+            log.error("%s", value)
+        elif not isinstance(value, tornado.web.HTTPError):
+            super().log_exception(typ, value, tb)
+
+    def collection(self) -> StoredCollection:
+        """The collection that the request names; 404 where there is none."""
+        stored = self.labels.collections.get(self.get_query_argument("collection"))
+        if stored is None:
+            raise tornado.web.HTTPError(404, reason="No such collection")
+        return stored
+
+    def number(self, text: str, below: int) -> int:
+        """A row number; 404 where there is no such row."""
+        if not (text.isascii() and text.isdigit() and len(text) < 11 and int(text) < below):
+            raise tornado.web.HTTPError(404, reason="No such row")
+        return int(text)
+
+    def cameras(self, stored: StoredCollection) -> tuple[str, Cameras]:
+        """The side that the request names."""
+        name = self.get_query_argument("side")
+        if name not in ("queries", "database"):
+            raise tornado.web.HTTPError(404, reason="No such side")
+        return name, stored.query if name == "queries" else stored.database
+
+    def send(self, data: bytes | str, media_type: str) -> None:
+        """Answer with these bytes."""
+        self.set_header("Content-Type", media_type)
+        self.write(data)
+
+    def send_json(self, value: object) -> None:
+        """Answer with a JSON value."""
+        self.send(json.dumps(value, allow_nan=False), "application/json")
+
+
+class _Page(_Handler):
+    def get(self) -> None:
+        if self.token is not None and self.get_query_argument("token", None):
+            self.set_cookie(_COOKIE, self.token, httponly=True, samesite="Strict")
+            self.redirect("/")
+            return
+        self.send(served_page(), "text/html; charset=utf-8")
+
+
+class _Asset(_Handler):
+    def get(self, name: str) -> None:
+        if name not in ASSETS:
+            raise tornado.web.HTTPError(404)
+        self.send(asset(name), f"{ASSETS[name][1]}; charset=utf-8")
+
+
+class _Contents(_Handler):
+    def get(self) -> None:
+        self.send_json(self.labels.contents)
+
+
+class _Scene(_Handler):
+    async def get(self) -> None:
+        packed = await asyncio.wrap_future(self.labels.scene(self.collection().name))
+        self.send(packed, "application/octet-stream")
+
+    async def head(self) -> None:  # type: ignore[override]
+        await self.get()
+
+
+class _Row(_Handler):
+    def get(self) -> None:
+        stored = self.collection()
+        block = stored.row_block(self.number(self.get_query_argument("row"), stored.shape[0]))
+        arrays: dict[str, npt.NDArray[Any]] = {"columns": block.indices.astype(np.int32), "values": block.data}
+        self.send(pack(arrays, {}), "application/octet-stream")
+
+
+class _Keys(_Handler):
+    def get(self) -> None:
+        _, cameras = self.cameras(self.collection())
+        rows = self.get_query_argument("rows").split(",")[:_KEYS]
+        self.send_json([str(cameras.key[self.number(row, len(cameras))]) for row in rows])
+
+
+class _Search(_Handler):
+    def get(self) -> None:
+        stored = self.collection()
+        self.send_json([{"row": row, "key": str(stored.query.key[row])} for row in self._rows(stored.query.key)])
+
+    def _rows(self, keys: npt.NDArray[np.str_]) -> list[int]:
+        """Rows of keys that are the text, begin with it or hold it, in this order."""
+        text = self.get_query_argument("text", strip=False)
+        at = np.strings.find(keys, text)
+        holding = np.flatnonzero(at >= 0)
+        rank = np.where(keys[holding] == text, -1, np.minimum(at[holding], 1))
+        return [int(row) for row in holding[np.argsort(rank, kind="stable")][:_HITS]]
+
+
+class _Distributions(_Handler):
+    def get(self) -> None:
+        self.send_json(self.labels.distributions(self.collection().name))
+
+
+class _Image(_Handler):
+    async def get(self) -> None:
+        stored = self.collection()
+        side, cameras = self.cameras(stored)
+        row = self.number(self.get_query_argument("row"), len(cameras))
+        image = None if self.labels.images is None else self.labels.images.find(stored.name, side, row)
+        if image is None:
+            raise tornado.web.HTTPError(404, reason="No such image")
+        try:
+            data = await asyncio.get_running_loop().run_in_executor(None, image.path.read_bytes)
+        except OSError:
+            raise tornado.web.HTTPError(404, reason="No such image") from None
+        self.send(data, image.media_type)
+
+    async def head(self) -> None:  # type: ignore[override]
+        await self.get()
+
+
+class _Missing(_Handler):
+    def get(self) -> None:
+        raise tornado.web.HTTPError(404)
+
+
+def application(labels: Labels, token: str | None = None) -> tornado.web.Application:
+    """The server's answers; `token` is what requests have to bring, None on a loopback address."""
+    known = {"labels": labels, "token": token}
+    routes = {
+        r"/": _Page,
+        r"/assets/([a-z.]+)": _Asset,
+        r"/api/contents": _Contents,
+        r"/api/scene": _Scene,
+        r"/api/row": _Row,
+        r"/api/keys": _Keys,
+        r"/api/search": _Search,
+        r"/api/distributions": _Distributions,
+        r"/image": _Image,
+    }
+    return tornado.web.Application(
+        [(path, handler, known) for path, handler in routes.items()],
+        default_handler_class=_Missing,
+        default_handler_args=known,
+        compress_response=False,
+        log_function=lambda _: None,
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches that address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def serve(labels: Labels, *, host: str = LOOPBACK, port: int = 0, ready: Callable[[str], object]) -> None:
+    """Serve until the process is interrupted.
+
+    Parameters
+    ----------
+    labels:
+        what to serve.
+    host:
+        the address to listen on; on any but a loopback one, requests need a token, which is part of the URL.
+    port:
+        the port; 0 takes a free one.
+    ready:
+        called with the URL to open once the server listens.
+
+    Raises
+    ------
+    OptionError
+        when there is no such address, or the port is taken.
+    """
+    token = None if is_loopback(host) else secrets.token_urlsafe(24)
+    asyncio.run(_serve(application(labels, token), host, port, token, ready))
+
+
+async def _serve(
+    application: tornado.web.Application, host: str, port: int, token: str | None, ready: Callable[[str], object]
+) -> None:
+    try:
+        sockets = tornado.netutil.bind_sockets(port, host, family=socket.AF_UNSPEC)
+    except OSError as error:
+        raise OptionError(
+            f"cannot listen on {host}, port {port}: {error.strerror or error}; choose another --port or --host"
+        ) from None
+    server = tornado.httpserver.HTTPServer(application, max_header_size=65_536, max_body_size=0)
+    server.add_sockets(sockets)
+    name = f"[{host}]" if ":" in host else host
+    url = f"http://{name}:{sockets[0].getsockname()[1]}/"
+    ready(url if token is None else f"{url}?token={token}")
+    try:
+        await asyncio.Event().wait()
+    finally:
+        server.stop()

@@ -1,0 +1,127 @@
+"""The page as one HTML file with the labels in it, to pass on: it opens from a disk, without a network."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.atomic import output_errors, replacing
+from relabel.labelfile import StoredCollection
+from relabel.view.columns import pack
+from relabel.view.contents import contents
+from relabel.view.distributions import distributions
+from relabel.view.page_text import standalone_page
+from relabel.view.scene import Arrays, scene
+
+MOST_PAIRS = 1_500_000
+"""Pairs that a page holds, which keeps it below 20 MB; of each query the best are kept."""
+LARGE_BYTES = 20_000_000
+
+log = logging.getLogger(__name__)
+
+
+def write_report(
+    collections: Sequence[StoredCollection],
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    most_pairs: int = MOST_PAIRS,
+    progress: Callable[[int], object] | None = None,
+) -> Path:
+    """Write the page with these collections of one file to `path`, whole or not at all.
+
+    Where they hold more than `most_pairs` pairs, of every query as many of its best are kept as makes that many, and
+    the page and the log say so. It holds no images: their licence is somebody else's.
+
+    Parameters
+    ----------
+    collections:
+        one or more collections of one label file.
+    path:
+        the HTML file.
+    overwrite:
+        whether a file that is there may be replaced.
+    most_pairs:
+        the number of pairs to hold.
+    progress:
+        called with the number of rows of every block of pairs that was read; each is read twice.
+
+    Raises
+    ------
+    OutputExistsError, OutputError
+        when `path` is there, or cannot be written.
+    LabelFileError
+        when the content of a collection does not fit its digest.
+    """
+    target = Path(path)
+    with replacing(target, overwrite=overwrite) as private:
+        counts = [stored.row_counts() for stored in collections]
+        most = best_kept(np.concatenate(counts), most_pairs)
+        notes = ["Images are not part of this page: their licence is not that of the labels."]
+        total, kept = (int(sum(np.minimum(c, limit).sum() for c in counts)) for limit in (2**31 - 1, most))
+        if kept < total:
+            notes.append(
+                f"This page holds {kept:,} of {total:,} pairs, of each query the {most:,} best; "
+                "the distributions are of all."
+            )
+            log.warning("%s: %s", target, notes[-1])
+        packed = [_packed(stored, most, progress) for stored in collections]
+        text = standalone_page(contents(collections, images=False, notes=notes), packed)
+        with output_errors(target):
+            private.write_text(text, encoding="utf-8")
+        if private.stat().st_size > LARGE_BYTES:
+            log.warning(
+                "%s: has %.0f MB, since it holds every camera; relabel subset makes smaller label files",
+                *(target, private.stat().st_size / 1e6),
+            )
+    return target
+
+
+def best_kept(counts: npt.NDArray[np.int64], most_pairs: int) -> int:
+    """How many pairs each row may keep so that all rows together keep at most `most_pairs`; at least 1."""
+    low, high = 1, max(1, int(counts.max(initial=0)))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if np.minimum(counts, middle).sum() <= most_pairs else (low, middle - 1)
+    return low
+
+
+def _packed(stored: StoredCollection, most: int, progress: Callable[[int], object] | None) -> str:
+    arrays, value = scene(stored)
+    figures = distributions(stored, progress)
+    sides = {"queries": stored.query} if stored.self_pairs else {"queries": stored.query, "database": stored.database}
+    keys = {name: side.key.tolist() for name, side in sides.items()}
+    if stored.self_pairs:
+        keys["database"] = keys["queries"]
+    whole = pack(arrays | _best_pairs(stored, most, progress), {**value, "keys": keys, "distributions": figures})
+    return base64.b64encode(gzip.compress(whole, mtime=0)).decode()
+
+
+def _best_pairs(stored: StoredCollection, most: int, progress: Callable[[int], object] | None) -> Arrays:
+    """The best pairs of each row, in the order of the database: `indptr`, `indices`, `data`; and how many it has."""
+    counts = stored.row_counts()
+    kept = np.minimum(counts, most)
+    columns, values = [np.empty(0, np.int32)], [np.empty(0, np.float32)]
+    for block in stored.blocks():
+        # Best first within each row, equal values in the order of the database; then those that are kept as they stood.
+        order = np.lexsort((block.indices, -block.data, block.rows))
+        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(block.counts)])[:-1]
+        rank = np.arange(len(order)) - np.repeat(starts, block.counts)
+        keep = np.sort(order[rank < most])
+        columns.append(block.indices[keep].astype(np.int32))
+        values.append(block.data[keep])
+        if progress is not None:
+            progress(len(block.counts))
+    return {
+        "indptr": np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)]).astype(np.int32),
+        "indices": np.concatenate(columns),
+        "data": np.concatenate(values),
+        "stored": counts.astype(np.int32),
+    }

@@ -1,0 +1,84 @@
+"""relabel view and relabel report"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from click.testing import Result
+
+Runner = Callable[..., Result]
+
+
+class TestReport:
+    """relabel report"""
+
+    def test_writes_a_page(self, run: Runner, labels: Path, tmp_path: Path) -> None:
+        """The path is printed; the page holds all collections of the file, or the one that is named."""
+        result = run("report", labels, "-o", tmp_path / "page.html")
+        assert (result.exit_code, result.stdout, result.stderr) == (0, f"{tmp_path / 'page.html'}\n", "")
+        assert (tmp_path / "page.html").read_text(encoding="utf-8").count('id="collection-') == 2
+        assert run("report", f"{labels}::amman", "-o", tmp_path / "one.html").exit_code == 0
+        assert (tmp_path / "one.html").read_text(encoding="utf-8").count('id="collection-') == 1
+
+    def test_replaces_a_page_only_with_force(self, run: Runner, labels: Path, tmp_path: Path) -> None:
+        """A page that is there stays as it is without --force."""
+        page = tmp_path / "page.html"
+        page.write_text("mine")
+        result = run("report", labels, "-o", page)
+        assert result.exit_code != 0
+        assert "--force" in result.stderr
+        assert page.read_text() == "mine"
+        assert run("report", labels, "-o", page, "--force").exit_code == 0
+        assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+    def test_wants_html(self, run: Runner, labels: Path, tmp_path: Path) -> None:
+        """Another suffix is refused before anything is read."""
+        result = run("report", labels, "-o", tmp_path / "page.pdf")
+        assert result.exit_code != 0
+        assert "page.pdf: a page is written as .html" in result.stderr
+
+    def test_needs_no_server(self, run: Runner, labels: Path, tmp_path: Path) -> None:
+        """It works where tornado is not installed."""
+        with mock.patch.dict(sys.modules, {"tornado": None}):
+            assert run("report", labels, "-o", tmp_path / "page.html").exit_code == 0
+
+
+class TestView:
+    """relabel view"""
+
+    def test_says_what_is_missing(self, labels: Path) -> None:
+        """Without tornado the error names the package and how to get it."""
+        code = "import sys; sys.modules['tornado'] = None; from relabel.cli import main; main()"
+        command = [sys.executable, "-c", code, "view", str(labels), "--no-browser"]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert done.returncode != 0
+        assert "pip install 'relabel-vpr[view]'" in done.stderr
+
+    def test_options_that_belong_together(self, run: Runner, labels: Path) -> None:
+        """What is said of images needs images."""
+        pytest.importorskip("tornado", reason="tornado is not installed: pip install 'relabel-vpr[view]'")
+        result = run("view", labels, "--no-browser", "--follow-links")
+        assert result.exit_code != 0
+        assert "belong to --images" in result.stderr
+
+    def test_serves_until_interrupted(self, labels: Path) -> None:
+        """It prints the address, answers there, and ends at Ctrl-C with the status that says so."""
+        pytest.importorskip("tornado", reason="tornado is not installed: pip install 'relabel-vpr[view]'")
+        command = [sys.executable, "-m", "relabel", "view", str(labels), "--no-browser"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            with urllib.request.urlopen(url) as answer:
+                assert b"relabel" in answer.read()
+            os.kill(process.pid, signal.SIGINT)
+            _, errors = process.communicate()
+        assert process.returncode == 130
+        assert "Traceback" not in errors

@@ -1,0 +1,257 @@
+"""The page in a browser: Debian's Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+pytest.importorskip("tornado", reason="tornado is not installed: pip install 'relabel-vpr[view]'")
+
+from PIL import Image
+from playwright import sync_api
+
+from relabel.labelfile import StoredCollection
+from relabel.view.image_files import ImageFiles
+from relabel.view.standalone import write_report
+from tests.view.labels import best_first, small_city
+from tests.view.serving import Served, server, serving
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARTEFACTS = os.environ.get("RELABEL_SCREENSHOTS")
+"""Folder for pictures of every view; none are made where it is not given."""
+EXTREMES = ("long", "one", "no-pairs", "unknown", "nowhere", "empty")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One browser for all tests, which draws in software."""
+    with sync_api.sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory) -> list[StoredCollection]:
+    """The small city, whose first query alone has an image."""
+    folder = tmp_path_factory.mktemp("city")
+    (folder / "images").mkdir()
+    Image.new("RGB", (40, 30), "teal").save(folder / "images" / "q0.jpg")
+    Image.new("RGB", (40, 30), "olive").save(folder / "images" / "d1.jpg")
+    return small_city(folder / "labels.h5")
+
+
+@pytest.fixture(scope="module")
+def served(city: list[StoredCollection]) -> Iterator[Served]:
+    """The small city without images."""
+    with serving(server.Labels(city)) as found:
+        yield found
+
+
+class Opened:
+    """A page, and all that it complained of."""
+
+    def __init__(self, browser: Any, url: str, scheme: str = "light") -> None:
+        self.faults: list[str] = []
+        self.page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
+        self.page.on(
+            "console", lambda said: self.faults.append(said.text) if said.type in ("error", "warning") else None
+        )
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.asked: list[str] = []
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(url)
+        self.page.wait_for_selector("body[data-ready]")
+
+    def choose(self, collection: str) -> None:
+        self.page.select_option("#collection", collection)
+        self.page.wait_for_selector(f"body[data-ready='{collection}']")
+
+    def query(self, key: str) -> None:
+        """Wait until this query is the one that is shown."""
+        self.page.wait_for_selector(f"body[data-query={json.dumps(key)}]")
+
+    def listed(self) -> tuple[list[str], list[str]]:
+        """Keys and values of the list of matches."""
+        return (
+            self.page.locator("#rows .key").evaluate_all("(cells) => cells.map((cell) => cell.title)"),
+            self.page.locator("#rows td:first-child").all_inner_texts(),
+        )
+
+    def picture(self, name: str) -> None:
+        if ARTEFACTS is not None:
+            self.page.wait_for_timeout(500)
+            self.page.screenshot(path=str(Path(ARTEFACTS) / f"{name}.png"))
+
+    def close(self) -> None:
+        """End, without a word in the console."""
+        self.page.close()
+        assert self.faults == []
+
+
+@pytest.fixture
+def opened(browser: Any, served: Served, city: list[StoredCollection]) -> Iterator[Opened]:
+    """The town from the server."""
+    found = Opened(browser, f"{served.url}#collection=town")
+    yield found
+    found.close()
+
+
+def camera_on_screen(opened: Opened, east_m: float) -> tuple[float, float]:
+    """Where a camera of the town is drawn that stands so far east of the first: all stand on one line, 50 m long."""
+    box = opened.page.locator("#map").bounding_box()
+    # The whole town fills the map but for a margin: see `show` in viewer.js.
+    pixels = min(box["width"] / (100 * 1.15), box["height"] / (100 * 1.15))
+    return box["x"] + box["width"] / 2 + (east_m - 25.0) * pixels, box["y"] + box["height"] / 2
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_click_shows_the_matches(browser: Any, served: Served, city: list[StoredCollection], scheme: str) -> None:
+    """In the order of the independent reader, with ties in the order of the database."""
+    opened = Opened(browser, f"{served.url}#collection=town", scheme)
+    opened.picture(f"town-{scheme}")
+    for number, key in enumerate(("q0", "q1")):
+        opened.page.keyboard.press("0")
+        opened.page.wait_for_timeout(400)  # for deck.gl, which takes two clicks in a row for a double click
+        opened.page.mouse.click(*camera_on_screen(opened, 10.0 * number))
+        opened.query(key)
+        keys, values = best_first(city[0].path, "town", key)
+        assert opened.listed() == (keys, [f"{value:.4f}" for value in values])
+        opened.picture(f"town-{key}-{scheme}")
+    opened.close()
+
+
+def test_the_keyboard_does_all(opened: Opened, city: list[StoredCollection]) -> None:
+    """Arrows walk through queries, all the way round, and through matches; a slash searches."""
+    press = opened.page.keyboard.press
+    press("ArrowRight")
+    opened.query("q0")
+    assert opened.page.locator("#rows [aria-current=true]").get_attribute("data-column") == "1"
+    press("ArrowDown")
+    assert opened.page.locator("#rows [aria-current=true]").get_attribute("data-column") == "0"
+    press("ArrowUp")
+    press("ArrowUp")
+    assert opened.page.locator("#rows [aria-current=true]").get_attribute("data-column") == "1"
+    press("ArrowLeft")
+    opened.query("q2")
+    assert opened.listed() == ([], [])
+    assert "No camera shares a view" in opened.page.inner_text("#none")
+    press("/")
+    opened.page.keyboard.type("q1")
+    press("Enter")
+    opened.query("q1")
+    assert opened.listed()[0] == best_first(city[0].path, "town", "q1")[0]
+
+
+def test_what_is_said_of_a_query(opened: Opened) -> None:
+    """Distances, headings and counts, worked out by hand: cameras stand 10 m apart in a row and look east."""
+    opened.page.keyboard.press("ArrowRight")
+    opened.query("q0")
+    first = opened.page.locator("#rows tr").first.locator("td").all_inner_texts()
+    assert first == ["0.9000", "10.0 m", "0°", "d1"]
+    tally = opened.page.locator("#tally li").all_inner_texts()
+    # d0, d1 and d2 are within 25 m; d4 is unknown; d2 alone is near and shares nothing; so is d2 the one negative.
+    assert tally == [
+        "4 matches with ψ > 1e-06",
+        "3 within 25 m: 2 see something of it, 1 nothing",
+        "1 unknown, 1 within 100 m hatched",
+        "1 true negative",
+    ]
+    assert "start with" in opened.page.inner_text("#query-image")
+
+
+def test_distributions(opened: Opened) -> None:
+    """The charts are drawn, with a title each."""
+    opened.page.click("#tab-charts")
+    opened.page.wait_for_selector("#charts section")
+    assert opened.page.locator("#charts h2").all_inner_texts() == [
+        "ψ of the stored pairs",
+        "Distance and heading",
+        "Bands",
+    ]
+    assert opened.page.locator("#charts svg").count() == 3  # with the legend
+    opened.picture("town-distributions")
+
+
+@pytest.mark.parametrize("collection", EXTREMES)
+def test_extremes(opened: Opened, collection: str) -> None:
+    """Nothing breaks where there is one camera, no pair, nothing known, no place, no camera or a long key."""
+    opened.choose(collection)
+    opened.picture(f"{collection}-start")
+    opened.page.keyboard.press("ArrowRight")
+    if collection != "empty":
+        opened.page.wait_for_selector("#chosen:not([hidden])")
+    opened.picture(f"{collection}-query")
+    opened.page.click("#tab-charts")
+    opened.page.wait_for_selector("#charts h2")
+    assert not opened.page.locator("#error").is_visible()
+
+
+def test_images(browser: Any, city: list[StoredCollection]) -> None:
+    """Side by side where they are, and a word where they are not."""
+    images = ImageFiles(
+        city[:0] or [one for one in city if one.name == "town"], city[0].path.parent / "images", "{key}.jpg"
+    )
+    with serving(server.Labels(city, images)) as found:
+        opened = Opened(browser, f"{found.url}#collection=town&query=q0")
+        opened.query("q0")
+        opened.page.wait_for_selector("#query-image img")
+        for box in ("#query-image", "#match-image"):
+            opened.page.wait_for_selector(f"{box} img")
+            assert (
+                opened.page.locator(f"{box} img").evaluate("(image) => image.decode().then(() => image.naturalWidth)")
+                == 40
+            )
+        opened.page.keyboard.press("ArrowDown")
+        opened.page.wait_for_selector("#match-image .placeholder")
+        assert opened.page.inner_text("#match-image .placeholder") == "no image"
+        opened.picture("images")
+        opened.faults = [fault for fault in opened.faults if "404" not in fault]  # the image that is missing
+        opened.close()
+
+
+def test_a_page_from_the_disk(browser: Any, city: list[StoredCollection], tmp_path: Path) -> None:
+    """The same matches, and not one request beside the file itself."""
+    page = write_report(city, tmp_path / "page.html")
+    opened = Opened(browser, f"file://{page}#collection=town&query=q1")
+    opened.query("q1")
+    assert opened.listed()[0] == best_first(city[0].path, "town", "q1")[0]
+    opened.choose("long")
+    opened.page.keyboard.press("ArrowRight")
+    opened.page.wait_for_selector("#chosen:not([hidden])")
+    assert opened.listed()[0] == best_first(city[0].path, "long", str(city[1].query.key[0]))[0]
+    opened.page.click("#tab-charts")
+    opened.page.wait_for_selector("#charts svg")
+    assert [url for url in opened.asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    opened.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_accessible(browser: Any, served: Served, scheme: str) -> None:
+    """axe-core finds nothing serious in either view."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    context = browser.new_context(color_scheme=scheme, bypass_csp=True)
+    page = context.new_page()
+    page.goto(f"{served.url}#collection=town&query=q0")
+    page.wait_for_selector("body[data-query]")
+    for tab in ("#tab-map", "#tab-charts"):
+        page.click(tab)
+        page.wait_for_selector("#place:not([hidden]) #rows tr" if tab == "#tab-map" else "#charts h2")
+        violations = axe.Axe().run(page).response["violations"]
+        serious = [
+            (one["id"], [node["html"] for node in one["nodes"]])
+            for one in violations
+            if one["impact"] in ("serious", "critical")
+        ]
+        assert serious == []
+    context.close()

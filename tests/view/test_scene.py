@@ -1,0 +1,91 @@
+"""What is drawn of a collection, and the figures of its charts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from relabel.cameras import Cameras
+from relabel.evaluation.positives import WITHIN_M, positives_by_distance
+from relabel.labelfile import StoredCollection, open_collections, write
+from relabel.report.stats import statistics
+from relabel.view.distributions import distributions
+from relabel.view.scene import scene
+from tests.similarities import similarity
+from tests.view.labels import labels_of, row_of_cameras
+
+
+def stored(path: Path, **collections: object) -> list[StoredCollection]:
+    write(path, collections)  # type: ignore[arg-type]
+    return open_collections(path)
+
+
+def test_distances_of_the_page_are_those_of_positives(tmp_path: Path) -> None:
+    """Straight distances between `at` make the same positives within 25 m as the evaluation finds."""
+    [one] = stored(tmp_path / "labels.h5", a=similarity(40, 50))
+    arrays = scene(one).arrays
+    apart = np.linalg.norm(arrays["queries.at"][:, None] - arrays["database.at"][None], axis=2)
+    expected = positives_by_distance(one.query, one.database)
+    for row in range(40):
+        want = expected.indices[expected.indptr[row] : expected.indptr[row + 1]]
+        assert np.flatnonzero(apart[row] <= WITHIN_M).tolist() == want.tolist()
+
+
+def test_cameras_without_a_place_are_counted(tmp_path: Path) -> None:
+    """They are NaN on the map and said as such; the others are metres east and north of the middle of all."""
+    query = row_of_cameras(3, "q", position=[[0.0, 10.0], [np.nan, 5.0], [100.0, 30.0]])
+    [one] = stored(tmp_path / "labels.h5", a=labels_of(query, row_of_cameras(1, "d", position=[[50.0, 20.0]])))
+    shown = scene(one)
+    assert shown.value["sides"]["queries"]["without_place"] == 1
+    np.testing.assert_array_equal(shown.arrays["queries.map"], [[-50.0, -10.0], [np.nan, np.nan], [50.0, 10.0]])
+
+
+@pytest.mark.parametrize("down", [-1.0, 1.0])
+@pytest.mark.parametrize("up", [0, 1, 2])
+def test_rooms_are_seen_from_above(tmp_path: Path, up: int, down: float) -> None:
+    """Whatever axis of the frame is upright, the map shows the two others, and headings are those of optical axes."""
+    right, ahead = [axis for axis in range(3) if axis != up]
+    if np.cross(np.eye(3)[right], np.eye(3)[ahead])[up] == down:
+        right, ahead = ahead, right
+    poses = np.zeros((4, 4, 4))
+    for i, angle in enumerate(np.radians([0.0, 90.0, 180.0, 300.0])):
+        poses[i, ahead, 2], poses[i, right, 2] = np.cos(angle), np.sin(angle)
+        poses[i, up, 1] = down
+        poses[i, :3, 0] = np.cross(poses[i, :3, 1], poses[i, :3, 2])
+        poses[i, :3, 3] = [i, 2 * i, 3 * i]
+        poses[i, 3, 3] = 1.0
+    cameras = Cameras(key=list("abcd"), position=poses[:, :3, 3], pose=poses)
+    [one] = stored(tmp_path / "labels.h5", a=labels_of(cameras, params={}))
+    shown = scene(one)
+    assert shown.value["in_space"]
+    np.testing.assert_allclose(shown.arrays["queries.heading"] % 360, [0.0, 90.0, 180.0, 300.0], atol=1e-4)
+    np.testing.assert_allclose(np.diff(shown.arrays["queries.map"], axis=0), [[right + 1, ahead + 1]] * 3)
+
+
+@pytest.mark.parametrize("self_pairs", [False, True])
+def test_distributions_agree_with_the_statistics(tmp_path: Path, self_pairs: bool) -> None:
+    """Bands and histogram are those of `relabel stats`, which counts them by other code."""
+    [one] = stored(tmp_path / "labels.h5", a=similarity(40, 50, self_pairs=self_pairs))
+    figures, expected = distributions(one), statistics(one)
+    assert figures["known"] == expected.known_pairs
+    assert np.reshape(figures["histogram"], (10, 5)).sum(axis=1).tolist() == list(expected.histogram)
+    for figure, band in zip(figures["bands"], (expected.positive, expected.partial, expected.zero), strict=True):
+        assert (figure["pairs"], figure["empty"]) == (band.pairs, band.empty)
+        assert figure["mean"] == pytest.approx(band.mean)
+
+
+def test_the_plane_is_the_mean_of_its_pairs(tmp_path: Path) -> None:
+    """Two pairs of one cell give their mean; a pair that is farther than is drawn, or without a heading, is counted."""
+    query = row_of_cameras(1, "q")
+    heading = [90.0, 85.0, 90.0, np.nan]
+    at = query.position[0] + [[11.0, 0.0], [12.0, 0.0], [500.0, 0.0], [3.0, 0.0]]
+    database = row_of_cameras(4, "d", position=at, heading_deg=heading, posed=False)
+    labels = labels_of(query, database, [[0.4, 0.8, 0.3, 0.2]])
+    labels = type(labels)(type(labels.collection)(**{**vars(labels.collection), "method": "imported"}), labels.matrix)
+    [one] = stored(tmp_path / "labels.h5", a=labels)
+    plane = distributions(one)["plane"]
+    assert (plane["pairs"][4][0], plane["beyond"], plane["without"]) == (2, 1, 1)
+    assert plane["mean"][4][0] == pytest.approx(0.6)
+    assert np.sum(plane["pairs"]) == 2
