@@ -101,7 +101,10 @@ def read(path: Path, names: Sequence[str], quaternion: Quaternion = "xyzw") -> L
     notes = [f"the poses are those of {path.name}, by the names of the frames", *records.notes]
     spare = len(records.names) - len(set(rows[has_pose].tolist()))
     if spare:
-        notes.append(f"{path.name}: {spare:,} poses are of no depth map")
+        hint = ""
+        if len(records.names) == len(names):
+            hint = "; are depth maps numbered from 0 and poses from 1?"
+        notes.append(f"{path.name}: {spare:,} poses are of no depth map{hint}")
     return ListedPoses(poses, has_pose, tuple(notes))
 
 

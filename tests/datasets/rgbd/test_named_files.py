@@ -488,7 +488,7 @@ class TestPoseLists:
         assert found.frames.cameras.position[[0, 2], 0].tolist() == [0.0, 1.0]
         assert found.notes == (
             "the poses are those of poses.txt, by the names of the frames",
-            "poses.txt: 1 poses are of no depth map",
+            "poses.txt: 1 poses are of no depth map; are depth maps numbered from 0 and poses from 1?",
             "1 frames have no pose (frame-000001)",
         )
 
