@@ -143,7 +143,7 @@ def _check_folder(path: Path, target: Path, *, overwrite: bool, foreign: Callabl
             return
         if not overwrite:
             raise OutputExistsError(
-                f"{path}: is not empty; choose another folder, or say that it may be replaced (--force)"
+                f"{path}: is not empty; choose another folder, or say that it may be replaced (overwrite=True)"
             )
         for name in foreign(target):
             raise OutputExistsError(
@@ -265,7 +265,9 @@ def check_target(path: Path, *, overwrite: bool) -> Path:
 
 
 def _exists(path: Path) -> OutputExistsError:
-    return OutputExistsError(f"{path}: exists already; choose another name, or say that it may be replaced (--force)")
+    return OutputExistsError(
+        f"{path}: exists already; choose another name, or say that it may be replaced (overwrite=True)"
+    )
 
 
 def move_file(private: Path, target: Path, path: Path, *, overwrite: bool) -> None:

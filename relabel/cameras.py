@@ -6,7 +6,7 @@ import enum
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -85,6 +85,22 @@ class Cameras(Displayed):
     crs: str = "local"
     posed: bool = True
     extra: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+    if TYPE_CHECKING:
+
+        def __init__(  # what is taken, of which the attributes are arrays
+            self,
+            key: Sequence[str] | npt.NDArray[np.str_] | npt.NDArray[np.object_],
+            position: npt.ArrayLike,
+            heading_deg: npt.ArrayLike | None = None,
+            fov_deg: npt.ArrayLike | None = None,
+            radius_m: npt.ArrayLike | None = None,
+            pose: npt.ArrayLike | None = None,
+            status: npt.ArrayLike | None = None,
+            crs: str = "local",
+            posed: bool = True,  # noqa: FBT001, FBT002
+            extra: Mapping[str, npt.ArrayLike] = ...,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         def put(name: str, value: object) -> None:

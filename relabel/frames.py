@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +62,20 @@ class Frames(Displayed):
     size: tuple[int, int] | None = None
     depth_is: DepthIs = "z"
     image: npt.NDArray[np.str_] = _DERIVED
+
+    if TYPE_CHECKING:
+
+        def __init__(  # what is taken, of which the attributes are arrays
+            self,
+            cameras: Cameras,
+            depth: Sequence[str] | npt.NDArray[np.str_] | npt.NDArray[np.object_],
+            intrinsics: npt.ArrayLike,
+            unit_m: float = 0.001,
+            invalid: tuple[int, ...] = (0, 65535),
+            size: tuple[int, int] | None = None,
+            depth_is: DepthIs = "z",
+            image: Sequence[str] | npt.NDArray[np.str_] | npt.NDArray[np.object_] | None = None,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         n = len(self.cameras)

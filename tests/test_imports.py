@@ -104,7 +104,7 @@ ROOMS: dict[str, tuple[str, str]] = {
         f"plugins {BASE} tables stopping atomic csv_text geometry datasets labelfile images",
         "numpy scipy h5py pyarrow",
     ),
-    "sampling": (f"{BASE} geometry jit labelfile", "numpy scipy"),
+    "sampling": (f"_lazy {BASE} geometry jit labelfile", "numpy scipy"),
     "evaluation": (
         f"{BASE} optional atomic csv_text devices geometry datasets labelfile exchange images",
         "numpy scipy ~torch",
@@ -130,7 +130,13 @@ ROOMS: dict[str, tuple[str, str]] = {
     ),
     "__main__": ("cli", ""),
     # `relabel/__init__.py` names the public things for type checkers and loads them on demand.
-    "": ("_version _lazy ~cameras ~similarity ~frames ~tables ~datasets ~audit ~fov ~surface ~labelfile", ""),
+    "": (
+        (
+            "_version _lazy ~cameras ~similarity ~frames ~tables ~datasets ~audit ~fov ~surface ~labelfile ~sampling "
+            "~evaluation ~training"
+        ),
+        "",
+    ),
 }
 # Modules whose classes are torch modules have to import torch at their top; `relabel.training` loads them on demand.
 WITH_TORCH = {
@@ -333,6 +339,13 @@ class TestStart:
     def test_import_relabel_is_light(self) -> None:
         """`import relabel` loads no third-party package at all."""
         assert not loaded_after("import relabel") & {*HEAVY, "click"}
+
+    def test_rooms_are_within_reach(self) -> None:
+        """`dir(relabel)` lists all that is public, and the rooms of training come without torch."""
+        assert set(relabel.__all__) <= set(dir(relabel))
+        assert {"evaluation", "sampling", "training"} <= set(dir(relabel))
+        used = "import relabel\nrelabel.training, relabel.evaluation, relabel.sampling.GradedPairSampler"
+        assert "torch" not in loaded_after(used)
 
     def test_help_is_light(self) -> None:
         """`relabel --help` loads click and nothing heavier."""

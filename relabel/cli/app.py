@@ -126,7 +126,7 @@ def _fail(error: Exception, verbosity: Verbosity) -> int:
     if verbosity.traceback:
         _say("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, RelabelError):
-        _say(f"relabel: error: {shortened(str(error))}")
+        _say(f"relabel: error: {shortened(with_options(str(error)))}")
     elif isinstance(error, click.ClickException):
         _say(f"relabel: error: {shortened(error.format_message())}")
     elif isinstance(error, MemoryError):
@@ -137,6 +137,15 @@ def _fail(error: Exception, verbosity: Verbosity) -> int:
         what = f"{type(error).__name__}: {error}"
         _say(f"relabel: error: {what}; this is a fault of relabel itself, -vv shows where it happened")
     return USAGE if isinstance(error, OptionError) else FAILED
+
+
+def with_options(message: str) -> str:
+    """What the library advises in terms of Python, in terms of the command line."""
+    from relabel.cli.options import OF_ARGUMENTS
+
+    for argument, option in OF_ARGUMENTS.items():
+        message = message.replace(argument, option)
+    return message
 
 
 def shortened(message: str) -> str:

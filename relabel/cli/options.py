@@ -53,6 +53,9 @@ output_folder: Decorator[Any] = click.option(
     help="Folder to write to.",
 )
 
+OF_ARGUMENTS = {"(overwrite=True)": "(--force)"}
+"""What the errors of the library advise, as Python has it, and the option of the commands for it."""
+
 force: Decorator[Any] = click.option("--force", is_flag=True, help="Replace the output if it is there already.")
 
 resume: Decorator[Any] = click.option(

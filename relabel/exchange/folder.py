@@ -113,7 +113,7 @@ class ExportFolder:
         InputError
             when a file was claimed before.
         OutputExistsError
-            when one is there and may not be replaced; not `replaceable` are files that --force must not touch either.
+            when one is there and may not be replaced; those that are not `replaceable` stay even with `overwrite`.
         OutputError
             when one cannot be written.
         """

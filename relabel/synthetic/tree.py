@@ -39,7 +39,8 @@ def place_in_tree(folder: Path, target: Path, *, overwrite: bool, is_own: Callab
         recover_folder(target)
         if not overwrite and any(files for _, _, files in walk(folder)):
             raise OutputExistsError(
-                f"{folder}: is not empty; give a new folder, or say that {target.name} in it may be replaced (--force)"
+                f"{folder}: is not empty; give a new folder, or say that {target.name} in it may be replaced "
+                "(overwrite=True)"
             )
         made = [parent for parent in target.parents if not parent.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -139,7 +139,9 @@ class RunFolder:
         self._threads = self._asked_threads or torch.get_num_threads()
         for file in (last, best):
             if file.exists() and not (resume and last.exists()):
-                raise OutputExistsError(f"{file}: exists already; choose another folder, or replace it (--force)")
+                raise OutputExistsError(
+                    f"{file}: exists already; choose another folder, or replace it (overwrite=True)"
+                )
         if last.exists():
             progress = self._resumed(last, optimizer)
         self._write_config()
@@ -169,7 +171,7 @@ class RunFolder:
         if difference is not None:
             raise InputError(
                 f"{path}: is of another run: {difference}; make it as it was, choose another folder, or begin anew "
-                "(--force)"
+                "(overwrite=True)"
             )
         _check_description(self._model, state, self._description(), path)
         load_into(self._model, state["model"], path)

@@ -144,7 +144,7 @@ class TestWriteGcl:
         """One file that is there stops the export before the first is written."""
         (tmp_path / "amman").mkdir()
         (tmp_path / "amman/database.json").write_text("mine")
-        with pytest.raises(OutputExistsError, match=r"database\.json.*--force"):
+        with pytest.raises(OutputExistsError, match=r"database\.json.*overwrite=True"):
             export({"amman": psi}, "gcl", tmp_path)
         assert not (tmp_path / "amman_gt.h5").exists()
         export({"amman": psi}, "gcl", tmp_path, overwrite=True)

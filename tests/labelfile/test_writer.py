@@ -179,7 +179,7 @@ class TestWrite:
         """Without `overwrite` a file that is there stays as it is, with it the new one takes its place."""
         path = tmp_path / "a.h5"
         path.write_text("mine")
-        with pytest.raises(OutputExistsError, match=r"a\.h5.*--force"):
+        with pytest.raises(OutputExistsError, match=r"a\.h5.*overwrite=True"):
             write(path, {"a": similarity()})
         assert path.read_text() == "mine"
         write(path, {"a": similarity()}, overwrite=True)

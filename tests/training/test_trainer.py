@@ -368,7 +368,9 @@ class TestResume:
         """A checkpoint of another recipe is not gone on from, unless it is to be replaced."""
         runs.trainer(town, tmp_path).run()
         other = runs.trainer(town, tmp_path, recipe=runs.config(lr=0.2))
-        with pytest.raises(InputError, match=r"last.pt: is of another run: lr was 0.1 and is 0.2 now; .*--force"):
+        with pytest.raises(
+            InputError, match=r"last.pt: is of another run: lr was 0.1 and is 0.2 now; .*overwrite=True"
+        ):
             other.run()
         assert other.run(overwrite=True).steps == 6
 
@@ -397,7 +399,7 @@ class TestResume:
     def test_not_to_be_resumed(self, town: runs.Place, tmp_path: Path) -> None:
         """Without resuming, a checkpoint that is there has to be allowed to be replaced; a fresh run forgets it."""
         runs.trainer(town, tmp_path).run()
-        with pytest.raises(OutputExistsError, match="--force"):
+        with pytest.raises(OutputExistsError, match="overwrite=True"):
             runs.trainer(town, tmp_path).run(resume=False)
         (tmp_path / "best.pt").touch()
         with pytest.raises(runs.StopError):
@@ -429,7 +431,7 @@ class TestFolder:
         """The best checkpoint of a run whose last is gone is replaced only when that is asked for."""
         runs.trainer(town, tmp_path).run()
         (tmp_path / "last.pt").rename(tmp_path / "best.pt")
-        with pytest.raises(OutputExistsError, match=r"best\.pt: exists already; .*--force"):
+        with pytest.raises(OutputExistsError, match=r"best\.pt: exists already; .*overwrite=True"):
             runs.trainer(town, tmp_path).run()
         runs.trainer(town, tmp_path).run(overwrite=True)
         assert (tmp_path / "last.pt").exists()
