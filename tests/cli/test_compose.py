@@ -48,6 +48,8 @@ class TestEveryWriter:
         result = run(*command, target)
         assert (result.exit_code, result.stdout) == (1, "")
         assert "exists already" in result.stderr
+        assert "(--force)" in result.stderr
+        assert "overwrite" not in result.stderr  # that is what it is called in Python
         assert target.read_bytes() == before
         again = [arguments[0], target, *arguments[1:], "-o", target, "--force", "--json", "-q"]
         result = run(*again)
