@@ -48,6 +48,7 @@ def check(read: CameraSets | FrameSets | Cameras | Frames) -> AuditReport:
 
 def _results(sets: CameraSets | FrameSets, most_rows: int | None) -> list[Finding | NotChecked]:
     results: list[Finding | NotChecked] = list(fillers.replaced(sets.fillers))
+    results += [Finding(*doubt) for doubt in sets.doubts]
     for side, cameras in _sides(sets):
         results += fillers.without_pose(cameras, side)
         if isinstance(sets, CameraSets):

@@ -28,9 +28,11 @@ CODES: dict[str, Severity] = {
     "scale-large": "warning",
     "headings-radians": "warning",
     "positions-degrees": "warning",
+    "positions-disagree": "warning",
     "positions-float32": "note",
     "track-jumps": "warning",
     "pose-repeated": "warning",
+    "panoramas-unknown": "warning",
     # depth against pose
     "depth-unit": "warning",
     "depth-focal": "warning",

@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from relabel.cameras import Cameras, FloatArray, Status
+from relabel.datasets.doubts import Doubt
 from relabel.datasets.fillers import Filler
 from relabel.display import Displayed, Layer, Summary, counted, parameters
 from relabel.errors import InputError, NotFoundError, OptionError
@@ -38,6 +39,8 @@ class QueryAndDatabase(Displayed, Generic[SideT]):
         what the user should know about the input, a sentence each.
     fillers:
         values that stand for unknown ones, which the reader has replaced.
+    doubts:
+        what the reader saw that may make labels wrong; the audit reports them as warnings.
     sources:
         where each side was read from, for messages.
     hint:
@@ -53,6 +56,7 @@ class QueryAndDatabase(Displayed, Generic[SideT]):
     params: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     fillers: tuple[Filler, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
     sources: tuple[str, str] = ("queries", "database")
     hint: str = ""
 
@@ -67,6 +71,7 @@ class QueryAndDatabase(Displayed, Generic[SideT]):
                 ("files", f"{len(self.files):,}"),
                 ("params", parameters(self.params)),
                 *(("note", note) for note in self.notes),
+                *(("doubt", doubt.seen) for doubt in self.doubts),
             ],
         )
 

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from relabel.cameras import Cameras, Status
 from relabel.datasets import fillers
 from relabel.datasets.base import CameraSets, InputReport, fault_notes, heading_params, position_notes
+from relabel.datasets.doubts import Doubt
 from relabel.datasets.msls.csv_files import POSTPROCESSED_EXTRA, SideTables, city_crs, read_side_tables
 from relabel.datasets.msls.spec import Heading
 from relabel.datasets.msls.tree import SIDES, TEST_CITIES, TRAIN_CITIES, VAL_CITIES, City, Skipped, Tree, find, select
@@ -160,7 +161,7 @@ def read(root: Path | str, *, city: str | City, heading: Heading = "compass") ->
         raise DatasetNotFoundError(f"{city.name}: cannot be labelled: {gap}")
     tables = [read_side_tables(city.path / side, heading) for side in SIDES]
     replaced = _replace_fillers(tables)
-    crs = city_crs(
+    crs, misplaced = city_crs(
         city.name,
         *(np.concatenate([side.column("raw", name) for side in tables]) for name in ("lon", "lat")),
         *(np.concatenate([side.column("postprocessed", name) for side in tables]) for name in ("easting", "northing")),
@@ -176,11 +177,28 @@ def read(root: Path | str, *, city: str | City, heading: Heading = "compass") ->
         params=heading_params({"heading": heading}, faults),
         notes=tuple(_notes(query, database, faults)),
         fillers=replaced,
+        doubts=tuple(filter(None, (misplaced, _unknown_panoramas(tables)))),
         sources=(str(city.path / "query"), str(city.path / "database")),
         hint=f"try --heading {'travel' if heading == 'compass' else 'compass'}, or leave the city out with --cities",
         name=city.name,
         heading=heading,
         report=report,
+    )
+
+
+def _unknown_panoramas(tables: Sequence[SideTables]) -> Doubt | None:
+    """The doubt about sides without raw.csv, which alone says what a panorama is."""
+    without = [side for side in tables if side.raw is None]
+    if not without:
+        return None
+    missing = " and ".join(f"{side.folder.name}/raw.csv" for side in without)
+    return Doubt(
+        "panoramas-unknown",
+        sum(len(side.key) for side in without),
+        sum(len(side.key) for side in tables),
+        f"{missing}: missing; panoramas cannot be told from other images",
+        "panoramas, if there are any, are labelled as if they were other images",
+        "take raw.csv from the original metadata, or leave panoramas out with --mask",
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.datasets import csv_columns
+from relabel.datasets.doubts import Doubt
 from relabel.datasets.msls.spec import Heading
 from relabel.errors import InputError
 from relabel.geometry.projection import project, signed_utm, utm_crs, utm_zone
@@ -84,8 +85,6 @@ def read_side_tables(folder: Path, heading: Heading) -> SideTables:
         )
         if path.is_file()
     }
-    if raw_path not in tables:
-        log.warning("%s: is missing; panoramas cannot be told from other images", raw_path)
     (first, base), *others = tables.items()
     csv_columns.check_keys(first, base, "key")
     joined = {first: base} | {path: _joined(first, base["key"], path, table) for path, table in others}
@@ -122,12 +121,14 @@ _FAR_M = 50.0  # beyond the difference between a GPS position and its correction
 _FAR_SHARE = 0.01
 
 
-def city_crs(city: str, lon_deg: FloatArray, lat_deg: FloatArray, easting_m: FloatArray, northing_m: FloatArray) -> str:
+def city_crs(
+    city: str, lon_deg: FloatArray, lat_deg: FloatArray, easting_m: FloatArray, northing_m: FloatArray
+) -> tuple[str, Doubt | None]:
     """The reference system of a city, in the convention of MSLS: one UTM zone, southern northings negative.
 
     It is the zone of the median place. Where the city comes with metres, a sample of its places is projected and
     compared. If the two disagree, the neighbouring zones and the usual southern false northing are tried, and what
-    fits is returned with a warning, so that the name is true of the positions.
+    fits is returned and logged, so that the name is true of the positions.
 
     Parameters
     ----------
@@ -142,18 +143,20 @@ def city_crs(city: str, lon_deg: FloatArray, lat_deg: FloatArray, easting_m: Flo
     -------
     crs
         a text that PROJ reads, or ``local`` where there is nothing to derive it from, or nothing fits.
+    doubt
+        that no zone fits, or does not fit some of the places; else None.
     """
     placed = np.isfinite(lon_deg) & np.isfinite(lat_deg) & (np.abs(lon_deg) <= 180.0) & (np.abs(lat_deg) <= 90.0)
     if not placed.any():
         if len(lon_deg):
             log.warning("%s: the UTM zone cannot be told, since no row has a longitude and latitude", city)
-        return UNKNOWN
+        return UNKNOWN, None
     lon, lat = float(np.median(lon_deg[placed])), float(np.median(lat_deg[placed]))
     zone, south = utm_zone(lon, lat), lat < 0.0
     likely = signed_utm(zone, south=south)
     rows = np.flatnonzero(placed & np.isfinite(easting_m) & np.isfinite(northing_m))
     if rows.size == 0:
-        return likely
+        return likely, None
     rows = rows[np.unique(np.linspace(0, rows.size - 1, _SAMPLE).astype(np.int64))]
     position_m = np.column_stack([easting_m[rows], northing_m[rows]])
 
@@ -161,7 +164,7 @@ def city_crs(city: str, lon_deg: FloatArray, lat_deg: FloatArray, easting_m: Flo
     candidates = [signed_utm(z, south=south) for z in neighbours]
     if south:
         candidates += [utm_crs(z, south=True) for z in neighbours]
-    off_likely = np.inf
+    least_off_m, far = np.inf, rows.size
     for crs in candidates:
         off = np.hypot(*(project(lon_deg[rows], lat_deg[rows], crs) - position_m).T)
         off_m = float(np.median(np.where(np.isnan(off), np.inf, off)))
@@ -169,15 +172,26 @@ def city_crs(city: str, lon_deg: FloatArray, lat_deg: FloatArray, easting_m: Flo
             if crs != likely:
                 log.warning("%s: positions are in %s, not in %s, where the median place lies", city, crs, likely)
             far = int((off > _FAR_M).sum())
-            if far > _FAR_SHARE * rows.size:
-                log.warning(
-                    "%s: %d of %d positions looked at are more than %.0f m from their longitude and latitude in %s",
-                    *(city, far, rows.size, _FAR_M, crs),
-                )
-            return crs
-        off_likely = min(off_likely, off_m)
-    log.warning(
-        "%s: positions fit no UTM zone near longitude %.3f, latitude %.3f (at best %.0f m off); recorded as %r",
-        *(city, lon, lat, off_likely, UNKNOWN),
+            if far <= _FAR_SHARE * rows.size:
+                return crs, None
+            return crs, Doubt(
+                "positions-disagree",
+                far,
+                int(rows.size),
+                f"{far:,} of {rows.size:,} positions looked at are more than {_FAR_M:.0f} m from their longitude and "
+                f"latitude in {crs}",
+                "easting and northing, or lon and lat, of these rows are wrong",
+                "correct these rows, or leave them out with --mask",
+            )
+        if off_m < least_off_m:
+            least_off_m, far = off_m, int((~(off <= _FAR_M)).sum())
+    best = f"at best {least_off_m:,.0f} m off" if np.isfinite(least_off_m) else "none can show them"
+    return UNKNOWN, Doubt(
+        "positions-disagree",
+        far,
+        int(rows.size),
+        f"positions fit no UTM zone near longitude {lon:.3f}, latitude {lat:.3f} ({best}); the frame is recorded as "
+        f"{UNKNOWN!r}",
+        "lon and lat are swapped, easting and northing are swapped, or they are of another map",
+        "take raw.csv and postprocessed.csv from the same download, or swap the columns",
     )
-    return UNKNOWN

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from relabel.datasets.doubts import Doubt
 from relabel.datasets.image_lists import NameList
 from relabel.datasets.names.fields import AtNames, FloatArray
 from relabel.errors import InputError
@@ -38,6 +39,8 @@ class Frame:
         a text that PROJ reads, or ``local``.
     notes:
         what the user should know about it.
+    doubts:
+        where longitudes and latitudes contradict the metres.
     geographic:
         (n, 2) longitude and latitude in degrees of each side, NaN where there is no position; None where it is not
         known where on earth the metres are.
@@ -49,6 +52,7 @@ class Frame:
     notes: tuple[str, ...] = ()
     geographic: tuple[FloatArray, ...] | None = None
     own_metres: bool = True
+    doubts: tuple[Doubt, ...] = ()
 
     @property
     def north(self) -> str:
@@ -109,7 +113,7 @@ def shared_frame(sides: tuple[tuple[NameList, AtNames], ...]) -> Frame:
     columns = [np.column_stack([fields.position, fields.lon_deg, fields.lat_deg]) for _, fields in sides]
     contradiction = _contradiction(crs, np.concatenate(columns))
     if contradiction is not None:
-        return Frame(UNKNOWN, (contradiction,))
+        return Frame(UNKNOWN, doubts=(contradiction,))
     return Frame(crs, (), tuple(_degrees(fields, codes) for (_, fields), codes in zip(sides, frames, strict=True)))
 
 
@@ -127,7 +131,7 @@ def _check_utm(names: NameList, fields: AtNames) -> None:
         )
 
 
-def _contradiction(crs: str, table: npt.NDArray[np.float64]) -> str | None:
+def _contradiction(crs: str, table: npt.NDArray[np.float64]) -> Doubt | None:
     """What longitudes and latitudes (columns 2 and 3) say against metres in `crs`; None where they agree."""
     table = table[np.isfinite(table).all(axis=1)]
     if len(table) == 0:
@@ -137,16 +141,30 @@ def _contradiction(crs: str, table: npt.NDArray[np.float64]) -> str | None:
     off_m = float(np.median(np.where(np.isnan(off), np.inf, off)))
     if off_m <= _FAR_M:
         return None
-    return (
-        f"metres and degrees in the names disagree by {off_m:,.0f} m in {crs}, as where lat and lon are swapped or the "
-        f"zone is wrong; the metres are taken, with north along their second axis, and the frame is recorded as "
-        f"{UNKNOWN!r}"
+    by = f"by {off_m:,.0f} m" if np.isfinite(off_m) else "altogether"
+    return _disagreement(
+        int((~(off <= _FAR_M)).sum()),
+        len(table),
+        f"metres and degrees in the names disagree {by} in {crs}; the metres are taken, with north along their second "
+        f"axis, and the frame is recorded as {UNKNOWN!r}",
+    )
+
+
+def _disagreement(number: int, names: int, seen: str) -> Doubt:
+    return Doubt(
+        "positions-disagree",
+        number,
+        names,
+        seen,
+        "lat and lon are swapped, or the zone is wrong",
+        "correct the names, or leave latitude and longitude out of them",
     )
 
 
 def _together(sides: tuple[tuple[NameList, AtNames], ...], degrees: tuple[FloatArray, ...], count: int) -> Frame:
     """The frame of names in several zones."""
-    notes = [f"names are in {count} frames (UTM zones); they are compared on the earth"]
+    notes = (f"names are in {count} frames (UTM zones); they are compared on the earth",)
+    doubts = []
     for (names, fields), from_metres in zip(sides, degrees, strict=True):
         written = np.column_stack([fields.lon_deg, fields.lat_deg])
         # A degree of longitude is shorter than one of latitude, but where it matters 50 m are 50 m.
@@ -156,12 +174,13 @@ def _together(sides: tuple[tuple[NameList, AtNames], ...], degrees: tuple[FloatA
         )
         far = np.flatnonzero(np.hypot(*apart_m.T) > _FAR_M)
         if far.size:
-            notes.append(
+            seen = (
                 f"{names.location(int(far[0]))}: metres and degrees disagree by more than {_FAR_M:.0f} m, as in "
                 f"{far.size:,} names of {names.path}; the metres and the zone are taken"
             )
+            doubts.append(_disagreement(int(far.size), len(fields.position), seen))
     lon, lat = np.concatenate(degrees).T
-    return Frame(map_of(lon, lat), tuple(notes), degrees, own_metres=False)
+    return Frame(map_of(lon, lat), notes, degrees, own_metres=False, doubts=tuple(doubts))
 
 
 def _degrees(fields: AtNames, codes: npt.NDArray[np.int64]) -> FloatArray:

@@ -139,6 +139,7 @@ def read(queries: Path | str, database: Path | str | None = None, *, join_msls: 
         files=tuple(dict.fromkeys(files)),
         fillers=tuple(replaced),
         frame_notes=frame.notes,
+        doubts=frame.doubts,
         north=frame.north,
         sources=(str(queries), str(queries if database is None else database)),
         geographic=None if frame.geographic is None else (frame.geographic[0], frame.geographic[-1]),

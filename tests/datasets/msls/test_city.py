@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import relabel
+from relabel.audit.audit import audit
+from relabel.audit.findings import refuse_warnings
 from relabel.cameras import Status
 from relabel.datasets.msls import city as msls
-from relabel.errors import DatasetNotFoundError, InputError, NotFoundError, OptionError, RelabelError
+from relabel.errors import AuditError, DatasetNotFoundError, InputError, NotFoundError, OptionError, RelabelError
 from tests.trees import MELBOURNE, Row, drop_column, edit, msls_tree, reverse_rows, street
 
 
@@ -209,11 +211,28 @@ class TestTravelHeading:
         assert read(root, heading="travel").query.heading_deg == pytest.approx([90.0] * 6)
 
     def test_needs_no_compass(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        """Without raw.csv the tracks give headings; panoramas and the frame cannot be told, and the log says so."""
+        """Without raw.csv the tracks give headings; that panoramas and the frame cannot be told is said."""
         city = read(msls_tree(tmp_path, without=["raw"]), heading="travel")
         assert city.query.ok.all()
         assert city.crs == "local"
-        assert "panoramas cannot be told" in caplog.text
+        assert "the UTM zone cannot be told" in caplog.text
+        (finding,) = (finding for finding in audit(city).findings if finding.code == "panoramas-unknown")
+        assert (finding.severity, finding.count, finding.total) == (
+            "warning",
+            *[len(city.query) + len(city.database)] * 2,
+        )
+        assert finding.seen.startswith("query/raw.csv and database/raw.csv: missing; panoramas cannot be told")
+
+    def test_strict_refuses_positions_that_fit_no_zone(self, tmp_path: Path) -> None:
+        """Labels of swapped longitudes and latitudes may be wrong, which the log alone does not stop."""
+        rows = street(6)
+        for row in rows:
+            row |= {"lon": row["lat"], "lat": row["lon"]}
+        report = audit(read(msls_tree(tmp_path, query=rows, database=rows)))
+        (finding,) = (finding for finding in report.findings if finding.code == "positions-disagree")
+        assert (finding.count, finding.total) == (12, 12)
+        with pytest.raises(AuditError, match="positions-disagree"):
+            refuse_warnings([("amman", report)])
 
     @pytest.mark.parametrize(("name", "what"), [("seq_info", "sequences"), ("postprocessed", "view_direction")])
     def test_needs_sequences_and_views(self, tmp_path: Path, name: str, what: str) -> None:

@@ -27,14 +27,15 @@ class TestCityCrs:
         lon, lat = places(35.9, 31.95)
         east, north = utm(lon, lat, 36)
         lon[:3], east[5] = np.nan, np.inf
-        assert city_crs("amman", lon, lat, east, north) == "EPSG:32636"
-        assert city_crs("amman", lon, lat, UNKNOWN, UNKNOWN) == "EPSG:32636"
+        assert city_crs("amman", lon, lat, east, north) == ("EPSG:32636", None)
+        assert city_crs("amman", lon, lat, UNKNOWN, UNKNOWN) == ("EPSG:32636", None)
         assert caplog.text == ""
 
     def test_is_written_out_in_the_south(self) -> None:
         """Southern northings are negative in MSLS, which no EPSG code says."""
         lon, lat = places(144.96, -37.81)
-        assert city_crs("melbourne", lon, lat, *utm(lon, lat, 55)) == "+proj=utm +zone=55 +datum=WGS84 +units=m"
+        expected = "+proj=utm +zone=55 +datum=WGS84 +units=m"
+        assert city_crs("melbourne", lon, lat, *utm(lon, lat, 55)) == (expected, None)
 
     @pytest.mark.parametrize(
         ("place", "zone", "south", "expected"),
@@ -50,31 +51,37 @@ class TestCityCrs:
     ) -> None:
         """A neighbouring zone, or the false northing of the official southern zones, is found and warned of."""
         where = places(*place)
-        assert city_crs("city", *where, *utm(*where, zone, south=south)) == expected
+        assert city_crs("city", *where, *utm(*where, zone, south=south)) == (expected, None)
         assert f"positions are in {expected}, not in" in caplog.text
 
-    def test_other_metres_have_no_name(self, caplog: pytest.LogCaptureFixture) -> None:
-        """Positions that fit no zone are called local, with a warning."""
+    def test_other_metres_have_no_name(self) -> None:
+        """Positions that fit no zone are called local, and the audit is told."""
         where = places(35.9, 31.95)
         east, north = utm(*where, 36)
-        assert city_crs("city", *where, east + 60.0, north) == "local"
-        assert "fit no UTM zone" in caplog.text
-        assert "60 m off" in caplog.text
+        crs, doubt = city_crs("city", *where, east + 60.0, north)
+        assert crs == "local"
+        assert doubt is not None
+        assert (doubt.code, doubt.number, doubt.cameras) == ("positions-disagree", 50, 50)
+        assert "fit no UTM zone" in doubt.seen
+        assert "60 m off" in doubt.seen
 
-    def test_rows_that_lie_elsewhere_are_counted(self, caplog: pytest.LogCaptureFixture) -> None:
-        """A share of rows far from their longitude and latitude is warned of; the frame stands."""
+    def test_rows_that_lie_elsewhere_are_counted(self) -> None:
+        """The audit is told of a share of rows far from their longitude and latitude; the frame stands."""
         lon, lat = places(35.9, 31.95)
         east, north = utm(lon, lat, 36)
         east[:5] += 1000.0
-        assert city_crs("city", lon, lat, east, north) == "EPSG:32636"
-        assert "5 of 50 positions looked at are more than 50 m from" in caplog.text
+        crs, doubt = city_crs("city", lon, lat, east, north)
+        assert crs == "EPSG:32636"
+        assert doubt is not None
+        assert (doubt.code, doubt.number, doubt.cameras) == ("positions-disagree", 5, 50)
+        assert "5 of 50 positions looked at are more than 50 m from" in doubt.seen
 
     def test_nothing_to_tell_it_from(self, caplog: pytest.LogCaptureFixture) -> None:
         """No longitude and latitude, no frame: local, with a warning unless there is no row at all."""
         with caplog.at_level(logging.WARNING):
-            assert city_crs("city", UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN) == "local"
+            assert city_crs("city", UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN) == ("local", None)
             assert "cannot be told" in caplog.text
             caplog.clear()
             empty = np.zeros(0)
-            assert city_crs("city", empty, empty, empty, empty) == "local"
+            assert city_crs("city", empty, empty, empty, empty) == ("local", None)
         assert caplog.text == ""

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relabel.audit.audit import audit
 from relabel.cameras import Status
 from relabel.datasets.image_lists import read_names
 from relabel.datasets.names import lists
@@ -358,7 +359,10 @@ class TestFrame:
         """Degrees that say something else than the metres are told of, and the frame is not named."""
         found = lists.read(listed(tmp_path, at_name(5e5, 3e6, lat=12.0, lon=27.0)))
         assert found.query.crs == "local"
-        assert "disagree" in found.notes[0]
+        assert found.notes == ()
+        (finding,) = (f for f in audit(found).findings if f.code == "positions-disagree")
+        assert (finding.severity, finding.count, finding.total) == ("warning", 1, 1)
+        assert "'local'" in finding.seen
 
     @pytest.mark.parametrize(
         ("place", "degrees"),
@@ -400,8 +404,10 @@ class TestFrame:
         east, north = utm(31, 3.0, 45.0)
         texts = [at_name(east, north, zone=zone, letter="T", lat=45.0, lon=3.0) for zone in (31, 32)]
         found = lists.read(listed(tmp_path, *texts))
-        assert len(found.notes) == 2
-        assert "q.txt: line 2: metres and degrees disagree" in found.notes[1]
+        assert len(found.notes) == 1
+        (finding,) = (f for f in audit(found).findings if f.code == "positions-disagree")
+        assert (finding.severity, finding.count, finding.total) == ("warning", 1, 2)
+        assert "q.txt: line 2: metres and degrees disagree" in finding.seen
 
     def test_degrees_stand_in_for_a_zone(self, tmp_path):
         """A name without a zone is placed by its degrees."""
@@ -416,7 +422,8 @@ class TestFrame:
         for zone, lon, told in ((60, 179.99999, 180.0), (1, -179.99999, 180.0)):
             east, north = utm(zone, lon, -17.0, south=True)
             texts.append(at_name(east, north, zone=zone, letter="K", lat=-17.0, lon=told))
-        assert len(lists.read(listed(tmp_path, *texts)).notes) == 1
+        assert len((read := lists.read(listed(tmp_path, *texts))).notes) == 1
+        assert read.doubts == ()
 
     def test_two_conventions(self, tmp_path):
         """Southern northings with and without the false one are two frames of one zone, and are brought together."""
