@@ -163,7 +163,7 @@ def test_what_is_said_of_a_query(opened: Opened) -> None:
     # d0, d1 and d2 are within 25 m; d4 is unknown; d2 alone is near and shares nothing; so is d2 the one negative.
     assert tally == [
         "4 matches with ψ > 1e-06",
-        "3 within 25 m: 2 see something of it, 1 nothing",
+        "3 within 25 m: 2 overlap, 1 do not",
         "1 unknown, 1 within 100 m hatched",
         "1 true negative",
     ]

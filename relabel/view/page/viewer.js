@@ -456,8 +456,8 @@
     const tally = [[`${number(row.stored)} ${row.stored === 1 ? "match" : "matches"}`, `with ψ > ${scene.minValue}`]];
     if (row.stored > row.matches.length) tally.push([number(row.matches.length), "best of them in this page"]);
     if (scene.horizontal) {
-      tally.push([number(row.positives.length), `within ${WITHIN_M} m: ${number(both)} see something of it${
-        alone && row.stored === row.matches.length ? `, ${number(alone)} nothing` : ""}`]);
+      tally.push([number(row.positives.length), `within ${WITHIN_M} m: ${number(both)} overlap${
+        alone && row.stored === row.matches.length ? `, ${number(alone)} do not` : ""}`]);
     }
     tally.push([number(unknown), `unknown${row.unknown.length ? `, ${number(row.unknown.length)} within ${near.toFixed(0)} m hatched` : ""}`]);
     const known = database.n - unknown - (selfPairs ? 1 : 0);
