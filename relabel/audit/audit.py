@@ -61,7 +61,7 @@ def _results(sets: CameraSets | FrameSets, most_rows: int | None) -> list[Findin
             frames = sets.database if side == "database" else sets.query
             from relabel.audit import depth  # noqa: PLC0415  it loads what fields of view do without
 
-            measured = list(depth.depth_findings(frames, side))
+            measured = list(depth.depth_findings(frames, side, sets.remedies))
             results += measured
             if not depth.unit_is_sure(measured):
                 results += poses.large_room(cameras, side)

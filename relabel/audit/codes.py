@@ -36,6 +36,7 @@ CODES: dict[str, Severity] = {
     # depth against pose
     "depth-unit": "warning",
     "depth-focal": "warning",
+    "depth-image-size": "warning",
     "depth-axes": "warning",
     "depth-inverse-poses": "warning",
     "depth-quaternion": "warning",

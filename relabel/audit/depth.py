@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations, product
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +44,11 @@ _DECODERS = 4
 _UNITS_M = (0.001, 0.0002, 0.01, 0.0001, 0.00025, 1.0 / 256.0)
 _POSE_UNITS = {"centimetres": 100.0, "millimetres": 1000.0}
 """Where translations are not in metres, depths fit them in a unit that is so many times larger."""
+_COMMON_UNITS_M = (0.001, 0.0002)
+"""Units that are also tried together with poses that are not in metres."""
 _FOCAL = (0.5, 0.75, 0.9, 1.11, 1.33, 2.0)
+_SIZES = (0.5, 2.0)
+"""Factors from the intrinsics as read to those of the depth maps, where they are of an image of another size."""
 
 
 @dataclass(frozen=True)
@@ -53,30 +58,50 @@ class Alternative:
     code: str
     convention: Convention
     name: str
+    unit_m: float | None = None
+    """what a stored step is then, where that is another unit"""
+    pose_unit: float = 1.0
+    """how many units of the poses are a metre"""
 
 
-_REMEDIES = {
+REMEDIES = {
     "depth-unit": "say so with --depth-unit {unit}",
     "depth-focal": "say so with --intrinsics or --focal",
+    "depth-image-size": "multiply fx, fy, cx and cy by {size:g}, or give those of the depth maps with --intrinsics",
     "depth-ray": "say so with --depth-is",
     "depth-axes": "say so with --convention opengl, or with --axes",
-    "depth-inverse-poses": "invert them, or say so with --poses world-to-camera where the command has it",
-    "depth-quaternion": "put it last, or say so with --quaternion wxyz where the command has it",
+    "depth-inverse-poses": "invert them, or say so with --poses world-to-camera",
+    "depth-quaternion": "put it last, or say so with --quaternion wxyz",
 }
+"""What mends each, where the dataset has no other words for it."""
 
 
 def _others(unit_m: float, base: Convention) -> tuple[Alternative, ...]:
     """What is tried of frames that were read with this unit and by the convention `base`."""
     units = [unit for unit in _UNITS_M if abs(unit / unit_m - 1.0) > 0.01]
     poses = [
-        Alternative("depth-unit", base._replace(unit=factor), f"translations of the poses in {name}")
+        Alternative("depth-unit", base._replace(unit=factor), f"translations of the poses in {name}", pose_unit=factor)
         for name, factor in _POSE_UNITS.items()
+    ]
+    both = [
+        Alternative(
+            "depth-unit",
+            base._replace(unit=unit / unit_m * factor),
+            f"a depth unit of {unit:.4g} m and translations of the poses in {name}",
+            unit,
+            factor,
+        )
+        for name, factor in _POSE_UNITS.items()
+        for unit in units
+        if unit in _COMMON_UNITS_M
     ]
     along = "depths along the optical axis" if base.ray else "depths along the ray of each pixel"
     return (
-        *(Alternative("depth-unit", base._replace(unit=u / unit_m), f"a depth unit of {u:.4g} m") for u in units),
+        *(Alternative("depth-unit", base._replace(unit=u / unit_m), f"a depth unit of {u:.4g} m", u) for u in units),
         *poses,
+        *both,
         *(Alternative("depth-focal", base._replace(focal=factor), "another focal length") for factor in _FOCAL),
+        *(Alternative("depth-image-size", base._replace(size=factor), "another image size") for factor in _SIZES),
         Alternative("depth-ray", base._replace(ray=not base.ray), along),
         Alternative("depth-axes", base._replace(opengl=True), "the camera axes of OpenGL (y up, z back)"),
         Alternative("depth-inverse-poses", base._replace(inverse=True), "poses from the world to the camera"),
@@ -84,10 +109,13 @@ def _others(unit_m: float, base: Convention) -> tuple[Alternative, ...]:
     )
 
 
-def depth_findings(frames: Frames, side: str = "") -> Iterator[Finding | NotChecked]:
+def depth_findings(
+    frames: Frames, side: str = "", remedies: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Finding | NotChecked]:
     """What depth maps say of poses, intrinsics and unit; a warning, or what could not be checked.
 
-    At most 24 depth maps are decoded, of fewer frames fewer.
+    At most 24 depth maps are decoded, of fewer frames fewer. `remedies` are those that the dataset has of its own, by
+    code.
     """
     ok = np.flatnonzero(frames.cameras.ok & (frames.depth != ""))
     if len(ok) < 2:
@@ -109,13 +137,13 @@ def depth_findings(frames: Frames, side: str = "") -> Iterator[Finding | NotChec
         best = Alternative(best.code, best.convention._replace(focal=focal), best.name)
         tried[best] = pair_errors(sampled, pairs, best.convention)
     if _convinces(as_read, tried[best]):
-        yield _finding(sampled, pairs, best, (as_read, tried[best]), side)
+        yield _finding(sampled, pairs, best, (as_read, tried[best]), side, remedies)
         return
     error = float(np.median(as_read))
     if error <= DISAGREES:
         yield from _undecided(as_read, tried)
         return
-    several = list(_combined(sampled, pairs, as_read, base, side))
+    several = list(_combined(sampled, pairs, as_read, base, side, remedies))
     if several:
         yield from several
     elif np.isfinite(error):
@@ -235,23 +263,34 @@ def _convinces(as_read: FloatArray, other: FloatArray) -> bool:
 
 
 def _finding(
-    sampled: Sampled, pairs: IntArray, other: Alternative, errors: tuple[FloatArray, FloatArray], side: str
+    sampled: Sampled,
+    pairs: IntArray,
+    other: Alternative,
+    errors: tuple[FloatArray, FloatArray],
+    side: str,
+    remedies: Mapping[str, str],
 ) -> Finding:
     """The warning that names another convention; `errors` are those as read and with it."""
     before, after = (float(np.median(error)) for error in errors)
     figures = {"error": rounded(before), "error_after": rounded(after), "pairs": float(len(pairs))}
-    name, remedy = other.name, _REMEDIES[other.code]
+    name, remedy = other.name, remedies.get(other.code, REMEDIES[other.code])
     if other.code == "depth-focal":
         focal_px = float(np.median(sampled.intrinsics[:, 0])) * other.convention.focal
         name = f"a focal length of about {focal_px:.3g} px"
         figures["focal_px"] = rounded(focal_px)
     elif other.code == "depth-unit":
-        factor = other.convention.unit
-        if factor in _POSE_UNITS.values():
-            remedy = f"divide them by {factor:g}"
-        else:
-            remedy = remedy.format(unit=f"{sampled.unit_m * factor:.4g}")
-            figures["unit_m"] = rounded(sampled.unit_m * factor)
+        steps = []
+        if other.unit_m is not None:
+            steps.append(remedy.format(unit=f"{other.unit_m:.4g}"))
+            figures["unit_m"] = rounded(other.unit_m)
+        if other.pose_unit != 1.0:
+            steps.append(f"divide the translations of the poses by {other.pose_unit:g}")
+        remedy = ", and ".join(steps)
+    elif other.code == "depth-image-size":
+        size = other.convention.size
+        name = f"intrinsics of an image {'twice' if size > 1.0 else 'half'} as wide and high as that of those given"
+        remedy = remedy.format(size=size)
+        figures["size"] = size
     as_read = f"differ by {_percent(before)} of the depth" if np.isfinite(before) else "see nothing in common"
     seen = f"neighbouring frames {as_read} (median of {len(pairs)} pairs), and differ by {_percent(after)} with {name}"
     count = int((errors[0] > errors[1]).sum())
@@ -275,7 +314,14 @@ def _best_focal(sampled: Sampled, pairs: IntArray, convention: Convention) -> fl
     return factor
 
 
-def _combined(sampled: Sampled, pairs: IntArray, as_read: FloatArray, base: Convention, side: str) -> Iterator[Finding]:
+def _combined(
+    sampled: Sampled,
+    pairs: IntArray,
+    as_read: FloatArray,
+    base: Convention,
+    side: str,
+    remedies: Mapping[str, str],
+) -> Iterator[Finding]:
     """Warnings for two or more conventions that fit together only, where there are such; else nothing."""
     units = (Alternative("depth-unit", base, ""), *(o for o in _others(sampled.unit_m, base) if o.code == "depth-unit"))
     best, error = base, np.full(len(pairs), np.inf)
@@ -290,7 +336,7 @@ def _combined(sampled: Sampled, pairs: IntArray, as_read: FloatArray, base: Conv
     for other in _others(sampled.unit_m, base):
         changed = [name for name in Convention._fields if getattr(other.convention, name) != getattr(base, name)]
         if all(getattr(best, name) == getattr(other.convention, name) for name in changed):
-            yield _finding(sampled, pairs, other, (as_read, error), side)
+            yield _finding(sampled, pairs, other, (as_read, error), side, remedies)
 
 
 def _undecided(as_read: FloatArray, tried: Mapping[Alternative, FloatArray]) -> Iterator[NotChecked]:

@@ -34,7 +34,7 @@ STREET_LEAP_M, ROOM_LEAP_M = 100.0, 1.0
 FASTEST_M_S = 70.0
 _SECONDS = {"tum": 1.0, "robotcar": 1e-6}
 """What one step of a time stamp is, by the layouts whose keys are such."""
-_SIDES = ((45.0, "ahead"), (135.0, "to the {side}"), (180.1, "back"))
+_SIDES = ((45.0, "slightly to the {side}"), (135.0, "to the {side}"), (180.1, "backward"))
 
 
 def camera_findings(
@@ -407,13 +407,14 @@ def _against_travel(cameras: Cameras, audit: SideAudit, side: str, *, has_axes: 
     if off <= CONSTANT_DEG and abs(turned) > TURNED_DEG:
         where = next(name for most, name in _SIDES if abs(turned) < most)
         where = where.format(side="left" if turned < 0.0 else "right")
+        wrong = "another axis of the poses looks ahead" if has_axes else "the headings do not count from north"
         yield Finding(
             "heading-offset",
             count,
             len(cameras),
             f"headings are turned by {turned:.0f}° against the direction of travel throughout (median deviation "
             f"{off:.0f}°)",
-            f"the cameras look {where}, or headings do not count from north, or another axis looks ahead",
+            f"either the cameras are mounted to look {where}, and the headings are right; or {wrong}",
             _offset_remedy(turned, has_axes=has_axes),
             {"turned_deg": rounded(turned), "deviation_deg": rounded(off)},
             side,
@@ -440,8 +441,9 @@ def _centre(angle_deg: FloatArray) -> tuple[float, float]:
 
 def _offset_remedy(turned: float, *, has_axes: bool) -> str:
     if has_axes:
-        return "if they do not, say which axis looks ahead with --axis or --axes"
-    return f"if they do not, take {turned:.0f}° from the headings, or label by --heading travel where it is to be had"
+        return "if the cameras look ahead, say which axis that is with --axis or --axes"
+    change = f"subtract {turned:.0f}° from" if turned > 0.0 else f"add {-turned:.0f}° to"
+    return f"if the cameras look ahead, {change} the headings, or use --heading travel where the command has it"
 
 
 def _faults(audit: SideAudit, side: str) -> Iterator[Finding]:

@@ -29,6 +29,8 @@ class Convention(NamedTuple):
     """factor of the depths"""
     focal: float = 1.0
     """factor of the focal lengths"""
+    size: float = 1.0
+    """factor of the image that the intrinsics are of: of focal lengths and principal point together"""
     opengl: bool = False
     """cameras look along -z, with y up"""
     inverse: bool = False
@@ -40,6 +42,7 @@ class Convention(NamedTuple):
 
 
 AS_READ = Convention()
+_FROM_CORNER = np.array([0.0, 0.0, 0.5, 0.5])
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +120,9 @@ def pair_errors(frames: Sampled, pairs: npt.NDArray[np.int64], convention: Conve
         how they are read.
     """
     pose = poses_read_as(frames.pose, convention)
-    focal = np.array([convention.focal, convention.focal, 1.0, 1.0])
-    intrinsics = frames.intrinsics * focal
+    # The middle of the first pixel is (0, 0), so the corner of the image, which stays, is at -0.5.
+    intrinsics = (frames.intrinsics + _FROM_CORNER) * convention.size - _FROM_CORNER
+    intrinsics[:, :2] *= convention.focal
     errors = np.full(len(pairs), np.inf)
     for number, (first, second) in enumerate(pairs.tolist()):
         ways = []

@@ -115,12 +115,19 @@ class FrameSets(QueryAndDatabase[Frames]):
 
     The cameras of both have the `extra` columns ``sequence`` (str) and ``frame`` (int64), the rank of a frame in time
     within its sequence.
+
+    Attributes
+    ----------
+    remedies:
+        what mends findings of the audit in this dataset, by code, where its command lacks an option that others have;
+        ``{unit}`` stands for metres of a stored step, ``{size:g}`` for a factor of the image size.
     """
 
     ITEM: ClassVar[str] = "frame"
     ITEMS: ClassVar[str] = "frames"
 
     hint: str = "every frame needs a depth map and a pose"
+    remedies: Mapping[str, str] = field(default_factory=dict)
 
 
 Sets = TypeVar("Sets", CameraSets, FrameSets)

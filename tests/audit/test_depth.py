@@ -17,6 +17,7 @@ from relabel.audit.reprojection import AS_READ, Convention, poses_read_as
 from relabel.cameras import Status
 from relabel.datasets import seven_scenes
 from relabel.datasets.base import FrameSets
+from relabel.datasets.seven_scenes import scene
 from relabel.frames import Frames
 from tests.audit import rooms
 
@@ -25,6 +26,12 @@ FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
 
 def with_focal(frames: Frames, factor: float) -> Frames:
     return replace(frames, intrinsics=frames.intrinsics * [factor, factor, 1.0, 1.0])
+
+
+def with_size(frames: Frames, factor: float) -> Frames:
+    """Intrinsics of an image of another size, whose upper left corner is at (-0.5, -0.5) in any size."""
+    corner = np.array([0.0, 0.0, 0.5, 0.5])
+    return replace(frames, intrinsics=(frames.intrinsics + corner) * factor - corner)
 
 
 def opengl(frames: Frames) -> Frames:
@@ -52,6 +59,8 @@ FAULTS: dict[str, tuple[str, Callable[[Frames], Frames]]] = {
     "0.1 mm for 1 mm": ("depth-unit", lambda frames: replace(frames, unit_m=0.0001)),
     "focal length of the colour camera": ("depth-focal", lambda frames: with_focal(frames, 525.0 / 585.0)),
     "focal length of twice the size": ("depth-focal", lambda frames: with_focal(frames, 2.0)),
+    "intrinsics of half the size": ("depth-image-size", lambda frames: with_size(frames, 0.5)),
+    "intrinsics of twice the size": ("depth-image-size", lambda frames: with_size(frames, 2.0)),
     "axes of OpenGL": ("depth-axes", opengl),
     "world to camera": ("depth-inverse-poses", inverse),
     "real part first": ("depth-quaternion", real_part_first),
@@ -103,7 +112,36 @@ class TestRoom:
         (finding,), _ = results(rooms.with_poses(room, pose))
         assert finding.code == "depth-unit"
         assert name in finding.seen
-        assert finding.remedy == f"divide them by {factor:g}"
+        assert finding.remedy == f"divide the translations of the poses by {factor:g}"
+
+    @pytest.mark.parametrize(("factor", "name"), [(100.0, "centimetres"), (1000.0, "millimetres")])
+    def test_two_units(self, room: Frames, factor: float, name: str) -> None:
+        """Millimetres that were read as 1/5000 m, with poses that are not in metres either."""
+        assert room.cameras.pose is not None
+        pose = room.cameras.pose.copy()
+        pose[:, :3, 3] *= factor
+        (finding,), _ = results(replace(rooms.with_poses(room, pose), unit_m=0.0002))
+        assert finding.code == "depth-unit"
+        assert f"a depth unit of 0.001 m and translations of the poses in {name}" in finding.seen
+        assert finding.remedy == (
+            f"say so with --depth-unit 0.001, and divide the translations of the poses by {factor:g}"
+        )
+
+    def test_image_size(self, room: Frames) -> None:
+        """The factor is that to the depth maps."""
+        ((half,), _), ((double,), _) = results(with_size(room, 0.5)), results(with_size(room, 2.0))
+        assert half.figures["size"] == 2.0
+        assert double.figures["size"] == 0.5
+        assert half.remedy.startswith("multiply fx, fy, cx and cy by 2, ")
+
+    def test_remedies_of_the_dataset(self, room: Frames) -> None:
+        """Where a command lacks the option, the dataset says what mends it; numbers are filled in."""
+        frames = replace(room, unit_m=0.0002)
+        (finding,) = audit(FrameSets(query=frames, database=frames, remedies=scene.REMEDIES)).findings
+        assert finding.remedy == (
+            "take the original files of 7-Scenes, or label each sequence with "
+            "`relabel rgbd --layout folder --depth-unit 0.001`"
+        )
 
     def test_rays(self, tmp_path: Path, room: Frames) -> None:
         """Distances from the camera's centre for depths along its axis, and the other way round."""

@@ -108,6 +108,25 @@ class TestHeadings:
             assert value is not None
             assert abs((value - figure[1] + 180.0) % 360.0 - 180.0) < 5.0
 
+    @pytest.mark.parametrize(
+        ("turn_deg", "mounted", "change"),
+        [
+            (90.0, "to the right", "subtract 90° from"),
+            (-90.0, "to the left", "add 90° to"),
+            (-30.0, "slightly to the left", "add 30° to"),
+        ],
+    )
+    def test_both_reasons_of_an_offset(self, turn_deg: float, mounted: str, change: str) -> None:
+        """Cause and remedy each say what holds if the cameras look ahead, and what if they do not."""
+        finding = findings(cameras(PLACES, TRAVEL + turn_deg))["heading-offset"]
+        assert finding.cause == (
+            f"either the cameras are mounted to look {mounted}, and the headings are right; or the headings do not "
+            "count from north"
+        )
+        assert finding.remedy == (
+            f"if the cameras look ahead, {change} the headings, or use --heading travel where the command has it"
+        )
+
     def test_swapped_places(self) -> None:
         """East and north swapped: the track turns the other way than the headings."""
         assert list(findings(cameras(PLACES[:, ::-1].copy(), TRAVEL + NOISE))) == ["heading-mirrored"]

@@ -33,6 +33,8 @@ _HINTS = {
 }
 AS_FRAMES = PoseConvention()
 _AXES: dict[Convention, PoseAxes] = {"opencv": OPENCV, "opengl": OPENGL}
+REMEDIES = {"depth-focal": "say so with --intrinsics"}
+"""What mends findings of the audit where this command lacks an option that others have, by code."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -133,6 +135,7 @@ def read_sequence(
         ),
         sources=(str(root), str(root)),
         hint=_HINTS[layout],
+        remedies=REMEDIES,
         camera=files.camera,
     )
 

@@ -35,6 +35,21 @@ __all__ = ["FOCAL_PX", "SPLITS", "SplitFrames", "find", "read", "read_split", "s
 SIZE = (640, 480)
 SPLIT_FILES = {"train": "TrainSplit.txt", "test": "TestSplit.txt"}
 _CENTRE = (320.0, 240.0)
+_AS_FOLDER = "take the original files of 7-Scenes, or label each sequence with `relabel rgbd --layout folder {option}`"
+REMEDIES = {
+    code: _AS_FOLDER.replace("{option}", option)
+    for code, option in {
+        "depth-unit": "--depth-unit {unit}",
+        "depth-image-size": "--intrinsics FX,FY,CX,CY",
+        "depth-ray": "--depth-is ray",
+        "depth-axes": "--convention opengl",
+        "depth-inverse-poses": "--poses world-to-camera",
+    }.items()
+} | {
+    "depth-focal": "say so with --focal",
+    "depth-quaternion": "take the original files of 7-Scenes",
+}
+"""What mends findings of the audit, since ``relabel 7scenes`` has few options: the files of 7-Scenes are all alike."""
 _LAYOUT = "<scene>/{TrainSplit.txt,TestSplit.txt,seq-01/frame-000000.depth.png,…}"
 _LINE = re.compile(r"\s*(?:sequence|seq-)\s*0*(\d{1,6})\s*", re.IGNORECASE)
 _FRAME = re.compile(r"(frame-(\d+))\.(depth\.png|pose\.txt|color\.(?:png|jpg|jpeg))", re.IGNORECASE)
@@ -345,6 +360,7 @@ class SevenScenesReader:
             notes=tuple(notes),
             sources=(str(self.scene / SPLIT_FILES[names[0]]), str(self.scene / SPLIT_FILES[names[-1]])),
             hint="every frame needs frame-XXXXXX.depth.png and frame-XXXXXX.pose.txt",
+            remedies=REMEDIES,
         )
 
 

@@ -37,6 +37,8 @@ from relabel.frames import DepthIs
 from relabel.input_files import check_regular
 
 _FIELDS = ("im_paths", "poses")
+REMEDIES = {"depth-axes": "say so with --axes", "depth-focal": "say so with --intrinsics"}
+"""What mends findings of the audit where this command lacks an option that others have, by code."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -344,6 +346,7 @@ class TbFrameReader(_Poses):
         notes = rgbd_frames.missing_notes(frame_files, pose_set.track.pose, posed=[True] * len(frame_files))
         first = frame_files[0].key
         return FrameSets(
+            remedies=REMEDIES,
             query=frames,
             database=frames,
             files=(self.path, *rgbd_frames.existing_files(frame_files)),
