@@ -23,8 +23,7 @@ def replaced(values: Sequence[Filler]) -> Iterator[Finding]:
             f"{filler.quantity}-filler",
             filler.number,
             filler.cameras,
-            f"{filler.source}: {filler.number:,} of {filler.cameras:,} cameras have the {filler.quantity} "
-            f"{filler.value}, which stands for an unknown one: {_STATUS[filler.quantity]}",
+            f"{filler}: {_STATUS[filler.quantity]}",
         )
 
 

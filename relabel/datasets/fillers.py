@@ -58,6 +58,12 @@ class Filler(NamedTuple):
     source: str
     """the file, or ``queries`` or ``database``"""
 
+    def __str__(self) -> str:
+        return (
+            f"{self.source}: {self.number:,} of {self.cameras:,} cameras have the {self.quantity} {self.value}, which "
+            "stands for an unknown one"
+        )
+
 
 def is_mapillary(column: str) -> bool:
     """Whether a column of this name holds headings as Mapillary stores them."""

@@ -183,7 +183,8 @@ def read_msls_sides(root: Path, city: str) -> CameraSides:
     query, database = (replace(side, posed=False) for side in (cameras.query, cameras.database))
     query_extent, database_extent = (np.full(len(side), np.nan) for side in (query, database))
     files = tuple((root, file) for file in cameras.files)
-    return CameraSides(query, database, query_extent, database_extent, files=files)
+    notes = (*map(str, cameras.fillers), *(f"{cameras.name}: {doubt.seen}" for doubt in cameras.doubts))
+    return CameraSides(query, database, query_extent, database_extent, files=files, notes=notes)
 
 
 def _read(path: Path, side: SideName, default: KeyRule, given: KeyRule | None) -> CameraTable:

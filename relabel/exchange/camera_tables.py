@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from relabel.cameras import Cameras, Status
+from relabel.datasets import fillers
 from relabel.datasets.table.columns import TEXT, USUAL, usual_columns
 from relabel.datasets.table.table_file import Kind, TableFile
 from relabel.errors import InputError, MissingFileError
@@ -79,7 +80,7 @@ class CameraTable:
     layout:
         what the table says of sides.
     notes:
-        what was not read.
+        what was not read, and values that stand for unknown ones, which are NaN.
     """
 
     cameras: Cameras
@@ -93,7 +94,8 @@ def read_cameras(path: Path, side: SideName) -> CameraTable:
 
     Columns are those that `camera_table` writes, and key, x, y, lon, lat, heading, fov, radius and crs under any name
     that ``relabel table`` takes (`relabel.datasets.table.columns.USUAL`). Only the key has to be there. Without
-    ``side`` all rows count; without ``status`` all are OK.
+    ``side`` all rows count; without ``status`` all are OK, and headings and places that stand for unknown ones are NaN.
+    With it, as `camera_table` writes it, the table knows what is unknown, and is taken as it is.
 
     Raises
     ------
@@ -112,7 +114,7 @@ def read_cameras(path: Path, side: SideName) -> CameraTable:
     kinds: dict[str, Kind] = {name: "text" if role in TEXT else "float" for role, name in columns.items()}
     table = file.read(kinds | own)
     unread = [name for name in file.columns if name and name not in table]
-    notes = (f"{path}: columns {', '.join(unread)} are not read",) if unread else ()
+    notes: tuple[str, ...] = (f"{path}: columns {', '.join(unread)} are not read",) if unread else ()
     n = len(table[columns["key"]])
     layout: SideLayout = "none"
     if "side" in table and n > 0:
@@ -121,6 +123,8 @@ def read_cameras(path: Path, side: SideName) -> CameraTable:
     by_role = {role: table[name][rows] for role, name in columns.items()}
     by_name = {name: table[name][rows] for name in own}
     missing = np.full(len(rows), np.nan)
+    if "status" not in table:
+        notes += _replace_fillers(path.name, columns, by_role, by_name)
     place, crs = _places(file, columns, by_role, rows)
     if "up" in by_name:
         place = np.column_stack([place, by_name["up"]])
@@ -139,6 +143,33 @@ def read_cameras(path: Path, side: SideName) -> CameraTable:
     except InputError as error:
         raise InputError(f"{path}: {side} cameras: {error}") from None
     return CameraTable(cameras, by_name.get("extent", missing), layout, notes)
+
+
+def _replace_fillers(
+    source: str,
+    columns: Mapping[str, str],
+    by_role: dict[str, npt.NDArray[Any]],
+    by_name: dict[str, npt.NDArray[Any]],
+) -> tuple[str, ...]:
+    """Put NaN in the place of filler values; returns a note for each value that was replaced."""
+    replaced: list[fillers.Filler] = []
+    if "heading" in by_role:
+        heading = by_role["heading"]
+        unknown = fillers.heading_fillers(heading, mapillary=fillers.is_mapillary(columns["heading"]))
+        replaced += fillers.counted("heading", heading, unknown, source)
+        by_role["heading"] = np.where(unknown, np.nan, heading)
+    for one, other in (("x", "y"), ("lon", "lat")):
+        if one in by_role and other in by_role:
+            place = np.column_stack([by_role[one], by_role[other]])
+            unknown = fillers.place_fillers(place) if one == "lon" else fillers.position_fillers([place])[0]
+            replaced += fillers.counted("position", place, unknown, source)
+            by_role |= {name: np.where(unknown, np.nan, by_role[name]) for name in (one, other)}
+    notes = tuple(map(str, replaced))
+    if "up" in by_name and (unknown := fillers.height_fillers(by_name["up"])).any():
+        shown = ", ".join(f"{value:.6g}" for value in np.unique(by_name["up"][unknown]))
+        notes += (f"{source}: {int(unknown.sum()):,} heights are {shown}, which stands for an unknown one",)
+        by_name["up"] = np.where(unknown, np.nan, by_name["up"])
+    return notes
 
 
 def _places(

@@ -27,7 +27,7 @@ from relabel.labelfile import LabelFile
 from relabel.similarity import gather
 from relabel.synthetic.msls import write_tree
 from tests.similarities import similarity
-from tests.trees import parquet_with_views
+from tests.trees import msls_tree, parquet_with_views, street
 
 
 def dense_file(path: Path, values: Any, name: str = "fov", **fields: Any) -> Path:
@@ -277,6 +277,55 @@ class TestLists:
         imported = load("csv", tmp_path / "c.csv", measure="iou", cameras=CameraFiles(tmp_path / "named.csv"))
         assert imported.source.collection.shape == (8, 9)
         np.testing.assert_array_equal(gather(imported.source).matrix.toarray(), psi.matrix.toarray())
+
+    def test_fillers_of_a_table(self, tmp_path: Path) -> None:
+        """Headings, places and heights that stand for unknown ones are NaN, and counted; labels stay."""
+        (tmp_path / "c.csv").write_text("query,database,value\na,b,0.5\n")
+        table = tmp_path / "cameras.csv"
+        table.write_text(
+            "key,east,north,up,compass_angle\na,500000,3000000,12,90\nb,0,0,-9999,-1\nc,500010,3000000,13,-1\n"
+        )
+        imported = load("csv", tmp_path / "c.csv", measure="iou", self_pairs=True, cameras=CameraFiles(table))
+        cameras = imported.source.collection.query
+        np.testing.assert_array_equal(cameras.heading_deg, [90.0, np.nan, np.nan])
+        np.testing.assert_array_equal(
+            cameras.position, [[500000.0, 3000000.0, 12.0], [np.nan] * 3, [500010.0, 3000000.0, 13.0]]
+        )
+        assert gather(imported.source).matrix[0, 1] == 0.5
+        notes = [note for note in imported.notes if "stands for an unknown one" in note]
+        assert notes == [
+            "cameras.csv: 2 of 3 cameras have the heading -1, which stands for an unknown one",
+            "cameras.csv: 1 of 3 cameras have the position (0, 0), which stands for an unknown one",
+            "cameras.csv: 1 heights are -9999, which stands for an unknown one",
+        ]
+
+    def test_fillers_of_an_msls_tree(self, tmp_path: Path) -> None:
+        """What the reader of MSLS replaced is said here as well."""
+        rows = street(6)
+        rows[2] |= {"ca": -1}
+        root = msls_tree(tmp_path, query=rows)
+        (tmp_path / "c.csv").write_text("query,database,value\nq1,d1,0.5\n")
+        imported = load("csv", tmp_path / "c.csv", measure="iou", cameras=CameraFiles(None, None, root, "amman"))
+        assert "query: 1 of 6 cameras have the heading -1, which stands for an unknown one" in imported.notes
+
+    def test_fillers_of_degrees(self, tmp_path: Path) -> None:
+        """A longitude and latitude of -999 is no place, rather than an error."""
+        (tmp_path / "c.csv").write_text("query,database,value\na,b,0.5\n")
+        table = tmp_path / "cameras.csv"
+        table.write_text("key,lon,lat\na,3,45\nb,-999,-999\n")
+        imported = load("csv", tmp_path / "c.csv", measure="iou", self_pairs=True, cameras=CameraFiles(table))
+        position = imported.source.collection.query.position
+        np.testing.assert_allclose(position[0], pyproj.Proj("EPSG:32631")(3.0, 45.0), atol=1e-3)
+        assert np.isnan(position[1]).all()
+        assert "cameras.csv: 1 of 2 cameras have the position (-999, -999), which" in " ".join(imported.notes)
+
+    def test_a_table_with_statuses_is_taken_as_it_is(self, tmp_path: Path) -> None:
+        """It is of `relabel export`, and two cameras may stand at the origin of a local frame."""
+        (tmp_path / "c.csv").write_text("query,database,value\na,b,0.5\n")
+        table = tmp_path / "cameras.csv"
+        table.write_text("key,status,east,north\na,ok,0,0\nb,ok,0,0\nc,ok,5,5\n")
+        imported = load("csv", tmp_path / "c.csv", measure="iou", self_pairs=True, cameras=CameraFiles(table))
+        np.testing.assert_array_equal(imported.source.collection.query.position, [[0.0, 0.0], [0.0, 0.0], [5.0, 5.0]])
 
     def test_strange_keys(self, files: CameraFiles, tmp_path: Path) -> None:
         """A key that is not among the cameras is named with its line."""
