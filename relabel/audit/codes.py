@@ -33,6 +33,7 @@ CODES: dict[str, Severity] = {
     "track-jumps": "warning",
     "pose-repeated": "warning",
     "panoramas-unknown": "warning",
+    "intrinsics-off-centre": "warning",
     # depth against pose
     "depth-unit": "warning",
     "depth-focal": "warning",

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status
+from relabel.datasets.doubts import Doubt
 from relabel.datasets.image_headers import read_header
 from relabel.datasets.matrix_files import Intrinsics
 from relabel.fixed_width import text_array
@@ -134,8 +135,8 @@ def turned_image_notes(frame_files: Sequence[FrameFiles]) -> list[str]:
     return [f"EXIF data asks viewers to turn {of} ({frame.key}: orientation {header.orientation}); {what}"]
 
 
-def principal_point_notes(frame_files: Sequence[FrameFiles], intrinsics: FloatArray) -> list[str]:
-    """A note where the principal point is far from the middle of the first depth map, but in it.
+def principal_point_doubts(frame_files: Sequence[FrameFiles], intrinsics: FloatArray) -> tuple[Doubt, ...]:
+    """A doubt where the principal point is far from the middle of the first depth map, but in it.
 
     One that is not in it, or in its corner, is an error once depth maps are decoded.
 
@@ -154,13 +155,18 @@ def principal_point_notes(frame_files: Sequence[FrameFiles], intrinsics: FloatAr
         width, height = header.size
         off = max(abs(cx / width - 0.5), abs(cy / height - 0.5))
         if not _OFF_CENTRE < off <= 0.5:
-            return []
-        note = (
+            return ()
+        doubt = Doubt(
+            "intrinsics-off-centre",
+            1,
+            1,
             f"{frame.depth.name} is {width} × {height} pixels, and the principal point ({cx:g}, {cy:g}) far from its "
-            "middle: are the intrinsics of an image of another size, or in another order than fx fy cx cy?"
+            "middle",
+            "the intrinsics are of an image of another size, or in another order than fx fy cx cy",
+            "give those of the depth maps with --intrinsics",
         )
-        return [note]
-    return []
+        return (doubt,)
+    return ()
 
 
 def _is_wide(size: tuple[int, int]) -> bool:

@@ -130,11 +130,11 @@ def read_sequence(
         params={"layout": layout, **files.camera.params(), **convention.parameters()},
         notes=(
             *files.notes,
-            *rgbd_frames.principal_point_notes(files.frames, frames.intrinsics),
             *rgbd_frames.turned_image_notes(files.frames),
         ),
         sources=(str(root), str(root)),
         hint=_HINTS[layout],
+        doubts=rgbd_frames.principal_point_doubts(files.frames, frames.intrinsics),
         remedies=REMEDIES,
         camera=files.camera,
     )

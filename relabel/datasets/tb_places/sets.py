@@ -346,6 +346,7 @@ class TbFrameReader(_Poses):
         notes = rgbd_frames.missing_notes(frame_files, pose_set.track.pose, posed=[True] * len(frame_files))
         first = frame_files[0].key
         return FrameSets(
+            doubts=rgbd_frames.principal_point_doubts(frame_files, frames.intrinsics),
             remedies=REMEDIES,
             query=frames,
             database=frames,
@@ -354,7 +355,6 @@ class TbFrameReader(_Poses):
             notes=(
                 self.note(),
                 *notes,
-                *rgbd_frames.principal_point_notes(frame_files, frames.intrinsics),
                 *rgbd_frames.turned_image_notes(frame_files),
             ),
             sources=(str(self.path), str(self.path)),

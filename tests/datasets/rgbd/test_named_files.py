@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from relabel.audit.audit import audit
 from relabel.cameras import Status
 from relabel.datasets.rgbd import frame_names, named_files, sequence
 from relabel.datasets.rgbd.sequence import RgbdReader, reader
@@ -366,8 +367,12 @@ class TestIntrinsics:
         """One far from the middle is told; of one outside nothing is said here, since decoding will refuse it."""
         root = rgbd_folder(tmp_path)
         (root / "intrinsics.txt").write_text(f"57 58 {centre}")
-        notes = sequence.read(root, "folder").notes
-        assert [note.startswith("0.png is 64 × 48 pixels, and the principal point") for note in notes] == [True] * told
+        read = sequence.read(root, "folder")
+        assert read.notes == ()
+        findings = [finding for finding in audit(read).findings if finding.code == "intrinsics-off-centre"]
+        assert [finding.severity for finding in findings] == ["warning"] * told
+        for finding in findings:
+            assert finding.seen.startswith("0.png is 64 × 48 pixels, and the principal point")
 
     def test_shares_of_the_size(self, tmp_path: Path) -> None:
         """Intrinsics as shares of width and height are refused."""

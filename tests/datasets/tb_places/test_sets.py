@@ -306,7 +306,7 @@ class TestDepth:
             ((reader,), _) = depth_readers(
                 tmp_path, tmp_path, axes="ahead=z,down=y", intrinsics=(57.0, 58.0, *centre), depth_unit_m=0.001
             )
-            assert any("principal point" in note for note in reader.read().notes) == told
+            assert [doubt.code for doubt in reader.read().doubts] == ["intrinsics-off-centre"] * told
 
     @pytest.mark.parametrize("outside", [False, True])
     def test_way_back(self, tmp_path: Path, outside: bool) -> None:
