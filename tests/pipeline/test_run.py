@@ -220,7 +220,7 @@ class TestOutput:
     def test_exists(self, parts: Parts, out: Path, unread: None, cities: str) -> None:
         """Refused before the dataset is read; the file stays as it is."""
         (out / "x.h5").write_bytes(b"precious")
-        with pytest.raises(OutputExistsError, match="--force"):
+        with pytest.raises(OutputExistsError, match="overwrite=True"):
             label(parts(cities), out / "x.h5")
         assert (out / "x.h5").read_bytes() == b"precious"
         assert names(out) == ["x.h5"]

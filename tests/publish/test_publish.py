@@ -392,7 +392,7 @@ class TestRefused:
         """A folder with files is replaced only on demand, and whole."""
         out = tmp_path / "out"
         publish(labels, out, parquet=True)
-        with pytest.raises(OutputExistsError, match="--force"):
+        with pytest.raises(OutputExistsError, match="overwrite=True"):
             publish(labels, out)
         publish(labels, out, overwrite=True)
         assert sorted(contents(out)) == list(FILES)

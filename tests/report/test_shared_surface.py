@@ -164,7 +164,7 @@ class TestPly:
     def test_a_file_that_is_there(self, tmp_path: Path, found: SharedSurface, open3d: Any) -> None:
         """It stays unless it may be replaced."""
         (tmp_path / "a.ply").write_text("mine")
-        with pytest.raises(OutputExistsError, match=r"--force"):
+        with pytest.raises(OutputExistsError, match=r"overwrite=True"):
             write_ply(tmp_path / "a.ply", found)
         assert (tmp_path / "a.ply").read_text() == "mine"
         write_ply(tmp_path / "a.ply", found, overwrite=True)
