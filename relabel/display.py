@@ -84,8 +84,8 @@ def summary_html(summary: Summary, layers: Iterable[Layer] = ()) -> str:
         for name, value in summary.rows
     )
     table = f"<table><caption>{html.escape(_cut(summary.title))}</caption>{rows}</table>"
-    picture = thumbnail(layers)
-    return f'<div style="display:flex;gap:1em;align-items:center">{table}{picture}</div>'
+    overview = thumbnail(layers)
+    return f'<div style="display:flex;gap:1em;align-items:center">{table}{overview}</div>'
 
 
 def thumbnail(layers: Iterable[Layer]) -> str:

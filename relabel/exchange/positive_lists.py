@@ -127,7 +127,7 @@ def write_msls_idx(
     parts: tuple[list[npt.NDArray[Any]], ...] = (query, database, numbers, positive, non_negative)
     for file, arrays in zip(MSLS_FILES, parts, strict=True):
         folder.write_array(file, joined(arrays))
-    notes.append(f"only ψ ≥ {threshold:g}, 0 < ψ and absent are told apart; ψ itself is lost")
+    notes.append(f"only ψ ≥ {threshold:g}, 0 < ψ and absent are distinguished; ψ itself is lost")
     if left_out:
         notes.append(f"{left_out:,} cameras that are not ok are left out of qImages and dbImages, as nothing is known")
     return notes
@@ -167,7 +167,7 @@ def write_deep_vg(
     sorted_lists = [_renumbered(lists, place).objects(rows) for lists in (soft, hard)]
     for file, array in zip(files, (database[order], query[rows], *sorted_lists), strict=True):
         folder.write_array(file, array)
-    notes = [f"{name}: only ψ ≥ {threshold:g} (hard) and 0 < ψ (soft) are told apart; {_without(hard)} and left out"]
+    notes = [f"{name}: only ψ ≥ {threshold:g} (hard) and 0 < ψ (soft) are distinguished; {_without(hard)} and left out"]
     notes += unopened_notes(whole, name, query, database)
     if left_out:
         notes.append(f"{name}: {left_out:,} cameras that are not ok are left out of both path lists")

@@ -425,7 +425,7 @@
   const degrees = (value) => (Number.isFinite(value) ? `${value.toFixed(0)}°` : "–");
   const metres = (value) => (Number.isFinite(value) ? `${value < 10 ? value.toFixed(2) : value.toFixed(1)} m` : "–");
 
-  function picture(box, side, at, key, caption) {
+  function showImage(box, side, at, key, caption) {
     const address = contents.images && at >= 0 ? source.image(collection, side, at) : null;
     const why = contents.images ? "no image" : source instanceof Server ? "no images: start with \u2011\u2011images DIR" : "images are not part of this page";
     const placeholder = () => element("div", { className: "placeholder" }, at < 0 ? "no match" : why);
@@ -465,7 +465,7 @@
     if (row.stored === row.matches.length) tally.push([number(negatives), negatives === 1 ? "true negative" : "true negatives"]);
     $("tally").replaceChildren(...tally.map(([count, text]) => element("li", {}, element("b", {}, count), ` ${text}`)));
 
-    picture($("query-image"), "queries", query, chosenKeys.query, "query");
+    showImage($("query-image"), "queries", query, chosenKeys.query, "query");
     const listed = row.matches.slice(0, MOST_LISTED);
     $("rows").replaceChildren(...listed.map(({ column, value }, at) => {
       const swatch = element("span", { className: "swatch" });
@@ -491,7 +491,7 @@
     [...$("rows").children].forEach((line, at) => line.setAttribute("aria-current", String(at === match)));
     $("rows").children[match]?.scrollIntoView({ block: "nearest" });
     const key = chosenKeys.matches[match] ?? "";
-    picture($("match-image"), "database", row.matches[match]?.column ?? -1, key, match < 0 ? "match" : `match, ψ ${row.matches[match].value.toFixed(3)}`);
+    showImage($("match-image"), "database", row.matches[match]?.column ?? -1, key, match < 0 ? "match" : `match, ψ ${row.matches[match].value.toFixed(3)}`);
   }
 
   function chooseMatch(at) {
