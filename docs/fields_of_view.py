@@ -1,6 +1,6 @@
 """Draw docs/fields-of-view.svg, the figure of the README: a query of a synthetic city and the cameras around it.
 
-    python docs/picture.py
+    python docs/fields_of_view.py
 
 The numbers in it are what `relabel` computes for the cameras that are drawn.
 """

@@ -21,14 +21,14 @@ Outcome = tuple[int, str, dict[str, object]]
 
 
 def said(path: Path) -> object:
-    """What a file says: of a label file the content, of others the bytes but for the checksums of files.
+    """What a file says: of a label file the content, of others the bytes but for checksums and sizes of files.
 
-    Bytes of a label file that mean nothing may be damaged without harm; what is made of it records its checksum.
+    Bytes of a label file that mean nothing may be damaged without harm; what is made of it records its checksum and size.
     """
     if path.suffix == ".h5":
         labels = LabelFile(path)
         return digest_of([(name, labels[name]) for name in labels], [])
-    return re.sub(rb"\b[0-9a-f]{64}\b", b"", path.read_bytes())
+    return re.sub(rb'\b[0-9a-f]{64}\b|"contentSize": "\d+ B"', b"", path.read_bytes())
 
 
 def outcome(server: CommandServer, folder: Path, reader: Reader, data: bytes) -> tuple[Ended, Outcome]:
