@@ -23,7 +23,7 @@ Outcome = tuple[int, str, dict[str, object]]
 def said(path: Path) -> object:
     """What a file says: of a label file the content, of others the bytes but for checksums and sizes of files.
 
-    Bytes of a label file that mean nothing may be damaged without harm; what is made of it records its checksum and size.
+    Bytes of a label file that mean nothing may be damaged without harm; what is made of it records checksum and size.
     """
     if path.suffix == ".h5":
         labels = LabelFile(path)
