@@ -87,12 +87,12 @@ def report_command(address: str, output: Path, force: bool, no_progress: bool) -
     It holds all cameras and, of each query, as many of its best pairs as stay below 20 MB; what is left out is said.
     """
     from relabel.labelfile import open_collections
-    from relabel.view.standalone import write_report
+    from relabel.view.standalone import PASSES, write_report
 
     if output.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"{output}: a page is written as .html; choose it by the suffix")
     collections = open_collections(address)
-    rows = 2 * sum(stored.shape[0] for stored in collections)
+    rows = PASSES * sum(stored.shape[0] for stored in collections)
     with terminal.bar("reading", rows, unit="rows", hidden=no_progress) as progress:
         write_report(collections, output, overwrite=force, progress=progress)
     terminal.echo_lines([str(output)])

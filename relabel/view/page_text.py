@@ -7,10 +7,14 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
+SCRIPTS = ("base.js", "source.js", "state.js", "map.js", "matches.js", "charts.js", "page.js")
+"""The page's own scripts in the order in which they run: what they call of each other, then the views in the order of
+their tabs, and the start of the page."""
+
 ASSETS = {
     "style.css": ("page/style.css", "text/css"),
     "libraries.min.js": ("bundle/libraries.min.js", "text/javascript"),
-    "viewer.js": ("page/viewer.js", "text/javascript"),
+    **{name: (f"page/{name}", "text/javascript") for name in SCRIPTS},
 }
 """What the page consists of beside its markup: where it lies in the package, and its media type."""
 

@@ -28,7 +28,7 @@ from relabel.errors import OptionError, RelabelError
 from relabel.labelfile import StoredCollection
 from relabel.view.columns import pack
 from relabel.view.contents import contents
-from relabel.view.distributions import distributions
+from relabel.view.figures import FIGURES
 from relabel.view.image_files import ImageFiles
 from relabel.view.page_text import ASSETS, asset, served_page
 from relabel.view.scene import scene
@@ -54,7 +54,7 @@ class Labels:
         self.images = images
         self.contents = contents(collections, images=images is not None)
         self._scenes: dict[str, Future[bytes]] = {}
-        self._counting: dict[str, tuple[Future[dict[str, Any]], list[int]]] = {}
+        self._counting: dict[tuple[str, str], tuple[Future[dict[str, Any]], list[int]]] = {}
         self._workers = ThreadPoolExecutor(2)
         self.scene(collections[0].name)  # which the page shows first: it is read while the browser starts
 
@@ -69,13 +69,13 @@ class Labels:
         stored.row_counts()  # where the rows begin, which the first query needs
         return pack(*scene(stored))
 
-    def distributions(self, name: str) -> dict[str, Any]:
-        """The figures of a collection as `result`, or how far their count has come as `progress`."""
+    def figures(self, name: str, which: str) -> dict[str, Any]:
+        """Some of the `FIGURES` of a collection as `result`, or how far they have come as `progress`."""
         stored = self.collections[name]
-        if name not in self._counting:
+        if (name, which) not in self._counting:
             rows: list[int] = []
-            self._counting[name] = self._workers.submit(distributions, stored, rows.append), rows
-        future, rows = self._counting[name]
+            self._counting[name, which] = self._workers.submit(FIGURES[which], stored, rows.append), rows
+        future, rows = self._counting[name, which]
         return {"result": future.result()} if future.done() else {"progress": sum(rows) / max(1, stored.shape[0])}
 
     def close(self) -> None:
@@ -213,9 +213,12 @@ class _Search(_Handler):
         return [int(row) for row in holding[np.argsort(rank, kind="stable")][:_HITS]]
 
 
-class _Distributions(_Handler):
+class _Figures(_Handler):
     def get(self) -> None:
-        self.send_json(self.labels.distributions(self.collection().name))
+        name = self.get_query_argument("name")
+        if name not in FIGURES:
+            raise tornado.web.HTTPError(404, reason="No such figures")
+        self.send_json(self.labels.figures(self.collection().name, name))
 
 
 class _Image(_Handler):
@@ -252,7 +255,7 @@ def application(labels: Labels, token: str | None = None) -> tornado.web.Applica
         r"/api/row": _Row,
         r"/api/keys": _Keys,
         r"/api/search": _Search,
-        r"/api/distributions": _Distributions,
+        r"/api/figures": _Figures,
         r"/image": _Image,
     }
     return tornado.web.Application(

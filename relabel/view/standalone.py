@@ -16,13 +16,15 @@ from relabel.atomic import output_errors, replacing
 from relabel.labelfile import StoredCollection
 from relabel.view.columns import pack
 from relabel.view.contents import contents
-from relabel.view.distributions import distributions
+from relabel.view.figures import FIGURES
 from relabel.view.page_text import standalone_page
 from relabel.view.scene import Arrays, scene
 
 MOST_PAIRS = 1_500_000
 """Pairs that a page holds, which keeps it below 20 MB; of each query the best are kept."""
 LARGE_BYTES = 20_000_000
+PASSES = len(FIGURES) + 1
+"""how often all rows are read"""
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +53,7 @@ def write_report(
     most_pairs:
         the number of pairs to hold.
     progress:
-        called with the number of rows of every block of pairs that was read; each is read twice.
+        called with the number of rows of every block of pairs that was read; they are read `PASSES` times.
 
     Raises
     ------
@@ -95,12 +97,12 @@ def best_kept(counts: npt.NDArray[np.int64], most_pairs: int) -> int:
 
 def _packed(stored: StoredCollection, most: int, progress: Callable[[int], object] | None) -> str:
     arrays, value = scene(stored)
-    figures = distributions(stored, progress)
+    figures = {name: make(stored, progress) for name, make in FIGURES.items()}
     sides = {"queries": stored.query} if stored.self_pairs else {"queries": stored.query, "database": stored.database}
     keys = {name: side.key.tolist() for name, side in sides.items()}
     if stored.self_pairs:
         keys["database"] = keys["queries"]
-    whole = pack(arrays | _best_pairs(stored, most, progress), {**value, "keys": keys, "distributions": figures})
+    whole = pack(arrays | _best_pairs(stored, most, progress), {**value, "keys": keys, "figures": figures})
     return base64.b64encode(gzip.compress(whole, mtime=0)).decode()
 
 

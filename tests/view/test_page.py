@@ -110,7 +110,7 @@ def opened(browser: Any, served: Served, city: list[StoredCollection]) -> Iterat
 def camera_on_screen(opened: Opened, east_m: float) -> tuple[float, float]:
     """Where a camera of the town is drawn that stands so far east of the first: all stand on one line, 50 m long."""
     box = opened.page.locator("#map").bounding_box()
-    # The whole town fills the map but for a margin: see `show` in viewer.js.
+    # The whole town fills the map but for a margin: see `show` in map.js.
     pixels = min(box["width"] / (100 * 1.15), box["height"] / (100 * 1.15))
     return box["x"] + box["width"] / 2 + (east_m - 25.0) * pixels, box["y"] + box["height"] / 2
 
@@ -183,6 +183,16 @@ def test_distributions(opened: Opened) -> None:
     opened.picture("town-distributions")
 
 
+def test_the_map_of_a_collection_that_was_opened_below_another_view(opened: Opened) -> None:
+    """It fills the map once that has a size, so that a camera is where it should be."""
+    opened.choose("one")
+    opened.page.click("#tab-charts")
+    opened.choose("town")
+    opened.page.click("#tab-place")
+    opened.page.mouse.click(*camera_on_screen(opened, 10.0))
+    opened.query("q1")
+
+
 @pytest.mark.parametrize("collection", EXTREMES)
 def test_extremes(opened: Opened, collection: str) -> None:
     """Nothing breaks where there is one camera, no pair, nothing known, no place, no camera or a long key."""
@@ -244,9 +254,9 @@ def test_accessible(browser: Any, served: Served, scheme: str) -> None:
     page = context.new_page()
     page.goto(f"{served.url}#collection=town&query=q0")
     page.wait_for_selector("body[data-query]")
-    for tab in ("#tab-map", "#tab-charts"):
+    for tab in ("#tab-place", "#tab-charts"):
         page.click(tab)
-        page.wait_for_selector("#place:not([hidden]) #rows tr" if tab == "#tab-map" else "#charts h2")
+        page.wait_for_selector("#place:not([hidden]) #rows tr" if tab == "#tab-place" else "#charts h2")
         violations = axe.Axe().run(page).response["violations"]
         serious = [
             (one["id"], [node["html"] for node in one["nodes"]])

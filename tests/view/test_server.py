@@ -61,7 +61,7 @@ class TestAnswers:
 
     def test_distributions_come_in_the_end(self, served: Served) -> None:
         """The share that is counted until all is."""
-        while "result" not in (told := json.loads(served.ask(f"/api/distributions?{TOWN}").body)):
+        while "result" not in (told := json.loads(served.ask(f"/api/figures?{TOWN}&name=distributions").body)):
             assert 0.0 <= told["progress"] <= 1.0
         assert told["result"]["stored"] == 7
 
@@ -110,7 +110,7 @@ class TestRefusals:
         "host",
         ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "localhost.evil.example", "", "0.0.0.0", "[::2]"],
     )
-    @pytest.mark.parametrize("target", ["/", "/api/contents", "/assets/viewer.js", "/nothing"])
+    @pytest.mark.parametrize("target", ["/", "/api/contents", "/assets/page.js", "/nothing"])
     def test_another_host(self, served: Served, host: str, target: str) -> None:
         """A page of the web that has its own name lead to this machine gets nothing."""
         answer = served.ask(target, host=host)

@@ -1,0 +1,38 @@
+// What every script of the page uses. Each puts what others may call into `viewer`; SCRIPTS in page_text.py names their order.
+"use strict";
+const viewer = {};
+{
+  const { Plot } = libraries;
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+
+  const $ = (id) => document.getElementById(id);
+  const element = (tag, properties = {}, ...children) => {
+    const made = Object.assign(document.createElement(tag), properties);
+    made.append(...children);
+    return made;
+  };
+
+  const number = (value) => value.toLocaleString("en");
+  /** ψ with four decimals, or its power of ten where these would be zeros. */
+  const psiText = (value) => (value < 0.0001 ? value.toExponential(0).replace("-", "−") : value.toFixed(4));
+  const degrees = (value) => (Number.isFinite(value) ? `${value.toFixed(0)}°` : "–");
+  const metres = (value) => (Number.isFinite(value) ? `${value < 10 ? value.toFixed(2) : value.toFixed(1)} m` : "–");
+
+  const rgb = (css, alpha = 255) => [1, 3, 5].map((at) => parseInt(css.slice(at, at + 2), 16)).concat(alpha);
+  /** Colour of ψ in [0, 1]: nearer to the background the less there is of it. */
+  function psiCss(psi) {
+    const scale = psiCss.scale ??= Plot.scale({ color: { type: "sequential", scheme: "ylgnbu", domain: [0, 1] } });
+    return scale.apply(dark.matches ? 0.85 * (1 - psi) : 0.22 + 0.78 * psi);
+  }
+  const psiColour = (psi, alpha = 255) => {
+    const css = psiCss(psi);
+    return css.startsWith("#") ? rgb(css, alpha) : css.match(/\d+/g).slice(0, 3).map(Number).concat(alpha);
+  };
+
+  function failed(error) {
+    $("error").hidden = false;
+    $("error").textContent = `${error.message || error}`;
+  }
+
+  Object.assign(viewer, { $, element, number, psiText, degrees, metres, dark, rgb, psiCss, psiColour, failed });
+}

@@ -1,0 +1,90 @@
+// The panel beside the map: the query in words and images, and the list of its matches.
+"use strict";
+{
+  const { $, element, number, psiText, degrees, metres, psiCss, state, distance, turned, isUnknown, WITHIN_M, MOST_LISTED } = viewer;
+
+  function showImage(box, side, at, key, caption) {
+    const address = state.contents.images && at >= 0 ? viewer.source.image(state.collection, side, at) : null;
+    const why = state.contents.images ? "no image" : viewer.served ? "no images: start with \u2011\u2011images DIR" : "images are not part of this page";
+    const placeholder = () => element("div", { className: "placeholder" }, at < 0 ? "no match" : why);
+    const image = address ? element("img", { src: address, alt: `${caption}: ${key}` }) : placeholder();
+    if (address) image.addEventListener("error", () => image.replaceWith(placeholder()));
+    box.replaceChildren(image, element("figcaption", { title: key }, caption));
+  }
+
+  function panel() {
+    const { scene, query, row } = state;
+    const { queries, database, selfPairs } = scene;
+    $("nothing").hidden = true;
+    $("chosen").hidden = false;
+    $("query-key").textContent = $("query-key").title = row.key;
+    const status = scene.statusNames[queries.status[query]];
+    const facts = [];
+    if (status !== "ok") facts.push(`status ${status}: nothing is known about its pairs`);
+    if (scene.horizontal && Number.isFinite(queries.heading[query])) facts.push(`heading ${degrees(queries.heading[query])}`);
+    if (scene.fovKnown && Number.isFinite(queries.fov(query))) facts.push(`field of view ${degrees(queries.fov(query))}`);
+    if (queries.sequences?.[queries.sequence?.[query]]) facts.push(`sequence ${queries.sequences[queries.sequence[query]]}`);
+    if (!queries.placed(query)) facts.push("no position: not on the map");
+    $("facts").textContent = facts.join(" · ");
+    $("facts").classList.toggle("warning", status !== "ok");
+
+    const columns = new Set(row.matches.map((m) => m.column));
+    const both = row.positives.filter((j) => columns.has(j)).length;
+    const alone = row.positives.filter((j) => !columns.has(j) && !isUnknown(query, j)).length;
+    const unknown = row.unknown.length + row.farUnknown;
+    const tally = [[`${number(row.stored)} ${row.stored === 1 ? "match" : "matches"}`, `with ψ > ${scene.minValue}`]];
+    if (row.stored > row.matches.length) tally.push([number(row.matches.length), "best of them in this page"]);
+    if (scene.horizontal) {
+      tally.push([number(row.positives.length), `within ${WITHIN_M} m: ${number(both)} overlap${
+        alone && row.stored === row.matches.length ? `, ${number(alone)} do not` : ""}`]);
+    }
+    tally.push([number(unknown), `unknown${row.unknown.length ? `, ${number(row.unknown.length)} within ${row.near.toFixed(0)} m hatched` : ""}`]);
+    const known = database.n - unknown - (selfPairs ? 1 : 0);
+    const negatives = Math.max(0, known - row.stored);
+    if (row.stored === row.matches.length) tally.push([number(negatives), negatives === 1 ? "true negative" : "true negatives"]);
+    $("tally").replaceChildren(...tally.map(([count, text]) => element("li", {}, element("b", {}, count), ` ${text}`)));
+
+    showImage($("query-image"), "queries", query, row.key, "query");
+    const listed = row.matches.slice(0, MOST_LISTED);
+    $("rows").replaceChildren(...listed.map(({ column, value }, at) => {
+      const swatch = element("span", { className: "swatch" });
+      swatch.style.background = psiCss(value);
+      const apart = distance(query, column);
+      const line = element("tr", { tabIndex: -1 },
+        element("td", {}, swatch, psiText(value)),
+        element("td", { className: scene.horizontal && apart <= WITHIN_M ? "within" : "" }, metres(apart)),
+        element("td", {}, degrees(turned(query, column))),
+        element("td", { className: "key", title: row.keys[at] }, row.keys[at]));
+      line.dataset.column = column;
+      line.addEventListener("click", () => viewer.chooseMatch(at));
+      return line;
+    }));
+    $("more").textContent = row.matches.length > listed.length ? `${number(row.matches.length - listed.length)} more with less overlap are not listed` : "";
+    $("none").hidden = row.stored > 0;
+    $("none").textContent = status === "ok" ? `No camera shares a view with it: all known pairs have ψ ≤ ${scene.minValue}.` : "Its similarities are unknown, which is not the same as zero.";
+    $("matches").hidden = !listed.length;
+    marked();
+  }
+
+  function marked() {
+    const { row, match } = state;
+    [...$("rows").children].forEach((line, at) => line.setAttribute("aria-current", String(at === match)));
+    $("rows").children[match]?.scrollIntoView({ block: "nearest" });
+    const key = row.keys[match] ?? "";
+    showImage($("match-image"), "database", row.matches[match]?.column ?? -1, key, match < 0 ? "match" : `match, ψ ${row.matches[match].value.toFixed(3)}`);
+  }
+
+  function nothing() {
+    const { about, queries } = state.scene;
+    $("about").textContent = about;
+    const ok = queries.status.reduce((sum, status) => sum + (status === 0), 0);
+    $("nothing").replaceChildren(
+      element("h2", {}, "No query chosen"),
+      element("p", {}, ok ? "Click a camera on the map, search for a key, or press → for the first query."
+        : queries.n ? "No query is ok, so nothing is known about any pair. Colour by status to see why." : "This collection has no queries."));
+    $("nothing").hidden = false;
+    $("chosen").hidden = true;
+  }
+
+  viewer.addPart({ opened: nothing, chosen: panel, matchChosen: marked, restyled() { if (state.row) panel(); } });
+}

@@ -1,0 +1,86 @@
+// Where the labels come from: a server that is asked for them, or the page, into which they have been put.
+"use strict";
+{
+  const { $ } = viewer;
+  const DTYPES = { F64: Float64Array, F32: Float32Array, I32: Int32Array, U8: Uint8Array };
+
+  /** Named arrays and a JSON value, as relabel/view/columns.py packs them. */
+  function unpack(buffer) {
+    const length = Number(new DataView(buffer).getBigUint64(0, true));
+    const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, length)));
+    const value = JSON.parse(header.__metadata__.json);
+    delete header.__metadata__;
+    const arrays = {};
+    for (const [name, { dtype, data_offsets: [start, stop] }] of Object.entries(header)) {
+      const type = DTYPES[dtype];
+      arrays[name] = new type(buffer, 8 + length + start, (stop - start) / type.BYTES_PER_ELEMENT);
+    }
+    return { value, arrays };
+  }
+
+  class Server {
+    async #get(path, parameters) {
+      const answer = await fetch(`${path}?${new URLSearchParams(parameters)}`);
+      if (!answer.ok) throw new Error((await answer.text()).slice(0, 500) || answer.statusText);
+      return answer;
+    }
+    async contents() { return (await this.#get("api/contents", {})).json(); }
+    async scene(collection) { return unpack(await (await this.#get("api/scene", { collection })).arrayBuffer()); }
+    async row(collection, row) {
+      const { arrays } = unpack(await (await this.#get("api/row", { collection, row })).arrayBuffer());
+      return { ...arrays, stored: arrays.columns.length };
+    }
+    async keys(collection, side, rows) {
+      return rows.length ? (await this.#get("api/keys", { collection, side, rows: rows.join(",") })).json() : [];
+    }
+    async search(collection, text) { return (await this.#get("api/search", { collection, text })).json(); }
+    /** What a function of relabel/view/figures.py makes of a collection. */
+    async figures(collection, name, progress = () => {}) {
+      for (;;) {
+        const answer = await (await this.#get("api/figures", { collection, name })).json();
+        if (answer.result) return answer.result;
+        progress(answer.progress);
+        await new Promise((resolve) => setTimeout(resolve, 300));
+      }
+    }
+    image(collection, side, row) { return `image?${new URLSearchParams({ collection, side, row })}`; }
+  }
+
+  class Embedded {
+    #contents = JSON.parse($("contents").textContent);
+    #collections = new Map();
+    async #collection(name) {
+      if (!this.#collections.has(name)) {
+        const text = $(`collection-${this.#contents.collections.findIndex((c) => c.name === name)}`).textContent.trim();
+        const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+        const plain = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+        this.#collections.set(name, unpack(await new Response(plain).arrayBuffer()));
+      }
+      return this.#collections.get(name);
+    }
+    async contents() { return this.#contents; }
+    async scene(name) { return this.#collection(name); }
+    async row(name, row) {
+      const { arrays } = await this.#collection(name);
+      const [start, stop] = [arrays.indptr[row], arrays.indptr[row + 1]];
+      return { columns: arrays.indices.subarray(start, stop), values: arrays.data.subarray(start, stop), stored: arrays.stored[row] };
+    }
+    async keys(name, side, rows) {
+      const { value } = await this.#collection(name);
+      return rows.map((row) => value.keys[side][row]);
+    }
+    async search(name, text) {
+      const { queries } = (await this.#collection(name)).value.keys;
+      const hits = [];
+      for (let row = 0; row < queries.length && hits.length < 20; row++) {
+        if (queries[row].includes(text)) hits.push({ row, key: queries[row] });
+      }
+      return hits;
+    }
+    async figures(collection, name) { return (await this.#collection(collection)).value.figures[name]; }
+    image() { return null; }
+  }
+
+  viewer.served = !$("contents");
+  viewer.source = viewer.served ? new Server() : new Embedded();
+}
