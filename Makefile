@@ -108,6 +108,7 @@ test-oldest: tools
 	@.ci/each-python .ci/test-oldest -- $(PYTHON) $(NEWER)
 
 bench: setup
+	@$(PIP) -e '.[bench]'
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 # Only after a change of package.json or libraries.js; what it makes is kept in the repository.

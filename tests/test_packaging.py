@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import configparser
+import json
 import re
 
+import yaml
+
+import relabel
 from tests.conftest import REPOSITORY
 
 
@@ -24,3 +28,20 @@ class TestExtras:
             name for name, lines in extras().items() for line in lines if re.match("torchvision|timm|.*train", line)
         }
         assert wanted == {"train"}
+
+
+def test_archives_say_what_citations_say() -> None:
+    """.zenodo.json and CITATION.cff name the same authors, licence, version and words."""
+    cff = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"))
+    zenodo = json.loads((REPOSITORY / ".zenodo.json").read_text(encoding="utf-8"))
+    assert zenodo == {
+        "upload_type": "software",
+        "title": cff["title"],
+        "description": cff["abstract"],
+        "creators": [{"name": author["name"]} for author in cff["authors"]],
+        "access_right": "open",
+        "license": cff["license"],
+        "version": cff["version"],
+        "keywords": cff["keywords"],
+    }
+    assert cff["version"] == relabel.__version__

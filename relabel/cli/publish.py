@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import click
 
 from relabel.cli import options, terminal
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -30,18 +33,28 @@ from relabel.cli import options, terminal
     help="Version of the published labels.",
 )
 @click.option("--parquet", is_flag=True, help="Add the pairs and cameras as Parquet tables, which Croissant can read.")
+@click.option(
+    "--hub",
+    is_flag=True,
+    help="Make a folder that Hugging Face `datasets` loads as it is, with --parquet, and print how to upload it.",
+)
 @options.force
 @options.as_json
-def command(file: Path, folder: Path, parquet: bool, force: bool, as_json: bool, **about: Any) -> None:
+def command(file: Path, folder: Path, parquet: bool, hub: bool, force: bool, as_json: bool, **about: Any) -> None:
     """Make a folder to upload from the label FILE.
 
     It holds the file itself, a README card, a histogram, Croissant metadata (croissant.json) and SHA256SUMS. A file
-    that is not valid is refused. Nothing in the folder says anything about this machine or its user.
+    that is not valid is refused. Nothing in the folder says anything about this machine or its user, and nothing is
+    uploaded.
     """
-    from relabel.publish import About, publish
+    from relabel.publish import About, publish, upload_command
 
-    published = publish(file, folder, About(**about), parquet=parquet, overwrite=force)
+    published = publish(file, folder, About(**about), parquet=parquet or hub, overwrite=force)
+    upload = upload_command(published.folder, about["url"]) if hub else None
     if as_json:
-        terminal.echo_json({"folder": str(published.folder), "files": list(published.files)})
-    else:
-        terminal.echo_lines(str(published.folder / name) for name in published.files)
+        summary = {"folder": str(published.folder), "files": list(published.files)}
+        terminal.echo_json(summary | ({"upload": upload} if upload else {}))
+        return
+    terminal.echo_lines(str(published.folder / name) for name in published.files)
+    if upload:
+        log.info("nothing has been uploaded; when README.md says what you want: %s", upload)

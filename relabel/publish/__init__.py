@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from relabel.publish.about import About
+from relabel.publish.hub import upload_command
 from relabel.publish.upload import Published, publish
 
-__all__ = ["About", "Published", "publish"]
+__all__ = ["About", "Published", "publish", "upload_command"]

@@ -13,7 +13,9 @@ import numpy as np
 
 from relabel.datasets.registry import find_recorded
 from relabel.labelfile import StoredCollection
-from relabel.publish.about import About, citation, is_url
+from relabel.publish import hub
+from relabel.publish.about import About, citation
+from relabel.publish.quoting import escaped, literal
 from relabel.report.figures import BLUE, GREY, INK, figure
 from relabel.report.stats import BINS, Band, Statistics
 
@@ -70,12 +72,12 @@ def card(
         names of Parquet files in the folder.
     """
     sections = (
-        _front_matter(about),
+        hub.front_matter(about, tables, sum(stored.nnz for stored in collections), _dataset_names(records)),
         [f"# {_plain(about.title)}", "", about.description.strip()],
         _what(collections),
         _counts(statistics),
         _absent(collections),
-        _loading(label_file, next((c for c in collections if c.nnz), collections[0]).name, tables),
+        _loading(about, label_file, next((c for c in collections if c.nnz), collections[0]).name, tables),
         _checking(label_file),
         _provenance(records),
         _licence(about, records),
@@ -99,15 +101,6 @@ def default_description(collections: Sequence[StoredCollection]) -> str:
         "Degrees of similarity between 0 and 1 of pairs of images, for training and evaluating visual place "
         f"recognition: {pairs:,} pairs of {cameras:,} cameras. No images are included."
     )
-
-
-def _front_matter(about: About) -> list[str]:
-    lines = ["---", f"pretty_name: {_literal(about.title)}"]
-    if is_url(about.license):
-        lines += ["license: other", f"license_link: {_literal(about.license)}"]
-    elif about.license:
-        lines.append(f"license: {_literal(about.license.lower())}")
-    return [*lines, "tags:", "  - visual-place-recognition", "  - image-retrieval", "---"]
 
 
 def _what(collections: Sequence[StoredCollection]) -> list[str]:
@@ -171,8 +164,8 @@ def _absent(collections: Sequence[StoredCollection]) -> list[str]:
     ]
 
 
-def _loading(label_file: str, collection: str, tables: Sequence[str]) -> list[str]:
-    file, name = _literal(label_file), _literal(collection)
+def _loading(about: About, label_file: str, collection: str, tables: Sequence[str]) -> list[str]:
+    file, name = literal(label_file), literal(collection)
     lines = [
         "## How to load it",
         "",
@@ -202,9 +195,24 @@ def _loading(label_file: str, collection: str, tables: Sequence[str]) -> list[st
         "```",
     ]
     if tables:
-        listed = ", ".join(map(_code, tables))
-        lines += ["", f"The same pairs and cameras as Parquet tables: {listed}."]
+        configurations = zip(hub.config_names(tables), tables, strict=True)
+        listed = ", ".join(f"{_code(name)} ({_code(table)})" for name, table in configurations)
+        lines += [
+            "",
+            "The same pairs and cameras as Parquet tables, a configuration of Hugging Face `datasets` each:",
+            f"{listed}. The only split is called `{hub.SPLIT}`, whatever the labels are for.",
+            "",
+            "```python",
+            *hub.loading(about, tables),
+            "```",
+        ]
     return lines
+
+
+def _dataset_names(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of the datasets that were labelled, as the provenance tells them."""
+    specs = (find_recorded(str(record["command"])) for record in records)
+    return [spec.name for spec in specs if spec is not None]
 
 
 def _checking(label_file: str) -> list[str]:
@@ -280,18 +288,7 @@ def _code(text: str) -> str:
 
 def _one_line(text: str) -> str:
     """A text without line breaks, with an escape for what has no glyph: such may turn the order of all that follows."""
-    return _escaped(" ".join(text.split()))
-
-
-def _literal(text: str) -> str:
-    """A text in quotes as JSON, YAML and Python all read it."""
-    return _escaped(json.dumps(text, ensure_ascii=False))
-
-
-def _escaped(text: str) -> str:
-    return "".join(
-        c if c.isprintable() else f"\\u{ord(c):04x}" if ord(c) < 0x10000 else f"\\U{ord(c):08x}" for c in text
-    )
+    return escaped(" ".join(text.split()))
 
 
 def source_notes(records: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -15,6 +15,7 @@ ENCODINGS = {
     ".parquet": "application/x-parquet",
     ".svg": "image/svg+xml",
     ".md": "text/markdown",
+    ".json": "application/json",
 }
 _TERMS = (
     *("citeAs", "column", "equivalentProperty", "extract", "field", "fileProperty", "fileObject", "fileSet", "format"),

@@ -13,16 +13,18 @@ from relabel.atomic import output_errors, replacing_folder
 from relabel.datasets.listing import children
 from relabel.errors import LabelFileError, MissingFileError, OptionError
 from relabel.exchange.exporting import export
+from relabel.exchange.folder import file_name
 from relabel.labelfile import LabelFile, StoredCollection, validate
 from relabel.labelfile.provenance import describe
 from relabel.publish.about import About
 from relabel.publish.card import HISTOGRAM, card, default_description, default_title, draw_histogram
 from relabel.publish.croissant import CROISSANT, metadata, schema_of
+from relabel.publish.zenodo import ZENODO, zenodo_metadata
 from relabel.report.stats import statistics
 
 README = "README.md"
 SUMS = "SHA256SUMS"
-_FIXED = (README, SUMS, CROISSANT, HISTOGRAM)
+_FIXED = (README, SUMS, CROISSANT, HISTOGRAM, ZENODO)
 _SHOWN = 5  # findings of an invalid file
 
 
@@ -65,6 +67,8 @@ def publish(
     input gives the same bytes, and nothing in the folder describes the machine or its user beyond the
     name of the file.
 
+    Where creators and licence are known, ``.zenodo.json`` is in it too.
+
     Parameters
     ----------
     path:
@@ -74,7 +78,8 @@ def publish(
     about:
         what only the publisher can tell.
     parquet:
-        whether to add the pairs and cameras of each collection as Parquet tables, which Croissant can read.
+        whether to add the pairs and cameras of each collection as Parquet tables, which Croissant can read. The card
+        has a configuration for each, so that Hugging Face `datasets` loads the folder as it is.
     overwrite:
         whether a folder that an earlier run made may be replaced.
 
@@ -107,14 +112,28 @@ def publish(
         tables = sorted(entry.name for entry in private.iterdir() if entry.suffix == ".parquet")
         figures = {stored.name: statistics(stored) for stored in collections}
         draw_histogram(private / HISTOGRAM, figures, " or ".join(sorted({stored.measure for stored in collections})))
-        text = card(about, path.name, collections, figures, labels.provenance(), tables)
+        text = card(about, path.name, collections, figures, labels.provenance(), _with_rows(private, collections))
         _write(private / README, text)
+        zenodo = zenodo_metadata(about)
+        if zenodo is not None:
+            _write(private / ZENODO, zenodo)
         files = describe(private, private.iterdir())
         _write(private / CROISSANT, metadata(about, files, {name: schema_of(private / name) for name in tables}))
         files += describe(private, [private / CROISSANT])
         _write(private / SUMS, sums_text(files))
         names = tuple(sorted(entry.name for entry in private.iterdir()))
     return Published(Path(folder), names)
+
+
+def _with_rows(folder: Path, collections: list[StoredCollection]) -> list[str]:
+    """The tables of all collections, pairs before cameras; `datasets` loads none that is empty."""
+    tables = []
+    for stored in collections:
+        for kind, rows in (("", stored.nnz), (".cameras", sum(stored.shape))):
+            table = f"{file_name(stored.name)}{kind}.parquet"
+            tables += [table] if rows and (folder / table).is_file() else []
+    # The first is what is loaded where none is named, and that should be pairs.
+    return sorted(tables, key=lambda table: table.endswith(".cameras.parquet"))
 
 
 def _check(path: Path, copy: Path) -> None:

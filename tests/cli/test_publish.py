@@ -56,6 +56,17 @@ class TestPublish:
         assert summary["folder"] == str(tmp_path / "out")
         assert summary["files"] == sorted(entry.name for entry in (tmp_path / "out").iterdir())
 
+    def test_hub(self, run: Runner, labels: Path, tmp_path: Path) -> None:
+        """Tables are made, and the command that uploads them is printed, for people and for programs."""
+        page = "https://huggingface.co/datasets/me/mine"
+        result = run("publish", labels, "-o", tmp_path / "out", "--hub", "--url", page)
+        command = f"hf upload me/mine {tmp_path / 'out'} . --repo-type dataset"
+        assert result.exit_code == 0
+        assert result.stderr == f"relabel: nothing has been uploaded; when README.md says what you want: {command}\n"
+        assert [line for line in result.stdout.splitlines() if line.endswith(".parquet")] != []
+        result = run("publish", labels, "-o", tmp_path / "out", "--hub", "--url", page, "--force", "--json")
+        assert json.loads(result.stdout)["upload"] == command
+
     @pytest.mark.parametrize(
         ("arguments", "code", "text"),
         [

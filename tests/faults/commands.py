@@ -32,7 +32,7 @@ WRITERS = {
     "subset": _writer(f"subset {LABELS} --band 0.2: -o new.h5", "new.h5"),
     "convert": _writer(f"convert {LABELS} --measure dice -o new.h5", "new.h5"),
     "import pairs": _writer(f"import csv {PAIRS} --measure iou -o new.h5", "new.h5"),
-    "publish": _writer(f"publish {LABELS} -o page --license CC-BY-4.0", "page"),
+    "publish": _writer(f"publish {LABELS} -o page --hub --license CC-BY-4.0 --creator A", "page"),
     "headings": _writer("headings ../inputs/city -o mask.csv", "mask.csv"),
     "evaluate": _writer(
         f"evaluate {LABELS}::amman --descriptors ../inputs/descriptors --per-query queries.csv"

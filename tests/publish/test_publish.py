@@ -187,7 +187,7 @@ class TestCard:
         """A licence that is a page is linked."""
         publish(labels, tmp_path / "out", About(license="https://example.org/terms"))
         front = (tmp_path / "out/README.md").read_text(encoding="utf-8").split("---\n", 2)[1]
-        assert 'license: other\nlicense_link: "https://example.org/terms"' in front
+        assert 'license: other\nlicense_name: "see-link"\nlicense_link: "https://example.org/terms"' in front
 
     def test_title_is_shown_as_it_is(self, text: str) -> None:
         """What Markdown would take for its own is escaped."""
