@@ -118,7 +118,7 @@ ROOMS: dict[str, tuple[str, str]] = {
         "numpy scipy h5py pyarrow ~matplotlib ~PIL",
     ),
     "publish": (f"{BASE} atomic source_date datasets labelfile exchange report", "numpy ~pyarrow"),
-    "view": (f"{BASE} atomic geometry labelfile images", "numpy ~tornado"),
+    "view": (f"{BASE} atomic frames geometry labelfile images report", "numpy ~tornado ~PIL"),
     "doctor": ("_version cores optional", "~numpy ~numba ~h5py ~torch"),
     # Commands may call anything, inside their functions. What they show of datasets, formats and parameters is light.
     "cli": (

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from relabel.cli import options, terminal
-
-if TYPE_CHECKING:
-    from relabel.labelfile import StoredCollection
 
 
 @click.command()
@@ -44,7 +40,7 @@ def shared_command(
     QUERY sees orange, and what only DATABASE sees blue.
     """
     from relabel.labelfile import LabelFile, open_address
-    from relabel.pipeline.records import frames_from_records
+    from relabel.pipeline.records import frames_from_records, masks_beside
     from relabel.report import figures, shared_surface, shared_views
 
     stored = open_address(address)
@@ -54,7 +50,7 @@ def shared_command(
         shared_views.check_ply(export_ply, overwrite=force)
     if plot is not None:
         figures.check_figure(plot, overwrite=force)
-    frames = frames_from_records(stored, LabelFile(stored.path).provenance(), root, masks=_masks(stored))
+    frames = frames_from_records(stored, LabelFile(stored.path).provenance(), root, masks=masks_beside(stored))
     pair = shared_surface.shared(stored, frames.query, frames.database, query, database)
     log = logging.getLogger(__name__)
     if not pair.agrees:
@@ -71,9 +67,3 @@ def shared_command(
         shared_views.shared_figure(plot, pair, overwrite=force)
         log.info("wrote %s", plot)
     terminal.echo_result(pair.to_json, lambda: shared_surface.shared_text(pair), as_json=as_json)
-
-
-def _masks(stored: StoredCollection) -> tuple[Path, ...]:
-    """Where the mask of a collection may be besides its root: beside the label file."""
-    mask = stored.params.get("mask")
-    return (stored.path.parent / str(mask["name"]),) if isinstance(mask, dict) else ()

@@ -9,13 +9,15 @@ import click
 
 from relabel.cli import options, terminal
 from relabel.errors import MissingPackageError, OptionError
+from relabel.surface.params import METHODS
 
 
 @click.command()
 @options.address
 @options.optional_images
 @options.image_path
-@click.option("--follow-links", is_flag=True, help="Show images that links in --images lead out to.")
+@options.optional_root
+@click.option("--follow-links", is_flag=True, help="Show files that links in --images or --root lead out to.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Port.  [default: a free one]")
 @click.option(
     "--host",
@@ -29,6 +31,7 @@ def view_command(
     address: str,
     images: Path | None,
     image_path: str | None,
+    root: Path | None,
     follow_links: bool,
     port: int,
     host: str,
@@ -37,11 +40,14 @@ def view_command(
     """Look at labels in the browser, until Ctrl-C.
 
     A map of the cameras and their fields of view; the matches of a query by ψ beside what is within 25 m of it; how ψ
-    is spread. Only this machine can reach it, and it needs no network.
+    is spread. Only this machine can reach it, and it needs no network. Labels from depth maps have their images from
+    --root, the dataset that they were made from.
 
     Images below --images are looked for at the path of the camera, else at its key, else as the datasets have them.
     """
-    from relabel.labelfile import open_collections
+    from relabel.labelfile import LabelFile, open_collections
+    from relabel.pipeline.records import frames_from_records, masks_beside
+    from relabel.view.depth_frames import DepthFrames
     from relabel.view.image_files import ImageFiles
 
     try:
@@ -50,11 +56,23 @@ def view_command(
         raise MissingPackageError(
             f"relabel view needs the package {error.name}: pip install 'relabel-vpr[view]'; relabel report does not"
         ) from None
-    if images is None and (image_path or follow_links):
-        raise OptionError("--image-path and --follow-links belong to --images")
+    if images is None and image_path:
+        raise OptionError("--image-path belongs to --images")
+    if images is None and root is None and follow_links:
+        raise OptionError("--follow-links belongs to --images or --root")
     collections = open_collections(address)
     found = None if images is None else ImageFiles(collections, images, image_path, follow_links=follow_links)
-    labels = server.Labels(collections, found)
+    frames = None
+    if root is not None:
+        if not any(stored.method in METHODS for stored in collections):
+            raise OptionError("--root is for labels from depth maps, which these are not; --images shows images")
+        records = LabelFile(collections[0].path).provenance()
+        frames = DepthFrames(
+            lambda stored: frames_from_records(stored, records, root, masks=masks_beside(stored)),
+            root,
+            follow_links=follow_links,
+        )
+    labels = server.Labels(collections, found, frames)
     log = logging.getLogger(__name__)
 
     def ready(url: str) -> None:

@@ -90,6 +90,12 @@ def frames_from_records(
     return sets
 
 
+def masks_beside(stored: StoredCollection) -> tuple[Path, ...]:
+    """Where the mask of a collection may be besides its root: beside the label file; nowhere if it has none."""
+    mask = stored.params.get("mask")
+    return (Path(stored.path).parent / str(mask.get("name")),) if isinstance(mask, Mapping) else ()
+
+
 def _check_paths(record: Mapping[str, Any], root: Path) -> None:
     """Raise an `InputError` where a record names something outside the root, which no writer of ours does.
 

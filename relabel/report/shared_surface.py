@@ -35,8 +35,8 @@ class SharedSide:
         (m, 3) what it sees, in the world, metres; one for each pixel that counts and has a depth, row by row.
     shared:
         (m,) whether the other frame sees the point, by the voxels of the method.
-    pixels:
-        (h, w) whether a pixel that counts has a depth.
+    depth:
+        (h, w) stored depths of the pixels that count, metres; 0 where there is none.
     voxels, common:
         how many voxels the frame occupies, and how many of them it shares.
     image:
@@ -46,10 +46,15 @@ class SharedSide:
     key: str
     points: FloatArray
     shared: npt.NDArray[np.bool_]
-    pixels: npt.NDArray[np.bool_]
+    depth: FloatArray
     voxels: int
     common: int
     image: str
+
+    @property
+    def pixels(self) -> npt.NDArray[np.bool_]:
+        """(h, w) whether a pixel that counts has a depth."""
+        return self.depth > 0.0
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -133,33 +138,21 @@ def shared(
     block = stored.row_block(query_key)
     i, j = block.first_row, _row(stored, stored.database, "database frame", database_key)
     entry = np.flatnonzero(block.indices == j)
-    depths: dict[str, Any] = {
-        "stride": int(stored.params["stride"]),
-        "nearest_m": float(stored.params.get("nearest_m", 0.0)),
-        "farthest_m": stored.params.get("farthest_m"),
-    }
+    depths = _depth_options(stored)
     voxel_m = float(stored.params["voxel_m"])
-    sides, occupied = [], []
-    for cameras, frames, row in ((stored.query, query, i), (stored.database, database, j)):
-        key = str(cameras.key[row])
-        if not cameras.ok[row]:
-            raise InputError(
-                f"{stored.path}::{stored.name}: {key} has status {Status(int(cameras.status[row])).label}: what it "
-                "sees is not known"
-            )
-        rows = rows_of(frames.cameras.key, np.array([key]))
-        if rows[0] < 0 or not frames.cameras.ok[rows[0]]:
-            raise InputError(f"{key} has no depth map or no pose in this dataset; was the file made from another one?")
-        sides.append((key, frames, int(rows[0])))
-        occupied.append(_numbers(voxels(frames, int(rows[0]), voxel_m, **depths)))
+    sides = [
+        (str(cameras.key[row]), frames, _frame_row(stored, cameras, frames, row))
+        for cameras, frames, row in ((stored.query, query, i), (stored.database, database, j))
+    ]
+    occupied = [_numbers(voxels(frames, row, voxel_m, **depths)) for _, frames, row in sides]
     near = [_dilated(numbers) if stored.method == "surface" else numbers for numbers in occupied]
     parts = []
     for k, (key, frames, row) in enumerate(sides):
         points = frame_points(frames, row, **depths)
         seen = np.isin(_numbers(np.floor(points / voxel_m).astype(np.int64)), near[1 - k])
         common = int(np.isin(occupied[k], near[1 - k]).sum())
-        pixels = frame_depth(frames, row, **depths) > 0.0
-        parts.append(SharedSide(key, points, seen, pixels, len(occupied[k]), common, str(frames.image[row])))
+        depth = frame_depth(frames, row, **depths)
+        parts.append(SharedSide(key, points, seen, depth, len(occupied[k]), common, str(frames.image[row])))
     a, b = (np.array([float(part.voxels)]) for part in parts)
     both = np.array([(parts[0].common + parts[1].common) / 2.0])
     apart = query.cameras.position[sides[0][2]] - database.cameras.position[sides[1][2]]
@@ -172,6 +165,29 @@ def shared(
         float(np.linalg.norm(apart)),
         stored.min_value,
     )
+
+
+def depth_map(stored: StoredCollection, cameras: Cameras, frames: Frames, row: int) -> FloatArray:
+    """The depths of one camera of a collection that count under its parameters, (h, w) metres; 0 where there is none.
+
+    Parameters
+    ----------
+    stored:
+        labels from depth maps.
+    cameras:
+        its queries or its database.
+    frames:
+        the frames that these were made from.
+    row:
+        which of the cameras.
+
+    Raises
+    ------
+    InputError
+        as `shared` does.
+    """
+    check_surface(stored)
+    return frame_depth(frames, _frame_row(stored, cameras, frames, row), **_depth_options(stored))
 
 
 def check_surface(stored: StoredCollection) -> None:
@@ -193,6 +209,29 @@ def shared_text(pair: SharedSurface) -> list[str]:
         for name, side in (("query", pair.query), ("database", pair.database))
     ]
     return lines
+
+
+def _depth_options(stored: StoredCollection) -> dict[str, Any]:
+    """Which pixels and depths count."""
+    return {
+        "stride": int(stored.params["stride"]),
+        "nearest_m": float(stored.params.get("nearest_m", 0.0)),
+        "farthest_m": stored.params.get("farthest_m"),
+    }
+
+
+def _frame_row(stored: StoredCollection, cameras: Cameras, frames: Frames, row: int) -> int:
+    """The row among the frames of a camera that was labelled."""
+    key = str(cameras.key[row])
+    if not cameras.ok[row]:
+        raise InputError(
+            f"{stored.path}::{stored.name}: {key} has status {Status(int(cameras.status[row])).label}: what it "
+            "sees is not known"
+        )
+    rows = rows_of(frames.cameras.key, np.array([key]))
+    if rows[0] < 0 or not frames.cameras.ok[rows[0]]:
+        raise InputError(f"{key} has no depth map or no pose in this dataset; was the file made from another one?")
+    return int(rows[0])
 
 
 def _row(stored: StoredCollection, cameras: Cameras, what: str, key: str) -> int:

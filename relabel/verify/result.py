@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 from relabel.geometry.earth import points
 from relabel.labelfile import StoredCollection
 from relabel.pipeline.parts import Bar
+from relabel.pipeline.records import masks_beside
 
 IntArray = npt.NDArray[np.int64]
 
@@ -123,10 +124,8 @@ class Task(NamedTuple):
     @property
     def masks(self) -> tuple[Path, ...]:
         """Where its mask may be besides the root: the file that was named, else one beside the label file."""
-        recorded = self.stored.params.get("mask")
-        if not isinstance(recorded, Mapping):
-            return ()
-        return (Path(self.stored.path).parent / str(recorded.get("name")),) if self.mask is None else (self.mask,)
+        beside = masks_beside(self.stored)
+        return (self.mask,) if beside and self.mask is not None else beside
 
 
 def sample(

@@ -65,14 +65,7 @@ class ImageFiles:
         paths = self._paths.get((collection, side), self._paths.get((collection, "queries")))
         if paths is None or not 0 <= row < len(paths):
             return None
-        try:
-            path = Path(str(paths[row])).resolve(strict=True)
-            regular = stat.S_ISREG(path.stat().st_mode)
-        except (OSError, RuntimeError, ValueError):  # missing, a circle of links, or a name that no system has
-            return None
-        media_type = MEDIA_TYPES.get(path.suffix.lower())
-        inside = self._follow_links or path.is_relative_to(self._top)
-        return ImageFile(path, media_type) if regular and inside and media_type is not None else None
+        return shown_file(Path(str(paths[row])), self._top, follow_links=self._follow_links)
 
 
 class ImageFile(NamedTuple):
@@ -80,3 +73,15 @@ class ImageFile(NamedTuple):
 
     path: Path
     media_type: str
+
+
+def shown_file(path: Path, folder: Path, *, follow_links: bool) -> ImageFile | None:
+    """The image at a path below a folder; None where it is none, or lies outside and links are not followed."""
+    try:
+        path = path.resolve(strict=True)
+        regular = stat.S_ISREG(path.stat().st_mode)
+    except (OSError, RuntimeError, ValueError):  # missing, a circle of links, or a name that no system has
+        return None
+    media_type = MEDIA_TYPES.get(path.suffix.lower())
+    inside = follow_links or path.is_relative_to(folder.resolve())
+    return ImageFile(path, media_type) if regular and inside and media_type is not None else None

@@ -24,7 +24,8 @@ class Scene(NamedTuple):
     arrays: Arrays
     """columns by side and name: `at` (n, 2 or 3) float64, straight distances between which are those of the labels;
     `map` (n, 2) float64, metres right and up on the map; `heading` (n,) float32, degrees clockwise from up;
-    `facing` (n, 3) float32, the optical axes of poses; `fov`, `radius` (n,) float32; `status` (n,) uint8;
+    `facing` and `down` (n, 3) float32, the optical axes of poses and their axes down the image; `fov`, `radius` (n,)
+    float32; `status` (n,) uint8;
     `sequence` (n,) int32, numbers of `sequences`"""
     value: dict[str, Any]
     """what there is one of, as JSON"""
@@ -39,7 +40,7 @@ def scene(stored: StoredCollection) -> Scene:
     query, database = stored.query, stored.database
     sides = {"queries": query} if stored.self_pairs else {"queries": query, "database": database}
     in_space = all(side.pose is not None and side.position.shape[1] == 3 for side in sides.values())
-    up, ground = _ground(list(sides.values())) if in_space else (2, [0, 1])
+    up, ground, upright = _ground(list(sides.values())) if in_space else (2, [0, 1], 1)
     centre = _centre([side.position[:, ground] for side in sides.values()])
     arrays: Arrays = {}
     abouts: dict[str, Any] = {}
@@ -56,6 +57,7 @@ def scene(stored: StoredCollection) -> Scene:
             axes = side.pose[:, :3, 2]
             level = axes[:, ground]
             columns["facing"] = axes.astype(np.float32)
+            columns["down"] = side.pose[:, :3, 1].astype(np.float32)
             columns["heading"] = np.degrees(np.arctan2(level[:, 0], level[:, 1])).astype(np.float32)
         for column, values in (("fov", side.fov_deg), ("radius", side.radius_m)):
             if values is not None:
@@ -70,6 +72,8 @@ def scene(stored: StoredCollection) -> Scene:
         "sides": abouts,
         "self_pairs": stored.self_pairs,
         "in_space": in_space,
+        "axes": [*ground, up],
+        "upright": upright,
         "min_value_text": f"{stored.min_value:g}",
         "fov_deg": fov if isinstance(fov, int | float) else _FOV_DEG,
         "fov_known": isinstance(fov, int | float) or query.fov_deg is not None,
@@ -82,16 +86,19 @@ def scene(stored: StoredCollection) -> Scene:
     return Scene(arrays, value)
 
 
-def _ground(sides: list[Cameras]) -> tuple[int, list[int]]:
-    """The axis of the frame that most cameras hold upright, and the two that lead right and up on a map from above."""
+def _ground(sides: list[Cameras]) -> tuple[int, list[int], int]:
+    """The axis of the frame that most cameras hold upright, the two that lead right and up on a map, and its sign.
+
+    The sign is 1 where the axis points up, -1 where it points down.
+    """
     downs = np.concatenate([side.pose[side.ok, :3, 1] for side in sides if side.pose is not None])  # y of a camera
     if not len(downs):
-        return 2, [0, 1]
+        return 2, [0, 1], 1
     up = int(np.abs(downs).sum(axis=0).argmax())
     right, ahead = (axis for axis in range(3) if axis != up)
     towards = -1 if up == 1 else 1  # where the cross product of the two points
-    from_below = downs[:, up].sum() * towards > 0
-    return up, [ahead, right] if from_below else [right, ahead]
+    leaning = downs[:, up].sum()
+    return up, [ahead, right] if leaning * towards > 0 else [right, ahead], -1 if leaning > 0 else 1
 
 
 def _centre(positions: list[FloatArray]) -> FloatArray:

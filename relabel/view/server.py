@@ -28,8 +28,11 @@ from relabel.errors import OptionError, RelabelError
 from relabel.labelfile import StoredCollection
 from relabel.view.columns import pack
 from relabel.view.contents import contents
+from relabel.view.depth_frames import DepthFrames
 from relabel.view.figures import FIGURES
-from relabel.view.image_files import ImageFiles
+from relabel.view.image_files import ImageFile, ImageFiles
+from relabel.view.jobs import Job, Jobs
+from relabel.view.matrix import matrix
 from relabel.view.page_text import ASSETS, asset, served_page
 from relabel.view.scene import scene
 
@@ -38,6 +41,8 @@ _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]", "::1")
 _COOKIE = "relabel-token"
 _HITS = 20
 _KEYS = 1000  # of one request
+_MATRICES = 4  # kept, 2 MB each
+_WAITING = 8  # pairs of depth maps that may wait to be read, which takes a third of a second each
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "connect-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -47,12 +52,22 @@ log = logging.getLogger(__name__)
 
 
 class Labels:
-    """What the server knows: collections of one label file, and where their images are."""
+    """What the server knows: collections of one label file, and where their images and depth maps are."""
 
-    def __init__(self, collections: Sequence[StoredCollection], images: ImageFiles | None = None) -> None:
+    def __init__(
+        self,
+        collections: Sequence[StoredCollection],
+        images: ImageFiles | None = None,
+        depth_frames: DepthFrames | None = None,
+    ) -> None:
         self.collections = {stored.name: stored for stored in collections}
         self.images = images
-        self.contents = contents(collections, images=images is not None)
+        self.depth_frames = depth_frames
+        shown = images is not None or depth_frames is not None
+        self.contents = contents(collections, images=shown, depth_maps=depth_frames is not None)
+        self._matrices: Jobs[bytes] = Jobs(_MATRICES)
+        self._surfaces: set[Future[bytes]] = set()
+        self._decoder = ThreadPoolExecutor(1)  # one pair at a time, which bounds the memory
         self._scenes: dict[str, Future[bytes]] = {}
         self._counting: dict[tuple[str, str], tuple[Future[dict[str, Any]], list[int]]] = {}
         self._workers = ThreadPoolExecutor(2)
@@ -78,9 +93,32 @@ class Labels:
         future, rows = self._counting[name, which]
         return {"result": future.result()} if future.done() else {"progress": sum(rows) / max(1, stored.shape[0])}
 
+    def matrix(self, name: str, rows: tuple[int, int], columns: tuple[int, int]) -> Job[bytes]:
+        """The packed image of a rectangle of ψ, perhaps not yet computed."""
+        stored = self.collections[name]
+        return self._matrices.ask((name, rows, columns), lambda done: pack(*matrix(stored, rows, columns, done)))
+
+    def surface(self, name: str, row: int, column: int | None) -> Future[bytes] | None:
+        """The packed depth maps of a pair and what both see; None where too many wait for theirs already."""
+        if self.depth_frames is None or len(self._surfaces) > _WAITING:
+            return None
+        future = self._decoder.submit(self.depth_frames.surface, self.collections[name], row, column)
+        self._surfaces.add(future)
+        future.add_done_callback(self._surfaces.discard)
+        return future
+
+    def image(self, name: str, side: str, row: int) -> ImageFile | None:
+        """The image of a camera: below the folder of images, else that of its frame."""
+        image = None if self.images is None else self.images.find(name, side, row)
+        if image is None and self.depth_frames is not None:
+            image = self.depth_frames.image(self.collections[name], side, row)
+        return image
+
     def close(self) -> None:
         """Stop counting as soon as may be."""
-        self._workers.shutdown(wait=False, cancel_futures=True)
+        self._matrices.close()
+        for workers in (self._workers, self._decoder):
+            workers.shutdown(wait=False, cancel_futures=True)
 
 
 class _Handler(tornado.web.RequestHandler):
@@ -221,16 +259,59 @@ class _Figures(_Handler):
         self.send_json(self.labels.figures(self.collection().name, name))
 
 
+class _Matrix(_Handler):
+    def get(self) -> None:
+        stored = self.collection()
+        rows, columns = (
+            self._interval(name, count) for name, count in zip(("rows", "columns"), stored.shape, strict=True)
+        )
+        job = self.labels.matrix(stored.name, rows, columns)
+        if job.future.done():
+            self.send(job.future.result(), "application/octet-stream")
+        else:
+            self.send_json({"progress": job.rows / (rows[1] - rows[0])})
+
+    def _interval(self, name: str, count: int) -> tuple[int, int]:
+        """Numbers ``first,end`` of at least one row or column."""
+        first, _, end = self.get_query_argument(name).partition(",")
+        interval = self.number(first, count), self.number(end, count + 1)
+        if interval[0] >= interval[1]:
+            raise tornado.web.HTTPError(404, reason=f"No such {name}")
+        return interval
+
+
+class _Surface(_Handler):
+    async def get(self) -> None:
+        stored = self.collection()
+        row = self.number(self.get_query_argument("row"), stored.shape[0])
+        text = self.get_query_argument("column", None)
+        column = None if text is None else self.number(text, stored.shape[1])
+        if self.labels.depth_frames is None:
+            raise tornado.web.HTTPError(404, reason="No depth maps")
+        future = self.labels.surface(stored.name, row, column)
+        if future is None:
+            raise tornado.web.HTTPError(503, reason="Too many requests wait for depth maps")
+        try:
+            packed = await asyncio.wrap_future(future)
+            self.send(packed, "application/octet-stream")
+        except RelabelError as error:  # the frames are not there or cannot be read, which the page says in their place
+            self.send_json({"missing": str(error)})
+
+    async def head(self) -> None:  # type: ignore[override]
+        await self.get()
+
+
 class _Image(_Handler):
     async def get(self) -> None:
         stored = self.collection()
         side, cameras = self.cameras(stored)
         row = self.number(self.get_query_argument("row"), len(cameras))
-        image = None if self.labels.images is None else self.labels.images.find(stored.name, side, row)
+        run = asyncio.get_running_loop().run_in_executor
+        image = await run(None, self.labels.image, stored.name, side, row)  # which may read a dataset first
         if image is None:
             raise tornado.web.HTTPError(404, reason="No such image")
         try:
-            data = await asyncio.get_running_loop().run_in_executor(None, image.path.read_bytes)
+            data = await run(None, image.path.read_bytes)
         except OSError:
             raise tornado.web.HTTPError(404, reason="No such image") from None
         self.send(data, image.media_type)
@@ -256,6 +337,8 @@ def application(labels: Labels, token: str | None = None) -> tornado.web.Applica
         r"/api/keys": _Keys,
         r"/api/search": _Search,
         r"/api/figures": _Figures,
+        r"/api/matrix": _Matrix,
+        r"/api/surface": _Surface,
         r"/image": _Image,
     }
     return tornado.web.Application(

@@ -63,11 +63,16 @@ class TestView:
         assert "pip install 'relabel-vpr[view]'" in done.stderr
 
     def test_options_that_belong_together(self, run: Runner, labels: Path) -> None:
-        """What is said of images needs images."""
+        """What is said of images needs images, and a root labels from depth maps."""
         pytest.importorskip("tornado", reason="tornado is not installed: pip install 'relabel-vpr[view]'")
         result = run("view", labels, "--no-browser", "--follow-links")
         assert result.exit_code != 0
-        assert "belong to --images" in result.stderr
+        assert "--follow-links belongs to --images or --root" in result.stderr
+        result = run("view", labels, "--no-browser", "--image-path", "{key}.jpg", "--root", labels.parent)
+        assert "--image-path belongs to --images" in result.stderr
+        result = run("view", labels, "--no-browser", "--root", labels.parent)
+        assert result.exit_code != 0
+        assert "--root is for labels from depth maps" in result.stderr
 
     def test_serves_until_interrupted(self, labels: Path) -> None:
         """It prints the address, answers there, and ends at Ctrl-C with the status that says so."""

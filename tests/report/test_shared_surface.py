@@ -251,5 +251,5 @@ class TestFigure:
 
 def test_nothing_seen_is_no_division() -> None:
     """A side with no voxels at all can be told of."""
-    empty = SharedSide("k", np.empty((0, 3)), np.empty(0, bool), np.zeros((2, 2), bool), 0, 0, "")
+    empty = SharedSide("k", np.empty((0, 3)), np.empty(0, bool), np.zeros((2, 2)), 0, 0, "")
     assert "0 voxels" in shared_text(SharedSurface(empty, empty, "iou", 0.0, 0.0, 0.0, 1e-6))[1]

@@ -61,6 +61,8 @@ def test_rooms_are_seen_from_above(tmp_path: Path, up: int, down: float) -> None
     shown = scene(one)
     assert shown.value["in_space"]
     np.testing.assert_allclose(shown.arrays["queries.heading"] % 360, [0.0, 90.0, 180.0, 300.0], atol=1e-4)
+    assert (shown.value["axes"], shown.value["upright"]) == ([right, ahead, up], -down)
+    np.testing.assert_array_equal(shown.arrays["queries.down"], poses[:, :3, 1])
     np.testing.assert_allclose(np.diff(shown.arrays["queries.map"], axis=0), [[right + 1, ahead + 1]] * 3)
 
 

@@ -37,7 +37,7 @@ class TestAnswers:
         """The collections by name, and of the path of the file its name alone."""
         told = json.loads(served.ask("/api/contents").body)
         assert told["file"] == "labels.h5"
-        assert {"name": "town", "pairs": 7} in told["collections"]
+        assert {"name": "town", "pairs": 7, "surface": False} in told["collections"]
 
     def test_a_row(self, served: Served) -> None:
         """Columns and values of one query."""
