@@ -117,8 +117,8 @@ ROOMS: dict[str, tuple[str, str]] = {
         f"{BASE} atomic csv_text optional frames geometry reference audit labelfile",
         "numpy scipy h5py pyarrow ~matplotlib ~PIL",
     ),
-    "publish": (f"{BASE} atomic source_date datasets labelfile exchange report", "numpy ~pyarrow"),
-    "view": (f"{BASE} atomic frames geometry labelfile images report", "numpy ~tornado ~PIL"),
+    "view": (f"{BASE} atomic frames geometry datasets audit labelfile images report", "numpy ~tornado ~PIL"),
+    "publish": (f"{BASE} atomic source_date datasets labelfile exchange report view", "numpy ~pyarrow"),
     "doctor": ("_version cores optional", "~numpy ~numba ~h5py ~torch"),
     # Commands may call anything, inside their functions. What they show of datasets, formats and parameters is light.
     "cli": (

@@ -38,18 +38,50 @@ log = logging.getLogger(__name__)
     is_flag=True,
     help="Make a folder that Hugging Face `datasets` loads as it is, with --parquet, and print how to upload it.",
 )
+@click.option("--report", is_flag=True, help="Add report.html, the page of `relabel report`, without images.")
+@click.option(
+    "--report-images",
+    "images",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="With --report: put images below DIR into the page, scaled down. See their licence first.",
+)
+@options.image_path
 @options.force
 @options.as_json
-def command(file: Path, folder: Path, parquet: bool, hub: bool, force: bool, as_json: bool, **about: Any) -> None:
+def command(
+    file: Path,
+    folder: Path,
+    parquet: bool,
+    hub: bool,
+    report: bool,
+    images: Path | None,
+    image_path: str | None,
+    force: bool,
+    as_json: bool,
+    **about: Any,
+) -> None:
     """Make a folder to upload from the label FILE.
 
     It holds the file itself, a README card, a histogram, Croissant metadata (croissant.json) and SHA256SUMS. A file
     that is not valid is refused. Nothing in the folder says anything about this machine or its user, and nothing is
     uploaded.
+
+    Images for --report-images are looked for at the path of the camera, else at its key, else as the datasets have
+    them.
     """
     from relabel.publish import About, publish, upload_command
 
-    published = publish(file, folder, About(**about), parquet=parquet or hub, overwrite=force)
+    published = publish(
+        file,
+        folder,
+        About(**about),
+        parquet=parquet or hub,
+        report=report,
+        images=images,
+        image_path=image_path,
+        overwrite=force,
+    )
     upload = upload_command(published.folder, about["url"]) if hub else None
     if as_json:
         summary = {"folder": str(published.folder), "files": list(published.files)}

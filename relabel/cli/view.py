@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from relabel.cli import options, terminal
 from relabel.errors import MissingPackageError, OptionError
 from relabel.surface.params import METHODS
+
+if TYPE_CHECKING:
+    from relabel.labelfile import StoredCollection
+    from relabel.view.image_files import ImageFiles
 
 
 @click.command()
@@ -48,7 +54,6 @@ def view_command(
     from relabel.labelfile import LabelFile, open_collections
     from relabel.pipeline.records import frames_from_records, masks_beside
     from relabel.view.depth_frames import DepthFrames
-    from relabel.view.image_files import ImageFiles
 
     try:
         from relabel.view import server
@@ -56,12 +61,10 @@ def view_command(
         raise MissingPackageError(
             f"relabel view needs the package {error.name}: pip install 'relabel-vpr[view]'; relabel report does not"
         ) from None
-    if images is None and image_path:
-        raise OptionError("--image-path belongs to --images")
-    if images is None and root is None and follow_links:
+    if follow_links and images is None and root is None:
         raise OptionError("--follow-links belongs to --images or --root")
     collections = open_collections(address)
-    found = None if images is None else ImageFiles(collections, images, image_path, follow_links=follow_links)
+    found = _image_files(collections, images, image_path, follow_links=follow_links)
     frames = None
     if root is not None:
         if not any(stored.method in METHODS for stored in collections):
@@ -92,25 +95,56 @@ def view_command(
         labels.close()
 
 
+def _image_files(
+    collections: Sequence[StoredCollection], folder: Path | None, template: str | None, *, follow_links: bool
+) -> ImageFiles | None:
+    """The images below a folder, if there is one."""
+    from relabel.view.image_files import ImageFiles
+
+    if folder is None:
+        if template:
+            raise OptionError("--image-path belongs to --images")
+        return None
+    return ImageFiles(collections, folder, template, follow_links=follow_links)
+
+
 @click.command()
 @options.address
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="HTML", help="Page to write, as .html."
 )
+@options.optional_images
+@options.image_path
+@click.option("--follow-links", is_flag=True, help="Take images that links in --images lead out to.")
 @options.force
 @options.no_progress
-def report_command(address: str, output: Path, force: bool, no_progress: bool) -> None:
+def report_command(
+    address: str,
+    output: Path,
+    images: Path | None,
+    image_path: str | None,
+    follow_links: bool,
+    force: bool,
+    no_progress: bool,
+) -> None:
     """Write labels as one HTML page: what `relabel view` shows, in a file that opens without a network.
 
     It holds all cameras and, of each query, as many of its best pairs as stay below 20 MB; what is left out is said.
+
+    With --images it also holds images, scaled down to 256 pixels: of queries from everywhere and of their best matches,
+    until they take 20 MB. Their licence is not that of the labels: see it before you pass the page on. Images are
+    looked for as by `relabel view`.
     """
     from relabel.labelfile import open_collections
     from relabel.view.standalone import PASSES, write_report
 
     if output.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"{output}: a page is written as .html; choose it by the suffix")
+    if follow_links and images is None:
+        raise OptionError("--follow-links belongs to --images")
     collections = open_collections(address)
+    found = _image_files(collections, images, image_path, follow_links=follow_links)
     rows = PASSES * sum(stored.shape[0] for stored in collections)
     with terminal.bar("reading", rows, unit="rows", hidden=no_progress) as progress:
-        write_report(collections, output, overwrite=force, progress=progress)
+        write_report(collections, output, images=found, overwrite=force, progress=progress)
     terminal.echo_lines([str(output)])

@@ -6,12 +6,14 @@ have are tried, and the one that finds most is taken.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
 import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -233,18 +235,38 @@ def read_image(path: str | os.PathLike[str], size: Size) -> npt.NDArray[np.uint8
     InputError
         when it is no file or no image, damaged, or has more than 8 bits a channel.
     """
+    with _decoded(path, size) as rgb:
+        resized = rgb if rgb.size == size else rgb.resize(size, check_pillow().Resampling.BILINEAR)
+        array: npt.NDArray[np.uint8] = np.array(resized, np.uint8)
+    return array.transpose(2, 0, 1)
+
+
+def thumbnail(path: str | os.PathLike[str], longest_px: int, *, quality: int = 70) -> bytes:
+    """An image as a JPEG whose longer edge is at most `longest_px`, in the proportions of the image; never enlarged.
+
+    Nothing of what the file says beside its pixels, such as where and by whom it was taken, is in the JPEG. Parameters
+    and errors otherwise as for `read_image`.
+    """
+    with _decoded(path, (longest_px, longest_px)) as rgb:
+        rgb.thumbnail((longest_px, longest_px), check_pillow().Resampling.BILINEAR)
+        jpeg = io.BytesIO()
+        rgb.save(jpeg, "JPEG", quality=quality)
+    return jpeg.getvalue()
+
+
+@contextmanager
+def _decoded(path: str | os.PathLike[str], size: Size) -> Iterator[Any]:
+    """The image in RGB, of `size` or larger; a large JPEG is decoded at a fraction of its size and of the time."""
     image_module = check_pillow()
     check_regular(path)
     try:
         # What Pillow warns of, such as damaged EXIF data, leaves the pixels as they are.
         with warnings.catch_warnings(action="ignore"), image_module.open(path) as image:
-            mode = image.mode
-            # A large JPEG is decoded at a fraction of its size, which takes a fraction of the time.
+            _check_mode(image.mode)
             image.draft("RGB", (size[0] * _DRAFT, size[1] * _DRAFT))
             rgb = image.convert("RGB")
-            if rgb.size != size:
-                rgb = rgb.resize(size, image_module.Resampling.BILINEAR)
-            array: npt.NDArray[np.uint8] = np.array(rgb, np.uint8)
+            rgb.info.clear()
+            yield rgb
     except FileNotFoundError:
         raise MissingFileError(f"{os.fspath(path)}: there is no such image") from None
     except MemoryError:
@@ -252,9 +274,11 @@ def read_image(path: str | os.PathLike[str], size: Size) -> npt.NDArray[np.uint8
     except Exception as error:  # whatever a damaged image makes a decoder raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{os.fspath(path)}: cannot be read as an image: {reason}") from None
+
+
+def _check_mode(mode: str) -> None:
     if mode.startswith(("I", "F")):  # depth, say; Pillow makes almost all of it white
-        raise InputError(f"{os.fspath(path)}: cannot be read as an image: it has more than 8 bits a channel")
-    return array.transpose(2, 0, 1)
+        raise InputError("it has more than 8 bits a channel")
 
 
 def check_pillow() -> Any:

@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from relabel.report.figures import BLUE, GREY, INK, figure
 from relabel.report.stats import BINS, Band, Statistics
 
 HISTOGRAM = "histogram.svg"
+REPORT = "report.html"
 
 _CHECK = "**To be checked by the publisher.**"
 _IMPORTED = (
@@ -48,6 +49,21 @@ _BLOCK = re.compile(r"(?=[-+=:]|\d+([.)]))")
 _TICKS = re.compile("`+")
 
 
+class Page(NamedTuple):
+    """The page of `relabel.view` in the folder."""
+
+    images: bool
+    """whether it holds images"""
+
+    @property
+    def text(self) -> str:
+        """What it is, as Markdown."""
+        return (
+            f"[{REPORT}]({REPORT}) shows the cameras on a map, their matches and their faults; download it and open it "
+            "in a browser, it needs no network."
+        )
+
+
 def card(
     about: About,
     label_file: str,
@@ -55,6 +71,8 @@ def card(
     statistics: Mapping[str, Statistics],
     records: Sequence[Mapping[str, Any]],
     tables: Sequence[str] = (),
+    *,
+    page: Page | None = None,
 ) -> str:
     """The text of README.md.
 
@@ -70,17 +88,19 @@ def card(
         the provenance of the file.
     tables:
         names of Parquet files in the folder.
+    page:
+        the page `REPORT`, where the folder has it.
     """
     sections = (
         hub.front_matter(about, tables, sum(stored.nnz for stored in collections), _dataset_names(records)),
         [f"# {_plain(about.title)}", "", about.description.strip()],
         _what(collections),
-        _counts(statistics),
+        [*_counts(statistics), *(["", page.text] if page else [])],
         _absent(collections),
         _loading(about, label_file, next((c for c in collections if c.nnz), collections[0]).name, tables),
         _checking(label_file),
         _provenance(records),
-        _licence(about, records),
+        _licence(about, records, page),
         ["## Citation", "", _plain(citation(about)), "", "The dataset that was labelled has a citation of its own."],
     )
     return "\n\n".join("\n".join(section) for section in sections) + "\n"
@@ -93,13 +113,14 @@ def default_title(collections: Sequence[StoredCollection]) -> str:
     return f"Graded similarity labels: {', '.join(names[:3])}{more}"
 
 
-def default_description(collections: Sequence[StoredCollection]) -> str:
+def default_description(collections: Sequence[StoredCollection], *, images: bool = False) -> str:
     """A description for those who give none."""
     pairs = sum(stored.nnz for stored in collections)
     cameras = sum(sum(stored.shape[: 2 - stored.self_pairs]) for stored in collections)
+    included = f"Of the images, {REPORT} alone holds small copies." if images else "No images are included."
     return (
         "Degrees of similarity between 0 and 1 of pairs of images, for training and evaluating visual place "
-        f"recognition: {pairs:,} pairs of {cameras:,} cameras. No images are included."
+        f"recognition: {pairs:,} pairs of {cameras:,} cameras. {included}"
     )
 
 
@@ -245,13 +266,18 @@ def _provenance(records: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def _licence(about: About, records: Sequence[Mapping[str, Any]]) -> list[str]:
+def _licence(about: About, records: Sequence[Mapping[str, Any]], page: Page | None) -> list[str]:
     own = (
         f"These labels: {_plain(about.license)}."
         if about.license
         else "The publisher of these labels has not named a licence for them; ask before using them."
     )
-    return ["## Licence", "", own, "", *_bullets(source_notes(records))]
+    notes = source_notes(records)
+    if page is not None and page.images:
+        notes.append(
+            f"{REPORT} holds images. The licence of the labels is not theirs: that of their dataset holds. {_CHECK}"
+        )
+    return ["## Licence", "", own, "", *_bullets(notes)]
 
 
 def _bullets(lines: Sequence[str]) -> Iterator[str]:

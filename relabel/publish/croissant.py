@@ -16,6 +16,7 @@ ENCODINGS = {
     ".svg": "image/svg+xml",
     ".md": "text/markdown",
     ".json": "application/json",
+    ".html": "text/html",
 }
 _TERMS = (
     *("citeAs", "column", "equivalentProperty", "extract", "field", "fileProperty", "fileObject", "fileSet", "format"),

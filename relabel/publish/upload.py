@@ -17,14 +17,16 @@ from relabel.exchange.folder import file_name
 from relabel.labelfile import LabelFile, StoredCollection, validate
 from relabel.labelfile.provenance import describe
 from relabel.publish.about import About
-from relabel.publish.card import HISTOGRAM, card, default_description, default_title, draw_histogram
+from relabel.publish.card import HISTOGRAM, REPORT, Page, card, default_description, default_title, draw_histogram
 from relabel.publish.croissant import CROISSANT, metadata, schema_of
 from relabel.publish.zenodo import ZENODO, zenodo_metadata
 from relabel.report.stats import statistics
+from relabel.view.image_files import ImageFiles
+from relabel.view.standalone import write_report
 
 README = "README.md"
 SUMS = "SHA256SUMS"
-_FIXED = (README, SUMS, CROISSANT, HISTOGRAM, ZENODO)
+_FIXED = (README, SUMS, CROISSANT, HISTOGRAM, ZENODO, REPORT)
 _SHOWN = 5  # findings of an invalid file
 
 
@@ -59,7 +61,15 @@ class Published:
 
 
 def publish(
-    path: Path, folder: Path, about: About | None = None, *, parquet: bool = False, overwrite: bool = False
+    path: Path,
+    folder: Path,
+    about: About | None = None,
+    *,
+    parquet: bool = False,
+    report: bool = False,
+    images: Path | None = None,
+    image_path: str | None = None,
+    overwrite: bool = False,
 ) -> Published:
     """A folder to upload: label file, README card, histogram, Croissant metadata and checksums.
 
@@ -80,6 +90,11 @@ def publish(
     parquet:
         whether to add the pairs and cameras of each collection as Parquet tables, which Croissant can read. The card
         has a configuration for each, so that Hugging Face `datasets` loads the folder as it is.
+    report:
+        whether to add `relabel report`'s page.
+    images, image_path:
+        top folder of the images that the page holds, scaled down, and the template of their paths, as for
+        `relabel.images.paths.image_paths`; None makes a page without images, and looks for the layout.
     overwrite:
         whether a folder that an earlier run made may be replaced.
 
@@ -90,11 +105,16 @@ def publish(
     MissingFileError
         when there is no such file.
     OptionError
-        when the name of the file is one that the folder needs for another file, or cannot be listed.
+        when the name of the file is one that the folder needs for another file, or cannot be listed; or images are
+        given for no page.
     OutputExistsError, OutputError
         when the folder is not empty and may not be replaced, or cannot be written.
     """
     path = Path(path)
+    if (images is not None and not report) or (image_path is not None and images is None):
+        raise OptionError(
+            "images are part of the page alone: --report-images DIR belongs to --report, --image-path to both"
+        )
     if path.name in _FIXED or not path.name.isprintable():
         raise OptionError(f"{path}: a label file of this name cannot be published beside {README}; rename it")
     if not path.is_file():
@@ -106,13 +126,17 @@ def publish(
         _check(path, copy)
         labels = LabelFile(copy)
         collections = [labels[name] for name in labels]
-        about = _filled(about or About(), collections)
+        about = _filled(about or About(), collections, images=images is not None)
         if parquet:
             export({stored.name: stored for stored in collections}, "parquet", private)
         tables = sorted(entry.name for entry in private.iterdir() if entry.suffix == ".parquet")
         figures = {stored.name: statistics(stored) for stored in collections}
         draw_histogram(private / HISTOGRAM, figures, " or ".join(sorted({stored.measure for stored in collections})))
-        text = card(about, path.name, collections, figures, labels.provenance(), _with_rows(private, collections))
+        if report:
+            found = None if images is None else ImageFiles(collections, Path(images), image_path)
+            write_report(collections, private / REPORT, images=found)
+        page = Page(images=images is not None) if report else None
+        text = card(about, path.name, collections, figures, labels.provenance(), _with_rows(private, collections), page=page)
         _write(private / README, text)
         zenodo = zenodo_metadata(about)
         if zenodo is not None:
@@ -148,11 +172,11 @@ def _check(path: Path, copy: Path) -> None:
     )
 
 
-def _filled(about: About, collections: list[StoredCollection]) -> About:
+def _filled(about: About, collections: list[StoredCollection], *, images: bool) -> About:
     return replace(
         about.dated(),
         title=about.title.strip() or default_title(collections),
-        description=about.description.strip() or default_description(collections),
+        description=about.description.strip() or default_description(collections, images=images),
     )
 
 

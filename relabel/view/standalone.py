@@ -14,9 +14,11 @@ import numpy.typing as npt
 
 from relabel.atomic import output_errors, replacing
 from relabel.labelfile import StoredCollection
+from relabel.view import thumbnails
 from relabel.view.columns import pack
 from relabel.view.contents import contents
 from relabel.view.figures import FIGURES
+from relabel.view.image_files import ImageFiles
 from relabel.view.page_text import standalone_page
 from relabel.view.scene import Arrays, scene
 
@@ -33,14 +35,17 @@ def write_report(
     collections: Sequence[StoredCollection],
     path: str | os.PathLike[str],
     *,
+    images: ImageFiles | None = None,
     overwrite: bool = False,
     most_pairs: int = MOST_PAIRS,
+    most_image_bytes: int = thumbnails.MOST_BYTES,
     progress: Callable[[int], object] | None = None,
 ) -> Path:
     """Write the page with these collections of one file to `path`, whole or not at all.
 
     Where they hold more than `most_pairs` pairs, of every query as many of its best are kept as makes that many, and
-    the page and the log say so. It holds no images: their licence is somebody else's.
+    the page and the log say so. They also say how many images the page holds, and that the licence of the labels is
+    not theirs.
 
     Parameters
     ----------
@@ -48,10 +53,14 @@ def write_report(
         one or more collections of one label file.
     path:
         the HTML file.
+    images:
+        where images of the cameras are; None makes a page without.
     overwrite:
         whether a file that is there may be replaced.
     most_pairs:
         the number of pairs to hold.
+    most_image_bytes:
+        what the scaled images may take.
     progress:
         called with the number of rows of every block of pairs that was read; they are read `PASSES` times.
 
@@ -66,22 +75,38 @@ def write_report(
     with replacing(target, overwrite=overwrite) as private:
         counts = [stored.row_counts() for stored in collections]
         most = best_kept(np.concatenate(counts), most_pairs)
-        notes = ["Images are not part of this page: their licence is not that of the labels."]
+        notes = []
         total, kept = (int(sum(np.minimum(c, limit).sum() for c in counts)) for limit in (2**31 - 1, most))
         if kept < total:
             notes.append(
                 f"This page holds {kept:,} of {total:,} pairs, of each query the {most:,} best; "
                 "the distributions are of all."
             )
-            log.warning("%s: %s", target, notes[-1])
-        packed = [_packed(stored, most, progress) for stored in collections]
-        text = standalone_page(contents(collections, images=False, notes=notes), packed)
+        pairs = [_best_pairs(stored, most, progress) for stored in collections]
+        packed = [_packed(stored, of_stored, progress) for stored, of_stored in zip(collections, pairs, strict=True)]
+        packed_images: list[bytes] = []
+        if images is None:
+            notes.append("Images are not part of this page: their licence is not that of the labels.")
+        else:
+            held = thumbnails.thumbnails(
+                collections,
+                images,
+                [_wanted(stored, of_stored) for stored, of_stored in zip(collections, pairs, strict=True)],
+                most_bytes=most_image_bytes,
+            )
+            notes.append(held.note())
+            packed_images = held.packed
+        about = contents(collections, images=images is not None, notes=notes)
+        text = standalone_page(about, packed, [base64.b64encode(data).decode() for data in packed_images])
         with output_errors(target):
             private.write_text(text, encoding="utf-8")
-        if private.stat().st_size > LARGE_BYTES:
+        if kept < total or images is not None:
+            for note in notes:
+                log.warning("%s: %s", target.name, note)
+        if private.stat().st_size - sum(map(len, packed_images)) * 4 // 3 > LARGE_BYTES:
             log.warning(
                 "%s: has %.0f MB, since it holds every camera; relabel subset makes smaller label files",
-                *(target, private.stat().st_size / 1e6),
+                *(target.name, private.stat().st_size / 1e6),
             )
     return target
 
@@ -95,14 +120,20 @@ def best_kept(counts: npt.NDArray[np.int64], most_pairs: int) -> int:
     return low
 
 
-def _packed(stored: StoredCollection, most: int, progress: Callable[[int], object] | None) -> str:
+def _wanted(stored: StoredCollection, pairs: Arrays) -> dict[str, npt.NDArray[np.int64]]:
+    return thumbnails.urgency(
+        pairs["indptr"], pairs["indices"], pairs["data"], stored.shape[1], self_pairs=stored.self_pairs
+    )
+
+
+def _packed(stored: StoredCollection, pairs: Arrays, progress: Callable[[int], object] | None) -> str:
     arrays, value = scene(stored)
     figures = {name: make(stored, progress) for name, make in FIGURES.items()}
     sides = {"queries": stored.query} if stored.self_pairs else {"queries": stored.query, "database": stored.database}
     keys = {name: side.key.tolist() for name, side in sides.items()}
     if stored.self_pairs:
         keys["database"] = keys["queries"]
-    whole = pack(arrays | _best_pairs(stored, most, progress), {**value, "keys": keys, "figures": figures})
+    whole = pack(arrays | pairs, {**value, "keys": keys, "figures": figures})
     return base64.b64encode(gzip.compress(whole, mtime=0)).decode()
 
 

@@ -16,7 +16,8 @@ Runner = Callable[..., Result]
 
 
 ALL = """--title T --description D --creator A --creator B --license MIT --url http://x --date 2026-01-02
---edition 2.0.0 --parquet --force"""
+--edition 2.0.0 --parquet --report --report-images I --image-path {key}.png --force"""
+PLAIN = {"parquet": False, "report": False, "images": None, "image_path": None, "overwrite": False}
 
 
 class TestPublish:
@@ -25,11 +26,17 @@ class TestPublish:
     @pytest.mark.parametrize(
         ("flags", "about", "options"),
         [
-            ("", About(), {"parquet": False, "overwrite": False}),
+            ("", About(), PLAIN),
             (
                 ALL,
                 About("T", "D", ("A", "B"), "MIT", "http://x", "2026-01-02", "2.0.0"),
-                {"parquet": True, "overwrite": True},
+                {
+                    "parquet": True,
+                    "report": True,
+                    "images": Path("I"),
+                    "image_path": "{key}.png",
+                    "overwrite": True,
+                },
             ),
         ],
     )

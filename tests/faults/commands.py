@@ -33,6 +33,8 @@ WRITERS = {
     "convert": _writer(f"convert {LABELS} --measure dice -o new.h5", "new.h5"),
     "import pairs": _writer(f"import csv {PAIRS} --measure iou -o new.h5", "new.h5"),
     "publish": _writer(f"publish {LABELS} -o page --hub --license CC-BY-4.0 --creator A", "page"),
+    "publish a page": _writer(f"publish {LABELS} -o page --license CC-BY-4.0 --report", "page"),
+    "report": _writer(f"report {LABELS} -o page.html", "page.html"),
     "headings": _writer("headings ../inputs/city -o mask.csv", "mask.csv"),
     "evaluate": _writer(
         f"evaluate {LABELS}::amman --descriptors ../inputs/descriptors --per-query queries.csv"
@@ -83,5 +85,6 @@ READERS = {
     "convert": _reader("convert bad.h5 --measure dice -o new.h5", "new.h5"),
     "merge": _reader("merge bad.h5 -o new.h5", "new.h5"),
     "export": _reader("export bad.h5 --to csv -o new", "new"),
-    "publish": _reader("publish bad.h5 -o page", "page"),
+    "publish": _reader("publish bad.h5 -o page --report", "page"),
+    "report": _reader("report bad.h5 -o page.html", "page.html"),
 }

@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 import pytest
 from absl import logging as absl_logging
+from PIL import Image
 from scipy import sparse
 
 import relabel
@@ -31,6 +32,7 @@ from relabel.publish import About, publish
 from relabel.publish.card import source_notes
 from relabel.publish.upload import sums_names, sums_text
 from relabel.similarity import Similarity
+from relabel.view.standalone import write_report
 from tests.conftest import REPOSITORY
 from tests.similarities import similarity
 from tests.stopped import stopped
@@ -144,6 +146,50 @@ class TestFolder:
         publish(labels, tmp_path / "d")
         assert "datePublished" not in json.loads((tmp_path / "d/croissant.json").read_text())
         assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a", "b", "d"]
+
+    def test_page(self, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """report.html is the page of the published file, the same bytes wherever it is made; no images unless asked."""
+        made = publish(labels, tmp_path / "out", report=True)
+        assert made.files == tuple(sorted([*FILES, "report.html"]))
+        page = (tmp_path / "out/report.html").read_bytes()
+        collections = [LabelFile(labels)[name] for name in LabelFile(labels)]
+        assert page == write_report(collections, tmp_path / "page.html").read_bytes()
+        assert b"Images are not part of this page" in page
+        assert str(tmp_path).encode() not in page
+        assert hashlib.sha256(page).hexdigest() + "  report.html" in (tmp_path / "out/SHA256SUMS").read_text()
+        card = (tmp_path / "out/README.md").read_text(encoding="utf-8")
+        assert "[report.html](report.html)" in card
+        assert "holds images" not in card
+        entry = {
+            file["name"]: file for file in json.loads((tmp_path / "out/croissant.json").read_text())["distribution"]
+        }["report.html"]
+        assert entry["encodingFormat"] == "text/html"
+        assert entry["contentSize"] == f"{len(page)} B"
+        publish(labels, tmp_path / "out", overwrite=True)  # which is a folder of its own, and may be replaced
+        assert not (tmp_path / "out/report.html").exists()
+
+    def test_page_with_images(self, labels: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """Page, log and card say that their licence is not that of the labels."""
+        images = tmp_path / "images"
+        images.mkdir()
+        for name in LabelFile(labels):
+            for key in {*LabelFile(labels)[name].query.key.tolist(), *LabelFile(labels)[name].database.key.tolist()}:
+                Image.new("RGB", (64, 48), "teal").save(images / f"{key}.jpg")
+        publish(labels, tmp_path / "out", report=True, images=images)
+        said = "The images are not part of the labels and of their licence"
+        assert said in (tmp_path / "out/report.html").read_text(encoding="utf-8")
+        assert said in caplog.text
+        card = (tmp_path / "out/README.md").read_text(encoding="utf-8")
+        assert "report.html holds images. The licence of the labels is not theirs" in card
+        assert "No images are included" not in card
+        for page, template in ((False, None), (True, "{key}.jpg")):
+            with pytest.raises(OptionError, match="--report-images DIR belongs to --report"):
+                publish(
+                    *(labels, tmp_path / "other"),
+                    report=page,
+                    images=None if page else images,
+                    image_path=template,
+                )
 
     def test_imported_without_places(self, tmp_path: Path) -> None:
         """Labels whose measure, places and extents nobody stated are published as such."""

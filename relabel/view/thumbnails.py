@@ -1,0 +1,171 @@
+"""Images of the cameras, scaled down and few enough to be part of a page."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.errors import InputError, MissingFileError
+from relabel.images.paths import thumbnail
+from relabel.labelfile import StoredCollection
+from relabel.view.columns import pack
+from relabel.view.image_files import ImageFiles
+
+LONGEST_PX = 256
+"""The longer edge of an image in a page."""
+MOST_BYTES = 20_000_000
+"""What all images of a page may take; in the page, as base64, they take a third more."""
+_BEST = 5  # matches of a query, whose images are wanted as soon as its own is
+
+Progress = Callable[[int], object]
+IntArray = npt.NDArray[np.int64]
+
+log = logging.getLogger(__name__)
+
+
+class Thumbnails(NamedTuple):
+    """Images that are part of a page."""
+
+    packed: list[bytes]
+    """of each collection the JPEGs one after the other (`jpeg`), and of each side the rows that have one (`rows`) and
+    where their JPEGs begin and end (`starts`, `stops`), as `pack` lays them out"""
+    cameras: int
+    held: int
+    missing: int
+    """cameras whose image is not there, or may not be shown"""
+    damaged: int
+    left_out: int
+    """cameras that were not looked at, because the page is full"""
+
+    def note(self) -> str:
+        """What the page says of its images."""
+        why = [
+            f"{count:,} {text}"
+            for count, text in (
+                (self.missing, "missing"),
+                (self.damaged, "unreadable"),
+                (self.left_out, "left out to keep the page small"),
+            )
+            if count
+        ]
+        rest = f"; not held: {', '.join(why)}" if why else ""
+        return (
+            f"Images of {self.held:,} of {self.cameras:,} cameras, at most {LONGEST_PX} pixels wide or high{rest}. "
+            "The images are not part of the labels and of their licence: ask whoever made them before passing this "
+            "page on."
+        )
+
+
+def thumbnails(
+    collections: Sequence[StoredCollection],
+    images: ImageFiles,
+    wanted: Sequence[Mapping[str, IntArray]],
+    *,
+    most_bytes: int = MOST_BYTES,
+    progress: Progress | None = None,
+) -> Thumbnails:
+    """The images of the cameras that are wanted most, until they take `most_bytes`.
+
+    Parameters
+    ----------
+    collections:
+        those of the page.
+    images:
+        where their images are.
+    wanted:
+        of each collection and side how much each camera's image is wanted, as `urgency` tells: the smallest first.
+    most_bytes:
+        what all images may take.
+    progress:
+        called with 1 for every image.
+    """
+    sides = [(c, side, rank) for c, of_sides in enumerate(wanted) for side, rank in of_sides.items()]
+    ranks = [np.empty(0, np.int64), *(rank for _, _, rank in sides)]
+    starts = np.cumsum([len(rank) for rank in ranks])
+    jpegs: list[dict[str, dict[int, bytes]]] = [{side: {} for side in of_sides} for of_sides in wanted]
+    room, missing, damaged = most_bytes, 0, 0
+    for number in np.argsort(np.concatenate(ranks), kind="stable").tolist():
+        at = int(np.searchsorted(starts, number, side="right")) - 1
+        c, side, _ = sides[at]
+        row = number - int(starts[at])
+        try:
+            image = images.find(collections[c].name, side, row)
+            jpeg = None if image is None else thumbnail(image.path, LONGEST_PX)
+        except (InputError, MissingFileError) as error:
+            damaged += 1
+            log.log(logging.WARNING if damaged == 1 else logging.DEBUG, "%s", error)
+            continue
+        if jpeg is None:
+            missing += 1
+            continue
+        if len(jpeg) > room:
+            break
+        room -= len(jpeg)
+        jpegs[c][side][row] = jpeg
+        if progress is not None:
+            progress(1)
+    total = int(starts[-1])
+    held = sum(len(of_side) for of_sides in jpegs for of_side in of_sides.values())
+    left_out = total - held - missing - damaged
+    return Thumbnails([_packed(of_sides) for of_sides in jpegs], total, held, missing, damaged, left_out)
+
+
+def urgency(
+    indptr: npt.NDArray[np.int32],
+    indices: npt.NDArray[np.int32],
+    values: npt.NDArray[np.float32],
+    columns: int,
+    *,
+    self_pairs: bool,
+) -> dict[str, IntArray]:
+    """How early a page wants the image of each camera: by the first query that shows it.
+
+    Queries are taken from all over the collection, however few there is room for, each with its best matches.
+
+    Parameters
+    ----------
+    indptr, indices, values:
+        the pairs of a page.
+    columns:
+        number of database cameras.
+    self_pairs:
+        whether these are the queries.
+    """
+    rows = len(indptr) - 1
+    queries = _spread(rows)
+    row = np.repeat(np.arange(rows), np.diff(indptr))
+    order = np.lexsort((indices, -values, row))
+    best = order[np.arange(len(order)) - indptr[:-1][row] < _BEST]
+    database = np.full(columns, rows, np.int64)
+    np.minimum.at(database, indices[best], queries[row[best]])
+    return {"queries": np.minimum(queries, database)} if self_pairs else {"queries": queries, "database": database}
+
+
+def _spread(n: int) -> IntArray:
+    """(n,) for each of n rows its turn, so that the first k rows in turn lie all over the n, for every k."""
+    bits = max(1, int(n - 1).bit_length())
+    number, reverse = np.arange(n), np.zeros(n, np.int64)
+    for bit in range(bits):
+        reverse |= ((number >> bit) & 1) << (bits - 1 - bit)
+    turn = np.empty(n, np.int64)
+    turn[np.argsort(reverse, kind="stable")] = np.arange(n)
+    return turn
+
+
+def _packed(jpegs: Mapping[str, Mapping[int, bytes]]) -> bytes:
+    arrays: dict[str, npt.NDArray[np.int32] | npt.NDArray[np.uint8]] = {}
+    everything: list[bytes] = []
+    at = 0
+    for side, of_side in jpegs.items():
+        rows = sorted(of_side)
+        ends = at + np.cumsum([0, *(len(of_side[row]) for row in rows)])
+        arrays[f"{side}.rows"] = np.array(rows, np.int32)
+        arrays[f"{side}.starts"], arrays[f"{side}.stops"] = ends[:-1].astype(np.int32), ends[1:].astype(np.int32)
+        everything += [of_side[row] for row in rows]
+        at = int(ends[-1])
+    arrays["jpeg"] = np.frombuffer(b"".join(everything), np.uint8)
+    return pack(arrays, {})
