@@ -13,6 +13,9 @@ from unittest import mock
 
 import pytest
 from click.testing import Result
+from PIL import Image
+
+from relabel.labelfile import LabelFile
 
 Runner = Callable[..., Result]
 
@@ -44,6 +47,27 @@ class TestReport:
         result = run("report", labels, "-o", tmp_path / "page.pdf")
         assert result.exit_code != 0
         assert "page.pdf: a page is written as .html" in result.stderr
+
+    def test_images(self, run: Runner, labels: Path, tmp_path: Path) -> None:
+        """Those below --images; a folder without any is refused, and so is what belongs to --images without it."""
+        page, images = tmp_path / "page.html", tmp_path / "images"
+        images.mkdir()
+        for flags, words in (
+            (["--image-path", "{key}.jpg"], "belong to --images"),
+            (["--images", images], "holds no image of the query cameras"),
+        ):
+            result = run("report", f"{labels}::amman", "-o", page, *flags)
+            assert result.exit_code != 0
+            assert words in result.stderr
+            assert [path.name for path in tmp_path.iterdir()] == ["images"]
+        for key in LabelFile(labels)["amman"].query.key.tolist():
+            Image.new("RGB", (32, 24)).save(images / f"{key}.jpg")
+        for key in LabelFile(labels)["amman"].database.key.tolist():
+            Image.new("RGB", (32, 24)).save(images / f"{key}.jpg")
+        result = run("report", f"{labels}::amman", "-o", page, "--images", images)
+        assert result.exit_code == 0
+        assert "page.html: Images of" in result.stderr
+        assert 'id="images-0"' in page.read_text(encoding="utf-8")
 
     def test_needs_no_server(self, run: Runner, labels: Path, tmp_path: Path) -> None:
         """It works where tornado is not installed."""

@@ -246,6 +246,33 @@ def test_a_page_from_the_disk(browser: Any, city: list[StoredCollection], tmp_pa
     opened.close()
 
 
+def test_a_page_with_images(browser: Any, city: list[StoredCollection], tmp_path: Path) -> None:
+    """The images of the query and of its match, and a word where the page has none; no request for any."""
+    [town] = [one for one in city if one.name == "town"]
+    images = ImageFiles([town], town.path.parent / "images", "{key}.jpg")
+    page = write_report([town], tmp_path / "page.html", images=images)
+    opened = Opened(browser, f"file://{page}#collection=town&query=q0")
+    opened.query("q0")
+    for box, colour in (("#query-image", [0, 128, 128]), ("#match-image", [128, 128, 0])):
+        opened.page.wait_for_selector(f"{box} img")
+        seen = opened.page.locator(f"{box} img").evaluate(
+            """async (image) => {
+                await image.decode();
+                const pen = new OffscreenCanvas(1, 1).getContext("2d");
+                pen.drawImage(image, 0, 0);
+                return [image.naturalWidth, ...pen.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+            }"""
+        )
+        assert seen == pytest.approx([40, *colour], abs=8)  # JPEG twice
+    opened.page.keyboard.press("ArrowDown")
+    opened.page.wait_for_selector("#match-image .placeholder")
+    assert opened.page.inner_text("#match-image .placeholder") == "no image in this page"
+    assert "The images are not part of the labels and of their licence" in opened.page.inner_text("#notes")
+    opened.picture("page-with-images")
+    assert [url for url in opened.asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    opened.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_accessible(browser: Any, served: Served, scheme: str) -> None:
     """axe-core finds nothing serious in either view."""

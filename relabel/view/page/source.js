@@ -46,14 +46,17 @@
     image(collection, side, row) { return `image?${new URLSearchParams({ collection, side, row })}`; }
   }
 
+  /** What an element holds as base64. */
+  const bytes = (element) => Uint8Array.from(atob(element.textContent.trim()), (letter) => letter.charCodeAt(0));
+
   class Embedded {
     #contents = JSON.parse($("contents").textContent);
     #collections = new Map();
+    #number(name) { return this.#contents.collections.findIndex((c) => c.name === name); }
     async #collection(name) {
       if (!this.#collections.has(name)) {
-        const text = $(`collection-${this.#contents.collections.findIndex((c) => c.name === name)}`).textContent.trim();
-        const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-        const plain = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+        const packed = bytes($(`collection-${this.#number(name)}`));
+        const plain = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
         this.#collections.set(name, unpack(await new Response(plain).arrayBuffer()));
       }
       return this.#collections.get(name);
@@ -78,7 +81,20 @@
       return hits;
     }
     async figures(collection, name) { return (await this.#collection(collection)).value.figures[name]; }
-    image() { return null; }
+    #images = new Map();
+    /** The address of a camera's image; null where it is not in the page. */
+    image(collection, side, row) {
+      const text = $(`images-${this.#number(collection)}`);
+      if (!text) return null;
+      if (!this.#images.has(collection)) this.#images.set(collection, unpack(bytes(text).buffer).arrays);
+      const arrays = this.#images.get(collection);
+      const rows = arrays[`${side}.rows`] ? side : "queries"; // of self pairs
+      const at = arrays[`${rows}.rows`].indexOf(row);
+      if (at < 0) return null;
+      const addresses = arrays[`${rows}.addresses`] ??= [];
+      const jpeg = arrays.jpeg.subarray(arrays[`${rows}.starts`][at], arrays[`${rows}.stops`][at]);
+      return addresses[at] ??= URL.createObjectURL(new Blob([jpeg], { type: "image/jpeg" }));
+    }
   }
 
   viewer.served = !$("contents");
