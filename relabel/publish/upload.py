@@ -136,7 +136,8 @@ def publish(
             found = None if images is None else ImageFiles(collections, Path(images), image_path)
             write_report(collections, private / REPORT, images=found)
         page = Page(images=images is not None) if report else None
-        text = card(about, path.name, collections, figures, labels.provenance(), _with_rows(private, collections), page=page)
+        with_rows = _with_rows(private, collections)
+        text = card(about, path.name, collections, figures, labels.provenance(), with_rows, page=page)
         _write(private / README, text)
         zenodo = zenodo_metadata(about)
         if zenodo is not None:
