@@ -53,7 +53,8 @@ class TestReport:
         page, images = tmp_path / "page.html", tmp_path / "images"
         images.mkdir()
         for flags, words in (
-            (["--image-path", "{key}.jpg"], "belong to --images"),
+            (["--image-path", "{key}.jpg"], "--image-path belongs to --images"),
+            (["--follow-links"], "--follow-links belongs to --images"),
             (["--images", images], "holds no image of the query cameras"),
         ):
             result = run("report", f"{labels}::amman", "-o", page, *flags)
