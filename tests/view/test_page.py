@@ -283,7 +283,7 @@ def test_accessible(browser: Any, served: Served, scheme: str) -> None:
     page.wait_for_selector("body[data-query]")
     for tab in ("#tab-place", "#tab-charts"):
         page.click(tab)
-        page.wait_for_selector("#place:not([hidden]) #rows tr" if tab == "#tab-place" else "#charts h2")
+        page.wait_for_selector("aside:not([hidden]) #rows tr" if tab == "#tab-place" else "#charts h2")
         violations = axe.Axe().run(page).response["violations"]
         serious = [
             (one["id"], [node["html"] for node in one["nodes"]])

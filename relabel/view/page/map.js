@@ -279,7 +279,7 @@
   }
 
   viewer.addView({
-    id: "place", title: "Map", shown,
+    id: "place", title: "Map", list: true, hints: { f: "full fields of view", "0": "whole map" }, shown,
     opened() {
       for (const option of $("colour").options) option.disabled = option.value === "sequence" && !state.scene.sides.some((cameras) => cameras.sequence);
       if ($("colour").selectedOptions[0].disabled) $("colour").value = "psi";

@@ -20,7 +20,8 @@
   function found(at) {
     $("hits").replaceChildren();
     $("search").blur();
-    viewer.goTo(at);
+    if (viewer.currentView().list) viewer.choose(at, { move: true }).catch(failed);
+    else viewer.goTo(at);
   }
 
   document.addEventListener("keydown", (event) => {

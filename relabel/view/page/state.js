@@ -28,10 +28,11 @@
   /**
    * Add a tab and its panel. Beside what a part has, a view has an `id` (of its panel, made here unless the markup has
    * it), a `title`, `shown()`, called when its tab is chosen and when another collection is opened below it, and may have
-   * `offered()`, which says whether this collection has anything of the kind, and `keys`, functions by name of the key.
+   * `offered()`, which says whether this collection has anything of the kind, `list`, whether the query and its matches
+   * are listed beside it, and `keys`, functions by name of the key, of which `hints` says in a word what they do.
    */
   function addView(view) {
-    if (!$(view.id)) document.querySelector("main").append(element("div", { id: view.id, tabIndex: 0, className: "view" }));
+    if (!$(view.id)) document.querySelector("aside").before(element("div", { id: view.id, tabIndex: 0, className: "view" }));
     const panel = $(view.id);
     const tab = element("button", { type: "button", id: `tab-${view.id}` }, view.title);
     tab.setAttribute("role", "tab");
@@ -50,6 +51,9 @@
       tab.setAttribute("aria-selected", String(other === id));
       panel.hidden = other !== id;
     }
+    const { list = false, hints = {} } = currentView();
+    document.querySelector("aside").hidden = !list;
+    $("hints").replaceChildren(...Object.entries(hints).flatMap(([key, does]) => [" · ", element("kbd", {}, key), ` ${does}`]));
   }
 
   const currentView = () => views.find(({ panel }) => !panel.hidden);
