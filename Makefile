@@ -10,7 +10,7 @@ PACKAGE := $(VENV)/.package
 READY := $(VENV)/.ready
 DEMO := demo
 
-.PHONY: help setup tools libraries demo demo-train test test-faults test-wheel test-oldest bench viewer clean
+.PHONY: help setup tools libraries demo demo-train test test-gpu test-faults test-wheel test-oldest bench viewer clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make demo    label a small synthetic city and look at the result"
 	@echo "make demo-train  train a small network on graded and on binary labels, some minutes on a CPU"
 	@echo "make test    style, types, all tests; the kernels once more without the jit"
+	@echo "make test-gpu  what computes by torch, on the GPU of this machine; installs nothing: PYTHON is a Python with torch"
 	@echo "make test-faults  kills, full disks, damaged and hostile input in full: an hour or two"
 	@echo "make test-wheel   the tests with the wheel installed and no sources; also with $(NEWER)"
 	@echo "make test-oldest  the core's tests at the oldest versions that setup.cfg allows; also with $(NEWER)"
@@ -97,6 +98,11 @@ test: setup
 	$(BIN)/mypy
 	$(BIN)/pytest -n auto --dist loadfile
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n auto --dist loadfile -m kernels
+
+# Machines with a GPU often have no network. What a package would be needed for that is not there is passed over.
+test-gpu:
+	@$(PYTHON) -c 'import torch; torch.cuda.is_available() or print("torch finds no GPU: what needs one is passed over")'
+	PYTHONPATH=$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH} $(PYTHON) -m pytest -m gpu $$(grep -rl --include='test_*.py' 'pytest\.mark\.gpu' tests)
 
 test-faults: setup
 	RELABEL_FAULTS=full RELABEL_FUZZ_CASES=20000 $(BIN)/pytest -n auto --dist loadfile tests/faults tests/labelfile/test_fuzz.py

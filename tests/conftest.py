@@ -72,6 +72,12 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def anndata() -> Any:
+    """The package anndata; a test that asks for it is passed over where it is not installed."""
+    return pytest.importorskip("anndata")
+
+
+@pytest.fixture(scope="session")
 def open3d() -> Any:
     """Open3D; a test that asks for it is passed over where it is not installed or does not load."""
     try:

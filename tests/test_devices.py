@@ -15,6 +15,8 @@ from relabel import devices
 from relabel.devices import chosen, device_of, is_bf16, peak_bytes, seeded, torch_threads
 from relabel.errors import MissingPackageError, OptionError
 
+pytestmark = pytest.mark.gpu
+
 
 def fake_torch(*, gpu: bool, cuda: str | None = "12.8") -> SimpleNamespace:
     """What of torch is asked when a device is chosen."""

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import anndata
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -194,6 +193,7 @@ class TestMatrices:
         ).coalesce()
         assert torch.equal(again.indices(), tensor.indices())
 
+    @pytest.mark.usefixtures("anndata")
     def test_anndata(self, both: tuple[StoredCollection, Any], tmp_path: Path) -> None:
         stored, labels = both
         data = stored.to_anndata()
@@ -210,7 +210,7 @@ class TestMatrices:
         assert json.loads(data.uns["relabel"])["method"] == labels.attributes["method"]
 
     @pytest.mark.parametrize("name", ["city", "scene"])
-    def test_anndata_is_written(self, name: str, tmp_path: Path) -> None:
+    def test_anndata_is_written(self, name: str, tmp_path: Path, anndata: Any) -> None:
         """Its own files hold it."""
         stored = next(iter(LabelFile(GOLDEN / f"{name}.h5").values()))
         data = stored.to_anndata()

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
-import pyproj
 import pytest
 import scipy.io
 from PIL import Image
@@ -38,6 +37,7 @@ def street(
 
     Keys are q0, q1, …; `start` is longitude and latitude; `columns` replaces a value in every row.
     """
+    pyproj = pytest.importorskip("pyproj")
     zone = int((start[0] + 180) // 6) + 1
     utm = pyproj.Proj(proj="utm", zone=zone, ellps="WGS84")  # without "south": negative northings, as MSLS has them
     east, north = utm(*start)
@@ -139,6 +139,7 @@ def at_name(
 
 def at_street(n: int = 6, *, step_m: float = 10.0, prefix: str = "q", **fields: object) -> list[str]:
     """The names of n pictures that are taken along a way due grid east, with the lat and lon of their place."""
+    pyproj = pytest.importorskip("pyproj")
     utm = pyproj.Proj(proj="utm", zone=10, ellps="WGS84")
     names = []
     for i in range(n):

@@ -22,6 +22,8 @@ from tests.similarities import similarity
 from tests.training.runs import SIZE, place, trainer
 from tests.trees import at_street, msls_tree, name_list, street
 
+pytestmark = pytest.mark.gpu
+
 Run = Callable[..., Result]
 
 

@@ -6,9 +6,8 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import anndata.io
 import h5py
 import numpy as np
 import pytest
@@ -125,7 +124,7 @@ class TestAmman:
         """At every level."""
         assert run("validate", file, "--json").exit_code == 0
 
-    def test_opens_with_anndata(self, file: Path, matrix: sparse.csr_array) -> None:
+    def test_opens_with_anndata(self, file: Path, matrix: sparse.csr_array, anndata: Any) -> None:
         """The group is read as what it is, a CSR matrix."""
         with h5py.File(file) as labels:
             read = anndata.io.read_elem(labels["amman/similarity"])

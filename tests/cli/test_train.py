@@ -32,6 +32,8 @@ from relabel.training.run_folder import read_log
 from tests.conftest import REPOSITORY
 from tests.training import runs
 
+pytestmark = pytest.mark.gpu
+
 Run = Callable[..., Result]
 
 PATIENCE_S = 300.0  # for processes that share a busy machine
@@ -143,9 +145,8 @@ class TestTrain:
         records = read_log(tmp_path / "log.jsonl")
         recalls = [record["epoch_recall@1"] for record in records]
         assert load_checkpoint(tmp_path)["progress"]["best"] == max(recalls)
-        scores = json.loads(
-            run("evaluate", town.file, "--checkpoint", tmp_path, "--images", town.images, "--json").stdout
-        )
+        again = ("evaluate", town.file, "--checkpoint", tmp_path, "--images", town.images, "--device", "cpu", "--json")
+        scores = json.loads(run(*again).stdout)
         assert scores["recall"]["1"] == recalls[-1]
         assert scores["distance_psi"]["spearman"] == pytest.approx(records[-1]["epoch_spearman"])
         assert run(*given, "--epochs", 3, "--image-path", "{key}.tif").exit_code == 1

@@ -30,6 +30,8 @@ from relabel.evaluation.ground_truth import Rule, evaluation_set
 from tests.full_disk import file_limit
 from tests.training.runs import SIZE, image_file, place
 
+pytestmark = pytest.mark.gpu
+
 
 class MeanColour(nn.Module):
     """The mean of each channel; a normalised image goes in."""

@@ -17,6 +17,8 @@ from relabel.evaluation import nearest as neighbours
 from relabel.evaluation import nearest as proposals
 from relabel.evaluation.nearest import nearest
 
+pytestmark = pytest.mark.gpu
+
 
 def brute(database: Any, queries: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
     """By one query at a time, in float64, ordered by distance and then by row."""

@@ -10,7 +10,6 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-import anndata
 import h5py
 import numpy as np
 import pytest
@@ -64,14 +63,14 @@ class TestScipy:
 
 class TestAnndata:
     @pytest.mark.parametrize("name", ["amman", "room/train"])
-    def test_read_elem(self, path: Path, name: str) -> None:
+    def test_read_elem(self, path: Path, name: str, anndata: Any) -> None:
         """`anndata.io.read_elem` takes the group for the sparse matrix that it is."""
         with h5py.File(path) as file:
             found = anndata.io.read_elem(file[name]["similarity"])
         assert_same_pairs(found, LabelFile(path)[name].to_scipy())
 
     @pytest.mark.parametrize("name", ["amman", "room/train"])
-    def test_scipy_can_use_it(self, path: Path, name: str) -> None:
+    def test_scipy_can_use_it(self, path: Path, name: str, anndata: Any) -> None:
         """Both index arrays have one type, without which SciPy cannot list, print or convert what anndata reads."""
         expected = np.argwhere(LabelFile(path)[name].to_scipy().toarray())
         with h5py.File(path) as file:
@@ -83,7 +82,7 @@ class TestAnndata:
                 np.testing.assert_array_equal(np.transpose([triples.row, triples.col]), expected)
                 assert "Coords" in str(matrix)  # what print shows
 
-    def test_backed(self, path: Path, source: Similarity) -> None:
+    def test_backed(self, path: Path, source: Similarity, anndata: Any) -> None:
         """In backed mode rows are read one by one, by slice and by number, without loading the rest."""
         with h5py.File(path) as file:
             backed = anndata.io.sparse_dataset(file["amman/similarity"])
@@ -105,7 +104,7 @@ class TestAnndata:
             assert read
             assert max(read) == row.nnz < source.matrix.nnz
 
-    def test_backed_copies_to_memory(self, path: Path, source: Similarity) -> None:
+    def test_backed_copies_to_memory(self, path: Path, source: Similarity, anndata: Any) -> None:
         """The backed matrix as a whole is the stored one."""
         with h5py.File(path) as file:
             assert_same_pairs(anndata.io.sparse_dataset(file["amman/similarity"]).to_memory(), source.matrix)

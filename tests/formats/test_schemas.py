@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -20,6 +19,8 @@ from relabel.labelfile.provenance import record_problems
 from tests.conftest import REPOSITORY
 from tests.pipeline.rooms import room
 from tests.trees import msls_tree
+
+jsonschema = pytest.importorskip("jsonschema")
 
 FORMATS = REPOSITORY / "formats"
 SHA256 = "0123456789abcdef" * 4

@@ -34,6 +34,8 @@ from relabel.sampling.pair_sampler import GradedPairSampler
 from tests.conftest import REPOSITORY
 from tests.training import runs
 
+pytestmark = pytest.mark.gpu
+
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> runs.Place:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import anndata
 import h5py
 import numpy as np
 import pytest
@@ -148,7 +147,7 @@ class TestWrite:
         with pytest.raises(InputError, match="self_pairs, but queries and database are not the same"):
             write(tmp_path / "b.h5", {"a": Similarity(replace(c, database=other), source.matrix)})
 
-    def test_scipy_and_anndata_read_the_matrix(self, tmp_path: Path) -> None:
+    def test_scipy_and_anndata_read_the_matrix(self, tmp_path: Path, anndata: Any) -> None:
         """Neither plain h5py with SciPy nor AnnData needs this package."""
         source = similarity(9, 8)
         with h5py.File(write(tmp_path / "a.h5", {"a": source})) as file:

@@ -11,6 +11,8 @@ from relabel.errors import OptionError
 from relabel.surface import device_memory
 from relabel.surface.device_memory import LEAST, SHARE, Budget, memory_budget
 
+pytestmark = pytest.mark.gpu
+
 torch = pytest.importorskip("torch")
 
 

@@ -25,7 +25,7 @@ from tests.surface.scenes import Voxels, occupancies_of, scene, shared
 
 PLENTY = 2**26
 
-pytestmark = pytest.mark.usefixtures("one_torch_thread")
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("one_torch_thread")]
 
 
 def walls(frames: int, seed: int = 0) -> list[Voxels]:

@@ -30,7 +30,7 @@ VALID = np.ones(65536, np.uint8)
 VALID[[0, 65535]] = 0
 PLENTY = 2**26
 
-pytestmark = pytest.mark.usefixtures("one_torch_thread")
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("one_torch_thread")]
 
 
 def depth_maps(frames: int, height: int = 24, width: int = 32, seed: int = 0) -> np.ndarray:

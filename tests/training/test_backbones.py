@@ -18,6 +18,8 @@ from relabel.training.backbones import build_backbone, channels_of, feature_map
 from relabel.training.model_names import BACKBONES, TORCHVISION
 from tests.training.networks import URL, Plain, Residual, Wide, install
 
+pytestmark = pytest.mark.gpu
+
 CHANNELS = {"vgg16": 512, "resnet18": 512, "resnet50": 2048}
 
 

@@ -34,6 +34,8 @@ from relabel.training.whitening import Whitening
 from tests.full_disk import file_limit
 from tests.training import runs
 
+pytestmark = pytest.mark.gpu
+
 CPU = torch.device("cpu")
 
 # A child for each moment, the nth of which is killed when it is about to open, sync, rename or otherwise touch a file

@@ -26,6 +26,8 @@ from relabel.training import (
     triplet_loss,
 )
 
+pytestmark = pytest.mark.gpu
+
 
 @pytest.fixture
 def cuda() -> torch.device:
@@ -210,6 +212,7 @@ class TestGeneralizedContrastiveLoss:
             with pytest.raises(InputError, match="similarity 1"):
                 loss(x, x, [0.0, 1.5, 1.0])
 
+    @pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
     def test_waits_for_no_gpu(self, cuda: torch.device) -> None:
         """On a GPU neither the check nor the copy of ψ waits, forward or back; the numbers are those of the CPU."""
         x0, x1, psi = pairs(50, dtype=torch.float32)

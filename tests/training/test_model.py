@@ -22,6 +22,8 @@ from relabel.errors import InputError, OptionError
 from relabel.training import DescriptorModel, Whitening, build_model, model_from_config
 from tests.training.networks import Plain, Published, Residual, Wide, install
 
+pytestmark = pytest.mark.gpu
+
 
 def images(b: int = 3, h: int = 32, w: int = 48) -> torch.Tensor:
     return torch.randn(b, 3, h, w)

@@ -16,6 +16,8 @@ import torch
 from relabel.errors import OptionError
 from relabel.training.pooling import Average, GeM, Maximum, build_pool
 
+pytestmark = pytest.mark.gpu
+
 
 def features(b: int, c: int, h: int, w: int, *, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
     made = torch.randn(b, c, h, w, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

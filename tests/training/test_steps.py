@@ -22,6 +22,8 @@ from relabel.training.model import build_model
 from relabel.training.steps import TrainingStep, not_finite, optimizer_of
 from tests.training import runs
 
+pytestmark = pytest.mark.gpu
+
 CPU = torch.device("cpu")
 
 

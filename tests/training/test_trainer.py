@@ -35,6 +35,8 @@ from relabel.training.run_folder import read_log
 from tests.stopped import stopped
 from tests.training import runs
 
+pytestmark = pytest.mark.gpu
+
 CLAIMING = """
 import sys
 from pathlib import Path

@@ -23,6 +23,8 @@ from relabel.training.weights import (
     without_prefix,
 )
 
+pytestmark = pytest.mark.gpu
+
 
 class Evil:
     """Would write a file if a pickle of it were run."""

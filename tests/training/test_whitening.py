@@ -19,6 +19,8 @@ import torch
 from relabel.errors import InputError, OptionError
 from relabel.training import Whitening, whitening
 
+pytestmark = pytest.mark.gpu
+
 
 def descriptors(n: int, dim: int, *, rank: int | None = None, seed: int = 0, shift: float = 0.3) -> np.ndarray:
     """(n, dim) float64 with axes of very different spread, in a random orientation and away from the origin."""
