@@ -25,7 +25,7 @@ from tests.view.serving import Served, server, serving
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARTEFACTS = os.environ.get("RELABEL_SCREENSHOTS")
-"""Folder for pictures of every view; none are made where it is not given."""
+"""Folder for pictures of every view; none are made where it is not given, or empty."""
 EXTREMES = ("long", "one", "no-pairs", "unknown", "nowhere", "empty")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium")
@@ -89,7 +89,7 @@ class Opened:
         )
 
     def picture(self, name: str) -> None:
-        if ARTEFACTS is not None:
+        if ARTEFACTS:
             self.page.wait_for_timeout(500)
             self.page.screenshot(path=str(Path(ARTEFACTS) / f"{name}.png"))
 
