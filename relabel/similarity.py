@@ -18,6 +18,7 @@ from scipy import sparse
 from relabel.cameras import Cameras, FloatArray
 from relabel.display import Displayed, Layer, Summary, counted, parameters
 from relabel.errors import InputError, OptionError
+from relabel.exclusion import Exclusion
 from relabel.measures import (
     DEFAULT_MIN_VALUE,
     MEASURES,
@@ -101,6 +102,11 @@ class Collection(Displayed):
     def crs(self) -> str:
         """The frame of the positions."""
         return self.query.crs
+
+    @property
+    def exclusion(self) -> Exclusion:
+        """Which pairs training and scoring leave out, whatever their ψ, as `params` says."""
+        return Exclusion.from_params(self.params)
 
     @property
     def symmetric(self) -> bool:

@@ -18,7 +18,7 @@ PACKAGE = Path(relabel.__file__).parent
 
 # Rooms from the ground up. A room may import itself, the rooms named here, and the third-party packages named here.
 # A package or room behind a "~" may only be imported inside a function: it is optional, or slow to load.
-BASE = "display errors input_files fixed_width measures keys cameras similarity"
+BASE = "display errors input_files fixed_width measures keys cameras exclusion excluded_pairs similarity"
 CALLED = (
     "cameras",
     "measures",
@@ -67,7 +67,9 @@ ROOMS: dict[str, tuple[str, str]] = {
     "keys": ("fixed_width", "numpy"),
     "cameras": ("display errors fixed_width", "numpy"),
     "frames": ("display errors cameras", "numpy"),
-    "similarity": ("display errors measures cameras", "numpy scipy"),
+    "exclusion": ("errors", ""),
+    "excluded_pairs": ("errors cameras exclusion", "numpy"),
+    "similarity": ("display errors measures cameras exclusion", "numpy scipy"),
     "tables": ("errors optional cameras similarity", "numpy ~scipy ~pyarrow ~pandas ~anndata ~torch"),
     "jit": ("errors cores", "numpy numba"),
     "geometry": ("errors cameras", "numpy ~pyproj"),
@@ -78,9 +80,9 @@ ROOMS: dict[str, tuple[str, str]] = {
     ),
     "synthetic": ("errors cores atomic optional cameras geometry datasets", "numpy ~pyarrow ~PIL"),
     # overlaps, fast and slow
-    "fov": ("_lazy errors measures cameras similarity geometry jit", "numpy scipy numba"),
+    "fov": ("_lazy errors measures cameras exclusion similarity geometry jit", "numpy scipy numba"),
     "surface": (
-        "_lazy errors input_files devices measures cameras similarity frames jit",
+        "_lazy errors input_files devices measures cameras exclusion similarity frames jit",
         "numpy scipy numba PIL ~torch",
     ),
     "reference": ("errors input_files optional measures cameras frames geometry", "numpy scipy shapely ~PIL"),
@@ -123,8 +125,8 @@ ROOMS: dict[str, tuple[str, str]] = {
     # Commands may call anything, inside their functions. What they show of datasets, formats and parameters is light.
     "cli": (
         (
-            "_version errors stopping source_date measures devices datasets audit exchange fov surface training "
-            f"{CALLED_LATE}"
+            "_version errors stopping source_date measures exclusion devices datasets audit exchange fov surface "
+            f"training {CALLED_LATE}"
         ),
         "click ~tqdm ~numpy",
     ),

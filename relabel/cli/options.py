@@ -123,6 +123,35 @@ plot: Decorator[Any] = click.option(
     "--plot", type=click.Path(path_type=Path), metavar="IMAGE", help="Image to draw, as .svg or .png."
 )
 
+_EXCLUSION = (
+    click.option(
+        "--other-sequence", is_flag=True, help="Only cameras of different sequences make a pair (column sequence)."
+    ),
+    click.option(
+        "--min-frame-gap",
+        type=click.IntRange(min=1),
+        default=None,
+        metavar="N",
+        help="Cameras of one sequence make a pair only if they are N frames apart or more (column frame).",
+    ),
+    click.option(
+        "--min-time-gap",
+        "min_time_gap_s",
+        type=click.FloatRange(min=0.0, min_open=True),
+        default=None,
+        metavar="S",
+        help="Cameras make a pair only if they are S seconds apart or more, or of different sequences (column time_s).",
+    ),
+)
+
+
+def exclusion(command: Any) -> Any:
+    """`--other-sequence`, `--min-frame-gap` and `--min-time-gap`, one of which may exclude pairs."""
+    for option in reversed(_EXCLUSION):
+        command = option(command)
+    return command
+
+
 seed: Decorator[Any] = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same result."
 )

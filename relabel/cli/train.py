@@ -11,6 +11,8 @@ import click
 
 from relabel.cli import options, terminal
 from relabel.cli.terminal import bar
+from relabel.errors import OptionError
+from relabel.exclusion import BANDS, chosen_bands
 from relabel.training.config import LEARNING_RATES, OPTIMIZERS, PRECISIONS, SCHEDULES, TrainConfig
 from relabel.training.loss_registry import LOSSES
 from relabel.training.model_names import POOLS, TIMM, TINY, TORCHVISION
@@ -31,6 +33,17 @@ def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> t
     if len(numbers) != count:
         raise click.BadParameter(f"{value!r} is not {count} numbers with commas between them")
     return numbers
+
+
+def _names(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+    """Names of bands with commas between them."""
+    del ctx, param
+    names = tuple(name.strip() for name in value.split(","))
+    try:
+        chosen_bands(names)
+    except OptionError:
+        raise click.BadParameter(f"{value!r} has to be some of {','.join(BANDS)}") from None
+    return names
 
 
 def _choice(flag: str, known: Iterable[str], text: str) -> options.Decorator[Any]:
@@ -122,6 +135,15 @@ def _sentence(alternatives: Iterable[str]) -> str:
     callback=_numbers,
     metavar="LO,HI",
     help="Pairs with ψ = 0 only from cameras this far apart, metres.",
+)
+@options.exclusion
+@click.option(
+    "--exclude-from",
+    callback=_names,
+    default=",".join(TrainConfig.exclude_from),
+    show_default=True,
+    metavar="BAND,…",
+    help="The bands from which --other-sequence, --min-frame-gap or --min-time-gap excludes pairs.",
 )
 @options.seed
 @options.device

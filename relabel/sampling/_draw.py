@@ -45,8 +45,14 @@ class PairArrays(NamedTuple):
     """(queries,) how many of a row are positive"""
     collection: npt.NDArray[np.int32]
     """(queries,)"""
-    own: npt.NDArray[np.int32]
-    """(queries,) the column that is the query itself, -1 where there is none"""
+    zeros: IntArray
+    """(queries,) cameras that a zero is drawn from"""
+    run_indptr: IntArray
+    """(queries + 1,) rows of the runs of columns that are never zeros, of which the query itself is one"""
+    run_ahead: npt.NDArray[np.int32]
+    """(runs,) how many columns before each are neither stored nor in a run"""
+    run_upto: npt.NDArray[np.int32]
+    """(runs,) columns in the runs of its row up to and with each"""
     starts: IntArray
     """(collections + 1,) the first column of each"""
     database: IntArray
@@ -133,11 +139,7 @@ def _band_size(table: Any, row: Any, band: Any) -> Any:
         return np.int64(table.positives[row])
     if band == 1:
         return stored - table.positives[row]
-    if table.hard_indptr.size > 0:
-        return table.hard_indptr[row + 1] - table.hard_indptr[row]
-    number = table.collection[row]
-    all_ok = table.starts[number + 1] - table.starts[number]
-    return all_ok - stored - (1 if table.own[row] >= 0 else 0)
+    return table.zeros[row]
 
 
 @inlined
@@ -145,21 +147,20 @@ def _absent(table: Any, row: Any, rank: Any) -> Any:
     """The absent column of that rank, counted from 0, of a row.
 
     Of the columns up to stored column c number j, c - j are not stored: the last j for which that is at most the rank
-    tells how many stored ones stand before the column looked for.
+    tells how many stored ones stand before the column looked for. Runs of columns that are no zeros hold no stored
+    ones, and are stepped over first.
     """
     start, stop = table.indptr[row], table.indptr[row + 1]
     base = table.starts[table.collection[row]]
-    own = table.own[row]
-    if own >= 0:
-        low, high = start, stop
-        while low < high:
-            middle = (low + high) >> 1
-            if table.columns[middle] < own:
-                low = middle + 1
-            else:
-                high = middle
-        if rank >= own - base - (low - start):
-            rank += 1
+    low, high = table.run_indptr[row], table.run_indptr[row + 1]
+    while low < high:
+        middle = (low + high) >> 1
+        if table.run_ahead[middle] > rank:
+            high = middle
+        else:
+            low = middle + 1
+    if low > table.run_indptr[row]:
+        rank += table.run_upto[low - 1]
     low, high = start, stop
     while low < high:
         middle = (low + high) >> 1

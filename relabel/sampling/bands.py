@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.errors import OptionError
+from relabel.exclusion import BANDS
 
 POSITIVE, PARTIAL, ZERO = range(3)
-NAMES = ("positive", "partial", "zero")
+NAMES = BANDS
 SYMBOLS = ("ψ ≥ 0.5", "0 < ψ < 0.5", "ψ = 0")
 EDGE = np.float32(0.5)
 

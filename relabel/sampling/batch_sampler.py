@@ -12,6 +12,7 @@ import numpy.typing as npt
 from relabel.errors import OptionError
 from relabel.sampling import _draw
 from relabel.sampling._draw import IntArray
+from relabel.sampling.bands import NAMES
 from relabel.sampling.graded_sampler import GradedSampler, SamplerOptions, whole_number
 from relabel.sampling.pair_table import CameraLocation, Labels, PairTable
 from relabel.sampling.plan import Weights, cumulated
@@ -54,6 +55,8 @@ class GradedBatchSampler(GradedSampler[list[int]]):
     bands, seed, hard_negatives_m, weights:
         as for `GradedPairSampler`; the bands are those of the pairs of a query and its partners, the weights those of
         batches.
+    other_sequence, min_frame_gap, min_time_gap_s, exclude_from:
+        as for `GradedPairSampler`; in the matrix of a batch, the similarity of an excluded pair is not known.
     rank, world_size:
         batches are dealt to the ranks in turn; where `length` is no multiple of `world_size`, the next one is taken.
 
@@ -76,10 +79,15 @@ class GradedBatchSampler(GradedSampler[list[int]]):
         weights: Weights = None,
         rank: int = 0,
         world_size: int = 1,
+        other_sequence: bool = False,
+        min_frame_gap: int | None = None,
+        min_time_gap_s: float | None = None,
+        exclude_from: Sequence[str] = NAMES,
     ) -> None:
         self.batch_size = whole_number("batch_size", batch_size, 2)
         self.partners = whole_number("partners", partners, 1)
-        options = SamplerOptions(bands, seed, length, hard_negatives_m, weights, rank, world_size)
+        excluded = (other_sequence, min_frame_gap, min_time_gap_s, exclude_from)
+        options = SamplerOptions(bands, seed, length, hard_negatives_m, weights, rank, world_size, *excluded)
         super().__init__(labels, options, "pair", {"batch_size": self.batch_size, "partners": self.partners})
         self._check_sizes()
         self._chances = cumulated(self._plan.chances)
@@ -109,8 +117,8 @@ class GradedBatchSampler(GradedSampler[list[int]]):
     def similarity(self, batch: Sequence[int] | IntArray) -> BatchSimilarity:
         """The similarity of all pairs of a batch of any camera numbers.
 
-        Entry (i, j) is the stored value of query i and database camera j, or 0 where both are ok and nothing is
-        stored. Where i is of the database alone, it is entry (j, i).
+        Entry (i, j) is the stored value of query i and database camera j, or 0 where both are ok, nothing is stored
+        and the pair is not excluded. Where i is of the database alone, it is entry (j, i).
 
         Parameters
         ----------
@@ -172,7 +180,7 @@ class GradedBatchSampler(GradedSampler[list[int]]):
         return places[there], at[there] + first
 
     def _looked_up(self, rows: IntArray, columns: IntArray) -> npt.NDArray[np.float32]:
-        """(rows, columns) values, 0 where nothing is stored, NaN in rows of queries that are not ok."""
+        """(rows, columns) values, 0 where nothing is stored, NaN where a query is not ok or the pair is excluded."""
         table = self._pairs.table
         values = np.zeros((len(rows), len(columns)), np.float32)
         for i, row in enumerate(rows.tolist()):
@@ -185,6 +193,7 @@ class GradedBatchSampler(GradedSampler[list[int]]):
             present = np.flatnonzero(at < len(stored))
             present = present[stored[at[present]] == columns[present]]
             values[i, present] = table.psi[span][at[present]]
+            values[i, self._pairs.blocked(row, columns)] = np.nan
         return values
 
     def _check_batch(self, cameras: IntArray) -> None:

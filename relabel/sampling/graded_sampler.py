@@ -5,13 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from relabel.display import Displayed, Summary
 from relabel.errors import OptionError
+from relabel.exclusion import Exclusion, chosen_bands
 from relabel.sampling import bands as band
 from relabel.sampling import hard_negatives
-from relabel.sampling.pair_table import Labels, PairTable
+from relabel.sampling.pair_table import BandExclusion, Labels, PairTable
 from relabel.sampling.plan import Order, Weights, plain_weights, sampling_plan
 from relabel.sampling.report import SamplerReport, sampler_report
 
@@ -32,6 +37,10 @@ class SamplerOptions:
     weights: Weights
     rank: int
     world_size: int
+    other_sequence: bool
+    min_frame_gap: int | None
+    min_time_gap_s: float | None
+    exclude_from: Sequence[str]
 
 
 class GradedSampler(Displayed, ABC, Generic[T]):
@@ -53,7 +62,7 @@ class GradedSampler(Displayed, ABC, Generic[T]):
 
     Attributes
     ----------
-    seed, epoch, rank, world_size, bands, hard_negatives_m:
+    seed, epoch, rank, world_size, bands, hard_negatives_m, excluded:
         what the draws depend on.
     position:
         how many items of the epoch the latest iterator has given.
@@ -74,7 +83,9 @@ class GradedSampler(Displayed, ABC, Generic[T]):
         self.bands = band.checked(options.bands)
         distances = options.hard_negatives_m
         self.hard_negatives_m = None if distances is None else hard_negatives.check_range(distances)
-        self._pairs = PairTable(labels, self.hard_negatives_m)
+        rule = Exclusion(options.other_sequence, options.min_frame_gap, options.min_time_gap_s)
+        self.excluded = BandExclusion(rule, chosen_bands(options.exclude_from))
+        self._pairs = PairTable(labels, self.hard_negatives_m, self.excluded)
         self._plan = sampling_plan(self._pairs, self.bands, order, options.weights, self.hard_negatives_m)
         total = self._default_length() if options.length is None else whole_number("length", options.length, 1)
         self._length = self._length_of_rank(total)
@@ -92,6 +103,28 @@ class GradedSampler(Displayed, ABC, Generic[T]):
         """What is drawn: pairs and share of each band, queries that have none of it."""
         return sampler_report(self._pairs, self._plan, self._order)
 
+    def lost_queries(self, name: str) -> dict[str, npt.NDArray[np.str_]]:
+        """The keys of those queries, by collection, all of whose pairs of a band are excluded.
+
+        Parameters
+        ----------
+        name:
+            ``positive``, ``partial`` or ``zero``.
+
+        Raises
+        ------
+        OptionError
+            when it is none of these.
+        """
+        if name not in band.NAMES:
+            raise OptionError(f"{name!r} is no band; choose {', '.join(band.NAMES)}")
+        lost = self._pairs.lost()[band.NAMES.index(name)]
+        starts = self._pairs.query_start
+        return {
+            collection: source.collection.query.key[lost[starts[i] : starts[i + 1]]]
+            for i, (collection, source) in enumerate(self._pairs.labels.items())
+        }
+
     def _summary(self) -> Summary:
         place = f"epoch {self.epoch}, {self.position:,} of {len(self):,} items given"
         ranks = "" if self.world_size == 1 else f", rank {self.rank} of {self.world_size}"
@@ -99,6 +132,8 @@ class GradedSampler(Displayed, ABC, Generic[T]):
         rows = [("labels", labels), *(("draws", band.strip()) for band in bands)]
         hard = self.hard_negatives_m
         rows += [] if hard is None else [("zeros", f"from {hard[0]:g} to {hard[1]:g} m away")]
+        rules = [rule for rule in dict.fromkeys(self._pairs.rules) if rule]
+        rows += [("excludes", rule) for rule in rules]
         return Summary(f"{type(self).__name__}: seed {self.seed}, {place}{ranks}", rows)
 
     def __len__(self) -> int:
@@ -198,6 +233,8 @@ class GradedSampler(Displayed, ABC, Generic[T]):
             "bands": list(self.bands),
             **self._own,
             "hard_negatives_m": None if self.hard_negatives_m is None else list(self.hard_negatives_m),
+            "excluded": self.excluded.rule.to_json(),
+            "exclude_from": list(compress(band.NAMES, self.excluded.bands)) if self.excluded.rule else None,
             "weights": plain_weights(self._arguments["weights"]),
             "world_size": self.world_size,
             # Last, since they may differ because of an argument, which is then what is named.

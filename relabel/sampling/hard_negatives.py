@@ -13,6 +13,7 @@ from relabel.cameras import Cameras, FloatArray
 from relabel.errors import InputError, OptionError
 from relabel.geometry.earth import points
 from relabel.sampling._draw import IntArray
+from relabel.sampling.blocked import BlockedRuns
 from relabel.similarity import Collection
 
 DistanceRange = tuple[float, float]
@@ -53,7 +54,7 @@ def absent_in_range(
     collection: Collection,
     indptr: IntArray,
     columns: npt.NDArray[np.int32],
-    own: npt.NDArray[np.int32],
+    blocked: BlockedRuns,
     distance_range: DistanceRange,
 ) -> Iterator[tuple[IntArray, npt.NDArray[np.int32]]]:
     """The absent ok cameras at a distance in [lo, hi] of each query, in blocks of rows: counts, and columns by row.
@@ -64,8 +65,8 @@ def absent_in_range(
         both sides; distances are those between `positions_m`.
     indptr, columns:
         the stored pairs, columns counted over ok cameras of the database and strictly increasing in a row.
-    own:
-        (queries,) the column that is the query itself, or -1.
+    blocked:
+        columns that are left out.
     distance_range:
         (lo, hi) metres.
 
@@ -102,7 +103,7 @@ def absent_in_range(
         row = np.repeat(rows, counts[rows])
         column = standing[np.fromiter((place for neighbours in near for place in neighbours), np.int64, len(row))]
         apart = np.sqrt(((query_at[row] - database_at[column]) ** 2).sum(axis=1))
-        kept = (apart >= low) & (apart <= high) & (column != own[row])
+        kept = (apart >= low) & (apart <= high) & ~blocked.holds(row, column, len(database_at))
         row, column = row[kept], column[kept]
         span = slice(int(indptr[first]), int(indptr[stop]))
         stored_row = np.repeat(np.arange(first, stop), np.diff(indptr[first : stop + 1]))

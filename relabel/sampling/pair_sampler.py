@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from relabel.sampling import _draw
 from relabel.sampling._draw import DrawnPairs
+from relabel.sampling.bands import NAMES
 from relabel.sampling.graded_sampler import GradedSampler, SamplerOptions, whole_number
 from relabel.sampling.pair_table import CameraLocation, Labels
 from relabel.sampling.plan import Order, Weights
@@ -53,6 +54,13 @@ class GradedPairSampler(GradedSampler[Pair]):
     weights:
         how often each collection is drawn, a number each in their order or by name; 0 leaves one out. A collection
         without the band at hand is skipped. By default all queries are alike, whatever their collection.
+    other_sequence, min_frame_gap, min_time_gap_s:
+        pairs that are excluded, one of the three: all of one sequence, those of one sequence that are fewer than so
+        many frames apart, or those that are less than so many seconds apart (of one sequence, where there are
+        sequences). They are drawn neither as positives nor as zeros; see `relabel.exclusion`. What a collection
+        excludes itself always is. `report` counts them.
+    exclude_from:
+        the bands that pairs are excluded from, of ``positive``, ``partial`` and ``zero``; by default altogether.
     rank, world_size:
         this process and how many there are. Rounds are dealt to the ranks in turn: each rank has the exact shares,
         no two ranks share a pair of the stream, and together they have what one rank alone would have. All ranks have
@@ -63,8 +71,8 @@ class GradedPairSampler(GradedSampler[Pair]):
     OptionError
         when an argument cannot be.
     InputError
-        when a band that is to be drawn is empty, absent pairs may be positive (min_value ≥ 0.5), or
-        `hard_negatives_m` finds no positions.
+        when a band that is to be drawn is empty, absent pairs may be positive (min_value ≥ 0.5),
+        `hard_negatives_m` finds no positions, or cameras lack the columns by which pairs are excluded.
     LabelFileError
         when the file is no label file, or its pairs break the rules of the format.
 
@@ -87,8 +95,13 @@ class GradedPairSampler(GradedSampler[Pair]):
         weights: Weights = None,
         rank: int = 0,
         world_size: int = 1,
+        other_sequence: bool = False,
+        min_frame_gap: int | None = None,
+        min_time_gap_s: float | None = None,
+        exclude_from: Sequence[str] = NAMES,
     ) -> None:
-        options = SamplerOptions(bands, seed, length, hard_negatives_m, weights, rank, world_size)
+        excluded = (other_sequence, min_frame_gap, min_time_gap_s, exclude_from)
+        options = SamplerOptions(bands, seed, length, hard_negatives_m, weights, rank, world_size, *excluded)
         super().__init__(labels, options, order, {"order": order})
         self._drawn = 0
 

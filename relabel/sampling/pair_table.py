@@ -5,7 +5,7 @@ its own.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -13,13 +13,25 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.errors import InputError, LabelFileError, NotFoundError, OptionError
+from relabel.excluded_pairs import ExcludedPairs
+from relabel.exclusion import Exclusion
 from relabel.labelfile.pair_rules import RowChecks
 from relabel.sampling import hard_negatives
 from relabel.sampling._draw import IntArray, PairArrays
-from relabel.sampling.bands import EDGE
-from relabel.similarity import SimilaritySource
+from relabel.sampling.bands import EDGE, NAMES, ZERO
+from relabel.sampling.blocked import BlockedRuns, Ranges, Rows, blocked_runs
+from relabel.similarity import Collection, SimilaritySource
 
 Labels = SimilaritySource | Mapping[str, SimilaritySource] | Sequence[SimilaritySource | Mapping[str, SimilaritySource]]
+
+
+class BandExclusion(NamedTuple):
+    """Pairs that a sampler leaves out."""
+
+    rule: Exclusion
+    """which pairs"""
+    bands: tuple[bool, bool, bool]
+    """from which bands"""
 
 
 class NamedCollection(NamedTuple):
@@ -130,6 +142,8 @@ class PairTable:
         a collection, a label file, or a list of them.
     hard_negatives_m:
         (lo, hi) metres; then only absent pairs at that distance are zeros.
+    excluded:
+        which pairs are left out, and from which bands, besides those that a collection excludes itself.
 
     Attributes
     ----------
@@ -141,21 +155,33 @@ class PairTable:
         (collections + 1,) int64, the first number of each collection.
     self_pairs:
         (collections,) bool.
+    before:
+        (3, queries) how many pairs of each band a query would have if none were excluded.
+    rules:
+        (collections,) what is excluded, in words; empty where nothing is.
+    without_place:
+        (collections, 2) queries and database cameras that a rule cannot place in a sequence or in time.
 
     Raises
     ------
     OptionError
         when there is no collection, or something else.
     InputError
-        when absent pairs of a collection may be positive, or `hard_negatives_m` is given and there are no positions.
+        when absent pairs of a collection may be positive, `hard_negatives_m` is given and there are no positions, or
+        cameras lack the columns by which pairs are excluded.
     LabelFileError
         when stored pairs break the rules of the format.
     """
 
-    def __init__(self, labels: Labels, hard_negatives_m: hard_negatives.DistanceRange | None = None) -> None:
+    def __init__(
+        self,
+        labels: Labels,
+        hard_negatives_m: hard_negatives.DistanceRange | None = None,
+        excluded: BandExclusion | None = None,
+    ) -> None:
         collections = named_collections(labels)
         self.names, self.sources, self.addresses = (list(column) for column in zip(*collections, strict=True))
-        parts = [_collection_pairs(source, address, hard_negatives_m) for _, source, address in collections]
+        parts = [_collection_pairs(source, address, hard_negatives_m, excluded) for _, source, address in collections]
         self.query_start = _starts([len(part.positives) for part in parts])
         self.database_start = _starts([part.database_size for part in parts])
         self.self_pairs = np.array([part.self_pairs for part in parts])
@@ -168,9 +194,10 @@ class PairTable:
             order=_joined([part.order for part in parts]),
             positives=_joined([part.positives for part in parts]),
             collection=np.repeat(np.arange(len(parts), dtype=np.int32), np.diff(self.query_start)),
-            own=_joined(
-                [np.where(part.own < 0, -1, part.own + starts[i]).astype(np.int32) for i, part in enumerate(parts)]
-            ),
+            zeros=_joined([part.zeros for part in parts]),
+            run_indptr=_chained([part.blocked.indptr for part in parts]),
+            run_ahead=_joined([part.blocked.ahead for part in parts]),
+            run_upto=_joined([part.blocked.upto for part in parts]),
             starts=starts,
             database=_joined([part.database + self.database_start[i] for i, part in enumerate(parts)]),
             hard_indptr=np.empty(0, np.int64)
@@ -180,14 +207,28 @@ class PairTable:
         )
         self.table = PairArrays(*[_read_only(array) for array in table])
         self.query_ok: npt.NDArray[np.bool_] = _joined([part.query_ok for part in parts])
+        self.before = np.concatenate([part.before for part in parts], axis=1)
+        self.rules = tuple("; ".join(part.rules) for part in parts)
+        self.without_place = tuple(part.without_place for part in parts)
+        # For lookups; the kernels need no more than the above.
+        self._blocked = [part.blocked for part in parts]
 
     def sizes(self) -> npt.NDArray[np.int64]:
         """(3, queries) how many pairs of each band a query has; none where it is not ok."""
         t = self.table
-        stored = np.diff(t.indptr)
-        absent = np.diff(t.starts)[t.collection] - stored - (t.own >= 0)
-        zero = np.diff(t.hard_indptr) if t.hard_indptr.size else absent
-        return np.stack((t.positives.astype(np.int64), stored - t.positives, np.where(self.query_ok, zero, 0)))
+        return np.stack((t.positives.astype(np.int64), np.diff(t.indptr) - t.positives, t.zeros))
+
+    def lost(self) -> npt.NDArray[np.bool_]:
+        """(3, queries) which queries would have a pair of a band if none were excluded, and have none."""
+        lost: npt.NDArray[np.bool_] = (self.before > 0) & (self.sizes() == 0)
+        return lost
+
+    def blocked(self, row: int, columns: IntArray) -> npt.NDArray[np.bool_]:
+        """(m,) which columns are no pair of a query though they are not stored: itself, and those of excluded pairs."""
+        number = int(self.table.collection[row])
+        local = np.full(len(columns), row - self.query_start[number])
+        start, stop = self.table.starts[number : number + 2]
+        return self._blocked[number].holds(local, columns - start, int(stop - start))
 
     def query_place(self, number: int) -> CameraLocation:
         """The place of a query by its number over all collections."""
@@ -238,6 +279,9 @@ class PairTable:
         ok = (self.query_ok[rows.start : rows.stop - 1], self.table.database[start:stop] - self.database_start[number])
         for array in (self.table.columns[span] - np.int32(start), self.table.psi[span], *ok):
             digest.update(np.ascontiguousarray(array).tobytes())
+        if self.rules[number]:
+            for array in self._blocked[number]:
+                digest.update(array.tobytes())
         if self.table.hard_indptr.size:
             around = self.table.hard_indptr[rows]
             digest.update((around - around[0]).tobytes())
@@ -253,7 +297,11 @@ class _CollectionPairs(NamedTuple):
     psi: npt.NDArray[np.float32]
     order: npt.NDArray[np.int32]
     positives: npt.NDArray[np.int32]
-    own: npt.NDArray[np.int32]
+    zeros: IntArray
+    blocked: BlockedRuns
+    before: IntArray
+    rules: tuple[str, ...]
+    without_place: tuple[int, int]
     database: IntArray
     hard_indptr: IntArray
     hard_columns: npt.NDArray[np.int32]
@@ -264,18 +312,26 @@ class _CollectionPairs(NamedTuple):
 
 
 def _collection_pairs(
-    source: SimilaritySource, where: str, hard_negatives_m: hard_negatives.DistanceRange | None
+    source: SimilaritySource,
+    where: str,
+    hard_negatives_m: hard_negatives.DistanceRange | None,
+    excluded: BandExclusion | None,
 ) -> _CollectionPairs:
     collection = source.collection
     if np.float32(collection.min_value) >= EDGE:
         raise InputError(
             f"{where}: pairs with ψ up to {collection.min_value:g} are not stored, so that absent ones may be "
-            f"positive (ψ ≥ {EDGE:g}); label again with a smaller --min-value"
+            f"positive (ψ ≥ {EDGE:g}); label again with a smaller min_value"
         )
     query_ok, database_ok = collection.query.ok, collection.database.ok
+    try:
+        rules = _rules(collection, excluded)
+    except (InputError, OptionError) as error:
+        raise InputError(f"{where}: {error}") from None
     checks = RowChecks(query_ok, database_ok, min_value=collection.min_value, self_pairs=collection.self_pairs)
     ranks = (np.cumsum(database_ok) - 1).astype(np.int32)
-    counts, columns, psi, order, positives = [], [], [], [], []
+    counts, columns, psi, order, positives, before = [], [], [], [], [], []
+    dropped_counts, dropped = [], []
     for block in source.blocks():
         faults = checks.faults(block)
         if faults:
@@ -283,32 +339,64 @@ def _collection_pairs(
             kind = InputError if path is None else LabelFileError
             hint = "" if path is None else f"; `relabel validate {path}` lists all"
             raise kind(f"{where}: {faults[0]}{hint}")
-        counts.append(block.counts)
-        columns.append(ranks[block.indices])
-        psi.append(block.data)
-        places, numbers = _ordered(_starts(block.counts), block.data >= EDGE)
+        positive = block.data >= EDGE
+        out = np.zeros(len(block.data), bool)
+        for pairs, bands in rules:
+            out |= np.where(positive, *bands[:2]) & pairs.holds(block.rows, block.indices)
+        all_starts = _starts(block.counts)
+        before.append(np.stack((_per_row(positive, all_starts), _per_row(~positive, all_starts))))
+        kept_counts = _per_row(~out, all_starts)
+        counts.append(kept_counts)
+        columns.append(ranks[block.indices[~out]])
+        psi.append(block.data[~out])
+        places, numbers = _ordered(_starts(kept_counts), positive[~out])
         order.append(places)
         positives.append(numbers)
-    indptr = _starts(_joined(counts, np.int64))
-    part_columns, part_psi = _joined(columns, np.int32), _joined(psi, np.float32)
+        dropped_counts.append(block.counts - kept_counts)
+        dropped.append(ranks[block.indices[out]])
+    kept = Rows(_starts(_joined(counts, np.int64)), _joined(columns, np.int32))
+    left_out = Rows(_starts(_joined(dropped_counts, np.int64)), _joined(dropped, np.int32))
     own = np.full(len(query_ok), -1, np.int32)
     if collection.self_pairs:
         own[query_ok] = ranks[query_ok]
-    hard_indptr, hard_columns = np.zeros(len(query_ok) + 1, np.int64), np.empty(0, np.int32)
-    if hard_negatives_m is not None:
-        try:
-            blocks = list(hard_negatives.absent_in_range(collection, indptr, part_columns, own, hard_negatives_m))
-        except InputError as error:
-            raise InputError(f"{where}: {error}") from None
-        hard_indptr = _starts(_joined([counts for counts, _ in blocks], np.int64))
-        hard_columns = _joined([columns for _, columns in blocks], np.int32)
+    ranges = []
+    for pairs, bands in rules:
+        if bands[ZERO]:
+            at, first, stop = pairs.ranges()
+            ranges.append(Ranges(ranks[at].astype(np.int64), first, stop))
+    # Where zeros are excluded, what is left out of the stored pairs is in a range already.
+    all_zeros = len(ranges) == len(rules)
+    none = Rows(np.zeros(len(query_ok) + 1, np.int64), np.empty(0, np.int32))
+    split = any(bands[ZERO] and not all(bands) for _, bands in rules)
+    try:
+        blocked = blocked_runs(ranges, own, none if all_zeros else left_out, kept, split=split)
+        width = int(np.count_nonzero(database_ok))
+        absent = width - np.diff(kept.indptr) - np.diff(left_out.indptr) - (own >= 0)
+        zeros = width - np.diff(kept.indptr) - blocked.counts()
+        hard_indptr, hard_columns = np.zeros(len(query_ok) + 1, np.int64), np.empty(0, np.int32)
+        if hard_negatives_m is not None:
+            hard = list(hard_negatives.absent_in_range(collection, *kept, blocked, hard_negatives_m))
+            hard_indptr = _starts(_joined([counts for counts, _ in hard], np.int64))
+            hard_columns = _joined([columns for _, columns in hard], np.int32)
+            absent = zeros = np.diff(hard_indptr)
+            if rules:
+                alone = blocked_runs([], own, left_out, kept, split=False)
+                others = hard_negatives.absent_in_range(collection, *kept, alone, hard_negatives_m)
+                absent = _joined([counts for counts, _ in others], np.int64)
+    except (InputError, OptionError) as error:
+        raise type(error)(f"{where}: {error}") from None
+    stored_before = np.concatenate(before, axis=1) if before else np.zeros((2, len(query_ok)), np.int64)
     return _CollectionPairs(
-        indptr=indptr,
-        columns=part_columns,
-        psi=part_psi,
+        indptr=kept.indptr,
+        columns=kept.columns,
+        psi=_joined(psi, np.float32),
         order=_joined(order, np.int32),
         positives=_joined(positives, np.int32),
-        own=own,
+        zeros=np.where(query_ok, zeros, 0),
+        blocked=blocked,
+        before=np.vstack((stored_before, np.where(query_ok, absent, 0))),
+        rules=tuple(f"{pairs.rule}" + ("" if all(bands) else f", from {_named(bands)}") for pairs, bands in rules),
+        without_place=_most(pairs.without_place for pairs, _ in rules),
         database=np.flatnonzero(database_ok),
         hard_indptr=hard_indptr,
         hard_columns=hard_columns,
@@ -317,6 +405,33 @@ def _collection_pairs(
         self_pairs=collection.self_pairs,
         min_value=collection.min_value,
     )
+
+
+def _rules(
+    collection: Collection, excluded: BandExclusion | None
+) -> list[tuple[ExcludedPairs, tuple[bool, bool, bool]]]:
+    """What a collection excludes itself, from all bands, and what the sampler does, with the bands of each."""
+    own = collection.exclusion
+    wanted = [(own, (True, True, True))] if own else []
+    if excluded is not None and excluded.rule and (excluded.rule, excluded.bands) not in wanted:
+        wanted.append((excluded.rule, excluded.bands))
+    return [(ExcludedPairs(rule, collection.query, collection.database), bands) for rule, bands in wanted]
+
+
+def _named(bands: tuple[bool, bool, bool]) -> str:
+    return " and ".join(name for name, some in zip(NAMES, bands, strict=True) if some)
+
+
+def _most(counts: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """The largest of each."""
+    sides = list(counts) or [(0, 0)]
+    return max(n for n, _ in sides), max(n for _, n in sides)
+
+
+def _per_row(some: npt.NDArray[np.bool_], starts: IntArray) -> IntArray:
+    """(rows,) how many entries of each row are True."""
+    sums = np.concatenate((np.zeros(1, np.int64), np.cumsum(some)))
+    return np.diff(sums[starts])
 
 
 def _ordered(indptr: IntArray, positive: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:

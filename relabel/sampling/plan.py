@@ -143,7 +143,9 @@ def _check_bands(
     empty = int(np.flatnonzero(wanted & ~there)[0])
     more = len(pairs.addresses) - 3
     where = ", ".join(pairs.addresses[:3]) + (f" and {more} more" if more > 0 else "")
-    what = f"{where}: no query has a pair with {band.SYMBOLS[empty]}"
+    rules = [rule for rule in dict.fromkeys(pairs.rules) if rule]
+    once = f", once {' and '.join(rules)} are excluded" if rules and pairs.lost()[empty].any() else ""
+    what = f"{where}: no query has a pair with {band.SYMBOLS[empty]}{once}"
     if empty == band.ZERO and hard_negatives_m is not None:
         raise InputError(
             f"{what} at {hard_negatives_m[0]:g} to {hard_negatives_m[1]:g} m; widen hard_negatives_m, or leave it out"

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from relabel.sampling.bands import NAMES, SYMBOLS
 from relabel.sampling.pair_table import PairTable
 from relabel.sampling.plan import SamplingPlan
@@ -25,6 +28,10 @@ class BandReport:
     """that have such a pair"""
     queries_without: int
     """ok queries that have none, and are never drawn for this band"""
+    excluded: int
+    """pairs that are left out by a rule on sequence, frames or time"""
+    queries_lost: int
+    """those of `queries_without` whose pairs are all excluded; `GradedSampler.lost_queries` names them"""
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,12 @@ class CollectionReport:
     pairs: tuple[int, int, int]
     """that can be drawn of each band"""
     queries_without: tuple[int, int, int]
+    excludes: str
+    """what is left out, in words; empty where nothing is"""
+    excluded: tuple[int, int, int]
+    queries_lost: tuple[int, int, int]
+    without_place: tuple[int, int]
+    """ok queries and ok database cameras without a sequence, frame or time, none of whose pairs is left out"""
 
 
 @dataclass(frozen=True)
@@ -66,6 +79,23 @@ class SamplerReport:
                 f"{band.share:6.1%} of the draws, from {_several(band.pairs, 'pair')}" if band.share else "not drawn"
             )
             lines.append(f"  {symbol:<11} {drawn}{without if band.share else ''}")
+        rules = dict.fromkeys(part.excludes for part in self.collections if part.excludes)
+        lines += [f"  excluded: {rule}" for rule in rules]
+        if rules:
+            counts = [f"{b.excluded:,} with {symbol}" for b, symbol in zip(self.bands, SYMBOLS, strict=True)]
+            lines.append(f"    {', '.join(counts)}")
+            lost = [
+                f"{b.queries_lost:,} all with {symbol}"
+                for b, symbol in zip(self.bands, SYMBOLS, strict=True)
+                if b.queries_lost
+            ]
+            lines += [f"    queries that lose {', '.join(lost)}"] if lost else []
+            queries, database = (sum(part.without_place[i] for part in self.collections) for i in (0, 1))
+            if queries or database:
+                lines.append(
+                    f"    {queries:,} queries and {database:,} database cameras have no place in a sequence, so that "
+                    "all their pairs stay"
+                )
         return "\n".join(lines)
 
 
@@ -74,6 +104,11 @@ def sampler_report(pairs: PairTable, plan: SamplingPlan, order: str) -> SamplerR
     sizes = [int(n) for n in pairs.query_start[1:] - pairs.query_start[:-1]]
     starts = pairs.query_start
     ok = [int(pairs.query_ok[starts[i] : starts[i + 1]].sum()) for i in range(len(sizes))]
+    excluded, lost = pairs.before - pairs.sizes(), pairs.lost()
+
+    def of(counts: npt.NDArray[Any], i: int) -> tuple[int, int, int]:
+        return _three([int(n) for n in counts[:, starts[i] : starts[i + 1]].sum(axis=1)])
+
     collections = tuple(
         CollectionReport(
             name=name,
@@ -82,6 +117,10 @@ def sampler_report(pairs: PairTable, plan: SamplingPlan, order: str) -> SamplerR
             min_value=pairs.min_values[i],
             pairs=_three([int(n) for n in plan.pairs[:, i]]),
             queries_without=_three([ok[i] - int(n) for n in plan.having[:, i]]),
+            excludes=pairs.rules[i],
+            excluded=of(excluded, i),
+            queries_lost=of(lost, i),
+            without_place=pairs.without_place[i],
         )
         for i, name in enumerate(pairs.names)
     )
@@ -92,6 +131,8 @@ def sampler_report(pairs: PairTable, plan: SamplingPlan, order: str) -> SamplerR
             pairs=int(plan.pairs[b].sum()),
             queries=int(plan.having[b].sum()),
             queries_without=sum(ok) - int(plan.having[b].sum()),
+            excluded=int(excluded[b].sum()),
+            queries_lost=int(np.count_nonzero(lost[b])),
         )
         for b, name in enumerate(NAMES)
     ]

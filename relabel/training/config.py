@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from relabel.errors import InputError, MissingFileError, OptionError
+from relabel.exclusion import BANDS, Exclusion, chosen_bands
 from relabel.input_files import check_regular
 from relabel.training.loss_registry import LOSSES
 
@@ -53,7 +54,7 @@ class TrainConfig:
     precision:
         ``bf16`` or ``float32`` of the forward pass; ``auto`` is bf16 on a GPU that has it, else float32. Weights and
         losses are float32 always.
-    bands, hard_negatives_m:
+    bands, hard_negatives_m, other_sequence, min_frame_gap, min_time_gap_s, exclude_from:
         as for `GradedPairSampler`.
     seed:
         of the pairs drawn and of what is random in the model.
@@ -81,6 +82,10 @@ class TrainConfig:
     precision: str = "auto"
     bands: tuple[float, float, float] = (0.5, 0.25, 0.25)
     hard_negatives_m: tuple[float, float] | None = None
+    other_sequence: bool = False
+    min_frame_gap: int | None = None
+    min_time_gap_s: float | None = None
+    exclude_from: tuple[str, ...] = BANDS
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -90,12 +95,14 @@ class TrainConfig:
         for name, usual in (("margin", LOSSES[self.loss].margin), ("lr", LEARNING_RATES[self.optimizer])):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, usual)
-        for name in ("size", "bands", "hard_negatives_m"):  # JSON has lists
+        for name in ("size", "bands", "hard_negatives_m", "exclude_from"):  # JSON has lists
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("batch_size", "accumulate", "epochs", "pairs_per_epoch", "lr_every"):
             _check_count(name, getattr(self, name), 1)
         _check_count("seed", self.seed, 0)
+        Exclusion(self.other_sequence, self.min_frame_gap, self.min_time_gap_s)
+        chosen_bands(self.exclude_from)
         for name in ("margin", "lr", "lr_factor"):
             _check_number(name, getattr(self, name), above=0.0)
         for name in ("momentum", "weight_decay"):

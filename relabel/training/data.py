@@ -14,6 +14,11 @@ from relabel.similarity import SimilaritySource
 from relabel.training.config import TrainConfig
 from relabel.training.loss_registry import LOSSES
 
+_SAMPLER_OPTIONS = (
+    *("bands", "seed", "hard_negatives_m"),
+    *("other_sequence", "min_frame_gap", "min_time_gap_s", "exclude_from"),
+)
+
 
 class TrainingBatches:
     """Batches of pairs, or for losses that train on batches as many images, where two images count as a pair.
@@ -40,11 +45,7 @@ class TrainingBatches:
         workers: int = 0,
         pinned: bool = False,
     ) -> None:
-        options: dict[str, Any] = {
-            "bands": config.bands,
-            "seed": config.seed,
-            "hard_negatives_m": config.hard_negatives_m,
-        }
+        options: dict[str, Any] = {name: getattr(config, name) for name in _SAMPLER_OPTIONS}
         self._names = list(sources)
         self.sampler: GradedBatchSampler | GradedPairSampler
         if LOSSES[config.loss].trains_on == "batches":

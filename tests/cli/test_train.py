@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pytest
 from click.testing import Result
 from tensorboard.backend.event_processing import event_accumulator
@@ -23,6 +24,7 @@ pytest.importorskip("torch")
 
 import torch
 
+import relabel
 from relabel.cli import train
 from relabel.training import TrainConfig, load_checkpoint, load_model
 from relabel.training.config import OPTIMIZERS, PRECISIONS, SCHEDULES
@@ -137,6 +139,29 @@ class TestTrain:
         )
         assert load_checkpoint(tmp_path)["description"]["pool"] == "avg"
 
+    def test_neighbours_in_a_sequence(self, town: runs.Place, tmp_path: Path, run: Run) -> None:
+        """They are left out and counted, the recipe has the rule, and a run does not go on with another one."""
+        psi = town.stored.to_similarity()
+        for side in (psi.collection.query, psi.collection.database):
+            side.extra.update(sequence=np.full(len(side), "drive"), frame=np.arange(len(side)))
+        relabel.write(tmp_path / "town.h5", {"town": psi})
+        given = ("train", tmp_path / "town.h5", "--images", town.images, *SMALL, "-o", tmp_path / "run", "--epochs", 1)
+        rule = ("--min-frame-gap", 2, "--exclude-from", "positive,partial")
+        done = run(*given, *rule)
+        assert done.exit_code == 0, done.stderr
+        near = np.abs(np.subtract.outer(np.arange(24), np.arange(24))) < 2
+        values = psi.matrix.toarray()[near]
+        assert (
+            "excluded: pairs of one sequence that are fewer than 2 frames apart, from positive and partial"
+            in done.stderr
+        )
+        assert f"{(values >= 0.5).sum()} with ψ ≥ 0.5, {((values > 0) & (values < 0.5)).sum()} with 0 <" in done.stderr
+        recipe = TrainConfig.load(tmp_path / "run" / "config.json")
+        assert (recipe.min_frame_gap, recipe.exclude_from) == (2, ("positive", "partial"))
+        assert "all 1 epochs are done" in run(*given, *rule).stderr
+        assert "min_frame_gap was 2 and is 3 now" in run(*given, "--min-frame-gap", 3).stderr
+        assert "exclude_from was ['positive', 'partial'] and is" in run(*given, "--min-frame-gap", 2).stderr
+
     def test_val(self, town: runs.Place, tmp_path: Path, run: Run) -> None:
         """After each epoch the model is evaluated, as `relabel evaluate` does it, and the best one is kept."""
         given = ("train", town.file, "--images", town.images, *SMALL, "-o", tmp_path, "--val", f"{town.file}::town")
@@ -187,6 +212,10 @@ class TestTrain:
                 "holds no image of the query cameras of town; their keys are 'q0000', ",
             ),
             (("--image-path", "{name}"), 2, "there is no 'name'"),
+            (("--other-sequence",), 1, "the query cameras have no column 'sequence'"),
+            (("--other-sequence", "--min-time-gap", "2"), 2, "choose one"),
+            (("--min-time-gap", "0"), 2, "0.0 is not in the range x>0"),
+            (("--exclude-from", "hard"), 2, "'hard' has to be some of positive,partial,zero"),
             (("--hard-negatives", "90000,90001"), 1, "no query has a pair with ψ = 0"),
             (("--weights", "none.pt"), 1, "none.pt: there is no such file of weights"),
         ],

@@ -614,7 +614,7 @@ class TestBadInput:
         """Absent pairs may have up to min_value, and so could be anything; one of 0.5 may be positive itself."""
         for least in (0.5, 0.6):
             psi = stored([[0.9, 0.8, 0.0]], min_value=least)
-            with pytest.raises(InputError, match=rf"up to {least} are not stored.*--min-value"):
+            with pytest.raises(InputError, match=rf"up to {least} are not stored.*smaller min_value"):
                 GradedPairSampler(psi, (0.5, 0.0, 0.5))
         GradedPairSampler(stored([[0.9, 0.45, 0.0]], min_value=0.4))
 

@@ -28,6 +28,8 @@ RECIPES = st.builds(
     lr_every=st.integers(1, 5),
     lr_factor=st.floats(0.01, 1.0),
     hard_negatives_m=st.none() | st.just((20.0, 50.0)),
+    min_frame_gap=st.none() | st.integers(1, 99),
+    exclude_from=st.sampled_from([("positive",), ("positive", "zero")]),
 )
 
 
@@ -47,6 +49,9 @@ class TestTrainConfig:
             ({"loss": "gcl2"}, "loss 'gcl2' is not known; choose gcl, contrastive, triplet"),
             ({"optimizer": "adam"}, "choose sgd, adamw"),
             ({"schedule": "poly"}, "choose step, cosine, constant"),
+            ({"min_frame_gap": 0}, "min_frame_gap is 0; it has to be a whole number of frames from 1"),
+            ({"min_frame_gap": 2, "other_sequence": True}, "choose one"),
+            ({"exclude_from": ("hard",)}, "exclude_from is .*'hard'.* some of positive, partial, zero"),
             ({"precision": "float16"}, "choose auto, bf16, float32"),
             ({"batch_size": 0}, "batch_size is 0; it has to be a whole number of at least 1"),
             ({"batch_size": 2.0}, "batch_size is 2.0"),
@@ -113,6 +118,8 @@ class TestTrainConfig:
             "size": (32, 32),
             "bands": (1.0, 0.0, 0.0),
             "hard_negatives_m": (1.0, 2.0),
+            "other_sequence": True,
+            "exclude_from": ("positive",),
         }
         value = other.get(field, 7)
         changed = dataclasses.replace(TrainConfig(), **{field: value})

@@ -1,0 +1,158 @@
+"""The pairs of a collection that a rule excludes, without listing them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from relabel.cameras import Cameras, FloatArray
+from relabel.errors import InputError
+from relabel.exclusion import FRAME, SEQUENCE, TIME, Exclusion
+
+IntArray = npt.NDArray[np.int64]
+
+
+class _Side(NamedTuple):
+    """Where the cameras of one side are in time."""
+
+    group: IntArray
+    """(n,) the number of the sequence; -1 where it, or the place within it, is not known"""
+    place: FloatArray
+    """(n,) frame or seconds; 0 where only sequences matter"""
+
+
+class ExcludedPairs:
+    """The excluded pairs of a collection. None is listed: those of a query are a range in the order of time.
+
+    Parameters
+    ----------
+    rule:
+        what excludes a pair.
+    query, database:
+        the cameras of the rows and of the columns.
+
+    Raises
+    ------
+    InputError
+        when a side lacks a column that the rule needs, or has no value in it, or a column is not of numbers.
+    """
+
+    def __init__(self, rule: Exclusion, query: Cameras, database: Cameras) -> None:
+        self.rule = rule
+        self._gap = np.inf if rule.other_sequence else float(rule.min_frame_gap or rule.min_time_gap_s or 0.0)
+        self._ok = query.ok, database.ok
+        self._query, self._database = _sides(rule, query, database)
+
+    def holds(self, rows: npt.NDArray[np.integer[Any]], columns: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bool_]:
+        """(m,) whether each pair (rows[i], columns[i]) is excluded; the two arrays broadcast against each other."""
+        group, place = self._query.group[rows], self._query.place[rows]
+        apart = np.abs(place - self._database.place[columns])
+        return np.asarray((group >= 0) & (group == self._database.group[columns]) & (apart < self._gap))
+
+    def ranges(self) -> tuple[IntArray, IntArray, IntArray]:
+        """The excluded pairs of ok cameras.
+
+        Returns
+        -------
+        order, first, stop:
+            (k,) int64 database rows in the order of sequence and time, and (queries,) int64 each: the pairs of query i
+            are those with ``order[first[i]:stop[i]]``, among them the query itself where it is of the database.
+        """
+        side = self._database
+        kept = np.flatnonzero(self._ok[1] & (side.group >= 0))
+        order = kept[np.lexsort((side.place[kept], side.group[kept]))]
+        group, place = side.group[order], side.place[order]
+        asked = self._ok[0] & (self._query.group >= 0)
+        wanted, at = self._query.group, self._query.place
+        low, high = (np.searchsorted(group, wanted, side=end) for end in ("left", "right"))
+        low, high = np.where(asked, low, 0), np.where(asked, high, 0)
+        # Decided by the very differences that `holds` takes, which are monotone in the order of time.
+        first = _first(low, high, lambda i, row: at[row] - place[i] < self._gap)
+        stop = _first(first, high, lambda i, row: ~(place[i] - at[row] < self._gap))
+        return order, first, stop
+
+    def counts(self, *, self_pairs: bool) -> IntArray:
+        """(queries,) how many ok database cameras each query makes an excluded pair with, itself not counted."""
+        _, first, stop = self.ranges()
+        return stop - first - (self_pairs & (stop > first))
+
+    @property
+    def without_place(self) -> tuple[int, int]:
+        """How many ok queries and ok database cameras have no sequence, frame or time, so that no pair is excluded."""
+        query, database = (
+            int(np.count_nonzero(ok & (side.group < 0)))
+            for ok, side in zip(self._ok, (self._query, self._database), strict=True)
+        )
+        return query, database
+
+
+def _sides(rule: Exclusion, query: Cameras, database: Cameras) -> list[_Side]:
+    cameras = {"query cameras": query, "database cameras": database}
+    for what, side in cameras.items():
+        for name in rule.columns:
+            if name not in side.extra:
+                raise InputError(f"the {what} have no column {name!r}, which {_to_exclude(rule, cameras)}")
+    if rule.min_time_gap_s is None or all(SEQUENCE in side.extra for side in cameras.values()):
+        groups = _groups(query.extra[SEQUENCE], database.extra[SEQUENCE])
+    else:
+        groups = [np.zeros(len(side), np.int64) for side in cameras.values()]
+    name = rule.columns[-1]
+    sides = []
+    for (what, side), group in zip(cameras.items(), groups, strict=True):
+        place = np.zeros(len(side)) if name == SEQUENCE else _numbers(name, side.extra[name], what)
+        known = (group >= 0) & np.isfinite(place)
+        if side.ok.any() and not known[side.ok].any():
+            raise InputError(f"none of the {what} has a {name}, which {_to_exclude(rule, cameras)}")
+        sides.append(_Side(np.where(known, group, -1), np.where(known, place, 0.0)))
+    return sides
+
+
+def _to_exclude(rule: Exclusion, cameras: Mapping[str, Cameras]) -> str:
+    """What a missing column is needed for, and which rules there are columns for."""
+    have = {name for name in (SEQUENCE, FRAME, TIME) if all(name in side.extra for side in cameras.values())}
+    rules = (Exclusion(other_sequence=True), Exclusion(min_frame_gap=1), Exclusion(min_time_gap_s=1.0))
+    others = [next(iter(r.to_json())) for r in rules if r.columns != rule.columns and have.issuperset(r.columns)]
+    advice = f"there are columns for {' and '.join(others)}" if others else "leave the rule out"
+    return f"is needed to exclude {rule}; {advice}"
+
+
+def _groups(query: npt.NDArray[Any], database: npt.NDArray[Any]) -> list[IntArray]:
+    """Numbers of the sequences of both sides, the same for the same name; -1 for an empty one and for NaN."""
+    names = (
+        np.concatenate((query, database))
+        if query.dtype.kind == database.dtype.kind
+        else np.concatenate((query.astype(np.str_), database.astype(np.str_)))
+    )
+    unnamed = names == "" if names.dtype.kind == "U" else names != names  # noqa: PLR0124  NaN
+    _, codes = np.unique(names, return_inverse=True)
+    codes = np.where(unnamed, -1, codes)
+    return [codes[: len(query)], codes[len(query) :]]
+
+
+def _numbers(name: str, column: npt.NDArray[Any], what: str) -> FloatArray:
+    try:
+        numbers: FloatArray = column.astype(np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"the column {name!r} of the {what} has to hold numbers, and {column[0]!r} is none") from None
+    if numbers.ndim != 1:
+        raise InputError(f"the column {name!r} of the {what} has shape {numbers.shape}; expected one number a camera")
+    return numbers
+
+
+def _first(low: IntArray, high: IntArray, holds: Callable[[IntArray, IntArray], npt.NDArray[np.bool_]]) -> IntArray:
+    """For each row the first number in [low, high) for which `holds(number, row)`, `high` where it does for none.
+
+    In each row it holds from some number on.
+    """
+    low, high = low.copy(), high.copy()
+    open_ = np.flatnonzero(low < high)
+    while len(open_):
+        middle = (low[open_] + high[open_]) // 2
+        yes = holds(middle, open_)
+        high[open_[yes]] = middle[yes]
+        low[open_[~yes]] = middle[~yes] + 1
+        open_ = open_[low[open_] < high[open_]]
+    return low
