@@ -10,7 +10,7 @@ PACKAGE := $(VENV)/.package
 READY := $(VENV)/.ready
 DEMO := demo
 
-.PHONY: help setup tools libraries demo demo-train test test-gpu test-faults test-wheel test-oldest bench viewer clean
+.PHONY: help setup tools libraries demo demo-train docs test test-gpu test-faults test-wheel test-oldest bench viewer clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make test-faults  kills, full disks, damaged and hostile input in full: an hour or two"
 	@echo "make test-wheel   the tests with the wheel installed and no sources; also with $(NEWER)"
 	@echo "make test-oldest  the core's tests at the oldest versions that setup.cfg allows; also with $(NEWER)"
+	@echo "make docs    the documentation as a website, in build/docs"
 	@echo "make bench   speed, memory and start-up time"
 	@echo "make viewer  rebuild the JavaScript libraries of the viewer from their lock file; the one target that needs npm"
 	@echo "make clean   remove $(VENV), $(VENV)-*, $(DEMO) and caches"
@@ -37,7 +38,7 @@ $(PACKAGE): setup.cfg pyproject.toml constraints.txt
 
 $(READY): $(PACKAGE)
 	@echo "installing what the tests need into $(VENV)"
-	@$(PIP) -e '.[test,torch,open3d,view]'
+	@$(PIP) -e '.[test,docs,torch,open3d,view]'
 	@touch $@
 
 # h5dump and its kin, which tests read label files with; tests that need them are passed over where they are missing.
@@ -112,6 +113,10 @@ test-wheel: tools
 
 test-oldest: tools
 	@.ci/each-python .ci/test-oldest -- $(PYTHON) $(NEWER)
+
+docs: $(READY)
+	@$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . build/docs
+	@echo "build/docs/index.html"
 
 bench: setup
 	@$(PIP) -e '.[bench]'

@@ -127,7 +127,7 @@ def find_images(
     Parameters
     ----------
     sources:
-        collections with names, for example `StoredCollection`s.
+        collections with names, for example those of a label file (`StoredCollection`).
     folder:
         top folder of the images.
     template:
