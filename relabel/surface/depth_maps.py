@@ -10,6 +10,7 @@ from PIL import Image, ImageFile
 
 from relabel.errors import InputError
 from relabel.input_files import check_regular
+from relabel.surface import _png
 
 MODES = ("I;16", "I;16L", "I;16B")
 MOST_PIXELS = 2**26
@@ -33,6 +34,9 @@ def read_depth(path: str | Path, size: tuple[int, int] | None = None) -> npt.NDA
         names the file and the fault.
     """
     check_regular(path)
+    plain = _png.decoded(path, size, MOST_PIXELS)
+    if plain is not None:
+        return plain
     try:
         with Image.open(path) as image:
             _check(path, image, size)
