@@ -312,7 +312,7 @@ def main() -> None:
     parser.add_argument("--device-frames", type=int, default=7000, help="of the scene on a GPU")
     arguments = parser.parse_args()
     device = chosen(arguments.device)
-    frame_cache.CACHE = frame_cache.FrameCache(0)  # what is timed twice is decoded twice
+    frame_cache.CACHE = frame_cache.FrameCache(0, 0)  # what is timed twice is decoded twice
     print(f"# Surface overlap\n\n{machine()}, relabel {relabel.__version__}")
     with tempfile.TemporaryDirectory() as folder:
         frames = real_frames()

@@ -7,24 +7,42 @@ the same as long as its depth map (by file, size and time), its pose, its intrin
 from __future__ import annotations
 
 import os
+import tempfile
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from typing import IO, NamedTuple
+
+import numpy as np
 
 from relabel.frames import Frames
 from relabel.surface.params import SurfaceParams
 from relabel.surface.voxelise import FrameBricks
 
 MOST_BYTES = 2**28
-"""Of bricks that are kept; a frame has about 10 kB."""
+"""Of bricks that are kept in memory; a frame has about 10 kB."""
+MOST_DISK_BYTES = 2**34
+"""Of those that are kept in a temporary file."""
 Key = tuple[object, ...]
 
 
 class FrameCache:
-    """The bricks of frames, up to a number of bytes; those that were asked for longest ago go first."""
+    """The bricks of frames: in memory up to a number of bytes, and those that were asked for longest ago on disk.
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+    Parameters
+    ----------
+    most_bytes:
+        in memory.
+    most_disk_bytes:
+        in a file without a name in the folder for temporary files, which is gone when this object is. Where there is no
+        more room, frames are forgotten.
+    """
+
+    def __init__(self, most_bytes: int = MOST_BYTES, most_disk_bytes: int = MOST_DISK_BYTES) -> None:
         self._most, self._held = most_bytes, 0
         self._bricks: OrderedDict[Key, FrameBricks] = OrderedDict()
+        self._file = _BricksFile(most_disk_bytes)
+        self._places: dict[Key, _Place] = {}
 
     def bricks(
         self,
@@ -36,9 +54,12 @@ class FrameCache:
         """The bricks of the rows, in their order; `decode` is called, once, with those that are not cached."""
         keys = [cache_key(frames, params, row) for row in rows]
         # Looked up now, since what is decoded on the way may push them out.
-        cached = [None if key is None else self._bricks.get(key) for key in keys]
-        decoded = decode([row for row, bricks in zip(rows, cached, strict=True) if bricks is None])
+        cached = [None if key is None else self._bricks.get(key) or self._places.get(key) for key in keys]
+        decoded = decode([row for row, known in zip(rows, cached, strict=True) if known is None])
         for key, known in zip(keys, cached, strict=True):
+            if isinstance(known, _Place):
+                yield self._file.read(known)
+                continue
             bricks = next(decoded) if known is None else known
             if key is not None:
                 self._keep(key, bricks)
@@ -50,7 +71,55 @@ class FrameCache:
             self._bricks[key] = bricks
         self._bricks.move_to_end(key)
         while self._held > self._most:
-            self._held -= _size(self._bricks.popitem(last=False)[1])
+            oldest, bricks = self._bricks.popitem(last=False)
+            self._held -= _size(bricks)
+            if oldest not in self._places and (place := self._file.add(bricks)) is not None:
+                self._places[oldest] = place
+
+
+class _Place(NamedTuple):
+    """Where in the file the bricks of a frame are, and what else is known of it."""
+
+    start: int
+    length: int
+    farthest_m: float
+    fault: str | None
+
+
+class _BricksFile:
+    """Bricks of frames one after the other in a temporary file, which is made when the first are added."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most, self._end = most_bytes, 0
+        self._file: IO[bytes] | None = None
+        self._process = os.getpid()
+
+    def add(self, bricks: FrameBricks) -> _Place | None:
+        """Where they are from now on; None where there is no room, or the file is of the process that forked this."""
+        content = bricks.code.tobytes() + bricks.word.tobytes()
+        if self._end + len(content) > self._most or self._process != os.getpid():
+            return None
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(prefix="relabel-voxels-")  # noqa: SIM115  as long as this object
+                weakref.finalize(self, self._file.close)
+            written = os.pwrite(self._file.fileno(), content, self._end)
+        except OSError:
+            written = -1
+        if written != len(content):
+            self._most = 0  # and not tried again for each frame
+            return None
+        self._end += written
+        return _Place(self._end - written, len(bricks.code), bricks.farthest_m, bricks.fault)
+
+    def read(self, place: _Place) -> FrameBricks:
+        """What was added there."""
+        content = b""
+        if place.length:
+            assert self._file is not None
+            content = os.pread(self._file.fileno(), 16 * place.length, place.start)
+        both = np.frombuffer(content, np.int64).reshape(2, -1)
+        return FrameBricks(both[0], both[1].view(np.uint64), place.farthest_m, place.fault)
 
 
 def cache_key(frames: Frames, params: SurfaceParams, row: int) -> Key | None:

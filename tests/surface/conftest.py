@@ -12,7 +12,7 @@ from relabel.surface import frame_cache
 @pytest.fixture(autouse=True)
 def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test decodes for itself, as if nothing had been decoded lately: engines are compared, not memories."""
-    monkeypatch.setattr(frame_cache, "CACHE", frame_cache.FrameCache(0))
+    monkeypatch.setattr(frame_cache, "CACHE", frame_cache.FrameCache(0, 0))
 
 
 @pytest.fixture(params=["cpu", "cuda"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -73,14 +75,47 @@ class TestFrameCache:
         """The oldest goes where there is no more room, though the call that pushes it out still has it."""
         frames = scene(tmp_path, 4, 0)
         one = CountingDecoder(frames).bricks(frame_cache.FrameCache(), [0])[0]
-        cache, decoder = frame_cache.FrameCache(one.code.nbytes + one.word.nbytes + 1000), CountingDecoder(frames)
+        cache = frame_cache.FrameCache(one.code.nbytes + one.word.nbytes + 1000, 0)
+        decoder = CountingDecoder(frames)
         decoder.bricks(cache, [0])
         assert len(decoder.bricks(cache, [1, 0])) == 2
         assert decoder.asked == [0, 1]
-        nothing = frame_cache.FrameCache(0)
+        nothing = frame_cache.FrameCache(0, 0)
         for _ in range(2):
             decoder.bricks(nothing, [3])
         assert decoder.asked == [0, 1, 3, 3]
+
+    def test_on_disk(self, tmp_path: Path) -> None:
+        """What memory has no room for is read back as it was, bad frames too, and is not decoded again."""
+        frames = scene(tmp_path, 5, 0)
+        Path(frames.depth[2]).write_bytes(b"none")
+        cache, decoder = frame_cache.FrameCache(0), CountingDecoder(frames)
+        expected = list(map(Voxeliser(frames, PARAMS).voxelise, range(5)))
+        decoder.bricks(cache, [3, 2, 0])
+        for _ in range(2):
+            assert all(map(same, decoder.bricks(cache, [0, 1, 2, 3, 4]), expected))
+        assert decoder.asked == [3, 2, 0, 1, 4]
+
+    def test_a_disk_without_room(self, tmp_path: Path, monkeypatch) -> None:
+        """Frames are decoded again, whether the file is at its limit, cannot be made or cannot be written."""
+        frames = scene(tmp_path, 2, 0)
+        expected = list(map(Voxeliser(frames, PARAMS).voxelise, range(2)))
+        room = 16 * len(expected[0].code)
+
+        def full(*_: object) -> int:
+            raise OSError(errno.ENOSPC, "no space")
+
+        for fault, cache, again in (
+            (None, frame_cache.FrameCache(0, room), [1]),
+            ("pwrite", frame_cache.FrameCache(0), [0, 1]),
+        ):
+            decoder = CountingDecoder(frames)
+            with monkeypatch.context() as patched:
+                if fault is not None:
+                    patched.setattr(os, fault, full)
+                decoder.bricks(cache, [0, 1])
+            assert all(map(same, decoder.bricks(cache, [0, 1]), expected))
+            assert decoder.asked == [0, 1, *again]
 
     def test_a_file_that_is_gone(self, tmp_path: Path) -> None:
         """Is asked for each time."""
@@ -101,5 +136,5 @@ class TestFrameCache:
         surface.overlap(train, train, voxel_m=0.05, stride=1)
         psi = surface.overlap(test, train, voxel_m=0.05, stride=1).matrix.toarray()
         assert len(decoded) == 5
-        monkeypatch.setattr(frame_cache, "CACHE", frame_cache.FrameCache(0))
+        monkeypatch.setattr(frame_cache, "CACHE", frame_cache.FrameCache(0, 0))
         np.testing.assert_array_equal(surface.overlap(test, train, voxel_m=0.05, stride=1).matrix.toarray(), psi)
