@@ -21,6 +21,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numba
+
+_LOADED_LATER = (
+    "encodings.utf_8_sig",
+    "matplotlib.backends.backend_svg",
+    "matplotlib.figure",
+    "matplotlib.style",
+    "multiprocessing.synchronize",
+    "numba.parfors.parfor_lowering",
+    "pandas",  # by pyarrow, wherever it is installed
+    "pyarrow.csv",
+    "pyarrow.parquet",
+    "pyproj",
+)
+"""What commands load while they run. Each fork would load it again, which takes longer than most commands."""
+
 _CHANGES = {"os.rename", "os.link", "os.symlink", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"}
 
 
@@ -128,8 +144,10 @@ def main() -> None:
     for module in pkgutil.walk_packages(relabel.__path__, "relabel."):
         if not module.name.startswith("relabel.training") and not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    for name in ("matplotlib.figure", "matplotlib.backends.backend_svg", "pyarrow.csv", "pyarrow.parquet", "pyproj"):
+    for name in _LOADED_LATER:
         importlib.import_module(name)
+    # What numba loads when it first compiles; a parallel loop would start threads.
+    numba.njit("f8(f8)")(lambda x: x)
     for line in sys.stdin:
         sys.stdout.write(json.dumps(_serve(json.loads(line))) + "\n")
         sys.stdout.flush()

@@ -10,6 +10,7 @@ import random
 import re
 import shutil
 import signal
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,9 @@ def fresh(workplace: Path, name: str) -> Path:
     return folder
 
 
+@cache
 def undisturbed(server: CommandServer, workplace: Path, writer: Writer) -> tuple[Ended, Content]:
+    """How the command ends and what it makes where nothing is in its way; it is run once for all tests."""
     folder = fresh(workplace, "undisturbed")
     ended = server.run(folder, writer.arguments)
     assert ended.code == 0, ended.stderr
@@ -96,7 +99,8 @@ class TestKilled:
     def test_while_it_replaces(self, writer: Writer, server: CommandServer, workplace: Path) -> None:
         """The same with --force over an earlier output, of which nothing is lost before the new one is there."""
         _, expected = undisturbed(server, workplace, writer)
-        folder = workplace / "undisturbed"
+        folder = fresh(workplace, "replaced")
+        restore(folder, expected)
         before = aged(folder, workplace / "inputs/other.h5")
         ended = server.run(folder, (*writer.arguments, "--force"))
         assert ended.code == 0, ended.stderr
