@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Container
-from importlib import metadata
 from typing import Protocol, TypeVar
 
 log = logging.getLogger(__name__)
@@ -39,6 +38,8 @@ def specs_of_distributions(group: str, kind: type[Spec], what: str, taken: Conta
     taken:
         names that are built in.
     """
+    from importlib import metadata  # noqa: PLC0415  slow to load
+
     specs: dict[str, Spec] = {}
     for entry_point in metadata.entry_points(group=group):
         distribution = "(unknown)" if entry_point.dist is None else entry_point.dist.name

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from relabel.cameras import Cameras, FloatArray
 from relabel.display import Displayed, Layer, Summary, counted, parameters
@@ -30,6 +29,9 @@ from relabel.measures import (
     convert,
     converted_bound,
 )
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 
 class RowBlock(NamedTuple):
@@ -288,6 +290,8 @@ class Converted(Displayed):
         return RowBlock(block.first_row, counts, block.indices[keep], values[keep])
 
     def _symmetric(self) -> Similarity:
+        from scipy import sparse  # noqa: PLC0415  slow to load
+
         either = gather(_Blocks(self.collection, map(self.block, self.source.blocks()))).matrix
         both = sparse.csr_array(either.maximum(either.T))
         both.sort_indices()
@@ -306,6 +310,8 @@ class _Blocks(NamedTuple):
 
 def gather(source: SimilaritySource, progress: Callable[[int], object] | None = None) -> Similarity:
     """All blocks of a source in one matrix; `progress`, if given, is called with the number of rows of every block."""
+    from scipy import sparse  # noqa: PLC0415  slow to load
+
     collection = source.collection
     counts, indices, data = [np.zeros(1, np.int64)], [np.empty(0, np.int32)], [np.empty(0, np.float32)]
     for block in source.blocks():

@@ -10,12 +10,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import h5py
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from relabel.cameras import Cameras, FloatArray
 from relabel.display import Displayed, Layer, Summary, parameters
@@ -28,6 +27,9 @@ from relabel.labelfile.schema import ARRAYS, ATTRIBUTES, DATABASE, IMPORTED, QUE
 from relabel.measures import Measure, Unknown
 from relabel.similarity import Collection, Converted, RowBlock, Similarity, gather, side_layers
 from relabel.tables import AsTables
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 _BLOCK_ENTRIES = 1 << 20
 _SHOWN = 10  # names listed in an error
@@ -275,6 +277,8 @@ class StoredCollection(AsTables, Displayed):
         for block in self.blocks():
             part = slice(indptr[block.first_row], indptr[block.first_row + len(block.counts)])
             indices[part], data[part] = block.indices, block.data
+        from scipy import sparse  # noqa: PLC0415  slow to load
+
         return sparse.csr_array((data, indices, indptr.astype(np.int32)), shape=self.shape)
 
     def in_measure(self, measure: Measure) -> ConvertedCollection:
