@@ -9,11 +9,15 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner, Result
 
+from relabel.cli.app import app
 from relabel.cli.labelling import labelling_command
 from relabel.datasets import registry
 from relabel.datasets.registry import DatasetSpec
@@ -138,24 +142,41 @@ def walk(tmp_path: Path) -> Path:
 
 
 class Relabel:
-    """`python -m relabel` in a folder, with a distribution installed beside it."""
+    """`relabel` in a folder, with a distribution installed beside it: in this process, or in one of its own."""
 
     def __init__(self, site: Path, folder: Path) -> None:
-        self.folder = folder
-        self.environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])}
+        self.site, self.folder = site, folder
 
-    def __call__(self, *arguments: object, exit_code: int = 0) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *arguments: object, exit_code: int = 0) -> Result:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="relabel")
+        assert result.exit_code == exit_code, result.stderr
+        return result
+
+    def process(self, *arguments: object) -> None:
+        search = os.pathsep.join([str(self.site), os.environ.get("PYTHONPATH", "")])
         command = [sys.executable, "-m", "relabel", *map(str, arguments)]
-        done = subprocess.run(
-            command, capture_output=True, text=True, cwd=self.folder, env=self.environment, check=False
-        )
-        assert done.returncode == exit_code, done.stderr
-        return done
+        subprocess.run(command, cwd=self.folder, env=os.environ | {"PYTHONPATH": search}, check=True)
+
+
+@contextmanager
+def installed_beside(site: Path, folder: Path) -> Iterator[Relabel]:
+    """The command as a process in `folder` would run it that finds the distributions in `site`."""
+    modules = set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(site)
+        patch.chdir(folder)
+        registry._of_distributions.cache_clear()
+        yield Relabel(site, folder)
+    registry._of_distributions.cache_clear()
+    for name in set(sys.modules) - modules:
+        if name.startswith("relabel_walks"):
+            del sys.modules[name]
 
 
 @pytest.fixture
-def relabel(installed: Path, tmp_path: Path) -> Relabel:
-    return Relabel(installed, tmp_path)
+def relabel(installed: Path, tmp_path: Path) -> Iterator[Relabel]:
+    with installed_beside(installed, tmp_path) as command:
+        yield command
 
 
 class TestOtherDistribution:
@@ -211,7 +232,7 @@ class TestOtherDistribution:
 
     def test_resume_in_other_processes(self, relabel: Relabel, walk: Path) -> None:
         """Workers find the dataset as well."""
-        relabel("walks", "--root", walk, "--executor", "processes:2", "-o", "a.h5")
+        relabel.process("walks", "--root", walk, "--executor", "processes:2", "-o", "a.h5")
         relabel("walks", "--root", walk, "-o", "b.h5")
         assert (relabel.folder / "a.h5").read_bytes() == (relabel.folder / "b.h5").read_bytes()
 
@@ -233,11 +254,11 @@ class TestBrokenDistribution:
         info.mkdir()
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
         (info / "entry_points.txt").write_text(f"[relabel.datasets]\nx = {value}\n")
-        relabel = Relabel(tmp_path, tmp_path)
-        done = relabel("--help")
+        with installed_beside(tmp_path, tmp_path) as relabel:
+            assert relabel("msls", "--help").stderr == ""
+            done = relabel("--help")
         assert "Label MSLS" in done.stdout
         assert text in done.stderr
-        assert relabel("msls", "--help").stderr == ""
 
 
 class TestBuiltIn:
