@@ -98,7 +98,7 @@ test: setup
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/pytest -n auto --dist loadfile
-	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n auto --dist loadfile -m kernels
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n auto --dist loadfile -m kernels tests/fov tests/sampling tests/surface
 
 # Machines with a GPU often have no network. What a package would be needed for that is not there is passed over.
 test-gpu:

@@ -45,3 +45,15 @@ def test_archives_say_what_citations_say() -> None:
         "keywords": cff["keywords"],
     }
     assert cff["version"] == relabel.__version__
+
+
+class TestMakefile:
+    """make test"""
+
+    def test_kernels_without_the_jit_are_all_run(self) -> None:
+        """Only the rooms that have such tests are collected for it."""
+        mark = "mark." + "kernels"
+        marked = {path.parent for path in REPOSITORY.glob("tests/**/*.py") if mark in path.read_text(encoding="utf-8")}
+        (line,) = (line for line in (REPOSITORY / "Makefile").read_text().splitlines() if "-m kernels" in line)
+        named = {REPOSITORY / word for word in line.split() if word.startswith("tests/")}
+        assert named == marked

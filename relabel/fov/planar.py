@@ -96,6 +96,8 @@ class FovOverlap:
 
     def areas(self, rows: npt.NDArray[Any], columns: npt.NDArray[Any]) -> FloatArray:
         """Common area in m² of the pairs (rows[k], columns[k]), numbered as in the views of the two sides."""
+        # As the search numbers them: a kernel is compiled anew for other integers, which takes seconds.
+        rows, columns = rows.astype(np.int32, copy=False), columns.astype(np.int32, copy=False)
         area = np.empty(len(rows))
         if self.query_visible is not None and self.database_visible is not None:
             longest = self.query_visible.longest + self.database_visible.longest

@@ -132,7 +132,8 @@ def _parts_around(
     by_x = np.argsort(apex[:, 0], kind="stable")
     counts = np.zeros(len(closed) + 1, np.int64)
     none = np.empty(0, np.int64)
-    arguments = np.ascontiguousarray(apex[by_x]), ends, first, closed
+    # A copy can be written to, whatever `closed` is; numba compiles for either.
+    arguments = np.ascontiguousarray(apex[by_x]), ends, first, closed.copy()
     _visibility.parts_holding(*arguments, counts, none)
     places = np.cumsum(counts)
     held = np.empty(int(places[-1]), np.int64)

@@ -159,10 +159,10 @@ def same(one: relabel.Similarity, other: relabel.Similarity) -> bool:
     )
 
 
-@pytest.mark.kernels
 class TestToTheBit:
     """What has to be equal, not nearly so."""
 
+    @pytest.mark.kernels
     @pytest.mark.parametrize("shape", fov.SHAPES)
     def test_no_noise_is_the_plain_label(self, shape):
         """Standard deviations of 0 change nothing, in the parameters neither."""
@@ -188,6 +188,7 @@ class TestToTheBit:
         assert np.array_equal(mixed[both], plain[both])
         assert (mixed != plain).any()
 
+    @pytest.mark.kernels
     @given(st.one_of(grid_view, nearly_grid_view), st.one_of(grid_view, nearly_grid_view))
     @settings(max_examples=20)
     def test_cameras_change_places(self, a, b):

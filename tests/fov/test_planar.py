@@ -76,16 +76,6 @@ class TestOverlap:
         assert psi.data.min() > np.float32(1e-6)
         assert psi.data.max() <= 1.0
 
-    @pytest.mark.parametrize("shape", fov.SHAPES)
-    @pytest.mark.parametrize("options", [{"threads": 1}, {"block": 1}, {"block": 777}, {"threads": 2, "block": 5000}])
-    def test_threads_and_blocks_do_not_show(self, shape, options):
-        """The same bits however the work is cut."""
-        query, database = street(120, 6), street(130, 7)
-        one = fov.overlap(query, database, shape=shape).matrix
-        other = fov.overlap(query, database, shape=shape, **options).matrix
-        for name in ("indptr", "indices", "data"):
-            assert np.array_equal(getattr(one, name), getattr(other, name))
-
     def test_order_of_rows_does_not_show(self):
         """A pair's value depends on the pair alone."""
         query, database = street(60, 8), street(70, 9)
@@ -134,6 +124,18 @@ class TestOverlap:
         left = cameras([View(-1e7, -1e7, 0, 90, 1e-3), View(1e7, 1e7, 0, 90, 1e-3)])
         right = cameras([View(-1e7, -1e7, 0, 90, 1e-3), View(1e7, 1e7, 0, 90, 1e-3)])
         assert np.array_equal(fov.overlap(left, right).matrix.toarray(), np.eye(2, dtype=np.float32))
+
+
+class TestBits:
+    @pytest.mark.parametrize("shape", fov.SHAPES)
+    @pytest.mark.parametrize("options", [{"threads": 1}, {"block": 1}, {"block": 777}, {"threads": 2, "block": 5000}])
+    def test_threads_and_blocks_do_not_show(self, shape, options):
+        """The same bits however the work is cut."""
+        query, database = street(120, 6), street(130, 7)
+        one = fov.overlap(query, database, shape=shape).matrix
+        other = fov.overlap(query, database, shape=shape, **options).matrix
+        for name in ("indptr", "indices", "data"):
+            assert np.array_equal(getattr(one, name), getattr(other, name))
 
 
 class TestBandEdge:

@@ -123,7 +123,6 @@ class TestAgainstShadows:
         assert (fov.overlap(one, one, occluders=walls(built)).matrix.nnz) < fov.overlap(one, one).matrix.nnz
 
 
-@pytest.mark.kernels
 class TestAgainstRays:
     @pytest.mark.parametrize("seed", range(4))
     def test_points_drawn_by_lot(self, seed):
@@ -229,7 +228,6 @@ class TestByHand:
         assert psi.matrix.nnz == 0
 
 
-@pytest.mark.kernels
 class TestBits:
     @pytest.mark.parametrize("options", [{"threads": 1}, {"block": 1}, {"block": 77}, {"threads": 2, "block": 500}])
     def test_threads_and_blocks_do_not_show(self, options):
