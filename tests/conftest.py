@@ -37,7 +37,7 @@ def pytest_sessionstart() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _interruptible() -> Iterator[None]:
-    """Ctrl-C and SIGHUP as at a terminal, here and in child processes: jobs in the background, and nohup, ignore them."""
+    """Ctrl-C and SIGHUP as at a terminal, here and in child processes: background jobs and nohup ignore them."""
     before = {
         signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
         signal.SIGHUP: signal.signal(signal.SIGHUP, signal.SIG_DFL),
