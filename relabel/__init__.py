@@ -16,7 +16,7 @@ from relabel._lazy import lazily
 from relabel._version import __version__
 
 if TYPE_CHECKING:
-    from relabel import audit, datasets, evaluation, fov, sampling, surface, tables, training
+    from relabel import audit, datasets, evaluation, fov, plot, sampling, surface, tables, training
     from relabel.cameras import Cameras, Status
     from relabel.frames import Frames
     from relabel.labelfile import LabelFile, validate, write
@@ -32,7 +32,7 @@ _HOMES = {
     "validate": "relabel.labelfile",
     "write": "relabel.labelfile",
 }
-_ROOMS = ("audit", "datasets", "evaluation", "fov", "sampling", "surface", "tables", "training")
+_ROOMS = ("audit", "datasets", "evaluation", "fov", "plot", "sampling", "surface", "tables", "training")
 
 __all__ = [
     "Cameras",
@@ -46,6 +46,7 @@ __all__ = [
     "datasets",
     "evaluation",
     "fov",
+    "plot",
     "sampling",
     "surface",
     "tables",

@@ -39,6 +39,8 @@ CALLED = (
     "evaluation",
     "training",
     "report",
+    "figures",
+    "plot",
     "publish",
     "view",
     "doctor",
@@ -62,6 +64,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "fixed_width": ("errors", "numpy"),
     "optional": ("errors", "~open3d"),
     "devices": ("errors", "~torch"),
+    "figures": ("errors atomic optional", "~matplotlib"),
     "display": ("errors", "numpy"),
     "measures": ("errors", "~numpy"),
     "keys": ("fixed_width", "numpy"),
@@ -116,11 +119,15 @@ ROOMS: dict[str, tuple[str, str]] = {
         "numpy ~torch ~torchvision ~timm ~PIL",
     ),
     "report": (
-        f"{BASE} atomic csv_text optional frames geometry reference audit labelfile",
-        "numpy scipy h5py pyarrow ~matplotlib ~PIL",
+        f"{BASE} atomic csv_text optional figures frames geometry reference audit labelfile",
+        "numpy scipy h5py pyarrow ~PIL",
     ),
     "view": (f"{BASE} atomic frames geometry datasets audit labelfile images report", "numpy ~tornado ~PIL"),
-    "publish": (f"{BASE} atomic source_date datasets labelfile exchange report view", "numpy ~pyarrow"),
+    "plot": (
+        f"_lazy {BASE} figures geometry audit labelfile images exchange report",
+        "numpy ~matplotlib ~shapely",
+    ),
+    "publish": (f"{BASE} atomic source_date figures datasets labelfile exchange report view", "numpy ~pyarrow"),
     "doctor": ("_version cores optional", "~numpy ~numba ~h5py ~torch"),
     # Commands may call anything, inside their functions. What they show of datasets, formats and parameters is light.
     "cli": (
@@ -135,7 +142,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "": (
         (
             "_version _lazy ~cameras ~similarity ~frames ~tables ~datasets ~audit ~fov ~surface ~labelfile ~sampling "
-            "~evaluation ~training"
+            "~evaluation ~training ~figures ~plot"
         ),
         "",
     ),

@@ -31,6 +31,7 @@ _SHOWN = 10  # candidates in the table; --json has all
 )
 @options.seed
 @options.plot
+@options.dark
 @options.force
 @options.as_json
 @options.no_progress
@@ -40,6 +41,7 @@ def fit_command(
     pairs: int,
     seed: int,
     plot: Path | None,
+    dark: bool,
     force: bool,
     as_json: bool,
     no_progress: bool,
@@ -50,12 +52,12 @@ def fit_command(
     and headings come from the file, or with --root from the MSLS tree that was labelled. All collections of FILE are
     fitted together; FILE::COLLECTION fits one.
     """
+    from relabel.figures import check_figure
     from relabel.fit.fit import fit
     from relabel.labelfile import open_collections
-    from relabel.report import figures
 
     if plot is not None:
-        figures.check_figure(plot, overwrite=force)
+        check_figure(plot, overwrite=force)
     result = fit(
         open_collections(address),
         root,
@@ -64,8 +66,11 @@ def fit_command(
         bar=partial(terminal.bar, unit="models", hidden=no_progress),
     )
     if plot is not None:
+        from relabel.report.fit_figure import fit_figure
+
         title = f"{result.best.name}: {_parameters(result.best)}, rms {result.best.rms:.2g}"
-        figures.fit_figure(plot, result.published, result.fitted, result.distance_m, title=title, overwrite=force)
+        compared = result.published, result.fitted, result.distance_m
+        fit_figure(plot, *compared, title=title, overwrite=force, dark=dark)
     terminal.echo_result(result.to_json, lambda: _lines(result), as_json=as_json)
 
 

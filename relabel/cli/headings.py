@@ -43,6 +43,7 @@ def _metres(flag: str, name: str, default: float, text: str) -> options.Decorato
 @options.columns
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="CSV", help="Mask to write, for --mask.")
 @options.plot
+@options.dark
 @click.option(
     "--reasons",
     default=",".join(DEFAULT_REASONS),
@@ -73,6 +74,7 @@ def headings_command(
     columns: str | None,
     output: Path | None,
     plot: Path | None,
+    dark: bool,
     reasons: tuple[str, ...],
     against_deg: float | None,
     as_json: bool,
@@ -92,7 +94,7 @@ def headings_command(
     from relabel.audit.headings.audit import audit
     from relabel.audit.headings.types import Thresholds
     from relabel.datasets.base import CameraSets
-    from relabel.report.figures import check_figure
+    from relabel.figures import check_figure
     from relabel.report.heading_audit import summary
 
     if output is not None:
@@ -128,9 +130,9 @@ def headings_command(
     if output is not None:
         summary.write_mask(output, audits, reasons, overwrite=force)
     if plot is not None:
-        from relabel.report.heading_audit.plot import headings_figure
+        from relabel.plot.headings import headings_figure
 
-        headings_figure(plot, audits, overwrite=force)
+        headings_figure(plot, audits, reasons, overwrite=force, dark=dark)
     mask = None if output is None else str(output)
     sentence = summary.verdict(audits, reasons, command=spec.recorded_command, mask=mask)
     if as_json:

@@ -10,6 +10,9 @@ from typing import Literal
 import click
 
 from relabel.cli import options, terminal
+from relabel.errors import OptionError
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -57,9 +60,35 @@ def tree_command(file: Path, as_json: bool) -> None:
     metavar="DEG",
     help="Overlapping cameras whose headings differ by this much or more are facing, degrees.",
 )
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder to write figures to: a map of the cameras, a histogram of ψ, ψ by distance and heading, and of "
+    "sequences a matrix.",
+)
+@click.option(
+    "--plot-format",
+    type=click.Choice(["svg", "pdf", "png"]),
+    default="svg",
+    show_default=True,
+    help="What figures are written as.",
+)
+@options.dark
+@options.force
 @options.as_json
 @options.no_progress
-def stats_command(address: str, near_m: float, facing_deg: float, as_json: bool, no_progress: bool) -> None:
+def stats_command(
+    address: str,
+    near_m: float,
+    facing_deg: float,
+    plot: Path | None,
+    plot_format: str,
+    dark: bool,
+    force: bool,
+    as_json: bool,
+    no_progress: bool,
+) -> None:
     """Figures of one collection or of all in a file.
 
     A histogram of ψ; how many cameras a query has in each band (ψ ≥ 0.5, between, none); queries without a positive;
@@ -68,8 +97,15 @@ def stats_command(address: str, near_m: float, facing_deg: float, as_json: bool,
     from relabel.labelfile import open_collections
     from relabel.report.stats import statistics, stats_text
 
+    collections = open_collections(address)
+    if plot is not None:
+        from relabel.plot.files import StatsFigures
+
+        drawn = StatsFigures(plot, f".{plot_format}", overwrite=force, dark=dark)
+        for path in drawn.write({stored.name: stored for stored in collections}):
+            log.info("wrote %s", path)
     figures = {}
-    for stored in open_collections(address):
+    for stored in collections:
         with terminal.bar(stored.name, stored.shape[0], unit="rows", hidden=no_progress) as progress:
             figures[stored.name] = statistics(stored, near_m=near_m, facing_deg=facing_deg, progress=progress)
     terminal.echo_result(
@@ -105,21 +141,49 @@ class _DashedKeyCommand(click.Command):
 @options.address
 @click.argument("key")
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Only the N best.  [default: all]")
+@options.plot
+@options.optional_images
+@options.image_path
+@options.dark
+@options.force
 @options.as_json
-def row_command(address: str, key: str, top: int | None, as_json: bool) -> None:
+def row_command(
+    address: str,
+    key: str,
+    top: int | None,
+    plot: Path | None,
+    images: Path | None,
+    image_path: str | None,
+    dark: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
     """The database cameras that share some view with the query KEY, best first.
 
-    Shown are ψ, the distance between the two cameras and by how much their headings differ.
+    Shown are ψ, the distance between the two cameras and by how much their headings differ. --plot draws a map with
+    the fields of view, and with --images the images of the best six matches below it.
     """
     from relabel.cameras import Status
     from relabel.labelfile import open_address
     from relabel.report import info
 
-    row = info.row(open_address(address), key, top=top)
+    if plot is None and (images is not None or image_path is not None):
+        raise OptionError("--images and --image-path are for the figure; name it with --plot FILE")
+    if plot is not None:
+        from relabel.figures import check_figure
+
+        check_figure(plot, overwrite=force)
+    stored = open_address(address)
+    row = info.row(stored, key, top=top)
     if row.status is not Status.OK:
-        logging.getLogger(__name__).warning(
+        log.warning(
             "%s has status %s: its similarities are unknown, which is not the same as zero", key, row.status.label
         )
+    if plot is not None:
+        from relabel.plot.files import row_figure
+
+        row_figure(plot, stored, key, top=top, images=images, image_path=image_path, overwrite=force, dark=dark)
+        log.info("wrote %s", plot)
     terminal.echo_result(row.to_json, lambda: info.row_text(row), as_json=as_json)
 
 

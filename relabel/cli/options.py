@@ -120,7 +120,7 @@ dry_run: Decorator[Any] = click.option(
 
 
 plot: Decorator[Any] = click.option(
-    "--plot", type=click.Path(path_type=Path), metavar="IMAGE", help="Image to draw, as .svg or .png."
+    "--plot", type=click.Path(path_type=Path), metavar="IMAGE", help="Figure to draw, as .svg, .pdf or .png."
 )
 
 _EXCLUSION = (
@@ -151,6 +151,8 @@ def exclusion(command: Any) -> Any:
         command = option(command)
     return command
 
+
+dark: Decorator[Any] = click.option("--dark", is_flag=True, help="Draw figures light on a dark background.")
 
 seed: Decorator[Any] = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same result."

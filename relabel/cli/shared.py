@@ -22,6 +22,7 @@ from relabel.cli import options, terminal
     help="Write the points of both frames, coloured by who sees them, as a PLY file. It needs Open3D.",
 )
 @options.plot
+@options.dark
 @options.force
 @options.as_json
 def shared_command(
@@ -31,6 +32,7 @@ def shared_command(
     root: Path,
     export_ply: Path | None,
     plot: Path | None,
+    dark: bool,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -39,9 +41,10 @@ def shared_command(
     The depth maps are read again from --root. In the cloud and in the figure what both frames see is green, what only
     QUERY sees orange, and what only DATABASE sees blue.
     """
+    from relabel.figures import check_figure
     from relabel.labelfile import LabelFile, open_address
     from relabel.pipeline.records import frames_from_records, masks_beside
-    from relabel.report import figures, shared_surface, shared_views
+    from relabel.report import shared_surface, shared_views
 
     stored = open_address(address)
     shared_surface.check_surface(stored)
@@ -49,7 +52,7 @@ def shared_command(
     if export_ply is not None:
         shared_views.check_ply(export_ply, overwrite=force)
     if plot is not None:
-        figures.check_figure(plot, overwrite=force)
+        check_figure(plot, overwrite=force)
     frames = frames_from_records(stored, LabelFile(stored.path).provenance(), root, masks=masks_beside(stored))
     pair = shared_surface.shared(stored, frames.query, frames.database, query, database)
     log = logging.getLogger(__name__)
@@ -64,6 +67,6 @@ def shared_command(
         shared_views.write_ply(export_ply, pair, overwrite=force)
         log.info("wrote %s", export_ply)
     if plot is not None:
-        shared_views.shared_figure(plot, pair, overwrite=force)
+        shared_views.shared_figure(plot, pair, overwrite=force, dark=dark)
         log.info("wrote %s", plot)
     terminal.echo_result(pair.to_json, lambda: shared_surface.shared_text(pair), as_json=as_json)

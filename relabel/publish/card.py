@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from relabel.datasets.registry import find_recorded
+from relabel.figures import colours_of, figure, verbatim
 from relabel.labelfile import StoredCollection
 from relabel.publish import hub
 from relabel.publish.about import About, citation
 from relabel.publish.quoting import escaped, literal
-from relabel.report.figures import BLUE, GREY, INK, figure
 from relabel.report.stats import BINS, Band, Statistics
 
 HISTOGRAM = "histogram.svg"
@@ -345,12 +345,13 @@ def draw_histogram(path: Path, statistics: Mapping[str, Statistics], measure: st
     left = np.arange(BINS) / BINS
     with figure(path, size=(7.0, 3.2)) as drawn:
         axes = drawn.subplots()
-        for mask, colour, name in ((left < 0.5, GREY, "ψ < 0.5"), (left >= 0.5, BLUE, "ψ ≥ 0.5")):
+        colours = colours_of(axes)
+        for mask, colour, name in ((left < 0.5, colours.faint, "ψ < 0.5"), (left >= 0.5, colours.query, "ψ ≥ 0.5")):
             label = f"{name}: {int(counts[mask].sum()):,}"
             bars = axes.bar(left[mask], counts[mask], 0.92 / BINS, align="edge", color=colour, label=label)
-            axes.bar_label(bars, [f"{n:,}" for n in counts[mask]], fontsize=8, color=INK, padding=2)
+            axes.bar_label(bars, [f"{n:,}" for n in counts[mask]], fontsize=8, color=colours.ink, padding=2)
         axes.set(
-            xlabel=f"ψ ({measure})".replace("$", r"\$"),
+            xlabel=verbatim(f"ψ ({measure})"),
             ylabel="stored pairs",
             xlim=(0.0, 1.0),
             xticks=np.linspace(0.0, 1.0, 11),

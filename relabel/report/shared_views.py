@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from relabel.atomic import check_target, output_errors, replacing
+from relabel.figures import figure, matplotlib, verbatim
 from relabel.input_files import check_regular
 from relabel.optional import open3d
-from relabel.report.figures import figure
 from relabel.report.shared_surface import SharedSurface
 
 SHARED, QUERY, DATABASE = (0.24, 0.66, 0.36), (0.88, 0.48, 0.0), (0.12, 0.44, 0.92)
@@ -68,19 +68,21 @@ def check_ply(path: Path, *, overwrite: bool) -> None:
     check_target(path, overwrite=overwrite)
 
 
-def shared_figure(path: Path, pair: SharedSurface, *, overwrite: bool = False) -> None:
+def shared_figure(path: Path, pair: SharedSurface, *, overwrite: bool = False, dark: bool = False) -> None:
     """Draw both frames side by side: the colour images, and below which pixels of depth the other frame sees.
 
     Parameters
     ----------
     path:
-        .svg or .png file to write.
+        .svg, .pdf or .png file to write.
     pair:
         what to draw.
     overwrite:
         whether a file that is there may be replaced.
+    dark:
+        light on a dark background.
     """
-    with figure(path, size=(9.0, 7.4), overwrite=overwrite) as drawn:
+    with figure(path, size=(9.0, 7.4), overwrite=overwrite, dark=dark) as drawn:
         panels = drawn.subplots(2, 2)
         for column, (side, own) in enumerate(((pair.query, QUERY), (pair.database, DATABASE))):
             above, below = panels[0, column], panels[1, column]
@@ -92,7 +94,7 @@ def shared_figure(path: Path, pair: SharedSurface, *, overwrite: bool = False) -
                 above.text(0.5, 0.5, "no colour image", ha="center", va="center")
             else:
                 above.imshow(image)
-            above.set_title(f"{('query', 'database')[column]} {side.key}{remark}", fontsize=10)
+            above.set_title(verbatim(f"{('query', 'database')[column]} {side.key}{remark}"), fontsize=10)
             below.imshow(seen, interpolation="nearest")
             share = 100.0 * side.common / max(1, side.voxels)
             below.set_title(f"{share:.1f} % of {side.voxels:,} voxels shared", fontsize=10)
@@ -105,9 +107,7 @@ def shared_figure(path: Path, pair: SharedSurface, *, overwrite: bool = False) -
 
 
 def _mark(colour: tuple[float, float, float], name: str) -> Any:
-    from matplotlib.patches import Patch  # noqa: PLC0415
-
-    return Patch(facecolor=colour, label=name)
+    return matplotlib("matplotlib.patches").Patch(facecolor=colour, label=name)
 
 
 def _image(path: str, depth_shape: tuple[int, ...]) -> tuple[Any, str]:

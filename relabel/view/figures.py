@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from relabel.labelfile import StoredCollection
-from relabel.view.distributions import distributions
+from relabel.report.distributions import distributions
 
 Figures = Callable[[StoredCollection, Callable[[int], object] | None], dict[str, Any]]
 """makes JSON of a collection; calls its second argument with the number of rows of every block that was read"""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status
 from relabel.geometry.earth import points
+from relabel.geometry.ground import ground_of
 from relabel.labelfile import StoredCollection
 
 SEQUENCE = "sequence"
@@ -39,26 +40,23 @@ def scene(stored: StoredCollection) -> Scene:
     """
     query, database = stored.query, stored.database
     sides = {"queries": query} if stored.self_pairs else {"queries": query, "database": database}
-    in_space = all(side.pose is not None and side.position.shape[1] == 3 for side in sides.values())
-    up, ground, upright = _ground(list(sides.values())) if in_space else (2, [0, 1], 1)
-    centre = _centre([side.position[:, ground] for side in sides.values()])
+    ground = ground_of(list(sides.values()))
+    in_space = ground.in_space
+    centre = _centre([ground.position(side) for side in sides.values()])
     arrays: Arrays = {}
     abouts: dict[str, Any] = {}
     for name, side in sides.items():
-        where = side.position[:, ground] - centre
+        where = ground.position(side) - centre
         where[~np.isfinite(where).all(axis=1)] = np.nan
         columns: Arrays = {
             "at": side.position if in_space else points(side, stored.params),
             "map": where,
-            "heading": side.heading_deg.astype(np.float32),
+            "heading": ground.heading_deg(side).astype(np.float32),
             "status": side.status,
         }
         if in_space and side.pose is not None:
-            axes = side.pose[:, :3, 2]
-            level = axes[:, ground]
-            columns["facing"] = axes.astype(np.float32)
+            columns["facing"] = side.pose[:, :3, 2].astype(np.float32)
             columns["down"] = side.pose[:, :3, 1].astype(np.float32)
-            columns["heading"] = np.degrees(np.arctan2(level[:, 0], level[:, 1])).astype(np.float32)
         for column, values in (("fov", side.fov_deg), ("radius", side.radius_m)):
             if values is not None:
                 columns[column] = values.astype(np.float32)
@@ -72,8 +70,8 @@ def scene(stored: StoredCollection) -> Scene:
         "sides": abouts,
         "self_pairs": stored.self_pairs,
         "in_space": in_space,
-        "axes": [*ground, up],
-        "upright": upright,
+        "axes": [*ground.axes, ground.up],
+        "upright": ground.upright,
         "min_value_text": f"{stored.min_value:g}",
         "fov_deg": fov if isinstance(fov, int | float) else _FOV_DEG,
         "fov_known": isinstance(fov, int | float) or query.fov_deg is not None,
@@ -81,24 +79,9 @@ def scene(stored: StoredCollection) -> Scene:
         if isinstance(radius, int | float)
         else _assumed_radius(arrays["queries.map"], in_space=in_space),
         "status_names": [status.label for status in Status],
-        "about": _about(stored, in_space=in_space, up=up),
+        "about": _about(stored, in_space=in_space, up=ground.up),
     }
     return Scene(arrays, value)
-
-
-def _ground(sides: list[Cameras]) -> tuple[int, list[int], int]:
-    """The axis of the frame that most cameras hold upright, the two that lead right and up on a map, and its sign.
-
-    The sign is 1 where the axis points up, -1 where it points down.
-    """
-    downs = np.concatenate([side.pose[side.ok, :3, 1] for side in sides if side.pose is not None])  # y of a camera
-    if not len(downs):
-        return 2, [0, 1], 1
-    up = int(np.abs(downs).sum(axis=0).argmax())
-    right, ahead = (axis for axis in range(3) if axis != up)
-    towards = -1 if up == 1 else 1  # where the cross product of the two points
-    leaning = downs[:, up].sum()
-    return up, [ahead, right] if leaning * towards > 0 else [right, ahead], -1 if leaning > 0 else 1
 
 
 def _centre(positions: list[FloatArray]) -> FloatArray:

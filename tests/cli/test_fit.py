@@ -173,7 +173,7 @@ class TestFit:
         [
             (["missing.h5"], 1, "missing.h5"),
             (["both.h5::nowhere"], 1, "amman, redkitchen/train"),
-            (["both.h5", "--plot", "x.pdf"], 2, ".svg or .png"),
+            (["both.h5", "--plot", "x.gif"], 2, ".svg, .pdf, .png"),
             (["both.h5", "--plot", "no/x.svg"], 1, "does not exist"),
             (["both.h5", "--pairs", "3"], 2, "--pairs"),
             (["both.h5::amman", "--root", "nowhere"], 1, "nowhere"),

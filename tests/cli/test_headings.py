@@ -135,7 +135,7 @@ class TestHeadings:
             (["{tree}", "{tree}", "--cities", "goa"], 2, "--cities chooses cities of an MSLS tree"),
             (["{tree}", "--reasons", "flipped,wrong"], 2, "wrong is no reason; there are constant, jumping"),
             (["{tree}", "--jump", "200"], 2, "jump_deg is 200"),
-            (["{tree}", "--plot", "a.pdf"], 2, "a.pdf: a figure is written as"),
+            (["{tree}", "--plot", "a.gif"], 2, "a.gif: a figure is written as"),
             (["{tree}", "-o", "no/mask.csv"], 1, "no/mask.csv"),
         ],
     )

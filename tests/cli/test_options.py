@@ -44,8 +44,8 @@ class TestShared:
                 if not isinstance(option, click.Option) or (name, option.opts[0]) == ("dump", "--json"):
                     continue  # the JSON of dump is a line a pair, which its help has to say
                 for flag in option.opts:
-                    # -o FILE is a label file, -o DIR a folder for the files of another format.
-                    which = f"{flag} {option.metavar}" if flag in ("-o", "--output") else flag
+                    # -o FILE is a label file, -o DIR a folder for the files of another format; so with --plot.
+                    which = f"{flag} {option.metavar}" if flag in ("-o", "--output", "--plot") else flag
                     first, text = seen.setdefault(which, (name, option.help))
                     assert text == option.help, f"{flag} of {first} and of {name}"
 

@@ -126,7 +126,7 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
-PUBLIC = ("fov", "surface", "audit", "labelfile", "compose", "sampling", "training", "publish")
+PUBLIC = ("fov", "surface", "audit", "labelfile", "compose", "plot", "sampling", "training", "publish")
 
 
 def test_api_is_whole() -> None:

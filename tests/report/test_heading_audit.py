@@ -24,8 +24,8 @@ from relabel.datasets.msls import city as msls
 from relabel.errors import OptionError, OutputExistsError
 from relabel.geometry.headings import difference_deg
 from relabel.geometry.projection import unproject
+from relabel.plot.headings import headings_figure
 from relabel.report.heading_audit import summary
-from relabel.report.heading_audit.plot import headings_figure
 from relabel.synthetic import msls as synthetic
 
 Floats = npt.NDArray[np.float64]
@@ -474,7 +474,7 @@ class TestText:
 
 
 class TestFigure:
-    """relabel.report.heading_audit.plot.headings_figure"""
+    """relabel.plot.headings.headings_figure"""
 
     @pytest.mark.parametrize("suffix", [".svg", ".png"])
     def test_same_bytes(self, city: Cameras, tmp_path: Path, suffix: str) -> None:
@@ -484,6 +484,21 @@ class TestFigure:
         headings_figure(one, found)
         headings_figure(two, found)
         assert one.read_bytes() == two.read_bytes()
+
+    def test_which_and_where(self, city: Cameras, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The map has the cameras at fault where they are, and the bars their number by sequence."""
+        heading = city.heading_deg.copy()
+        stuck = city.extra["sequence"] == city.extra["sequence"][0]
+        heading[stuck] = 7.25
+        found = audit(*[replace(city, heading_deg=heading)] * 2)
+        drawn: list[Any] = []
+        monkeypatch.setattr("relabel.figures.save", lambda figure, path, suffix: (drawn.append(figure), path.touch()))
+        headings_figure(tmp_path / "a.svg", [found])
+        *_, where, which = drawn[0].axes
+        [faulty] = [c for c in where.collections if str(c.get_label()).startswith("constant")]
+        np.testing.assert_array_equal(faulty.get_offsets(), city.position[found.sides[0].faults["constant"], :2])
+        assert {bar.get_width() for bar in which.patches} == {int(found.sides[0].faults["constant"].sum()), 0}
+        assert which.get_yticklabels()[0].get_text() == str(city.extra["sequence"][0])
 
     def test_nothing_to_show(self, tmp_path: Path) -> None:
         """Without sequences there are two panels, without headings empty ones."""

@@ -244,8 +244,8 @@ class TestFigure:
         assert shared_views._image(str(tmp_path / "a.tif"), (24, 32)) == (None, "")
 
     def test_suffix(self, tmp_path: Path, found: SharedSurface) -> None:
-        """Only .svg and .png."""
-        with pytest.raises(OptionError, match=r"\.svg or \.png"):
+        """Only .svg, .pdf and .png."""
+        with pytest.raises(OptionError, match=r"\.svg, \.pdf, \.png"):
             shared_figure(tmp_path / "a.jpg", found)
 
 

@@ -17,6 +17,11 @@ converted = stored.in_measure("dice").to_pandas(min=0.5)
 matrix = tables.to_torch_sparse(stored.to_similarity())
 data = tables.to_anndata(stored)
 
+axes = relabel.plot.map(stored, query, sectors=False)
+axes = relabel.plot.pair(stored, query, str(pairs.database[0]), ax=relabel.plot.histogram(stored))
+relabel.plot.matrix(stored, "s", ax=axes).set_title(relabel.plot.plane(stored.to_similarity()).get_xlabel())
+settings = relabel.plot.style(dark=True)
+
 sets = relabel.datasets.table.read("queries.csv", "database.csv", columns={"heading": "northdeg"})
 sequence = relabel.datasets.rgbd.read("room", "folder", convention="opengl")
 for finding in relabel.audit.check(sets).findings + relabel.audit.check(sequence).findings:

@@ -10,8 +10,8 @@ import pytest
 from relabel.cameras import Cameras
 from relabel.evaluation.positives import WITHIN_M, positives_by_distance
 from relabel.labelfile import StoredCollection, open_collections, write
+from relabel.report.distributions import distributions
 from relabel.report.stats import statistics
-from relabel.view.distributions import distributions
 from relabel.view.scene import scene
 from tests.similarities import similarity
 from tests.view.labels import labels_of, row_of_cameras

@@ -194,6 +194,7 @@ def _side(name: str, placed: _Placed, alone: BoolArray, limits: Thresholds) -> S
         step,
         sequences,
         faults,
+        cameras.position[:, :2],
         heading,
         travel,
         offset,

@@ -104,6 +104,8 @@ class SideAudit:
         in the order in which they begin; empty where the cameras carry no column `sequence`.
     faults:
         (n,) bool by reason.
+    position:
+        (n, 2) metres on the map of the positions, NaN where there is none.
     heading_deg, travel_deg, offset_deg:
         (n,) headings of the audited cameras, direction of travel, and compass − travel in [-180, 180); NaN elsewhere.
     """
@@ -118,6 +120,7 @@ class SideAudit:
     step_deg: float | None
     sequences: tuple[SequenceAudit, ...]
     faults: Mapping[str, BoolArray]
+    position: FloatArray = field(repr=False)
     heading_deg: FloatArray = field(repr=False)
     travel_deg: FloatArray = field(repr=False)
     offset_deg: FloatArray = field(repr=False)

@@ -54,18 +54,20 @@
         marks: [Plot.rect(bins, { x1: "low", x2: "high", y1: 0.8, y2: "count", fill: (bin) => psiCss((bin.low + bin.high) / 2), inset: 0.5,
           title: (bin) => `ψ ${bin.low.toFixed(2)} to ${bin.high.toFixed(2)}: ${number(bin.count)} pairs`, tip: false }), Plot.ruleX([0.5], { strokeDasharray: "4 3" })],
       })));
-      const { distance_m: step, heading_deg: turn, pairs, mean } = figures.plane;
+      const { distance_m: step, heading_deg: turn, pairs, mean, in_space: inSpace } = figures.plane;
       const cells = pairs.flatMap((line, i) => line.map((count, j) => ({ x: i * step, y: j * turn, count, mean: mean[i][j] }))).filter((cell) => cell.count);
       const beyond = figures.plane.beyond ? ` ${number(figures.plane.beyond)} pairs are farther apart than is drawn.` : "";
       const without = figures.plane.without ? ` ${number(figures.plane.without)} lack a position or a heading.` : "";
       if (cells.length) {
-        sections.push(titled("Distance and heading", `Mean ψ of the stored pairs. The box is what binary labels call the same place: ${WITHIN_M} m and 40°.${beyond}${without}`, chart({
+        const boxed = step * pairs.length >= WITHIN_M;  // a room is smaller
+        const boxText = boxed ? ` The box is what binary labels call the same place: ${WITHIN_M} m and 40°.` : "";
+        sections.push(titled("Distance and heading", `Mean ψ of the stored pairs.${boxText}${beyond}${without}`, chart({
           width, height: 340, style, marginLeft: 56, ariaLabel: "mean ψ by distance and difference of heading",
-          x: { label: "distance, m", domain: [0, step * pairs.length] }, y: { label: "difference of heading, °", domain: [0, 180], ticks: [0, 40, 90, 135, 180] },
+          x: { label: "distance, m", domain: [0, step * pairs.length] }, y: { label: inSpace ? "angle between optical axes, °" : "difference of heading, °", domain: [0, 180], ticks: [0, 40, 90, 135, 180] },
           marks: [
             Plot.rect(cells, { x1: "x", x2: (cell) => cell.x + step, y1: "y", y2: (cell) => cell.y + turn, fill: (cell) => psiCss(cell.mean),
-              title: (cell) => `${cell.x} to ${cell.x + step} m, ${cell.y} to ${cell.y + turn}°: mean ψ ${cell.mean.toFixed(3)} of ${number(cell.count)} pairs` }),
-            Plot.rect([0], { x1: 0, x2: WITHIN_M, y1: 0, y2: 40, fill: "none", stroke: "currentColor", strokeWidth: 2 }),
+              title: (cell) => `${+cell.x.toFixed(3)} to ${+(cell.x + step).toFixed(3)} m, ${cell.y} to ${cell.y + turn}°: mean ψ ${cell.mean.toFixed(3)} of ${number(cell.count)} pairs` }),
+            Plot.rect(boxed ? [0] : [], { x1: 0, x2: WITHIN_M, y1: 0, y2: 40, fill: "none", stroke: "currentColor", strokeWidth: 2 }),
           ],
         }), Plot.legend({ color: { type: "linear", domain: [0, 0.2, 0.4, 0.6, 0.8, 1], range: [0, 0.2, 0.4, 0.6, 0.8, 1].map(psiCss), interpolate: "rgb" }, label: "mean ψ", style, width: 240 })));
       }

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from relabel.cameras import FloatArray
 from relabel.geometry.earth import points
+from relabel.geometry.ground import ground_of
 from relabel.geometry.headings import angle_between_deg
-from relabel.labelfile import StoredCollection
-from relabel.similarity import RowBlock
+from relabel.similarity import Collection, RowBlock, SimilaritySource
 
 BINS = 50
 DISTANCE_M, HEADING_DEG = 2.5, 10.0
-"""the cells of the plane of distance and heading difference"""
+"""the cells of the plane of distance and heading difference; in rooms distances are finer"""
 _CELLS = (48, 18)  # up to 120 m and 180°
 
 IntArray = npt.NDArray[np.int64]
 
 
-def distributions(stored: StoredCollection, progress: Callable[[int], object] | None = None) -> dict[str, Any]:
+def distributions(source: SimilaritySource, progress: Callable[[int], object] | None = None) -> dict[str, Any]:
     """The figures of the charts as JSON, counted in one pass over the pairs.
+
+    Distances are horizontal, and between cameras with poses in space straight, where the difference of two headings is
+    the angle between optical axes.
 
     Parameters
     ----------
-    stored:
-        a collection.
+    source:
+        a collection with its pairs.
     progress:
         called with the number of rows of every block.
 
@@ -36,8 +40,8 @@ def distributions(stored: StoredCollection, progress: Callable[[int], object] | 
     LabelFileError
         when the content does not fit its digest.
     """
-    tally = _Tally(stored)
-    for block in stored.blocks():
+    tally = _Tally(source.collection)
+    for block in source.blocks():
         tally.add(block)
         if progress is not None:
             progress(len(block.counts))
@@ -47,16 +51,18 @@ def distributions(stored: StoredCollection, progress: Callable[[int], object] | 
 class _Tally:
     """Counts that grow block by block."""
 
-    def __init__(self, stored: StoredCollection) -> None:
-        self._stored = stored
-        query, database = stored.query, stored.database
-        self._at = [points(side, stored.params) for side in (query, database)]
-        self._headings = query.heading_deg, database.heading_deg
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+        sides = collection.query, collection.database
+        self._in_space = ground_of(sides).in_space
+        self._at = [side.position if self._in_space else points(side, collection.params) for side in sides]
+        self._axes = [side.pose[:, :3, 2] for side in sides if self._in_space and side.pose is not None]
+        self._distance_m = _step(self._at) if self._in_space else DISTANCE_M
         self._histogram: IntArray = np.zeros(BINS, np.int64)
         self._pairs: IntArray = np.zeros(_CELLS, np.int64)
         self._sums = np.zeros(_CELLS)
         self._beyond = self._without = 0
-        self._counts: IntArray = np.zeros((2, len(query)), np.int64)  # pairs with ψ ≥ 0.5, and all stored ones
+        self._counts: IntArray = np.zeros((2, len(collection.query)), np.int64)  # pairs with ψ ≥ 0.5, all stored ones
 
     def add(self, block: RowBlock) -> None:
         rows, columns, values = block.rows, block.indices, block.data
@@ -67,42 +73,60 @@ class _Tally:
         self._counts[0, here] = np.bincount(rows[high] - block.first_row, minlength=len(block.counts))
         self._counts[1, here] = block.counts
         apart = np.linalg.norm(self._at[0][rows] - self._at[1][columns], axis=1)
-        turned = angle_between_deg(self._headings[0][rows], self._headings[1][columns])
+        turned = self._turned(rows, columns)
         known = np.isfinite(apart) & np.isfinite(turned)
-        near = known & (apart < _CELLS[0] * DISTANCE_M)
+        near = known & (apart < _CELLS[0] * self._distance_m)
         self._without += int(np.count_nonzero(~known))
         self._beyond += int(np.count_nonzero(known & ~near))
-        step = (apart[near] / DISTANCE_M).astype(np.intp)
+        step = (apart[near] / self._distance_m).astype(np.intp)
         turn = np.minimum(turned[near] / HEADING_DEG, _CELLS[1] - 1).astype(np.intp)
         cell = step * _CELLS[1] + turn
         size = self._pairs.size
         self._pairs += np.bincount(cell, minlength=size).reshape(_CELLS)
         self._sums += np.bincount(cell, weights=values[near], minlength=size).reshape(_CELLS)
 
+    def _turned(self, rows: IntArray, columns: npt.NDArray[np.int32]) -> FloatArray:
+        """(m,) how far the cameras of each pair are turned from each other, degrees."""
+        if self._in_space:
+            cosine = np.einsum("ij,ij->i", self._axes[0][rows], self._axes[1][columns])
+            return np.asarray(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
+        c = self._collection
+        return angle_between_deg(c.query.heading_deg[rows], c.database.heading_deg[columns])
+
     def to_json(self) -> dict[str, Any]:
-        stored = self._stored
-        ok = stored.query.ok
-        itself = 1 if stored.self_pairs else 0
-        known = int(np.count_nonzero(ok)) * (int(np.count_nonzero(stored.database.ok)) - itself)
+        c = self._collection
+        ok = c.query.ok
+        itself = 1 if c.self_pairs else 0
+        known = int(np.count_nonzero(ok)) * (int(np.count_nonzero(c.database.ok)) - itself)
         high, pairs = self._counts[0][ok], self._counts[1][ok]
-        absent = int(np.count_nonzero(stored.database.ok)) - itself - pairs
-        bands = (("ψ ≥ 0.5", high), ("below 0.5", pairs - high), (f"ψ ≤ {stored.min_value:g}", absent))
+        absent = int(np.count_nonzero(c.database.ok)) - itself - pairs
+        bands = (("ψ ≥ 0.5", high), ("below 0.5", pairs - high), (f"ψ ≤ {c.min_value:g}", absent))
         used = max(10, int(np.max(np.flatnonzero(self._pairs.any(axis=1)), initial=0)) + 1)
         counts, sums = self._pairs[:used], self._sums[:used]
         return {
             "known": known,
-            "stored": stored.nnz,
+            "stored": int(self._counts[1].sum()),
             "histogram": self._histogram.tolist(),
             "bands": [_band(name, counts_of) for name, counts_of in bands],
             "plane": {
-                "distance_m": DISTANCE_M,
+                "distance_m": self._distance_m,
                 "heading_deg": HEADING_DEG,
                 "pairs": counts.tolist(),
                 "mean": (sums / np.maximum(counts, 1)).tolist(),
                 "beyond": self._beyond,
                 "without": self._without,
+                "in_space": self._in_space,
             },
         }
+
+
+def _step(positions: Sequence[FloatArray]) -> float:
+    """The least of 1, 2 or 5 times a power of ten metres, at most `DISTANCE_M`, whose cells span all distances."""
+    at = np.concatenate(positions)
+    at = at[np.isfinite(at).all(axis=1)]
+    farthest = float(np.linalg.norm(np.ptp(at, axis=0))) if len(at) else 0.0
+    steps = (digit * 10.0**power for power in range(-3, 1) for digit in (1.0, 2.0, 5.0))
+    return min(DISTANCE_M, next((step for step in steps if farthest < step * _CELLS[0]), DISTANCE_M))
 
 
 def _band(name: str, counts: IntArray) -> dict[str, Any]:
