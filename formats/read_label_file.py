@@ -3,6 +3,7 @@
 Copy it freely. label-file-v1.md says what everything means; join files by key, never by row number.
 """
 
+import json
 import sys
 
 import h5py
@@ -41,8 +42,25 @@ class Labels:
             sides = [{key: node[()] for key, node in side if isinstance(node, h5py.Dataset)} for side in sides]
         self.query, self.database = (side | {"key": np.char.decode(side["key"], "utf-8")} for side in sides)
 
+    def excluded(self, row):
+        """(m,) the database cameras whose pair with a query is excluded: use it neither as positive nor as negative."""
+        params, sides, pairs = json.loads(self.attributes["params"]), (self.query, self.database), [True]
+        gaps = {"frame": params.get("min_frame_gap"), "time_s": params.get("min_time_gap_s")}
+        if not any(gaps.values()) and not params.get("other_sequence"):
+            return np.zeros(len(self.database["key"]), bool)
+        if all("sequence" in side for side in sides):
+            names = sides[0]["sequence"][row], sides[1]["sequence"]
+            pairs.append((names[0] == names[1]) & (names[1] != b"") & (names[1] == names[1]))
+        for column, gap in gaps.items():
+            if gap is not None:
+                pairs.append(np.abs(sides[0][column][row].astype(float) - sides[1][column].astype(float)) < gap)
+        return np.logical_and.reduce(np.broadcast_arrays(*pairs, self.database["status"])[:-1])
+
     def row(self, row, measure=None):
-        """(m,) ψ of a query to all database cameras. 0: ψ ≤ min_value, a true negative. NaN: unknown, never use it."""
+        """(m,) ψ of a query to all database cameras. 0: ψ ≤ min_value, a true negative. NaN: unknown, never use it.
+
+        The ψ of an excluded pair is among them; train and score without those.
+        """
         known = (self.query["status"][row] == 0) & (self.database["status"] == 0)
         psi = np.where(known, 0.0, np.nan)
         part = slice(*self.indptr[row : row + 2])

@@ -24,6 +24,50 @@ class _Side(NamedTuple):
     """(n,) frame or seconds; 0 where only sequences matter"""
 
 
+def check_columns(rule: Exclusion, query: Cameras, database: Cameras) -> None:
+    """Raise an `InputError` unless both sides have the columns that a rule needs, with one number or name a camera."""
+    cameras = {"query cameras": query, "database cameras": database}
+    for what, side in cameras.items():
+        for name in rule.columns:
+            if name not in side.extra:
+                raise InputError(f"the {what} have no column {name!r}, which {_to_exclude(rule, cameras)}")
+            column = side.extra[name]
+            if column.ndim != 1 or (name != SEQUENCE and column.dtype.kind not in "iuf"):
+                raise InputError(
+                    f"the column {name!r} of the {what} has type {column.dtype} and shape {column.shape}; one number a "
+                    f"camera is needed to exclude {rule}"
+                )
+
+
+def excluded_params(
+    rule: Exclusion, query: Cameras, database: Cameras, *, self_pairs: bool
+) -> tuple[dict[str, Any], list[str]]:
+    """What the `params` of a collection say of the pairs that it excludes, and how many these are, in words.
+
+    Parameters
+    ----------
+    rule:
+        what excludes a pair; where it is empty, nothing is said.
+    query, database, self_pairs:
+        the cameras, and whether they are one set.
+
+    Raises
+    ------
+    InputError
+        as for `ExcludedPairs`.
+    """
+    if not rule:
+        return {}, []
+    pairs = ExcludedPairs(rule, query, database)
+    count = int(pairs.counts(self_pairs=self_pairs).sum())
+    lost = " and ".join(
+        f"{n:,} {side} cameras" for n, side in zip(pairs.without_place, ("query", "database"), strict=True) if n
+    )
+    kept = f"; {lost} have no place in a sequence, and keep all their pairs" if lost else ""
+    note = f"{count:,} pairs are excluded from training and scoring ({rule}); their ψ is stored all the same{kept}"
+    return rule.to_json(), [note]
+
+
 class ExcludedPairs:
     """The excluded pairs of a collection. None is listed: those of a query are a range in the order of time.
 
@@ -52,8 +96,8 @@ class ExcludedPairs:
         apart = np.abs(place - self._database.place[columns])
         return np.asarray((group >= 0) & (group == self._database.group[columns]) & (apart < self._gap))
 
-    def ranges(self) -> tuple[IntArray, IntArray, IntArray]:
-        """The excluded pairs of ok cameras.
+    def ranges(self, *, any_status: bool = False) -> tuple[IntArray, IntArray, IntArray]:
+        """The excluded pairs of ok cameras, or with `any_status` of all.
 
         Returns
         -------
@@ -62,10 +106,10 @@ class ExcludedPairs:
             are those with ``order[first[i]:stop[i]]``, among them the query itself where it is of the database.
         """
         side = self._database
-        kept = np.flatnonzero(self._ok[1] & (side.group >= 0))
+        kept = np.flatnonzero((any_status | self._ok[1]) & (side.group >= 0))
         order = kept[np.lexsort((side.place[kept], side.group[kept]))]
         group, place = side.group[order], side.place[order]
-        asked = self._ok[0] & (self._query.group >= 0)
+        asked = (any_status | self._ok[0]) & (self._query.group >= 0)
         wanted, at = self._query.group, self._query.place
         low, high = (np.searchsorted(group, wanted, side=end) for end in ("left", "right"))
         low, high = np.where(asked, low, 0), np.where(asked, high, 0)
@@ -74,9 +118,12 @@ class ExcludedPairs:
         stop = _first(first, high, lambda i, row: ~(place[i] - at[row] < self._gap))
         return order, first, stop
 
-    def counts(self, *, self_pairs: bool) -> IntArray:
-        """(queries,) how many ok database cameras each query makes an excluded pair with, itself not counted."""
-        _, first, stop = self.ranges()
+    def counts(self, *, self_pairs: bool, any_status: bool = False) -> IntArray:
+        """(queries,) how many database cameras each query makes an excluded pair with, itself not counted.
+
+        Only ok cameras are, unless `any_status`.
+        """
+        _, first, stop = self.ranges(any_status=any_status)
         return stop - first - (self_pairs & (stop > first))
 
     @property
@@ -90,11 +137,8 @@ class ExcludedPairs:
 
 
 def _sides(rule: Exclusion, query: Cameras, database: Cameras) -> list[_Side]:
+    check_columns(rule, query, database)
     cameras = {"query cameras": query, "database cameras": database}
-    for what, side in cameras.items():
-        for name in rule.columns:
-            if name not in side.extra:
-                raise InputError(f"the {what} have no column {name!r}, which {_to_exclude(rule, cameras)}")
     if rule.min_time_gap_s is None or all(SEQUENCE in side.extra for side in cameras.values()):
         groups = _groups(query.extra[SEQUENCE], database.extra[SEQUENCE])
     else:
@@ -102,7 +146,7 @@ def _sides(rule: Exclusion, query: Cameras, database: Cameras) -> list[_Side]:
     name = rule.columns[-1]
     sides = []
     for (what, side), group in zip(cameras.items(), groups, strict=True):
-        place = np.zeros(len(side)) if name == SEQUENCE else _numbers(name, side.extra[name], what)
+        place = np.zeros(len(side)) if name == SEQUENCE else side.extra[name].astype(np.float64)
         known = (group >= 0) & np.isfinite(place)
         if side.ok.any() and not known[side.ok].any():
             raise InputError(f"none of the {what} has a {name}, which {_to_exclude(rule, cameras)}")
@@ -130,16 +174,6 @@ def _groups(query: npt.NDArray[Any], database: npt.NDArray[Any]) -> list[IntArra
     _, codes = np.unique(names, return_inverse=True)
     codes = np.where(unnamed, -1, codes)
     return [codes[: len(query)], codes[len(query) :]]
-
-
-def _numbers(name: str, column: npt.NDArray[Any], what: str) -> FloatArray:
-    try:
-        numbers: FloatArray = column.astype(np.float64)
-    except (TypeError, ValueError):
-        raise InputError(f"the column {name!r} of the {what} has to hold numbers, and {column[0]!r} is none") from None
-    if numbers.ndim != 1:
-        raise InputError(f"the column {name!r} of the {what} has shape {numbers.shape}; expected one number a camera")
-    return numbers
 
 
 def _first(low: IntArray, high: IntArray, holds: Callable[[IntArray, IntArray], npt.NDArray[np.bool_]]) -> IntArray:

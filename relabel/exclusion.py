@@ -19,6 +19,8 @@ from relabel.errors import OptionError
 SEQUENCE, FRAME, TIME = "sequence", "frame", "time_s"
 """Columns: the name of a sequence, the rank of a frame in its sequence, and seconds of any clock."""
 
+RULES = ("other_sequence", "min_frame_gap", "min_time_gap_s")
+"""The names that a rule goes by, in the `params` of a collection and as arguments."""
 BANDS = ("positive", "partial", "zero")
 """The bands of ψ that pairs can be excluded from; see `relabel.sampling.bands`."""
 _MOST_FRAMES = 2**53  # float64 holds all whole numbers up to here
@@ -72,8 +74,7 @@ class Exclusion:
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Exclusion:
         """The rule in the `params` of a collection; OptionError where there is none of this kind."""
-        names = ("other_sequence", "min_frame_gap", "min_time_gap_s")
-        return cls(**{name: params[name] for name in names if name in params})
+        return cls(**{name: params[name] for name in RULES if name in params})
 
     def to_json(self) -> dict[str, Any]:
         """What is set, as JSON values."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from relabel.cameras import Cameras, FloatArray
 from relabel.display import Displayed, Layer, Summary, counted, parameters
 from relabel.errors import InputError, OptionError
+from relabel.excluded_pairs import ExcludedPairs
 from relabel.exclusion import Exclusion
 from relabel.measures import (
     DEFAULT_MIN_VALUE,
@@ -296,6 +298,41 @@ class Converted(Displayed):
         both = sparse.csr_array(either.maximum(either.T))
         both.sort_indices()
         return Similarity(self.collection, both)
+
+
+@dataclass(frozen=True, eq=False)
+class UsedPairs:
+    """A source without the pairs that its collection excludes, which are then neither stored nor zeros.
+
+    Attributes
+    ----------
+    source:
+        with all pairs.
+    """
+
+    source: SimilaritySource
+
+    @property
+    def collection(self) -> Collection:
+        """What is compared and how."""
+        return self.source.collection
+
+    @cached_property
+    def excluded(self) -> ExcludedPairs | None:
+        """The pairs that are left out; None where the collection excludes none."""
+        c = self.source.collection
+        return ExcludedPairs(c.exclusion, c.query, c.database) if c.exclusion else None
+
+    def blocks(self) -> Iterator[RowBlock]:
+        """All rows once, in order."""
+        for block in self.source.blocks():
+            if self.excluded is None:
+                yield block
+                continue
+            rows = block.rows
+            keep = ~self.excluded.holds(rows, block.indices)
+            counts = np.bincount(rows[keep] - block.first_row, minlength=len(block.counts)).astype(np.int64)
+            yield RowBlock(block.first_row, counts, block.indices[keep], block.data[keep])
 
 
 class _Blocks(NamedTuple):

@@ -146,7 +146,7 @@ def test_columns_without_values() -> None:
     with pytest.raises(InputError, match="none of the query cameras has a time_s"):
         ExcludedPairs(RULES[4], side, side)
     side.extra["time_s"] = np.array(["noon", "dusk"])
-    with pytest.raises(InputError, match=r"'time_s' of the query cameras has to hold numbers, and .*'noon'.* is none"):
+    with pytest.raises(InputError, match="'time_s' of the query cameras has type <U4"):
         ExcludedPairs(RULES[4], side, side)
 
 

@@ -72,20 +72,20 @@ ROOMS: dict[str, tuple[str, str]] = {
     "frames": ("display errors cameras", "numpy"),
     "exclusion": ("errors", ""),
     "excluded_pairs": ("errors cameras exclusion", "numpy"),
-    "similarity": ("display errors measures cameras exclusion", "numpy scipy"),
+    "similarity": ("display errors measures cameras exclusion excluded_pairs", "numpy scipy"),
     "tables": ("errors optional cameras similarity", "numpy ~scipy ~pyarrow ~pandas ~anndata ~torch"),
     "jit": ("errors cores", "numpy numba"),
     "geometry": ("errors cameras", "numpy ~pyproj"),
     # a tree of files goes in, cameras and frames come out
     "datasets": (
-        "_lazy plugins clutter display errors input_files fixed_width keys cameras frames geometry",
+        "_lazy plugins clutter display errors input_files fixed_width keys cameras exclusion frames geometry",
         "numpy ~scipy pyarrow ~shapely ~PIL",
     ),
     "synthetic": ("errors cores atomic optional cameras geometry datasets", "numpy ~pyarrow ~PIL"),
     # overlaps, fast and slow
-    "fov": ("_lazy errors measures cameras exclusion similarity geometry jit", "numpy scipy numba"),
+    "fov": ("_lazy errors measures cameras similarity geometry jit", "numpy scipy numba"),
     "surface": (
-        "_lazy errors input_files devices measures cameras exclusion similarity frames jit",
+        "_lazy errors input_files devices measures cameras similarity frames jit",
         "numpy scipy numba PIL ~torch",
     ),
     "reference": ("errors input_files optional measures cameras frames geometry", "numpy scipy shapely ~PIL"),

@@ -163,6 +163,15 @@ FILES: dict[str, Broken] = {
     "measure-unknown-of-fov": Broken(attribute("city", "measure", "unknown"), S, "/city", "measure is 'unknown', whi"),
     "params-no-json": Broken(attribute("city", "params", "{"), S, "/city", "params is not JSON"),
     "params-list": Broken(attribute("city", "params", "[]"), S, "/city", "params is not a JSON object"),
+    "excluded-by-two-rules": Broken(
+        attribute("city", "params", '{"min_frame_gap":2,"other_sequence":true}'), S, "/city", "are given; choose one"
+    ),
+    "excluded-by-no-gap": Broken(
+        attribute("city", "params", '{"min_frame_gap":0}'), S, "/city", "min_frame_gap is 0; it has to be"
+    ),
+    "excluded-without-column": Broken(
+        attribute("room", "params", '{"other_sequence":true}'), S, "/room/queries", "has no column 'sequence'", ROOM
+    ),
     "min-value-negative": Broken(attribute("city", "min_value", -0.5), S, "/city", "min_value is -0.5; it has to be"),
     "symmetric-of-two-sides": Broken(attribute("city", "symmetric", np.uint8(1)), S, "/city", "symmetric is 1, but"),
     "self-pairs-2": Broken(two, S, "/room", "self_pairs is 2; it has to be 0 or 1", ROOM),

@@ -189,6 +189,33 @@ def imported() -> dict[str, Similarity]:
     return {"london": Similarity(collection, pairs(query, database, lambda i, j: (i * 4 + j) % 5 / 4))}
 
 
+def excluded() -> dict[str, Similarity]:
+    """A drive of six cameras that excludes pairs by each of the three rules; one camera has no sequence and no time."""
+    sequence, time = np.array(["a", "a", "a", "b", "b", ""]), np.array([0.0, 0.5, 1.0, 1.5, 1.0, math.nan])
+    columns = {"sequence": sequence, "frame": np.array([0, 1, 5, 0, 2, 0]), "time_s": time}
+    extent = np.full(6, SECTOR_M2)
+
+    def drive(names: tuple[str, ...], **rule: Any) -> Similarity:
+        rows: list[Row] = [(f"c{k}", "market", 20.0 * k, Status.MASKED if k == 4 else Status.OK) for k in range(6)]
+        cameras = street(rows, extra={name: columns[name] for name in names})
+        params = {"shape": "sector", "fov_deg": 90.0, "radius_m": 50.0, **rule}
+        collection = Collection(
+            cameras, cameras, extent, extent, method="fov-sector", measure="iou", params=params, self_pairs=True
+        )
+
+        def iou(i: int, j: int) -> float:
+            return max(0.0, (90.0 - 20.0 * abs(i - j)) / (90.0 + 20.0 * abs(i - j)))
+
+        return Similarity(collection, pairs(cameras, cameras, iou))
+
+    return {
+        "by-frame": drive(("sequence", "frame"), min_frame_gap=5),
+        "by-sequence": drive(("sequence",), other_sequence=True),
+        "by-time": drive(("time_s",), min_time_gap_s=1.0),
+        "by-time-in-sequences": drive(("sequence", "time_s"), min_time_gap_s=1.0),
+    }
+
+
 def columns() -> dict[str, Similarity]:
     """Further columns of every type that the format has."""
     extra: dict[str, Any] = {
@@ -255,6 +282,7 @@ SOURCES = {
     "overlap.h5": overlap,
     "imported.h5": imported,
     "columns.h5": columns,
+    "excluded.h5": excluded,
     "empty.h5": empty,
 }
 

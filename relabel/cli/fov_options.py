@@ -10,6 +10,7 @@ import click
 
 from relabel.cli import options
 from relabel.datasets.registry import DatasetSpec
+from relabel.exclusion import Exclusion
 from relabel.fov.params import SHAPES, FovParams
 
 if TYPE_CHECKING:
@@ -86,8 +87,8 @@ def decorators(spec: DatasetSpec) -> tuple[options.Decorator[Any], ...]:
     return (fov_deg, *_OPTIONS)
 
 
-def parts(readers: Sequence[Any], values: dict[str, Any]) -> tuple[FovPart, ...]:
-    """One part for each reader; `values` are those of all `NAMES`.
+def parts(readers: Sequence[Any], values: dict[str, Any], excluded: Exclusion) -> tuple[FovPart, ...]:
+    """One part for each reader; `values` are those of all `NAMES`, and `excluded` is recorded in the labels.
 
     Raises
     ------
@@ -98,4 +99,4 @@ def parts(readers: Sequence[Any], values: dict[str, Any]) -> tuple[FovPart, ...]
 
     occluders = {name: values[name] for name in _OCCLUDERS}
     params = {name: value for name, value in values.items() if name not in occluders}
-    return fov_parts(readers, FovParams(**params), **occluders)
+    return fov_parts(readers, FovParams(**params), **occluders, excluded=excluded)

@@ -15,6 +15,7 @@ from relabel.cli import options, terminal
 from relabel.cli.terminal import bar
 from relabel.datasets.registry import DatasetSpec, LabelKind
 from relabel.errors import OptionError
+from relabel.exclusion import RULES, Exclusion
 
 if TYPE_CHECKING:
     from relabel.pipeline.parts import Estimate, Part
@@ -37,8 +38,8 @@ class KindOptions(Protocol):
         ...
 
     @staticmethod
-    def parts(readers: Sequence[Any], values: dict[str, Any]) -> Sequence[Part]:
-        """One part for each reader; `values` are those of all `NAMES`."""
+    def parts(readers: Sequence[Any], values: dict[str, Any], excluded: Exclusion) -> Sequence[Part]:
+        """One part for each reader; `values` are those of all `NAMES`, and `excluded` is recorded in the labels."""
         ...
 
 
@@ -55,6 +56,7 @@ def labelling_command(spec: DatasetSpec) -> click.Command:
         from relabel.datasets.mask import masked
 
         job = {name: values.pop(name) for name in _JOB}
+        excluded = Exclusion(**{name: values.pop(name) for name in RULES})
         overlap = {name: values.pop(name) for name in {name for kind in kinds.values() for name in kind.NAMES}}
         kind = next(iter(kinds))
         if len(kinds) > 1:
@@ -62,7 +64,7 @@ def labelling_command(spec: DatasetSpec) -> click.Command:
             _refuse_other_kind(spec, kind, kinds)
         selection = module.select(**values)
         readers: Sequence[Any] = masked(cast("Any", selection.readers), mask)
-        parts = kinds[kind].parts(readers, {name: overlap[name] for name in kinds[kind].NAMES})
+        parts = kinds[kind].parts(readers, {name: overlap[name] for name in kinds[kind].NAMES}, excluded)
         run(parts, selection.skipped, output, unit="queries" if kind == "fov" else "frames", **job)
 
     command.__doc__ = module.select.__doc__
@@ -70,7 +72,7 @@ def labelling_command(spec: DatasetSpec) -> click.Command:
     for kind in ("fov", "surface"):
         if kind in kinds:
             decorators += kinds[kind].decorators(spec)
-    decorators += [options.measure, options.min_value, options.mask, *options.JOB]
+    decorators += [options.measure, options.min_value, options.exclusion, options.mask, *options.JOB]
     for decorator in reversed(decorators):
         command = decorator(command)
     return click.command(name=spec.name)(command)

@@ -125,14 +125,16 @@ plot: Decorator[Any] = click.option(
 
 _EXCLUSION = (
     click.option(
-        "--other-sequence", is_flag=True, help="Only cameras of different sequences make a pair (column sequence)."
+        "--other-sequence",
+        is_flag=True,
+        help="Exclude pairs of one sequence (column sequence) from training and scoring.",
     ),
     click.option(
         "--min-frame-gap",
         type=click.IntRange(min=1),
         default=None,
         metavar="N",
-        help="Cameras of one sequence make a pair only if they are N frames apart or more (column frame).",
+        help="Exclude pairs of one sequence that are fewer than N frames apart (column frame).",
     ),
     click.option(
         "--min-time-gap",
@@ -140,7 +142,7 @@ _EXCLUSION = (
         type=click.FloatRange(min=0.0, min_open=True),
         default=None,
         metavar="S",
-        help="Cameras make a pair only if they are S seconds apart or more, or of different sequences (column time_s).",
+        help="Exclude pairs less than S seconds apart (column time_s), of one sequence where there are sequences.",
     ),
 )
 

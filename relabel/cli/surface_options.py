@@ -10,6 +10,7 @@ import click
 
 from relabel.cli import options
 from relabel.datasets.registry import DatasetSpec
+from relabel.exclusion import Exclusion
 from relabel.surface.params import METHODS, VOXEL_SHARE, SurfaceParams
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ def decorators(spec: DatasetSpec) -> tuple[options.Decorator[Any], ...]:
     return _OPTIONS
 
 
-def parts(readers: Sequence[Any], values: dict[str, Any]) -> tuple[SurfacePart, ...]:
-    """One part for each reader; `values` are those of all `NAMES`.
+def parts(readers: Sequence[Any], values: dict[str, Any], excluded: Exclusion) -> tuple[SurfacePart, ...]:
+    """One part for each reader; `values` are those of all `NAMES`, and `excluded` is recorded in the labels.
 
     Raises
     ------
@@ -73,4 +74,4 @@ def parts(readers: Sequence[Any], values: dict[str, Any]) -> tuple[SurfacePart, 
     from relabel.pipeline.surface_part import surface_parts
 
     params = {name: value for name, value in values.items() if name != "device"}
-    return surface_parts(readers, SurfaceParams(**params), device=values["device"])
+    return surface_parts(readers, SurfaceParams(**params), device=values["device"], excluded=excluded)

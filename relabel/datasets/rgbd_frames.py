@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from relabel.cameras import Cameras, FloatArray, Status
 from relabel.datasets.doubts import Doubt
 from relabel.datasets.image_headers import read_header
 from relabel.datasets.matrix_files import Intrinsics
+from relabel.exclusion import FRAME, SEQUENCE, TIME
 from relabel.fixed_width import text_array
 from relabel.frames import DepthIs, Frames
 
@@ -26,7 +27,7 @@ _DIGITS = re.compile(r"(\d+)")
 
 
 class FrameFiles(NamedTuple):
-    """One frame: its key, its sequence, its rank in time within it, and those of its files that exist."""
+    """One frame: its key, its sequence, its rank in time within it, those of its files that exist, and its time."""
 
     key: str
     sequence: str
@@ -34,6 +35,7 @@ class FrameFiles(NamedTuple):
     depth: Path | None = None
     pose: Path | None = None
     image: Path | None = None
+    time_s: float = np.nan
 
 
 @dataclass(frozen=True)
@@ -58,15 +60,19 @@ def frames_from_files(
     is no depth map. Frames that differ in their `intrinsics` (n, 4) have those instead of those of the camera.
     """
     finite = np.isfinite(poses).all(axis=(1, 2))
+    extra: dict[str, npt.NDArray[Any]] = {
+        SEQUENCE: text_array([frame.sequence for frame in frame_files]),
+        FRAME: np.array([frame.rank for frame in frame_files], dtype=np.int64),
+    }
+    times = np.array([frame.time_s for frame in frame_files])
+    if np.isfinite(times).any():
+        extra[TIME] = times
     cameras = Cameras(
         text_array([frame.key for frame in frame_files]),
         poses[:, :3, 3].reshape(-1, 3),
         pose=poses,
         status=np.where(finite, Status.OK, Status.NO_POSE).astype(np.uint8),
-        extra={
-            "sequence": text_array([frame.sequence for frame in frame_files]),
-            "frame": np.array([frame.rank for frame in frame_files], dtype=np.int64),
-        },
+        extra=extra,
     )
     return Frames(
         cameras,

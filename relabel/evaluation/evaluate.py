@@ -96,6 +96,8 @@ class Evaluation:
             "database": self.ground_truth.shape[1],
         }
         summary["left_out"] = dict(zip(("queries", "database"), map(len, self.ground_truth.left_out), strict=True))
+        if rules := self.ground_truth.exclusions:
+            summary["excluded"] = {"rules": rules, "pairs": int(self.ground_truth.excluded_counts().sum())}
         summary |= _summary(self.scores, self.graded)
         if self.correlation is not None:
             summary["distance_psi"] = self.correlation.to_json()
@@ -145,14 +147,17 @@ def assess(
     OptionError, InputError
         as for `relabel.training.evaluate`.
     """
-    scores = evaluate(rows, ground_truth.positives, ks)
+    answers = as_rows(rows, ground_truth.shape[0])
+    answers[answers >= ground_truth.shape[1]] = -1
+    out = ground_truth.is_excluded(answers)
+    if out.any():
+        answers, distances = _passed_over(answers, distances, out)
+    scores = evaluate(answers, ground_truth.positives, ks)
     if not scores.counted.any():
         raise InputError(
             f"none of the {ground_truth.shape[0]:,} queries has a positive ({ground_truth.rule}), so there is nothing "
             "to score; check that queries and database are of the same place, or choose other positives"
         )
-    answers = as_rows(rows, ground_truth.shape[0])
-    answers[answers >= ground_truth.shape[1]] = -1
     grades = None if ground_truth.psi is None else graded(ground_truth.psi, answers, ks)
     correlation = (
         None if ground_truth.psi is None or descriptors is None else correlate(ground_truth, *descriptors, seed=seed)
@@ -170,7 +175,9 @@ def search(
     device: str = "auto",
     on_progress: OnProgress | None = None,
 ) -> Neighbours:
-    """The nearest database images of every query of a set, never itself; see `relabel.training.nearest`.
+    """The nearest database images of every query of a set, never itself or one that makes an excluded pair with it.
+
+    See `relabel.training.nearest`.
 
     Parameters
     ----------
@@ -191,15 +198,27 @@ def search(
     if top < 1:
         raise OptionError(f"top is {top}; at least one answer has to be looked for")
     wanted = max(top, *checked_ks(ks))
-    themselves = bool((ground_truth.twin >= 0).any())
-    neighbours = nearest(database, query, wanted + themselves, device, on_progress=on_progress)
-    if not themselves:
-        return neighbours
+    no_answers = int((ground_truth.excluded_counts() + (ground_truth.twin >= 0)).max(initial=0))
+    found = nearest(database, query, wanted + no_answers, device, on_progress=on_progress)
+    if not no_answers:
+        return found
     # A query's own image need not come first: another may look the same.
-    order = np.argsort(neighbours.indices == ground_truth.twin[:, None], axis=1, kind="stable")[:, :wanted]
-    indices, distances = (np.take_along_axis(side, order, axis=1) for side in neighbours)
-    own = indices == ground_truth.twin[:, None]
-    return Neighbours(np.where(own, -1, indices), np.where(own, np.float32("nan"), distances))
+    out = (found.indices == ground_truth.twin[:, None]) | ground_truth.is_excluded(found.indices)
+    indices, distances = _passed_over(found.indices, found.distances, out)
+    assert distances is not None
+    return Neighbours(indices[:, :wanted], distances[:, :wanted])
+
+
+def _passed_over(
+    answers: npt.NDArray[np.int64], distances: npt.NDArray[np.float32] | None, out: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32] | None]:
+    """Answers without some of them: those behind move up, and none, -1 and NaN, comes last."""
+    order = np.argsort(out, axis=1, kind="stable")
+    gone = np.take_along_axis(out, order, axis=1)
+    answers = np.where(gone, -1, np.take_along_axis(answers, order, axis=1))
+    if distances is not None:
+        distances = np.where(gone, np.float32("nan"), np.take_along_axis(distances, order, axis=1))
+    return answers, distances
 
 
 def correlate(
@@ -230,7 +249,8 @@ def correlate(
         )
         twin = np.where(ground_truth.twin[rows] >= 0, ground_truth.twin[rows] - columns[0], -1)
         known = ground_truth.psi_known[0][rows], ground_truth.psi_known[1][columns]
-        i, j, values = sampled_pairs(ground_truth.psi[rows][:, columns], known, twin, seed=seed)
+        excluded = ground_truth.excluded[number] if ground_truth.excluded else None
+        i, j, values = sampled_pairs(ground_truth.psi[rows][:, columns], known, twin, seed=seed, excluded=excluded)
         psi.append(values)
         apart.append(pair_distances(query, database, rows[i], columns[j]))
     value, distance = np.concatenate(psi), np.concatenate(apart)
@@ -349,6 +369,9 @@ def evaluation_text(evaluation: Evaluation) -> list[str]:
     if any(summary["left_out"].values()):
         queries, database = summary["left_out"].values()
         lines.append(f"left out: {queries:,} queries and {database:,} images of the database")
+    if "excluded" in summary:
+        rules, pairs = summary["excluded"].values()
+        lines.append(f"excluded: {' and '.join(rules)} ({pairs:,}): no positives, and passed over as answers")
     if len(columns) == 1:
         rows = rows[1:]
     for label, *cells in rows:

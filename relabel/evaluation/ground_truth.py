@@ -19,6 +19,8 @@ from relabel.errors import InputError, OptionError
 from relabel.evaluation.places import Place
 from relabel.evaluation.positives import WITHIN_M, RowLists, positives_by_distance
 from relabel.exchange.positive_rows import check_threshold
+from relabel.excluded_pairs import ExcludedPairs
+from relabel.exclusion import Exclusion
 from relabel.fixed_width import joined
 
 IntArray = npt.NDArray[np.int64]
@@ -82,6 +84,9 @@ class EvaluationSet:
         (n,) and (m,) whether a camera's similarities are known.
     left_out:
         keys of queries and of database cameras that do not take part.
+    excluded:
+        the pairs of each place that its labels exclude: never a positive, and passed over as an answer. None where
+        there is no such rule.
     """
 
     places: tuple[str, ...]
@@ -97,11 +102,40 @@ class EvaluationSet:
     psi: sparse.csr_array | None = None
     psi_known: tuple[BoolArray, BoolArray] = field(default=(np.empty(0, bool), np.empty(0, bool)))
     left_out: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
+    excluded: tuple[ExcludedPairs | None, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
         """(queries, database cameras)."""
         return len(self.query), len(self.database)
+
+    @property
+    def exclusions(self) -> list[str]:
+        """What the labels exclude, in words."""
+        return list(dict.fromkeys(str(pairs.rule) for pairs in self.excluded if pairs is not None))
+
+    def is_excluded(self, answers: IntArray) -> BoolArray:
+        """(n, k) which answers, database rows of each query, make an excluded pair with it."""
+        out = np.zeros(answers.shape, bool)
+        for number, pairs in enumerate(self.excluded):
+            if pairs is not None:
+                rows, columns = (np.flatnonzero(side == number) for side in (self.query_place, self.database_place))
+                first = int(columns[0])
+                local = answers[rows] - first
+                inside = (local >= 0) & (local < len(columns))
+                held = pairs.holds(np.arange(len(rows))[:, None], np.where(inside, local, 0))
+                out[rows] = held & inside
+        return out
+
+    def excluded_counts(self) -> IntArray:
+        """(n,) how many database cameras each query makes an excluded pair with, itself not counted."""
+        counts = np.zeros(len(self.query), np.int64)
+        for number, pairs in enumerate(self.excluded):
+            if pairs is not None:
+                rows = np.flatnonzero(self.query_place == number)
+                all_ = pairs.counts(self_pairs=False, any_status=True)
+                counts[rows] = all_ - ((self.twin[rows] >= 0) & (all_ > 0))
+        return counts
 
 
 def default_rule(places: Sequence[Place]) -> Rule:
@@ -119,7 +153,7 @@ def evaluation_set(places: Sequence[Place], rule: Rule | None = None) -> Evaluat
     """Queries, database and positives of some places.
 
     By distance, panoramas and cameras without a position are left out; by ψ, all cameras that are not ok. A query
-    without a positive stays, and is not counted by the scores.
+    without a positive stays, and is not counted by the scores. Pairs that the labels exclude are no positives.
 
     Parameters
     ----------
@@ -152,6 +186,9 @@ def evaluation_set(places: Sequence[Place], rule: Rule | None = None) -> Evaluat
         _joined(side, [p.name for p in places], what) for side, what in zip(sides, ("query", "database"), strict=True)
     ]
     matrix, known = _similarities(places, kept)
+    excluded = _excluded(places, sides)
+    if matrix is not None:
+        matrix = _not_excluded(matrix, excluded, starts)
     lists, twins = [], []
     for i, (place, (rows, columns)) in enumerate(zip(places, kept, strict=True)):
         twins.append(_twins(place, rows, columns, int(starts[1][i])))
@@ -163,7 +200,10 @@ def evaluation_set(places: Sequence[Place], rule: Rule | None = None) -> Evaluat
                 max_heading_difference_deg=rule.max_heading_difference_deg,
                 params=place.params,
             )
-            lists.append(_without_twin(each, twins[-1] - int(starts[1][i])))
+            each = _without_twin(each, twins[-1] - int(starts[1][i]))
+            if (pairs := excluded[i]) is not None:
+                each = _kept_lists(each, ~pairs.holds(_rows(each), each.indices))
+            lists.append(each)
     positives = _similar(places, matrix, rule.psi) if rule.psi is not None else _stacked(lists, starts[1])
     return EvaluationSet(
         tuple(place.name for place in places),
@@ -179,7 +219,46 @@ def evaluation_set(places: Sequence[Place], rule: Rule | None = None) -> Evaluat
         matrix,
         known,
         (_left_out(places, kept, 0), _left_out(places, kept, 1)),
+        tuple(excluded),
     )
+
+
+def _excluded(places: Sequence[Place], sides: Sequence[Sequence[Cameras]]) -> list[ExcludedPairs | None]:
+    """The pairs that the labels of each place exclude, among the cameras that take part."""
+    excluded: list[ExcludedPairs | None] = []
+    for place, query, database in zip(places, *sides, strict=True):
+        try:
+            rule = Exclusion.from_params(place.params)
+            excluded.append(ExcludedPairs(rule, query, database) if rule else None)
+        except (InputError, OptionError) as error:
+            raise InputError(f"{place.name}: {error}") from None
+    return excluded
+
+
+def _not_excluded(
+    matrix: sparse.csr_array, excluded: Sequence[ExcludedPairs | None], starts: Sequence[IntArray]
+) -> sparse.csr_array:
+    """ψ without the excluded pairs."""
+    keep = np.ones(matrix.nnz, bool)
+    for i, pairs in enumerate(excluded):
+        if pairs is not None:
+            first, stop = starts[0][i : i + 2]
+            span = slice(matrix.indptr[first], matrix.indptr[stop])
+            rows = np.repeat(np.arange(stop - first), np.diff(matrix.indptr[first : stop + 1]))
+            keep[span] = ~pairs.holds(rows, matrix.indices[span] - starts[1][i])
+    if keep.all():
+        return matrix
+    sums = np.concatenate([np.zeros(1, np.int64), np.cumsum(keep)])
+    return sparse.csr_array((matrix.data[keep], matrix.indices[keep], sums[matrix.indptr]), shape=matrix.shape)
+
+
+def _rows(lists: RowLists) -> IntArray:
+    return np.repeat(np.arange(len(lists.counts)), lists.counts)
+
+
+def _kept_lists(lists: RowLists, keep: BoolArray) -> RowLists:
+    sums = np.concatenate([np.zeros(1, np.int64), np.cumsum(keep)])
+    return RowLists(sums[lists.indptr], lists.indices[keep])
 
 
 def _kept(place: Place, rule: Rule) -> tuple[IntArray, IntArray]:
@@ -264,10 +343,7 @@ def _twins(place: Place, rows: IntArray, columns: IntArray, first: int) -> IntAr
 
 
 def _without_twin(lists: RowLists, twin: IntArray) -> RowLists:
-    of_query = np.repeat(np.arange(len(lists.counts)), lists.counts)
-    keep = lists.indices != twin[of_query]
-    sums = np.concatenate([np.zeros(1, np.int64), np.cumsum(keep)])
-    return RowLists(sums[lists.indptr], lists.indices[keep])
+    return _kept_lists(lists, lists.indices != twin[_rows(lists)])
 
 
 def _stacked(lists: Sequence[RowLists], starts: npt.NDArray[Any]) -> RowLists:

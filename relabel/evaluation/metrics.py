@@ -32,7 +32,9 @@ from scipy import sparse
 
 from relabel.errors import InputError, OptionError
 from relabel.exchange.positive_rows import RowLists
+from relabel.excluded_pairs import ExcludedPairs
 from relabel.labelfile import StoredCollection
+from relabel.similarity import UsedPairs, gather
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -328,7 +330,7 @@ def graded(
     Parameters
     ----------
     stored:
-        a collection, or its (queries × database) matrix of ψ.
+        a collection, or its (queries × database) matrix of ψ. A pair that the collection excludes counts as 0.
     predictions, ks:
         as for `relabel.training.evaluate`.
 
@@ -338,7 +340,7 @@ def graded(
         as for `relabel.training.evaluate`.
     """
     ks = checked_ks(ks)
-    matrix = stored.to_scipy() if isinstance(stored, StoredCollection) else stored
+    matrix = gather(UsedPairs(stored)).matrix if isinstance(stored, StoredCollection) else stored
     rows = as_rows(predictions, matrix.shape[0])
     gain = np.where(first_of_each(rows), psi_of(matrix, rows), 0.0)
     most = _best(matrix, ks[-1])
@@ -398,6 +400,7 @@ def sampled_pairs(
     *,
     seed: int = 0,
     pairs: int = _PAIRS,
+    excluded: ExcludedPairs | None = None,
 ) -> tuple[IntArray, IntArray, npt.NDArray[np.float32]]:
     """Stored pairs of one collection, and as many that are known and not stored, whose ψ is 0.
 
@@ -411,6 +414,8 @@ def sampled_pairs(
         (queries,) the database row of the query itself, or -1; that pair is no pair.
     seed, pairs:
         what to draw with, and how many of each kind at most.
+    excluded:
+        pairs that are no zeros.
 
     Returns
     -------
@@ -430,10 +435,12 @@ def sampled_pairs(
     zeros = np.empty(0, np.int64)
     if len(queries) * len(database) <= _DENSE_CELLS:
         free = np.setdiff1d((queries[:, None] * n + database).ravel(), taken, assume_unique=True)
+        free = free if excluded is None else free[~excluded.holds(free // n, free % n)]
         zeros = rng.choice(free, min(len(chosen), len(free)), replace=False)
     else:
         for _ in range(_TRIES):
             drawn = rng.choice(queries, len(chosen)) * n + rng.choice(database, len(chosen))
+            drawn = drawn if excluded is None else drawn[~excluded.holds(drawn // n, drawn % n)]
             zeros = np.unique(np.concatenate([zeros, np.setdiff1d(drawn, taken)]))
             if len(zeros) >= len(chosen):
                 break

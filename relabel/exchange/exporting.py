@@ -11,6 +11,7 @@ from relabel.errors import InputError, OptionError
 from relabel.exchange import registry
 from relabel.exchange.folder import ExportFolder, file_name
 from relabel.exchange.registry import FormatSpec
+from relabel.excluded_pairs import ExcludedPairs
 from relabel.similarity import SimilaritySource
 
 
@@ -74,6 +75,12 @@ def export(
         else:
             for name, source in collections.items():
                 notes += write(source, name, target, **chosen)
+    for name, source in collections.items():
+        c = source.collection
+        if c.exclusion:
+            done = "are left out" if spec.chooses_pairs else "stand with their ψ as all others"
+            excluded = ExcludedPairs(c.exclusion, c.query, c.database).counts(self_pairs=c.self_pairs)
+            notes.append(f"{name}: {excluded.sum():,} pairs that the collection excludes ({c.exclusion}) {done}")
     return Exported(tuple(target.written), tuple(notes))
 
 

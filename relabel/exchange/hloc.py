@@ -17,7 +17,7 @@ from relabel.exchange.positive_rows import check_threshold
 from relabel.exchange.text import joined_lines
 from relabel.images.paths import image_paths
 from relabel.input_files import check_regular
-from relabel.similarity import RowBlock, SimilaritySource
+from relabel.similarity import RowBlock, SimilaritySource, UsedPairs
 
 
 def write_pairs(
@@ -68,7 +68,7 @@ def write_pairs(
                 )
     for file, with_score in ((plain, False), (scored, True)):
         with folder.file(file) as private, private.open("wb") as text:
-            for piece in _lines(source, query, database, threshold, top, with_score=with_score):
+            for piece in _lines(UsedPairs(source), query, database, threshold, top, with_score=with_score):
                 text.write(piece)
     notes = [f"{name}: pairs that are not listed may be zero, below the limits, or unknown; the file cannot say which"]
     if threshold is not None:

@@ -15,7 +15,7 @@ from relabel.errors import OptionError
 from relabel.exchange.folder import ExportFolder, file_name, without_metadata
 from relabel.exchange.positive_rows import check_threshold, rows_above
 from relabel.labelfile import StoredCollection
-from relabel.similarity import SimilaritySource
+from relabel.similarity import SimilaritySource, UsedPairs
 
 IntArray = npt.NDArray[np.int64]
 
@@ -51,7 +51,7 @@ def indices_tuple(
     -------
     IndexPairs
         positives (a1, p) and negatives (a2, n); a negative is absent from the file with both cameras ok. In a
-        self-paired collection a camera with itself is neither.
+        self-paired collection a camera with itself is neither, and no excluded pair is either.
 
     Raises
     ------
@@ -68,13 +68,16 @@ def indices_tuple(
     known = stored.query.ok[rows][:, np.newaxis] & stored.database.ok[columns]
     if stored.self_pairs:
         known &= rows[:, np.newaxis] != columns
+    excluded = UsedPairs(stored).excluded
+    if excluded is not None:
+        known &= ~excluded.holds(rows[:, np.newaxis], columns)
     values = np.zeros(stored.shape[1], np.float32)
     for i, row in enumerate(rows):
         block = stored.row_block(int(row))
         values[block.indices] = block.data
         psi[i] = values[columns]
         values[block.indices] = 0.0
-    positive = np.nonzero(psi >= np.float32(threshold))
+    positive = np.nonzero((psi >= np.float32(threshold)) & known)
     negative = np.nonzero((psi == 0.0) & known)
     return IndexPairs(*positive, *negative)
 
@@ -93,7 +96,9 @@ def write_pml(
     positives = rows_above(source, threshold)
     rng = np.random.default_rng(seed)
     values, a2, n = [np.empty(0, np.float32)], [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for block in source.blocks():
+    excluded = UsedPairs(source).excluded
+    every = np.arange(c.shape[1])
+    for block in UsedPairs(source).blocks():
         values.append(block.data[block.data >= np.float32(threshold)])
         ends = np.cumsum(block.counts)
         for i, (end, count) in enumerate(zip(ends.tolist(), block.counts.tolist(), strict=True)):
@@ -104,6 +109,8 @@ def write_pml(
                 absent[block.indices[end - count : end]] = False
                 if c.self_pairs:
                     absent[row] = False
+                if excluded is not None:
+                    absent &= ~excluded.holds(np.array([row]), every)
                 zeros = np.flatnonzero(absent)
                 drawn = np.sort(rng.choice(zeros, min(wanted, len(zeros)), replace=False))
                 a2.append(np.full(len(drawn), row))

@@ -13,7 +13,7 @@ from relabel.datasets.msls.spec import IMAGE_PATH
 from relabel.exchange.folder import ExportFolder, file_name
 from relabel.exchange.image_names import default_image_path, unopened_notes
 from relabel.exchange.known_cameras import KnownSource, all_but_panoramas
-from relabel.exchange.positive_rows import RowLists, rows_above, rows_within, with_self
+from relabel.exchange.positive_rows import RowLists, rows_above, rows_not_zero, rows_within, with_self
 from relabel.fixed_width import joined
 from relabel.images.paths import image_paths
 from relabel.similarity import SimilaritySource
@@ -99,9 +99,10 @@ def write_msls_idx(
     """The index arrays that the dataset class of mapillary_sls works on, over all collections in order.
 
     Rows run on across collections: ``qIdx`` numbers rows of ``qImages`` and has only queries with a positive; ``pIdx``
-    (ψ ≥ `threshold`) and ``nonNegIdx`` (every ψ that is stored) are aligned with it and number rows of ``dbImages``.
-    A negative drawn outside nonNegIdx is then a true zero: the class leaves out panoramas, and here all cameras that
-    are not ok are left out. Images are named as MSLS keeps them under its root, unless `image_path` says otherwise.
+    (ψ ≥ `threshold`) and ``nonNegIdx`` (every ψ that is stored, and excluded pairs) are aligned with it and number rows
+    of ``dbImages``. A negative drawn outside nonNegIdx is then a true zero: the class leaves out panoramas, and here
+    all cameras that are not ok are left out. Images are named as MSLS keeps them under its root, unless `image_path`
+    says otherwise.
     """
     folder.claim(MSLS_FILES)
     image_path = image_path or IMAGE_PATH
@@ -117,7 +118,7 @@ def write_msls_idx(
         c = source.collection
         query.append(image_paths(c.query, image_path, collection=name, side="query"))
         database.append(image_paths(c.database, image_path, collection=name, side="database"))
-        positives, stored = rows_above(source, threshold), with_self(rows_above(source, None), c)
+        positives, stored = rows_above(source, threshold), with_self(rows_not_zero(source), c)
         with_positive = np.flatnonzero(positives.counts)
         numbers.append(with_positive + first_query)
         for lists, arrays in ((positives, positive), (stored, non_negative)):
@@ -145,8 +146,8 @@ def write_deep_vg(
 
     ``NAME_database_paths.npy`` and ``NAME_queries_paths.npy`` are sorted, as its loader sorts the files that it finds;
     images are numbered database first, then queries. ``NAME_hard_positives_per_query.npy`` has ψ ≥ `threshold`,
-    ``NAME_soft_positives_per_query.npy`` every ψ that is stored: what is outside it may be drawn as a negative.
-    Queries without a hard positive are left out of all three, and cameras that are not ok of everything.
+    ``NAME_soft_positives_per_query.npy`` every ψ that is stored, and excluded pairs: what is outside it may be drawn as
+    a negative. Queries without a hard positive are left out of all three, and cameras that are not ok of everything.
     """
     stem = file_name(name)
     parts = ("database_paths", "queries_paths", "soft_positives_per_query", "hard_positives_per_query")
@@ -161,7 +162,7 @@ def write_deep_vg(
     order = np.argsort(database)
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
-    hard, soft = rows_above(source, threshold), with_self(rows_above(source, None), c)
+    hard, soft = rows_above(source, threshold), with_self(rows_not_zero(source), c)
     rows = np.argsort(query)
     rows = rows[hard.counts[rows] > 0]
     sorted_lists = [_renumbered(lists, place).objects(rows) for lists in (soft, hard)]

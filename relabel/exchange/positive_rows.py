@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.errors import InputError, OptionError
+from relabel.excluded_pairs import ExcludedPairs
 from relabel.geometry.earth import points
-from relabel.similarity import Collection, SimilaritySource
+from relabel.similarity import Collection, SimilaritySource, UsedPairs
 
 
 class RowLists(NamedTuple):
@@ -46,13 +47,37 @@ def check_threshold(threshold: float, collection: Collection) -> None:
         )
 
 
-def rows_above(source: SimilaritySource, threshold: float | None) -> RowLists:
-    """For each query the database rows with ψ ≥ `threshold` (compared as float32), ascending; None takes all stored."""
-    if threshold is not None:
-        check_threshold(threshold, source.collection)
+def rows_above(source: SimilaritySource, threshold: float) -> RowLists:
+    """For each query the database rows with ψ ≥ `threshold` (compared as float32), ascending.
+
+    Pairs that the collection excludes are left out.
+    """
+    check_threshold(threshold, source.collection)
+    return _rows_from(UsedPairs(source), threshold)
+
+
+def rows_not_zero(source: SimilaritySource) -> RowLists:
+    """For each query the database rows that must not be taken for negatives, ascending: stored and excluded pairs.
+
+    Only ok cameras are in excluded pairs here; in a self-paired collection, each makes one with itself.
+    """
+    stored, c = _rows_from(source, 0.0), source.collection
+    if not c.exclusion:
+        return stored
+    order, first, stop = ExcludedPairs(c.exclusion, c.query, c.database).ranges()
+    counts = stop - first
+    places = np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+    rows, width = np.arange(c.shape[0]), max(c.shape[1], 1)
+    codes = np.union1d(
+        np.repeat(rows, stored.counts) * width + stored.indices, np.repeat(rows, counts) * width + order[places]
+    )
+    return RowLists(np.searchsorted(codes, np.arange(c.shape[0] + 1) * width), codes % width)
+
+
+def _rows_from(source: SimilaritySource, threshold: float) -> RowLists:
     counts, indices = [np.zeros(1, np.int64)], [np.empty(0, np.int64)]
     for block in source.blocks():
-        keep = block.data >= np.float32(0 if threshold is None else threshold)
+        keep = block.data >= np.float32(threshold)
         sums = np.concatenate((np.zeros(1, np.int64), np.cumsum(keep)))
         ends = np.cumsum(block.counts)
         counts.append(sums[ends] - sums[ends - block.counts])
@@ -63,7 +88,8 @@ def rows_above(source: SimilaritySource, threshold: float | None) -> RowLists:
 def rows_within(collection: Collection, radius_m: float) -> RowLists:
     """For each query the database rows at most `radius_m` metres away, ascending; none for cameras without a position.
 
-    Distance is horizontal. In a self-paired collection a camera is not near itself.
+    Distance is horizontal. In a self-paired collection a camera is not near itself. Pairs that the collection excludes
+    are left out.
     """
     from scipy.spatial import KDTree  # noqa: PLC0415  takes a quarter of a second to load
 
@@ -76,6 +102,9 @@ def rows_within(collection: Collection, radius_m: float) -> RowLists:
     tree = KDTree(places[1][columns])
     neighbours = tree.query_ball_point(places[0][rows], radius_m, return_sorted=True)
     lists = [columns[np.asarray(indices, np.int64)] for indices in neighbours]
+    if collection.exclusion:
+        excluded = ExcludedPairs(collection.exclusion, collection.query, collection.database)
+        lists = [near[~excluded.holds(np.array([row]), near)] for row, near in zip(rows, lists, strict=True)]
     if collection.self_pairs:
         lists = [near[near != row] for row, near in zip(rows, lists, strict=True)]
     counts = np.zeros(collection.shape[0] + 1, np.int64)
@@ -84,11 +113,9 @@ def rows_within(collection: Collection, radius_m: float) -> RowLists:
 
 
 def with_self(lists: RowLists, collection: Collection) -> RowLists:
-    """The lists with each camera in its own, ascending, where the database is the set of queries."""
+    """The lists with each camera once in its own, ascending, where the database is the set of queries."""
     if not collection.self_pairs:
         return lists
     n = collection.shape[0]
-    rows = np.concatenate((np.repeat(np.arange(n), lists.counts), np.arange(n)))
-    columns = np.concatenate((lists.indices, np.arange(n)))
-    order = np.lexsort((columns, rows))
-    return RowLists(lists.indptr + np.arange(n + 1), columns[order])
+    codes = np.union1d(np.repeat(np.arange(n), lists.counts) * n + lists.indices, np.arange(n) * (n + 1))
+    return RowLists(np.searchsorted(codes, np.arange(n + 1) * n), codes % max(n, 1))

@@ -65,6 +65,9 @@ class FormatSpec:
         what a key is in an index, where no rule is given.
     one_set:
         pairs are within one set of cameras.
+    chooses_pairs:
+        the export says which pairs are positives or are to be matched, and leaves out those that a collection excludes,
+        instead of stating the ψ of all.
     """
 
     name: str
@@ -79,6 +82,7 @@ class FormatSpec:
     camera_files: tuple[str, ...] = ()
     keys: KeyRule = "stem"
     one_set: bool = False
+    chooses_pairs: bool = False
 
 
 _DENSE_OPTIONS = ("threshold", "image_path", "drop_unknown", "max_bytes", "gzip")
@@ -111,6 +115,7 @@ BUILT_IN: tuple[FormatSpec, ...] = (
     ),
     FormatSpec(
         "npy",
+        chooses_pairs=True,
         writer="relabel.exchange.positive_lists:write_npy",
         export_summary="dbImages, qImages, gt, qIdx, pIdx: OpenVPRLab, gsv-cities",
         export_options=("threshold", "within_m", "image_path", "drop_unknown", "drop_panoramas"),
@@ -118,6 +123,7 @@ BUILT_IN: tuple[FormatSpec, ...] = (
     ),
     FormatSpec(
         "msls-idx",
+        chooses_pairs=True,
         writer="relabel.exchange.positive_lists:write_msls_idx",
         export_summary="qIdx, pIdx, nonNegIdx over all collections: mapillary_sls",
         export_options=("threshold", "image_path"),
@@ -125,6 +131,7 @@ BUILT_IN: tuple[FormatSpec, ...] = (
     ),
     FormatSpec(
         "deep-vg",
+        chooses_pairs=True,
         writer="relabel.exchange.positive_lists:write_deep_vg",
         export_summary="soft and hard positives: deep-vg-benchmark",
         export_options=("threshold", "image_path"),
@@ -137,6 +144,7 @@ BUILT_IN: tuple[FormatSpec, ...] = (
     ),
     FormatSpec(
         "pairs",
+        chooses_pairs=True,
         writer="relabel.exchange.hloc:write_pairs",
         export_summary='text, "query database" a line: hloc; scores in a second file',
         export_options=("threshold", "top", "image_path"),
@@ -172,6 +180,7 @@ BUILT_IN: tuple[FormatSpec, ...] = (
     ),
     FormatSpec(
         "pml",
+        chooses_pairs=True,
         writer="relabel.exchange.pml:write_pml",
         export_summary="a1, p, a2, n: pytorch-metric-learning",
         export_options=("threshold", "seed"),

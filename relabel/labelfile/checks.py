@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Status
-from relabel.errors import LabelFileError
+from relabel.errors import LabelFileError, OptionError
+from relabel.exclusion import SEQUENCE, Exclusion
 from relabel.labelfile import hdf, schema
 from relabel.labelfile.collection import row_ranges
 from relabel.labelfile.digest import ArrayDigest, Record, collection_digest
@@ -104,6 +105,7 @@ class CollectionCheck:
         tables = self._tables(
             self_pairs=bool(attributes.get("self_pairs")), posed=attributes.get("method") != schema.IMPORTED
         )
+        self._exclusion(attributes.get("params"), self_pairs=bool(attributes.get("self_pairs")))
         with self._report.attempt("structure", f"{self._path}/{schema.SIMILARITY}"):
             self._pairs(attributes, tables)
         with self._report.attempt("structure", self._path):
@@ -155,6 +157,28 @@ class CollectionCheck:
                 tables[side] = table
                 self._records |= {f"{side}/{name}": record for name, record in table.records.items()}
         return tables
+
+    def _exclusion(self, params: str | None, *, self_pairs: bool) -> None:
+        """That the rule by which pairs are excluded is one, and that the cameras have the columns that it needs."""
+        try:
+            rule = Exclusion.from_params(json.loads(params or "{}"))
+        except OptionError as error:
+            self._note(self._path, f"params: {error}")
+            return
+        except (ValueError, TypeError, RecursionError):
+            return  # noted as no JSON object
+        for side in (schema.QUERIES,) if self_pairs else (schema.QUERIES, schema.DATABASE):
+            with self._report.attempt("structure", f"{self._path}/{side}"):
+                group = hdf.member(self._group, side, h5py.Group)
+                for name in rule.columns:
+                    if name not in group:
+                        self._note(group.name, f"has no column {name!r}, by which params excludes {rule}")
+                    else:
+                        column = hdf.member(group, name, h5py.Dataset)
+                        if column.ndim != 1 or (name != SEQUENCE and column.dtype.kind not in "iuf"):
+                            self._note(
+                                column.name, f"does not hold one number a camera, by which params excludes {rule}"
+                            )
 
     def _pairs(self, attributes: Mapping[str, Any], tables: Mapping[str, TableCheck]) -> None:
         group = hdf.member(self._group, schema.SIMILARITY, h5py.Group)

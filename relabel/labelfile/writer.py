@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from relabel.atomic import replacing
-from relabel.errors import InputError, OutputError
+from relabel.errors import InputError, OptionError, OutputError
+from relabel.excluded_pairs import check_columns
 from relabel.labelfile import schema
 from relabel.labelfile.camera_table import Table, as_table, digests, write_table
 from relabel.labelfile.chunks import ParallelColumns
@@ -130,6 +131,10 @@ class _CollectionWriter:
         collection = source.collection
         self._collection = collection
         self._attributes = self._checked_attributes(collection)
+        try:
+            check_columns(collection.exclusion, collection.query, collection.database)
+        except (InputError, OptionError) as error:
+            raise InputError(f"{self._where}: {error}") from None
         self._counts = np.zeros(collection.shape[0], np.int64)
         self._next_row = self._total = 0
         self._rules = RowChecks(

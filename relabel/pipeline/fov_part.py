@@ -14,6 +14,8 @@ from relabel.audit.audit import audit
 from relabel.cameras import Cameras
 from relabel.datasets.base import CameraReader, CameraSets, ReaderWrapper
 from relabel.errors import InputError, OptionError
+from relabel.excluded_pairs import excluded_params
+from relabel.exclusion import RULES, Exclusion
 from relabel.pipeline import occluders
 from relabel.pipeline.parts import Estimate, Opened, Progress
 
@@ -41,6 +43,8 @@ class FovPart(ReaderWrapper[CameraSets]):
         a file of footprints that cut the fields of view; None: nothing stands in the way.
     occluders_crs:
         the reference system of that file, where it does not say so itself.
+    excluded:
+        which pairs training and scoring are to leave out.
 
     Raises
     ------
@@ -51,6 +55,7 @@ class FovPart(ReaderWrapper[CameraSets]):
     params: fov.FovParams = field(default_factory=fov.FovParams)
     occluders: Path | None = None
     occluders_crs: str | None = None
+    excluded: Exclusion = field(default_factory=Exclusion)
 
     def __post_init__(self) -> None:
         if self.occluders is not None:
@@ -63,7 +68,8 @@ class FovPart(ReaderWrapper[CameraSets]):
     def from_parameters(cls, reader: CameraReader, parameters: dict[str, Any]) -> FovPart:
         """The part of a reader and of the recorded parameters that are not its own; TypeError where one is unknown."""
         walls = {name: parameters.pop(name, None) for name in ("occluders", "occluders_crs")}
-        return cls(reader, fov.FovParams(**parameters), **walls)
+        rule = Exclusion(**{name: parameters.pop(name) for name in RULES if name in parameters})
+        return cls(reader, fov.FovParams(**parameters), **walls, excluded=rule)
 
     def parameters(self) -> dict[str, Any]:
         """What the cameras depend on, and the options of the overlap."""
@@ -73,7 +79,7 @@ class FovPart(ReaderWrapper[CameraSets]):
             "occluders_crs": self.occluders_crs,
         }
         walls = {name: value for name, value in walls.items() if value is not None}
-        return {**self.reader.parameters(), **self.params.to_json(), **walls}
+        return {**self.reader.parameters(), **self.params.to_json(), **self.excluded.to_json(), **walls}
 
     def read(self) -> CameraSets:
         """The cameras; those whose field of view is NaN have that of the parameters.
@@ -143,8 +149,11 @@ class FovPart(ReaderWrapper[CameraSets]):
             if count:
                 named = "query cameras" if side == "queries" else "database cameras"
                 notes.append(f"{count:,} {named} have no height; --max-height-difference leaves their pairs alone")
-        params = {**source.collection.params, **cameras.params}
-        return replace(source, collection=replace(source.collection, params=params)), cameras, notes
+        c = source.collection
+        excluded, counted = excluded_params(self.excluded, c.query, c.database, self_pairs=c.self_pairs)
+        notes += counted
+        params = {**c.params, **cameras.params, **excluded}
+        return replace(source, collection=replace(c, params=params)), cameras, notes
 
 
 def fov_parts(
@@ -153,7 +162,9 @@ def fov_parts(
     *,
     occluders: Path | None = None,
     occluders_crs: str | None = None,
+    excluded: Exclusion | None = None,
 ) -> tuple[FovPart, ...]:
     """One part for each reader, all with the same parameters."""
     params = fov.FovParams() if params is None else params
-    return tuple(FovPart(reader, params, occluders, occluders_crs) for reader in readers)
+    rule = Exclusion() if excluded is None else excluded
+    return tuple(FovPart(reader, params, occluders, occluders_crs, rule) for reader in readers)

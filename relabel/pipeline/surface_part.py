@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,8 @@ from relabel import surface
 from relabel.audit.audit import audit
 from relabel.datasets.base import FrameReader, FrameSets, ReaderWrapper
 from relabel.devices import DeviceChoice
+from relabel.excluded_pairs import excluded_params
+from relabel.exclusion import RULES, Exclusion
 from relabel.pipeline.parts import Estimate, Opened, Preparation, Progress
 from relabel.similarity import Collection, RowBlock
 
@@ -26,19 +28,23 @@ class SurfacePart(ReaderWrapper[FrameSets]):
         what the overlap depends on.
     device:
         ``auto``, ``cpu`` or ``cuda``: where it is computed, which does not show in the result.
+    excluded:
+        which pairs training and scoring are to leave out.
     """
 
     params: surface.SurfaceParams = field(default_factory=surface.SurfaceParams)
     device: DeviceChoice = "auto"
+    excluded: Exclusion = field(default_factory=Exclusion)
 
     @classmethod
     def from_parameters(cls, reader: FrameReader, parameters: dict[str, Any]) -> SurfacePart:
         """The part of a reader and of the recorded parameters that are not its own; TypeError where one is unknown."""
-        return cls(reader, surface.SurfaceParams(**parameters))
+        rule = Exclusion(**{name: parameters.pop(name) for name in RULES if name in parameters})
+        return cls(reader, surface.SurfaceParams(**parameters), excluded=rule)
 
     def parameters(self) -> dict[str, Any]:
         """What the frames depend on, and the options of the overlap."""
-        return {**self.reader.parameters(), **self.params.to_json()}
+        return {**self.reader.parameters(), **self.params.to_json(), **self.excluded.to_json()}
 
     def read(self) -> FrameSets:
         """The frames; no depth map is decoded."""
@@ -50,6 +56,7 @@ class SurfacePart(ReaderWrapper[FrameSets]):
         Depth maps are decoded by the `preparation` of the result.
         """
         frames = self._frames()
+        excluded, counted = self._excluded(frames)
         overlap = surface.source(
             frames.query, frames.database, self.params, device=self.device, threads=threads, progress=progress
         )
@@ -58,14 +65,15 @@ class SurfacePart(ReaderWrapper[FrameSets]):
             overlap.decode(progress)
             return tuple(f"{self.name}: {note}" for note in overlap.notes)
 
-        notes = tuple(f"{self.name}: {note}" for note in frames.notes)
+        notes = tuple(f"{self.name}: {note}" for note in (*frames.notes, *counted))
         preparation = Preparation("depth maps", overlap.frames, decode)
-        source = FrameSource(overlap, frames)
+        source = FrameSource(overlap, frames, excluded)
         return Opened(source, frames.files, notes, preparation, audit(frames), thousands=True)
 
     def estimate(self, *, threads: int | None = None) -> Estimate:
         """What it would take, judged by a few depth maps; raises what the reader and `relabel.surface.plan` do."""
         frames = self._frames()
+        self._excluded(frames)
         plan = surface.plan(frames.query, frames.database, self.params, device=self.device, threads=threads)
         query, database = frames.query.cameras, frames.database.cameras
         return Estimate(
@@ -87,6 +95,10 @@ class SurfacePart(ReaderWrapper[FrameSets]):
         frames.require_some()
         return frames
 
+    def _excluded(self, frames: FrameSets) -> tuple[dict[str, Any], list[str]]:
+        query, database = frames.query, frames.database
+        return excluded_params(self.excluded, query.cameras, database.cameras, self_pairs=query is database)
+
 
 @dataclass(frozen=True, eq=False)
 class FrameSource:
@@ -98,16 +110,19 @@ class FrameSource:
         what is computed.
     frames:
         the frames, with the statuses that they have before a depth map is decoded.
+    excluded:
+        what `params` say of excluded pairs.
     """
 
     overlap: surface.SurfaceOverlap
     frames: FrameSets
+    excluded: Mapping[str, Any]
 
     @property
     def collection(self) -> Collection:
         """What is compared and how; decodes the depth maps that are not decoded yet."""
         collection = self.overlap.collection
-        return replace(collection, params={**collection.params, **self.frames.params})
+        return replace(collection, params={**collection.params, **self.frames.params, **self.excluded})
 
     def blocks(self) -> Iterator[RowBlock]:
         """All rows once, in order."""
@@ -115,8 +130,13 @@ class FrameSource:
 
 
 def surface_parts(
-    readers: Iterable[FrameReader], params: surface.SurfaceParams | None = None, *, device: DeviceChoice = "auto"
+    readers: Iterable[FrameReader],
+    params: surface.SurfaceParams | None = None,
+    *,
+    device: DeviceChoice = "auto",
+    excluded: Exclusion | None = None,
 ) -> tuple[SurfacePart, ...]:
     """One part for each reader, all with the same parameters."""
     params = surface.SurfaceParams() if params is None else params
-    return tuple(SurfacePart(reader, params, device) for reader in readers)
+    rule = Exclusion() if excluded is None else excluded
+    return tuple(SurfacePart(reader, params, device, rule) for reader in readers)

@@ -180,8 +180,21 @@ def _absent(collections: Sequence[StoredCollection]) -> list[str]:
         "",
         f"- Absent, and both cameras have status `ok`: ψ ≤ {' or '.join(f'{value:g}' for value in bounds)}: {nothing}.",
         "- Absent, and either camera is not `ok`: **unknown**. It must not be used as a negative.",
+        *_excluded(collections),
         "",
         "Rows and columns are joined by key, never by order.",
+    ]
+
+
+def _excluded(collections: Sequence[StoredCollection]) -> list[str]:
+    rules: dict[str, list[str]] = {}
+    for stored in collections:
+        if rule := stored.collection.exclusion:
+            rules.setdefault(str(rule), []).append(stored.name)
+    return [
+        f"- **Excluded, stored or absent**: {rule}, in {', '.join(map(_plain, names))}, by the columns of the cameras. "
+        "Such a pair is to be used neither as a positive nor as a negative."
+        for rule, names in rules.items()
     ]
 
 

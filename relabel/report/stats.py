@@ -16,11 +16,12 @@ from scipy.spatial import cKDTree
 
 from relabel.cameras import Cameras, FloatArray
 from relabel.errors import OptionError
+from relabel.excluded_pairs import ExcludedPairs
 from relabel.geometry.earth import points
 from relabel.geometry.headings import angle_between_deg
 from relabel.report.sequences import Sequences, sequences_text, tally_of
 from relabel.report.text_table import bar, percent, table
-from relabel.similarity import RowBlock, SimilaritySource
+from relabel.similarity import Collection, RowBlock, SimilaritySource
 
 POSITIVE = np.float32(0.5)
 BINS = 10
@@ -76,6 +77,19 @@ class FacingPairs:
 
 
 @dataclass(frozen=True)
+class ExcludedCounts:
+    """Pairs that training and scoring leave out; everywhere else in the figures they count as any other."""
+
+    rule: str
+    pairs: int
+    """of ok cameras, both directions counted"""
+    stored: int
+    positive: int
+    queries_without_positive: int
+    """ok queries all of whose ψ ≥ 0.5 are with excluded pairs, or that have none at all"""
+
+
+@dataclass(frozen=True)
 class Statistics:
     """Figures of one collection; pairs of cameras that are not both ok are unknown and nowhere counted as zero.
 
@@ -97,6 +111,8 @@ class Statistics:
     zero: Band
     near: NearPairs
     facing: FacingPairs
+    excluded: ExcludedCounts | None = None
+    """the pairs that the collection excludes; None where it has no such rule"""
     sequences: Sequences | None = None
     """what the order in time tells, where the queries have the columns ``sequence`` and ``frame``"""
 
@@ -112,7 +128,9 @@ class Statistics:
         data["histogram"] = {"edges": [i / BINS for i in range(BINS + 1)], "pairs": list(self.histogram)}
         data["queries_without_positive"] = self.queries_without_positive
         data["near"]["absent_share"] = self.near.absent_share
-        del data["sequences"]
+        del data["sequences"], data["excluded"]
+        if self.excluded is not None:
+            data["excluded"] = asdict(self.excluded)
         if self.sequences is not None:
             data["sequences"] = self.sequences.to_json()
         return data
@@ -156,10 +174,13 @@ def statistics(
     query_at, database_at = (points(side, collection.params) for side in (query, database))
     tally = _Tally(query, database, (query_at, database_at), near_m, facing_deg)
     in_time = tally_of(collection)
+    excluded = _ExcludedTally(collection) if collection.exclusion else None
     for block in source.blocks():
         tally.add(block)
         if in_time is not None:
             in_time.add(block.rows, block.indices, block.data)
+        if excluded is not None:
+            excluded.add(block)
         if progress is not None:
             progress(len(block.counts))
 
@@ -182,6 +203,7 @@ def statistics(
         zero=_band((known - tally.stored)[query_ok]),
         near=NearPairs(near_m, near, near - tally.near),
         facing=FacingPairs(facing_deg, tally.facing, tally.facing_positive, headings),
+        excluded=None if excluded is None else excluded.result(tally.positive, query_ok),
         sequences=None if in_time is None else in_time.result(),
     )
 
@@ -213,6 +235,27 @@ class _Tally:
         facing = apart >= self._facing_deg  # never where a heading is missing: NaN compares false
         self.facing += int(np.count_nonzero(facing))
         self.facing_positive += int(np.count_nonzero(facing & positive))
+
+
+class _ExcludedTally:
+    """Counts of excluded pairs that grow block by block."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._pairs = ExcludedPairs(collection.exclusion, collection.query, collection.database)
+        self._all = int(self._pairs.counts(self_pairs=collection.self_pairs).sum())
+        self._stored = 0
+        self._positive = np.zeros(len(collection.query), np.int64)
+
+    def add(self, block: RowBlock) -> None:
+        rows = block.rows
+        out = self._pairs.holds(rows, block.indices)
+        self._stored += int(np.count_nonzero(out))
+        self._positive += np.bincount(rows[out & (block.data >= POSITIVE)], minlength=len(self._positive))
+
+    def result(self, positive: IntArray, query_ok: npt.NDArray[np.bool_]) -> ExcludedCounts:
+        """The counts, with how many positives each query has in all."""
+        without = int(np.count_nonzero(query_ok & (positive == self._positive)))
+        return ExcludedCounts(str(self._pairs.rule), self._all, self._stored, int(self._positive.sum()), without)
 
 
 def _band(counts: IntArray) -> Band:
@@ -291,7 +334,19 @@ def stats_text(name: str, s: Statistics) -> list[str]:
         "",
         f"  queries without a positive (no ψ ≥ 0.5): {none:,} of {s.queries_ok:,} ({percent(none, s.queries_ok)})",
         *lines,
+        *_excluded_text(s),
         *(sequences_text(s.sequences, s.queries_ok, absent) if s.sequences is not None else []),
+    ]
+
+
+def _excluded_text(s: Statistics) -> list[str]:
+    e = s.excluded
+    if e is None:
+        return []
+    return [
+        f"  excluded from training and scoring: {e.rule}",
+        f"    {e.pairs:,} pairs, of which {e.stored:,} are stored and {e.positive:,} have ψ ≥ 0.5",
+        f"    without them {e.queries_without_positive:,} of {s.queries_ok:,} queries are without a positive",
     ]
 
 

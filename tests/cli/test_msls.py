@@ -34,6 +34,52 @@ def done(result: Result) -> Result:
     return result
 
 
+class TestExcludedPairs:
+    """Pairs that training and scoring leave out are recorded; their ψ is what it would be without the rule."""
+
+    def test_rule(self, run: Runner, root: Path, here: Path) -> None:
+        """The rule is in params and provenance, counted, verified and kept by resume; another one labels again."""
+        done(run("msls", "--root", root, "-o", "plain.h5"))
+        result = done(run("msls", "--root", root, "-o", "x.h5", "--min-frame-gap", 3))
+        plain, stored = (next(iter(LabelFile(name).values())) for name in ("plain.h5", "x.h5"))
+        assert stored.params["min_frame_gap"] == 3
+        assert LabelFile("x.h5").provenance()[0]["parameters"]["min_frame_gap"] == 3
+        np.testing.assert_array_equal(stored.to_scipy().toarray(), plain.to_scipy().toarray())
+        q, d = stored.query, stored.database
+        near = np.abs(np.subtract.outer(q.extra["frame"], d.extra["frame"])) < 3
+        one = q.extra["sequence"][:, None] == d.extra["sequence"]
+        count = (near & one & q.ok[:, None] & d.ok).sum()
+        said = (
+            f"{count} pairs are excluded from training and scoring (pairs of one sequence that are fewer than 3 frames"
+        )
+        assert said in result.stderr
+        assert validate("x.h5").findings == []
+        checked = json.loads(done(run("verify", "x.h5", "--root", root, "--sample", 50, "--json")).stdout)
+        assert (checked["checked"] > 20, checked["mismatches"]) == (True, 0)
+        assert "min_frame_gap 3" in done(run("info", "x.h5")).stdout
+        assert "excluded from training and scoring: pairs of one" in done(run("stats", "x.h5")).stdout
+        done(run("subset", "x.h5", "-o", "y.h5", "--band", "0.2:"))
+        assert next(iter(LabelFile("y.h5").values())).params["min_frame_gap"] == 3
+
+    @pytest.mark.parametrize(
+        ("flags", "code", "said"),
+        [
+            (("--min-time-gap", 2), 1, "no column 'time_s'"),
+            (("--other-sequence", "--min-frame-gap", 2), 2, "choose one"),
+            (("--min-frame-gap", 0), 2, "0 is not in the range x>=1"),
+        ],
+    )
+    @pytest.mark.parametrize("more", [(), ("--dry-run",)])
+    def test_mistakes(
+        self, run: Runner, root: Path, here: Path, flags: tuple, code: int, said: str, more: tuple
+    ) -> None:
+        """A rule that cannot be is refused before anything is written, and in a dry run."""
+        result = run("msls", "--root", root, "-o", "x.h5", *flags, *more)
+        assert result.exit_code == code, result.stderr
+        assert said in result.stderr
+        assert list(here.iterdir()) == []
+
+
 class TestArguments:
     """Options reach the library under the same names."""
 

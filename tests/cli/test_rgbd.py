@@ -49,6 +49,31 @@ class TestGood:
         np.testing.assert_array_equal(found["folder"], found["scannet"])
         np.testing.assert_array_equal(found["folder"], found["tum"])
 
+    def test_excluded_pairs(self, run: Runner, tmp_path: Path) -> None:
+        """TUM has times; their rule is recorded and verified, and the ψ of excluded pairs is stored all the same."""
+        root = tum_folder(tmp_path / "kitchen")
+        camera = ("--root", root, "--layout", "tum", "--intrinsics", "57,58,31.5,23.5", "--depth-unit", 1 / 5000)
+        done(run("rgbd", *camera, *SAME, "plain.h5"))
+        result = done(run("rgbd", *camera, *SAME, "x.h5", "--min-time-gap", 1.5))
+        plain, stored = (LabelFile(name)["kitchen"] for name in ("plain.h5", "x.h5"))
+        time = stored.query.extra["time_s"]
+        np.testing.assert_array_equal(time, stored.query.key.astype(float))
+        ok = stored.query.ok
+        near = (
+            (np.abs(np.subtract.outer(time, time)) < 1.5)
+            & np.logical_and.outer(ok, ok)
+            & ~np.eye(len(time), dtype=bool)
+        )
+        assert near.any()
+        assert (
+            f"{near.sum()} pairs are excluded from training and scoring (pairs that are less than 1.5 s apart)"
+            in result.stderr
+        )
+        assert stored.params["min_time_gap_s"] == 1.5
+        np.testing.assert_array_equal(stored.to_scipy().toarray(), plain.to_scipy().toarray())
+        checked = run("verify", "x.h5", "--root", root, "--sample", 10, "--json")
+        assert json.loads(done(checked).stdout)["mismatches"] == 0
+
     def test_options(self, run: Runner, tmp_path: Path) -> None:
         """Name, unit and intrinsics; what is missing is told."""
         root = rgbd_folder(tmp_path / "kitchen")

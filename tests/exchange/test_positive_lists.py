@@ -16,7 +16,7 @@ from relabel.cameras import Cameras, Status
 from relabel.cli.app import app
 from relabel.errors import InputError, OptionError
 from relabel.exchange.exporting import export
-from relabel.exchange.positive_rows import rows_above, rows_within
+from relabel.exchange.positive_rows import rows_above, rows_not_zero, rows_within
 from relabel.labelfile import LabelFile
 from relabel.similarity import Similarity
 from tests.similarities import similarity
@@ -38,10 +38,11 @@ class TestRowsAbove:
         """The lists are the columns at or above the threshold, which is compared as float32."""
         psi = similarity(n, m, seed=seed)
         dense = psi.matrix.toarray()
-        for limit, wanted in ((threshold, dense >= np.float32(threshold)), (None, dense > 0)):
-            assert [each.tolist() for each in rows_above(psi, limit).objects()] == [
-                np.flatnonzero(row).tolist() for row in wanted
-            ]
+        for lists, wanted in (
+            (rows_above(psi, threshold), dense >= np.float32(threshold)),
+            (rows_not_zero(psi), dense > 0),
+        ):
+            assert [each.tolist() for each in lists.objects()] == [np.flatnonzero(row).tolist() for row in wanted]
 
     @pytest.mark.parametrize("threshold", [0.0, -1.0, 1.5, float("nan"), 1e-7])
     def test_threshold(self, threshold: float) -> None:

@@ -174,7 +174,7 @@ def assert_same_cameras(a: Cameras, b: Cameras) -> None:
         x, y = (c.astype(np.str_) if c.dtype.kind == "O" else c for c in (a.extra[name], b.extra[name]))
         assert x.dtype.kind == y.dtype.kind
         assert x.dtype.itemsize == y.dtype.itemsize or x.dtype.kind == "U"
-        assert x.tolist() == y.tolist()
+        np.testing.assert_array_equal(x, y, err_msg=name)
 
 
 def assert_same_pairs(a: sparse.csr_array, b: sparse.csr_array) -> None:

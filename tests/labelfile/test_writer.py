@@ -363,3 +363,12 @@ def sorted_matrix(matrix: sparse.csr_array) -> sparse.csr_array:
     matrix = sparse.csr_array(matrix)
     matrix.sort_indices()
     return matrix
+
+
+def test_a_rule_without_its_columns(tmp_path: Path) -> None:
+    """A collection that excludes pairs by columns that it does not have is not written."""
+    psi = similarity()
+    psi = Similarity(replace(psi.collection, params={"min_frame_gap": 2}), psi.matrix)
+    with pytest.raises(InputError, match="collection 'a': the query cameras have no column 'sequence'"):
+        write(tmp_path / "x.h5", {"a": psi})
+    assert list(tmp_path.iterdir()) == []

@@ -237,3 +237,29 @@ class TestStatsText:
     def test_absent_is_named_by_the_threshold(self) -> None:
         """Where small values were left out on purpose, absent is not called zero."""
         assert "ψ ≤ 0.001" in "\n".join(stats.stats_text("here", stats.statistics(similarity(min_value=1e-3))))
+
+
+@pytest.mark.parametrize("self_pairs", [False, True])
+def test_excluded_pairs(self_pairs: bool) -> None:
+    """They are counted by themselves, and everything else as if there were no rule."""
+    plain = similarity(20, 22, seed=6, density=0.5, self_pairs=self_pairs)
+
+    def with_columns(cameras: Any) -> Any:
+        return replace(cameras, extra={"sequence": np.arange(len(cameras)) // 5})
+
+    c = plain.collection
+    query = with_columns(c.query)
+    database = query if self_pairs else with_columns(c.database)
+    collection = replace(c, query=query, database=database, params={**c.params, "other_sequence": True})
+    figures = stats.statistics(Similarity(collection, plain.matrix))
+    assert replace(figures, excluded=None) == stats.statistics(plain)
+    out = np.equal.outer(np.arange(plain.shape[0]) // 5, np.arange(plain.shape[1]) // 5)
+    out &= np.logical_and.outer(query.ok, database.ok) & ~(np.eye(*plain.shape, dtype=bool) & self_pairs)
+    dense = plain.matrix.toarray()
+    without = int((query.ok & ~((dense >= 0.5) & ~out).any(axis=1)).sum())
+    counts = (int(out.sum()), int((out & (dense > 0)).sum()), int((out & (dense >= 0.5)).sum()), without)
+    assert figures.excluded == stats.ExcludedCounts("pairs of one sequence", *counts)
+    text = "\n".join(stats.stats_text("a", figures))
+    assert f"{counts[0]} pairs, of which {counts[1]} are stored and {counts[2]} have ψ ≥ 0.5" in text
+    assert figures.to_json()["excluded"]["positive"] == counts[2]
+    assert "excluded" not in stats.statistics(plain).to_json()

@@ -110,7 +110,9 @@ def read(root: Path, name: str, camera: DepthCamera, most_s: float, quaternion: 
     images, image_list = _images(root, depth, most_s)
     order = np.argsort(depth.times, kind="stable")
     frames = [
-        FrameFiles(depth.stamps[row], name, rank, existing_file(root / depth.names[row]), None, images[row])
+        FrameFiles(
+            depth.stamps[row], name, rank, existing_file(root / depth.names[row]), None, images[row], depth.times[row]
+        )
         for rank, row in enumerate(order.tolist())
     ]
     has_pose: list[bool] = (rows[order] >= 0).tolist()

@@ -263,7 +263,14 @@ def _sequence_frames(folder: Path) -> list[FrameFiles]:
             f"{_listed([path.name for path in paths])}: unpack the sequence into it"
         )
     return [
-        FrameFiles(f"{folder.name}/{_name(frame)}", folder.name, rank, *map(frame.get, ("depth", "pose", "color")))
+        FrameFiles(
+            f"{folder.name}/{_name(frame)}",
+            folder.name,
+            rank,
+            frame.get("depth"),
+            frame.get("pose"),
+            frame.get("color"),
+        )
         for rank, (_, frame) in enumerate(sorted(files.items()))
     ]
 

@@ -86,7 +86,10 @@ def choose(
         keyed = {role: column for role, column in explicit.items() if role != "key"}  # a key may be a time
         time = explicit.get("time") or _usual(path, names, "time", keyed, "say it with --columns {role}={column}")
         columns |= {"time": time} if time else {}
-    elif "heading" not in columns:
+        return columns
+    if "time" in explicit:
+        columns["time"] = explicit["time"]
+    if "heading" not in columns:
         raise InputError(
             f"{path}: there is no column of headings, only {there}; name it with --columns heading=NAME (degrees "
             "clockwise from north), or take the direction of travel with --heading travel. Trajectories with full "

@@ -19,6 +19,7 @@ from relabel.datasets.table import gsv_cities
 from relabel.datasets.table.columns import TEXT, choose
 from relabel.datasets.table.table_file import Kind, TableFile
 from relabel.errors import InputError
+from relabel.exclusion import TIME
 from relabel.geometry.earth import axes, ecef
 from relabel.geometry.projection import project
 
@@ -54,7 +55,7 @@ class TableCameras:
     up:
         (n,) height, metres, NaN where there is none; or None.
     time:
-        (n,) in any unit, NaN where it cannot be read; or None.
+        (n,) seconds, NaN where it cannot be read; or None.
     zone:
         the UTM zone that the table names, as it is written, or None.
     """
@@ -132,6 +133,9 @@ def read_cameras(
     for role in ("sequence", "frame"):
         if role in by_role:
             extra[role] = by_role[role]
+    time, when = _seconds_of(columns, by_role)
+    if time is not None:
+        extra[TIME] = time
     heading = _finite(file, columns, by_role, "heading") if "heading" in by_role else np.full(len(key), np.nan)
     up, notes = _heights(file, columns, by_role)
     fov = _within(file, columns, by_role, "fov", 360.0)
@@ -149,9 +153,9 @@ def read_cameras(
         _within(file, columns, by_role, "radius", np.inf),
         _crs(file, columns, by_role),
         extra,
-        (f"{path.name}: {', '.join(f'{role}={column}' for role, column in columns.items())}", *notes),
+        (f"{path.name}: {', '.join(f'{role}={column}' for role, column in columns.items())}", *when, *notes),
         up,
-        _times(by_role["time"]) if "time" in by_role else None,
+        time,
         _zone(columns, by_role),
     )
 
@@ -224,14 +228,40 @@ def _order(side: TableCameras) -> tuple[FloatArray, str]:
     return np.arange(len(side.key), dtype=np.float64), "the rows"
 
 
-def _times(texts: npt.NDArray[Any]) -> FloatArray:
-    """(n,) seconds, or what else numbers are, of numbers or of dates of ISO 8601 or EXIF; NaN for what is neither."""
+_UNITS = ((1e17, 1e9, "nanoseconds"), (1e14, 1e6, "microseconds"), (1e11, 1e3, "milliseconds"))
+"""Since 1970, from when on a number is no longer one of a larger unit: 1e11 seconds end in the year 5138."""
+
+
+def _seconds_of(
+    columns: Mapping[str, str], table: Mapping[str, npt.NDArray[Any]]
+) -> tuple[FloatArray | None, tuple[str, ...]]:
+    """(n,) seconds of the column of times, NaN where there is none, and what was made of it."""
+    if "time" not in table:
+        return None, ()
+    time, of_dates = _times(table["time"])
+    known = np.abs(time[np.isfinite(time)])
+    name, notes = columns["time"], []
+    most = known.max(initial=0.0)
+    for least, scale, unit in () if of_dates else _UNITS:
+        if most >= least:
+            time = time / scale
+            notes.append(f"column {name!r} is taken for {unit}, since its numbers are as large as {most:.3g}")
+            break
+    if len(known) < len(time):
+        notes.append(f"column {name!r}: {len(time) - len(known):,} rows have no time")
+    return time, tuple(notes)
+
+
+def _times(texts: npt.NDArray[Any]) -> tuple[FloatArray, bool]:
+    """(n,) numbers, or seconds of dates of ISO 8601 or EXIF, NaN for what is neither; and whether these are dates."""
     try:
-        return texts.astype(np.float64)
+        return texts.astype(np.float64), False
     except ValueError:
         words = [text.strip() for text in texts.tolist()]
     numbers = np.array([_number(word) for word in words])
-    return np.array([_seconds(word) for word in words]) if np.isnan(numbers).all() else numbers
+    if np.isnan(numbers).all():
+        return np.array([_seconds(word) for word in words]), True
+    return numbers, False
 
 
 def _number(text: str) -> float:

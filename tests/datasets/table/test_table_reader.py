@@ -459,7 +459,7 @@ class TestTravel:
         street = read(write(tmp_path / "t.csv", header, *rows), along_track=AlongTrack())
         assert street.query.heading_deg.tolist() == [0.0] * 3
         assert any(f"in the order of {header.rsplit(',', maxsplit=1)[-1]}" in note for note in street.notes)
-        assert set(street.query.extra) == set()
+        assert set(street.query.extra) == {"time_s"}
 
     @pytest.mark.parametrize(
         "kind", [pa.timestamp("ns"), pa.timestamp("ms", "UTC"), pa.float64(), pa.int64(), pa.date32()]
@@ -546,3 +546,33 @@ class TestTravel:
         """Options that do not go together."""
         with pytest.raises(OptionError, match=message):
             reader(Path("t.csv"), **options).read()
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected", "note"),
+    [
+        (("1.5", "3", "7.25"), [1.5, 3.0, 7.25], None),
+        (
+            ("2019-07-04 12:00:00", "2019-07-04T12:00:02.5Z", ""),
+            [1562241600.0, 1562241602.5, None],
+            "1 rows have no time",
+        ),
+        (
+            ("1562241600000", "1562241600500", "1562241602000"),
+            [1562241600.0, 1562241600.5, 1562241602.0],
+            "milliseconds",
+        ),
+        (("1418381798000000", "1418381798500000", ""), [1418381798.0, 1418381798.5, None], "microseconds"),
+        (("1562241600000000000",) * 3, [1562241600.0] * 3, "nanoseconds"),
+    ],
+)
+def test_times(tmp_path: Path, cells: tuple[str, ...], expected: list[float | None], note: str | None) -> None:
+    """A column that is named for times is kept in seconds, and what was made of its numbers is said."""
+    rows = [f"{line},{cell}" for line, cell in zip(METRES[1:], cells, strict=True)]
+    path = write(tmp_path / "a.csv", METRES[0] + ",taken", *rows)
+    made = read(path, columns="time=taken", crs="EPSG:32636")
+    found = made.query.extra["time_s"]
+    assert found.tolist() == pytest.approx([np.nan if value is None else value for value in expected], nan_ok=True)
+    assert (note is None) == (not any("taken'" in text for text in made.notes))
+    assert note is None or any(note in text for text in made.notes)
+    assert "time_s" not in read(path, crs="EPSG:32636").query.extra
