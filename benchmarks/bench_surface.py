@@ -32,11 +32,9 @@ from relabel.frames import Frames
 from relabel.jit import thread_count
 from relabel.reference.surface import frame_points, pair_overlap, thinned
 from relabel.similarity import gather
-from relabel.surface import frame_cache, gpu_counter
+from relabel.surface import frame_cache, gpu_counter, gpu_voxels
 from relabel.surface.cpu_counter import BitsetCounter
 from relabel.surface.depth_maps import read_depth
-from relabel.surface.device_memory import Budget, memory_budget
-from relabel.surface.gpu_voxels import ProjectedBricks, Projection, project
 from relabel.surface.occupancy import Occupancies, OccupancyBuilder
 from relabel.surface.params import SurfaceParams
 from relabel.surface.voxelise import FrameBricks, Voxeliser, map_in_order
@@ -48,7 +46,7 @@ ROOM_M = np.array([5.0, 2.6, 4.0])
 WIDTH, HEIGHT, FOCAL = 640, 480, 585.0
 MADE_UP, SHIFT_M = 24, 0.005
 GEMM_COLUMNS = 16_384
-BATCH, STRIDE = 64, 2
+STRIDE = 2
 
 
 def real_frames() -> Frames | None:
@@ -199,7 +197,7 @@ def gemm(occupancies: Occupancies) -> np.ndarray:
     return total.astype(np.int32)
 
 
-def joined(found: Iterable[FrameBricks | ProjectedBricks]) -> Occupancies:
+def joined(found: Iterable[FrameBricks]) -> Occupancies:
     """The voxels of some frames in one space."""
     builder = OccupancyBuilder()
     for one in found:
@@ -248,30 +246,35 @@ def engines(occupancies: Occupancies, device: str) -> None:
     table(["by", "all", "a pair"], lines)
 
 
+class Ready(Voxeliser):
+    """Depth maps that are decoded already, which repeat."""
+
+    def __init__(self, frames: Frames, params: SurfaceParams, decoded: list[np.ndarray]) -> None:
+        super().__init__(frames, params)
+        self._decoded = decoded
+
+    def depth(self, row: int) -> np.ndarray:
+        """The depth map of a frame."""
+        return self._decoded[row % len(self._decoded)]
+
+
 def on_gpu(frames: Frames, count: int) -> None:
     """Print what each step from decoded depth maps to counts takes on a GPU, and what the GPU does at best."""
     import torch
 
     many = repeated(frames, count)
-    voxeliser = stride_set(frames)
-    decoded = [voxeliser.depth(k) for k in range(min(len(frames), count))]
-    budget = Budget(memory_budget("cuda"))
-    how = Projection(frames.unit_m, voxeliser.valid, voxeliser.params.edge_m, STRIDE)
+    decoded = [stride_set(frames).depth(k) for k in range(min(len(frames), count))]
+    ready = Ready(many, SurfaceParams(tolerance_m=TOLERANCE_M, stride=STRIDE), decoded)
 
     def voxels() -> list:
-        found = []
-        for start in range(0, count, BATCH):
-            rows = np.arange(start, min(start + BATCH, count))
-            depth = np.stack([decoded[k % len(decoded)] for k in rows])
-            found += project(depth, many.intrinsics[rows], many.cameras.pose[rows], how, device="cuda", budget=budget)
-        return found
+        return list(gpu_voxels.voxelise_in_batches(ready, range(count), None, device="cuda"))
 
     voxels()
     first, found = timed(voxels)
     second, occupancies = timed(lambda: joined(found))
     third, counting = timed(lambda: gpu_counter.torch_counter(occupancies, "surface", device="cuda"))
     fourth, _ = timed(lambda: counting.counts(slice(0, count), slice(0, count)))
-    block = torch.zeros(2**30, dtype=torch.uint8)
+    block = torch.zeros(2**30, dtype=torch.uint8).pin_memory()
     side = 8192
     ones = torch.ones((side, side), dtype=torch.int8 if counting.product == "int8" else torch.float32, device="cuda")
 

@@ -3,12 +3,17 @@
 Every operation on numbers with a fraction is one of torch's own, in float64 and in the order that the definition of
 the method gives. Torch runs each by itself, so that none is contracted with the next into one with a single rounding:
 the voxels are those of the kernels for the CPU, to the last one.
+
+Points are set as bytes into boxes of bricks, one for each frame of a batch, as the kernels do; only where such boxes
+would be far larger than the points, voxels are sorted instead. A batch is on the device while the next is decoded.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,9 +27,16 @@ from relabel.surface.device_memory import Budget, memory_budget
 from relabel.surface.occupancy import LIMIT, IndexArray, WordArray
 from relabel.surface.voxelise import NO_BRICKS, FrameBricks, Voxeliser, map_in_order
 
-BATCH = 16
-"""Frames that are sent up at a time: enough to keep a GPU busy, few enough for threads to decode the next meanwhile."""
-PIXEL_BYTES = 192  # that a pixel takes on its way: coordinates and their products, of 8 bytes each, and the sorting
+BATCH = 64
+"""Frames that are sent up at a time: launching what a GPU does takes as long for few as for many."""
+BATCH_BYTES = 2**26
+"""Of depth maps that make a batch, however few they are."""
+TASK = 4
+"""Frames that a thread decodes in one go."""
+PIXEL_BYTES = 192
+"""That a pixel takes on its way: coordinates and their products, of 8 bytes each, and its box or the sorting."""
+BOX_BYTES = 96
+"""Of these, what boxes may take."""
 
 
 class Projection(NamedTuple):
@@ -40,6 +52,10 @@ class Projection(NamedTuple):
     """pixels whose column and row are multiples of this are used"""
     rays: bool = False
     """whether depths are measured along the rays of pixels"""
+
+    def metres(self) -> FloatArray:
+        """(65536,) the metres of each depth that can be stored, 0 for those that do not count."""
+        return np.where(self.valid, np.arange(len(self.valid)) * self.unit_m, 0.0)
 
 
 class ProjectedBricks(NamedTuple):
@@ -93,6 +109,18 @@ def project(
         when the device is out of memory for a single frame.
     """
     used = np.ascontiguousarray(depth[:, :: projection.stride, :: projection.stride])
+    return _project_used(used, intrinsics, pose, projection, device, budget)
+
+
+def _project_used(
+    used: npt.NDArray[np.uint16],
+    intrinsics: FloatArray,
+    pose: FloatArray,
+    projection: Projection,
+    device: str,
+    budget: Budget,
+) -> list[ProjectedBricks]:
+    """As `project`, of the pixels that are used."""
     projected: list[ProjectedBricks] = []
 
     def next_frames(size: int) -> list[ProjectedBricks]:
@@ -130,69 +158,116 @@ def voxelise_in_batches(
     OptionError
         when the device is out of memory for a single frame.
     """
+    torch = importlib.import_module("torch")
     budget = Budget(memory_budget(device, memory_bytes))
+    # Of this thread; the one below would begin with the first.
+    where = f"cuda:{torch.cuda.current_device()}" if device == "cuda" else device
+    stride = voxeliser.params.stride
 
     def decode(row: int) -> _DepthMap:
         try:
-            return _DepthMap(row, voxeliser.depth(row), None)
+            return _DepthMap(row, np.ascontiguousarray(voxeliser.depth(row)[::stride, ::stride]), None)
         except InputError as error:
             return _DepthMap(row, None, str(error))
 
+    waiting: deque[tuple[list[_DepthMap], Future[list[ProjectedBricks]]]] = deque()
+    with ThreadPoolExecutor(1, thread_name_prefix="relabel-gpu") as thread:
+        for batch in _batches(map_in_order(decode, rows, threads, task=TASK)):
+            waiting.append((batch, thread.submit(_projected, voxeliser, batch, *_staged(batch, where), budget)))
+            if len(waiting) > 1:
+                yield from _checked(voxeliser, *waiting.popleft())
+        while waiting:
+            yield from _checked(voxeliser, *waiting.popleft())
+
+
+def _batches(depth_maps: Iterable[_DepthMap]) -> Iterator[list[_DepthMap]]:
+    """Depth maps of one size together, with those between them that are none."""
     batch: list[_DepthMap] = []
     shape: tuple[int, ...] | None = None
-    for depth_map in map_in_order(decode, rows, threads):
-        if len(batch) == BATCH or (depth_map.depth is not None and shape not in (None, depth_map.depth.shape)):
-            yield from _bricks_of_batch(voxeliser, batch, device, budget)
-            batch, shape = [], None
+    size = 0
+    for depth_map in depth_maps:
+        another = depth_map.depth is not None and shape not in (None, depth_map.depth.shape)
+        if len(batch) == BATCH or size >= BATCH_BYTES or another:
+            yield batch
+            batch, shape, size = [], None, 0
         batch.append(depth_map)
         if depth_map.depth is not None:
             shape = depth_map.depth.shape
-    yield from _bricks_of_batch(voxeliser, batch, device, budget)
+            size += depth_map.depth.nbytes
+    if batch:
+        yield batch
 
 
-def _bricks_of_batch(
-    voxeliser: Voxeliser, batch: list[_DepthMap], device: Device, budget: Budget
-) -> Iterator[FrameBricks]:
-    """What the frames of one batch occupy; all depth maps that there are have one size."""
+def _staged(batch: Sequence[_DepthMap], device: str) -> tuple[npt.NDArray[np.uint16], str]:
+    """The depth maps that there are, in memory that a GPU copies from by itself, and the device."""
+    torch = importlib.import_module("torch")
+    good = [depth_map.depth for depth_map in batch if depth_map.depth is not None]
+    shape = (len(good), *good[0].shape) if good else (0, 0, 0)
+    host = torch.empty(shape, dtype=torch.int16, pin_memory=device != "cpu").numpy().view(np.uint16)
+    for into, depth in zip(host, good, strict=True):
+        into[...] = depth
+    return host, device
+
+
+def _projected(
+    voxeliser: Voxeliser, batch: Sequence[_DepthMap], used: npt.NDArray[np.uint16], device: str, budget: Budget
+) -> list[ProjectedBricks]:
     frames, params = voxeliser.frames, voxeliser.params
-    good = [depth_map for depth_map in batch if depth_map.depth is not None]
-    projected: Iterator[ProjectedBricks] = iter(())
-    if good:
-        rows = [depth_map.row for depth_map in good]
-        pose, stride = frames.cameras.pose, params.stride
-        assert pose is not None
-        assert stride is not None
-        projection = Projection(frames.unit_m, voxeliser.valid, params.edge_m, stride, frames.depth_is == "ray")
-        depth = np.stack([depth_map.depth for depth_map in good if depth_map.depth is not None])
-        projected = iter(project(depth, frames.intrinsics[rows], pose[rows], projection, device=device, budget=budget))
+    rows = [depth_map.row for depth_map in batch if depth_map.depth is not None]
+    pose, stride = frames.cameras.pose, params.stride
+    assert pose is not None
+    assert stride is not None
+    projection = Projection(frames.unit_m, voxeliser.valid, params.edge_m, stride, frames.depth_is == "ray")
+    return _project_used(used, frames.intrinsics[rows], pose[rows], projection, device, budget)
+
+
+def _checked(
+    voxeliser: Voxeliser, batch: Sequence[_DepthMap], projected: Future[list[ProjectedBricks]]
+) -> Iterator[FrameBricks]:
+    """What the frames of a batch occupy, once it is known, and what is wrong with them."""
+    bricks = iter(projected.result())
     for depth_map in batch:
         if depth_map.fault is not None:
             yield FrameBricks(*NO_BRICKS, 0.0, depth_map.fault)
         else:
-            yield voxeliser.checked(depth_map.row, *next(projected))
+            yield voxeliser.checked(depth_map.row, *next(bricks))
 
 
 def _project_frames(
-    depth: npt.NDArray[np.uint16], intrinsics: FloatArray, pose: FloatArray, projection: Projection, device: str
+    used: npt.NDArray[np.uint16], intrinsics: FloatArray, pose: FloatArray, projection: Projection, device: str
 ) -> list[ProjectedBricks]:
     torch = importlib.import_module("torch")
-    # Torch knows little of uint16: the bits go up as int16, and become the number there.
-    stored = torch.from_numpy(depth.view(np.int16)).to(device).int() & 0xFFFF
-    valid = torch.from_numpy(projection.valid.astype(np.bool_)).to(device)[stored.long()]
-    farthest = (stored * valid).flatten(1).amax(1).tolist() if stored[0].numel() else [0] * len(depth)
-    inside = valid.clone()
-    voxels = _voxels(stored.double() * projection.unit_m, intrinsics, pose, projection)
-    for axis in voxels:
-        inside &= (axis >= -LIMIT) & (axis < LIMIT)
-    outside = (valid & ~inside).flatten(1).any(1)
-    inside &= ~outside[:, None, None]
-    pixel = inside.nonzero(as_tuple=True)
-    x, y, z = (axis[pixel].long() for axis in voxels)
-    code, word, counts = _words(pixel[0], x, y, z, len(depth))
-    ends = np.cumsum(counts)
+    if not used.size:
+        return [ProjectedBricks(*NO_BRICKS, 0, outside=False)] * len(used)
+    # Torch knows little of uint16: the bits go up as int16, and depths above 32767 index from the end of the table.
+    stored = torch.from_numpy(used.view(np.int16)).to(device, non_blocking=True).long()
+    metres = projection.metres()
+    depth = torch.from_numpy(metres).to(device)[stored]
+    voxels = _voxels(depth, intrinsics, pose, projection)
+    # What does not count lies in the camera here, which is no farther away than where it may be counted.
+    flat = [axis.flatten(1) for axis in (depth, *voxels)]
+    ends = torch.stack([end for axis in flat for end in torch.aminmax(axis, dim=1)]).cpu().numpy()
+    farthest = np.searchsorted(np.arange(len(metres)) * projection.unit_m, ends[1]).tolist()
+    low, high = ends[2::2], ends[3::2]
+    outside = [False] * len(used)
+    valid = depth > 0.0
+    boxes = _boxes(low, high)
+    if boxes is not None and boxes.nbytes <= min(BOX_BYTES * used.size, 2**31 - 64):
+        code, word, counts = _words_in_boxes(valid, voxels, boxes)
+    else:
+        inside = valid.clone()
+        for axis in voxels:
+            inside &= (axis >= -LIMIT) & (axis < LIMIT)
+        lost = (valid & ~inside).flatten(1).any(1)
+        inside &= ~lost[:, None, None]
+        outside = lost.tolist()
+        pixel = inside.nonzero(as_tuple=True)
+        x, y, z = (axis[pixel].long() for axis in voxels)
+        code, word, counts = _words(pixel[0], x, y, z, len(used))
+    stops = np.cumsum(counts)
     return [
-        ProjectedBricks(code[end - count : end], word[end - count : end], far, bool(lost))
-        for end, count, far, lost in zip(ends, counts, farthest, outside.tolist(), strict=True)
+        ProjectedBricks(code[stop - count : stop], word[stop - count : stop], *rest)
+        for stop, count, *rest in zip(stops, counts, farthest, outside, strict=True)
     ]
 
 
@@ -219,6 +294,69 @@ def _voxels(depth: Any, intrinsics: FloatArray, pose: FloatArray, projection: Pr
     return [torch.floor((((a * x + b * y) + c * z) + t) / voxel_m) for a, b, c, t in rows]
 
 
+class _Boxes(NamedTuple):
+    """Bricks around the points of each of b frames."""
+
+    low: IndexArray
+    """(3, b) the first brick along each axis"""
+    size: IndexArray
+    """(3, b) bricks along each axis"""
+
+    @property
+    def nbytes(self) -> float:
+        """With one for each voxel; may be more than fits a whole number."""
+        return 64.0 * float(self.size.prod(axis=0, dtype=np.float64).sum())
+
+    @property
+    def starts(self) -> IndexArray:
+        """(b + 1,) where the bricks of each frame begin, box after box, and how many there are in all."""
+        return np.concatenate((np.zeros(1, np.int64), np.cumsum(self.size.prod(axis=0))))
+
+
+def _boxes(low: FloatArray, high: FloatArray) -> _Boxes | None:
+    """Boxes that hold the voxels from `low` to `high`, (3, b) both; None where some are no voxels with a number."""
+    if not ((low >= -LIMIT) & (high < LIMIT)).all():
+        return None
+    first = low.astype(np.int64) >> 2
+    return _Boxes(first, (high.astype(np.int64) >> 2) - first + 1)
+
+
+def _words_in_boxes(valid: Any, voxels: Sequence[Any], boxes: _Boxes) -> tuple[IndexArray, WordArray, IndexArray]:
+    """As `_words`, of the `valid` ones of the voxels of all pixels (b, h, w) that lie in the boxes."""
+    torch = importlib.import_module("torch")
+    device, starts = valid.device, boxes.starts
+    end = 64 * int(starts[-1])
+    sent = torch.from_numpy(np.concatenate((boxes.low, boxes.size, starts[None, :-1])).astype(np.int32)).to(device)
+    low, (_, rows, layers), start = sent[:3], sent[3:6], sent[6]
+    x, y, z = (axis.int() - 4 * first[:, None, None] for axis, first in zip(voxels, low, strict=True))
+    # A byte for each voxel, brick after brick: 64 (brick) + (x & 3) + 4 (y & 3) + 16 (z & 3), with fewer steps.
+    along_x, along_y = ((64 * step)[:, None, None] for step in (rows * layers, layers))
+    place = x + (x >> 2) * (along_x - 4) + 4 * y + (y >> 2) * (along_y - 16) + 16 * z + 64 * start[:, None, None]
+    occupied = torch.zeros(end + 64, dtype=torch.uint8, device=device)
+    occupied.index_fill_(0, torch.where(valid, place, end).long().flatten(), 1)
+    occupied = occupied[:end].view(-1, 64)
+    brick = occupied.view(torch.int64).amax(1).nonzero().squeeze(1)
+    # Different bits of a word: their sum, modulo 2^64, is the word.
+    word = (occupied[brick].long() * _bits(device)).sum(1)
+    frame = torch.bucketize(brick, start.long(), right=True) - 1
+    rest, first, (_, rows, layers) = (
+        brick - start[frame],
+        low.long()[:, frame] - LEAST_BRICK,
+        sent[3:6].long()[:, frame],
+    )
+    bx = torch.div(rest, rows * layers, rounding_mode="floor")
+    by = torch.div(rest, layers, rounding_mode="floor") - bx * rows
+    code = ((bx + first[0]) << (2 * BRICK_BITS)) | ((by + first[1]) << BRICK_BITS) | (rest % layers + first[2])
+    both = torch.stack((code, word)).cpu().numpy()
+    return both[0], both[1].view(np.uint64), torch.bincount(frame, minlength=len(valid)).cpu().numpy()
+
+
+def _bits(device: Any) -> Any:
+    """(64,) int64, each with one bit, from the lowest on."""
+    torch = importlib.import_module("torch")
+    return torch.from_numpy(np.left_shift(np.uint64(1), np.arange(64, dtype=np.uint64)).view(np.int64)).to(device)
+
+
 def _words(row: Any, x: Any, y: Any, z: Any, frames: int) -> tuple[IndexArray, WordArray, IndexArray]:
     """The bricks of all frames, one after the other, ascending in each, their words, and how many each frame has."""
     torch = importlib.import_module("torch")
@@ -242,9 +380,7 @@ def _words(row: Any, x: Any, y: Any, z: Any, frames: int) -> tuple[IndexArray, W
         key = key * count + (axis - least)
     key = torch.unique((key << 6) | (x & 3) | ((y & 3) << 2) | ((z & 3) << 4), sorted=True)
     place, number = torch.unique_consecutive(key >> 6, return_inverse=True)
-    bits = torch.from_numpy(np.left_shift(np.uint64(1), np.arange(64, dtype=np.uint64)).view(np.int64)).to(row.device)
-    # Different bits of a word: their sum, modulo 2^64, is the word.
-    word = torch.zeros_like(place).index_add_(0, number, bits[key & 63])
+    word = torch.zeros_like(place).index_add_(0, number, _bits(row.device)[key & 63])
     code = torch.zeros_like(place)
     for shift, least, count in zip((0, BRICK_BITS, 2 * BRICK_BITS), reversed(low), reversed(size), strict=True):
         code |= (place % count + (least - LEAST_BRICK)) << shift

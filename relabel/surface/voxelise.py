@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -148,18 +149,23 @@ class Voxeliser:
         return room
 
 
-def map_in_order(work: Callable[[int], T], rows: Iterable[int], threads: int | None) -> Iterator[T]:
-    """work(row) of each row, in their order, computed in threads a few ahead of what is consumed."""
+def map_in_order(work: Callable[[int], T], rows: Iterable[int], threads: int | None, *, task: int = 1) -> Iterator[T]:
+    """work(row) of each row, in their order, computed in threads a few ahead of what is consumed.
+
+    `task` rows are computed in one go: more than one where the work on one is so short that handing it over counts.
+    """
     count = thread_count(threads)
+    ahead = max(AHEAD * count // task, count)
     pool = ThreadPoolExecutor(count, thread_name_prefix="relabel-depth")
-    waiting: deque[Future[T]] = deque()
+    waiting: deque[Future[list[T]]] = deque()
+    remaining = iter(rows)
     try:
-        for row in rows:
-            waiting.append(pool.submit(work, row))
-            if len(waiting) > AHEAD * count:
-                yield waiting.popleft().result()
+        while part := list(islice(remaining, task)):
+            waiting.append(pool.submit(lambda part: list(map(work, part)), part))
+            if len(waiting) > ahead:
+                yield from waiting.popleft().result()
         while waiting:
-            yield waiting.popleft().result()
+            yield from waiting.popleft().result()
     finally:
         # After an interrupt or an error nothing is left to be decoded in vain.
         pool.shutdown(wait=True, cancel_futures=True)

@@ -71,9 +71,16 @@ def assert_same(found: list[ProjectedBricks], want: list[ProjectedBricks]) -> No
         assert (one.word.dtype, *one[2:]) == (np.uint64, *other[2:])
 
 
+@pytest.fixture(params=["boxes", "sorted"])
+def words(request, monkeypatch) -> None:
+    """How words are made of voxels, whatever the size of the frames."""
+    monkeypatch.setattr(gpu_voxels, "BOX_BYTES", 2**40 if request.param == "boxes" else 0)
+
+
 class TestProject:
     """project()."""
 
+    @pytest.mark.usefixtures("words")
     @pytest.mark.parametrize("stride", [1, 2, 5])
     @pytest.mark.parametrize("voxel_m", [0.03, 0.1, 1 / 3])
     @pytest.mark.parametrize("rays", [False, True])
@@ -130,6 +137,7 @@ class TestProject:
         found = project(depth, intrinsics, pose, how, device="cpu", budget=Budget(PLENTY))
         assert_same(found, [by_kernel(depth[0], intrinsics[0], pose[0], how)])
 
+    @pytest.mark.usefixtures("words")
     def test_one_frame_outside(self, torch_device):
         """A point beyond the numbers of voxels empties its frame, and no other."""
         depth, (intrinsics, pose) = depth_maps(4), cameras(4)
@@ -138,6 +146,42 @@ class TestProject:
         found = project(depth, intrinsics, pose, how, device=torch_device, budget=Budget(PLENTY))
         assert [frame.outside for frame in found] == [False, True, False, False]
         assert not len(found[1].code)
+        assert_same(found, [by_kernel(*frame, how) for frame in zip(depth, intrinsics, pose, strict=True)])
+
+    @pytest.mark.parametrize(("voxel_m", "boxes"), [(0.1, True), (0.01, False)])
+    def test_the_way_that_suits(self, monkeypatch, voxel_m, boxes):
+        """Boxes where the points fill them, sorting where they would be far larger than all points."""
+        asked = []
+        for name in ("_words_in_boxes", "_words"):
+            real = getattr(gpu_voxels, name)
+            monkeypatch.setattr(gpu_voxels, name, lambda *a, n=name, real=real: (asked.append(n), real(*a))[1])
+        depth, (intrinsics, pose) = depth_maps(3, 48, 64), cameras(3)
+        how = Projection(0.001, VALID, voxel_m, 1)
+        found = project(depth, intrinsics, pose, how, device="cpu", budget=Budget(PLENTY))
+        assert asked == ["_words_in_boxes" if boxes else "_words"]
+        assert_same(found, [by_kernel(*frame, how) for frame in zip(depth, intrinsics, pose, strict=True)])
+
+    def test_a_frame_from_end_to_end(self):
+        """Its box would have more voxels than a number of 64 bits can tell, and so for a whole batch."""
+        depth = np.tile(np.array([1, 65534], np.uint16), (BATCH, 1, 1))
+        intrinsics, pose = np.tile([1.0, 1.0, 0.0, 0.0], (BATCH, 1)), np.tile(np.eye(4), (BATCH, 1, 1))
+        pose[:, :3, :3] = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
+        pose[:, :3, 3] = 1.0 - LIMIT
+        pose[:, :3, :3] = np.abs(pose[:, :3, :3])
+        how = Projection(16.0, VALID, 1.0, 1)
+        found = project(depth, intrinsics, pose, how, device="cpu", budget=Budget(PLENTY))
+        assert_same(found, [by_kernel(*frame, how) for frame in zip(depth, intrinsics, pose, strict=True)])
+        assert len(found[0].code) == 2
+
+    def test_a_camera_outside(self, torch_device):
+        """Beyond the numbers of voxels, looking at what is not: where pixels without a depth lie does not count."""
+        depth, (intrinsics, pose) = depth_maps(2), cameras(2)
+        pose[:, :3, :3] = np.eye(3)
+        pose[0, 2, 3] = -0.03 * LIMIT - 1.0
+        how = Projection(0.001, VALID, 0.03, 1)
+        found = project(depth, intrinsics, pose, how, device=torch_device, budget=Budget(PLENTY))
+        assert not found[0].outside
+        assert len(found[0].code)
         assert_same(found, [by_kernel(*frame, how) for frame in zip(depth, intrinsics, pose, strict=True)])
 
     def test_frames_at_both_ends(self, torch_device):
@@ -150,6 +194,7 @@ class TestProject:
         assert not any(frame.outside for frame in found)
         assert_same(found, [by_kernel(*frame, how) for frame in zip(depth, intrinsics, pose, strict=True)])
 
+    @pytest.mark.usefixtures("words")
     def test_nothing_to_see(self, torch_device):
         """A frame without a valid pixel, frames of no pixels, and no frames."""
         intrinsics, pose = cameras(3)
