@@ -30,7 +30,7 @@ def check_regular(path: str | os.PathLike[str]) -> None:
     Folders and what is not there are left to whoever opens it, and has better words for it.
     """
     try:
-        mode = Path(path).stat().st_mode
+        mode = os.stat(path).st_mode  # noqa: PTH116  asked for each of many small files
     except (OSError, ValueError):
         return
     for is_kind, kind in _KINDS:

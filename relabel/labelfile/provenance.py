@@ -18,8 +18,10 @@ import hashlib
 import os
 import platform
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -38,6 +40,9 @@ LIBRARIES = ("h5py", "numba", "numpy", "pyproj", "scipy")
 
 _READ_BYTES = 1 << 20
 _MOST_THREADS = 8  # a disk gains nothing from more
+_TASK = 16  # files that a thread reads in one go
+_KEPT = 1 << 17  # digests
+_SETTLED_NS = 2_000_000_000
 _LISTED = 8  # files of a folder and ending up to which each has its own entry
 _ENDING = re.compile(r"(\.[A-Za-z][^.]*)+\Z")
 _UTC = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|\+00:00)")
@@ -123,27 +128,28 @@ def describe(
     """
     if threads is not None and threads < 1:
         raise OptionError(f"threads is {threads}; at least one is needed")
-    base = Path(os.path.abspath(root))  # noqa: PTH100  resolve() would follow links out of the root
-    by_path: dict[str, Path] = {}
-    elsewhere: dict[Path, Path] = {}
-    for file in files:
-        path = Path(os.path.abspath(file))  # noqa: PTH100
-        if path.is_relative_to(base):
-            by_path[path.relative_to(base).as_posix()] = Path(file)
+    # Text all along: with Path, names of a hundred thousand files cost more than reading these.
+    base = os.path.join(os.path.abspath(root), "")  # noqa: PTH100, PTH118  resolve() would follow links out of the root
+    by_path: dict[str, str] = {}
+    elsewhere: dict[str, str] = {}
+    for file in map(os.fspath, files):
+        path = os.path.abspath(file)  # noqa: PTH100
+        if path.startswith(base):
+            by_path[path.removeprefix(base)] = file
         elif outside:
-            elsewhere[path] = Path(file)
+            elsewhere[path] = file
         else:
             raise InputError(f"{file}: lies outside {root}, so it has no path relative to it")
-    for path in sorted(elsewhere):
-        parts = path.parts[1:]
+    for path in sorted(elsewhere, key=Path):
+        parts = Path(path).parts[1:]
         tails = ["/".join(parts[-n:]) for n in range(1, len(parts) + 1)]
         by_path[next(tail for tail in [*tails, f"outside/{tails[-1]}"] if tail not in by_path)] = elsewhere[path]
     paths = sorted(by_path)
+    tasks = [paths[k : k + _TASK] for k in range(0, len(paths), _TASK)]
     count = threads or min(_MOST_THREADS, available_cores())
     with ThreadPoolExecutor(count, thread_name_prefix="relabel-sha256") as pool:
-        entries = [
-            {"path": path, **read} for path, read in zip(paths, pool.map(_read, map(by_path.get, paths)), strict=True)
-        ]
+        read = pool.map(lambda some: [{"path": path, **_read(by_path[path])} for path in some], tasks)
+        entries = [entry for some in read for entry in some]
     return grouped_by_folder(entries) if by_folder else entries
 
 
@@ -187,19 +193,31 @@ def _ending(name: str) -> str:
     return "" if match is None else match.group()
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: str) -> dict[str, Any]:
     check_regular(file)
-    digest, size = hashlib.sha256(), 0
     try:
-        with file.open("rb") as stream:
-            while data := stream.read(_READ_BYTES):
-                digest.update(data)
-                size += len(data)
+        state = os.stat(file)  # noqa: PTH116
+        changed = max(state.st_mtime_ns, state.st_ctime_ns)
+        # Clocks of file systems are coarse: a file may change once more and keep its time.
+        settled = time.time_ns() - changed > _SETTLED_NS
+        key = (file, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+        size, digest = _digest(*key) if settled else _digest.__wrapped__(*key)
     except FileNotFoundError:
         raise MissingFileError(f"{file}: is not there any more") from None
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror or error}") from None
-    return {"bytes": size, "sha256": digest.hexdigest()}
+    return {"bytes": size, "sha256": digest}
+
+
+@lru_cache(maxsize=_KEPT)
+def _digest(file: str, _device: int, _inode: int, likely: int, _modified: int, _changed: int) -> tuple[int, str]:
+    """Size and SHA-256 of a file: of one that several collections of a job are made from, once."""
+    digest, size = hashlib.sha256(), 0
+    with open(file, "rb", buffering=0) as stream:  # noqa: PTH123
+        while data := stream.read(min(_READ_BYTES, likely + 1)):
+            digest.update(data)
+            size += len(data)
+    return size, digest.hexdigest()
 
 
 def record_text(record: Mapping[str, Any]) -> str:

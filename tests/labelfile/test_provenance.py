@@ -3,6 +3,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 import json
+import os
 import socket
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 import relabel
 from relabel.errors import InputError, MissingFileError, OptionError
+from relabel.labelfile import provenance
 from relabel.labelfile.provenance import describe, grouped_by_folder, record_problems, record_text, step
 
 
@@ -137,6 +139,26 @@ class TestDescribe:
             describe(tmp_path, [tmp_path / "root"])
         with pytest.raises(OptionError, match="threads is 0"):
             describe(tmp_path, [], 0)
+
+    def test_read_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What has not changed for a while is read once; another content, another file of the name are seen."""
+        monkeypatch.setattr(provenance, "_SETTLED_NS", -(10**18))
+        provenance._digest.cache_clear()
+        file = tmp_path / "a.csv"
+        for content, when in ((b"one", 1), (b"two", 2), (b"three", 2)):
+            file.write_bytes(content)
+            os.utime(file, (when, when))
+            for _ in range(2):
+                assert describe(tmp_path, [file])[0]["sha256"] == hashlib.sha256(content).hexdigest()
+        assert provenance._digest.cache_info()[:2] == (3, 3)
+
+    def test_written_just_now(self, tmp_path: Path) -> None:
+        """The clock of a file system may not tell two contents apart."""
+        file = tmp_path / "a.csv"
+        for content in (b"one", b"two"):
+            file.write_bytes(content)
+            os.utime(file, (1, 1))
+            assert describe(tmp_path, [file])[0]["sha256"] == hashlib.sha256(content).hexdigest()
 
 
 class TestTogether:
