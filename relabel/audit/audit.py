@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from relabel.audit import fillers, poses
 from relabel.audit.findings import AuditReport, Finding, NotChecked
 from relabel.audit.tracks import MOST_ROWS
-from relabel.cameras import Cameras
+from relabel.cameras import Cameras, FloatArray
 from relabel.datasets.base import CameraSets, FrameSets, cameras_in
 from relabel.frames import Frames
+from relabel.geometry.earth import is_geodesic, lon_lat
 
 
 def audit(sets: CameraSets | FrameSets, *, thorough: bool = False) -> AuditReport:
@@ -34,6 +36,30 @@ def audit(sets: CameraSets | FrameSets, *, thorough: bool = False) -> AuditRepor
     )
 
 
+def audit_labels(query: Cameras, database: Cameras, params: Mapping[str, Any], *, with_depth: bool) -> AuditReport:
+    """What the audit has to say of cameras of a label file, which no longer shows what readers replaced or doubted.
+
+    Parameters
+    ----------
+    query, database:
+        the cameras; the same object for self pairs.
+    params:
+        of their collection.
+    with_depth:
+        whether the labels come from depth maps, whose cameras may stand in any frame; no depth map is read.
+    """
+    with np.errstate(all="ignore"):
+        results: list[Finding] = []
+        for side, cameras in (("", query),) if database is query else (("query", query), ("database", database)):
+            results += fillers.without_pose(cameras, side)
+            if with_depth:
+                results += poses.frame_findings(cameras, side)
+            else:
+                degrees = lon_lat(cameras) if is_geodesic(params) else None
+                results += _of_cameras(cameras, side, params, degrees, None)
+    return AuditReport(tuple(results))
+
+
 def check(read: CameraSets | FrameSets | Cameras | Frames) -> AuditReport:
     """What ``relabel audit`` says of what a reader read, or of cameras or frames by themselves; print it to read it.
 
@@ -48,14 +74,15 @@ def check(read: CameraSets | FrameSets | Cameras | Frames) -> AuditReport:
 
 def _results(sets: CameraSets | FrameSets, most_rows: int | None) -> list[Finding | NotChecked]:
     results: list[Finding | NotChecked] = list(fillers.replaced(sets.fillers))
-    results += [Finding(*doubt) for doubt in sets.doubts]
+    results += [
+        Finding(doubt.code, doubt.number, doubt.cameras, doubt.seen, doubt.cause, doubt.remedy, keys=doubt.keys)
+        for doubt in sets.doubts
+    ]
     for side, cameras in _sides(sets):
         results += fillers.without_pose(cameras, side)
         if isinstance(sets, CameraSets):
-            results += fillers.zero_headings(cameras, side)
-            results += fillers.zero_positions(cameras, side)
             degrees = None if sets.geographic is None else sets.geographic[side == "database"]
-            results += poses.camera_findings(cameras, side, sets.params, degrees, most_rows=most_rows)
+            results += _of_cameras(cameras, side, sets.params, degrees, most_rows)
         else:
             results += poses.frame_findings(cameras, side)
             frames = sets.database if side == "database" else sets.query
@@ -66,6 +93,15 @@ def _results(sets: CameraSets | FrameSets, most_rows: int | None) -> list[Findin
             if not depth.unit_is_sure(measured):
                 results += poses.large_room(cameras, side)
     return results
+
+
+def _of_cameras(
+    cameras: Cameras, side: str, params: Mapping[str, Any], lon_lat_deg: FloatArray | None, most_rows: int | None
+) -> Iterator[Finding]:
+    """What is said of cameras that are labelled by fields of view."""
+    yield from fillers.zero_headings(cameras, side)
+    yield from fillers.zero_positions(cameras, side)
+    yield from poses.camera_findings(cameras, side, params, lon_lat_deg, most_rows=most_rows)
 
 
 def _sides(sets: CameraSets | FrameSets) -> Iterator[tuple[str, Cameras]]:

@@ -9,7 +9,7 @@ import numpy as np
 from relabel.audit.findings import Finding, rounded
 from relabel.cameras import Cameras, Status
 from relabel.datasets import fillers
-from relabel.datasets.fillers import Filler
+from relabel.datasets.fillers import Filler, keys_of
 
 _STATUS = {"heading": "no_heading", "position": "no_position"}
 _FEW = 20
@@ -24,12 +24,14 @@ def replaced(values: Sequence[Filler]) -> Iterator[Finding]:
             filler.number,
             filler.cameras,
             f"{filler}: {_STATUS[filler.quantity]}",
+            keys=filler.keys,
         )
 
 
 def without_pose(cameras: Cameras, side: str) -> Iterator[Finding]:
     """A note on cameras without a pose."""
-    count = int((cameras.status == Status.NO_POSE).sum())
+    without = np.flatnonzero(cameras.status == Status.NO_POSE)
+    count = len(without)
     if count:
         yield Finding(
             "no-pose",
@@ -38,6 +40,7 @@ def without_pose(cameras: Cameras, side: str) -> Iterator[Finding]:
             f"{count:,} of {len(cameras):,} cameras have no pose: "
             "it is missing, not finite, all zeros, or marked as bad",
             side=side,
+            keys=keys_of(cameras.key, without),
         )
 
 
@@ -63,6 +66,7 @@ def zero_headings(cameras: Cameras, side: str) -> Iterator[Finding]:
         "empty those cells, or leave the cameras out with --mask",
         {"share": rounded(count / len(heading))},
         side,
+        keys_of(cameras.key, np.flatnonzero(cameras.ok)[zero]),
     )
 
 
@@ -82,4 +86,5 @@ def zero_positions(cameras: Cameras, side: str) -> Iterator[Finding]:
             "(0, 0) most likely stands for an unknown place",
             "empty those cells, or leave the cameras out with --mask",
             side=side,
+            keys=keys_of(cameras.key, np.flatnonzero(ok)[at_origin]),
         )

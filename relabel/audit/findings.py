@@ -42,6 +42,9 @@ class Finding:
         numbers by name, to three significant digits.
     side:
         ``query``, ``database``, or empty for both or self pairs.
+    keys:
+        of the first `relabel.datasets.fillers.MOST_KEYS` cameras that show it, empty where it is all of them or none in
+        particular; of a leap, of the camera behind it.
     """
 
     code: str
@@ -52,6 +55,7 @@ class Finding:
     remedy: str = ""
     figures: Mapping[str, float | None] = field(default_factory=dict)
     side: str = ""
+    keys: tuple[str, ...] = ()
 
     @property
     def severity(self) -> Severity:
@@ -69,6 +73,7 @@ class Finding:
             "seen": self.seen,
             **texts,
             **({"figures": dict(self.figures)} if self.figures else {}),
+            **({"keys": list(self.keys)} if self.keys else {}),
         }
 
     def __str__(self) -> str:

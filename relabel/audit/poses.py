@@ -15,6 +15,7 @@ from relabel.audit.headings.types import SideAudit, Thresholds
 from relabel.audit.tracks import MOST_ROWS, Tracks, tracks_of
 from relabel.cameras import Cameras, FloatArray
 from relabel.datasets.conventions import AXES
+from relabel.datasets.fillers import keys_of
 from relabel.geometry.headings import difference_deg, wrap_deg
 
 FEWEST = 20
@@ -253,9 +254,11 @@ def _repeated(cameras: Cameras, side: str) -> Iterator[Finding]:
         return
     heading = cameras.heading_deg[ok] if cameras.pose is None else cameras.pose[ok, :3, :3].reshape(-1, 9)
     values = np.column_stack([cameras.position[ok], heading]) + 0.0  # so that -0 is 0
-    hashed = np.sort(_hashes(values))
-    starts = np.flatnonzero(np.append(True, hashed[1:] != hashed[:-1]))
-    most = int(np.diff(starts, append=len(ok)).max())
+    hashed = _hashes(values)
+    in_order = np.sort(hashed)
+    starts = np.flatnonzero(np.append(True, in_order[1:] != in_order[:-1]))
+    sizes = np.diff(starts, append=len(ok))
+    most = int(sizes.max())
     if most < max(10, 0.05 * len(ok)):
         return
     yield Finding(
@@ -266,6 +269,7 @@ def _repeated(cameras: Cameras, side: str) -> Iterator[Finding]:
         "it most likely stands for an unknown pose, or the last one known was written on",
         "leave them out with --mask",
         side=side,
+        keys=keys_of(cameras.key, ok[hashed == in_order[starts[sizes.argmax()]]]),
     )
 
 
@@ -307,6 +311,7 @@ def _jumps(cameras: Cameras, tracks: Tracks, side: str, layout: str, *, least_m:
         "leave those cameras out with --mask, or name the column of sequences",
         {"farthest_m": rounded(float(step_m[first])), "usual_m": rounded(usual)},
         side,
+        keys_of(cameras.key, tracks.row[jumps[np.argsort(-step_m[jumps], kind="stable")] + 1]),
     )
 
 
@@ -465,4 +470,5 @@ def _faults(audit: SideAudit, side: str) -> Iterator[Finding]:
                 f"{cause}, most likely",
                 "leave them out: `relabel headings` writes a mask for --mask",
                 side=side,
+                keys=keys_of(audit.key, np.flatnonzero(audit.faults[reason])),
             )

@@ -20,3 +20,5 @@ class Doubt(NamedTuple):
     """what most likely lies behind it"""
     remedy: str
     """what mends it"""
+    keys: tuple[str, ...] = ()
+    """of the first of these cameras, where it is known which they are"""

@@ -47,6 +47,10 @@ _FAR_M = 1000.0
 _FAR_EXTENTS = 3.0
 
 
+MOST_KEYS = 100
+"""Cameras that are named where something is said of many."""
+
+
 class Filler(NamedTuple):
     """A filler value of one file or side, and the number of cameras that have it."""
 
@@ -57,6 +61,8 @@ class Filler(NamedTuple):
     """how many there are in all"""
     source: str
     """the file, or ``queries`` or ``database``"""
+    keys: tuple[str, ...] = ()
+    """of the first `MOST_KEYS` cameras that have it, where those who read them know it"""
 
     def __str__(self) -> str:
         return (
@@ -175,13 +181,35 @@ def _repeats(others: FloatArray, count: int) -> bool:
     return count > 1 and len(others) > 0 and count > int(np.unique(others, axis=0, return_counts=True)[1].max())
 
 
-def counted(quantity: Quantity, values: npt.NDArray[np.float64], fillers: BoolArray, source: str) -> list[Filler]:
-    """A `Filler` for each different value, or pair of values, that is one; `values` are (n,) or (n, 2)."""
-    different, counts = np.unique(values[fillers], axis=0, return_counts=True)
+def counted(
+    quantity: Quantity,
+    values: npt.NDArray[np.float64],
+    fillers: BoolArray,
+    source: str,
+    keys: npt.NDArray[np.str_] | Sequence[str] | None = None,
+) -> list[Filler]:
+    """A `Filler` for each different value, or pair of values, that is one.
+
+    `values` are (n,) or (n, 2), `keys` those of the n cameras.
+    """
+    rows = np.flatnonzero(fillers)
+    different, which, counts = np.unique(values[rows], axis=0, return_inverse=True, return_counts=True)
     return [
-        Filler(quantity, _shown(value), int(count), len(fillers), source)
-        for value, count in zip(different, counts.tolist(), strict=True)
+        Filler(
+            quantity,
+            _shown(value),
+            int(count),
+            len(fillers),
+            source,
+            () if keys is None else keys_of(keys, rows[which == number]),
+        )
+        for number, (value, count) in enumerate(zip(different, counts.tolist(), strict=True))
     ]
+
+
+def keys_of(keys: npt.NDArray[np.str_] | Sequence[str], rows: npt.NDArray[np.intp]) -> tuple[str, ...]:
+    """The keys of the first `MOST_KEYS` rows."""
+    return tuple(str(keys[row]) for row in rows[:MOST_KEYS].tolist())
 
 
 def _shown(value: npt.NDArray[np.float64]) -> str:

@@ -278,6 +278,14 @@ def _input_fault(entry: object) -> str | None:
     return None
 
 
+def collection_record(name: str, records: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The record of the step that made the collection of this name; None where there is none."""
+    for record in records:
+        if name in {record["parameters"].get(parameter) for parameter in ("collection", "city")}:
+            return record
+    return None
+
+
 def _versions() -> dict[str, str]:
     # Always the same names, imported or not: the record must not depend on what else the process has loaded.
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  slow to load

@@ -11,18 +11,11 @@ from relabel.datasets.base import FrameSets, leads_out
 from relabel.datasets.mask import Masked
 from relabel.errors import InputError
 from relabel.labelfile import StoredCollection
+from relabel.labelfile.provenance import collection_record
 
 if TYPE_CHECKING:
     from relabel.pipeline.fov_part import FovPart
     from relabel.pipeline.surface_part import SurfacePart
-
-
-def collection_record(stored: StoredCollection, records: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The provenance record of the step that made a collection; None where there is none."""
-    for record in records:
-        if stored.name in {record["parameters"].get(name) for name in ("collection", "city")}:
-            return record
-    return None
 
 
 def part_from_record(
@@ -79,7 +72,7 @@ def frames_from_records(
     InputError
         when the records do not lead to frames under `root`, or the mask is not found; and what the reader raises.
     """
-    record = collection_record(stored, records)
+    record = collection_record(stored.name, records)
     part = None if record is None else part_from_record(record, root, masks=masks)
     sets = None if part is None else part.read()
     if not isinstance(sets, FrameSets):

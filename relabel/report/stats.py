@@ -7,7 +7,7 @@ number of pairs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ POSITIVE = np.float32(0.5)
 BINS = 10
 # Stored values are float32, so that the edges are rounded alike: a stored 0.7 belongs to the bin that starts at 0.7.
 EDGES = np.linspace(0.0, 1.0, BINS + 1).astype(np.float32)
+MOST_FACING = 1000
+"""Facing pairs that are named."""
 _TIE = 1e-6  # relative width around a radius in which a tree's own rounding is not trusted
 
 IntArray = npt.NDArray[np.int64]
@@ -76,6 +78,16 @@ class FacingPairs:
     """ok cameras of both sides that have a heading; where none has, nothing faces anything"""
 
 
+@dataclass(frozen=True, eq=False)
+class Cases:
+    """Which cameras and pairs the figures count."""
+
+    without_positive: IntArray
+    """rows of the queries that are ok and have no ψ ≥ 0.5"""
+    facing: IntArray
+    """(m, 2) rows and columns of the facing pairs of largest ψ, at most `MOST_FACING`, the largest first"""
+
+
 @dataclass(frozen=True)
 class ExcludedCounts:
     """Pairs that training and scoring leave out; everywhere else in the figures they count as any other."""
@@ -115,6 +127,8 @@ class Statistics:
     """the pairs that the collection excludes; None where it has no such rule"""
     sequences: Sequences | None = None
     """what the order in time tells, where the queries have the columns ``sequence`` and ``frame``"""
+    cases: Cases | None = field(default=None, compare=False, repr=False)
+    """what is counted, for those who show it; no part of the JSON"""
 
     @property
     def queries_without_positive(self) -> int:
@@ -123,12 +137,12 @@ class Statistics:
 
     def to_json(self) -> dict[str, Any]:
         """All figures as JSON values."""
-        data = asdict(self)
+        data = asdict(replace(self, cases=None))
         data["shape"] = list(self.shape)
         data["histogram"] = {"edges": [i / BINS for i in range(BINS + 1)], "pairs": list(self.histogram)}
         data["queries_without_positive"] = self.queries_without_positive
         data["near"]["absent_share"] = self.near.absent_share
-        del data["sequences"], data["excluded"]
+        del data["sequences"], data["excluded"], data["cases"]
         if self.excluded is not None:
             data["excluded"] = asdict(self.excluded)
         if self.sequences is not None:
@@ -205,6 +219,7 @@ def statistics(
         facing=FacingPairs(facing_deg, tally.facing, tally.facing_positive, headings),
         excluded=None if excluded is None else excluded.result(tally.positive, query_ok),
         sequences=None if in_time is None else in_time.result(),
+        cases=Cases(np.flatnonzero(query_ok & (tally.positive == 0)), tally.most_facing),
     )
 
 
@@ -221,6 +236,8 @@ class _Tally:
         self.positive: IntArray = np.zeros(len(query), np.int64)
         self.histogram: IntArray = np.zeros(BINS, np.int64)
         self.near = self.facing = self.facing_positive = 0
+        self.most_facing: IntArray = np.empty((0, 2), np.int64)
+        self._facing_values = np.empty(0, np.float32)
 
     def add(self, block: RowBlock) -> None:
         here = slice(block.first_row, block.first_row + len(block.counts))
@@ -235,6 +252,12 @@ class _Tally:
         facing = apart >= self._facing_deg  # never where a heading is missing: NaN compares false
         self.facing += int(np.count_nonzero(facing))
         self.facing_positive += int(np.count_nonzero(facing & positive))
+        if len(self.most_facing) == MOST_FACING:
+            facing &= values > self._facing_values[-1]
+        pairs = np.concatenate([self.most_facing, np.column_stack([rows[facing], columns[facing]])])
+        of_pairs = np.concatenate([self._facing_values, values[facing]])
+        largest = np.argsort(-of_pairs, kind="stable")[:MOST_FACING]
+        self.most_facing, self._facing_values = pairs[largest], of_pairs[largest]
 
 
 class _ExcludedTally:

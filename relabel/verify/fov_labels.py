@@ -14,9 +14,10 @@ from relabel.errors import InputError, OptionError
 from relabel.fov.params import FovParams
 from relabel.geometry.earth import is_geodesic, lon_lat, with_lon_lat
 from relabel.labelfile import StoredCollection
+from relabel.labelfile.provenance import collection_record
 from relabel.pipeline import occluders
 from relabel.pipeline.fov_part import FovPart
-from relabel.pipeline.records import collection_record, part_from_record
+from relabel.pipeline.records import part_from_record
 from relabel.reference import fov as reference
 from relabel.reference import noise as expectation
 from relabel.reference import occlusion
@@ -142,7 +143,7 @@ def _sides(stored: StoredCollection) -> tuple[Cameras, Cameras]:
 def _read_again(task: Task, result: Verification) -> tuple[Cameras, Cameras]:
     """The cameras of the dataset, with longitude and latitude where they are compared on the earth."""
     assert task.root is not None
-    record = collection_record(task.stored, task.records)
+    record = collection_record(task.stored.name, task.records)
     part = None if record is None else part_from_record(record, task.root, masks=task.masks)
     if record is None or not isinstance(part, FovPart):
         raise InputError(

@@ -14,7 +14,8 @@ from relabel.cameras import Cameras, Status
 from relabel.errors import InputError, OptionError
 from relabel.frames import Frames
 from relabel.keys import rows_of
-from relabel.pipeline.records import collection_record, frames_from_records
+from relabel.labelfile.provenance import collection_record
+from relabel.pipeline.records import frames_from_records
 from relabel.reference import surface as definition
 from relabel.reference import voxels
 from relabel.surface.params import SurfaceParams
@@ -47,7 +48,7 @@ def check(task: Task, result: Verification) -> None:
     params = recorded_params(task)
     # Read under a name of the file, its keys are those of the file; the dataset may have lost or gained some since.
     frames = frames_from_records(stored, task.records, root, masks=task.masks)
-    record = collection_record(stored, task.records)
+    record = collection_record(stored.name, task.records)
     assert record is not None
     compare_inputs(task, record, root, frames.files, result, thousands=True)
     frame_rows = []

@@ -43,6 +43,9 @@ class TestFillers:
         heading = cameras().heading_deg.copy()
         heading[:8] = 0.0
         assert codes(cameras(heading_deg=heading)) == [("heading-zero", 8)]
+        side = cameras(heading_deg=heading)
+        (finding,) = audit(CameraSets(query=side, database=side)).findings
+        assert finding.keys == tuple(side.key[:8].tolist())
         assert codes(cameras(heading_deg=np.arange(100) % 12 * 30.0)) == []
         heading[:4] = np.arange(1, 5)
         assert codes(cameras(heading_deg=heading)) == []  # four may be chance
@@ -50,10 +53,11 @@ class TestFillers:
     def test_what_the_reader_replaced(self) -> None:
         """A note with the count."""
         side = cameras()
-        sets = CameraSets(query=side, database=side, fillers=(Filler("heading", "-1", 7, 100, "t.csv"),))
+        sets = CameraSets(query=side, database=side, fillers=(Filler("heading", "-1", 7, 100, "t.csv", ("b",)),))
         (finding,) = audit(sets).findings
         assert (finding.code, finding.severity, finding.count, finding.total) == ("heading-filler", "note", 7, 100)
         assert "7 of 100 cameras have the heading -1" in finding.seen
+        assert finding.keys == ("b",)
 
     def test_no_pose(self) -> None:
         """Counted by side."""
@@ -62,3 +66,4 @@ class TestFillers:
         posed = Cameras(key=["a", "b", "c"], position=np.zeros((3, 3)), pose=pose)
         (finding,) = audit(CameraSets(query=posed, database=posed.take([0, 2]))).findings
         assert (finding.code, finding.side, finding.count) == ("no-pose", "query", 1)
+        assert finding.keys == ("b",)

@@ -13,7 +13,7 @@ from relabel.audit.findings import AuditReport, Finding, NotChecked, refuse_warn
 from relabel.errors import AuditError, OptionError
 from tests.conftest import REPOSITORY
 
-NOTE = Finding("heading-filler", 2, 5, "2 of 5 cameras have the heading -1")
+NOTE = Finding("heading-filler", 2, 5, "2 of 5 cameras have the heading -1", keys=("a", "c"))
 WARNING = Finding("heading-zero", 9, 90, "9 are 0", "0 is no heading", "mask them", {"share": 0.1}, "query")
 REPORT = AuditReport((NOTE, WARNING), (NotChecked("depth against pose", "there is one frame"),))
 
@@ -29,6 +29,7 @@ class TestReport:
                     "count": 2,
                     "total": 5,
                     "seen": "2 of 5 cameras have the heading -1",
+                    "keys": ["a", "c"],
                 },
                 {
                     "code": "heading-zero",

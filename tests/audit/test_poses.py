@@ -173,6 +173,7 @@ class TestPositions:
         assert list(found) == ["track-jumps"]
         assert (found["track-jumps"].count, found["track-jumps"].total) == (2, len(PLACES) - 1)
         assert "'k50'" in found["track-jumps"].seen or "'k53'" in found["track-jumps"].seen
+        assert set(found["track-jumps"].keys) == {"k50", "k53"}
 
     def test_repeated(self) -> None:
         """One pose in a sixth of all cameras."""

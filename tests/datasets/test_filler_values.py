@@ -129,7 +129,10 @@ class TestReaders:
         query[2] |= {"easting": 0.0, "northing": 0.0}
         read = msls.read(msls_tree(tmp_path, query=query), city="amman")
         assert labels(read.query) == ["ok", "no_heading", "no_position", "ok"]
-        assert read.fillers == (Filler("position", "(0, 0)", 1, 4, "query"), Filler("heading", "-1", 1, 4, "query"))
+        assert read.fillers == (
+            Filler("position", "(0, 0)", 1, 4, "query", (str(read.query.key[2]),)),
+            Filler("heading", "-1", 1, 4, "query", (str(read.query.key[1]),)),
+        )
         assert (read.report.non_finite, read.report.wrapped) == (1, 0)
 
     def test_msls_degrees_alone(self, tmp_path: Path) -> None:
@@ -139,7 +142,7 @@ class TestReaders:
         read = msls.read(msls_tree(tmp_path, query=query, without=["postprocessed"]), city="amman")
         assert labels(read.query) == ["ok", "ok", "no_position", "ok"]
         assert read.crs == "EPSG:32636"
-        assert read.fillers == (Filler("position", "(0, 0)", 1, 4, "query"),)
+        assert read.fillers == (Filler("position", "(0, 0)", 1, 4, "query", (str(read.query.key[2]),)),)
 
     @pytest.mark.parametrize(
         ("column", "cells", "expected"),
@@ -167,7 +170,7 @@ class TestReaders:
         path.write_text(f"key,{names_of_columns},heading\na,{at},1\nb,{code},{code},2\nc,{at},3\n")
         read = table.reader(path).read()
         assert labels(read.query) == ["ok", "no_position", "ok"]
-        assert read.fillers == (Filler("position", f"({code}, {code})", 1, 3, "t.csv"),)
+        assert read.fillers == (Filler("position", f"({code}, {code})", 1, 3, "t.csv", ("b",)),)
 
     def test_trajectories_begin_at_the_origin(self, tmp_path: Path) -> None:
         """A pose at (0, 0) is a place there, however often."""
@@ -194,7 +197,10 @@ class TestReaders:
         path.write_text("\n".join(texts) + "\n")
         read = names.read(path)
         assert labels(read.query) == ["no_heading", "no_position", "ok"]
-        assert read.fillers == (Filler("heading", "-999", 1, 3, "q.txt"), Filler("position", "(0, 0)", 1, 3, "q.txt"))
+        assert read.fillers == (
+            Filler("heading", "-999", 1, 3, "q.txt", (texts[0],)),
+            Filler("position", "(0, 0)", 1, 3, "q.txt", (texts[1],)),
+        )
 
     def test_names_joined_to_mapillary(self, tmp_path: Path) -> None:
         """The compass that is joined has Mapillary's own code."""

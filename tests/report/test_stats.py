@@ -110,6 +110,30 @@ class RowByRow:
             yield RowBlock(first, counts, m.indices[start:stop].astype(np.int32), m.data[start:stop])
 
 
+class TestCases:
+    """relabel.report.stats.Cases"""
+
+    @pytest.mark.parametrize("rows", [1, 7, 1000])
+    @pytest.mark.parametrize("most", [1, 5, 1000])
+    def test_are_those_of_a_loop(self, rows: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The facing pairs of largest ψ, equal ones in the order of the rows, however these are cut into blocks."""
+        monkeypatch.setattr(stats, "MOST_FACING", most)
+        psi = similarity(20, 25, seed=4, density=0.8)
+        psi.matrix.data[:] = np.round(psi.matrix.data, 1).clip(0.1)  # so that some are equal
+        query, database = psi.collection.query, psi.collection.database
+        dense = psi.matrix.toarray()
+        facing = []
+        for i, j in np.argwhere(dense > 0):
+            turn = abs(query.heading_deg[i] - database.heading_deg[j]) % 360.0
+            if min(turn, 360.0 - turn) >= 120.0:
+                facing.append((-dense[i, j], i, j))
+        cases = stats.statistics(RowByRow(psi, rows)).cases
+        assert cases is not None
+        assert cases.facing.tolist() == [[i, j] for _, i, j in sorted(facing)[:most]]
+        alone = [i for i in range(20) if query.status[i] == 0 and not (dense[i] >= 0.5).any()]
+        assert cases.without_positive.tolist() == alone
+
+
 class TestStatistics:
     """relabel.report.stats.statistics"""
 

@@ -212,18 +212,18 @@ def _replace_fillers(tables: Sequence[SideTables]) -> tuple[fillers.Filler, ...]
         tables, SIDES, positions, fillers.position_fillers(positions), strict=True
     ):
         if side.postprocessed is not None and at_origin.any():
-            replaced += fillers.counted("position", position, at_origin, name)
+            replaced += fillers.counted("position", position, at_origin, name, side.key)
             for column in ("easting", "northing"):
                 side.postprocessed[column] = np.where(at_origin, np.nan, side.postprocessed[column])
         if side.raw is None:
             continue
         ca = side.raw["ca"]
         unknown = fillers.heading_fillers(ca, mapillary=True)
-        replaced += fillers.counted("heading", ca, unknown, name)
+        replaced += fillers.counted("heading", ca, unknown, name, side.key)
         degrees = np.column_stack([side.raw["lon"], side.raw["lat"]])
         at_sea = fillers.place_fillers(degrees)
         if side.postprocessed is None:
-            replaced += fillers.counted("position", degrees, at_sea, name)
+            replaced += fillers.counted("position", degrees, at_sea, name, side.key)
         side.raw |= {
             "ca": np.where(unknown, np.nan, ca),
             "lon": np.where(at_sea, np.nan, side.raw["lon"]),

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.datasets.doubts import Doubt
+from relabel.datasets.fillers import keys_of
 from relabel.datasets.image_lists import NameList
 from relabel.datasets.names.fields import AtNames, FloatArray
 from relabel.errors import InputError
@@ -150,7 +151,7 @@ def _contradiction(crs: str, table: npt.NDArray[np.float64]) -> Doubt | None:
     )
 
 
-def _disagreement(number: int, names: int, seen: str) -> Doubt:
+def _disagreement(number: int, names: int, seen: str, keys: tuple[str, ...] = ()) -> Doubt:
     return Doubt(
         "positions-disagree",
         number,
@@ -158,6 +159,7 @@ def _disagreement(number: int, names: int, seen: str) -> Doubt:
         seen,
         "lat and lon are swapped, or the zone is wrong",
         "correct the names, or leave latitude and longitude out of them",
+        keys,
     )
 
 
@@ -175,10 +177,10 @@ def _together(sides: tuple[tuple[NameList, AtNames], ...], degrees: tuple[FloatA
         far = np.flatnonzero(np.hypot(*apart_m.T) > _FAR_M)
         if far.size:
             seen = (
-                f"{names.location(int(far[0]))}: metres and degrees disagree by more than {_FAR_M:.0f} m, as in "
-                f"{far.size:,} names of {names.path}; the metres and the zone are taken"
+                f"metres and degrees disagree by more than {_FAR_M:.0f} m in {far.size:,} names of {names.path.name}, "
+                f"first in {str(names.names[far[0]])!r}; the metres and the zone are taken"
             )
-            doubts.append(_disagreement(int(far.size), len(fields.position), seen))
+            doubts.append(_disagreement(int(far.size), len(fields.position), seen, keys_of(names.names, far)))
     lon, lat = np.concatenate(degrees).T
     return Frame(map_of(lon, lat), notes, degrees, own_metres=False, doubts=tuple(doubts))
 

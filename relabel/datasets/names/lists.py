@@ -202,7 +202,9 @@ def _cameras(
         joined = rows >= 0
         heading[joined] = compass.heading_deg[rows[joined]]
         unknown = joined & fillers.heading_fillers(np.where(joined, heading, np.nan), mapillary=True)
-        replaced = fillers.counted("heading", heading, unknown, f"{names.path.name}, as the MSLS tree has it")
+        replaced = fillers.counted(
+            "heading", heading, unknown, f"{names.path.name}, as the MSLS tree has it", names.names
+        )
         heading[unknown] = np.nan
         status[joined] = np.where(compass.panorama[rows[joined]], Status.PANORAMA, Status.OK)
         counts |= {"joined": int(joined.sum()), "not_joined": int((~joined).sum())}
@@ -233,9 +235,13 @@ def _without_fillers(
         zoned = fields.zone > 0
         at_sea_alone = at_sea & ~zoned
         no_position = (origin & (zoned | np.isnan(fields.lat_deg))) | at_sea_alone
-        replaced += fillers.counted("heading", fields.heading_deg, unknown, names.path.name)
+        replaced += fillers.counted("heading", fields.heading_deg, unknown, names.path.name, names.names)
         replaced += fillers.counted(
-            "position", np.where(at_sea_alone[:, None], degrees, fields.position), no_position, names.path.name
+            "position",
+            np.where(at_sea_alone[:, None], degrees, fields.position),
+            no_position,
+            names.path.name,
+            names.names,
         )
         cleaned.append(
             replace(

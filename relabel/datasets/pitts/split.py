@@ -258,11 +258,12 @@ def read(
 def _without_fillers(struct: DbStruct) -> tuple[DbStruct, list[fillers.Filler]]:
     """The split with NaN for places that are none, and what was replaced."""
     sides = {"query": struct.query_m, "database": struct.database_m}
+    names = {"query": struct.query, "database": struct.database}
     replaced: list[fillers.Filler] = []
     for (side, position), at_origin in zip(
         list(sides.items()), fillers.position_fillers(tuple(sides.values())), strict=True
     ):
-        replaced += fillers.counted("position", position, at_origin, side)
+        replaced += fillers.counted("position", position, at_origin, side, names[side])
         sides[side] = np.where(at_origin[:, None], np.nan, position)
     return replace(struct, query_m=sides["query"], database_m=sides["database"]), replaced
 

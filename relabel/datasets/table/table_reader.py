@@ -420,8 +420,8 @@ def _without_fillers(sides: Sequence[TableCameras]) -> tuple[list[TableCameras],
         unknown = fillers.heading_fillers(
             side.heading_deg, mapillary=fillers.is_mapillary(side.columns.get("heading", ""))
         )
-        replaced += fillers.counted("heading", side.heading_deg, unknown, side.path.name)
-        replaced += fillers.counted("position", side.place, no_place, side.path.name)
+        replaced += fillers.counted("heading", side.heading_deg, unknown, side.path.name, side.key)
+        replaced += fillers.counted("position", side.place, no_place, side.path.name, side.key)
         cleaned.append(
             replace(
                 side,

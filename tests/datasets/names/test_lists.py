@@ -407,7 +407,9 @@ class TestFrame:
         assert len(found.notes) == 1
         (finding,) = (f for f in audit(found).findings if f.code == "positions-disagree")
         assert (finding.severity, finding.count, finding.total) == ("warning", 1, 2)
-        assert "q.txt: line 2: metres and degrees disagree" in finding.seen
+        assert f"in 1 names of q.txt, first in {texts[1]!r}" in finding.seen
+        assert str(tmp_path) not in finding.seen  # which goes into the provenance
+        assert finding.keys == (texts[1],)
 
     def test_degrees_stand_in_for_a_zone(self, tmp_path):
         """A name without a zone is placed by its degrees."""
