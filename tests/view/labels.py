@@ -13,6 +13,13 @@ from relabel.cameras import Cameras, Status
 from relabel.labelfile import StoredCollection, open_collections, write
 from relabel.similarity import Collection, Similarity
 
+HOSTILE = (
+    "folder/" * 60 + "<b>&\"'</b> é 日本.jpg",
+    "</script><script>boom()</script>",
+    "<img src=x onerror=boom()>",
+)
+"""Keys that are long, or would be markup."""
+
 
 def best_first(path: Path, collection: str, query: str) -> tuple[list[str], list[float]]:
     """Keys and values of the matches of a query, best first, equal ones in the order of the database."""
@@ -58,9 +65,9 @@ def small_city(path: Path) -> list[StoredCollection]:
     status = np.zeros(6, np.uint8)
     status[4] = Status.PANORAMA
     town = labels_of(row_of_cameras(3, "q"), row_of_cameras(6, "d", status=status), town_psi)
-    long_key = "folder/" * 60 + "<b>&\"'</b> é 日本.jpg"
+    no_heading = np.full(3, Status.NO_HEADING)
     psi = [[0.0, 0.6, 0.00000213], [0.6, 0.0, 0.3], [0.00000213, 0.3, 0.0]]
-    long = labels_of(row_of_cameras(3, key=[long_key, "</script><script>boom()</script>", "-dash"]), None, psi)
+    long = labels_of(row_of_cameras(3, key=[*HOSTILE[:2], "-dash"]), None, psi)
     nowhere = row_of_cameras(2, position=np.full((2, 2), np.nan))
     write(
         path,
@@ -69,7 +76,7 @@ def small_city(path: Path) -> list[StoredCollection]:
             "long": long,
             "one": labels_of(row_of_cameras(1)),
             "no-pairs": labels_of(row_of_cameras(3), row_of_cameras(2, "d")),
-            "unknown": labels_of(row_of_cameras(3, status=np.full(3, Status.NO_HEADING)), row_of_cameras(2, "d")),
+            "unknown": labels_of(row_of_cameras(3, key=[*HOSTILE], status=no_heading), row_of_cameras(2, "d")),
             "nowhere": labels_of(nowhere, row_of_cameras(2, "d")),
             "empty": labels_of(row_of_cameras(0), row_of_cameras(2, "d")),
         },

@@ -20,7 +20,7 @@ from playwright import sync_api
 from relabel.labelfile import StoredCollection
 from relabel.view.image_files import ImageFiles
 from relabel.view.standalone import write_report
-from tests.view.labels import best_first, small_city
+from tests.view.labels import HOSTILE, best_first, small_city
 from tests.view.serving import Served, server, serving
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -79,7 +79,7 @@ class Opened:
 
     def query(self, key: str) -> None:
         """Wait until this query is the one that is shown."""
-        self.page.wait_for_selector(f"body[data-query={json.dumps(key)}]")
+        self.page.wait_for_selector(f"body[data-query={json.dumps(key, ensure_ascii=False)}]")
 
     def listed(self) -> tuple[list[str], list[str]]:
         """Keys and values of the list of matches."""
@@ -204,7 +204,70 @@ def test_extremes(opened: Opened, collection: str) -> None:
     opened.picture(f"{collection}-query")
     opened.page.click("#tab-charts")
     opened.page.wait_for_selector("#charts h2")
+    opened.page.click("#tab-faults")
+    opened.page.wait_for_selector("#faults .summary")
+    opened.picture(f"{collection}-faults")
     assert not opened.page.locator("#error").is_visible()
+
+
+def test_faults(opened: Opened) -> None:
+    """Each with its count and its cases, by hand: d4 is a panorama, q2 has no match, all cameras look one way."""
+    opened.page.click("#tab-faults")
+    opened.page.wait_for_selector(".fault:nth-of-type(2) .cases button")
+    assert opened.page.locator(".fault h2").all_inner_texts() == [
+        "note status-panorama 1 camera",
+        "note no-positive 1 camera",
+    ]
+    assert opened.page.locator(".cases button").all_inner_texts() == ["d4", "q2"]
+    opened.picture("town-faults")
+
+
+def test_a_fault_leads_to_the_map(opened: Opened) -> None:
+    """A case shows its camera, of either side, in the middle of the map; another query ends it."""
+    opened.page.click("#tab-faults")
+    opened.page.click(".cases button:has-text('q2')")
+    opened.query("q2")
+    assert opened.page.is_visible("#map")
+    opened.page.wait_for_selector("#case-text:has-text('no-positive 1 of 1: q2')")
+    assert "no-positive" in opened.page.inner_text("#legend")
+    opened.picture("town-fault-query")
+    opened.page.keyboard.press("ArrowRight")
+    opened.query("q0")
+    opened.page.wait_for_selector("#case", state="hidden")
+    opened.page.click("#tab-faults")
+    opened.page.locator(".cases button:has-text('d4')").focus()
+    opened.page.keyboard.press("Enter")
+    opened.page.wait_for_selector("body[data-pointed=d4]")
+    opened.page.wait_for_selector("#case-text:has-text('status-panorama 1 of 1: d4')")
+    assert opened.page.inner_text("#nothing h2") == "d4"
+    assert "status panorama" in opened.page.inner_text("#nothing")
+    opened.picture("town-fault-database")
+    # d4 is in the middle, 20 m from q2, the next query, of 100 m that are drawn.
+    box = opened.page.locator("#map").bounding_box()
+    pixels = min(box["width"], box["height"]) / (100 * 1.15)
+    opened.page.mouse.click(box["x"] + box["width"] / 2 - 20 * pixels, box["y"] + box["height"] / 2)
+    opened.query("q2")
+    opened.page.click("#tab-faults")
+    opened.page.click(".cases button:has-text('q2')")
+    opened.page.click("#case-back")
+    assert opened.page.is_visible("#faults")
+
+
+def test_a_walk_through_the_cases(opened: Opened) -> None:
+    """With n and p, all the way round, to cases that are text, whatever stands in it."""
+    opened.choose("unknown")
+    opened.page.click("#tab-faults")
+    opened.page.click(".cases button >> nth=0")
+    for pressed, at in (("", 0), ("n", 1), ("n", 2), ("n", 0), ("p", 2)):
+        if pressed:
+            opened.page.keyboard.press(pressed)
+        opened.query(HOSTILE[at])
+        opened.page.wait_for_selector(f"#case-text:has-text('status-no_heading {at + 1} of 3')")
+        assert opened.page.inner_text("#case-text .key") == HOSTILE[at]
+    opened.picture("unknown-fault")
+    opened.page.click("#case-end")
+    assert not opened.page.is_visible("#case")
+    assert "status-no_heading" not in opened.page.inner_text("#legend")
 
 
 def test_images(browser: Any, city: list[StoredCollection]) -> None:
@@ -242,6 +305,10 @@ def test_a_page_from_the_disk(browser: Any, city: list[StoredCollection], tmp_pa
     assert opened.listed()[0] == best_first(city[0].path, "long", str(city[1].query.key[0]))[0]
     opened.page.click("#tab-charts")
     opened.page.wait_for_selector("#charts svg")
+    opened.choose("unknown")
+    opened.page.click("#tab-faults")
+    opened.page.click(".cases button >> nth=1")
+    opened.query(HOSTILE[1])
     assert [url for url in opened.asked if not url.startswith(("file:", "data:", "blob:"))] == []
     opened.close()
 
@@ -275,15 +342,20 @@ def test_a_page_with_images(browser: Any, city: list[StoredCollection], tmp_path
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_accessible(browser: Any, served: Served, scheme: str) -> None:
-    """axe-core finds nothing serious in either view."""
+    """axe-core finds nothing serious in any view."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     context = browser.new_context(color_scheme=scheme, bypass_csp=True)
     page = context.new_page()
     page.goto(f"{served.url}#collection=town&query=q0")
     page.wait_for_selector("body[data-query]")
-    for tab in ("#tab-place", "#tab-charts"):
-        page.click(tab)
-        page.wait_for_selector("aside:not([hidden]) #rows tr" if tab == "#tab-place" else "#charts h2")
+    for button, drawn in (
+        ("#tab-place", "aside:not([hidden]) #rows tr"),
+        ("#tab-charts", "#charts h2"),
+        ("#tab-faults", ".cases button"),
+        (".cases button", "#case:not([hidden])"),
+    ):
+        page.click(button)
+        page.wait_for_selector(drawn)
         violations = axe.Axe().run(page).response["violations"]
         serious = [
             (one["id"], [node["html"] for node in one["nodes"]])

@@ -4,27 +4,6 @@
   const { Plot } = libraries;
   const { $, element, number, psiCss, state, WITHIN_M } = viewer;
 
-  let distributed = null; // the collection whose distributions are shown
-  async function distributions() {
-    const name = state.collection;
-    if (distributed === name) return;
-    const box = $("charts");
-    const about = state.contents.collections.find((c) => c.name === name);
-    if (about.pairs > state.contents.compute_at_once && distributed !== `asked ${name}` && viewer.served) {
-      const button = element("button", { type: "button" }, `Read all ${number(about.pairs)} pairs`);
-      button.addEventListener("click", () => { distributed = `asked ${name}`; distributions().catch(viewer.failed); });
-      box.replaceChildren(element("p", {}, "The distributions need all pairs of the file. "), button);
-      return;
-    }
-    const bar = element("progress", { max: 1, value: 0 });
-    bar.setAttribute("aria-label", "reading pairs");
-    box.replaceChildren(element("p", {}, "Reading all pairs … ", bar));
-    const figures = await viewer.source.figures(name, "distributions", (share) => { bar.value = share; });
-    if (name !== state.collection) return;
-    distributed = name;
-    charts(box, figures, about);
-  }
-
   /** A chart that is one image to assistive technology, with a name of its own. */
   function chart(options) {
     const drawn = Plot.plot(options);
@@ -33,7 +12,7 @@
     return drawn;
   }
 
-  function charts(box, figures, about) {
+  function charts(figures, about) {
     const style = { background: "transparent", fontSize: "12px", overflow: "visible" };
     const titled = (title, text, ...charts) => element("section", {}, element("h2", {}, title), element("p", {}, text), ...charts);
     const bands = figures.bands.map((band) => element("tr", {}, element("th", { scope: "row" }, band.name), element("td", {}, number(band.pairs)),
@@ -72,11 +51,11 @@
         }), Plot.legend({ color: { type: "linear", domain: [0, 0.2, 0.4, 0.6, 0.8, 1], range: [0, 0.2, 0.4, 0.6, 0.8, 1].map(psiCss), interpolate: "rgb" }, label: "mean ψ", style, width: 240 })));
       }
     }
-    box.replaceChildren(...sections, bandSection);
+    $("charts").replaceChildren(...sections, bandSection);
   }
 
   viewer.addView({
-    id: "charts", title: "Distributions", shown: () => distributions().catch(viewer.failed),
-    restyled() { distributed = null; if (!$("charts").hidden) this.shown(); },
+    id: "charts", title: "Distributions", shown: () => viewer.fill($("charts"), "distributions", "The distributions", charts).catch(viewer.failed),
+    restyled() { delete $("charts").dataset.shown; if (!$("charts").hidden) this.shown(); },
   });
 }

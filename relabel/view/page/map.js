@@ -85,6 +85,24 @@
   }
   const HATCH = hatching();
 
+  const marks = [];
+  /** Have more on the map: `layers()`, and `legend()` with colour, text and kind of each entry. */
+  viewer.addMarks = (more) => { marks.push(more); };
+  viewer.redraw = () => { legend(); draw(); };
+
+  /** A camera of the database that is no match. */
+  function pointed() {
+    const { database } = state.scene;
+    const i = state.pointed?.row;
+    if (i === undefined || !database.placed(i)) return [];
+    const ink = rgb(dark.matches ? "#ffffff" : "#15202b");
+    const path = sector(database, i, database.radius(i), true);
+    return [
+      new PathLayer({ id: "pointed", data: [[...path, path[0]]], getPath: (line) => line, getColor: ink, widthUnits: "pixels", getWidth: 2, jointRounded: true }),
+      new ScatterplotLayer({ id: "pointed at", data: [i], getPosition: (j) => place(database, j), radiusUnits: "pixels", getRadius: 4, getFillColor: ink }),
+    ];
+  }
+
   function overlays() {
     if (state.query < 0 || !state.row) return [];
     const { queries, database } = state.scene;
@@ -150,10 +168,10 @@
       return;
     }
     if (moving || !inSight.rows) inSight = camerasInSight(moving ? MOST_MOVING : MOST_DOTS);
-    const marks = state.scene.sides.flatMap((cameras, s) => inSight.rows[s].map((i) => ({ cameras, i })));
-    if ($("colour").value === "status") marks.sort((a, b) => (a.cameras.status[a.i] > 0) - (b.cameras.status[b.i] > 0));
-    const asSectors = marks.length <= MOST_SECTORS;
-    const glyph = marks.length > CROWDED ? 0.6 * GLYPH_PX : GLYPH_PX;
+    const drawn = state.scene.sides.flatMap((cameras, s) => inSight.rows[s].map((i) => ({ cameras, i })));
+    if ($("colour").value === "status") drawn.sort((a, b) => (a.cameras.status[a.i] > 0) - (b.cameras.status[b.i] > 0));
+    const asSectors = drawn.length <= MOST_SECTORS;
+    const glyph = drawn.length > CROWDED ? 0.6 * GLYPH_PX : GLYPH_PX;
     // Those of cameras that share nothing with the query would cover those that do.
     const full = $("full").checked && !moving && !($("colour").value === "psi" && state.query >= 0);
     const reach = ({ cameras, i }) => full ? cameras.radius(i) : Math.min(cameras.radius(i), glyph / scale());
@@ -161,14 +179,14 @@
     const colour = ({ cameras, i }) => { const c = baseColour(cameras, i); return [c[0], c[1], c[2], c[3] * fade]; };
     const base = asSectors
       ? new SolidPolygonLayer({
-          id: "sectors", data: marks, getPolygon: (mark) => sector(mark.cameras, mark.i, reach(mark)), getFillColor: colour,
+          id: "sectors", data: drawn, getPolygon: (mark) => sector(mark.cameras, mark.i, reach(mark)), getFillColor: colour,
         })
       : new ScatterplotLayer({
-          id: "dots", data: marks, getPosition: ({ cameras, i }) => place(cameras, i), radiusUnits: "pixels", getRadius: 1.5,
+          id: "dots", data: drawn, getPosition: ({ cameras, i }) => place(cameras, i), radiusUnits: "pixels", getRadius: 1.5,
           getFillColor: colour,
         });
-    deck.setProps({ viewState, layers: [base, ...overlays()] });
-    describeSight(moving, marks.length);
+    deck.setProps({ viewState, layers: [base, ...overlays(), ...pointed(), ...marks.flatMap((more) => more.layers())] });
+    describeSight(moving, drawn.length);
     scaleBar();
   }
 
@@ -228,7 +246,15 @@
     if (!state.scene.queries.placed(state.query)) return;
     const reach = Math.max(state.scene.queries.radius(state.query), state.scene.horizontal ? WITHIN_M : 0);
     const [x, y] = place(state.scene.queries, state.query);
-    show([[x - reach, y - reach], [x + reach, y + reach], ...state.row.matches.slice(0, 500).map((m) => place(state.scene.database, m.column))], reach);
+    const shown = state.pointed ? [state.pointed.row] : state.row.matches.slice(0, 500).map((m) => m.column);
+    show([[x - reach, y - reach], [x + reach, y + reach], ...shown.map((column) => place(state.scene.database, column))], reach);
+  }
+
+  function showPointed() {
+    const { database } = state.scene;
+    const [x, y] = place(database, state.pointed.row);
+    const reach = database.radius(state.pointed.row);
+    show([[x - reach, y - reach], [x + reach, y + reach]], reach);
   }
 
   function clicked({ coordinate }) {
@@ -275,6 +301,7 @@
       if (state.scene.horizontal) entries.push(entry("currentColor", `within ${WITHIN_M} m (binary positive)`, "ring"));
       if (state.row.unknown.length) entries.push(entry("currentColor", "unknown", "hatched"));
     }
+    entries.push(...marks.flatMap((more) => more.legend()).map((one) => entry(...one)));
     $("legend").replaceChildren(...entries);
   }
 
@@ -292,10 +319,12 @@
       if (moves) showQuery(); else draw();
     },
     matchChosen: () => draw(),
+    pointedTo() { legend(); showPointed(); },
     restyled() { legend(); draw(); },
     keys: {
       ...viewer.WALKING_KEYS,
       "0": showAll, "+": () => move({ ...viewState, zoom: viewState.zoom + 0.5 }), "-": () => move({ ...viewState, zoom: viewState.zoom - 0.5 }),
+      n: () => viewer.stepCase(1), p: () => viewer.stepCase(-1),
       f() { $("full").checked = !$("full").checked; draw(); },
     },
   });

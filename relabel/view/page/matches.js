@@ -12,6 +12,30 @@
     box.replaceChildren(image, element("figcaption", { title: key }, caption));
   }
 
+  /** What is said of a camera beside its key. */
+  function factsOf(cameras, i) {
+    const { scene } = state;
+    const facts = [];
+    const status = scene.statusNames[cameras.status[i]];
+    if (status !== "ok") facts.push(`status ${status}: nothing is known about its pairs`);
+    if (scene.horizontal && Number.isFinite(cameras.heading[i])) facts.push(`heading ${degrees(cameras.heading[i])}`);
+    if (scene.fovKnown && Number.isFinite(cameras.fov(i))) facts.push(`field of view ${degrees(cameras.fov(i))}`);
+    if (cameras.sequences?.[cameras.sequence?.[i]]) facts.push(`sequence ${cameras.sequences[cameras.sequence[i]]}`);
+    if (!cameras.placed(i)) facts.push("no position: not on the map");
+    return facts.join(" · ");
+  }
+
+  /** A camera of the database that is shown without a query. */
+  function camera() {
+    const { scene: { database }, pointed: { row, key } } = state;
+    const figure = element("figure");
+    showImage(figure, "database", row, key, "database camera");
+    $("nothing").replaceChildren(element("h2", { className: "key-in-full" }, key),
+      element("p", { className: `facts${database.status[row] ? " warning" : ""}` }, factsOf(database, row)), element("div", { className: "images" }, figure));
+    $("nothing").hidden = false;
+    $("chosen").hidden = true;
+  }
+
   function panel() {
     const { scene, query, row } = state;
     const { queries, database, selfPairs } = scene;
@@ -19,13 +43,7 @@
     $("chosen").hidden = false;
     $("query-key").textContent = $("query-key").title = row.key;
     const status = scene.statusNames[queries.status[query]];
-    const facts = [];
-    if (status !== "ok") facts.push(`status ${status}: nothing is known about its pairs`);
-    if (scene.horizontal && Number.isFinite(queries.heading[query])) facts.push(`heading ${degrees(queries.heading[query])}`);
-    if (scene.fovKnown && Number.isFinite(queries.fov(query))) facts.push(`field of view ${degrees(queries.fov(query))}`);
-    if (queries.sequences?.[queries.sequence?.[query]]) facts.push(`sequence ${queries.sequences[queries.sequence[query]]}`);
-    if (!queries.placed(query)) facts.push("no position: not on the map");
-    $("facts").textContent = facts.join(" · ");
+    $("facts").textContent = factsOf(queries, query);
     $("facts").classList.toggle("warning", status !== "ok");
 
     const columns = new Set(row.matches.map((m) => m.column));
@@ -86,5 +104,5 @@
     $("chosen").hidden = true;
   }
 
-  viewer.addPart({ opened: nothing, chosen: panel, matchChosen: marked, restyled() { if (state.row) panel(); } });
+  viewer.addPart({ opened: nothing, chosen: panel, matchChosen: marked, pointedTo: camera, restyled() { if (state.row) panel(); } });
 }

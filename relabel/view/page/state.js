@@ -10,6 +10,7 @@
     scene: null, // the cameras of the collection
     query: -1, match: -1, // row of the query; number of the match in `row.matches`
     row: null, // the matches of the query, best first, with what is near it
+    pointed: null, // row and key of a camera of the database that is shown though it is no match of the query
   };
   let request = 0; // of the newest query, so that a late answer to an earlier one is dropped
 
@@ -20,7 +21,8 @@
 
   /**
    * Have a part of the page called when something changes: `opened()` when another collection is shown, `chosen({ move })`
-   * when another query is, `matchChosen()`, and `restyled()` when light becomes dark.
+   * when another query is, `matchChosen()`, `pointedTo()` when a camera of the database is shown without a query, and
+   * `restyled()` when light becomes dark.
    */
   const addPart = (part) => { parts.push(part); };
   const tell = (what, ...values) => { for (const part of parts) part[what]?.(...values); };
@@ -105,7 +107,7 @@
   const isUnknown = (i, j) => state.scene.queries.status[i] !== 0 || state.scene.database.status[j] !== 0;
 
   async function openCollection(name, key = "") {
-    Object.assign(state, { collection: name, query: -1, match: -1, row: null, scene: null });
+    Object.assign(state, { collection: name, query: -1, match: -1, row: null, pointed: null, scene: null });
     request++;
     delete document.body.dataset.query;
     const { value, arrays } = await source.scene(name);
@@ -162,7 +164,8 @@
     row.keys = await source.keys(collection, "database", matches.slice(0, MOST_LISTED).map((m) => m.column));
     if (mine !== request) return;
     const wanted = matches.findIndex((m) => m.column === column);
-    Object.assign(state, { query, row, match: wanted >= 0 ? wanted : matches.length ? 0 : -1 });
+    const pointed = column >= 0 && wanted < 0 ? { row: column, key: "" } : null;
+    Object.assign(state, { query, row, pointed, match: wanted >= 0 ? wanted : pointed || !matches.length ? -1 : 0 });
     tell("chosen", { move });
     document.body.dataset.query = row.key; // what tests and links look at
     history.replaceState(null, "", `#${new URLSearchParams({ collection, query: row.key })}`);
@@ -180,6 +183,20 @@
     choose(query, { move: true, column }).catch(viewer.failed);
   }
 
+  /** Show a camera of the database on the map, without a query. */
+  async function pointTo(row) {
+    const mine = ++request;
+    const { collection } = state;
+    showView("place");
+    const [key] = await source.keys(collection, "database", [row]);
+    if (mine !== request) return;
+    Object.assign(state, { query: -1, match: -1, row: null, pointed: { row, key } });
+    delete document.body.dataset.query;
+    tell("pointedTo");
+    document.body.dataset.pointed = key; // what tests look at
+    history.replaceState(null, "", `#${new URLSearchParams({ collection })}`);
+  }
+
   const step = (by) => {
     const { query, scene: { queries: { n } } } = state;
     if (n) choose(query < 0 ? (by > 0 ? 0 : n - 1) : (query + by + n) % n, { move: true }).catch(viewer.failed);
@@ -192,6 +209,6 @@
   viewer.dark.addEventListener("change", () => { if (state.scene) tell("restyled"); });
   Object.assign(viewer, {
     WITHIN_M, MOST_LISTED, WALKING_KEYS, state, addPart, addView, showView, currentView, openCollection,
-    distance, turned, isUnknown, choose, chooseMatch, goTo,
+    distance, turned, isUnknown, choose, chooseMatch, goTo, pointTo: (row) => pointTo(row).catch(viewer.failed),
   });
 }
