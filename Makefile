@@ -80,9 +80,11 @@ demo: $(PACKAGE)
 	    $(BIN)/relabel row $(DEMO)/labels.h5 "$$key" --top 5
 	$(call show,relabel validate $(DEMO)/labels.h5)
 	$(call show,relabel verify $(DEMO)/labels.h5 --root $(DEMO)/msls)
+	$(call show,relabel report $(DEMO)/labels.h5 -o $(DEMO)/report.html --force)
+	@printf '\nTo see all of it (map, matches, distributions, faults), open in a browser: %s\n' '$(DEMO)/report.html'
 	@printf '\nNext, on real data (its images are not needed):\n'
 	@printf '  %s\n' '. $(BIN)/activate' 'relabel msls --root DIR_OF_MSLS -o msls.h5' \
-	    'relabel validate msls.h5' 'relabel verify msls.h5 --root DIR_OF_MSLS'
+	    'relabel validate msls.h5' 'relabel verify msls.h5 --root DIR_OF_MSLS' 'relabel report msls.h5 -o msls.html'
 
 # The real frames of RELABEL_DATA or ../shared/data where they are, else rooms that are rendered here.
 demo-train: $(READY) libraries

@@ -46,8 +46,9 @@ def view_command(
     """Look at labels in the browser, until Ctrl-C.
 
     A map of the cameras and their fields of view; the matches of a query by ψ beside what is within 25 m of it; how ψ
-    is spread; the faults that audit, headings and stats find, each with a way to its cameras. Only this machine can reach it, and it needs no network. Labels from depth maps have their images from
-    --root, the dataset that they were made from.
+    is spread; the faults that audit, headings and stats find, each with a way to its cameras. Only this machine can
+    reach it, and it needs no network. Labels from depth maps have their images from --root, the dataset that they were
+    made from.
 
     Images below --images are looked for at the path of the camera, else at its key, else as the datasets have them.
     """
