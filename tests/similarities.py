@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,14 @@ def cameras(
         heading[rng.random(n) < 0.1] = np.nan
         position[rng.random(n) < 0.1] = np.nan
     return Cameras(key=[f"{prefix}{i:04d}" for i in range(n)], position=position, heading_deg=heading, status=status)
+
+
+def on_map(psi: Similarity, crs: str = "EPSG:32636") -> Similarity:
+    """The same with positions on the map of a UTM zone."""
+    c = psi.collection
+    query = replace(c.query, crs=crs)
+    database = query if c.self_pairs else replace(c.database, crs=crs)
+    return Similarity(replace(c, query=query, database=database), psi.matrix)
 
 
 def similarity(

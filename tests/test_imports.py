@@ -107,7 +107,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "images": (f"{BASE} stopping datasets", "numpy ~PIL"),
     "exchange": (
         f"plugins {BASE} tables stopping atomic csv_text geometry datasets labelfile images",
-        "numpy scipy h5py pyarrow",
+        "numpy scipy h5py pyarrow ~shapely",
     ),
     "sampling": (f"_lazy {BASE} geometry jit labelfile", "numpy scipy"),
     "evaluation": (

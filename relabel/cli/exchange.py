@@ -81,6 +81,13 @@ _PATH = click.Path(path_type=Path)
     help=f"Positives are cameras this near, whatever their ψ. {_for('within_m')}",
 )
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Only the N best.  [default: all]")
+@click.option(
+    "--query",
+    "queries",
+    multiple=True,
+    metavar="KEY",
+    help=f"Write the matches of this query; can be given more than once. {_for('queries')}",
+)
 @click.option("--gzip", is_flag=True, help=f"Compress dense matrices: far smaller, slower to read. {_for('gzip')}")
 @click.option(
     "--max-bytes",
@@ -101,6 +108,7 @@ def export_command(
 
     if ctx.get_parameter_source("seed") is click.core.ParameterSource.DEFAULT:
         del chosen["seed"]
+    chosen["queries"] = chosen["queries"] or None
     sources: dict[str, SimilaritySource] = {
         stored.name: stored if measure is None else stored.in_measure(measure) for stored in open_collections(address)
     }

@@ -40,8 +40,8 @@ def export(
         whether files that are there may be replaced.
     **options:
         those of the format's own function, for example `relabel.exchange.gcl.write_gcl`: threshold, within_m,
-        image_path, drop_unknown, drop_panoramas, top, max_bytes, gzip, seed. An option that is None or False is as if
-        it was not given.
+        image_path, drop_unknown, drop_panoramas, queries, top, max_bytes, gzip, seed. An option that is None or False
+        is as if it was not given.
 
     Returns
     -------

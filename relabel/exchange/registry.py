@@ -179,6 +179,13 @@ BUILT_IN: tuple[FormatSpec, ...] = (
         import_summary="a SciPy matrix; names in it, or from --queries and --database",
     ),
     FormatSpec(
+        "geojson",
+        writer="relabel.exchange.geojson:write_geojson",
+        export_summary="cameras, fields of view and matches on maps: QGIS, kepler.gl",
+        export_options=("queries", "threshold", "top"),
+        files=("{name}-cameras.geojson", "{name}-fields-of-view.geojson"),
+    ),
+    FormatSpec(
         "pml",
         chooses_pairs=True,
         writer="relabel.exchange.pml:write_pml",

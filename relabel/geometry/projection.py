@@ -103,6 +103,23 @@ def inverse_geodesic(start: FloatArray, end: FloatArray) -> tuple[FloatArray, Fl
     return np.asarray(leaving), np.asarray(back) + 180.0, np.asarray(distance)
 
 
+def geodesic_ends(start: FloatArray, azimuth_deg: npt.ArrayLike, distance_m: npt.ArrayLike) -> FloatArray:
+    """(n, 2) longitude and latitude of where n geodesics on the ellipsoid WGS 84 end.
+
+    Parameters
+    ----------
+    start:
+        (n, 2) longitude and latitude in degrees.
+    azimuth_deg, distance_m:
+        (n,) degrees clockwise from true north, at the start, and metres.
+    """
+    import pyproj  # noqa: PLC0415  as below
+
+    lon, lat = start.T
+    ends = pyproj.Geod(ellps="WGS84").fwd(lon, lat, np.asarray(azimuth_deg), np.asarray(distance_m))
+    return np.stack(ends[:2], axis=1)
+
+
 def map_of(lon_deg: npt.ArrayLike, lat_deg: npt.ArrayLike) -> str:
     """A CRS in metres that shows all of n places, and from which they can be had back.
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
 
+import relabel
 from relabel.exchange.registry import export_formats
+from tests.similarities import on_map
 
 Run = Callable[..., Result]
 
@@ -24,9 +28,12 @@ class TestExport:
             assert f"  {name.ljust(11)}{spec.export_summary[:40]}" in text
 
     @pytest.mark.parametrize("form", export_formats())
-    def test_every_format(self, form: str, labels: Path, tmp_path: Path, run: Run) -> None:
+    def test_every_format(self, form: str, labels: Path, similarities: Any, tmp_path: Path, run: Run) -> None:
         """Each format prints the files that it wrote, says on stderr what it loses, and refuses to write them twice."""
         address = f"{labels}::redkitchen/train"
+        if form == "geojson":  # which needs to know where on earth cameras are
+            relabel.write(tmp_path / "map.h5", {"a": on_map(similarities["redkitchen/train"])})
+            address = str(tmp_path / "map.h5")
         done = run("export", address, "--to", form, "-o", tmp_path / "out")
         assert done.exit_code == 0, done.stderr
         written = [Path(line) for line in done.stdout.splitlines()]
@@ -57,6 +64,21 @@ class TestExport:
         assert done.exit_code == 1
         assert "6,000 bytes" in done.stderr
         assert list(tmp_path.iterdir()) == []
+
+    def test_queries(self, similarities: Any, labels: Path, tmp_path: Path, run: Run) -> None:
+        """Matches of the queries that are named, of a map; labels of a local frame are refused with the reason."""
+        relabel.write(tmp_path / "map.h5", {"amman": on_map(similarities["amman"])})
+        to = ("--to", "geojson", "-o", tmp_path / "out")
+        done = run("export", tmp_path / "map.h5", *to, "--query", "q0001", "--query", "q0004", "--top", 2)
+        assert done.exit_code == 0, done.stderr
+        assert "amman-cameras.geojson: about" in done.stderr
+        lines = json.loads((tmp_path / "out" / "amman-matches.geojson").read_text(encoding="utf-8"))["features"]
+        assert {line["properties"]["query"] for line in lines} <= {"q0001", "q0004"}
+        refused = run("export", labels, "--to", "geojson", "-o", tmp_path / "none")
+        assert refused.exit_code == 1
+        assert "local frame, and nothing says where on earth" in refused.stderr
+        assert not (tmp_path / "none").exists()
+        assert run("export", labels, "--to", "csv", "-o", tmp_path / "none", "--query", "q0001").exit_code == 2
 
     def test_seed_only_where_it_matters(self, one: Path, tmp_path: Path, run: Run) -> None:
         """A seed is taken by the format that draws, and refused by the others."""

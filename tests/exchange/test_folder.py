@@ -18,10 +18,10 @@ from relabel.exchange import folder
 from relabel.exchange.exporting import export
 from relabel.exchange.registry import export_formats
 from relabel.similarity import RowBlock
-from tests.similarities import similarity
+from tests.similarities import on_map, similarity
 
 ROOT = Path(__file__).resolve().parents[2]
-PSI = similarity(300, seed=4, self_pairs=True, density=0.5)
+PSI = on_map(similarity(300, seed=4, self_pairs=True, density=0.5))
 
 
 class Unread:

@@ -137,7 +137,7 @@ class TestEntryPoints:
         assert done.notes == ("c: only the number of pairs is kept",)
         with pytest.raises(OptionError, match=r"seed says nothing about format count; it is for pml"):
             export({"c": psi}, "count", tmp_path, seed=1)
-        with pytest.raises(OptionError, match=r"top says nothing about format npy; it is for pairs, count"):
+        with pytest.raises(OptionError, match=r"top says nothing about format npy; it is for pairs, geojson, count"):
             export({"c": psi}, "npy", tmp_path, top=1)
 
     def test_import(self, install: Callable[..., None], tmp_path: Path) -> None:
