@@ -16,6 +16,7 @@ from relabel.errors import InputError
 from relabel.fixed_width import text_array
 
 FloatArray = npt.NDArray[np.float64]
+_HASHED_AT_ONCE = 8192  # names: what a processor's cache holds
 _DERIVED: Any = None  # a field that __post_init__ fills in where it is not given
 
 
@@ -255,7 +256,10 @@ def surely_unique(names: npt.NDArray[np.str_]) -> bool:
     letters = np.ascontiguousarray(names).view(np.uint32).reshape(len(names), -1)
     # Odd factors, so that names which differ in one letter never have the same hash.
     factors = np.random.default_rng(0).integers(2**63, size=letters.shape[1], dtype=np.uint64) * np.uint64(2)
-    hashes = letters.astype(np.uint64) @ (factors + np.uint64(1))
+    hashes = np.empty(len(names), np.uint64)
+    for start in range(0, len(names), _HASHED_AT_ONCE):
+        part = slice(start, start + _HASHED_AT_ONCE)
+        hashes[part] = letters[part].astype(np.uint64) @ (factors + np.uint64(1))
     hashes.sort()
     return bool((hashes[1:] != hashes[:-1]).all())
 

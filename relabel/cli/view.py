@@ -15,7 +15,13 @@ from relabel.surface.params import METHODS
 
 if TYPE_CHECKING:
     from relabel.labelfile import StoredCollection
+    from relabel.view.base_map import Tiles
     from relabel.view.image_files import ImageFiles
+
+
+_compare = click.option(
+    "--compare", metavar="FILE", help="A second label file, or FILE::COLLECTION, joined by key: where ψ differs."
+)
 
 
 @click.command()
@@ -23,7 +29,14 @@ if TYPE_CHECKING:
 @options.optional_images
 @options.image_path
 @options.optional_root
+@_compare
 @click.option("--follow-links", is_flag=True, help="Show files that links in --images or --root lead out to.")
+@click.option(
+    "--tiles",
+    metavar="URL",
+    help="Draw a base map: address of its tiles with {z}, {x} and {y}, whose host is the only one that the page asks.",
+)
+@click.option("--attribution", metavar="TEXT", help="Whose the tiles are, shown on the map.  [default: their host]")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Port.  [default: a free one]")
 @click.option(
     "--host",
@@ -38,7 +51,10 @@ def view_command(
     images: Path | None,
     image_path: str | None,
     root: Path | None,
+    compare: str | None,
     follow_links: bool,
+    tiles: str | None,
+    attribution: str | None,
     port: int,
     host: str,
     no_browser: bool,
@@ -47,13 +63,14 @@ def view_command(
 
     A map of the cameras and their fields of view; the matches of a query by ψ beside what is within 25 m of it; how ψ
     is spread; the faults that audit, headings and stats find, each with a way to its cameras. Only this machine can
-    reach it, and it needs no network. Labels from depth maps have their images from --root, the dataset that they were
-    made from.
+    reach it, and it needs no network, unless --tiles names one.
 
-    Images below --images are looked for at the path of the camera, else at its key, else as the datasets have them.
+    Images below --images, or --root, the dataset that the labels were made from, are looked for at the path of the
+    camera, else at its key, else as the datasets have them. Labels from depth maps have images and depth from --root.
     """
     from relabel.labelfile import LabelFile, open_collections
     from relabel.pipeline.records import frames_from_records, masks_beside
+    from relabel.view.contents import compared_with
     from relabel.view.depth_frames import DepthFrames
 
     try:
@@ -65,18 +82,21 @@ def view_command(
     if follow_links and images is None and root is None:
         raise OptionError("--follow-links belongs to --images or --root")
     collections = open_collections(address)
-    found = _image_files(collections, images, image_path, follow_links=follow_links)
     frames = None
-    if root is not None:
-        if not any(stored.method in METHODS for stored in collections):
-            raise OptionError("--root is for labels from depth maps, which these are not; --images shows images")
+    if root is not None and any(stored.method in METHODS for stored in collections):
         records = LabelFile(collections[0].path).provenance()
         frames = DepthFrames(
             lambda stored: frames_from_records(stored, records, root, masks=masks_beside(stored)),
             root,
             follow_links=follow_links,
         )
-    labels = server.Labels(collections, found, frames)
+    if images is None and root is not None and not image_path:
+        others = [stored for stored in collections if stored.method not in METHODS]
+        found = _image_files(others, root, None, follow_links=follow_links) if others else None
+    else:
+        found = _image_files(collections, images, image_path, follow_links=follow_links)
+    compared = None if compare is None else compared_with(address, compare)
+    labels = server.Labels(collections, found, frames, compared, _tiles(collections, tiles, attribution))
     log = logging.getLogger(__name__)
 
     def ready(url: str) -> None:
@@ -94,6 +114,25 @@ def view_command(
         server.serve(labels, host=host, port=port, ready=ready)
     finally:
         labels.close()
+
+
+def _tiles(collections: Sequence[StoredCollection], template: str | None, attribution: str | None) -> Tiles | None:
+    """The tiles of a base map, where they are asked for and a collection is on the earth."""
+    from relabel.view.base_map import Tiles, check_on_earth
+
+    if template is None:
+        if attribution is not None:
+            raise OptionError("--attribution belongs to --tiles")
+        return None
+    faults = []
+    for stored in collections:
+        try:
+            check_on_earth(stored.crs)
+        except OptionError as error:
+            faults.append(error)
+    if len(faults) == len(collections):
+        raise faults[0]
+    return Tiles(template, attribution or "")
 
 
 def _image_files(
@@ -116,6 +155,7 @@ def _image_files(
 )
 @options.optional_images
 @options.image_path
+@_compare
 @click.option("--follow-links", is_flag=True, help="Take images that links in --images lead out to.")
 @options.force
 @options.no_progress
@@ -124,6 +164,7 @@ def report_command(
     output: Path,
     images: Path | None,
     image_path: str | None,
+    compare: str | None,
     follow_links: bool,
     force: bool,
     no_progress: bool,
@@ -137,6 +178,7 @@ def report_command(
     looked for as by `relabel view`.
     """
     from relabel.labelfile import open_collections
+    from relabel.view.contents import compared_with
     from relabel.view.standalone import PASSES, write_report
 
     if output.suffix.lower() not in (".html", ".htm"):
@@ -145,7 +187,9 @@ def report_command(
         raise OptionError("--follow-links belongs to --images")
     collections = open_collections(address)
     found = _image_files(collections, images, image_path, follow_links=follow_links)
-    rows = PASSES * sum(stored.shape[0] for stored in collections)
+    compared = None if compare is None else compared_with(address, compare)
+    rows = sum(stored.shape[0] * PASSES for stored in collections)
+    rows += sum(stored.shape[0] for stored in collections if compared and stored.name in compared.collections)
     with terminal.bar("reading", rows, unit="rows", hidden=no_progress) as progress:
-        write_report(collections, output, images=found, overwrite=force, progress=progress)
+        write_report(collections, output, images=found, compared=compared, overwrite=force, progress=progress)
     terminal.echo_lines([str(output)])

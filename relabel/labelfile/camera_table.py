@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import h5py
@@ -169,7 +170,9 @@ def write_table(group: Any, table: Table) -> None:
         group.create_dataset(name, data=array.astype(dtype), dtype=dtype, track_times=False, **storage)
 
 
-def read_table(group: Any, crs: str, *, newer: bool, posed: bool) -> tuple[Cameras, FloatArray]:
+def read_table(
+    group: Any, crs: str, *, newer: bool, posed: bool, named: bool = True, further: Collection[str] | None = None
+) -> tuple[Cameras, FloatArray]:
     """The cameras of a group and their extents.
 
     Parameters
@@ -183,6 +186,10 @@ def read_table(group: Any, crs: str, *, newer: bool, posed: bool) -> tuple[Camer
         status but OK means that nothing is known about the camera's pairs.
     posed:
         OK cameras have a position, and a heading or pose; False for labels that were imported.
+    named:
+        False gives the cameras their row numbers for keys, and reads none.
+    further:
+        the columns to read of those that the format gives no meaning to; all of them by default.
 
     Raises
     ------
@@ -198,11 +205,14 @@ def read_table(group: Any, crs: str, *, newer: bool, posed: bool) -> tuple[Camer
             hdf.check_array(dataset, column.dtype, (rows, *column.tail))
             if column.name == "key":
                 hdf.check_keys(dataset)
-            table[column.name] = hdf.read(dataset)
-    table["key"] = hdf.decode(table["key"], f"{group.name}/key")
-    further = [dataset for name in names if name not in COLUMNS and (dataset := _further(group, name)) is not None]
-    hdf.check_further(further)
-    extra = {dataset.name.rpartition("/")[2]: _read_further(dataset) for dataset in further}
+            numbered = column.name == "key" and not named
+            table[column.name] = np.arange(len(dataset)).astype(np.str_) if numbered else hdf.read(dataset)
+    if named:
+        table["key"] = hdf.decode(table["key"], f"{group.name}/key")
+    wanted = [name for name in names if name not in COLUMNS and (further is None or name in further)]
+    datasets = [dataset for name in wanted if (dataset := _further(group, name)) is not None]
+    hdf.check_further(datasets)
+    extra = {dataset.name.rpartition("/")[2]: _read_further(dataset) for dataset in datasets}
     if newer:
         table["status"] = np.where(table["status"] > max(Status), np.uint8(Status.MASKED), table["status"])
     extent = table.pop("extent")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _BLOCK_ENTRIES = 1 << 20
 _SHOWN = 10  # names listed in an error
-_NOT_PICKLED = ("_cameras", "_keys", "_checked", "_fits", "_indptr", "_hashed")
+_NOT_PICKLED = ("_cameras", "key_bytes", "_key_order", "_checked", "_fits", "_indptr", "_hashed")
 """what a collection has read of its file, and what it knows of it"""
 
 
@@ -214,7 +214,7 @@ class StoredCollection(AsTables, Displayed):
     def best_first(self, block: RowBlock) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.float32]]:
         """Database keys and values of one row's block, best first."""
         best = np.argsort(-block.data, kind="stable")
-        keys = self._keys[2][block.indices[best]]
+        keys = self.key_bytes[1][block.indices[best]]
         return hdf.decode(keys, f"/{self.name}/{DATABASE}/key"), block.data[best]
 
     def row_counts(self) -> npt.NDArray[np.int64]:
@@ -336,32 +336,62 @@ class StoredCollection(AsTables, Displayed):
 
     @cached_property
     def _cameras(self) -> tuple[tuple[Cameras, FloatArray], tuple[Cameras, FloatArray]]:
-        posed = self.method != IMPORTED
+        return self._read_cameras()
+
+    def _read_cameras(
+        self, *, named: bool = True, further: Iterable[str] | None = None
+    ) -> tuple[tuple[Cameras, FloatArray], tuple[Cameras, FloatArray]]:
         with self._opened() as group:
-            newer = header.is_newer(group.file)
-            queries = read_table(hdf.member(group, QUERIES, h5py.Group), self.crs, newer=newer, posed=posed)
-            if self.self_pairs:
-                return queries, queries
-            database = hdf.member(group, DATABASE, h5py.Group)
-            return queries, read_table(database, self.crs, newer=newer, posed=posed)
+
+            def side(name: str) -> tuple[Cameras, FloatArray]:
+                return read_table(
+                    hdf.member(group, name, h5py.Group),
+                    self.crs,
+                    newer=header.is_newer(group.file),
+                    posed=self.method != IMPORTED,
+                    named=named,
+                    further=None if further is None else frozenset(further),
+                )
+
+            queries = side(QUERIES)
+            return queries, queries if self.self_pairs else side(DATABASE)
+
+    def numbered_cameras(self, further: Iterable[str] = ()) -> tuple[Cameras, Cameras]:
+        """Queries and database with their row numbers for keys, and with no further columns but those that are named.
+
+        It reads no keys, which take most of the time that `query` and `database` take; `keys_of` reads those of some
+        rows. Nothing of it stays in memory.
+        """
+        (query, _), (database, _) = self._read_cameras(named=False, further=further)
+        return query, database
+
+    def keys_of(self, rows: Sequence[int] | npt.NDArray[np.integer[Any]], *, database: bool = False) -> list[str]:
+        """The keys of these rows of the queries, or of the database."""
+        side = DATABASE if database else QUERIES
+        keys: list[str] = hdf.decode(self.key_bytes[database][rows], f"/{self.name}/{side}/key").tolist()
+        return keys
 
     @cached_property
-    def _keys(self) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.intp], npt.NDArray[np.bytes_]]:
-        """Query keys, the order that sorts them, database keys; as UTF-8, a quarter of the memory of str."""
+    def key_bytes(self) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.bytes_]]:
+        """Keys of queries and database as UTF-8, a quarter of the memory of str."""
         with self._opened() as group:
             for side in (QUERIES, DATABASE):
                 hdf.check_keys(group[side]["key"])
             queries = hdf.read(group[QUERIES]["key"])
-            database = queries if self.self_pairs else hdf.read(group[DATABASE]["key"])
-        return queries, np.argsort(queries), database
+            return queries, queries if self.self_pairs else hdf.read(group[DATABASE]["key"])
+
+    @cached_property
+    def _key_order(self) -> npt.NDArray[np.intp]:
+        """The order that sorts the queries by key."""
+        return np.argsort(self.key_bytes[0])
 
     def _query_keys(self) -> list[str]:
-        keys: list[str] = hdf.decode(self._keys[0], f"/{self.name}/{QUERIES}/key").tolist()
+        keys: list[str] = hdf.decode(self.key_bytes[0], f"/{self.name}/{QUERIES}/key").tolist()
         return keys
 
     def _row_of(self, query: str) -> int | None:
         """The row of a query's key; None where there is no such query."""
-        keys, order, _ = self._keys
+        keys, order = self.key_bytes[0], self._key_order
         key = query.encode(UTF8, "surrogatepass")
         at = int(np.searchsorted(keys, key, sorter=order)) if len(keys) else 0
         if at < len(keys) and keys[order[at]] == key:
@@ -371,7 +401,7 @@ class StoredCollection(AsTables, Displayed):
 
     def _row_number(self, query: str | int) -> int:
         if isinstance(query, str):
-            keys, _, database = self._keys
+            keys, database = self.key_bytes
             number = self._row_of(query)
             if number is not None:
                 return number

@@ -19,7 +19,17 @@ from relabel.errors import InputError, NotFoundError
 from relabel.labelfile import StoredCollection, open_collections
 from relabel.labelfile.collection import listed
 from relabel.measures import UNKNOWN, Measure, check_measure, convert
-from relabel.report.differences import CameraCounts, CodedPairs, Difference, IntArray, Join, Tally, ValueArray, join
+from relabel.report.differences import (
+    CameraCounts,
+    CodedPairs,
+    Difference,
+    IntArray,
+    Join,
+    Tally,
+    ValueArray,
+    Watch,
+    join,
+)
 from relabel.report.text_table import table
 
 PAIRS_AT_ONCE = 1 << 22
@@ -83,11 +93,13 @@ def compare(
     """
     if measure is not None:
         check_measure(measure)
-    joined, only_in_a, only_in_b = _joined(a, b)
+    pairs, only_in_a, only_in_b = joined(a, b)
     differences = []
-    for ours, theirs in joined:
+    for ours, theirs in pairs:
         with nullcontext(_ignored) if bar is None else bar(ours.name, ours.shape[0]) as progress:
-            differences.append(_compared(ours, theirs, measure, pairs_at_once, progress))
+            differences.append(
+                compare_collections(ours, theirs, measure, pairs_at_once=pairs_at_once, progress=progress)
+            )
     return Comparison(tuple(differences), only_in_a, only_in_b)
 
 
@@ -95,7 +107,16 @@ def _ignored(_: int) -> None:
     pass
 
 
-def _joined(a: str, b: str) -> tuple[list[tuple[StoredCollection, StoredCollection]], tuple[str, ...], tuple[str, ...]]:
+def joined(a: str, b: str) -> tuple[list[tuple[StoredCollection, StoredCollection]], tuple[str, ...], tuple[str, ...]]:
+    """The collections that two addresses have in common, as for `compare`, and the names of those in one only.
+
+    Raises
+    ------
+    NotFoundError
+        when they have none in common, or name one that is not there.
+    MissingFileError, LabelFileError
+        when a file is not there or damaged.
+    """
     ours, theirs = ({stored.name: stored for stored in open_collections(address)} for address in (a, b))
     if len(ours) == 1 == len(theirs):
         return list(zip(ours.values(), theirs.values(), strict=True)), (), ()
@@ -117,13 +138,32 @@ def _is_addressed(address: str) -> bool:
     return "::" in address and not Path(address).exists()
 
 
-def _compared(
+def compare_collections(
     a: StoredCollection,
     b: StoredCollection,
-    measure: Measure | None,
-    pairs_at_once: int,
-    progress: Callable[[int], object],
+    measure: Measure | None = None,
+    *,
+    pairs_at_once: int = PAIRS_AT_ONCE,
+    progress: Callable[[int], object] = _ignored,
+    watch: Watch | None = None,
 ) -> Difference:
+    """Join two collections by key, and count what is different.
+
+    Parameters
+    ----------
+    a, b, measure, pairs_at_once:
+        as for `compare`.
+    progress:
+        called with numbers of queries of `a` that add up to all.
+    watch:
+        called with all pairs that are stored in one and known in the other, block by block; with none where the
+        digests of the contents are the same.
+
+    Raises
+    ------
+    InputError, LabelFileError
+        as for `compare`.
+    """
     known = [m for m in (measure, a.measure, b.measure) if m not in (None, UNKNOWN)]
     common: Any = known[0] if known else UNKNOWN
     queries, database = join(a.query, b.query), join(a.database, b.database)
@@ -131,7 +171,7 @@ def _compared(
         "queries": CameraCounts.of(queries, a.query, b.query),
         "database": CameraCounts.of(database, a.database, b.database),
     }
-    tally = Tally(a, b, queries, database)
+    tally = Tally(a, b, queries, database, watch)
     if a.content_sha256 == b.content_sha256:
         # What the files say of themselves; whether it is true shows only when all of it is read.
         a.check_content(progress)
@@ -224,7 +264,7 @@ def comparison_text(comparison: Comparison, a: str, b: str) -> list[str]:
     lines += table([_HEAD, *map(_cells, comparison.collections)], right=range(1, len(_HEAD)))
     lines.append("")
     for difference in comparison.collections:
-        lines += [f"{difference.name}: {text}" for text in _notes(difference)]
+        lines += [f"{difference.name}: {text}" for text in notes(difference)]
         if shown := _largest(difference):
             lines += [""] * bool(lines[-1]) + shown
     for side, names in (("A", comparison.only_in_a), ("B", comparison.only_in_b)):
@@ -241,7 +281,8 @@ def _cells(difference: Difference) -> list[str]:
     return [difference.name, *(f"{n:,}" for n in counts), *(f"{d:.2g}" for d in values), f"{difference.flips:,}"]
 
 
-def _notes(difference: Difference) -> Iterator[str]:
+def notes(difference: Difference) -> Iterator[str]:
+    """What is not the same about the two collections beside their pairs, a sentence each."""
     if difference.name_in_b != difference.name:
         yield f"compared with {difference.name_in_b} of B"
     a, b = difference.measures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -22,6 +23,10 @@ EQUAL_WITHIN = 4 * float(np.finfo(np.float32).eps)
 IntArray = npt.NDArray[np.int64]
 ValueArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
+
+
+Watch = Callable[[IntArray, ValueArray, ValueArray], object]
+"""takes (n,) codes of pairs, as in `CodedPairs`, and their values in both files; NaN for absent"""
 
 
 class CodedPairs(NamedTuple):
@@ -148,8 +153,11 @@ class Difference:
 class Tally:
     """Counts over all segments of rows added so far."""
 
-    def __init__(self, a: StoredCollection, b: StoredCollection, queries: Join, database: Join) -> None:
+    def __init__(
+        self, a: StoredCollection, b: StoredCollection, queries: Join, database: Join, watch: Watch | None = None
+    ) -> None:
         self._a, self._b = a, b
+        self._watch = watch
         self._database = database
         # Of every camera of `a`: is it ok there, and is it there and ok in `b`?
         self._ok_in_a = a.query.ok, a.database.ok
@@ -213,6 +221,8 @@ class Tally:
         return unknown
 
     def _keep_worst(self, difference: npt.NDArray[np.float64], codes: IntArray, a: ValueArray, b: ValueArray) -> None:
+        if self._watch is not None:
+            self._watch(codes, a, b)
         if len(difference) > LARGEST:
             least = np.partition(difference, -LARGEST)[-LARGEST]
             if len(self._worst) == LARGEST:

@@ -1,4 +1,4 @@
-"""How ψ is spread: a finer histogram than `relabel stats` prints, its bands, and ψ by distance and heading."""
+"""How ψ is spread: a finer histogram than `relabel stats` prints, its bands, and ψ by distance, heading and time."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from relabel.cameras import FloatArray
 from relabel.geometry.earth import points
 from relabel.geometry.ground import ground_of
 from relabel.geometry.headings import angle_between_deg
+from relabel.report.gaps import gaps_of
 from relabel.similarity import Collection, RowBlock, SimilaritySource
 
 BINS = 50
@@ -62,6 +63,7 @@ class _Tally:
         self._pairs: IntArray = np.zeros(_CELLS, np.int64)
         self._sums = np.zeros(_CELLS)
         self._beyond = self._without = 0
+        self._gaps = gaps_of(collection.query, collection.database)
         self._counts: IntArray = np.zeros((2, len(collection.query)), np.int64)  # pairs with ψ ≥ 0.5, all stored ones
 
     def add(self, block: RowBlock) -> None:
@@ -84,6 +86,9 @@ class _Tally:
         size = self._pairs.size
         self._pairs += np.bincount(cell, minlength=size).reshape(_CELLS)
         self._sums += np.bincount(cell, weights=values[near], minlength=size).reshape(_CELLS)
+
+        if self._gaps is not None:
+            self._gaps.add(rows, columns, values)
 
     def _turned(self, rows: IntArray, columns: npt.NDArray[np.int32]) -> FloatArray:
         """(m,) how far the cameras of each pair are turned from each other, degrees."""
@@ -117,6 +122,7 @@ class _Tally:
                 "without": self._without,
                 "in_space": self._in_space,
             },
+            "gaps": None if self._gaps is None else self._gaps.to_json(),
         }
 
 

@@ -8,15 +8,8 @@ from importlib.resources import files
 from typing import Any
 
 SCRIPTS = (
-    "base.js",
-    "source.js",
-    "state.js",
-    "map.js",
-    "matches.js",
-    "figures.js",
-    "charts.js",
-    "faults.js",
-    "page.js",
+    *("base.js", "source.js", "state.js", "figures.js", "plots.js"),
+    *("tiles.js", "map.js", "matches.js", "charts.js", "faults.js", "compare.js", "page.js"),
 )
 """The page's own scripts in the order in which they run: what they call of each other, then the views in the order of
 their tabs, and the start of the page."""

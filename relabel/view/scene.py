@@ -9,11 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status
-from relabel.geometry.earth import points
+from relabel.errors import OptionError
+from relabel.exclusion import SEQUENCE
+from relabel.geometry.earth import LAT, LON, is_geodesic, points
 from relabel.geometry.ground import ground_of
 from relabel.labelfile import StoredCollection
+from relabel.view.base_map import placement
 
-SEQUENCE = "sequence"
 _FOV_DEG, _RADIUS_M = 60.0, 25.0  # of a drawn field of view, where the labels know none
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -23,22 +25,23 @@ class Scene(NamedTuple):
     """The cameras of a collection for the page."""
 
     arrays: Arrays
-    """columns by side and name: `at` (n, 2 or 3) float64, straight distances between which are those of the labels;
-    `map` (n, 2) float64, metres right and up on the map; `heading` (n,) float32, degrees clockwise from up;
-    `facing` and `down` (n, 3) float32, the optical axes of poses and their axes down the image; `fov`, `radius` (n,)
-    float32; `status` (n,) uint8;
+    """columns by side and name: `map` (n, 2) float64, metres right and up on the map; `at` (n, 3) float64, straight
+    distances between which are those of the labels, where those on the map are not; `heading` (n,) float32, degrees
+    clockwise from up; `facing` and `down` (n, 3) float32, the optical axes of poses and their axes down the image;
+    `fov`, `radius` (n,) float32; `status` (n,) uint8;
     `sequence` (n,) int32, numbers of `sequences`"""
     value: dict[str, Any]
     """what there is one of, as JSON"""
 
 
-def scene(stored: StoredCollection) -> Scene:
+def scene(stored: StoredCollection, *, base_map: bool = False) -> Scene:
     """The cameras of a collection as the page draws them.
 
     Cameras with poses are compared in space, and drawn from the side of the axis that is nearest to their vertical;
-    all others are compared on the ground and drawn as a map with north up.
+    all others are compared on the ground and drawn as a map with north up. With `base_map`, it says where the tiles of
+    one lie (see `relabel.view.base_map.placement`), or why there is none.
     """
-    query, database = stored.query, stored.database
+    query, database = stored.numbered_cameras((SEQUENCE, LON, LAT))
     sides = {"queries": query} if stored.self_pairs else {"queries": query, "database": database}
     ground = ground_of(list(sides.values()))
     in_space = ground.in_space
@@ -48,12 +51,10 @@ def scene(stored: StoredCollection) -> Scene:
     for name, side in sides.items():
         where = ground.position(side) - centre
         where[~np.isfinite(where).all(axis=1)] = np.nan
-        columns: Arrays = {
-            "at": side.position if in_space else points(side, stored.params),
-            "map": where,
-            "heading": ground.heading_deg(side).astype(np.float32),
-            "status": side.status,
-        }
+        heading = ground.heading_deg(side).astype(np.float32)
+        columns: Arrays = {"map": where, "heading": heading, "status": side.status}
+        if in_space or is_geodesic(stored.params):
+            columns["at"] = side.position if in_space else points(side, stored.params)
         if in_space and side.pose is not None:
             columns["facing"] = side.pose[:, :3, 2].astype(np.float32)
             columns["down"] = side.pose[:, :3, 1].astype(np.float32)
@@ -81,14 +82,30 @@ def scene(stored: StoredCollection) -> Scene:
         "status_names": [status.label for status in Status],
         "about": _about(stored, in_space=in_space, up=ground.up),
     }
+    if base_map:
+        maps = np.concatenate([arrays[f"{name}.map"] for name in sides])
+        value["base_map"] = (
+            _base_map(stored, centre, maps) if ground.axes == (0, 1) else {"missing": "seen from the side"}
+        )
     return Scene(arrays, value)
 
 
+def _base_map(stored: StoredCollection, centre: FloatArray, maps: FloatArray) -> dict[str, Any]:
+    placed = maps[np.isfinite(maps[:, 0])]
+    try:
+        return placement(centre, float(np.ptp(placed, axis=0).max(initial=0.0)) if len(placed) else 0.0, stored.crs)
+    except OptionError as error:
+        return {"missing": str(error)}
+
+
 def _centre(positions: list[FloatArray]) -> FloatArray:
-    """The middle of all positions, so that the numbers that the page draws are small."""
+    """The middle of all positions to the metre, so that the numbers that the page draws are small.
+
+    Whole metres can be taken from large coordinates without rounding, so that distances stay the same.
+    """
     stacked = np.concatenate(positions)
     stacked = stacked[np.isfinite(stacked).all(axis=1)]
-    return (stacked.min(axis=0) + stacked.max(axis=0)) / 2 if len(stacked) else np.zeros(2)
+    return np.round((stacked.min(axis=0) + stacked.max(axis=0)) / 2) if len(stacked) else np.zeros(2)
 
 
 def _assumed_radius(where: FloatArray, *, in_space: bool) -> float:
@@ -109,9 +126,15 @@ def _sequences(side: Cameras, columns: Arrays) -> list[str] | None:
 
 def _about(stored: StoredCollection, *, in_space: bool, up: int) -> str:
     rows, columns = stored.shape
-    cameras = f"{rows:,} cameras" if stored.self_pairs else f"{rows:,} queries, {columns:,} database cameras"
+    queries = _counted(rows, "camera") if stored.self_pairs else f"{rows:,} {'query' if rows == 1 else 'queries'}"
+    cameras = queries if stored.self_pairs else f"{queries}, {_counted(columns, 'database camera')}"
     single = {name: value for name, value in stored.params.items() if isinstance(value, str | int | float)}
     values = ", ".join(f"{k} {v if isinstance(v, str) else json.dumps(v)}" for k, v in single.items())
     view = f"seen along the {'xyz'[up]} axis" if in_space else f"frame {stored.crs}"
-    parts = [cameras, f"{stored.nnz:,} pairs", stored.method, stored.measure, view, values]
+    parts = [cameras, _counted(stored.nnz, "pair"), stored.method, stored.measure, view, values]
     return " · ".join(part for part in parts if part)
+
+
+def _counted(count: int, noun: str) -> str:
+    """A number and its noun."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -23,13 +23,13 @@ import tornado.httpserver
 import tornado.netutil
 import tornado.web
 
-from relabel.cameras import Cameras
 from relabel.errors import OptionError, RelabelError
 from relabel.labelfile import StoredCollection
+from relabel.view.base_map import Tiles
 from relabel.view.columns import pack
-from relabel.view.contents import contents
+from relabel.view.contents import Compared, contents
 from relabel.view.depth_frames import DepthFrames
-from relabel.view.figures import FIGURES
+from relabel.view.figures import figures_of
 from relabel.view.image_files import ImageFile, ImageFiles
 from relabel.view.jobs import Job, Jobs
 from relabel.view.matrix import matrix
@@ -43,9 +43,10 @@ _HITS = 20
 _KEYS = 1000  # of one request
 _MATRICES = 4  # kept, 2 MB each
 _WAITING = 8  # pairs of depth maps that may wait to be read, which takes a third of a second each
+_LISTED = 200  # matches of a query
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "connect-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "connect-src 'self' data:{tiles}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 log = logging.getLogger(__name__)
@@ -59,12 +60,17 @@ class Labels:
         collections: Sequence[StoredCollection],
         images: ImageFiles | None = None,
         depth_frames: DepthFrames | None = None,
+        compared: Compared | None = None,
+        tiles: Tiles | None = None,
     ) -> None:
         self.collections = {stored.name: stored for stored in collections}
         self.images = images
         self.depth_frames = depth_frames
         shown = images is not None or depth_frames is not None
-        self.contents = contents(collections, images=shown, depth_maps=depth_frames is not None)
+        self.compared = compared
+        self.tiles = tiles
+        self.contents = contents(collections, images=shown, depth_maps=depth_frames is not None, compared=compared)
+        self.contents["tiles"] = None if tiles is None else tiles.to_json()
         self._matrices: Jobs[bytes] = Jobs(_MATRICES)
         self._surfaces: set[Future[bytes]] = set()
         self._decoder = ThreadPoolExecutor(1)  # one pair at a time, which bounds the memory
@@ -77,19 +83,23 @@ class Labels:
         """The packed cameras of a collection; those of the last one that was asked for are kept."""
         if name not in self._scenes:
             self._scenes = {name: self._workers.submit(self._read, self.collections[name])}
+            # Afterwards, since the page needs no key before a query is chosen.
+            self._workers.submit(lambda: self.collections[name].key_bytes)
         return self._scenes[name]
 
-    @staticmethod
-    def _read(stored: StoredCollection) -> bytes:
+    def _read(self, stored: StoredCollection) -> bytes:
         stored.row_counts()  # where the rows begin, which the first query needs
-        return pack(*scene(stored))
+        return pack(*scene(stored, base_map=self.tiles is not None))
 
-    def figures(self, name: str, which: str) -> dict[str, Any]:
-        """Some of the `FIGURES` of a collection as `result`, or how far they have come as `progress`."""
+    def figures(self, name: str, which: str) -> dict[str, Any] | None:
+        """Some figures of a collection as `result`, or how far they have come as `progress`; None where it has none."""
         stored = self.collections[name]
+        make = figures_of(stored, self.compared).get(which)
+        if make is None:
+            return None
         if (name, which) not in self._counting:
             rows: list[int] = []
-            self._counting[name, which] = self._workers.submit(FIGURES[which], stored, rows.append), rows
+            self._counting[name, which] = self._workers.submit(make, stored, rows.append), rows
         future, rows = self._counting[name, which]
         return {"result": future.result()} if future.done() else {"progress": sum(rows) / max(1, stored.shape[0])}
 
@@ -129,7 +139,7 @@ class _Handler(tornado.web.RequestHandler):
 
     def set_default_headers(self) -> None:
         self.set_header("Server", "relabel")
-        self.set_header("Content-Security-Policy", _POLICY)
+        self.set_header("Content-Security-Policy", self.settings["policy"])
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cross-Origin-Resource-Policy", "same-origin")
         self.set_header("Referrer-Policy", "no-referrer")
@@ -175,12 +185,12 @@ class _Handler(tornado.web.RequestHandler):
             raise tornado.web.HTTPError(404, reason="No such row")
         return int(text)
 
-    def cameras(self, stored: StoredCollection) -> tuple[str, Cameras]:
-        """The side that the request names."""
+    def side(self, stored: StoredCollection) -> tuple[str, int]:
+        """The side that the request names, and its number of cameras."""
         name = self.get_query_argument("side")
         if name not in ("queries", "database"):
             raise tornado.web.HTTPError(404, reason="No such side")
-        return name, stored.query if name == "queries" else stored.database
+        return name, stored.shape[name == "database"]
 
     def send(self, data: bytes | str, media_type: str) -> None:
         """Answer with these bytes."""
@@ -225,26 +235,33 @@ class _Scene(_Handler):
 class _Row(_Handler):
     def get(self) -> None:
         stored = self.collection()
-        block = stored.row_block(self.number(self.get_query_argument("row"), stored.shape[0]))
-        arrays: dict[str, npt.NDArray[Any]] = {"columns": block.indices.astype(np.int32), "values": block.data}
-        self.send(pack(arrays, {}), "application/octet-stream")
+        row = self.number(self.get_query_argument("row"), stored.shape[0])
+        block = stored.row_block(row)
+        best = np.argsort(-block.data, kind="stable")  # equal values stay in the order of the database
+        columns = block.indices[best].astype(np.int32)
+        keys = stored.keys_of(columns[:_LISTED], database=True)
+        arrays: dict[str, npt.NDArray[Any]] = {"columns": columns, "values": block.data[best]}
+        self.send(pack(arrays, {"key": stored.keys_of([row])[0], "keys": keys}), "application/octet-stream")
 
 
 class _Keys(_Handler):
     def get(self) -> None:
-        _, cameras = self.cameras(self.collection())
-        rows = self.get_query_argument("rows").split(",")[:_KEYS]
-        self.send_json([str(cameras.key[self.number(row, len(cameras))]) for row in rows])
+        stored = self.collection()
+        name, n = self.side(stored)
+        rows = [self.number(row, n) for row in self.get_query_argument("rows").split(",")[:_KEYS]]
+        self.send_json(stored.keys_of(rows, database=name == "database"))
 
 
 class _Search(_Handler):
     def get(self) -> None:
         stored = self.collection()
-        self.send_json([{"row": row, "key": str(stored.query.key[row])} for row in self._rows(stored.query.key)])
+        rows = self._rows(stored.key_bytes[0])
+        keys = stored.keys_of(rows)
+        self.send_json([{"row": row, "key": key} for row, key in zip(rows, keys, strict=True)])
 
-    def _rows(self, keys: npt.NDArray[np.str_]) -> list[int]:
+    def _rows(self, keys: npt.NDArray[np.bytes_]) -> list[int]:
         """Rows of keys that are the text, begin with it or hold it, in this order."""
-        text = self.get_query_argument("text", strip=False)
+        text = self.get_query_argument("text", strip=False).encode()
         at = np.strings.find(keys, text)
         holding = np.flatnonzero(at >= 0)
         rank = np.where(keys[holding] == text, -1, np.minimum(at[holding], 1))
@@ -253,10 +270,10 @@ class _Search(_Handler):
 
 class _Figures(_Handler):
     def get(self) -> None:
-        name = self.get_query_argument("name")
-        if name not in FIGURES:
+        answer = self.labels.figures(self.collection().name, self.get_query_argument("name"))
+        if answer is None:
             raise tornado.web.HTTPError(404, reason="No such figures")
-        self.send_json(self.labels.figures(self.collection().name, name))
+        self.send_json(answer)
 
 
 class _Matrix(_Handler):
@@ -304,8 +321,8 @@ class _Surface(_Handler):
 class _Image(_Handler):
     async def get(self) -> None:
         stored = self.collection()
-        side, cameras = self.cameras(stored)
-        row = self.number(self.get_query_argument("row"), len(cameras))
+        side, n = self.side(stored)
+        row = self.number(self.get_query_argument("row"), n)
         run = asyncio.get_running_loop().run_in_executor
         image = await run(None, self.labels.image, stored.name, side, row)  # which may read a dataset first
         if image is None:
@@ -328,6 +345,7 @@ class _Missing(_Handler):
 def application(labels: Labels, token: str | None = None) -> tornado.web.Application:
     """The server's answers; `token` is what requests have to bring, None on a loopback address."""
     known = {"labels": labels, "token": token}
+    policy = _POLICY.format(tiles="" if labels.tiles is None else f" {labels.tiles.origin}")
     routes = {
         r"/": _Page,
         r"/assets/([a-z.]+)": _Asset,
@@ -346,6 +364,7 @@ def application(labels: Labels, token: str | None = None) -> tornado.web.Applica
         default_handler_class=_Missing,
         default_handler_args=known,
         compress_response=False,
+        policy=policy,
         log_function=lambda _: None,
     )
 

@@ -16,8 +16,8 @@ from relabel.atomic import output_errors, replacing
 from relabel.labelfile import StoredCollection
 from relabel.view import thumbnails
 from relabel.view.columns import pack
-from relabel.view.contents import contents
-from relabel.view.figures import FIGURES
+from relabel.view.contents import Compared, contents
+from relabel.view.figures import FIGURES, figures_of
 from relabel.view.image_files import ImageFiles
 from relabel.view.page_text import standalone_page
 from relabel.view.scene import Arrays, scene
@@ -26,7 +26,7 @@ MOST_PAIRS = 1_500_000
 """Pairs that a page holds, which keeps it below 20 MB; of each query the best are kept."""
 LARGE_BYTES = 20_000_000
 PASSES = len(FIGURES) + 1
-"""how often all rows are read"""
+"""how often all rows are read; once more where they are compared"""
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ def write_report(
     path: str | os.PathLike[str],
     *,
     images: ImageFiles | None = None,
+    compared: Compared | None = None,
     overwrite: bool = False,
     most_pairs: int = MOST_PAIRS,
     most_image_bytes: int = thumbnails.MOST_BYTES,
@@ -55,6 +56,8 @@ def write_report(
         the HTML file.
     images:
         where images of the cameras are; None makes a page without.
+    compared:
+        what the collections are compared with.
     overwrite:
         whether a file that is there may be replaced.
     most_pairs:
@@ -62,7 +65,8 @@ def write_report(
     most_image_bytes:
         what the scaled images may take.
     progress:
-        called with the number of rows of every block of pairs that was read; they are read `PASSES` times.
+        called with the number of rows of every block of pairs that was read; they are read `PASSES` times, and once
+        more to be compared.
 
     Raises
     ------
@@ -83,7 +87,9 @@ def write_report(
                 "the distributions are of all."
             )
         pairs = [_best_pairs(stored, most, progress) for stored in collections]
-        packed = [_packed(stored, of_stored, progress) for stored, of_stored in zip(collections, pairs, strict=True)]
+        packed = [
+            _packed(stored, of_stored, compared, progress) for stored, of_stored in zip(collections, pairs, strict=True)
+        ]
         packed_images: list[bytes] = []
         if images is None:
             notes.append("Images are not part of this page: their licence is not that of the labels.")
@@ -96,7 +102,7 @@ def write_report(
             )
             notes.append(held.note())
             packed_images = held.packed
-        about = contents(collections, images=images is not None, notes=notes)
+        about = contents(collections, images=images is not None, compared=compared, notes=notes)
         text = standalone_page(about, packed, [base64.b64encode(data).decode() for data in packed_images])
         with output_errors(target):
             private.write_text(text, encoding="utf-8")
@@ -126,9 +132,11 @@ def _wanted(stored: StoredCollection, pairs: Arrays) -> dict[str, npt.NDArray[np
     )
 
 
-def _packed(stored: StoredCollection, pairs: Arrays, progress: Callable[[int], object] | None) -> str:
+def _packed(
+    stored: StoredCollection, pairs: Arrays, compared: Compared | None, progress: Callable[[int], object] | None
+) -> str:
     arrays, value = scene(stored)
-    figures = {name: make(stored, progress) for name, make in FIGURES.items()}
+    figures = {name: make(stored, progress) for name, make in figures_of(stored, compared).items()}
     sides = {"queries": stored.query} if stored.self_pairs else {"queries": stored.query, "database": stored.database}
     keys = {name: side.key.tolist() for name, side in sides.items()}
     if stored.self_pairs:
@@ -138,16 +146,16 @@ def _packed(stored: StoredCollection, pairs: Arrays, progress: Callable[[int], o
 
 
 def _best_pairs(stored: StoredCollection, most: int, progress: Callable[[int], object] | None) -> Arrays:
-    """The best pairs of each row, in the order of the database: `indptr`, `indices`, `data`; and how many it has."""
+    """The best pairs of each row, best first: `indptr`, `indices`, `data`; and how many it has, `stored`."""
     counts = stored.row_counts()
     kept = np.minimum(counts, most)
     columns, values = [np.empty(0, np.int32)], [np.empty(0, np.float32)]
     for block in stored.blocks():
-        # Best first within each row, equal values in the order of the database; then those that are kept as they stood.
+        # Within each row, equal values stay in the order of the database.
         order = np.lexsort((block.indices, -block.data, block.rows))
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(block.counts)])[:-1]
         rank = np.arange(len(order)) - np.repeat(starts, block.counts)
-        keep = np.sort(order[rank < most])
+        keep = order[rank < most]
         columns.append(block.indices[keep].astype(np.int32))
         values.append(block.data[keep])
         if progress is not None:

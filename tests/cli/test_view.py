@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -88,26 +89,54 @@ class TestView:
         assert "pip install 'relabel-vpr[view]'" in done.stderr
 
     def test_options_that_belong_together(self, run: Runner, labels: Path) -> None:
-        """What is said of images needs images, and a root labels from depth maps."""
+        """What is said of images needs images, which have to be there, and so has a file to compare with."""
         pytest.importorskip("tornado", reason="tornado is not installed: pip install 'relabel-vpr[view]'")
         result = run("view", labels, "--no-browser", "--follow-links")
         assert result.exit_code != 0
         assert "--follow-links belongs to --images or --root" in result.stderr
         result = run("view", labels, "--no-browser", "--image-path", "{key}.jpg", "--root", labels.parent)
         assert "--image-path belongs to --images" in result.stderr
-        result = run("view", labels, "--no-browser", "--root", labels.parent)
+        result = run("view", f"{labels}::amman", "--no-browser", "--root", labels.parent)
         assert result.exit_code != 0
-        assert "--root is for labels from depth maps" in result.stderr
+        assert "holds no image of the query cameras" in result.stderr
+        result = run("view", labels, "--no-browser", "--compare", labels.parent / "nothing.h5")
+        assert result.exit_code != 0
+        assert "nothing.h5" in result.stderr
 
-    def test_serves_until_interrupted(self, labels: Path) -> None:
-        """It prints the address, answers there, and ends at Ctrl-C with the status that says so."""
+    @pytest.mark.parametrize(
+        ("flags", "words"),
+        [
+            (["--attribution", "mine"], "--attribution belongs to --tiles"),
+            (["--tiles", "https://{s}.tiles.example/{z}/{x}/{y}.png"], "give the address of one host"),
+        ],
+    )
+    def test_tiles(self, run: Runner, labels: Path, flags: list[str], words: str) -> None:
+        """What cannot be a base map is refused with the reason."""
         pytest.importorskip("tornado", reason="tornado is not installed: pip install 'relabel-vpr[view]'")
-        command = [sys.executable, "-m", "relabel", "view", str(labels), "--no-browser"]
+        result = run("view", f"{labels}::amman", "--no-browser", *flags)
+        assert result.exit_code != 0
+        assert words in result.stderr
+
+    def test_serves_until_interrupted(self, labels: Path, tmp_path: Path) -> None:
+        """It prints the address, answers there, with images of the dataset, and ends at Ctrl-C and says so."""
+        pytest.importorskip("tornado", reason="tornado is not installed: pip install 'relabel-vpr[view]'")
+        amman = LabelFile(labels)["amman"]
+        for side, cameras in (("query", amman.query), ("database", amman.database)):
+            folder = tmp_path / "msls" / "train_val" / "amman" / side / "images"
+            folder.mkdir(parents=True)
+            for key in cameras.key.tolist():
+                Image.new("RGB", (32, 24)).save(folder / f"{key}.jpg")
+        command = [sys.executable, "-m", "relabel", "view", f"{labels}::amman", "--no-browser"]
+        command += ["--root", str(tmp_path / "msls"), "--compare", f"{labels}::amman"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             url = process.stdout.readline().strip()
             with urllib.request.urlopen(url) as answer:
                 assert b"relabel" in answer.read()
+            with urllib.request.urlopen(f"{url}image?collection=amman&side=database&row=1") as answer:
+                assert answer.read() == (folder / f"{amman.database.key[1]}.jpg").read_bytes()
+            with urllib.request.urlopen(f"{url}api/contents") as answer:
+                assert json.load(answer)["compared"] == {"file": labels.name, "collections": ["amman"]}
             os.kill(process.pid, signal.SIGINT)
             _, errors = process.communicate()
         assert process.returncode == 130

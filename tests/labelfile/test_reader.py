@@ -207,6 +207,19 @@ class TestStoredCollection:
                 assert values.tolist() == dense[i, columns].tolist()
                 assert values.dtype == np.float32
 
+    @pytest.mark.parametrize("name", ["amman", "redkitchen/train"])
+    def test_cameras_without_keys(self, path: Path, name: str) -> None:
+        """They say the same of every camera but its key, and keys of some rows are those of the cameras."""
+        stored = open_address(f"{path}::{name}")
+        numbered = stored.numbered_cameras()
+        for side, (cameras, named) in enumerate(zip(numbered, (stored.query, stored.database), strict=True)):
+            assert cameras.key.tolist() == [str(row) for row in range(len(named))]
+            for column in ("position", "heading_deg", "status", "fov_deg", "radius_m", "pose"):
+                np.testing.assert_array_equal(getattr(cameras, column), getattr(named, column))
+            assert not cameras.extra
+            assert stored.keys_of([4, 0, 4], database=side == 1) == named.key[[4, 0, 4]].tolist()
+        assert (numbered[0] is numbered[1]) == stored.self_pairs
+
     def test_a_numpy_number_is_a_row(self, path: Path) -> None:
         """Row numbers may come from numpy."""
         stored = LabelFile(path)["amman"]

@@ -64,7 +64,9 @@ def small_city(path: Path) -> list[StoredCollection]:
     town_psi = [[0.5, 0.9, 0.0, 0.5, 0.0, 0.25], [0.0, 0.1, 0.7, 0.0, 0.0, 0.7], [0.0] * 6]
     status = np.zeros(6, np.uint8)
     status[4] = Status.PANORAMA
-    town = labels_of(row_of_cameras(3, "q"), row_of_cameras(6, "d", status=status), town_psi)
+    times = [{"time_s": 1.5 * np.arange(n)} for n in (3, 6)]
+    query, database = row_of_cameras(3, "q", extra=times[0]), row_of_cameras(6, "d", status=status, extra=times[1])
+    town = labels_of(query, database, town_psi)
     no_heading = np.full(3, Status.NO_HEADING)
     psi = [[0.0, 0.6, 0.00000213], [0.6, 0.0, 0.3], [0.00000213, 0.3, 0.0]]
     long = labels_of(row_of_cameras(3, key=[*HOSTILE[:2], "-dash"]), None, psi)
@@ -82,3 +84,14 @@ def small_city(path: Path) -> list[StoredCollection]:
         },
     )
     return open_collections(path)
+
+
+def other_city(path: Path) -> StoredCollection:
+    """The town once more as a file of its own: database cameras in another order, one of them missing and one new."""
+    status = np.zeros(6, np.uint8)
+    keys = ["d5", "d3", "d2", "d1", "d0", "new"]
+    # q0 had d0 0.5, d1 0.9, d3 0.5, d5 0.25; q1 had d1 0.1, d2 0.7, d5 0.7.
+    psi = [[0.6, 0.45, 0.0, 0.9, 0.5, 0.3], [0.7, 0.0, 0.0, 0.1, 0.55, 0.0], [0.0] * 6]
+    database = row_of_cameras(6, key=keys, status=status)
+    write(path, {"town": labels_of(row_of_cameras(3, "q"), database, psi)})
+    return open_collections(path)[0]

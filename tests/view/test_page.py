@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +17,18 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
 pytest.importorskip("tornado", reason="tornado is not installed: pip install 'relabel-vpr[view]'")
 
-from PIL import Image
+import pyproj
+from PIL import Image, ImageDraw
 from playwright import sync_api
 
-from relabel.labelfile import StoredCollection
+from relabel.labelfile import StoredCollection, open_collections, write
+from relabel.view.base_map import Tiles
+from relabel.view.contents import compared_with
 from relabel.view.image_files import ImageFiles
 from relabel.view.standalone import write_report
-from tests.view.labels import HOSTILE, best_first, small_city
+from tests.view.labels import HOSTILE, best_first, labels_of, other_city, row_of_cameras, small_city
 from tests.view.serving import Served, server, serving
+from tests.view.test_base_map import world
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARTEFACTS = os.environ.get("RELABEL_SCREENSHOTS")
@@ -53,8 +60,10 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> list[StoredCollection]:
 
 @pytest.fixture(scope="module")
 def served(city: list[StoredCollection]) -> Iterator[Served]:
-    """The small city without images."""
-    with serving(server.Labels(city)) as found:
+    """The small city without images, compared with another file."""
+    other_city(city[0].path.parent / "other.h5")
+    compared = compared_with(str(city[0].path), str(city[0].path.parent / "other.h5"))
+    with serving(server.Labels(city, compared=compared)) as found:
         yield found
 
 
@@ -177,10 +186,46 @@ def test_distributions(opened: Opened) -> None:
     assert opened.page.locator("#charts h2").all_inner_texts() == [
         "ψ of the stored pairs",
         "Distance and heading",
+        "Time between two images",
         "Bands",
     ]
-    assert opened.page.locator("#charts svg").count() == 3  # with the legend
+    assert opened.page.locator("#charts svg").count() == 4  # with the legend
     opened.picture("town-distributions")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_compare(browser: Any, served: Served, scheme: str) -> None:
+    """Flips, worst first, each with a link to the pair on the map, also where one of the two files has no ψ for it."""
+    opened = Opened(browser, f"{served.url}#collection=town", scheme)
+    page = opened.page
+    page.click("#tab-compare")
+    page.wait_for_selector("#compare .pairs")
+    opened.picture(f"town-compare-{scheme}")
+    flips = page.locator("#compare section", has_text="Flips across 0.5").last.locator("tbody tr")
+    texts = [row.split("\t") for row in flips.all_inner_texts()]
+    assert texts == [
+        ["q1", "d2", "0.7000", "absent", "−0.7000"],
+        ["q1", "d0", "absent", "0.5500", "+0.5500"],
+        ["q0", "d5", "0.2500", "0.6000", "+0.3500"],
+        ["q0", "d3", "0.5000", "0.4500", "−0.0500"],
+    ]
+    assert "1 only in this file, 1 only in other.h5" in page.inner_text("#compare")
+    flips.nth(0).locator("button").click()
+    opened.query("q1")
+    assert page.locator("#rows [aria-current=true]").get_attribute("data-column") == "2"
+    assert not page.locator("#pointed").is_visible()
+    page.click("#tab-compare")
+    flips.nth(1).locator("button").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#pointed:not([hidden])")
+    assert page.inner_text("#pointed") == "d0: no ψ stored, so at most 1e-06, 10.0 m away, turned by 0°"
+    assert page.locator("#rows [aria-current=true]").count() == 0
+    opened.picture(f"town-compare-pair-{scheme}")
+    page.keyboard.press("ArrowDown")
+    assert not page.locator("#pointed").is_visible()
+    opened.choose("one")
+    assert not page.locator("#tab-compare").is_visible()
+    opened.close()
 
 
 def test_the_map_of_a_collection_that_was_opened_below_another_view(opened: Opened) -> None:
@@ -295,7 +340,9 @@ def test_images(browser: Any, city: list[StoredCollection]) -> None:
 
 def test_a_page_from_the_disk(browser: Any, city: list[StoredCollection], tmp_path: Path) -> None:
     """The same matches, and not one request beside the file itself."""
-    page = write_report(city, tmp_path / "page.html")
+    other_city(tmp_path / "other.h5")
+    compared = compared_with(str(city[0].path), str(tmp_path / "other.h5"))
+    page = write_report(city, tmp_path / "page.html", compared=compared)
     opened = Opened(browser, f"file://{page}#collection=town&query=q1")
     opened.query("q1")
     assert opened.listed()[0] == best_first(city[0].path, "town", "q1")[0]
@@ -309,6 +356,10 @@ def test_a_page_from_the_disk(browser: Any, city: list[StoredCollection], tmp_pa
     opened.page.click("#tab-faults")
     opened.page.click(".cases button >> nth=1")
     opened.query(HOSTILE[1])
+    opened.choose("town")
+    opened.page.click("#tab-compare")
+    opened.page.locator("#compare .pairs button").first.click()
+    opened.query("q1")
     assert [url for url in opened.asked if not url.startswith(("file:", "data:", "blob:"))] == []
     opened.close()
 
@@ -340,6 +391,59 @@ def test_a_page_with_images(browser: Any, city: list[StoredCollection], tmp_path
     opened.close()
 
 
+class _TileServer(http.server.BaseHTTPRequestHandler):
+    """Tiles of one colour each, with their numbers; the tile of camera 0 has a red dot where it stands."""
+
+    def do_GET(self) -> None:
+        """Draw one."""
+        zoom, column, row = map(int, self.path.removesuffix(".png").split("/")[1:])
+        tile = Image.new("RGB", (256, 256), "#cfe8cf" if (column + row) % 2 else "#f5f0dc")
+        pen = ImageDraw.Draw(tile)
+        pen.text((8, 8), f"{zoom}/{column}/{row}", fill="black")
+        x, y = (place * 2**zoom - number for place, number in zip(PLACE, (column, row), strict=True))
+        pen.ellipse([256 * x - 12, 256 * y - 12, 256 * x + 12, 256 * y + 12], fill="red")
+        self.send_response(200)
+        self.send_header("Access-Control-Allow-Origin", "*")
+        self.send_header("Content-Type", "image/png")
+        self.end_headers()
+        tile.save(self.wfile, "PNG")
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+PLACE = world(*pyproj.Transformer.from_crs("EPSG:32636", "EPSG:4326", always_xy=True).transform(500_000.0, 4_000_000.0))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_base_map(browser: Any, tmp_path: Path, scheme: str) -> None:
+    """Tiles are asked of the host that was named, among them that of each camera, and of nobody else."""
+    cameras = row_of_cameras(4, position=[[5e5, 4e6], [500_300.0, 4e6], [5e5, 4_000_200.0], [500_300.0, 4_000_200.0]])
+    cameras = replace(cameras, crs="EPSG:32636")
+    path = write(tmp_path / "labels.h5", {"on earth": labels_of(cameras), "local": labels_of(row_of_cameras(2))})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _TileServer) as tile_server:
+        threading.Thread(target=tile_server.serve_forever).start()
+        address = f"http://127.0.0.1:{tile_server.server_port}"
+        tiles = Tiles(f"{address}/{{z}}/{{x}}/{{y}}.png", "© somebody")
+        with serving(server.Labels(open_collections(path), tiles=tiles)) as found:
+            opened = Opened(browser, f"{found.url}#collection=on+earth", scheme)
+            opened.page.wait_for_selector("#attribution[data-waiting='0']")
+            asked = {
+                tuple(map(int, url.removesuffix(".png").split("/")[-3:])) for url in opened.asked if address in url
+            }
+            assert asked
+            for zoom in {number[0] for number in asked}:
+                assert (zoom, *(int(place * 2**zoom) for place in PLACE)) in asked
+            assert {url.split("/")[2] for url in opened.asked} == {address[7:], found.url.split("/")[2]}
+            assert opened.page.inner_text("#attribution") == "© somebody"
+            opened.picture(f"base-map-{scheme}")
+            opened.choose("local")
+            assert "no base map: frame local" in opened.page.inner_text("#sight")
+            assert not opened.page.locator("#attribution").is_visible()
+            opened.close()
+        tile_server.shutdown()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_accessible(browser: Any, served: Served, scheme: str) -> None:
     """axe-core finds nothing serious in any view."""
@@ -351,6 +455,7 @@ def test_accessible(browser: Any, served: Served, scheme: str) -> None:
     for button, drawn in (
         ("#tab-place", "aside:not([hidden]) #rows tr"),
         ("#tab-charts", "#charts h2"),
+        ("#tab-compare", "#compare h2"),
         ("#tab-faults", ".cases button"),
         (".cases button", "#case:not([hidden])"),
     ):

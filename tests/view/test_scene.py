@@ -23,14 +23,34 @@ def stored(path: Path, **collections: object) -> list[StoredCollection]:
 
 
 def test_distances_of_the_page_are_those_of_positives(tmp_path: Path) -> None:
-    """Straight distances between `at` make the same positives within 25 m as the evaluation finds."""
+    """Straight distances on the map make the same positives within 25 m as the evaluation finds."""
     [one] = stored(tmp_path / "labels.h5", a=similarity(40, 50))
     arrays = scene(one).arrays
-    apart = np.linalg.norm(arrays["queries.at"][:, None] - arrays["database.at"][None], axis=2)
+    apart = np.linalg.norm(arrays["queries.map"][:, None] - arrays["database.map"][None], axis=2)
     expected = positives_by_distance(one.query, one.database)
     for row in range(40):
         want = expected.indices[expected.indptr[row] : expected.indptr[row + 1]]
         assert np.flatnonzero(apart[row] <= WITHIN_M).tolist() == want.tolist()
+
+
+def test_distances_on_the_earth_are_those_of_positives(tmp_path: Path) -> None:
+    """Beside the map of a geodesic frame stand points in space, distances between which are those of the evaluation."""
+    rng = np.random.default_rng(4)
+    lon, lat = 179.9998 + rng.uniform(0, 4e-4, 30), rng.uniform(-2e-4, 2e-4, 30)
+    cameras = row_of_cameras(30, position=np.column_stack([lon, lat]), extra={"lon_deg": lon, "lat_deg": lat})
+    params = {"fov_deg": 90.0, "radius_m": 50.0, "frame": "geodesic"}
+    [one] = stored(tmp_path / "labels.h5", a=labels_of(cameras, params=params))
+    at = scene(one).arrays["queries.at"]
+    apart = np.linalg.norm(at[:, None] - at[None], axis=2)
+    expected = np.asin(np.minimum(1, np.linalg.norm(unit(lon, lat)[:, None] - unit(lon, lat)[None], axis=2) / 2)) * 2
+    np.testing.assert_allclose(apart, expected * 6_378_137.0, rtol=0.01)
+    assert (apart < 25).sum() > 30
+
+
+def unit(lon_deg: np.ndarray, lat_deg: np.ndarray) -> np.ndarray:
+    """Points of the unit sphere."""
+    lon, lat = np.radians(lon_deg), np.radians(lat_deg)
+    return np.column_stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
 
 
 def test_cameras_without_a_place_are_counted(tmp_path: Path) -> None:

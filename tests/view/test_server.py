@@ -16,6 +16,7 @@ pytest.importorskip("tornado", reason="tornado is not installed: pip install 're
 
 from relabel.errors import InputError
 from relabel.labelfile import open_collections, write
+from relabel.view.base_map import Tiles
 from relabel.view.image_files import ImageFiles
 from tests.view.labels import labels_of, row_of_cameras, small_city
 from tests.view.serving import Served, server, serving
@@ -40,7 +41,7 @@ class TestAnswers:
         assert {"name": "town", "pairs": 7, "surface": False} in told["collections"]
 
     def test_a_row(self, served: Served) -> None:
-        """Columns and values of one query."""
+        """Columns and values of one query, best first, its key and those of its matches."""
         body = served.ask(f"/api/row?{TOWN}&row=1").body
         length = int.from_bytes(body[:8], "little")
         header = json.loads(body[8 : 8 + length])
@@ -48,8 +49,9 @@ class TestAnswers:
             np.frombuffer(body[8 + length :][slice(*header[name]["data_offsets"])], dtype)
             for name, dtype in (("columns", "<i4"), ("values", "<f4"))
         )
-        assert columns.tolist() == [1, 2, 5]
-        assert values.tolist() == np.array([0.1, 0.7, 0.7], np.float32).tolist()
+        assert columns.tolist() == [2, 5, 1]
+        assert values.tolist() == np.array([0.7, 0.7, 0.1], np.float32).tolist()
+        assert json.loads(header["__metadata__"]["json"]) == {"key": "q1", "keys": ["d2", "d5", "d1"]}
 
     def test_keys_and_search(self, served: Served) -> None:
         """Keys by row; a search finds the key itself first, and nothing by an empty match."""
@@ -97,6 +99,10 @@ class TestRefusals:
             "/image?collection=town&side=queries&row=0",
             "/image?collection=town&side=queries&row=../0",
             "/api/row?collection=..%2ftown&row=0",
+            "/api/figures?collection=town&name=comparison",
+            "/api/figures?collection=town&name=../distributions",
+            "/api/figures?collection=town",
+            "/api/figures?collection=other&name=distributions",
         ],
     )
     def test_what_is_not_there(self, served: Served, target: str) -> None:
@@ -140,6 +146,16 @@ class TestRefusals:
             assert "frame-ancestors 'none'" in headers["content-security-policy"]
             assert headers["x-content-type-options"] == "nosniff"
             assert "access-control-allow-origin" not in headers
+
+    def test_a_base_map_opens_the_page_to_its_host_alone(self, tmp_path: Path) -> None:
+        """Of connections only; without one, to no host."""
+        city = small_city(tmp_path / "labels.h5")
+        there = Tiles("https://tiles.example:81/a/{z}/{x}/{y}.png")
+        for tiles, expected in ((None, ""), (there, " https://tiles.example:81")):
+            with serving(server.Labels(city, tiles=tiles)) as served:
+                policy = served.ask("/").headers["content-security-policy"]
+            assert f"connect-src 'self' data:{expected};" in policy
+            assert policy.count("http") == (tiles is not None)
 
 
 class TestToken:

@@ -18,7 +18,13 @@ const viewer = {};
   const degrees = (value) => (Number.isFinite(value) ? `${value.toFixed(0)}°` : "–");
   const metres = (value) => (Number.isFinite(value) ? `${value < 10 ? value.toFixed(2) : value.toFixed(1)} m` : "–");
 
-  const rgb = (css, alpha = 255) => [1, 3, 5].map((at) => parseInt(css.slice(at, at + 2), 16)).concat(alpha);
+  const colours = new Map();
+  /** A colour written as #rrggbb as four numbers; the same array every time. */
+  function rgb(css, alpha = 255) {
+    const name = css + alpha;
+    if (!colours.has(name)) colours.set(name, [1, 3, 5].map((at) => parseInt(css.slice(at, at + 2), 16)).concat(alpha));
+    return colours.get(name);
+  }
   /** Colour of ψ in [0, 1]: nearer to the background the less there is of it. */
   function psiCss(psi) {
     const scale = psiCss.scale ??= Plot.scale({ color: { type: "sequential", scheme: "ylgnbu", domain: [0, 1] } });

@@ -11,6 +11,7 @@
   const GLYPH_PX = 13; // how far a field of view reaches on the screen, where it is not drawn at its size
   const CROWDED = 1500; // cameras in sight, above which their fields of view are drawn smaller
   const CLICK_PX = 14;
+  const REST_MS = 180;
   const HATCH_PX = 14; // of two stripes
   const PATTERN_UNIT = 512 / 40000000; // what deck.gl takes for a unit of patterns: a metre on its map of the world
   const STATUS_COLOURS = ["#3b7dd8", "#9467bd", "#e07b00", "#c2255c", "#8a5a44", "#d62728", "#7a7a7a"];
@@ -45,7 +46,7 @@
     return [x - half, y - up, x + half, y + up];
   }
 
-  /** Cameras in sight as [side, row] numbers, at most about `most` of them, evenly thinned; and how many there are. */
+  /** Rows in sight of each side, at most about `most` of them, evenly thinned; and how many there are. */
   function camerasInSight(most) {
     const [west, south, east, north] = bounds();
     const rows = state.scene.sides.map(({ n, map }) => {
@@ -59,8 +60,7 @@
     });
     const total = rows.reduce((sum, found) => sum + found.length, 0);
     const every = Math.max(1, Math.ceil(total / most));
-    const thinned = (found) => Array.from({ length: Math.ceil(found.length / every) }, (_, i) => found[i * every]);
-    return { total, rows: rows.map(thinned) };
+    return { total, rows: rows.map((found) => (every === 1 ? found : found.filter((_, at) => at % every === 0))) };
   }
 
   function baseColour(cameras, i) {
@@ -160,6 +160,43 @@
     return layers;
   }
 
+  /** The cameras in sight as one layer, and how many they are; the same one again while nothing of it has changed. */
+  function base(moving) {
+    const mode = $("colour").value;
+    // Full fields of cameras that share nothing with the query would cover those that do.
+    const full = $("full").checked && !moving && !(mode === "psi" && state.query >= 0);
+    const drawn = [inSight, viewState.zoom, mode, full, dark.matches, state.query >= 0];
+    if (base.drawn?.every((value, at) => value === drawn[at])) return base.made;
+    base.drawn = drawn;
+    const marks = state.scene.sides.flatMap((cameras, s) => Array.from(inSight.rows[s], (i) => ({ cameras, i })));
+    const count = marks.length;
+    const standsOut = ({ cameras, i }) => mode === "status" && cameras.status[i] > 0;
+    if (mode === "status") marks.sort((a, b) => standsOut(a) - standsOut(b));
+    const colours = new Uint8Array(4 * count);
+    marks.forEach(({ cameras, i }, at) => {
+      const [red, green, blue, alpha] = baseColour(cameras, i);
+      colours.set([red, green, blue, full ? alpha / 4 : alpha], 4 * at);
+    });
+    let layer;
+    if (count <= MOST_SECTORS) {
+      const glyph = count > CROWDED ? 0.6 * GLYPH_PX : GLYPH_PX;
+      const reach = ({ cameras, i }) => full ? cameras.radius(i) : Math.min(cameras.radius(i), glyph / scale());
+      layer = new SolidPolygonLayer({
+        id: "sectors", data: marks, getPolygon: (mark) => sector(mark.cameras, mark.i, reach(mark)),
+        getFillColor: (_, { index }) => colours.subarray(4 * index, 4 * index + 4),
+      });
+    } else {
+      const places = new Float32Array(2 * count);
+      marks.forEach(({ cameras, i }, at) => { [places[2 * at], places[2 * at + 1]] = [cameras.map[2 * i], cameras.map[2 * i + 1]]; });
+      layer = new ScatterplotLayer({
+        id: "dots", radiusUnits: "pixels", getRadius: 1.5,
+        data: { length: count, attributes: { getPosition: { value: places, size: 2 }, getFillColor: { value: colours, size: 4 } } },
+      });
+    }
+    base.made = { layer, count };
+    return base.made;
+  }
+
   function draw(moving = false) {
     if (!state.scene || $("place").hidden) return;
     if (!Number.isFinite(state.scene.extent[0][0])) {
@@ -168,25 +205,9 @@
       return;
     }
     if (moving || !inSight.rows) inSight = camerasInSight(moving ? MOST_MOVING : MOST_DOTS);
-    const drawn = state.scene.sides.flatMap((cameras, s) => inSight.rows[s].map((i) => ({ cameras, i })));
-    if ($("colour").value === "status") drawn.sort((a, b) => (a.cameras.status[a.i] > 0) - (b.cameras.status[b.i] > 0));
-    const asSectors = drawn.length <= MOST_SECTORS;
-    const glyph = drawn.length > CROWDED ? 0.6 * GLYPH_PX : GLYPH_PX;
-    // Those of cameras that share nothing with the query would cover those that do.
-    const full = $("full").checked && !moving && !($("colour").value === "psi" && state.query >= 0);
-    const reach = ({ cameras, i }) => full ? cameras.radius(i) : Math.min(cameras.radius(i), glyph / scale());
-    const fade = full ? 0.25 : 1;
-    const colour = ({ cameras, i }) => { const c = baseColour(cameras, i); return [c[0], c[1], c[2], c[3] * fade]; };
-    const base = asSectors
-      ? new SolidPolygonLayer({
-          id: "sectors", data: drawn, getPolygon: (mark) => sector(mark.cameras, mark.i, reach(mark)), getFillColor: colour,
-        })
-      : new ScatterplotLayer({
-          id: "dots", data: drawn, getPosition: ({ cameras, i }) => place(cameras, i), radiusUnits: "pixels", getRadius: 1.5,
-          getFillColor: colour,
-        });
-    deck.setProps({ viewState, layers: [base, ...overlays(), ...pointed(), ...marks.flatMap((more) => more.layers())] });
-    describeSight(moving, drawn.length);
+    const { layer, count } = base(moving);
+    deck.setProps({ viewState, layers: [...viewer.tileLayers(bounds(), scale(), !moving), layer, ...overlays(), ...pointed(), ...marks.flatMap((more) => more.layers())] });
+    describeSight(moving, count);
     scaleBar();
   }
 
@@ -198,7 +219,7 @@
     if (missing) parts.push(`${number(missing)} without a position not on the map`);
     if (drawn > MOST_SECTORS) parts.push("drawn as dots");
     else if (!$("full").checked) parts.push("fields of view shortened");
-    $("sight").textContent = parts.join(" · ");
+    $("sight").textContent = [...parts, ...viewer.tileNotes()].join(" · ");
   }
 
   function scaleBar() {
@@ -215,14 +236,19 @@
     draw();
   }
 
+  /** Draw all once the map has stood still for a while, and what was drawn of it last is seen. */
+  function restSoon() {
+    clearTimeout(resting);
+    const mine = resting = setTimeout(() => requestAnimationFrame(() => { if (resting === mine) rest(); }), REST_MS);
+  }
+
   function shown() {
     if (waiting) waiting(); else rest();
   }
 
   function move(next) {
     viewState = { ...next, transitionDuration: 0 };
-    clearTimeout(resting);
-    resting = setTimeout(rest, 180);
+    restSoon();
     draw(inSight.total > MOST_MOVING || !inSight.rows);
   }
 
@@ -236,8 +262,8 @@
     const { clientWidth: width, clientHeight: height } = $("map");
     const [wide, tall] = box.map(([low, high]) => Math.max(high - low, atLeast) * 1.15);
     const zoom = Math.log2(Math.min(width / wide, height / tall));
-    viewState = { target: [...box.map(([low, high]) => (low + high) / 2), 0], zoom, minZoom: -20, maxZoom: 14 };
-    rest();
+    inSight = [];
+    move({ target: [...box.map(([low, high]) => (low + high) / 2), 0], zoom, minZoom: -20, maxZoom: 14 });
   }
 
   const showAll = () => show(state.scene.extent, 2 * state.scene.typicalRadius);
@@ -292,7 +318,7 @@
       entries.push(element("li", {}, count ? `${number(count)} sequences${count > SEQUENCE_COLOURS.length ? "; colours repeat" : ""}` : "no column sequence in this file"));
     } else if (state.query < 0) {
       if (state.scene.sides.length > 1) entries.push(entry("#e07b00", "query"), entry("#3b7dd8", "database"));
-      entries.push(element("li", {}, "choose a query for its ψ"));
+      if (state.scene.queries.n) entries.push(element("li", {}, "choose a query for its ψ"));
     }
     if (state.query >= 0) {
       const ramp = element("span", { className: "ramp" });
@@ -331,5 +357,5 @@
   $("colour").addEventListener("change", () => { legend(); draw(); });
   $("full").addEventListener("change", () => draw());
   $("whole").addEventListener("click", () => showAll());
-  addEventListener("resize", () => { if (state.scene) { clearTimeout(resting); resting = setTimeout(rest, 180); } });
+  addEventListener("resize", () => { if (state.scene) restSoon(); });
 }

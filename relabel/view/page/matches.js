@@ -1,7 +1,7 @@
 // The panel beside the map: the query in words and images, and the list of its matches.
 "use strict";
 {
-  const { $, element, number, psiText, degrees, metres, psiCss, state, distance, turned, isUnknown, WITHIN_M, MOST_LISTED } = viewer;
+  const { $, element, number, psiText, degrees, metres, psiCss, state, distance, turned, isUnknown, WITHIN_M } = viewer;
 
   function showImage(box, side, at, key, caption) {
     const address = state.contents.images && at >= 0 ? viewer.source.image(state.collection, side, at) : null;
@@ -63,7 +63,7 @@
     $("tally").replaceChildren(...tally.map(([count, text]) => element("li", {}, element("b", {}, count), ` ${text}`)));
 
     showImage($("query-image"), "queries", query, row.key, "query");
-    const listed = row.matches.slice(0, MOST_LISTED);
+    const listed = row.matches.slice(0, row.keys.length);
     $("rows").replaceChildren(...listed.map(({ column, value }, at) => {
       const swatch = element("span", { className: "swatch" });
       swatch.style.background = psiCss(value);
@@ -82,14 +82,33 @@
     $("none").textContent = status === "ok" ? `No camera shares a view with it: all known pairs have ψ ≤ ${scene.minValue}.` : "Its similarities are unknown, which is not the same as zero.";
     $("matches").hidden = !listed.length;
     marked();
+    requestAnimationFrame(() => {
+      if (state.match > 0) matchChosen(); else document.querySelector("aside").scrollTop = 0;
+    });
+  }
+
+  /** What is known of a pair that is not in the list. */
+  function pointedAt({ row: column, key }) {
+    const { scene, query, row } = state;
+    const match = row.matches.find((m) => m.column === column);
+    const psi = match ? `ψ ${psiText(match.value)}` : isUnknown(query, column) ? "ψ unknown"
+      : row.matches.length < row.stored ? "ψ not in this page, or none stored" : `no ψ stored, so at most ${scene.minValue}`;
+    return `${key}: ${psi}, ${metres(distance(query, column))} away, turned by ${degrees(turned(query, column))}`;
   }
 
   function marked() {
-    const { row, match } = state;
+    const { row, match, pointed } = state;
     [...$("rows").children].forEach((line, at) => line.setAttribute("aria-current", String(at === match)));
-    $("rows").children[match]?.scrollIntoView({ block: "nearest" });
-    const key = row.keys[match] ?? "";
-    showImage($("match-image"), "database", row.matches[match]?.column ?? -1, key, match < 0 ? "match" : `match, ψ ${row.matches[match].value.toFixed(3)}`);
+    $("pointed").hidden = !pointed;
+    $("pointed").textContent = pointed ? pointedAt(pointed) : "";
+    const { column = -1, value } = row.matches[match] ?? {};
+    if (pointed) showImage($("match-image"), "database", pointed.row, pointed.key, "camera of the link");
+    else showImage($("match-image"), "database", column, row.keys[match] ?? "", match < 0 ? "match" : `match, ψ ${value.toFixed(3)}`);
+  }
+
+  function matchChosen() {
+    marked();
+    $("rows").children[state.match]?.scrollIntoView({ block: "nearest" });
   }
 
   function nothing() {
@@ -104,5 +123,5 @@
     $("chosen").hidden = true;
   }
 
-  viewer.addPart({ opened: nothing, chosen: panel, matchChosen: marked, pointedTo: camera, restyled() { if (state.row) panel(); } });
+  viewer.addPart({ opened: nothing, chosen: panel, matchChosen, pointedTo: camera, restyled() { if (state.row) panel(); } });
 }

@@ -2,6 +2,7 @@
 "use strict";
 {
   const { $ } = viewer;
+  const MOST_LISTED = 200; // matches of a query; as in relabel/view/server.py
   const DTYPES = { F64: Float64Array, F32: Float32Array, I32: Int32Array, U8: Uint8Array };
 
   /** Named arrays and a JSON value, as relabel/view/columns.py packs them. */
@@ -26,9 +27,10 @@
     }
     async contents() { return (await this.#get("api/contents", {})).json(); }
     async scene(collection) { return unpack(await (await this.#get("api/scene", { collection })).arrayBuffer()); }
+    /** The matches of a query, best first, its key, and the keys of as many of the best as are listed. */
     async row(collection, row) {
-      const { arrays } = unpack(await (await this.#get("api/row", { collection, row })).arrayBuffer());
-      return { ...arrays, stored: arrays.columns.length };
+      const { arrays, value } = unpack(await (await this.#get("api/row", { collection, row })).arrayBuffer());
+      return { ...arrays, ...value, stored: arrays.columns.length };
     }
     async keys(collection, side, rows) {
       return rows.length ? (await this.#get("api/keys", { collection, side, rows: rows.join(",") })).json() : [];
@@ -64,9 +66,13 @@
     async contents() { return this.#contents; }
     async scene(name) { return this.#collection(name); }
     async row(name, row) {
-      const { arrays } = await this.#collection(name);
+      const { arrays, value: { keys: { queries, database } } } = await this.#collection(name);
       const [start, stop] = [arrays.indptr[row], arrays.indptr[row + 1]];
-      return { columns: arrays.indices.subarray(start, stop), values: arrays.data.subarray(start, stop), stored: arrays.stored[row] };
+      const columns = arrays.indices.subarray(start, stop);
+      return {
+        columns, values: arrays.data.subarray(start, stop), stored: arrays.stored[row],
+        key: queries[row], keys: Array.from(columns.subarray(0, MOST_LISTED), (column) => database[column]),
+      };
     }
     async keys(name, side, rows) {
       const { value } = await this.#collection(name);

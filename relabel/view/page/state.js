@@ -3,14 +3,13 @@
 {
   const { $, element, source } = viewer;
   const WITHIN_M = 25; // binary positives
-  const MOST_LISTED = 200; // matches that are listed at once
 
   const state = {
     contents: null, collection: null, // what relabel/view/contents.py says, and the name of the collection
     scene: null, // the cameras of the collection
     query: -1, match: -1, // row of the query; number of the match in `row.matches`
-    row: null, // the matches of the query, best first, with what is near it
-    pointed: null, // row and key of a camera of the database that is shown though it is no match of the query
+    pointed: null, // row and key of a camera of the database that is shown though it is not in the list of matches
+    row: null, // the matches of the query, best first, the keys of those that are listed, and what is near the query
   };
   let request = 0; // of the newest query, so that a late answer to an earlier one is dropped
 
@@ -70,12 +69,12 @@
   function side(value, arrays, name) {
     const about = value.sides[name];
     const column = (field) => arrays[`${name}.${field}`];
-    const [at, map, fov, radius] = ["at", "map", "fov", "radius"].map(column);
-    const n = about.count;
+    const [map, fov, radius] = ["map", "fov", "radius"].map(column);
+    const at = column("at");
     return {
-      name, n, at, dimensions: n ? at.length / n : 2,
-      map, heading: column("heading"), facing: column("facing"), status: column("status"),
+      name, n: about.count, at: at ?? map, dimensions: at ? 3 : 2, map, heading: column("heading"), facing: column("facing"), status: column("status"),
       sequence: column("sequence"), sequences: about.sequences, missing: about.without_place,
+      notOk: column("status").reduce((sum, status) => sum + (status > 0), 0),
       fov: (i) => fov?.[i] ?? value.fov_deg,
       radius: (i) => radius?.[i] ?? value.radius_m,
       placed: (i) => !Number.isNaN(map[2 * i]),
@@ -104,6 +103,23 @@
     return Math.min(apart, 360 - apart);
   }
 
+  /** Cameras of the database around a query: those within 25 m, the unknown ones, and the number of unknown ones farther away. */
+  function neighbours(i, near) {
+    const { queries, database, selfPairs, horizontal } = state.scene;
+    const { at: a, dimensions } = queries, { at: b, n, notOk } = database;
+    const found = { positives: [], unknown: [] };
+    for (let j = 0; j < n; j++) {
+      let square = 0;
+      for (let axis = 0; axis < dimensions; axis++) square += (a[i * dimensions + axis] - b[j * dimensions + axis]) ** 2;
+      if (!(square <= 1.01 * near * near) || (selfPairs && i === j)) continue; // of NaN as well
+      const apart = distance(i, j);
+      if (horizontal && apart <= WITHIN_M) found.positives.push(j);
+      if (apart <= near && isUnknown(i, j)) found.unknown.push(j);
+    }
+    const unknown = queries.status[i] ? n - selfPairs : notOk;
+    return { ...found, farUnknown: unknown - found.unknown.length };
+  }
+
   const isUnknown = (i, j) => state.scene.queries.status[i] !== 0 || state.scene.database.status[j] !== 0;
 
   async function openCollection(name, key = "") {
@@ -125,7 +141,7 @@
     }
     state.scene = {
       queries, database, sides, extent, selfPairs: value.self_pairs, minValue: value.min_value_text, fovKnown: value.fov_known,
-      statusNames: value.status_names, about: value.about, horizontal: !value.in_space, typicalRadius: queries.n ? queries.radius(0) : 50,
+      statusNames: value.status_names, baseMap: value.base_map, about: value.about, horizontal: !value.in_space, typicalRadius: queries.n ? queries.radius(0) : 50,
     };
     for (const view of views) view.tab.hidden = !(view.offered?.() ?? true);
     if (currentView().tab.hidden) select(views[0].id);
@@ -144,28 +160,15 @@
   async function choose(query, { move = false, column = -1 } = {}) {
     const mine = ++request;
     const { collection, scene } = state;
-    const [answer, keys] = await Promise.all([source.row(collection, query), source.keys(collection, "queries", [query])]);
+    const { columns, values, stored, key, keys } = await source.row(collection, query);
     if (mine !== request) return;
-    const { database } = scene;
-    // Best first, equal values in the order of the database.
-    const order = Array.from(answer.columns.keys()).sort((a, b) => answer.values[b] - answer.values[a] || answer.columns[a] - answer.columns[b]);
-    const matches = order.map((at) => ({ column: answer.columns[at], value: answer.values[at] }));
+    const matches = Array.from(columns, (match, at) => ({ column: match, value: values[at] }));
     const near = Math.max(100, 2 * scene.queries.radius(query)); // how far away unknown cameras are drawn
-    const row = { key: keys[0], matches, stored: answer.stored, near, unknown: [], positives: [], farUnknown: 0 };
-    for (let j = 0; j < database.n; j++) {
-      if (scene.selfPairs && j === query) continue;
-      const apart = distance(query, j);
-      if (scene.horizontal && apart <= WITHIN_M) row.positives.push(j);
-      if (isUnknown(query, j)) {
-        if (apart <= near) row.unknown.push(j);
-        else row.farUnknown++;
-      }
-    }
-    row.keys = await source.keys(collection, "database", matches.slice(0, MOST_LISTED).map((m) => m.column));
+    const row = { key, keys, matches, stored, near, ...neighbours(query, near) };
+    const wanted = matches.slice(0, keys.length).findIndex((m) => m.column === column);
+    const pointed = column < 0 || wanted >= 0 ? null : { row: column, key: (await source.keys(collection, "database", [column]))[0] };
     if (mine !== request) return;
-    const wanted = matches.findIndex((m) => m.column === column);
-    const pointed = column >= 0 && wanted < 0 ? { row: column, key: "" } : null;
-    Object.assign(state, { query, row, pointed, match: wanted >= 0 ? wanted : pointed || !matches.length ? -1 : 0 });
+    Object.assign(state, { query, row, pointed, match: pointed ? -1 : wanted >= 0 ? wanted : matches.length ? 0 : -1 });
     tell("chosen", { move });
     document.body.dataset.query = row.key; // what tests and links look at
     history.replaceState(null, "", `#${new URLSearchParams({ collection, query: row.key })}`);
@@ -173,7 +176,8 @@
 
   function chooseMatch(at) {
     if (!state.row?.matches.length) return;
-    state.match = Math.max(0, Math.min(Math.min(state.row.matches.length, MOST_LISTED) - 1, at));
+    state.pointed = null;
+    state.match = Math.max(0, Math.min(state.row.keys.length - 1, at));
     tell("matchChosen");
   }
 
@@ -208,7 +212,7 @@
 
   viewer.dark.addEventListener("change", () => { if (state.scene) tell("restyled"); });
   Object.assign(viewer, {
-    WITHIN_M, MOST_LISTED, WALKING_KEYS, state, addPart, addView, showView, currentView, openCollection,
+    WITHIN_M, WALKING_KEYS, state, addPart, addView, showView, currentView, openCollection,
     distance, turned, isUnknown, choose, chooseMatch, goTo, pointTo: (row) => pointTo(row).catch(viewer.failed),
   });
 }
