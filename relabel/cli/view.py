@@ -124,6 +124,7 @@ def _tiles(collections: Sequence[StoredCollection], template: str | None, attrib
         if attribution is not None:
             raise OptionError("--attribution belongs to --tiles")
         return None
+    found = Tiles(template, attribution or "")
     faults = []
     for stored in collections:
         try:
@@ -132,7 +133,7 @@ def _tiles(collections: Sequence[StoredCollection], template: str | None, attrib
             faults.append(error)
     if len(faults) == len(collections):
         raise faults[0]
-    return Tiles(template, attribution or "")
+    return found
 
 
 def _image_files(

@@ -108,6 +108,7 @@ class TestView:
         [
             (["--attribution", "mine"], "--attribution belongs to --tiles"),
             (["--tiles", "https://{s}.tiles.example/{z}/{x}/{y}.png"], "give the address of one host"),
+            (["--tiles", "https://tiles.example/{z}/{x}/{y}.png"], "frame local: nobody knows where on the earth"),
         ],
     )
     def test_tiles(self, run: Runner, labels: Path, flags: list[str], words: str) -> None:
