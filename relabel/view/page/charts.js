@@ -38,7 +38,7 @@
           ],
         }), viewer.psiLegend("mean ψ")));
       }
-      if (figures.gaps?.pairs.length) sections.push(gaps(figures.gaps));
+      if (figures.gaps) sections.push(gaps(figures.gaps));
     }
     $("charts").replaceChildren(...sections, bandSection);
   }
@@ -55,8 +55,10 @@
       : value < 172800 ? `${Math.round(value / 3600)} h` : `${number(Math.round(value / 86400))} d`);
     const left = [others && `${number(others)} pairs of two sequences`, without && `${number(without)} pairs without a ${unit === "s" ? "time" : "sequence or frame"}`].filter(Boolean);
     const every = Math.ceil(edges.length / 9);
-    return section(unit === "s" ? "Time between two images" : "Frames between two images",
-      `Stored pairs of a sequence: how ψ is spread after each gap, and its mean as a line.${left.length ? ` Left out: ${left.join(", ")}.` : ""}`, viewer.chart({
+    const title = unit === "s" ? "Time between two images" : "Frames between two images";
+    const leftOut = left.length ? ` Left out: ${left.join(", ")}.` : "";
+    if (!pairs.length) return section(title, `No stored pair is of one sequence.${leftOut}`);
+    return section(title, `Stored pairs of a sequence: how ψ is spread after each gap, and its mean as a line.${leftOut}`, viewer.chart({
         height: 340, marginLeft: 56, ariaLabel: "ψ by the time between two images of a sequence",
         x: { label: unit === "s" ? "time between them" : "frames between them", domain: [0, pairs.length], ticks: edges.map((_, i) => i).filter((i) => i % every === 0), tickFormat: (i) => gap(edges[i]) },
         y: { label: "ψ", domain: [0, 1] },

@@ -14,9 +14,10 @@
       return element("tr", {}, element("td", { className: "key" }, link), element("td", { className: "key", title: pair.database }, pair.database),
         element("td", {}, value(pair.a)), element("td", {}, value(pair.b)), element("td", {}, signed((pair.b ?? 0) - (pair.a ?? 0))));
     });
-    return element("table", { className: "pairs" },
+    const table = element("table", { className: "pairs" },
       element("thead", {}, element("tr", {}, ...["query", "database", "ψ here", "ψ there", "difference"].map((text) => element("th", { scope: "col" }, text)))),
       element("tbody", {}, ...rows));
+    return element("div", { className: "long" }, table);
   }
 
   const signed = (number) => `${number < 0 ? "−" : "+"}${Math.abs(number).toFixed(4)}`;
@@ -33,10 +34,6 @@
     const says = { identical: "Both hold identical content.", equal: "Both hold the same cameras and pairs, equal to within rounding.", different: "" };
     const notes = [says[figures.verdict], ...figures.notes].filter(Boolean).map((note) => element("p", { className: "note" }, `${note.replace(/\bA\b/g, "this file").replace(/\bB\b/g, file)}`));
     const sections = [section(`Compared with ${file}`, `Joined by key, as ${figures.measure}. A pair that is absent in one, though both cameras are ok there, counts as 0.`, table, ...notes)];
-    const listed = (title, pairs, total, none) => section(title, !pairs.length ? none
-      : `The ${number(pairs.length)} that differ most${total > pairs.length ? ` of ${number(total)}` : ""}; a query leads to the pair on the map.`, ...(pairs.length ? [list(pairs)] : []));
-    sections.push(listed("Flips across 0.5", figures.flips, figures["flips_at_0.5"], "No pair is on different sides of ψ = 0.5."));
-    if (figures.worst.length) sections.push(listed("Pairs that differ most", figures.worst, 0, ""));
     const n = figures.histogram.length / 2;
     const bins = figures.histogram.map((count, i) => ({ low: i / n - 1, high: (i + 1) / n - 1, count }));
     if (bins.some((bin) => bin.count)) {
@@ -47,7 +44,7 @@
       const most = Math.max(...figures.plane.flat());
       const size = figures.plane.length;
       const cells = figures.plane.flatMap((line, i) => line.map((count, j) => ({ x: i / size, y: j / size, count }))).filter((cell) => cell.count);
-      sections.push(section("One against the other", "Number of pairs by their ψ in both files, darker for more; those on the diagonal agree.", chart({
+      sections.push(section("One against the other", "Number of pairs by their ψ in both files, the stronger the colour the more; those on the diagonal agree.", chart({
         height: 480, width: 520, marginLeft: 56, ariaLabel: "ψ of one file against ψ of the other",
         x: { label: "ψ here", domain: [0, 1] }, y: { label: `ψ of ${file}`, domain: [0, 1] },
         marks: [
@@ -59,6 +56,10 @@
         ],
       })));
     }
+    const listed = (title, pairs, total, none) => section(title, !pairs.length ? none
+      : `The ${number(pairs.length)} that differ most${total > pairs.length ? ` of ${number(total)}` : ""}; a query leads to the pair on the map.`, ...(pairs.length ? [list(pairs)] : []));
+    sections.push(listed("Flips across 0.5", figures.flips, figures["flips_at_0.5"], "No pair is on different sides of ψ = 0.5."));
+    if (figures.worst.length) sections.push(listed("Pairs that differ most", figures.worst, 0, ""));
     $("compare").replaceChildren(...sections);
   }
 
