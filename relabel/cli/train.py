@@ -121,6 +121,7 @@ def _sentence(alternatives: Iterable[str]) -> str:
 @_number("--lr-factor", "What the schedule step multiplies the rate by.")
 @options.image_size
 @_choice("--precision", PRECISIONS, "Of forward passes; auto is bf16 on a GPU that has it, else float32.")
+@click.option("--compile", is_flag=True, help="Let torch compile the model: a minute at the start, then faster steps.")
 @click.option(
     "--bands",
     callback=_numbers,

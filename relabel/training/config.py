@@ -54,6 +54,9 @@ class TrainConfig:
     precision:
         ``bf16`` or ``float32`` of the forward pass; ``auto`` is bf16 on a GPU that has it, else float32. Weights and
         losses are float32 always.
+    compile:
+        whether torch compiles the forward and backward pass of whole batches, where it can: faster after a minute of
+        compiling, with other last digits.
     bands, hard_negatives_m, other_sequence, min_frame_gap, min_time_gap_s, exclude_from:
         as for `GradedPairSampler`.
     seed:
@@ -80,6 +83,7 @@ class TrainConfig:
     lr_factor: float = 0.1
     size: tuple[int, int] = (640, 480)
     precision: str = "auto"
+    compile: bool = False
     bands: tuple[float, float, float] = (0.5, 0.25, 0.25)
     hard_negatives_m: tuple[float, float] | None = None
     other_sequence: bool = False
@@ -101,6 +105,8 @@ class TrainConfig:
         for name in ("batch_size", "accumulate", "epochs", "pairs_per_epoch", "lr_every"):
             _check_count(name, getattr(self, name), 1)
         _check_count("seed", self.seed, 0)
+        if not isinstance(self.compile, bool):
+            raise OptionError(f"compile is {self.compile!r}; it has to be true or false")
         Exclusion(self.other_sequence, self.min_frame_gap, self.min_time_gap_s)
         chosen_bands(self.exclude_from)
         for name in ("margin", "lr", "lr_factor"):

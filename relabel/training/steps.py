@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from relabel.images.loading import Batch, normalised
+from relabel.training.checkpoint import random_states, set_random_states
 from relabel.training.config import TrainConfig
 from relabel.training.loss_registry import LOSSES
 
 Similarity = Callable[[Sequence[int]], Any]
+
+log = logging.getLogger(__name__)
 
 
 class TrainingStep:
@@ -24,7 +29,8 @@ class TrainingStep:
     model:
         maps (b, 3, h, w) float to (b, dim) descriptors; on its device.
     config:
-        the loss, its margin, and `accumulate`.
+        the loss, its margin, `accumulate`, and whether to `compile` the forward pass of whole batches. Where torch
+        cannot, that is logged, and nothing is compiled.
     device, bf16:
         where the model is, and whether its forward pass is in bfloat16.
     similarity:
@@ -49,6 +55,10 @@ class TrainingStep:
         self._on_batches = spec.trains_on == "batches"
         # Of pairs a sum, since a batch may be split into parts that differ by one pair in size.
         self._loss = spec.make(config.margin, "mean" if self._on_batches else "sum")
+        whole = config.batch_size if self._on_batches else -(-config.batch_size // config.accumulate)
+        self._whole = 2 * whole  # images
+        self._compiled: Callable[[Tensor], Tensor] | None = None
+        self._uncompiled = config.compile
 
     def backward(self, batch: Batch) -> Tensor:
         """Add the gradient of a batch's mean loss to that of the model's parameters.
@@ -63,6 +73,39 @@ class TrainingStep:
         Tensor
             the mean loss, a float32 scalar on the device.
         """
+        if self._uncompiled and batch.images is not None and len(batch.images) >= self._whole:
+            self._uncompiled = False
+            return self._compiling(batch)
+        return self._backward(batch)
+
+    def _compiling(self, batch: Batch) -> Tensor:
+        """As `backward`, compiled for the first time; without where that fails, as if it had not been tried."""
+        kept = [tensor.clone() for tensor in self.model.buffers()]
+        gradients = [None if p.grad is None else p.grad.clone() for p in self.model.parameters()]
+        states = random_states(self.device)
+        log.info("compiling the model for %d images at a time, which may take a minute or more", self._whole)
+        start = time.perf_counter()
+        try:
+            # A size of images for which it is compiled, and no other: each would be compiled anew.
+            self._compiled = torch.compile(self._eager, dynamic=False)
+            loss = self._backward(batch)
+        except Exception as error:  # whatever a compiler, a driver or a model raise
+            why = (str(error).strip() or type(error).__name__).splitlines()[0]
+            log.warning("the model cannot be compiled, and is trained without: %s", why)
+            self._compiled = None
+        else:
+            log.info("compiled in %.0f s", time.perf_counter() - start)
+            return loss
+        # Out of the handler, since the error holds on to all that was in memory when it was raised.
+        with torch.no_grad():
+            for tensor, before in zip(self.model.buffers(), kept, strict=True):
+                tensor.copy_(before)
+        for parameter, gradient in zip(self.model.parameters(), gradients, strict=True):
+            parameter.grad = gradient
+        set_random_states(states, self.device)
+        return self._backward(batch)
+
+    def _backward(self, batch: Batch) -> Tensor:
         images = batch.images
         assert images is not None
         images = images.to(self.device, non_blocking=True)
@@ -89,10 +132,38 @@ class TrainingStep:
         return loss.detach()
 
     def _descriptors(self, images: Tensor) -> Tensor:
+        if self._compiled is None or len(images) != self._whole:
+            return self._eager(images)
+        return self._compiled(images)
+
+    def _eager(self, images: Tensor) -> Tensor:
         floats = normalised(images).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             descriptors: Tensor = self.model(floats)
         return descriptors
+
+
+def on_device(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
+    """The batches with their images on the device: on a GPU, copied there while the batch before is computed."""
+    if device.type != "cuda":
+        yield from batches
+        return
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    ahead: Batch | None = None
+    for batch in batches:
+        images = batch.images
+        if images is not None:
+            with torch.cuda.stream(stream):
+                images = images.to(device, non_blocking=True)
+        if ahead is not None:
+            yield ahead
+        # What is computed from now on comes after the copy, which had all the time of the batch before.
+        torch.cuda.current_stream(device).wait_stream(stream)
+        if images is not None:
+            images.record_stream(torch.cuda.current_stream(device))
+        ahead = batch._replace(images=images)
+    if ahead is not None:
+        yield ahead
 
 
 def optimizer_of(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:

@@ -24,7 +24,7 @@ from relabel.training.checkpoint import LAST
 from relabel.training.config import TrainConfig, rate
 from relabel.training.data import TrainingBatches
 from relabel.training.run_folder import BEST, Progress, RunFolder, RunLog
-from relabel.training.steps import TrainingStep, not_finite, optimizer_of
+from relabel.training.steps import TrainingStep, not_finite, on_device, optimizer_of
 
 log = logging.getLogger(__name__)
 
@@ -214,7 +214,7 @@ class Trainer:
         config, data = self.config, self._data
         with self._bar(f"epoch {progress.epoch + 1}/{config.epochs}", config.pairs_per_epoch) as step:
             step(progress.position)
-            for batch in data.batches(progress.epoch, progress.position):
+            for batch in on_device(data.batches(progress.epoch, progress.position), self.device):
                 now = rate(config, progress.epoch * config.pairs_per_epoch + progress.position)
                 for group in optimizer.param_groups:
                     group["lr"] = now
@@ -246,11 +246,12 @@ class Trainer:
 
     def _learn(self, optimizer: torch.optim.Optimizer, batch: Batch, step: int) -> float:
         optimizer.zero_grad(set_to_none=True)
-        loss = float(self._steps.backward(batch))
-        if not math.isfinite(loss):
-            raise self._diverged(f"the loss of step {step} is {loss}")
-        optimizer.step()
-        return loss
+        loss = self._steps.backward(batch)
+        optimizer.step()  # before the loss is looked at, for which a GPU would have to stop
+        value = float(loss)
+        if not math.isfinite(value):
+            raise self._diverged(f"the loss of step {step} is {value}")
+        return value
 
     def _validated(self, validate: Validate) -> dict[str, float]:
         self.model.eval()

@@ -114,7 +114,9 @@ class TestTrain:
     def test_the_recipe_is_handed_on(self, town: runs.Place, tmp_path: Path, run: Run) -> None:
         """Every option arrives in the recipe that is written."""
         options = "--loss contrastive --margin 0.7 --accumulate 2 --optimizer adamw --lr 0.01 --weight-decay 0.1"
-        options += " --schedule cosine --lr-every 3 --lr-factor 0.5 --precision float32 --bands 0.6,0.3,0.1 --seed 4"
+        options += (
+            " --schedule cosine --lr-every 3 --lr-factor 0.5 --precision float32 --bands 0.6,0.3,0.1 --seed 4 --compile"
+        )
         options += " --hard-negatives 0,500 --pool avg --workers 0 --epochs 1 --collections town --image-path {key}.png"
         done = run("train", town.file, "--images", town.images, "-o", tmp_path, *SMALL, *options.split())
         assert done.exit_code == 0, done.stderr
@@ -133,6 +135,7 @@ class TestTrain:
             lr_factor=0.5,
             size=(32, 24),
             precision="float32",
+            compile=True,
             bands=(0.6, 0.3, 0.1),
             hard_negatives_m=(0.0, 500.0),
             seed=4,

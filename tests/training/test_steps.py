@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -13,13 +14,13 @@ pytest.importorskip("torch")
 import torch
 from torch import nn
 
-from relabel.devices import seeded
+from relabel.devices import device_of, seeded
 from relabel.images.loading import Batch, normalised
 from relabel.sampling.batch_sampler import BatchSimilarity
 from relabel.training.config import TrainConfig
 from relabel.training.losses import TripletLoss, contrastive_loss, generalized_contrastive_loss
 from relabel.training.model import build_model
-from relabel.training.steps import TrainingStep, not_finite, optimizer_of
+from relabel.training.steps import TrainingStep, not_finite, on_device, optimizer_of
 from tests.training import runs
 
 pytestmark = pytest.mark.gpu
@@ -160,6 +161,84 @@ class TestTrainingStep:
         TrainingStep(Looking(), TrainConfig(), CPU).backward(batch(3))
         assert [tuple(images.shape) for images in seen] == [(6, 3, 32, 32)]
         assert seen[0].is_contiguous(memory_format=torch.channels_last)
+
+
+class TestCompiled:
+    """TrainingStep with `compile`"""
+
+    def test_whole_batches(self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+        """They alone, from the first on, with the gradient and the names of tensors that the model has without."""
+        caplog.set_level("INFO")
+        compiled, given = functools.partial(torch.compile, backend="aot_eager"), []
+
+        def compiling(function: Any, **options: Any) -> Any:
+            inner = compiled(function, **options)
+            return lambda images: (given.append(len(images)), inner(images))[1]
+
+        monkeypatch.setattr(torch, "compile", compiling)
+        models = tiny(), tiny()
+        for model, compile_ in zip(models, (False, True), strict=True):
+            step = TrainingStep(model, TrainConfig(batch_size=4, compile=compile_), CPU)
+            for n in (3, 4, 3, 4):
+                step.backward(batch(n))
+        assert given == [8, 8]
+        assert list(models[0].state_dict()) == list(models[1].state_dict())
+        torch.testing.assert_close(gradient(models[0]), gradient(models[1]), rtol=1e-4, atol=1e-6)
+        assert caplog.messages[0].startswith("compiling the model for 8 images at a time")
+        assert caplog.messages[1].startswith("compiled in ")
+        torch._dynamo.reset()
+
+    def test_parts_of_batches(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """With accumulate, the larger parts."""
+        given: list[int] = []
+        monkeypatch.setattr(
+            torch, "compile", lambda function, **_: lambda images: (given.append(len(images)), function(images))[1]
+        )
+        step = TrainingStep(tiny(), TrainConfig(batch_size=5, accumulate=2, compile=True), CPU)
+        step.backward(batch(5))
+        assert given == [6]
+
+    def test_where_it_cannot_be(self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+        """A warning, once, and all is as if it had not been tried: gradient, statistics, random numbers."""
+
+        def compiling(function: Any, **_: Any) -> Any:
+            def broken(images: torch.Tensor) -> torch.Tensor:
+                function(images).sum().backward()
+                raise RuntimeError("no compiler here\nsee there")
+
+            return broken
+
+        models = [nn.Sequential(runs.Small(), nn.Dropout(0.5)) for _ in range(2)]
+        models[1].load_state_dict(models[0].state_dict())
+        monkeypatch.setattr(torch, "compile", compiling)
+        for model, compile_ in zip(models, (False, True), strict=True):
+            step = TrainingStep(model, TrainConfig(batch_size=4, compile=compile_), CPU)
+            with seeded(1):
+                for seed in range(3):
+                    step.backward(batch(4, seed=seed))
+        assert torch.equal(gradient(models[0]), gradient(models[1]))
+        assert all(map(torch.equal, models[0].buffers(), models[1].buffers()))
+        warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+        assert warnings == ["the model cannot be compiled, and is trained without: no compiler here"]
+
+
+class TestOnDevice:
+    """on_device()"""
+
+    @pytest.mark.parametrize("empty", [False, True])
+    def test_all_in_order(self, *, empty: bool) -> None:
+        """The same images, also where a batch has none; on a GPU where there is one."""
+        device = device_of("auto")
+        given = [batch(2, seed=seed) for seed in range(4)]
+        given[1] = given[1]._replace(images=None)
+        found = list(on_device([] if empty else given, device))
+        assert len(found) == (0 if empty else 4)
+        for one, want in zip(found, given, strict=False):
+            assert one[1:] == want[1:]
+            assert (one.images is None) == (want.images is None)
+            if one.images is not None and want.images is not None:
+                assert one.images.device.type == device.type
+                assert torch.equal(one.images.cpu(), want.images)
 
 
 class TestOptimizerOf:

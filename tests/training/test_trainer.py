@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import math
@@ -285,6 +286,21 @@ class TestResume:
         assert load_checkpoint(tmp_path / "parts")["progress"]["position"] == 4
         runs.trainer(town, tmp_path / "parts", model=model, workers=1).run()
         assert same(model, whole)
+
+    def test_compiled(self, town: runs.Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A run that compiles goes on as one that does not, from checkpoints with the same names; not from others."""
+        monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+        made = {}
+        for name, compiled in {"a": True, "b": False}.items():
+            for epochs in (1, 2):
+                recipe = runs.config(epochs=epochs, compile=compiled)
+                runs.trainer(town, tmp_path / name, model=runs.small(dropout=0.0), recipe=recipe).run()
+            made[name] = load_checkpoint(tmp_path / name)
+        torch._dynamo.reset()
+        torch.testing.assert_close(made["a"]["model"], made["b"]["model"], rtol=1e-3, atol=1e-5)
+        assert made["a"]["config"]["compile"] is True
+        with pytest.raises(InputError, match="compile was True and is False now"):
+            runs.trainer(town, tmp_path / "a", recipe=runs.config(epochs=3)).run()
 
     @pytest.mark.parametrize(("began", "default"), [(1, 2), (2, 1)])
     def test_threads_are_kept(
