@@ -10,6 +10,8 @@ are trained on where nothing else is thought of; mining triplets needs a matrix 
 from __future__ import annotations
 
 import argparse
+import itertools
+import logging
 import statistics
 import time
 from typing import NamedTuple
@@ -23,7 +25,7 @@ from relabel.devices import device_of, is_bf16
 from relabel.images.loading import Batch
 from relabel.training import TrainConfig, build_model, seeded
 from relabel.training.loss_registry import LOSSES
-from relabel.training.steps import TrainingStep, optimizer_of
+from relabel.training.steps import TrainingStep, on_device, optimizer_of
 
 
 class Known(NamedTuple):
@@ -41,22 +43,18 @@ def similarity(images: int) -> Known:
 def measured(
     step: TrainingStep, optimizer: torch.optim.Optimizer, batch: Batch, repeats: int
 ) -> tuple[float, float | None]:
-    """Median seconds of a step after two that do not count, and on a GPU the peak memory, GiB."""
-    device, seconds = step.device, []
-    for repeat in range(repeats + 2):
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-            if repeat == 0:
-                torch.cuda.reset_peak_memory_stats()
-        start = time.perf_counter()
+    """Median seconds of a step after two that do not count, and on a GPU the peak memory, GiB; as `Trainer` does it."""
+    ends = []
+    if step.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    for one in on_device(itertools.repeat(batch, repeats + 2), step.device):
         optimizer.zero_grad(set_to_none=True)
-        float(step.backward(batch))
+        loss = step.backward(one)
         optimizer.step()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-    peak = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else None
-    return statistics.median(seconds[2:]), peak
+        float(loss)
+        ends.append(time.perf_counter())
+    peak = torch.cuda.max_memory_allocated() / 2**30 if step.device.type == "cuda" else None
+    return statistics.median(np.diff(ends)[1:].tolist()), peak
 
 
 def main() -> None:
@@ -68,6 +66,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=32, help="of a batch")
     parser.add_argument("--steps", type=int, default=10, help="whose median is printed")
     given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # what is said of compiling
     device = device_of(given.device)
     large = device.type == "cuda"
     backbone = given.backbone or ("resnet50" if large else "tiny")
@@ -80,6 +79,7 @@ def main() -> None:
     fast = is_bf16("auto", device)
     ways = [
         (f"pairs, one batch{', bf16' if fast else ', float32'}", "gcl", 1, fast),
+        (f"pairs, one batch{', bf16' if fast else ', float32'}, compiled", "gcl", 1, fast),
         *([("pairs, one batch, float32", "gcl", 1, False)] if fast else []),
         ("pairs, mini-batches of 2, float32", "gcl", max(n // 2, 1), False),
         (f"triplets mined in the batch{', bf16' if fast else ', float32'}", "triplet", 1, fast),
@@ -88,7 +88,7 @@ def main() -> None:
     for what, loss, accumulate, bf16 in ways:
         with seeded(0):
             model = build_model(backbone).to(device, memory_format=torch.channels_last).train()
-        config = TrainConfig(loss=loss, accumulate=accumulate, batch_size=n)
+        config = TrainConfig(loss=loss, accumulate=accumulate, batch_size=n, compile=what.endswith("compiled"))
         step = TrainingStep(model, config, device, bf16=bf16, similarity=lambda cameras: similarity(len(cameras)))
         drawn = list(range(2 * n)) if LOSSES[loss].trains_on == "batches" else pairs
         batch = Batch(drawn=drawn, images=images, unreadable=[], asked=n)
