@@ -10,11 +10,12 @@ PACKAGE := $(VENV)/.package
 READY := $(VENV)/.ready
 DEMO := demo
 
-.PHONY: help setup tools libraries demo demo-train docs test test-gpu test-faults test-wheel test-oldest bench viewer clean
+.PHONY: help setup tools libraries wheel demo demo-train docs test test-gpu test-faults test-wheel test-oldest bench viewer clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make setup   install relabel and its tools into $(VENV), at the versions of constraints.txt"
+	@echo "make wheel   build dist/relabel_vpr-*.whl, which pip installs anywhere"
 	@echo "make demo    label a small synthetic city and look at the result"
 	@echo "make demo-train  train a small network on graded and on binary labels, some minutes on a CPU"
 	@echo "make test    style, types, all tests; the kernels once more without the jit"
@@ -63,6 +64,13 @@ libraries: $(PACKAGE)
 	        echo "Open3D lacks system libraries, so its tests are passed over: sudo apt-get install $$missing"; \
 	    fi; \
 	fi
+
+# Without an old build/, whose files would come along.
+wheel: $(PACKAGE)
+	@rm -rf build dist/relabel_vpr-*.whl
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@rm -rf build
+	@ls dist/relabel_vpr-*.whl
 
 # Print a command, then run it.
 define show

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import platform
 import warnings
 from typing import Any
 
 from relabel.errors import MissingPackageError
+
+EXTRAS = {
+    "torch": "torch",
+    "torchvision": "train",
+    "open3d": "open3d",
+    "tornado": "view",
+    "distributed": "cluster",
+}
+"""The extra of relabel-vpr that installs each optional package."""
 
 # What the Linux wheels of open3d link against and slim systems lack, with the Debian package of each.
 _LINUX_LIBRARIES = {
@@ -17,6 +27,33 @@ _LINUX_LIBRARIES = {
     "libgomp.so.1": "libgomp1",
     "libX11.so.6": "libx11-6",
 }
+
+
+def install(name: str) -> str:
+    """The command that installs an optional package, for an error."""
+    return f"pip install 'relabel-vpr[{EXTRAS[name]}]'"
+
+
+def check_installed(name: str, what: str, *, otherwise: str = "") -> None:
+    """Refuse what needs an optional package that is not installed, without the seconds that loading it takes.
+
+    Parameters
+    ----------
+    name:
+        its module.
+    what:
+        the beginning of a sentence: who needs it.
+    otherwise:
+        what to do instead, behind the advice to install it.
+
+    Raises
+    ------
+    MissingPackageError
+        when it is not there. One that is there may fail to load all the same.
+    """
+    if importlib.util.find_spec(name) is None:
+        advice = install(name) if name in EXTRAS else f"pip install {name}"
+        raise MissingPackageError(f"{what} needs {name}: {advice}{otherwise}")
 
 
 def package(name: str, what: str, remedy: str) -> Any:

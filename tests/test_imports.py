@@ -72,7 +72,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "frames": ("display errors cameras", "numpy"),
     "exclusion": ("errors", ""),
     "excluded_pairs": ("errors cameras exclusion", "numpy"),
-    "similarity": ("display errors measures cameras exclusion excluded_pairs", "numpy scipy"),
+    "similarity": ("display errors measures cameras exclusion excluded_pairs", "numpy ~scipy"),
     "tables": ("errors optional cameras similarity", "numpy ~scipy ~pyarrow ~pandas ~anndata ~torch"),
     "jit": ("errors cores", "numpy numba"),
     "geometry": ("errors cameras", "numpy ~pyproj"),
@@ -92,7 +92,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     # inputs looked through before they are labelled
     "audit": ("_lazy errors cameras frames geometry jit datasets surface", "numpy scipy"),
     # label files, written and read
-    "labelfile": (f"_version {BASE} tables stopping cores atomic source_date", "numpy scipy h5py"),
+    "labelfile": (f"_version {BASE} tables stopping cores atomic source_date", "numpy ~scipy h5py"),
     "compose": (f"{BASE} geometry labelfile", "numpy"),
     "pipeline": (
         (
@@ -115,7 +115,7 @@ ROOMS: dict[str, tuple[str, str]] = {
         "numpy scipy ~torch",
     ),
     "training": (
-        f"_lazy _version {BASE} atomic claims devices images sampling ~evaluation",
+        f"_lazy _version {BASE} optional atomic claims devices images sampling ~evaluation",
         "numpy ~torch ~torchvision ~timm ~PIL",
     ),
     "report": (
@@ -127,13 +127,16 @@ ROOMS: dict[str, tuple[str, str]] = {
         f"_lazy {BASE} figures geometry audit labelfile images exchange report",
         "numpy ~matplotlib ~shapely",
     ),
-    "publish": (f"{BASE} atomic source_date figures datasets labelfile exchange report view", "numpy ~pyarrow"),
+    "publish": (
+        f"{BASE} atomic source_date figures datasets labelfile exchange report view",
+        "numpy packaging ~pyarrow",
+    ),
     "doctor": ("_version cores optional", "~numpy ~numba ~h5py ~torch"),
     # Commands may call anything, inside their functions. What they show of datasets, formats and parameters is light.
     "cli": (
         (
-            "_version errors stopping source_date measures exclusion devices datasets audit exchange fov surface "
-            f"training {CALLED_LATE}"
+            "_version errors stopping source_date optional measures exclusion devices datasets audit exchange fov "
+            f"surface training {CALLED_LATE}"
         ),
         "click ~tqdm ~numpy",
     ),
@@ -377,7 +380,7 @@ class TestStart:
     @pytest.mark.parametrize(
         ("module", "unwanted"),
         [
-            ("relabel.labelfile", {"numba", "pyarrow", "shapely", "torch", "click", "pandas", "anndata"}),
+            ("relabel.labelfile", {"scipy", "numba", "pyarrow", "shapely", "torch", "click", "pandas", "anndata"}),
             ("relabel.cameras", {"scipy", "h5py", "numba"}),
             ("relabel.datasets", {"h5py", "numba", "pyarrow"}),
             ("relabel.training", {"torch", "torchvision", "timm", "h5py", "numba"}),

@@ -27,7 +27,17 @@ class TestExtras:
         wanted = {
             name for name, lines in extras().items() for line in lines if re.match("torchvision|timm|.*train", line)
         }
-        assert wanted == {"train"}
+        assert wanted == {"train", "all"}
+
+    def test_all_is_whatever_users_need(self) -> None:
+        """Every extra but those of the tests, the documentation and the benchmarks."""
+        (line,) = extras()["all"]
+        assert set(re.findall(r"\w+", line.partition("[")[2])) | {"torch"} == extras().keys() - {
+            "all",
+            "bench",
+            "docs",
+            "test",
+        }
 
 
 def test_archives_say_what_citations_say() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import select
 import signal
 import sys
@@ -16,9 +17,11 @@ import click
 from relabel._version import __version__
 from relabel.cli import terminal
 from relabel.cli.commands import COMMANDS, LazyGroup
+from relabel.cli.help_text import styled
 from relabel.cli.streams import drop_stdout
 from relabel.cli.terminal import Verbosity, with_verbosity
 from relabel.errors import OptionError, RelabelError
+from relabel.optional import EXTRAS, install
 from relabel.source_date import source_date
 from relabel.stopping import end_workers, farewell, stop_signal
 
@@ -37,12 +40,13 @@ class StderrHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record; a stderr that is gone is no reason to stop."""
-        level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        name = f"{record.levelname.lower()}:"
+        level = "" if record.levelno <= logging.INFO else f"{styled(name, fg='yellow')} "
         with contextlib.suppress(OSError, ValueError):
             line = f"relabel: {level}{shortened(record.getMessage())}"
             bars = sys.modules.get("tqdm")  # loaded only by a command that draws bars
             if bars is not None:
-                bars.tqdm.write(line, file=sys.stderr)
+                bars.tqdm.write(line if sys.stderr.isatty() else click.unstyle(line), file=sys.stderr)
             else:
                 click.echo(line, err=True)
 
@@ -60,6 +64,10 @@ class App(LazyGroup):
     ) -> NoReturn:
         """Run with `args` (by default those of this process) and leave with the exit status."""
         del complete_var, standalone_mode  # click's ways to be called from other programs
+        if instruction := os.environ.get("_RELABEL_COMPLETE"):  # see relabel.cli.shell
+            from click.shell_completion import shell_complete
+
+            sys.exit(shell_complete(self, {}, prog_name or "relabel", "_RELABEL_COMPLETE", instruction))
         verbosity = Verbosity()
         logger, handler = logging.getLogger("relabel"), StderrHandler()
         level = logger.level
@@ -110,7 +118,7 @@ class App(LazyGroup):
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx is not None else name
             message = " ".join(error.format_message().split()).rstrip(".")  # click lists choices a line each
-            _say(f"relabel: error: {shortened(message)} (see '{where} --help')")
+            _say_error(f"{shortened(message)} (see '{where} --help')")
             return USAGE
         return 0
 
@@ -126,16 +134,19 @@ def _fail(error: Exception, verbosity: Verbosity) -> int:
     if verbosity.traceback:
         _say("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, RelabelError):
-        _say(f"relabel: error: {shortened(with_options(str(error)))}")
+        _say_error(shortened(with_options(str(error))))
     elif isinstance(error, click.ClickException):
-        _say(f"relabel: error: {shortened(error.format_message())}")
+        _say_error(shortened(error.format_message()))
+    elif isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in EXTRAS:
+        name = (error.name or "").partition(".")[0]
+        _say_error(f"this needs the package {name}: {install(name)}")
     elif isinstance(error, MemoryError):
-        _say("relabel: error: out of memory; use fewer --threads, or a smaller part of the data at a time")
+        _say_error("out of memory; use fewer --threads, or a smaller part of the data at a time")
     elif isinstance(error, OSError):
-        _say(f"relabel: error: {error}")
+        _say_error(str(error))
     else:
         what = f"{type(error).__name__}: {error}"
-        _say(f"relabel: error: {what}; this is a fault of relabel itself, -vv shows where it happened")
+        _say_error(f"{what}; this is a fault of relabel itself, -vv shows where it happened")
     return USAGE if isinstance(error, OptionError) else FAILED
 
 
@@ -155,6 +166,10 @@ def shortened(message: str) -> str:
         return message
     half = _LONGEST_MESSAGE // 2
     return f"{message[:half]}… ({left_out:,} characters left out) …{message[-half:]}"
+
+
+def _say_error(text: str) -> None:
+    _say(f"relabel: {styled('error:', fg='red', bold=True)} {text}")
 
 
 def _say(text: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import click
 
-from relabel.cli import options, terminal
+from relabel.cli import help_text, options, terminal
 from relabel.cli.commands import SuggestingGroup
 from relabel.cli.terminal import with_verbosity
 from relabel.datasets import registry
@@ -79,4 +79,4 @@ def _command(spec: DatasetSpec) -> click.Command:
     text = (
         f"Check the input of `relabel {spec.name}`, which labels it.\n\n{inspect.cleandoc(module.select.__doc__ or '')}"
     )
-    return click.command(name=spec.name, help=text, short_help=spec.summary)(command)
+    return help_text.command(name=spec.name, help=text, short_help=spec.summary)(command)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relabel.cli import options, terminal
+from relabel.cli import help_text, options, terminal
 
 if TYPE_CHECKING:
     from relabel.measures import Measure
     from relabel.verify.result import Verification
 
 
-@click.command()
+@help_text.command()
 @options.label_file
 @click.option(
     "--level",
@@ -44,7 +44,7 @@ def validate_command(ctx: click.Context, file: Path, level: str, as_json: bool) 
         ctx.exit(1)
 
 
-@click.command()
+@help_text.command()
 @options.label_file
 @options.optional_root
 @click.option(
@@ -102,7 +102,7 @@ def _verification_lines(result: Verification) -> Iterator[str]:
         )
 
 
-@click.command()
+@help_text.command()
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @options.optional_measure
@@ -120,7 +120,7 @@ def compare_command(a: str, b: str, measure: Measure | None, as_json: bool, no_p
     terminal.echo_result(comparison.to_json, lambda: comparison_text(comparison, a, b), as_json=as_json)
 
 
-@click.command()
+@help_text.command()
 @options.as_json
 def doctor_command(as_json: bool) -> None:
     """Versions, threads, kernel cache, GPU, missing system libraries, and how to get what is missing."""

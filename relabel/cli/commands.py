@@ -9,12 +9,16 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from relabel.cli import help_text
 from relabel.cli.terminal import with_verbosity
 from relabel.datasets import registry
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class Entry(NamedTuple):
@@ -31,6 +35,7 @@ LOOK = "Look inside a label file"
 COMPOSE = "Make label files from others"
 CHECK = "Check"
 TRAIN = "Train and evaluate"
+HELP = "Help"
 
 COMMANDS: dict[str, Entry] = {
     "sample": Entry(LABEL, "relabel.cli.sample:sample_command", "Write a small synthetic dataset to try things on."),
@@ -72,19 +77,49 @@ COMMANDS: dict[str, Entry] = {
     "doctor": Entry(
         CHECK, "relabel.cli.check:doctor_command", "Versions, threads, kernel cache, GPU, missing libraries."
     ),
+    "help": Entry(HELP, "relabel.cli.shell:help_command", "The help of a command."),
+    "completion": Entry(HELP, "relabel.cli.shell:completion_command", "Completion for bash, zsh or fish."),
 }
+
+_OTHER_WORDS = {
+    "label labels labelling": "labels are made by the command of a dataset: {datasets}",
+    "list show open": "did you mean 'info', 'ls' or 'view'?",
+    "keys": "'ls --keys' lists keys",
+    "check": "did you mean 'validate', 'verify' or 'audit'?",
+    "diff": "did you mean 'compare'?",
+    "join concat pack": "did you mean 'merge'?",
+    "filter select split": "did you mean 'subset'?",
+    "html page": "did you mean 'report' or 'view'?",
+    "eval test": "did you mean 'evaluate'?",
+    "version": "did you mean '--version'?",
+    "upload release": "did you mean 'publish'?",
+    "demo example": "did you mean 'sample'?",
+}
+"""What the words of other programs are called here."""
 
 
 def unknown_command(name: str, known: Iterable[str], ctx: click.Context) -> click.UsageError:
-    """The error for a command that is not there: close ones where there are any, else all of them."""
+    """The error for a command that is not there: what it is called here, close ones where there are any, else all."""
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
-    hint = f"did you mean {' or '.join(repr(c) for c in close)}?" if close else f"choose from {', '.join(names)}"
+    other_words = {word: hint for words, hint in _OTHER_WORDS.items() for word in words.split()}
+    if ctx.parent is not None:  # the words are those of the top
+        other_words = {}
+    close = difflib.get_close_matches(name, [*names, *other_words], n=3, cutoff=0.6)
+    if close and close[0] in other_words:
+        datasets = ", ".join(registry.built_in())
+        hint = other_words[close[0]].format(datasets=datasets)
+    elif close := [c for c in close if c in names]:
+        hint = f"did you mean {' or '.join(repr(c) for c in close)}?"
+    else:
+        hint = f"choose from {', '.join(names)}"
     return click.UsageError(f"there is no command {name!r}; {hint}", ctx)
 
 
 class SuggestingGroup(click.Group):
     """A group that answers an unknown command with those that are close."""
+
+    context_class = help_text.Context
+    command_class = help_text.Command
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"no_args_is_help": False, **kwargs})
@@ -94,6 +129,8 @@ class SuggestingGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that `args` starts with, its name, and the rest of `args`."""
         known = self.list_commands(ctx)
+        if ctx.resilient_parsing and args and args[0] not in known:  # a shell completes a line that is not finished
+            return None, None, []
         if args and not args[0].startswith("-") and args[0] not in known:
             raise unknown_command(args[0], known, ctx)
         return super().resolve_command(ctx, args)
@@ -136,6 +173,17 @@ class LazyGroup(SuggestingGroup):
         from relabel.cli.labelling import labelling_command
 
         return with_verbosity(labelling_command(spec))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """What a shell may complete a word to: options, and commands, of which none is loaded for it."""
+        from click.shell_completion import CompletionItem
+
+        commands = (
+            CompletionItem(name, help=line)
+            for name, (_, line) in self._summaries().items()
+            if name.startswith(incomplete)
+        )
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one block of help a section."""

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relabel.cli import options
+from relabel.cli import help_text, options
 
 if TYPE_CHECKING:
     from relabel.compose.selection import Box
     from relabel.measures import Measure
 
 
-@click.command()
+@help_text.command()
 @click.argument("addresses", nargs=-1, required=True, metavar="FILE[::COLLECTION]...")
 @options.output(None)
 @options.force
@@ -84,7 +84,7 @@ def _renames(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 _FILE = click.Path(path_type=Path)
 
 
-@click.command()
+@help_text.command()
 @options.address
 @options.output(None)
 @options.collections
@@ -156,7 +156,7 @@ def subset_command(
     show_written(result.path, as_json=as_json)
 
 
-@click.command()
+@help_text.command()
 @options.address
 @options.required_measure
 @options.output(None)

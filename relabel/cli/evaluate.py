@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relabel.cli import options, terminal
+from relabel.cli import help_text, options, terminal
 from relabel.cli.terminal import bar
 from relabel.datasets.msls.spec import SUBTASKS
 
@@ -27,7 +27,7 @@ def _ks(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
         raise click.BadParameter(f"{value!r} is no list of numbers such as 1,5,10,20") from None
 
 
-@click.command()
+@help_text.command()
 @click.argument("sources", nargs=-1, metavar="[FILE[::COLLECTION] | QUERIES DATABASE]")
 @options.optional_root
 @options.source
@@ -127,6 +127,7 @@ def evaluate_command(
     from relabel.evaluation.ground_truth import Rule, default_rule, evaluation_set
     from relabel.evaluation.predictions import check_keys, match, read_predictions, shorter_than
     from relabel.evaluation.predictions import write_predictions as save_predictions
+    from relabel.optional import check_installed
 
     log = logging.getLogger(__name__)
     sources = {"predictions": predictions, "descriptors": descriptors, "checkpoint": checkpoint}
@@ -138,6 +139,8 @@ def evaluate_command(
         raise OptionError("--predictions are answers already; --write-… belongs to --descriptors and --checkpoint")
     if checkpoint is None and (images or image_path or size):
         raise OptionError("--images, --image-path and --size belong to --checkpoint, which looks at images")
+    if checkpoint is not None:
+        check_installed("torch", "--checkpoint")
     if predictions is None and allow_unknown:
         raise OptionError("--allow-unknown belongs to --predictions")
     places = _places(**cameras)

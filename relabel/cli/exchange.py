@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from relabel.cli import options, terminal
+from relabel.cli import help_text, options, terminal
 from relabel.cli.terminal import bar
 from relabel.exchange import registry
 
@@ -28,6 +29,12 @@ def _table(summaries: dict[str, str]) -> str:
         for name, text in summaries.items()
     )
     return "\b\n" + "\n".join(lines)
+
+
+def _names(specs: Iterable[str]) -> list[str]:
+    """Those of the formats, and the other names that some have."""
+    names = list(specs)
+    return [*names, *(other for other, name in registry.ALIASES.items() if name in names)]
 
 
 def _for(option: str) -> str:
@@ -59,9 +66,9 @@ say what the values are, or unknown where their makers do not tell; unknown ones
 _PATH = click.Path(path_type=Path)
 
 
-@click.command(help=_EXPORT_HELP)
+@help_text.command(help=_EXPORT_HELP)
 @options.address
-@click.option("--to", "form", type=click.Choice(list(_EXPORT)), required=True, help="Format to write.")
+@click.option("--to", "form", type=click.Choice(_names(_EXPORT)), required=True, help="Format to write.")
 @options.output_folder
 @click.option(
     "--threshold",
@@ -118,8 +125,8 @@ def export_command(
     terminal.echo_lines(str(path) for path in result.files)
 
 
-@click.command(help=_IMPORT_HELP)
-@click.argument("form", type=click.Choice(list(_IMPORT)), metavar="FORMAT")
+@help_text.command(help=_IMPORT_HELP)
+@click.argument("form", type=click.Choice(_names(_IMPORT)), metavar="FORMAT")
 @click.argument("input", type=_PATH, metavar="INPUT")
 @options.output(None)
 @options.stated_measure

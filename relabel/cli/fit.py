@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relabel.cli import options, terminal
+from relabel.cli import help_text, options, terminal
 
 if TYPE_CHECKING:
     from relabel.fit.fit import Candidate, Fit
@@ -18,7 +18,7 @@ _NAMED = 4  # models that cannot be told apart
 _SHOWN = 10  # candidates in the table; --json has all
 
 
-@click.command()
+@help_text.command()
 @options.address
 @options.optional_root
 @click.option(

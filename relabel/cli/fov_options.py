@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -97,6 +99,13 @@ def parts(readers: Sequence[Any], values: dict[str, Any], excluded: Exclusion) -
     """
     from relabel.pipeline.fov_part import fov_parts
 
+    if 0 < values["fov_deg"] <= 2 * math.pi:
+        logging.getLogger(__name__).warning(
+            "--fov %g is a field of view of %g degrees; if that is in radians, give --fov %.4g",
+            values["fov_deg"],
+            values["fov_deg"],
+            math.degrees(values["fov_deg"]),
+        )
     occluders = {name: values[name] for name in _OCCLUDERS}
     params = {name: value for name, value in values.items() if name not in occluders}
     return fov_parts(readers, FovParams(**params), **occluders, excluded=excluded)

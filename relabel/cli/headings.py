@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from relabel.cli import options, terminal
+from relabel.cli import help_text, options, terminal
 from relabel.datasets import registry
 from relabel.errors import OptionError
 
@@ -36,7 +36,7 @@ def _metres(flag: str, name: str, default: float, text: str) -> options.Decorato
     return options.number(flag, name, default, "M", text)
 
 
-@click.command()
+@help_text.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="ROOT | QUERIES DATABASE")
 @options.source
 @options.cities

@@ -9,13 +9,13 @@ from typing import Literal
 
 import click
 
-from relabel.cli import options, terminal
+from relabel.cli import help_text, options, terminal
 from relabel.errors import OptionError
 
 log = logging.getLogger(__name__)
 
 
-@click.command()
+@help_text.command()
 @options.label_file
 @options.as_json
 def info_command(file: Path, as_json: bool) -> None:
@@ -27,18 +27,37 @@ def info_command(file: Path, as_json: bool) -> None:
     terminal.echo_result(lambda: summary, lambda: info_text(summary), as_json=as_json)
 
 
-@click.command()
-@options.label_file
+@help_text.command()
+@options.address
+@click.option(
+    "--keys",
+    "side",
+    type=click.Choice(("queries", "database")),
+    help="Keys of the queries or of the database instead, one a line, in the order of the file.",
+)
 @options.as_json
-def ls_command(file: Path, as_json: bool) -> None:
-    """Names of the collections in the label FILE, one a line."""
-    from relabel.labelfile import LabelFile
+def ls_command(address: str, side: str | None, as_json: bool) -> None:
+    """Names of the collections in a label file, one a line; with --keys, those of its cameras."""
+    from relabel.labelfile import LabelFile, open_collections
 
-    names = list(LabelFile(file))
-    terminal.echo_result(lambda: {"collections": names}, lambda: names, as_json=as_json)
+    if side is None and "::" not in address:
+        names = list(LabelFile(address))  # without a look into any of them
+        terminal.echo_result(lambda: {"collections": names}, lambda: names, as_json=as_json)
+        return
+    stored = open_collections(address)
+    if side is None:
+        names = [one.name for one in stored]
+        terminal.echo_result(lambda: {"collections": names}, lambda: names, as_json=as_json)
+        return
+    keys = {one.name: (one.query if side == "queries" else one.database).key for one in stored}
+    terminal.echo_result(
+        lambda: {"collections": [{"name": name, side: of_name.tolist()} for name, of_name in keys.items()]},
+        lambda: (str(key) for of_name in keys.values() for key in of_name),
+        as_json=as_json,
+    )
 
 
-@click.command()
+@help_text.command()
 @options.label_file
 @options.as_json
 def tree_command(file: Path, as_json: bool) -> None:
@@ -49,7 +68,7 @@ def tree_command(file: Path, as_json: bool) -> None:
     terminal.echo_result(lambda: root, lambda: tree_lines(root), as_json=as_json)
 
 
-@click.command()
+@help_text.command()
 @options.address
 @options.near
 @click.option(
@@ -122,7 +141,7 @@ def stats_command(
 _FLAGS = re.compile("-[vqh]+")
 
 
-class _DashedKeyCommand(click.Command):
+class _DashedKeyCommand(help_text.Command):
     """A command whose KEY may begin with a dash, as one in 64 keys of Mapillary does."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -137,7 +156,7 @@ class _DashedKeyCommand(click.Command):
         return super().parse_args(ctx, args)
 
 
-@click.command(cls=_DashedKeyCommand)
+@help_text.command(cls=_DashedKeyCommand)
 @options.address
 @click.argument("key")
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Only the N best.  [default: all]")
@@ -187,7 +206,7 @@ def row_command(
     terminal.echo_result(row.to_json, lambda: info.row_text(row), as_json=as_json)
 
 
-@click.command()
+@help_text.command()
 @options.address
 @click.option("--tsv", "layout", flag_value="tsv", help="Separate by tabs instead of commas.")
 @click.option("--json", "layout", flag_value="json", help="One JSON object a line.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import click
 from click.core import ParameterSource
 
-from relabel.cli import options, terminal
+from relabel.cli import help_text, options, terminal
 from relabel.cli.terminal import bar
 from relabel.datasets.registry import DatasetSpec, LabelKind
 from relabel.errors import OptionError
@@ -75,7 +75,7 @@ def labelling_command(spec: DatasetSpec) -> click.Command:
     decorators += [options.measure, options.min_value, options.exclusion, options.mask, *options.JOB]
     for decorator in reversed(decorators):
         command = decorator(command)
-    return click.command(name=spec.name)(command)
+    return help_text.command(name=spec.name)(command)
 
 
 def _refuse_other_kind(spec: DatasetSpec, kind: LabelKind, kinds: dict[LabelKind, KindOptions]) -> None:
@@ -151,18 +151,19 @@ def _show(rows: Sequence[Estimate], *, as_json: bool) -> None:
     if as_json:
         terminal.echo_json({"collections": [row.to_json() for row in rows]})
         return
-    from relabel.report.text_table import table
+    from relabel.report.text_table import byte_size, duration, table
 
-    head = ["collection", "queries", "database", "candidate pairs", "about bytes", "about memory"]
+    head = ["collection", "queries", "database", "candidate pairs", "file, about", "memory, about"]
     with_depth = any(row.frames is not None for row in rows)
     cells = []
     for row in rows:
-        sizes = (row.labelled_queries, row.labelled_database, row.candidates, row.output_bytes, row.memory_bytes)
-        line = [row.name, *(format(size, ",") for size in sizes)]
+        counts = (row.labelled_queries, row.labelled_database, row.candidates)
+        line = [row.name, *(format(count, ",") for count in counts)]
+        line += [byte_size(row.output_bytes), byte_size(row.memory_bytes)]
         if with_depth:
             line += ["" if row.frames is None else format(row.frames, ",")]
-            line += ["" if row.seconds is None else f"{row.seconds:,.1f}"]
+            line += ["" if row.seconds is None else duration(row.seconds)]
         cells.append(line)
     if with_depth:
-        head += ["depth maps", "about seconds"]
+        head += ["depth maps", "time, about"]
     terminal.echo_lines(table([head, *cells], right=range(1, len(head))))

@@ -8,18 +8,26 @@ from typing import Any
 
 import click
 
-from relabel.cli import options, terminal
+from relabel.cli import help_text, options, terminal
 
 log = logging.getLogger(__name__)
 
+_WANTED = {
+    "license": "--license",
+    "creators": "--creator",
+    "url": "--url",
+    "date": "--date",
+}
+"""What the label file does not know and users of published labels ask for, with the options that say it."""
 
-@click.command()
+
+@help_text.command()
 @options.label_file
 @options.output_folder
 @click.option("--title", default="", metavar="TEXT", help="One line.  [default: made from the collections]")
 @click.option("--description", default="", metavar="TEXT", help="A few sentences.  [default: made from the counts]")
 @click.option("--creator", "creators", multiple=True, metavar="NAME", help="Who made the labels; may be repeated.")
-@click.option("--license", default="", metavar="SPDX|URL", help="Licence of the labels.")
+@click.option("--license", default="", metavar="SPDX|URL", help="Licence of the labels, such as CC-BY-4.0.")
 @click.option("--url", default="", help="Web page of the published labels.")
 @click.option(
     "--date", default="", metavar="YYYY-MM-DD", help="Day of publication.  [default: none, or SOURCE_DATE_EPOCH]"
@@ -72,10 +80,14 @@ def command(
     """
     from relabel.publish import About, publish, upload_command
 
+    described = About(**about)
+    missing = [flag for name, flag in _WANTED.items() if not getattr(described, name)]
+    if missing:
+        log.info("the card does not say everything that readers look for: give %s", ", ".join(missing))
     published = publish(
         file,
         folder,
-        About(**about),
+        described,
         parquet=parquet or hub,
         report=report,
         images=images,

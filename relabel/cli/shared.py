@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from relabel.cli import options, terminal
+from relabel.cli import help_text, options, terminal
 
 
-@click.command()
+@help_text.command()
 @options.address
 @click.argument("query")
 @click.argument("database")

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from relabel.cli import options, terminal
+from relabel.cli import help_text, options, terminal
 from relabel.cli.terminal import bar
-from relabel.errors import OptionError
+from relabel.errors import MissingPackageError, OptionError
 from relabel.exclusion import BANDS, chosen_bands
 from relabel.training.config import LEARNING_RATES, OPTIMIZERS, PRECISIONS, SCHEDULES, TrainConfig
 from relabel.training.loss_registry import LOSSES
-from relabel.training.model_names import POOLS, TIMM, TINY, TORCHVISION
+from relabel.training.model_names import POOLS, TIMM, TINY, TORCHVISION, check_packages
 
 _DEV = "dev"  # where a trial run goes, beside the files of the run itself
 
@@ -86,7 +87,19 @@ def _sentence(alternatives: Iterable[str]) -> str:
     return text[0].upper() + text[1:]
 
 
-@click.command()
+@contextmanager
+def _other_backbones() -> Iterator[None]:
+    """An error about a package ends with the backbone that does without."""
+    try:
+        yield
+    except MissingPackageError as error:
+        message = str(error)
+        if "torchvision" in message or "timm" in message:
+            message += f"; --backbone {TINY} needs neither torchvision nor timm"
+        raise MissingPackageError(message) from None
+
+
+@help_text.command()
 @options.address
 @options.collections
 @options.images
@@ -204,6 +217,8 @@ def train_command(
     """
     from relabel.labelfile import LabelFile, open_collections
 
+    with _other_backbones():
+        check_packages(backbone)
     if collections is None:
         stored = open_collections(address)
     elif "::" in address:
@@ -221,7 +236,7 @@ def train_command(
     from relabel.devices import seeded, torch_threads
     from relabel.training import Trainer, build_model
 
-    with seeded(config.seed), torch_threads(threads):
+    with _other_backbones(), seeded(config.seed), torch_threads(threads):
         model = build_model(backbone, pool, pretrained=pretrained, weights=weights)  # type: ignore[arg-type]
     validate = None
     if val_address is not None:

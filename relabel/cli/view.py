@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relabel.cli import options, terminal
+from relabel.cli import help_text, options, terminal
 from relabel.errors import MissingPackageError, OptionError
 from relabel.surface.params import METHODS
 
@@ -24,7 +24,7 @@ _compare = click.option(
 )
 
 
-@click.command()
+@help_text.command()
 @options.address
 @options.optional_images
 @options.image_path
@@ -149,7 +149,7 @@ def _image_files(
     return ImageFiles(collections, folder, template, follow_links=follow_links)
 
 
-@click.command()
+@help_text.command()
 @options.address
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="HTML", help="Page to write, as .html."

@@ -196,6 +196,9 @@ BUILT_IN: tuple[FormatSpec, ...] = (
 )
 _BUILT_IN_BY_NAME = {spec.name: spec for spec in BUILT_IN}
 
+ALIASES = {"hloc": "pairs"}
+"""Other names of formats, by which people look for them."""
+
 
 def formats() -> dict[str, FormatSpec]:
     """All formats by name: those of this package, then those of other distributions."""
@@ -219,12 +222,14 @@ def import_formats() -> dict[str, FormatSpec]:
 
 def export_format(name: str) -> FormatSpec:
     """The format of that name that labels can be exported to; an `OptionError` that lists them where there is none."""
+    name = ALIASES.get(name, name)
     spec = _BUILT_IN_BY_NAME.get(name)  # those of other distributions are not loaded for nothing
     return spec if spec is not None and spec.writer is not None else _known(name, export_formats())
 
 
 def import_format(name: str) -> FormatSpec:
     """The format of that name that labels can be imported from; otherwise as `export_format`."""
+    name = ALIASES.get(name, name)
     spec = _BUILT_IN_BY_NAME.get(name)
     return spec if spec is not None and spec.reader is not None else _known(name, import_formats())
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass, replace
 from datetime import date
 
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
 from relabel.errors import OptionError
 from relabel.source_date import source_date
 
+USUAL_LICENSES = (
+    *("CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0", "CC-BY-NC-SA-4.0"),
+    *("ODbL-1.0", "ODC-By-1.0", "MIT", "Apache-2.0", "BSD-3-Clause"),
+)
+"""What data is often published under, for suggestions; any identifier of SPDX is taken."""
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 
 
@@ -34,7 +42,7 @@ class About:
     Raises
     ------
     OptionError
-        when date, url or version is not of its form, or a text that has to be one line holds more.
+        when date, license, url or version is not of its form, or a text that has to be one line holds more.
     """
 
     title: str = ""
@@ -52,6 +60,8 @@ class About:
         for text in self.creators:
             if not text.strip() or not text.isprintable():
                 raise OptionError(f"creator is {text!r}; it has to be a name, in one line")
+        if self.license and not is_url(self.license):
+            object.__setattr__(self, "license", spdx(self.license))
         if self.url and not is_url(self.url):
             raise OptionError(f"url is {self.url!r}; it has to begin with https:// or http://")
         if not _VERSION.fullmatch(self.version):
@@ -68,6 +78,31 @@ class About:
         """The same with the day of SOURCE_DATE_EPOCH where there is no date; the clock is never asked."""
         time = source_date()
         return self if self.date or time is None else replace(self, date=time.date().isoformat())
+
+
+def spdx(text: str) -> str:
+    """A licence as SPDX writes it: an identifier, or an expression of several.
+
+    Raises
+    ------
+    OptionError
+        when there is none of that name; lists those that are close.
+    """
+    try:
+        return str(canonicalize_license_expression(text))
+    except InvalidLicenseExpression:
+        plain = text.replace(" ", "-").lower()
+        by_plain = {name.lower(): name for name in USUAL_LICENSES}
+        close = difflib.get_close_matches(plain, by_plain, n=2, cutoff=0.6)
+        hint = (
+            f"did you mean {' or '.join(by_plain[name] for name in close)}?"
+            if close
+            else f"usual ones are {', '.join(USUAL_LICENSES)}."
+        )
+        raise OptionError(
+            f"license is {text!r}, which is no SPDX identifier; {hint} "
+            "https://spdx.org/licenses lists all; a licence that has none is given by its URL"
+        ) from None
 
 
 def is_url(text: str) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+from relabel.optional import check_installed
+
 TINY = "tiny"
 TORCHVISION = ("vgg16", "resnet18", "resnet34", "resnet50", "resnet152", "resnext101_32x8d")
 BACKBONES = (TINY, *TORCHVISION)
@@ -13,3 +15,18 @@ TIMM = "timm:"
 
 Pool = Literal["gem", "avg", "max"]
 POOLS: tuple[Pool, ...] = get_args(Pool)
+
+
+def check_packages(backbone: str) -> None:
+    """Refuse a named backbone whose packages are not installed, before the seconds in which torch is loaded.
+
+    Raises
+    ------
+    MissingPackageError
+        when torch, or for its name torchvision or timm, is not there.
+    """
+    check_installed("torch", "training")
+    if backbone in TORCHVISION:
+        check_installed("torchvision", f"backbone {backbone!r}")
+    elif backbone.startswith(TIMM):
+        check_installed("timm", f"backbone {backbone!r}")

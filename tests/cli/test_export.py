@@ -23,7 +23,7 @@ class TestExport:
     def test_help_names_every_format(self, run: Run) -> None:
         """Each format is a choice of --to, and has a line of its own in the help."""
         text = run("export", "--help").stdout
-        assert f"[{'|'.join(export_formats())}]" in text
+        assert f"[{'|'.join(export_formats())}|hloc]" in text
         for name, spec in export_formats().items():
             assert f"  {name.ljust(11)}{spec.export_summary[:40]}" in text
 
@@ -44,6 +44,15 @@ class TestExport:
         assert again.exit_code == 1
         assert "--force" in again.stderr
         assert run("export", address, "--to", form, "-o", tmp_path / "out", "--force").exit_code == 0
+
+    def test_by_the_name_of_who_reads_it(self, labels: Path, tmp_path: Path, run: Run) -> None:
+        """hloc reads what the format pairs writes."""
+        for form in ("pairs", "hloc"):
+            done = run("export", f"{labels}::amman", "--to", form, "-o", tmp_path / form)
+            assert done.exit_code == 0, done.stderr
+        ours, theirs = ({p.name: p.read_bytes() for p in (tmp_path / form).iterdir()} for form in ("pairs", "hloc"))
+        assert ours == theirs
+        assert len(ours) == 2
 
     def test_all_collections(self, labels: Path, tmp_path: Path, run: Run) -> None:
         """Without a name all collections are written."""

@@ -256,6 +256,18 @@ class TestGood:
         assert [path.name for path in here.iterdir()] == ["msls.h5"]
 
 
+class TestRadians:
+    """--fov in radians"""
+
+    @pytest.mark.parametrize(("fov", "advice"), [("1.5708", "--fov 90"), ("6.2831", "--fov 360"), ("7", None)])
+    def test_is_pointed_out(self, run: Runner, root: Path, here: Path, fov: str, advice: str | None) -> None:
+        """A field of view of a full turn of radians or less is labelled as it is, with a warning."""
+        result = done(run("msls", "--root", root, "--fov", fov))
+        assert ("in radians" in result.stderr) is (advice is not None)
+        if advice:
+            assert f"degrees; if that is in radians, give {advice}\n" in result.stderr
+
+
 class TestDryRun:
     """relabel msls --dry-run"""
 

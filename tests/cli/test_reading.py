@@ -120,6 +120,19 @@ class TestLs:
         assert run("ls", labels).stdout.splitlines() == ["amman", "redkitchen/train"]
         assert json_of(run("ls", labels, "--json")) == {"collections": ["amman", "redkitchen/train"]}
 
+    @pytest.mark.parametrize("side", ["queries", "database"])
+    def test_keys(self, run: Runner, labels: Path, similarities: dict[str, Similarity], side: str) -> None:
+        """A key a line, of all collections or of one, in the order of the file."""
+        keys = {
+            name: (psi.collection.query if side == "queries" else psi.collection.database).key.tolist()
+            for name, psi in similarities.items()
+        }
+        assert run("ls", labels, "--keys", side).stdout.splitlines() == [*keys["amman"], *keys["redkitchen/train"]]
+        assert run("ls", f"{labels}::amman", "--keys", side).stdout.splitlines() == keys["amman"]
+        assert json_of(run("ls", f"{labels}::amman", "--keys", side, "--json")) == {
+            "collections": [{"name": "amman", side: keys["amman"]}]
+        }
+
 
 class TestTree:
     """relabel tree"""

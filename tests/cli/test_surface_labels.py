@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -87,8 +88,9 @@ class TestLabel:
         """Frames, pairs, seconds, bytes and memory, and no file."""
         command = ("rgbd", "--layout", "folder", "--root", folder, "-o", tmp_path / "x.h5", "--dry-run")
         head, row = (line.split("  ") for line in run(*command).stdout.splitlines())
-        assert [cell.strip() for cell in head if cell][-2:] == ["depth maps", "about seconds"]
+        assert [cell.strip() for cell in head if cell][-2:] == ["depth maps", "time, about"]
         assert [cell.strip() for cell in row if cell][:4] == ["room", "10", "10", "90"]
+        assert re.search(r" (bytes|kB|MB)  +[\d.]+ [kM]B  +10  +[\d.]+ s$", "  ".join(row))
         (found,) = json.loads(run(*command, "--json").stdout)["collections"]
         assert (found["name"], found["frames"], found["candidates"]) == ("room", 10, 90)
         assert found["seconds"] > 0

@@ -533,12 +533,27 @@ class TestAbout:
             ({"version": "1.0"}, "MAJOR"),
             ({"title": "a\nb"}, "one line"),
             ({"creators": (" ",)}, "name"),
+            ({"license": "CC BY 4.0"}, r"no SPDX identifier; did you mean CC-BY-4\.0"),
+            ({"license": "my own"}, r"no SPDX identifier; usual ones are CC0-1\.0.*given by its URL"),
         ],
     )
     def test_refused(self, fields: dict[str, Any], word: str) -> None:
         """What is not of its form is refused by name."""
         with pytest.raises(OptionError, match=word):
             About(**fields)
+
+    @pytest.mark.parametrize(
+        ("given", "written"),
+        [
+            ("cc-by-nc-sa-4.0", "CC-BY-NC-SA-4.0"),
+            ("mit OR apache-2.0", "MIT OR Apache-2.0"),
+            ("https://example.org/terms", "https://example.org/terms"),
+            ("", ""),
+        ],
+    )
+    def test_licence(self, given: str, written: str) -> None:
+        """Any identifier or expression of SPDX, written as SPDX writes it."""
+        assert About(license=given).license == written
 
 
 class TestSumsText:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relabel.report.text_table import bar, table
+from relabel.report.text_table import bar, byte_size, duration, table
 
 
 class TestTable:
@@ -36,3 +37,40 @@ class TestBar:
     def test_ends(self) -> None:
         """Nothing is an empty bar, all a full one, half a half one."""
         assert [bar(share, 8) for share in (0.0, 0.5, 0.5625, 1.0)] == ["", "████", "████▌", "████████"]
+
+
+class TestUnits:
+    """relabel.report.text_table.byte_size and duration"""
+
+    @pytest.mark.parametrize(
+        ("count", "text"),
+        [
+            (0, "0 bytes"),
+            (999, "999 bytes"),
+            (1000, "1.0 kB"),
+            (9_949, "9.9 kB"),
+            (9_951, "10 kB"),
+            (999_499, "999 kB"),
+            (999_500, "1.0 MB"),
+            (1_234_567, "1.2 MB"),
+            (170_000_000, "170 MB"),
+            (1_700_000_000, "1.7 GB"),
+            (5 * 10**15, "5,000 TB"),
+        ],
+    )
+    def test_bytes(self, count: int, text: str) -> None:
+        assert byte_size(count) == text
+
+    @pytest.mark.parametrize(
+        ("seconds", "text"),
+        [
+            (0.04, "0.0 s"),
+            (9.94, "9.9 s"),
+            (9.96, "10 s"),
+            (59.6, "1 min 0 s"),
+            (200, "3 min 20 s"),
+            (7500, "2 h 5 min"),
+        ],
+    )
+    def test_time(self, seconds: float, text: str) -> None:
+        assert duration(seconds) == text

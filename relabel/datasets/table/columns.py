@@ -10,14 +10,30 @@ from relabel.errors import InputError, OptionError
 from relabel.keys import nfc
 
 USUAL: dict[str, tuple[str, ...]] = {
-    "key": ("key", "id", "name", "image", "path", "filename", "image_path", "image_name", "image_id"),
+    "key": (
+        "key",
+        "id",
+        "name",
+        "image",
+        "path",
+        "filename",
+        "image_path",
+        "image_name",
+        "image_id",
+        "photo",
+        "img",
+        "file",
+    ),
     "x": ("x", "easting", "east", "utm_east", "utm_easting", "utm_x"),
     "y": ("y", "northing", "north", "utm_north", "utm_northing", "utm_y"),
-    "lon": ("lon", "longitude", "lng", "lon_deg"),
-    "lat": ("lat", "latitude", "lat_deg"),
-    "up": ("up", "z", "altitude", "elevation", "up_m", "altitude_m", "elevation_m"),
-    "heading": ("heading", "heading_deg", "northdeg", "compass", "compass_angle", "ca", "yaw", "yaw_deg"),
-    "fov": ("fov", "fov_deg"),
+    "lon": ("lon", "longitude", "lng", "lon_deg", "longitude_deg", "gps_longitude", "gps_lon"),
+    "lat": ("lat", "latitude", "lat_deg", "latitude_deg", "gps_latitude", "gps_lat"),
+    "up": ("up", "z", "alt", "altitude", "elevation", "up_m", "altitude_m", "elevation_m"),
+    "heading": (
+        *("heading", "heading_deg", "northdeg", "compass", "compass_angle", "ca", "yaw", "yaw_deg"),
+        *("bearing", "bearing_deg", "azimuth", "azimuth_deg", "course"),
+    ),
+    "fov": ("fov", "fov_deg", "hfov", "hfov_deg"),
     "pano": ("pano", "is_pano", "panorama", "is_panorama"),
     "camera_type": ("camera_type", "projection_type"),
     "radius": ("radius", "radius_m"),
@@ -75,10 +91,17 @@ def choose(
     explicit = {role: _as_written(column, names) for role, column in explicit.items()}
     columns = usual_columns(path, names, explicit, advice="say it with --columns {role}={column}")
     there = ", ".join(name for name in names if name) or "no named column"
+    if "key" not in columns and there.startswith(("{", "[")):
+        raise InputError(f"{path}: is JSON, as it seems; a CSV or Parquet table was expected")
+    marks = " (cells are apart by commas, semicolons or tabs)" if len(names) == 1 else ""
+    missing = _missing(columns, needs_heading=needs_heading)
+    if len(missing) > 1:
+        raise InputError(
+            f"{path}: there is no {' and no '.join(missing)}, only {there}{marks}; name them with "
+            f"--columns {','.join(missing.values())}"
+            + (" (x and y in metres, or lon=NAME,lat=NAME in degrees)" if "position" in missing else "")
+        )
     if "key" not in columns:
-        if there.startswith(("{", "[")):
-            raise InputError(f"{path}: is JSON, as it seems; a CSV or Parquet table was expected")
-        marks = " (cells are apart by commas, semicolons or tabs)" if len(names) == 1 else ""
         raise InputError(f"{path}: there is no column of keys, only {there}{marks}; name it with --columns key=NAME")
     _drop_other_position(path, columns, explicit, there, in_crs=in_crs)
     if not needs_heading:
@@ -96,6 +119,18 @@ def choose(
             "poses give headings with --layout kitti, kitti360, tum, colmap or robotcar"
         )
     return columns
+
+
+def _missing(columns: Mapping[str, str], *, needs_heading: bool) -> dict[str, str]:
+    """What a table lacks altogether, by what it is called, with the value of --columns that names it."""
+    missing = {}
+    if "key" not in columns:
+        missing["column of keys"] = "key=NAME"
+    if not columns.keys() & {"x", "y", "lon", "lat"}:
+        missing["position"] = "x=NAME,y=NAME"
+    if needs_heading and "heading" not in columns:
+        missing["column of headings"] = "heading=NAME"
+    return missing
 
 
 def usual_columns(

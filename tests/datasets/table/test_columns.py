@@ -39,6 +39,8 @@ class TestChoose:
         ("header", "found"),
         [
             ("id,longitude,latitude,northdeg", "key=id,lon=longitude,lat=latitude,heading=northdeg"),
+            ("photo,gps_lon,gps_lat,bearing", "key=photo,lon=gps_lon,lat=gps_lat,heading=bearing"),
+            ("Image,lng,lat,Azimuth,hfov", "key=Image,lon=lng,lat=lat,heading=Azimuth,fov=hfov"),
             ("Image,Easting,Northing,YAW", "key=Image,x=Easting,y=Northing,heading=YAW"),
             ("path,x,y,ca,fov,radius_m", "key=path,x=x,y=y,heading=ca,fov=fov,radius=radius_m"),
             ("Image ID,UTM East,utm-north,compassAngle", "key=Image ID,x=UTM East,y=utm-north,heading=compassAngle"),
@@ -60,6 +62,11 @@ class TestChoose:
             ("key,heading", r"no position, only key, heading.*x=NAME,y=NAME.*lon=NAME,lat=NAME"),
             ("key,x,heading", r"no position, .*x alone is half of one"),
             ("key,lat,y,heading", r"no position"),
+            (
+                "place,when",
+                r"no column of keys and no position and no column of headings, .*key=NAME,x=NAME,y=NAME,heading=NAME",
+            ),
+            ("x,y,when", r"no column of keys and no column of headings, .*--columns key=NAME,heading=NAME$"),
         ],
     )
     def test_missing(self, header: str, message: str) -> None:

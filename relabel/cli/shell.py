@@ -1,0 +1,43 @@
+"""relabel help and relabel completion."""
+
+from __future__ import annotations
+
+import click
+
+from relabel.cli import help_text, terminal
+
+VARIABLE = "_RELABEL_COMPLETE"
+"""In which the script of a shell says what it wants to know."""
+
+
+@help_text.command()
+@click.argument("names", nargs=-1, metavar="[COMMAND]…")
+@click.pass_context
+def help_command(ctx: click.Context, names: tuple[str, ...]) -> None:
+    """Show the help of COMMAND, as `relabel COMMAND --help` does, or the list of all commands."""
+    shown = ctx.find_root()
+    for name in names:
+        group = shown.command
+        if not isinstance(group, click.Group):
+            raise click.UsageError(f"'{shown.command_path}' has no commands of its own, and so no {name!r}", shown)
+        _, command, _ = group.resolve_command(shown, [name])
+        if command is None:
+            raise click.UsageError(f"there is no command {name!r}", shown)
+        shown = command.context_class(command, info_name=name, parent=shown)
+    click.echo(shown.get_help())
+
+
+@help_text.command()
+@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
+@click.pass_context
+def completion_command(ctx: click.Context, shell: str) -> None:
+    """Print the script that makes SHELL complete commands, options and paths of relabel."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise click.UsageError(f"click cannot complete in {shell}")
+    root = ctx.find_root()
+    script = kind(root.command, {}, "relabel", VARIABLE)
+    # Not `source`, which asks which version of bash is installed here.
+    terminal.echo_lines([(kind.source_template % script.source_vars()).strip()])

@@ -1,0 +1,166 @@
+"""What helps a newcomer: help in groups with examples, `relabel help`, completion, suggestions."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from relabel.cli import help_text
+from relabel.cli.app import app
+from relabel.cli.commands import COMMANDS
+from relabel.cli.examples import EXAMPLES
+from relabel.datasets import registry
+
+Runner = Callable[..., Result]
+
+
+def all_commands() -> Iterator[tuple[str, click.Command]]:
+    """Every command of relabel itself by the words behind `relabel`, those of groups too."""
+    top = click.Context(app, info_name="relabel")
+    for name in [*COMMANDS, *registry.built_in()]:
+        command = app.get_command(top, name)
+        assert command is not None
+        if not isinstance(command, click.Group):
+            yield name, command
+            continue
+        context = click.Context(command, info_name=name, parent=top)
+        for inner in command.list_commands(context):
+            found = command.get_command(context, inner)
+            assert found is not None
+            yield f"{name} {inner}", found
+
+
+COMMAND_LINES = dict(all_commands())
+every_command = pytest.mark.parametrize("name", COMMAND_LINES)
+
+
+@every_command
+class TestEveryHelp:
+    def test_groups_and_examples(self, run: Runner, name: str) -> None:
+        """All options are there once, under a heading; no number is a FLOAT RANGE; examples stand at the end."""
+        text = run(*name.split(), "--help").stdout
+        assert "RANGE" not in text
+        for option in COMMAND_LINES[name].params:
+            if isinstance(option, click.Option):
+                flag = max(option.opts, key=len)
+                lines = [line for line in text.splitlines() if line.startswith("  -") and flag in line.split("  ")[1]]
+                assert lines, flag
+        _, _, end = text.partition("\nGeneral options:\n")
+        assert "-v, --verbose" in end
+        assert f"\nExamples:\n  {EXAMPLES[name][0]}\n" in end
+
+    def test_examples_are_good_command_lines(self, name: str) -> None:
+        """They name this command, and options and values that it has."""
+        for example in EXAMPLES[name]:
+            line = example.replace('eval "$(', "").replace(')"', "")
+            words = shlex.split(line, comments=True)
+            words = words[: next((i for i, word in enumerate(words) if word in "|>"), len(words))]
+            assert words[: 1 + len(name.split())] == ["relabel", *name.split()]
+            context, command = click.Context(app, info_name="relabel"), COMMAND_LINES[name]
+            command.make_context(name, words[1 + len(name.split()) :], parent=context).close()
+
+
+class TestLook:
+    """Bold and colour"""
+
+    @pytest.mark.parametrize(
+        ("variables", "is_styled"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
+    )
+    def test_terminal(self, variables: dict[str, str], is_styled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Headings are bold in a terminal, unless its user does not want that."""
+        for name in ("NO_COLOR", "TERM"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        result = CliRunner().invoke(app, ["info", "--help"], color=True)
+        assert ("\x1b[1mOptions" in result.stdout or "\x1b[1mOutput" in result.stdout) is is_styled
+        assert ("\x1b[" in result.stdout) is is_styled
+
+    def test_no_terminal(self, run: Runner) -> None:
+        assert "\x1b" not in run("info", "--help").stdout
+        assert run("inof").stderr.startswith("relabel: error: ")
+
+
+class TestHelpCommand:
+    """relabel help"""
+
+    @pytest.mark.parametrize("words", [[], ["msls"], ["audit", "msls"], ["help"]])
+    def test_is_the_help_of_the_command(self, run: Runner, words: list[str]) -> None:
+        result = run("help", *words)
+        assert (result.exit_code, result.stdout) == (0, run(*words, "--help").stdout)
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (["inof"], "did you mean 'info'?"),
+            (["audit", "mlsl"], "did you mean 'msls'?"),
+            (["msls", "x"], "'relabel msls' has no"),
+        ],
+    )
+    def test_of_nothing(self, run: Runner, words: list[str], message: str) -> None:
+        result = run("help", *words)
+        assert result.exit_code == 2
+        assert message in result.stderr
+
+
+class TestSuggestions:
+    @pytest.mark.parametrize(
+        ("word", "message"),
+        [
+            ("lables", "labels are made by the command of a dataset: msls, pitts"),
+            ("label", "labels are made by the command of a dataset: msls, pitts"),
+            ("list", "'ls'"),
+            ("keys", "'ls --keys'"),
+            ("diff", "'compare'"),
+            ("evalute", "'evaluate'"),
+            ("version", "'--version'"),
+        ],
+    )
+    def test_words_of_others(self, run: Runner, word: str, message: str) -> None:
+        """What other programs call it, misspelt too."""
+        result = run(word)
+        assert result.exit_code == 2
+        assert message in result.stderr
+
+
+def completions(words: str) -> list[str]:
+    """What bash would be told for the last of these words."""
+    environment = os.environ | {
+        "_RELABEL_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split(" ")) - 1),
+    }
+    code = "from relabel.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    return [line.partition(",")[2] for line in done.stdout.splitlines() if line]
+
+
+class TestCompletion:
+    """relabel completion"""
+
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+    def test_script(self, run: Runner, shell: str) -> None:
+        """The script asks by the variable that the program looks at."""
+        script = run("completion", shell).stdout
+        assert f"_RELABEL_COMPLETE={shell}_complete" in script
+
+    def test_what_is_completed(self) -> None:
+        """Commands, commands of groups, options, choices; and nothing, without a word, behind a wrong command."""
+        assert completions("relabel ms") == ["msls"]
+        assert completions("relabel audit ms") == ["msls"]
+        assert completions("relabel stats --fac") == ["--facing"]
+        assert completions("relabel msls --measure d") == ["dice"]
+        assert completions("relabel nonsense --x") == []
+
+
+def test_other_commands_are_dressed_too() -> None:
+    """No command is made by click alone."""
+    assert [name for name, command in COMMAND_LINES.items() if not isinstance(command, help_text.Command)] == []
