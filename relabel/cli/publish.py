@@ -81,9 +81,6 @@ def command(
     from relabel.publish import About, publish, upload_command
 
     described = About(**about)
-    missing = [flag for name, flag in _WANTED.items() if not getattr(described, name)]
-    if missing:
-        log.info("the card does not say everything that readers look for: give %s", ", ".join(missing))
     published = publish(
         file,
         folder,
@@ -100,5 +97,8 @@ def command(
         terminal.echo_json(summary | ({"upload": upload} if upload else {}))
         return
     terminal.echo_lines(str(published.folder / name) for name in published.files)
+    missing = [flag for name, flag in _WANTED.items() if not getattr(described, name)]
+    if missing:
+        log.info("the card says nothing of what readers also look for: %s", ", ".join(missing))
     if upload:
         log.info("nothing has been uploaded; when README.md says what you want: %s", upload)
