@@ -217,12 +217,12 @@ def train_command(
     """
     from relabel.labelfile import LabelFile, open_collections
 
+    if collections is not None and "::" in address:
+        raise click.UsageError(f"{address} names a collection already; give FILE, or leave --collections out")
     with _other_backbones():
         check_packages(backbone)
     if collections is None:
         stored = open_collections(address)
-    elif "::" in address:
-        raise click.UsageError(f"{address} names a collection already; give FILE, or leave --collections out")
     else:
         labels = LabelFile(address)
         stored = [labels[name] for name in collections]
