@@ -61,9 +61,12 @@ def view_command(
 ) -> None:
     """Look at labels in the browser, until Ctrl-C.
 
-    A map of the cameras and their fields of view; the matches of a query by ψ beside what is within 25 m of it; how ψ
-    is spread; the faults that audit, headings and stats find, each with a way to its cameras. Only this machine can
-    reach it, and it needs no network, unless --tiles names one.
+    A map of the cameras and their fields of view; the matches of a query by ψ beside what is within 25 m of it; ψ as a
+    matrix, and how it is spread; the faults that audit, headings and stats find, each with a way to its cameras. Only
+    this machine can reach it, and it needs no network, unless --tiles names one.
+
+    Cameras with poses are also shown in the room. Labels from depth maps have images, depth maps and what two frames
+    share from --root, the dataset that they were made from.
 
     Images below --images, or --root, the dataset that the labels were made from, are looked for at the path of the
     camera, else at its key, else as the datasets have them. Labels from depth maps have images and depth from --root.

@@ -71,11 +71,12 @@ def _known(
 ) -> npt.NDArray[np.int64]:
     """How many pairs of each cell have a known ψ."""
     starts = [np.arange(first, end, step) for first, end in (rows, columns)]
-    ok = [side.ok[: part[1]].astype(np.int64) for side, part in ((stored.query, rows), (stored.database, columns))]
+    sides = stored.numbered_cameras()
+    ok = [side.ok[: part[1]].astype(np.int64) for side, part in zip(sides, (rows, columns), strict=True)]
     down, across = (np.add.reduceat(good, at) for good, at in zip(ok, starts, strict=True))
     known: npt.NDArray[np.int64] = np.outer(down, across)
     if stored.self_pairs:
         own = np.arange(max(rows[0], columns[0]), min(rows[1], columns[1]))
-        own = own[stored.query.ok[own]]
+        own = own[sides[0].ok[own]]
         np.subtract.at(known, ((own - rows[0]) // step, (own - columns[0]) // step), 1)
     return known

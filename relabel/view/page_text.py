@@ -9,7 +9,8 @@ from typing import Any
 
 SCRIPTS = (
     *("base.js", "source.js", "state.js", "figures.js", "plots.js"),
-    *("tiles.js", "map.js", "matches.js", "charts.js", "faults.js", "compare.js", "page.js"),
+    *("tiles.js", "map.js", "matches.js", "room.js", "surface.js", "matrix.js"),
+    *("charts.js", "faults.js", "compare.js", "page.js"),
 )
 """The page's own scripts in the order in which they run: what they call of each other, then the views in the order of
 their tabs, and the start of the page."""

@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +20,14 @@ from relabel.view.columns import pack
 from relabel.view.contents import Compared, contents
 from relabel.view.figures import FIGURES, figures_of
 from relabel.view.image_files import ImageFiles
+from relabel.view.matrix import CELLS, matrix
 from relabel.view.page_text import standalone_page
 from relabel.view.scene import Arrays, scene
 
 MOST_PAIRS = 1_500_000
 """Pairs that a page holds, which keeps it below 20 MB; of each query the best are kept."""
 LARGE_BYTES = 20_000_000
-PASSES = len(FIGURES) + 1
+PASSES = len(FIGURES) + 2
 """how often all rows are read; once more where they are compared"""
 
 log = logging.getLogger(__name__)
@@ -132,6 +134,19 @@ def _wanted(stored: StoredCollection, pairs: Arrays) -> dict[str, npt.NDArray[np
     )
 
 
+def _whole_matrix(
+    stored: StoredCollection, pairs: Arrays, progress: Callable[[int], object] | None
+) -> tuple[Arrays, dict[str, Any] | None]:
+    """The image of all of ψ; None where its cells are single pairs, which the page has anyway."""
+    if 0 in stored.shape or (max(stored.shape) <= CELLS and len(pairs["data"]) == stored.nnz):
+        if progress is not None:
+            progress(stored.shape[0])
+        return {}, None
+    arrays, about = matrix(stored, (0, stored.shape[0]), (0, stored.shape[1]), progress)
+    kinds = ("max",) if about["step"] == 1 else ("max", "mean")
+    return {f"matrix.{kind}": arrays[kind] for kind in kinds}, about
+
+
 def _packed(
     stored: StoredCollection, pairs: Arrays, compared: Compared | None, progress: Callable[[int], object] | None
 ) -> str:
@@ -141,7 +156,8 @@ def _packed(
     keys = {name: side.key.tolist() for name, side in sides.items()}
     if stored.self_pairs:
         keys["database"] = keys["queries"]
-    whole = pack(arrays | pairs, {**value, "keys": keys, "figures": figures})
+    image, about = _whole_matrix(stored, pairs, progress)
+    whole = pack(arrays | pairs | image, {**value, "keys": keys, "figures": figures, "matrix": about})
     return base64.b64encode(gzip.compress(whole, mtime=0)).decode()
 
 

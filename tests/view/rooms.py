@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from click.testing import CliRunner
 from PIL import Image
+from scipy import sparse
 
-from relabel.labelfile import LabelFile, StoredCollection, open_collections
+from relabel.cameras import Cameras, Status
+from relabel.labelfile import LabelFile, StoredCollection, open_collections, write
 from relabel.pipeline.records import frames_from_records, masks_beside
+from relabel.similarity import Collection, Similarity
 from relabel.view.depth_frames import DepthFrames
 from tests.surface.scenes import bumpy, dilated, turned
 from tests.trees import depth_png, pose_txt
@@ -90,3 +94,40 @@ def _voxels(root: Path, k: int) -> dict[tuple[int, int], tuple[int, int, int]]:
                 point = pose @ [(u - CENTRE[0]) * z / FOCAL, (v - CENTRE[1]) * z / FOCAL, z, 1.0]
                 voxels[v, u] = tuple(np.floor(point[:3] / _VOXEL_M).astype(int).tolist())
     return voxels
+
+
+def sparse_rooms(path: Path) -> list[StoredCollection]:
+    """A file of labels whose depth maps are gone: of one frame, without pairs, all unknown, without a place."""
+
+    def cameras(n: int, prefix: str = "f", **columns: Any) -> Cameras:
+        pose = np.tile(np.eye(4), (n, 1, 1))
+        pose[:, 0, 3] = 0.5 * np.arange(n)
+        values = {"key": [f"{prefix}{k}" for k in range(n)], "position": pose[:, :3, 3], "pose": pose} | columns
+        return Cameras(**values)
+
+    def labels(query: Cameras, database: Cameras | None = None) -> Similarity:
+        columns = query if database is None else database
+        collection = Collection(
+            query=query,
+            database=columns,
+            query_extent=np.full(len(query), 100.0),
+            database_extent=np.full(len(columns), 100.0),
+            method="surface",
+            measure="iou",
+            params={"voxel_m": 0.0275, "stride": 2, "nearest_m": 0.0, "tolerance_m": 0.05},
+            self_pairs=database is None,
+        )
+        return Similarity(collection, sparse.csr_array((len(query), len(columns)), dtype=np.float32))
+
+    nowhere = {"position": np.full((3, 3), np.nan), "pose": np.full((3, 4, 4), np.nan)}
+    write(
+        path,
+        {
+            "one": labels(cameras(1)),
+            "no-pairs": labels(cameras(4), cameras(3, "d")),
+            "unknown": labels(cameras(4, status=np.full(4, Status.MASKED))),
+            "nowhere": labels(cameras(3, status=np.full(3, Status.NO_POSE), **nowhere)),
+            "empty": labels(cameras(0), cameras(2, "d")),
+        },
+    )
+    return open_collections(path)

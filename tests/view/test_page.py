@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import json
-import os
-import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,33 +16,20 @@ pytest.importorskip("tornado", reason="tornado is not installed: pip install 're
 
 import pyproj
 from PIL import Image, ImageDraw
-from playwright import sync_api
 
 from relabel.labelfile import StoredCollection, open_collections, write
 from relabel.view.base_map import Tiles
 from relabel.view.contents import compared_with
 from relabel.view.image_files import ImageFiles
 from relabel.view.standalone import write_report
+from tests.view.browsing import Opened, needs_chromium, serious_violations
 from tests.view.labels import HOSTILE, best_first, labels_of, other_city, row_of_cameras, small_city
 from tests.view.serving import Served, server, serving
 from tests.view.test_base_map import world
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARTEFACTS = os.environ.get("RELABEL_SCREENSHOTS")
-"""Folder for pictures of every view; none are made where it is not given, or empty."""
 EXTREMES = ("long", "one", "no-pairs", "unknown", "nowhere", "empty")
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """One browser for all tests, which draws in software."""
-    with sync_api.sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield started
-        started.close()
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
@@ -65,47 +49,6 @@ def served(city: list[StoredCollection]) -> Iterator[Served]:
     compared = compared_with(str(city[0].path), str(city[0].path.parent / "other.h5"))
     with serving(server.Labels(city, compared=compared)) as found:
         yield found
-
-
-class Opened:
-    """A page, and all that it complained of."""
-
-    def __init__(self, browser: Any, url: str, scheme: str = "light") -> None:
-        self.faults: list[str] = []
-        self.page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
-        self.page.on(
-            "console", lambda said: self.faults.append(said.text) if said.type in ("error", "warning") else None
-        )
-        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.asked: list[str] = []
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(url)
-        self.page.wait_for_selector("body[data-ready]")
-
-    def choose(self, collection: str) -> None:
-        self.page.select_option("#collection", collection)
-        self.page.wait_for_selector(f"body[data-ready='{collection}']")
-
-    def query(self, key: str) -> None:
-        """Wait until this query is the one that is shown."""
-        self.page.wait_for_selector(f"body[data-query={json.dumps(key, ensure_ascii=False)}]")
-
-    def listed(self) -> tuple[list[str], list[str]]:
-        """Keys and values of the list of matches."""
-        return (
-            self.page.locator("#rows .key").evaluate_all("(cells) => cells.map((cell) => cell.title)"),
-            self.page.locator("#rows td:first-child").all_inner_texts(),
-        )
-
-    def picture(self, name: str) -> None:
-        if ARTEFACTS:
-            self.page.wait_for_timeout(500)
-            self.page.screenshot(path=str(Path(ARTEFACTS) / f"{name}.png"))
-
-    def close(self) -> None:
-        """End, without a word in the console."""
-        self.page.close()
-        assert self.faults == []
 
 
 @pytest.fixture
@@ -447,7 +390,6 @@ def test_base_map(browser: Any, tmp_path: Path, scheme: str) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_accessible(browser: Any, served: Served, scheme: str) -> None:
     """axe-core finds nothing serious in any view."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     context = browser.new_context(color_scheme=scheme, bypass_csp=True)
     page = context.new_page()
     page.goto(f"{served.url}#collection=town&query=q0")
@@ -461,11 +403,5 @@ def test_accessible(browser: Any, served: Served, scheme: str) -> None:
     ):
         page.click(button)
         page.wait_for_selector(drawn)
-        violations = axe.Axe().run(page).response["violations"]
-        serious = [
-            (one["id"], [node["html"] for node in one["nodes"]])
-            for one in violations
-            if one["impact"] in ("serious", "critical")
-        ]
-        assert serious == []
+        assert serious_violations(page) == []
     context.close()

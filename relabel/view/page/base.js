@@ -35,10 +35,24 @@ const viewer = {};
     return css.startsWith("#") ? rgb(css, alpha) : css.match(/\d+/g).slice(0, 3).map(Number).concat(alpha);
   };
 
+  /** A line of a legend; `kind` is a class of the mark: dot, square, ring, outlined or hatched. */
+  function legendEntry(css, text, kind = "dot") {
+    const mark = element("span", { className: `mark ${kind}` });
+    mark.style.setProperty("--mark", css);
+    return element("li", {}, mark, text);
+  }
+
+  /** The line of a legend that shows the colours of ψ. */
+  function psiRamp() {
+    const ramp = element("span", { className: "ramp" });
+    ramp.style.background = `linear-gradient(to right, ${[0, 0.25, 0.5, 0.75, 1].map(psiCss).join(", ")})`;
+    return element("li", {}, "ψ 0 ", ramp, " 1");
+  }
+
   function failed(error) {
     $("error").hidden = false;
     $("error").textContent = `${error.message || error}`;
   }
 
-  Object.assign(viewer, { $, element, number, psiText, degrees, metres, dark, rgb, psiCss, psiColour, failed });
+  Object.assign(viewer, { $, element, number, psiText, degrees, metres, dark, rgb, psiCss, psiColour, legendEntry, psiRamp, failed });
 }

@@ -2,7 +2,7 @@
 "use strict";
 {
   const { Deck, OrthographicView, FillStyleExtension, PathLayer, ScatterplotLayer, SolidPolygonLayer } = libraries;
-  const { $, element, number, dark, rgb, psiCss, psiColour, state, WITHIN_M } = viewer;
+  const { $, element, number, dark, rgb, psiColour, legendEntry: entry, psiRamp, state, WITHIN_M } = viewer;
   libraries.log.level = 0;
 
   const MOST_MOVING = 3000; // marks while the map moves: what software rendering stands
@@ -302,11 +302,6 @@
   });
 
   function legend() {
-    const entry = (css, text, kind = "dot") => {
-      const mark = element("span", { className: `mark ${kind}` });
-      mark.style.setProperty("--mark", css);
-      return element("li", {}, mark, text);
-    };
     const mode = $("colour").value;
     const entries = [];
     if (mode === "status") {
@@ -321,9 +316,7 @@
       if (state.scene.queries.n) entries.push(element("li", {}, "choose a query for its ψ"));
     }
     if (state.query >= 0) {
-      const ramp = element("span", { className: "ramp" });
-      ramp.style.background = `linear-gradient(to right, ${[0, 0.25, 0.5, 0.75, 1].map(psiCss).join(", ")})`;
-      entries.push(element("li", {}, "ψ 0 ", ramp, " 1"), entry("#e8590c", "query"));
+      entries.push(psiRamp(), entry("#e8590c", "query"));
       if (state.scene.horizontal) entries.push(entry("currentColor", `within ${WITHIN_M} m (binary positive)`, "ring"));
       if (state.row.unknown.length) entries.push(entry("currentColor", "unknown", "hatched"));
     }
@@ -332,7 +325,7 @@
   }
 
   viewer.addView({
-    id: "place", title: "Map", list: true, hints: { f: "full fields of view", "0": "whole map" }, shown,
+    id: "place", title: "Map", list: true, hints: [["f", "full fields of view"], ["0", "whole map"]], shown,
     opened() {
       for (const option of $("colour").options) option.disabled = option.value === "sequence" && !state.scene.sides.some((cameras) => cameras.sequence);
       if ($("colour").selectedOptions[0].disabled) $("colour").value = "psi";

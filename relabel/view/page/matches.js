@@ -102,7 +102,7 @@
     $("pointed").hidden = !pointed;
     $("pointed").textContent = pointed ? pointedAt(pointed) : "";
     const { column = -1, value } = row.matches[match] ?? {};
-    if (pointed) showImage($("match-image"), "database", pointed.row, pointed.key, "camera of the link");
+    if (pointed) showImage($("match-image"), "database", pointed.row, pointed.key, "not in the list");
     else showImage($("match-image"), "database", column, row.keys[match] ?? "", match < 0 ? "match" : `match, ψ ${value.toFixed(3)}`);
   }
 

@@ -11,12 +11,13 @@
     const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, length)));
     const value = JSON.parse(header.__metadata__.json);
     delete header.__metadata__;
-    const arrays = {};
-    for (const [name, { dtype, data_offsets: [start, stop] }] of Object.entries(header)) {
+    const arrays = {}, shapes = {};
+    for (const [name, { dtype, shape, data_offsets: [start, stop] }] of Object.entries(header)) {
       const type = DTYPES[dtype];
+      shapes[name] = shape;
       arrays[name] = new type(buffer, 8 + length + start, (stop - start) / type.BYTES_PER_ELEMENT);
     }
-    return { value, arrays };
+    return { value, arrays, shapes };
   }
 
   class Server {
@@ -44,6 +45,20 @@
         progress(answer.progress);
         await new Promise((resolve) => setTimeout(resolve, 300));
       }
+    }
+    /** What relabel/view/matrix.py makes of some rows and columns. */
+    async matrix(collection, rows, columns, progress = () => {}) {
+      for (;;) {
+        const answer = await this.#get("api/matrix", { collection, rows: rows.join(), columns: columns.join() });
+        if (answer.headers.get("Content-Type") !== "application/json") return unpack(await answer.arrayBuffer());
+        progress((await answer.json()).progress);
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      }
+    }
+    /** Depth maps of a query and of a camera of the database, unless that is -1; or why there are none, as `missing`. */
+    async surface(collection, row, column) {
+      const answer = await this.#get("api/surface", { collection, row, ...(column >= 0 ? { column } : {}) });
+      return answer.headers.get("Content-Type") === "application/json" ? answer.json() : unpack(await answer.arrayBuffer());
     }
     image(collection, side, row) { return `image?${new URLSearchParams({ collection, side, row })}`; }
   }
@@ -85,6 +100,20 @@
         if (queries[row].includes(text)) hits.push({ row, key: queries[row] });
       }
       return hits;
+    }
+    /** The whole matrix, which is all that the page has of it: as it stands there, or of the pairs where cells are pairs. */
+    async matrix(name, [, n], [, m]) {
+      const { arrays, value } = await this.#collection(name);
+      if (!value.matrix) {
+        const { "queries.status": rows, "database.status": columns = rows } = arrays;
+        const psi = new Float32Array(n * m);
+        for (let i = 0; i < n; i++) {
+          for (let j = 0; j < m; j++) if (rows[i] || columns[j] || (value.self_pairs && i === j)) psi[i * m + j] = NaN;
+          for (let k = arrays.indptr[i]; k < arrays.indptr[i + 1]; k++) psi[i * m + arrays.indices[k]] = arrays.data[k];
+        }
+        return { value: { rows: [0, n], columns: [0, m], step: 1, shape: [n, m] }, arrays: { max: psi, mean: psi } };
+      }
+      return { value: value.matrix, arrays: { max: arrays["matrix.max"], mean: arrays["matrix.mean"] ?? arrays["matrix.max"] } };
     }
     async figures(collection, name) { return (await this.#collection(collection)).value.figures[name]; }
     #images = new Map();

@@ -30,7 +30,7 @@
    * Add a tab and its panel. Beside what a part has, a view has an `id` (of its panel, made here unless the markup has
    * it), a `title`, `shown()`, called when its tab is chosen and when another collection is opened below it, and may have
    * `offered()`, which says whether this collection has anything of the kind, `list`, whether the query and its matches
-   * are listed beside it, and `keys`, functions by name of the key, of which `hints` says in a word what they do.
+   * are listed beside it, and `keys`, functions by name of the key, and `hints`, pairs of keys and what they do.
    */
   function addView(view) {
     if (!$(view.id)) document.querySelector("aside").before(element("div", { id: view.id, tabIndex: 0, className: "view" }));
@@ -52,9 +52,9 @@
       tab.setAttribute("aria-selected", String(other === id));
       panel.hidden = other !== id;
     }
-    const { list = false, hints = {} } = currentView();
+    const { list = false, hints = [] } = currentView();
     document.querySelector("aside").hidden = !list;
-    $("hints").replaceChildren(...Object.entries(hints).flatMap(([key, does]) => [" · ", element("kbd", {}, key), ` ${does}`]));
+    $("hints").replaceChildren(...hints.flatMap(([key, does]) => [" · ", element("kbd", {}, key), ` ${does}`]));
   }
 
   const currentView = () => views.find(({ panel }) => !panel.hidden);
@@ -72,7 +72,7 @@
     const [map, fov, radius] = ["map", "fov", "radius"].map(column);
     const at = column("at");
     return {
-      name, n: about.count, at: at ?? map, dimensions: at ? 3 : 2, map, heading: column("heading"), facing: column("facing"), status: column("status"),
+      name, n: about.count, at: at ?? map, dimensions: at ? 3 : 2, map, heading: column("heading"), facing: column("facing"), down: column("down"), status: column("status"),
       sequence: column("sequence"), sequences: about.sequences, missing: about.without_place,
       notOk: column("status").reduce((sum, status) => sum + (status > 0), 0),
       fov: (i) => fov?.[i] ?? value.fov_deg,
@@ -141,7 +141,7 @@
     }
     state.scene = {
       queries, database, sides, extent, selfPairs: value.self_pairs, minValue: value.min_value_text, fovKnown: value.fov_known,
-      statusNames: value.status_names, baseMap: value.base_map, about: value.about, horizontal: !value.in_space, typicalRadius: queries.n ? queries.radius(0) : 50,
+      statusNames: value.status_names, baseMap: value.base_map, about: value.about, horizontal: !value.in_space, inSpace: value.in_space, axes: value.axes, upright: value.upright, typicalRadius: queries.n ? queries.radius(0) : 50,
     };
     for (const view of views) view.tab.hidden = !(view.offered?.() ?? true);
     if (currentView().tab.hidden) select(views[0].id);
@@ -156,7 +156,14 @@
 
   // --- a query and its matches -----------------------------------------------------------------------------------------
 
-  /** Show the matches of a query, the match with this row of the database before the best; `move` brings the map there. */
+  /** The camera of the database that is shown beside the query: its row as `column` and its `key`; null if none. */
+  function pair() {
+    const { row, match, pointed } = state;
+    if (row?.matches[match]) return { ...row.matches[match], key: row.keys[match] };
+    return row && pointed ? { column: pointed.row, key: pointed.key } : null;
+  }
+
+  /** Show the matches of a query, and the camera with this row of the database before the best; `move` brings the map there. */
   async function choose(query, { move = false, column = -1 } = {}) {
     const mine = ++request;
     const { collection, scene } = state;
@@ -213,6 +220,6 @@
   viewer.dark.addEventListener("change", () => { if (state.scene) tell("restyled"); });
   Object.assign(viewer, {
     WITHIN_M, WALKING_KEYS, state, addPart, addView, showView, currentView, openCollection,
-    distance, turned, isUnknown, choose, chooseMatch, goTo, pointTo: (row) => pointTo(row).catch(viewer.failed),
+    distance, turned, isUnknown, pair, choose, chooseMatch, goTo, pointTo: (row) => pointTo(row).catch(viewer.failed),
   });
 }

@@ -1,0 +1,82 @@
+"""A page in a browser: Debian's Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARTEFACTS = os.environ.get("RELABEL_SCREENSHOTS")
+"""Folder for pictures of every view; none are made where it is not given, or empty."""
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium")
+
+
+@contextmanager
+def started_browser() -> Iterator[Any]:
+    """A browser that draws in software, until the block ends."""
+    from playwright import sync_api  # which may not be installed
+
+    with sync_api.sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield started
+        started.close()
+
+
+class Opened:
+    """A page, and all that it complained of."""
+
+    def __init__(self, browser: Any, url: str, scheme: str = "light") -> None:
+        self.faults: list[str] = []
+        self.page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
+        self.page.on(
+            "console", lambda said: self.faults.append(said.text) if said.type in ("error", "warning") else None
+        )
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.asked: list[str] = []
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(url)
+        self.page.wait_for_selector("body[data-ready]")
+
+    def choose(self, collection: str) -> None:
+        self.page.select_option("#collection", collection)
+        self.page.wait_for_selector(f"body[data-ready='{collection}']")
+
+    def query(self, key: str) -> None:
+        """Wait until this query is the one that is shown."""
+        self.page.wait_for_selector(f"body[data-query={json.dumps(key, ensure_ascii=False)}]")
+
+    def listed(self) -> tuple[list[str], list[str]]:
+        """Keys and values of the list of matches."""
+        return (
+            self.page.locator("#rows .key").evaluate_all("(cells) => cells.map((cell) => cell.title)"),
+            self.page.locator("#rows td:first-child").all_inner_texts(),
+        )
+
+    def picture(self, name: str) -> None:
+        if ARTEFACTS:
+            self.page.wait_for_timeout(500)
+            self.page.screenshot(path=str(Path(ARTEFACTS) / f"{name}.png"))
+
+    def close(self) -> None:
+        """End, without a word in the console."""
+        self.page.close()
+        assert self.faults == []
+
+
+def serious_violations(page: Any) -> list[tuple[str, list[str]]]:
+    """What axe-core finds serious in a page that does not keep its content security policy, with the elements."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    return [
+        (one["id"], [node["html"] for node in one["nodes"]])
+        for one in axe.Axe().run(page).response["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
