@@ -9,6 +9,7 @@ import click
 
 from relabel.cli import options
 from relabel.cli.commands import SuggestingGroup
+from relabel.cli.terminal import bar
 
 
 @click.group(cls=SuggestingGroup)
@@ -53,9 +54,11 @@ def msls(folder: Path, cameras: int, buildings: bool, seed: int, force: bool) ->
 )
 @options.seed
 @options.force
-def seven_scenes(folder: Path, frames: int, seed: int, force: bool) -> None:
+@options.no_progress
+def seven_scenes(folder: Path, frames: int, seed: int, force: bool, no_progress: bool) -> None:
     """A furnished room as 7Scenes lays it out: depth with its faults, colour and true poses. It needs Open3D."""
     from relabel.synthetic.rooms import write_tree
 
-    path = write_tree(folder, frames=frames, seed=seed, overwrite=force)
+    with bar("rendering", 3 * frames, unit="frames", hidden=no_progress) as progress:
+        path = write_tree(folder, frames=frames, seed=seed, overwrite=force, progress=progress)
     logging.getLogger(__name__).info("wrote 3 sequences of %s frames each under %s", format(frames, ","), path)

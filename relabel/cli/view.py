@@ -30,7 +30,7 @@ _compare = click.option(
 @options.image_path
 @options.optional_root
 @_compare
-@click.option("--follow-links", is_flag=True, help="Show files that links in --images or --root lead out to.")
+@click.option("--follow-links", is_flag=True, help="Show files that links lead to outside of the folder.")
 @click.option(
     "--tiles",
     metavar="URL",
@@ -160,7 +160,7 @@ def _image_files(
 @options.optional_images
 @options.image_path
 @_compare
-@click.option("--follow-links", is_flag=True, help="Take images that links in --images lead out to.")
+@click.option("--follow-links", is_flag=True, help="Show files that links lead to outside of the folder.")
 @options.force
 @options.no_progress
 def report_command(

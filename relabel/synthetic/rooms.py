@@ -9,6 +9,7 @@ with the square of the depth, nothing where the projector's light does not come 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,7 +31,13 @@ _OURS = re.compile(r"(Train|Test)Split\.txt|seq-\d\d(/frame-\d{6}\.(depth\.png|c
 
 
 def write_tree(
-    folder: Path | str, *, frames: int = FRAMES, seed: int = 0, scene: str = SCENE, overwrite: bool = False
+    folder: Path | str,
+    *,
+    frames: int = FRAMES,
+    seed: int = 0,
+    scene: str = SCENE,
+    overwrite: bool = False,
+    progress: Callable[[int], object] | None = None,
 ) -> Path:
     """Write ``<scene>/{TrainSplit.txt,TestSplit.txt,seq-01,seq-02,seq-03}`` under `folder`; whole or not at all.
 
@@ -48,6 +55,8 @@ def write_tree(
         the name of the scene, a plain folder name.
     overwrite:
         write into a folder that is not empty: the folder of this scene is replaced, all others stay.
+    progress:
+        called with 1 as each frame is written.
 
     Returns
     -------
@@ -80,11 +89,14 @@ def write_tree(
         for name, numbers in SEQUENCES.items():
             (private / name).write_bytes(b"".join(b"sequence%d\r\n" % number for number in numbers))
             for number in numbers:
-                _write_sequence(private / f"seq-{number:02d}", camera, number, frames, seed)
+                for _ in _write_sequence(private / f"seq-{number:02d}", camera, number, frames, seed):
+                    if progress is not None:
+                        progress(1)
     return target
 
 
-def _write_sequence(folder: Path, camera: Camera, number: int, frames: int, seed: int) -> None:
+def _write_sequence(folder: Path, camera: Camera, number: int, frames: int, seed: int) -> Iterator[None]:
+    """Write the frames of a sequence, and yield as each is done."""
     folder.mkdir()
     walk = poses(number, frames, np.random.default_rng([seed, number]))
 
@@ -97,8 +109,7 @@ def _write_sequence(folder: Path, camera: Camera, number: int, frames: int, seed
         (folder / f"{stem}.pose.txt").write_bytes(_pose_text(walk[frame]))
 
     with ThreadPoolExecutor(available_cores()) as pool:
-        for _ in pool.map(write, range(frames)):
-            pass
+        yield from pool.map(write, range(frames))
 
 
 def poses(number: int, frames: int, rng: np.random.Generator) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import nullcontext
 from dataclasses import fields
 from functools import partial
@@ -24,6 +25,8 @@ from relabel.reference import occlusion
 from relabel.reference.geodesic import on_planes
 from relabel.verify.dataset import compare_cameras, compare_inputs
 from relabel.verify.result import STEP, IntArray, Task, Verification, sample
+
+log = logging.getLogger(__name__)
 
 SECTOR_TOLERANCE = 1e-5
 """What 2,880 chords instead of an arc change in ψ, and float32, with room to spare."""
@@ -54,6 +57,7 @@ def check(task: Task, result: Verification) -> None:
     oracle = partial(oracle, **_oracle_options(params, noisy=noisy))
     query, database = stored.query, stored.database
     if task.root is not None:
+        log.debug("%s: the cameras are read again from %s", stored.name, task.root)
         fresh = _read_again(task, result)
         query, database = (
             compare_cameras(f"{stored.name}/{side}", ours, theirs, result)
@@ -63,6 +67,7 @@ def check(task: Task, result: Verification) -> None:
     # A camera that the dataset says cannot be labelled has been reported already, and has no ψ to compare with.
     known = query.ok[pairs.rows] & database.ok[pairs.columns]
     pairs = pairs.take(known)
+    log.debug("%s: %s pairs are recomputed by shapely", stored.name, format(len(pairs.rows), ","))
     with task.bar(stored.name, len(pairs.rows)) if task.bar is not None else nullcontext() as progress:
         expected = np.empty(len(pairs.rows))
         for start in range(0, len(expected), STEP):

@@ -81,7 +81,9 @@ class TestSevenScenes:
         )
         result = run("sample", "7scenes", tmp_path / "tree", *flags)
         assert (result.exit_code, result.stdout) == (0, "")
-        assert seen == [(tmp_path / "tree", expected)]
+        ((folder, options),) = seen
+        assert callable(options.pop("progress"))
+        assert (folder, options) == (tmp_path / "tree", expected)
 
     def test_writes_a_scene(self, run: Runner, tmp_path: Path, open3d: Any) -> None:
         """The splits and sequences are there; a second run needs --force."""

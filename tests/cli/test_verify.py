@@ -67,6 +67,13 @@ class TestVerify:
         assert result.stdout.startswith("20 pairs recomputed, largest difference ")
         assert result.stdout.endswith(", 0 mismatches\n")
 
+    def test_says_more(self, run: Runner, file: Path, root: Path) -> None:
+        """With -v, what it is at."""
+        result = run("verify", file, "--root", root, "-v")
+        again, pairs = result.stderr.splitlines()
+        assert again == f"relabel: amman: the cameras are read again from {root}"
+        assert pairs == "relabel: amman: 20 pairs are recomputed by shapely"
+
     def test_json(self, run: Runner, file: Path, root: Path) -> None:
         """The keys of the contract."""
         result = run("verify", file, "--root", root, "--json", "--sample", 6)

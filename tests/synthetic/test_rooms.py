@@ -182,7 +182,10 @@ class TestSeeds:
 
     def test_deterministic(self, scene: Path, tmp_path: Path) -> None:
         """Whatever thread comes first."""
-        assert contents(write_tree(tmp_path / "again", frames=FRAMES, seed=1)) == contents(scene)
+        steps: list[int] = []
+        again = write_tree(tmp_path / "again", frames=FRAMES, seed=1, progress=steps.append)
+        assert contents(again) == contents(scene)
+        assert steps == [1] * (3 * FRAMES)
 
     def test_another_seed(self, open3d: Any) -> None:
         """Another room and another walk."""
