@@ -84,7 +84,7 @@ COMMANDS: dict[str, Entry] = {
 _OTHER_WORDS = {
     "label labels labelling": "labels are made by the command of a dataset: {datasets}",
     "list show open": "did you mean 'info', 'ls' or 'view'?",
-    "keys": "'ls --keys' lists keys",
+    "keys": "'ls --side queries' lists keys",
     "check": "did you mean 'validate', 'verify' or 'audit'?",
     "diff": "did you mean 'compare'?",
     "join concat pack": "did you mean 'merge'?",

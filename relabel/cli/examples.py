@@ -35,7 +35,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "relabel rgbd --root rooms --layout folder -o rooms.h5",
     ),
     "info": ("relabel info labels.h5", "relabel info labels.h5 --json"),
-    "ls": ("relabel ls labels.h5", "relabel ls labels.h5::amman --keys queries | head"),
+    "ls": ("relabel ls labels.h5", "relabel ls labels.h5::amman --side queries | head"),
     "tree": ("relabel tree labels.h5",),
     "stats": ("relabel stats labels.h5::amman", "relabel stats labels.h5 --near 10 --json"),
     "row": ("relabel row labels.h5::amman trefh78L20YfA-z4gjbNGw --top 10",),

@@ -30,14 +30,13 @@ def info_command(file: Path, as_json: bool) -> None:
 @help_text.command()
 @options.address
 @click.option(
-    "--keys",
-    "side",
+    "--side",
     type=click.Choice(("queries", "database")),
-    help="Keys of the queries or of the database instead, one a line, in the order of the file.",
+    help="List the keys of the queries or of the database instead, one a line, in the order of the file.",
 )
 @options.as_json
 def ls_command(address: str, side: str | None, as_json: bool) -> None:
-    """Names of the collections in a label file, one a line; with --keys, those of its cameras."""
+    """Names of the collections in a label file, one a line; with --side, the keys of its cameras."""
     from relabel.labelfile import LabelFile, open_collections
 
     if side is None and "::" not in address:

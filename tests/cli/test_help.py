@@ -117,7 +117,7 @@ class TestSuggestions:
             ("lables", "labels are made by the command of a dataset: msls, pitts"),
             ("label", "labels are made by the command of a dataset: msls, pitts"),
             ("list", "'ls'"),
-            ("keys", "'ls --keys'"),
+            ("keys", "'ls --side"),
             ("diff", "'compare'"),
             ("evalute", "'evaluate'"),
             ("version", "'--version'"),

@@ -127,9 +127,9 @@ class TestLs:
             name: (psi.collection.query if side == "queries" else psi.collection.database).key.tolist()
             for name, psi in similarities.items()
         }
-        assert run("ls", labels, "--keys", side).stdout.splitlines() == [*keys["amman"], *keys["redkitchen/train"]]
-        assert run("ls", f"{labels}::amman", "--keys", side).stdout.splitlines() == keys["amman"]
-        assert json_of(run("ls", f"{labels}::amman", "--keys", side, "--json")) == {
+        assert run("ls", labels, "--side", side).stdout.splitlines() == [*keys["amman"], *keys["redkitchen/train"]]
+        assert run("ls", f"{labels}::amman", "--side", side).stdout.splitlines() == keys["amman"]
+        assert json_of(run("ls", f"{labels}::amman", "--side", side, "--json")) == {
             "collections": [{"name": "amman", side: keys["amman"]}]
         }
 
