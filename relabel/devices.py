@@ -63,7 +63,7 @@ def chosen(device: str) -> Device:
             if torch.version.cuda or torch.version.hip
             else f"torch {torch.__version__} is built without CUDA: install a build with it, see pytorch.org"
         )
-        raise OptionError(f"device cuda is asked for, but {why}; or go on with --device cpu")
+        raise OptionError(f"device cuda is asked for, but {why}; or go on with device='cpu'")
     return "cuda"
 
 
@@ -81,7 +81,7 @@ def load_torch() -> Any:
         if error.name == "torch":
             raise MissingPackageError(
                 "torch is not installed, and a GPU is reached through it: pip install 'relabel-vpr[torch]', "
-                "or go on with --device cpu"
+                "or go on with device='cpu'"
             ) from None
         raise _broken(error) from error
     except (ImportError, OSError) as error:
@@ -157,7 +157,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 def _broken(error: Exception) -> MissingPackageError:
     return MissingPackageError(
-        f"torch is installed but does not load ({error}): install it again, or go on with --device cpu"
+        f"torch is installed but does not load ({error}): install it again, or go on with device='cpu'"
     )
 
 

@@ -212,7 +212,7 @@ def check_convertible(collection: Collection, measure: Measure) -> None:
     if noise and collection.measure != measure and "iou" in (collection.measure, measure):
         raise InputError(
             f"these are expected values under noise ({', '.join(noise)}), and an expected {collection.measure} does "
-            f"not tell the expected {measure}: label again with --measure {measure}"
+            f"not tell the expected {measure}: label again with measure='{measure}'"
         )
 
 

@@ -119,7 +119,7 @@ class TestOfTorch:
         """Where there is no GPU auto is the CPU, and cuda is refused."""
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
         assert device_of("auto") == device_of("cpu") == torch.device("cpu")
-        with pytest.raises(OptionError, match="go on with --device cpu"):
+        with pytest.raises(OptionError, match="go on with device='cpu'"):
             device_of("cuda")
 
     def test_with_a_gpu(self, torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:

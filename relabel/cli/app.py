@@ -43,7 +43,7 @@ class StderrHandler(logging.Handler):
         name = f"{record.levelname.lower()}:"
         level = "" if record.levelno <= logging.INFO else f"{styled(name, fg='yellow')} "
         with contextlib.suppress(OSError, ValueError):
-            line = f"relabel: {level}{shortened(record.getMessage())}"
+            line = f"relabel: {level}{shortened(with_options(record.getMessage()))}"
             bars = sys.modules.get("tqdm")  # loaded only by a command that draws bars
             if bars is not None:
                 bars.tqdm.write(line if sys.stderr.isatty() else click.unstyle(line), file=sys.stderr)

@@ -53,8 +53,49 @@ output_folder: Decorator[Any] = click.option(
     help="Folder to write to.",
 )
 
-OF_ARGUMENTS = {"(overwrite=True)": "(--force)"}
-"""What the errors of the library advise, as Python has it, and the option of the commands for it."""
+OF_ARGUMENTS = {
+    "(overwrite=True)": "(--force)",
+    "allow_unknown=True": "--allow-unknown",
+    "bbox_m=…": "--bbox",
+    "columns={'lon': NAME, 'lat': NAME}": "--columns lon=NAME,lat=NAME",
+    "crs=…": "--crs",
+    "device='cpu'": "--device cpu",
+    "database=…": "--database",
+    "dataset='sim'": "--dataset sim",
+    "drop_unknown=True": "--drop-unknown",
+    "epochs=…": "--epochs",
+    "executor='": "--executor '",
+    "follow_links=True": "--follow-links",
+    "gzip=True": "--gzip",
+    "heading_sigma_deg=…": "--heading-sigma",
+    "host=…": "--host",
+    "image_path='": "--image-path '",
+    "image_path=…": "--image-path",
+    "images=…": "--report-images DIR",
+    "key_from='path'": "--key-from path",
+    "keys=…": "--keys",
+    "lr=…": "--lr",
+    "mask=…": "--mask",
+    "max_height_difference_m=…": "--max-height-difference",
+    "min_value=…": "--min-value",
+    "occluders=…": "--occluders",
+    "occluders_crs=…": "--occluders-crs",
+    "port=…": "--port",
+    "position_sigma_m=…": "--position-sigma",
+    "precision='float32'": "--precision float32",
+    "queries=…": "--queries",
+    "radius_m=…": "--radius",
+    "report=True": "--report",
+    "root=…": "--root",
+    "threads=…": "--threads",
+    "weights=…": "--weights",
+    "with strict=False": "without --strict",
+    **{f"measure='{name}'": f"--measure {name}" for name in MEASURES},
+}
+"""What messages of the library advise, as Python has it, and what the commands have for it.
+
+An argument whose value is anybody's choice stands with an ellipsis, which no path or key of a user's has.
+"""
 
 force: Decorator[Any] = click.option("--force", is_flag=True, help="Replace the output if it is there already.")
 

@@ -145,7 +145,7 @@ def _lon_lat(cameras: Cameras) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.
 
     if cameras.crs == "local":
         raise OptionError(
-            "positions are in a local frame, which has no longitude and latitude; give the box in metres (--bbox)"
+            "positions are in a local frame, which has no longitude and latitude; give the box in metres (bbox_m=…)"
         )
     places = unproject(cameras.position[:, 0], cameras.position[:, 1], cameras.crs)
     return places[:, 0], places[:, 1]

@@ -165,7 +165,7 @@ def _selected(stored: StoredCollection, selection: Selection) -> Selected:
         raise OptionError(
             f"{address_of(stored)}: pairs its cameras with each other and keeps the same ones on both sides, since "
             "otherwise a camera and itself, which is not stored, would read as a true negative; give the keys of both "
-            "sides together (--keys)"
+            "sides together (keys=…)"
         )
     with named_errors(address_of(stored)):
         kept = selection.query_kept(stored)

@@ -222,7 +222,7 @@ def check_keys(keys: npt.NDArray[np.str_], what: str) -> None:
         if key.split() != [key] or (what == "query" and key.startswith(("#", "\ufeff"))):
             raise InputError(
                 f"{what} key {key!r} cannot stand in a file of predictions, whose keys are parted by white space and "
-                "whose lines with # are comments; save the scores with --per-query, or give the images other keys"
+                "whose lines with # are comments; save the scores by query, or give the images other keys"
             )
 
 
@@ -292,7 +292,7 @@ def _advice(keys: Sequence[str], there: npt.NDArray[np.str_], every: bool) -> st
         return "keys with commas are of sequences, and only single images are evaluated"
     if every:
         return "are the predictions of this dataset?"
-    return "--allow-unknown skips such queries and counts such predictions as misses"
+    return "allow_unknown=True skips such queries and counts such predictions as misses"
 
 
 def _some(keys: Iterable[Any]) -> str:

@@ -244,8 +244,8 @@ def result_of_pairs(request: ImportRequest, pairs: PairList) -> ImportResult:
             sides = _sides_of_names(pairs, self_pairs=request.self_pairs or pairs.facts.get("self_pairs") is True)
         except InputError as error:
             raise InputError(f"{request.path}: {error}") from None
-        notes.append("only cameras that have a pair are known; --queries and --database name all")
-    notes.append(f"pairs that are not listed count as at most {bound:g}; --min-value says another limit")
+        notes.append("only cameras that have a pair are known; queries=… and database=… name all")
+    notes.append(f"pairs that are not listed count as at most {bound:g}; min_value=… says another limit")
     similarity, counts = similarity_of_entries(
         _rows_of_names(sides.query, pairs.query, pairs.rows, "query", pairs.locate),
         _rows_of_names(sides.database, pairs.database, pairs.columns, "database", pairs.locate),

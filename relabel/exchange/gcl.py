@@ -233,7 +233,7 @@ def _check_space(folder: ExportFolder, name: str, size: int, shape: tuple[int, .
     if size > limit:
         raise OutputError(
             f"{folder.path / name}: {' × '.join(f'{n:,}' for n in shape)} pairs take {size:,} bytes when dense, and "
-            f"only {limit:,} {state}; compress them (--gzip), choose another folder or limit, or export "
+            f"only {limit:,} {state}; compress them (gzip=True), choose another folder or limit, or export "
             "a part of the cameras"
         )
 
@@ -254,7 +254,7 @@ def _check_symmetric(source: SimilaritySource, name: str) -> None:
     if not c.self_pairs:
         raise InputError(
             f"{name}: has queries apart from its database, and a condensed file has pairs within one set; "
-            "export it with --to gcl"
+            "export it to gcl"
         )
     if c.symmetric:
         return
@@ -264,7 +264,7 @@ def _check_symmetric(source: SimilaritySource, name: str) -> None:
     if len(symmetry.unbalanced()):
         raise InputError(
             f"{name}: a condensed file has one value a pair, and {c.measure} differs between the two directions of "
-            "some; export it in another measure (--measure iou)"
+            "some; export it in another measure (measure='iou')"
         )
 
 
@@ -279,7 +279,7 @@ def _unknown_notes(source: SimilaritySource, name: str, *, dropped: bool) -> lis
     elif unknown:
         notes.append(
             f"{name}: {unknown:,} pairs are unknown, and stand as 0 in the file, which its readers take for hard "
-            "negatives (GCL itself skips panoramas only); --drop-unknown leaves their cameras out"
+            "negatives (GCL itself skips panoramas only); drop_unknown=True leaves their cameras out"
         )
     return notes
 
@@ -315,7 +315,7 @@ def dense_dataset(path: Path, name: str | None) -> Iterator[Any]:
         except Exception as error:  # h5py raises several kinds for damaged files, and for links that lead in a circle
             raise InputError(f"{path}: dataset {wanted!r} cannot be read: {error}") from None
         if not is_dataset:
-            hint = "; sim is binary, --dataset sim takes it all the same" if "sim" in names and name is None else ""
+            hint = "; sim is binary, dataset='sim' takes it all the same" if "sim" in names and name is None else ""
             raise InputError(f"{path}: has no dataset {wanted!r}; there are {', '.join(names) or 'none'}{hint}")
         if is_elsewhere:
             raise InputError(f"{path}: dataset {wanted!r} keeps its values in another file; copy them into this one")
@@ -384,8 +384,8 @@ def read_gcl(request: ImportRequest, *, dataset: str | None = None) -> ImportRes
     with dense_dataset(path, dataset) as values:
         if sides is None:
             raise InputError(
-                f"{_shape_text(path, values)} and no names; give the indices that belong to it (--queries query.json "
-                "--database database.json), or the MSLS tree that it was made from (--root)"
+                f"{_shape_text(path, values)} and no names; give the indices that belong to it (queries=… and "
+                "database=…, query.json and database.json), or the MSLS tree that it was made from (root=…)"
             )
         if values.shape != sides.shape:
             raise InputError(
@@ -416,7 +416,7 @@ def read_condensed(request: ImportRequest, *, dataset: str | None = None) -> Imp
     with dense_dataset(path, dataset) as values:
         if request.sides is None:
             raise InputError(
-                f"{_shape_text(path, values)} and no names; give the index (im_paths) that belongs to it with --queries"
+                f"{_shape_text(path, values)} and no names; give the index (im_paths) that belongs to it with queries=…"
             )
         sides = request.sides.self_paired()
         rows, columns, entries = condensed_entries(path, values, len(sides.query))

@@ -91,7 +91,7 @@ def read_index(path: Path, default: KeyRule, given: KeyRule | None = None) -> Ca
             extra={"path": text_array(paths)},
         )
     except InputError as error:
-        hint = "; --key-from path takes whole paths for keys" if key is not listed and key != paths else ""
+        hint = "; key_from='path' takes whole paths for keys" if key is not listed and key != paths else ""
         raise InputError(f"{path}: im_paths: {error}{hint}") from None
 
 

@@ -84,7 +84,7 @@ def write_npy(
     if unknown and within_m is None:
         notes.append(
             f"{name}: {unknown:,} queries whose similarities are unknown have an empty list in gt, which an evaluation "
-            "counts as a miss; --drop-unknown leaves them out"
+            "counts as a miss; drop_unknown=True leaves them out"
         )
     return notes
 

@@ -137,7 +137,7 @@ def _cameras(stored: StoredCollection, root: Path | None) -> tuple[Cameras, Came
             key = f", for example {str(ours.key[0])!r}" if len(ours) else ""
             raise InputError(
                 f"{where}: no {name} camera with known labels has a position and a heading in the file; "
-                "give the MSLS tree that was labelled with --root"
+                "give the MSLS tree that was labelled with root=…"
                 if root is None
                 else f"{where}: no {name} camera with known labels is in {root}{key}; labels and cameras are joined "
                 "by key, so import the labels with the keys of the dataset, or give the root that they were made from"

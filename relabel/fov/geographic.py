@@ -140,7 +140,7 @@ def source(
     """
     params = FovParams() if params is None else params
     if occluders is not None:
-        raise OptionError("walls are on a map, and these cameras on the earth; put them on a map as well, with --crs")
+        raise OptionError("walls are on a map, and these cameras on the earth; put them on a map as well, with crs=…")
     sides = (query, database)
     places = tuple(_checked(*side) for side in zip(sides, lon_lat_deg, strict=True))
     # Checked here, so that errors name the cameras as they were given.
@@ -149,7 +149,7 @@ def source(
         if reach > MOST_REACH_M:
             raise OptionError(
                 f"fields of view that meet from {reach / _CIRCLES:,.0f} m away are too large for a plane; choose a "
-                f"--radius of at most {MOST_REACH_M / _CIRCLES / 2.0:,.0f} m, or a map with --crs"
+                f"radius_m=… of at most {MOST_REACH_M / _CIRCLES / 2.0:,.0f} m, or a map with crs=…"
             )
         tiles = placed(places[:1] if query is database else places, reach)
         plane = [_on_planes(*side) for side in zip(sides, tiles, strict=False)]

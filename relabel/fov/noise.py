@@ -85,8 +85,8 @@ def sigmas_of(cameras: Cameras, params: FovParams) -> Sigmas:
         when an OK camera has NaN for its own and no other number is given, or a column is not numeric.
     """
     return Sigmas(
-        _column(cameras, HEADING_SIGMA, params.heading_sigma_deg, MAX_HEADING_SIGMA_DEG, "°", "--heading-sigma"),
-        _column(cameras, POSITION_SIGMA, params.position_sigma_m, MAX_RADIUS_M, " m", "--position-sigma"),
+        _column(cameras, HEADING_SIGMA, params.heading_sigma_deg, MAX_HEADING_SIGMA_DEG, "°", "heading_sigma_deg=…"),
+        _column(cameras, POSITION_SIGMA, params.position_sigma_m, MAX_RADIUS_M, " m", "position_sigma_m=…"),
     )
 
 

@@ -212,8 +212,8 @@ def check_metric(crs: str) -> None:
     known = _known(crs)
     if known.is_geographic:
         raise OptionError(
-            f"{crs} is not a map but longitude and latitude; name their columns lon and lat (--columns lon=NAME,"
-            "lat=NAME) and leave out --crs"
+            f"{crs} is not a map but longitude and latitude; name their columns lon and lat (columns={{'lon': NAME, "
+            f"'lat': NAME}}) and leave out crs=…"
         )
     units = {axis.unit_name for axis in known.axis_info[:2]}
     if not known.is_projected or units != {"metre"}:

@@ -97,7 +97,7 @@ def image_paths(cameras: Cameras, template: str | None, *, collection: str, side
             raise InputError(
                 f"image path {template!r} gives {path[:200]!r} to {side} camera {str(cameras.key[row])[:200]!r} of "
                 f"{collection}, which leads out of the folder of the images; paths have to be relative and without "
-                "'..': choose another template (--image-path), or other keys"
+                "'..': choose another template (image_path=…), or other keys"
             )
     names, first = np.unique(paths, return_index=True)
     if len(names) < n:
@@ -303,7 +303,7 @@ def _nothing_found(folder: Path, probe: Cameras, layouts: Sequence[str], collect
     there = f"files there are {', '.join(map(repr, files))}" if files else "there are no images in it"
     return (
         f"{folder}: holds no image of the {side} cameras of {collection or 'the labels'}; their keys are {keys}; "
-        f"{there}; tried {', '.join(layouts)}; say how a key becomes a path (--image-path), or name the folder that "
+        f"{there}; tried {', '.join(layouts)}; say how a key becomes a path (image_path=…), or name the folder that "
         "these labels are of"
     )
 

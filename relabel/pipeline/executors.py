@@ -71,7 +71,7 @@ class Executor:
             except BrokenProcessPool:
                 raise RelabelError(
                     "a worker process died, most likely because memory ran out; use fewer processes "
-                    f"(--executor processes:{max(1, workers // 2)}) or --executor local; finished parts are kept"
+                    f"(executor='processes:{max(1, workers // 2)}') or executor='local'; finished parts are kept"
                 ) from None
             except (KeyboardInterrupt, GeneratorExit):
                 for process in set(multiprocessing.active_children()) - others:
@@ -85,7 +85,7 @@ class Executor:
             import distributed  # noqa: PLC0415 - an optional package
         except ImportError:
             raise MissingPackageError(
-                "--executor dask needs the package distributed: pip install 'relabel-vpr[cluster]'"
+                "executor='dask' needs the package distributed: pip install 'relabel-vpr[cluster]'"
             ) from None
         try:
             client = distributed.Client(self.address, timeout=10)

@@ -62,7 +62,7 @@ class FovPart(ReaderWrapper[CameraSets]):
             object.__setattr__(self, "occluders", Path(self.occluders))
             object.__setattr__(self, "params", replace(self.params, shape="polygon"))
         elif self.occluders_crs is not None:
-            raise OptionError("--occluders-crs says what the coordinates of --occluders are; give both or neither")
+            raise OptionError("occluders_crs=… says what the coordinates of occluders=… are; give both or neither")
 
     @classmethod
     def from_parameters(cls, reader: CameraReader, parameters: dict[str, Any]) -> FovPart:
@@ -148,7 +148,7 @@ class FovPart(ReaderWrapper[CameraSets]):
         for side, count in source.collection.params.get("without_height", {}).items():
             if count:
                 named = "query cameras" if side == "queries" else "database cameras"
-                notes.append(f"{count:,} {named} have no height; --max-height-difference leaves their pairs alone")
+                notes.append(f"{count:,} {named} have no height; max_height_difference_m=… leaves their pairs alone")
         c = source.collection
         excluded, counted = excluded_params(self.excluded, c.query, c.database, self_pairs=c.self_pairs)
         notes += counted

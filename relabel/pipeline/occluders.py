@@ -37,7 +37,7 @@ def on_map(cameras: CameraSets) -> CameraSets:
     crs = cameras.query.crs
     if not is_utm(crs):
         raise OptionError(
-            "--occluders: footprints lie on the map of one UTM zone, and these cameras are spread over more than one "
+            "occluders=…: footprints lie on the map of one UTM zone, and these cameras are spread over more than one "
             f"({crs}); label the places of each zone by themselves"
         )
     sides = [cameras.query] if cameras.database is cameras.query else [cameras.query, cameras.database]
@@ -92,7 +92,7 @@ def hidden(source: fov.FovOverlap, path: Path) -> list[str]:
     if not cut.any() and not inside.any():
         warning = (
             "hides nothing from any camera: is it of another place, or are its coordinates in another reference system "
-            "than it says (--occluders-crs)?"
+            "than it says (occluders_crs=…)?"
         )
         return [f"{path.name}: {warning}"]
     left_share = left.sum() / area.sum()
@@ -135,7 +135,7 @@ def buildings(
     if path is None:
         raise InputError(
             f"{where}: its fields of view are cut by {recorded['name']}, which is neither beside the file nor under "
-            "--root; give it with --occluders"
+            "root=…; give it with occluders=…"
         )
     from relabel.reference.occlusion import Occluders  # noqa: PLC0415  (shapely)
 

@@ -102,7 +102,7 @@ def _check_paths(record: Mapping[str, Any], root: Path) -> None:
         if isinstance(value, str) and leads_out(value):
             raise InputError(
                 f"the provenance of the file names {value!r} ({name}), which leads out of {root}; paths in it are "
-                "relative and without .., so the file is not followed. Leave out --root, or get the file from its maker"
+                "relative and without .., so the file is not followed. Leave out root=…, or get the file from its maker"
             )
 
 

@@ -112,9 +112,7 @@ def publish(
     """
     path = Path(path)
     if (images is not None and not report) or (image_path is not None and images is None):
-        raise OptionError(
-            "images are part of the page alone: --report-images DIR belongs to --report, --image-path to both"
-        )
+        raise OptionError("images are part of the page alone: images=… belongs to report=True, image_path=… to both")
     if path.name in _FIXED or not path.name.isprintable():
         raise OptionError(f"{path}: a label file of this name cannot be published beside {README}; rename it")
     if not path.is_file():

@@ -321,7 +321,7 @@ def _collection_pairs(
     if np.float32(collection.min_value) >= EDGE:
         raise InputError(
             f"{where}: pairs with ψ up to {collection.min_value:g} are not stored, so that absent ones may be "
-            f"positive (ψ ≥ {EDGE:g}); label again with a smaller min_value"
+            f"positive (ψ ≥ {EDGE:g}); label again with a smaller min_value=…"
         )
     query_ok, database_ok = collection.query.ok, collection.database.ok
     try:

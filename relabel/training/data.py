@@ -80,7 +80,7 @@ class TrainingBatches:
                 if "DataLoader worker" not in str(error):
                     raise
                 raise RelabelError(
-                    f"a process that reads images has died ({error}); if memory ran out, use fewer --workers"
+                    f"a process that reads images has died ({error}); if memory ran out, use fewer workers"
                 ) from None
             yield batch
 

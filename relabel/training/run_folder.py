@@ -183,7 +183,7 @@ class RunFolder:
             self._threads = self._threads_after(state["threads"])
         else:
             self._threads = state["threads"]
-            log.info("%s: all %d epochs are done; for more, raise --epochs", path, progress.epoch)
+            log.info("%s: all %d epochs are done; for more, raise epochs=…", path, progress.epoch)
         return progress
 
     def _threads_after(self, before: int) -> int:
@@ -192,7 +192,7 @@ class RunFolder:
         if self._asked_threads is None:
             if before != default:
                 log.info(
-                    "the run keeps its number of threads, %d; torch's default here is %d (--threads sets another)",
+                    "the run keeps its number of threads, %d; torch's default here is %d (threads=… sets another)",
                     *(before, default),
                 )
             return before

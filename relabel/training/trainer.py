@@ -285,8 +285,8 @@ class Trainer:
     def _diverged(self, what: str) -> DivergedError:
         path = self.folder / LAST
         kept = f"{path} is from before" if path.exists() else "there is no checkpoint from before"
-        finer = " or --precision float32" if self.bf16 else ""
-        return DivergedError(f"{what}, so the run stops; {kept}; try a --lr below {self.config.lr:g}{finer}")
+        finer = " or precision='float32'" if self.bf16 else ""
+        return DivergedError(f"{what}, so the run stops; {kept}; try lr=… below {self.config.lr:g}{finer}")
 
 
 def _no_bar(_what: str, _total: int) -> AbstractContextManager[Callable[[int], None]]:
@@ -321,7 +321,7 @@ class _UnreadableImages:
         """
         for image in batch.unreadable:
             if self._strict:
-                raise InputError(f"{image.reason}; without --strict its pairs are left out")
+                raise InputError(f"{image.reason}; with strict=False its pairs are left out")
             if image.path not in self._paths:
                 self._paths.add(image.path)
                 if len(self._paths) <= _NAMED:

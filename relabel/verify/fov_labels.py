@@ -153,7 +153,7 @@ def _read_again(task: Task, result: Verification) -> tuple[Cameras, Cameras]:
     if record is None or not isinstance(part, FovPart):
         raise InputError(
             f"{task.where}: its provenance does not say how to read the dataset again; leave out "
-            "--root to check ψ against the cameras that the file holds"
+            "root=… to check ψ against the cameras that the file holds"
         )
     cameras = part.read()
     compare_inputs(task, record, task.root, cameras.files, result, thousands=False)

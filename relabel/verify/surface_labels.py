@@ -43,7 +43,7 @@ def check(task: Task, result: Verification) -> None:
     stored, root = task.stored, task.root
     if root is None:
         raise InputError(
-            f"{task.where}: {stored.method} labels are recomputed from the depth maps; say with --root where they are"
+            f"{task.where}: {stored.method} labels are recomputed from the depth maps; say with root=… where they are"
         )
     params = recorded_params(task)
     # Read under a name of the file, its keys are those of the file; the dataset may have lost or gained some since.

@@ -64,11 +64,11 @@ def verify(
         )
     if mask is not None:
         if root is None:
-            raise OptionError("a mask says which cameras of the dataset were left out; give --root as well")
+            raise OptionError("a mask says which cameras of the dataset were left out; give root=… as well")
         if not any("mask" in labels[name].params for name in labels):
-            raise InputError(f"{path}: was made without a mask; leave out --mask")
+            raise InputError(f"{path}: was made without a mask; leave out mask=…")
     if occluders is not None and not any("occluders" in labels[name].params for name in labels):
-        raise InputError(f"{path}: was made without anything in the way; leave out --occluders")
+        raise InputError(f"{path}: was made without anything in the way; leave out occluders=…")
     result = Verification()
     records = labels.provenance()
     for number, name in enumerate(labels):

@@ -407,7 +407,7 @@ async def _serve(
         sockets = tornado.netutil.bind_sockets(port, host, family=socket.AF_UNSPEC)
     except OSError as error:
         raise OptionError(
-            f"cannot listen on {host}, port {port}: {error.strerror or error}; choose another --port or --host"
+            f"cannot listen on {host}, port {port}: {error.strerror or error}; choose another port=… or host=…"
         ) from None
     server = tornado.httpserver.HTTPServer(application, max_header_size=65_536, max_body_size=0)
     server.add_sockets(sockets)

@@ -169,7 +169,7 @@ class TestSubset:
 
     def test_sides_of_self_pairs(self, path: Path, tmp_path: Path) -> None:
         """A self-paired collection keeps one set of cameras, since its diagonal would read as negative."""
-        with pytest.raises(OptionError, match=r"a\.h5::room/train: pairs its cameras with each other.*\(--keys\)"):
+        with pytest.raises(OptionError, match=r"a\.h5::room/train: pairs its cameras with each other.*\(keys=…\)"):
             subset(tmp_path / "b.h5", str(path), Selection(query_keys=frozenset({"q0001"})))
 
     def test_longitude_and_latitude(self, tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ class TestSubset:
 
     def test_local_frame(self, path: Path, tmp_path: Path) -> None:
         """A local frame has no longitudes, and PROJ's complaint names the collection."""
-        with pytest.raises(OptionError, match=r"a\.h5::amman: positions are in a local frame.*--bbox"):
+        with pytest.raises(OptionError, match=r"a\.h5::amman: positions are in a local frame.*bbox_m=…"):
             subset(tmp_path / "b.h5", str(path), Selection(bbox_deg=Box(0, 0, 1, 1)))
         source = similarity(5, 5)
         strange = replace(

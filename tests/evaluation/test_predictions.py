@@ -131,7 +131,7 @@ class TestMatch:
     def test_unknown_queries(self, street: EvaluationSet, tmp_path: Path) -> None:
         """An error, unless it is allowed; then they are passed over."""
         predictions = read_predictions(written(tmp_path / "p.txt", *GOOD, "s d0", "t d0"))
-        with pytest.raises(InputError, match=r"line 4: 2 of 5 queries are not known: 's', 't'; .*--allow-unknown"):
+        with pytest.raises(InputError, match=r"line 4: 2 of 5 queries are not known: 's', 't'; .*allow_unknown=True"):
             match(predictions, street)
         notes = match(predictions, street, allow_unknown=True).notes
         assert notes == ["2 of 5 lines are of queries that are not evaluated"]

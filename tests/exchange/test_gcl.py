@@ -126,7 +126,7 @@ class TestWriteGcl:
 
     def test_what_cannot_fit(self, psi: Similarity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Too large a file is refused before anything is written, with the bytes that it would take."""
-        with pytest.raises(OutputError, match=r"3,000 bytes when dense.*2,999 are allowed.*--gzip"):
+        with pytest.raises(OutputError, match=r"3,000 bytes when dense.*2,999 are allowed.*gzip=True"):
             export({"amman": psi}, "gcl", tmp_path / "deep/er", max_bytes=2999)
         usage = shutil.disk_usage(tmp_path)._replace(free=2000)
         monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
@@ -176,7 +176,7 @@ class TestWriteCondensed:
 
     def test_two_sides(self, tmp_path: Path) -> None:
         """Queries apart from the database have no condensed form."""
-        with pytest.raises(InputError, match="--to gcl"):
+        with pytest.raises(InputError, match="export it to gcl"):
             export({"c": similarity()}, "condensed", tmp_path)
 
     def test_two_values_a_pair(self, tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ class TestWriteCondensed:
         export({"c": Similarity(collection, psi.matrix)}, "condensed", tmp_path)
         lopsided = psi.matrix.copy()
         lopsided.data[0] /= 2
-        with pytest.raises(InputError, match="--measure iou"):
+        with pytest.raises(InputError, match="measure='iou'"):
             export({"d": Similarity(collection, lopsided)}, "condensed", tmp_path)
 
 

@@ -100,9 +100,9 @@ class TestDense:
     def test_no_names(self, tmp_path: Path) -> None:
         """A file without an index is refused with its shape and what would name its rows."""
         path = dense_file(tmp_path / "c_gt.h5", np.zeros((4, 7)))
-        with pytest.raises(InputError, match=r"\(4, 7\) and no names; .*--queries.*--root"):
+        with pytest.raises(InputError, match=r"\(4, 7\) and no names; .*queries=….*root=…"):
             load("gcl", path, measure="iou")
-        with pytest.raises(InputError, match=r"\(4, 7\) and no names; .*--queries"):
+        with pytest.raises(InputError, match=r"\(4, 7\) and no names; .*queries=…"):
             load("condensed", path, measure="iou")
 
     def test_index_of_another_file(self, files: CameraFiles, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ class TestDense:
     def test_datasets(self, files: CameraFiles, tmp_path: Path) -> None:
         """Without fov the datasets that are there are listed; another can be named."""
         path = dense_file(tmp_path / "c_gt.h5", np.ones((2, 3), bool), "sim")
-        with pytest.raises(InputError, match=r"no dataset 'fov'; there are sim.*--dataset sim"):
+        with pytest.raises(InputError, match=r"no dataset 'fov'; there are sim.*dataset='sim'"):
             load("gcl", path, measure="iou", cameras=files)
         assert gather(load("gcl", path, measure="iou", cameras=files, dataset="sim").source).matrix.nnz == 6
 
@@ -233,7 +233,7 @@ class TestLists:
         c = imported.source.collection
         assert (c.query.key.tolist(), c.database.key.tolist()) == (["b", "a"], ["y", "x"])
         np.testing.assert_array_equal(gather(imported.source).matrix.toarray(), [[0.5, 1], [0, 0.25]])
-        assert any("--queries" in note for note in imported.notes)
+        assert any("queries=…" in note for note in imported.notes)
 
     @pytest.mark.parametrize(
         ("text", "message"),

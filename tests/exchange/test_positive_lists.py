@@ -179,7 +179,7 @@ class TestNamesThatOpen:
         psi = similarity(30, 40, seed=3, faults=False)
         (note,) = [note for note in export({"c": psi}, form, tmp_path / "a").notes if "image" in note]
         assert "of 70 images" in note or form == "deep-vg"
-        assert "--image-path '{key}.jpg'" in note
+        assert "image_path='{key}.jpg'" in note
         notes = export({"c": psi}, form, tmp_path / "b", image_path="{side}/{key}.PNG").notes
         assert not any("image files" in note for note in notes)
 

@@ -240,7 +240,7 @@ class TestRoot:
 
     def test_needed(self, placeless: Path) -> None:
         """Without a tree such labels cannot be fitted, and the message says what is missing."""
-        with pytest.raises(InputError, match=r"x\.h5::amman: no query camera .* --root"):
+        with pytest.raises(InputError, match=r"x\.h5::amman: no query camera .* root=…"):
             fit([LabelFile(placeless)["amman"]])
 
     def test_other_keys(self, placeless: Path, tmp_path: Path) -> None:

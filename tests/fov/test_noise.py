@@ -347,7 +347,7 @@ class TestConversion:
         """The reason and the next step are told; to itself it converts."""
         one = street(10, 1, 50.0)
         psi = fov.overlap(one, one, measure=source, heading_sigma_deg=5.0)
-        with pytest.raises(InputError, match=f"expected values under noise.*--measure {target}"):
+        with pytest.raises(InputError, match=f"expected values under noise.*measure='{target}'"):
             psi.to_measure(target)
         assert same(psi.to_measure(source), psi)
 

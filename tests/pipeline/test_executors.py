@@ -121,7 +121,7 @@ class TestProcesses:
         """A worker that vanishes is an error that suspects memory and says what to try."""
         with pytest.raises(RelabelError, match="a worker process died") as caught:
             list(Executor("processes", workers=2).run(stubs.die, [(0,), (1,)], 1))
-        assert "--executor processes:1" in str(caught.value)
+        assert "executor='processes:1'" in str(caught.value)
         assert "memory" in str(caught.value)
 
 

@@ -119,7 +119,7 @@ class TestNotes:
         """Buildings of another place are worth a warning."""
         away = moved(houses, tmp_path, 1.0)
         notes = msls_parts(town, None, occluders=away)[0][0].open().notes
-        assert any("hides nothing from any camera" in note and "--occluders-crs" in note for note in notes)
+        assert any("hides nothing from any camera" in note and "occluders_crs=…" in note for note in notes)
 
     def test_inside(self, town: Path, houses: Path, tmp_path: Path) -> None:
         """Cameras in a building are counted; so are repairs and features that hide nothing."""
@@ -212,7 +212,7 @@ class TestVerify:
         assert verify(tmp_path / "x.h5", sample=10).mismatches == 0
 
     def test_not_found(self, labels: Path) -> None:
-        with pytest.raises(InputError, match="give it with --occluders"):
+        with pytest.raises(InputError, match="give it with occluders=…"):
             verify(labels)
 
     def test_another_file(self, labels: Path, houses: Path, tmp_path: Path) -> None:
@@ -228,12 +228,12 @@ class TestVerify:
         own = root / houses.relative_to(town)
         label(msls_parts(root, None, occluders=own)[0], tmp_path / "x.h5")
         own.write_text(own.read_text() + " ")
-        with pytest.raises(InputError, match="neither beside the file nor under --root"):
+        with pytest.raises(InputError, match="neither beside the file nor under root=…"):
             verify(tmp_path / "x.h5", root)
 
     def test_none_in_the_way(self, town: Path, houses: Path, tmp_path: Path) -> None:
         """Labels that know of no buildings are not to be checked against some."""
         ((part,), _) = msls_parts(town, None)
         label((replace(part, params=FovParams(radius_m=5.0)),), tmp_path / "x.h5")
-        with pytest.raises(InputError, match="leave out --occluders"):
+        with pytest.raises(InputError, match="leave out occluders=…"):
             verify(tmp_path / "x.h5", occluders=houses)

@@ -183,7 +183,7 @@ class TestFolder:
         assert "report.html holds images. The licence of the labels is not theirs" in card
         assert "No images are included" not in card
         for page, template in ((False, None), (True, "{key}.jpg")):
-            with pytest.raises(OptionError, match="--report-images DIR belongs to --report"):
+            with pytest.raises(OptionError, match="images=… belongs to report=True"):
                 publish(
                     *(labels, tmp_path / "other"),
                     report=page,

@@ -65,7 +65,7 @@ class TestBudget:
             tried.append(size)
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nmore")
 
-        with pytest.raises(OptionError, match=r"blocks of 30 bytes \(CUDA out of memory.*GiB\).*--device cpu"):
+        with pytest.raises(OptionError, match=r"blocks of 30 bytes \(CUDA out of memory.*GiB\).*device='cpu'"):
             Budget(100, least=30).within(work)
         assert tried == [100, 50, 30]
 

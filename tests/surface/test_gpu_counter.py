@@ -122,7 +122,7 @@ class TestCounts:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
 
         monkeypatch.setattr(gpu_counter, "multiplied", multiplied)
-        with pytest.raises(OptionError, match=r"even for blocks of .* --device cpu"):
+        with pytest.raises(OptionError, match=r"even for blocks of .* device='cpu'"):
             counting.counts(slice(0, 5), slice(0, 5))
         assert counting.budget.size == LEAST
 

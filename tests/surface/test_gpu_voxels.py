@@ -235,7 +235,7 @@ class TestProject:
 
         monkeypatch.setattr(gpu_voxels, "_project_frames", one_batch)
         how = Projection(0.001, VALID, 0.03, 1)
-        with pytest.raises(OptionError, match="--device cpu"):
+        with pytest.raises(OptionError, match="device='cpu'"):
             project(depth_maps(2), *cameras(2), how, device="cpu", budget=Budget(PLENTY))
 
 

@@ -184,7 +184,7 @@ class TestLoadCheckpoint:
             load_checkpoint(path)
         for other in (runs.small().state_dict(), [1, 2]):
             torch.save(other, path)
-            with pytest.raises(InputError, match="weights alone are for --weights"):
+            with pytest.raises(InputError, match="weights alone are for weights=…"):
                 load_checkpoint(path)
         torch.save({"format": "relabel.checkpoint", "version": 2}, path)
         with pytest.raises(FormatTooNewError, match="has version 2; this program reads version 1"):

@@ -250,7 +250,7 @@ class TestRefused:
 
     def test_without_a_root(self, labels: Path) -> None:
         """The depth maps are asked for."""
-        with pytest.raises(InputError, match=r"x\.h5::room: surface labels are recomputed from the depth maps.*--root"):
+        with pytest.raises(InputError, match=r"x\.h5::room: surface labels are recomputed from the depth maps.*root=…"):
             verify(labels)
 
     @pytest.mark.parametrize("name", ["voxel_m", "stride", "nearest_m"])
