@@ -65,7 +65,6 @@ OF_ARGUMENTS = {
     "drop_unknown=True": "--drop-unknown",
     "epochs=…": "--epochs",
     "executor='": "--executor '",
-    "follow_links=True": "--follow-links",
     "gzip=True": "--gzip",
     "heading_sigma_deg=…": "--heading-sigma",
     "host=…": "--host",

@@ -122,7 +122,7 @@ class DepthFrames:
         if path is None:
             return
         if not self._follow_links and not path.resolve().is_relative_to(self._folder.resolve()):
-            raise InputError(f"{path}: lies outside of {self._folder}; start with follow_links=True to see it")
+            raise InputError(f"{path}: lies outside of {self._folder}; start with --follow-links to see it")
         check_pixels(path)
 
 
