@@ -87,11 +87,11 @@ class TestChosen:
     @pytest.mark.parametrize(
         ("found", "error", "message"),
         [
-            (ModuleNotFoundError("no", name="torch"), MissingPackageError, r"not installed.*pip install.*--device cpu"),
+            (ModuleNotFoundError("no", name="torch"), MissingPackageError, r"not installed.*pip install.*device='cpu'"),
             (ModuleNotFoundError("no sympy", name="sympy"), MissingPackageError, "does not load.*no sympy"),
             (OSError("libcudart"), MissingPackageError, "does not load.*libcudart"),
-            (fake_torch(gpu=False), OptionError, "no GPU.*nvidia-smi.*--device cpu"),
-            (fake_torch(gpu=False, cuda=None), OptionError, "2.9.0 is built without CUDA.*--device cpu"),
+            (fake_torch(gpu=False), OptionError, "no GPU.*nvidia-smi.*device='cpu'"),
+            (fake_torch(gpu=False, cuda=None), OptionError, "2.9.0 is built without CUDA.*device='cpu'"),
         ],
     )
     def test_cuda_that_is_not_there(self, monkeypatch, found, error, message):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import select
 import signal
 import sys
@@ -155,7 +156,8 @@ def with_options(message: str) -> str:
     from relabel.cli.options import OF_ARGUMENTS
 
     for argument, option in OF_ARGUMENTS.items():
-        message = message.replace(argument, option)
+        # `crs=…` is not the end of `occluders_crs=…`.
+        message = re.sub(rf"(?<!\w){re.escape(argument)}", option, message)
     return message
 
 

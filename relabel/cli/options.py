@@ -83,6 +83,7 @@ OF_ARGUMENTS = {
     "position_sigma_m=…": "--position-sigma",
     "precision='float32'": "--precision float32",
     "queries=…": "--queries",
+    "query=…": "--query",
     "radius_m=…": "--radius",
     "report=True": "--report",
     "root=…": "--root",

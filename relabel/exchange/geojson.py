@@ -73,7 +73,7 @@ def write_geojson(
     """
     c = source.collection
     if queries is None and (threshold is not None or top is not None):
-        raise OptionError("threshold and top choose matches, which are written of the queries that are named (--query)")
+        raise OptionError("threshold and top choose matches, which are written of the queries that are named (query=…)")
     sides = [("both", c.query, c.query_extent)] if c.self_pairs else []
     sides += [] if c.self_pairs else [("query", c.query, c.query_extent), ("database", c.database, c.database_extent)]
     on_earth = {side: OnEarth.of(cameras, c, name) for side, cameras, _ in sides}
@@ -141,7 +141,7 @@ class OnEarth:
         if not is_geodesic(c.params) and crs == "local":
             raise InputError(
                 f"{name}: its positions are metres in a local frame, and nothing says where on earth that is, so there "
-                "are no longitudes and latitudes for GeoJSON; export to csv or parquet, or label with a --crs"
+                "are no longitudes and latitudes for GeoJSON; export to csv or parquet, or label with crs=…"
             )
         fov, radius = openings(cameras, c.params)
         arc = c.params.get("arc") if c.params.get("shape") == "polygon" else None

@@ -241,7 +241,7 @@ class TestIndex:
             ("{", "JSON"),
             ("[]", "im_paths"),
             ('{"im_paths": [1]}', "im_paths"),
-            ('{"im_paths": ["a/k.jpg", "b/k.jpg"]}', "rows 0 and 1.*--key-from path"),
+            ('{"im_paths": ["a/k.jpg", "b/k.jpg"]}', "rows 0 and 1.*key_from=.path"),
             ('{"im_paths": ["a"], "loc": [[1, 2, 3], [4, 5, 6]]}', "2 rows.*has 1"),
             ('{"im_paths": ["a"], "loc": [["x", 2, 3]]}', "3 numbers"),
             ('{"im_paths": ["a", "b"], "keys": ["a"]}', "'keys' is not a list of 2 names"),

@@ -199,7 +199,7 @@ def test_refused(tmp_path: Path) -> None:
     for source, options, error, words in (
         (similarity(), {}, InputError, "local frame, and nothing says where on earth"),
         (psi, {"queries": ["nobody"]}, NotFoundError, "no query 'nobody'"),
-        (psi, {"top": 3}, OptionError, "--query"),
+        (psi, {"top": 3}, OptionError, "query=…"),
     ):
         with pytest.raises(error, match=words):
             export({"a": source}, "geojson", tmp_path / "out", **options)
