@@ -10,7 +10,7 @@ PACKAGE := $(VENV)/.package
 READY := $(VENV)/.ready
 DEMO := demo
 
-.PHONY: help setup tools libraries wheel demo demo-train docs test test-gpu test-faults test-wheel test-oldest bench viewer clean
+.PHONY: help setup tools libraries wheel demo demo-train docs notebooks test test-gpu test-faults test-wheel test-oldest bench viewer clean
 .DEFAULT_GOAL := help
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make test-wheel   the tests with the wheel installed and no sources; also with $(NEWER)"
 	@echo "make test-oldest  the core's tests at the oldest versions that setup.cfg allows; also with $(NEWER)"
 	@echo "make docs    the documentation as a website, in build/docs"
+	@echo "make notebooks  run the notebooks of docs/notebooks again and store them with their outputs"
 	@echo "make bench   speed, memory and start-up time"
 	@echo "make viewer  rebuild the JavaScript libraries of the viewer from their lock file; the one target that needs npm"
 	@echo "make clean   remove $(VENV), $(VENV)-*, $(DEMO) and caches"
@@ -123,6 +124,9 @@ test-wheel: tools
 
 test-oldest: tools
 	@.ci/each-python .ci/test-oldest -- $(PYTHON) $(NEWER)
+
+notebooks: $(READY) libraries
+	$(BIN)/python docs/notebooks/execute.py
 
 docs: $(READY)
 	@$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . build/docs
