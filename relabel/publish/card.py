@@ -43,6 +43,28 @@ _METHODS = {
     "voxel-iou": "shared voxels, from depth and poses",
     "imported": "imported from labels that somebody else made",
 }
+_PARAMETERS = {
+    "fov_deg": "A field of view is `fov_deg` degrees wide.",
+    "radius_m": "It reaches `radius_m` metres.",
+    "arc": "Its arc is made of `arc` straight segments.",
+    "heading": "`heading` is where headings come from.",
+    "heading_faults": "`heading_faults` counts the rows whose headings were doubtful, by reason.",
+    "heading_sigma_deg": "ψ is the value expected under normal noise of the headings, whose standard deviation is "
+    "`heading_sigma_deg` degrees.",
+    "position_sigma_m": "ψ is the value expected under normal noise of the positions, whose standard deviation along "
+    "either axis is `position_sigma_m` metres.",
+    "max_heading_difference_deg": "Pairs whose headings differ by more than `max_heading_difference_deg` degrees have "
+    "ψ = 0.",
+    "max_height_difference_m": "Pairs whose heights differ by more than `max_height_difference_m` metres have ψ = 0.",
+    "occluders": "Buildings (`occluders`) cut the fields of view.",
+    "tolerance_m": "Surface is shared where points of two frames are within `tolerance_m` metres of each other.",
+    "voxel_m": "Surface is counted in voxels whose edges are `voxel_m` metres.",
+    "stride": "Of each depth map every `stride`-th row and column was used.",
+    "nearest_m": "Depths below `nearest_m` metres were left out.",
+    "farthest_m": "Depths beyond `farthest_m` metres were left out; null is no limit.",
+    "mask": "The cameras listed in `mask` were not labelled.",
+}
+"""What parameters mean, for whoever does not know this program."""
 _MARKDOWN = re.compile(r"[\\`*\[\]<>|&~$#!]|(?<!\w)_|_(?!\w)")
 _BLOCK = re.compile(r"(?=[-+=:]|\d+([.)]))")
 """What would begin a list, a heading or a table at the start of a line."""
@@ -149,6 +171,10 @@ def _what(collections: Sequence[StoredCollection]) -> list[str]:
             f"{stored.nnz:,}",
         )
         lines.append(f"| {' | '.join(cells)} |")
+    given = {name for stored in collections for name in stored.params}
+    sentences = [sentence for name, sentence in _PARAMETERS.items() if name in given]
+    if sentences:
+        lines += ["", " ".join(sentences)]
     frames = sorted({stored.crs for stored in collections})
     return [*lines, "", f"Positions are in metres, in the frame {', '.join(map(_code, frames))}."]
 

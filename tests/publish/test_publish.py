@@ -29,7 +29,7 @@ from relabel.cli.commands import COMMANDS, LABEL
 from relabel.errors import LabelFileError, MissingFileError, OptionError, OutputError, OutputExistsError
 from relabel.labelfile import LabelFile, provenance
 from relabel.publish import About, publish
-from relabel.publish.card import source_notes
+from relabel.publish.card import _PARAMETERS, source_notes
 from relabel.publish.upload import sums_names, sums_text
 from relabel.similarity import Similarity
 from relabel.view.standalone import write_report
@@ -223,6 +223,13 @@ class TestFolder:
 class TestCard:
     """README.md"""
 
+    def test_parameters_are_explained(self) -> None:
+        """All of those that the schema of the format knows, but for what other sentences of the card say."""
+        schema = json.loads((REPOSITORY / "formats/schemas/params-v1.schema.json").read_text(encoding="utf-8"))
+        known = set(re.findall(r'"(\w+_(?:deg|m)|arc|stride|occluders|mask)": \{', json.dumps(schema)))
+        assert known
+        assert known <= _PARAMETERS.keys()
+
     def test_front_matter(self, text: str) -> None:
         """Title and licence as dataset hubs read them."""
         _, front, _ = text.split("---\n", 2)
@@ -247,6 +254,7 @@ class TestCard:
             "measure `dice` (kitchen/train): ψ = 2 I / (A + B)",
             "the queries themselves",
             "fov_deg 90.0, radius_m 50.0",
+            "A field of view is `fov_deg` degrees wide. It reaches `radius_m` metres.",
             "true negative",
             "**unknown**",
             "sha256sum -c SHA256SUMS",
