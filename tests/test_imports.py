@@ -157,7 +157,8 @@ WITH_TORCH = {
         f"relabel.training.{name}"
         for name in (
             *("backbones", "losses", "model", "pooling", "weights", "whitening"),
-            *("checkpoint", "data", "run_folder", "steps", "trainer"),
+            *("checkpoint", "data", "processes", "run_folder", "steps", "trainer"),
+            "loaders",
         )
     ),
 }

@@ -81,6 +81,9 @@ def _defaults(values: Mapping[str, float]) -> str:
     return f"[default: {'; '.join([f'{first:g}', *others])}]"
 
 
+_MARGINS = {name: loss.margin for name, loss in LOSSES.items() if loss.margin is not None}
+
+
 def _sentence(alternatives: Iterable[str]) -> str:
     *most, last = alternatives
     text = f"{', '.join(most)}, or {last}."
@@ -116,7 +119,7 @@ def _other_backbones() -> Iterator[None]:
 @click.option("--pretrained", is_flag=True, help="Begin with torchvision's ImageNet weights, if they are here.")
 @click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="Begin with these weights.")
 @_choice("--loss", LOSSES, _sentence(loss.summary for loss in LOSSES.values()))
-@_number("--margin", "τ, a distance of descriptors.  " + _defaults({k: loss.margin for k, loss in LOSSES.items()}))
+@_number("--margin", "τ, a distance of descriptors.  " + _defaults(_MARGINS))
 @_count("--batch-size", "Pairs whose mean loss makes one step.")
 @_count(
     "--accumulate",
@@ -212,6 +215,8 @@ def train_command(
     DIR gets last.pt, config.json and log.jsonl, and with --val best.pt; the same command goes on where an earlier one
     stopped. Prints the path of the checkpoint.
 
+    `torchrun --nproc-per-node N -m relabel train …` trains in N processes, each with its share of every batch.
+
     On a CPU, the same seed gives the same weights to the bit on machines of the same kind, with the same versions of
     torch and Pillow and the same number of threads. On a GPU the last digits may differ between any two runs.
     """
@@ -263,6 +268,8 @@ def train_command(
         bar=lambda what, total: bar(what, total, unit="pairs", hidden=no_progress),
     )
     result = trainer.run(resume=resume, overwrite=force)
+    if not trainer.processes.is_first:
+        return
     if as_json:
         fields = result._asdict() | {"checkpoint": str(result.checkpoint)}
         terminal.echo_json({name: None if value != value else value for name, value in fields.items()})  # noqa: PLR0124  NaN

@@ -7,6 +7,7 @@ what has to be moved. Datasets hold paths and nothing open, so that workers may 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -23,6 +24,10 @@ from relabel.stopping import begin_worker, prepare_workers, signals_held
 # Of ImageNet's training images, which pretrained backbones were trained with.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+
+_NAMED = 10  # images that cannot be read and are named one by one
+
+log = logging.getLogger(__name__)
 
 
 class UnreadableImage(NamedTuple):
@@ -170,6 +175,32 @@ def normalised(images: Tensor) -> Tensor:
     mean, std = (torch.tensor(values, device=images.device).view(1, 3, 1, 1) for values in (MEAN, STD))
     # In place: a batch as float32 is the largest thing that stands before a network.
     return images.to(torch.float32, copy=True).div_(255.0).sub_(mean).div_(std)
+
+
+class UnreadableImages:
+    """Logs images that cannot be read, each once and only some; a strict run stops at the first."""
+
+    def __init__(self, *, strict: bool) -> None:
+        self._strict = strict
+        self._paths: set[str] = set()
+
+    def see(self, batch: Batch) -> None:
+        """Look at what a batch could not read.
+
+        Raises
+        ------
+        InputError
+            when the run is strict and there is something.
+        """
+        for image in batch.unreadable:
+            if self._strict:
+                raise InputError(f"{image.reason}; with strict=False its pairs are left out")
+            if image.path not in self._paths:
+                self._paths.add(image.path)
+                if len(self._paths) <= _NAMED:
+                    log.warning("%s; its pairs are left out", image.reason)
+                elif len(self._paths) == _NAMED + 1:
+                    log.warning("more images cannot be read; they are counted")
 
 
 class _Loader(DataLoader[Any]):

@@ -26,13 +26,16 @@ if TYPE_CHECKING:
     from relabel.sampling.report import SamplerReport
     from relabel.training.checkpoint import load_checkpoint, load_model
     from relabel.training.config import TrainConfig
+    from relabel.training.loaders import GradedBatchLoss, GradedMiner, PairBatches, PlaceBatches
     from relabel.training.losses import (
         ContrastiveLoss,
         GeneralizedContrastiveLoss,
+        SimilarityRegressionLoss,
         TripletLoss,
         contrastive_loss,
         generalized_contrastive_loss,
         mine_triplets,
+        similarity_regression_loss,
         triplet_loss,
     )
     from relabel.training.model import DescriptorModel, build_model, model_from_config
@@ -49,6 +52,10 @@ _HOMES = {
     "EvaluationSet": "relabel.evaluation.ground_truth",
     "GeneralizedContrastiveLoss": "relabel.training.losses",
     "GradedScores": "relabel.evaluation.metrics",
+    "GradedBatchLoss": "relabel.training.loaders",
+    "GradedMiner": "relabel.training.loaders",
+    "PairBatches": "relabel.training.loaders",
+    "PlaceBatches": "relabel.training.loaders",
     "GradedBatchSampler": "relabel.sampling.batch_sampler",
     "GradedPairSampler": "relabel.sampling.pair_sampler",
     "Neighbours": "relabel.evaluation.nearest",
@@ -57,6 +64,7 @@ _HOMES = {
     "Rule": "relabel.evaluation.ground_truth",
     "SamplerReport": "relabel.sampling.report",
     "Scores": "relabel.evaluation.metrics",
+    "SimilarityRegressionLoss": "relabel.training.losses",
     "TrainConfig": "relabel.training.config",
     "TrainResult": "relabel.training.trainer",
     "Trainer": "relabel.training.trainer",
@@ -78,6 +86,7 @@ _HOMES = {
     "positives_by_similarity": "relabel.evaluation.positives",
     "read_predictions": "relabel.evaluation.predictions",
     "seeded": "relabel.devices",
+    "similarity_regression_loss": "relabel.training.losses",
     "triplet_loss": "relabel.training.losses",
     "write_predictions": "relabel.evaluation.predictions",
 }
@@ -90,15 +99,20 @@ __all__ = [
     "Evaluation",
     "EvaluationSet",
     "GeneralizedContrastiveLoss",
+    "GradedBatchLoss",
     "GradedBatchSampler",
+    "GradedMiner",
     "GradedPairSampler",
     "GradedScores",
     "ImagePaths",
     "Neighbours",
+    "PairBatches",
     "PairDataset",
+    "PlaceBatches",
     "Rule",
     "SamplerReport",
     "Scores",
+    "SimilarityRegressionLoss",
     "TrainConfig",
     "TrainResult",
     "Trainer",
@@ -120,6 +134,7 @@ __all__ = [
     "positives_by_similarity",
     "read_predictions",
     "seeded",
+    "similarity_regression_loss",
     "triplet_loss",
     "write_predictions",
 ]

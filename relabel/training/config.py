@@ -33,10 +33,10 @@ class TrainConfig:
     Parameters
     ----------
     loss:
-        a name of `relabel.training.loss_registry.LOSSES`. ``gcl`` and ``contrastive`` take pairs; ``triplet`` mines
-        batches of as many images.
+        a name of `relabel.training.loss_registry.LOSSES`. ``gcl``, ``regression`` and ``contrastive`` take pairs;
+        ``triplet`` mines batches of as many images.
     margin:
-        τ, a distance of descriptors; None for that of the loss: 0.5, and 0.1 for ``triplet``.
+        τ, a distance of descriptors; None for that of the loss: 0.5, 0.1 for ``triplet``, and none for ``regression``.
     batch_size:
         pairs whose mean loss makes one step.
     accumulate:
@@ -69,7 +69,7 @@ class TrainConfig:
     """
 
     loss: str = "gcl"
-    margin: float = _DERIVED
+    margin: float | None = _DERIVED
     batch_size: int = 32
     accumulate: int = 1
     epochs: int = 50
@@ -109,7 +109,9 @@ class TrainConfig:
             raise OptionError(f"compile is {self.compile!r}; it has to be true or false")
         Exclusion(self.other_sequence, self.min_frame_gap, self.min_time_gap_s)
         chosen_bands(self.exclude_from)
-        for name in ("margin", "lr", "lr_factor"):
+        if self.margin is not None and LOSSES[self.loss].margin is None:
+            raise OptionError(f"margin is {self.margin!r}; the loss {self.loss} has none")
+        for name in ("margin", "lr", "lr_factor")[self.margin is None :]:
             _check_number(name, getattr(self, name), above=0.0)
         for name in ("momentum", "weight_decay"):
             _check_number(name, getattr(self, name), least=0.0)

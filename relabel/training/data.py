@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from relabel.errors import RelabelError
+from relabel.errors import OptionError, RelabelError
 from relabel.images.loading import Batch, CameraDataset, Grouped, PairDataset, loader
 from relabel.images.paths import ImagePaths, camera_image_paths
 from relabel.sampling.batch_sampler import BatchSimilarity, GradedBatchSampler
@@ -13,6 +13,7 @@ from relabel.sampling.pair_sampler import GradedPairSampler
 from relabel.similarity import SimilaritySource
 from relabel.training.config import TrainConfig
 from relabel.training.loss_registry import LOSSES
+from relabel.training.processes import Processes
 
 _SAMPLER_OPTIONS = (
     *("bands", "seed", "hard_negatives_m"),
@@ -29,6 +30,8 @@ class TrainingBatches:
         the recipe, the collections by name, and the paths of their images.
     workers, pinned:
         as for `loader`.
+    processes:
+        those that train together: each has its share of every batch.
 
     Raises
     ------
@@ -44,11 +47,18 @@ class TrainingBatches:
         *,
         workers: int = 0,
         pinned: bool = False,
+        processes: Processes = Processes(),  # noqa: B008  is a tuple
     ) -> None:
         options: dict[str, Any] = {name: getattr(config, name) for name in _SAMPLER_OPTIONS}
+        options |= {"rank": processes.rank, "world_size": processes.world_size}
         self._names = list(sources)
         self.sampler: GradedBatchSampler | GradedPairSampler
         if LOSSES[config.loss].trains_on == "batches":
+            if processes.world_size > 1:
+                raise OptionError(
+                    f"the loss {config.loss} looks at whole batches, which {processes.world_size} processes would not "
+                    "have; train it in one process"
+                )
             self._pairs_per_item, self._items_per_pair = config.batch_size, 2
             self.sampler = GradedBatchSampler(
                 sources, 2 * config.batch_size, length=config.batches_per_epoch, **options
@@ -58,8 +68,11 @@ class TrainingBatches:
         else:
             self._pairs_per_item, self._items_per_pair = 1, 1
             self.sampler = GradedPairSampler(sources, length=config.pairs_per_epoch, **options)
+            _check_shares(config, self.sampler.report().exact_round or 1, processes.world_size)
             pairs = PairDataset(paths, config.size)
-            self._loader = loader(pairs, Grouped(self.sampler, config.batch_size), workers=workers, pinned=pinned)
+            share = Grouped(self.sampler, config.batch_size // processes.world_size)
+            self._loader = loader(pairs, share, workers=workers, pinned=pinned)
+        self._processes = processes
 
     def batches(self, epoch: int, position: int) -> Iterator[Batch]:
         """The batches of an epoch from those on that come after `position` pairs of it.
@@ -85,8 +98,9 @@ class TrainingBatches:
             yield batch
 
     def state(self, epoch: int, position: int) -> dict[str, Any]:
-        """The state of the sampler after `position` pairs of an epoch, however far the loader has run ahead."""
-        return self.sampler.state_dict(0) | {"epoch": epoch, "position": position // self._pairs_per_item}
+        """The state of the sampler after `position` pairs of an epoch, over all processes, wherever the loader is."""
+        own = position // (self._pairs_per_item * self._processes.world_size)
+        return self.sampler.state_dict(0) | {"epoch": epoch, "position": own}
 
     def digests(self) -> dict[str, str]:
         """What each collection holds, by name: other labels have another digest."""
@@ -104,3 +118,16 @@ class TrainingBatches:
         """The similarities of a batch of cameras, for losses that train on batches."""
         assert isinstance(self.sampler, GradedBatchSampler)
         return self.sampler.similarity(cameras)
+
+
+def _check_shares(config: TrainConfig, exact_round: int, processes: int) -> None:
+    """Refuse sizes that several processes could not share without drawing other pairs than one process."""
+    unit = exact_round * processes
+    for name in ("batch_size", "pairs_per_epoch"):
+        value = getattr(config, name)
+        if processes > 1 and value % unit:
+            least = -(-value // unit) * unit
+            raise OptionError(
+                f"{name} is {value}; {processes} processes share it in rounds of {exact_round} pairs: make it a "
+                f"multiple of {unit}, such as {least}"
+            )

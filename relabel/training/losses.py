@@ -1,4 +1,4 @@
-"""Losses on descriptors: generalized contrastive, binary contrastive, and triplet with online hard mining.
+"""Losses on descriptors: generalized contrastive, regression, binary contrastive, and triplet with online hard mining.
 
 Key of this module: x descriptors, d the Euclidean distance of two of them, ψ their similarity in [0, 1], τ the margin.
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from relabel.errors import InputError, OptionError
-from relabel.training.loss_registry import LOSSES
+from relabel.training.loss_registry import default_margin
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -31,7 +31,7 @@ class Triplets(NamedTuple):
 
 
 def generalized_contrastive_loss(
-    x0: Tensor, x1: Tensor, psi: Any, margin: float = LOSSES["gcl"].margin, reduction: Reduction = "mean"
+    x0: Tensor, x1: Tensor, psi: Any, margin: float = default_margin("gcl"), reduction: Reduction = "mean"
 ) -> Tensor:
     """½ψd² + ½(1−ψ)·max(τ−d, 0)² of n pairs: descriptors are pulled to the distance τ(1−ψ).
 
@@ -67,11 +67,43 @@ def generalized_contrastive_loss(
     return _reduced(_pair_losses(x0, x1, _similarities(psi, x0).to(x0), margin), reduction)
 
 
+def similarity_regression_loss(x0: Tensor, x1: Tensor, psi: Any, reduction: Reduction = "mean") -> Tensor:
+    """(s−ψ)² of n pairs, with s the cosine of the angle between the descriptors: it is to be ψ itself.
+
+    The gradient in s is 2(s−ψ), so that graded pairs need no mining, and there is no margin to choose. Leyva-Vallina,
+    Strisciuglio and Petkov, Regressing transformers for data-efficient visual place recognition, ICRA 2024
+    (arXiv:2401.16304), train descriptors by regression on the overlap of fields of view; squared error and cosine are
+    relabel's reading of that. A descriptor of length 0 has no angle: its s is 0.
+
+    Parameters
+    ----------
+    x0, x1:
+        (n, dim) descriptors of the first and the second camera of each pair, of any length.
+    psi, reduction:
+        as for `generalized_contrastive_loss`.
+
+    Returns
+    -------
+    Tensor
+        a scalar, or (n,) unreduced; float64 where a descriptor is, else float32.
+
+    Raises
+    ------
+    InputError
+        when shapes disagree, or a value of `psi` is outside [0, 1] or NaN: unknown pairs have to be left out before.
+    OptionError
+        when the reduction cannot be.
+    """
+    _check_reduction(reduction)
+    x0, x1 = _as_floats(x0, x1)
+    return _reduced((_cosine(x0, x1) - _similarities(psi, x0).to(x0)).square(), reduction)
+
+
 def contrastive_loss(
     x0: Tensor,
     x1: Tensor,
     psi: Any,
-    margin: float = LOSSES["contrastive"].margin,
+    margin: float = default_margin("contrastive"),
     reduction: Reduction = "mean",
     *,
     threshold: float = 0.5,
@@ -93,7 +125,7 @@ def triplet_loss(
     anchor: Tensor,
     positive: Tensor,
     negative: Tensor,
-    margin: float = LOSSES["triplet"].margin,
+    margin: float = default_margin("triplet"),
     reduction: Reduction = "mean",
 ) -> Tensor:
     """max(d(anchor, positive) − d(anchor, negative) + τ, 0) of t triplets.
@@ -199,7 +231,7 @@ class _MarginLoss(nn.Module):
 class GeneralizedContrastiveLoss(_MarginLoss):
     """`generalized_contrastive_loss` as a module, called with x0, x1 and ψ."""
 
-    def __init__(self, margin: float = LOSSES["gcl"].margin, reduction: Reduction = "mean") -> None:
+    def __init__(self, margin: float = default_margin("gcl"), reduction: Reduction = "mean") -> None:
         super().__init__(margin, reduction)
 
     def forward(self, x0: Tensor, x1: Tensor, psi: Any) -> Tensor:
@@ -207,11 +239,28 @@ class GeneralizedContrastiveLoss(_MarginLoss):
         return generalized_contrastive_loss(x0, x1, psi, self.margin, self.reduction)
 
 
+class SimilarityRegressionLoss(nn.Module):
+    """`similarity_regression_loss` as a module, called with x0, x1 and ψ."""
+
+    def __init__(self, reduction: Reduction = "mean") -> None:
+        super().__init__()
+        _check_reduction(reduction)
+        self.reduction: Reduction = reduction
+
+    def forward(self, x0: Tensor, x1: Tensor, psi: Any) -> Tensor:
+        """As `similarity_regression_loss`."""
+        return similarity_regression_loss(x0, x1, psi, self.reduction)
+
+    def extra_repr(self) -> str:
+        """What `print` shows."""
+        return f"reduction={self.reduction!r}"
+
+
 class ContrastiveLoss(_MarginLoss):
     """`contrastive_loss` as a module, called with x0, x1 and ψ."""
 
     def __init__(
-        self, margin: float = LOSSES["contrastive"].margin, reduction: Reduction = "mean", *, threshold: float = 0.5
+        self, margin: float = default_margin("contrastive"), reduction: Reduction = "mean", *, threshold: float = 0.5
     ) -> None:
         super().__init__(margin, reduction)
         _check_threshold(threshold)
@@ -233,7 +282,7 @@ class TripletLoss(_MarginLoss):
     """
 
     def __init__(
-        self, margin: float = LOSSES["triplet"].margin, reduction: Reduction = "mean", *, threshold: float = 0.5
+        self, margin: float = default_margin("triplet"), reduction: Reduction = "mean", *, threshold: float = 0.5
     ) -> None:
         super().__init__(margin, reduction)
         _check_threshold(threshold)
@@ -254,6 +303,15 @@ def _distance(x0: Tensor, x1: Tensor) -> Tensor:
     # The backward pass of vector_norm gives 0 where the norm is 0; that of sqrt(sum(square)) would give NaN.
     distance: Tensor = torch.linalg.vector_norm(x0 - x1, dim=1)
     return distance
+
+
+def _cosine(x0: Tensor, x1: Tensor) -> Tensor:
+    # Divided by 1 where the length is 0, and not by a small number, which would make gradients huge.
+    units = []
+    for x in (x0, x1):
+        length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+        units.append(x / torch.where(length > 0, length, torch.ones_like(length)))
+    return (units[0] * units[1]).sum(1)
 
 
 def _pair_losses(x0: Tensor, x1: Tensor, psi: Tensor, margin: float) -> Tensor:
@@ -332,6 +390,11 @@ def _check_range(psi: Tensor, *, unknown: bool = False) -> None:
 def _check_options(margin: float, reduction: str) -> None:
     """Refuse a margin or a reduction that cannot be."""
     _check_margin(margin)
+    _check_reduction(reduction)
+
+
+def _check_reduction(reduction: str) -> None:
+    """Refuse a reduction that is not known."""
     if reduction not in get_args(Reduction):
         raise OptionError(f"reduction {reduction!r} is not known; choose {', '.join(get_args(Reduction))}")
 

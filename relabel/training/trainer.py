@@ -7,29 +7,30 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from relabel.devices import device_of, is_bf16, peak_bytes, seeded, torch_threads
-from relabel.errors import DivergedError, InputError, OptionError
-from relabel.images.loading import Batch
+from relabel.errors import DivergedError, InputError, OptionError, RelabelError
+from relabel.images.loading import Batch, UnreadableImages
 from relabel.images.paths import ImagePaths, find_images
 from relabel.sampling.pair_table import Labels, named_collections
 from relabel.training.checkpoint import LAST
 from relabel.training.config import TrainConfig, rate
 from relabel.training.data import TrainingBatches
+from relabel.training.processes import joined, local_device, processes_of_environment
 from relabel.training.run_folder import BEST, Progress, RunFolder, RunLog
 from relabel.training.steps import TrainingStep, not_finite, on_device, optimizer_of
 
 log = logging.getLogger(__name__)
 
 _RECORD_STEPS = 50  # steps between two records of the log
-_NAMED = 10  # images that cannot be read and are named one by one
 
 Validate = Callable[[nn.Module], Mapping[str, float]]
 Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -60,10 +61,15 @@ class Trainer:
     it ends with the bits of a run that was not stopped; on a GPU the last digits may differ, as they may between any
     two runs.
 
+    Processes that ``torchrun`` starts train one model together: each computes its share of every batch, and gradients
+    are summed, over gloo on CPUs and NCCL on GPUs. The steps are those of one process to the rounding of float32, but
+    for batch normalisation, which takes the statistics of a process's own share. The first process writes and
+    validates.
+
     Parameters
     ----------
     config:
-        the recipe.
+        the recipe. Several processes share batches and epochs, which have to be divisible.
     model:
         maps (b, 3, h, w) images to (b, dim) descriptors, for example of `build_model`. It is trained in place, and
         what is random in it has to be drawn from torch's own generators, which checkpoints keep.
@@ -129,16 +135,24 @@ class Trainer:
         if threads is not None and threads < 1:
             raise OptionError(f"threads is {threads}; at least one is needed")
         self.config, self.model, self.folder = config, model, Path(folder)
-        self.device = device_of(device)
+        self.processes = processes_of_environment()
+        self.device = local_device(device_of(device))
         self.bf16 = is_bf16(config.precision, self.device)
         sources = {collection.name: collection.source for collection in named_collections(labels)}
         paths = images if isinstance(images, ImagePaths) else find_images([*sources.values()], images, image_path)
-        self._data = TrainingBatches(config, sources, paths, workers=workers, pinned=self.device.type == "cuda")
+        self._data = TrainingBatches(
+            *(config, sources, paths),
+            workers=workers,
+            pinned=self.device.type == "cuda",
+            processes=self.processes,
+        )
         self._files = RunFolder(self.folder, config, model, self._data.digests(), self.device, threads)
-        self._steps = TrainingStep(model, config, self.device, bf16=self.bf16, similarity=self._data.similarity)
-        self._unread = _UnreadableImages(strict=strict)
+        share = replace(config, batch_size=config.batch_size // self.processes.world_size)
+        self._steps = TrainingStep(model, share, self.device, bf16=self.bf16, similarity=self._data.similarity)
+        self._unread = UnreadableImages(strict=strict)
         self._checkpoint_steps, self._tensorboard = checkpoint_steps, tensorboard
-        self._validate, self._bar = validate, bar or _no_bar
+        self._validate = validate if self.processes.is_first else None
+        self._bar = bar if bar is not None and self.processes.is_first else _no_bar
 
     def run(self, *, resume: bool = True, overwrite: bool = False) -> TrainResult:
         """Train to the end of the last epoch.
@@ -171,20 +185,52 @@ class Trainer:
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model.train()
         optimizer = optimizer_of(self.config, self.model)
-        with self._files.claimed(), seeded(self.config.seed):
-            progress = self._files.begin(optimizer, resume=resume, overwrite=overwrite)
-            if progress.epoch < self.config.epochs:
+        with ExitStack() as stack:
+            if self.device.type == "cuda":
+                stack.enter_context(torch.cuda.device(self.device))
+            stack.enter_context(joined(self.processes, self.device))
+            progress = self._begin(stack, optimizer, resume=resume, overwrite=overwrite)
+            if progress.epoch < self.config.epochs and self.processes.is_first:
                 log.info("%s", self._data.report())
-                _log_start(self.config, self.model, self.device, bf16=self.bf16, threads=self._files.threads)
+                _log_start(
+                    *(self.config, self.model, self.device, self.processes.world_size),
+                    bf16=self.bf16,
+                    threads=self._threads,
+                )
             if self.device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(self.device)
-            with (
-                torch_threads(self._files.threads),
-                RunLog(self.folder, progress.steps, tensorboard=self._tensorboard) as record,
-            ):
-                return self._epochs(optimizer, progress, record)
+            stack.enter_context(torch_threads(self._threads))
+            record: RunLog | _NoLog = _NoLog()
+            if self.processes.is_first:
+                log_of_run = RunLog(self.folder, progress.steps, tensorboard=self._tensorboard)
+                record = stack.enter_context(log_of_run)
+            result = self._epochs(optimizer, progress, record)
+            self.processes.wait()
+            return result
 
-    def _epochs(self, optimizer: torch.optim.Optimizer, progress: Progress, record: RunLog) -> TrainResult:
+    def _begin(self, stack: ExitStack, optimizer: torch.optim.Optimizer, *, resume: bool, overwrite: bool) -> Progress:
+        """Where the run stands: the first process looks into the folder, all others are put where it is."""
+        if self.processes.is_first:
+            try:
+                stack.enter_context(self._files.claimed())
+                stack.enter_context(seeded(self.config.seed))
+                progress = self._files.begin(optimizer, resume=resume, overwrite=overwrite)
+            except RelabelError:
+                self.processes.shared(None)
+                raise
+            self._threads = self._files.threads
+            self.processes.shared((progress, optimizer.state_dict(), self._threads))
+        else:
+            stack.enter_context(seeded(self.config.seed))
+            start = self.processes.shared(None)
+            if start is None:
+                raise RelabelError("the first process has not begun the run; see what it says")
+            progress, state, self._threads = start
+            optimizer.load_state_dict(state)
+        self.processes.share_tensors(self.model)
+        return progress
+
+    def _epochs(self, optimizer: torch.optim.Optimizer, progress: Progress, record: RunLog | _NoLog) -> TrainResult:
         whole, loss = _Speed(progress.pairs), math.nan
         while progress.epoch < self.config.epochs:
             speed = _Speed(progress.pairs)
@@ -195,7 +241,8 @@ class Trainer:
             if self._validate is not None:
                 self._save(LAST, optimizer, progress)  # a validation that fails does not lose the epoch
                 scores = self._validated(self._validate)
-            _log_epoch(progress.epoch + 1, self.config.epochs, figures | scores, progress.left_out, self.device)
+            if self.processes.is_first:
+                _log_epoch(progress.epoch + 1, self.config.epochs, figures | scores, progress.left_out, self.device)
             of_epoch = {f"epoch_{name}": value for name, value in (figures | scores).items()}
             record.add({"step": progress.steps, "epoch": progress.epoch + 1} | of_epoch)
             progress = self._after_epoch(optimizer, progress, next(iter(scores.values()), math.nan))
@@ -210,7 +257,9 @@ class Trainer:
             peak_bytes=peak_bytes(self.device),
         )
 
-    def _epoch(self, optimizer: torch.optim.Optimizer, progress: Progress, record: RunLog, speed: _Speed) -> Progress:
+    def _epoch(
+        self, optimizer: torch.optim.Optimizer, progress: Progress, record: RunLog | _NoLog, speed: _Speed
+    ) -> Progress:
         config, data = self.config, self._data
         with self._bar(f"epoch {progress.epoch + 1}/{config.epochs}", config.pairs_per_epoch) as step:
             step(progress.position)
@@ -219,14 +268,13 @@ class Trainer:
                 for group in optimizer.param_groups:
                     group["lr"] = now
                 self._unread.see(batch)
-                drawn, read = data.pairs(batch.asked), data.pairs(len(batch.drawn))
-                progress = progress._replace(
-                    position=progress.position + drawn, left_out=progress.left_out + batch.asked - len(batch.drawn)
-                )
+                drawn, read, left_out, loss = self._learn(optimizer, batch)
+                progress = progress._replace(position=progress.position + drawn, left_out=progress.left_out + left_out)
                 step(drawn)
-                if batch.images is None:
+                if not read:
                     continue
-                loss = self._learn(optimizer, batch, progress.steps + 1)
+                if not math.isfinite(loss):
+                    raise self._diverged(f"the loss of step {progress.steps + 1} is {loss}")
                 progress = progress._replace(
                     steps=progress.steps + 1,
                     pairs=progress.pairs + read,
@@ -244,14 +292,24 @@ class Trainer:
             )
         return progress
 
-    def _learn(self, optimizer: torch.optim.Optimizer, batch: Batch, step: int) -> float:
+    def _learn(self, optimizer: torch.optim.Optimizer, batch: Batch) -> tuple[int, int, int, float]:
+        """Take a step, if there is an image; pairs drawn, read and left out, and the loss, over all processes."""
         optimizer.zero_grad(set_to_none=True)
-        loss = self._steps.backward(batch)
-        optimizer.step()  # before the loss is looked at, for which a GPU would have to stop
-        value = float(loss)
-        if not math.isfinite(value):
-            raise self._diverged(f"the loss of step {step} is {value}")
-        return value
+        loss = None if batch.images is None else self._steps.backward(batch)
+        drawn, read = self._data.pairs(batch.asked), self._data.pairs(len(batch.drawn))
+        left_out = batch.asked - len(batch.drawn)
+        if self.processes.world_size == 1:
+            if loss is None:
+                return drawn, read, left_out, 0.0
+            optimizer.step()  # before the loss is looked at, for which a GPU would have to stop
+            return drawn, read, left_out, float(loss)
+        own = 0.0 if loss is None else float(loss)
+        *counts, together = self.processes.total([drawn, read, left_out, own * read], self.device)
+        all_drawn, all_read, all_left_out = map(int, counts)
+        if all_read:
+            self.processes.sum_gradients(self.model, read / all_read)
+            optimizer.step()
+        return all_drawn, all_read, all_left_out, together / max(all_read, 1)
 
     def _validated(self, validate: Validate) -> dict[str, float]:
         self.model.eval()
@@ -280,7 +338,8 @@ class Trainer:
         wrong = not_finite(self.model)
         if wrong is not None:
             raise self._diverged(f"{wrong!r} is not finite after step {progress.steps}")
-        self._files.save(name, optimizer, self._data.state(progress.epoch, progress.position), progress)
+        if self.processes.is_first:
+            self._files.save(name, optimizer, self._data.state(progress.epoch, progress.position), progress)
 
     def _diverged(self, what: str) -> DivergedError:
         path = self.folder / LAST
@@ -291,6 +350,13 @@ class Trainer:
 
 def _no_bar(_what: str, _total: int) -> AbstractContextManager[Callable[[int], None]]:
     return nullcontext(lambda _: None)
+
+
+class _NoLog:
+    """What the processes write to that are not the first."""
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Nothing."""
 
 
 class _Speed:
@@ -304,48 +370,27 @@ class _Speed:
         return round((pairs - self._pairs) / max(time.perf_counter() - self._began, 1e-9), 1)
 
 
-class _UnreadableImages:
-    """Logs images that cannot be read, each once and only some; a strict run stops at the first."""
-
-    def __init__(self, *, strict: bool) -> None:
-        self._strict = strict
-        self._paths: set[str] = set()
-
-    def see(self, batch: Batch) -> None:
-        """Look at what a batch could not read.
-
-        Raises
-        ------
-        InputError
-            when the run is strict and there is something.
-        """
-        for image in batch.unreadable:
-            if self._strict:
-                raise InputError(f"{image.reason}; with strict=False its pairs are left out")
-            if image.path not in self._paths:
-                self._paths.add(image.path)
-                if len(self._paths) <= _NAMED:
-                    log.warning("%s; its pairs are left out", image.reason)
-                elif len(self._paths) == _NAMED + 1:
-                    log.warning("more images cannot be read; they are counted")
-
-
-def _log_start(config: TrainConfig, model: nn.Module, device: torch.device, *, bf16: bool, threads: int) -> None:
-    """Say what is trained on what, and where accumulation does not give the gradient of a whole batch."""
+def _log_start(
+    config: TrainConfig, model: nn.Module, device: torch.device, processes: int, *, bf16: bool, threads: int
+) -> None:
+    """Say what is trained on what, and where a batch in parts does not give the gradient of a whole batch."""
     weights = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     where = str(device)
     if device.type == "cpu":
         where += " with 1 thread" if threads == 1 else f" with {threads} threads"
+    where += f" in each of {processes} processes" if processes > 1 else ""
     log.info(
         "training %s weights on %s in %s: batches of %d pairs, images of %d×%d",
         *(f"{weights:,}", where, "bfloat16" if bf16 else "float32", config.batch_size, *config.size),
     )
     norms = sum(isinstance(module, _BatchNorm) and module.training for module in model.modules())
-    if config.accumulate > 1 and norms:
+    if config.accumulate * processes > 1 and norms:
+        parts = f"accumulate {config.accumulate}" + (f" and {processes} processes" if processes > 1 else "")
+        pairs = -(-config.batch_size // processes // config.accumulate)
         log.warning(
-            "%d layers normalise by the images of a forward pass, which are at most %d of %d with accumulate %d: the "
+            "%d layers normalise by the images of a forward pass, which are at most %d of %d with %s: the "
             "gradient is not quite that of the whole batch",
-            *(norms, 2 * -(-config.batch_size // config.accumulate), 2 * config.batch_size, config.accumulate),
+            *(norms, 2 * pairs, 2 * config.batch_size, parts),
         )
 
 

@@ -16,8 +16,14 @@ from relabel.errors import InputError, MissingFileError, OptionError
 from relabel.training.config import OPTIMIZERS, SCHEDULES, TrainConfig, rate
 from relabel.training.loss_registry import LOSSES
 
+
+def recipe(loss: str, margin: float | None, **fields: Any) -> TrainConfig:
+    """A recipe, without a margin where the loss has none."""
+    return TrainConfig(loss, margin if LOSSES[loss].margin is not None else None, **fields)
+
+
 RECIPES = st.builds(
-    TrainConfig,
+    recipe,
     loss=st.sampled_from(list(LOSSES)),
     optimizer=st.sampled_from(OPTIMIZERS),
     schedule=st.sampled_from(SCHEDULES),
@@ -46,7 +52,7 @@ class TestTrainConfig:
     @pytest.mark.parametrize(
         ("fields", "said"),
         [
-            ({"loss": "gcl2"}, "loss 'gcl2' is not known; choose gcl, contrastive, triplet"),
+            ({"loss": "gcl2"}, "loss 'gcl2' is not known; choose gcl, regression, contrastive, triplet"),
             ({"optimizer": "adam"}, "choose sgd, adamw"),
             ({"schedule": "poly"}, "choose step, cosine, constant"),
             ({"min_frame_gap": 0}, "min_frame_gap is 0; it has to be a whole number of frames from 1"),

@@ -102,12 +102,22 @@ class TestAnotherLoss:
         code += "from relabel.cli.train import train_command\ntrain_command(['--help'])"
         done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
         text = " ".join(done.stdout.split())
-        assert "--loss [gcl|contrastive|triplet|mine]" in text
+        assert "--loss [gcl|regression|contrastive|triplet|mine]" in text
         assert "triplets mined in each batch, or something else." in text
         assert "[default: 0.5; triplet: 0.1; mine: 0.7]" in text
 
 
-@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_without_a_margin() -> None:
+    """It takes none, and the recipe and its JSON have none."""
+    recipe = TrainConfig(loss="regression")
+    assert recipe.margin is None
+    assert TrainConfig.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+    assert isinstance(LOSSES["regression"].make(None, "sum"), losses.SimilarityRegressionLoss)
+    with pytest.raises(OptionError, match=r"margin is 0\.5; the loss regression has none"):
+        TrainConfig(loss="regression", margin=0.5)
+
+
+@pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if loss.margin is not None])
 def test_the_margin_of_class_and_function_is_that_of_the_entry(name: str) -> None:
     """A margin is written once."""
     function = {"gcl": losses.generalized_contrastive_loss, "contrastive": losses.contrastive_loss}

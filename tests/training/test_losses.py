@@ -19,10 +19,12 @@ from relabel.errors import InputError, OptionError
 from relabel.training import (
     ContrastiveLoss,
     GeneralizedContrastiveLoss,
+    SimilarityRegressionLoss,
     TripletLoss,
     contrastive_loss,
     generalized_contrastive_loss,
     mine_triplets,
+    similarity_regression_loss,
     triplet_loss,
 )
 
@@ -301,6 +303,75 @@ class TestGeneralizedContrastiveLoss:
         module = GeneralizedContrastiveLoss(0.7, "sum")
         assert torch.equal(module(x0, x1, psi), generalized_contrastive_loss(x0, x1, psi, 0.7, "sum"))
         assert repr(module) == "GeneralizedContrastiveLoss(margin=0.7, reduction='sum')"
+
+
+class TestSimilarityRegressionLoss:
+    """relabel.training.losses.similarity_regression_loss"""
+
+    @staticmethod
+    def formula(x0: np.ndarray[Any, Any], x1: np.ndarray[Any, Any], psi: np.ndarray[Any, Any]) -> Any:
+        """(n,) losses, in NumPy."""
+        cosine = np.einsum("ij,ij->i", x0, x1) / np.sqrt(np.sum(x0**2, axis=1) * np.sum(x1**2, axis=1))
+        return (cosine - psi) ** 2
+
+    @given(st.integers(1, 20), st.integers(0, 9999), st.floats(0.1, 10))
+    def test_against_the_formula(self, n: int, seed: int, length: float) -> None:
+        """Each pair's loss is that of the formula, whatever the lengths of the descriptors; mean and sum are of all."""
+        x0, x1, psi = pairs(n, seed=seed)
+        x0 = x0 * length
+        wanted = self.formula(x0.numpy(), x1.numpy(), psi.numpy())
+        loss = [similarity_regression_loss(x0, x1, psi, how) for how in ("none", "mean", "sum")]
+        np.testing.assert_allclose(loss[0].numpy(), wanted, atol=1e-14)
+        assert loss[1].item() == pytest.approx(wanted.mean(), abs=1e-14)
+        assert loss[2].item() == pytest.approx(wanted.sum(), abs=1e-13)
+        assert SimilarityRegressionLoss("sum")(x0, x1, psi).item() == loss[2].item()
+
+    @given(st.integers(0, 9999))
+    def test_gradient_by_finite_differences(self, seed: int) -> None:
+        """Of both descriptors, against central differences of the formula in NumPy."""
+        x0, x1, psi = pairs(4, seed=seed)
+        x0 = (x0 * 1.7).requires_grad_()
+        x1 = x1.clone().requires_grad_()
+        similarity_regression_loss(x0, x1, psi, "sum").backward()
+        a, b, step = x0.detach().numpy(), x1.detach().numpy(), 1e-6
+        for of, gradient in ((0, x0.grad), (1, x1.grad)):
+            assert gradient is not None
+            for at in np.ndindex(a.shape):
+                ends = []
+                for sign in (1, -1):
+                    moved = [a.copy(), b.copy()]
+                    moved[of][at] += sign * step
+                    ends.append(self.formula(*moved, psi.numpy()).sum())
+                assert gradient[at].item() == pytest.approx((ends[0] - ends[1]) / (2 * step), abs=1e-7)
+
+    def test_no_length(self) -> None:
+        """A descriptor of zeros has no angle: its cosine is 0, and gradients are finite."""
+        x0 = torch.tensor([[0.0, 0.0], [1.0, 0.0]], requires_grad=True)
+        x1 = torch.tensor([[0.0, 2.0], [0.0, 0.0]], requires_grad=True)
+        loss = similarity_regression_loss(x0, x1, torch.tensor([0.5, 1.0]), "none")
+        assert loss.tolist() == [0.25, 1.0]
+        loss.sum().backward()
+        assert x0.grad is not None
+        assert x1.grad is not None
+        assert bool(x0.grad.isfinite().all() & x1.grad.isfinite().all())
+        assert max(x0.grad.abs().max(), x1.grad.abs().max()) <= 2
+
+    def test_half_precision(self) -> None:
+        """float16 descriptors are computed with in float32."""
+        x0, x1, psi = pairs(8, dtype=torch.float16)
+        loss = similarity_regression_loss(x0, x1, psi)
+        assert loss.dtype == torch.float32
+        wanted = self.formula(x0.double().numpy(), x1.double().numpy(), psi.double().numpy()).mean()
+        assert loss.item() == pytest.approx(wanted, rel=1e-5)
+
+    def test_refused(self) -> None:
+        """Unknown pairs, values outside [0, 1], and a reduction that is none."""
+        x = torch.eye(2)
+        for value, word in ((math.nan, "NaN is a pair that is not known"), (1.5, "ψ is in")):
+            with pytest.raises(InputError, match=word):
+                similarity_regression_loss(x, x, [0.5, value])
+        with pytest.raises(OptionError, match="reduction"):
+            similarity_regression_loss(x, x, [0.5, 0.5], "max")  # type: ignore[arg-type]
 
 
 class TestContrastiveLoss:

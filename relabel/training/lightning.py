@@ -1,0 +1,76 @@
+"""A Lightning ``DataModule`` for graded labels; needs lightning or pytorch_lightning, which relabel does not install.
+
+    data = GradedDataModule(PairBatches(LabelFile("msls.h5"), "MSLS", batch_size=32))
+    lightning.Trainer(max_epochs=10).fit(model, datamodule=data)
+
+Where both packages are installed, the class is of the one that has been imported, as the trainer has to be.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from relabel.errors import MissingPackageError
+from relabel.training.loaders import PairBatches, PlaceBatches
+
+_PACKAGES = ("lightning.pytorch", "pytorch_lightning")
+
+
+def _base() -> Any:
+    for name in sorted(_PACKAGES, key=lambda name: name not in sys.modules):
+        try:
+            return importlib.import_module(name).LightningDataModule
+        except ModuleNotFoundError as error:
+            if error.name not in (name, name.partition(".")[0]):
+                raise
+    raise MissingPackageError("relabel.training.lightning needs lightning: pip install lightning")
+
+
+class GradedDataModule(_base()):  # type: ignore[misc]
+    """Batches of graded labels for ``lightning.Trainer.fit``.
+
+    Epochs are those of the trainer, each process draws its own share, and a run that resumes from a checkpoint within
+    an epoch goes on with the next batch. Lightning's own distributed samplers are not used.
+
+    Parameters
+    ----------
+    batches:
+        `PairBatches`, whose batches a ``training_step`` takes as query images, database images and ψ, or
+        `PlaceBatches`, with those of gsv-cities and OpenVPRLab.
+    """
+
+    def __init__(self, batches: PairBatches | PlaceBatches) -> None:
+        super().__init__()
+        self.batches = batches
+
+    def setup(self, stage: str) -> None:
+        """Take the share of this process."""
+        if stage == "fit" and self.trainer.world_size > 1:
+            self.batches = self.batches.of_rank(self.trainer.global_rank, self.trainer.world_size)
+
+    def train_dataloader(self) -> _Epochs:
+        """The batches; an iterable, not a loader of torch."""
+        return _Epochs(self.batches, self)
+
+
+class _Epochs:
+    """Batches of the epoch in which the trainer is."""
+
+    def __init__(self, batches: PairBatches | PlaceBatches, module: GradedDataModule) -> None:
+        self._batches, self._module = batches, module
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        self._batches.set_epoch(self._module.trainer.current_epoch)
+        return iter(self._batches)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._batches.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._batches.load_state_dict(state)
