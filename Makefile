@@ -10,7 +10,8 @@ PACKAGE := $(VENV)/.package
 READY := $(VENV)/.ready
 DEMO := demo
 
-.PHONY: help setup tools libraries wheel demo demo-train docs notebooks test test-gpu test-faults test-wheel test-oldest bench viewer clean
+.PHONY: help setup tools libraries wheel demo demo-train docs notebooks test test-gpu test-faults test-wheel test-oldest \
+    bench release viewer clean
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +27,7 @@ help:
 	@echo "make docs    the documentation as a website, in build/docs"
 	@echo "make notebooks  run the notebooks of docs/notebooks again and store them with their outputs"
 	@echo "make bench   speed, memory and start-up time"
+	@echo "make release  check and build a release, and stop before uploading it"
 	@echo "make viewer  rebuild the JavaScript libraries of the viewer from their lock file; the one target that needs npm"
 	@echo "make clean   remove $(VENV), $(VENV)-*, $(DEMO) and caches"
 
@@ -135,6 +137,10 @@ docs: $(READY)
 bench: setup
 	@$(PIP) -e '.[bench]'
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+release: $(PACKAGE)
+	@$(PIP) -e '.[release]'
+	@.ci/release $(VENV)
 
 # Only after a change of package.json or libraries.js; what it makes is kept in the repository.
 viewer:

@@ -70,7 +70,10 @@ class TestOptions:
         for name, choices in known.items():
             assert list(parameters()[name].type.choices) == list(choices)
         assert all(name in parameters()["backbone"].help for name in BACKBONES)
-        assert "Graded, regression on ψ, binary (ψ ≥ 0.5 is a positive), or triplets mined in each batch." in parameters()["loss"].help
+        assert (
+            "Graded, regression on ψ, binary (ψ ≥ 0.5 is a positive), or triplets mined in each batch."
+            in parameters()["loss"].help
+        )
         assert parameters()["margin"].help.endswith("[default: 0.5; triplet: 0.1]")
         assert parameters()["lr"].help.endswith("[default: 0.1; adamw: 0.0001]")
 
