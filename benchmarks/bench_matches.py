@@ -55,9 +55,12 @@ class Matcher:
             return 0
         rows, columns = np.transpose(pairs)
         self._cv2.setRNGSeed(0)
-        _, inliers = self._cv2.findFundamentalMat(
-            points0[rows], points1[columns], self._cv2.USAC_MAGSAC, PIXELS, 0.999, 10_000
-        )
+        try:
+            _, inliers = self._cv2.findFundamentalMat(
+                points0[rows], points1[columns], self._cv2.USAC_MAGSAC, PIXELS, 0.999, 10_000
+            )
+        except self._cv2.error:  # of some sets of points it makes no matrix, and stumbles over that
+            return 0
         return 0 if inliers is None else int(inliers.sum())
 
     def _features(self, path: str) -> tuple[Array, Array]:

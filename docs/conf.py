@@ -27,6 +27,7 @@ include_patterns = [
     "benchmarks/results/*.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
 ]
 extensions = [
     "myst_parser",
