@@ -99,7 +99,7 @@ demo: $(PACKAGE)
 
 # The real frames of RELABEL_DATA or ../shared/data where they are, else rooms that are rendered here.
 demo-train: $(READY) libraries
-	@printf '%s\n' 'Training the same network with three losses, three times each. This takes some minutes.' ''
+	@printf '%s\n' 'Training the same network with four losses, three times each. This takes some minutes.' ''
 	@$(BIN)/python benchmarks/bench_learning.py
 	@printf '\nNext, on data of your own:\n'
 	@printf '  %s\n' '. $(BIN)/activate' 'relabel 7scenes --root DIR -o labels.h5' \

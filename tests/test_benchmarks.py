@@ -40,6 +40,8 @@ def test_runs(name, tmp_path):
     """On the synthetic city, whatever real data there is."""
     if name in NEED_TORCH:
         pytest.importorskip("torch")
+    if name == "bench_matches.py":
+        pytest.importorskip("cv2", reason="OpenCV is not installed: pip install 'relabel-vpr[bench]'")
     if name == "bench_view.py":
         pytest.importorskip("tornado", reason="tornado is not installed: pip install 'relabel-vpr[view]'")
     done = subprocess.run(
