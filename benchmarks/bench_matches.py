@@ -76,8 +76,8 @@ class Matcher:
         return {a.queryIdx: a.trainIdx for a, b in both if a.distance < RATIO * b.distance}
 
 
-def drawn_pairs(file: relabel.LabelFile, images: Path, a_band: int) -> dict[str, Array]:
-    """Pairs of all collections, as many from each tenth of ψ and from the zeros: query, paths, ψ, distance, angle."""
+def all_pairs(file: relabel.LabelFile, images: Path) -> dict[str, Array]:
+    """All pairs of all collections whose ψ is known: query, paths, ψ, distance, angle."""
     parts = []
     for number, name in enumerate(file):
         stored = file[name]
@@ -99,12 +99,22 @@ def drawn_pairs(file: relabel.LabelFile, images: Path, a_band: int) -> dict[str,
                 "angle": np.degrees(np.arccos(np.clip(ahead, -1, 1))),
             }
         )
-    every = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def evenly(every: dict[str, Array], a_band: int) -> dict[str, Array]:
+    """As many pairs from each tenth of ψ and from the zeros."""
     random, chosen = np.random.default_rng(0), []
     for band in range(BANDS + 1):
         there = np.flatnonzero(band_of(every["psi"]) == band)
         chosen.append(random.choice(there, min(a_band, len(there)), replace=False))
     take = np.sort(np.concatenate(chosen))
+    return {name: values[take] for name, values in every.items()}
+
+
+def as_they_come(every: dict[str, Array], n: int) -> dict[str, Array]:
+    """So many pairs, all alike to be drawn."""
+    take = np.sort(np.random.default_rng(1).choice(len(every["psi"]), min(n, len(every["psi"])), replace=False))
     return {name: values[take] for name, values in every.items()}
 
 
@@ -139,10 +149,28 @@ def partial(x: Array, y: Array, given: list[Array]) -> float:
     return float(np.corrcoef(*rest)[0, 1])
 
 
+def correlations(pairs: dict[str, Array], matches: Array, samples: list[Array]) -> dict[str, tuple[str, str]]:
+    """Each with its interval."""
+    psi, distance, angle = pairs["psi"], pairs["distance"], pairs["angle"]
+    measures: dict[str, Callable[[Any], float]] = {
+        "ψ": lambda s: rank_correlation(psi[s], matches[s]),
+        "distance": lambda s: rank_correlation(distance[s], matches[s]),
+        "angle between optical axes": lambda s: rank_correlation(angle[s], matches[s]),
+        "ψ, distance and angle held fixed": lambda s: partial(psi[s], matches[s], [distance[s], angle[s]]),
+        "distance, ψ held fixed": lambda s: partial(distance[s], matches[s], [psi[s]]),
+        "angle, ψ held fixed": lambda s: partial(angle[s], matches[s], [psi[s]]),
+    }
+    return {
+        name: (f"{measure(slice(None)):.2f}", interval([measure(sample) for sample in samples]))
+        for name, measure in measures.items()
+    }
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=60, help="of each tenth of ψ, and of the zeros")
+    parser.add_argument("--common", type=int, default=300, help="pairs as they come, for correlations alone")
     parser.add_argument("--bootstrap", type=int, default=1000, help="resamplings")
     parser.add_argument("--frames", type=int, default=60, help="of each of the three walks in a rendered room")
     parser.add_argument("--root", type=Path, help="a tree like 7Scenes to take the frames from")
@@ -163,9 +191,12 @@ def main() -> None:
         root = root or real
         labels = Path(folder) / "labels.h5"
         label(surface_parts(readers(root), SurfaceParams()), labels)
-        pairs = drawn_pairs(relabel.LabelFile(labels), root, given.pairs)
-        matcher = Matcher(cv2)
-        matches = np.array([matcher(*paths) for paths in zip(pairs["first"], pairs["second"], strict=True)])
+        every, matcher = all_pairs(relabel.LabelFile(labels), root), Matcher(cv2)
+        pairs, common = evenly(every, given.pairs), as_they_come(every, given.common)
+        matches, common_matches = (
+            np.array([matcher(*paths) for paths in zip(some["first"], some["second"], strict=True)])
+            for some in (pairs, common)
+        )
     samples = resampled(pairs, given.bootstrap)
     frames = len({*pairs["first"], *pairs["second"]})
     print(f"# Verified matches against labels\n\n{machine()}, OpenCV {cv2.__version__}, relabel {relabel.__version__}")
@@ -195,21 +226,14 @@ def main() -> None:
         )
     head = ["ψ", "pairs", "median matches", "95 %", "quartiles", f"≥ {ENOUGH}", "median distance", "median angle"]
     table(head, rows)
-    print("\nRank correlation (Spearman) with the number of matches, over these pairs:\n")
-    psi, distance, angle = pairs["psi"], pairs["distance"], pairs["angle"]
-    measures: dict[str, Callable[[Any], float]] = {
-        "ψ": lambda s: rank_correlation(psi[s], matches[s]),
-        "distance": lambda s: rank_correlation(distance[s], matches[s]),
-        "angle between optical axes": lambda s: rank_correlation(angle[s], matches[s]),
-        "ψ, distance and angle held fixed": lambda s: partial(psi[s], matches[s], [distance[s], angle[s]]),
-        "distance, ψ held fixed": lambda s: partial(distance[s], matches[s], [psi[s]]),
-        "angle, ψ held fixed": lambda s: partial(angle[s], matches[s], [psi[s]]),
-    }
-    rows = [
-        [name, f"{measure(slice(None)):.2f}", interval([measure(sample) for sample in samples])]
-        for name, measure in measures.items()
-    ]
-    table(["with", "correlation", "95 %"], rows)
+    print(
+        "\nRank correlation (Spearman) with the number of matches, over these pairs, and over "
+        f"{len(common_matches)} pairs as they come:\n"
+    )
+    columns = [correlations(pairs, matches, samples)]
+    columns.append(correlations(common, common_matches, resampled(common, given.bootstrap)))
+    rows = [[name, *columns[0][name], *columns[1][name]] for name in columns[0]]
+    table(["with", "spread over ψ", "95 %", "as they come", "95 %"], rows)
 
 
 if __name__ == "__main__":

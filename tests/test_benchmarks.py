@@ -16,7 +16,7 @@ SMALL = {
     "bench_evaluate.py": ["--queries", "30", "--database", "200", "--dimensions", "8"],
     "bench_fov.py": ["--cameras", "60"],
     "bench_learning.py": ["--steps", "2", "--seeds", "1", "--rooms", "1", "--frames", "6", "--batch-size", "4"],
-    "bench_matches.py": ["--frames", "4", "--pairs", "2", "--bootstrap", "20"],
+    "bench_matches.py": ["--frames", "4", "--pairs", "2", "--common", "5", "--bootstrap", "20"],
     "bench_noise.py": ["--cameras", "60", "--pairs", "50", "--samples", "256"],
     "bench_occluders.py": ["--cameras", "100"],
     "bench_pipeline.py": ["--cameras", "300"],
