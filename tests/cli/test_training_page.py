@@ -36,7 +36,7 @@ def test_every_option_is_one() -> None:
     """Options that the section names are options of the command."""
     known = {name for parameter in train.train_command.params for name in parameter.opts}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", section()))
-    assert named - {"--root", "--scenes", "--checkpoint"} <= known
+    assert named - {"--root", "--scenes", "--checkpoint", "--nproc-per-node"} <= known
 
 
 @pytest.mark.real_data
@@ -44,7 +44,7 @@ def test_commands(run: Callable[..., Result], real_data: Path, tmp_path: Path, m
     """The commands run in their order, on fewer pairs, and leave what the section lists; so does the Python code."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "7scenes").symlink_to(real_data / "7scenes")
-    first, full, python = blocks()
+    first, full, processes, python = blocks()
     for line in first.replace("\\\n", "").splitlines():
         name, command, *rest = shlex.split(line)
         assert name == "relabel"
@@ -56,6 +56,10 @@ def test_commands(run: Callable[..., Result], real_data: Path, tmp_path: Path, m
     assert listed <= set(read_log(tmp_path / "run" / "log.jsonl")[-1])
     with train.train_command.make_context("train", shlex.split(full)[2:]) as ctx:
         assert ctx.params["workers"] == 8
+    launcher, _, command = processes.partition(" -m relabel train ")
+    assert launcher == "torchrun --nproc-per-node 2"
+    with train.train_command.make_context("train", shlex.split(command)) as ctx:
+        assert ctx.params["backbone"] == "tiny"
 
     short = python.replace("size=(320, 240), epochs=10", "size=(64, 48), epochs=1, pairs_per_epoch=32")
     assert short != python
