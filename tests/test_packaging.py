@@ -31,12 +31,13 @@ class TestExtras:
         assert wanted == {"train", "all"}
 
     def test_all_is_whatever_users_need(self) -> None:
-        """Every extra but those of the tests, the documentation and the benchmarks."""
+        """Every extra but those of the tests, the documentation, the benchmarks and releases."""
         (line,) = extras()["all"]
         assert set(re.findall(r"\w+", line.partition("[")[2])) | {"torch"} == extras().keys() - {
             "all",
             "bench",
             "docs",
+            "release",
             "test",
         }
 
