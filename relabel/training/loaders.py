@@ -202,7 +202,7 @@ class PlaceBatches(_Batches):
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for batch in self._batches():
             for image in batch.unreadable:
-                raise InputError(f"{image.reason}; mend it, or leave its camera out with --mask when labelling")
+                raise InputError(f"{image.reason}; mend it, or leave its camera out when labelling (mask=…)")
             assert batch.images is not None
             images, cameras = normalised(batch.images).contiguous(), torch.tensor(batch.drawn)
             shape = (-1, self.images_per_place)

@@ -179,5 +179,5 @@ class TestPlaceBatches:
         broken = runs.place(tmp_path / "town")
         for path in broken.images.iterdir():
             path.write_bytes(b"")
-        with pytest.raises(InputError, match=r"\.png.*--mask"):
+        with pytest.raises(InputError, match=r"\.png.*mask=…"):
             next(iter(places(broken)))
