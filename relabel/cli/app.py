@@ -32,7 +32,7 @@ _LONGEST_MESSAGE = 4000  # characters
 _HELP = """Turn place-recognition datasets into graded similarity labels, and look into the files that hold them.
 
 A collection of a label file is addressed as FILE::COLLECTION. Results go to stdout, notes and progress to stderr.
-Exit status: 0 good, 1 failed or invalid, 2 wrong usage, 130 interrupted, 143 terminated (128 + the signal's number).
+Exit status: 0 success, 1 failed or invalid, 2 wrong usage, 130 interrupted, 143 terminated (128 + the signal's number).
 """
 
 
@@ -147,7 +147,7 @@ def _fail(error: Exception, verbosity: Verbosity) -> int:
         _say_error(str(error))
     else:
         what = f"{type(error).__name__}: {error}"
-        _say_error(f"{what}; this is a fault of relabel itself, -vv shows where it happened")
+        _say_error(f"{what}; this is a bug in relabel; -vv shows where it occurred")
     return USAGE if isinstance(error, OptionError) else FAILED
 
 

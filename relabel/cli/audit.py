@@ -38,8 +38,8 @@ class AuditGroup(SuggestingGroup):
 def audit_command() -> None:
     """Check the input of a labelling command without labelling it: conventions, filler values, depth against pose.
 
-    Behind the name of the dataset stand the arguments and options that its labelling command takes for its input. Every
-    labelling command makes the same checks first. docs/audit.md lists what is found, by codes.
+    After the name of the dataset come the arguments and options that its labelling command takes for its input. Every
+    labelling command makes the same checks first. docs/audit.md lists all findings by code.
     """
 
 

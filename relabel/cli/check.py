@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     type=click.Choice(("header", "structure", "content")),
     default="content",
     show_default=True,
-    help="How deep to look: is it a label file; is it well formed; are its values what they were.",
+    help="Depth of the check: whether it is a label file; whether it is well formed; whether its content is unchanged "
+    "and valid.",
 )
 @options.as_json
 @click.pass_context
 def validate_command(ctx: click.Context, file: Path, level: str, as_json: bool) -> None:
-    """Check the label FILE against the format and list all that is wrong; exit status 1 when there is any error."""
+    """Check the label FILE against the format and list all errors; exit status 1 if there are any."""
     from relabel.labelfile import validate
 
     report = validate(file, level=level)
@@ -48,7 +49,12 @@ def validate_command(ctx: click.Context, file: Path, level: str, as_json: bool) 
 @options.label_file
 @options.optional_root
 @click.option(
-    "--sample", type=click.IntRange(min=1), default=1000, show_default=True, metavar="K", help="Pairs a collection."
+    "--sample",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    metavar="K",
+    help="Pairs to recompute per collection.",
 )
 @options.seed
 @options.mask
@@ -71,7 +77,7 @@ def verify_command(
 
     With --root the dataset is read again and every camera compared; without it, ψ is checked against the cameras that
     the file holds. Labels from depth maps need --root, and are also compared with the exact definition, of which the
-    method is an estimate. A mask and occluders are looked for under --root and beside the file, unless they are given.
+    method is an estimate. Unless given, the mask and the occluders are looked up under --root and next to the file.
     """
     from relabel.verify.verify import verify
 
@@ -109,10 +115,10 @@ def _verification_lines(result: Verification) -> Iterator[str]:
 @options.as_json
 @options.no_progress
 def compare_command(a: str, b: str, measure: Measure | None, as_json: bool, no_progress: bool) -> None:
-    """What is different between two label files, A and B, each FILE or FILE::COLLECTION.
+    """Differences between two label files, A and B, each FILE or FILE::COLLECTION.
 
-    Collections are joined by name (one against one whatever the names) and cameras by key, in any order. B is compared
-    in the measure of A, or both in that of --measure.
+    Collections are joined by name (a single one on each side whatever their names) and cameras by key, in any order.
+    B is converted to the measure of A, or both to that of --measure.
     """
     from relabel.report.compare import compare, comparison_text
 

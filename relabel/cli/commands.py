@@ -39,15 +39,15 @@ HELP = "Help"
 
 COMMANDS: dict[str, Entry] = {
     "sample": Entry(LABEL, "relabel.cli.sample:sample_command", "Write a small synthetic dataset to try things on."),
-    "info": Entry(LOOK, "relabel.cli.inspect:info_command", "What a label file holds, one line a collection."),
-    "ls": Entry(LOOK, "relabel.cli.inspect:ls_command", "Names of the collections, one a line."),
+    "info": Entry(LOOK, "relabel.cli.inspect:info_command", "What a label file holds, one line per collection."),
+    "ls": Entry(LOOK, "relabel.cli.inspect:ls_command", "Names of the collections, one per line."),
     "tree": Entry(LOOK, "relabel.cli.inspect:tree_command", "Every group, dataset and attribute of the file."),
     "stats": Entry(LOOK, "relabel.cli.inspect:stats_command", "Histogram of ψ, bands, queries without a positive."),
     "row": Entry(LOOK, "relabel.cli.inspect:row_command", "The matches of one query, best first."),
     "view": Entry(LOOK, "relabel.cli.view:view_command", "Map, matches and distributions in the browser."),
-    "report": Entry(LOOK, "relabel.cli.view:report_command", "The same as one HTML page to pass on."),
+    "report": Entry(LOOK, "relabel.cli.view:report_command", "The same as a single HTML page to share."),
     "shared": Entry(
-        LOOK, "relabel.cli.shared:shared_command", "What two frames of depth share, as a cloud or an image."
+        LOOK, "relabel.cli.shared:shared_command", "What two depth frames share, as a point cloud or an image."
     ),
     "dump": Entry(LOOK, "relabel.cli.inspect:dump_command", "All pairs of a collection as text."),
     "merge": Entry(COMPOSE, "relabel.cli.compose:merge_command", "Collections of several files in one."),
@@ -56,9 +56,9 @@ COMMANDS: dict[str, Entry] = {
     ),
     "convert": Entry(COMPOSE, "relabel.cli.compose:convert_command", "The same labels in another measure."),
     "export": Entry(COMPOSE, "relabel.cli.exchange:export_command", "Labels in the formats of other programs."),
-    "import": Entry(COMPOSE, "relabel.cli.exchange:import_command", "A label file of labels that somebody else made."),
+    "import": Entry(COMPOSE, "relabel.cli.exchange:import_command", "A label file from labels made by others."),
     "publish": Entry(COMPOSE, "relabel.cli.publish:command", "A folder to upload: card, checksums, metadata."),
-    "compare": Entry(CHECK, "relabel.cli.check:compare_command", "What is different between two label files."),
+    "compare": Entry(CHECK, "relabel.cli.check:compare_command", "Differences between two label files."),
     "validate": Entry(CHECK, "relabel.cli.check:validate_command", "Check a label file against the format."),
     "verify": Entry(
         CHECK, "relabel.cli.check:verify_command", "Recompute a sample of a label file with a slow oracle."
@@ -69,7 +69,7 @@ COMMANDS: dict[str, Entry] = {
     "headings": Entry(
         CHECK, "relabel.cli.headings:headings_command", "Which headings of a dataset should not be trusted."
     ),
-    "fit": Entry(CHECK, "relabel.cli.fit:fit_command", "Recover the parameters behind somebody else's labels."),
+    "fit": Entry(CHECK, "relabel.cli.fit:fit_command", "Recover the parameters behind published labels."),
     "train": Entry(TRAIN, "relabel.cli.train:train_command", "Train a descriptor model on graded labels."),
     "evaluate": Entry(
         TRAIN, "relabel.cli.evaluate:evaluate_command", "Recall@k, mAP and graded scores of place recognition."

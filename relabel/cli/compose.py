@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @options.as_json
 @options.no_progress
 def merge_command(addresses: tuple[str, ...], output: Path, force: bool, as_json: bool, no_progress: bool) -> None:
-    """Write one label file with the collections of several, copied as they are.
+    """Write one label file with the collections of several, copied unchanged.
 
     A collection that several files hold with the same content is kept once.
     """
@@ -54,7 +54,7 @@ def _band(ctx: click.Context, param: click.Parameter, value: str | None) -> floa
     if ends[1] < 1.0:
         raise click.BadParameter(
             f"{value!r} would leave out the pairs above {ends[1]:g}, and a label file without its best pairs presents "
-            "them as true negatives; give a lower end only, or take the pairs as text (relabel export --to csv)",
+            "them as true negatives; give only a lower bound, or export the pairs as text (relabel export --to csv)",
             ctx,
             param,
         )
@@ -88,7 +88,7 @@ _FILE = click.Path(path_type=Path)
 @options.address
 @options.output(None)
 @options.collections
-@click.option("--keys", type=_FILE, metavar="LIST", help="Only cameras whose keys this file lists, one a line.")
+@click.option("--keys", type=_FILE, metavar="LIST", help="Only cameras whose keys this file lists, one per line.")
 @click.option("--query-keys", type=_FILE, metavar="LIST", help="The same for the queries alone.")
 @click.option("--database-keys", type=_FILE, metavar="LIST", help="The same for the database alone.")
 @click.option(
@@ -97,9 +97,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--bbox", callback=_box, metavar=_BOX, help="Only cameras in this box, metres in the file's frame.")
 @click.option("--bbox-lonlat", callback=_box, metavar=_BOX, help="Only cameras in this box, degrees on WGS 84.")
 @click.option("--ok-only", is_flag=True, help="Only cameras with status ok.")
-@click.option(
-    "--rename", callback=_renames, multiple=True, metavar="OLD=NEW", help="Give a collection another name; repeatable."
-)
+@click.option("--rename", callback=_renames, multiple=True, metavar="OLD=NEW", help="Rename a collection; repeatable.")
 @options.force
 @options.as_json
 @options.no_progress
@@ -121,7 +119,7 @@ def subset_command(
 ) -> None:
     """Write some of the collections, cameras or pairs of a label file.
 
-    A camera has to pass all options that are given. A band has no upper end: a label file without its best pairs would
+    A camera has to satisfy all given options. A band has no upper bound: a label file without its best pairs would
     present them as true negatives.
     """
     from relabel.cli.labelling import show_written
@@ -173,9 +171,10 @@ def convert_command(
     as_json: bool,
     no_progress: bool,
 ) -> None:
-    """Write the same labels in another measure, converted through the areas of the cameras.
+    """Write the same labels in another measure, converted by means of the areas of the cameras.
 
-    The bound of absent pairs becomes the most that one can have in the new measure; pairs at or below it are dropped.
+    The bound of absent pairs becomes the largest value that one can have in the new measure; pairs at or below it are
+    dropped.
     """
     from relabel.cli.labelling import show_written
     from relabel.cli.terminal import bar
@@ -186,7 +185,7 @@ def convert_command(
         result = convert(output, address, measure, collections=collections, overwrite=force, progress=advance)
     for collection in result.collections:
         if collection.source == measure:
-            log.info("%s: is in %s already; copied", collection.name, measure)
+            log.info("%s: already in %s; copied", collection.name, measure)
         if collection.dropped:
             log.warning(
                 "%s: %s pairs dropped: an absent pair can now have a ψ up to %.3g, and theirs is no larger",

@@ -24,7 +24,7 @@ def _ks(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
     try:
         return [int(part) for part in value.split(",")]
     except ValueError:
-        raise click.BadParameter(f"{value!r} is no list of numbers such as 1,5,10,20") from None
+        raise click.BadParameter(f"{value!r} is not a list of numbers such as 1,5,10,20") from None
 
 
 @help_text.command()
@@ -35,10 +35,13 @@ def _ks(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
 @click.option(
     "--subtask",
     type=click.Choice(SUBTASKS),
-    help="Only the cameras of a subtask of MSLS, which --root tells.  [default: all cameras]",
+    help="Only the cameras of an MSLS subtask; needs --root.  [default: all cameras]",
 )
 @click.option(
-    "--predictions", type=click.Path(path_type=Path), metavar="FILE", help="Answers to evaluate: a line a query."
+    "--predictions",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Predictions to evaluate, one line per query.",
 )
 @click.option(
     "--descriptors", type=click.Path(path_type=Path), metavar="DIR", help="Descriptors to evaluate, with their keys."
@@ -49,25 +52,31 @@ def _ks(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
 @options.optional_images
 @options.image_path
 @options.optional_image_size
-@click.option("--positives-m", type=float, metavar="M", help="A positive is at most this far away, metres.")
+@click.option("--positives-m", type=float, metavar="M", help="Greatest distance of a positive, metres.")
 @click.option(
-    "--positives-heading", type=float, metavar="DEG", help="And its heading differs by at most this, degrees."
+    "--positives-heading", type=float, metavar="DEG", help="Greatest heading difference of a positive, degrees."
 )
-@click.option("--positives-psi", type=float, metavar="PSI", help="A positive has at least this ψ in FILE.")
+@click.option("--positives-psi", type=float, metavar="PSI", help="Least ψ of a positive in FILE.")
 @click.option(
-    "-k", "ks", callback=_ks, default="1,5,10,20", show_default=True, metavar="K,…", help="Numbers of answers to score."
+    "-k",
+    "ks",
+    callback=_ks,
+    default="1,5,10,20",
+    show_default=True,
+    metavar="K,…",
+    help="Values of k for recall@k and mAP@k.",
 )
 @click.option(
     "--allow-unknown",
     is_flag=True,
     help="Skip predictions for unknown queries, and count unknown images as misses.",
 )
-@click.option("--per-query", type=click.Path(path_type=Path), metavar="CSV", help="Table of every query to write.")
+@click.option("--per-query", type=click.Path(path_type=Path), metavar="CSV", help="Per-query table to write.")
 @click.option(
     "--write-predictions",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Predictions to write, as MSLS has them: the best 25, or as many as -k asks for.",
+    help="Predictions to write, in the format of MSLS: the best 25, or as many as -k needs.",
 )
 @click.option(
     "--write-descriptors", type=click.Path(path_type=Path), metavar="DIR", help="Folder to write descriptors to."
@@ -108,17 +117,17 @@ def evaluate_command(
     the validation set of the field) or of two folders or lists of images with @ names, or two tables. Several cities
     are searched as one database. Panoramas are left out.
 
-    What is evaluated is one of these:
+    Give one of these to evaluate:
 
     \b
-    --predictions  text, a line a query: its key, then database keys, best first
-    --descriptors  DIR with query.npy, query.txt, database.npy, database.txt (keys, one a line)
+    --predictions  text, one line per query: its key, then database keys, best first
+    --descriptors  DIR with query.npy, query.txt, database.npy, database.txt (keys, one per line)
     --checkpoint   of `relabel train`, on the images under --images
 
-    A positive is within 25 m, or as --positives-m or --positives-psi say; labels of surfaces default to ψ ≥ 0.5.
-    With a label file also nDCG@k with ψ as gain, and the mean ψ of the first answer; with descriptors the rank
-    correlation of their distance with ψ. Images are looked for as their datasets have them, and resized as they
-    were in training.
+    A positive is within 25 m, or as --positives-m or --positives-psi define it; by default ψ ≥ 0.5 for surface labels.
+    With a label file it also reports nDCG@k with ψ as gain, and the mean ψ of the first prediction; with
+    descriptors, the rank correlation of their distance with ψ. Images are looked up in the layouts of the known
+    datasets, and resized as in training.
     """  # noqa: D301  click wants the character itself
     from relabel.errors import OptionError
     from relabel.evaluation.descriptors import ImageOptions, check_one_a_line, describe_set
@@ -136,13 +145,13 @@ def evaluate_command(
         what = " and ".join(f"--{name}" for name in named) or "nothing"
         raise OptionError(f"{what} to evaluate; give one of --predictions, --descriptors, --checkpoint")
     if predictions is not None and (write_predictions or write_descriptors):
-        raise OptionError("--predictions are answers already; --write-… belongs to --descriptors and --checkpoint")
+        raise OptionError("--write-predictions and --write-descriptors need --descriptors or --checkpoint")
     if checkpoint is None and (images or image_path or size):
-        raise OptionError("--images, --image-path and --size belong to --checkpoint, which looks at images")
+        raise OptionError("--images, --image-path and --size can only be used with --checkpoint, which reads images")
     if checkpoint is not None:
         check_installed("torch", "--checkpoint")
     if predictions is None and allow_unknown:
-        raise OptionError("--allow-unknown belongs to --predictions")
+        raise OptionError("--allow-unknown can only be used with --predictions")
     places = _places(**cameras)
     rule = None
     if positives_m is not None or positives_psi is not None:
@@ -203,11 +212,13 @@ def _places(
     if cities is not None and (sources or root is None):
         raise OptionError("--cities chooses cities of --root, without a label file; name a collection as FILE::NAME")
     if subtask is not None and root is None:
-        raise OptionError("--subtask needs --root, the MSLS tree that tells which cameras take part")
+        raise OptionError("--subtask needs --root, the MSLS tree, which defines the cameras that take part")
     if len(sources) > 2 or (len(sources) == 2 and root is not None):
         raise OptionError("give a label file, or --root, or QUERIES and DATABASE")
     if source is not None and len(sources) == 1:
-        raise OptionError("--source is for --root, or for QUERIES and DATABASE; a label file knows its cameras")
+        raise OptionError(
+            "--source can only be used with --root, or with QUERIES and DATABASE; a label file has its own cameras"
+        )
     if len(sources) == 2:
         return places.of_paths([Path(path) for path in sources], dataset_name=source)
     if sources:

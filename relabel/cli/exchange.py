@@ -47,7 +47,7 @@ _EXPORT_HELP = f"""Write labels in the format of another program.
 {_table({name: spec.export_summary for name, spec in _EXPORT.items()})}
 
 Images are named by the column path where there is one, else by the key; for gcl, msls-idx and labels of MSLS as MSLS
-names them. Names that no loader could open are warned of.
+names them. Names that no image loader could open cause a warning.
 
 Prints the files that were written; what the format cannot say is said on stderr. Without a COLLECTION all of the
 file are written, with their names in the names of the files.
@@ -74,18 +74,18 @@ _PATH = click.Path(path_type=Path)
     "--threshold",
     type=click.FloatRange(0.0, 1.0, min_open=True),
     metavar="PSI",
-    help="The least ψ of a positive.  [default: 0.5; pairs: all that is stored]",
+    help="The least ψ of a positive.  [default: 0.5; pairs: all stored pairs]",
 )
 @options.optional_measure
 @options.image_path
 @click.option("--drop-unknown", is_flag=True, help=f"Leave out cameras that are not ok. {_for('drop_unknown')}")
-@click.option("--drop-panoramas", is_flag=True, help=f"Leave out panoramas alone. {_for('drop_panoramas')}")
+@click.option("--drop-panoramas", is_flag=True, help=f"Leave out panoramas only. {_for('drop_panoramas')}")
 @click.option(
     "--within",
     "within_m",
     type=float,
     metavar="M",
-    help=f"Positives are cameras this near, whatever their ψ. {_for('within_m')}",
+    help=f"Positives are cameras within this distance, whatever their ψ. {_for('within_m')}",
 )
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Only the N best.  [default: all]")
 @click.option(
@@ -93,14 +93,14 @@ _PATH = click.Path(path_type=Path)
     "queries",
     multiple=True,
     metavar="KEY",
-    help=f"Write the matches of this query; can be given more than once. {_for('queries')}",
+    help=f"Write the matches of this query; repeatable. {_for('queries')}",
 )
 @click.option("--gzip", is_flag=True, help=f"Compress dense matrices: far smaller, slower to read. {_for('gzip')}")
 @click.option(
     "--max-bytes",
     type=click.IntRange(min=1),
     metavar="N",
-    help="The most that a dense file may take.  [default: what is free]",
+    help="Largest size allowed for a dense file.  [default: the free disk space]",
 )
 @options.seed
 @options.force
@@ -130,15 +130,20 @@ def export_command(
 @click.argument("input", type=_PATH, metavar="INPUT")
 @options.output(None)
 @options.stated_measure
-@click.option("--queries", type=_PATH, metavar="FILE", help="The queries: an index .json, a table, or a key a line.")
+@click.option(
+    "--queries",
+    type=_PATH,
+    metavar="FILE",
+    help="The queries: an index (.json), a table, or text with one key per line.",
+)
 @click.option("--database", type=_PATH, metavar="FILE", help="The database cameras, as --queries.")
 @options.optional_root
-@click.option("--city", metavar="NAME", help="The city of --root.  [default: as INPUT is called]")
+@click.option("--city", metavar="NAME", help="The city of --root.  [default: the name of INPUT]")
 @click.option(
     "--key-from",
     "keys",
     type=click.Choice(["stem", "path"]),
-    help="What of an image's path in an index is the key.  [default: the keys that an export has put in, else stem; "
+    help="Part of an image's path in an index that is the key.  [default: the keys stored by an export, else stem; "
     "condensed: path]",
 )
 @click.option("--dataset", metavar="NAME", help="Dataset of a dense file.  [default: fov]")

@@ -1,4 +1,4 @@
-"""relabel fit: the parameters behind somebody else's labels."""
+"""relabel fit: the parameters behind published labels."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SHOWN = 10  # candidates in the table; --json has all
     default=4000,
     show_default=True,
     metavar="K",
-    help="Pairs to fit to, over all collections.",
+    help="Number of pairs to fit to, over all collections.",
 )
 @options.seed
 @options.plot
@@ -46,7 +46,7 @@ def fit_command(
     as_json: bool,
     no_progress: bool,
 ) -> None:
-    """Recover θ, r, shape and measure behind labels that somebody else made.
+    """Recover θ, r, shape and measure behind published labels.
 
     A sample of the pairs, stored and absent, is compared with fields of view of all kinds by least squares. Positions
     and headings come from the file, or with --root from the MSLS tree that was labelled. All collections of FILE are
@@ -90,11 +90,11 @@ def _lines(fit: Fit) -> Iterator[str]:
         f"{fit.stored + fit.absent:,} pairs within 0.01 ({fit.stored:,} stored, {fit.absent:,} absent)"
     )
     if fit.same_values:
-        yield f"  since all views are alike, {' and '.join(fit.same_values)} would have the same values"
+        yield f"  since all views are identical, {' and '.join(fit.same_values)} would have the same values"
     if fit.explained and fit.not_told_apart:
         names = [c.name for c in fit.not_told_apart]
-        more = f"; and {len(names) - _NAMED} more (--json has all)" if len(names) > _NAMED else ""
-        yield f"  cannot be told apart from: {'; '.join(names[:_NAMED])}{more}"
+        more = f"; and {len(names) - _NAMED} more (--json lists all)" if len(names) > _NAMED else ""
+        yield f"  indistinguishable from: {'; '.join(names[:_NAMED])}{more}"
     if fit.explained and fit.runner_up is not None:
         other = fit.runner_up
         yield f"  the next best is {other.name} with {_parameters(other)}: rms {other.rms:.2g}"
@@ -117,15 +117,15 @@ def _next(fit: Fit) -> Iterator[str]:
     """What to do with the answer."""
     best = fit.best
     if not fit.explained:
-        yield "  Labels from depth, from binary classes or with other headings look like this; check --root and keys."
+        yield "  Labels from depth, binary classes or other headings give such a result; check --root and keys."
         return
     if best.cut:
         yield (
-            "  Pairs farther apart than r were given 0 although their views meet: a known fault of early exits. "
-            "relabel does not make such labels."
+            "  Pairs farther apart than r have ψ 0 although their views overlap: a known bug of early exits, which "
+            "relabel does not have."
         )
     if best.measure == "overlap-database":
-        yield "  The share of the database camera's view is no measure of the format: swap queries and database."
+        yield "  The share of the database camera's view is not a measure of the format; swap queries and database."
         return
     if best.fov_deg is not None and best.radius_m is not None and best.database_fov_deg is None and not best.cut:
         arc = "" if best.arc is None else f" --arc {best.arc}"
@@ -133,7 +133,7 @@ def _next(fit: Fit) -> Iterator[str]:
             f"  relabel msls --fov {best.fov_deg:.6g} --radius {best.radius_m:.6g} --shape {best.shape}{arc} "
             f"--measure {best.measure} makes such labels;"
         )
-    yield f"  relabel import … --measure {best.measure} names the measure of these."
+    yield f"  relabel import … --measure {best.measure} records the measure of these labels."
 
 
 def _parameters(c: Candidate) -> str:

@@ -31,7 +31,7 @@ _OPTIONS: tuple[options.Decorator[Any], ...] = (
         type=click.Choice(SHAPES),
         default=_DEFAULTS.shape,
         show_default=True,
-        help="The exact circular sector, or a polygon of apex and arc segments as other people's labels use it.",
+        help="The exact circular sector, or a polygon of apex and arc segments, as some published labels use.",
     ),
     click.option(
         "--arc",
@@ -46,14 +46,14 @@ _OPTIONS: tuple[options.Decorator[Any], ...] = (
         "heading_sigma_deg",
         _DEFAULTS.heading_sigma_deg,
         "DEG",
-        "Standard deviation of the headings' noise: ψ is then the value to be expected under it.",
+        "Standard deviation of the heading noise; ψ is then its expected value under this noise.",
     ),
     options.number(
         "--position-sigma",
         "position_sigma_m",
         _DEFAULTS.position_sigma_m,
         "M",
-        "Standard deviation of the positions' noise along either axis, metres: as --heading-sigma.",
+        "Standard deviation of the position noise along each axis, metres; like --heading-sigma.",
     ),
     options.number(
         "--max-heading-difference",
@@ -69,14 +69,15 @@ _OPTIONS: tuple[options.Decorator[Any], ...] = (
         default=_DEFAULTS.max_height_difference_m,
         show_default="no limit",
         metavar="M",
-        help="Pairs whose heights differ by more have ψ 0, as on and under a bridge; a camera without one keeps all.",
+        help="Pairs whose heights differ by more have ψ 0, as on and under a bridge; cameras without a height keep "
+        "all pairs.",
     ),
     options.occluders,
     click.option(
         "--occluders-crs",
         metavar="CRS",
         help="Reference system of the footprints, such as EPSG:32636, or local for that of the cameras.  "
-        "[default: what the file says]",
+        "[default: as the file says]",
     ),
 )
 

@@ -24,7 +24,7 @@ def _reasons(ctx: click.Context, param: click.Parameter, value: str) -> tuple[st
     names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
     unknown = [name for name in names if name not in REASONS]
     if unknown or not names:
-        raise click.BadParameter(f"{', '.join(unknown) or 'nothing'} is no reason; there are {', '.join(REASONS)}")
+        raise click.BadParameter(f"{', '.join(unknown) or 'nothing'} is not a reason; choose from {', '.join(REASONS)}")
     return names
 
 
@@ -41,7 +41,7 @@ def _metres(flag: str, name: str, default: float, text: str) -> options.Decorato
 @options.source
 @options.cities
 @options.columns
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="CSV", help="Mask to write, for --mask.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="CSV", help="Mask file to write, for --mask.")
 @options.plot
 @options.dark
 @click.option(
@@ -50,21 +50,21 @@ def _metres(flag: str, name: str, default: float, text: str) -> options.Decorato
     show_default=True,
     callback=_reasons,
     metavar="NAME,…",
-    help=f"Faults for which a camera goes into the mask: {', '.join(REASONS)}.",
+    help=f"Faults that put a camera into the mask: {', '.join(REASONS)}.",
 )
 @click.option(
     "--against-travel",
     "against_deg",
     type=float,
     metavar="DEG",
-    help="Mask cameras that look this far from their direction of travel, or from what view_direction says.",
+    help="Also mask cameras whose heading is this far off their direction of travel, or off view_direction.",
 )
-@_degrees("--jump", "jump_deg", 60.0, "A change of heading that the track does not explain is a jump from here on.")
-@_degrees("--flip", "flip_deg", 150.0, "Headings that differ by more are turned by 180°.")
-@_metres("--step", "step_m", 5.0, "Places this far apart give a direction of travel.")
-@_metres("--gap", "gap_m", 50.0, "Consecutive images farther apart say nothing about each other.")
+@_degrees("--jump", "jump_deg", 60.0, "Least change of heading, unexplained by the track, that counts as a jump.")
+@_degrees("--flip", "flip_deg", 150.0, "Headings that differ by more count as turned by 180°.")
+@_metres("--step", "step_m", 5.0, "Least distance between two positions that gives a direction of travel.")
+@_metres("--gap", "gap_m", 50.0, "Consecutive images farther apart are not compared.")
 @options.near
-@_metres("--place", "place_m", 5.0, "Pairs this close are at one place.")
+@_metres("--place", "place_m", 5.0, "Pairs this close count as at the same place.")
 @options.as_json
 @options.force
 def headings_command(
@@ -83,12 +83,12 @@ def headings_command(
 ) -> None:
     """Look for headings that should not be trusted, and write a mask that leaves them out.
 
-    ROOT is an MSLS tree. QUERIES and DATABASE are what `relabel names` or `relabel table` takes: folders or lists of
-    @ names, or tables; one of them alone is compared with itself. Other datasets are named by --source.
+    ROOT is an MSLS tree. QUERIES and DATABASE are as for `relabel names` or `relabel table`: folders or lists of
+    @ names, or tables; a single one is compared with itself. For other datasets use --source.
 
-    Reported are missing headings, compasses that are stuck, jumps that the track cannot explain, the compass against
-    the direction of travel, parts of a sequence that are turned by 180°, and how much near cameras are turned. What
-    needs the order of images can only be reported for sequences.
+    Reports missing headings, stuck compasses, jumps that the track does not explain, compass against direction of
+    travel, parts of a sequence that are turned by 180°, and the heading differences of nearby cameras. Checks that
+    depend on the order of images need sequences.
     """
     from relabel.atomic import check_target
     from relabel.audit.headings.audit import audit
@@ -110,7 +110,7 @@ def headings_command(
         raise OptionError(f"{len(paths)} paths were given; give an MSLS tree, or QUERIES and DATABASE")
     spec, selection = registry.select_paths(paths, dataset_name=source, cities=cities, columns=columns)
     if "fov" not in spec.readers:
-        raise OptionError(f"{spec.name} is labelled by surface; there are no headings to look at")
+        raise OptionError(f"{spec.name} is labelled by surface; there are no headings to check")
     for line in selection.skipped:
         log.warning("%s", line)
     for reader in selection.readers:

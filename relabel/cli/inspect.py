@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 @options.label_file
 @options.as_json
 def info_command(file: Path, as_json: bool) -> None:
-    """What the label FILE holds: of every collection its cameras, its pairs, and how ψ was computed."""
+    """What the label FILE holds: for each collection its cameras, its pairs, and how ψ was computed."""
     from relabel.labelfile import LabelFile
     from relabel.report.info import describe, info_text
 
@@ -32,11 +32,11 @@ def info_command(file: Path, as_json: bool) -> None:
 @click.option(
     "--side",
     type=click.Choice(("queries", "database")),
-    help="List the keys of the queries or of the database instead, one a line, in the order of the file.",
+    help="List the keys of the queries or of the database instead, one per line, in the order of the file.",
 )
 @options.as_json
 def ls_command(address: str, side: str | None, as_json: bool) -> None:
-    """Names of the collections in a label file, one a line; with --side, the keys of its cameras."""
+    """Names of the collections in a label file, one per line; with --side, the keys of its cameras."""
     from relabel.labelfile import LabelFile, open_collections
 
     if side is None and "::" not in address:
@@ -76,13 +76,13 @@ def tree_command(file: Path, as_json: bool) -> None:
     default=120.0,
     show_default=True,
     metavar="DEG",
-    help="Overlapping cameras whose headings differ by this much or more are facing, degrees.",
+    help="Overlapping cameras whose headings differ by this much or more count as facing each other, degrees.",
 )
 @click.option(
     "--plot",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Folder to write figures to: a map of the cameras, a histogram of ψ, ψ by distance and heading, and of "
+    help="Folder to write figures to: a map of the cameras, a histogram of ψ, ψ by distance and heading, and for "
     "sequences a matrix.",
 )
 @click.option(
@@ -90,7 +90,7 @@ def tree_command(file: Path, as_json: bool) -> None:
     type=click.Choice(["svg", "pdf", "png"]),
     default="svg",
     show_default=True,
-    help="What figures are written as.",
+    help="File format of the figures.",
 )
 @options.dark
 @options.force
@@ -107,9 +107,9 @@ def stats_command(
     as_json: bool,
     no_progress: bool,
 ) -> None:
-    """Figures of one collection or of all in a file.
+    """Statistics of one collection, or of all in a file.
 
-    A histogram of ψ; how many cameras a query has in each band (ψ ≥ 0.5, between, none); queries without a positive;
+    A histogram of ψ; cameras per query in each band (ψ ≥ 0.5, between, none); queries without a positive;
     the share of near pairs that share no view; pairs that overlap while facing each other.
     """
     from relabel.labelfile import open_collections
@@ -176,17 +176,17 @@ def row_command(
     force: bool,
     as_json: bool,
 ) -> None:
-    """The database cameras that share some view with the query KEY, best first.
+    """List the database cameras that overlap with the query KEY, best first.
 
-    Shown are ψ, the distance between the two cameras and by how much their headings differ. --plot draws a map with
-    the fields of view, and with --images the images of the best six matches below it.
+    Shows ψ, the distance between the two cameras and their heading difference. --plot draws a map with the fields of
+    view and, with --images, the images of the six best matches below it.
     """
     from relabel.cameras import Status
     from relabel.labelfile import open_address
     from relabel.report import info
 
     if plot is None and (images is not None or image_path is not None):
-        raise OptionError("--images and --image-path are for the figure; name it with --plot FILE")
+        raise OptionError("--images and --image-path only affect the figure; add --plot FILE")
     if plot is not None:
         from relabel.figures import check_figure
 
@@ -207,12 +207,12 @@ def row_command(
 
 @help_text.command()
 @options.address
-@click.option("--tsv", "layout", flag_value="tsv", help="Separate by tabs instead of commas.")
-@click.option("--json", "layout", flag_value="json", help="One JSON object a line.")
+@click.option("--tsv", "layout", flag_value="tsv", help="Separate columns by tabs instead of commas.")
+@click.option("--json", "layout", flag_value="json", help="Print one JSON object per line.")
 def dump_command(address: str, layout: Literal["tsv", "json"] | None) -> None:
     """All stored pairs of a collection as text: query, database, value.
 
-    Pairs that are not there are zero where both cameras are ok, and unknown otherwise; `relabel info` counts those.
+    Absent pairs are zero if both cameras are ok, and unknown otherwise; `relabel info` counts the cameras that are not.
     """
     from relabel.exchange.text import pairs_as_text
     from relabel.labelfile import LabelFile, open_address

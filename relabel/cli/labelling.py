@@ -104,7 +104,7 @@ def run(
     no_progress: bool,
     unit: str = "queries",
 ) -> None:
-    """Label the parts, or say what it would take; print a summary of the file."""
+    """Label the parts, or report what that would take; print a summary of the file."""
     from relabel.audit.findings import refuse_warnings
     from relabel.pipeline.parts import estimates
     from relabel.pipeline.run import label

@@ -97,27 +97,27 @@ OF_ARGUMENTS = {
 An argument whose value is anybody's choice stands with an ellipsis, which no path or key of a user's has.
 """
 
-force: Decorator[Any] = click.option("--force", is_flag=True, help="Replace the output if it is there already.")
+force: Decorator[Any] = click.option("--force", is_flag=True, help="Overwrite the output if it already exists.")
 
 resume: Decorator[Any] = click.option(
     "--resume/--no-resume",
     default=True,
     show_default=True,
-    help="Keep the parts that an earlier run finished from the same inputs with the same parameters.",
+    help="Keep parts that an earlier run finished from the same inputs with the same parameters.",
 )
 
 
 def _threads(**fields: Any) -> Decorator[Any]:
-    return click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads to compute with.", **fields)
+    return click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Number of threads.", **fields)
 
 
 threads: Decorator[Any] = _threads(show_default="all")
 
-training_threads: Decorator[Any] = _threads(show_default="as the run has so far, else torch's own")
+training_threads: Decorator[Any] = _threads(show_default="as the run has used so far, else torch's default")
 
 
 def _measure(*more: str, **fields: Any) -> Decorator[Any]:
-    text = "What ψ is, with I what A (query) and B see in common: iou I/(A+B-I), overlap I/A, dice 2I/(A+B)."
+    text = "Measure of ψ, where I is what A (query) and B (database) share: iou I/(A+B-I), overlap I/A, dice 2I/(A+B)."
     return click.option("--measure", type=click.Choice([*MEASURES, *more]), help=text, **fields)
 
 
@@ -137,7 +137,7 @@ def _min_value(**fields: Any) -> Decorator[Any]:
 
 min_value: Decorator[Any] = _min_value(default=DEFAULT_MIN_VALUE, show_default=True)
 
-stated_min_value: Decorator[Any] = _min_value(show_default="what the input tells, else 1e-06")
+stated_min_value: Decorator[Any] = _min_value(show_default="as the input says, else 1e-06")
 
 executor: Decorator[Any] = click.option(
     "--executor",
@@ -147,16 +147,16 @@ executor: Decorator[Any] = click.option(
     help="Where parts are computed: local, processes, processes:N or dask:ADDRESS.",
 )
 
-as_json: Decorator[Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+as_json: Decorator[Any] = click.option("--json", "as_json", is_flag=True, help="Print machine-readable JSON.")
 
 no_progress: Decorator[Any] = click.option(
-    "--no-progress", is_flag=True, help="No progress bar (there is none anyway where stderr is not a terminal)."
+    "--no-progress", is_flag=True, help="No progress bar (never shown unless stderr is a terminal)."
 )
 
 dry_run: Decorator[Any] = click.option(
     "--dry-run",
     is_flag=True,
-    help="Only say what would be done: cameras, pairs, bytes, memory; for depth maps, seconds.",
+    help="Only report what would be done: cameras, pairs, bytes, memory; for depth maps, seconds.",
 )
 
 
@@ -198,7 +198,11 @@ def exclusion(command: Any) -> Any:
 dark: Decorator[Any] = click.option("--dark", is_flag=True, help="Draw figures light on a dark background.")
 
 seed: Decorator[Any] = click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same result."
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Random seed; the same seed gives the same result.",
 )
 
 
@@ -222,11 +226,11 @@ collections: Decorator[Any] = click.option(
 source: Decorator[Any] = click.option(
     "--source",
     metavar="DATASET",
-    help="The dataset that the paths are of, named as its command.  [default: recognised by its files]",
+    help="The dataset that the paths belong to, by the name of its command.  [default: recognised by its files]",
 )
 
 near: Decorator[Any] = click.option(
-    "--near", "near_m", default=25.0, show_default=True, metavar="M", help="Pairs this close are near, m."
+    "--near", "near_m", default=25.0, show_default=True, metavar="M", help="Pairs this close count as near, metres."
 )
 
 
@@ -271,7 +275,7 @@ device: Decorator[Any] = click.option(
     type=click.Choice(DEVICES),
     default="auto",
     show_default=True,
-    help="Where to compute: cuda is a GPU, which needs torch; auto takes one that is there.",
+    help="Device to compute on: cuda is a GPU and needs torch; auto uses a GPU if there is one.",
 )
 
 workers: Decorator[Any] = click.option(
@@ -280,7 +284,7 @@ workers: Decorator[Any] = click.option(
     default=0,
     show_default=True,
     metavar="N",
-    help="Processes that read images; 0 reads them in this one.",
+    help="Processes that read images; 0 reads them in the main process.",
 )
 
 mask: Decorator[Any] = click.option(
@@ -288,17 +292,17 @@ mask: Decorator[Any] = click.option(
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Cameras that are not to be labelled: a CSV with a column `key`, as `relabel headings -o` writes it, or text "
-    "with a key a line.",
+    "with one key per line.",
 )
 
 occluders: Decorator[Any] = click.option(
     "--occluders",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Footprints of buildings, GeoJSON or GeoParquet, that cut the fields of view; the shape is then polygon.",
+    help="Footprints of buildings that block fields of view, GeoJSON or GeoParquet; the shape is then polygon.",
 )
 
-strict: Decorator[Any] = click.option("--strict", is_flag=True, help="Warnings about the input are errors.")
+strict: Decorator[Any] = click.option("--strict", is_flag=True, help="Treat warnings about the input as errors.")
 
 
 def _codes(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> frozenset[str]:
@@ -314,7 +318,7 @@ allow: Decorator[Any] = click.option(
     multiple=True,
     callback=_codes,
     metavar="CODE",
-    help="Accept findings of the audit with this code; can be given more than once.",
+    help="Accept findings of the audit with this code; repeatable.",
 )
 
 JOB = (strict, allow, force, resume, threads, executor, dry_run, as_json, no_progress)

@@ -26,11 +26,11 @@ _WANTED = {
 @options.output_folder
 @click.option("--title", default="", metavar="TEXT", help="One line.  [default: made from the collections]")
 @click.option("--description", default="", metavar="TEXT", help="A few sentences.  [default: made from the counts]")
-@click.option("--creator", "creators", multiple=True, metavar="NAME", help="Who made the labels; may be repeated.")
+@click.option("--creator", "creators", multiple=True, metavar="NAME", help="Creator of the labels; repeatable.")
 @click.option("--license", default="", metavar="SPDX|URL", help="Licence of the labels, such as CC-BY-4.0.")
 @click.option("--url", default="", help="Web page of the published labels.")
 @click.option(
-    "--date", default="", metavar="YYYY-MM-DD", help="Day of publication.  [default: none, or SOURCE_DATE_EPOCH]"
+    "--date", default="", metavar="YYYY-MM-DD", help="Date of publication.  [default: none, or SOURCE_DATE_EPOCH]"
 )
 @click.option(
     "--edition",
@@ -44,7 +44,8 @@ _WANTED = {
 @click.option(
     "--hub",
     is_flag=True,
-    help="Make a folder that Hugging Face `datasets` loads as it is, with --parquet, and print how to upload it.",
+    help="Make a folder that Hugging Face `datasets` can load directly (implies --parquet), and print the upload "
+    "command.",
 )
 @click.option("--report", is_flag=True, help="Add report.html, the page of `relabel report`, without images.")
 @click.option(
@@ -52,7 +53,7 @@ _WANTED = {
     "images",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="With --report: put images below DIR into the page, scaled down. See their licence first.",
+    help="With --report: include scaled-down images from DIR in the page. Check their licence first.",
 )
 @options.image_path
 @options.force
@@ -71,12 +72,11 @@ def command(
 ) -> None:
     """Make a folder to upload from the label FILE.
 
-    It holds the file itself, a README card, a histogram, Croissant metadata (croissant.json) and SHA256SUMS. A file
-    that is not valid is refused. Nothing in the folder says anything about this machine or its user, and nothing is
-    uploaded.
+    It holds the file itself, a README card, a histogram, Croissant metadata (croissant.json) and SHA256SUMS. An
+    invalid file is refused. Nothing in the folder identifies this machine or its user, and nothing is uploaded.
 
-    Images for --report-images are looked for at the path of the camera, else at its key, else as the datasets have
-    them.
+    Images for --report-images are looked up by the path of the camera, else by its key, else in the layouts of the
+    known datasets.
     """
     from relabel.publish import About, publish, upload_command
 
@@ -99,6 +99,6 @@ def command(
     terminal.echo_lines(str(published.folder / name) for name in published.files)
     missing = [flag for name, flag in _WANTED.items() if not getattr(described, name)]
     if missing:
-        log.info("the card says nothing of what readers also look for: %s", ", ".join(missing))
+        log.info("the card lacks what readers look for; add it with: %s", ", ".join(missing))
     if upload:
-        log.info("nothing has been uploaded; when README.md says what you want: %s", upload)
+        log.info("nothing has been uploaded; check README.md, then run: %s", upload)

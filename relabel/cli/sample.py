@@ -14,7 +14,7 @@ from relabel.cli.terminal import bar
 
 @click.group(cls=SuggestingGroup)
 def sample_command() -> None:
-    """Write a small synthetic dataset in the exact layout of a real one, for data that may not be shipped."""
+    """Write a small synthetic dataset in the exact layout of a real one, whose data may not be redistributed."""
 
 
 @sample_command.command("msls")
@@ -25,18 +25,20 @@ def sample_command() -> None:
     default=2000,
     show_default=True,
     metavar="N",
-    help="Cameras on each side, query and database.",
+    help="Number of queries, and of database cameras.",
 )
-@click.option("--buildings", is_flag=True, help="Also write buildings.geojson beside them, for --occluders.")
+@click.option(
+    "--buildings", is_flag=True, help="Also write the footprints of buildings (buildings.geojson), for --occluders."
+)
 @options.seed
 @options.force
 def msls(folder: Path, cameras: int, buildings: bool, seed: int, force: bool) -> None:
-    """A city of streets as MSLS lays it out: sequences, noisy headings, panoramas, missing headings; no images."""
+    """A city of streets in the layout of MSLS: sequences, noisy headings, panoramas, missing headings; no images."""
     from relabel.synthetic.msls import BUILDINGS, write_tree
 
     path = write_tree(folder, cameras=cameras, seed=seed, overwrite=force, buildings=buildings)
     logging.getLogger(__name__).info(
-        "wrote %s queries and as many database cameras under %s", format(cameras, ","), folder
+        "wrote %s queries and as many database cameras to %s", format(cameras, ","), folder
     )
     if buildings:
         logging.getLogger(__name__).info("wrote %s", path / BUILDINGS)
@@ -50,15 +52,15 @@ def msls(folder: Path, cameras: int, buildings: bool, seed: int, force: bool) ->
     default=40,
     show_default=True,
     metavar="N",
-    help="Frames of each of the three sequences, two to train and one to test.",
+    help="Frames per sequence; there are three, two for training and one for testing.",
 )
 @options.seed
 @options.force
 @options.no_progress
 def seven_scenes(folder: Path, frames: int, seed: int, force: bool, no_progress: bool) -> None:
-    """A furnished room as 7Scenes lays it out: depth with its faults, colour and true poses. It needs Open3D."""
+    """A furnished room in the layout of 7Scenes: depth with realistic defects, colour and true poses; needs Open3D."""
     from relabel.synthetic.rooms import write_tree
 
     with bar("rendering", 3 * frames, unit="frames", hidden=no_progress) as progress:
         path = write_tree(folder, frames=frames, seed=seed, overwrite=force, progress=progress)
-    logging.getLogger(__name__).info("wrote 3 sequences of %s frames each under %s", format(frames, ","), path)
+    logging.getLogger(__name__).info("wrote 3 sequences of %s frames each to %s", format(frames, ","), path)

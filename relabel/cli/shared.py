@@ -19,7 +19,7 @@ from relabel.cli import help_text, options, terminal
     "--export-ply",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write the points of both frames, coloured by who sees them, as a PLY file. It needs Open3D.",
+    help="Write the points of both frames, coloured by which frames see them, to a PLY file; needs Open3D.",
 )
 @options.plot
 @options.dark
@@ -36,10 +36,10 @@ def shared_command(
     force: bool,
     as_json: bool,
 ) -> None:
-    """What the frames QUERY and DATABASE share, of labels that come from depth maps.
+    """Show what the frames QUERY and DATABASE share, for labels from depth maps.
 
-    The depth maps are read again from --root. In the cloud and in the figure what both frames see is green, what only
-    QUERY sees orange, and what only DATABASE sees blue.
+    The depth maps are read again from --root. In point cloud and figure, green is seen by both frames,
+    orange only by QUERY, and blue only by DATABASE.
     """
     from relabel.figures import check_figure
     from relabel.labelfile import LabelFile, open_address
@@ -58,7 +58,7 @@ def shared_command(
     log = logging.getLogger(__name__)
     if not pair.agrees:
         log.warning(
-            "the depth maps under %s give ψ %.6f, not the %.6f that is stored: they are not those that were labelled",
+            "the depth maps under %s give ψ %.6f, not the stored %.6f: they are not the ones that were labelled",
             root,
             pair.value,
             pair.stored,

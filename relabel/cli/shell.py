@@ -31,7 +31,7 @@ def help_command(ctx: click.Context, names: tuple[str, ...]) -> None:
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 @click.pass_context
 def completion_command(ctx: click.Context, shell: str) -> None:
-    """Print the script that makes SHELL complete commands, options and paths of relabel."""
+    """Print a script that lets SHELL complete commands, options and paths of relabel."""
     from click.shell_completion import get_completion_class
 
     kind = get_completion_class(shell)

@@ -27,31 +27,37 @@ _OPTIONS: tuple[options.Decorator[Any], ...] = (
         type=click.Choice(METHODS),
         default=_DEFAULTS.method,
         show_default=True,
-        help="surface: what lies within the tolerance of what the other sees; voxel-iou: the plain voxels of both.",
+        help="surface: surface within the tolerance of what the other camera sees; voxel-iou: IoU of the occupied "
+        "voxels.",
     ),
     options.number(
         "--tolerance",
         "tolerance_m",
         _DEFAULTS.tolerance_m,
         "M",
-        "Points of two frames up to this far apart are one piece of surface, metres.",
+        "Points of two frames at most this far apart count as the same surface, metres.",
     ),
     click.option(
         "--voxel",
         "voxel_m",
         type=float,
         metavar="M",
-        help=f"Edge of a voxel, metres.  [default: {VOXEL_SHARE:g} of --tolerance; all of it for voxel-iou]",
+        help=f"Edge length of a voxel, metres.  [default: {VOXEL_SHARE:g} of --tolerance; all of it for voxel-iou]",
     ),
     click.option(
         "--stride",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Take every Nth pixel of a row and of a column.  [default: 2, or 1 where depths are too large for that]",
+        help="Pixel stride: use every Nth row and column of pixels.  [default: 2, or 1 if depths are too large for "
+        "that]",
     ),
-    options.number("--depth-min", "nearest_m", _DEFAULTS.nearest_m, "M", "Skip what is nearer to the camera, metres."),
+    options.number("--depth-min", "nearest_m", _DEFAULTS.nearest_m, "M", "Ignore depths below this, metres."),
     click.option(
-        "--depth-max", "farthest_m", type=float, metavar="M", help="Skip what is farther, metres.  [default: nothing]"
+        "--depth-max",
+        "farthest_m",
+        type=float,
+        metavar="M",
+        help="Ignore depths above this, metres.  [default: no limit]",
     ),
     options.device,
 )

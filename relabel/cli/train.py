@@ -32,7 +32,7 @@ def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> t
     except ValueError:
         numbers = ()
     if len(numbers) != count:
-        raise click.BadParameter(f"{value!r} is not {count} numbers with commas between them")
+        raise click.BadParameter(f"{value!r} is not {count} comma-separated numbers")
     return numbers
 
 
@@ -43,7 +43,7 @@ def _names(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str,
     try:
         chosen_bands(names)
     except OptionError:
-        raise click.BadParameter(f"{value!r} has to be some of {','.join(BANDS)}") from None
+        raise click.BadParameter(f"{value!r} has to be one or more of {','.join(BANDS)}") from None
     return names
 
 
@@ -115,43 +115,47 @@ def _other_backbones() -> Iterator[None]:
     metavar="NAME",
     help=f"{', '.join((TINY, *TORCHVISION))} (torchvision), or {TIMM}NAME.",
 )
-@_choice("--pool", POOLS, "What makes a descriptor of a feature map.")
-@click.option("--pretrained", is_flag=True, help="Begin with torchvision's ImageNet weights, if they are here.")
-@click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="Begin with these weights.")
+@_choice("--pool", POOLS, "Pooling of feature maps into descriptors.")
+@click.option(
+    "--pretrained", is_flag=True, help="Start from torchvision's ImageNet weights, if they are on this machine."
+)
+@click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="Start from these weights.")
 @_choice("--loss", LOSSES, _sentence(loss.summary for loss in LOSSES.values()))
-@_number("--margin", "τ, a distance of descriptors.  " + _defaults(_MARGINS))
-@_count("--batch-size", "Pairs whose mean loss makes one step.")
+@_number("--margin", "Margin τ, a distance between descriptors.  " + _defaults(_MARGINS))
+@_count("--batch-size", "Pairs per optimizer step.")
 @_count(
     "--accumulate",
-    "Forward passes that a batch is split into, to save memory; the gradient is the same, "
-    "but for layers such as batch normalisation.",
+    "Number of forward passes to split a batch into, to save memory; the gradient is the same, except with layers "
+    "such as batch normalisation.",
 )
-@_count("--epochs", "Epochs to train.")
-@_count("--pairs-per-epoch", "Pairs between two checkpoints.")
-@_choice("--optimizer", OPTIMIZERS, "What makes steps of gradients.")
+@_count("--epochs", "Number of epochs.")
+@_count("--pairs-per-epoch", "Pairs per epoch.")
+@_choice("--optimizer", OPTIMIZERS, "Optimizer.")
 @_number("--lr", "Learning rate.  " + _defaults(LEARNING_RATES))
 @_number("--momentum", "Momentum of sgd.")
 @_number("--weight-decay", "Weight decay of matrices and convolutions.")
-@_choice("--schedule", SCHEDULES, "How the learning rate falls.")
-@_count("--lr-every", "Epochs after which the schedule step multiplies the rate.")
-@_number("--lr-factor", "What the schedule step multiplies the rate by.")
+@_choice("--schedule", SCHEDULES, "Schedule of the learning rate.")
+@_count("--lr-every", "Epochs between two changes of the rate by the schedule step.")
+@_number("--lr-factor", "Factor of the rate at each change by the schedule step.")
 @options.image_size
-@_choice("--precision", PRECISIONS, "Of forward passes; auto is bf16 on a GPU that has it, else float32.")
-@click.option("--compile", is_flag=True, help="Let torch compile the model: a minute at the start, then faster steps.")
+@_choice(
+    "--precision", PRECISIONS, "Precision of forward passes; auto is bf16 on a GPU that supports it, else float32."
+)
+@click.option("--compile", is_flag=True, help="Compile the model with torch: slower to start, then faster steps.")
 @click.option(
     "--bands",
     callback=_numbers,
     default=",".join(map(str, TrainConfig.bands)),
     show_default=True,
     metavar="A,B,C",
-    help="Shares of pairs with ψ ≥ 0.5, with ψ between, and with ψ = 0.",
+    help="Shares of pairs with ψ ≥ 0.5, with 0 < ψ < 0.5, and with ψ = 0.",
 )
 @click.option(
     "--hard-negatives",
     "hard_negatives_m",
     callback=_numbers,
     metavar="LO,HI",
-    help="Pairs with ψ = 0 only from cameras this far apart, metres.",
+    help="Draw pairs with ψ = 0 only from cameras LO to HI apart, metres.",
 )
 @options.exclusion
 @click.option(
@@ -170,12 +174,12 @@ def _other_backbones() -> Iterator[None]:
     "--val",
     "val_address",
     metavar="FILE[::COLLECTION]",
-    help="Labels to evaluate on after each epoch, images under --images too; best.pt has the best recall@1.",
+    help="Labels to evaluate on after each epoch, with images under --images as well; best.pt has the best recall@1.",
 )
 @options.strict
-@click.option("--dev", is_flag=True, help="A trial: one batch, through everything, into DIR/dev.")
+@click.option("--dev", is_flag=True, help="Trial run: one batch through every stage, written to DIR/dev.")
 @_count("--checkpoint-steps", "Steps between checkpoints within an epoch; 0 for none.", default=500, least=0)
-@click.option("--tensorboard", is_flag=True, help="Write event files for TensorBoard too.")
+@click.option("--tensorboard", is_flag=True, help="Also write event files for TensorBoard.")
 @options.resume
 @options.force
 @options.as_json
@@ -207,17 +211,17 @@ def train_command(
     """Train a descriptor model on graded labels.
 
     Pairs are drawn by bands of ψ from all collections of FILE, or from COLLECTION. The defaults are the recipe of the
-    generalized contrastive loss: SGD at 0.1, a tenth of it every 25 × 10,000 pairs, batches of 32 pairs.
+    generalized contrastive loss: SGD, learning rate 0.1, divided by 10 every 250,000 pairs, batches of 32 pairs.
 
-    Images are looked for under --images by key or column path, and as MSLS, 7Scenes and Pittsburgh have them. One
-    that cannot be read is named, and its pairs are left out.
+    Images are looked up under --images by key or column path, and in the layouts of MSLS, 7Scenes and Pittsburgh. One
+    that cannot be read is reported, and its pairs are left out.
 
-    DIR gets last.pt, config.json and log.jsonl, and with --val best.pt; the same command goes on where an earlier one
-    stopped. Prints the path of the checkpoint.
+    DIR gets last.pt, config.json and log.jsonl, and with --val best.pt; an interrupted run resumes with the same
+    command. Prints the path of the checkpoint.
 
     `torchrun --nproc-per-node N -m relabel train …` trains in N processes, each with its share of every batch.
 
-    On a CPU, the same seed gives the same weights to the bit on machines of the same kind, with the same versions of
+    On a CPU, the same seed gives bit-identical weights on machines of the same kind, with the same versions of
     torch and Pillow and the same number of threads. On a GPU the last digits may differ between any two runs.
     """
     from relabel.labelfile import LabelFile, open_collections

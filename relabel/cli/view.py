@@ -30,22 +30,24 @@ _compare = click.option(
 @options.image_path
 @options.optional_root
 @_compare
-@click.option("--follow-links", is_flag=True, help="Show files that links lead to outside of the folder.")
+@click.option("--follow-links", is_flag=True, help="Follow links that lead outside the folder.")
 @click.option(
     "--tiles",
     metavar="URL",
-    help="Draw a base map: address of its tiles with {z}, {x} and {y}, whose host is the only one that the page asks.",
+    help="Draw a base map: URL of its tiles, with {z}, {x} and {y}; the page contacts no other host.",
 )
-@click.option("--attribution", metavar="TEXT", help="Whose the tiles are, shown on the map.  [default: their host]")
+@click.option(
+    "--attribution", metavar="TEXT", help="Attribution of the tiles, shown on the map.  [default: their host]"
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Port.  [default: a free one]")
 @click.option(
     "--host",
     default="127.0.0.1",
     show_default=True,
     metavar="ADDRESS",
-    help="Address to listen on. One that others can reach asks for the token in the printed URL.",
+    help="Address to listen on; one that others can reach requires the token in the printed URL.",
 )
-@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@click.option("--no-browser", is_flag=True, help="Only print the address; open no browser.")
 def view_command(
     address: str,
     images: Path | None,
@@ -61,15 +63,15 @@ def view_command(
 ) -> None:
     """Look at labels in the browser, until Ctrl-C.
 
-    A map of the cameras and their fields of view; the matches of a query by ψ beside what is within 25 m of it; ψ as a
-    matrix, and how it is spread; the faults that audit, headings and stats find, each with a way to its cameras. Only
-    this machine can reach it, and it needs no network, unless --tiles names one.
+    A map of the cameras and their fields of view; the matches of a query by ψ, next to the cameras within 25 m of it; ψ
+    as a matrix and its distributions; the problems found by audit, headings and stats, each linked to its cameras.
+    Only this machine can reach the page, and it needs no network unless --tiles is given.
 
-    Cameras with poses are also shown in the room. Labels from depth maps have images, depth maps and what two frames
-    share from --root, the dataset that they were made from.
+    Cameras with poses are also shown in 3-D. For labels from depth maps, --root (the dataset that they were made from)
+    gives images, depth maps and the surface that two frames share.
 
-    Images below --images, or --root, the dataset that the labels were made from, are looked for at the path of the
-    camera, else at its key, else as the datasets have them. Labels from depth maps have images and depth from --root.
+    Images under --images or --root are looked up by the path of the camera, else by its key, else in the layouts of
+    the known datasets.
     """
     from relabel.labelfile import LabelFile, open_collections
     from relabel.pipeline.records import frames_from_records, masks_beside
@@ -83,7 +85,7 @@ def view_command(
             f"relabel view needs the package {error.name}: pip install 'relabel-vpr[view]'; relabel report does not"
         ) from None
     if follow_links and images is None and root is None:
-        raise OptionError("--follow-links belongs to --images or --root")
+        raise OptionError("--follow-links can only be used with --images or --root")
     collections = open_collections(address)
     frames = None
     if root is not None and any(stored.method in METHODS for stored in collections):
@@ -104,10 +106,10 @@ def view_command(
 
     def ready(url: str) -> None:
         if not server.is_loopback(host):
-            log.warning("%s: whoever has this address with its token, and can reach it, sees these labels", host)
+            log.warning("%s: anyone who can reach this address and has its token can see these labels", host)
         terminal.echo_lines([url])
         terminal.flush()
-        log.info("Ctrl-C ends it")
+        log.info("press Ctrl-C to stop")
         if not no_browser:
             import webbrowser
 
@@ -125,7 +127,7 @@ def _tiles(collections: Sequence[StoredCollection], template: str | None, attrib
 
     if template is None:
         if attribution is not None:
-            raise OptionError("--attribution belongs to --tiles")
+            raise OptionError("--attribution can only be used with --tiles")
         return None
     found = Tiles(template, attribution or "")
     faults = []
@@ -147,7 +149,7 @@ def _image_files(
 
     if folder is None:
         if template:
-            raise OptionError("--image-path belongs to --images")
+            raise OptionError("--image-path can only be used with --images")
         return None
     return ImageFiles(collections, folder, template, follow_links=follow_links)
 
@@ -155,12 +157,12 @@ def _image_files(
 @help_text.command()
 @options.address
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="HTML", help="Page to write, as .html."
+    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="HTML", help="HTML page to write (.html)."
 )
 @options.optional_images
 @options.image_path
 @_compare
-@click.option("--follow-links", is_flag=True, help="Show files that links lead to outside of the folder.")
+@click.option("--follow-links", is_flag=True, help="Follow links that lead outside the folder.")
 @options.force
 @options.no_progress
 def report_command(
@@ -175,20 +177,20 @@ def report_command(
 ) -> None:
     """Write labels as one HTML page: what `relabel view` shows, in a file that opens without a network.
 
-    It holds all cameras and, of each query, as many of its best pairs as stay below 20 MB; what is left out is said.
+    It holds all cameras and, of each query, as many of its best pairs as fit into 20 MB; what is left out is reported.
 
-    With --images it also holds images, scaled down to 256 pixels: of queries from everywhere and of their best matches,
-    until they take 20 MB. Their licence is not that of the labels: see it before you pass the page on. Images are
-    looked for as by `relabel view`.
+    With --images it also holds images, scaled down to 256 pixels: of queries spread over the map and of their best
+    matches, up to 20 MB. Their licence is not that of the labels: check it before you share the page. Images are
+    looked up as in `relabel view`.
     """
     from relabel.labelfile import open_collections
     from relabel.view.contents import compared_with
     from relabel.view.standalone import PASSES, write_report
 
     if output.suffix.lower() not in (".html", ".htm"):
-        raise OptionError(f"{output}: a page is written as .html; choose it by the suffix")
+        raise OptionError(f"{output}: the page is written as HTML; give a name that ends in .html")
     if follow_links and images is None:
-        raise OptionError("--follow-links belongs to --images")
+        raise OptionError("--follow-links can only be used with --images")
     collections = open_collections(address)
     found = _image_files(collections, images, image_path, follow_links=follow_links)
     compared = None if compare is None else compared_with(address, compare)

@@ -117,7 +117,7 @@ class TestErrors:
             (click.FileError("x.h5", "no"), 1, "relabel: error: Could not open file 'x.h5': no"),
             (MemoryError(), 1, "relabel: error: out of memory"),
             (OSError(errno.EIO, "Input/output error", "x.h5"), 1, "Input/output error: 'x.h5'"),
-            (ZeroDivisionError("by zero"), 1, "relabel: error: ZeroDivisionError: by zero; this is a fault of relabel"),
+            (ZeroDivisionError("by zero"), 1, "relabel: error: ZeroDivisionError: by zero; this is a bug in relabel"),
             (BrokenPipeError(errno.EPIPE, "Broken pipe"), 1, "Broken pipe"),
             (KeyboardInterrupt(), 130, "relabel: interrupted"),
         ],
@@ -191,7 +191,7 @@ class TestVerbosity:
 def test_a_source_date_that_is_none(
     epoch: str, command: tuple[str, ...], script: Callable[..., CompletedProcess[str]], labels: Path, tmp_path: Path
 ) -> None:
-    """SOURCE_DATE_EPOCH is checked before numpy reads it too: no fault of relabel, and nothing is written."""
+    """SOURCE_DATE_EPOCH is checked before numpy reads it too: no bug in relabel, and nothing is written."""
     words = [{"FILE": str(labels), "OUT": str(tmp_path / "out")}.get(word, word) for word in command]
     done = script(*words, env={**os.environ, "SOURCE_DATE_EPOCH": epoch})
     assert done.returncode == 2

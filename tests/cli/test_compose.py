@@ -186,7 +186,7 @@ class TestConvert:
         assert result.exit_code == 0
         dropped = matrix.nnz - LabelFile(tmp_path / "b.h5")["a"].nnz
         assert f"warning: a: {dropped} pairs dropped: an absent pair can now have a ψ up to" in result.stderr
-        assert "b: is in overlap already; copied" in result.stderr
+        assert "b: already in overlap; copied" in result.stderr
 
     def test_measure_is_needed(self, run: Runner, one: Path, tmp_path: Path) -> None:
         """There is no default measure to convert to."""

@@ -243,12 +243,12 @@ class TestUsage:
             (["l.h5", "--predictions", "p", "--subtask", "s2w"], "--subtask needs --root"),
             (["a", "b", "c", "--predictions", "p"], "or QUERIES and DATABASE"),
             (["a", "b", "--root", "r", "--predictions", "p"], "or QUERIES and DATABASE"),
-            (["l.h5", "--predictions", "p", "--write-predictions", "x"], "answers already"),
-            (["l.h5", "--predictions", "p", "-k", "1,x"], "no list of numbers"),
-            (["l.h5", "--predictions", "p", "--images", "x"], "belong to --checkpoint"),
-            (["l.h5", "--descriptors", "d", "--image-path", "{key}"], "belong to --checkpoint"),
-            (["l.h5", "--descriptors", "d", "--size", "64x48"], "belong to --checkpoint"),
-            (["l.h5", "--descriptors", "d", "--allow-unknown"], "belongs to --predictions"),
+            (["l.h5", "--predictions", "p", "--write-predictions", "x"], "need --descriptors or --checkpoint"),
+            (["l.h5", "--predictions", "p", "-k", "1,x"], "not a list of numbers"),
+            (["l.h5", "--predictions", "p", "--images", "x"], "can only be used with --checkpoint"),
+            (["l.h5", "--descriptors", "d", "--image-path", "{key}"], "can only be used with --checkpoint"),
+            (["l.h5", "--descriptors", "d", "--size", "64x48"], "can only be used with --checkpoint"),
+            (["l.h5", "--descriptors", "d", "--allow-unknown"], "can only be used with --predictions"),
         ],
     )
     def test_refused(self, run: Run, arguments: list[str], message: str) -> None:

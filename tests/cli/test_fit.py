@@ -112,7 +112,7 @@ class TestFit:
         assert "rms 0.001, largest 0.01, 99.5 % of 3 pairs within 0.01 (2 stored, 1 absent)" in lines[1]
         assert "dice would have the same values" in lines[2]
         listed = "; ".join(["iou, polygon of 4 segments"] * 4)
-        assert lines[3] == f"  cannot be told apart from: {listed}; and 2 more (--json has all)"
+        assert lines[3] == f"  indistinguishable from: {listed}; and 2 more (--json lists all)"
         assert lines[4].startswith(
             "  the next best is iou, polygon of 5 segments with θ = 90.000 ± 0.1°, r = 50.000 m: rms"
         )

@@ -133,7 +133,7 @@ class TestHeadings:
             (["{tree}", "{tree}", "{tree}"], 2, "3 paths were given"),
             (["{tree}", "--cities", "oslo"], 1, "there is no city 'oslo'"),
             (["{tree}", "{tree}", "--cities", "goa"], 2, "--cities chooses cities of an MSLS tree"),
-            (["{tree}", "--reasons", "flipped,wrong"], 2, "wrong is no reason; there are constant, jumping"),
+            (["{tree}", "--reasons", "flipped,wrong"], 2, "wrong is not a reason; choose from constant, jumping"),
             (["{tree}", "--jump", "200"], 2, "jump_deg is 200"),
             (["{tree}", "--plot", "a.gif"], 2, "a.gif: a figure is written as"),
             (["{tree}", "-o", "no/mask.csv"], 1, "no/mask.csv"),

@@ -502,6 +502,6 @@ def refused(result: Result, code: int, texts: list[str]) -> None:
     assert (result.exit_code, result.stdout) == (code, "")
     assert result.stderr.count("error: ") == 1
     assert "Traceback" not in result.stderr
-    assert "fault of relabel" not in result.stderr
+    assert "bug in relabel" not in result.stderr
     for text in texts:
         assert text in last

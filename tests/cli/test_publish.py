@@ -70,8 +70,8 @@ class TestPublish:
         command = f"hf upload me/mine {tmp_path / 'out'} . --repo-type dataset"
         assert result.exit_code == 0
         missing, nothing = result.stderr.splitlines()
-        assert missing == "relabel: the card says nothing of what readers also look for: --license, --creator, --date"
-        assert nothing == f"relabel: nothing has been uploaded; when README.md says what you want: {command}"
+        assert missing == "relabel: the card lacks what readers look for; add it with: --license, --creator, --date"
+        assert nothing == f"relabel: nothing has been uploaded; check README.md, then run: {command}"
         assert [line for line in result.stdout.splitlines() if line.endswith(".parquet")] != []
         result = run("publish", labels, "-o", tmp_path / "out", "--hub", "--url", page, "--force", "--json")
         assert json.loads(result.stdout)["upload"] == command

@@ -37,7 +37,7 @@ def refused(result: Result, code: int, *texts: str) -> None:
     *_, last = result.stderr.splitlines()
     assert last.startswith("relabel: error: ")
     assert (result.exit_code, result.stdout) == (code, "")
-    assert "fault of relabel" not in result.stderr
+    assert "bug in relabel" not in result.stderr
     for text in texts:
         assert text in last
 

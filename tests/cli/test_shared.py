@@ -73,11 +73,11 @@ class TestCommand:
         assert run("shared", labels, QUERY, DATABASE, "--root", moved).exit_code == 0
 
     def test_depth_maps_that_changed(self, run: Runner, labels: Path, root: Path) -> None:
-        """It is said that they are not those that were labelled."""
+        """It is said that they are not the ones that were labelled."""
         depth_png(root / "redkitchen" / f"{DATABASE}.depth.png", 2500)
         result = run("shared", labels, QUERY, DATABASE, "--root", root)
         assert result.exit_code == 0
-        assert "they are not those that were labelled" in result.stderr
+        assert "they are not the ones that were labelled" in result.stderr
 
     @pytest.mark.parametrize(
         ("keys", "text"),

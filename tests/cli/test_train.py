@@ -204,10 +204,10 @@ class TestTrain:
         [
             (("--size", "640"), 2, "'640' is not a size such as 640x480"),
             (("--size", "0x9"), 2, "'0x9' is not a size"),
-            (("--bands", "1,0"), 2, "'1,0' is not 3 numbers with commas between them"),
-            (("--bands", "a,b,c"), 2, "is not 3 numbers"),
+            (("--bands", "1,0"), 2, "'1,0' is not 3 comma-separated numbers"),
+            (("--bands", "a,b,c"), 2, "is not 3 comma-separated numbers"),
             (("--bands", "0.5,0.5,0.5"), 2, "shares sum to 1"),
-            (("--hard-negatives", "5"), 2, "'5' is not 2 numbers"),
+            (("--hard-negatives", "5"), 2, "'5' is not 2 comma-separated numbers"),
             (("--margin", "0"), 2, "margin is 0.0"),
             (("--loss", "triplet", "--accumulate", "2"), 2, "whole batches"),
             (("--backbone", "alexnet"), 2, "backbone 'alexnet' is not known"),
@@ -221,7 +221,7 @@ class TestTrain:
             (("--other-sequence",), 1, "the query cameras have no column 'sequence'"),
             (("--other-sequence", "--min-time-gap", "2"), 2, "choose one"),
             (("--min-time-gap", "0"), 2, "0.0 is not in the range x>0"),
-            (("--exclude-from", "hard"), 2, "'hard' has to be some of positive,partial,zero"),
+            (("--exclude-from", "hard"), 2, "'hard' has to be one or more of positive,partial,zero"),
             (("--hard-negatives", "90000,90001"), 1, "no query has a pair with ψ = 0"),
             (("--weights", "none.pt"), 1, "none.pt: there is no such file of weights"),
         ],
@@ -269,7 +269,7 @@ class TestTrain:
         given = ("train", town.file, "--images", town.images, "-o", tmp_path, *SMALL)
         done = run(*given, "--lr", 1e38, "--margin", 1e30)
         assert done.exit_code == 1
-        assert "so the run stops; there is no checkpoint from before; try a --lr below 1e+38" in done.stderr
+        assert "so the run stops; there is no checkpoint from before; try --lr below 1e+38" in done.stderr
 
     def test_strict(self, tmp_path: Path, run: Run) -> None:
         """A damaged image is left out, or with --strict an error."""

@@ -47,15 +47,15 @@ class TestReport:
         """Another suffix is refused before anything is read."""
         result = run("report", labels, "-o", tmp_path / "page.pdf")
         assert result.exit_code != 0
-        assert "page.pdf: a page is written as .html" in result.stderr
+        assert "page.pdf: the page is written as HTML" in result.stderr
 
     def test_images(self, run: Runner, labels: Path, tmp_path: Path) -> None:
         """Those below --images; a folder without any is refused, and so is what belongs to --images without it."""
         page, images = tmp_path / "page.html", tmp_path / "images"
         images.mkdir()
         for flags, words in (
-            (["--image-path", "{key}.jpg"], "--image-path belongs to --images"),
-            (["--follow-links"], "--follow-links belongs to --images"),
+            (["--image-path", "{key}.jpg"], "--image-path can only be used with --images"),
+            (["--follow-links"], "--follow-links can only be used with --images"),
             (["--images", images], "holds no image of the query cameras"),
         ):
             result = run("report", f"{labels}::amman", "-o", page, *flags)
@@ -93,9 +93,9 @@ class TestView:
         pytest.importorskip("tornado", reason="tornado is not installed: pip install 'relabel-vpr[view]'")
         result = run("view", labels, "--no-browser", "--follow-links")
         assert result.exit_code != 0
-        assert "--follow-links belongs to --images or --root" in result.stderr
+        assert "--follow-links can only be used with --images or --root" in result.stderr
         result = run("view", labels, "--no-browser", "--image-path", "{key}.jpg", "--root", labels.parent)
-        assert "--image-path belongs to --images" in result.stderr
+        assert "--image-path can only be used with --images" in result.stderr
         result = run("view", f"{labels}::amman", "--no-browser", "--root", labels.parent)
         assert result.exit_code != 0
         assert "holds no image of the query cameras" in result.stderr
@@ -106,7 +106,7 @@ class TestView:
     @pytest.mark.parametrize(
         ("flags", "words"),
         [
-            (["--attribution", "mine"], "--attribution belongs to --tiles"),
+            (["--attribution", "mine"], "--attribution can only be used with --tiles"),
             (["--tiles", "https://{s}.tiles.example/{z}/{x}/{y}.png"], "give the address of one host"),
             (["--tiles", "https://tiles.example/{z}/{x}/{y}.png"], "frame local: nobody knows where on the earth"),
         ],

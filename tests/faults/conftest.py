@@ -46,7 +46,7 @@ class Ended:
     def check_words(self) -> None:
         """No traceback reaches a user, and no fault of the input or of the disk is called one of relabel."""
         assert "Traceback" not in self.stderr, self.stderr
-        assert "fault of relabel" not in self.stderr, self.stderr
+        assert "bug in relabel" not in self.stderr, self.stderr
 
 
 class CommandServer:
