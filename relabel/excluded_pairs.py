@@ -14,6 +14,9 @@ from relabel.exclusion import FRAME, SEQUENCE, TIME, Exclusion
 
 IntArray = npt.NDArray[np.int64]
 
+_ROLES = {SEQUENCE: "sequence", FRAME: "frame", TIME: "time"}
+"""What the readers of tables call the columns"""
+
 
 class _Side(NamedTuple):
     """Where the cameras of one side are in time."""
@@ -25,18 +28,34 @@ class _Side(NamedTuple):
 
 
 def check_columns(rule: Exclusion, query: Cameras, database: Cameras) -> None:
-    """Raise an `InputError` unless both sides have the columns that a rule needs, with one number or name a camera."""
+    """Raise an `InputError` unless both sides have the columns that a rule needs, with one number or name a camera.
+
+    A sequence is a text on both sides or a number on both; where only a time is needed, sides may have none.
+    """
     cameras = {"query cameras": query, "database cameras": database}
     for what, side in cameras.items():
         for name in rule.columns:
             if name not in side.extra:
                 raise InputError(f"the {what} have no column {name!r}, which {_to_exclude(rule, cameras)}")
+    for what, side in cameras.items():
+        for name in _compared(rule, query, database):
             column = side.extra[name]
-            if column.ndim != 1 or (name != SEQUENCE and column.dtype.kind not in "iuf"):
+            kinds, wanted = ("Uiuf", "text or number") if name == SEQUENCE else ("iuf", "number")
+            if column.ndim != 1 or column.dtype.kind not in kinds:
                 raise InputError(
-                    f"the column {name!r} of the {what} has type {column.dtype} and shape {column.shape}; one number a "
-                    f"camera is needed to exclude {rule}"
+                    f"the column {name!r} of the {what} has type {column.dtype} and shape {column.shape}; one {wanted} "
+                    f"a camera is needed to exclude {rule}"
                 )
+    if SEQUENCE in _compared(rule, query, database):
+        is_text = [side.extra[SEQUENCE].dtype.kind == "U" for side in cameras.values()]
+        if is_text[0] != is_text[1]:
+            names = [
+                f"{'text' if text else 'numbers'} of the {what}" for text, what in zip(is_text, cameras, strict=True)
+            ]
+            raise InputError(
+                f"the column {SEQUENCE!r} is {' and '.join(names)}, so that no two are the same; make it text on both "
+                f"sides, or numbers, to exclude {rule}"
+            )
 
 
 def excluded_params(
@@ -54,11 +73,12 @@ def excluded_params(
     Raises
     ------
     InputError
-        as for `ExcludedPairs`.
+        as for `ExcludedPairs` and its `check_places`.
     """
     if not rule:
         return {}, []
     pairs = ExcludedPairs(rule, query, database)
+    pairs.check_places()
     count = int(pairs.counts(self_pairs=self_pairs).sum())
     lost = " and ".join(
         f"{n:,} {side} cameras" for n, side in zip(pairs.without_place, ("query", "database"), strict=True) if n
@@ -81,14 +101,26 @@ class ExcludedPairs:
     Raises
     ------
     InputError
-        when a side lacks a column that the rule needs, or has no value in it, or a column is not of numbers.
+        when a side lacks a column that the rule needs, or a column is of another type.
     """
 
     def __init__(self, rule: Exclusion, query: Cameras, database: Cameras) -> None:
         self.rule = rule
         self._gap = np.inf if rule.other_sequence else float(rule.min_frame_gap or rule.min_time_gap_s or 0.0)
         self._ok = query.ok, database.ok
+        self._cameras = {"query cameras": query, "database cameras": database}
         self._query, self._database = _sides(rule, query, database)
+
+    def check_places(self) -> None:
+        """Raise an `InputError` where no ok camera of a side has a place in a sequence or in time.
+
+        For those who choose a rule: it would exclude nothing. Cameras of a file that has a rule may well lack places,
+        as a part of a larger one.
+        """
+        for (what, cameras), side in zip(self._cameras.items(), (self._query, self._database), strict=True):
+            if cameras.ok.any() and not (side.group >= 0)[cameras.ok].any():
+                needed = _to_exclude(self.rule, self._cameras)
+                raise InputError(f"none of the {what} has a {self.rule.columns[-1]}, which {needed}")
 
     def holds(self, rows: npt.NDArray[np.integer[Any]], columns: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bool_]:
         """(m,) whether each pair (rows[i], columns[i]) is excluded; the two arrays broadcast against each other."""
@@ -136,20 +168,25 @@ class ExcludedPairs:
         return query, database
 
 
+def _compared(rule: Exclusion, query: Cameras, database: Cameras) -> tuple[str, ...]:
+    """The columns that decide: those that the rule needs, and for times the sequence where both sides have it."""
+    if rule.min_time_gap_s is not None and all(SEQUENCE in side.extra for side in (query, database)):
+        return (SEQUENCE, TIME)
+    return rule.columns
+
+
 def _sides(rule: Exclusion, query: Cameras, database: Cameras) -> list[_Side]:
     check_columns(rule, query, database)
-    cameras = {"query cameras": query, "database cameras": database}
-    if rule.min_time_gap_s is None or all(SEQUENCE in side.extra for side in cameras.values()):
+    cameras = (query, database)
+    if SEQUENCE in _compared(rule, query, database):
         groups = _groups(query.extra[SEQUENCE], database.extra[SEQUENCE])
     else:
-        groups = [np.zeros(len(side), np.int64) for side in cameras.values()]
+        groups = [np.zeros(len(side), np.int64) for side in cameras]
     name = rule.columns[-1]
     sides = []
-    for (what, side), group in zip(cameras.items(), groups, strict=True):
+    for side, group in zip(cameras, groups, strict=True):
         place = np.zeros(len(side)) if name == SEQUENCE else side.extra[name].astype(np.float64)
         known = (group >= 0) & np.isfinite(place)
-        if side.ok.any() and not known[side.ok].any():
-            raise InputError(f"none of the {what} has a {name}, which {_to_exclude(rule, cameras)}")
         sides.append(_Side(np.where(known, group, -1), np.where(known, place, 0.0)))
     return sides
 
@@ -159,17 +196,20 @@ def _to_exclude(rule: Exclusion, cameras: Mapping[str, Cameras]) -> str:
     have = {name for name in (SEQUENCE, FRAME, TIME) if all(name in side.extra for side in cameras.values())}
     rules = (Exclusion(other_sequence=True), Exclusion(min_frame_gap=1), Exclusion(min_time_gap_s=1.0))
     others = [next(iter(r.to_json())) for r in rules if r.columns != rule.columns and have.issuperset(r.columns)]
-    advice = f"there are columns for {' and '.join(others)}" if others else "leave the rule out"
+    advice = f"take {' or '.join(others)}, for which there are columns" if others else "leave the rule out"
+    if missing := [_ROLES[name] for name in rule.columns if name not in have]:
+        advice = f"in a table, {','.join(f'{role}=NAME' for role in missing)} names the column; or {advice}"
     return f"is needed to exclude {rule}; {advice}"
 
 
 def _groups(query: npt.NDArray[Any], database: npt.NDArray[Any]) -> list[IntArray]:
-    """Numbers of the sequences of both sides, the same for the same name; -1 for an empty one and for NaN."""
-    names = (
-        np.concatenate((query, database))
-        if query.dtype.kind == database.dtype.kind
-        else np.concatenate((query.astype(np.str_), database.astype(np.str_)))
-    )
+    """Numbers of the sequences of both sides, the same for the same name; -1 for an empty one and for NaN.
+
+    Both sides are of text, or both of numbers.
+    """
+    if {query.dtype.kind, database.dtype.kind} == {"i", "u"}:  # no type of numbers holds all of both
+        query, database = query.astype(np.str_), database.astype(np.str_)
+    names = np.concatenate((query, database))
     unnamed = names == "" if names.dtype.kind == "U" else names != names  # noqa: PLR0124  NaN
     _, codes = np.unique(names, return_inverse=True)
     codes = np.where(unnamed, -1, codes)

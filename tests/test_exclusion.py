@@ -69,18 +69,19 @@ def test_every_pair(rule: Exclusion, query: Cameras, database: Cameras, self_pai
     expected = np.array(
         [[excluded(rule, query, i, database, j) for j in range(len(database))] for i in range(len(query))]
     )
-    try:
-        pairs = ExcludedPairs(rule, query, database)
-    except InputError as error:
-        assert "none of the" in str(error)  # noqa: PT017
-        for side in (query, database):
-            name = rule.columns[-1]
-            unknown = (side.extra["sequence"] == "") | np.isnan(
-                side.extra.get(name, np.zeros(1)).astype(float) if name != "sequence" else 0.0
-            )
-            if side.ok.any() and unknown[side.ok].all():
-                return
-        raise
+    pairs = ExcludedPairs(rule, query, database)
+    places = []
+    for side in (query, database):
+        name = rule.columns[-1]
+        known = side.extra["sequence"] != ""
+        if name != "sequence":
+            known &= ~np.isnan(side.extra[name].astype(float))
+        places.append(bool(known[side.ok].any()) or not side.ok.any())
+    if all(places):
+        pairs.check_places()
+    else:
+        with pytest.raises(InputError, match="none of the"):
+            pairs.check_places()
     rows, columns = np.indices(expected.shape)
     assert (pairs.holds(rows, columns) == expected).all()
     of_ok = expected & query.ok[:, None] & database.ok[None, :]
@@ -110,24 +111,49 @@ def test_who_has_no_place() -> None:
     assert pairs.counts(self_pairs=False).tolist() == [1, 0, 0]
 
 
-def test_sequences_of_numbers() -> None:
-    """A sequence may be a number, on one side as text, and NaN is none."""
+@pytest.mark.parametrize(
+    ("query", "database", "same"),
+    [
+        (np.array([np.nan, 2.0]), np.array([np.nan, 2.0]), [(1, 1)]),
+        (np.array([1, 2]), np.array([2.0, np.nan]), [(1, 0)]),
+        (np.array([1, 2], "f4"), np.array([2, 1], "u1"), [(0, 1), (1, 0)]),
+        (np.array([2**62, -1], "i8"), np.array([2**64 - 1, 2**62 + 1], "u8"), []),
+        (np.array([2**62, 2**62 + 1], "i8"), np.array([2**64 - 1, 2**62 + 1], "u8"), [(1, 1)]),
+    ],
+)
+def test_sequences_of_numbers(query: np.ndarray, database: np.ndarray, same: list[tuple[int, int]]) -> None:
+    """They are the same where their numbers are, of whatever type these are, and NaN is none."""
     place = {"position": np.zeros((2, 2)), "heading_deg": np.zeros(2)}
-    numbers = Cameras(["a", "b"], **place, extra={"sequence": np.array([1, 2])})
-    texts = Cameras(["c", "d"], **place, extra={"sequence": np.array(["2", "3"])})
-    gaps = Cameras(["e", "f"], **place, extra={"sequence": np.array([np.nan, 2.0])})
+    sides = [Cameras(["a", "b"], **place, extra={"sequence": column}) for column in (query, database)]
     rows = np.array([[0], [1]])
-    rule = Exclusion(other_sequence=True)
-    assert ExcludedPairs(rule, numbers, texts).holds(rows, rows.T).tolist() == [[False, False], [True, False]]
-    assert ExcludedPairs(rule, gaps, gaps).holds(rows, rows.T).tolist() == [[False, False], [False, True]]
+    pairs = ExcludedPairs(Exclusion(other_sequence=True), *sides)
+    assert [tuple(at) for at in np.argwhere(pairs.holds(rows, rows.T)).tolist()] == same
+
+
+@pytest.mark.parametrize("rule", [Exclusion(other_sequence=True), Exclusion(min_time_gap_s=1.0)], ids=str)
+def test_sequences_that_are_of_two_kinds(rule: Exclusion) -> None:
+    """A text is never a number, so that such a rule would exclude nothing: it is refused, as booleans are."""
+    place = {"position": np.zeros((1, 2)), "heading_deg": np.zeros(1)}
+    number, text, boolean = (
+        Cameras(["a"], **place, extra={"sequence": np.array([value]), "time_s": np.zeros(1)})
+        for value in (1, "1", True)
+    )
+    with pytest.raises(InputError, match="numbers of the query cameras and text of the database cameras"):
+        ExcludedPairs(rule, number, text)
+    with pytest.raises(InputError, match="'sequence' of the query cameras has type bool"):
+        ExcludedPairs(rule, boolean, boolean)
 
 
 @pytest.mark.parametrize(
     ("rule", "columns", "message"),
     [
         (RULES[0], (), "the query cameras have no column 'sequence'.*leave the rule out"),
-        (RULES[1], ("sequence",), "no column 'frame'.*to exclude pairs of one sequence.*columns for other_sequence"),
-        (RULES[4], ("sequence", "frame"), "no column 'time_s'.*columns for other_sequence and min_frame_gap"),
+        (
+            RULES[1],
+            ("sequence",),
+            "no column 'frame'.*to exclude pairs of one sequence.*frame=NAME.*take other_sequence",
+        ),
+        (RULES[4], ("sequence", "frame"), "no column 'time_s'.*time=NAME.*take other_sequence or min_frame_gap"),
     ],
 )
 def test_columns_that_are_missing(rule: Exclusion, columns: tuple[str, ...], message: str) -> None:
@@ -144,7 +170,7 @@ def test_columns_without_values() -> None:
     """None of the ok cameras has a time, or the column holds words."""
     side = cameras(["a", "b"], [0, 1], [math.nan, 1.0], [True, False])
     with pytest.raises(InputError, match="none of the query cameras has a time_s"):
-        ExcludedPairs(RULES[4], side, side)
+        ExcludedPairs(RULES[4], side, side).check_places()
     side.extra["time_s"] = np.array(["noon", "dusk"])
     with pytest.raises(InputError, match="'time_s' of the query cameras has type <U4"):
         ExcludedPairs(RULES[4], side, side)

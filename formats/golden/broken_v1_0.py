@@ -125,6 +125,13 @@ def swap(file: Any) -> None:
     file["city/similarity/indices"][0:2] = [1, 0]
 
 
+def text_and_numbers(file: Any) -> None:
+    """Exclude by sequences that are names of the queries and numbers of the database."""
+    replace("city/queries/sequence", np.full(4, b"7", h5py.string_dtype("utf-8", 1)))(file)
+    replace("city/database/sequence", np.full(4, 7))(file)
+    attribute("city", "params", '{"other_sequence":true}')(file)
+
+
 def other_enum(file: Any) -> None:
     """Give the statuses other names."""
     status = file["city/queries/status"][()]
@@ -171,6 +178,9 @@ FILES: dict[str, Broken] = {
     ),
     "excluded-without-column": Broken(
         attribute("room", "params", '{"other_sequence":true}'), S, "/room/queries", "has no column 'sequence'", ROOM
+    ),
+    "excluded-by-text-and-numbers": Broken(
+        text_and_numbers, S, "/city", "'sequence' is text on one side and numbers on the other"
     ),
     "min-value-negative": Broken(attribute("city", "min_value", -0.5), S, "/city", "min_value is -0.5; it has to be"),
     "symmetric-of-two-sides": Broken(attribute("city", "symmetric", np.uint8(1)), S, "/city", "symmetric is 1, but"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from relabel.cameras import Status
 from relabel.errors import LabelFileError, OptionError
-from relabel.exclusion import SEQUENCE, Exclusion
+from relabel.exclusion import SEQUENCE, TIME, Exclusion
 from relabel.labelfile import hdf, schema
 from relabel.labelfile.collection import row_ranges
 from relabel.labelfile.digest import ArrayDigest, Record, collection_digest
@@ -167,18 +167,32 @@ class CollectionCheck:
             return
         except (ValueError, TypeError, RecursionError):
             return  # noted as no JSON object
+        groups: list[h5py.Group] = []
         for side in (schema.QUERIES,) if self_pairs else (schema.QUERIES, schema.DATABASE):
             with self._report.attempt("structure", f"{self._path}/{side}"):
-                group = hdf.member(self._group, side, h5py.Group)
-                for name in rule.columns:
-                    if name not in group:
-                        self._note(group.name, f"has no column {name!r}, by which params excludes {rule}")
-                    else:
-                        column = hdf.member(group, name, h5py.Dataset)
-                        if column.ndim != 1 or (name != SEQUENCE and column.dtype.kind not in "iuf"):
-                            self._note(
-                                column.name, f"does not hold one number a camera, by which params excludes {rule}"
-                            )
+                groups.append(hdf.member(self._group, side, h5py.Group))
+        compared = rule.columns
+        if TIME in compared and all(SEQUENCE in group for group in groups):
+            compared = (SEQUENCE, TIME)
+        for name in compared:
+            with self._report.attempt("structure", self._path):
+                self._compared(name, groups, f"by which params excludes {rule}")
+
+    def _compared(self, name: str, groups: Sequence[h5py.Group], why: str) -> None:
+        """That a column by which cameras are compared is there, and of one kind on both sides."""
+        kinds, wanted = ("Siuf", "text or number") if name == SEQUENCE else ("iuf", "number")
+        is_text = set()
+        for group in groups:
+            if name not in group:
+                self._note(group.name, f"has no column {name!r}, {why}")
+                continue
+            column = hdf.member(group, name, h5py.Dataset)
+            if column.ndim != 1 or column.dtype.kind not in kinds:
+                self._note(column.name, f"does not hold one {wanted} a camera, {why}")
+            else:
+                is_text.add(column.dtype.kind == "S")
+        if len(is_text) > 1:
+            self._note(self._path, f"the column {name!r} is text on one side and numbers on the other, {why}")
 
     def _pairs(self, attributes: Mapping[str, Any], tables: Mapping[str, TableCheck]) -> None:
         group = hdf.member(self._group, schema.SIMILARITY, h5py.Group)

@@ -307,6 +307,9 @@ def notes(difference: Difference) -> Iterator[str]:
     ):
         low, high = difference.min_values
         yield f"A stores ψ > {low:g} and B ψ > {high:g}; a pair that is absent in one is compared as 0"
+    rules = difference.exclusions
+    if rules[0] != rules[1]:
+        yield f"A excludes {rules[0]} from training and scoring, and B {rules[1]}; all pairs are compared"
 
 
 def _cameras(side: str, counts: CameraCounts) -> str:

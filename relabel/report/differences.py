@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from relabel.cameras import Cameras
+from relabel.exclusion import Exclusion
 from relabel.keys import rows_of
 from relabel.labelfile import StoredCollection
 
@@ -88,6 +89,8 @@ class Difference:
     """those of the files"""
     min_values: tuple[float, float]
     """those of the files, each in its own measure"""
+    exclusions: tuple[Exclusion, Exclusion]
+    """which pairs each leaves out of training and scoring; no verdict depends on it"""
     queries: CameraCounts
     database: CameraCounts
     common_pairs: int
@@ -133,6 +136,7 @@ class Difference:
             "measure": self.measure,
             "measures": list(self.measures),
             "min_values": list(self.min_values),
+            "excluded": [rule.to_json() for rule in self.exclusions],
             "queries": vars(self.queries),
             "database": vars(self.database),
             "common_pairs": self.common_pairs,
@@ -246,6 +250,7 @@ class Tally:
             measure=measure,
             measures=(a.measure, b.measure),
             min_values=(a.min_value, b.min_value),
+            exclusions=(a.collection.exclusion, b.collection.exclusion),
             **sides,
             common_pairs=self.common,
             max_abs_diff=self._max,

@@ -415,7 +415,10 @@ def _rules(
     wanted = [(own, (True, True, True))] if own else []
     if excluded is not None and excluded.rule and (excluded.rule, excluded.bands) not in wanted:
         wanted.append((excluded.rule, excluded.bands))
-    return [(ExcludedPairs(rule, collection.query, collection.database), bands) for rule, bands in wanted]
+    rules = [(ExcludedPairs(rule, collection.query, collection.database), bands) for rule, bands in wanted]
+    for pairs, _ in rules[bool(own) :]:
+        pairs.check_places()
+    return rules
 
 
 def _named(bands: tuple[bool, bool, bool]) -> str:

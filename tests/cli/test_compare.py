@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import pytest
 from click.testing import Result
 
@@ -68,6 +70,23 @@ class TestCompare:
         assert "amman: A is iou and B is dice; compared as iou" in result.stdout
         assert "the same cameras and pairs, equal to within float32 rounding" in result.stdout
         assert "compared as overlap" in run("compare", one, dice, "--measure", "overlap").stdout
+
+    def test_excluded_pairs(self, run: Runner, similarities: dict[str, Similarity], tmp_path: Path) -> None:
+        """Other pairs that training and scoring leave out are no other labels, but are told."""
+        psi = similarities["amman"]
+        c = psi.collection
+        query, database = (replace(side, extra={"sequence": np.full(len(side), "a")}) for side in (c.query, c.database))
+        whole = Similarity(replace(c, query=query, database=database), psi.matrix)
+        params = {**c.params, "other_sequence": True}
+        ruled = Similarity(replace(c, query=query, database=database, params=params), psi.matrix)
+        a, b = (relabel.write(tmp_path / f"{name}.h5", {"x": s}) for name, s in (("a", whole), ("b", ruled)))
+        text = run("compare", a, b).stdout
+        assert "x: A excludes no pairs from training and scoring, and B pairs of one sequence; all pairs are" in text
+        assert json.loads(run("compare", a, b, "--json").stdout)["collections"][0]["excluded"] == [
+            {},
+            {"other_sequence": True},
+        ]
+        assert "excludes" not in run("compare", a, a).stdout
 
     def test_cameras(self, run: Runner, one: Path, tmp_path: Path) -> None:
         """Cameras that are missing, and pairs that are unknown for it, are told."""

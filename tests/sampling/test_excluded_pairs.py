@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 import relabel
 from relabel.errors import InputError, OptionError
+from relabel.exchange.positive_rows import rows_above
 from relabel.exclusion import Exclusion
 from relabel.labelfile import LabelFile
+from relabel.report.stats import statistics
 from relabel.sampling import GradedBatchSampler, GradedPairSampler
 from relabel.sampling.bands import NAMES
 from relabel.similarity import Similarity
@@ -229,3 +231,23 @@ def test_a_file_keeps_its_rule(tmp_path) -> None:
     drawn = counted(sampler.draw(20_000), psi.shape) > 0
     assert np.array_equal(drawn, left(psi, {}) >= 0)
     assert sampler.report().collections[0].excludes == "pairs of one sequence"
+
+
+def test_a_part_of_a_file_without_places() -> None:
+    """Cameras of a file with a rule that have no time keep their pairs; whoever chooses that rule is told instead."""
+    psi = in_sequences(similarity(18, 20, seed=3, density=0.4), 1, own={"min_time_gap_s": 2.0})
+    for side in (psi.collection.query, psi.collection.database):
+        side.extra["time_s"] = np.full(len(side), np.nan)
+    sampler = GradedPairSampler(psi)
+    assert sampler.report().collections[0].excluded == (0, 0, 0)
+    assert statistics(psi).excluded.pairs == 0
+    assert positives_of(psi) == set(map(tuple, np.argwhere(psi.matrix.toarray() >= 0.5).tolist()))
+    with pytest.raises(InputError, match="none of the query cameras has a time_s"):
+        GradedPairSampler(psi, min_time_gap_s=1.0)
+
+
+def positives_of(psi: Similarity) -> set[tuple[int, int]]:
+    """The positives of all."""
+    positives = rows_above(psi, 0.5)
+    rows = np.repeat(np.arange(psi.shape[0]), positives.counts)
+    return set(zip(rows.tolist(), positives.indices.tolist(), strict=True))

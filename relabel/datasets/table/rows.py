@@ -238,30 +238,38 @@ def _seconds_of(
     """(n,) seconds of the column of times, NaN where there is none, and what was made of it."""
     if "time" not in table:
         return None, ()
-    time, of_dates = _times(table["time"])
+    time, of_dates, without_zone = _times(table["time"])
     known = np.abs(time[np.isfinite(time)])
     name, notes = columns["time"], []
     most = known.max(initial=0.0)
-    for least, scale, unit in () if of_dates else _UNITS:
-        if most >= least:
-            time = time / scale
-            notes.append(f"column {name!r} is taken for {unit}, since its numbers are as large as {most:.3g}")
-            break
+    scale, unit = next(((scale, unit) for least, scale, unit in _UNITS if most >= least), (1.0, "seconds"))
+    if not of_dates:
+        time = time / scale
+        notes.append(f"column {name!r} is taken for {unit}, since its numbers are as large as {most:.3g}")
+    elif without_zone:
+        notes.append(f"column {name!r}: {without_zone:,} times have no time zone and are taken for UTC")
     if len(known) < len(time):
         notes.append(f"column {name!r}: {len(time) - len(known):,} rows have no time")
     return time, tuple(notes)
 
 
-def _times(texts: npt.NDArray[Any]) -> tuple[FloatArray, bool]:
-    """(n,) numbers, or seconds of dates of ISO 8601 or EXIF, NaN for what is neither; and whether these are dates."""
+def _times(texts: npt.NDArray[Any]) -> tuple[FloatArray, bool, int]:
+    """(n,) numbers, or seconds of dates of ISO 8601 or EXIF, NaN for what is neither; whether these are dates; and how
+    many dates have no time zone.
+    """
     try:
-        return texts.astype(np.float64), False
+        return texts.astype(np.float64), False, 0
     except ValueError:
         words = [text.strip() for text in texts.tolist()]
     numbers = np.array([_number(word) for word in words])
-    if np.isnan(numbers).all():
-        return np.array([_seconds(word) for word in words]), True
-    return numbers, False
+    if not np.isnan(numbers).all():
+        return numbers, False, 0
+    dates = [_date(word) for word in words]
+    without_zone = sum(date is not None and date.tzinfo is None for date in dates)
+    seconds = [
+        np.nan if date is None else (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() for date in dates
+    ]
+    return np.array(seconds), True, without_zone
 
 
 def _number(text: str) -> float:
@@ -274,12 +282,11 @@ def _number(text: str) -> float:
 _EXIF_DATE = re.compile(r"(\d{4}):(\d\d):(\d\d) ")
 
 
-def _seconds(text: str) -> float:
+def _date(text: str) -> datetime | None:
     try:
-        date = datetime.fromisoformat(_EXIF_DATE.sub(r"\1-\2-\3 ", text))
+        return datetime.fromisoformat(_EXIF_DATE.sub(r"\1-\2-\3 ", text))
     except ValueError:
-        return np.nan
-    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+        return None
 
 
 def full_circles(side: TableCameras, fov_deg: float) -> TableCameras:
