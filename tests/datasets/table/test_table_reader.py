@@ -141,7 +141,7 @@ class TestTables:
     @pytest.mark.parametrize(
         ("crs", "message"),
         [
-            ("EPSG:4326", "not a map but longitude and latitude.*leave out --crs"),
+            ("EPSG:4326", "not a map but longitude and latitude.*leave out crs=…"),
             ("EPSG:4978", "not a map in metres"),
             ("EPSG:2263", "not a map in metres"),
             ("mars", "PROJ does not know"),
