@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
 pytest.importorskip("tornado", reason="tornado is not installed: pip install 'relabel-vpr[view]'")
 
+import numpy as np
 import pyproj
 from PIL import Image, ImageDraw
 
@@ -120,6 +121,22 @@ def test_what_is_said_of_a_query(opened: Opened) -> None:
         "1 true negative",
     ]
     assert "start with" in opened.page.inner_text("#query-image")
+
+
+def test_counts_within_25_m_add_up(browser: Any, tmp_path: Path) -> None:
+    """Of six cameras within 25 m two overlap, one does not and three are unknown; a page with the best match says so."""
+    status = np.array([0, 0, 0, 1, 1, 1, 0], np.uint8)
+    at = row_of_cameras(1).position[0] + [[east, 0.0] for east in (0.0, 4.0, 8.0, 12.0, 16.0, 20.0, 300.0)]
+    database = row_of_cameras(7, "d", position=at, status=status)
+    write(tmp_path / "labels.h5", {"a": labels_of(row_of_cameras(1, "q"), database, [[0.5, 0.9, 0, 0, 0, 0, 0]])})
+    labels = open_collections(tmp_path / "labels.h5")
+    for matches, others in ((10, "1 do not"), (1, "2 overlap less or not at all")):
+        page = write_report(labels, tmp_path / f"{matches}.html", most_pairs=matches)
+        opened = Opened(browser, f"file://{page}#query=q0")
+        opened.query("q0")
+        tally = opened.page.locator("#tally li").all_inner_texts()
+        assert f"6 within 25 m: {min(matches, 2)} overlap, {others}, 3 unknown" in tally
+        opened.close()
 
 
 def test_distributions(opened: Opened) -> None:

@@ -47,14 +47,16 @@
     $("facts").classList.toggle("warning", status !== "ok");
 
     const columns = new Set(row.matches.map((m) => m.column));
-    const both = row.positives.filter((j) => columns.has(j)).length;
-    const alone = row.positives.filter((j) => !columns.has(j) && !isUnknown(query, j)).length;
     const unknown = row.unknown.length + row.farUnknown;
     const tally = [[`${number(row.stored)} ${row.stored === 1 ? "match" : "matches"}`, `with ψ > ${scene.minValue}`]];
     if (row.stored > row.matches.length) tally.push([number(row.matches.length), "best of them in this page"]);
     if (scene.horizontal) {
-      tally.push([number(row.positives.length), `within ${WITHIN_M} m: ${number(both)} overlap${
-        alone && row.stored === row.matches.length ? `, ${number(alone)} do not` : ""}`]);
+      const overlapping = row.positives.filter((j) => columns.has(j)).length;
+      const unclear = row.positives.filter((j) => isUnknown(query, j)).length;
+      const others = row.positives.length - overlapping - unclear; // where the page has the best matches only, some may overlap
+      const parts = [[overlapping, "overlap"], [others, row.stored === row.matches.length ? "do not" : "overlap less or not at all"], [unclear, "unknown"]];
+      const counts = parts.filter(([count], at) => count || at === 0).map(([count, text]) => `${number(count)} ${text}`);
+      tally.push([number(row.positives.length), `within ${WITHIN_M} m: ${counts.join(", ")}`]);
     }
     tally.push([number(unknown), `unknown${row.unknown.length ? `, ${number(row.unknown.length)} within ${row.near.toFixed(0)} m hatched` : ""}`]);
     const known = database.n - unknown - (selfPairs ? 1 : 0);
