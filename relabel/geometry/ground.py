@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from relabel.cameras import Cameras, FloatArray
+from relabel.geometry.earth import is_geodesic, lon_lat
+from relabel.geometry.headings import wrap_deg
+from relabel.geometry.projection import meridian_convergence
 
 
 class Ground(NamedTuple):
@@ -26,12 +29,19 @@ class Ground(NamedTuple):
         """(n, 2) metres right and up on the map."""
         return cameras.position[:, list(self.axes)]
 
-    def heading_deg(self, cameras: Cameras) -> FloatArray:
-        """(n,) degrees clockwise from up on the map, NaN where there is none; of a pose that of its optical axis."""
-        if not self.in_space or cameras.pose is None:
-            return cameras.heading_deg
-        right, ahead = cameras.pose[:, list(self.axes), 2].T
-        return np.asarray(np.degrees(np.arctan2(right, ahead)) % 360.0)
+    def heading_deg(self, cameras: Cameras, params: Mapping[str, Any]) -> FloatArray:
+        """(n,) degrees clockwise from up on the map, NaN where there is none; of a pose that of its optical axis.
+
+        These are the headings of the labels, but for cameras that are compared on the earth, as the parameters of
+        their collection say: their headings count from true north, from which the map's is turned.
+        """
+        if self.in_space and cameras.pose is not None:
+            right, ahead = cameras.pose[:, list(self.axes), 2].T
+            return np.asarray(np.degrees(np.arctan2(right, ahead)) % 360.0)
+        if is_geodesic(params) and len(cameras):
+            lon, lat = lon_lat(cameras).T
+            return wrap_deg(cameras.heading_deg - meridian_convergence(lon, lat, cameras.crs))
+        return cameras.heading_deg
 
 
 def ground_of(sides: Sequence[Cameras]) -> Ground:

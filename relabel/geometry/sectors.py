@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 
 from relabel.cameras import Cameras, FloatArray
-from relabel.geometry.earth import is_geodesic, lon_lat
-from relabel.geometry.headings import compass_to_math, wrap_deg
-from relabel.geometry.projection import meridian_convergence
+from relabel.geometry.headings import compass_to_math
 
 _WIDEST_SEGMENT_DEG = 90.0
 
@@ -27,17 +25,6 @@ def openings(cameras: Cameras, params: Mapping[str, Any]) -> tuple[FloatArray, F
         own = getattr(cameras, name)
         both.append(np.full(len(cameras), known) if own is None else np.where(np.isnan(own), known, own))
     return both[0], both[1]
-
-
-def map_heading_deg(cameras: Cameras, params: Mapping[str, Any]) -> FloatArray:
-    """(n,) headings clockwise from the north of the map of the positions, degrees; NaN where there is none.
-
-    Headings of labels are those, but for cameras that are compared on the earth: theirs count from true north.
-    """
-    if not is_geodesic(params) or not len(cameras):
-        return cameras.heading_deg
-    lon, lat = lon_lat(cameras).T
-    return wrap_deg(cameras.heading_deg - meridian_convergence(lon, lat, cameras.crs))
 
 
 def segments(fov_deg: FloatArray, radius_m: FloatArray, tolerance_m: float) -> int:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from relabel.cameras import Cameras, FloatArray
 from relabel.errors import NotFoundError
 from relabel.geometry.ground import Ground
-from relabel.geometry.sectors import map_heading_deg, openings, sector_rings, segments
+from relabel.geometry.sectors import openings, sector_rings, segments
 from relabel.keys import rows_of
 from relabel.similarity import Collection, RowBlock, SimilaritySource
 
@@ -49,7 +49,7 @@ class Side:
     @classmethod
     def of(cls, cameras: Cameras, params: Mapping[str, Any], ground: Ground) -> Side:
         """The cameras as the map of a collection with these parameters shows them."""
-        heading = ground.heading_deg(cameras) if ground.in_space else map_heading_deg(cameras, params)
+        heading = ground.heading_deg(cameras, params)
         return cls(cameras, ground.position(cameras), heading, *openings(cameras, params))
 
     @property

@@ -27,7 +27,8 @@ class Scene(NamedTuple):
     arrays: Arrays
     """columns by side and name: `map` (n, 2) float64, metres right and up on the map; `at` (n, 3) float64, straight
     distances between which are those of the labels, where those on the map are not; `heading` (n,) float32, degrees
-    clockwise from up; `facing` and `down` (n, 3) float32, the optical axes of poses and their axes down the image;
+    clockwise from up; `true_heading` (n,) float32, headings of labels that count from true north, which is not up;
+    `facing` and `down` (n, 3) float32, the optical axes of poses and their axes down the image;
     `fov`, `radius` (n,) float32; `status` (n,) uint8;
     `sequence` (n,) int32, numbers of `sequences`"""
     value: dict[str, Any]
@@ -51,8 +52,10 @@ def scene(stored: StoredCollection, *, base_map: bool = False) -> Scene:
     for name, side in sides.items():
         where = ground.position(side) - centre
         where[~np.isfinite(where).all(axis=1)] = np.nan
-        heading = ground.heading_deg(side).astype(np.float32)
+        heading = ground.heading_deg(side, stored.params).astype(np.float32)
         columns: Arrays = {"map": where, "heading": heading, "status": side.status}
+        if is_geodesic(stored.params):
+            columns["true_heading"] = side.heading_deg.astype(np.float32)
         if in_space or is_geodesic(stored.params):
             columns["at"] = side.position if in_space else points(side, stored.params)
         if in_space and side.pose is not None:

@@ -124,7 +124,7 @@ def test_what_is_said_of_a_query(opened: Opened) -> None:
 
 
 def test_counts_within_25_m_add_up(browser: Any, tmp_path: Path) -> None:
-    """Of six cameras within 25 m two overlap, one does not and three are unknown; a page with the best match says so."""
+    """Of six cameras within 25 m two overlap, one does not and three are unknown; also if a page has the best only."""
     status = np.array([0, 0, 0, 1, 1, 1, 0], np.uint8)
     at = row_of_cameras(1).position[0] + [[east, 0.0] for east in (0.0, 4.0, 8.0, 12.0, 16.0, 20.0, 300.0)]
     database = row_of_cameras(7, "d", position=at, status=status)
@@ -137,6 +137,23 @@ def test_counts_within_25_m_add_up(browser: Any, tmp_path: Path) -> None:
         tally = opened.page.locator("#tally li").all_inner_texts()
         assert f"6 within 25 m: {min(matches, 2)} overlap, {others}, 3 unknown" in tally
         opened.close()
+
+
+def test_headings_are_those_of_the_labels(browser: Any, tmp_path: Path) -> None:
+    """In words they count from true north, though the north of the map is turned there, by 2.6°, and are drawn so."""
+    extra = {"lon_deg": np.full(2, 5.95), "lat_deg": np.array([60.0, 60.0001])}
+    at = np.column_stack(pyproj.Transformer.from_crs(4326, 32631, always_xy=True).transform(*extra.values()))
+    cameras = row_of_cameras(2, position=at, heading_deg=[10.0, 50.0], extra=extra, crs="EPSG:32631")
+    params = {"fov_deg": 60.0, "radius_m": 50.0, "frame": "geodesic"}
+    write(tmp_path / "labels.h5", {"a": labels_of(cameras, None, [[0, 0.5], [0.5, 0]], params=params)})
+    page = write_report(open_collections(tmp_path / "labels.h5"), tmp_path / "page.html")
+    opened = Opened(browser, f"file://{page}#query=k0")
+    opened.query("k0")
+    assert "heading 10°" in opened.page.inner_text("#facts")
+    assert opened.page.locator("#rows tr td").nth(2).inner_text() == "40°"
+    drawn = opened.page.evaluate("Array.from(viewer.state.scene.queries.heading)")
+    assert drawn == pytest.approx([7.45, 47.45], abs=0.05)  # the convergence is about Δλ sin φ: 2.95° · sin 60°
+    opened.close()
 
 
 def test_distributions(opened: Opened) -> None:

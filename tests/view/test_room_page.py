@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -234,6 +235,32 @@ class TestSurface:
             opened.page.wait_for_selector("#surface-summary.warning")
             assert "not the depth maps that were labelled" in opened.page.inner_text("#surface-summary")
             opened.close()
+
+
+def test_distributions(opened: Opened, room: list[StoredCollection]) -> None:
+    """ψ by straight distances and the angles between optical axes, from the poses of the file; without the 25 m box."""
+    with h5py.File(room[0].path) as file:
+        pose = file["room/queries/pose"][()].reshape(FRAMES, -1, 4)
+    psi = read_directly(room[0])
+    cells: dict[tuple[float, int], list[float]] = {}
+    for i, j in np.argwhere(np.nan_to_num(psi) > 0):
+        apart = np.linalg.norm(pose[i, :3, 3] - pose[j, :3, 3])
+        angle = np.degrees(np.arccos(np.clip(pose[i, :3, 2] @ pose[j, :3, 2], -1, 1)))
+        cells.setdefault((int(apart / 0.01), int(angle / 10)), []).append(psi[i, j])
+    expected = {
+        f"{at / 100:g} to {(at + 1) / 100:g} m, {10 * turn} to {10 * turn + 10}°: "
+        f"mean ψ {np.mean(values):.3f} of {len(values)} pairs"
+        for (at, turn), values in cells.items()
+    }
+    opened.page.click("#tab-charts")
+    section = opened.page.locator("#charts section", has_text="Distance and heading")
+    section.wait_for()
+    titles = section.locator("rect > title").evaluate_all("(all) => all.map((title) => title.textContent)")
+    assert set(titles) == expected
+    assert len(titles) == len(expected) > 3
+    assert "angle between optical axes" in section.inner_text()
+    assert "25 m" not in section.inner_text()
+    opened.picture("room-distributions")
 
 
 class TestMatrix:

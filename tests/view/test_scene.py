@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyproj
 import pytest
 
 from relabel.cameras import Cameras
@@ -37,7 +38,8 @@ def test_distances_on_the_earth_are_those_of_positives(tmp_path: Path) -> None:
     """Beside the map of a geodesic frame stand points in space, distances between which are those of the evaluation."""
     rng = np.random.default_rng(4)
     lon, lat = 179.9998 + rng.uniform(0, 4e-4, 30), rng.uniform(-2e-4, 2e-4, 30)
-    cameras = row_of_cameras(30, position=np.column_stack([lon, lat]), extra={"lon_deg": lon, "lat_deg": lat})
+    extra = {"lon_deg": lon, "lat_deg": lat}
+    cameras = row_of_cameras(30, position=np.column_stack([lon, lat]), extra=extra, crs="EPSG:32660")
     params = {"fov_deg": 90.0, "radius_m": 50.0, "frame": "geodesic"}
     [one] = stored(tmp_path / "labels.h5", a=labels_of(cameras, params=params))
     at = scene(one).arrays["queries.at"]
@@ -45,6 +47,23 @@ def test_distances_on_the_earth_are_those_of_positives(tmp_path: Path) -> None:
     expected = np.asin(np.minimum(1, np.linalg.norm(unit(lon, lat)[:, None] - unit(lon, lat)[None], axis=2) / 2)) * 2
     np.testing.assert_allclose(apart, expected * 6_378_137.0, rtol=0.01)
     assert (apart < 25).sum() > 30
+
+
+def test_headings_from_true_north_lead_on_the_map_where_geodesics_do(tmp_path: Path) -> None:
+    """The north of a UTM zone is turned by up to 3° there; beside them stand the headings of the labels."""
+    to_map = pyproj.Transformer.from_crs(4326, 32631, always_xy=True)  # zone 31: 3° is its central meridian
+    lon, lat, azimuth = np.array([5.95, 0.1, 3.0]), np.array([60.0, 60.0, 60.0]), np.array([1.0, 200.0, 90.0])
+    ends = pyproj.Geod(ellps="WGS84").fwd(lon, lat, azimuth, np.full(3, 20.0))[:2]
+    position, leads = (np.column_stack(to_map.transform(*at)) for at in ((lon, lat), ends))
+    expected = np.degrees(np.arctan2(*(leads - position).T)) % 360
+    assert np.abs(expected - azimuth).max() > 2.5
+    extra = {"lon_deg": lon, "lat_deg": lat}
+    cameras = row_of_cameras(3, position=position, heading_deg=azimuth, extra=extra, crs="EPSG:32631")
+    params = {"fov_deg": 60.0, "radius_m": 50.0, "frame": "geodesic"}
+    [one] = stored(tmp_path / "labels.h5", a=labels_of(cameras, params=params))
+    arrays = scene(one).arrays
+    np.testing.assert_allclose(arrays["queries.heading"], expected, atol=0.01)
+    np.testing.assert_allclose(arrays["queries.true_heading"], azimuth)
 
 
 def unit(lon_deg: np.ndarray, lat_deg: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@
       const { distance_m: step, heading_deg: turn, pairs, mean, in_space: inSpace } = figures.plane;
       const cells = pairs.flatMap((line, i) => line.map((count, j) => ({ x: i * step, y: j * turn, count, mean: mean[i][j] }))).filter((cell) => cell.count);
       const beyond = figures.plane.beyond ? ` ${number(figures.plane.beyond)} pairs are farther apart than is drawn.` : "";
-      const without = figures.plane.without ? ` ${number(figures.plane.without)} lack a position or a heading.` : "";
+      const without = figures.plane.without ? ` ${number(figures.plane.without)} lack ${inSpace ? "a pose" : "a position or a heading"}.` : "";
       if (cells.length) {
         const boxed = step * pairs.length >= WITHIN_M;  // a room is smaller
         const boxText = boxed ? ` The box is what binary labels call the same place: ${WITHIN_M} m and 40°.` : "";

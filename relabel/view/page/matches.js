@@ -18,7 +18,7 @@
     const facts = [];
     const status = scene.statusNames[cameras.status[i]];
     if (status !== "ok") facts.push(`status ${status}: nothing is known about its pairs`);
-    if (scene.horizontal && Number.isFinite(cameras.heading[i])) facts.push(`heading ${degrees(cameras.heading[i])}`);
+    if (scene.horizontal && Number.isFinite(cameras.ownHeading[i])) facts.push(`heading ${degrees(cameras.ownHeading[i])}`);
     if (scene.fovKnown && Number.isFinite(cameras.fov(i))) facts.push(`field of view ${degrees(cameras.fov(i))}`);
     if (cameras.sequences?.[cameras.sequence?.[i]]) facts.push(`sequence ${cameras.sequences[cameras.sequence[i]]}`);
     if (!cameras.placed(i)) facts.push("no position: not on the map");

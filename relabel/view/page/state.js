@@ -72,7 +72,7 @@
     const [map, fov, radius] = ["map", "fov", "radius"].map(column);
     const at = column("at");
     return {
-      name, n: about.count, at: at ?? map, dimensions: at ? 3 : 2, map, heading: column("heading"), facing: column("facing"), down: column("down"), status: column("status"),
+      name, n: about.count, at: at ?? map, dimensions: at ? 3 : 2, map, heading: column("heading"), ownHeading: column("true_heading") ?? column("heading"), facing: column("facing"), down: column("down"), status: column("status"),
       sequence: column("sequence"), sequences: about.sequences, missing: about.without_place,
       notOk: column("status").reduce((sum, status) => sum + (status > 0), 0),
       fov: (i) => fov?.[i] ?? value.fov_deg,
@@ -93,7 +93,7 @@
 
   /** How much two headings differ, or the optical axes of two poses, degrees. */
   function turned(i, j) {
-    const { queries: { facing: a, heading: h }, database: { facing: b, heading: k } } = state.scene;
+    const { queries: { facing: a, ownHeading: h }, database: { facing: b, ownHeading: k } } = state.scene;
     if (a && b) {
       const [x, y] = [a.subarray(3 * i, 3 * i + 3), b.subarray(3 * j, 3 * j + 3)];
       const cross = Math.hypot(x[1] * y[2] - x[2] * y[1], x[2] * y[0] - x[0] * y[2], x[0] * y[1] - x[1] * y[0]);
