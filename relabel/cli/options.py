@@ -144,7 +144,7 @@ executor: Decorator[Any] = click.option(
     default="local",
     show_default=True,
     metavar="NAME",
-    help="Where parts are computed: local, processes, processes:N or dask:ADDRESS.",
+    help="Where parts (cities, scenes) are computed: local, processes, processes:N or dask:ADDRESS.",
 )
 
 as_json: Decorator[Any] = click.option("--json", "as_json", is_flag=True, help="Print machine-readable JSON.")

@@ -88,7 +88,7 @@ def label(
         keep the parts of an earlier run that match.
     executor:
         ``local``, ``processes``, ``processes:N`` or ``dask:ADDRESS``: where parts are computed. It does not show in
-        the file. A job of one part is always computed in this process.
+        the file. A job of one part is always computed in this process; a warning says so.
     threads:
         threads to compute with, over all local processes together; None for all.
     bar:
@@ -123,6 +123,12 @@ def label(
     names = [part.name for part in parts]
     with claimed(target, names if len(parts) > 1 else None, job=_job_id(parts)) as claim:
         if len(parts) == 1:
+            if not place.is_local:
+                log.warning(
+                    "executor %r is not used: it distributes the parts of a job, and this job has only one part, %s; "
+                    "it is computed in this process",
+                    *(executor, names[0]),
+                )
             result = _make(parts[0], output, policy, overwrite=overwrite, resume=False, threads=threads, bar=bar)
             _log(result)
             return JobResult(output, (result,))

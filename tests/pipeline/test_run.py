@@ -203,6 +203,19 @@ class TestLabel:
             label(parts(), out / "x.h5", executor="cloud")
         assert names(out) == []
 
+    @pytest.mark.parametrize("executor", ["dask:tcp://10.0.0.1:8786", "processes:2"])
+    def test_one_part_needs_no_executor(
+        self, parts: Parts, out: Path, executor: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It is computed here, and that is said."""
+        label(parts("goa"), out / "x.h5", executor=executor)
+        [warning] = [record.getMessage() for record in caplog.records if "executor" in record.getMessage()]
+        assert f"executor {executor!r} is not used" in warning
+        assert "one part" in warning
+        caplog.clear()
+        label(parts("goa"), out / "y.h5")
+        assert "executor" not in caplog.text
+
     def test_executor_without_its_package(
         self, parts: Parts, out: Path, unread: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
