@@ -10,6 +10,7 @@ import numpy.typing as npt
 from relabel.cameras import Cameras
 from relabel.errors import InputError, NotFoundError
 from relabel.figures import axes_or_new, colour_bar, colours_of, matplotlib, verbatim
+from relabel.report.matrix_cells import Axis, matrix_cells
 from relabel.similarity import SimilaritySource
 
 if TYPE_CHECKING:
@@ -50,17 +51,19 @@ def matrix(labels: SimilaritySource, sequence: str | None = None, *, ax: Axes | 
     axes = axes_or_new(ax)
     colours = colours_of(axes)
     columns = rows if c.self_pairs else _in_time(c.database, _matched(labels, None if sequence is None else rows))
-    steps = [max(1, -(-len(side) // _CELLS)) for side in (rows, columns)]
-    values = _cells(labels, (rows, columns), steps)
+    sides = (rows, c.query), (columns, c.database)
+    axis_cells = [Axis(side, max(1, -(-len(side) // _CELLS)), cameras.ok) for side, cameras in sides]
+    cells = matrix_cells(labels.blocks(), *axis_cells, self_pairs=c.self_pairs)
+    steps = [axis.step for axis in axis_cells]
+    values, known = cells.largest, cells.known > 0
     if c.self_pairs:
         own = np.flatnonzero(c.query.ok[rows]) // steps[0]
-        values[own, own] = 1.0
-    known = [_any(ok, step) for ok, step in ((c.query.ok[rows], steps[0]), (c.database.ok[columns], steps[1]))]
+        values[own, own], known[own, own] = 1.0, True
     extent = (0.0, float(max(1, len(columns))), float(max(1, len(rows))), 0.0)
     axes.set(xlim=extent[:2], ylim=extent[2:])
     axes.patch.set(hatch="////", edgecolor=colours.faint)
     axes.patch.set_linewidth(0.0)
-    shown = np.ma.masked_where(~(known[0][:, None] & known[1][None, :]), values)
+    shown = np.ma.masked_where(~known, values)
     if shown.size:
         shades = matplotlib("matplotlib").colormaps[colours.psi].with_extremes(under=colours.background)
         picture = axes.imshow(
@@ -126,25 +129,3 @@ def _matched(labels: SimilaritySource, rows: npt.NDArray[np.int64] | None) -> np
         for block in labels.blocks():
             matched[block.indices[wanted[block.rows]]] = True
     return np.flatnonzero(matched)
-
-
-def _cells(
-    labels: SimilaritySource, sides: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]], steps: list[int]
-) -> npt.NDArray[np.float32]:
-    """The largest ψ of each cell, 0 where there is none."""
-    cells_of = []
-    for side, step, size in zip(sides, steps, labels.collection.shape, strict=True):
-        cell = np.full(size, -1)
-        cell[side] = np.arange(len(side)) // step
-        cells_of.append(cell)
-    values = np.zeros([-(-len(side) // step) for side, step in zip(sides, steps, strict=True)], np.float32)
-    for block in labels.blocks():
-        i, j = cells_of[0][block.rows], cells_of[1][block.indices]
-        shown = (i >= 0) & (j >= 0)
-        np.maximum.at(values, (i[shown], j[shown]), block.data[shown])
-    return values
-
-
-def _any(ok: npt.NDArray[np.bool_], step: int) -> npt.NDArray[np.bool_]:
-    """Whether any of each `step` neighbours is True."""
-    return np.logical_or.reduceat(ok, np.arange(0, len(ok), step)) if len(ok) else ok

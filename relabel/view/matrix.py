@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from relabel.labelfile import StoredCollection
+from relabel.report.matrix_cells import Axis, matrix_cells
 from relabel.view.scene import Arrays
 
 CELLS = 480
@@ -47,36 +47,12 @@ def matrix(
     """
     (top, bottom), (left, right) = rows, columns
     step = -(-max(bottom - top, right - left) // CELLS)
-    shape = -(-(bottom - top) // step), -(-(right - left) // step)
-    largest, total = np.zeros(shape, np.float32), np.zeros(shape)
-    for block in stored.blocks(first_row=top, stop_row=bottom):
-        inside = (block.indices >= left) & (block.indices < right)
-        cell = (block.rows[inside] - top) // step, (block.indices[inside] - left) // step
-        values = block.data[inside]
-        np.maximum.at(largest, cell, values)
-        flat = np.ravel_multi_index(cell, shape)
-        total += np.bincount(flat, weights=values, minlength=total.size).reshape(shape)
-        if progress is not None:
-            progress(len(block.counts))
-    known = _known(stored, rows, columns, step)
-    nothing = known == 0
-    largest[nothing] = np.nan
-    mean = np.where(nothing, np.nan, total / np.maximum(known, 1)).astype(np.float32)
-    value = {"rows": list(rows), "columns": list(columns), "step": step, "shape": list(shape)}
+    query, database = stored.numbered_cameras()
+    down, across = Axis(np.arange(top, bottom), step, query.ok), Axis(np.arange(left, right), step, database.ok)
+    blocks = stored.blocks(first_row=top, stop_row=bottom)
+    cells = matrix_cells(blocks, down, across, self_pairs=stored.self_pairs, progress=progress)
+    nothing = cells.known == 0
+    largest = np.where(nothing, np.float32(np.nan), cells.largest)
+    mean = np.where(nothing, np.nan, cells.total / np.maximum(cells.known, 1)).astype(np.float32)
+    value = {"rows": list(rows), "columns": list(columns), "step": step, "shape": [down.size, across.size]}
     return {"max": largest, "mean": mean}, value
-
-
-def _known(
-    stored: StoredCollection, rows: tuple[int, int], columns: tuple[int, int], step: int
-) -> npt.NDArray[np.int64]:
-    """How many pairs of each cell have a known ψ."""
-    starts = [np.arange(first, end, step) for first, end in (rows, columns)]
-    sides = stored.numbered_cameras()
-    ok = [side.ok[: part[1]].astype(np.int64) for side, part in zip(sides, (rows, columns), strict=True)]
-    down, across = (np.add.reduceat(good, at) for good, at in zip(ok, starts, strict=True))
-    known: npt.NDArray[np.int64] = np.outer(down, across)
-    if stored.self_pairs:
-        own = np.arange(max(rows[0], columns[0]), min(rows[1], columns[1]))
-        own = own[sides[0].ok[own]]
-        np.subtract.at(known, ((own - rows[0]) // step, (own - columns[0]) // step), 1)
-    return known
