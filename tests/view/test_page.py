@@ -120,7 +120,7 @@ def test_what_is_said_of_a_query(opened: Opened) -> None:
         "1 unknown, 1 within 100 m hatched",
         "1 true negative",
     ]
-    assert "start with" in opened.page.inner_text("#query-image")
+    assert opened.page.inner_text("#query-image .placeholder") == "no images: start with \u2011\u2011images DIR"
 
 
 def test_counts_within_25_m_add_up(browser: Any, tmp_path: Path) -> None:

@@ -221,6 +221,8 @@ class TestSurface:
             opened = Opened(browser, f"{found.url}#query={key(0)}")
             opened.page.click("#tab-surface")
             assert "root DIR" in opened.page.inner_text("#surface-query-depth")
+            for box in ("#query-image", "#match-image"):
+                assert opened.page.inner_text(f"{box} .placeholder") == "no images: start with \u2011\u2011root DIR"
             opened.picture("surface-no-root")
             opened.close()
 

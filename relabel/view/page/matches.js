@@ -5,7 +5,9 @@
 
   function showImage(box, side, at, key, caption) {
     const address = state.contents.images && at >= 0 ? viewer.source.image(state.collection, side, at) : null;
-    const why = state.contents.images ? (viewer.served ? "no image" : "no image in this page") : viewer.served ? "no images: start with \u2011\u2011images DIR" : "images are not part of this page";
+    const { surface } = state.contents.collections.find(({ name }) => name === state.collection);
+    const why = state.contents.images ? (viewer.served ? "no image" : "no image in this page")
+      : viewer.served ? `no images: start with \u2011\u2011${surface ? "root" : "images"} DIR` : "images are not part of this page";
     const placeholder = () => element("div", { className: "placeholder" }, at < 0 ? "no match" : why);
     const image = address ? element("img", { src: address, alt: `${caption}: ${key}` }) : placeholder();
     if (address) image.addEventListener("error", () => image.replaceWith(placeholder()));
