@@ -46,7 +46,7 @@ def served_page() -> str:
     return _markup(head='<link rel="stylesheet" href="assets/style.css">', data="", scripts=scripts)
 
 
-def standalone_page(contents: Mapping[str, Any], collections: Sequence[str], images: Sequence[str] = ()) -> str:
+def standalone_page(contents: Mapping[str, Any], collections: Sequence[str], images: str = "") -> str:
     """The page with all that it shows in it; its own policy forbids it to ask any network.
 
     Parameters
@@ -56,14 +56,15 @@ def standalone_page(contents: Mapping[str, Any], collections: Sequence[str], ima
     collections:
         of each collection the packed columns, compressed by gzip, as base64.
     images:
-        of each collection the packed images, as base64; empty for a page without.
+        the packed images of all collections, as base64; empty for a page without.
     """
     policy = f'<meta http-equiv="Content-Security-Policy" content="{_STANDALONE_POLICY}">'
     # No text of the file can end the element that it stands in.
     told = json.dumps(contents).replace("<", "\\u003c")
     data = [f'<script type="application/json" id="contents">{told}</script>']
     data += [f'<script type="text/plain" id="collection-{i}">{text}</script>' for i, text in enumerate(collections)]
-    data += [f'<script type="text/plain" id="images-{i}">{text}</script>' for i, text in enumerate(images)]
+    if images:
+        data.append(f'<script type="text/plain" id="images">{images}</script>')
     licences = asset("LICENSES.txt").replace("--", "- -")
     scripts = [f"<!--\n{licences}\n-->"]
     scripts += [f"<script>{_script(asset(name))}</script>" for name in ASSETS if name.endswith(".js")]

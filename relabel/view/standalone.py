@@ -92,7 +92,7 @@ def write_report(
         packed = [
             _packed(stored, of_stored, compared, progress) for stored, of_stored in zip(collections, pairs, strict=True)
         ]
-        packed_images: list[bytes] = []
+        packed_images = b""
         if images is None:
             notes.append("Images are not part of this page: their licence is not that of the labels.")
         else:
@@ -105,13 +105,13 @@ def write_report(
             notes.append(held.note())
             packed_images = held.packed
         about = contents(collections, images=images is not None, compared=compared, notes=notes)
-        text = standalone_page(about, packed, [base64.b64encode(data).decode() for data in packed_images])
+        text = standalone_page(about, packed, base64.b64encode(packed_images).decode())
         with output_errors(target):
             private.write_text(text, encoding="utf-8")
         if kept < total or images is not None:
             for note in notes:
                 log.warning("%s: %s", target.name, note)
-        if private.stat().st_size - sum(map(len, packed_images)) * 4 // 3 > LARGE_BYTES:
+        if private.stat().st_size - len(packed_images) * 4 // 3 > LARGE_BYTES:
             log.warning(
                 "%s: has %.0f MB, since it holds every camera; relabel subset makes smaller label files",
                 *(target.name, private.stat().st_size / 1e6),

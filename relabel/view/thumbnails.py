@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ LONGEST_PX = 256
 MOST_BYTES = 20_000_000
 """What all images of a page may take; in the page, as base64, they take a third more."""
 _BEST = 5  # matches of a query, whose images are wanted as soon as its own is
+_REMEMBERED = 1024  # images, that collections which share theirs need not scale them again
 
 Progress = Callable[[int], object]
 IntArray = npt.NDArray[np.int64]
@@ -30,9 +32,10 @@ log = logging.getLogger(__name__)
 class Thumbnails(NamedTuple):
     """Images that are part of a page."""
 
-    packed: list[bytes]
-    """of each collection the JPEGs one after the other (`jpeg`), and of each side the rows that have one (`rows`) and
-    where their JPEGs begin and end (`starts`, `stops`), as `pack` lays them out"""
+    packed: bytes
+    """all JPEGs one after the other (`jpeg`), each once, and where they begin, and the last one ends (`starts`); and of
+    each collection, by number, and side the rows that have one (`0.queries.rows`) and which (`0.queries.images`), as
+    `pack` lays them out"""
     cameras: int
     held: int
     missing: int
@@ -79,14 +82,16 @@ def thumbnails(
     wanted:
         of each collection and side how much each camera's image is wanted, as `urgency` tells: the smallest first.
     most_bytes:
-        what all images may take.
+        what all images may take; one that several cameras have, in one collection or in several, is held once.
     progress:
         called with 1 for every image.
     """
     sides = [(c, side, rank) for c, of_sides in enumerate(wanted) for side, rank in of_sides.items()]
     ranks = [np.empty(0, np.int64), *(rank for _, _, rank in sides)]
     starts = np.cumsum([len(rank) for rank in ranks])
-    jpegs: list[dict[str, dict[int, bytes]]] = [{side: {} for side in of_sides} for of_sides in wanted]
+    jpegs: dict[bytes, int] = {}  # numbered in the order in which they come
+    numbers: list[dict[str, dict[int, int]]] = [{side: {} for side in of_sides} for of_sides in wanted]
+    scaled = lru_cache(_REMEMBERED)(lambda path: thumbnail(path, LONGEST_PX))
     room, missing, damaged = most_bytes, 0, 0
     for number in np.argsort(np.concatenate(ranks), kind="stable").tolist():
         at = int(np.searchsorted(starts, number, side="right")) - 1
@@ -94,7 +99,7 @@ def thumbnails(
         row = number - int(starts[at])
         try:
             image = images.find(collections[c].name, side, row)
-            jpeg = None if image is None else thumbnail(image.path, LONGEST_PX)
+            jpeg = None if image is None else scaled(image.path)
         except (InputError, MissingFileError) as error:
             damaged += 1
             log.log(logging.WARNING if damaged == 1 else logging.DEBUG, "%s", error)
@@ -102,16 +107,18 @@ def thumbnails(
         if jpeg is None:
             missing += 1
             continue
-        if len(jpeg) > room:
-            break
-        room -= len(jpeg)
-        jpegs[c][side][row] = jpeg
+        if jpeg not in jpegs:
+            if len(jpeg) > room:
+                break
+            room -= len(jpeg)
+            jpegs[jpeg] = len(jpegs)
+        numbers[c][side][row] = jpegs[jpeg]
         if progress is not None:
             progress(1)
     total = int(starts[-1])
-    held = sum(len(of_side) for of_sides in jpegs for of_side in of_sides.values())
+    held = sum(len(of_side) for of_sides in numbers for of_side in of_sides.values())
     left_out = total - held - missing - damaged
-    return Thumbnails([_packed(of_sides) for of_sides in jpegs], total, held, missing, damaged, left_out)
+    return Thumbnails(_packed(list(jpegs), numbers), total, held, missing, damaged, left_out)
 
 
 def urgency(
@@ -156,16 +163,13 @@ def _spread(n: int) -> IntArray:
     return turn
 
 
-def _packed(jpegs: Mapping[str, Mapping[int, bytes]]) -> bytes:
+def _packed(jpegs: Sequence[bytes], numbers: Sequence[Mapping[str, Mapping[int, int]]]) -> bytes:
     arrays: dict[str, npt.NDArray[np.int32] | npt.NDArray[np.uint8]] = {}
-    everything: list[bytes] = []
-    at = 0
-    for side, of_side in jpegs.items():
-        rows = sorted(of_side)
-        ends = at + np.cumsum([0, *(len(of_side[row]) for row in rows)])
-        arrays[f"{side}.rows"] = np.array(rows, np.int32)
-        arrays[f"{side}.starts"], arrays[f"{side}.stops"] = ends[:-1].astype(np.int32), ends[1:].astype(np.int32)
-        everything += [of_side[row] for row in rows]
-        at = int(ends[-1])
-    arrays["jpeg"] = np.frombuffer(b"".join(everything), np.uint8)
+    for c, of_sides in enumerate(numbers):
+        for side, of_side in of_sides.items():
+            rows = sorted(of_side)
+            arrays[f"{c}.{side}.rows"] = np.array(rows, np.int32)
+            arrays[f"{c}.{side}.images"] = np.array([of_side[row] for row in rows], np.int32)
+    arrays["starts"] = np.cumsum([0, *map(len, jpegs)]).astype(np.int32)
+    arrays["jpeg"] = np.frombuffer(b"".join(jpegs), np.uint8)
     return pack(arrays, {})

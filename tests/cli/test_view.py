@@ -69,7 +69,7 @@ class TestReport:
         result = run("report", f"{labels}::amman", "-o", page, "--images", images)
         assert result.exit_code == 0
         assert "page.html: Images of" in result.stderr
-        assert 'id="images-0"' in page.read_text(encoding="utf-8")
+        assert 'id="images"' in page.read_text(encoding="utf-8")
 
     def test_needs_no_server(self, run: Runner, labels: Path, tmp_path: Path) -> None:
         """It works where tornado is not installed."""

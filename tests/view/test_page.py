@@ -344,8 +344,9 @@ def test_a_page_from_the_disk(browser: Any, city: list[StoredCollection], tmp_pa
 def test_a_page_with_images(browser: Any, city: list[StoredCollection], tmp_path: Path) -> None:
     """The images of the query and of its match, and a word where the page has none; no request for any."""
     [town] = [one for one in city if one.name == "town"]
-    images = ImageFiles([town], town.path.parent / "images", "{key}.jpg")
-    page = write_report([town], tmp_path / "page.html", images=images)
+    write(tmp_path / "two.h5", {"again": town, "town": town})
+    both = open_collections(tmp_path / "two.h5")
+    page = write_report(both, tmp_path / "page.html", images=ImageFiles(both, town.path.parent / "images", "{key}.jpg"))
     opened = Opened(browser, f"file://{page}#collection=town&query=q0")
     opened.query("q0")
     for box, colour in (("#query-image", [0, 128, 128]), ("#match-image", [128, 128, 0])):

@@ -40,7 +40,7 @@ def town(tmp_path: Path) -> tuple[StoredCollection, Path]:
 
 def embedded_images(page: str, number: int) -> dict[str, dict[int, bytes]]:
     """The JPEGs of a page by side and row."""
-    text = re.search(rf'id="images-{number}">([^<]*)<', page)
+    text = re.search(r'id="images">([^<]*)<', page)
     assert text is not None
     data = base64.b64decode(text[1])
     length = int.from_bytes(data[:8], "little")
@@ -49,12 +49,12 @@ def embedded_images(page: str, number: int) -> dict[str, dict[int, bytes]]:
     def array(name: str, dtype: str) -> Any:
         return np.frombuffer(data[8 + length :][slice(*header[name]["data_offsets"])], dtype)
 
-    jpeg = array("jpeg", "u1").tobytes()
+    jpeg, starts = array("jpeg", "u1").tobytes(), array("starts", "<i4")
     return {
         side: {
-            int(row): jpeg[start:stop]
-            for row, start, stop in zip(
-                *(array(f"{side}.{name}", "<i4") for name in ("rows", "starts", "stops")), strict=True
+            int(row): jpeg[starts[image] : starts[image + 1]]
+            for row, image in zip(
+                *(array(f"{number}.{side}.{name}", "<i4") for name in ("rows", "images")), strict=True
             )
         }
         for side in ("queries", "database")
@@ -97,6 +97,24 @@ def test_a_full_page_has_the_images_of_whole_queries(town: tuple[StoredCollectio
         "database": [0, 1],
     }
     assert "not held: 1 missing, 2 left out to keep the page small" in page
+
+
+def test_an_image_is_held_once(town: tuple[StoredCollection, Path], tmp_path: Path) -> None:
+    """Also where two collections and both sides have it; it counts once towards what images may take."""
+    one, folder = town
+    labels = labels_of(row_of_cameras(2, "q"), row_of_cameras(2, key=["d1", "q0"]), [[0.5, 0.9], [0.1, 0.0]])
+    both = stored(tmp_path / "two.h5", other=labels, town=labels_of(one.query, one.database, one.to_scipy().toarray()))
+    images, page = ImageFiles(both, folder), tmp_path / "page.html"
+    text = write_report(both, page, images=images).read_text(encoding="utf-8")
+    other, town_again = (embedded_images(text, number) for number in (0, 1))
+    assert other["database"][1] == other["queries"][0] == town_again["queries"][0]
+    assert [sorted(rows) for rows in (*other.values(), *town_again.values())] == [[0, 1]] * 4
+    held = {jpeg for found in (other, town_again) for side in found.values() for jpeg in side.values()}
+    assert len(held) == 4  # q0, q1, d0 and d1
+    data = base64.b64decode(re.search(r'id="images">([^<]*)<', text)[1])  # type: ignore[index]
+    assert [data.count(jpeg) for jpeg in held] == [1] * 4
+    write_report(both, page, images=images, most_image_bytes=sum(map(len, held)), overwrite=True)
+    assert page.read_text(encoding="utf-8") == text
 
 
 def test_the_same_images_give_the_same_page(town: tuple[StoredCollection, Path], tmp_path: Path) -> None:

@@ -116,19 +116,18 @@
       return { value: value.matrix, arrays: { max: arrays["matrix.max"], mean: arrays["matrix.mean"] ?? arrays["matrix.max"] } };
     }
     async figures(collection, name) { return (await this.#collection(collection)).value.figures[name]; }
-    #images = new Map();
+    #images = null;
     /** The address of a camera's image; null where it is not in the page. */
     image(collection, side, row) {
-      const text = $(`images-${this.#number(collection)}`);
-      if (!text) return null;
-      if (!this.#images.has(collection)) this.#images.set(collection, unpack(bytes(text).buffer).arrays);
-      const arrays = this.#images.get(collection);
-      const rows = arrays[`${side}.rows`] ? side : "queries"; // of self pairs
-      const at = arrays[`${rows}.rows`].indexOf(row);
+      if (!$("images")) return null;
+      this.#images ??= { ...unpack(bytes($("images")).buffer).arrays, addresses: [] };
+      const { jpeg, starts, addresses, ...arrays } = this.#images;
+      const collections = `${this.#number(collection)}.`;
+      const cameras = collections + (arrays[`${collections}${side}.rows`] ? side : "queries"); // of self pairs
+      const at = arrays[`${cameras}.rows`].indexOf(row);
       if (at < 0) return null;
-      const addresses = arrays[`${rows}.addresses`] ??= [];
-      const jpeg = arrays.jpeg.subarray(arrays[`${rows}.starts`][at], arrays[`${rows}.stops`][at]);
-      return addresses[at] ??= URL.createObjectURL(new Blob([jpeg], { type: "image/jpeg" }));
+      const image = arrays[`${cameras}.images`][at];
+      return addresses[image] ??= URL.createObjectURL(new Blob([jpeg.subarray(starts[image], starts[image + 1])], { type: "image/jpeg" }));
     }
   }
 
