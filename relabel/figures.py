@@ -111,6 +111,15 @@ def verbatim(text: str) -> str:
     return text.replace("$", r"\$")
 
 
+def shortened(name: str, most: int = 48) -> str:
+    """A key or another name on one line of at most so many letters, without its middle where it is longer."""
+    line = " ".join(name.split())
+    if len(line) <= most:
+        return line
+    start = (most - 1) // 2
+    return f"{line[:start]}…{line[start + 1 - most :]}"
+
+
 def check_figure(path: Path, *, overwrite: bool) -> None:
     """Raise unless a figure can be written to `path`.
 

@@ -69,11 +69,15 @@ def write_geojson(
     NotFoundError
         when there is no such query.
     OptionError
-        when `threshold` or `top` is given without `queries`.
+        when `threshold` or `top` is given without `queries`, or cannot be.
     """
     c = source.collection
     if queries is None and (threshold is not None or top is not None):
         raise OptionError("threshold and top choose matches, which are written of the queries that are named (query=…)")
+    if threshold is not None and not 0.0 < threshold <= 1.0:
+        raise OptionError(f"threshold is {threshold}; it has to be in (0, 1]")
+    if top is not None and top < 1:
+        raise OptionError(f"top is {top}; it has to be 1 or more")
     sides = [("both", c.query, c.query_extent)] if c.self_pairs else []
     sides += [] if c.self_pairs else [("query", c.query, c.query_extent), ("database", c.database, c.database_extent)]
     on_earth = {side: OnEarth.of(cameras, c, name) for side, cameras, _ in sides}

@@ -33,12 +33,13 @@ class Ground(NamedTuple):
         """(n,) degrees clockwise from up on the map, NaN where there is none; of a pose that of its optical axis.
 
         These are the headings of the labels, but for cameras that are compared on the earth, as the parameters of
-        their collection say: their headings count from true north, from which the map's is turned.
+        their collection say: their headings count from true north, from which the map's is turned. Of a
+        local frame nobody knows by how much, so that its north is taken for that one.
         """
         if self.in_space and cameras.pose is not None:
             right, ahead = cameras.pose[:, list(self.axes), 2].T
             return np.asarray(np.degrees(np.arctan2(right, ahead)) % 360.0)
-        if is_geodesic(params) and len(cameras):
+        if is_geodesic(params) and cameras.crs != "local" and len(cameras):
             lon, lat = lon_lat(cameras).T
             return wrap_deg(cameras.heading_deg - meridian_convergence(lon, lat, cameras.crs))
         return cameras.heading_deg

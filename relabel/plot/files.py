@@ -10,7 +10,7 @@ import numpy as np
 
 from relabel.errors import InputError, MissingFileError
 from relabel.exchange.folder import ExportFolder, file_name
-from relabel.figures import drawing, figure, save, verbatim
+from relabel.figures import drawing, figure, save, shortened, verbatim
 from relabel.geometry.ground import ground_of
 from relabel.images.paths import find_camera_images
 from relabel.plot.distributions import histogram, plane
@@ -62,7 +62,7 @@ class StatsFigures:
                 for kind, file in names[name].items():
                     with target.file(file) as private, drawing(_SIZES[kind], dark=self.dark) as drawn:
                         _DRAWN[kind](source, ax=drawn.add_subplot())
-                        drawn.suptitle(verbatim(name), fontsize=10)
+                        drawn.suptitle(verbatim(shortened(name)), fontsize=10)
                         save(drawn, private, self.suffix)
         return tuple(self.folder.written)
 

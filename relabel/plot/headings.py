@@ -11,7 +11,7 @@ import numpy as np
 from relabel.audit.headings.near_pairs import BIN_DEG, BINS
 from relabel.audit.headings.types import DEFAULT_REASONS, Audit, SequenceAudit
 from relabel.cameras import FloatArray
-from relabel.figures import Colours, colours_of, figure, matplotlib, verbatim
+from relabel.figures import Colours, colours_of, figure, matplotlib, shortened, verbatim
 from relabel.plot.maps import dots, extent_of, legend, lines, padded
 from relabel.plot.sides import set_map
 
@@ -70,7 +70,7 @@ def headings_figure(
             left, right = grid[row].subgridspec(1, 2, width_ratios=(3, 2))
             _map(drawn.add_subplot(left), audit, reasons)
             _sequences(drawn.add_subplot(right), audit, reasons)
-        names = ", ".join(audit.name for audit in audits[:4]) + (", …" if len(audits) > 4 else "")
+        names = ", ".join(shortened(audit.name, 24) for audit in audits[:4]) + (", …" if len(audits) > 4 else "")
         left_out = f"; maps of the {len(worst)} with the most faults" if len(audits) > len(worst) else ""
         drawn.suptitle(verbatim(f"Headings of {names}{left_out}"), fontsize=12)
 
@@ -104,7 +104,7 @@ def _map(axes: Any, audit: Audit, reasons: Sequence[str]) -> None:
     dots(axes, position[left], s=3, color=colours.faint, zorder=1, label=f"no such fault: {np.count_nonzero(left):,}")
     set_map(axes, *padded(low, high), ("east", "north"))
     legend(axes)
-    axes.set_title(verbatim(audit.name), fontsize=10, loc="right")
+    axes.set_title(verbatim(shortened(audit.name)), fontsize=10, loc="right")
 
 
 def _sequences(axes: Any, audit: Audit, reasons: Sequence[str]) -> None:
@@ -129,16 +129,12 @@ def _sequences(axes: Any, audit: Audit, reasons: Sequence[str]) -> None:
     rows = np.array([sequence.rows for sequence in shown])
     for i, (end, total) in enumerate(zip(start, rows, strict=True)):
         axes.text(end, i, f" of {total:,}", va="center", fontsize=8)
-    axes.set_yticks(at, [verbatim(_short(sequence.name)) for sequence in shown], fontsize=8)
+    axes.set_yticks(at, [verbatim(shortened(sequence.name, 24)) for sequence in shown], fontsize=8)
     axes.set_ylim(_SEQUENCES - 0.5, -0.5)
     axes.margins(x=0.18)
     axes.xaxis.set_major_locator(matplotlib("matplotlib.ticker").MaxNLocator(4, integer=True))
     axes.set_xlabel("faults of cameras")
     axes.set_title(f"{len(bad):,} of {len(every):,} sequences have faults", fontsize=10)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 24 else f"{name[:23]}…"
 
 
 def _compass(drawn: Any, axes: Any, travel: FloatArray, heading: FloatArray) -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status
 from relabel.errors import OptionError
-from relabel.figures import Colours, axes_or_new, colour_bar, colours_of, matplotlib, verbatim
+from relabel.figures import Colours, axes_or_new, colour_bar, colours_of, matplotlib, shortened, verbatim
 from relabel.geometry.ground import Ground, ground_of
 from relabel.plot.sides import Side, axis_names, collection_of, matches, pointer_length_m, set_map
 from relabel.similarity import SimilaritySource
@@ -26,8 +26,8 @@ _PATHS_UPTO = 2_000  # marks that stay paths; more are a bitmap in an otherwise 
 _MARGIN = 0.04  # of the extent
 _LEAST_M = 5.0  # from the middle of a map to its edge where all cameras are at one place
 _AROUND_M = 50.0  # around a query without matches and without a range
-_FAULTS = ("fault", "other", "shared", "ink")
-"""Colours of statuses other than ok, as these come"""
+_FAULTS = ("fault", "other", "faint", "ink", "fault", "shared")
+"""Colours of statuses other than ok, as these come; those of cameras that share a kind of labels differ"""
 _MARKS = "xP+*1D"
 
 
@@ -176,7 +176,7 @@ def query_map(
     lost = np.count_nonzero(~drawn)
     without = f", {lost:,} of them without a place" if lost else ""
     count = f"{len(columns):,} {'match' if len(columns) == 1 else 'matches'}{without}" if ok else ""
-    axes.set_title(verbatim(f"{query}{status}{': ' if count else ''}{count}"), fontsize="small")
+    axes.set_title(verbatim(f"{shortened(query)}{status}{': ' if count else ''}{count}"), fontsize="small")
     return axes
 
 
@@ -229,7 +229,7 @@ def _draw_statuses(axes: Any, name: str, side: Side, colour: str, colours: Colou
         text = f"{name}, {code.label}: {np.count_nonzero(status == code):,}"
         hidden = np.count_nonzero((status == code) & ~placed)
         text += f", {hidden:,} without a place" if hidden and code is not Status.NO_POSITION else ""
-        mark = {"marker": _MARKS[code - 1], "color": getattr(colours, _FAULTS[(code - 1) % len(_FAULTS)])}
+        mark = {"marker": _MARKS[code - 1], "color": getattr(colours, _FAULTS[code - 1])}
         dots(axes, side.position[rows], s=24, linewidths=0.9, zorder=3, label=text, **mark)
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from relabel.cameras import Cameras
 from relabel.errors import InputError, NotFoundError
-from relabel.figures import axes_or_new, colour_bar, colours_of, matplotlib, verbatim
+from relabel.figures import axes_or_new, colour_bar, colours_of, matplotlib, shortened, verbatim
 from relabel.report.matrix_cells import Axis, matrix_cells
 from relabel.similarity import SimilaritySource
 
@@ -86,7 +86,7 @@ def matrix(labels: SimilaritySource, sequence: str | None = None, *, ax: Axes | 
     axes.set_xlabel(f"{names[1]}, {ordered[1]}{several[1]}")
     axes.spines[["top", "right"]].set_visible(True)
     if sequence is not None:
-        axes.set_title(verbatim(sequence), fontsize="small")
+        axes.set_title(verbatim(shortened(sequence)), fontsize="small")
     return axes
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from relabel.cameras import Cameras, Status
 from relabel.errors import InputError
-from relabel.figures import axes_or_new, colours_of, verbatim
+from relabel.figures import axes_or_new, colours_of, shortened, verbatim
 from relabel.geometry.ground import ground_of
 from relabel.geometry.headings import difference_deg
 from relabel.images.paths import check_pillow, find_camera_images, read_image
@@ -68,6 +68,8 @@ def pair(
     sides = [Side.of(side, c.params, ground) for side in (c.query, c.database)]
     known = bool(c.query.ok[row] and c.database.ok[column])
     psi = f"ψ = {stored[0]:.3f} ({c.measure})" if len(stored) else f"ψ ≤ {c.min_value:g} ({c.measure})"
+    if c.self_pairs and row == column:
+        psi = "ψ = 1, of a camera with itself"
     if not known:
         labels_of = [Status(int(side.status[i])).label for side, i in ((c.query, row), (c.database, column))]
         psi = f"ψ is unknown (query {labels_of[0]}, database camera {labels_of[1]})"
@@ -119,7 +121,9 @@ def _draw_fields(axes: Any, sides: list[Side], rows: tuple[int, int], rings: lis
         sides, rows, rings, keys, (colours.query, colours.database), ("query", "database"), strict=True
     ):
         polygons(axes, ring, facecolors=[to_rgba(colour, 0.12)], edgecolors=[colour], linewidths=1.2)
-        axes.scatter(*side.position[row][:, None], s=40, color=colour, zorder=4, label=verbatim(f"{role} {key}"))
+        axes.scatter(
+            *side.position[row][:, None], s=40, color=colour, zorder=4, label=verbatim(f"{role} {shortened(key)}")
+        )
     shared = shared_rings(rings[0][0], rings[1][0])
     if shared:
         style: dict[str, Any] = {"facecolors": [to_rgba(colours.shared, 0.5)], "edgecolors": "none"}
@@ -168,7 +172,9 @@ def _side_by_side(axes: Any, images: list[npt.NDArray[np.uint8]], keys: tuple[st
     for image, key, role in zip(images, keys, ("query", "database"), strict=True):
         width = image.shape[1] / image.shape[0]
         axes.imshow(image, extent=(left, left + width, 0.0, 1.0))
-        axes.text(left + width / 2, -0.03, verbatim(f"{role} {key}"), ha="center", va="top", fontsize="small")
+        axes.text(
+            left + width / 2, -0.03, verbatim(f"{role} {shortened(key)}"), ha="center", va="top", fontsize="small"
+        )
         left += width + 0.03
     axes.set(xlim=(0.0, left - 0.03), ylim=(0.0, 1.0), aspect="equal")
     axes.set_axis_off()

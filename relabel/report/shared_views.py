@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from relabel.atomic import check_target, output_errors, replacing
-from relabel.figures import figure, matplotlib, verbatim
+from relabel.figures import figure, matplotlib, shortened, verbatim
 from relabel.input_files import check_regular
 from relabel.optional import open3d
 from relabel.report.shared_surface import SharedSurface
@@ -94,7 +94,7 @@ def shared_figure(path: Path, pair: SharedSurface, *, overwrite: bool = False, d
                 above.text(0.5, 0.5, "no colour image", ha="center", va="center")
             else:
                 above.imshow(image)
-            above.set_title(verbatim(f"{('query', 'database')[column]} {side.key}{remark}"), fontsize=10)
+            above.set_title(verbatim(f"{('query', 'database')[column]} {shortened(side.key, 36)}{remark}"), fontsize=10)
             below.imshow(seen, interpolation="nearest")
             share = 100.0 * side.common / max(1, side.voxels)
             below.set_title(f"{share:.1f} % of {side.voxels:,} voxels shared", fontsize=10)

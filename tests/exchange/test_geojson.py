@@ -200,6 +200,8 @@ def test_refused(tmp_path: Path) -> None:
         (similarity(), {}, InputError, "local frame, and nothing says where on earth"),
         (psi, {"queries": ["nobody"]}, NotFoundError, "no query 'nobody'"),
         (psi, {"top": 3}, OptionError, "query=…"),
+        (psi, {"queries": ["q0000"], "top": 0}, OptionError, "top is 0"),
+        (psi, {"queries": ["q0000"], "threshold": 2.0}, OptionError, "threshold is 2.0"),
     ):
         with pytest.raises(error, match=words):
             export({"a": source}, "geojson", tmp_path / "out", **options)

@@ -103,6 +103,32 @@ class TestByStatus:
             for ring, place in zip(drawn, np.column_stack(project.transform(*ends[:2])), strict=True):
                 assert np.linalg.norm(ring - place, axis=1).min() < 0.05
 
+    def test_on_the_earth_in_no_frame(self, axes: Axes) -> None:
+        """Labels of another writer may have a local frame, on which north is north."""
+        extra = {"lon_deg": np.array([36.4, 30.2]), "lat_deg": np.array([63.0, 63.0])}
+        there = Cameras(["a", "b"], np.zeros((2, 2)), [90.0, 90.0], extra=extra)
+        drawn = rings(
+            plot.map(labels_of(there, params={"fov_deg": 60.0, "radius_m": 50.0, "frame": "geodesic"}), ax=axes())
+        )
+        for ring in drawn:
+            assert ring.max(axis=0) == pytest.approx([50.0, 25.0], abs=0.05)
+
+    def test_each_status_has_its_colour(self, axes: Axes) -> None:
+        """Of those that labels of fields of view can have and a map can show."""
+        status = np.array([Status.OK, Status.PANORAMA, Status.NO_HEADING, Status.MASKED], np.uint8)
+        ax = plot.map(row_of_cameras(4, status=status), ax=axes())
+        colours = [tuple(c.get_facecolor()[0]) for c in ax.collections if isinstance(c, PathCollection)]
+        assert len(colours) == len(set(colours)) == 4
+
+    def test_a_long_key(self, axes: Axes) -> None:
+        """The title stays on the figure: the key without its middle, on one line."""
+        key = "folder/" * 40 + "a\nb.jpg"
+        psi = labels_of(row_of_cameras(2, key=[key, "b"]), psi=[[0, 0.5], [0.5, 0]])
+        title = plot.map(psi, key, ax=axes()).get_title()
+        assert title.startswith("folder/folder/fol")
+        assert title.endswith("older/folder/a b.jpg: 1 match")
+        assert len(title) < 65
+
     def test_rooms_from_above(self, axes: Axes) -> None:
         """Cameras with poses are seen along the axis that they hold upright, with lines along their optical axes."""
         turn = np.radians([0.0, 40.0, 200.0])

@@ -51,6 +51,13 @@ def test_shared_area(axes: Axes) -> None:
     assert drawn > 10
 
 
+def test_a_camera_with_itself(axes: Axes) -> None:
+    """Its ψ is 1, which no file stores."""
+    psi = city()
+    key = str(psi.collection.query.key[0])
+    assert plot.pair(psi, key, key, ax=axes()).get_title().startswith("ψ = 1, of a camera with itself, 0.00 m apart")
+
+
 def test_nothing_shared(axes: Axes) -> None:
     """A pair that is absent has at most min_value, one with a camera that is not ok is unknown and has no view."""
     apart = row_of_cameras(3, heading_deg=[270.0, 90.0, 90.0], status=[0, 0, Status.PANORAMA])
