@@ -16,12 +16,27 @@ from relabel._version import __version__
 from relabel.cores import available_cores
 from relabel.optional import open3d_libraries
 
-REQUIRED = ("numpy", "scipy", "numba", "h5py", "pyproj", "pyarrow", "shapely", "Pillow", "click", "tqdm", "matplotlib")
+REQUIRED = (
+    "numpy",
+    "scipy",
+    "numba",
+    "h5py",
+    "pyproj",
+    "pyarrow",
+    "shapely",
+    "Pillow",
+    "click",
+    "tqdm",
+    "matplotlib",
+    "packaging",
+)
 _MODULES = {"Pillow": "PIL"}  # where a package is imported by another name
 OPTIONAL = {
     "torch": "surface overlap on a GPU, and training code of your own: pip install 'relabel-vpr[torch]'",
     "torchvision": "the backbones of relabel train such as resnet50: pip install 'relabel-vpr[train]'",
     "open3d": "relabel sample 7scenes and relabel shared --export-ply: pip install 'relabel-vpr[open3d]'",
+    "tornado": "relabel view: pip install 'relabel-vpr[view]'",
+    "distributed": "--executor dask:ADDRESS: pip install 'relabel-vpr[cluster]'",
 }
 
 

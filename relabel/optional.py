@@ -29,12 +29,12 @@ _LINUX_LIBRARIES = {
 }
 
 
-def install(name: str) -> str:
-    """The command that installs an optional package, for an error."""
-    return f"pip install 'relabel-vpr[{EXTRAS[name]}]'"
+def install(name: str, extra: str | None = None) -> str:
+    """The command that installs an optional package, for an error; by another extra than its own where one is named."""
+    return f"pip install 'relabel-vpr[{extra or EXTRAS[name]}]'"
 
 
-def check_installed(name: str, what: str, *, otherwise: str = "") -> None:
+def check_installed(name: str, what: str, *, extra: str | None = None, otherwise: str = "") -> None:
     """Refuse what needs an optional package that is not installed, without the seconds that loading it takes.
 
     Parameters
@@ -43,6 +43,8 @@ def check_installed(name: str, what: str, *, otherwise: str = "") -> None:
         its module.
     what:
         the beginning of a sentence: who needs it.
+    extra:
+        the extra to install; by default the least that has the package.
     otherwise:
         what to do instead, behind the advice to install it.
 
@@ -52,7 +54,7 @@ def check_installed(name: str, what: str, *, otherwise: str = "") -> None:
         when it is not there. One that is there may fail to load all the same.
     """
     if importlib.util.find_spec(name) is None:
-        advice = install(name) if name in EXTRAS else f"pip install {name}"
+        advice = install(name, extra) if name in EXTRAS else f"pip install {name}"
         raise MissingPackageError(f"{what} needs {name}: {advice}{otherwise}")
 
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from relabel import doctor
 from relabel.cli.check import doctor_command
+from relabel.optional import EXTRAS
 
 
 def on_linux(monkeypatch: pytest.MonkeyPatch, *, apt: bool) -> None:
@@ -41,6 +42,11 @@ class TestExamine:
         declared = importlib.metadata.requires("relabel-vpr") or []
         names = {line.split(">")[0].strip() for line in declared if "extra ==" not in line}
         assert set(doctor.REQUIRED) == names
+
+    def test_knows_every_extra(self) -> None:
+        """The package that each extra is for is looked up, with the command that installs it."""
+        for package, extra in EXTRAS.items():
+            assert f"pip install 'relabel-vpr[{extra}]'" in doctor.OPTIONAL[package]
 
     def test_is_json(self, found: dict[str, Any]) -> None:
         """All of it is JSON."""

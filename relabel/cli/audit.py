@@ -79,4 +79,6 @@ def _command(spec: DatasetSpec) -> click.Command:
     text = (
         f"Check the input of `relabel {spec.name}`, which labels it.\n\n{inspect.cleandoc(module.select.__doc__ or '')}"
     )
-    return help_text.command(name=spec.name, help=text, short_help=spec.summary)(command)
+    return help_text.command(name=spec.name, help=text, short_help=f"Check the input of `relabel {spec.name}`.")(
+        command
+    )

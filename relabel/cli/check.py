@@ -109,8 +109,8 @@ def _verification_lines(result: Verification) -> Iterator[str]:
 
 
 @help_text.command()
-@click.argument("a", metavar="A")
-@click.argument("b", metavar="B")
+@click.argument("a", metavar="A", shell_complete=options.files)
+@click.argument("b", metavar="B", shell_complete=options.files)
 @options.optional_measure
 @options.as_json
 @options.no_progress

@@ -94,6 +94,10 @@ _OTHER_WORDS = {
     "version": "did you mean '--version'?",
     "upload release": "did you mean 'publish'?",
     "demo example": "did you mean 'sample'?",
+    "plot draw figure": "--plot of 'stats', 'row', 'shared', 'headings' and 'fit' draws figures",
+    "histogram": "did you mean 'stats'?",
+    "map browse gui": "did you mean 'view'?",
+    "matches": "did you mean 'row'?",
 }
 """What the words of other programs are called here."""
 
@@ -123,6 +127,11 @@ class SuggestingGroup(click.Group):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"no_args_is_help": False, **kwargs})
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Examples, one a line."""
+        super().format_epilog(ctx, formatter)
+        help_text.write_examples(ctx, formatter)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

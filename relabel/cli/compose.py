@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @help_text.command()
-@click.argument("addresses", nargs=-1, required=True, metavar="FILE[::COLLECTION]...")
+@click.argument("addresses", nargs=-1, required=True, metavar="FILE[::COLLECTION]...", shell_complete=options.files)
 @options.output(None)
 @options.force
 @options.as_json

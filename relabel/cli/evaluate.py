@@ -28,7 +28,7 @@ def _ks(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
 
 
 @help_text.command()
-@click.argument("sources", nargs=-1, metavar="[FILE[::COLLECTION] | QUERIES DATABASE]")
+@click.argument("sources", nargs=-1, metavar="[FILE[::COLLECTION] | QUERIES DATABASE]", shell_complete=options.files)
 @options.optional_root
 @options.source
 @options.cities
@@ -121,7 +121,8 @@ def evaluate_command(
 
     \b
     --predictions  text, one line per query: its key, then database keys, best first
-    --descriptors  DIR with query.npy, query.txt, database.npy, database.txt (keys, one per line)
+    --descriptors  DIR with query.npy and database.npy, and the keys of their
+                   rows, one per line, in query.txt and database.txt
     --checkpoint   of `relabel train`, on the images under --images
 
     A positive is within 25 m, or as --positives-m or --positives-psi define it; by default ψ ≥ 0.5 for surface labels.

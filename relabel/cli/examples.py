@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
+    "": (
+        "relabel sample msls MSLS              # a synthetic city to try things on",
+        "relabel msls --root MSLS -o labels.h5",
+        "relabel view labels.h5",
+        "relabel help msls",
+    ),
+    "sample": ("relabel sample msls MSLS", "relabel sample 7scenes rooms"),
     "sample msls": (
         "relabel sample msls demo --cameras 500",
         "relabel sample msls demo --buildings    # with footprints, for --occluders",
@@ -19,7 +26,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "table": (
         "relabel table queries.csv database.parquet -o labels.h5",
-        "relabel table images.csv --self-pairs --columns key=id,heading=yaw -o labels.h5",
+        "relabel table images.csv --self-pairs --columns key=id,heading=yaw -o own.h5",
         "relabel table poses.txt --layout kitti -o drive.h5",
     ),
     "7scenes": (
@@ -28,7 +35,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "tb-places": (
         "relabel tb-places --root TB-Places --axes ahead=z,up=-y -o garden.h5",
-        "relabel tb-places --root TB-Places --depth depth --intrinsics 580,580,320,240 --depth-unit 0.001",
+        "relabel tb-places --root TB-Places --depth depth \\\n      --intrinsics 580,580,320,240 --depth-unit 0.001",
     ),
     "rgbd": (
         "relabel rgbd --root desk --layout tum -o desk.h5",
@@ -42,7 +49,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "view": ("relabel view labels.h5", "relabel view labels.h5::amman --images MSLS"),
     "report": ("relabel report labels.h5::amman -o amman.html",),
     "shared": (
-        "relabel shared 7scenes.h5::chess/train seq-01/frame-000000 seq-01/frame-000100 --root 7scenes --plot pair.png",
+        "relabel shared rooms.h5 seq-01/frame-000000 seq-01/frame-000100 \\\n      --root rooms --plot pair.png",
     ),
     "dump": ("relabel dump labels.h5::amman > pairs.csv",),
     "merge": ("relabel merge train.h5 val.h5 -o all.h5", "relabel merge all.h5::amman other.h5 -o two.h5"),
@@ -66,6 +73,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "compare": ("relabel compare mine.h5 theirs.h5", "relabel compare a.h5::amman b.h5::amman --measure iou"),
     "validate": ("relabel validate labels.h5", "relabel validate labels.h5 --level header"),
     "verify": ("relabel verify labels.h5 --root MSLS", "relabel verify labels.h5 --sample 100"),
+    "audit": ("relabel audit msls --root MSLS", "relabel audit table images.csv --self-pairs"),
     "audit msls": ("relabel audit msls --root MSLS --cities val",),
     "audit pitts": ("relabel audit pitts --root Pittsburgh --heading table:north.csv",),
     "audit names": ("relabel audit names queries.txt database.txt",),
@@ -80,7 +88,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "fit": ("relabel fit theirs.h5", "relabel fit theirs.h5 --root MSLS --plot fit.png"),
     "train": (
         "relabel train labels.h5 --images MSLS -o run --backbone resnet50 --pretrained",
-        "relabel train labels.h5 --images MSLS -o run --backbone tiny --dev    # one batch, as a trial",
+        "relabel train labels.h5 --images MSLS -o run --backbone tiny --dev",
     ),
     "evaluate": (
         "relabel evaluate val.h5 --checkpoint run --images MSLS",

@@ -68,7 +68,9 @@ _PATH = click.Path(path_type=Path)
 
 @help_text.command(help=_EXPORT_HELP)
 @options.address
-@click.option("--to", "form", type=click.Choice(_names(_EXPORT)), required=True, help="Format to write.")
+@click.option(
+    "--to", "form", type=click.Choice(_names(_EXPORT)), metavar="FORMAT", required=True, help="Format to write."
+)
 @options.output_folder
 @click.option(
     "--threshold",

@@ -47,6 +47,15 @@ class Formatter(click.HelpFormatter):
         super().write_dl([(styled(name, fg="cyan"), text) for name, text in rows], col_max, col_spacing)
 
 
+def write_examples(ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    """The examples of a command, where there are any."""
+    examples = EXAMPLES.get(ctx.command_path.partition(" ")[2], ())
+    if examples:
+        with formatter.section("Examples"):
+            for example in examples:
+                formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+
+
 class Context(click.Context):
     """Writes help with `Formatter`."""
 
@@ -85,11 +94,7 @@ class Command(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Examples, one a line."""
         super().format_epilog(ctx, formatter)
-        examples = EXAMPLES.get(ctx.command_path.partition(" ")[2], ())
-        if examples:
-            with formatter.section("Examples"):
-                for example in examples:
-                    formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+        write_examples(ctx, formatter)
 
 
 def command(name: str | None = None, **attributes: Any) -> Callable[[Callable[..., Any]], click.Command]:

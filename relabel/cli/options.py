@@ -6,7 +6,7 @@ Each is a decorator that fills the parameter of its name, but for `--json`, whic
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +23,9 @@ from relabel.datasets.options import self_pairs as self_pairs
 from relabel.devices import DEVICES
 from relabel.errors import OptionError
 from relabel.measures import DEFAULT_MIN_VALUE, MEASURES, UNKNOWN
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 def number(flag: str, name: str, default: float, metavar: str, text: str) -> Decorator[Any]:
@@ -213,7 +216,16 @@ def _names(ctx: click.Context, param: click.Parameter, value: str | None) -> lis
 
 label_file: Decorator[Any] = click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 
-address: Decorator[Any] = click.argument("address", metavar="FILE[::COLLECTION]")
+
+def files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Completion of a value that is a string and begins with a file."""
+    from click.shell_completion import CompletionItem
+
+    del ctx, param
+    return [CompletionItem(incomplete, type="file")]
+
+
+address: Decorator[Any] = click.argument("address", metavar="FILE[::COLLECTION]", shell_complete=files)
 
 collections: Decorator[Any] = click.option(
     "--collections",

@@ -17,7 +17,7 @@ def sample_command() -> None:
     """Write a small synthetic dataset in the exact layout of a real one, whose data may not be redistributed."""
 
 
-@sample_command.command("msls")
+@sample_command.command("msls", short_help="A city of streets in the layout of MSLS; no images.")
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
 @click.option(
     "--cameras",
@@ -44,7 +44,7 @@ def msls(folder: Path, cameras: int, buildings: bool, seed: int, force: bool) ->
         logging.getLogger(__name__).info("wrote %s", path / BUILDINGS)
 
 
-@sample_command.command("7scenes")
+@sample_command.command("7scenes", short_help="A room in the layout of 7Scenes; needs Open3D.")
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
 @click.option(
     "--frames",

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from relabel.cli import help_text, terminal
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 VARIABLE = "_RELABEL_COMPLETE"
 """In which the script of a shell says what it wants to know."""
 
 
+def _commands(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The commands behind those that `relabel help` has on its line so far."""
+    root = ctx.find_root()
+    group: click.Command | None = root.command
+    for name in ctx.params.get(str(param.name)) or ():
+        group = group.get_command(root, name) if isinstance(group, click.Group) else None
+    return group.shell_complete(root, incomplete) if isinstance(group, click.Group) else []
+
+
 @help_text.command()
-@click.argument("names", nargs=-1, metavar="[COMMAND]…")
+@click.argument("names", nargs=-1, metavar="[COMMAND]…", shell_complete=_commands)
 @click.pass_context
 def help_command(ctx: click.Context, names: tuple[str, ...]) -> None:
     """Show the help of COMMAND, as `relabel COMMAND --help` does, or the list of all commands."""

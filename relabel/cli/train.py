@@ -14,9 +14,10 @@ from relabel.cli import help_text, options, terminal
 from relabel.cli.terminal import bar
 from relabel.errors import MissingPackageError, OptionError
 from relabel.exclusion import BANDS, chosen_bands
+from relabel.optional import check_installed
 from relabel.training.config import LEARNING_RATES, OPTIMIZERS, PRECISIONS, SCHEDULES, TrainConfig
 from relabel.training.loss_registry import LOSSES
-from relabel.training.model_names import POOLS, TIMM, TINY, TORCHVISION, check_packages
+from relabel.training.model_names import BACKBONES, POOLS, TIMM, TINY, TORCHVISION, check_packages
 
 _DEV = "dev"  # where a trial run goes, beside the files of the run itself
 
@@ -113,6 +114,7 @@ def _other_backbones() -> Iterator[None]:
     default="resnet50",
     show_default=True,
     metavar="NAME",
+    shell_complete=lambda _ctx, _param, incomplete: [name for name in BACKBONES if name.startswith(incomplete)],
     help=f"{', '.join((TINY, *TORCHVISION))} (torchvision), or {TIMM}NAME.",
 )
 @_choice("--pool", POOLS, "Pooling of feature maps into descriptors.")
@@ -174,6 +176,7 @@ def _other_backbones() -> Iterator[None]:
     "--val",
     "val_address",
     metavar="FILE[::COLLECTION]",
+    shell_complete=options.files,
     help="Labels to evaluate on after each epoch, with images under --images as well; best.pt has the best recall@1.",
 )
 @options.strict
@@ -230,6 +233,8 @@ def train_command(
         raise click.UsageError(f"{address} names a collection already; give FILE, or leave --collections out")
     with _other_backbones():
         check_packages(backbone)
+    if tensorboard:
+        check_installed("tensorboard", "--tensorboard")
     if collections is None:
         stored = open_collections(address)
     else:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 _compare = click.option(
-    "--compare", metavar="FILE", help="A second label file, or FILE::COLLECTION, joined by key: where ψ differs."
+    "--compare",
+    metavar="FILE",
+    shell_complete=options.files,
+    help="A second label file, or FILE::COLLECTION, joined by key: where ψ differs.",
 )
 
 

@@ -25,7 +25,8 @@ def check_packages(backbone: str) -> None:
     MissingPackageError
         when torch, or for its name torchvision or timm, is not there.
     """
-    check_installed("torch", "training")
+    # One step, not two: the extra that has torchvision as well.
+    check_installed("torch", "training", extra="train" if backbone in TORCHVISION else None)
     if backbone in TORCHVISION:
         check_installed("torchvision", f"backbone {backbone!r}")
     elif backbone.startswith(TIMM):

@@ -56,15 +56,46 @@ class TestEveryHelp:
         assert "-v, --verbose" in end
         assert f"\nExamples:\n  {EXAMPLES[name][0]}\n" in end
 
+    def test_fits_a_terminal(self, run: Runner, name: str) -> None:
+        """Nothing is wider than 80 columns, the examples included, which click does not wrap."""
+        lines = run(*name.split(), "--help", env={"COLUMNS": "80"}).stdout.splitlines()
+        assert [line for line in lines if len(line) > 80] == []
+
     def test_examples_are_good_command_lines(self, name: str) -> None:
         """They name this command, and options and values that it has."""
         for example in EXAMPLES[name]:
-            line = example.replace('eval "$(', "").replace(')"', "")
+            line = example.replace("\\\n", "").replace('eval "$(', "").replace(')"', "")
             words = shlex.split(line, comments=True)
             words = words[: next((i for i, word in enumerate(words) if word in "|>"), len(words))]
             assert words[: 1 + len(name.split())] == ["relabel", *name.split()]
             context, command = click.Context(app, info_name="relabel"), COMMAND_LINES[name]
             command.make_context(name, words[1 + len(name.split()) :], parent=context).close()
+
+
+class TestGroups:
+    """relabel, relabel sample, relabel audit"""
+
+    @pytest.mark.parametrize("name", ["", "sample", "audit"])
+    def test_examples(self, run: Runner, name: str) -> None:
+        """They end the help, fit into 80 columns, and are lines that the commands take."""
+        text = run(*name.split(), "--help", env={"COLUMNS": "80"}).stdout
+        assert text.endswith("\nExamples:\n" + "".join(f"  {example}\n" for example in EXAMPLES[name]))
+        assert max(map(len, text.splitlines())) <= 80
+        for example in EXAMPLES[name]:
+            words = shlex.split(example, comments=True)[1:]
+            command = next(c for c in (" ".join(words[:2]), words[0]) if c in COMMAND_LINES)
+            context = click.Context(app, info_name="relabel")
+            COMMAND_LINES[command].make_context(command, words[len(command.split()) :], parent=context).close()
+
+    def test_audit_does_not_promise_labels(self, run: Runner) -> None:
+        commands = run("audit", "--help").stdout.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+        assert len(commands) >= len(registry.built_in())
+        assert [line for line in commands if "Check the input of `relabel " not in line] == []
+
+    def test_summaries_are_whole(self, run: Runner) -> None:
+        """click cuts what is too long for a line."""
+        text = run("sample", "--help", env={"COLUMNS": "80"}).stdout
+        assert "..." not in text.partition("Commands:")[2]
 
 
 class TestLook:
@@ -121,6 +152,8 @@ class TestSuggestions:
             ("diff", "'compare'"),
             ("evalute", "'evaluate'"),
             ("version", "'--version'"),
+            ("plot", "--plot of 'stats', 'row', 'shared', 'headings' and 'fit'"),
+            ("histogram", "'stats'"),
         ],
     )
     def test_words_of_others(self, run: Runner, word: str, message: str) -> None:
@@ -132,6 +165,11 @@ class TestSuggestions:
 
 def completions(words: str) -> list[str]:
     """What bash would be told for the last of these words."""
+    return [line.partition(",")[2] for line in answers(words)]
+
+
+def answers(words: str) -> list[str]:
+    """As `completions`, each with its type before a comma."""
     environment = os.environ | {
         "_RELABEL_COMPLETE": "bash_complete",
         "COMP_WORDS": words,
@@ -140,7 +178,7 @@ def completions(words: str) -> list[str]:
     code = "from relabel.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.stderr == ""
-    return [line.partition(",")[2] for line in done.stdout.splitlines() if line]
+    return [line for line in done.stdout.splitlines() if line]
 
 
 class TestCompletion:
@@ -159,6 +197,18 @@ class TestCompletion:
         assert completions("relabel stats --fac") == ["--facing"]
         assert completions("relabel msls --measure d") == ["dice"]
         assert completions("relabel nonsense --x") == []
+        assert completions("relabel help audit ms") == ["msls"]
+        assert completions("relabel help audi") == ["audit"]
+        assert completions("relabel help msls x") == []
+        assert completions("relabel train --backbone resnet1") == ["resnet18", "resnet152"]
+
+    @pytest.mark.parametrize(
+        "words",
+        ["stats", "merge a.h5", "compare a.h5", "evaluate", "view --compare", "report --compare", "train --val"],
+    )
+    def test_files(self, words: str) -> None:
+        """Where FILE::COLLECTION is expected, the shell completes the file; the type is before the comma."""
+        assert answers(f"relabel {words} lab") == ["file,lab"]
 
 
 def test_other_commands_are_dressed_too() -> None:

@@ -16,7 +16,7 @@ from tests.conftest import REPOSITORY
 from tests.similarities import similarity
 from tests.trees import msls_tree
 
-PACKAGES = ("torch", "torchvision", "timm", "open3d", "distributed", "tornado")
+PACKAGES = ("torch", "torchvision", "timm", "tensorboard", "open3d", "distributed", "tornado")
 
 # One process loads relabel; forks of it that cannot import some packages run command lines.
 CHILD = """
@@ -57,17 +57,22 @@ for packages, lines in json.loads(sys.stdin.read()):
 
 NEEDED: dict[str, dict[str, str]] = {
     "train": {
-        "torch": "training needs torch: pip install 'relabel-vpr[torch]'",
+        "torch": "training needs torch: pip install 'relabel-vpr[train]'",
         "torchvision": "backbone 'resnet50' needs torchvision: pip install 'relabel-vpr[train]'; --backbone tiny",
     },
     "train timm": {
         "torch": "training needs torch: pip install 'relabel-vpr[torch]'",
         "timm": "backbone 'timm:resnet10t' needs timm: pip install timm; --backbone tiny",
     },
+    "train tiny": {
+        "torch": "training needs torch: pip install 'relabel-vpr[torch]'",
+        "tensorboard": "--tensorboard needs tensorboard: pip install tensorboard",
+    },
     "evaluate checkpoint": {"torch": "--checkpoint needs torch: pip install 'relabel-vpr[torch]'"},
     "evaluate on a GPU": {"torch": "pip install 'relabel-vpr[torch]'"},
     "sample 7scenes": {"open3d": "pip install 'relabel-vpr[open3d]'"},
-    "dask": {"distributed": "pip install 'relabel-vpr[cluster]'"},
+    "dask": {"distributed": "--executor 'dask' needs distributed: pip install 'relabel-vpr[cluster]'"},
+    "dask of one collection": {"distributed": "pip install 'relabel-vpr[cluster]'"},
     "view": {"tornado": "pip install 'relabel-vpr[view]'"},
 }
 """The commands that need an optional package, and what they say without it."""
@@ -82,6 +87,7 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     relabel.write(labels, {"amman": psi})
     tree = str(msls_tree(folder / "city", city="goa"))
     msls_tree(folder / "city", city="amman")
+    one_city = ["msls", "--root", tree, "--cities", "amman"]
     descriptors = folder / "descriptors"
     descriptors.mkdir()
     for side in ("query", "database"):
@@ -91,10 +97,12 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     written = {
         "train": ["train", nothing, "--images", ".", "-o", out],
         "train timm": ["train", nothing, "--images", ".", "-o", out, "--backbone", "timm:resnet10t"],
+        "train tiny": ["train", nothing, "--images", ".", "-o", out, "--backbone", "tiny", "--tensorboard"],
         "evaluate checkpoint": ["evaluate", nothing, "--checkpoint", out, "--images", "."],
         "evaluate on a GPU": ["evaluate", labels, "--descriptors", str(descriptors), "--device", "cuda"],
         "sample 7scenes": ["sample", "7scenes", f"{out}/rooms", "--frames", "3"],
         "dask": ["msls", "--root", tree, "-o", f"{out}-dask.h5", "--executor", "dask:nowhere"],
+        "dask of one collection": [*one_city, "-o", f"{out}-dask.h5", "--executor", "dask:nowhere"],
         "view": ["view", labels, "--no-browser"],
         "evaluate": ["evaluate", labels, "--descriptors", str(descriptors)],
         "msls": ["msls", "--root", tree, "-o", f"{out}.h5", "--force"],
