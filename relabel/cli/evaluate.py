@@ -120,7 +120,8 @@ def evaluate_command(
     Give one of these to evaluate:
 
     \b
-    --predictions  text, one line per query: its key, then database keys, best first
+    --predictions  text, one line per query: its key, then those of the database
+                   images, best first
     --descriptors  DIR with query.npy and database.npy, and the keys of their
                    rows, one per line, in query.txt and database.txt
     --checkpoint   of `relabel train`, on the images under --images
