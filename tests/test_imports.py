@@ -96,8 +96,8 @@ ROOMS: dict[str, tuple[str, str]] = {
     "compose": (f"{BASE} geometry labelfile", "numpy"),
     "pipeline": (
         (
-            f"{BASE} stopping atomic clutter claims cores devices optional frames geometry datasets fov surface "
-            "~reference audit labelfile"
+            f"{BASE} stopping atomic clutter claims cores devices frames geometry datasets fov surface ~reference "
+            "audit labelfile"
         ),
         "numpy ~distributed",
     ),

@@ -54,9 +54,7 @@ def labelling_command(spec: DatasetSpec) -> click.Command:
 
     def command(output: Path, mask: Path | None, **values: Any) -> None:
         from relabel.datasets.mask import masked
-        from relabel.pipeline.executors import parse
 
-        parse(values["executor"])  # what it lacks is said before anything is read
         job = {name: values.pop(name) for name in _JOB}
         excluded = Exclusion(**{name: values.pop(name) for name in RULES})
         overlap = {name: values.pop(name) for name in {name for kind in kinds.values() for name in kind.NAMES}}

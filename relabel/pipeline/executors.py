@@ -11,7 +11,6 @@ from typing import Any, Literal, TypeVar
 
 from relabel.cores import available_cores
 from relabel.errors import MissingPackageError, OptionError, RelabelError
-from relabel.optional import check_installed
 from relabel.stopping import begin_worker, prepare_workers, signals_held
 
 T = TypeVar("T")
@@ -111,8 +110,6 @@ def parse(text: str) -> Executor:
     ------
     OptionError
         when it names none.
-    MissingPackageError
-        when it is dask, and that is not installed.
     """
     kind, _, rest = text.partition(":")
     if kind == "local" and not rest:
@@ -120,6 +117,5 @@ def parse(text: str) -> Executor:
     if kind == "processes" and (not rest or (rest.isdecimal() and int(rest) > 0)):
         return Executor("processes", workers=int(rest) if rest else None)
     if kind == "dask" and rest:
-        check_installed("distributed", "executor='dask'")
         return Executor("dask", address=rest)
     raise OptionError(f"executor {text!r} is not known; use {KNOWN}")

@@ -71,8 +71,7 @@ NEEDED: dict[str, dict[str, str]] = {
     "evaluate checkpoint": {"torch": "--checkpoint needs torch: pip install 'relabel-vpr[torch]'"},
     "evaluate on a GPU": {"torch": "pip install 'relabel-vpr[torch]'"},
     "sample 7scenes": {"open3d": "pip install 'relabel-vpr[open3d]'"},
-    "dask": {"distributed": "--executor 'dask' needs distributed: pip install 'relabel-vpr[cluster]'"},
-    "dask of one collection": {"distributed": "pip install 'relabel-vpr[cluster]'"},
+    "dask": {"distributed": "pip install 'relabel-vpr[cluster]'"},
     "view": {"tornado": "pip install 'relabel-vpr[view]'"},
 }
 """The commands that need an optional package, and what they say without it."""
@@ -87,7 +86,6 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     relabel.write(labels, {"amman": psi})
     tree = str(msls_tree(folder / "city", city="goa"))
     msls_tree(folder / "city", city="amman")
-    one_city = ["msls", "--root", tree, "--cities", "amman"]
     descriptors = folder / "descriptors"
     descriptors.mkdir()
     for side in ("query", "database"):
@@ -102,7 +100,6 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         "evaluate on a GPU": ["evaluate", labels, "--descriptors", str(descriptors), "--device", "cuda"],
         "sample 7scenes": ["sample", "7scenes", f"{out}/rooms", "--frames", "3"],
         "dask": ["msls", "--root", tree, "-o", f"{out}-dask.h5", "--executor", "dask:nowhere"],
-        "dask of one collection": [*one_city, "-o", f"{out}-dask.h5", "--executor", "dask:nowhere"],
         "view": ["view", labels, "--no-browser"],
         "evaluate": ["evaluate", labels, "--descriptors", str(descriptors)],
         "msls": ["msls", "--root", tree, "-o", f"{out}.h5", "--force"],
