@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from relabel.cli import help_text, options, terminal
-from relabel.errors import MissingPackageError, OptionError
+from relabel.errors import MissingPackageError, OptionError, RelabelError
 from relabel.surface.params import METHODS
 
 if TYPE_CHECKING:
     from relabel.labelfile import StoredCollection
     from relabel.view.base_map import Tiles
+    from relabel.view.depth_frames import DepthFrames
     from relabel.view.image_files import ImageFiles
 
 
@@ -76,10 +77,8 @@ def view_command(
     Images under --images or --root are looked up by the path of the camera, else by its key, else in the layouts of
     the known datasets.
     """
-    from relabel.labelfile import LabelFile, open_collections
-    from relabel.pipeline.records import frames_from_records, masks_beside
+    from relabel.labelfile import open_collections
     from relabel.view.contents import compared_with
-    from relabel.view.depth_frames import DepthFrames
 
     try:
         from relabel.view import server
@@ -87,22 +86,8 @@ def view_command(
         raise MissingPackageError(
             f"relabel view needs the package {error.name}: pip install 'relabel-vpr[view]'; relabel report does not"
         ) from None
-    if follow_links and images is None and root is None:
-        raise OptionError("--follow-links can only be used with --images or --root")
     collections = open_collections(address)
-    frames = None
-    if root is not None and any(stored.method in METHODS for stored in collections):
-        records = LabelFile(collections[0].path).provenance()
-        frames = DepthFrames(
-            lambda stored: frames_from_records(stored, records, root, masks=masks_beside(stored)),
-            root,
-            follow_links=follow_links,
-        )
-    if images is None and root is not None and not image_path:
-        others = [stored for stored in collections if stored.method not in METHODS]
-        found = _image_files(others, root, None, follow_links=follow_links) if others else None
-    else:
-        found = _image_files(collections, images, image_path, follow_links=follow_links)
+    found, frames = _images(collections, images, image_path, root, follow_links=follow_links)
     compared = None if compare is None else compared_with(address, compare)
     labels = server.Labels(collections, found, frames, compared, _tiles(collections, tiles, attribution))
     log = logging.getLogger(__name__)
@@ -144,6 +129,50 @@ def _tiles(collections: Sequence[StoredCollection], template: str | None, attrib
     return found
 
 
+def _images(
+    collections: Sequence[StoredCollection],
+    images: Path | None,
+    image_path: str | None,
+    root: Path | None,
+    *,
+    follow_links: bool,
+) -> tuple[ImageFiles | None, DepthFrames | None]:
+    """Images below a folder, and the frames of labels from depth maps in their dataset, where there are some."""
+    from relabel.labelfile import LabelFile
+    from relabel.pipeline.records import frames_from_records, masks_beside
+    from relabel.view.depth_frames import DepthFrames
+
+    if follow_links and images is None and root is None:
+        raise OptionError("--follow-links can only be used with --images or --root")
+    frames = None
+    if root is not None and any(stored.method in METHODS for stored in collections):
+        records = LabelFile(collections[0].path).provenance()
+        frames = DepthFrames(
+            lambda stored: frames_from_records(stored, records, root, masks=masks_beside(stored)),
+            root,
+            follow_links=follow_links,
+        )
+    if images is None and root is not None and not image_path:
+        others = [stored for stored in collections if stored.method not in METHODS]
+        return _image_files(others, root, None, follow_links=follow_links) if others else None, frames
+    return _image_files(collections, images, image_path, follow_links=follow_links), frames
+
+
+def _check_frames(collections: Sequence[StoredCollection], frames: DepthFrames, *, images: bool) -> None:
+    """Warn of collections whose frames cannot be read, and refuse where there are no images at all."""
+    labelled = [stored for stored in collections if stored.method in METHODS]
+    faults = []
+    for stored in labelled:
+        try:
+            frames.check(stored)
+        except RelabelError as error:
+            faults.append(error)
+    if len(faults) == len(labelled) and not images:
+        raise faults[0]
+    for fault in faults:
+        logging.getLogger(__name__).warning("no images of a collection: %s", fault)
+
+
 def _image_files(
     collections: Sequence[StoredCollection], folder: Path | None, template: str | None, *, follow_links: bool
 ) -> ImageFiles | None:
@@ -164,6 +193,7 @@ def _image_files(
 )
 @options.optional_images
 @options.image_path
+@options.optional_root
 @_compare
 @click.option("--follow-links", is_flag=True, help="Follow links that lead outside the folder.")
 @options.force
@@ -173,6 +203,7 @@ def report_command(
     output: Path,
     images: Path | None,
     image_path: str | None,
+    root: Path | None,
     compare: str | None,
     follow_links: bool,
     force: bool,
@@ -182,20 +213,22 @@ def report_command(
 
     It holds all cameras and, of each query, as many of its best pairs as fit into 20 MB; what is left out is reported.
 
-    With --images it also holds images, scaled down to 256 pixels: of queries spread over the map and of their best
-    matches, up to 20 MB. Their licence is not that of the labels: check it before you share the page. Images are
-    looked up as in `relabel view`.
+    With --images or --root it also holds images, scaled down to 256 pixels: of queries spread over the map and of
+    their best matches, up to 20 MB. Their licence is not that of the labels: check it before you share the page. Images
+    are looked up as in `relabel view`.
     """
     from relabel.labelfile import open_collections
+    from relabel.view.camera_images import CameraImages
     from relabel.view.contents import compared_with
     from relabel.view.standalone import PASSES, write_report
 
     if output.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"{output}: the page is written as HTML; give a name that ends in .html")
-    if follow_links and images is None:
-        raise OptionError("--follow-links can only be used with --images")
     collections = open_collections(address)
-    found = _image_files(collections, images, image_path, follow_links=follow_links)
+    files, frames = _images(collections, images, image_path, root, follow_links=follow_links)
+    if frames is not None:
+        _check_frames(collections, frames, images=files is not None)
+    found = None if files is None and frames is None else CameraImages(collections, files, frames)
     compared = None if compare is None else compared_with(address, compare)
     rows = sum(stored.shape[0] * PASSES for stored in collections)
     rows += sum(stored.shape[0] for stored in collections if compared and stored.name in compared.collections)

@@ -69,6 +69,10 @@ class DepthFrames:
         self._sides: dict[str, FrameSides] = {}
         self._reading = threading.Lock()
 
+    def check(self, stored: StoredCollection) -> None:
+        """Raise a `RelabelError` where the frames of a collection cannot be read; `image` only finds no images then."""
+        self._frames(stored)
+
     def surface(self, stored: StoredCollection, row: int, column: int | None) -> bytes:
         """Depth maps of a query and of a database frame, and which pixels both see, packed as `pack` does it.
 

@@ -26,6 +26,7 @@ import tornado.web
 from relabel.errors import OptionError, RelabelError
 from relabel.labelfile import StoredCollection
 from relabel.view.base_map import Tiles
+from relabel.view.camera_images import CameraImages
 from relabel.view.columns import pack
 from relabel.view.contents import Compared, contents
 from relabel.view.depth_frames import DepthFrames
@@ -64,7 +65,7 @@ class Labels:
         tiles: Tiles | None = None,
     ) -> None:
         self.collections = {stored.name: stored for stored in collections}
-        self.images = images
+        self._images = CameraImages(collections, images, depth_frames)
         self.depth_frames = depth_frames
         shown = images is not None or depth_frames is not None
         self.compared = compared
@@ -118,11 +119,8 @@ class Labels:
         return future
 
     def image(self, name: str, side: str, row: int) -> ImageFile | None:
-        """The image of a camera: below the folder of images, else that of its frame."""
-        image = None if self.images is None else self.images.find(name, side, row)
-        if image is None and self.depth_frames is not None:
-            image = self.depth_frames.image(self.collections[name], side, row)
-        return image
+        """The image of a camera; None where there is none, or where it may not be shown."""
+        return self._images.find(name, side, row)
 
     def close(self) -> None:
         """Stop counting as soon as may be."""

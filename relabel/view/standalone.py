@@ -19,7 +19,6 @@ from relabel.view import thumbnails
 from relabel.view.columns import pack
 from relabel.view.contents import Compared, contents
 from relabel.view.figures import FIGURES, figures_of
-from relabel.view.image_files import ImageFiles
 from relabel.view.matrix import CELLS, matrix
 from relabel.view.page_text import standalone_page
 from relabel.view.scene import Arrays, scene
@@ -37,7 +36,7 @@ def write_report(
     collections: Sequence[StoredCollection],
     path: str | os.PathLike[str],
     *,
-    images: ImageFiles | None = None,
+    images: thumbnails.ImageSource | None = None,
     compared: Compared | None = None,
     overwrite: bool = False,
     most_pairs: int = MOST_PAIRS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from relabel.errors import InputError, MissingFileError
 from relabel.images.paths import thumbnail
 from relabel.labelfile import StoredCollection
 from relabel.view.columns import pack
-from relabel.view.image_files import ImageFiles
+from relabel.view.image_files import ImageFile
 
 LONGEST_PX = 256
 """The longer edge of an image in a page."""
@@ -27,6 +27,13 @@ Progress = Callable[[int], object]
 IntArray = npt.NDArray[np.int64]
 
 log = logging.getLogger(__name__)
+
+
+class ImageSource(Protocol):
+    """Where images of cameras are: `ImageFiles` or `CameraImages`."""
+
+    def find(self, collection: str, side: str, row: int) -> ImageFile | None:
+        """The image of a camera; None where there is none, or where it may not be shown."""
 
 
 class Thumbnails(NamedTuple):
@@ -65,7 +72,7 @@ class Thumbnails(NamedTuple):
 
 def thumbnails(
     collections: Sequence[StoredCollection],
-    images: ImageFiles,
+    images: ImageSource,
     wanted: Sequence[Mapping[str, IntArray]],
     *,
     most_bytes: int = MOST_BYTES,

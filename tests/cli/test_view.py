@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -17,6 +18,8 @@ from click.testing import Result
 from PIL import Image
 
 from relabel.labelfile import LabelFile
+from tests.view.rooms import FRAMES, small_room
+from tests.view.test_thumbnails import embedded_images
 
 Runner = Callable[..., Result]
 
@@ -55,7 +58,7 @@ class TestReport:
         images.mkdir()
         for flags, words in (
             (["--image-path", "{key}.jpg"], "--image-path can only be used with --images"),
-            (["--follow-links"], "--follow-links can only be used with --images"),
+            (["--follow-links"], "--follow-links can only be used with --images or --root"),
             (["--images", images], "holds no image of the query cameras"),
         ):
             result = run("report", f"{labels}::amman", "-o", page, *flags)
@@ -70,6 +73,27 @@ class TestReport:
         assert result.exit_code == 0
         assert "page.html: Images of" in result.stderr
         assert 'id="images"' in page.read_text(encoding="utf-8")
+
+    def test_images_of_frames(self, run: Runner, tmp_path: Path) -> None:
+        """--root finds those of labels from depth maps, each at its frame; a dataset that is not there is refused."""
+        [room] = small_room(tmp_path)
+        page = tmp_path / "page.html"
+        result = run("report", room.path, "-o", page, "--root", tmp_path / "nothing")
+        assert result.exit_code != 0
+        assert "nothing: there is no such folder" in result.stderr
+        (tmp_path / "empty").mkdir()
+        result = run("report", room.path, "-o", page, "--root", tmp_path / "empty")
+        assert result.exit_code != 0
+        assert str(tmp_path / "empty") in result.stderr
+        assert not page.exists()
+        result = run("report", room.path, "-o", page, "--root", tmp_path / "room")
+        assert result.exit_code == 0, result.stderr
+        assert f"Images of {FRAMES} of {FRAMES} cameras" in result.stderr
+        held = embedded_images(page.read_text(encoding="utf-8"), 0)["queries"]
+        for k in range(FRAMES):  # see small_room
+            with Image.open(io.BytesIO(held[k])) as image:
+                assert image.size == (80, 60)
+                assert image.getpixel((40, 30)) == pytest.approx((40 * k, 90, 160), abs=4)
 
     def test_needs_no_server(self, run: Runner, labels: Path, tmp_path: Path) -> None:
         """It works where tornado is not installed."""

@@ -58,6 +58,7 @@ def embedded_images(page: str, number: int) -> dict[str, dict[int, bytes]]:
             )
         }
         for side in ("queries", "database")
+        if f"{number}.{side}.rows" in header
     }
 
 
