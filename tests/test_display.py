@@ -15,7 +15,11 @@ from scipy import sparse
 from relabel import Cameras, Collection, Frames, LabelFile, Similarity, write
 from relabel.datasets.base import CameraSets
 from relabel.display import Layer, Summary, summary_html, summary_text, thumbnail
+from relabel.evaluation.evaluate import Evaluation, assess
+from relabel.evaluation.ground_truth import Rule, evaluation_set
+from relabel.evaluation.places import of_labels
 from relabel.labelfile import StoredCollection
+from relabel.report.stats import statistics
 from relabel.sampling.batch_sampler import GradedBatchSampler
 from relabel.sampling.pair_sampler import GradedPairSampler
 
@@ -54,6 +58,12 @@ def frames() -> Frames:
     return Frames(cameras, depth, np.array([500.0, 500.0, 320.0, 240.0]), size=(640, 480))
 
 
+def evaluated(labels: LabelFile) -> Evaluation:
+    """The scores of answers that are the first rows of the database."""
+    known = evaluation_set(of_labels([labels["city-00"]]), Rule(psi=0.5))
+    return assess(known, np.tile(np.arange(20), (known.shape[0], 1)))
+
+
 @pytest.fixture(scope="module")
 def labels(tmp_path_factory: pytest.TempPathFactory) -> LabelFile:
     path = tmp_path_factory.mktemp("labels") / "cities.h5"
@@ -77,6 +87,10 @@ class TestText:
             lambda labels: labels["city-00"].in_measure("dice"),
             lambda labels: GradedPairSampler(labels, (1.0, 0.0, 0.0), hard_negatives_m=(1.0, 2.0)),
             lambda labels: GradedBatchSampler(labels["city-00"], 4, (0.5, 0.0, 0.5)),
+            lambda labels: GradedPairSampler(labels, (1.0, 0.0, 0.0)).report(),
+            lambda labels: statistics(labels["city-00"]),
+            lambda labels: evaluated(labels).ground_truth,
+            evaluated,
         ],
     )
     def test_at_most_ten_lines(self, shown: object, labels: LabelFile) -> None:
@@ -114,6 +128,15 @@ class TestText:
         next(iter(sampler))
         assert repr(sampler).startswith("GradedPairSampler: seed 7, epoch 0, 1 of 47 items given\n")
         assert "from 92 pairs" in repr(sampler)
+
+    def test_scores_are_those_of_the_evaluation(self, labels: LabelFile) -> None:
+        """Queries with and without a positive, and recall with four decimals."""
+        evaluation = evaluated(labels)
+        whole = evaluation.to_json()
+        # Cameras 3 to 49 are a chain of pairs with ψ 0.75; the first three have no heading, and none.
+        assert "47 queries with a positive, 0 without" in repr(evaluation)
+        assert f"@1 {whole['recall']['1']:.4f}" in repr(evaluation)
+        assert "3 queries and 3 database cameras" in repr(evaluation.ground_truth)
 
     def test_a_file_that_is_gone(self, tmp_path: Path) -> None:
         """Showing never raises: it says what is wrong, or goes by what is in memory."""

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from relabel.atomic import output_errors, replacing
 from relabel.csv_text import csv_line
+from relabel.display import Displayed, Summary
 from relabel.errors import InputError, OptionError
 from relabel.evaluation.descriptors import ImageOptions, OnProgress, describe_set
 from relabel.evaluation.ground_truth import EvaluationSet, evaluation_set
@@ -62,8 +63,8 @@ class Correlation(NamedTuple):
         }
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation(Displayed):
     """All that is known about the answers to a set.
 
     Attributes
@@ -88,6 +89,15 @@ class Evaluation:
     graded: GradedScores | None = None
     correlation: Correlation | None = None
     distances: npt.NDArray[np.float32] | None = None
+
+    def _summary(self) -> Summary:
+        scores = _summary(self.scores, self.graded)
+        by_k = [("recall", scores["recall"]), ("mAP", scores["map"])]
+        by_k += [("nDCG", scores["graded"]["ndcg"])] if "graded" in scores else []
+        rows = [("positives", str(self.ground_truth.rule))]
+        rows += [(name, ", ".join(f"@{k} {_score(value)}" for k, value in values.items())) for name, values in by_k]
+        title = f"{scores['queries']:,} queries with a positive, {scores['queries_without_positive']:,} without"
+        return Summary(f"{type(self).__name__}: {title}", rows)
 
     def to_json(self) -> dict[str, Any]:
         """All scores over all queries and by place, as JSON values; a mean of nothing is None."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from relabel.cameras import Cameras, Status, surely_unique
+from relabel.display import Displayed, Summary, named
 from relabel.errors import InputError, OptionError
 from relabel.evaluation.places import Place
 from relabel.evaluation.positives import WITHIN_M, RowLists, positives_by_distance
@@ -58,8 +59,8 @@ class Rule:
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
-@dataclass(frozen=True, eq=False)
-class EvaluationSet:
+@dataclass(frozen=True, eq=False, repr=False)
+class EvaluationSet(Displayed):
     """Queries and a database, both numbered from 0.
 
     Attributes
@@ -103,6 +104,19 @@ class EvaluationSet:
     psi_known: tuple[BoolArray, BoolArray] = field(default=(np.empty(0, bool), np.empty(0, bool)))
     left_out: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
     excluded: tuple[ExcludedPairs | None, ...] = ()
+
+    def _summary(self) -> Summary:
+        n, m = self.shape
+        without = int(np.count_nonzero(self.positives.counts == 0))
+        rows = [("places", named(self.places, len(self.places))), ("positives", str(self.rule))]
+        rows += [("excludes", rule) for rule in self.exclusions]
+        rows.append(("queries", f"{n - without:,} with a positive, {without:,} without"))
+        rows.append(("left out", " and ".join(f"{len(keys):,} {side}" for keys, side in self._sides_left_out)))
+        return Summary(f"{type(self).__name__}: {n:,} queries × {m:,} database cameras", rows)
+
+    @property
+    def _sides_left_out(self) -> list[tuple[frozenset[str], str]]:
+        return list(zip(self.left_out, ("queries", "database cameras"), strict=True))
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from relabel.cameras import Cameras, FloatArray
+from relabel.display import Displayed, Summary, counted
 from relabel.errors import OptionError
 from relabel.excluded_pairs import ExcludedPairs
 from relabel.geometry.earth import points
@@ -101,8 +102,8 @@ class ExcludedCounts:
     """ok queries all of whose ψ ≥ 0.5 are with excluded pairs, or that have none at all"""
 
 
-@dataclass(frozen=True)
-class Statistics:
+@dataclass(frozen=True, repr=False)
+class Statistics(Displayed):
     """Figures of one collection; pairs of cameras that are not both ok are unknown and nowhere counted as zero.
 
     `known_pairs` are the pairs of two ok cameras, a camera with itself left out. `histogram` counts stored pairs in ten
@@ -134,6 +135,13 @@ class Statistics:
     def queries_without_positive(self) -> int:
         """Queries that are ok and have no ψ ≥ 0.5."""
         return self.positive.empty
+
+    def _summary(self) -> Summary:
+        bands = (("ψ ≥ 0.5", self.positive), ("0 < ψ < 0.5", self.partial), (f"ψ ≤ {self.min_value:g}", self.zero))
+        rows = [(side, counted(counts)) for side, counts in self.status.items()]
+        rows += [(name, f"{band.pairs:,} pairs, {band.empty:,} ok queries have none") for name, band in bands]
+        rows += [] if self.excluded is None else [("excludes", f"{self.excluded.rule}: {self.excluded.pairs:,}")]
+        return Summary(f"{type(self).__name__}: {self.shape[0]:,} × {self.shape[1]:,}, {self.measure}", rows)
 
     def to_json(self) -> dict[str, Any]:
         """All figures as JSON values."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from relabel.display import Displayed, Summary
 from relabel.sampling.bands import NAMES, SYMBOLS
 from relabel.sampling.pair_table import PairTable
 from relabel.sampling.plan import SamplingPlan
@@ -54,8 +55,8 @@ class CollectionReport:
     """ok queries and ok database cameras without a sequence, frame or time, none of whose pairs is left out"""
 
 
-@dataclass(frozen=True)
-class SamplerReport:
+@dataclass(frozen=True, repr=False)
+class SamplerReport(Displayed):
     """What a sampler draws: the bands over all collections, and each collection. As text by ``str()``."""
 
     order: str
@@ -69,6 +70,12 @@ class SamplerReport:
     def to_json(self) -> dict[str, Any]:
         """All figures as JSON values."""
         return asdict(self)
+
+    def _summary(self) -> Summary:
+        labels, *rest = str(self).splitlines()
+        rules = dict.fromkeys(part.excludes for part in self.collections if part.excludes)
+        rows = [("draws", band.strip()) for band in rest[: len(self.bands)]]
+        return Summary(f"{type(self).__name__}: {labels}", [*rows, *(("excludes", rule) for rule in rules)])
 
     def __str__(self) -> str:
         of = _several(len(self.collections), "collection")
