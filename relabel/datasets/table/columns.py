@@ -23,15 +23,16 @@ USUAL: dict[str, tuple[str, ...]] = {
         "photo",
         "img",
         "file",
+        "source_file",
     ),
     "x": ("x", "easting", "east", "utm_east", "utm_easting", "utm_x"),
     "y": ("y", "northing", "north", "utm_north", "utm_northing", "utm_y"),
     "lon": ("lon", "longitude", "lng", "lon_deg", "longitude_deg", "gps_longitude", "gps_lon"),
     "lat": ("lat", "latitude", "lat_deg", "latitude_deg", "gps_latitude", "gps_lat"),
-    "up": ("up", "z", "alt", "altitude", "elevation", "up_m", "altitude_m", "elevation_m"),
+    "up": ("up", "z", "alt", "altitude", "elevation", "up_m", "altitude_m", "elevation_m", "gps_altitude"),
     "heading": (
         *("heading", "heading_deg", "northdeg", "compass", "compass_angle", "ca", "yaw", "yaw_deg"),
-        *("bearing", "bearing_deg", "azimuth", "azimuth_deg", "course"),
+        *("bearing", "bearing_deg", "azimuth", "azimuth_deg", "course", "gps_img_direction"),
     ),
     "fov": ("fov", "fov_deg", "hfov", "hfov_deg"),
     "pano": ("pano", "is_pano", "panorama", "is_panorama"),
@@ -48,6 +49,7 @@ USUAL: dict[str, tuple[str, ...]] = {
 """Names of columns by what they mean; see `_plain` for how they are compared. The first is the role itself, and goes
 before the others."""
 ROLES = tuple(USUAL)
+_LONGEST_HEADER = 500  # characters of it in an error
 TEXT = ("key", "crs", "zone", "sequence", "pano", "camera_type", "time")
 """Roles whose cells are text; all others are numbers."""
 
@@ -93,6 +95,13 @@ def choose(
     there = ", ".join(name for name in names if name) or "no named column"
     if "key" not in columns and there.startswith(("{", "[")):
         raise InputError(f"{path}: is JSON, as it seems; a CSV or Parquet table was expected")
+    if "key" not in columns and there.startswith("<"):
+        raise InputError(
+            f"{path}: is XML, as it seems; a CSV or Parquet table was expected. Write a GPX or KML track as CSV with a "
+            "row for each image: its name, latitude, longitude and time"
+        )
+    if len(there) > _LONGEST_HEADER:
+        there = f"{there[:_LONGEST_HEADER]}… ({len(names)} in all)"
     marks = " (cells are apart by commas, semicolons or tabs)" if len(names) == 1 else ""
     missing = _missing(columns, needs_heading=needs_heading)
     if len(missing) > 1:

@@ -52,6 +52,25 @@ class TestChoose:
         """Usual names are known in any case; the name of the role itself goes before the others."""
         assert choose(Path("t.csv"), header.split(","), {}, in_crs=False) == parse(found)
 
+    def test_exiftool(self) -> None:
+        """What `exiftool -csv` writes of the places of photographs."""
+        header = ["SourceFile", "GPSLatitude", "GPSLongitude", "GPSImgDirection", "GPSAltitude"]
+        roles = choose(Path("t.csv"), header, {}, in_crs=False)
+        assert roles == dict(zip(("key", "lat", "lon", "heading", "up"), header, strict=True))
+
+    def test_xml(self) -> None:
+        """A GPX file is one long column; none of it is in the error."""
+        with pytest.raises(InputError, match="is XML, as it seems") as caught:
+            choose(Path("t.gpx"), ['<?xml version="1.0"?><gpx>' + "<trkpt/>" * 999], {}, in_crs=False)
+        assert "trkpt" not in str(caught.value)
+
+    def test_long_header(self) -> None:
+        with pytest.raises(InputError) as caught:
+            choose(Path("t.csv"), [f"feature_{i}" for i in range(4096)], {}, in_crs=False)
+        assert "feature_9, " in str(caught.value)
+        assert "… (4096 in all); name them with --columns" in str(caught.value)
+        assert len(str(caught.value)) < 1000
+
     @pytest.mark.parametrize(
         ("header", "message"),
         [
