@@ -15,6 +15,7 @@ from scipy import sparse
 from relabel.cameras import Cameras
 from relabel.errors import InputError, OptionError
 from relabel.exchange.camera_files import CameraSides, cameras_of_keys
+from relabel.exclusion import Exclusion
 from relabel.fixed_width import text_array
 from relabel.keys import rows_of
 from relabel.measures import DEFAULT_MIN_VALUE, UNKNOWN, Measure, Unknown
@@ -256,7 +257,7 @@ def result_of_pairs(request: ImportRequest, pairs: PairList) -> ImportResult:
         params=request.params,
         locate=pairs.locate,
     )
-    return ImportResult(similarity, counts, bound, tuple(notes))
+    return ImportResult(similarity, counts, bound, (*notes, *rule_notes(pairs.facts)))
 
 
 def _sides_of_names(pairs: PairList, *, self_pairs: bool) -> CameraSides:
@@ -281,6 +282,19 @@ def _rows_of_names(
             f"({len(missing):,} key(s) are not); give the cameras that belong to the pairs"
         )
     return rows.astype(np.int32)[numbers]
+
+
+def rule_notes(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """A sentence where the facts of a file say that pairs are excluded, which imported labels do not keep."""
+    params = facts.get("params")
+    if not isinstance(params, Mapping):
+        return ()
+    try:
+        rule = Exclusion.from_params(params)
+    except OptionError:
+        return ()
+    note = f"the file says that {rule} are excluded from training and scoring; imported labels do not say so"
+    return (note,) if rule else ()
 
 
 def read_facts(text: str | bytes) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from scipy import sparse
 from relabel.cameras import Cameras, Status
 from relabel.errors import InputError, MissingFileError
 from relabel.exchange.camera_files import CameraSides
-from relabel.exchange.entries import ImportRequest, ImportResult, read_facts, similarity_of_entries
+from relabel.exchange.entries import ImportRequest, ImportResult, read_facts, rule_notes, similarity_of_entries
 from relabel.exchange.folder import ExportFolder, file_name, without_metadata
 from relabel.input_files import check_regular, check_zip
 from relabel.similarity import SimilaritySource, gather
@@ -94,7 +94,7 @@ def read_npz(request: ImportRequest) -> ImportResult:
         params=request.params,
         locate=locate,
     )
-    return ImportResult(similarity, counts, bound)
+    return ImportResult(similarity, counts, bound, rule_notes(facts))
 
 
 def _read(path: Path) -> tuple[sparse.coo_array, CameraSides | None, dict[str, Any]]:

@@ -11,6 +11,7 @@ import pytest
 
 import relabel
 from relabel.exchange.exporting import export
+from relabel.exchange.importing import load
 from relabel.exchange.pml import indices_tuple
 from relabel.exchange.positive_rows import rows_not_zero, rows_within
 from relabel.labelfile import LabelFile
@@ -119,3 +120,18 @@ def test_all_values(psi: Similarity, tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a_gt.h5") as file:
         assert ((file["fov"][()] > 0) == (psi.matrix.toarray() > 0)).sum() >= psi.matrix.nnz
     assert any("stand with their ψ as all others" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("form", ["npz", "parquet"])
+def test_a_rule_that_is_not_imported(psi: Similarity, form: str, tmp_path: Path) -> None:
+    """Files that state the parameters of labels state the rule; that the import has none is said."""
+    export({"a": psi}, form, tmp_path)
+    imported = load(form, tmp_path / f"a.{form}", measure=psi.collection.measure)
+    assert not imported.source.collection.exclusion
+    assert [note for note in imported.notes if "excluded" in note] == [
+        "the file says that pairs of one sequence are excluded from training and scoring; imported labels do not say so"
+    ]
+    plain = replace(psi, collection=replace(psi.collection, params={}))
+    export({"a": plain}, form, tmp_path / "plain")
+    notes = load(form, tmp_path / "plain" / f"a.{form}", measure=psi.collection.measure).notes
+    assert not any("excluded" in note for note in notes)
