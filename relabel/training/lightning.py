@@ -46,6 +46,10 @@ class GradedDataModule(_base()):  # type: ignore[misc]
         super().__init__()
         self.batches = batches
 
+    def __str__(self) -> str:
+        # Lightning's own goes through every batch of an iterable to describe it.
+        return f"{type(self).__name__}: {len(self.batches)} batches an epoch, {type(self.batches).__name__}"
+
     def setup(self, stage: str) -> None:
         """Take the share of this process."""
         if stage == "fit" and self.trainer.world_size > 1:
@@ -66,7 +70,8 @@ class _Epochs:
         return len(self._batches)
 
     def __iter__(self) -> Iterator[Any]:
-        self._batches.set_epoch(self._module.trainer.current_epoch)
+        if self._module.trainer is not None:  # in a notebook, one looks at a batch before any training
+            self._batches.set_epoch(self._module.trainer.current_epoch)
         return iter(self._batches)
 
     def state_dict(self) -> dict[str, Any]:

@@ -101,6 +101,14 @@ def test_resumes_within_an_epoch(town: runs.Place, tmp_path: Path) -> None:
     assert torch.equal(resumed.net.conv.weight, whole.net.conv.weight)
 
 
+def test_without_a_trainer(town: runs.Place) -> None:
+    """The module can be printed, which reads no image, and a batch looked at; it is the first of the first epoch."""
+    batches = PairBatches(town.stored, town.images, batch_size=4, size=runs.SIZE, length=12, seed=5)
+    module = GradedDataModule(batches)
+    assert str(module) == "GradedDataModule: 3 batches an epoch, PairBatches"
+    assert next(iter(module.train_dataloader()))[2].tolist() == expected(town)[0]
+
+
 def test_without_lightning() -> None:
     """A package that is missing is named with the way to get it; the rest of the training package does without."""
     code = """
