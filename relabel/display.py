@@ -73,7 +73,7 @@ def summary_text(summary: Summary) -> str:
         rows = [*rows[: _LINES - 2], ("…", f"{len(rows) - _LINES + 2} more")]
     width = max((len(name) for name, _ in rows), default=0)
     lines = [summary.title, *(f"  {name:<{width}}  {value}".rstrip() for name, value in rows)]
-    return "\n".join(_cut(" ".join(line.splitlines())) for line in lines)
+    return "\n".join(_cut(_printable(" ".join(line.splitlines()))) for line in lines)
 
 
 def summary_html(summary: Summary, layers: Iterable[Layer] = ()) -> str:
@@ -141,6 +141,11 @@ def parameters(params: Mapping[str, Any]) -> str:
 def _finite(position: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     xy = position[:, :2]
     return xy[np.isfinite(xy).all(axis=1)]
+
+
+def _printable(text: str) -> str:
+    """The text with characters escaped that a terminal would obey: a key may hold any."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _cut(text: str, width: int = _WIDTH) -> str:

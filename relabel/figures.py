@@ -107,8 +107,9 @@ def colour_bar(axes: Any, drawn: Any, label: str) -> None:
 
 
 def verbatim(text: str) -> str:
-    """A text in which matplotlib sees no formula."""
-    return text.replace("$", r"\$")
+    """A text in which matplotlib sees no formula, and without characters that no SVG file may hold."""
+    shown = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+    return shown.replace("$", r"\$")
 
 
 def shortened(name: str, most: int = 48) -> str:

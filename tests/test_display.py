@@ -138,6 +138,11 @@ class TestText:
         assert f"@1 {whole['recall']['1']:.4f}" in repr(evaluation)
         assert "3 queries and 3 database cameras" in repr(evaluation.ground_truth)
 
+    def test_control_characters(self) -> None:
+        """A key cannot colour a terminal, ring its bell or turn its text round."""
+        cameras = Cameras(["a\x1b[31mred", "b\x07", "c\u202eevil", "日本"], np.zeros((4, 2)), np.zeros(4))
+        assert r"a\x1b[31mred, b\x07, c\u202eevil, 日本" in repr(cameras)
+
     def test_a_file_that_is_gone(self, tmp_path: Path) -> None:
         """Showing never raises: it says what is wrong, or goes by what is in memory."""
         path = tmp_path / "labels.h5"

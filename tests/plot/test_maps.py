@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pyproj
@@ -128,6 +129,14 @@ class TestByStatus:
         assert title.startswith("folder/folder/fol")
         assert title.endswith("older/folder/a b.jpg: 1 match")
         assert len(title) < 65
+
+    def test_a_key_that_is_no_xml(self, axes: Axes) -> None:
+        """Characters that XML forbids do not make a file that no program opens."""
+        psi = labels_of(row_of_cameras(2, key=["a\x1b--b", "b"]), psi=[[0, 0.5], [0.5, 0]])
+        ax, file = plot.map(psi, "a\x1b--b", ax=axes()), io.BytesIO()
+        ax.figure.savefig(file, format="svg")
+        ET.fromstring(file.getvalue())
+        assert ax.get_title() == "a\ufffd--b: 1 match"
 
     def test_rooms_from_above(self, axes: Axes) -> None:
         """Cameras with poses are seen along the axis that they hold upright, with lines along their optical axes."""
