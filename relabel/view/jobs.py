@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Progress = Callable[[int], object]
 T = TypeVar("T")
+
+
+def has_failed(future: Future[Any]) -> bool:
+    """Whether it ended with an error, which is not kept: what could not be read may be there again."""
+    return future.done() and (future.cancelled() or future.exception() is not None)
 
 
 class Job(Generic[T]):
@@ -44,8 +49,10 @@ class Jobs(Generic[T]):
         self._workers = ThreadPoolExecutor(1)
 
     def ask(self, key: Hashable, compute: Callable[[Progress], T]) -> Job[T]:
-        """The job of this key, begun unless it is there."""
+        """The job of this key, begun unless it is there; one that has failed is begun again the next time."""
         job = self._jobs.pop(key, None) or Job(self._workers, compute)
+        if has_failed(job.future):
+            return job
         self._jobs[key] = job
         while len(self._jobs) > self._most:
             self._jobs.pop(next(iter(self._jobs))).stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,14 +65,15 @@ def scene(stored: StoredCollection, *, base_map: bool = False) -> Scene:
         for column, values in (("fov", side.fov_deg), ("radius", side.radius_m)):
             if values is not None:
                 columns[column] = values.astype(np.float32)
-        names = _sequences(side, columns)
         arrays |= {f"{name}.{column}": values for column, values in columns.items()}
         missing = int(np.count_nonzero(np.isnan(where[:, 0])))
-        abouts[name] = {"count": len(side), "without_place": missing, "sequences": names}
+        abouts[name] = {"count": len(side), "without_place": missing}
+    sequences = _sequences(sides, arrays)
     radius = stored.params.get("radius_m")
     fov = stored.params.get("fov_deg")
     value = {
         "sides": abouts,
+        "sequences": sequences,
         "self_pairs": stored.self_pairs,
         "in_space": in_space,
         "axes": [*ground.axes, ground.up],
@@ -118,13 +120,18 @@ def _assumed_radius(where: FloatArray, *, in_space: bool) -> float:
     return float(max(0.05, 0.1 * np.ptp(where[np.isfinite(where[:, 0])], axis=0).max()))
 
 
-def _sequences(side: Cameras, columns: Arrays) -> list[str] | None:
-    values = side.extra.get(SEQUENCE)
-    if values is None or values.ndim != 1:
+def _sequences(sides: Mapping[str, Cameras], arrays: Arrays) -> list[str] | None:
+    """The names of all sequences; a sequence of both sides has one number."""
+    columns = {name: side.extra[SEQUENCE].astype(np.str_) for name, side in sides.items() if SEQUENCE in side.extra}
+    columns = {name: values for name, values in columns.items() if values.ndim == 1}
+    if not columns:
         return None
-    names, numbers = np.unique(values, return_inverse=True)
-    columns[SEQUENCE] = numbers.astype(np.int32)
-    return [str(name) for name in names]
+    names, numbers = np.unique(np.concatenate(list(columns.values())), return_inverse=True)
+    at = 0
+    for name, values in columns.items():
+        arrays[f"{name}.{SEQUENCE}"] = numbers[at : at + len(values)].astype(np.int32)
+        at += len(values)
+    return names.tolist()
 
 
 def _about(stored: StoredCollection, *, in_space: bool, up: int) -> str:

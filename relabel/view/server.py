@@ -32,7 +32,7 @@ from relabel.view.contents import Compared, contents
 from relabel.view.depth_frames import DepthFrames
 from relabel.view.figures import figures_of
 from relabel.view.image_files import ImageFile, ImageFiles
-from relabel.view.jobs import Job, Jobs
+from relabel.view.jobs import Job, Jobs, has_failed
 from relabel.view.matrix import matrix
 from relabel.view.page_text import ASSETS, asset, served_page
 from relabel.view.scene import scene
@@ -82,7 +82,7 @@ class Labels:
 
     def scene(self, name: str) -> Future[bytes]:
         """The packed cameras of a collection; those of the last one that was asked for are kept."""
-        if name not in self._scenes:
+        if name not in self._scenes or has_failed(self._scenes[name]):
             self._scenes = {name: self._workers.submit(self._read, self.collections[name])}
             # Afterwards, since the page needs no key before a query is chosen.
             self._workers.submit(lambda: self.collections[name].key_bytes)
@@ -102,6 +102,8 @@ class Labels:
             rows: list[int] = []
             self._counting[name, which] = self._workers.submit(make, stored, rows.append), rows
         future, rows = self._counting[name, which]
+        if has_failed(future):
+            del self._counting[name, which]
         return {"result": future.result()} if future.done() else {"progress": sum(rows) / max(1, stored.shape[0])}
 
     def matrix(self, name: str, rows: tuple[int, int], columns: tuple[int, int]) -> Job[bytes]:
@@ -121,6 +123,14 @@ class Labels:
     def image(self, name: str, side: str, row: int) -> ImageFile | None:
         """The image of a camera; None where there is none, or where it may not be shown."""
         return self._images.find(name, side, row)
+
+    def said(self, error: RelabelError) -> str:
+        """An error for the page, which names label files without their folders, as all of it does."""
+        text = str(error)
+        files = [*self.collections.values(), *(self.compared.collections.values() if self.compared else ())]
+        for path in {stored.path for stored in files}:
+            text = text.replace(str(path), path.name)
+        return text
 
     def close(self) -> None:
         """Stop counting as soon as may be."""
@@ -162,7 +172,7 @@ class _Handler(tornado.web.RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = kwargs.get("exc_info", (None, None, None))[1]
         self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.finish(str(error) if isinstance(error, RelabelError) else f"{status_code} {self._reason}")
+        self.finish(self.labels.said(error) if isinstance(error, RelabelError) else f"{status_code} {self._reason}")
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         if isinstance(value, RelabelError):
@@ -310,7 +320,7 @@ class _Surface(_Handler):
             packed = await asyncio.wrap_future(future)
             self.send(packed, "application/octet-stream")
         except RelabelError as error:  # the frames are not there or cannot be read, which the page says in their place
-            self.send_json({"missing": str(error)})
+            self.send_json({"missing": self.labels.said(error)})
 
     async def head(self) -> None:  # type: ignore[override]
         await self.get()

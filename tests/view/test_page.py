@@ -156,6 +156,112 @@ def test_headings_are_those_of_the_labels(browser: Any, tmp_path: Path) -> None:
     opened.close()
 
 
+def test_a_pair_that_is_not_known_is_no_negative(opened: Opened) -> None:
+    """Cameras near a query of which nothing is known are counted as that; nothing is said of what is stored."""
+    opened.choose("unknown")
+    opened.page.keyboard.press("ArrowRight")
+    opened.query(HOSTILE[0])
+    tally = opened.page.locator("#tally li").all_inner_texts()
+    assert tally[1] == "2 within 25 m: 0 overlap, 2 unknown"
+    opened.page.click("#tab-charts")
+    opened.page.wait_for_selector("#charts h2")
+    assert opened.page.locator("#charts h2").all_inner_texts() == ["No known pairs"]
+
+
+ODD_NAMES = ("</script><script>boom()</script>", "c" * 250, "\u202eעיר\u2066")
+ODD_KEYS = ("\u202elive", "a" * 300, "שלום/1", *HOSTILE)
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> list[StoredCollection]:
+    """Collections of names that nobody would choose, with keys that are no better; neighbours face each other."""
+    n = len(ODD_KEYS)
+    cameras = row_of_cameras(n, key=ODD_KEYS, heading_deg=np.where(np.arange(n) % 2, 90.0, 270.0))
+    labels = labels_of(cameras, None, 0.25 * (np.arange(n)[:, None] % 2 != np.arange(n) % 2))
+    return open_collections(write(tmp_path_factory.mktemp("odd") / "odd.h5", dict.fromkeys(ODD_NAMES, labels)))
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_odd_names(browser: Any, odd: list[StoredCollection], tmp_path: Path, width: int) -> None:
+    """Names and keys of any length and direction run nothing, spoil no layout, and turn round nothing beside them."""
+    page = write_report(odd, tmp_path / "page.html")
+    opened = Opened(browser, f"file://{page}")
+    opened.page.set_viewport_size({"width": width, "height": 800})
+    for name in ODD_NAMES:
+        opened.page.select_option("#collection", name)
+        opened.page.wait_for_function("(name) => document.body.dataset.ready === name", arg=name)
+        for key in ODD_KEYS:
+            opened.page.keyboard.press("ArrowRight")
+            opened.query(key)
+            assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+    opened.picture(f"odd-names-{width}")
+    opened.page.click("#tab-faults")
+    opened.page.wait_for_selector(".cases button:has-text('→')")
+    assert (
+        f"\u2068{ODD_KEYS[0]}\u2069 → \u2068{ODD_KEYS[1]}\u2069"
+        in opened.page.locator(".cases button").all_text_contents()
+    )
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+    opened.close()
+
+
+def test_a_narrow_window(browser: Any, served: Served) -> None:
+    """The list of matches stands below the map, nothing lies on anything else, and no view is wider than the window."""
+    opened = Opened(browser, f"{served.url}#collection=town&query=q0")
+    opened.page.set_viewport_size({"width": 400, "height": 700})
+    opened.query("q0")
+    foot, beside = (opened.page.locator(name).bounding_box() for name in ("#place .foot", "aside"))
+    assert foot["y"] + foot["height"] <= beside["y"] + 1
+    assert opened.page.locator("#map").bounding_box()["height"] >= 300
+    opened.picture("narrow-map")
+    for view, drawn in (
+        ("charts", "svg"),
+        ("compare", ".pairs"),
+        ("faults", ".cases button"),
+        ("matrix", "svg"),
+        ("place", "canvas"),
+    ):
+        opened.page.click(f"#tab-{view}")
+        opened.page.wait_for_selector(f"#{view} {drawn}")
+        assert opened.page.evaluate("document.documentElement.scrollWidth") <= 400
+        opened.picture(f"narrow-{view}")
+    opened.close()
+
+
+def test_what_cannot_be_read_is_said_until_it_can(browser: Any, tmp_path: Path) -> None:
+    """A file that is gone for a while, in every view; and a server that is gone for good."""
+    path = tmp_path / "labels.h5"
+    collections = small_city(path)
+    with serving(server.Labels(collections)) as found:
+        opened = Opened(browser, f"{found.url}#collection=town&query=q0")
+        page = opened.page
+        opened.query("q0")
+        path.rename(tmp_path / "away.h5")
+        page.keyboard.press("ArrowRight")
+        page.wait_for_selector("#error:has-text('labels.h5: there is no such file')")
+        assert str(tmp_path) not in page.inner_text("#error")
+        for view in ("matrix", "charts", "faults"):
+            page.click(f"#tab-{view}")
+            page.wait_for_selector(f"#{view} .empty:has-text('labels.h5: there is no such file')")
+        page.select_option("#collection", "long")
+        page.wait_for_selector("main", state="hidden")
+        (tmp_path / "away.h5").rename(path)
+        for collection in ("long", "town"):
+            page.select_option("#collection", collection)
+            page.wait_for_selector(f"body[data-ready={collection}]")
+            assert not page.is_visible("#error")
+            page.wait_for_selector("#faults .summary")
+        page.click("#tab-matrix")
+        page.wait_for_selector("#matrix svg")
+        page.click("#tab-charts")
+        page.wait_for_selector("#charts svg")
+    page.click("#tab-place")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("#error:has-text('The server does not answer')")
+    opened.faults = [fault for fault in opened.faults if "Failed to load resource" not in fault]
+    opened.close()
+
+
 def test_distributions(opened: Opened) -> None:
     """The charts are drawn, with a title each."""
     opened.page.click("#tab-charts")

@@ -72,6 +72,22 @@ def unit(lon_deg: np.ndarray, lat_deg: np.ndarray) -> np.ndarray:
     return np.column_stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
 
 
+def test_a_sequence_of_both_sides_has_one_number(tmp_path: Path) -> None:
+    """The names are those of both sides together, each once."""
+    columns = [{"sequence": np.array(names)} for names in (["b", "a", "b"], ["c", "b"])]
+    sides = [
+        row_of_cameras(len(extra["sequence"]), name, extra=extra) for name, extra in zip("qd", columns, strict=True)
+    ]
+    plain = labels_of(row_of_cameras(1), row_of_cameras(2, "d", extra=columns[1]))
+    one, other = map(scene, stored(tmp_path / "labels.h5", both=labels_of(*sides), one=plain))
+    assert one.value["sequences"] == ["a", "b", "c"]
+    assert one.arrays["queries.sequence"].tolist() == [1, 0, 1]
+    assert one.arrays["database.sequence"].tolist() == [2, 1]
+    assert other.value["sequences"] == ["b", "c"]
+    assert other.arrays["database.sequence"].tolist() == [1, 0]
+    assert "queries.sequence" not in other.arrays
+
+
 def test_cameras_without_a_place_are_counted(tmp_path: Path) -> None:
     """They are NaN on the map and said as such; the others are metres east and north of the middle of all."""
     query = row_of_cameras(3, "q", position=[[0.0, 10.0], [np.nan, 5.0], [100.0, 30.0]])

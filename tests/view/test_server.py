@@ -19,7 +19,7 @@ from relabel.labelfile import open_collections, write
 from relabel.view.base_map import Tiles
 from relabel.view.image_files import ImageFiles
 from tests.view.labels import labels_of, row_of_cameras, small_city
-from tests.view.serving import Served, server, serving
+from tests.view.serving import Answer, Served, server, serving
 
 TOWN = "collection=town"
 
@@ -66,6 +66,37 @@ class TestAnswers:
         while "result" not in (told := json.loads(served.ask(f"/api/figures?{TOWN}&name=distributions").body)):
             assert 0.0 <= told["progress"] <= 1.0
         assert told["result"]["stored"] == 7
+
+
+class TestFailures:
+    """Files that cannot be read."""
+
+    TARGETS = (
+        f"/api/scene?{TOWN}",
+        f"/api/row?{TOWN}&row=0",
+        f"/api/figures?{TOWN}&name=distributions",
+        f"/api/matrix?{TOWN}&rows=0,3&columns=0,6",
+        f"/api/keys?{TOWN}&side=database&rows=0",
+    )
+
+    def answer(self, served: Served, target: str) -> Answer:
+        """What a computation ends with."""
+        while b'"progress"' in (answer := served.ask(target)).body:
+            pass
+        return answer
+
+    def test_what_failed_once_is_tried_again(self, tmp_path: Path) -> None:
+        """A file that is not there for a while is named without its folder, and read once it is there again."""
+        path = tmp_path / "labels.h5"
+        with serving(server.Labels(small_city(path))) as served:
+            assert self.answer(served, "/api/scene?collection=long").status == 200  # which forgets the town
+            path.rename(tmp_path / "away.h5")
+            for target in self.TARGETS:
+                answer = self.answer(served, target)
+                assert (answer.status, answer.body) == (500, b"labels.h5: there is no such file")
+            (tmp_path / "away.h5").rename(path)
+            for target in self.TARGETS:
+                assert self.answer(served, target).status == 200
 
 
 class TestRefusals:

@@ -53,6 +53,11 @@ const viewer = {};
     $("error").hidden = false;
     $("error").textContent = `${error.message || error}`;
   }
+  /** What could not be done before can be done now. */
+  const succeeded = () => { $("error").hidden = true; };
 
-  Object.assign(viewer, { $, element, number, psiText, degrees, metres, dark, rgb, psiCss, psiColour, legendEntry, psiRamp, failed });
+  /** A key, or another text of the file, that turns round nothing of what stands beside it, whichever way it is written. */
+  const isolated = (text) => `\u2068${text}\u2069`;
+
+  Object.assign(viewer, { $, element, number, psiText, degrees, metres, dark, rgb, psiCss, psiColour, legendEntry, psiRamp, failed, succeeded, isolated });
 }

@@ -11,9 +11,14 @@
       element("thead", {}, element("tr", {}, ...["band", "pairs", "mean a query", "queries with none"].map((text) => element("th", { scope: "col" }, text)))),
       element("tbody", {}, ...bands));
     const sections = [];
-    const bandSection = section("Bands", `${number(figures.stored)} of ${number(figures.known)} known pairs are stored; all others have ψ ≤ ${state.scene.minValue}.`, table);
+    const stored = figures.stored < figures.known ? `${number(figures.stored)} of ${number(figures.known)} known pairs are stored; all others have ψ ≤ ${state.scene.minValue}.` : `All ${number(figures.known)} known pairs are stored.`;
+    const bandSection = section("Bands", stored, table);
+    if (!figures.known) {
+      $("charts").replaceChildren(section("No known pairs", "This collection has no pair of two cameras that are ok, so there is nothing to draw."));
+      return;
+    }
     if (!about.pairs) {
-      sections.push(element("p", { className: "empty" }, "This collection has no pairs with a view in common, so there is nothing to draw."));
+      sections.push(element("p", { className: "empty" }, "No known pair of this collection has a view in common, so there is nothing to draw."));
     } else {
       const n = figures.histogram.length;
       const bins = figures.histogram.map((count, i) => ({ low: i / n, high: (i + 1) / n, count }));

@@ -2,14 +2,14 @@
 "use strict";
 {
   const { Plot } = libraries;
-  const { $, element, number, psiText, state, section, chart } = viewer;
+  const { $, element, number, psiText, isolated, state, section, chart } = viewer;
 
   const value = (psi) => (psi === null ? "absent" : psi ? psiText(psi) : "0");
 
   /** Pairs as a table, each with a link to it on the map. */
   function list(pairs) {
     const rows = pairs.map((pair) => {
-      const link = element("button", { type: "button", className: "link", title: `${pair.query} – ${pair.database}: show on the map` }, pair.query);
+      const link = element("button", { type: "button", className: "link", title: `${isolated(pair.query)} – ${isolated(pair.database)}: show on the map` }, pair.query);
       link.addEventListener("click", () => viewer.goTo(pair.row, pair.column));
       return element("tr", {}, element("td", { className: "key" }, link), element("td", { className: "key", title: pair.database }, pair.database),
         element("td", {}, value(pair.a)), element("td", {}, value(pair.b)), element("td", {}, signed((pair.b ?? 0) - (pair.a ?? 0))));

@@ -2,7 +2,7 @@
 "use strict";
 {
   const { ScatterplotLayer } = libraries;
-  const { $, element, number, rgb, state } = viewer;
+  const { $, element, number, rgb, isolated, state } = viewer;
   const FIRST = 6, MORE = 60; // cases of a fault that are named at first, and when more are wanted
   const MARK = "#d6336c";
 
@@ -69,7 +69,7 @@
       queries: await ask("queries", cases.filter(([side]) => side === "queries").map(([, row]) => row)),
       database: await ask("database", cases.flatMap(([side, row, column]) => [...(side === "database" ? [row] : []), ...(column < 0 ? [] : [column])])),
     };
-    return cases.map(([side, row, column]) => known[side].get(row) + (column < 0 ? "" : ` → ${known.database.get(column)}`));
+    return cases.map(([side, row, column]) => (column < 0 ? known[side].get(row) : `${isolated(known[side].get(row))} → ${isolated(known.database.get(column))}`));
   }
 
   function link(fault, at, key) {

@@ -25,7 +25,13 @@
       const bar = element("progress", { max: 1, value: 0 });
       bar.setAttribute("aria-label", "reading pairs");
       panel.replaceChildren(element("p", {}, "Reading all pairs … ", bar));
-      kept.set(id, await viewer.source.figures(collection, name, (share) => { bar.value = share; }));
+      try {
+        kept.set(id, await viewer.source.figures(collection, name, (share) => { bar.value = share; }));
+      } catch (error) {
+        if (collection === state.collection) panel.replaceChildren(element("p", { className: "empty" }, `${error.message}`));
+        throw error;
+      }
+      viewer.succeeded();
       if (collection !== state.collection) return;
     }
     panel.dataset.shown = id;

@@ -309,8 +309,8 @@
       for (const cameras of state.scene.sides) for (const status of cameras.status) counts.set(status, (counts.get(status) ?? 0) + 1);
       for (const [status, count] of [...counts].sort((a, b) => b[1] - a[1])) entries.push(entry(STATUS_COLOURS[status], `${state.scene.statusNames[status]} (${number(count)})`));
     } else if (mode === "sequence") {
-      const count = Math.max(0, ...state.scene.sides.map((cameras) => cameras.sequences?.length ?? 0));
-      entries.push(element("li", {}, count ? `${number(count)} sequences${count > SEQUENCE_COLOURS.length ? "; colours repeat" : ""}` : "no column sequence in this file"));
+      const count = state.scene.queries.sequences?.length ?? 0;
+      entries.push(element("li", {}, count ? `${number(count)} ${count === 1 ? "sequence" : "sequences"}${count > SEQUENCE_COLOURS.length ? "; colours repeat" : ""}` : "no column sequence in this file"));
     } else if (state.query < 0) {
       if (state.scene.sides.length > 1) entries.push(entry("#e07b00", "query"), entry("#3b7dd8", "database"));
       if (state.scene.queries.n) entries.push(element("li", {}, "choose a query for its ψ"));

@@ -1,7 +1,7 @@
 // The panel beside the map: the query in words and images, and the list of its matches.
 "use strict";
 {
-  const { $, element, number, psiText, degrees, metres, psiCss, state, distance, turned, isUnknown, WITHIN_M } = viewer;
+  const { $, element, number, psiText, degrees, metres, psiCss, isolated, state, distance, turned, isUnknown, WITHIN_M } = viewer;
 
   function showImage(box, side, at, key, caption) {
     const address = state.contents.images && at >= 0 ? viewer.source.image(state.collection, side, at) : null;
@@ -22,7 +22,7 @@
     if (status !== "ok") facts.push(`status ${status}: nothing is known about its pairs`);
     if (scene.horizontal && Number.isFinite(cameras.ownHeading[i])) facts.push(`heading ${degrees(cameras.ownHeading[i])}`);
     if (scene.fovKnown && Number.isFinite(cameras.fov(i))) facts.push(`field of view ${degrees(cameras.fov(i))}`);
-    if (cameras.sequences?.[cameras.sequence?.[i]]) facts.push(`sequence ${cameras.sequences[cameras.sequence[i]]}`);
+    if (cameras.sequences?.[cameras.sequence?.[i]]) facts.push(`sequence ${isolated(cameras.sequences[cameras.sequence[i]])}`);
     if (!cameras.placed(i)) facts.push("no position: not on the map");
     return facts.join(" · ");
   }
@@ -92,19 +92,19 @@
   }
 
   /** What is known of a pair that is not in the list. */
-  function pointedAt({ row: column, key }) {
+  function pointedAt({ row: column }) {
     const { scene, query, row } = state;
     const match = row.matches.find((m) => m.column === column);
     const psi = match ? `ψ ${psiText(match.value)}` : isUnknown(query, column) ? "ψ unknown"
       : row.matches.length < row.stored ? "ψ not in this page, or none stored" : `no ψ stored, so at most ${scene.minValue}`;
-    return `${key}: ${psi}, ${metres(distance(query, column))} away, turned by ${degrees(turned(query, column))}`;
+    return `: ${psi}, ${metres(distance(query, column))} away, turned by ${degrees(turned(query, column))}`;
   }
 
   function marked() {
     const { row, match, pointed } = state;
     [...$("rows").children].forEach((line, at) => line.setAttribute("aria-current", String(at === match)));
     $("pointed").hidden = !pointed;
-    $("pointed").textContent = pointed ? pointedAt(pointed) : "";
+    $("pointed").replaceChildren(...(pointed ? [element("bdi", {}, pointed.key), pointedAt(pointed)] : []));
     const { column = -1, value } = row.matches[match] ?? {};
     if (pointed) showImage($("match-image"), "database", pointed.row, pointed.key, "not in the list");
     else showImage($("match-image"), "database", column, row.keys[match] ?? "", match < 0 ? "match" : `match, ψ ${value.toFixed(3)}`);

@@ -92,7 +92,7 @@
     plot = Plot.plot({
       width: left + size[0] + right, height: top + size[1] + bottom, marginTop: top, marginRight: right, marginBottom: bottom, marginLeft: left,
       style: { background: "transparent", fontSize: "12px" },
-      x: { domain: region.columns, axis: "top", label: state.scene.selfPairs ? "the same queries, as database, in the order of the file →" : "database, in the order of the file →", tickFormat: whole },
+      x: { domain: region.columns, axis: "top", label: state.scene.selfPairs ? "the same as database →" : "database →", tickFormat: whole },
       y: { domain: region.rows, reverse: true, label: "↓ queries, in the order of the file", tickFormat: whole }, marks,
     });
     for (const part of plot.querySelectorAll("[aria-label]")) part.removeAttribute("aria-label");
@@ -135,8 +135,12 @@
     const bar = element("progress", { max: 1, value: 0 });
     bar.setAttribute("aria-label", "reading pairs");
     box.replaceChildren(element("p", { className: "empty" }, "Reading all pairs … ", bar));
-    const image = await fetched(full(), (share) => { bar.value = share; });
+    const image = await fetched(full(), (share) => { bar.value = share; }).catch((error) => {
+      if (mine === request) box.replaceChildren(element("p", { className: "empty" }, error.message));
+      throw error;
+    });
     if (mine !== request) return;
+    viewer.succeeded();
     images = [image];
     region = full();
     include();

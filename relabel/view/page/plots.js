@@ -5,9 +5,12 @@
   const { element, psiCss } = viewer;
   const SHORT = new Intl.NumberFormat("en", { notation: "compact" });
 
+  /** Pixels across a chart: no more than the window has, so that texts keep their size. */
+  const within = (wanted) => Math.min(wanted, Math.max(280, document.documentElement.clientWidth - 40));
+
   /** A chart that is one image to assistive technology, with a name of its own. */
-  function chart(options) {
-    const drawn = Plot.plot({ width: 560, marginBottom: 44, style: { background: "transparent", fontSize: "12px", overflow: "visible" }, ...options });
+  function chart({ width = 560, ...options }) {
+    const drawn = Plot.plot({ width: within(width), marginBottom: 44, style: { background: "transparent", fontSize: "12px", overflow: "visible" }, ...options });
     for (const part of drawn.querySelectorAll("[aria-label]")) part.removeAttribute("aria-label");
     drawn.setAttribute("role", "img");
     return drawn;

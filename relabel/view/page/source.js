@@ -22,7 +22,9 @@
 
   class Server {
     async #get(path, parameters) {
-      const answer = await fetch(`${path}?${new URLSearchParams(parameters)}`);
+      const answer = await fetch(`${path}?${new URLSearchParams(parameters)}`).catch(() => {
+        throw new Error("The server does not answer: relabel view may have been ended. Start it again, and reload the page at its address.");
+      });
       if (!answer.ok) throw new Error((await answer.text()).slice(0, 500) || answer.statusText);
       return answer;
     }

@@ -73,7 +73,7 @@
     const at = column("at");
     return {
       name, n: about.count, at: at ?? map, dimensions: at ? 3 : 2, map, heading: column("heading"), ownHeading: column("true_heading") ?? column("heading"), facing: column("facing"), down: column("down"), status: column("status"),
-      sequence: column("sequence"), sequences: about.sequences, missing: about.without_place,
+      sequence: column("sequence"), sequences: value.sequences, missing: about.without_place,
       notOk: column("status").reduce((sum, status) => sum + (status > 0), 0),
       fov: (i) => fov?.[i] ?? value.fov_deg,
       radius: (i) => radius?.[i] ?? value.radius_m,
@@ -126,8 +126,14 @@
     Object.assign(state, { collection: name, query: -1, match: -1, row: null, pointed: null, scene: null });
     request++;
     delete document.body.dataset.query;
-    const { value, arrays } = await source.scene(name);
+    const main = document.querySelector("main");
+    const { value, arrays } = await source.scene(name).catch((error) => {
+      if (name === state.collection) main.hidden = true; // which shows another one
+      throw error;
+    });
     if (name !== state.collection) return;
+    main.hidden = false;
+    viewer.succeeded();
     const queries = side(value, arrays, "queries");
     const database = value.self_pairs ? queries : side(value, arrays, "database");
     const sides = value.self_pairs ? [queries] : [database, queries];
@@ -175,6 +181,7 @@
     const wanted = matches.slice(0, keys.length).findIndex((m) => m.column === column);
     const pointed = column < 0 || wanted >= 0 ? null : { row: column, key: (await source.keys(collection, "database", [column]))[0] };
     if (mine !== request) return;
+    viewer.succeeded();
     Object.assign(state, { query, row, pointed, match: pointed ? -1 : wanted >= 0 ? wanted : matches.length ? 0 : -1 });
     tell("chosen", { move });
     document.body.dataset.query = row.key; // what tests and links look at

@@ -123,7 +123,7 @@
     document.body.dataset.surface = keys.filter(Boolean).join(" ");
   }
 
-  const percent = (part, all) => `${all ? ((100 * part) / all).toFixed(1) : "0.0"} %`;
+  const percent = (part, all) => `${all ? ((100 * part) / all).toFixed(1) : "0.0"}%`;
 
   function legend(farthest) {
     const ramp = element("span", { className: "ramp" });
