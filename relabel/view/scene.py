@@ -131,7 +131,7 @@ def _sequences(sides: Mapping[str, Cameras], arrays: Arrays) -> list[str] | None
     for name, values in columns.items():
         arrays[f"{name}.{SEQUENCE}"] = numbers[at : at + len(values)].astype(np.int32)
         at += len(values)
-    return names.tolist()
+    return [str(name) for name in names]
 
 
 def _about(stored: StoredCollection, *, in_space: bool, up: int) -> str:
