@@ -9,6 +9,7 @@ import re
 import select
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -37,14 +38,20 @@ Exit status: 0 success, 1 failed or invalid, 2 wrong usage, 130 interrupted, 143
 
 
 class StderrHandler(logging.Handler):
-    """Log lines on the stderr of the moment, above a progress bar where one is drawn."""
+    """Log lines on the stderr of the moment, above a progress bar where one is drawn; after `-v` with the seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._start = time.time()  # as of the records
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record; a stderr that is gone is no reason to stop."""
         name = f"{record.levelname.lower()}:"
         level = "" if record.levelno <= logging.INFO else f"{styled(name, fg='yellow')} "
         with contextlib.suppress(OSError, ValueError):
-            line = f"relabel: {level}{shortened(with_options(record.getMessage()))}"
+            loud = logging.getLogger("relabel").isEnabledFor(logging.DEBUG)
+            seconds = f"[{record.created - self._start:.1f} s] " if loud else ""
+            line = f"relabel: {seconds}{level}{shortened(with_options(record.getMessage()))}"
             bars = sys.modules.get("tqdm")  # loaded only by a command that draws bars
             if bars is not None:
                 bars.tqdm.write(line if sys.stderr.isatty() else click.unstyle(line), file=sys.stderr)

@@ -88,7 +88,7 @@ def verify_command(
         seed=seed,
         mask=mask,
         occluders=occluders,
-        bar=partial(terminal.bar, unit="pairs", hidden=no_progress),
+        bar=partial(terminal.bar, hidden=no_progress),
     )
     terminal.echo_result(result.to_json, lambda: _verification_lines(result), as_json=as_json)
     if result.mismatches:

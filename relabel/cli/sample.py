@@ -32,11 +32,13 @@ def sample_command() -> None:
 )
 @options.seed
 @options.force
-def msls(folder: Path, cameras: int, buildings: bool, seed: int, force: bool) -> None:
+@options.no_progress
+def msls(folder: Path, cameras: int, buildings: bool, seed: int, force: bool, no_progress: bool) -> None:
     """A city of streets in the layout of MSLS: sequences, noisy headings, panoramas, missing headings; no images."""
-    from relabel.synthetic.msls import BUILDINGS, write_tree
+    from relabel.synthetic.msls import BUILDINGS, TABLES, write_tree
 
-    path = write_tree(folder, cameras=cameras, seed=seed, overwrite=force, buildings=buildings)
+    with bar("writing", TABLES, unit="tables", hidden=no_progress) as progress:
+        path = write_tree(folder, cameras=cameras, seed=seed, overwrite=force, buildings=buildings, progress=progress)
     logging.getLogger(__name__).info(
         "wrote %s queries and as many database cameras to %s", format(cameras, ","), folder
     )

@@ -151,7 +151,12 @@ def _verbosity() -> list[click.Parameter]:
         return click.Option(names, count=True, expose_value=False, callback=callback, help=text)
 
     return [
-        counted("-v", "--verbose", callback=_louder, text="Print more; give it twice for tracebacks."),
+        counted(
+            "-v",
+            "--verbose",
+            callback=_louder,
+            text="Print more: what is read, and when; give it twice for tracebacks.",
+        ),
         counted("-q", "--quiet", callback=_quieter, text="Print less: no progress bars, no notes."),
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,6 +36,8 @@ _BLOCK_ENTRIES = 1 << 20
 _SHOWN = 10  # names listed in an error
 _NOT_PICKLED = ("_cameras", "key_bytes", "_key_order", "_checked", "_fits", "_indptr", "_hashed")
 """what a collection has read of its file, and what it knows of it"""
+
+log = logging.getLogger(__name__)
 
 
 class StoredCollection(AsTables, Displayed):
@@ -245,7 +248,11 @@ class StoredCollection(AsTables, Displayed):
                 ranges = row_ranges(self._row_starts(group), first_row, stop)
         else:
             ranges = ((first, min(first + rows_per_block, stop)) for first in range(first_row, stop, rows_per_block))
-        yield from self._streamed(ranges, whole=first_row == 0 and stop == self.shape[0])
+        pairs = 0
+        for block in self._streamed(ranges, whole=first_row == 0 and stop == self.shape[0]):
+            pairs += len(block.data)
+            yield block
+        log.debug("%s::%s: read %s pairs of %s rows", self.path, self.name, f"{pairs:,}", f"{stop - first_row:,}")
 
     def check_content(self, progress: Callable[[int], object] | None = None) -> None:
         """Raise a `LabelFileError` unless the content fits its digest.
@@ -354,7 +361,10 @@ class StoredCollection(AsTables, Displayed):
                 )
 
             queries = side(QUERIES)
-            return queries, queries if self.self_pairs else side(DATABASE)
+            database = queries if self.self_pairs else side(DATABASE)
+        more = "" if self.self_pairs else f" and {len(database[0]):,} database cameras"
+        log.debug("%s::%s: read %s queries%s", self.path, self.name, f"{len(queries[0]):,}", more)
+        return queries, database
 
     def numbered_cameras(self, further: Iterable[str] = ()) -> tuple[Cameras, Cameras]:
         """Queries and database with their row numbers for keys, and with no further columns but those that are named.

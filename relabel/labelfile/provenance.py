@@ -19,7 +19,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -97,6 +97,7 @@ def describe(
     *,
     outside: bool = False,
     by_folder: bool = False,
+    progress: Callable[[int], object] | None = None,
 ) -> list[dict[str, Any]]:
     """Path, size and digest of input files.
 
@@ -113,6 +114,8 @@ def describe(
         instead of refusing it.
     by_folder:
         give more than eight files of a folder with the same ending one entry, see `grouped_by_folder`.
+    progress:
+        called with numbers of files that add up to all distinct ones.
 
     Returns
     -------
@@ -149,7 +152,11 @@ def describe(
     count = threads or min(_MOST_THREADS, available_cores())
     with ThreadPoolExecutor(count, thread_name_prefix="relabel-sha256") as pool:
         read = pool.map(lambda some: [{"path": path, **_read(by_path[path])} for path in some], tasks)
-        entries = [entry for some in read for entry in some]
+        entries = []
+        for some in read:
+            entries += some
+            if progress is not None:
+                progress(len(some))
     return grouped_by_folder(entries) if by_folder else entries
 
 

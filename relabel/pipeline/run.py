@@ -245,6 +245,7 @@ def _make(
     quiet: bool = False,
 ) -> PartResult:
     """Audit, compute and write a part; with `quiet`, what the audit found is left to the caller to be said."""
+    log.debug("%s: read from %s", part.name, part.root)
     opened = part.open(threads=threads)
     if not quiet:
         opened.audit.log(part.name, allow=policy.allow)
@@ -264,7 +265,8 @@ def _make(
         title = f"{part.name}: {preparation.what}"
         with bar(title, preparation.total) if bar is not None else nullcontext() as progress:
             notes += preparation.run(progress)
-    queries = opened.source.collection.shape[0]
+    queries, database = opened.source.collection.shape
+    log.debug("%s: ψ of %s queries and %s database cameras", part.name, f"{queries:,}", f"{database:,}")
     with bar(part.name, queries) if bar is not None else nullcontext() as progress:
         write(
             path,
@@ -274,6 +276,7 @@ def _make(
             progress=progress,
             threads=threads,
         )
+    log.debug("%s: written to %s", part.name, path)
     return PartResult(part.name, kept=False, notes=notes, audit=opened.audit, step=step)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ BUILDINGS = "buildings.geojson"
 _SIDES = ("query", "database")
 _TABLES = ("raw", "postprocessed", "seq_info", "subtask_index")
 _OURS = frozenset({*_SIDES, BUILDINGS, *(f"{side}/{table}.csv" for side in _SIDES for table in _TABLES)})
+TABLES = len(_SIDES) * len(_TABLES)
+"""CSV files that a tree consists of."""
 _CRS = utm_crs(27)  # 21 degrees west
 _CORNER_M = (500_000.0, 4_000_000.0)
 
@@ -77,6 +80,7 @@ def write_tree(
     city: str = CITY,
     overwrite: bool = False,
     buildings: bool = False,
+    progress: Callable[[int], object] | None = None,
 ) -> Path:
     """Write ``train_val/<city>/{query,database}/*.csv`` under `folder`; the same seed gives the same bytes.
 
@@ -95,6 +99,8 @@ def write_tree(
         write into a folder that is not empty: the files of this city are replaced, all others stay.
     buildings:
         also write ``buildings.geojson`` into the folder of the city, the blocks between the streets.
+    progress:
+        called with 1 for each of the `TABLES` that is written.
 
     Returns
     -------
@@ -126,6 +132,8 @@ def write_tree(
             (private / side).mkdir()
             for name, columns in _tables(cameras, np.random.default_rng([seed, number])).items():
                 _write_csv(private / side / f"{name}.csv", columns)
+                if progress is not None:
+                    progress(1)
         if buildings:
             _write_buildings(private / BUILDINGS, _blocks_a_side(cameras))
     return target

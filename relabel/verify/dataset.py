@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from relabel.keys import rows_of
 from relabel.labelfile import provenance
 from relabel.verify.result import SHOWN, Task, Verification
 
+log = logging.getLogger(__name__)
+
 
 def compare_inputs(
     task: Task, record: Mapping[str, Any], root: Path, files: Iterable[Path], result: Verification, *, thousands: bool
@@ -22,7 +26,11 @@ def compare_inputs(
     """Find the inputs of a record whose digest none of the files has that were read now."""
     stored = task.stored
     # Not by path: the root may be the folder above or below the one that was labelled.
-    now = {entry["sha256"] for entry in provenance.describe(root, files, outside=True, by_folder=thousands)}
+    files = list(dict.fromkeys(files))
+    log.debug("%s: %s files of the dataset are compared by sha256", stored.name, f"{len(files):,}")
+    with task.bar(f"{stored.name}: files", len(files)) if task.bar is not None else nullcontext() as progress:
+        entries = provenance.describe(root, files, outside=True, by_folder=thousands, progress=progress)
+    now = {entry["sha256"] for entry in entries}
     occluders = stored.params.get("occluders")
     if isinstance(occluders, dict):
         now.add(occluders["sha256"])

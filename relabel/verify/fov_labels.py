@@ -68,7 +68,7 @@ def check(task: Task, result: Verification) -> None:
     known = query.ok[pairs.rows] & database.ok[pairs.columns]
     pairs = pairs.take(known)
     log.debug("%s: %s pairs are recomputed by shapely", stored.name, format(len(pairs.rows), ","))
-    with task.bar(stored.name, len(pairs.rows)) if task.bar is not None else nullcontext() as progress:
+    with task.bar(f"{stored.name}: pairs", len(pairs.rows)) if task.bar is not None else nullcontext() as progress:
         expected = np.empty(len(pairs.rows))
         for start in range(0, len(expected), STEP):
             part = slice(start, start + STEP)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import fields, replace
@@ -21,6 +22,8 @@ from relabel.reference import voxels
 from relabel.surface.params import SurfaceParams
 from relabel.verify.dataset import compare_cameras, compare_inputs
 from relabel.verify.result import SHOWN, IntArray, PairSample, Task, Verification, sample
+
+log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-6
 """What float32 changes in ψ, with room to spare; the oracle counts the very same voxels."""
@@ -46,6 +49,7 @@ def check(task: Task, result: Verification) -> None:
             f"{task.where}: {stored.method} labels are recomputed from the depth maps; say with root=… where they are"
         )
     params = recorded_params(task)
+    log.debug("%s: the frames are read again from %s", stored.name, root)
     # Read under a name of the file, its keys are those of the file; the dataset may have lost or gained some since.
     frames = frames_from_records(stored, task.records, root, masks=task.masks)
     record = collection_record(stored.name, task.records)
@@ -72,7 +76,8 @@ def check(task: Task, result: Verification) -> None:
     both = usable[0] & usable[1]
     pairs, pair_rows = pairs.take(both), (pair_rows[0][both], pair_rows[1][both])
     assert params.stride is not None
-    with task.bar(stored.name, len(pairs.rows)) if task.bar is not None else nullcontext() as progress:
+    log.debug("%s: %s pairs are recomputed by sets of voxels", stored.name, format(len(pairs.rows), ","))
+    with task.bar(f"{stored.name}: pairs", len(pairs.rows)) if task.bar is not None else nullcontext() as progress:
         expected = voxels.pair_overlap(
             frames.query,
             frames.database,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from relabel.errors import InputError, LabelFileError, OptionError
 from relabel.labelfile import LabelFile, StoredCollection, validate
 from relabel.pipeline.parts import Bar
 from relabel.verify.result import Task, Verification
+
+log = logging.getLogger(__name__)
 
 
 def verify(
@@ -40,7 +43,7 @@ def verify(
     seed:
         same seed, same sample.
     bar:
-        makes a progress bar over the pairs of a collection.
+        makes progress bars, over the files of a dataset that are compared, and over the pairs of a collection.
     mask:
         the mask that the file was made with, where it lies neither under `root` nor beside the file.
     occluders:
@@ -57,6 +60,7 @@ def verify(
     if sample < 1:
         raise OptionError(f"sample is {sample}; at least one pair has to be checked")
     labels = LabelFile(path)
+    log.debug("%s: is validated first", path)
     faults = [finding for finding in validate(path).findings if finding.severity == "error"]
     if faults:
         raise LabelFileError(

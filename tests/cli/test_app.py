@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -165,6 +166,13 @@ class TestVerbosity:
         """Each -v lets one level more through, each -q one less; errors always get through."""
         lines = invoke(None, *flags).stderr.splitlines()
         assert [line.rsplit(" ", 1)[1] for line in lines] == levels
+
+    def test_seconds(self) -> None:
+        """With -v every note says how long after the start it was made; else none does."""
+        stamps = [re.match(r"relabel: \[(\d+\.\d) s\] ", line) for line in invoke(None, "-v").stderr.splitlines()]
+        assert len(stamps) == 4
+        assert all(stamps)
+        assert "[" not in invoke(None).stderr
 
     def test_levels_are_named_from_warnings_up(self) -> None:
         """Notes carry no level, warnings do."""

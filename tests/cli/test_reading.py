@@ -275,7 +275,7 @@ class TestRow:
         for arguments in (["--json", "--top", "2", *separated], ["--json", "-q", *separated]):
             assert json_of(run("row", *arguments))["key"] == key
         if not key.startswith("--"):
-            assert json_of(run("row", path, key, "--top", "2", "-v", "--json"))["key"] == key
+            assert json.loads(run("row", path, key, "--top", "2", "-v", "--json").stdout)["key"] == key
 
     @pytest.mark.parametrize("arguments", [["--top", "-3"], ["--tpo", "3"], []])
     def test_options_are_still_options(self, run: Runner, one: Path, arguments: list[str]) -> None:

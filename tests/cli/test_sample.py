@@ -37,7 +37,9 @@ class TestMsls:
         )
         result = run("sample", "msls", tmp_path / "tree", *flags)
         assert (result.exit_code, result.stdout) == (0, "")
-        assert seen == [(tmp_path / "tree", expected)]
+        [(folder, options)] = seen
+        assert callable(options.pop("progress"))
+        assert (folder, options) == (tmp_path / "tree", expected)
 
     def test_buildings(self, run: Runner, tmp_path: Path) -> None:
         """They are written on request, and where is said."""

@@ -22,7 +22,7 @@ class TestStreams:
     """Data on stdout, everything else on stderr."""
 
     def test_data_only_on_stdout(self, script: Script, labels: Path) -> None:
-        """A good run says nothing on stderr, however loud."""
+        """However much it says of its steps."""
         done = script("-v", "info", labels, "--json")
         assert done.returncode == 0
         assert json.loads(done.stdout)["format"] == "relabel.labels"

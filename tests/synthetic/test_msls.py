@@ -12,7 +12,7 @@ import pytest
 from relabel.datasets.msls import city as msls
 from relabel.errors import OptionError, OutputError, OutputExistsError
 from relabel.geometry.headings import difference_deg
-from relabel.synthetic.msls import CITY, write_tree
+from relabel.synthetic.msls import CITY, TABLES, write_tree
 from tests.stopped import killed
 from tests.trees import COLUMNS
 
@@ -106,7 +106,9 @@ class TestWriteTree:
 
     def test_the_same_seed_gives_the_same_bytes(self, root: Path, tmp_path: Path) -> None:
         """And another seed other keys."""
-        write_tree(tmp_path / "again", cameras=1500, seed=3)
+        written: list[int] = []
+        write_tree(tmp_path / "again", cameras=1500, seed=3, progress=written.append)
+        assert written == [1] * TABLES == [1] * len(list((tmp_path / "again").rglob("*.csv")))
         assert contents(tmp_path / "again") == contents(root)
         write_tree(tmp_path / "other", cameras=1500, seed=4)
         assert contents(tmp_path / "other") != contents(root)

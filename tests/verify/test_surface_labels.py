@@ -128,17 +128,19 @@ class TestGoodFiles:
         assert verify(out / "x.h5", folder, sample=4, mask=told).mismatches == 0
 
     def test_progress(self, labels: Path, folder: Path) -> None:
-        """Every pair is counted once."""
-        steps: list[int] = []
+        """Every pair is counted once, and every file that is compared."""
+        steps: dict[str, list[int]] = {}
 
         @contextmanager
         def bar(name: str, pairs: int) -> Iterator[Callable[[int], object]]:
-            steps.append(-pairs)
-            yield steps.append
+            steps[name] = [-pairs]
+            yield steps[name].append
 
         verify(labels, folder, sample=ALL, bar=bar)
-        assert sum(steps) == 0
-        assert steps[0] == -PAIRS
+        assert [sum(counts) for counts in steps.values()] == [0, 0]
+        files = sum(path.is_file() for path in folder.rglob("*"))
+        [name] = LabelFile(labels)
+        assert {bar: -total for bar, (total, *_) in steps.items()} == {f"{name}: files": files, f"{name}: pairs": PAIRS}
 
     def test_beside_streets(self, labels: Path, folder: Path, root: Path, out: Path) -> None:
         """A file of both kinds needs one root that leads to both."""

@@ -139,7 +139,7 @@ class TestGoodFiles:
 
         label(parts("amman,goa", radius_m=20.0, shape="polygon"), out / "x.h5")
         verify(out / "x.h5", sample=ALL, bar=bar)
-        assert list(seen) == ["amman", "goa"]
+        assert list(seen) == ["amman: pairs", "goa: pairs"]
         assert all(total == sum(steps) == 42 for total, *steps in seen.values())
 
 
