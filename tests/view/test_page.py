@@ -311,6 +311,20 @@ def test_compare(browser: Any, served: Served, scheme: str) -> None:
     opened.close()
 
 
+def test_compare_with_other_cameras(browser: Any, city: list[StoredCollection], tmp_path: Path) -> None:
+    """Two files without a camera in common do not look as though they agreed."""
+    path = write(tmp_path / "other.h5", {"town": labels_of(row_of_cameras(2, "x"), row_of_cameras(2, "y"))})
+    with serving(server.Labels(city, compared=compared_with(str(city[0].path), str(path)))) as found:
+        opened = Opened(browser, f"{found.url}#collection=town")
+        opened.page.click("#tab-compare")
+        opened.page.wait_for_selector("#compare section")
+        text = opened.page.inner_text("#compare")
+        assert "nothing can be compared" in text
+        assert "0 queries in both, 3 only in this file, 2 only in other.h5" in text
+        assert "0.0000" not in text
+        opened.close()
+
+
 def test_the_map_of_a_collection_that_was_opened_below_another_view(opened: Opened) -> None:
     """It fills the map once that has a size, so that a camera is where it should be."""
     opened.choose("one")

@@ -33,6 +33,10 @@
       element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, typeof count === "number" ? number(count) : count)))));
     const says = { identical: "Both hold identical content.", equal: "Both hold the same cameras and pairs, equal to within rounding.", different: "" };
     const notes = [says[figures.verdict], ...figures.notes].filter(Boolean).map((note) => element("p", { className: "note" }, `${note.replace(/\bA\b/g, "this file").replace(/\bB\b/g, file)}`));
+    if (!figures.queries.common || !figures.database.common) {
+      $("compare").replaceChildren(section(`Compared with ${file}`, "The two files have no pair of cameras in common, so nothing can be compared.", ...notes));
+      return;
+    }
     const sections = [section(`Compared with ${file}`, `Joined by key, as ${figures.measure}. A pair that is absent in one, though both cameras are ok there, counts as 0.`, table, ...notes)];
     const n = figures.histogram.length / 2;
     const bins = figures.histogram.map((count, i) => ({ low: i / n - 1, high: (i + 1) / n - 1, count }));
