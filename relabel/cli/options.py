@@ -214,7 +214,20 @@ def _names(ctx: click.Context, param: click.Parameter, value: str | None) -> lis
     return None if value is None else [name.strip() for name in value.split(",") if name.strip()]
 
 
-label_file: Decorator[Any] = click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+def _whole_file(ctx: click.Context, param: click.Parameter, value: Path) -> Path:
+    del param
+    file, separator, collection = str(value).partition("::")
+    if separator and Path(file).is_file() and not value.exists():
+        raise click.UsageError(
+            f"{ctx.command_path} takes a whole file; write the collection to a file of its own first: "
+            f"relabel subset {file}::{collection} -o FILE"
+        )
+    return value
+
+
+label_file: Decorator[Any] = click.argument(
+    "file", type=click.Path(path_type=Path), metavar="FILE", callback=_whole_file
+)
 
 
 def files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

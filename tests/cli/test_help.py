@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -161,6 +162,16 @@ class TestSuggestions:
         result = run(word)
         assert result.exit_code == 2
         assert message in result.stderr
+
+    @pytest.mark.parametrize("command", ["info", "tree", "validate", "verify", "publish -o out"])
+    def test_a_collection_where_files_are_taken(self, run: Runner, command: str, labels: Path) -> None:
+        """The command that makes a file of it is named."""
+        result = run(*command.split(), f"{labels}::a/b")
+        assert result.exit_code == 2
+        assert f"takes a whole file; write the collection to a file of its own first: relabel subset {labels}::a/b" in (
+            result.stderr
+        )
+        assert "no such file" in run("info", f"{labels}x::a/b").stderr
 
 
 def completions(words: str) -> list[str]:
