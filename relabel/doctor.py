@@ -36,7 +36,7 @@ OPTIONAL = {
     "torchvision": "the backbones of relabel train such as resnet50: pip install 'relabel-vpr[train]'",
     "open3d": "relabel sample 7scenes and relabel shared --export-ply: pip install 'relabel-vpr[open3d]'",
     "tornado": "relabel view: pip install 'relabel-vpr[view]'",
-    "distributed": "--executor dask:ADDRESS: pip install 'relabel-vpr[cluster]'",
+    "distributed": "labelling on a dask cluster: pip install 'relabel-vpr[cluster]'",
 }
 
 
