@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status
 from relabel.errors import OptionError
-from relabel.exclusion import SEQUENCE
+from relabel.exclusion import SEQUENCE, Exclusion
 from relabel.geometry.earth import LAT, LON, is_geodesic, points
 from relabel.geometry.ground import ground_of
 from relabel.labelfile import StoredCollection
@@ -79,6 +79,7 @@ def scene(stored: StoredCollection, *, base_map: bool = False) -> Scene:
         "axes": [*ground.axes, ground.up],
         "upright": ground.upright,
         "min_value_text": f"{stored.min_value:g}",
+        "excluded": str(rule) if (rule := Exclusion.from_params(stored.params)) else "",
         "fov_deg": fov if isinstance(fov, int | float) else _FOV_DEG,
         "fov_known": isinstance(fov, int | float) or query.fov_deg is not None,
         "radius_m": radius

@@ -168,6 +168,22 @@ def test_a_pair_that_is_not_known_is_no_negative(opened: Opened) -> None:
     assert opened.page.locator("#charts h2").all_inner_texts() == ["No known pairs"]
 
 
+def test_excluded_pairs_are_no_negatives(browser: Any, tmp_path: Path) -> None:
+    """Labels that exclude neighbours in a sequence do not call those that share no view negatives."""
+    columns = {"sequence": np.array(["a"] * 4), "frame": np.arange(4)}
+    psi = np.zeros((4, 4))
+    psi[0, 1] = psi[1, 0] = 0.5
+    params = {"fov_deg": 90.0, "radius_m": 50.0, "min_frame_gap": 3}
+    labels = labels_of(row_of_cameras(4, extra=columns), None, psi, params=params)
+    page = write_report(open_collections(write(tmp_path / "rule.h5", {"c": labels})), tmp_path / "page.html")
+    opened = Opened(browser, f"file://{page}#query=k0")
+    opened.query("k0")
+    tally = opened.page.locator("#tally li").all_inner_texts()
+    rule = "pairs of one sequence that are fewer than 3 frames apart"
+    assert tally[-1] == f"2 true negatives, or excluded from training: {rule}"
+    opened.close()
+
+
 ODD_NAMES = ("</script><script>boom()</script>", "c" * 250, "\u202eעיר\u2066")
 ODD_KEYS = ("\u202elive", "a" * 300, "שלום/1", *HOSTILE)
 

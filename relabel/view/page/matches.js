@@ -63,7 +63,8 @@
     tally.push([number(unknown), `unknown${row.unknown.length ? `, ${number(row.unknown.length)} within ${row.near.toFixed(0)} m hatched` : ""}`]);
     const known = database.n - unknown - (selfPairs ? 1 : 0);
     const negatives = Math.max(0, known - row.stored);
-    if (row.stored === row.matches.length) tally.push([number(negatives), negatives === 1 ? "true negative" : "true negatives"]);
+    const excluded = scene.excluded ? `, or excluded from training: ${scene.excluded}` : "";
+    if (row.stored === row.matches.length) tally.push([number(negatives), `true negative${negatives === 1 ? "" : "s"}${excluded}`]);
     $("tally").replaceChildren(...tally.map(([count, text]) => element("li", {}, element("b", {}, count), ` ${text}`)));
 
     showImage($("query-image"), "queries", query, row.key, "query");

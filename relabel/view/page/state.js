@@ -146,7 +146,7 @@
       }
     }
     state.scene = {
-      queries, database, sides, extent, selfPairs: value.self_pairs, minValue: value.min_value_text, fovKnown: value.fov_known,
+      queries, database, sides, extent, selfPairs: value.self_pairs, minValue: value.min_value_text, excluded: value.excluded, fovKnown: value.fov_known,
       statusNames: value.status_names, baseMap: value.base_map, about: value.about, horizontal: !value.in_space, inSpace: value.in_space, axes: value.axes, upright: value.upright, typicalRadius: queries.n ? queries.radius(0) : 50,
     };
     for (const view of views) view.tab.hidden = !(view.offered?.() ?? true);
