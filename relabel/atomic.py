@@ -143,7 +143,7 @@ def _check_folder(path: Path, target: Path, *, overwrite: bool, foreign: Callabl
             return
         if not overwrite:
             raise OutputExistsError(
-                f"{path}: is not empty; choose another folder, or say that it may be replaced (overwrite=True)"
+                f"{path}: is not empty; choose another folder, or pass overwrite=True to replace it"
             )
         for name in foreign(target):
             raise OutputExistsError(
@@ -159,7 +159,7 @@ def recover_folder(target: Path) -> None:
         with suppress(OSError):
             if not target.exists() and (folder / _OLD).is_dir():
                 (folder / _OLD).replace(target)
-                log.warning("%s: is back as it was before a run that was killed while it replaced it", target)
+                log.warning("%s: restored to its state before a run that was killed while replacing it", target)
     remove_folders(abandoned)
 
 
@@ -265,9 +265,7 @@ def check_target(path: Path, *, overwrite: bool) -> Path:
 
 
 def _exists(path: Path) -> OutputExistsError:
-    return OutputExistsError(
-        f"{path}: exists already; choose another name, or say that it may be replaced (overwrite=True)"
-    )
+    return OutputExistsError(f"{path}: already exists; choose another name, or pass overwrite=True to overwrite it")
 
 
 def move_file(private: Path, target: Path, path: Path, *, overwrite: bool) -> None:

@@ -113,7 +113,7 @@ class Cameras(Displayed):
         if n == 0:
             position = position.reshape(0, position.shape[1] if position.ndim == 2 and position.shape[1] else 2)
         if position.ndim != 2 or position.shape[0] != n or position.shape[1] not in (2, 3):
-            raise InputError(f"position has shape {position.shape}; expected ({n}, 2) or ({n}, 3), one row a key")
+            raise InputError(f"position has shape {position.shape}; expected ({n}, 2) or ({n}, 3), one row per key")
         heading = np.full(n, np.nan) if self.heading_deg is None else _column("heading_deg", self.heading_deg, n)
         with np.errstate(invalid="ignore"):
             heading = np.where(np.isfinite(heading), np.mod(heading, 360.0), np.nan)
@@ -208,7 +208,7 @@ def key_array(keys: Sequence[str]) -> npt.NDArray[np.str_]:
         if "\0" in key:
             raise InputError(
                 f"row {row} (counted from 0): the key {key[:80]!r} holds a NUL character, which no label file can "
-                "hold; name the camera otherwise"
+                f"hold; rename the camera"
             )
     return text_array(keys)
 
@@ -219,7 +219,7 @@ def _keys(key: object) -> npt.NDArray[np.str_]:
     if array.size == 0:
         return np.empty(0, dtype="<U1")
     if array.ndim != 1:
-        raise InputError(f"key has shape {array.shape}; expected one name a camera")
+        raise InputError(f"key has shape {array.shape}; expected one name per camera")
     if array.dtype.kind == "O":
         array = key_array([str(name) for name in array.tolist()])
     elif array.dtype.kind != "U":
@@ -237,7 +237,7 @@ def _keys(key: object) -> npt.NDArray[np.str_]:
     if twice.size:
         a, b = sorted((int(order[twice[0]]), int(order[twice[0] + 1])))
         raise InputError(
-            f"key {str(array[a])!r} stands in rows {a} and {b} (counted from 0); "
+            f"key {str(array[a])!r} is in rows {a} and {b} (counted from 0); "
             f"{twice.size} key(s) are repeated, and labels are joined by key: make the keys unique"
         )
     return np.ascontiguousarray(array)
@@ -274,14 +274,14 @@ def _floats(name: str, value: object) -> FloatArray:
 def _column(name: str, value: object, n: int) -> FloatArray:
     array = _floats(name, value)
     if array.shape != (n,):
-        raise InputError(f"{name} has shape {array.shape}; expected ({n},), one value a key")
+        raise InputError(f"{name} has shape {array.shape}; expected ({n},), one value per key")
     return array
 
 
 def _statuses(value: object, n: int) -> npt.NDArray[np.uint8]:
     array = np.asarray(value)
     if array.shape != (n,):
-        raise InputError(f"status has shape {array.shape}; expected ({n},), one value a key")
+        raise InputError(f"status has shape {array.shape}; expected ({n},), one value per key")
     # Before the cast, which makes 0, that is ok, of 256 and of some NaN.
     unknown = array[~np.isin(array, [s.value for s in Status])]
     if unknown.size:

@@ -77,7 +77,8 @@ class Claim:
             theirs = record.get("parts")
             if parts is None or theirs is None or record.get("job") != self._job or parts.intersection(theirs):
                 raise OutputInUseError(
-                    f"{self._output}: another run is writing it: {_holder(record, path)}; wait until it has ended, or "
+                    f"{self._output}: another run is writing it: {_holder(record, path)}; wait until it has finished, "
+                    f"or "
                     "choose another output"
                 )
 

@@ -54,16 +54,16 @@ def chosen(device: str) -> Device:
         try:
             return "cuda" if load_torch().cuda.is_available() else "cpu"
         except MissingPackageError as error:
-            log.warning("%s; going on without a GPU", error)
+            log.warning("%s; continuing without a GPU", error)
             return "cpu"
     torch = load_torch()
     if not torch.cuda.is_available():
         why = (
-            "torch finds no GPU: see what nvidia-smi says and whether CUDA_VISIBLE_DEVICES hides it"
+            "torch finds no GPU: check nvidia-smi, and whether CUDA_VISIBLE_DEVICES hides it"
             if torch.version.cuda or torch.version.hip
-            else f"torch {torch.__version__} is built without CUDA: install a build with it, see pytorch.org"
+            else f"torch {torch.__version__} was built without CUDA: install a build with it, see pytorch.org"
         )
-        raise OptionError(f"device cuda is asked for, but {why}; or go on with device='cpu'")
+        raise OptionError(f"device cuda was requested, but {why}; or use device='cpu'")
     return "cuda"
 
 
@@ -80,8 +80,7 @@ def load_torch() -> Any:
     except ModuleNotFoundError as error:
         if error.name == "torch":
             raise MissingPackageError(
-                "torch is not installed, and a GPU is reached through it: pip install 'relabel-vpr[torch]', "
-                "or go on with device='cpu'"
+                "torch is not installed, but the GPU needs it: pip install 'relabel-vpr[torch]', or use device='cpu'"
             ) from None
         raise _broken(error) from error
     except (ImportError, OSError) as error:
@@ -156,9 +155,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def _broken(error: Exception) -> MissingPackageError:
-    return MissingPackageError(
-        f"torch is installed but does not load ({error}): install it again, or go on with device='cpu'"
-    )
+    return MissingPackageError(f"torch is installed but does not load ({error}): reinstall it, or use device='cpu'")
 
 
 def _driver_loads() -> bool:

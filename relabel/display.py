@@ -43,7 +43,7 @@ class Displayed:
 
     @abstractmethod
     def _summary(self) -> Summary:
-        """What is said; may raise a `RelabelError` where a file cannot be read."""
+        """The text; may raise a `RelabelError` where a file cannot be read."""
 
     def _layers(self) -> Sequence[Layer]:
         """What the thumbnail map shows."""

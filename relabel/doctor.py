@@ -105,7 +105,7 @@ def _advice(packages: dict[str, str | None], libraries: dict[str, bool], cache: 
     ]
     advice += [f"{name} is not installed; it is for {use}" for name, use in OPTIONAL.items() if packages[name] is None]
     if not cache["writable"]:
-        advice.append("kernels are compiled anew in every run: set NUMBA_CACHE_DIR to a folder that can be written to")
+        advice.append("kernels are compiled again in every run: set NUMBA_CACHE_DIR to a writable folder")
     missing = [name for name, there in libraries.items() if not there]
     if missing and shutil.which("apt-get"):
         debian = open3d_libraries()

@@ -66,7 +66,7 @@ def excluded_params(
     Parameters
     ----------
     rule:
-        what excludes a pair; where it is empty, nothing is said.
+        what excludes a pair; if it is empty, nothing is reported.
     query, database, self_pairs:
         the cameras, and whether they are one set.
 
@@ -83,8 +83,8 @@ def excluded_params(
     lost = " and ".join(
         f"{n:,} {side} cameras" for n, side in zip(pairs.without_place, ("query", "database"), strict=True) if n
     )
-    kept = f"; {lost} have no place in a sequence, and keep all their pairs" if lost else ""
-    note = f"{count:,} pairs are excluded from training and scoring ({rule}); their ψ is stored all the same{kept}"
+    kept = f"; {lost} have no place in a sequence, so they keep all their pairs" if lost else ""
+    note = f"{count:,} pairs are excluded from training and scoring ({rule}); their ψ is still stored{kept}"
     return rule.to_json(), [note]
 
 
@@ -196,7 +196,7 @@ def _to_exclude(rule: Exclusion, cameras: Mapping[str, Cameras]) -> str:
     have = {name for name in (SEQUENCE, FRAME, TIME) if all(name in side.extra for side in cameras.values())}
     rules = (Exclusion(other_sequence=True), Exclusion(min_frame_gap=1), Exclusion(min_time_gap_s=1.0))
     others = [next(iter(r.to_json())) for r in rules if r.columns != rule.columns and have.issuperset(r.columns)]
-    advice = f"take {' or '.join(others)}, for which there are columns" if others else "leave the rule out"
+    advice = f"take {' or '.join(others)}, for which there are columns" if others else "omit the rule"
     if missing := [_ROLES[name] for name in rule.columns if name not in have]:
         advice = f"in a table, {','.join(f'{role}=NAME' for role in missing)} names the column; or {advice}"
     return f"is needed to exclude {rule}; {advice}"

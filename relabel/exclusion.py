@@ -58,7 +58,7 @@ class Exclusion:
         seconds: Any = self.min_time_gap_s
         if frames is not None:
             if isinstance(frames, bool) or not isinstance(frames, Integral) or not 1 <= int(frames) < _MOST_FRAMES:
-                raise OptionError(f"min_frame_gap is {frames!r}; it has to be a whole number of frames from 1")
+                raise OptionError(f"min_frame_gap is {frames!r}; it has to be a whole number of frames, at least 1")
             object.__setattr__(self, "min_frame_gap", int(frames))
         if seconds is not None:
             number = isinstance(seconds, Real) and not isinstance(seconds, bool)
@@ -107,5 +107,7 @@ def chosen_bands(names: Sequence[str]) -> tuple[bool, bool, bool]:
         when there is none, or one that is no band.
     """
     if isinstance(names, str) or not names or any(name not in BANDS for name in names):
-        raise OptionError(f"exclude_from is {names!r}; it has to be some of {', '.join(BANDS)}, as ('positive',)")
+        raise OptionError(
+            f"exclude_from is {names!r}; it has to be one or more of {', '.join(BANDS)}, such as ('positive',)"
+        )
     return "positive" in names, "partial" in names, "zero" in names

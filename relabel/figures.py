@@ -134,7 +134,7 @@ def check_figure(path: Path, *, overwrite: bool) -> None:
         when matplotlib cannot be loaded.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise OptionError(f"{path}: a figure is written as {', '.join(SUFFIXES)}; choose one of them by the suffix")
+        raise OptionError(f"{path}: a figure has to be {', '.join(SUFFIXES)}; choose one of these suffixes")
     check_target(path, overwrite=overwrite)
     matplotlib()
 

@@ -50,6 +50,7 @@ def check_lengths(lengths: npt.NDArray[Any]) -> None:
     if whole * _LETTER_BYTES > MOST_BYTES and whole > MOST_PADDING * total:
         raise InputError(
             f"row {int(lengths.argmax())} (counted from 0): a text of {longest:,} characters in a column of "
-            f"{len(lengths):,} with {total / len(lengths):.0f} on average. All are kept in one width, which would take "
+            f"{len(lengths):,} with {total / len(lengths):.0f} on average. All are stored with one width, which would "
+            f"take "
             f"{whole * _LETTER_BYTES / 1e9:.1f} GB; shorten it"
         )

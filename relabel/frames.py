@@ -80,12 +80,12 @@ class Frames(Displayed):
     def __post_init__(self) -> None:
         n = len(self.cameras)
         if self.cameras.pose is None:
-            raise InputError("the cameras have no poses; a depth map tells where a surface is only from a pose")
+            raise InputError("the cameras have no poses; depth maps are of no use without poses")
         depth = np.asarray(self.depth, dtype=np.str_).reshape(-1)
         image = np.full(n, "") if self.image is None else np.asarray(self.image, dtype=np.str_).reshape(-1)
         for name, paths in (("depth", depth), ("image", image)):
             if len(paths) != n:
-                raise InputError(f"{name} holds {len(paths)} paths; expected {n}, one a camera")
+                raise InputError(f"{name} holds {len(paths)} paths; expected {n}, one per camera")
         intrinsics = np.array(self.intrinsics, dtype=np.float64)
         if intrinsics.shape not in ((4,), (n, 4)):
             raise InputError(f"intrinsics have shape {intrinsics.shape}; expected (4,) or ({n}, 4): fx, fy, cx, cy")

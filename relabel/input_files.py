@@ -36,8 +36,7 @@ def check_regular(path: str | os.PathLike[str]) -> None:
     for is_kind, kind in _KINDS:
         if is_kind(mode):
             raise InputError(
-                f"{os.fspath(path)}: is {kind}, not a file, so that reading it might never end; save its content to a "
-                "file"
+                f"{os.fspath(path)}: is {kind}, not a file, so reading it might never end; save its content to a file"
             )
 
 
@@ -56,8 +55,8 @@ def check_inflated(path: Path, inflated: int) -> None:
     """
     if inflated > inflated_limit(path):
         raise InputError(
-            f"{path}: has {path.stat().st_size:,} bytes and would take at least {inflated:,} when it is inflated, more "
-            "than data of this kind do; is it what it should be? If it is, save it without compression"
+            f"{path}: has {path.stat().st_size:,} bytes and would inflate to at least {inflated:,}, more than such "
+            f"data should; is it the right file? If so, save it without compression"
         )
 
 
@@ -82,4 +81,4 @@ def check_rows(path: Path, rows: int, *, least_bits: int) -> None:
     """
     size = path.stat().st_size
     if rows > (1 << 20) + size * 8 // least_bits:
-        raise InputError(f"{path}: claims {rows:,} rows in {size:,} bytes, which rows that differ do not fit in")
+        raise InputError(f"{path}: claims {rows:,} rows in {size:,} bytes, too few for distinct rows")

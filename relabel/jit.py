@@ -50,7 +50,7 @@ def compiled(*, parallel: bool = False) -> Callable[[F], F]:
             dispatcher = compile_(cache=True)
         except (RuntimeError, OSError) as error:
             # A read-only install without a writable user cache has no place for the cache (numba issue 4908).
-            _say_once(f"there is no folder that compiled code can be kept in ({_brief(error)})")
+            _say_once(f"there is no folder to cache compiled code in ({_brief(error)})")
             return compile_(cache=False)
         dispatcher._cache = _Cache(function)  # type: ignore[attr-defined]  # noqa: SLF001  numba asks there
         return dispatcher
@@ -78,7 +78,7 @@ class _Cache(FunctionCache):
                 self.flush()
             except OSError:
                 self.disable()
-            _say_once(f"compiled code that is kept in {self.cache_path} is damaged ({_brief(error)})")
+            _say_once(f"compiled code cached in {self.cache_path} is damaged ({_brief(error)})")
             return None
 
     def save_overload(self, signature: Any, data: Any) -> None:
@@ -86,7 +86,7 @@ class _Cache(FunctionCache):
             super().save_overload(signature, data)
         except Exception as error:  # a full disk, or a folder that cannot be written
             self.disable()
-            _say_once(f"compiled code cannot be kept in {self.cache_path} ({_brief(error)})")
+            _say_once(f"compiled code cannot be cached in {self.cache_path} ({_brief(error)})")
 
 
 class _CheckedFiles(IndexDataCacheFile):
@@ -116,7 +116,7 @@ def _check_digest(path: str) -> None:
     content = Path(path).read_bytes()
     size = len(content) - hashlib.sha256().digest_size
     if size <= 0 or hashlib.sha256(content[:size]).digest() != content[size:]:
-        raise ValueError(f"the digest of {Path(path).name} does not fit")
+        raise ValueError(f"the digest of {Path(path).name} does not match")
 
 
 def _brief(error: Exception) -> str:
@@ -133,8 +133,8 @@ def _say_once(fault: str) -> None:
     if not _said:
         _said.append(fault)
         log.warning(
-            "%s, so that some is compiled anew, which takes seconds to minutes and changes no result; where this comes "
-            "again, set NUMBA_CACHE_DIR to a folder that can be written and has space",
+            "%s, so some code is compiled again, which takes seconds to minutes and does not change results; if this "
+            "recurs, set NUMBA_CACHE_DIR to a writable folder with free space",
             fault,
         )
 

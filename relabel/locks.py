@@ -123,8 +123,8 @@ def _locked(descriptor: int, path: Path, operation: int) -> bool | None:
         if device not in _said:
             _said.add(device)
             log.warning(
-                "%s: this file system has no locks (%s): see to it yourself that no two runs write the same output; "
-                "what killed runs left is not removed here",
+                "%s: this file system has no locks (%s): make sure that no two runs write the same output; remains of "
+                "killed runs are not removed here",
                 *(path.parent, error.strerror),
             )
         return False

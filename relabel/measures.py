@@ -32,8 +32,8 @@ def check_measure(measure: str) -> None:
     """Raise an `OptionError` unless values can be computed in this measure."""
     if measure == UNKNOWN:
         raise OptionError(
-            "the measure of these values is not known, so they cannot be computed or converted; relabel fit may tell "
-            "it, and then they can be imported again with it"
+            "the measure of these values is unknown, so they cannot be computed or converted; relabel fit may "
+            "identify it, then import them again with it"
         )
     if measure not in MEASURES:
         raise OptionError(f"measure {measure!r} is not known; choose {', '.join(MEASURES)}")
@@ -98,8 +98,8 @@ def convert(
         return value / (2.0 - value)
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         raise InputError(
-            f"{source} becomes {target} only with the extents of both cameras, and an extent is missing; iou and dice "
-            "become each other without"
+            f"converting {source} to {target} needs the extents of both cameras, and an extent is missing; only iou "
+            f"and dice can be converted without"
         )
     assert source != UNKNOWN
     assert target != UNKNOWN

@@ -114,6 +114,6 @@ def open3d(what: str) -> Any:
             + (
                 f"on Debian and Ubuntu, its libraries come with: apt-get install {packages}"
                 if packages
-                else "install it again"
+                else "reinstall it"
             )
         ) from None

@@ -52,7 +52,7 @@ def specs_of_distributions(group: str, kind: type[Spec], what: str, taken: Conta
         if not isinstance(spec, kind):
             log.warning("%s left out: %s is a %s, not a %s", what, origin, type(spec).__name__, kind.__name__)
         elif spec.name in taken or spec.name in specs:
-            log.warning("%s left out: %s adds %r, which is there already", what, origin, spec.name)
+            log.warning("%s left out: %s adds %r, which already exists", what, origin, spec.name)
         else:
             specs[spec.name] = spec
     return specs

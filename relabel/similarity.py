@@ -126,7 +126,7 @@ class Collection(Displayed):
         return [
             ("queries", counted(self.query.status_counts())),
             ("database", database),
-            ("ψ", f"{self.measure} by {self.method}, pairs that are absent have at most {self.min_value:g}"),
+            ("ψ", f"{self.measure} by {self.method}, absent pairs have at most {self.min_value:g}"),
             ("params", parameters(self.params)),
         ]
 
@@ -165,7 +165,7 @@ class Similarity(Displayed):
 
     def __post_init__(self) -> None:
         if self.matrix.shape != self.collection.shape:
-            raise InputError(f"the matrix has shape {self.matrix.shape}; the cameras make it {self.collection.shape}")
+            raise InputError(f"the matrix has shape {self.matrix.shape}; the cameras give {self.collection.shape}")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -211,8 +211,8 @@ def check_convertible(collection: Collection, measure: Measure) -> None:
     noise = [name for name in ("heading_sigma_deg", "position_sigma_m") if name in collection.params]
     if noise and collection.measure != measure and "iou" in (collection.measure, measure):
         raise InputError(
-            f"these are expected values under noise ({', '.join(noise)}), and an expected {collection.measure} does "
-            f"not tell the expected {measure}: label again with measure='{measure}'"
+            f"these are expected values under noise ({', '.join(noise)}), and the expected {measure} does not follow "
+            f"from the expected {collection.measure}: label again with measure='{measure}'"
         )
 
 

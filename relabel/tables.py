@@ -184,7 +184,7 @@ def to_torch_sparse(source: SimilaritySource) -> torch.Tensor:
 def to_anndata(source: SimilaritySource) -> anndata.AnnData:
     """The whole as annotated data: ``X`` the matrix, ``obs`` the queries and ``var`` the database, indexed by key.
 
-    Columns with several numbers a camera (``position``, ``pose`` and the like) are in ``obsm`` and ``varm``, and
+    Columns with several numbers per camera (``position``, ``pose`` and the like) are in ``obsm`` and ``varm``, and
     ``uns["relabel"]`` is the JSON of `collection_facts`. A zero of ``X`` is no negative where a ``status`` is not
     ``ok``: that pair is unknown.
 
@@ -211,7 +211,7 @@ def to_anndata(source: SimilaritySource) -> anndata.AnnData:
 
 
 def cameras(source: SimilaritySource, side: SideName | None = None) -> pa.Table:
-    """The cameras as an Arrow table with every column, one row a camera in the order of the file.
+    """The cameras as an Arrow table with every column, one row per camera in the order of the file.
 
     Columns: ``key``; ``side``, which is query, database, or both where the database is the queries; ``status`` by
     name; ``east``, ``north`` and ``up`` in metres; ``heading_deg``; ``extent``; ``fov_deg`` and ``radius_m`` where
@@ -248,8 +248,8 @@ def cameras(source: SimilaritySource, side: SideName | None = None) -> pa.Table:
         kinds = [part.schema.field(column).type for part in parts]
         if kinds[0] != kinds[-1]:
             raise InputError(
-                f"column {column!r} is {kinds[0]} of the queries and {kinds[-1]} of the database; take the cameras of "
-                "one side"
+                f"column {column!r} is {kinds[0]} of the queries and {kinds[-1]} of the database; choose the cameras "
+                f"of one side"
             )
     table = pa.concat_tables(parts, promote_options="default")
     for column in ("up", "fov_deg", "radius_m"):
@@ -325,7 +325,7 @@ def _side_table(side: str, cameras: Cameras, extent: npt.NDArray[np.float64]) ->
         try:
             arrays[name] = _arrow_column(column)
         except (pa.ArrowException, TypeError, ValueError) as error:
-            raise InputError(f"column {name!r} has no place in an Arrow table: {error}") from None
+            raise InputError(f"column {name!r} cannot be stored in an Arrow table: {error}") from None
     return pa.table(arrays)
 
 

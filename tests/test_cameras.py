@@ -87,7 +87,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("columns", "message"),
         [
-            ({"key": ["a", "b", "a"]}, r"'a' stands in rows 0 and 2"),
+            ({"key": ["a", "b", "a"]}, r"'a' is in rows 0 and 2"),
             ({"key": ["a", "", "c"]}, r"row 1 .*empty"),
             ({"key": [["a"], ["b"], ["c"]]}, r"key has shape"),
             ({"position": np.zeros((2, 2))}, r"position has shape \(2, 2\); expected \(3, 2\)"),

@@ -70,7 +70,7 @@ class TestClaimed:
                 assert re.fullmatch(
                     rf"{re.escape(str(output))}: another run is writing it: process {process.pid} on "
                     rf"{re.escape(socket.gethostname())}, since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d: "
-                    r"-c \S+x\.h5 \S+ j; wait until it has ended, or choose another output",
+                    r"-c \S+x\.h5 \S+ j; wait until it has finished, or choose another output",
                     str(refused.value),
                 )
             assert goes_on(process) == (0, "", "")

@@ -147,7 +147,7 @@ def test_sequences_that_are_of_two_kinds(rule: Exclusion) -> None:
 @pytest.mark.parametrize(
     ("rule", "columns", "message"),
     [
-        (RULES[0], (), "the query cameras have no column 'sequence'.*leave the rule out"),
+        (RULES[0], (), "the query cameras have no column 'sequence'.*omit the rule"),
         (
             RULES[1],
             ("sequence",),

@@ -43,5 +43,5 @@ class TestOpen3d:
         with pytest.raises(MissingPackageError, match=r"does not load \(libX11.*apt-get install libusb-1\.0-0 libgl1"):
             optional.open3d("this")
         monkeypatch.setattr(platform, "system", lambda: "Darwin")
-        with pytest.raises(MissingPackageError, match=r"does not load \(libX11.*\); install it again$"):
+        with pytest.raises(MissingPackageError, match=r"does not load \(libX11.*\); reinstall it$"):
             optional.open3d("this")

@@ -298,7 +298,7 @@ class TestCameras:
     def test_arrow_has_no_such_type(self) -> None:
         """The column is named."""
         query = Cameras(["q"], [[0.0, 1.0]], heading_deg=[0.0], extra={"thing": np.array([1j])})
-        with pytest.raises(InputError, match="column 'thing' has no place in an Arrow table"):
+        with pytest.raises(InputError, match="column 'thing' cannot be stored in an Arrow table"):
             tables.cameras(one_pair(0.5, query=query), "query")
 
 

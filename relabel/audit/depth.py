@@ -65,13 +65,13 @@ class Alternative:
 
 
 REMEDIES = {
-    "depth-unit": "say so with --depth-unit {unit}",
-    "depth-focal": "say so with --intrinsics or --focal",
+    "depth-unit": "set --depth-unit {unit}",
+    "depth-focal": "set --intrinsics or --focal",
     "depth-image-size": "multiply fx, fy, cx and cy by {size:g}, or give those of the depth maps with --intrinsics",
-    "depth-ray": "say so with --depth-is",
-    "depth-axes": "say so with --convention opengl, or with --axes",
-    "depth-inverse-poses": "invert them, or say so with --poses world-to-camera",
-    "depth-quaternion": "put it last, or say so with --quaternion wxyz",
+    "depth-ray": "set --depth-is",
+    "depth-axes": "set --convention opengl, or --axes",
+    "depth-inverse-poses": "invert them, or set --poses world-to-camera",
+    "depth-quaternion": "put it last, or set --quaternion wxyz",
 }
 """What mends each, where the dataset has no other words for it."""
 
@@ -103,9 +103,9 @@ def _others(unit_m: float, base: Convention) -> tuple[Alternative, ...]:
         *(Alternative("depth-focal", base._replace(focal=factor), "another focal length") for factor in _FOCAL),
         *(Alternative("depth-image-size", base._replace(size=factor), "another image size") for factor in _SIZES),
         Alternative("depth-ray", base._replace(ray=not base.ray), along),
-        Alternative("depth-axes", base._replace(opengl=True), "the camera axes of OpenGL (y up, z back)"),
-        Alternative("depth-inverse-poses", base._replace(inverse=True), "poses from the world to the camera"),
-        Alternative("depth-quaternion", base._replace(quaternion=True), "quaternions whose real part is first"),
+        Alternative("depth-axes", base._replace(opengl=True), "OpenGL camera axes (y up, z backward)"),
+        Alternative("depth-inverse-poses", base._replace(inverse=True), "world-to-camera poses"),
+        Alternative("depth-quaternion", base._replace(quaternion=True), "quaternions with the real part first"),
     )
 
 
@@ -124,7 +124,7 @@ def depth_findings(
     sampled, pairs = _sample(frames, ok)
     if len(pairs) < _FEWEST_PAIRS:
         yield NotChecked(
-            CHECK, f"only {len(pairs)} pairs of neighbouring frames look the same way, to {MOST_TURN_DEG:g}°"
+            CHECK, f"only {len(pairs)} pairs of neighbouring frames look the same way, within {MOST_TURN_DEG:g}°"
         )
         return
     base = AS_READ._replace(ray=frames.depth_is == "ray")
@@ -151,9 +151,9 @@ def depth_findings(
             "depth-disagrees",
             int((as_read > DISAGREES).sum()),
             len(pairs),
-            f"neighbouring frames differ by {_percent(error)} of the depth (median of {len(pairs)} pairs), and none of "
-            "the conventions that were tried mends that",
-            "depth maps, poses or intrinsics are not of these frames, or are not accurate",
+            f"neighbouring frames differ by {_percent(error)} of the depth (median of {len(pairs)} pairs), and none "
+            f"of the conventions that were tried explains that",
+            "depth maps, poses or intrinsics do not belong to these frames, or are inaccurate",
             "check that depth maps and poses belong together",
             {"error": rounded(error), "pairs": float(len(pairs))},
             side,
@@ -288,10 +288,10 @@ def _finding(
         remedy = ", and ".join(steps)
     elif other.code == "depth-image-size":
         size = other.convention.size
-        name = f"intrinsics of an image {'twice' if size > 1.0 else 'half'} as wide and high as that of those given"
+        name = f"intrinsics of an image {'twice' if size > 1.0 else 'half'} as wide and high as the given ones assume"
         remedy = remedy.format(size=size)
         figures["size"] = size
-    as_read = f"differ by {_percent(before)} of the depth" if np.isfinite(before) else "see nothing in common"
+    as_read = f"differ by {_percent(before)} of the depth" if np.isfinite(before) else "see no common surface"
     seen = f"neighbouring frames {as_read} (median of {len(pairs)} pairs), and differ by {_percent(after)} with {name}"
     count = int((errors[0] > errors[1]).sum())
     return Finding(other.code, count, len(pairs), seen, f"the data has {name}", remedy, figures, side)
@@ -344,4 +344,4 @@ def _undecided(as_read: FloatArray, tried: Mapping[Alternative, FloatArray]) -> 
     limit = 1.2 * float(np.median(as_read)) + 1e-4
     codes = dict.fromkeys(other.code for other, errors in tried.items() if float(np.median(errors)) <= limit)
     for code in codes:
-        yield NotChecked(code, "frames fit as well when they are read otherwise: the camera moves or turns too little")
+        yield NotChecked(code, "frames fit equally well under other conventions: the camera moves or turns too little")

@@ -148,5 +148,5 @@ def refuse_warnings(reports: Iterable[tuple[str, AuditReport]], *, allow: Collec
     if refused:
         more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
         raise AuditError(
-            f"{refused[0]}{more}; with --strict this is an error: mend the input, or accept it with --allow CODE"
+            f"{refused[0]}{more}; with --strict this is an error: correct the input, or accept it with --allow CODE"
         )

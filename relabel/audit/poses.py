@@ -90,9 +90,9 @@ def large_room(cameras: Cameras, side: str) -> Iterator[Finding]:
             "scale-large",
             len(position),
             len(position),
-            f"the cameras lie {_metres(extent)} apart",
+            f"the cameras are spread over {_metres(extent)}",
             "positions are most likely not in metres",
-            "divide the translations, so that they are in metres",
+            "divide the translations to get metres",
             {"extent_m": rounded(extent)},
             side,
         )
@@ -124,12 +124,12 @@ def _upright(cameras: Cameras, side: str, up: str) -> Iterator[Finding]:
     if vertical_m > 1.5 * level_m and vertical_m > 1.0:
         code, seen = (
             "track-along-up",
-            f"the track goes up or down by {_metres(vertical_m)}, and {_metres(level_m)} along",
+            f"the track rises or falls by {_metres(vertical_m)}, over {_metres(level_m)} of horizontal travel",
         )
     elif steep_deg > STEEP_DEG:
-        code, seen = "looks-vertical", f"most cameras look up or down, by {steep_deg:.0f}° in the median"
+        code, seen = "looks-vertical", f"most cameras look up or down, by a median of {steep_deg:.0f}°"
     elif tilt_deg > TILTED_DEG:
-        code, seen = "camera-tilted", f"the upper edge of the images is {tilt_deg:.0f}° off what is taken to be up"
+        code, seen = "camera-tilted", f"the upper edge of the images is {tilt_deg:.0f}° off the assumed up axis"
     else:
         return
     cause = f"{up or 'another axis'} is most likely not up" if up else "another axis is most likely up"
@@ -145,7 +145,7 @@ def _axis_up(axes: str) -> str:
 def _up_remedy(image_up: FloatArray | None, spread: FloatArray, up: str) -> str:
     """The option that names the axis that most likely is up, in the axes of the file."""
     if up not in AXES:
-        return "say which axis of the world is up"
+        return "state which axis of the world is up"
     from relabel.datasets.trajectory import axis, ground_axes  # noqa: PLC0415  slow to load, and rarely needed
 
     ground = ground_axes(up)
@@ -153,12 +153,12 @@ def _up_remedy(image_up: FloatArray | None, spread: FloatArray, up: str) -> str:
         in_file = ground.T @ image_up
         name = max(AXES, key=lambda candidate: float(axis(candidate) @ in_file))
         if name[-1] != up[-1]:
-            return f"say so with --up={name}"
+            return f"set --up={name}"
         # Upside down: the same axis the other way round, or cameras that were taken to look back.
-        return f"say so with --up={name}, or say which axis of a pose looks ahead with --axis"
+        return f"set --up={name}, or set the viewing axis of a pose with --axis"
     flat = np.abs(ground.T)[:, int(np.argmin(spread))]
     letter = "xyz"[int(np.argmax(flat))]
-    return f"say so with --up={letter} or --up=-{letter}"
+    return f"set --up={letter} or --up=-{letter}"
 
 
 def _sample(position: FloatArray) -> FloatArray:
@@ -190,7 +190,7 @@ def _scale(cameras: Cameras, side: str, *, metric: bool) -> Iterator[Finding]:
             "positions-degrees",
             count,
             count,
-            f"all positions are within ±180 and ±90, and {extent:.2g} apart",
+            f"all positions are within ±180 and ±90, and spread over {extent:.2g}",
             "they are most likely longitudes and latitudes, not metres",
             "name them with --columns lon=NAME,lat=NAME",
             figures,
@@ -200,21 +200,21 @@ def _scale(cameras: Cameras, side: str, *, metric: bool) -> Iterator[Finding]:
         cause = "the scale of the positions is most likely not metres, or the range of view too large for them"
         if cameras.pose is not None:
             cause += "; that of a monocular reconstruction is arbitrary"
-        seen = f"all cameras stand within {extent:.2g} m, so that all of them see much the same ground"
+        seen = f"all cameras are within {extent:.2g} m of each other, so all of them see much the same ground"
         yield Finding(
             "scale-small",
             count,
             count,
             seen,
             cause,
-            "scale the positions to metres, or take a smaller --radius",
+            "scale the positions to metres, or use a smaller --radius",
             figures,
             side,
         )
     elif metric and extent > LARGE_M:
         seen = f"the cameras are spread over {extent / 1000.0:,.0f} km"
-        cause = "positions are most likely in a smaller unit than metres, or of several maps"
-        yield Finding("scale-large", count, count, seen, cause, "give positions in metres of one map", figures, side)
+        cause = "positions are most likely in a smaller unit than metres, or from several maps"
+        yield Finding("scale-large", count, count, seen, cause, "give positions in metres on one map", figures, side)
 
 
 def _like_degrees(position: FloatArray) -> bool:
@@ -240,8 +240,8 @@ def _single_precision(cameras: Cameras, side: str) -> Iterator[Finding]:
         len(position),
         len(position),
         f"all coordinates are float32 numbers, in steps of up to {step:g} m",
-        "they have most likely lost digits on the way",
-        "take them from where they are stored as float64",
+        "they have most likely lost precision on the way",
+        "use a source that stores them as float64",
         {"step_m": rounded(step)},
         side,
     )
@@ -266,7 +266,7 @@ def _repeated(cameras: Cameras, side: str) -> Iterator[Finding]:
         most,
         len(ok),
         f"{most:,} of {len(ok):,} cameras have exactly the same position and direction",
-        "it most likely stands for an unknown pose, or the last one known was written on",
+        "it most likely stands for an unknown pose, or repeats the last known pose",
         "leave them out with --mask",
         side=side,
         keys=keys_of(cameras.key, ok[hashed == in_order[starts[sizes.argmax()]]]),
@@ -301,13 +301,13 @@ def _jumps(cameras: Cameras, tracks: Tracks, side: str, layout: str, *, least_m:
         return
     first = int(jumps[np.argmax(step_m[jumps])])
     key = str(cameras.key[tracks.row[first + 1]])
-    how = f"faster than {FASTEST_M_S:g} m/s" if seconds is not None else f"{_metres(usual)} are usual"
+    how = f"faster than {FASTEST_M_S:g} m/s" if seconds is not None else f"{_metres(usual)} is usual"
     yield Finding(
         "track-jumps",
         len(jumps),
         int(same.sum()),
-        f"{len(jumps):,} steps of tracks are leaps ({how}), the farthest by {_metres(step_m[first])} to {key!r}",
-        "positions there are most likely wrong, or tracks were put together that are not one",
+        f"{len(jumps):,} steps of tracks are jumps ({how}), the longest of {_metres(step_m[first])} to {key!r}",
+        "positions there are most likely wrong, or separate tracks were joined",
         "leave those cameras out with --mask, or name the column of sequences",
         {"farthest_m": rounded(float(step_m[first])), "usual_m": rounded(usual)},
         side,
@@ -339,8 +339,8 @@ def _headings(
             len(rows),
             len(rows),
             f"all headings are {heading[0]:.0f}°, though the cameras are not along one line",
-            "the heading most likely is that of something else, or a filler",
-            "name another column, or another axis that looks ahead",
+            "the heading most likely belongs to something else, or is a filler",
+            "name another column, or another viewing axis",
             {"heading_deg": rounded(float(heading[0]))},
             side,
         )
@@ -350,7 +350,7 @@ def _headings(
             "headings-radians",
             len(rows),
             len(rows),
-            "all headings are within ±2π, and spread over all of that, though the cameras are not along one line",
+            "all headings are within ±2π, and spread over that whole range, though the cameras are not along one line",
             "they are most likely radians",
             "give degrees, clockwise from north",
             side=side,
@@ -412,13 +412,14 @@ def _against_travel(cameras: Cameras, audit: SideAudit, side: str, *, has_axes: 
     if off <= CONSTANT_DEG and abs(turned) > TURNED_DEG:
         where = next(name for most, name in _SIDES if abs(turned) < most)
         where = where.format(side="left" if turned < 0.0 else "right")
-        wrong = "another axis of the poses looks ahead" if has_axes else "the headings do not count from north"
+        wrong = "another axis of the poses is the viewing axis"
+        if not has_axes:
+            wrong = "the headings are not measured from north"
         yield Finding(
             "heading-offset",
             count,
             len(cameras),
-            f"headings are turned by {turned:.0f}° against the direction of travel throughout (median deviation "
-            f"{off:.0f}°)",
+            f"headings differ from the direction of travel by a constant {turned:.0f}° (median deviation {off:.0f}°)",
             f"either the cameras are mounted to look {where}, and the headings are right; or {wrong}",
             _offset_remedy(turned, has_axes=has_axes),
             {"turned_deg": rounded(turned), "deviation_deg": rounded(off)},
@@ -430,10 +431,11 @@ def _against_travel(cameras: Cameras, audit: SideAudit, side: str, *, has_axes: 
             "heading-mirrored",
             count,
             len(cameras),
-            f"headings turn the other way than the tracks do (heading plus travel is {wrap_deg(mirrored).item():.0f}°, "
+            "headings turn in the opposite sense to the tracks (heading plus travel is "
+            f"{wrap_deg(mirrored).item():.0f}°, "
             f"median deviation {off_mirrored:.0f}°)",
-            f"headings count counterclockwise from {start}, or x and y are swapped",
-            f"take {wrap_deg(mirrored).item():.0f}° minus the heading, or swap the columns",
+            f"headings are counterclockwise from {start}, or x and y are swapped",
+            f"use {wrap_deg(mirrored).item():.0f}° minus the heading, or swap the columns",
             {"sum_deg": rounded(wrap_deg(mirrored).item()), "deviation_deg": rounded(off_mirrored)},
             side,
         )
@@ -446,7 +448,7 @@ def _centre(angle_deg: FloatArray) -> tuple[float, float]:
 
 def _offset_remedy(turned: float, *, has_axes: bool) -> str:
     if has_axes:
-        return "if the cameras look ahead, say which axis that is with --axis or --axes"
+        return "if the cameras look ahead, set the viewing axis with --axis or --axes"
     change = f"subtract {turned:.0f}° from" if turned > 0.0 else f"add {-turned:.0f}° to"
     return f"if the cameras look ahead, {change} the headings, or use --heading travel where the command has it"
 
@@ -456,7 +458,11 @@ def _faults(audit: SideAudit, side: str) -> Iterator[Finding]:
     texts = {
         "constant": ("heading-constant", "repeat one heading while their track turns", "the compass was stuck"),
         "jumping": ("heading-jumps", "have headings that jump away from their track", "the compass was disturbed"),
-        "flipped": ("heading-flips", "are in parts of it that are turned by 180°", "the compass was turned round"),
+        "flipped": (
+            "heading-flips",
+            "are in parts of their track that are turned by 180°",
+            "the compass was turned round",
+        ),
     }
     for reason, (code, text, cause) in texts.items():
         count = int(audit.faults[reason].sum())

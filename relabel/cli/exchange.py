@@ -49,16 +49,16 @@ _EXPORT_HELP = f"""Write labels in the format of another program.
 Images are named by the column path where there is one, else by the key; for gcl, msls-idx and labels of MSLS as MSLS
 names them. Names that no image loader could open cause a warning.
 
-Prints the files that were written; what the format cannot say is said on stderr. Without a COLLECTION all of the
+Prints the files written; what the format cannot express is reported on stderr. Without a COLLECTION, all of the
 file are written, with their names in the names of the files.
 """
 
-_IMPORT_HELP = f"""Make a label file of labels that somebody else made.
+_IMPORT_HELP = f"""Make a label file from labels made by others.
 
 INPUT is a file of one of the formats below.
 
-A number means nothing without its measure, and no other format is sure to name it. So --measure has no default:
-say what the values are, or unknown where their makers do not tell; unknown ones cannot be converted.
+A value means nothing without its measure, and no other format reliably records it. So --measure has no default:
+state what the values are, or unknown if their makers do not; unknown values cannot be converted.
 
 {_table({name: spec.import_summary for name, spec in _IMPORT.items()})}
 """

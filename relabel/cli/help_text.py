@@ -92,7 +92,7 @@ class Command(click.Command):
                     formatter.write_dl(records)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Examples, one a line."""
+        """Examples, one per line."""
         super().format_epilog(ctx, formatter)
         write_examples(ctx, formatter)
 

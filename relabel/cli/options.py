@@ -57,7 +57,7 @@ output_folder: Decorator[Any] = click.option(
 )
 
 OF_ARGUMENTS = {
-    "(overwrite=True)": "(--force)",
+    "overwrite=True": "--force",
     "allow_unknown=True": "--allow-unknown",
     "bbox_m=…": "--bbox",
     "columns={'lon': NAME, 'lat': NAME}": "--columns lon=NAME,lat=NAME",

@@ -43,7 +43,7 @@ def echo_json(value: Any) -> None:
 
 
 def echo_lines(lines: Iterable[str]) -> None:
-    """Print lines of text; a reader that has gone gets no more of them, and the command goes on to its end."""
+    """Print lines of text; a reader that has gone gets no more of them, and the command runs to its end."""
     try:
         for line in lines:
             with _writing():

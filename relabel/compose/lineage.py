@@ -27,9 +27,9 @@ def open_stored(address: str, names: Sequence[str] | None = None) -> dict[str, S
     if names is None:
         return {stored.name: stored for stored in open_collections(address)}
     if not names:
-        raise OptionError("no collection is named; leave the names out to take all of them")
+        raise OptionError("no collection is named; omit the names to use all collections")
     if "::" in address and not Path(address).exists():
-        raise OptionError(f"{address}: names one collection already; name collections in one way, not in two")
+        raise OptionError(f"{address}: already names one collection; name collections in one way only")
     labels = LabelFile(address)
     return {name: labels[name] for name in names}
 

@@ -65,8 +65,8 @@ def merge(
                 continue
             if first.content_sha256 != stored.content_sha256:
                 raise InputError(
-                    f"{first.path} and {stored.path} both hold a collection {name!r}, and not the same; give one of "
-                    f"them another name first: `relabel subset {stored.path}::{name} --rename {name}=NEW -o FILE`"
+                    f"{first.path} and {stored.path} both hold a collection {name!r}, with different content; rename "
+                    f"one of them first: `relabel subset {stored.path}::{name} --rename {name}=NEW -o FILE`"
                 )
             stored.check_content()  # what is not copied has to be true as well, or it would be called the same
             repeated[name] = None

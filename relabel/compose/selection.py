@@ -66,7 +66,7 @@ class Selection:
 
     def __post_init__(self) -> None:
         if self.keys is not None and (self.query_keys is not None or self.database_keys is not None):
-            raise OptionError("keys of both sides and keys of one side are given; give the one or the other")
+            raise OptionError("keys of both sides and keys of one side are given; give only one of them")
         if self.low is not None and not 0.0 < self.low <= 1.0:
             raise OptionError(f"the least ψ to keep is {self.low}; it has to be in (0, 1]")
         for box in (self.bbox_m, self.bbox_deg):
@@ -79,7 +79,7 @@ class Selection:
             -90.0 <= box.south <= box.north <= 90.0 and all(-180.0 <= lon <= 180.0 for lon in (box.west, box.east))
         ):
             raise OptionError(
-                f"the box {_text(box)} is none on earth; give west, south, east, north in degrees, longitude in "
+                f"the box {_text(box)} is not on earth; give west, south, east, north in degrees, longitude in "
                 "[-180, 180] and latitude in [-90, 90]"
             )
 

@@ -100,7 +100,7 @@ def subset(
 
 
 def read_keys(path: str | os.PathLike[str]) -> frozenset[str]:
-    """The keys that a text file lists, one a line; empty lines are skipped.
+    """The keys that a text file lists, one per line; empty lines are skipped.
 
     Raises
     ------
@@ -115,13 +115,13 @@ def read_keys(path: str | os.PathLike[str]) -> frozenset[str]:
     except FileNotFoundError:
         raise MissingFileError(f"{path}: there is no such file") from None
     except UnicodeDecodeError:
-        raise InputError(f"{path}: is not text in UTF-8; list one key a line") from None
+        raise InputError(f"{path}: is not UTF-8 text; list one key per line") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     # Not splitlines(), which also ends lines at characters that a key may hold. Reading has made every end of line \n.
     keys = frozenset(line for line in text.split("\n") if line)
     if not keys:
-        raise InputError(f"{path}: lists no key; list one a line")
+        raise InputError(f"{path}: lists no key; list one per line")
     return keys
 
 
@@ -155,7 +155,7 @@ def _check_keys(stored: Iterable[StoredCollection], selection: Selection, addres
             shown = ", ".join(repr(str(key)) for key in wanted[missing][:_SHOWN])
             more = f" and {count - _SHOWN:,} more" if count > _SHOWN else ""
             raise NotFoundError(
-                f"{address}: {count:,} of {len(wanted):,} keys to keep belong to no {camera}: {shown}{more}; "
+                f"{address}: {count:,} of {len(wanted):,} keys to keep do not belong to any {camera}: {shown}{more}; "
                 "relabel dump shows keys as the file spells them"
             )
 
@@ -163,8 +163,8 @@ def _check_keys(stored: Iterable[StoredCollection], selection: Selection, addres
 def _selected(stored: StoredCollection, selection: Selection) -> Selected:
     if stored.self_pairs and (selection.query_keys is not None or selection.database_keys is not None):
         raise OptionError(
-            f"{address_of(stored)}: pairs its cameras with each other and keeps the same ones on both sides, since "
-            "otherwise a camera and itself, which is not stored, would read as a true negative; give the keys of both "
+            f"{address_of(stored)}: is self-paired, so both sides must keep the same cameras: otherwise a camera and "
+            f"itself, which is not stored, would read as a true negative; give the keys of both "
             "sides together (keys=…)"
         )
     with named_errors(address_of(stored)):
@@ -181,6 +181,7 @@ def _note(selected: Selected) -> str | None:
     stored = selected.stored
     if selected.low is not None and selected.low <= stored.min_value:
         return (
-            f"{stored.name}: holds only ψ > {stored.min_value:g} as it is, so none is left out for ψ < {selected.low:g}"
+            f"{stored.name}: holds only ψ > {stored.min_value:g} already, so no pair is dropped for ψ < "
+            f"{selected.low:g}"
         )
     return None

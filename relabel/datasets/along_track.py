@@ -32,7 +32,7 @@ class AlongTrack:
     def __post_init__(self) -> None:
         for option, value in (("--travel-step", self.step_m), ("--travel-gap", self.gap_m)):
             if not 0.0 < value < np.inf:
-                raise OptionError(f"{option} {value:g}: a distance along a track is more than 0 metres")
+                raise OptionError(f"{option} {value:g}: a distance along a track has to be more than 0 metres")
         if self.step_m > self.gap_m:
             raise OptionError(f"--travel-step {self.step_m:g} is more than --travel-gap {self.gap_m:g}")
 
@@ -47,9 +47,9 @@ class AlongTrack:
         notes = ["headings are the direction of travel"]
         if stands:
             notes.append(
-                f"{stands:,} cameras stand, and keep the direction in which they came, or at the start that in which "
-                "they leave"
+                f"{stands:,} cameras are stationary and keep the direction in which they arrived or, at the start, in "
+                f"which they leave"
             )
         if lost:
-            notes.append(f"{lost:,} cameras have no direction of travel: their track is a single place")
+            notes.append(f"{lost:,} cameras have no direction of travel: their track is a single position")
         return found.heading_deg, tuple(notes)

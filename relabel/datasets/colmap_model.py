@@ -101,11 +101,11 @@ def _images_in(folder: Path) -> Path:
     models = [child.name for child in children(sparse) if any((child / f"images{s}").is_file() for s in _SUFFIXES)]
     if models:
         raise DatasetNotFoundError(
-            f"{sparse}: holds several models of COLMAP ({', '.join(models)}), each in a world of its own; give "
-            "one of them"
+            f"{sparse}: holds several COLMAP models ({', '.join(models)}), each in its own world frame; give one of "
+            f"them"
         )
     there = ", ".join([child.name for child in children(folder)][:5]) or "nothing"
-    raise DatasetNotFoundError(f"{folder}: holds no model of COLMAP, images.bin or images.txt ({there})")
+    raise DatasetNotFoundError(f"{folder}: holds no COLMAP model (images.bin or images.txt) ({there})")
 
 
 def read(path: Path) -> Track:
@@ -137,9 +137,11 @@ def read(path: Path) -> Track:
         lambda row: model.images[row].location.removeprefix(f"{images}: "),
     )
     into_camera = _matrices([image.pose for image in model.images], lambda row: model.images[row].location)
-    notes = ["positions are taken as metres, though the scale of a COLMAP model is arbitrary unless it was aligned"]
+    notes = [
+        "positions are assumed to be metres, although the scale of a COLMAP model is arbitrary unless it was aligned"
+    ]
     if images.suffix == ".bin" and path.is_dir() and images.with_suffix(".txt").is_file():
-        notes.append("images.bin is read, not images.txt, as COLMAP does")
+        notes.append("images.bin is read rather than images.txt, as in COLMAP")
     if len(files) > 1:
         notes += _take_frames(model, into_camera, files)
     return Track(key, inverse_poses(into_camera), notes=tuple(notes))
@@ -161,7 +163,7 @@ def _take_frames(model: _Model, into_camera: FloatArray, files: tuple[Path, ...]
         for number, sensor in frame.images.items():
             if frame_of.setdefault(number, frame) is not frame:
                 other = frame_of[number].location.removeprefix(f"{files[2]}: ")
-                raise InputError(f"{frame.location}: its image {number} is of the frame in {other} already")
+                raise InputError(f"{frame.location}: its image {number} already belongs to the frame in {other}")
             if number not in row_of:
                 continue
             pose = sensors.get(sensor)
@@ -177,18 +179,18 @@ def _take_frames(model: _Model, into_camera: FloatArray, files: tuple[Path, ...]
         of_frame, lambda row: locations[row]
     )
     into_camera[rows] = by_frame
-    notes = [f"the poses are those of {files[2].name} and {files[1].name}, as COLMAP takes them"]
+    notes = [f"the poses are those of {files[2].name} and {files[1].name}, as in COLMAP"]
     apart = np.flatnonzero(_apart(own, by_frame))
     if apart.size:
         first = model.images[rows[apart[0]]].name
         notes.append(
             f"{apart.size:,} of {len(model.images):,} images have another pose in {files[0].name} (the first is "
-            f"{first}): it is not of the same export"
+            f"{first}): it is from another export"
         )
     left = len(model.images) - len(set(rows))
     if left:
-        what = f", {unknown:,} of them by sensors whose pose in the rig is not known" if unknown else ""
-        notes.append(f"{left:,} images are of no frame{what}; their poses are those of {files[0].name}")
+        what = f", {unknown:,} of them by sensors whose pose in the rig is unknown" if unknown else ""
+        notes.append(f"{left:,} images belong to no frame{what}; their poses are those of {files[0].name}")
     return notes
 
 
@@ -238,14 +240,14 @@ class _Words:
     def text(self) -> str:
         """The next word."""
         if not self._words:
-            raise InputError(f"{self._location}: ends too early; is it cut short, or of another file?")
+            raise InputError(f"{self._location}: ends too early; is it truncated, or from another file?")
         return self._words.pop(0)
 
     def whole(self) -> int:
         """The next word, a whole number."""
         word = self.text()
         if not word.removeprefix("-").isdecimal():
-            raise InputError(f"{self._location}: {word[:40]!r} is no whole number")
+            raise InputError(f"{self._location}: {word[:40]!r} is not a whole number")
         return int(word)
 
     def row(self) -> Row:
@@ -287,7 +289,7 @@ def _text_frame(model: _Model, words: _Words, location: str) -> None:
         if sensor[0] == "CAMERA":
             images[number] = sensor
     if words:
-        raise InputError(f"{location}: has more data than it says")
+        raise InputError(f"{location}: has more data than it declares")
     model.frames.append(_Frame(rig, pose, images, location))
 
 
@@ -380,7 +382,9 @@ class _Bytes:
         """Raise an InputError where there is more."""
         rest = self._size - self._stream.tell()
         if rest:
-            raise InputError(f"{self.path}: has {rest:,} bytes more than it says; is it {self.path.name} of COLMAP?")
+            raise InputError(
+                f"{self.path}: has {rest:,} bytes more than it declares; is it {self.path.name} of COLMAP?"
+            )
 
     def _bytes(self, count: int) -> bytes:
         data = self._stream.read(count)
@@ -389,7 +393,9 @@ class _Bytes:
         return data
 
     def _short(self) -> InputError:
-        return InputError(f"{self.path}: ends at byte {self._size:,}, before what it says it holds; is it cut short?")
+        return InputError(
+            f"{self.path}: ends at byte {self._size:,}, before the end of its declared content; is it truncated?"
+        )
 
 
 def _binary_rig(model: _Model, numbers: _Bytes, _: int) -> None:

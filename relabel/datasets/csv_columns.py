@@ -58,7 +58,7 @@ _ARROW: dict[Kind, pa.DataType] = {
 }
 _WANTED: dict[Kind, str] = {
     "text": "text; it holds a NUL character: remove that",
-    "float": "a number; correct the cell, or leave it empty where the value is not known",
+    "float": "a number; correct the cell, or leave it empty if the value is unknown",
     "int": "a whole number; correct the cell",
     "bool": "True or False; correct the cell",
 }
@@ -161,8 +161,8 @@ def check_keys(path: Path, table: Table, column: str) -> None:
     second = np.sort(order[twice + 1])[0]  # the first row that repeats one before it
     first = np.flatnonzero(values == values[second])[0]
     raise InputError(
-        f"{path}: {column} {str(values[second])!r} stands in lines {line_of_row(path, int(first))} and "
-        f"{line_of_row(path, int(second))}, and {twice.size} row(s) repeat one before them; keep one row a {column}"
+        f"{path}: {column} {str(values[second])!r} is on lines {line_of_row(path, int(first))} and "
+        f"{line_of_row(path, int(second))}, and {twice.size} row(s) repeat earlier ones; keep one row per {column}"
     )
 
 
@@ -236,7 +236,7 @@ def header_of(path: Path, data: bytes) -> list[str]:
         if end > start:
             return _names(path, number, data[start:end])
         start, number = end + (2 if data[end : end + 2] == b"\r\n" else 1), number + 1
-    raise InputError(f"{path}: the file is empty; a header line with the column names was expected")
+    raise InputError(f"{path}: the file is empty; expected a header line with the column names")
 
 
 def _after_mark(data: bytes) -> int:
@@ -249,11 +249,11 @@ def _names(path: Path, number: int, line: bytes) -> list[str]:
         return columns_of_line(_decoded(path, line, number))
     except csv.Error as error:
         reason = {
-            "unexpected end of data": "a quote that is opened in the header is not closed on its line",
-            "field larger than field limit (131072)": "a name of a column is longer than 131,072 characters",
+            "unexpected end of data": "a quote opened in the header is not closed on its line",
+            "field larger than field limit (131072)": "a column name is longer than 131,072 characters",
         }.get(str(error), str(error))
         raise InputError(
-            f"{path}: line {number}: {reason}; a header of the names of all columns, in one line, was expected"
+            f"{path}: line {number}: {reason}; expected a header line with the names of all columns"
         ) from None
 
 
@@ -306,13 +306,13 @@ def check_header(path: Path, header: list[str], kinds: Mapping[str, Kind]) -> No
         there = ", ".join(name for name in header if name) or "no named column"
         raise InputError(
             f"{path}: line 1: column {', '.join(map(repr, missing))} is missing; the file has {there}. "
-            "Columns are read by name, in any order: add it, or take the original file"
+            "Columns are read by name, in any order: add it, or use the original file"
         )
     for name in kinds:
         if header.count(name) > 1:
             raise InputError(
                 f"{path}: line 1: column {name!r} is named {header.count(name)} times; "
-                "which one is meant cannot be told: rename or remove the others"
+                "which one is meant is ambiguous: rename or remove the others"
             )
 
 
@@ -428,12 +428,12 @@ def _records(path: Path, text: str, *, strict: bool = False) -> Iterator[tuple[i
             line = reader.line_num + 1
     except csv.Error as error:
         reason = {
-            "unexpected end of data": "a quote that is opened here is never closed; close it, or write it twice inside "
+            "unexpected end of data": "a quote opened here is never closed; close it, or write it twice inside "
             "a quoted cell",
-            f"'{mark}' expected after '\"'": "text follows a closing quote, as where one before it is not closed; "
-            "write a quote inside a quoted cell twice",
-            "field larger than field limit (131072)": "a cell is longer than 131,072 characters, as where a quote is "
-            "not closed",
+            f"'{mark}' expected after '\"'": "text follows a closing quote, perhaps because an earlier one is not "
+            "closed; double quotes inside a quoted cell",
+            "field larger than field limit (131072)": "a cell is longer than 131,072 characters, perhaps because a "
+            "quote is not closed",
         }.get(str(error), str(error))
         raise InputError(f"{path}: line {line}: {reason}") from None
 
@@ -452,8 +452,8 @@ def fault_in(path: Path, kinds: Mapping[str, Kind], reason: str, data: bytes | N
                 long_line, long_length = line, length
             if len(record) != len(header):
                 return InputError(
-                    f"{path}: line {line}: {len(record)} cells where the header names {len(header)} columns; "
-                    f"the line is cut off, or a text with {_SEPARATORS[separator(data)]} lacks its quotes"
+                    f"{path}: line {line}: {len(record)} cells, but the header names {len(header)} columns; the line "
+                    f"is truncated, or a text with {_SEPARATORS[separator(data)]} lacks its quotes"
                 )
             for name, kind in kinds.items():
                 cell = record[places[name]]
@@ -461,13 +461,15 @@ def fault_in(path: Path, kinds: Mapping[str, Kind], reason: str, data: bytes | N
                     shown = f"{cell!r} is not" if cell.strip() else "an empty cell is not"
                     wanted = _WANTED[kind]
                     if kind != "text" and _DECIMAL_COMMA.fullmatch(cell):
-                        wanted = "a number as it is read here: write a decimal point instead of the comma, in all cells"
+                        wanted = "a number in the expected form: use a decimal point instead of the comma, in all cells"
                     return InputError(f"{path}: line {line}, column {name!r}: {shown} {wanted}")
     except InputError as error:
         return error
     if long_length > _BLOCK_BYTES:
-        return InputError(f"{path}: line {long_line}: is longer than {long_length:,} characters; is a line break lost?")
-    return InputError(f"{path}: is not a CSV file that can be read: {reason}")
+        return InputError(
+            f"{path}: line {long_line}: is longer than {long_length:,} characters; is a line break missing?"
+        )
+    return InputError(f"{path}: is not a readable CSV file: {reason}")
 
 
 def _fits(cell: str, kind: Kind) -> bool:

@@ -67,7 +67,7 @@ class Filler(NamedTuple):
     def __str__(self) -> str:
         return (
             f"{self.source}: {self.number:,} of {self.cameras:,} cameras have the {self.quantity} {self.value}, which "
-            "stands for an unknown one"
+            f"stands for unknown"
         )
 
 
@@ -119,7 +119,7 @@ def place_fillers(degrees: FloatArray) -> BoolArray:
 
 
 def height_fillers(up: FloatArray) -> BoolArray:
-    """(n,) True where a height, metres, is no measurement: -9999, -32768 and their like; NaN where there is none."""
+    """(n,) True where a height, metres, is not a measurement: -9999, -32768 and similar; NaN where there is none."""
     with np.errstate(invalid="ignore"):
         filler: BoolArray = _equal(up, _HEIGHTS) | (np.abs(up) >= _HUGE)
     return filler

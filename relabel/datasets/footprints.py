@@ -75,8 +75,8 @@ class Footprints:
             return self
         if LOCAL in (crs, self.crs):
             raise OptionError(
-                f"{self.path}: is in {_named(self.crs)}, the cameras in {_named(crs)}, and no map leads from one to "
-                "the other; give the buildings in the cameras' own frame"
+                f"{self.path}: is in {_named(self.crs)}, the cameras in {_named(crs)}, and there is no transformation "
+                f"between them; give the buildings in the frame of the cameras"
                 + (", with --occluders-crs local" if crs == LOCAL else ", or name its reference system")
             )
         own = shapely.get_coordinates(self.geometry)
@@ -146,7 +146,7 @@ def read(path: Path, crs: str | None = None) -> Footprints:
     try:
         stat = path.stat()
     except FileNotFoundError:
-        raise MissingFileError(f"{path}: is not there; --occluders takes a GeoJSON or GeoParquet file") from None
+        raise MissingFileError(f"{path}: does not exist; --occluders takes a GeoJSON or GeoParquet file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     return _read(path, crs, stat.st_mtime_ns, stat.st_size)
@@ -190,8 +190,8 @@ def _parts(path: Path, geometry: npt.NDArray[Any]) -> tuple[tuple[npt.NDArray[An
         number = int(hopeless[0])
         part = parts[invalid][feature[invalid] == number][0]
         raise InputError(
-            f"{path}: feature {number} (counted from 0) is not a polygon that can be repaired "
-            f"({shapely.is_valid_reason(part)}), as are {hopeless.size} feature(s) in all; remove or correct it"
+            f"{path}: feature {number} (counted from 0) is not a polygon and cannot be repaired "
+            f"({shapely.is_valid_reason(part)}; {hopeless.size} such feature(s)); remove or correct it"
         )
     parts, feature = np.concatenate([parts[kept], new]), np.concatenate([feature[kept], new_feature])
     order = np.argsort(feature, kind="stable")
@@ -222,7 +222,7 @@ def _check_places(path: Path, parts: tuple[npt.NDArray[Any], npt.NDArray[Any]], 
         (known, "has a coordinate that is not finite"),
         (
             on_earth | (not geographic),
-            f"reaches to ({{0:.10g}}, {{1:.10g}}), which is no longitude and latitude; {CRS_OPTION}",
+            f"reaches to ({{0:.10g}}, {{1:.10g}}), which is not a longitude and latitude; {CRS_OPTION}",
         ),
     ):
         bad = np.flatnonzero(~good)
@@ -231,7 +231,7 @@ def _check_places(path: Path, parts: tuple[npt.NDArray[Any], npt.NDArray[Any]], 
             raise InputError(f"{path}: feature {feature[bad[0]]} (counted from 0) {what.format(x, y)}")
 
 
-CRS_OPTION = "tell with --occluders-crs what its coordinates are, for example EPSG:32636"
+CRS_OPTION = "set its reference system with --occluders-crs, for example EPSG:32636"
 _PARQUET = b"PAR1"
 
 
@@ -257,7 +257,7 @@ def _geojson(path: Path, data: bytes) -> tuple[npt.NDArray[Any], str | None]:
     except json.JSONDecodeError as error:
         raise InputError(f"{path}, line {error.lineno}: is not JSON ({error.msg}), so it is not GeoJSON") from None
     except RecursionError:
-        raise InputError(f"{path}: is nested too deep to be GeoJSON") from None
+        raise InputError(f"{path}: is nested too deeply to be GeoJSON") from None
     except ValueError as error:  # a number of thousands of digits
         raise InputError(f"{path}: is not GeoJSON: {error}") from None
     kind = top.get("type") if isinstance(top, Mapping) else None
@@ -274,7 +274,7 @@ def _geojson(path: Path, data: bytes) -> tuple[npt.NDArray[Any], str | None]:
     geometry = shapely.from_geojson(np.array(texts, dtype=object), on_invalid="ignore")
     for number, value, text in zip(some, geometry, texts, strict=True):
         if value is None:
-            raise InputError(f"{path}: feature {number} (counted from 0) is no geometry: {_reason(text)}")
+            raise InputError(f"{path}: feature {number} (counted from 0) is not a geometry: {_reason(text)}")
     return _with_gaps(geometry, some, len(geometries)), _geojson_crs(path, top)
 
 
@@ -323,7 +323,7 @@ def _geoparquet(path: Path, data: bytes) -> tuple[npt.NDArray[Any], str | None]:
     except InputError:
         raise
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: is not a Parquet file that can be read: {error}") from None
+        raise InputError(f"{path}: is not a readable Parquet file: {error}") from None
     except (TypeError, KeyError, ValueError, AttributeError, RecursionError):
         raise InputError(
             f"{path}: is Parquet, but its metadata do not name a geometry column as GeoParquet does"
@@ -335,6 +335,6 @@ def _geoparquet(path: Path, data: bytes) -> tuple[npt.NDArray[Any], str | None]:
     geometry = shapely.from_wkb(np.array([binary[number] for number in some], dtype=object), on_invalid="ignore")
     for number, value in zip(some, geometry, strict=True):
         if value is None:
-            raise InputError(f"{path}: row {number} (counted from 0) is no geometry in WKB")
+            raise InputError(f"{path}: row {number} (counted from 0) is not a geometry in WKB")
     text = json.dumps(crs) if isinstance(crs, Mapping) else crs
     return _with_gaps(geometry, some, len(binary)), text

@@ -53,7 +53,7 @@ class NameList:
 
 
 def read_names(path: Path) -> NameList:
-    """The names in a folder (searched to its depths), a text file (one a line) or a ``.npy`` array.
+    """The names in a folder (searched to its depths), a text file (one per line) or a ``.npy`` array.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def _of_folder(folder: Path) -> NameList:
 def _of_text(path: Path) -> NameList:
     data = path.read_bytes()
     if b"\0" in data:
-        raise InputError(f"{path}: is not a text file; give a text with one name a line, or a .npy list")
+        raise InputError(f"{path}: is not a text file; give a text file with one name per line, or a .npy list")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -134,7 +134,7 @@ def _of_text(path: Path) -> NameList:
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     numbers = [number for number, line in enumerate(lines, 1) if line]
     if not numbers:
-        raise InputError(f"{path}: the file is empty; one name a line was expected")
+        raise InputError(f"{path}: the file is empty; expected one name per line")
     return NameList(path, "text", tuple(line for line in lines if line), numbers, (path,))
 
 
@@ -147,7 +147,7 @@ def _of_array(path: Path) -> NameList:
                 f"{path}: holds Python objects, which run code when they are loaded. If you trust the file, convert it "
                 f"once: numpy.save('names.npy', numpy.load({path.name!r}, allow_pickle=True).astype(str))"
             ) from None
-        raise InputError(f"{path}: is not a .npy file that can be read: {error}") from None
+        raise InputError(f"{path}: is not a readable .npy file: {error}") from None
     if array.ndim != 1 or array.dtype.kind not in "US":
         raise InputError(
             f"{path}: is an array of {array.dtype} with shape {array.shape}; expected (n,) text, the names"
@@ -179,12 +179,12 @@ def _check_unique(listed: NameList) -> None:
     row = repeats[0]
     if listed.kind == "folder":
         raise InputError(
-            f"{listed.path}: {listed.names[first[names[row]]]} and {listed.names[row]} have the same name, which tells "
-            f"all about an image ({len(repeats)} name(s) are repeated): remove one of them, give one of the folders, "
-            "or a text list of the images that are meant"
+            f"{listed.path}: {listed.names[first[names[row]]]} and {listed.names[row]} have the same name, which has "
+            f"to identify an image ({len(repeats)} name(s) are repeated): remove one of them, give one of the "
+            f"folders, or list the intended images in a text file"
         )
     unit = "lines" if listed.kind == "text" else "entries"
     raise InputError(
-        f"{listed.path}: {names[row]!r} stands in {unit} {listed.lines[first[names[row]]]} and {listed.lines[row]}, "
-        f"and {len(repeats)} name(s) repeat one before them; labels are joined by name: keep each once"
+        f"{listed.path}: {names[row]!r} is in {unit} {listed.lines[first[names[row]]]} and {listed.lines[row]}, and "
+        f"{len(repeats)} name(s) repeat earlier ones; labels are joined by name: keep each once"
     )

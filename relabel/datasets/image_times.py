@@ -26,12 +26,13 @@ def read_times(path: Path) -> npt.NDArray[np.str_]:
     Raises
     ------
     InputError
-        when the file cannot be read, has no time stamp, or one is no whole number or comes twice; names file and line.
+        when the file cannot be read, has no time stamp, or one is not a whole number or is repeated; names file and
+        line.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(f"{path}: is not UTF-8 text; a file of time stamps, one a line, was expected") from None
+        raise InputError(f"{path}: is not UTF-8 text; expected a file of time stamps, one per line") from None
     except OSError as error:
         raise unreadable(path, error) from None
     stamps: list[str] = []
@@ -40,11 +41,11 @@ def read_times(path: Path) -> npt.NDArray[np.str_]:
         if not words:
             continue
         if not _is_stamp(words[0]):
-            raise InputError(f"{path}: line {line}: {words[0][:40]!r} is no time stamp in whole microseconds")
+            raise InputError(f"{path}: line {line}: {words[0][:40]!r} is not a time stamp in whole microseconds")
         stamps.append(words[0])
         lines.append(line)
     if not stamps:
-        raise InputError(f"{path}: has no time stamp; lines such as 1418381798093398 1 were expected")
+        raise InputError(f"{path}: has no time stamp; expected lines such as 1418381798093398 1")
     array = np.array(stamps, np.str_)
     check_keys(path, array, lines)
     return array
@@ -53,7 +54,7 @@ def read_times(path: Path) -> npt.NDArray[np.str_]:
 def check_gap(max_gap_s: float) -> None:
     """Raise an OptionError for a longest gap that cannot be."""
     if not 0.0 < max_gap_s < np.inf:
-        raise OptionError(f"--max-gap {max_gap_s:g}: a time between two poses is more than 0 seconds")
+        raise OptionError(f"--max-gap {max_gap_s:g}: a time between two poses has to be more than 0 seconds")
 
 
 def at_times(track: Track, path: Path, stamps: npt.NDArray[np.str_], max_gap_s: float = MAX_POSE_GAP_S) -> Track:
@@ -76,16 +77,18 @@ def at_times(track: Track, path: Path, stamps: npt.NDArray[np.str_], max_gap_s: 
     Raises
     ------
     InputError
-        when a key of the track is no time stamp, none of its poses is known, or no image is between any two.
+        when a key of the track is not a time stamp, none of its poses is known, or no image is between any two.
     """
     from scipy.spatial.transform import Rotation  # noqa: PLC0415  slow to load
 
     bad = next((key for key in track.key.tolist() if not _is_stamp(key)), None)
     if bad is not None:
-        raise InputError(f"{path}: {bad!r} is no time stamp in whole microseconds, so no pose has a place in time")
+        raise InputError(f"{path}: {bad!r} is not a time stamp in whole microseconds, so no pose has a time")
     known = np.flatnonzero(np.isfinite(track.pose).all(axis=(1, 2)))
     if not len(known):
-        raise InputError(f"{path}: none of its {len(track.key):,} poses is known, so none between them is")
+        raise InputError(
+            f"{path}: none of its {len(track.key):,} poses is known, so no pose between them can be interpolated"
+        )
     time = track.key[known].astype(np.int64)
     order = np.argsort(time, kind="stable")
     time, pose = time[order], track.pose[known][order]
@@ -97,7 +100,7 @@ def at_times(track: Track, path: Path, stamps: npt.NDArray[np.str_], max_gap_s: 
     if not inside.any():
         raise InputError(
             f"{path}: none of the {len(wanted):,} images, which are from {wanted.min()} to {wanted.max()}, is between "
-            f"its poses, from {time[0]} to {time[-1]}; are the time stamps those of another drive?"
+            f"its poses, from {time[0]} to {time[-1]}; do the time stamps belong to another drive?"
         )
     span = time[after] - time[before]
     near = inside & (span <= max_gap_s * _SECOND)
@@ -110,10 +113,13 @@ def at_times(track: Track, path: Path, stamps: npt.NDArray[np.str_], max_gap_s: 
     result[near] = np.eye(4)
     result[near, :3, :3] = (turn * Rotation.from_rotvec(share[:, None] * rest.as_rotvec())).as_matrix()
     result[near, :3, 3] = a[:, :3, 3] + share[:, None] * (b[:, :3, 3] - a[:, :3, 3])
-    notes = [*track.notes, f"{int(near.sum()):,} of {len(wanted):,} images have a pose between two of the track"]
+    notes = [
+        *track.notes,
+        f"{int(near.sum()):,} of {len(wanted):,} images have a pose, interpolated between two of the track",
+    ]
     for count, why in (
-        (int((~inside).sum()), "lie before the first or after the last pose"),
-        (int((inside & ~near).sum()), f"lie in a gap of more than {max_gap_s:g} s between two poses"),
+        (int((~inside).sum()), "are before the first or after the last pose"),
+        (int((inside & ~near).sum()), f"are in a gap of more than {max_gap_s:g} s between two poses"),
     ):
         if count:
             notes.append(f"{count:,} images {why}: no pose")

@@ -1,6 +1,6 @@
 """Masks: lists of cameras that are not to be labelled, put around any reader.
 
-    key,side,collection,reason            or plain text, a key a line
+    key,side,collection,reason            or plain text, one key per line
     MPrXj8X0K_8vZtY5vzVz4g,query,amman,constant
 
 Only the column `key` has to be there. An empty `side` or `collection` means any. A camera that is masked keeps its row
@@ -73,7 +73,7 @@ def read(path: Path) -> Mask:
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError:
-        raise MissingFileError(f"{path}: is not there; give the mask that `relabel headings -o` wrote") from None
+        raise MissingFileError(f"{path}: does not exist; give the mask that `relabel headings -o` wrote") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
     try:
@@ -92,7 +92,7 @@ def read(path: Path) -> Mask:
             raise InputError(f"{path}: {error}") from None
         side = collection = np.zeros(len(key), "<U1")
     if not len(key):
-        raise InputError(f"{path}: holds no key, so that it masks nothing; leave out --mask")
+        raise InputError(f"{path}: holds no key, so it masks nothing; omit --mask")
     return Mask(Path(path), hashlib.sha256(data).hexdigest(), key, side, collection)
 
 
@@ -162,7 +162,7 @@ class Masked(ReaderWrapper[Sets]):
             files=(*sets.files, self.path),
             params={**sets.params, "mask": {**mask.params, "masked": count - before}},
             notes=(*sets.notes, f"{count - before:,} cameras are masked by {mask.path.name}"),
-            hint=f"take a mask that leaves some, or {sets.hint}",
+            hint=f"use a mask that leaves some, or {sets.hint}",
         )
 
     @classmethod
@@ -189,7 +189,8 @@ class Masked(ReaderWrapper[Sets]):
             if _digest(path) == mask["sha256"]:
                 return cls(reader, path, strict=False)
         raise InputError(
-            f"the mask {mask['name']!r} of the labels (sha256 {mask['sha256'][:12]}…) was not found; name it by --mask"
+            f"the mask {mask['name']!r} of the labels (sha256 {mask['sha256'][:12]}…) was not found; give it with "
+            f"--mask"
         )
 
 
@@ -282,6 +283,6 @@ def _report(mask: Mask, matched: BoolArray) -> None:
     if len(unmatched) == len(mask.key):
         raise InputError(
             f"{mask.path}: none of its {len(unmatched):,} key(s) is a camera of this dataset ({shown}); it has to be a "
-            "CSV with a column 'key', or plain text with one key a line, spelled as the dataset spells them"
+            "CSV with a column 'key', or plain text with one key per line, spelled as in the dataset"
         )
-    log.warning("%s: %s key(s) are no camera of this dataset: %s", mask.path, format(len(unmatched), ","), shown)
+    log.warning("%s: %s key(s) match no camera of this dataset: %s", mask.path, format(len(unmatched), ","), shown)

@@ -28,7 +28,7 @@ _COMMENT = re.compile(r"(?m)(?:^|(?<=\s))#.*")  # but 1.#INF is none
 
 
 def read_poses(paths: Sequence[Path | None], *, counts: tuple[int, ...] = (16,)) -> FloatArray:
-    """Matrices from text files, one a file, its numbers apart by spaces, tabs, commas and line ends.
+    """Matrices from text files, one per file, its numbers separated by spaces, tabs, commas and line ends.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def check_last_row(pose: FloatArray, where: str) -> None:
     if not np.abs(pose[3] - _LAST_ROW).max() <= _ALMOST:
         shown = " ".join(f"{value:g}" for value in pose[3])
         raise InputError(
-            f"{where}: the last row of the pose is {shown}, not 0 0 0 1; the translation stands in the last column"
+            f"{where}: the last row of the pose is {shown}, not 0 0 0 1; the translation belongs in the last column"
         )
 
 
@@ -83,7 +83,7 @@ def read_intrinsics(path: Path) -> Intrinsics:
         when it cannot be read or does not hold the intrinsics of a camera without skew.
     """
     if not path.exists():
-        raise MissingFileError(f"{path}: is not there; it holds the intrinsics (or give --intrinsics fx,fy,cx,cy)")
+        raise MissingFileError(f"{path}: does not exist; it holds the intrinsics (or give --intrinsics fx,fy,cx,cy)")
     return intrinsics_of(read_numbers(path), str(path))
 
 
@@ -116,7 +116,7 @@ def parse_intrinsics(text: str) -> Intrinsics:
     except ValueError:
         values = []
     if len(values) != 4:
-        raise OptionError(f"--intrinsics {text}: is not four numbers; it is fx,fy,cx,cy, in pixels")
+        raise OptionError(f"--intrinsics {text}: is not four numbers; expected fx,fy,cx,cy, in pixels")
     try:
         return checked_intrinsics(values, f"--intrinsics {text}")
     except InputError as error:
@@ -128,13 +128,13 @@ def checked_intrinsics(values: Sequence[float], where: str) -> Intrinsics:
     fx, fy, cx, cy = (float(value) for value in values)
     if not (all(map(math.isfinite, (fx, fy, cx, cy))) and min(fx, fy) > 0.0):
         raise InputError(
-            f"{where}: fx {fx:g}, fy {fy:g}, cx {cx:g}, cy {cy:g} cannot be; all are finite, in pixels, and focal "
-            "lengths positive"
+            f"{where}: fx {fx:g}, fy {fy:g}, cx {cx:g}, cy {cy:g} are impossible; all have to be finite, in pixels, "
+            f"and focal lengths positive"
         )
     if max(fx, fy) < _LEAST_FOCAL_PX and 0.0 <= cx <= 1.0 and 0.0 <= cy <= 1.0:
         raise InputError(
-            f"{where}: fx {fx:g}, fy {fy:g}, cx {cx:g}, cy {cy:g} are shares of the width and height of an image; "
-            "multiply them by these, in pixels"
+            f"{where}: fx {fx:g}, fy {fy:g}, cx {cx:g}, cy {cy:g} are fractions of the image width and height; "
+            f"multiply them by these, in pixels"
         )
     return fx, fy, cx, cy
 
@@ -145,7 +145,7 @@ def read_numbers(path: Path) -> list[float]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(f"{path}: is not text; is it another file under this name?") from None
+        raise InputError(f"{path}: is not text; is it another file with this name?") from None
     except OSError as error:
         raise unreadable(path, error) from None
     text = _COMMENT.sub("", text) if "#" in text else text
@@ -180,4 +180,4 @@ def _refuse(path: Path, text: str) -> NoReturn:
     """Raise the InputError of the first word that is no number."""
     for line, value in _words(text):
         _number(path, value, line)
-    raise InputError(f"{path}: holds something that is not a number")
+    raise InputError(f"{path}: holds a value that is not a number")

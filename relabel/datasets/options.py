@@ -33,10 +33,10 @@ optional_database: Decorator[Any] = click.argument(
 )
 
 collection_name: Decorator[Any] = click.option(
-    "--name", metavar="COLLECTION", help="Name of the collection.  [default: as the input is called]"
+    "--name", metavar="COLLECTION", help="Name of the collection.  [default: the name of the input]"
 )
 
-self_pairs: Decorator[Any] = click.option("--self-pairs", is_flag=True, help="The database is the set of queries.")
+self_pairs: Decorator[Any] = click.option("--self-pairs", is_flag=True, help="Use the queries as the database as well.")
 
 cities: Decorator[Any] = click.option(
     "--cities",
@@ -47,7 +47,7 @@ cities: Decorator[Any] = click.option(
 columns: Decorator[Any] = click.option(
     "--columns",
     metavar="ROLE=COLUMN,…",
-    help="Which column is what, as in key=id,heading=northdeg. Roles: key, x, y, lon, lat, up, heading, fov, pano, "
+    help="Columns by role, as in key=id,heading=northdeg. Roles: key, x, y, lon, lat, up, heading, fov, pano, "
     "camera_type, radius, heading_sigma, position_sigma, crs, zone, sequence, frame, time.  "
     "[default: by their usual names]",
 )
@@ -60,17 +60,17 @@ def heading(**attributes: Any) -> Decorator[Any]:
 
 def layout(choices: Sequence[str], **attributes: Any) -> Decorator[Any]:
     """`--layout`: commands differ in the layouts they know, which their description explains."""
-    return click.option(
-        "--layout", type=click.Choice(choices), help="How the input is laid out; see above.", **attributes
-    )
+    return click.option("--layout", type=click.Choice(choices), help="Layout of the input; see above.", **attributes)
 
 
 intrinsics: Decorator[Any] = click.option(
-    "--intrinsics", metavar="FX,FY,CX,CY", help="Of the depth camera, pixels; the middle of the first pixel is (0, 0)."
+    "--intrinsics",
+    metavar="FX,FY,CX,CY",
+    help="Intrinsics of the depth camera, pixels; the centre of the first pixel is (0, 0).",
 )
 
 depth_unit: Decorator[Any] = click.option(
-    "--depth-unit", "depth_unit_m", type=float, metavar="M", help="What one step of a stored depth is, metres."
+    "--depth-unit", "depth_unit_m", type=float, metavar="M", help="Unit of stored depths, metres."
 )
 
 depth_is: Decorator[Any] = click.option(
@@ -88,14 +88,14 @@ travel_gap: Decorator[Any] = click.option(
     default=TRAVEL_GAP_M,
     show_default=True,
     metavar="M",
-    help="With --heading travel, images in a row that are farther apart are of two tracks.",
+    help="With --heading travel, consecutive images farther apart belong to different tracks, metres.",
 )
 
 axes: Decorator[Any] = click.option(
     "--axes",
     metavar="ROLE=AXIS,…",
-    help="Which axis is what, as in ahead=z,down=y,up=-y: ahead and down in the image are axes of a pose (x, -x, y, "
-    "-y, z, -z), up is an axis of the world, which labels by surface do not need.",
+    help="Axes by role, as in ahead=z,down=y,up=-y: ahead (viewing direction) and down (in the image) are axes of a "
+    "pose (x, -x, y, -y, z, -z), up is an axis of the world, which surface labels do not need.",
 )
 
 quaternion: Decorator[Any] = click.option(
@@ -112,5 +112,5 @@ direction: Decorator[Any] = click.option(
     type=click.Choice(DIRECTIONS),
     default=DIRECTIONS[0],
     show_default=True,
-    help="Where a pose leads.",
+    help="Direction of the pose transformation.",
 )

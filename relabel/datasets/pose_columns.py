@@ -54,8 +54,8 @@ def header(path: Path, line: int, text: str) -> dict[str, int] | None:
     known = names(text)
     if "device_id" in known:
         raise InputError(
-            f"{path}: line {line}: is a trajectory of kapture, as its column device_id tells, whose poses lead from "
-            "the world to the camera, for several cameras at a time; write the poses of one camera to the world"
+            f"{path}: line {line}: is a kapture trajectory, judging by its column device_id, whose poses are "
+            f"world-to-camera and of several cameras; write camera-to-world poses of one camera"
         )
     named = [_column(name) for name in known]
     quaternion = {column for column in named if column and column[0] == "q"}
@@ -70,7 +70,7 @@ def header(path: Path, line: int, text: str) -> dict[str, int] | None:
             problem = "names no column of" if column not in named else f"names {named.count(column)} columns of"
             raise InputError(
                 f"{path}: line {line}: the header {problem} {what}: {', '.join(known)}. Name the columns of a pose "
-                f"{', '.join(COLUMNS)}, in the order that they have"
+                f"{', '.join(COLUMNS)}, in their order"
             )
     return {column: named.index(column) for column in COLUMNS}
 
@@ -94,7 +94,8 @@ def _column(name: str) -> str | None:
 def unnamed(path: Path, line: int, found: Sequence[str]) -> InputError:
     """The error of a line of numbers between commas above which no line names the columns."""
     return InputError(
-        f"{path}: line {line}: {len(found)} values between commas, and no line above names the columns. TUM has the "
-        "quaternion as x y z w, EuRoC as w x y z, and numbers alone do not tell which: add a first line such as "
-        f"#{','.join(COLUMNS)} with the names in the order of the file, or write a TUM file, with blanks between values"
+        f"{path}: line {line}: {len(found)} comma-separated values, but no line above names the columns. TUM has the "
+        f"quaternion as x y z w, EuRoC as w x y z, and the numbers alone do not show which: add a first line such as "
+        f"#{','.join(COLUMNS)} with the names in the order of the file, or write a TUM file, with values separated by "
+        f"spaces"
     )

@@ -40,7 +40,7 @@ class PoseAxes:
     def ground(self) -> Axes:
         """The axes that tell where a camera stands and looks on the ground; raises OptionError without ``up``."""
         if self.up is None:
-            raise OptionError(f"--axes {self}: does not tell which axis of the world is up; add up=z, or another")
+            raise OptionError(f"--axes {self}: does not state which axis of the world is up; add up=z, or another")
         return Axes(self.up, self.ahead)
 
 
@@ -62,9 +62,11 @@ def parse_axes(text: str) -> PoseAxes:
             )
         axes[role] = name
     if "ahead" not in axes:
-        raise OptionError(f"--axes {text}: does not tell which axis of a pose looks ahead; add ahead=z, or another")
+        raise OptionError(f"--axes {text}: does not state the viewing axis of a pose; add ahead=z, or another")
     if axes.get("down", "")[-1:] == axes["ahead"][-1]:
-        raise OptionError(f"--axes {text}: ahead and down are one axis; down is where the lower edge of an image is")
+        raise OptionError(
+            f"--axes {text}: ahead and down are the same axis; down points to the lower edge of the image"
+        )
     return PoseAxes(**axes)
 
 
@@ -102,7 +104,7 @@ class PoseConvention:
     def notes(self) -> list[str]:
         """What the user should know, a sentence."""
         parts = [f"{name} {value}" for name, value in self.parameters().items()]
-        return [f"poses are taken with {', '.join(parts)}"] if parts else []
+        return [f"poses are read with {', '.join(parts)}"] if parts else []
 
     def camera_to_world(self, poses: FloatArray) -> FloatArray:
         """(n, 4, 4) stored poses as those of a camera that looks along z, with x right and y down; NaN stays NaN.
@@ -114,7 +116,7 @@ class PoseConvention:
         """
         if self.axes.camera is None:
             raise OptionError(
-                f"--axes {self.axes}: does not tell which axis of a pose points down; add down=y, or another"
+                f"--axes {self.axes}: does not state which axis of a pose points down; add down=y, or another"
             )
         turned = poses.copy() if self.direction == "camera-to-world" else inverse_poses(poses)
         turned[:, :3, :3] = turned[:, :3, :3] @ np.column_stack([axis(name) for name in self.axes.camera])

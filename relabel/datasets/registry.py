@@ -226,4 +226,4 @@ def select_paths(
         raise DatasetNotFoundError(f"{missing[0]}: does not exist")
     shown = " and ".join(map(str, paths))
     what = dataset_name or "any dataset that can be recognised by its files"
-    raise DatasetNotFoundError(f"{shown}: is not the data of {what}; --source names a dataset")
+    raise DatasetNotFoundError(f"{shown}: is not data of {what}; name the dataset with --source")

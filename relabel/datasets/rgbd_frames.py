@@ -135,9 +135,9 @@ def turned_image_notes(frame_files: Sequence[FrameFiles]) -> list[str]:
     what = (
         "the depth maps have the shape of the images after that, and not that of the images as stored"
         if as_shown
-        else "depth maps, poses and intrinsics are taken for those of the pixels as stored"
+        else "depth maps, poses and intrinsics are assumed to be for the pixels as stored"
     )
-    of = f"{len(turned):,} of {len(looked_at):,} images that were looked at"
+    of = f"{len(turned):,} of {len(looked_at):,} images that were checked"
     return [f"EXIF data asks viewers to turn {of} ({frame.key}: orientation {header.orientation}); {what}"]
 
 
@@ -168,7 +168,7 @@ def principal_point_doubts(frame_files: Sequence[FrameFiles], intrinsics: FloatA
             1,
             f"{frame.depth.name} is {width} × {height} pixels, and the principal point ({cx:g}, {cy:g}) far from its "
             "middle",
-            "the intrinsics are of an image of another size, or in another order than fx fy cx cy",
+            "the intrinsics are for another image size, or not in the order fx fy cx cy",
             "give those of the depth maps with --intrinsics",
         )
         return (doubt,)

@@ -72,12 +72,12 @@ def axes_of(layout: TrajectoryLayout, *, up: str | None = None, ahead: str | Non
     """
     for option, value in (("--up", up), ("--axis", ahead)):
         if value is not None and value not in AXES:
-            raise OptionError(f"{option} {value}: an axis is one of {', '.join(AXES)}")
+            raise OptionError(f"{option} {value}: an axis has to be one of {', '.join(AXES)}")
     vertical = up or _UP.get(layout)
     if vertical is None:
         raise OptionError(
-            f"{layout}: its world has no direction that is up by convention; say which axis is with --up, for example "
-            "--up -y, or --up z once the model has been aligned with the ground"
+            f"{layout}: its world has no up axis by convention; set it with --up, for example --up -y, or --up z if "
+            f"the model was aligned with the ground"
         )
     return Axes(vertical, ahead or _AHEAD[layout])
 
@@ -107,15 +107,15 @@ def read(
     """
     track = _READERS[layout](path)
     if not len(track.key):
-        raise InputError(f"{path}: there is no pose in it; is it {layout}?")
+        raise InputError(f"{path}: holds no pose; is it {layout}?")
     if times is not None:
         track = image_times.at_times(track, path, image_times.read_times(times), max_gap_s)
     if along_track is not None:
         return _along(track, axes, along_track)
     if not track.turned:
         raise InputError(
-            f"{path}: has positions but no angles, so that no heading is known; take the direction of travel "
-            "(--heading travel), or another file of the drive, as ins.csv"
+            f"{path}: has positions but no angles, so no heading is known; use the direction of travel (--heading "
+            f"travel), or another file of the drive, such as ins.csv"
         )
     if axes.ahead == OWN:
         axes = Axes(axes.up, track.ahead)
@@ -130,14 +130,14 @@ def _along(track: Track, axes: Axes, along_track: AlongTrack) -> tuple[Cameras, 
     known = np.isfinite(position).all(axis=1)
     heading, notes = along_track.headings(position[:, :2], PLANE, np.zeros(len(position)), _order(track.key))
     if not known.all():
-        notes = (f"{int((~known).sum()):,} poses are not known", *notes)
+        notes = (f"{int((~known).sum()):,} poses are unknown", *notes)
     status = np.where(known, Status.OK, Status.NO_POSE).astype(np.uint8)
     cameras = Cameras(track.key, position, heading_deg=heading, status=status, crs=track.crs)
     return cameras, (*track.notes, *notes)
 
 
 def _order(key: npt.NDArray[np.str_]) -> FloatArray:
-    """(n,) the time of each pose, or its place in the file where keys are no numbers."""
+    """(n,) the time of each pose, or its place in the file where keys are not numeric."""
     try:
         times = key.astype(np.float64)
     except ValueError:
@@ -172,7 +172,7 @@ def cameras_of(track: Track, axes: Axes, frame: tuple[str, str, str] | None) -> 
     if steep:
         notes.append(f"{steep:,} cameras look straight up or down and have no heading")
     if not finite.all():
-        notes.append(f"{int((~finite).sum()):,} poses are not known")
+        notes.append(f"{int((~finite).sum()):,} poses are unknown")
     cameras = Cameras(track.key, position, heading_deg=heading, pose=pose, status=status, crs=track.crs)
     return cameras, tuple(notes)
 

@@ -70,7 +70,7 @@ def kitti360(path: Path) -> Track:
     frame = table[:, 0]
     bad = np.flatnonzero(~((frame >= 0) & (frame == np.floor(frame)) & (frame < 10**10)))
     if bad.size:
-        raise InputError(f"{path}: line {lines[bad[0]]}: {frame[bad[0]]:g} is no frame number")
+        raise InputError(f"{path}: line {lines[bad[0]]}: {frame[bad[0]]:g} is not a frame number")
     key = np.array([f"{number:010d}" for number in frame.astype(np.int64).tolist()], dtype=np.str_)
     check_keys(path, key, lines)
     of_camera = table.shape[1] == 17
@@ -81,7 +81,7 @@ def kitti360(path: Path) -> Track:
             raise InputError(f"{path}: line {lines[off[0]]}: the last row of the matrix is {shown}, not 0 0 0 1")
     pose = _upper_rows(path, table[:, 1:13], lines)
     what, ahead = ("camera", "z") if of_camera else ("IMU", "x")
-    return Track(key, pose, notes=(f"the poses are those of the {what}, whose axis ahead is {ahead}",), ahead=ahead)
+    return Track(key, pose, notes=(f"the poses are those of the {what}, whose viewing axis is {ahead}",), ahead=ahead)
 
 
 def _matrix_lines(path: Path, counts: Mapping[int, str], what: str) -> tuple[FloatArray, list[int]]:
@@ -93,13 +93,13 @@ def _matrix_lines(path: Path, counts: Mapping[int, str], what: str) -> tuple[Flo
         values = text.split()
         if any(mark in text for mark in ",;"):
             raise InputError(
-                f"{path}: line {line}: has commas or semicolons; the {wanted} numbers of a pose of {what} "
-                "stand between blanks"
+                f"{path}: line {line}: has commas or semicolons; the {wanted} numbers of a pose of {what} are "
+                f"separated by spaces"
             )
         if len(values) not in counts or (rows and len(values) != len(rows[0])):
             layout = _LAYOUT_OF_COUNT.get(len(values), "") if not rows else ""
             expected = f"{len(rows[0])} as in line {lines[0]}" if rows else wanted
-            hint = f"; with so many numbers it is --layout {layout}" if layout else ""
+            hint = f"; that many numbers fit --layout {layout}" if layout else ""
             raise InputError(f"{path}: line {line}: {len(values)} numbers; a pose of {what} has {expected}{hint}")
         rows.append(_numbers(path, line, values, f"{wanted} numbers"))
         lines.append(line)
@@ -132,7 +132,7 @@ def tum(path: Path, quaternion: Quaternion = "xyzw") -> Track:
     InputError
         when the file cannot be read, a line is no such pose, or a rotation is none; the message names file and line.
     OptionError
-        when the order of the quaternion is said and a header names the columns.
+        when the order of the quaternion is given and a header names the columns.
     """
     poses = _QuaternionLines(path)
     stamps = FirstOfEach(path, "poses")
@@ -144,7 +144,7 @@ def tum(path: Path, quaternion: Quaternion = "xyzw") -> Track:
         if is_comment or (columns is None and not poses.lines and not is_number(cells[0])):
             header = None if poses.lines else pose_columns.header(path, line, text)
             if header is not None and quaternion != "xyzw":
-                raise OptionError(f"--quaternion {quaternion}: {path} names the order of its columns; leave it out")
+                raise OptionError(f"--quaternion {quaternion}: {path} names the order of its columns; omit the option")
             if header is not None:
                 columns, width = header, len(pose_columns.names(text))
                 continue
@@ -153,7 +153,7 @@ def tum(path: Path, quaternion: Quaternion = "xyzw") -> Track:
         if columns is None and any(mark in text for mark in ",;"):
             raise pose_columns.unnamed(path, line, cells)
         if len(cells) != width:
-            wanted = "as many as the header names" if columns else "t tx ty tz qx qy qz qw"
+            wanted = "as many as in the header" if columns else "t tx ty tz qx qy qz qw"
             raise InputError(f"{path}: line {line}: {len(cells)} values; a TUM pose has {width}: {wanted}")
         places = columns or _ORDERS[quaternion]
         values = [cells[places[column]] for column in pose_columns.COLUMNS]
@@ -163,7 +163,7 @@ def tum(path: Path, quaternion: Quaternion = "xyzw") -> Track:
     notes = stamps.notes()
     if columns is not None and [columns[column] for column in pose_columns.COLUMNS] != list(range(width)):
         order = sorted(columns, key=columns.__getitem__)
-        notes = (*notes, f"the columns of a pose are {', '.join(order)}, as the header names them")
+        notes = (*notes, f"the columns of a pose are {', '.join(order)}, according to the header")
     return Track(*poses.read(), notes=notes)
 
 
@@ -254,7 +254,7 @@ def text_lines(path: Path, *, comments: bool = False, blank: bool = False) -> It
                 if (blank or text.strip()) and not (comments and not blank and text.lstrip().startswith("#")):
                     yield line, text
     except UnicodeDecodeError:
-        raise InputError(f"{path}: is not UTF-8 text; is it another file under this name?") from None
+        raise InputError(f"{path}: is not UTF-8 text; is it another file with this name?") from None
     except OSError as error:
         raise unreadable(path, error) from None
 
@@ -336,8 +336,8 @@ def check_unique(
     if twice.size:
         row = int(twice[0])
         raise InputError(
-            f"{location(row)}: {str(key[row])!r} stands in {first_location(int(first[group[row]]))} already; "
-            "labels are joined by key: keep one pose a key"
+            f"{location(row)}: {str(key[row])!r} is already in {first_location(int(first[group[row]]))}; labels are "
+            f"joined by key: keep one pose per key"
         )
 
 
@@ -393,16 +393,14 @@ def _navigation(file: TableFile) -> Track:
     # The metres are those of UTM, whose origin is no place that a car comes to.
     at_origin = ~bad & (row[:, :2] == 0.0).all(axis=1)
     if at_origin.any():
-        notes.append(
-            f"{int(at_origin.sum()):,} rows have northing 0 and easting 0, where nothing was measured: no pose"
-        )
+        notes.append(f"{int(at_origin.sum()):,} rows have northing 0 and easting 0, which means not measured: no pose")
         bad |= at_origin
     row[bad] = np.nan
     if turned:
         _check_radians(file, row[:, 3:])
     repeats = _repeats(key, row)
     if repeats.any():
-        notes.append(f"{int(repeats.sum()):,} rows repeat another and are left out")
+        notes.append(f"{int(repeats.sum()):,} rows repeat earlier ones and are left out")
     # A repeat gets a name of its own here, so that rows keep their lines in messages.
     numbered = np.strings.add(np.strings.add(key, " repeated in row "), np.arange(len(key)).astype(np.str_))
     file.check_keys(np.where(repeats, numbered, key), "column 'timestamp'")
@@ -436,11 +434,11 @@ def _odometry(file: TableFile) -> Track:
     poses[:1] = np.eye(4)
     for number in range(end):
         poses[number + 1] = poses[number] @ steps[number]
-    notes = ["each drive of vo.csv has a world of its own, which begins where the drive does"]
+    notes = ["each drive of vo.csv has its own world frame, whose origin is the start of the drive"]
     if broken.size:
         notes.append(
-            f"{file.location(end)} does not go on from the line before it; the {len(steps) - end:,} poses from there "
-            "on have no common world with those before"
+            f"{file.location(end)} does not continue the line before it; the {len(steps) - end:,} poses from there on "
+            f"share no world frame with those before"
         )
     return Track(np.concatenate([destination[:1], source]), poses, notes=tuple(notes))
 
@@ -452,8 +450,8 @@ def _check_radians(file: TableFile, angles: FloatArray) -> None:
     if len(beyond):
         row, column = beyond[0].tolist()
         raise InputError(
-            f"{file.path}: {file.location(row)}, column {_ANGLES[column]!r}: {angles[row, column]:g} is no angle in "
-            "radians, as RobotCar has them; are these degrees?"
+            f"{file.path}: {file.location(row)}, column {_ANGLES[column]!r}: {angles[row, column]:g} is not an angle "
+            f"in radians, as in RobotCar; are these degrees?"
         )
 
 
@@ -476,7 +474,7 @@ def _crs(file: TableFile, zone: npt.NDArray[np.str_], good: npt.NDArray[np.bool_
     file.check_single_value(
         "utm_zone",
         zone,
-        "metres of two zones cannot be compared; take latitude and longitude instead (without --layout, and --columns "
+        "metres of two zones cannot be compared; use latitude and longitude instead (without --layout, and --columns "
         "key=timestamp,heading=NAME with degrees)",
     )
     match = _ZONE.fullmatch(str(zone[0])) if len(zone) else None

@@ -1,7 +1,7 @@
 """Descriptors of images: made by a model, stored as files, joined by key.
 
 DIR/query.npy      (n, d) float32           DIR/database.npy   (m, d) float32
-DIR/query.txt      n keys, one a line       DIR/database.txt   m keys
+DIR/query.txt      n keys, one per line     DIR/database.txt   m keys
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ def read_descriptors(folder: str | os.PathLike[str], side: str) -> Descriptors:
     except FileNotFoundError as error:
         raise MissingFileError(
             f"{error.filename}: there is no such file; a folder of descriptors holds query.npy, query.txt, "
-            "database.npy and database.txt, the keys one a line"
+            "database.npy and database.txt, with one key per line"
         ) from None
     except UnicodeDecodeError:
-        raise InputError(f"{text}: is not UTF-8 text; keys are expected, one a line") from None
+        raise InputError(f"{text}: is not UTF-8 text; expected one key per line") from None
     except (OSError, ValueError, EOFError, MemoryError) as error:  # of memory by a damaged shape
         raise InputError(f"{array}: cannot be read as an array of numbers ({str(error).splitlines()[0]})") from None
     if not isinstance(values, np.ndarray):
-        raise InputError(f"{array}: holds several arrays; one is expected, a descriptor a row")
+        raise InputError(f"{array}: holds several arrays; expected one, with one descriptor per row")
     try:
         # Not splitlines(), which also breaks at characters that a key may hold.
         keys = text_array(content.removesuffix("\n").split("\n") if content else [])
@@ -83,13 +83,14 @@ def read_descriptors(folder: str | os.PathLike[str], side: str) -> Descriptors:
     values = checked(values, str(array))
     if len(keys) != len(values):
         raise InputError(
-            f"{text}: has {len(keys):,} keys, but {array.name} {len(values):,} descriptors; one a row each"
+            f"{text}: has {len(keys):,} keys, but {array.name} {len(values):,} descriptors; each key needs one "
+            f"descriptor"
         )
     unique, counts = np.unique(keys, return_counts=True)
     if (counts > 1).any():
         key = str(unique[counts > 1][0])
         first, second = (np.flatnonzero(keys == key)[:2] + 1).tolist()
-        raise InputError(f"{text}: key {key!r} stands in lines {first} and {second}; one descriptor an image")
+        raise InputError(f"{text}: key {key!r} is on lines {first} and {second}; give one descriptor per image")
     return Descriptors(keys, values)
 
 
@@ -131,8 +132,8 @@ def check_one_a_line(keys: npt.NDArray[np.str_], what: str) -> None:
     for key in keys.tolist():
         if "\n" in key or "\r" in key or key.startswith("\ufeff"):
             raise InputError(
-                f"{what} key {key!r} holds the end of a line or begins with a byte order mark, and a file of "
-                "descriptors has one key a line; give the images other keys"
+                f"{what} key {key!r} holds a line break or begins with a byte order mark, but a file of descriptors "
+                f"has one key per line; give the images other keys"
             )
 
 
@@ -158,8 +159,8 @@ def aligned(descriptors: Descriptors, keys: npt.NDArray[np.str_], what: str) -> 
     if len(lacking):
         shown, there = (", ".join(map(repr, side[:_SHOWN].tolist())) or "none" for side in (lacking, descriptors.key))
         raise InputError(
-            f"{what}: {len(lacking):,} of {len(keys):,} images have no descriptor: {shown}; there are those of "
-            f"{there}; are they of this dataset?"
+            f"{what}: {len(lacking):,} of {len(keys):,} images have no descriptor: {shown}; the file has those of "
+            f"{there}; do they belong to this dataset?"
         )
     values: npt.NDArray[Any] = descriptors.values[rows]
     return values
@@ -226,7 +227,9 @@ def describe(
     model.train(training)
     if unreadable:
         shown = "; ".join(image.reason for image in unreadable[:_SHOWN])
-        raise InputError(f"{len(unreadable):,} of {len(paths):,} images cannot be read, and every one counts: {shown}")
+        raise InputError(
+            f"{len(unreadable):,} of {len(paths):,} images cannot be read, but every image is needed: {shown}"
+        )
     checked(descriptors, "model")
     return descriptors
 

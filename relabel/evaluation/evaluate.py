@@ -166,7 +166,7 @@ def assess(
     if not scores.counted.any():
         raise InputError(
             f"none of the {ground_truth.shape[0]:,} queries has a positive ({ground_truth.rule}), so there is nothing "
-            "to score; check that queries and database are of the same place, or choose other positives"
+            f"to score; check that queries and database cover the same place, or choose other positives"
         )
     grades = None if ground_truth.psi is None else graded(ground_truth.psi, answers, ks)
     correlation = (
@@ -206,7 +206,7 @@ def search(
         when `top` or `ks` are not positive, and as for `nearest`.
     """
     if top < 1:
-        raise OptionError(f"top is {top}; at least one answer has to be looked for")
+        raise OptionError(f"top is {top}; at least one prediction is needed")
     wanted = max(top, *checked_ks(ks))
     no_answers = int((ground_truth.excluded_counts() + (ground_truth.twin >= 0)).max(initial=0))
     found = nearest(database, query, wanted + no_answers, device, on_progress=on_progress)
@@ -251,7 +251,7 @@ def correlate(
         when the set has no graded labels.
     """
     if ground_truth.psi is None:
-        raise InputError("distances can be compared with ψ only where there is a label file")
+        raise InputError("distances can only be compared with ψ if there is a label file")
     psi, apart = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
     for number in range(len(ground_truth.places)):
         rows, columns = (
@@ -356,7 +356,7 @@ def _number(value: float) -> float | None:
 
 
 def evaluation_text(evaluation: Evaluation) -> list[str]:
-    """The scores as aligned lines: one column for all queries, one a place where there are several."""
+    """The scores as aligned lines: one column for all queries, and one per place if there are several."""
     summary = evaluation.to_json()
     columns: list[tuple[str, dict[str, Any]]] = [("all", summary)]
     if len(summary["places"]) > 1:
@@ -381,7 +381,7 @@ def evaluation_text(evaluation: Evaluation) -> list[str]:
         lines.append(f"left out: {queries:,} queries and {database:,} images of the database")
     if "excluded" in summary:
         rules, pairs = summary["excluded"].values()
-        lines.append(f"excluded: {' and '.join(rules)} ({pairs:,}): no positives, and passed over as answers")
+        lines.append(f"excluded: {' and '.join(rules)} ({pairs:,}): not positives, and skipped among the predictions")
     if len(columns) == 1:
         rows = rows[1:]
     for label, *cells in rows:

@@ -185,9 +185,9 @@ def evaluation_set(places: Sequence[Place], rule: Rule | None = None) -> Evaluat
     """
     rule = default_rule(places) if rule is None else rule
     if (rule.within_m is None) == (rule.psi is None):
-        raise OptionError("positives are chosen either by distance (within_m) or by ψ (psi)")
+        raise OptionError("choose positives either by distance (within_m) or by ψ (psi)")
     if rule.psi is not None and rule.max_heading_difference_deg is not None:
-        raise OptionError("ψ already depends on the headings; a limit to them belongs to positives by distance")
+        raise OptionError("ψ already depends on the headings; a heading limit only applies to positives by distance")
     if not places:
         raise InputError("there is no collection to evaluate; name a label file that holds one")
     kept = [_kept(place, rule) for place in places]
@@ -295,8 +295,10 @@ def _kept(place: Place, rule: Rule) -> tuple[IntArray, IntArray]:
         if not len(rows):
             why = ", ".join(f"{n:,} {status}" for status, n in cameras.status_counts().items()) or "there is none"
             asked = "" if inside is None else f", of which {int(inside.sum()):,} are in the subtask"
-            needs = "ok" if rule.psi is not None else "no panorama, and to have a position"
-            raise InputError(f"{place.name}: no {what} camera takes part ({why}{asked}); one has to be {needs}")
+            needs = "ok" if rule.psi is not None else "not a panorama, and to have a position"
+            raise InputError(
+                f"{place.name}: no {what} camera takes part ({why}{asked}); at least one has to be {needs}"
+            )
         kept.append(rows)
     return kept[0], kept[1]
 
@@ -314,7 +316,7 @@ def _joined(side: Sequence[Cameras], names: Sequence[str], what: str) -> npt.NDA
             at = [name for name, cameras in zip(names, side, strict=True) if (cameras.key == twice[0]).any()]
             raise InputError(
                 f"{what} key {str(twice[0])!r} is in {at[0]} and in {at[1]} ({len(twice):,} key(s) are in more than "
-                "one place), so that an answer would not tell which is meant: evaluate one at a time, as FILE::NAME"
+                f"one place), so a prediction would be ambiguous: evaluate one at a time, as FILE::NAME"
             )
     return keys
 
@@ -339,7 +341,7 @@ def _similarities(
 
 def _similar(places: Sequence[Place], matrix: sparse.csr_array | None, psi: float) -> RowLists:
     if matrix is None:
-        raise OptionError("positives by ψ need a label file; name one, or tell them by distance")
+        raise OptionError("positives by ψ need a label file; name one, or define positives by distance")
     for place in places:
         if place.stored is not None:
             check_threshold(psi, place.stored.collection)

@@ -161,7 +161,7 @@ def checked_ks(ks: Sequence[int]) -> tuple[int, ...]:
     except TypeError:
         raise OptionError(f"ks is {ks!r}; it has to be whole numbers, such as (1, 5, 10, 20)") from None
     if not numbers or numbers[0] < 1 or len(set(numbers)) < len(numbers):
-        raise OptionError(f"ks is {ks!r}; it has to be different numbers from 1 on, such as (1, 5, 10, 20)")
+        raise OptionError(f"ks is {ks!r}; it has to be distinct numbers from 1 on, such as (1, 5, 10, 20)")
     return tuple(numbers)
 
 
@@ -179,12 +179,13 @@ def as_rows(predictions: npt.ArrayLike, queries: int) -> IntArray:
     except (TypeError, ValueError, RuntimeError) as error:  # lists of several lengths, tensors on a GPU
         why = " ".join(str(error).split())
         raise InputError(
-            f"predictions are no table of numbers ({why}); give an array, ({queries}, n), and fill short rows with -1"
+            f"predictions are not an array of numbers ({why}); give an array, ({queries}, n), and fill short rows "
+            f"with -1"
         ) from None
     if table.ndim != 2 or len(table) != queries or (table.dtype.kind not in "iufO" and table.size):
         raise InputError(
-            f"predictions have shape {table.shape} and type {table.dtype}; expected whole numbers, ({queries}, n), one "
-            "row a query, best first"
+            f"predictions have shape {table.shape} and type {table.dtype}; expected whole numbers, ({queries}, n), "
+            f"one row per query, best first"
         )
     if table.dtype.kind == "O":
         return _rows_of_objects(table)
@@ -194,7 +195,7 @@ def as_rows(predictions: npt.ArrayLike, queries: int) -> IntArray:
         _refuse_any(table, finite & (wide != np.floor(wide)), "is not a whole number")
         # Beyond these, floats leave out whole numbers, and a row may have become its neighbour.
         inexact = finite & (wide > 2.0 ** (np.finfo(table.dtype).nmant + 1)) & (wide < _NO_ROW)
-        _refuse_any(table, inexact, f"cannot be told from the rows next to it in {table.dtype}; give int64")
+        _refuse_any(table, inexact, f"cannot be distinguished from neighbouring rows in {table.dtype}; give int64")
         table = np.where(finite, wide, -1).clip(-1, _NO_ROW)
     elif table.dtype == np.uint64:
         table = np.minimum(table, np.uint64(_MOST))
@@ -225,7 +226,7 @@ def _refuse_any(table: npt.NDArray[Any], wrong: BoolArray, why: str) -> None:
         query, rank = np.argwhere(wrong)[0].tolist()
         raise InputError(
             f"prediction {rank} of query {query} (both counted from 0) is {table[query, rank]}, which {why}; expected "
-            "rows of the database, best first, one row a query"
+            "rows of the database, best first, one row per query"
         )
 
 

@@ -92,11 +92,11 @@ def nearest(
     base, asked = checked(database, "database"), checked(queries, "queries")
     if base.shape[1] != asked.shape[1]:
         raise InputError(
-            f"database descriptors have {base.shape[1]} numbers and those of queries {asked.shape[1]}; describe both "
-            "with the same model"
+            f"database descriptors have {base.shape[1]} numbers and those of queries {asked.shape[1]}; compute both "
+            f"with the same model"
         )
     if k < 1:
-        raise OptionError(f"k is {k}; at least one neighbour has to be asked for")
+        raise OptionError(f"k is {k}; at least one neighbour is needed")
     k = min(k, len(base))
     indices, distances = np.empty((len(asked), k), np.int64), np.empty((len(asked), k))
     left = np.arange(len(asked))
@@ -130,10 +130,10 @@ def checked(descriptors: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
     try:
         table = np.asarray(descriptors)
     except ValueError:
-        raise InputError(f"{what}: descriptors differ in length; expected one table, one row an image") from None
+        raise InputError(f"{what}: descriptors differ in length; expected one array, one row per image") from None
     if table.ndim != 2 or table.dtype.kind not in "fiu" or (len(table) and not table.shape[1]):
         raise InputError(
-            f"{what}: descriptors have shape {table.shape} and type {table.dtype}; expected numbers, one row an image"
+            f"{what}: descriptors have shape {table.shape} and type {table.dtype}; expected numbers, one row per image"
         )
     if table.dtype not in (np.float32, np.float64):
         table = table.astype(np.float32 if table.dtype == np.float16 else np.float64)
@@ -142,8 +142,8 @@ def checked(descriptors: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
         row = table[wrong[0]]
         raise InputError(
             f"{what}: descriptor {wrong[0]} (counted from 0) holds {row[_odd(row)][0]}, and {len(wrong):,} of "
-            f"{len(table):,} hold the like; distances to it cannot be measured: look at its image and at the model "
-            "that made it"
+            f"{len(table):,} have such values; no distance to it can be computed: check its image and the model that "
+            f"made it"
         )
     return np.ascontiguousarray(table)
 
@@ -226,7 +226,7 @@ def proposer(device: str, *, work: int = _MUCH) -> Propose:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise OptionError(f"device {device!r} cannot be used ({reason}); take cpu, or auto") from None
+        raise OptionError(f"device {device!r} cannot be used ({reason}); use cpu, or auto") from None
     return by_torch(torch, device)
 
 

@@ -144,7 +144,7 @@ def _members(path: Path, cameras: Cameras, subtask: str) -> BoolArray:
         key = str(cameras.key[int(np.argmax(rows < 0))])
         raise InputError(
             f"{path}: has no row of key {key!r} ({int((rows < 0).sum()):,} of {len(cameras):,} cameras have none); "
-            "take the file from the download that the others are from"
+            "use the file from the same download as the others"
         )
     inside: BoolArray = table[subtask][rows]
     return inside

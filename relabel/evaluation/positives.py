@@ -69,7 +69,7 @@ def positives_by_distance(
     if max_heading_difference_deg is not None and not 0.0 <= max_heading_difference_deg <= 180.0:
         raise OptionError(f"positives by a heading within {max_heading_difference_deg}°: it has to be in [0, 180]")
     if query.crs != database.crs:
-        raise InputError(f"queries are in {query.crs} and the database in {database.crs}: bring both into one frame")
+        raise InputError(f"queries are in {query.crs} and the database in {database.crs}: convert both to one frame")
     in_space = all(side.pose is not None and side.position.shape[1] == 3 for side in (query, database))
     at = [side.position if in_space else points(side, params or {}) for side in (query, database)]
     rows, columns = _near(at[0], at[1], within_m)

@@ -81,13 +81,11 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
             predictions.answers.append(keys[1:])
             predictions.line.append(number)
     if not predictions.query:
-        raise InputError(f"{path}: holds no predictions; a line is a query's key and database keys, best first")
+        raise InputError(f"{path}: holds no predictions; expected lines of a query key and database keys, best first")
     seen: dict[str, int] = {}
     for query, number in zip(predictions.query, predictions.line, strict=True):
         if query in seen:
-            raise InputError(
-                f"{path}: query {query!r} stands in lines {seen[query]} and {number}; keep one line a query"
-            )
+            raise InputError(f"{path}: query {query!r} is on lines {seen[query]} and {number}; keep one line per query")
         seen[query] = number
     return predictions
 
@@ -124,7 +122,7 @@ def match(predictions: Predictions, ground_truth: EvaluationSet, *, allow_unknow
         having = int((ground_truth.positives.counts > 0).sum())
         raise InputError(
             f"{predictions.path}: {len(lacking):,} of the {having:,} queries with a positive have no line: "
-            f"{_some(ground_truth.query[lacking])}; an evaluation needs a line for each"
+            f"{_some(ground_truth.query[lacking])}; every query needs one"
         )
     database = RowsByKey(ground_truth.database.tolist())
     table: list[list[int]] = [[] for _ in ground_truth.query]
@@ -163,7 +161,8 @@ def shorter_than(lengths: IntArray, counted: npt.NDArray[np.bool_], ks: Sequence
         return None
     least = int(lengths[short].min())
     return (
-        f"{int(short.sum()):,} queries have fewer than {k} predictions (the least {least}); what is not there is a miss"
+        f"{int(short.sum()):,} queries have fewer than {k} predictions (the fewest: {least}); missing ones count as "
+        f"misses"
     )
 
 
@@ -206,7 +205,7 @@ def write_predictions(
         row, rank = beyond[0].tolist()
         raise InputError(
             f"prediction {rank} of query {str(query[row])!r} (counted from 0) is row {np.asarray(rows)[row, rank]} of "
-            f"the database, which has {len(names):,}; put -1 where a search filled up its answers"
+            f"the database, which has {len(names):,}; use -1 to pad short rows"
         )
     with replacing(path, overwrite=overwrite) as private, output_errors(path):
         lines = (
@@ -221,8 +220,8 @@ def check_keys(keys: npt.NDArray[np.str_], what: str) -> None:
     for key in keys.tolist():
         if key.split() != [key] or (what == "query" and key.startswith(("#", "\ufeff"))):
             raise InputError(
-                f"{what} key {key!r} cannot stand in a file of predictions, whose keys are parted by white space and "
-                "whose lines with # are comments; save the scores by query, or give the images other keys"
+                f"{what} key {key!r} cannot be written to a file of predictions, where white space separates keys and "
+                f"# begins a comment; save the per-query scores instead, or give the images other keys"
             )
 
 
@@ -238,16 +237,16 @@ def _notes(
 ) -> list[str]:
     notes = []
     if passed:
-        notes.append(f"{passed:,} of {len(predictions.query):,} lines are of queries that are not evaluated")
+        notes.append(f"{passed:,} of {len(predictions.query):,} lines are for queries that are not evaluated")
     if left_out:
-        notes.append(f"{left_out:,} predictions are of images that are left out of the database; they are misses")
+        notes.append(f"{left_out:,} predictions name images that are left out of the database; they count as misses")
     if unknown:
         notes.append(
-            f"{len(unknown):,} predictions are of no image that is known, the first in line {unknown[0][0]} "
-            f"({_some([key for _, key in unknown])}); they are misses"
+            f"{len(unknown):,} predictions name unknown images, the first on line {unknown[0][0]} "
+            f"({_some([key for _, key in unknown])}); they count as misses"
         )
     if own:
-        notes.append(f"{own:,} queries are answered with themselves, which is a miss")
+        notes.append(f"{own:,} queries predict themselves, which counts as a miss")
     again = ~first_of_each(rows) & (rows >= 0)
     if again.any():
         row = int(np.argmax(again.any(axis=1)))
@@ -255,8 +254,8 @@ def _notes(
         twice = str(ground_truth.database[rows[row, int(np.argmax(again[row]))]])
         line = predictions.line[predictions.query.index(key)]
         notes.append(
-            f"{int(again.any(axis=1).sum()):,} lines predict an image twice, the first of them line {line} "
-            f"({twice!r}); only its first place counts"
+            f"{int(again.any(axis=1).sum()):,} lines predict an image twice, the first on line {line} ({twice!r}); "
+            f"only the first occurrence counts"
         )
     return notes
 
@@ -264,8 +263,8 @@ def _notes(
 def _unknown_queries(predictions: Predictions, ground_truth: EvaluationSet, strangers: Sequence[int]) -> str:
     if not strangers:
         return (
-            f"{predictions.path}: none of its {len(predictions.query):,} queries is evaluated; they are all left out "
-            "of the set"
+            f"{predictions.path}: none of its {len(predictions.query):,} queries is evaluated; all are left out of "
+            f"the set"
         )
     keys = [predictions.query[i] for i in strangers]
     advice = _advice(keys, ground_truth.query, len(keys) == len(predictions.query))
@@ -279,7 +278,7 @@ def _unknown_answers(predictions: Predictions, ground_truth: EvaluationSet, unkn
     keys = [key for _, key in unknown]
     every = len(keys) == sum(map(len, predictions.answers))
     return (
-        f"{predictions.path}: line {unknown[0][0]}: {len(keys):,} predictions are of no known image: {_some(keys)}; "
+        f"{predictions.path}: line {unknown[0][0]}: {len(keys):,} predictions name unknown images: {_some(keys)}; "
         f"the database has {_some(ground_truth.database)}; {_advice(keys, ground_truth.database, every)}"
     )
 
@@ -287,11 +286,11 @@ def _unknown_answers(predictions: Predictions, ground_truth: EvaluationSet, unkn
 def _advice(keys: Sequence[str], there: npt.NDArray[np.str_], every: bool) -> str:  # noqa: FBT001  private
     bare = {Path(key).stem for key in keys[:_SHOWN]}
     if bare & set(there.tolist()):
-        return "write keys without folder and ending"
+        return "write keys without folder and file extension"
     if any("," in key for key in keys[:_SHOWN]):
-        return "keys with commas are of sequences, and only single images are evaluated"
+        return "keys with commas name sequences, but only single images are evaluated"
     if every:
-        return "are the predictions of this dataset?"
+        return "do the predictions belong to this dataset?"
     return "allow_unknown=True skips such queries and counts such predictions as misses"
 
 

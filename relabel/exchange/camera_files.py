@@ -84,7 +84,7 @@ class CameraSides:
     def as_one_set(self) -> CameraSides:
         """The same cameras as one set; an `OptionError` where the two sides have other keys."""
         if not np.array_equal(self.query.key, self.database.key):
-            raise OptionError("self-pairs says that the database is the set of queries, but their keys differ")
+            raise OptionError("self-pairs means that the database is the queries, but their keys differ")
         return self.self_paired()
 
     def with_values(self, query: BoolArray, database: BoolArray) -> tuple[CameraSides, int]:
@@ -116,7 +116,7 @@ def find_sides(spec: FormatSpec, path: Path, camera_files: CameraFiles) -> tuple
         return None, []
     names = " and ".join(dict.fromkeys(str(file.relative_to(path.parent)) for file in files))
     sides = read_sides(files[0], files[1] if len(files) > 1 else None, spec.keys, camera_files.keys)
-    return sides, [f"cameras are those of {names} beside it"]
+    return sides, [f"cameras are read from {names} next to it"]
 
 
 def collection_name(path: Path) -> str:
@@ -162,7 +162,7 @@ def _on_one_map(*tables: tuple[Path, CameraTable]) -> list[Cameras]:
     systems = {sides[i].crs: tables[i][0] for i in range(len(sides)) if placed[i].any()}
     if len(systems) > 1:
         shown = " and ".join(f"{path} in {crs}" for crs, path in systems.items())
-        raise InputError(f"positions are in two reference systems ({shown}); bring both into one")
+        raise InputError(f"positions are in two reference systems ({shown}); convert both to one")
     if GEOGRAPHIC not in systems:
         return [replace(cameras, crs=next(iter(systems), "local")) for cameras in sides]
     degrees = np.concatenate([cameras.position[at, :2] for cameras, at in zip(sides, placed, strict=True)])
@@ -200,7 +200,7 @@ def _read(path: Path, side: SideName, default: KeyRule, given: KeyRule | None) -
             # A key is all that stands on the line: blanks belong to it, and so does what else Unicode calls a line end.
             lines = text.read().split("\n")
     except FileNotFoundError:
-        raise MissingFileError(f"{path}: is not there") from None
+        raise MissingFileError(f"{path}: does not exist") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a list of keys: {error}") from None
     try:

@@ -103,12 +103,12 @@ def read_cameras(path: Path, side: SideName) -> CameraTable:
         when the file cannot be read, or a cell is not what it has to be; the message names the row.
     """
     if not path.is_file():
-        raise MissingFileError(f"{path}: is not there")
+        raise MissingFileError(f"{path}: does not exist")
     file = TableFile(path)
     columns = usual_columns(path, list(file.columns))
     if "key" not in columns:
         there = ", ".join(filter(None, file.columns)) or "no named column"
-        raise InputError(f"{path}: has no column 'key', nor one that is called {', '.join(USUAL['key'][1:])}: {there}")
+        raise InputError(f"{path}: has no column 'key', nor one named {', '.join(USUAL['key'][1:])}: {there}")
     columns = {role: name for role, name in columns.items() if role in _ROLES}
     own = {name: kind for name, kind in _OWN.items() if name in file.columns and name != columns["key"]}
     kinds: dict[str, Kind] = {name: "text" if role in TEXT else "float" for role, name in columns.items()}
@@ -167,7 +167,7 @@ def _replace_fillers(
     notes = tuple(map(str, replaced))
     if "up" in by_name and (unknown := fillers.height_fillers(by_name["up"])).any():
         shown = ", ".join(f"{value:.6g}" for value in np.unique(by_name["up"][unknown]))
-        notes += (f"{source}: {int(unknown.sum()):,} heights are {shown}, which stands for an unknown one",)
+        notes += (f"{source}: {int(unknown.sum()):,} heights are {shown}, which stands for an unknown height",)
         by_name["up"] = np.where(unknown, np.nan, by_name["up"])
     return notes
 
@@ -179,14 +179,13 @@ def _places(
     for one, other in (("x", "y"), ("y", "x"), ("lon", "lat"), ("lat", "lon")):
         if one in by_role and other not in by_role:
             raise InputError(
-                f"{file.path}: column {columns[one]!r} is {one}, and there is none of {other}; add it, or rename the "
-                "column"
+                f"{file.path}: column {columns[one]!r} is {one}, but none is {other}; add it, or rename the column"
             )
     names = sorted(set(by_role.get("crs", np.array([""])).tolist()))
     if len(names) > 1:
         raise InputError(
-            f"{file.path}: column {columns['crs']!r} names {len(names)} reference systems ({', '.join(names)}); bring "
-            "all positions into one, or give lon and lat"
+            f"{file.path}: column {columns['crs']!r} names {len(names)} reference systems ({', '.join(names)}); "
+            f"convert all positions to one, or give lon and lat"
         )
     crs = "local"
     if names and names[0]:
@@ -198,8 +197,8 @@ def _places(
         if bad.size:
             lon, lat = degrees[bad[0]]
             raise InputError(
-                f"{file.path}: {file.location(int(rows[bad[0]]))}: lon {lon:g}, lat {lat:g} is no place on earth "
-                f"({bad.size:,} row(s)); are the two swapped?"
+                f"{file.path}: {file.location(int(rows[bad[0]]))}: lon {lon:g}, lat {lat:g} is not a position on "
+                f"earth ({bad.size:,} row(s)); are the two swapped?"
             )
         return degrees, GEOGRAPHIC
     if "x" not in by_role:

@@ -127,10 +127,10 @@ def read_parquet(request: ImportRequest) -> ImportResult:
             )
         for name in ("query", "database"):
             if pa.types.is_nested(kind := schema.field(name).type):
-                raise InputError(f"{path}: column {name!r} has type {kind}, which is no text")
+                raise InputError(f"{path}: column {name!r} has type {kind}, which is not text")
         kind = schema.field("value").type
         if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
-            raise InputError(f"{path}: column 'value' has type {kind}, which is no number")
+            raise InputError(f"{path}: column 'value' has type {kind}, which is not numeric")
         file = pyarrow.parquet.ParquetFile(path, read_dictionary=["query", "database"])
         check_rows(path, file.metadata.num_rows, least_bits=1)
         try:
@@ -148,7 +148,7 @@ def _parquet_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise MissingFileError(f"{path}: is not there") from None
+        raise MissingFileError(f"{path}: does not exist") from None
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: cannot be read as Parquet: {error}") from None
 

@@ -65,12 +65,12 @@ class ImportRequest:
         facts = facts or {}
         recorded = facts.get("measure", self.measure)
         if recorded != self.measure and UNKNOWN not in (recorded, self.measure):
-            raise OptionError(f"{self.path}: says itself that its measure is {recorded!r}, not {self.measure!r}")
+            raise OptionError(f"{self.path}: records that its measure is {recorded!r}, not {self.measure!r}")
         if self.min_value is not None:
             return self.min_value
         bound = facts.get("min_value", DEFAULT_MIN_VALUE)
         if not (isinstance(bound, int | float) and 0 <= bound < 1):
-            raise InputError(f"{self.path}: says itself that its min_value is {bound!r}; it is in [0, 1). Correct it")
+            raise InputError(f"{self.path}: records min_value {bound!r}; it has to be in [0, 1). Correct it")
         return float(bound)
 
 
@@ -92,7 +92,7 @@ class ValueCounts(NamedTuple):
             f"values in (0, {min_value:g}] are not stored",
             "values a little above 1 are stored as 1",
             "values of a camera with itself are not stored",
-            "cameras have a status that is not ok but also values, so they are taken for ok",
+            "cameras have a status other than ok but also values, so they count as ok",
         )
         return [f"{count:,} {text}" for count, text in zip(self, texts, strict=True) if count]
 
@@ -145,12 +145,12 @@ def checked_values(values: npt.NDArray[Any], locate: Callable[[int], str]) -> tu
         when one is not finite or outside [0, 1]; `locate` says where the entry of a given number stands.
     """
     if values.dtype.kind not in "biuf":
-        raise InputError(f"{locate(0)}: values of type {values.dtype} are no numbers")
+        raise InputError(f"{locate(0)}: values of type {values.dtype} are not numeric")
     bad = ~((values >= 0) & (values <= 1.0 + _ROUNDING))
     if bad.any():
         first = int(np.argmax(bad))
         raise InputError(
-            f"{locate(first)}: the value is {values[first]}, and a similarity is in [0, 1] ({int(bad.sum()):,} "
+            f"{locate(first)}: the value is {values[first]}, but a similarity is in [0, 1] ({int(bad.sum()):,} "
             "value(s) read so far are not); correct it, or scale the values"
         )
     above = values > 1.0
@@ -193,7 +193,7 @@ def similarity_of_entries(
         first, second = int(order[twice[0]]), int(order[twice[0] + 1])
         names = str(sides.query.key[rows[first]]), str(sides.database.key[columns[first]])
         raise InputError(
-            f"{locate(second)}: the pair {names[0]!r}, {names[1]!r} stands there a second time, first in "
+            f"{locate(second)}: the pair {names[0]!r}, {names[1]!r} is repeated, first given in "
             f"{locate(first).rsplit(': ', 1)[-1]} ({len(twice):,} pair(s) are repeated); keep one of each"
         )
     del pair
@@ -245,8 +245,8 @@ def result_of_pairs(request: ImportRequest, pairs: PairList) -> ImportResult:
             sides = _sides_of_names(pairs, self_pairs=request.self_pairs or pairs.facts.get("self_pairs") is True)
         except InputError as error:
             raise InputError(f"{request.path}: {error}") from None
-        notes.append("only cameras that have a pair are known; queries=… and database=… name all")
-    notes.append(f"pairs that are not listed count as at most {bound:g}; min_value=… says another limit")
+        notes.append("only cameras that have a pair are known; give all with queries=… and database=…")
+    notes.append(f"pairs that are not listed count as at most {bound:g}; min_value=… sets another limit")
     similarity, counts = similarity_of_entries(
         _rows_of_names(sides.query, pairs.query, pairs.rows, "query", pairs.locate),
         _rows_of_names(sides.database, pairs.database, pairs.columns, "database", pairs.locate),
@@ -302,7 +302,7 @@ def read_facts(text: str | bytes) -> dict[str, Any]:
     try:
         facts = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"what it says of itself is no JSON: {error}") from None
+        raise InputError(f"its own description is not JSON: {error}") from None
     if not isinstance(facts, dict):
-        raise InputError("what it says of itself is no JSON object")
+        raise InputError("its own description is not a JSON object")
     return facts

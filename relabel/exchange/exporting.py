@@ -63,7 +63,7 @@ def export(
         if name not in spec.export_options:
             takers = registry.exports_with(name)
             raise OptionError(
-                f"{name.replace('_', '-')} says nothing about format {to}; it is for {', '.join(takers) or 'no format'}"
+                f"{name.replace('_', '-')} does not apply to format {to}; it is for {', '.join(takers) or 'no format'}"
             )
     files = [] if spec.writes_all else _files(spec, collections)
     write = registry.writer(spec)
@@ -78,7 +78,7 @@ def export(
     for name, source in collections.items():
         c = source.collection
         if c.exclusion:
-            done = "are left out" if spec.chooses_pairs else "stand with their ψ as all others"
+            done = "are left out" if spec.chooses_pairs else "are written with their ψ like all others"
             excluded = ExcludedPairs(c.exclusion, c.query, c.database).counts(self_pairs=c.self_pairs)
             notes.append(f"{name}: {excluded.sum():,} pairs that the collection excludes ({c.exclusion}) {done}")
     return Exported(tuple(target.written), tuple(notes))
@@ -102,5 +102,5 @@ def _refuse_shared(name: str, other: str, file: str) -> None:
     if name != other:
         raise InputError(
             f"collections {other!r} and {name!r} would share files ({file}); export them one at a time "
-            "(FILE::COLLECTION), each into a folder of its own"
+            f"(FILE::COLLECTION), each to its own folder"
         )

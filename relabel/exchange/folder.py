@@ -159,8 +159,8 @@ class ExportFolder:
                 return
             if not self._replaceable.get(name, True):
                 raise OutputExistsError(
-                    f"{path}: exists already, and is not replaced since it may be the dataset's own; choose another "
-                    "folder"
+                    f"{path}: already exists, and is not replaced since it may belong to the dataset; choose another "
+                    f"folder"
                 )
             check_target(path, overwrite=self.overwrite)
 
@@ -243,8 +243,8 @@ def _identity(path: Path) -> list[int]:
 
 def _shared(path: Path) -> InputError:
     return InputError(
-        f"{path}: two of the collections would share this file; export one at a time (FILE::COLLECTION), each into a "
-        "folder of its own"
+        f"{path}: two of the collections would share this file; export them one at a time (FILE::COLLECTION), each to "
+        f"its own folder"
     )
 
 

@@ -232,9 +232,9 @@ def _check_space(folder: ExportFolder, name: str, size: int, shape: tuple[int, .
     limit, state = (free, "are free there") if max_bytes is None or free < max_bytes else (max_bytes, "are allowed")
     if size > limit:
         raise OutputError(
-            f"{folder.path / name}: {' × '.join(f'{n:,}' for n in shape)} pairs take {size:,} bytes when dense, and "
-            f"only {limit:,} {state}; compress them (gzip=True), choose another folder or limit, or export "
-            "a part of the cameras"
+            f"{folder.path / name}: {' × '.join(f'{n:,}' for n in shape)} pairs take {size:,} bytes when dense, but "
+            f"only {limit:,} {state}; compress them (gzip=True), choose another folder or limit, or export fewer "
+            f"cameras"
         )
 
 
@@ -244,8 +244,8 @@ def _check_written(file: Any, private: Path, target: Path, max_bytes: int | None
     file.flush()
     if private.stat().st_size > max_bytes:
         raise OutputError(
-            f"{target}: takes more than the {max_bytes:,} bytes that are allowed; choose a larger limit, or export a "
-            "part of the cameras"
+            f"{target}: takes more than the {max_bytes:,} bytes that are allowed; choose a larger limit, or export "
+            f"fewer cameras"
         )
 
 
@@ -253,8 +253,7 @@ def _check_symmetric(source: SimilaritySource, name: str) -> None:
     c = source.collection
     if not c.self_pairs:
         raise InputError(
-            f"{name}: has queries apart from its database, and a condensed file has pairs within one set; "
-            "export it to gcl"
+            f"{name}: has a separate database, but a condensed file holds pairs within one set; export it to gcl"
         )
     if c.symmetric:
         return
@@ -263,14 +262,14 @@ def _check_symmetric(source: SimilaritySource, name: str) -> None:
         symmetry.add(block)
     if len(symmetry.unbalanced()):
         raise InputError(
-            f"{name}: a condensed file has one value a pair, and {c.measure} differs between the two directions of "
-            "some; export it in another measure (measure='iou')"
+            f"{name}: a condensed file has one value per pair, but {c.measure} differs between the two directions; "
+            f"export it in another measure (measure='iou')"
         )
 
 
 def _unknown_notes(source: SimilaritySource, name: str, *, dropped: bool) -> list[str]:
     c = source.collection
-    notes = [f"{name}: the file does not say what measure it holds ({c.measure}), nor with what parameters it was made"]
+    notes = [f"{name}: the file does not record its measure ({c.measure}) or the parameters that it was made with"]
     unknown = unknown_pairs(c)
     if unknown and dropped:
         sides = (c.query,) if c.self_pairs else (c.query, c.database)
@@ -278,8 +277,8 @@ def _unknown_notes(source: SimilaritySource, name: str, *, dropped: bool) -> lis
         notes.append(f"{name}: {count:,} cameras that are not ok are left out")
     elif unknown:
         notes.append(
-            f"{name}: {unknown:,} pairs are unknown, and stand as 0 in the file, which its readers take for hard "
-            "negatives (GCL itself skips panoramas only); drop_unknown=True leaves their cameras out"
+            f"{name}: {unknown:,} pairs are unknown and are written as 0, which readers treat as hard negatives (GCL "
+            f"itself skips only panoramas); drop_unknown=True leaves their cameras out"
         )
     return notes
 
@@ -300,7 +299,7 @@ def dense_dataset(path: Path, name: str | None) -> Iterator[Any]:
     try:
         file = h5py.File(path, "r")
     except FileNotFoundError:
-        raise MissingFileError(f"{path}: is not there") from None
+        raise MissingFileError(f"{path}: does not exist") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read as HDF5: {error}") from None
     with file:
@@ -315,14 +314,14 @@ def dense_dataset(path: Path, name: str | None) -> Iterator[Any]:
         except Exception as error:  # h5py raises several kinds for damaged files, and for links that lead in a circle
             raise InputError(f"{path}: dataset {wanted!r} cannot be read: {error}") from None
         if not is_dataset:
-            hint = "; sim is binary, dataset='sim' takes it all the same" if "sim" in names and name is None else ""
+            hint = "; sim is binary; dataset='sim' imports it anyway" if "sim" in names and name is None else ""
             raise InputError(f"{path}: has no dataset {wanted!r}; there are {', '.join(names) or 'none'}{hint}")
         if is_elsewhere:
             raise InputError(f"{path}: dataset {wanted!r} keeps its values in another file; copy them into this one")
         if dataset.shape is None:
             raise InputError(f"{path}: dataset {wanted!r} is empty, without even a shape; write it again")
         if dataset.dtype.kind not in "biuf":
-            raise InputError(f"{path}: dataset {wanted!r} has type {dataset.dtype}, which is no number")
+            raise InputError(f"{path}: dataset {wanted!r} has type {dataset.dtype}, which is not numeric")
         _check_chunks(path, dataset)
         try:
             yield dataset
@@ -340,7 +339,7 @@ def _check_chunks(path: Path, dataset: Any) -> None:
     most = max(_MOST_BAND_BYTES, MOST_INFLATION * int(dataset.id.get_storage_size()))
     if max(band, chunk) > most:
         raise InputError(
-            f"{path}: dataset {dataset.name[1:]!r} has chunks of {dataset.chunks}, so that reading a row takes "
+            f"{path}: dataset {dataset.name[1:]!r} has chunks of {dataset.chunks}, so reading a row takes "
             f"{max(band, chunk):,} bytes; rewrite it with smaller ones (h5repack -l CHUNK=64x1024)"
         )
 

@@ -61,12 +61,12 @@ def read_index(path: Path, default: KeyRule, given: KeyRule | None = None) -> Ca
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise MissingFileError(f"{path}: is not there") from None
+        raise MissingFileError(f"{path}: does not exist") from None
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as JSON: {error}") from None
     paths = index.get("im_paths") if isinstance(index, dict) else None
     if not isinstance(paths, list) or not all(isinstance(entry, str) and entry for entry in paths):
-        raise InputError(f"{path}: has no list of names 'im_paths', so it is no index of images")
+        raise InputError(f"{path}: has no list of names 'im_paths', so it is not an index of images")
     n = len(paths)
     loc, poses = _numbers(path, index, "loc", n, 3), _numbers(path, index, "poses", n, 7)
     position, heading, pose = np.full((n, 2), np.nan), np.full(n, np.nan), None
@@ -91,7 +91,7 @@ def read_index(path: Path, default: KeyRule, given: KeyRule | None = None) -> Ca
             extra={"path": text_array(paths)},
         )
     except InputError as error:
-        hint = "; key_from='path' takes whole paths for keys" if key is not listed and key != paths else ""
+        hint = "; key_from='path' uses whole paths as keys" if key is not listed and key != paths else ""
         raise InputError(f"{path}: im_paths: {error}{hint}") from None
 
 
@@ -105,7 +105,7 @@ def _numbers(path: Path, index: dict[str, Any], name: str, rows: int, width: int
     try:
         array = np.array(index[name], dtype=np.float64).reshape(-1, width)
     except (TypeError, ValueError):
-        raise InputError(f"{path}: '{name}' is not a list of {width} numbers an image") from None
+        raise InputError(f"{path}: '{name}' is not a list of {width} numbers per image") from None
     if len(array) != rows:
         raise InputError(f"{path}: '{name}' has {len(array)} rows, but 'im_paths' has {rows}")
     return array

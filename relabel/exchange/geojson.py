@@ -73,7 +73,7 @@ def write_geojson(
     """
     c = source.collection
     if queries is None and (threshold is not None or top is not None):
-        raise OptionError("threshold and top choose matches, which are written of the queries that are named (query=…)")
+        raise OptionError("threshold and top choose matches, which are only written for the given queries (query=…)")
     if threshold is not None and not 0.0 < threshold <= 1.0:
         raise OptionError(f"threshold is {threshold}; it has to be in (0, 1]")
     if top is not None and top < 1:
@@ -93,7 +93,7 @@ def write_geojson(
             for side, cameras, extent in sides
         ]
         _write(folder, file, facts, parts)
-    notes = [f"{name}: provenance and pairs of queries that are not named are not in the files"]
+    notes = [f"{name}: provenance and the pairs of other queries are not in the files"]
     if rows is None:
         for _ in source.blocks():  # a damaged file is damaged, whatever is taken of it
             pass
@@ -106,7 +106,7 @@ def write_geojson(
     for side, cameras, _ in sides:
         notes += _side_notes(name, side, cameras, on_earth[side], c)
     if "occluders" in c.params:
-        notes.append(f"{name}: fields of view are whole; the footprints that cut them are not in a label file")
+        notes.append(f"{name}: fields of view are drawn uncut; the footprints that cut them are not in a label file")
     return notes
 
 
@@ -144,8 +144,8 @@ class OnEarth:
         crs = cameras.crs
         if not is_geodesic(c.params) and crs == "local":
             raise InputError(
-                f"{name}: its positions are metres in a local frame, and nothing says where on earth that is, so there "
-                "are no longitudes and latitudes for GeoJSON; export to csv or parquet, or label with crs=…"
+                f"{name}: its positions are metres in a local frame, whose location on earth is unknown, so there are "
+                f"no longitudes and latitudes for GeoJSON; export to csv or parquet, or label with crs=…"
             )
         fov, radius = openings(cameras, c.params)
         arc = c.params.get("arc") if c.params.get("shape") == "polygon" else None
@@ -193,7 +193,7 @@ class _Features:
 
 
 def _write(folder: ExportFolder, file: str, facts: str, parts: Sequence[_Features]) -> None:
-    """A FeatureCollection with a feature a line; its size is said before it is written."""
+    """A FeatureCollection with one feature per line; its size is reported before it is written."""
     size = 0.0
     for part in parts:
         some = np.unique(np.linspace(0, max(0, part.count - 1), min(_SAMPLE, part.count)).astype(np.int64))
@@ -350,7 +350,9 @@ def _rows_of(c: Collection, name: str, queries: Sequence[str]) -> npt.NDArray[np
     rows = rows_of(c.query.key, np.array(list(queries), np.str_))
     missing = np.flatnonzero(rows < 0)
     if missing.size:
-        raise NotFoundError(f"{name}: there is no query {queries[int(missing[0])]!r}, of {missing.size} of those named")
+        raise NotFoundError(
+            f"{name}: there is no query {queries[int(missing[0])]!r} ({missing.size} of the given queries do not exist)"
+        )
     return rows
 
 
@@ -359,9 +361,7 @@ def _unknown_notes(c: Collection, name: str, rows: npt.NDArray[np.int64]) -> lis
     if not len(lost):
         return []
     key, status = str(c.query.key[lost[0]]), Status(int(c.query.status[lost[0]])).label
-    return [
-        f"{name}: {len(lost):,} of the named queries are not ok, so that their matches are unknown ({key}: {status})"
-    ]
+    return [f"{name}: {len(lost):,} of the given queries are not ok, so their matches are unknown ({key}: {status})"]
 
 
 def _side_notes(name: str, side: str, cameras: Cameras, on_earth: OnEarth, c: Collection) -> list[str]:
@@ -370,8 +370,8 @@ def _side_notes(name: str, side: str, cameras: Cameras, on_earth: OnEarth, c: Co
     blind = int((cameras.ok & ~on_earth.view & ~on_earth.near_pole).sum())
     polar = int(on_earth.near_pole.sum())
     counts = (
-        (lost, "have no place; they are features without a geometry"),
-        (blind, "are ok but have no known field of view, so that none is drawn"),
-        (polar, "see a pole, around which no polygon leads in degrees; none is drawn"),
+        (lost, "have no position; they are features without a geometry"),
+        (blind, "are ok but have no known field of view, so none is drawn"),
+        (polar, "see a pole, which no polygon in degrees can enclose; none is drawn"),
     )
     return [f"{name}: {count:,} {what} {text}" for count, text in counts if count]

@@ -50,7 +50,7 @@ def write_pairs(
         when a name has white space in it, at which the readers of these files split.
     """
     if top is not None and top < 1:
-        raise OptionError(f"top is {top}; at least one pair a query is needed")
+        raise OptionError(f"top is {top}; at least one pair per query is needed")
     if threshold is not None:
         check_threshold(threshold, source.collection)
     stem = file_name(name)
@@ -63,8 +63,8 @@ def write_pairs(
         for entry in names:
             if len(str(entry).split()) != 1 or str(entry) != str(entry).strip():
                 raise InputError(
-                    f"{name}: {side} {str(entry)!r} has white space in it, and the readers of pairs split lines there; "
-                    "give other names with image_path=…"
+                    f"{name}: {side} {str(entry)!r} contains white space, where readers of pairs split lines; give "
+                    f"other names with image_path=…"
                 )
     for file, with_score in ((plain, False), (scored, True)):
         with folder.file(file) as private, private.open("wb") as text:
@@ -74,7 +74,7 @@ def write_pairs(
     if threshold is not None:
         notes.append(f"{name}: only pairs with ψ ≥ {threshold:g} are listed")
     if top is not None:
-        notes.append(f"{name}: only the best {top} of a query are listed")
+        notes.append(f"{name}: only the best {top} pairs per query are listed")
     return notes
 
 
@@ -135,7 +135,7 @@ def read_pairs(request: ImportRequest) -> ImportResult:
             rows.append(query.number(words[0]))
             columns.append(database.number(words[1]))
     except FileNotFoundError:
-        raise MissingFileError(f"{path}: is not there") from None
+        raise MissingFileError(f"{path}: does not exist") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as text: {error}") from None
 

@@ -36,8 +36,8 @@ def unopened_notes(source: SimilaritySource, name: str, *paths: npt.NDArray[np.s
     spec = _dataset_of(source)
     example = spec.image_paths[0] if spec is not None and spec.image_paths else "{key}.jpg"
     note = (
-        f"{name}: {len(without):,} of {len(all_names):,} images have names that are no image files, such as "
-        f"{without[0][:80]!r}, and a loader opens them as they stand; say where images lie (image_path='{example}')"
+        f"{name}: {len(without):,} of {len(all_names):,} image names are not names of image files, such as "
+        f"{without[0][:80]!r}, but a loader opens them unchanged; say where the images are (image_path='{example}')"
     )
     return [note]
 

@@ -115,9 +115,9 @@ def _check_options(spec: FormatSpec, measure: str, cameras: CameraFiles, options
     for option in options:
         if option not in spec.import_options:
             takers = " and ".join(registry.imports_with(option))
-            raise OptionError(f"{option} says nothing about format {spec.name}; it is for {takers}")
+            raise OptionError(f"{option} does not apply to format {spec.name}; it is for {takers}")
     if cameras.root is not None and (cameras.queries or cameras.database):
-        raise OptionError("root and queries both say where the cameras come from; give one")
+        raise OptionError("root and queries both define the cameras; give one")
     if cameras.database is not None and cameras.queries is None:
         raise OptionError("database is given without queries; give both, or queries alone for pairs within one set")
     if spec.one_set and (cameras.database is not None or cameras.root is not None):

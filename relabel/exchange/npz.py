@@ -73,12 +73,12 @@ def read_npz(request: ImportRequest) -> ImportResult:
     elif sides is None:
         raise InputError(
             f"{path}: is a matrix of shape {entries.shape} without names; give the keys of its rows and columns "
-            "(queries=…, database=…: a key a line)"
+            f"(queries=…, database=…: one key per line)"
         )
     elif request.self_pairs or facts.get("self_pairs") is True:
         sides = sides.as_one_set()
     if entries.shape != sides.shape:
-        raise InputError(f"{path}: the matrix has shape {entries.shape}, but the cameras make it {sides.shape}")
+        raise InputError(f"{path}: the matrix has shape {entries.shape}, but the cameras give {sides.shape}")
     rows, columns = entries.coords
 
     def locate(entry: int) -> str:
@@ -110,7 +110,7 @@ def _read(path: Path) -> tuple[sparse.coo_array, CameraSides | None, dict[str, A
         with np.load(path) as file:
             arrays = {name: file[name] for name in file.files if name == _FACTS or name.startswith(_SIDES)}
     except FileNotFoundError:
-        raise MissingFileError(f"{path}: is not there") from None
+        raise MissingFileError(f"{path}: does not exist") from None
     except InputError:
         raise
     except Exception as error:  # zipfile, zlib, NumPy and SciPy each have their own for what they trip over

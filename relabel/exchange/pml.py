@@ -128,7 +128,7 @@ def write_pml(
             database_key=without_metadata(c.database.key),
         )
     note = (
-        f"{name}: pairs with ψ < {threshold:g} are lost, and of the true zeros each query has as many as positives; "
-        "rows are of the whole collection, and a batch needs relabel.exchange.pml.indices_tuple instead"
+        f"{name}: pairs with ψ < {threshold:g} are lost, and each query keeps as many true zeros as it has positives; "
+        f"rows count over the whole collection: for a batch use relabel.exchange.pml.indices_tuple instead"
     )
     return [note]

@@ -130,7 +130,10 @@ def write_msls_idx(
         folder.write_array(file, joined(arrays))
     notes.append(f"only ψ ≥ {threshold:g}, 0 < ψ and absent are distinguished; ψ itself is lost")
     if left_out:
-        notes.append(f"{left_out:,} cameras that are not ok are left out of qImages and dbImages, as nothing is known")
+        notes.append(
+            f"{left_out:,} cameras that are not ok are left out of qImages and dbImages, as their "
+            f"similarities are unknown"
+        )
     return notes
 
 

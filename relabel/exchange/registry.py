@@ -96,7 +96,7 @@ BUILT_IN: tuple[FormatSpec, ...] = (
         files=("{name}_gt.h5", "{name}/query.json", "{name}/database.json"),
         reader="relabel.exchange.gcl:read_gcl",
         import_summary="dense HDF5 (fov); names from --queries and --database (query.json, database.json), from "
-        "--root, or from the folder CITY beside it",
+        "--root, or from the folder CITY next to it",
         import_options=("dataset",),
         camera_files=("{name}/query.json", "{name}/database.json"),
     ),
@@ -146,7 +146,7 @@ BUILT_IN: tuple[FormatSpec, ...] = (
         "pairs",
         chooses_pairs=True,
         writer="relabel.exchange.hloc:write_pairs",
-        export_summary='text, "query database" a line: hloc; scores in a second file',
+        export_summary='text, "query database" per line: hloc; scores in a second file',
         export_options=("threshold", "top", "image_path"),
         files=("{name}-pairs.txt", "{name}-pairs-scores.txt"),
         reader="relabel.exchange.hloc:read_pairs",

@@ -60,7 +60,7 @@ def joined_lines(
         Arrow arrays of large strings, with all that stands before and after a name; `rows` and `columns` pick
         from them.
     values:
-        (n,) one a line, or None for lines without.
+        (n,) one per line, or None for lines without.
     end:
         what ends a line.
     """

@@ -192,7 +192,7 @@ def fit(
     if np.count_nonzero(pairs.stored) < _LEAST_PAIRS:
         raise InputError(
             f"{collections[0].path}: only {np.count_nonzero(pairs.stored)} stored pairs have cameras with position and "
-            f"heading; at least {_LEAST_PAIRS} are needed to tell a field of view"
+            f"heading; at least {_LEAST_PAIRS} are needed to identify a field of view"
         )
     measures, same = _measures(pairs, collections[0].measure)
     models = [Model(measure, arc, cut) for measure in measures for cut in (False, True) for arc in (0, *ARCS)]
@@ -215,13 +215,13 @@ def _check_alike(collections: Sequence[StoredCollection]) -> None:
         if stored.method in DEPTH_METHODS:
             raise InputError(
                 f"{stored.path}::{stored.name}: {stored.method} labels come from depth maps, which no field of view "
-                "explains; their parameters stand in the file: relabel info"
+                f"explains; their parameters are in the file: relabel info"
             )
     first = collections[0]
     other = next((stored for stored in collections if made(stored) != made(first)), None)
     if other is not None:
         raise InputError(
-            f"{first.path}: {first.name} and {other.name} were made in different ways; fit them one by one, as "
+            f"{first.path}: {first.name} and {other.name} were made in different ways; fit them separately, as "
             f"{first.path}::{first.name}"
         )
 

@@ -276,8 +276,8 @@ def _side(parts: Sequence[tuple[Cameras, IntArray]], origins: Sequence[FloatArra
             columns[name] = np.concatenate([getattr(side, name)[rows] for side, rows in parts])
         elif any(own):
             raise InputError(
-                f"some collections bring {name} for each camera and others do not; fit them one by one, as "
-                "FILE::COLLECTION"
+                f"some collections have {name} for each camera and others do not; fit them separately, as "
+                f"FILE::COLLECTION"
             )
     return Cameras(key=np.arange(len(columns["heading_deg"])).astype(np.str_), **columns)
 

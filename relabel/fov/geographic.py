@@ -140,7 +140,9 @@ def source(
     """
     params = FovParams() if params is None else params
     if occluders is not None:
-        raise OptionError("walls are on a map, and these cameras on the earth; put them on a map as well, with crs=…")
+        raise OptionError(
+            "walls are on a map, but these cameras are in longitude and latitude; put them on a map as well, with crs=…"
+        )
     sides = (query, database)
     places = tuple(_checked(*side) for side in zip(sides, lon_lat_deg, strict=True))
     # Checked here, so that errors name the cameras as they were given.
@@ -173,7 +175,7 @@ def source(
 def _checked(cameras: Cameras, lon_lat_deg: FloatArray) -> FloatArray:
     """The places of the cameras that can be labelled, NaN in all other rows."""
     if lon_lat_deg.shape != (len(cameras), 2):
-        raise InputError(f"lon_lat_deg has shape {lon_lat_deg.shape}; expected ({len(cameras)}, 2), one row a camera")
+        raise InputError(f"lon_lat_deg has shape {lon_lat_deg.shape}; expected ({len(cameras)}, 2), one row per camera")
     with np.errstate(invalid="ignore"):
         good = np.isfinite(lon_lat_deg).all(axis=1) & (np.abs(lon_lat_deg[:, 1]) <= 90.0)
     bad = np.flatnonzero(cameras.ok & ~good)
@@ -181,7 +183,7 @@ def _checked(cameras: Cameras, lon_lat_deg: FloatArray) -> FloatArray:
         lon, lat = lon_lat_deg[bad[0]]
         raise InputError(
             f"camera {str(cameras.key[bad[0]])!r} (row {bad[0]}, counted from 0) has longitude {lon:g} and latitude "
-            f"{lat:g}, which is no place on earth; so have {bad.size} camera(s) in all"
+            f"{lat:g}, which is not a position on earth; this affects {bad.size} camera(s)"
         )
     return np.where(cameras.ok[:, None], lon_lat_deg, np.nan)
 

@@ -110,8 +110,8 @@ def _column(cameras: Cameras, name: str, default: float, most: float, unit: str,
             row = int(rows[0])
             kind = InputError if np.isnan(values[row]) else OptionError
             raise kind(
-                f"camera {str(cameras.key[row])!r} (row {row}, counted from 0) has {problem}; "
-                f"so it is with {rows.size} camera(s)"
+                f"camera {str(cameras.key[row])!r} (row {row}, counted from 0) has {problem}; this affects "
+                f"{rows.size} camera(s)"
             )
     return np.where(cameras.ok, values, 0.0)
 

@@ -77,12 +77,12 @@ class FovParams:
         check_min_value(self.min_value)
         if not 0.0 < self.max_heading_difference_deg <= 180.0:
             raise OptionError(
-                f"the largest difference of headings is {self.max_heading_difference_deg:g}°; it has to be above 0° "
+                f"the largest heading difference is {self.max_heading_difference_deg:g}°; it has to be above 0° "
                 "and at most 180°"
             )
         if not self.max_height_difference_m > 0.0:
             raise OptionError(
-                f"the largest difference of heights is {self.max_height_difference_m:g} m; it has to be above 0 m"
+                f"the largest height difference is {self.max_height_difference_m:g} m; it has to be above 0 m"
             )
         if not 0.0 < self.fov_deg <= 360.0:
             raise OptionError(f"the field of view is {self.fov_deg:g}°; it has to be above 0° and at most 360°")

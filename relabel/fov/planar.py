@@ -256,11 +256,11 @@ def source(
     if occluders is not None:
         params = replace(params, shape="polygon")  # what is left of a view has straight edges
         if occluders.crs != query.crs:
-            raise InputError(f"the walls are in {occluders.crs}, the cameras in {query.crs}: bring both into one frame")
+            raise InputError(f"the walls are in {occluders.crs}, the cameras in {query.crs}: convert both to one frame")
     if block < 1:
         raise OptionError(f"block is {block}; at least one candidate has to fit")
     if query.crs != database.crs:
-        raise InputError(f"queries are in {query.crs}, the database in {database.crs}: bring both into one frame first")
+        raise InputError(f"queries are in {query.crs}, the database in {database.crs}: convert both to one frame first")
     origin = common_origin(query, database)
     openings = [opening(side, params.fov_deg, params.radius_m) for side in (query, database)]
     wide = any(bool((fov[side.ok] > 180.0).any()) for side, (fov, _) in zip((query, database), openings, strict=True))
@@ -300,8 +300,8 @@ def source(
         for name, side in sides.items():
             if without[name] and without[name] == int(side.ok.sum()):
                 raise InputError(
-                    f"no camera of the {name} has a height, so that none can differ in height; leave out "
-                    "max_height_difference_m=…, or take a dataset with heights (a column up, z or altitude of a table)"
+                    f"no camera of the {name} has a height, so heights cannot be compared; omit "
+                    f"max_height_difference_m=…, or use a dataset with heights (a column up, z or altitude of a table)"
                 )
         label_params["without_height"] = without
     noise = noise_of(
@@ -315,8 +315,8 @@ def source(
     if noise is not None:
         if occluders is not None:
             raise OptionError(
-                "the expected overlap of noisy cameras is not known behind walls, since they would hide something else "
-                "from each place where a camera may be: give either occluders or standard deviations"
+                "the expected overlap under noise cannot be computed with walls, which hide something different from "
+                "every possible position of a camera: give either occluders or standard deviations"
             )
         label_params |= noise.label_params
         query_views, database_views = (

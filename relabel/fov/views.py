@@ -61,15 +61,15 @@ def opening(cameras: Cameras, fov_deg: float, radius_m: float) -> tuple[FloatArr
     if lost.size:
         row = int(lost[0])
         raise InputError(
-            f"camera {str(cameras.key[row])!r} (row {row}, counted from 0) came with labels but without a position, as "
-            f"did {lost.size} camera(s) in all; read the cameras from their dataset"
+            f"camera {str(cameras.key[row])!r} (row {row}, counted from 0) came with labels but without a position "
+            f"({lost.size} such camera(s)); read the cameras from their dataset"
         )
     blind = np.flatnonzero(cameras.ok & np.isnan(cameras.heading_deg))
     if blind.size:
         row = int(blind[0])
         raise InputError(
-            f"camera {str(cameras.key[row])!r} (row {row}, counted from 0) has no heading, as have {blind.size} "
-            "camera(s) in all whose status is ok all the same; give heading_deg, or a status other than ok"
+            f"camera {str(cameras.key[row])!r} (row {row}, counted from 0) has no heading although its status is ok "
+            f"({blind.size} such camera(s)); give heading_deg, or a status other than ok"
         )
     fov = np.full(n, float(fov_deg)) if cameras.fov_deg is None else cameras.fov_deg
     radius = np.full(n, float(radius_m)) if cameras.radius_m is None else cameras.radius_m
@@ -83,7 +83,7 @@ def opening(cameras: Cameras, fov_deg: float, radius_m: float) -> tuple[FloatArr
             row = int(bad[0])
             raise OptionError(
                 f"camera {str(cameras.key[row])!r} (row {row}, counted from 0) has {name} {values[row]:g}{unit}; "
-                f"{bad.size} camera(s) are outside what is possible"
+                f"{bad.size} camera(s) are out of range"
             )
     return fov, radius
 

@@ -85,8 +85,8 @@ def lon_lat(cameras: Cameras) -> FloatArray:
     missing = [name for name in (LON, LAT) if name not in cameras.extra]
     if missing:
         raise InputError(
-            f"the cameras are in the {GEODESIC} frame but have no column {' and no column '.join(missing)}; label them "
-            "again, or take the file as it was written"
+            f"the cameras are in the {GEODESIC} frame but have no column {' and no column '.join(missing)}; label "
+            f"them again, or use the unmodified file"
         )
     return np.column_stack([cameras.extra[LON], cameras.extra[LAT]]).astype(np.float64, copy=False)
 

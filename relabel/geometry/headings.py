@@ -61,7 +61,7 @@ def math_to_compass(angle_rad: npt.ArrayLike) -> FloatArray:
 
 
 def group_codes(group: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """(n,) one whole number a row, counted from 0, the same for rows of the same group.
+    """(n,) one whole number per row, counted from 0, the same for rows of the same group.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def group_codes(group: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """
     names = np.asarray(group)
     if names.ndim != 1:
-        raise InputError(f"group has shape {names.shape}; expected one name a row")
+        raise InputError(f"group has shape {names.shape}; expected one name per row")
     if len(names) == 0:
         return np.empty(0, np.int64)
     starts = np.flatnonzero(np.append(True, names[1:] != names[:-1]))
@@ -90,7 +90,7 @@ def track_heading_deg(
     """The heading of travel at every row: the tangent of the track that its sequence drives.
 
     The tangent at a frame is the direction from the place before it to the place after it; at the ends of a sequence
-    from or to the frame itself. Frames at exactly the same place in a row (the camera stands still) count as one
+    from or to the frame itself. Consecutive frames at exactly the same position (a stationary camera) count as one
     place, so that each looks along to the nearest places that differ. Where a track returns to the place it came from,
     the direction to the next place is taken.
 
@@ -123,7 +123,7 @@ def track_heading_deg(
         raise InputError(f"position has shape {points.shape}; expected ({n}, 2), metres east and north")
     names, order = np.asarray(sequence), np.asarray(frame)
     if names.shape != (n,) or order.shape != (n,):
-        raise InputError(f"sequence has shape {names.shape} and frame {order.shape}; expected ({n},), one a position")
+        raise InputError(f"sequence has shape {names.shape} and frame {order.shape}; expected ({n},), one per position")
     group = group_codes(names)
     rows = np.flatnonzero(np.isfinite(points).all(axis=1))
     rows = rows[np.lexsort((order[rows], group[rows]))]

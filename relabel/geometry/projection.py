@@ -30,7 +30,9 @@ def utm_zone(lon_deg: float, lat_deg: float) -> int:
         when longitude is outside [-180, 180] or latitude outside [-90, 90].
     """
     if not (-180.0 <= lon_deg <= 180.0 and -90.0 <= lat_deg <= 90.0):
-        raise OptionError(f"lon {lon_deg}, lat {lat_deg} is no place on earth; lon is in [-180, 180], lat in [-90, 90]")
+        raise OptionError(
+            f"lon {lon_deg}, lat {lat_deg} is not a position on earth; lon is in [-180, 180], lat in [-90, 90]"
+        )
     if 56.0 <= lat_deg < 64.0 and 3.0 <= lon_deg < 12.0:
         return 32
     if 72.0 <= lat_deg < 84.0 and 0.0 <= lon_deg < 42.0:
@@ -212,12 +214,14 @@ def check_metric(crs: str) -> None:
     known = _known(crs)
     if known.is_geographic:
         raise OptionError(
-            f"{crs} is not a map but longitude and latitude; name their columns lon and lat (columns={{'lon': NAME, "
-            f"'lat': NAME}}) and leave out crs=…"
+            f"{crs} is longitude and latitude, not a map; name their columns lon and lat (columns={{'lon': NAME, "
+            f"'lat': NAME}}) and omit crs=…"
         )
     units = {axis.unit_name for axis in known.axis_info[:2]}
     if not known.is_projected or units != {"metre"}:
-        raise OptionError(f"{crs} is not a map in metres ({', '.join(sorted(units)) or 'no units'}); take one that is")
+        raise OptionError(
+            f"{crs} is not a map in metres ({', '.join(sorted(units)) or 'no units'}); choose one that is"
+        )
 
 
 def between(x: npt.ArrayLike, y: npt.ArrayLike, source: str, target: str) -> FloatArray:

@@ -48,10 +48,10 @@ class Walls:
         part = np.ascontiguousarray(self.part, dtype=np.int64)
         closed = np.ascontiguousarray(self.closed, dtype=np.bool_)
         if part.shape != (len(ends),):
-            raise InputError(f"walls: part has shape {part.shape}; expected ({len(ends)},), one a wall")
+            raise InputError(f"walls: part has shape {part.shape}; expected ({len(ends)},), one per wall")
         bad = np.flatnonzero(~np.isfinite(ends).all(axis=1))
         if bad.size:
-            raise InputError(f"wall {bad[0]} (counted from 0) has an end that is not finite; {bad.size} wall(s) have")
+            raise InputError(f"wall {bad[0]} (counted from 0) has an end that is not finite; {bad.size} wall(s) do")
         if len(part) and (part[0] < 0 or part[-1] >= len(closed) or (np.diff(part) < 0).any()):
             raise InputError(f"walls: the parts have to ascend from 0 to {len(closed) - 1}")
         for name, value in (("ends", ends), ("part", part), ("closed", closed)):

@@ -200,7 +200,7 @@ class UnreadableImages:
                 if len(self._paths) <= _NAMED:
                     log.warning("%s; its pairs are left out", image.reason)
                 elif len(self._paths) == _NAMED + 1:
-                    log.warning("more images cannot be read; they are counted")
+                    log.warning("more images cannot be read; from here on they are only counted")
 
 
 class _Loader(DataLoader[Any]):

@@ -96,15 +96,15 @@ def image_paths(cameras: Cameras, template: str | None, *, collection: str, side
         if path.startswith("/") or ".." in path.split("/"):
             raise InputError(
                 f"image path {template!r} gives {path[:200]!r} to {side} camera {str(cameras.key[row])[:200]!r} of "
-                f"{collection}, which leads out of the folder of the images; paths have to be relative and without "
-                "'..': choose another template (image_path=…), or other keys"
+                f"{collection}, which is outside the image folder; paths have to be relative and without '..': choose "
+                f"another template (image_path=…), or other keys"
             )
     names, first = np.unique(paths, return_index=True)
     if len(names) < n:
         again = np.setdiff1d(np.arange(n), first)[0]
         raise InputError(
             f"image path {template!r} gives {str(paths[again])!r} to more than one {side} camera of {collection}; "
-            "a path needs {key}, or another column that tells cameras apart"
+            "a path needs {key}, or another column that distinguishes cameras"
         )
     return paths
 
@@ -185,10 +185,10 @@ def find_camera_images(
         raise InputError(_nothing_found(folder, probe, tried, collection, side))
     if hits < len(probe):
         log.warning(
-            "%s: %d of %d %s images of %s that were looked for as %s are missing",
+            "%s: %d of %d %s images of %s, looked up as %s, are missing",
             *(folder, len(probe) - hits, len(probe), side, collection, chosen),
         )
-    log.debug("%s: %s images of %s lie at %s", folder, side, collection, chosen)
+    log.debug("%s: %s images of %s are at %s", folder, side, collection, chosen)
     return np.strings.add(f"{os.fspath(folder)}{os.sep}", relative(cameras, chosen, chosen_form))
 
 
@@ -278,7 +278,7 @@ def _decoded(path: str | os.PathLike[str], size: Size) -> Iterator[Any]:
 
 def _check_mode(mode: str) -> None:
     if mode.startswith(("I", "F")):  # depth, say; Pillow makes almost all of it white
-        raise InputError("it has more than 8 bits a channel")
+        raise InputError("it has more than 8 bits per channel")
 
 
 def check_pillow() -> Any:
@@ -303,8 +303,8 @@ def _nothing_found(folder: Path, probe: Cameras, layouts: Sequence[str], collect
     there = f"files there are {', '.join(map(repr, files))}" if files else "there are no images in it"
     return (
         f"{folder}: holds no image of the {side} cameras of {collection or 'the labels'}; their keys are {keys}; "
-        f"{there}; tried {', '.join(layouts)}; say how a key becomes a path (image_path=…), or name the folder that "
-        "these labels are of"
+        f"{there}; tried {', '.join(layouts)}; say how a key becomes a path (image_path=…), or give the folder that "
+        f"these labels were made from"
     )
 
 

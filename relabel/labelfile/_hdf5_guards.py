@@ -100,7 +100,7 @@ class _GroupWalk:
         seen = set()
         while piece != _LAST_PIECE:
             if piece in seen:
-                return f"the list of free pieces in the heap at byte {heap} has no end"
+                return f"the free list of the heap at byte {heap} has no end"
             seen.add(piece)
             following = self._unpacked(_PAIR, data + piece) if piece < size else None
             if following is None:
@@ -169,7 +169,7 @@ def storage_fault(dataset: Any) -> str | None:
         code, _, values, _ = properties.get_filter(i)
         filters.append(code)
         if not _fits(code, values):
-            return f"has filter {code} with parameters {list(values)[:8]}, which it cannot have"
+            return f"has filter {code} with parameters {list(values)[:8]}, which are not allowed"
     shape, sides = dataset.shape, dataset.chunks
     whole = math.prod(int(n) for n in sides) * dataset.dtype.itemsize
     end = file_size(dataset)
@@ -185,7 +185,7 @@ def storage_fault(dataset: Any) -> str | None:
         fits = chunk.size == whole + least if keeps_size else chunk.size > least
         if not fits or not 0 <= chunk.byte_offset <= end - chunk.size or chunk.filter_mask >> len(filters):
             faults.append(
-                f"has a chunk at {tuple(chunk.chunk_offset)} that cannot be: {chunk.size} bytes at "
+                f"has a chunk at {tuple(chunk.chunk_offset)} that is impossible: {chunk.size} bytes at "
                 f"{chunk.byte_offset}, filter mask {chunk.filter_mask}"
             )
             return True
@@ -200,7 +200,7 @@ def storage_fault(dataset: Any) -> str | None:
     if not faults:
         lost = next((start for start in chunk_starts(dataset) if not _is_found(dataset, start)), None)
         if lost is not None:
-            faults.append(f"has a chunk at {lost} that the index of its chunks does not find")
+            faults.append(f"has a chunk at {lost} that its chunk index does not find")
     return faults[0] if faults else None
 
 

@@ -60,7 +60,9 @@ def as_table(cameras: Cameras, extent: FloatArray, where: str) -> Table:
     table = {column.name: known[column.name] for column in TABLE if known[column.name] is not None}
     for name in sorted(cameras.extra):
         if name in COLUMNS or name in ("", ".", "..") or "/" in name or text_fault(name):
-            raise InputError(f"{where}: extra column {name!r} has a name that is taken or cannot be stored; rename it")
+            raise InputError(
+                f"{where}: extra column {name!r} has a name that is reserved or cannot be stored; rename it"
+            )
         table[name] = _extra(cameras.extra[name], f"{where}, extra column {name!r}")
     return {
         name: np.ascontiguousarray(array if array.dtype.kind == "S" else array.astype(array.dtype.newbyteorder("<")))
@@ -108,7 +110,7 @@ def _encoded(array: npt.NDArray[np.str_], where: str) -> npt.NDArray[np.bytes_]:
     if row_bytes > ROW_BYTES:
         row = int(np.strings.str_len(encoded).reshape(len(encoded), -1).max(axis=1, initial=0).argmax())
         raise InputError(
-            f"{where}: row {row} (counted from 0): a text of {row_bytes:,} bytes; at most {ROW_BYTES:,} can be stored"
+            f"{where}: row {row} (counted from 0): a string of {row_bytes:,} bytes; at most {ROW_BYTES:,} can be stored"
         )
     return encoded
 

@@ -110,7 +110,7 @@ class CollectionCheck:
             self._pairs(attributes, tables)
         with self._report.attempt("structure", self._path):
             for name in hdf.collection_names(self._group):
-                self._note(f"{self._path}/{name}", f"lies inside collection {self._path[1:]!r}; no reader looks there")
+                self._note(f"{self._path}/{name}", f"is inside collection {self._path[1:]!r}, where no reader looks")
         stored: str = ""
         with self._report.attempt("structure", self._path):
             stored = hdf.attribute(self._group, "content_sha256", str)
@@ -123,7 +123,7 @@ class CollectionCheck:
                     self._report.note(
                         "content",
                         self._path,
-                        "content_sha256 does not fit the content; cameras, parameters or values were changed after "
+                        "content_sha256 does not match the content; cameras, parameters or values were changed after "
                         "writing",
                     )
         return stored
@@ -224,7 +224,7 @@ class CollectionCheck:
         elif indptr[0] != 0 or indptr[-1] != nnz or (np.diff(indptr) < 0).any():
             self._note(f"{group.name}/indptr", f"does not rise from 0 to {nnz} without falling")
         elif (longest := int(np.diff(indptr).max(initial=0))) > shape[1]:
-            self._note(f"{group.name}/indptr", f"gives a row {longest:,} pairs, and there are {shape[1]:,} columns")
+            self._note(f"{group.name}/indptr", f"gives a row {longest:,} pairs, but there are {shape[1]:,} columns")
         else:
             self._entries(attributes, tables, shape, arrays, indptr)
 
@@ -398,7 +398,7 @@ class TableCheck:
             return []
         known = isinstance(dataset, h5py.Dataset) and hdf.type_name(dataset) is not None
         if not known or dataset.shape is None or dataset.shape[:1] != (self.length,):
-            self._note(name, "is no column of this table: it has another length or a type that the format lacks")
+            self._note(name, "is not a column of this table: its length differs, or the format does not have its type")
             return []
         hdf.check_array(dataset)
         for _ in self._hashed_blocks(name, dataset):
@@ -436,9 +436,7 @@ class TableCheck:
         if len(values) < len(keys):
             twice = rows[counts > 1]
             first = keys[twice.min()].decode(errors="replace")
-            self._note(
-                "key", f"{len(twice)} key(s) occur in several rows, the first of them {first!r}; keys are unique"
-            )
+            self._note("key", f"{len(twice)} key(s) occur in several rows, the first {first!r}; keys have to be unique")
 
     def _check_status(self, values: dict[str, npt.NDArray[Any]]) -> None:
         status = values.get("status")

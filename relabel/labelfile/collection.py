@@ -121,7 +121,7 @@ class StoredCollection(AsTables, Displayed):
                 ("queries", f"{self.shape[0]:,}"),
                 ("database", "the queries themselves" if self.self_pairs else f"{self.shape[1]:,}"),
                 ("pairs", f"{self.nnz:,}, {a_query}"),
-                ("ψ", f"{self.measure} by {self.method}; pairs that are absent have at most {self.min_value:g}"),
+                ("ψ", f"{self.measure} by {self.method}; absent pairs have at most {self.min_value:g}"),
                 ("crs", self.crs),
                 ("params", parameters(self.params)),
             ],
@@ -314,7 +314,7 @@ class StoredCollection(AsTables, Displayed):
         """
         group = hdf.descend(file, self.name)
         if hdf.attribute(group, "content_sha256", str) != self.content_sha256:
-            raise LabelFileError(f"/{self.name}: has other content than when it was opened; open it again")
+            raise LabelFileError(f"/{self.name}: has changed since it was opened; open it again")
         return group
 
     @contextmanager
@@ -416,7 +416,7 @@ class StoredCollection(AsTables, Displayed):
             if number is not None:
                 return number
             key = query.encode(UTF8, "surrogatepass")
-            hint = "it is a camera of the database, not a query; " if (database == key).any() else ""
+            hint = "it is a database camera, not a query; " if (database == key).any() else ""
             shown = listed(hdf.decode(keys[:_SHOWN], f"/{self.name}/{QUERIES}/key").tolist(), len(keys))
             raise NotFoundError(f"{self.path}::{self.name}: there is no query {query!r}; {hint}there are {shown}")
         if not 0 <= query < self.shape[0]:
@@ -470,7 +470,7 @@ class StoredCollection(AsTables, Displayed):
                     row = first + int(np.searchsorted(indptr[1:] - start, np.argmax(bad), side="right"))
                     raise LabelFileError(
                         f"{arrays[name].name}: {what} in row {row} (counted from 0), so the file is damaged; relabel "
-                        "validate lists all that is wrong"
+                        f"validate lists all errors"
                     )
             return RowBlock(first, np.diff(indptr), indices, data)
 
@@ -485,7 +485,7 @@ class StoredCollection(AsTables, Displayed):
             if counts.max(initial=0) > self.shape[1]:
                 row = int(counts.argmax())
                 raise LabelFileError(
-                    f"{dataset.name}: gives row {row} (counted from 0) {counts[row]:,} pairs, and there are "
+                    f"{dataset.name}: gives row {row} (counted from 0) {counts[row]:,} pairs, but there are "
                     f"{self.shape[1]:,} columns; the file is damaged"
                 )
             self._indptr = indptr
@@ -503,8 +503,8 @@ class StoredCollection(AsTables, Displayed):
             records |= {f"{side}/{name}": record for name, record in columns.items()}
         if collection_digest(attributes, records) != self.content_sha256:
             raise LabelFileError(
-                f"{group.name}: content_sha256 does not fit the content, so cameras, parameters or values were damaged "
-                "or changed after writing; write or fetch the file again"
+                f"{group.name}: content_sha256 does not match the content, so cameras, parameters or values were "
+                f"damaged or changed after writing; write or fetch the file again"
             )
         self._fits = True
 

@@ -93,7 +93,7 @@ def _link_fault(link: Any) -> str | None:
         what = f"is an external link to {link.path!r} of {link.filename!r}"
     else:
         return None
-    return f"{what}; a label file has hard links only, so that it says the same wherever it is copied"
+    return f"{what}; a label file has hard links only, so that it does not depend on other files"
 
 
 def foreign_links(group: Any) -> Iterator[tuple[str, str]]:
@@ -211,7 +211,7 @@ def check_array(dataset: Any, dtype: str | None = None, shape: tuple[int | None,
         size = in_memory(dataset)
         row = math.prod(have[1:]) * dataset.dtype.itemsize
         if have and row > ROW_BYTES:
-            raise LabelFileError(f"{where}: takes {row:,} bytes a row; at most {ROW_BYTES:,} are allowed")
+            raise LabelFileError(f"{where}: takes {row:,} bytes per row; at most {ROW_BYTES:,} are allowed")
         stored = dataset.id.get_storage_size()
         chunk = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
         limit = stored * _DEFLATE_LIMIT + _SMALL_BYTES if dataset.chunks else stored
@@ -237,7 +237,7 @@ def check_keys(dataset: Any) -> None:
     lengths = []
     for block in row_blocks(dataset):
         if len(np.unique(block)) < len(block) or (block == b"").any():
-            raise LabelFileError(f"{dataset.name}: holds keys that are empty or stand in several rows; keys are unique")
+            raise LabelFileError(f"{dataset.name}: holds keys that are empty or repeated; keys have to be unique")
         lengths.append(np.strings.str_len(block))
     _check_lengths(dataset, lengths)
 

@@ -112,7 +112,7 @@ def faults(file: Any) -> list[LabelFileError]:
         elif version[0] > MAJOR:
             errors.append(
                 FormatTooNewError(
-                    f"is of format version {text}, and this program reads {FORMAT_VERSION}: update relabel"
+                    f"is of format version {text}, but this version of relabel reads {FORMAT_VERSION}: update relabel"
                 )
             )
         elif version[0] < MAJOR:
@@ -124,7 +124,7 @@ def faults(file: Any) -> list[LabelFileError]:
             value = hdf.attribute(file, attribute, kind)
             if attribute == "complete" and value != 1:
                 errors.append(
-                    LabelFileError("was not written to its end (attribute 'complete' is not 1); write it again")
+                    LabelFileError("was not written completely (attribute 'complete' is not 1); write it again")
                 )
         except LabelFileError as error:
             errors.append(error)

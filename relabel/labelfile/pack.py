@@ -89,7 +89,7 @@ def pack(
         # A part may have been damaged since it was written, and copied chunks have not been decoded yet.
         sources = sorted({str(s.path if isinstance(s, StoredCollection) else s) for s in parts.values()})
         shown = ", ".join(sources[:3]) + (f" and {len(sources) - 3} more" if len(sources) > 3 else "")
-        hint = f"see with relabel validate --level content which is damaged, and make it again: {shown}"
+        hint = f"find the damaged one with relabel validate --level content, and make it again: {shown}"
         confirm(private, target, "content", hint)
     return target
 

@@ -73,7 +73,7 @@ class RowChecks:
             "have a camera whose status is not ok, so their value is unknown": unknown & ~outside,
         }
         if self._self_pairs:
-            rules["pair a camera with itself, which a self-paired collection leaves out"] = columns == block.rows
+            rules["pair a camera with itself, which a self-paired collection does not store"] = columns == block.rows
         return [self._fault(rule, bad, block, ends) for rule, bad in rules.items() if bad.any()]
 
     def _fault(self, rule: str, bad: BoolArray, block: RowBlock, ends: npt.NDArray[Any]) -> Fault:

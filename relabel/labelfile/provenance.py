@@ -142,7 +142,7 @@ def describe(
         elif outside:
             elsewhere[path] = file
         else:
-            raise InputError(f"{file}: lies outside {root}, so it has no path relative to it")
+            raise InputError(f"{file}: is outside {root}, so it has no path relative to it")
     for path in sorted(elsewhere, key=Path):
         parts = Path(path).parts[1:]
         tails = ["/".join(parts[-n:]) for n in range(1, len(parts) + 1)]
@@ -210,7 +210,7 @@ def _read(file: str) -> dict[str, Any]:
         key = (file, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
         size, digest = _digest(*key) if settled else _digest.__wrapped__(*key)
     except FileNotFoundError:
-        raise MissingFileError(f"{file}: is not there any more") from None
+        raise MissingFileError(f"{file}: no longer exists") from None
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror or error}") from None
     return {"bytes": size, "sha256": digest}
@@ -323,7 +323,8 @@ def checked_provenance_texts(file: Any) -> list[str]:
     )
     if file_digest(version, writer, digests, texts) != stored:
         raise LabelFileError(
-            "/: content_sha256 does not fit writer, names and digests of the collections and provenance, so one of "
+            "/: content_sha256 does not match the writer, the names and digests of the collections, and the "
+            "provenance, so one of "
             "them was damaged or changed after writing; write or fetch the file again"
         )
     return texts

@@ -139,7 +139,7 @@ class LabelFile(Displayed, Mapping[str, StoredCollection]):
         with self._opened() as file:
             names = self._names_in(file)
             if not names:
-                raise LabelFileError("holds no collection; relabel validate lists all that is wrong with it")
+                raise LabelFileError("holds no collection; relabel validate lists all errors")
             return [StoredCollection(self.path, name, file=file) for name in names]
 
 

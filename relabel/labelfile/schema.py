@@ -156,7 +156,7 @@ def nesting_fault(names: Iterable[str]) -> str | None:
         for depth in range(1, len(parts)):
             outer = "/".join(parts[:depth])
             if outer in known:
-                return f"collection {name!r} lies inside collection {outer!r}; give one of them another name"
+                return f"collection {name!r} is inside collection {outer!r}; rename one of them"
     return None
 
 

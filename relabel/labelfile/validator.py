@@ -98,7 +98,7 @@ def _check_names(names: list[str], report: Report) -> None:
 
 def _check_provenance(texts: list[str], report: Report) -> None:
     if not texts:
-        report.note("content", "/provenance", "holds no record, so nothing says how the file was made", "warning")
+        report.note("content", "/provenance", "holds no record, so the file does not record how it was made", "warning")
     for number, text in enumerate(texts):
         where = f"/provenance/{number:04d}"
         try:
@@ -119,6 +119,7 @@ def _check_digest(file: Any, digests: dict[str, str], texts: list[str], report: 
             report.note(
                 "content",
                 "/",
-                "content_sha256 does not fit writer, names and digests of the collections and provenance; one of them "
+                "content_sha256 does not match the writer, the names and digests of the collections, and the "
+                "provenance; one of them "
                 "was changed after writing",
             )

@@ -117,7 +117,7 @@ def confirm(private: Path, target: Path, level: str, hint: str = "check disk and
     errors = [finding for finding in validate(private, level).findings if finding.severity == "error"]
     if errors:
         raise OutputError(
-            f"{target}: the new file does not read back as it was written, so it was not put in place "
+            f"{target}: the new file does not read back as it was written, so the target was left unchanged "
             f"({errors[0].path}: {errors[0].message}); {hint}"
         )
 
@@ -175,7 +175,7 @@ class _CollectionWriter:
         if collection.database.crs != collection.query.crs:
             raise InputError(
                 f"{self._where}: queries are in {collection.query.crs!r} and the database is in "
-                f"{collection.database.crs!r}; bring both into one frame"
+                f"{collection.database.crs!r}; convert both to one frame"
             )
         if fault := schema.text_fault(collection.crs):
             raise InputError(f"{self._where}: crs {collection.crs!r} {fault}")
@@ -191,8 +191,8 @@ class _CollectionWriter:
         for name, value in attributes.items():
             if isinstance(value, str) and len(value.encode()) > schema.ATTRIBUTE_BYTES:
                 raise InputError(
-                    f"{self._where}: {name} takes {len(value.encode())} bytes, and at most {schema.ATTRIBUTE_BYTES} "
-                    "can be stored; keep only what the result depends on"
+                    f"{self._where}: {name} takes {len(value.encode())} bytes, but at most {schema.ATTRIBUTE_BYTES} "
+                    "can be stored; keep only what affects the result"
                 )
         return attributes
 
@@ -205,7 +205,7 @@ class _CollectionWriter:
         if not c.self_pairs:
             return {schema.QUERIES: queries, schema.DATABASE: database}
         if digests(database) != digests(queries):
-            raise InputError(f"{self._where}: says self_pairs, but queries and database are not the same cameras")
+            raise InputError(f"{self._where}: self_pairs is set, but queries and database are not the same cameras")
         return {schema.QUERIES: queries}
 
     def _pairs(self, group: Any, progress: Callable[[int], object] | None) -> dict[str, Record]:
@@ -245,8 +245,8 @@ class _CollectionWriter:
         where = f"{self._where}, block of rows {first} to {last - 1}"
         if first != self._next_row or last > len(self._counts):
             raise InputError(
-                f"{where}: expected rows from {self._next_row} on, of {len(self._counts)}; blocks come in order, "
-                "without gaps"
+                f"{where}: expected rows from {self._next_row} on, of {len(self._counts)}; blocks have to be in "
+                f"order, without gaps"
             )
         if counts.dtype.kind not in "iu" or indices.dtype.kind not in "iu" or data.dtype.kind != "f":
             raise InputError(f"{where}: counts and columns have to be integers and values floats")
@@ -258,7 +258,7 @@ class _CollectionWriter:
         self._total += len(indices)
         if self._total > schema.MOST:
             raise InputError(
-                f"{where}: brings the collection to {self._total:,} pairs, and one holds at most {schema.MOST:,}; "
+                f"{where}: brings the collection to {self._total:,} pairs, but one can hold at most {schema.MOST:,}; "
                 "divide its queries among several files (shards, formats/label-file-v1.md, section 9)"
             )
         block = RowBlock(first, counts.astype(np.int64), indices, data.astype("<f4", copy=False))

@@ -99,7 +99,7 @@ class Executor:
             except distributed.KilledWorker:
                 raise RelabelError(
                     "a dask worker died, most likely because memory ran out; give the workers more memory or start "
-                    "fewer on a machine; finished parts are kept"
+                    "fewer per machine; finished parts are kept"
                 ) from None
 
 

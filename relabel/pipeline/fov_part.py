@@ -148,7 +148,7 @@ class FovPart(ReaderWrapper[CameraSets]):
         for side, count in source.collection.params.get("without_height", {}).items():
             if count:
                 named = "query cameras" if side == "queries" else "database cameras"
-                notes.append(f"{count:,} {named} have no height; max_height_difference_m=… leaves their pairs alone")
+                notes.append(f"{count:,} {named} have no height; max_height_difference_m=… does not affect their pairs")
         c = source.collection
         excluded, counted = excluded_params(self.excluded, c.query, c.database, self_pairs=c.self_pairs)
         notes += counted

@@ -37,8 +37,8 @@ def on_map(cameras: CameraSets) -> CameraSets:
     crs = cameras.query.crs
     if not is_utm(crs):
         raise OptionError(
-            "occluders=…: footprints lie on the map of one UTM zone, and these cameras are spread over more than one "
-            f"({crs}); label the places of each zone by themselves"
+            "occluders=…: footprints are on the map of one UTM zone, but these cameras are spread over several "
+            "({crs}); label the places of each zone separately"
         )
     sides = [cameras.query] if cameras.database is cameras.query else [cameras.query, cameras.database]
     turns = [meridian_convergence(place[:, 0], place[:, 1], crs) for place in cameras.geographic[: len(sides)]]
@@ -48,7 +48,7 @@ def on_map(cameras: CameraSets) -> CameraSets:
         for side, turn in zip(sides, turns, strict=True)
     ]
     note = (
-        f"footprints lie on a map, so cameras are compared on {crs}; headings were turned by up to {largest:.2f}° from "
+        f"footprints are on a map, so cameras are compared on {crs}; headings were turned by up to {largest:.2f}° from "
         "true north to its north"
     )
     return replace(
@@ -74,8 +74,8 @@ def walls_for(cameras: CameraSets, path: Path, crs: str | None) -> tuple[Walls, 
     features = footprints.read(path, crs)
     placed = features.to_crs(cameras.query.crs)
     counts = {
-        "polygons were not valid and have been repaired": features.repaired,
-        "features have no polygon or line and hide nothing": features.skipped,
+        "invalid polygons were repaired": features.repaired,
+        "features without polygon or line hide nothing": features.skipped,
         f"polygons or lines have no place in {cameras.query.crs} and were left out": placed.lost,
     }
     return placed.walls(), [f"{path.name}: {count:,} {text}" for text, count in counts.items() if count]
@@ -91,16 +91,16 @@ def hidden(source: fov.FovOverlap, path: Path) -> list[str]:
     cut = left < area * (1.0 - 1e-9)
     if not cut.any() and not inside.any():
         warning = (
-            "hides nothing from any camera: is it of another place, or are its coordinates in another reference system "
-            "than it says (occluders_crs=…)?"
+            "hides nothing from any camera: is it for another place, or are its coordinates not in the reference "
+            "system that it states (occluders_crs=…)?"
         )
         return [f"{path.name}: {warning}"]
     left_share = left.sum() / area.sum()
     notes = [f"{path.name}: cuts {cut.sum():,} of {len(cut):,} fields of view; {left_share:.0%} of their area is left"]
     if inside.any():
         notes.append(
-            f"{path.name}: {inside.sum():,} cameras stand in a building or at a wall, for their positions are not "
-            "exact perhaps; what they stand in hides nothing from them"
+            f"{path.name}: {inside.sum():,} cameras are inside a building or at a wall, perhaps because positions are "
+            f"inexact; that building hides nothing from them"
         )
     return notes
 
@@ -123,7 +123,7 @@ def buildings(
         return None, None
     where = f"{stored.path}::{stored.name}"
     if not isinstance(recorded, Mapping) or "sha256" not in recorded:
-        raise InputError(f"{where}: its params do not tell which file its walls come from; ψ cannot be recomputed")
+        raise InputError(f"{where}: its params do not name the file of its walls; ψ cannot be recomputed")
     folders = [Path(stored.path).parent, *([] if root is None else [root])]
     candidates = [folder / Path(str(recorded["name"])).name for folder in folders]
     if root is not None:
@@ -134,8 +134,8 @@ def buildings(
     path = explicit if explicit is not None else _with_digest(candidates, str(recorded["sha256"]))
     if path is None:
         raise InputError(
-            f"{where}: its fields of view are cut by {recorded['name']}, which is neither beside the file nor under "
-            "root=…; give it with occluders=…"
+            f"{where}: its fields of view are cut by {recorded['name']}, which is neither next to the file nor under "
+            f"root=…; give it with occluders=…"
         )
     from relabel.reference.occlusion import Occluders  # noqa: PLC0415  (shapely)
 

@@ -57,7 +57,9 @@ class PartsFolder:
         """
         with output_errors(self.path):
             if os.path.lexists(self.path) and not self.path.is_dir():
-                raise OutputExistsError(f"{self.path}: is no folder, and the parts of this job go to one; move it away")
+                raise OutputExistsError(
+                    f"{self.path}: is not a folder, but the parts of this job need one; move it away"
+                )
             is_new = not self.path.exists()
             self.path.mkdir(exist_ok=True)
             try:
@@ -90,8 +92,8 @@ class PartsFolder:
 
     def _foreign(self, entry: Path) -> OutputExistsError:
         return OutputExistsError(
-            f"{entry}: was not made by a job that writes {self.path.with_suffix('').name}, and is not touched; move it "
-            "away, or choose another output"
+            f"{entry}: was not made by a job that writes {self.path.with_suffix('').name}, so it is left alone; move "
+            f"it away, or choose another output"
         )
 
     def __exit__(
@@ -102,7 +104,7 @@ class PartsFolder:
         finished = sum(file.exists() for file in self._files.values())
         if finished:
             count = len(self._files)
-            log.info("%d of %d parts are kept in %s; the same command goes on from there", finished, count, self.path)
+            log.info("%d of %d parts are kept in %s; the same command resumes from there", finished, count, self.path)
         else:
             self.remove()
 
@@ -115,13 +117,13 @@ class PartsFolder:
             remove_folders(abandoned_folders(self.path, *files, _JOB))
             others = [str(entry) for entry in self._entries({*files, _JOB})]
             if others:
-                log.warning("%s: not of this job, so the folder stays", ", ".join(others))
+                log.warning("%s: does not belong to this job, so the folder is kept", ", ".join(others))
                 return
             # The last: as long as anything is there, it says whose the folder is.
             (self.path / _JOB).unlink(missing_ok=True)
             self.path.rmdir()
         except OSError as error:
-            log.warning("%s: is not needed any more, but cannot be removed: %s", self.path, error.strerror or error)
+            log.warning("%s: is no longer needed, but cannot be removed: %s", self.path, error.strerror or error)
 
     def _entries(self, files: Collection[str]) -> list[Path]:
         """What is in the folder, sorted, besides ``job.json`` and what writers of these files are making or left."""

@@ -77,8 +77,8 @@ def frames_from_records(
     sets = None if part is None else part.read()
     if not isinstance(sets, FrameSets):
         raise InputError(
-            f"{stored.path}::{stored.name}: its provenance does not say which depth maps it was made from; label the "
-            "dataset again"
+            f"{stored.path}::{stored.name}: its provenance does not name the depth maps it was made from; label the "
+            f"dataset again"
         )
     return sets
 
@@ -101,8 +101,8 @@ def _check_paths(record: Mapping[str, Any], root: Path) -> None:
     for name, value in named:
         if isinstance(value, str) and leads_out(value):
             raise InputError(
-                f"the provenance of the file names {value!r} ({name}), which leads out of {root}; paths in it are "
-                "relative and without .., so the file is not followed. Leave out root=…, or get the file from its maker"
+                f"the provenance of the file names {value!r} ({name}), which is outside {root}; such paths have to be "
+                f"relative and without .., so they are not followed. Omit root=…, or get the file from its maker"
             )
 
 

@@ -2,7 +2,7 @@
 
 A job of one part writes its file at once. A job of several writes each to a file of its own in a `PartsFolder` and
 packs them when all are there. What an earlier run finished is kept if it was made from the same bytes with the same
-parameters by the same version, so that an interrupted job goes on where it was. As long as a run lives, it has a claim
+parameters by the same version, so an interrupted job resumes where it stopped. As long as a run lives, it has a claim
 on the output.
 """
 
@@ -147,7 +147,7 @@ def _check_parts(parts: Sequence[Part]) -> None:
     check_names(dict.fromkeys(names))
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise InputError(f"{', '.join(map(repr, repeated))}: given more than once; a collection is made once a file")
+        raise InputError(f"{', '.join(map(repr, repeated))}: given more than once; a file holds each collection once")
 
 
 def _job_id(parts: Sequence[Part]) -> str:
@@ -178,8 +178,8 @@ def _part(result: PartResult, path: Path) -> StoredCollection:
         difference = _first_difference(records[0], result.step)
     if difference is not None:
         raise OutputError(
-            f"{path}: is a part of another job: it {difference}; see what else writes there, and run the same command "
-            "again"
+            f"{path}: is a part of another job: it {difference}; check what else writes there, and run the same "
+            f"command again"
         )
     return labels[result.name]
 
@@ -260,7 +260,7 @@ def _make(
         if fault is None:
             return PartResult(part.name, kept=True, notes=notes, audit=opened.audit, step=step)
         if fault:
-            notes += (f"{part.name}: made anew, since the part of an earlier run {fault}",)
+            notes += (f"{part.name}: computed again, since the part of an earlier run {fault}",)
     if (preparation := opened.preparation) is not None:
         title = f"{part.name}: {preparation.what}"
         with bar(title, preparation.total) if bar is not None else nullcontext() as progress:

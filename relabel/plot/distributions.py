@@ -85,7 +85,7 @@ def plane(labels: SimilaritySource, *, ax: Axes | None = None) -> Axes:
     angle = "angle between optical axes (°)" if cells["in_space"] else "difference of heading (°)"
     axes.set(xlim=(0.0, edges[0][-1]), ylim=(0.0, 180.0), xlabel="distance (m)", ylabel=angle)
     axes.set_yticks(np.arange(0, 181, 30))
-    left_out = ((cells["beyond"], f"beyond {edges[0][-1]:g} m"), (cells["without"], "without place or heading"))
+    left_out = ((cells["beyond"], f"beyond {edges[0][-1]:g} m"), (cells["without"], "without position or heading"))
     notes = [_pairs(int(counts.sum())), *(f"{n:,} {where}" for n, where in left_out if n)]
     axes.set_title("\n".join(notes), loc="left", fontsize="small")
     colour_bar(axes, mesh, f"mean ψ of stored pairs ({labels.collection.measure})")

@@ -63,7 +63,7 @@ def camera_map(
         when a query is named and `labels` are cameras alone.
     """
     if query is not None and isinstance(labels, Cameras):
-        raise OptionError("cameras alone have no ψ; give labels, or leave the query out")
+        raise OptionError("cameras alone have no ψ; give labels, or omit the query")
     c = collection_of(labels)
     cameras = [c.query] if c.self_pairs else [c.query, c.database]
     ground = ground_of(cameras)
@@ -174,7 +174,7 @@ def query_map(
     legend(axes)
     status = "" if ok else f", status {Status(int(queries.cameras.status[row])).label}: all ψ are unknown"
     lost = np.count_nonzero(~drawn)
-    without = f", {lost:,} of them without a place" if lost else ""
+    without = f", {lost:,} of them without a position" if lost else ""
     count = f"{len(columns):,} {'match' if len(columns) == 1 else 'matches'}{without}" if ok else ""
     axes.set_title(verbatim(f"{shortened(query)}{status}{': ' if count else ''}{count}"), fontsize="small")
     return axes
@@ -228,7 +228,7 @@ def _draw_statuses(axes: Any, name: str, side: Side, colour: str, colours: Colou
         rows = placed & (status == code)
         text = f"{name}, {code.label}: {np.count_nonzero(status == code):,}"
         hidden = np.count_nonzero((status == code) & ~placed)
-        text += f", {hidden:,} without a place" if hidden and code is not Status.NO_POSITION else ""
+        text += f", {hidden:,} without a position" if hidden and code is not Status.NO_POSITION else ""
         mark = {"marker": _MARKS[code - 1], "color": getattr(colours, _FAULTS[code - 1])}
         dots(axes, side.position[rows], s=24, linewidths=0.9, zorder=3, label=text, **mark)
 

@@ -80,7 +80,7 @@ def matrix(labels: SimilaritySource, sequence: str | None = None, *, ax: Axes | 
         blank = f"blank: ψ ≤ {c.min_value:g}{unknown}"
         colour_bar(axes, picture, f"{'largest ' if max(steps) > 1 else ''}ψ ({c.measure}); {blank}")
     names = ("query", "query" if c.self_pairs else "database camera")
-    several = ["" if step == 1 else f", {step} a cell" for step in steps]
+    several = ["" if step == 1 else f", {step} per cell" for step in steps]
     ordered = [_order(side) for side in (c.query, c.database)]
     axes.set_ylabel(f"{names[0]}, {ordered[0]}{several[0]}")
     axes.set_xlabel(f"{names[1]}, {ordered[1]}{several[1]}")
@@ -95,7 +95,7 @@ def _rows_of(query: Cameras, sequence: str | None) -> npt.NDArray[np.int64]:
         return _in_time(query, np.arange(len(query)))
     names = query.extra.get("sequence")
     if names is None or names.ndim != 1:
-        raise InputError("the queries have no column 'sequence'; leave the name of a sequence out to draw all of them")
+        raise InputError("the queries have no column 'sequence'; omit the name of the sequence to draw all of them")
     rows = np.flatnonzero(names.astype(np.str_) == sequence)
     if not len(rows):
         there = np.unique(names).astype(np.str_)

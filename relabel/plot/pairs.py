@@ -91,8 +91,8 @@ def pair(
         rings = [sides[0].sectors(np.array([row]))[1], sides[1].sectors(np.array([column]))[1]]
         if not (len(rings[0]) and len(rings[1])):
             raise InputError(
-                f"the field of view of {query if not len(rings[0]) else database} is not known, so there is none to "
-                "draw; to see the two images give their folder (images=)"
+                f"the field of view of {query if not len(rings[0]) else database} is unknown, so it cannot be drawn; "
+                f"to see the two images give their folder (images=)"
             )
         axes = axes_or_new(ax)
         _draw_fields(axes, sides, (row, column), rings, (query, database))

@@ -72,7 +72,7 @@ class About:
             except ValueError:
                 good = False
             if not good:
-                raise OptionError(f"date is {self.date!r}; it has to be a day as YYYY-MM-DD")
+                raise OptionError(f"date is {self.date!r}; it has to be a date as YYYY-MM-DD")
 
     def dated(self) -> About:
         """The same with the day of SOURCE_DATE_EPOCH where there is no date; the clock is never asked."""
@@ -100,8 +100,8 @@ def spdx(text: str) -> str:
             else f"usual ones are {', '.join(USUAL_LICENSES)}."
         )
         raise OptionError(
-            f"license is {text!r}, which is no SPDX identifier; {hint} "
-            "https://spdx.org/licenses lists all; a licence that has none is given by its URL"
+            f"license is {text!r}, which is not an SPDX identifier; {hint} https://spdx.org/licenses lists all; give "
+            f"a licence without one by its URL"
         ) from None
 
 

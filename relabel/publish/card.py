@@ -23,9 +23,7 @@ HISTOGRAM = "histogram.svg"
 REPORT = "report.html"
 
 _CHECK = "**To be checked by the publisher.**"
-_IMPORTED = (
-    "Imported from labels that somebody else made: their terms hold for these too, and this card does not know them."
-)
+_IMPORTED = "Imported from labels made by others: their terms also apply to these, and this card does not know them."
 _UNKNOWN = "The label file does not say which dataset it was made from, so its terms are not known here."
 
 _NOTHING = 1e-4  # up to this ψ two cameras share nothing that matters
@@ -34,14 +32,14 @@ _FORMULAS = {
     "iou": "ψ = I / (A + B − I)",
     "overlap": "ψ = I / A, the share of the query's own view",
     "dice": "ψ = 2 I / (A + B)",
-    "unknown": "not stated by whoever made the labels; do not compare them with others, and do not convert them",
+    "unknown": "not stated by the makers of the labels; do not compare them with others, and do not convert them",
 }
 _METHODS = {
     "fov-sector": "overlap of fields of view, circular sectors around the heading",
     "fov-polygon": "overlap of fields of view, polygons of apex and arc segments",
     "surface": "shared surface, from depth and poses",
     "voxel-iou": "shared voxels, from depth and poses",
-    "imported": "imported from labels that somebody else made",
+    "imported": "imported from labels made by others",
 }
 _PARAMETERS = {
     "fov_deg": "A field of view is `fov_deg` degrees wide.",
@@ -123,7 +121,7 @@ def card(
         _checking(label_file),
         _provenance(records),
         _licence(about, records, page),
-        ["## Citation", "", _plain(citation(about)), "", "The dataset that was labelled has a citation of its own."],
+        ["## Citation", "", _plain(citation(about)), "", "The labelled dataset has its own citation."],
     )
     return "\n\n".join("\n".join(section) for section in sections) + "\n"
 
@@ -139,7 +137,9 @@ def default_description(collections: Sequence[StoredCollection], *, images: bool
     """A description for those who give none."""
     pairs = sum(stored.nnz for stored in collections)
     cameras = sum(sum(stored.shape[: 2 - stored.self_pairs]) for stored in collections)
-    included = f"Of the images, {REPORT} alone holds small copies." if images else "No images are included."
+    included = "No images are included."
+    if images:
+        included = f"{REPORT} holds small copies of images; no others are included."
     return (
         "Degrees of similarity between 0 and 1 of pairs of images, for training and evaluating visual place "
         f"recognition: {pairs:,} pairs of {cameras:,} cameras. {included}"

@@ -112,7 +112,7 @@ def publish(
     """
     path = Path(path)
     if (images is not None and not report) or (image_path is not None and images is None):
-        raise OptionError("images are part of the page alone: images=… belongs to report=True, image_path=… to both")
+        raise OptionError("images are only part of the page: images=… needs report=True, and image_path=… needs both")
     if path.name in _FIXED or not path.name.isprintable():
         raise OptionError(f"{path}: a label file of this name cannot be published beside {README}; rename it")
     if not path.is_file():
@@ -167,7 +167,7 @@ def _check(path: Path, copy: Path) -> None:
     more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
     raise LabelFileError(
         f"{path}: is not valid, so it is not published: {'; '.join(faults[:_SHOWN])}{more}; `relabel validate` lists "
-        "all that is wrong"
+        f"all errors"
     )
 
 

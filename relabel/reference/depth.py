@@ -29,7 +29,7 @@ def stored_depth(path: str, size: tuple[int, int] | None) -> npt.NDArray[np.uint
     except MemoryError:
         raise
     except Exception as error:  # whatever a damaged image makes a decoder raise
-        raise InputError(f"{path}: is not a depth map that can be read ({error})") from None
+        raise InputError(f"{path}: is not a readable depth map ({error})") from None
     if not mode.startswith("I"):
         raise InputError(f"{path}: holds pixels of mode {mode}; a depth map is a PNG of 16-bit greyscale")
     if size is not None and stored_size != size:

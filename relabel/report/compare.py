@@ -288,7 +288,7 @@ def notes(difference: Difference) -> Iterator[str]:
     a, b = difference.measures
     if "unknown" in (a, b) and not a == b == "unknown":
         side = "A" if a == "unknown" else "B"
-        yield f"the measure of {side} is unknown, so its values are compared as they stand, with {difference.measure}"
+        yield f"the measure of {side} is unknown, so its values are compared unconverted, with {difference.measure}"
     elif a != b or a != difference.measure:
         yield f"A is {a} and B is {b}; compared as {difference.measure}"
     for side, counts in (("queries", difference.queries), ("database cameras", difference.database)):
@@ -306,7 +306,7 @@ def notes(difference: Difference) -> Iterator[str]:
         and difference.min_values[0] != difference.min_values[1]
     ):
         low, high = difference.min_values
-        yield f"A stores ψ > {low:g} and B ψ > {high:g}; a pair that is absent in one is compared as 0"
+        yield f"A stores ψ > {low:g} and B ψ > {high:g}; a pair that is absent from one is compared as 0"
     rules = difference.exclusions
     if rules[0] != rules[1]:
         yield f"A excludes {rules[0]} from training and scoring, and B {rules[1]}; all pairs are compared"
@@ -344,7 +344,7 @@ def _sentence(comparison: Comparison) -> str:
         (len(comparison.only_in_a) + len(comparison.only_in_b), "collection", "in one file only"),
         (sum(d.cameras_that_differ for d in differences), "camera", "missing in one or of another status"),
         (sum(d.only_in_a + d.only_in_b for d in differences), "pair", "stored in one only"),
-        (sum(d.unequal for d in differences), "pair", "in both with unequal ψ"),
+        (sum(d.unequal for d in differences), "pair", "in both with different ψ"),
         (sum(d.flips for d in differences), "pair", "on different sides of ψ = 0.5"),
     )
     counts = [f"{count:,} {noun}{'s' * (count != 1)} {what}" for count, noun, what in parts if count]

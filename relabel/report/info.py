@@ -49,7 +49,7 @@ def _describe(stored: StoredCollection) -> dict[str, Any]:
 
 
 def info_text(summary: dict[str, Any]) -> list[str]:
-    """The summary of `describe` as a table, one line a collection, with their parameters below."""
+    """The summary of `describe` as a table, one line per collection, with their parameters below."""
     collections = summary["collections"]
     noun = "collection" if len(collections) == 1 else "collections"
     lines = [f"{summary['format']} {summary['format_version']}, {len(collections)} {noun}"]
@@ -73,7 +73,7 @@ def info_text(summary: dict[str, Any]) -> list[str]:
     for c in collections:
         lines.append(f"{c['name']}: {_parameters(c['params'])}")
         lines += [
-            f"{c['name']}: {side} not ok, so that nothing is known of them: {_others(counts)}"
+            f"{c['name']}: {side} not labelled (similarity unknown): {_others(counts)}"
             for side, counts in c["status"].items()
             if _others(counts)
         ]

@@ -80,7 +80,7 @@ class SharedSurface:
     stored:
         ψ in the label file, 0 where the pair is absent.
     value:
-        ψ computed anew from the depth maps.
+        ψ recomputed from the depth maps.
     distance_m:
         between the two cameras.
     """
@@ -225,12 +225,12 @@ def _frame_row(stored: StoredCollection, cameras: Cameras, frames: Frames, row: 
     key = str(cameras.key[row])
     if not cameras.ok[row]:
         raise InputError(
-            f"{stored.path}::{stored.name}: {key} has status {Status(int(cameras.status[row])).label}: what it "
-            "sees is not known"
+            f"{stored.path}::{stored.name}: {key} has status {Status(int(cameras.status[row])).label}: what it sees "
+            f"is unknown"
         )
     rows = rows_of(frames.cameras.key, np.array([key]))
     if rows[0] < 0 or not frames.cameras.ok[rows[0]]:
-        raise InputError(f"{key} has no depth map or no pose in this dataset; was the file made from another one?")
+        raise InputError(f"{key} has no depth map or no pose in this dataset; was the file made from another dataset?")
     return int(rows[0])
 
 

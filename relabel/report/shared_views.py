@@ -14,7 +14,7 @@ from relabel.optional import open3d
 from relabel.report.shared_surface import SharedSurface
 
 SHARED, QUERY, DATABASE = (0.24, 0.66, 0.36), (0.88, 0.48, 0.0), (0.12, 0.44, 0.92)
-"""Colours, red, green and blue in [0, 1]: what both frames see, what only the query sees, what only the other."""
+"""Colours, red, green and blue in [0, 1]: what both frames see, what only the query sees, what only the database."""
 _NOTHING = (0.93, 0.93, 0.93)
 _ORIENTATION = 0x0112  # the EXIF tag
 
@@ -100,7 +100,12 @@ def shared_figure(path: Path, pair: SharedSurface, *, overwrite: bool = False, d
             below.set_title(f"{share:.1f} % of {side.voxels:,} voxels shared", fontsize=10)
             for axes in (above, below):
                 axes.set_axis_off()
-        names = (("both see", SHARED), ("only the query", QUERY), ("only the other", DATABASE), ("no depth", _NOTHING))
+        names = (
+            ("both see", SHARED),
+            ("only the query", QUERY),
+            ("only the database", DATABASE),
+            ("no depth", _NOTHING),
+        )
         marks = [_mark(colour, name) for name, colour in names]
         drawn.legend(handles=marks, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
         drawn.suptitle(f"ψ {pair.stored:.4g} ({pair.measure}), cameras {pair.distance_m:.2f} m apart", fontsize=12)

@@ -338,7 +338,7 @@ def stats_text(name: str, s: Statistics) -> list[str]:
         ]
         for i, count in enumerate(s.histogram)
     ]
-    bands = [["  cameras a query", "pairs", "mean", "median", "queries with none"]]
+    bands = [["  cameras per query", "pairs", "mean", "median", "queries with none"]]
     bands += [
         _band_row(label, band)
         for label, band in (("ψ ≥ 0.5", s.positive), ("0 < ψ < 0.5", s.partial), (absent, s.zero))

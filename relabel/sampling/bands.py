@@ -60,7 +60,7 @@ def checked(bands: Sequence[float]) -> Shares:
     try:
         shares = [float(share) for share in bands]
     except (TypeError, ValueError):
-        raise OptionError(f"bands is {bands!r}; it has to be three shares, as (0.5, 0.25, 0.25)") from None
+        raise OptionError(f"bands is {bands!r}; it has to be three shares, such as (0.5, 0.25, 0.25)") from None
     if len(shares) != 3 or not all(math.isfinite(share) and share >= 0.0 for share in shares):
         raise OptionError(
             f"bands is {bands!r}; it has to be three shares, those of {', '.join(SYMBOLS)}, none of them negative"

@@ -207,7 +207,7 @@ class GradedBatchSampler(GradedSampler[list[int]]):
         if small.size:
             raise OptionError(
                 f"batch_size is {self.batch_size}, and {self._pairs.names[small[0]]} has {sizes[small[0]]} ok database "
-                "cameras; make it smaller, or leave the collection out with weights"
+                "cameras; make it smaller, or exclude the collection with weights"
             )
 
 

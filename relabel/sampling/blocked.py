@@ -121,8 +121,8 @@ def blocked_runs(
     bound = np.concatenate((np.zeros(1, np.int64), np.cumsum(bounds, dtype=np.int64)))
     if bound[-1] > _MOST:
         raise OptionError(
-            f"the cameras of a sequence are scattered over the label file, so that {bound[-1]:,} runs of excluded "
-            f"cameras would be kept, and at most {_MOST:,} are; write the file in the order of sequences"
+            f"the cameras of a sequence are scattered over the label file, so {bound[-1]:,} runs of excluded cameras "
+            f"would have to be kept, but at most {_MOST:,} can be; write the file in the order of sequences"
         )
     ends = np.flatnonzero(breaks) + 1
     ends = ends[before[:-1]] if len(order) else ends

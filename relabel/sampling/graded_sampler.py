@@ -117,7 +117,7 @@ class GradedSampler(Displayed, ABC, Generic[T]):
             when it is none of these.
         """
         if name not in band.NAMES:
-            raise OptionError(f"{name!r} is no band; choose {', '.join(band.NAMES)}")
+            raise OptionError(f"{name!r} is not a band; choose {', '.join(band.NAMES)}")
         lost = self._pairs.lost()[band.NAMES.index(name)]
         starts = self._pairs.query_start
         return {
@@ -197,7 +197,7 @@ class GradedSampler(Displayed, ABC, Generic[T]):
             recorded = dict(setup)
         except (KeyError, TypeError, ValueError, IndexError):
             raise OptionError(
-                "the state is none of a sampler: version, epoch, position and setup are expected"
+                "the state is not that of a sampler: version, epoch, position and setup are expected"
             ) from None
         if version != _STATE_VERSION:
             raise OptionError(f"the state has version {version}; this program reads version {_STATE_VERSION}")
@@ -205,7 +205,7 @@ class GradedSampler(Displayed, ABC, Generic[T]):
             if recorded.get(name) != mine:
                 raise OptionError(
                     f"the state is of a sampler with another {name}: {recorded.get(name)!r}, and this one has "
-                    f"{mine!r}; make the sampler as it was, or start anew"
+                    f"{mine!r}; create the sampler as before, or start over"
                 )
         position = whole_number("the state's position", at, 0, self._length + 1)
         self.set_epoch(epoch)

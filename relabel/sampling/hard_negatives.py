@@ -39,7 +39,7 @@ def check_range(hard_negatives_m: object) -> DistanceRange:
             f"hard_negatives_m is {hard_negatives_m!r}; it has to be two distances in metres, (lo, hi)"
         ) from None
     if not 0.0 <= low < high < np.inf:
-        raise OptionError(f"hard_negatives_m is {hard_negatives_m!r}; 0 ≤ lo < hi are needed, in metres")
+        raise OptionError(f"hard_negatives_m is {hard_negatives_m!r}; 0 ≤ lo < hi is needed, in metres")
     return low, high
 
 
@@ -83,7 +83,7 @@ def absent_in_range(
     asking = np.flatnonzero(query.ok & np.isfinite(query_at).all(axis=1))
     standing = np.flatnonzero(np.isfinite(database_at).all(axis=1))
     if not (len(asking) and len(standing)):
-        raise InputError("hard_negatives_m needs positions, and no camera has one; leave it out")
+        raise InputError("hard_negatives_m needs positions, but no camera has one; omit it")
     low, high = distance_range
     tree = cKDTree(database_at[standing])
     counts = np.zeros(len(query), np.int64)

@@ -64,7 +64,7 @@ class GradedPairSampler(GradedSampler[Pair]):
     rank, world_size:
         this process and how many there are. Rounds are dealt to the ranks in turn: each rank has the exact shares,
         no two ranks share a pair of the stream, and together they have what one rank alone would have. All ranks have
-        the same number of pairs; where rounds × ranks do not divide `length`, the epoch goes on until they do.
+        the same number of pairs; where rounds × ranks do not divide `length`, the epoch continues until they do.
 
     Raises
     ------
@@ -113,7 +113,7 @@ class GradedPairSampler(GradedSampler[Pair]):
     def draw(self, n: int) -> DrawnPairs:
         """The next `n` pairs of an endless stream that is the sampler's own beside its epochs.
 
-        Each call goes on where the last one stopped; `state_dict` keeps the place. Epochs and this stream do not move
+        Each call continues where the last one stopped; `state_dict` keeps the place. Epochs and this stream do not move
         each other.
 
         Raises

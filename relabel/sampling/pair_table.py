@@ -85,8 +85,8 @@ def _listed(labels: Any) -> list[tuple[str, SimilaritySource]]:
 def _checked(source: Any) -> SimilaritySource:
     if not (hasattr(source, "blocks") and hasattr(source, "collection")):
         raise OptionError(
-            f"labels holds {type(source).__name__} {source!r:.60}; what is needed are collections, as "
-            "LabelFile(path)[name], a LabelFile, or a list of them"
+            f"labels holds {type(source).__name__} {source!r:.60}; expected a collection, as LabelFile(path)[name], a "
+            f"LabelFile, or a list of them"
         )
     checked: SimilaritySource = source
     return checked
@@ -320,8 +320,8 @@ def _collection_pairs(
     collection = source.collection
     if np.float32(collection.min_value) >= EDGE:
         raise InputError(
-            f"{where}: pairs with ψ up to {collection.min_value:g} are not stored, so that absent ones may be "
-            f"positive (ψ ≥ {EDGE:g}); label again with a smaller min_value=…"
+            f"{where}: pairs with ψ up to {collection.min_value:g} are not stored, so absent ones may be positive (ψ "
+            f"≥ {EDGE:g}); label again with a smaller min_value=…"
         )
     query_ok, database_ok = collection.query.ok, collection.database.ok
     try:

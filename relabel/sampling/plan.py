@@ -120,12 +120,12 @@ def _checked_weights(weights: Weights, names: list[str]) -> FloatArray | None:
     if isinstance(weights, Mapping):
         odd = sorted(set(weights) ^ set(names))
         if odd:
-            raise OptionError(f"weights does not go with the collections ({', '.join(names)}): {', '.join(odd)}")
+            raise OptionError(f"weights does not match the collections ({', '.join(names)}): {', '.join(odd)}")
         weights = [weights[name] for name in names]
     try:
         weight = np.array([float(w) for w in weights])
     except (TypeError, ValueError):
-        raise OptionError(f"weights is {weights!r}; it has to be one number a collection") from None
+        raise OptionError(f"weights is {weights!r}; it has to be one number per collection") from None
     if len(weight) != len(names):
         raise OptionError(f"there are {len(weight)} weights for {len(names)} collection(s): {', '.join(names)}")
     if not np.isfinite(weight).all() or (weight < 0.0).any() or not weight.any():
@@ -148,14 +148,14 @@ def _check_bands(
     what = f"{where}: no query has a pair with {band.SYMBOLS[empty]}{once}"
     if empty == band.ZERO and hard_negatives_m is not None:
         raise InputError(
-            f"{what} at {hard_negatives_m[0]:g} to {hard_negatives_m[1]:g} m; widen hard_negatives_m, or leave it out"
+            f"{what} at {hard_negatives_m[0]:g} to {hard_negatives_m[1]:g} m; widen hard_negatives_m, or omit it"
         )
     left = np.where(there, shares, 0.0)
     if left.any():
         raise InputError(
-            f"{what}, of which bands asks {shares[empty]:.0%}; without it: bands={band.spelled(left.tolist())}"
+            f"{what}, but bands wants a share of {shares[empty]:.0%}; without it: bands={band.spelled(left.tolist())}"
         )
     if there.any():
         others = " and ".join(symbol for symbol, some in zip(band.SYMBOLS, there, strict=True) if some)
         raise InputError(f"{what}; there are pairs with {others}: bands={band.spelled(there.astype(float).tolist())}")
-    raise InputError(f"{what}, nor any other pair of ok cameras; `relabel stats` shows what there is")
+    raise InputError(f"{what}, nor any other pair of ok cameras; `relabel stats` shows what the file holds")

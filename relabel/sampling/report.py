@@ -81,7 +81,7 @@ class SamplerReport(Displayed):
         of = _several(len(self.collections), "collection")
         lines = [f"{self.queries_ok:,} of {self.queries:,} queries are ok, in {of}"]
         for band, symbol in zip(self.bands, SYMBOLS, strict=True):
-            without = f"; {band.queries_without:,} of these queries without one" if band.queries_without else ""
+            without = f"; {band.queries_without:,} of these queries have none" if band.queries_without else ""
             drawn = (
                 f"{band.share:6.1%} of the draws, from {_several(band.pairs, 'pair')}" if band.share else "not drawn"
             )
@@ -100,8 +100,8 @@ class SamplerReport(Displayed):
             queries, database = (sum(part.without_place[i] for part in self.collections) for i in (0, 1))
             if queries or database:
                 lines.append(
-                    f"    {queries:,} queries and {database:,} database cameras have no place in a sequence, so that "
-                    "all their pairs stay"
+                    f"    {queries:,} queries and {database:,} database cameras have no place in a sequence, so all "
+                    f"their pairs are kept"
                 )
         return "\n".join(lines)
 

@@ -155,16 +155,14 @@ class Decoding:
         for side, side_faults in zip(self.cameras, faults, strict=True):
             if side_faults and len(side_faults) == int(side.ok.sum()):
                 first = next(iter(side_faults.values()))
-                raise InputError(f"no depth map can be used, none of {len(side_faults)}; the first: {first}")
+                raise InputError(f"none of {len(side_faults)} depth maps is usable; the first: {first}")
             status = side.status.copy()
             status[list(side_faults)] = Status.BAD_DEPTH
             cameras.append(replace(side, status=status) if side_faults else side)
             if side_faults:
                 shown = "; ".join(list(side_faults.values())[:SHOWN])
                 more = f"; and {len(side_faults) - SHOWN} more" if len(side_faults) > SHOWN else ""
-                notes.append(
-                    f"{len(side_faults)} frame(s) have a depth map that cannot be used: bad_depth: {shown}{more}"
-                )
+                notes.append(f"{len(side_faults)} frame(s) have an unusable depth map: bad_depth: {shown}{more}")
         return cameras, notes
 
 
@@ -172,14 +170,13 @@ def too_coarse_message(params: SurfaceParams, deepest: DeepestFrame) -> str:
     """Why a stride is refused, and what would do."""
     most = params.largest_stride(deepest.focal, deepest.depth_m)
     reach = np.floor(100 * (params.edge_m * deepest.focal)) / 100
-    seen = f"frame {deepest.key!r} sees {deepest.depth_m:.2f} m far with a focal length of {deepest.focal:g} pixels"
+    seen = f"frame {deepest.key!r} sees up to {deepest.depth_m:.2f} m with a focal length of {deepest.focal:g} pixels"
     if most >= 1:
         return (
-            f"a stride of {params.stride} is too coarse for voxels of {params.edge_m:g} m: {seen}, and walls "
-            f"there would get holes; the largest stride that works is {most}"
+            f"a stride of {params.stride} is too coarse for voxels of {params.edge_m:g} m: {seen}, which would leave "
+            f"holes in walls there; the largest stride that works is {most}"
         )
     return (
         f"voxels of {params.edge_m:g} m are too small: {seen}, where even neighbouring pixels are "
-        f"{deepest.depth_m / deepest.focal:.3g} m apart; leave out depths beyond {reach:g} m, or choose "
-        "a larger tolerance"
+        f"{deepest.depth_m / deepest.focal:.3g} m apart; ignore depths beyond {reach:g} m, or choose a larger tolerance"
     )

@@ -44,7 +44,7 @@ def read_depth(path: str | Path, size: tuple[int, int] | None = None) -> npt.NDA
     except InputError:
         raise
     except FileNotFoundError:
-        raise InputError(f"{path}: is not there") from None
+        raise InputError(f"{path}: does not exist") from None
     except MemoryError:
         raise
     except Exception as error:  # whatever a damaged image makes a decoder raise
@@ -62,8 +62,8 @@ def _check(path: str | Path, image: ImageFile.ImageFile, wanted: tuple[int, int]
                 "a 16-bit PNG"
             )
     elif mode not in MODES:
-        raise InputError(f"{path}: is stored as {mode!r}; a depth map is 16-bit greyscale")
+        raise InputError(f"{path}: is stored as {mode!r}; a depth map has to be 16-bit greyscale")
     if wanted is not None and size != tuple(wanted):
         raise InputError(f"{path}: is {size[0]} × {size[1]} pixels; expected {wanted[0]} × {wanted[1]}")
     if size[0] * size[1] > MOST_PIXELS:
-        raise InputError(f"{path}: says it is {size[0]} × {size[1]} pixels, too large for a depth map")
+        raise InputError(f"{path}: claims {size[0]} × {size[1]} pixels, too large for a depth map")

@@ -65,12 +65,12 @@ class Budget:
             # Out of the handler, since the error holds on to all that was in memory when it was raised.
             if self.size <= self.least:
                 raise OptionError(
-                    f"the GPU is out of memory even for blocks of {self.size:,} bytes ({short}): end other programs "
-                    "that use it, see nvidia-smi, or go on with device='cpu'"
+                    f"the GPU is out of memory even for blocks of {self.size:,} bytes ({short}): stop other programs "
+                    f"that use it, see nvidia-smi, or use device='cpu'"
                 )
             self.size = max(self.size // 2, self.least)
             report = log.debug if self._warned else log.warning
-            report("the GPU is out of memory: going on in smaller blocks, of %s bytes at most", f"{self.size:,}")
+            report("the GPU is out of memory: continuing with smaller blocks, of at most %s bytes", f"{self.size:,}")
             self._warned = True
             load_torch().cuda.empty_cache()
 

@@ -150,7 +150,7 @@ class _Sample:
                 builder.add(side, bricks.code, bricks.word)
                 brick_counts.append(len(bricks.code))
         if overlap.frames and not brick_counts:
-            raise InputError(f"no depth map of the {SAMPLE} that were tried can be used; the first: {first_fault}")
+            raise InputError(f"none of the {SAMPLE} depth maps tried is usable; the first: {first_fault}")
         median = np.median(times, axis=0) if times else np.zeros(2)
         self.decoding, self.projecting = float(median[0]), float(median[1])
         self.projecting *= (params.stride or 1) ** 2 / self.stride**2

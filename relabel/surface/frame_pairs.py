@@ -245,13 +245,13 @@ def source(
     """
     params = SurfaceParams() if params is None else params
     if memory_bytes is not None and memory_bytes < 1:
-        raise OptionError(f"memory_bytes is {memory_bytes}; it is a positive number of bytes")
+        raise OptionError(f"memory_bytes is {memory_bytes}; it has to be a positive number of bytes")
     thread_count(threads)  # at once, not when the frames have been decoded
     chosen = devices.chosen(device)
     same = query is database
     if query.cameras.crs != database.cameras.crs:
         raise InputError(
-            f"queries are in {query.cameras.crs}, the database in {database.cameras.crs}: bring both into one frame of "
+            f"queries are in {query.cameras.crs}, the database in {database.cameras.crs}: convert both to one frame of "
             "reference first"
         )
     cameras, notes = checked_poses(query)

@@ -65,21 +65,21 @@ class SurfaceParams:
         if self.method not in METHODS:
             raise OptionError(f"method {self.method!r} is not known; choose {' or '.join(METHODS)}")
         if not 0.0 < self.tolerance_m < math.inf:
-            raise OptionError(f"the tolerance is {self.tolerance_m:g} m; it is a positive length")
+            raise OptionError(f"the tolerance is {self.tolerance_m:g} m; it has to be positive")
         if not 1e-4 <= self.edge_m < math.inf:
-            raise OptionError(f"voxels have edges of {self.edge_m:g} m; they are at least 0.0001 m long")
+            raise OptionError(f"voxels have edges of {self.edge_m:g} m; they have to be at least 0.0001 m")
         if self.method == "surface" and self.edge_m > self.tolerance_m:
             raise OptionError(
                 f"voxels have edges of {self.edge_m:g} m, more than the tolerance of {self.tolerance_m:g} m; about "
                 f"{VOXEL_SHARE * self.tolerance_m:g} m is best"
             )
         if self.stride is not None and self.stride < 1:
-            raise OptionError(f"the stride is {self.stride}; it is at least 1: every pixel")
+            raise OptionError(f"the stride is {self.stride}; it has to be at least 1 (every pixel)")
         if not 0.0 <= self.nearest_m < math.inf:
-            raise OptionError(f"the least depth is {self.nearest_m:g} m; it is 0 or more")
+            raise OptionError(f"the least depth is {self.nearest_m:g} m; it has to be 0 or more")
         if self.farthest_m is not None and not self.nearest_m < self.farthest_m < math.inf:
             raise OptionError(
-                f"the largest depth is {self.farthest_m:g} m; it is more than the least, {self.nearest_m:g} m"
+                f"the largest depth is {self.farthest_m:g} m; it has to be more than the least, {self.nearest_m:g} m"
             )
         check_measure(self.measure)
         check_min_value(self.min_value)

@@ -52,13 +52,12 @@ def checked_poses(frames: Frames) -> tuple[Cameras, list[str]]:
     if bad.size == int(cameras.ok.sum()):
         raise InputError(
             f"none of {bad.size:,} poses is a rigid motion (more than {RIGID:g} off); {str(cameras.key[worst])!r} is "
-            f"{fault}: a reflection has an axis turned round, others are scaled or have their numbers in another "
-            "order"
+            f"{fault}: a reflection has one axis inverted, others are scaled or have their numbers in another order"
         )
     status = cameras.status.copy()
     status[bad] = Status.NO_POSE
     note = (
-        f"{bad.size} frame(s) have a pose that is no rigid motion (more than {RIGID:g} off): no_pose; the worst is "
+        f"{bad.size} frame(s) have a pose that is not a rigid motion (more than {RIGID:g} off): no_pose; the worst is "
         f"{str(cameras.key[worst])!r}, {fault}"
     )
     return replace(cameras, status=status), [note]
@@ -81,6 +80,6 @@ def _check_principal_point(frames: Frames) -> None:
         k = int(wrong[0])
         cx, cy = frames.intrinsics[k, 2:]
         raise InputError(
-            f"camera {str(frames.cameras.key[k])!r}: the principal point ({cx:g}, {cy:g}) lies outside a depth map of "
-            f"{width} × {height} pixels, or in its corner; these intrinsics are of another image size"
+            f"camera {str(frames.cameras.key[k])!r}: the principal point ({cx:g}, {cy:g}) is outside a depth map of "
+            f"{width} × {height} pixels, or in its corner; these intrinsics are for another image size"
         )

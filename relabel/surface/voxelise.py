@@ -82,7 +82,7 @@ class Voxeliser:
         intrinsics = self.frames.intrinsics[row]
         if not principal_point_inside(intrinsics, depth.shape[1], depth.shape[0]):
             shown = ", ".join(f"{name} {value:g}" for name, value in zip(INTRINSICS, intrinsics, strict=True))
-            raise InputError(f"{path}: is {depth.shape[1]} × {depth.shape[0]} pixels, which {shown} do not fit")
+            raise InputError(f"{path}: is {depth.shape[1]} × {depth.shape[0]} pixels, which {shown} do not match")
         return depth
 
     def bricks(self, row: int, depth: npt.NDArray[np.uint16]) -> FrameBricks:
@@ -126,7 +126,7 @@ class Voxeliser:
         if farthest == 0:
             fault = "no valid depth"
             if self.params.nearest_m > 0.0 or self.params.farthest_m is not None:
-                fault += " within the range that counts"
+                fault += " within the depth range"
         elif outside:
             fault = f"too far from the origin for voxels of {self.params.edge_m:g} m"
         if fault is not None:

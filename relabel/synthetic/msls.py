@@ -118,11 +118,11 @@ def write_tree(
     """
     folder = Path(folder)
     if cameras < 1:
-        raise OptionError(f"cameras is {cameras}; at least one a side is needed")
+        raise OptionError(f"cameras is {cameras}; at least one per side is needed")
     if seed < 0:
         raise OptionError(f"seed is {seed}; it is 0 or more")
     if not city or city != Path(city).name or city in (".", ".."):
-        raise OptionError(f"city is {city!r}; it names a folder, without separators")
+        raise OptionError(f"city is {city!r}; it has to be a folder name without separators")
     target = folder / "train_val" / city
     with (
         place_in_tree(folder, target, overwrite=overwrite, is_own=_OURS.__contains__) as private,

@@ -76,13 +76,13 @@ def write_tree(
     """
     folder = Path(folder)
     if frames < 1:
-        raise OptionError(f"frames is {frames}; at least one a sequence is needed")
+        raise OptionError(f"frames is {frames}; at least one per sequence is needed")
     if frames > 1_000_000:
-        raise OptionError(f"frames is {frames:,}; the names of 7Scenes number no more than 1,000,000 in a sequence")
+        raise OptionError(f"frames is {frames:,}; file names of 7Scenes allow at most 1,000,000 per sequence")
     if seed < 0:
         raise OptionError(f"seed is {seed}; it is 0 or more")
     if not scene or scene != Path(scene).name or scene in (".", ".."):
-        raise OptionError(f"scene is {scene!r}; it names a folder, without separators")
+        raise OptionError(f"scene is {scene!r}; it has to be a folder name without separators")
     camera = Camera(furnished(seed))
     target = folder / scene
     with place_in_tree(folder, target, overwrite=overwrite, is_own=_OURS.fullmatch) as private, output_errors(target):

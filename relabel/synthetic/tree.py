@@ -39,8 +39,7 @@ def place_in_tree(folder: Path, target: Path, *, overwrite: bool, is_own: Callab
         recover_folder(target)
         if not overwrite and any(files for _, _, files in walk(folder)):
             raise OutputExistsError(
-                f"{folder}: is not empty; give a new folder, or say that {target.name} in it may be replaced "
-                "(overwrite=True)"
+                f"{folder}: is not empty; give a new folder, or pass overwrite=True to replace {target.name} in it"
             )
         made = [parent for parent in target.parents if not parent.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)

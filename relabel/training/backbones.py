@@ -65,7 +65,7 @@ def build_backbone(name: str, *, pretrained: bool = False) -> nn.Module:
         return _torchvision(name, pretrained=pretrained)
     if name != TINY:
         known = ", ".join((*BACKBONES, f"{TIMM}NAME"))
-        raise OptionError(f"backbone {name!r} is not known; choose {known}, or hand over a module of your own")
+        raise OptionError(f"backbone {name!r} is not known; choose {known}, or pass a module of your own")
     if pretrained:
         raise OptionError(f"there are no pretrained weights for {TINY!r}")
     return Tiny()
@@ -94,7 +94,9 @@ def channels_of(backbone: nn.Module) -> int:
     finally:
         for module, state in training.items():
             module.training = state
-    raise InputError(f"the backbone {type(backbone).__name__} makes no feature map of an image: {'; '.join(errors)}")
+    raise InputError(
+        f"the backbone {type(backbone).__name__} does not turn an image into a feature map: {'; '.join(errors)}"
+    )
 
 
 def feature_map(backbone: nn.Module, images: Tensor) -> Tensor:
@@ -104,7 +106,7 @@ def feature_map(backbone: nn.Module, images: Tensor) -> Tensor:
         raise InputError(f"the backbone gives a {type(features).__name__}; expected a (b, c, h, w) feature map")
     if features.ndim != 4 or features.shape[0] != images.shape[0] or 0 in features.shape[1:]:
         raise InputError(
-            f"the backbone makes {tuple(features.shape)} of images {tuple(images.shape)}; "
+            f"the backbone turns images {tuple(images.shape)} into {tuple(features.shape)}; "
             "expected a (b, c, h, w) feature map"
         )
     return features
@@ -134,7 +136,7 @@ def _timm(name: str, *, pretrained: bool) -> nn.Module:
     model = name.removeprefix(TIMM)
     if pretrained:
         raise OptionError(
-            f"timm would download the weights of {model}; where there is a network, save them with torch.save("
+            f"timm would download the weights of {model}; on a machine with a network, save them with torch.save("
             f"timm.create_model({model!r}, pretrained=True).state_dict(), FILE), and give that file as weights"
         )
     if not timm.is_model(model):
@@ -144,9 +146,11 @@ def _timm(name: str, *, pretrained: bool) -> nn.Module:
         backbone: nn.Module = timm.create_model(model, pretrained=False, num_classes=0, global_pool="")
     except Exception as error:  # whatever a network that cannot be without its pooling makes of it
         reason = str(error) or type(error).__name__
-        raise OptionError(f"timm's {model} cannot be had as a feature map: {reason}") from None
+        raise OptionError(f"timm's {model} cannot return a feature map: {reason}") from None
     if getattr(backbone, "output_fmt", "NCHW") == "NHWC":
-        raise OptionError(f"timm's {model} gives its features as (b, h, w, c); wrap it in a module that turns them")
+        raise OptionError(
+            f"timm's {model} gives its features as (b, h, w, c); wrap it in a module that transposes them"
+        )
     return backbone
 
 
@@ -159,7 +163,7 @@ def _package(package: str, backbone: str) -> Any:
         return importlib.import_module("torchvision.models")
     except Exception as error:  # a torchvision built for another torch raises RuntimeError or OSError
         needs = f"backbone {backbone!r} needs {package}"
-        build = f"torchvision has to be the build of torch {torch.__version__}: install both from one index"
+        build = f"torchvision has to match torch {torch.__version__}: install both from the same index"
         if isinstance(error, ModuleNotFoundError) and error.name == package:
             what = "'relabel-vpr[train]'" if package == "torchvision" else package
             raise MissingPackageError(f"{needs}: pip install {what}; {build}") from None

@@ -96,12 +96,12 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     except Exception as error:  # whatever a damaged archive makes torch raise
         raise InputError(f"{path}: cannot be read as a checkpoint: {load_failure(error)}") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise InputError(f"{path}: is no checkpoint of `relabel train`; weights alone are for weights=…")
+        raise InputError(f"{path}: is not a checkpoint of `relabel train`; pass bare weights as weights=…")
     if state.get("version") != VERSION:
         raise FormatTooNewError(f"{path}: has version {state.get('version')}; this program reads version {VERSION}")
     missing = [name for name in _PARTS if name not in state]
     if missing:
-        raise InputError(f"{path}: is no whole checkpoint; {missing[0]!r} is missing")
+        raise InputError(f"{path}: is not a complete checkpoint; {missing[0]!r} is missing")
     return state
 
 

@@ -127,7 +127,7 @@ class TrainConfig:
                 "instead"
             )
         if self.optimizer != "sgd" and self.momentum:
-            raise OptionError(f"momentum is {self.momentum:g}; it is for sgd, {self.optimizer} has its own")
+            raise OptionError(f"momentum is {self.momentum:g}, which only sgd takes; {self.optimizer} has its own")
 
     @property
     def batches_per_epoch(self) -> int:
@@ -172,10 +172,10 @@ class TrainConfig:
         except FileNotFoundError:
             raise MissingFileError(f"{path}: there is no such file") from None
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{path}: is no JSON: {error}") from None
+            raise InputError(f"{path}: is not JSON: {error}") from None
         inner = values.get("config", values) if isinstance(values, dict) else None
         if not isinstance(inner, dict):
-            raise InputError(f"{path}: is no configuration of a training run")
+            raise InputError(f"{path}: is not the configuration of a training run")
         return cls.from_json(inner, path)
 
     def difference(self, now: TrainConfig) -> str | None:

@@ -107,7 +107,7 @@ class TrainingBatches:
         return dict(zip(self._names, self.sampler.state_dict()["setup"]["labels"], strict=True))
 
     def report(self) -> str:
-        """What the sampler draws, a line a band, with how many queries lack it."""
+        """What the sampler draws, one line per band, with the number of queries that lack it."""
         return str(self.sampler.report())
 
     def pairs(self, items: int) -> int:

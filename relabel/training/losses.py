@@ -337,7 +337,7 @@ def _as_floats(*descriptors: Tensor) -> tuple[Tensor, ...]:
             shapes = " and ".join(str(_shape(other)) for other in descriptors)
             raise InputError(f"descriptors have shape {shapes}; expected (n, dim), the same for all")
         if x.device != first.device:
-            raise InputError(f"descriptors lie on {first.device} and {x.device}; move them to one device")
+            raise InputError(f"descriptors are on {first.device} and {x.device}; move them to one device")
     dtype = torch.float32
     for x in descriptors:
         dtype = torch.promote_types(dtype, x.dtype)
@@ -360,7 +360,7 @@ def _tensor(values: Any) -> Tensor:
     try:
         return torch.tensor(values)  # copied: from_numpy warns of arrays that cannot be written
     except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"similarities cannot be made a tensor: {error}") from None
+        raise InputError(f"similarities cannot be converted to a tensor: {error}") from None
 
 
 def _moved(values: Tensor, device: torch.device) -> Tensor:
@@ -383,7 +383,7 @@ def _check_range(psi: Tensor, *, unknown: bool = False) -> None:
         return
     at = torch.nonzero(~good)[0].tolist()
     value = float(psi[tuple(at)])
-    hint = "; NaN is a pair that is not known, leave it out" if math.isnan(value) else "; ψ is in [0, 1]"
+    hint = "; NaN means an unknown pair, leave it out" if math.isnan(value) else "; ψ is in [0, 1]"
     raise InputError(f"similarity {', '.join(map(str, at))} (counted from 0) is {value:g}{hint}")
 
 

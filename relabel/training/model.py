@@ -158,7 +158,7 @@ def build_model(
     torch.Size([2, 64])
     """
     if pretrained and weights is not None:
-        raise OptionError("pretrained and weights both say what to begin with; give one")
+        raise OptionError("pretrained and weights both name initial weights; give one")
     if isinstance(backbone, str):
         name, network = backbone, build_backbone(backbone, pretrained=pretrained)
     elif isinstance(backbone, nn.Module):
@@ -197,9 +197,9 @@ def model_from_config(config: Mapping[str, Any], *, backbone: nn.Module | None =
     if not isinstance(name, str) or pool not in POOLS:
         raise InputError(f"a model with backbone {name!r} and pool {pool!r} cannot be built")
     if name.startswith(_OWN) and backbone is None:
-        raise InputError(f"the model was built from a {name.removeprefix(_OWN)}; hand one over as backbone")
+        raise InputError(f"the model was built from a {name.removeprefix(_OWN)}; pass one as backbone")
     if backbone is not None and not name.startswith(_OWN):
-        raise OptionError(f"the model was built with backbone {name!r}; do not hand one over")
+        raise OptionError(f"the model was built with backbone {name!r}; do not pass one")
     model = build_model(name if backbone is None else backbone, pool)
     if model.channels != channels:
         raise InputError(f"the backbone has {model.channels} channels; the model was built with {channels}")

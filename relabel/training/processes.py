@@ -93,7 +93,7 @@ def processes_of_environment() -> Processes:
     Raises
     ------
     OptionError
-        when the variables are no numbers that can be.
+        when the variables are not numeric that can be.
     """
     if distributed.is_available() and distributed.is_initialized():
         return Processes(distributed.get_rank(), distributed.get_world_size())

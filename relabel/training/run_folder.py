@@ -1,4 +1,4 @@
-"""The folder of a training run: its recipe, its checkpoints and its log, and how a run goes on from them."""
+"""The folder of a training run: its recipe, its checkpoints and its log, and how a run resumes from them."""
 
 from __future__ import annotations
 
@@ -114,7 +114,8 @@ class RunFolder:
         names = [name for name in (CONFIG, LAST, BEST, LOG) if os.path.lexists(self.path / name)]
         if names and not _is_run(self.path):
             raise OutputExistsError(
-                f"{self.path / names[0]}: was not written by relabel train, and is not replaced; choose another folder"
+                f"{self.path / names[0]}: was not written by relabel train, so it is not replaced; choose another "
+                f"folder"
             )
 
     def begin(self, optimizer: torch.optim.Optimizer, *, resume: bool, overwrite: bool) -> Progress:
@@ -140,7 +141,7 @@ class RunFolder:
         for file in (last, best):
             if file.exists() and not (resume and last.exists()):
                 raise OutputExistsError(
-                    f"{file}: exists already; choose another folder, or replace it (overwrite=True)"
+                    f"{file}: already exists; choose another folder, or pass overwrite=True to replace it"
                 )
         if last.exists():
             progress = self._resumed(last, optimizer)
@@ -170,8 +171,8 @@ class RunFolder:
         difference = difference or _labels_differ(state["labels"], self._labels)
         if difference is not None:
             raise InputError(
-                f"{path}: is of another run: {difference}; make it as it was, choose another folder, or begin anew "
-                "(overwrite=True)"
+                f"{path}: is of another run: {difference}; restore it, choose another folder, or pass overwrite=True "
+                f"to start over"
             )
         _check_description(self._model, state, self._description(), path)
         load_into(self._model, state["model"], path)
@@ -179,27 +180,27 @@ class RunFolder:
         set_random_states(state["random"], self._device)
         progress = Progress(**state["progress"])
         if progress.epoch < self._config.epochs:
-            log.info("%s: going on after step %d, in epoch %d", path, progress.steps, progress.epoch + 1)
+            log.info("%s: resuming after step %d, in epoch %d", path, progress.steps, progress.epoch + 1)
             self._threads = self._threads_after(state["threads"])
         else:
             self._threads = state["threads"]
-            log.info("%s: all %d epochs are done; for more, raise epochs=…", path, progress.epoch)
+            log.info("%s: all %d epochs are done; to train longer, raise epochs=…", path, progress.epoch)
         return progress
 
     def _threads_after(self, before: int) -> int:
-        """How many threads a run goes on with that computed on `before` so far; a difference is logged."""
+        """Number of threads that a run resumes with after using `before` so far; a difference is logged."""
         default = torch.get_num_threads()
         if self._asked_threads is None:
             if before != default:
                 log.info(
-                    "the run keeps its number of threads, %d; torch's default here is %d (threads=… sets another)",
+                    "the run keeps its number of threads, %d; torch's default here is %d (threads=… changes it)",
                     *(before, default),
                 )
             return before
         if self._asked_threads != before:
             log.warning(
-                "the number of threads was %d and is %d from here on: the result may differ in its last digits from "
-                "that of a run that was not stopped",
+                "the number of threads changes from %d to %d: the result may differ in its last digits from that of "
+                "an uninterrupted run",
                 *(before, self._asked_threads),
             )
         return self._asked_threads
@@ -254,7 +255,7 @@ def _labels_differ(before: Mapping[str, str], now: Mapping[str, str]) -> str | N
         if before.get(name) != now.get(name):
             where = "new" if name not in before else "missing now" if name not in now else "changed"
             return f"the labels {name!r} are {where}"
-    return None if list(before) == list(now) else "the collections stand in another order"
+    return None if list(before) == list(now) else "the collections are in another order"
 
 
 class RunLog:
@@ -265,7 +266,7 @@ class RunLog:
     folder:
         the folder of the run.
     step:
-        where the run goes on: records of later steps, of work that was lost, are taken out. 0 starts anew.
+        where the run goes on: records of later steps, of work that was lost, are removed. 0 starts over.
     tensorboard:
         write event files as well.
 

@@ -91,7 +91,7 @@ class TrainingStep:
             loss = self._backward(batch)
         except Exception as error:  # whatever a compiler, a driver or a model raise
             why = (str(error).strip() or type(error).__name__).splitlines()[0]
-            log.warning("the model cannot be compiled, and is trained without: %s", why)
+            log.warning("the model cannot be compiled and is trained without compilation: %s", why)
             self._compiled = None
         else:
             log.info("compiled in %.0f s", time.perf_counter() - start)

@@ -1,4 +1,4 @@
-"""The reference trainer: graded pairs, one model, checkpoints from which a run goes on as if it had never stopped."""
+"""The reference trainer: graded pairs, one model, checkpoints from which a run resumes as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Trainer:
     """Trains a descriptor model on a label file, and writes a folder with all that came of it.
 
     ``last.pt`` is the newest checkpoint, ``best.pt`` the one that validated best, ``config.json`` the recipe, and
-    ``log.jsonl`` has loss, learning rate and speed. A run that was stopped goes on from ``last.pt`` with the number of
+    ``log.jsonl`` has loss, learning rate and speed. An interrupted run resumes from ``last.pt`` with the number of
     threads that it began with. On a CPU, on a machine of the same kind and with the same versions of torch and Pillow,
     it ends with the bits of a run that was not stopped; on a GPU the last digits may differ, as they may between any
     two runs.
@@ -87,7 +87,7 @@ class Trainer:
         processes that read images; they do not show in the result.
     threads:
         how many torch computes on during the run; None for as many as the run has used so far, or for a new run as
-        torch uses by default when it starts. The number is recorded; a run that goes on with another one says so.
+        torch uses by default when it starts. The number is recorded; a run that resumes with another one logs that.
     strict:
         stop at the first image that cannot be read. Else its pair is left out, named and counted.
     checkpoint_steps:
@@ -165,7 +165,7 @@ class Trainer:
         resume:
             go on from the checkpoint in the folder, if there is one.
         overwrite:
-            begin anew, and replace what is in the folder.
+            start over, and replace what is in the folder.
 
         Raises
         ------
@@ -178,7 +178,7 @@ class Trainer:
             when the checkpoint is of another recipe, other labels or another model (the message names the first
             difference), an image cannot be read and the run is strict, or no pair of an epoch can be.
         DivergedError
-            when the loss or a weight is not finite any more; the last checkpoint is from before.
+            when the loss or a weight is not finite any more; the last checkpoint precedes it.
         OutputError
             when the folder cannot be written.
         """
@@ -288,7 +288,7 @@ class Trainer:
                     self._save(LAST, optimizer, progress)
         if not progress.epoch_pairs:
             raise InputError(
-                f"of all {config.pairs_per_epoch} pairs of an epoch no image can be read; see the messages above"
+                f"no image of the {config.pairs_per_epoch} pairs of an epoch can be read; see the messages above"
             )
         return progress
 
@@ -343,7 +343,7 @@ class Trainer:
 
     def _diverged(self, what: str) -> DivergedError:
         path = self.folder / LAST
-        kept = f"{path} is from before" if path.exists() else "there is no checkpoint from before"
+        kept = f"{path} precedes it" if path.exists() else "there is no earlier checkpoint"
         finer = " or precision='float32'" if self.bf16 else ""
         return DivergedError(f"{what}, so the run stops; {kept}; try lr=… below {self.config.lr:g}{finer}")
 

@@ -58,7 +58,7 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             break
         tensors = opened
     if not isinstance(tensors, Mapping) or not tensors or not all(isinstance(name, str) for name in tensors):
-        raise InputError(f"{path}: holds no tensors by name; save them with torch.save(model.state_dict(), FILE)")
+        raise InputError(f"{path}: holds no named tensors; save them with torch.save(model.state_dict(), FILE)")
     other = next((name for name, value in tensors.items() if not isinstance(value, Tensor)), None)
     if other is not None:
         raise InputError(
@@ -91,7 +91,7 @@ def without_common_parts(state: State) -> Iterator[dict[str, Tensor]]:
 def load_failure(error: Exception) -> str:
     """Why `torch.load` did not read a file, in a line; its own advice is to run what the file holds."""
     if isinstance(error, UnpicklingError):
-        return "it is no file of torch.save, or holds more than tensors and plain values"
+        return "it was not written by torch.save, or holds more than tensors and plain values"
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
@@ -115,7 +115,7 @@ def first_difference(expected: State, state: State, *, spare: Iterable[str] = ()
     beginnings = tuple(spare)
     for name, tensor in state.items():
         if name not in expected and not (beginnings and name.startswith(beginnings)):
-            return f"it has a tensor {name!r} of {tuple(tensor.shape)}, which this model has not"
+            return f"it has a tensor {name!r} of {tuple(tensor.shape)}, which this model does not have"
     return None
 
 

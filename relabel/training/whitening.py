@@ -50,7 +50,7 @@ class Whitening(nn.Module):
     def __init__(self, dim_in: int, dim: int) -> None:
         super().__init__()
         if not 1 <= dim <= dim_in:
-            raise OptionError(f"whitening from {dim_in} to {dim} dimensions cannot be; choose 1 to {dim_in}")
+            raise OptionError(f"whitening from {dim_in} to {dim} dimensions is impossible; choose 1 to {dim_in}")
         self.register_buffer("mean", torch.zeros(dim_in))
         self.register_buffer("projection", torch.zeros(dim, dim_in))
 
@@ -108,7 +108,7 @@ class Whitening(nn.Module):
         if not 0.0 <= tolerance < 1.0:
             raise OptionError(f"tolerance is {tolerance}; it has to be in [0, 1)")
         if len(x) < 2:
-            raise InputError(f"whitening is learned from two descriptors or more; there are {len(x)}")
+            raise InputError(f"whitening needs at least two descriptors; there are {len(x)}")
         mean, mean_square = _moments(x)
         variance, axes = _from_axes(x, mean) if len(x) > x.shape[1] else _from_rows(x, mean)
         # Rounding in the given type adds a variance of (eps·x)²/12 or less to every direction.
@@ -117,11 +117,11 @@ class Whitening(nn.Module):
         # The projection is float32 and divides by the spread.
         varies = int((variance > max(least, noise, _SMALLEST**2)).sum())
         if varies == 0:
-            raise InputError(f"all {len(x):,} descriptors are alike; whitening needs some that differ")
+            raise InputError(f"all {len(x):,} descriptors are identical; whitening needs some that differ")
         kept = varies if dim is None else min(dim, varies)
         if dim is not None and kept < dim:
             logger.warning(
-                "whitening has %d dimensions instead of %d: %d descriptors vary in no more directions",
+                "whitening has %d dimensions instead of %d: the %d descriptors vary in no more directions",
                 kept,
                 dim,
                 len(x),

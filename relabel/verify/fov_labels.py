@@ -67,7 +67,7 @@ def check(task: Task, result: Verification) -> None:
     # A camera that the dataset says cannot be labelled has been reported already, and has no ψ to compare with.
     known = query.ok[pairs.rows] & database.ok[pairs.columns]
     pairs = pairs.take(known)
-    log.debug("%s: %s pairs are recomputed by shapely", stored.name, format(len(pairs.rows), ","))
+    log.debug("%s: %s pairs are recomputed with shapely", stored.name, format(len(pairs.rows), ","))
     with task.bar(f"{stored.name}: pairs", len(pairs.rows)) if task.bar is not None else nullcontext() as progress:
         expected = np.empty(len(pairs.rows))
         for start in range(0, len(expected), STEP):
@@ -123,12 +123,12 @@ def recorded_params(task: Task) -> FovParams:
         if isinstance(value := stored.params.get(field.name), int | float)
     }
     for name in sorted(needed - numbers.keys()):
-        raise InputError(f"{task.where}: its params do not tell {name}, so that ψ cannot be recomputed")
+        raise InputError(f"{task.where}: its params do not hold {name}, so ψ cannot be recomputed")
     choices: dict[str, Any] = {"shape": stored.method.removeprefix("fov-"), "measure": stored.measure}
     try:
         return FovParams(**{**numbers, **choices})
     except OptionError as error:
-        raise InputError(f"{task.where}: its params cannot be those of labels: {error}") from None
+        raise InputError(f"{task.where}: its params are invalid: {error}") from None
 
 
 def _oracle_options(params: FovParams, *, noisy: bool) -> dict[str, Any]:
@@ -152,8 +152,8 @@ def _read_again(task: Task, result: Verification) -> tuple[Cameras, Cameras]:
     part = None if record is None else part_from_record(record, task.root, masks=task.masks)
     if record is None or not isinstance(part, FovPart):
         raise InputError(
-            f"{task.where}: its provenance does not say how to read the dataset again; leave out "
-            "root=… to check ψ against the cameras that the file holds"
+            f"{task.where}: its provenance does not record how to read the dataset again; omit root=… to check ψ "
+            f"against the cameras in the file"
         )
     cameras = part.read()
     compare_inputs(task, record, task.root, cameras.files, result, thousands=False)

@@ -46,7 +46,7 @@ def check(task: Task, result: Verification) -> None:
     stored, root = task.stored, task.root
     if root is None:
         raise InputError(
-            f"{task.where}: {stored.method} labels are recomputed from the depth maps; say with root=… where they are"
+            f"{task.where}: {stored.method} labels are recomputed from the depth maps; give their dataset with root=…"
         )
     params = recorded_params(task)
     log.debug("%s: the frames are read again from %s", stored.name, root)
@@ -112,12 +112,12 @@ def recorded_params(task: Task) -> SurfaceParams:
     for name in ("voxel_m", "stride", "nearest_m"):
         value = numbers.get(name, -1)
         if not value >= 0 or (name == "stride" and not isinstance(value, int)):
-            raise InputError(f"{task.where}: its params do not tell {name}, so that ψ cannot be recomputed")
+            raise InputError(f"{task.where}: its params do not hold {name}, so ψ cannot be recomputed")
     choices: dict[str, Any] = {"method": stored.method, "measure": stored.measure}
     try:
         return SurfaceParams(**{**numbers, **choices})
     except OptionError as error:
-        raise InputError(f"{task.where}: its params cannot be those of labels: {error}") from None
+        raise InputError(f"{task.where}: its params are invalid: {error}") from None
 
 
 def _as_decoded(ours: Cameras, theirs: Frames, rows: IntArray, params: SurfaceParams) -> Cameras:
@@ -168,7 +168,7 @@ def _usable(
     bad = [int(row) for row in used if _is_empty(frames, int(row), params)]
     if bad:
         names = [str(frames.cameras.key[row]) for row in bad]
-        text = "depth map(s) show nothing any more, or cannot be decoded"
+        text = "depth map(s) are now empty or cannot be decoded"
         result.add(len(bad), f"{len(bad):,} {text}: {', '.join(names[:SHOWN])}{', …' if len(names) > SHOWN else ''}")
     good = np.setdiff1d(used, bad)
     return tuple(np.isin(side, good) for side in rows)

@@ -58,21 +58,21 @@ def verify(
         when the file is not valid, or the dataset cannot be read.
     """
     if sample < 1:
-        raise OptionError(f"sample is {sample}; at least one pair has to be checked")
+        raise OptionError(f"sample is {sample}; at least one pair is needed")
     labels = LabelFile(path)
     log.debug("%s: is validated first", path)
     faults = [finding for finding in validate(path).findings if finding.severity == "error"]
     if faults:
         raise LabelFileError(
-            f"{path}: is damaged ({faults[0].path}: {faults[0].message}); `relabel validate` lists all that is wrong"
+            f"{path}: is damaged ({faults[0].path}: {faults[0].message}); `relabel validate` lists all errors"
         )
     if mask is not None:
         if root is None:
-            raise OptionError("a mask says which cameras of the dataset were left out; give root=… as well")
+            raise OptionError("a mask applies to the cameras of the dataset; give root=… as well")
         if not any("mask" in labels[name].params for name in labels):
-            raise InputError(f"{path}: was made without a mask; leave out mask=…")
+            raise InputError(f"{path}: was made without a mask; omit mask=…")
     if occluders is not None and not any("occluders" in labels[name].params for name in labels):
-        raise InputError(f"{path}: was made without anything in the way; leave out occluders=…")
+        raise InputError(f"{path}: was made without occluders; omit occluders=…")
     result = Verification()
     records = labels.provenance()
     for number, name in enumerate(labels):

@@ -100,7 +100,7 @@ def placement(centre: FloatArray, extent_m: float, crs: str) -> dict[str, Any]:
     check_on_earth(crs)
     world, there = (_world(centre + points * reach, crs) for points in (grid, between))
     if not (np.isfinite(world).all() and np.isfinite(there).all()):
-        raise OptionError(f"frame {crs}: it does not reach {reach:,.0f} m around the cameras, so there is no base map")
+        raise OptionError(f"frame {crs}: it does not cover {reach:,.0f} m around the cameras, so there is no base map")
     middle = _world(centre[None], crs)[0]
     for values in (world, there):  # over the antimeridian
         values[:, 0] -= np.round(values[:, 0] - middle[0])
@@ -110,8 +110,8 @@ def placement(centre: FloatArray, extent_m: float, crs: str) -> dict[str, Any]:
     error = float(np.abs(_terms((there - middle) / size) @ to_map - between).max()) * reach
     if error > _MOST_ERROR_M:
         raise OptionError(
-            f"frame {crs}: cameras lie {extent_m / 1000:,.0f} km apart, and tiles would be {error:,.0f} m beside their "
-            "place; relabel subset makes smaller label files"
+            f"frame {crs}: cameras are spread over {extent_m / 1000:,.0f} km, and tiles would be off by {error:,.0f} "
+            f"m; relabel subset makes smaller label files"
         )
     return {
         "reach": reach,
@@ -139,5 +139,5 @@ def check_on_earth(crs: str) -> None:
         unproject([0.0], [0.0], crs)
     except OptionError:
         raise OptionError(
-            f"frame {crs}: nobody knows where on the earth it is, so no base map can be drawn; leave out --tiles"
+            f"frame {crs}: its location on the earth is unknown, so no base map can be drawn; omit --tiles"
         ) from None

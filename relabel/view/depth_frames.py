@@ -62,7 +62,7 @@ class DepthFrames:
         self, read: Callable[[StoredCollection], FrameSides], folder: Path, *, follow_links: bool = False
     ) -> None:
         if not folder.is_dir():
-            raise MissingFileError(f"{folder}: there is no such folder; root=… is that of the dataset")
+            raise MissingFileError(f"{folder}: there is no such folder; root=… has to be that of the dataset")
         self._read = read
         self._folder = folder
         self._follow_links = follow_links
@@ -126,7 +126,7 @@ class DepthFrames:
         if path is None:
             return
         if not self._follow_links and not path.resolve().is_relative_to(self._folder.resolve()):
-            raise InputError(f"{path}: lies outside of {self._folder}; start with --follow-links to see it")
+            raise InputError(f"{path}: is outside {self._folder}; start with --follow-links to see it")
         check_pixels(path)
 
 

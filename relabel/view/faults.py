@@ -38,20 +38,20 @@ HEADING_CODES = {
 """The code of each reason of `relabel headings`; the first three are those that the audit has for many of them."""
 
 _HEADING_TEXTS = {
-    "constant": ("repeat one heading while their track turns", "the compass was stuck, most likely"),
-    "jumping": ("have headings that jump away from their track", "the compass was disturbed, most likely"),
-    "flipped": ("are in parts of it that are turned by 180°", "the compass was turned round, most likely"),
+    "constant": ("repeat one heading while their track turns", "the compass was most likely stuck"),
+    "jumping": ("have headings that jump away from their track", "the compass was most likely disturbed"),
+    "flipped": ("are in parts of their track that are turned by 180°", "the compass was most likely reversed"),
     "alone": (
-        "look the other way than all that stand around them",
-        "a hint: a car that drives the other way does so too",
+        "point against all cameras around them",
+        "only a hint: a car in the opposite lane does so too",
     ),
     "against_travel": (
-        "look {against:g}° or more away from their direction of travel",
-        "a hint: the camera may be mounted so",
+        "point {against:g}° or more away from their direction of travel",
+        "only a hint: the camera may be mounted that way",
     ),
 }
 
-_UNKNOWN = "nothing is known of their pairs, which is not the same as no overlap"
+_UNKNOWN = "their similarities are unknown, which is not the same as no overlap"
 
 Severity = Literal["note", "warning"]
 Side = Literal["queries", "database"]
@@ -178,7 +178,7 @@ def _headings(stored: StoredCollection) -> Iterator[Fault]:
             f"{count:,} of {total:,} cameras{where} {text.format(against=limits.against_deg)}",
             count,
             cause=cause,
-            remedy="`relabel headings` writes a mask, and labelling with --mask leaves them out",
+            remedy="`relabel headings` writes a mask; label with --mask to leave them out",
             cases=[case for name, of_side in zip(names, rows, strict=False) for case in _rows(name, of_side)],
         )
 
@@ -248,7 +248,7 @@ def _of_pairs(stored: StoredCollection, figures: Statistics) -> Iterator[Fault]:
             "note",
             f"{none:,} of {queries:,} queries have no match with ψ ≥ 0.5",
             none,
-            cause="training has no positive for them, and evaluation nothing that should be retrieved",
+            cause="training has no positives for them, and evaluation nothing to retrieve",
             cases=_rows("queries", figures.cases.without_positive),
         )
     if figures.facing.pairs:
@@ -260,8 +260,8 @@ def _of_pairs(stored: StoredCollection, figures: Statistics) -> Iterator[Fault]:
             f"apart; {facing.positive:,} of them have ψ ≥ 0.5",
             facing.pairs,
             "pairs",
-            cause="such cameras see opposite faces of what stands between them",
-            remedy="--max-heading-difference leaves such pairs out when labels are made",
+            cause="such cameras see opposite faces of what is between them",
+            remedy="--max-heading-difference leaves such pairs out of the labels",
             cases=[("queries", int(row), int(column)) for row, column in figures.cases.facing],
         )
     if figures.sequences is None:
@@ -270,7 +270,7 @@ def _of_pairs(stored: StoredCollection, figures: Statistics) -> Iterator[Fault]:
         yield Fault(
             "no-overlap",
             "note",
-            f"{len(alone):,} of {queries:,} queries share a view with no camera at all",
+            f"{len(alone):,} of {queries:,} queries overlap with no camera at all",
             len(alone),
             cases=_cases_of_keys(stored, alone[:MOST_CASES], "queries"),
         )
@@ -284,8 +284,8 @@ def _of_pairs(stored: StoredCollection, figures: Statistics) -> Iterator[Fault]:
         yield Fault(
             "broken-chain",
             "warning",
-            f"{len(chains.breaks):,} of {chains.adjacent:,} pairs of frames that follow each other share almost "
-            f"nothing (ψ < {chains.threshold:g})",
+            f"{len(chains.breaks):,} of {chains.adjacent:,} pairs of consecutive frames share almost nothing (ψ < "
+            f"{chains.threshold:g})",
             len(chains.breaks),
             "pairs",
             cause="a bad pose, lost tracking, or a jump",
@@ -297,7 +297,7 @@ def _of_pairs(stored: StoredCollection, figures: Statistics) -> Iterator[Fault]:
             "warning",
             f"{len(chains.suspects):,} frames share almost nothing with the one before and the one after",
             len(chains.suspects),
-            cause="their own pose is wrong, most likely",
+            cause="their own pose is most likely wrong",
             remedy="leave them out with --mask",
             cases=_cases_of_keys(stored, chains.suspects, "queries"),
         )

@@ -1,4 +1,4 @@
-"""What the page draws of a collection: its cameras as columns, and what is said of them in words."""
+"""What the page draws of a collection: its cameras as columns, and their description in words."""
 
 from __future__ import annotations
 

@@ -84,8 +84,8 @@ def write_report(
         total, kept = (int(sum(np.minimum(c, limit).sum() for c in counts)) for limit in (2**31 - 1, most))
         if kept < total:
             notes.append(
-                f"This page holds {kept:,} of {total:,} pairs, of each query the {most:,} best; "
-                "the distributions are of all."
+                f"This page holds {kept:,} of {total:,} pairs, the {most:,} best per query; the distributions cover "
+                f"all pairs."
             )
         pairs = [_best_pairs(stored, most, progress) for stored in collections]
         packed = [
@@ -93,7 +93,7 @@ def write_report(
         ]
         packed_images = b""
         if images is None:
-            notes.append("Images are not part of this page: their licence is not that of the labels.")
+            notes.append("This page contains no images: their licence is not that of the labels.")
         else:
             held = thumbnails.thumbnails(
                 collections,
@@ -112,7 +112,7 @@ def write_report(
                 log.warning("%s: %s", target.name, note)
         if private.stat().st_size - len(packed_images) * 4 // 3 > LARGE_BYTES:
             log.warning(
-                "%s: has %.0f MB, since it holds every camera; relabel subset makes smaller label files",
+                "%s: is %.0f MB, since it holds every camera; relabel subset makes smaller label files",
                 *(target.name, private.stat().st_size / 1e6),
             )
     return target

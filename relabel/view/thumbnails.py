@@ -62,11 +62,10 @@ class Thumbnails(NamedTuple):
             )
             if count
         ]
-        rest = f"; not held: {', '.join(why)}" if why else ""
+        rest = f"; not included: {', '.join(why)}" if why else ""
         return (
             f"Images of {self.held:,} of {self.cameras:,} cameras, at most {LONGEST_PX} pixels wide or high{rest}. "
-            "The images are not part of the labels and of their licence: ask whoever made them before passing this "
-            "page on."
+            "The images are not covered by the licence of the labels: ask their owners before sharing this page."
         )
 
 

@@ -123,9 +123,7 @@ class TestRoom:
         (finding,), _ = results(replace(rooms.with_poses(room, pose), unit_m=0.0002))
         assert finding.code == "depth-unit"
         assert f"a depth unit of 0.001 m and translations of the poses in {name}" in finding.seen
-        assert finding.remedy == (
-            f"say so with --depth-unit 0.001, and divide the translations of the poses by {factor:g}"
-        )
+        assert finding.remedy == (f"set --depth-unit 0.001, and divide the translations of the poses by {factor:g}")
 
     def test_image_size(self, room: Frames) -> None:
         """The factor is that to the depth maps."""
@@ -139,7 +137,7 @@ class TestRoom:
         frames = replace(room, unit_m=0.0002)
         (finding,) = audit(FrameSets(query=frames, database=frames, remedies=scene.REMEDIES)).findings
         assert finding.remedy == (
-            "take the original files of 7-Scenes, or label each sequence with "
+            "use the original files of 7-Scenes, or label each sequence with "
             "`relabel rgbd --layout folder --depth-unit 0.001`"
         )
 

@@ -120,8 +120,8 @@ class TestHeadings:
         """Cause and remedy each say what holds if the cameras look ahead, and what if they do not."""
         finding = findings(cameras(PLACES, TRAVEL + turn_deg))["heading-offset"]
         assert finding.cause == (
-            f"either the cameras are mounted to look {mounted}, and the headings are right; or the headings do not "
-            "count from north"
+            f"either the cameras are mounted to look {mounted}, and the headings are right; or the headings are not "
+            "measured from north"
         )
         assert finding.remedy == (
             f"if the cameras look ahead, {change} the headings, or use --heading travel where the command has it"

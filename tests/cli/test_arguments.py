@@ -70,5 +70,5 @@ def test_options_that_there_are(argument: str, option: str) -> None:
 
 def test_what_users_have_stays() -> None:
     """A path or key with an equals sign in it is no argument."""
-    text = "data/crs=4326/threads=2/device=cpu: is not there"
+    text = "data/crs=4326/threads=2/device=cpu: does not exist"
     assert with_options(text) == text

@@ -97,7 +97,7 @@ class TestCompare:
         result = run("compare", one, part)
         assert "amman: 10 queries in both, 20 only in A" in result.stdout
         assert "are unknown in B (camera missing or not ok)" in result.stdout
-        assert "A stores ψ > 1e-06 and B ψ > 0.5; a pair that is absent in one is compared as 0" in result.stdout
+        assert "A stores ψ > 1e-06 and B ψ > 0.5; a pair that is absent from one is compared as 0" in result.stdout
         assert "absent\n" in result.stdout
 
     def test_unknown_measure(self, run: Runner, one: Path, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ class TestCompare:
         foreign = replace(source, collection=replace(source.collection, method="imported", measure="unknown"))
         path = relabel.write(tmp_path / "foreign.h5", {"amman": foreign})
         result = run("compare", path, one)
-        assert "the measure of A is unknown, so its values are compared as they stand, with iou" in result.stdout
+        assert "the measure of A is unknown, so its values are compared unconverted, with iou" in result.stdout
 
     def test_arguments(self, run: Runner) -> None:
         """Arguments reach the library as they are."""

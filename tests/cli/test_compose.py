@@ -47,7 +47,7 @@ class TestEveryWriter:
         before = target.read_bytes()
         result = run(*command, target)
         assert (result.exit_code, result.stdout) == (1, "")
-        assert "exists already" in result.stderr
+        assert "already exists;" in result.stderr
         assert "(--force)" in result.stderr
         assert "overwrite" not in result.stderr  # that is what it is called in Python
         assert target.read_bytes() == before
@@ -129,7 +129,7 @@ class TestSubset:
         keys = tmp_path / "one.txt"
         keys.write_text("d0001\nq0001\n")
         result = run("subset", f"{labels}::redkitchen/train", "-o", tmp_path / "a.h5", "--band", "1e-7:")
-        assert "redkitchen/train: holds only ψ > 1e-06 as it is" in result.stderr
+        assert "redkitchen/train: holds only ψ > 1e-06 already" in result.stderr
         keys.write_text("q0001\n")
         result = run("subset", labels, "-o", tmp_path / "b.h5", "--keys", keys)
         assert "warning: amman: left out" in result.stderr

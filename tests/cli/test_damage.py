@@ -67,7 +67,7 @@ class TestWholeCollections:
         result = run(*(paths.get(argument, argument) for argument in arguments))
         assert result.exit_code == 1, result.output
         assert "bad.h5: " in result.stderr
-        assert "content_sha256 does not fit writer, names and digests" in result.stderr
+        assert "content_sha256 does not match the writer, the names and digests" in result.stderr
         assert [entry.name for entry in tmp_path.rglob("*") if entry.is_file()] == ["bad.h5"]
 
     @pytest.mark.parametrize("arguments", COMMANDS.values(), ids=COMMANDS)

@@ -119,7 +119,7 @@ class TestDescriptors:
         result = run("evaluate", tmp_path / "other.h5", "--descriptors", described)
         assert result.exit_code == 1
         assert "have no descriptor: 'otherq" in result.stderr
-        assert "are they of this dataset?" in result.stderr
+        assert "do they belong to this dataset?" in result.stderr
 
 
 class TestPredictions:
@@ -143,7 +143,7 @@ class TestPredictions:
         # AP@2, with at least two positives each: q0 and q1 (1/2)/2; q2, q3, q5 1; q4 repeats itself, so 1/2.
         assert scores["map"]["2"] == pytest.approx((2 * 0.25 + 3 * 1.0 + 0.5) / 8)
         assert [place["recall"]["2"] for place in scores["places"]] == [0.0, 1.0]
-        assert "1 lines predict an image twice, the first of them line 5 ('x4')" in result.stderr
+        assert "1 lines predict an image twice, the first on line 5 ('x4')" in result.stderr
 
     def test_subtask(self, run: Run, tmp_path: Path) -> None:
         """What is outside the subtask is a miss."""
@@ -157,9 +157,9 @@ class TestPredictions:
         scores = answered(result)
         assert (scores["queries"], scores["database"]) == (3, 3)
         assert (scores["recall"]["1"], scores["recall"]["5"]) == (0.0, 1.0)
-        assert "3 of 6 lines are of queries that are not evaluated" in result.stderr
-        assert "3 predictions are of images that are left out of the database" in result.stderr
-        assert "3 queries have fewer than 20 predictions (the least 2)" in result.stderr
+        assert "3 of 6 lines are for queries that are not evaluated" in result.stderr
+        assert "3 predictions name images that are left out of the database" in result.stderr
+        assert "3 queries have fewer than 20 predictions (the fewest: 2)" in result.stderr
 
     def test_names(self, run: Run, tmp_path: Path) -> None:
         """Two lists of @ names."""
@@ -263,7 +263,7 @@ class TestUsage:
             (["--positives-m", 5, "--positives-psi", 0.5], "either by distance"),
             (["--positives-psi", 2], "threshold is 2"),
             (["--positives-m", -1], "more than 0"),
-            (["-k", 0], "different numbers from 1 on"),
+            (["-k", 0], "distinct numbers from 1 on"),
         ],
     )
     def test_values(self, labels: Path, described: Path, run: Run, options: list[Any], message: str) -> None:

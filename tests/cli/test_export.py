@@ -85,7 +85,7 @@ class TestExport:
         assert {line["properties"]["query"] for line in lines} <= {"q0001", "q0004"}
         refused = run("export", labels, "--to", "geojson", "-o", tmp_path / "none")
         assert refused.exit_code == 1
-        assert "local frame, and nothing says where on earth" in refused.stderr
+        assert "local frame, whose location on earth is unknown" in refused.stderr
         assert not (tmp_path / "none").exists()
         assert run("export", labels, "--to", "csv", "-o", tmp_path / "none", "--query", "q0001").exit_code == 2
 

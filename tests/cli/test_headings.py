@@ -96,7 +96,7 @@ class TestHeadings:
         verdict = result.stdout.splitlines()[-1]
         assert verdict.startswith(f"{len(rows)} of 1,200 cameras in 2 of ")
         assert verdict.endswith(
-            f"({len(rows)} with a compass that is stuck): `relabel msls … --mask mask.csv` leaves them out."
+            f"({len(rows)} with a stuck compass): `relabel msls … --mask mask.csv` leaves them out."
         )
         assert (here / "a.svg").read_bytes().startswith(b"<?xml")
         found = json.loads(done(run("headings", town, "--json")).stdout)
@@ -104,7 +104,7 @@ class TestHeadings:
         assert [side["sequences"] for side in untrusted] == [1, 1]
         assert sum(side["cameras"] for side in untrusted) == len(rows)
         assert found["collections"][0]["out_of_range"] > 0
-        assert "write them down with -o mask.csv" in found["verdict"]
+        assert "write a mask with -o mask.csv" in found["verdict"]
 
     def test_cities(self, run: Runner, tree: Path) -> None:
         """All of a tree, or some."""
@@ -135,7 +135,7 @@ class TestHeadings:
             (["{tree}", "{tree}", "--cities", "goa"], 2, "--cities chooses cities of an MSLS tree"),
             (["{tree}", "--reasons", "flipped,wrong"], 2, "wrong is not a reason; choose from constant, jumping"),
             (["{tree}", "--jump", "200"], 2, "jump_deg is 200"),
-            (["{tree}", "--plot", "a.gif"], 2, "a.gif: a figure is written as"),
+            (["{tree}", "--plot", "a.gif"], 2, "a.gif: a figure has to be"),
             (["{tree}", "-o", "no/mask.csv"], 1, "no/mask.csv"),
         ],
     )
@@ -193,7 +193,7 @@ class TestMask:
         for executor in ("local", "processes:1"):
             out = f"{executor[:4]}.h5"
             result = done(run("msls", "--root", tree, "--mask", "m.txt", "-o", out, "--executor", executor))
-            assert result.stderr.count("m.txt: 1 key(s) are no camera of this dataset: 'zz'") == 1
+            assert result.stderr.count("m.txt: 1 key(s) match no camera of this dataset: 'zz'") == 1
             labels = LabelFile(here / out)
             assert labels["amman"].query.status.tolist() == [0, Status.MASKED, 0, 0, 0]
             assert labels["goa"].database.status.tolist() == [0, 0, 0, Status.MASKED, 0]
@@ -211,7 +211,7 @@ class TestMask:
     @pytest.mark.parametrize(
         ("mask", "text"),
         [
-            (None, "m.csv: is not there"),
+            (None, "m.csv: does not exist"),
             ("key\nzz\n", "m.csv: none of its 1 key(s) is a camera"),
             ("key,side\naq1,up\n", "m.csv: line 2, column 'side'"),
         ],
@@ -264,7 +264,7 @@ class TestVerify:
         result = run("verify", file, "--root", tree)
         assert (result.exit_code, result.stdout) == (1, "")
         assert "the mask 'm.txt' of the labels" in result.stderr
-        assert "name it by --mask" in result.stderr
+        assert "give it with --mask" in result.stderr
         (here / "wrong.txt").write_text("aq2\n")
         assert run("verify", file, "--root", tree, "--mask", here / "wrong.txt").exit_code == 1
         done(run("verify", file))
@@ -275,7 +275,7 @@ class TestVerify:
         assert "give --root as well" in run("verify", file, "--mask", here / "m.txt").stderr
         done(run("msls", "--root", tree, "--cities", "goa", "-o", "plain.h5"))
         result = run("verify", "plain.h5", "--root", tree, "--mask", here / "m.txt")
-        assert "was made without a mask; leave out --mask" in result.stderr
+        assert "was made without a mask; omit --mask" in result.stderr
 
 
 @pytest.mark.real_data

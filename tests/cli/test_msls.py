@@ -240,7 +240,7 @@ class TestGood:
         result = done(run("msls", "--root", root))
         assert list(LabelFile("msls.h5")) == ["amman"]
         (line,) = (line for line in result.stderr.splitlines() if "miami" in line)
-        assert line.startswith("relabel: warning: miami: passed over: no raw.csv or postprocessed.csv")
+        assert line.startswith("relabel: warning: miami: skipped: no raw.csv or postprocessed.csv")
 
     def test_resumed(self, run: Runner, root: Path, here: Path) -> None:
         """After a failure the finished city is kept, and the run that goes on says so."""
@@ -341,7 +341,7 @@ BAD_INPUT = {
         in_query(edit, "raw", ",q3,", ",q1,"),
         [],
         1,
-        ["query/raw.csv: key 'q1' stands in lines 3 and 5", "keep one row a key"],
+        ["query/raw.csv: key 'q1' is on lines 3 and 5", "keep one row per key"],
     ),
     "text for a number": (
         in_query(edit, "raw", ",90.0,", ",east,"),
@@ -359,9 +359,9 @@ BAD_INPUT = {
         in_query(edit, "raw", ",90.0,2018-05-11,False\n", "\n"),
         [],
         1,
-        ["query/raw.csv: line 2: 4 cells where the header names 7 columns"],
+        ["query/raw.csv: line 2: 4 cells, but the header names 7 columns"],
     ),
-    "empty file": (in_query(empty, "raw"), [], 1, ["query/raw.csv: the file is empty; a header line"]),
+    "empty file": (in_query(empty, "raw"), [], 1, ["query/raw.csv: the file is empty; expected a header line"]),
     "header only": (
         lambda root: header_only(root / "train_val/amman/query"),
         [],
@@ -400,7 +400,7 @@ BAD_INPUT = {
         ],
         [],
         1,
-        ["no city that was asked for can be labelled", "amman", "hence no positions"],
+        ["none of the requested cities can be labelled", "amman", "hence no positions"],
     ),
     "no sequences": (
         in_query(Path.unlink, "seq_info"),
@@ -474,7 +474,7 @@ class TestBadOutput:
         msls_tree(root, city="goa")
         edit(root / "train_val/amman/query/raw.csv", "90.0", "abc")
         Path("msls.h5").write_bytes(b"old")
-        refused(run("msls", "--root", root, *flags), 1, ["msls.h5: exists already", "--force"])
+        refused(run("msls", "--root", root, *flags), 1, ["msls.h5: already exists", "--force"])
         assert [path.name for path in here.iterdir()] == ["msls.h5"]
         assert Path("msls.h5").read_bytes() == b"old"
 

@@ -101,7 +101,7 @@ class TestGood:
         (tmp_path / "wall.geojson").write_text('{"type": "FeatureCollection", "features": []}')
         result = run("names", path, "--self-pairs", "--occluders", tmp_path / "wall.geojson", "-o", "map.h5")
         assert result.exit_code == 2
-        assert "--occluders: footprints lie on the map of one UTM zone, and these cameras are spread" in result.stderr
+        assert "--occluders: footprints are on the map of one UTM zone, but these cameras are spread" in result.stderr
         assert not Path("map.h5").exists()
 
     @pytest.mark.parametrize("lon", [144.96, 144.05, 147.0])
@@ -218,7 +218,7 @@ BAD_INPUT: dict[str, tuple[list[Any], list[str], int, list[str]]] = {
     "too few fields": (["@1@2@.jpg"], [], 1, ["q.txt: line 2: '@1@2@.jpg' has 4 fields", "16 were expected"]),
     "no number": ([at_name(east="here")], [], 1, ["q.txt: line 2: east 'here' is not a number", "correct the name"]),
     "swapped": ([at_name(lat=-122, lon=37)], [], 1, ["q.txt: line 2: lat -122", "swapped"]),
-    "twice": ([at_street()[0]], [], 1, ["stands in lines 1 and 2", "keep each once"]),
+    "twice": ([at_street()[0]], [], 1, ["is on lines 1 and 2", "keep each once"]),
     "mixed zones": ([at_name(zone="")], [], 1, ["2 frames", "q.txt: line 2 is without a zone", "label each frame"]),
     "no heading at all": ([at_name(heading="", pano_id=1)], ["--only"], 1, ["(1 no_heading)", "field 9"]),
     "no name at all": (["a.jpg"], ["--only"], 1, ["none of the 1 names", "@east@north", "relabel table"]),
@@ -245,7 +245,7 @@ class TestBadInput:
         refused(run("names", sf / "x.txt", sf / "d.txt"), 1, ["x.txt: does not exist"])
         refused(run("names", sf, sf / "d.txt"), 1, ["sf: holds no image"])
         refused(run("names", sf / "q.txt"), 2, ["there is no DATABASE", "--self-pairs"])
-        refused(run("names", sf / "q.txt", sf / "d.txt", "--self-pairs"), 2, ["leave out DATABASE"])
+        refused(run("names", sf / "q.txt", sf / "d.txt", "--self-pairs"), 2, ["omit DATABASE"])
         refused(run("names"), 2, ["QUERIES"])
         np.save(sf / "o.npy", np.array(at_street(), dtype=object), allow_pickle=True)
         refused(run("names", sf / "o.npy", sf / "d.txt"), 1, ["o.npy: holds Python objects", "astype(str)"])

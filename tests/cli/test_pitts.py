@@ -77,7 +77,7 @@ class TestGood:
         result = done(run("pitts", "--root", root, "--heading", "north"))
         assert [path.name for path in here.iterdir()] == ["pitts.h5"]
         assert validate(here / "pitts.h5").findings == []
-        assert "pitts30k_val: yaw 1 is assumed to face north, and yaw to count clockwise" in result.stderr
+        assert "pitts30k_val: yaw 1 is assumed to face north, and yaw to be clockwise" in result.stderr
         stored = LabelFile("pitts.h5")["pitts30k_val"]
         assert (stored.params["fov_deg"], stored.params["heading"]) == (60.0, "north")
         assert "assumed to face north" in str(stored.params["heading_caveat"])
@@ -114,7 +114,7 @@ class TestGood:
         scipy.io.savemat(root / "features.mat", {"x": 1})
         result = done(run("pitts", "--root", root, "--heading", "north"))
         assert list(LabelFile("pitts.h5")) == ["pitts30k_test", "pitts30k_val"]
-        assert "features: passed over: features.mat holds no dbStruct" in result.stderr
+        assert "features: skipped: features.mat holds no dbStruct" in result.stderr
         done(run("pitts", "--root", root, "--heading", "north", "--splits", "pitts30k_val", "-o", "a.h5"))
         assert list(LabelFile("a.h5")) == ["pitts30k_val"]
 

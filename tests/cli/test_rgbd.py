@@ -106,8 +106,8 @@ class TestConventions:
         options = ("--layout", "folder", "--depth-unit", "0.0001", "--tolerance", "0.1", "-o")
         done(run("rgbd", "--root", usual, *options, "usual.h5"))
         result = done(run("rgbd", "--root", other, *options, "other.h5", "--convention", "opengl", "--depth-is", "ray"))
-        assert "poses are taken with axes ahead=-z,down=-y" in result.stderr
-        assert "distances along the rays" in result.stderr
+        assert "poses are read with axes ahead=-z,down=-y" in result.stderr
+        assert "distances along pixel rays," in result.stderr
         stored = LabelFile("other.h5")["room"]
         assert (stored.params["axes"], stored.params["depth_is"]) == ("ahead=-z,down=-y", "ray")
         expected = LabelFile("usual.h5")["room"].to_scipy().toarray()
@@ -127,10 +127,10 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("arguments", "code", "text"),
         [
-            (["--layout", "tum"], 2, "its name does not tell which camera took it"),
+            (["--layout", "tum"], 2, "its name does not show which camera recorded it"),
             (["--layout", "tum", "--intrinsics", "57,58,31.5,23.5"], 2, "give --depth-unit: 0.001 for millimetres"),
             (["--layout", "folder", "--convention", "ros"], 2, "'ros' is not one of 'opencv', 'opengl'"),
-            (["--layout", "folder", "--axes", "ahead=x"], 2, "--axes ahead=x: has to say which axes"),
+            (["--layout", "folder", "--axes", "ahead=x"], 2, "--axes ahead=x: has to state which axes"),
             (["--layout", "folder", "--depth-is", "disparity"], 2, "'disparity' is not one of 'z', 'ray'"),
             (["--layout", "folder", "--intrinsics", "57,58"], 2, "--intrinsics 57,58: is not four numbers"),
             (["--layout", "folder", "--depth-unit", "0"], 2, "--depth-unit 0: a step of depth"),

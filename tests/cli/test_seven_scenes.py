@@ -108,7 +108,7 @@ class TestGood:
         given = ("7scenes", "--root", root, *COARSE, "--scenes", "chess", "--split", "train")
         refused(run(*given), 1, "TrainSplit.txt: line 2", "no folder", "seq-04", "--skip-missing")
         result = done(run(*given, "--skip-missing"))
-        assert "TrainSplit.txt names seq-04, which is not there" in result.stderr
+        assert "TrainSplit.txt names seq-04, which does not exist" in result.stderr
         assert list(LabelFile("7scenes.h5")) == ["chess/train"]
         assert LabelFile("7scenes.h5")["chess/train"].params["skipped_sequences"] == ["seq-04"]
 
@@ -126,7 +126,9 @@ class TestBadInput:
         """Every option that can be wrong."""
         refused(run("7scenes"), 2, "--root")
         refused(run("7scenes", "--root", "nowhere"), 1, "nowhere: does not exist")
-        refused(run("7scenes", "--root", root, "--split", "val"), 2, "--split val: a split is one of train, test")
+        refused(
+            run("7scenes", "--root", root, "--split", "val"), 2, "--split val: a split has to be one of train, test"
+        )
         refused(run("7scenes", "--root", root, "--scenes", "chess"), 1, "no scene 'chess'; there are redkitchen")
         refused(run("7scenes", "--root", root, "--focal", 0), 2, "--focal 0", "525 if registered")
         assert list(here.iterdir()) == []

@@ -163,12 +163,12 @@ class TestTable:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["d.csv", "--self-pairs"], "leave out DATABASE"),
+            (["d.csv", "--self-pairs"], "omit DATABASE"),
             (["--columns", "colour=red"], "no role 'colour'"),
-            (["--crs", "EPSG:4326"], "not a map but longitude and latitude"),
+            (["--crs", "EPSG:4326"], "longitude and latitude, not a map"),
             (["--radius", "9000"], "at most 5,000 m"),
             (["--layout", "colmap"], "--up"),
-            (["--layout", "tum", "--columns", "key=id"], "--columns is for tables"),
+            (["--layout", "tum", "--columns", "key=id"], "--columns only applies to tables"),
         ],
     )
     def test_faults(self, run: Run, tmp_path: Path, arguments: list[str], message: str) -> None:

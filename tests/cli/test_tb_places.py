@@ -85,7 +85,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("arguments", "code", "text"),
         [
-            ([], 2, "say it with --axes"),
+            ([], 2, "set it with --axes"),
             (["--axes", "ahead=z"], 2, "which axis of the world is up"),
             (["--axes", "ahead=w,up=z"], 2, "an axis one of x, -x"),
             (["--axes", "ahead=z,up=z", "--tolerance", "0.1"], 2, "--tolerance needs --depth"),

@@ -104,14 +104,14 @@ class TestTrain:
         assert done.stdout.splitlines() == [str(tmp_path / "a" / "last.pt")]
         assert "epoch 2 of 2: loss 0.0" in done.stderr
         more = run("train", f"{town.file}::town", *given[1:], "-o", tmp_path / "a", "--epochs", 3, "--json")
-        assert "going on after step 6, in epoch 3" in more.stderr
+        assert "resuming after step 6, in epoch 3" in more.stderr
         result = json.loads(more.stdout)
         assert (result["epochs"], result["steps"], result["pairs"], result["left_out"]) == (3, 9, 36, 0)
         assert run("train", *given, "-o", tmp_path / "b", "--epochs", 3).exit_code == 0
         first, second = (load_model(tmp_path / name).state_dict() for name in "ab")
         assert all(torch.equal(first[name], second[name]) for name in first)
         again = run("train", *given, "-o", tmp_path / "a", "--epochs", 3, "--json")
-        assert "all 3 epochs are done; for more, raise --epochs" in again.stderr
+        assert "all 3 epochs are done; to train longer, raise --epochs" in again.stderr
         assert json.loads(again.stdout)["loss"] is None
 
     def test_the_recipe_is_handed_on(self, town: runs.Place, tmp_path: Path, run: Run) -> None:
@@ -247,7 +247,7 @@ class TestTrain:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
         done = run("train", town.file, "--images", town.images, "-o", tmp_path, *SMALL, "--device", "cuda")
         assert done.exit_code == 2
-        assert "go on with --device cpu" in done.stderr
+        assert "use --device cpu" in done.stderr
 
     def test_torchvision_of_another_torch(
         self, town: runs.Place, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
@@ -261,7 +261,7 @@ class TestTrain:
         done = run(*given)
         assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
         assert "torchvision, which is installed but cannot be loaded (operator torchvision::nms" in done.stderr
-        assert "install both from one index" in done.stderr
+        assert "install both from the same index" in done.stderr
         assert not (tmp_path / "run").exists()
 
     def test_diverged(self, town: runs.Place, tmp_path: Path, run: Run) -> None:
@@ -269,7 +269,7 @@ class TestTrain:
         given = ("train", town.file, "--images", town.images, "-o", tmp_path, *SMALL)
         done = run(*given, "--lr", 1e38, "--margin", 1e30)
         assert done.exit_code == 1
-        assert "so the run stops; there is no checkpoint from before; try --lr below 1e+38" in done.stderr
+        assert "so the run stops; there is no earlier checkpoint; try --lr below 1e+38" in done.stderr
 
     def test_strict(self, tmp_path: Path, run: Run) -> None:
         """A damaged image is left out, or with --strict an error."""

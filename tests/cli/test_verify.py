@@ -76,7 +76,7 @@ class TestVerify:
         for line in (
             f"{file}::amman: read 4 queries and 5 database cameras",
             f"amman: the cameras are read again from {root}",
-            "amman: 20 pairs are recomputed by shapely",
+            "amman: 20 pairs are recomputed with shapely",
         ):
             assert line in said, lines  # in this order
 

@@ -132,7 +132,7 @@ class TestView:
         [
             (["--attribution", "mine"], "--attribution can only be used with --tiles"),
             (["--tiles", "https://{s}.tiles.example/{z}/{x}/{y}.png"], "give the address of one host"),
-            (["--tiles", "https://tiles.example/{z}/{x}/{y}.png"], "frame local: nobody knows where on the earth"),
+            (["--tiles", "https://tiles.example/{z}/{x}/{y}.png"], "frame local: its location on the earth is unknown"),
         ],
     )
     def test_tiles(self, run: Runner, labels: Path, flags: list[str], words: str) -> None:

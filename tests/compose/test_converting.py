@@ -113,9 +113,9 @@ class TestConvert:
             },
         )
         target = tmp_path / "b.h5"
-        with pytest.raises(OptionError, match=r"a\.h5::foreign: the measure of these values is not known"):
+        with pytest.raises(OptionError, match=r"a\.h5::foreign: the measure of these values is unknown"):
             convert(target, str(made), "dice")
-        with pytest.raises(InputError, match=r"a\.h5::bare: iou becomes overlap only with the extents"):
+        with pytest.raises(InputError, match=r"a\.h5::bare: converting iou to overlap needs the extents"):
             convert(target, f"{made}::bare", "overlap")
         with pytest.raises(OptionError, match="'f1' is not known"):
             convert(target, str(made), "f1")  # type: ignore[arg-type]
@@ -123,7 +123,7 @@ class TestConvert:
             convert(target, str(made), "dice", collections=["x"])
         with pytest.raises(OptionError, match="no collection is named"):
             convert(target, str(made), "dice", collections=[])
-        with pytest.raises(OptionError, match="names one collection already"):
+        with pytest.raises(OptionError, match="already names one collection;"):
             convert(target, f"{made}::good", "dice", collections=["good"])
         assert not target.exists()
         with pytest.raises(OutputExistsError):

@@ -115,7 +115,7 @@ class TestPoses:
         assert found == pytest.approx(HEADINGS)
         assert "scale" in notes[0]
         names = [f"frames.{form} and rigs.{form}"] if rigs else []
-        assert notes[1:] == [f"the poses are those of {both}, as COLMAP takes them" for both in names]
+        assert notes[1:] == [f"the poses are those of {both}, as in COLMAP" for both in names]
 
     @pytest.mark.parametrize("form", FORMS)
     @pytest.mark.parametrize("as_folder", [False, True])
@@ -125,7 +125,7 @@ class TestPoses:
         found, notes = headings(root if as_folder else root / f"images.{form}")
         assert found == pytest.approx(HEADINGS)
         assert notes[-1] == (
-            f"2 of 4 images have another pose in images.{form} (the first is cam1/0.jpg): it is not of the same export"
+            f"2 of 4 images have another pose in images.{form} (the first is cam1/0.jpg): it is from another export"
         )
 
     @pytest.mark.parametrize("form", FORMS)
@@ -141,7 +141,7 @@ class TestPoses:
         text_model(binary_model(tmp_path), STALE, rigs=False)
         found, notes = headings(tmp_path)
         assert found == pytest.approx(HEADINGS)
-        assert "images.bin is read, not images.txt, as COLMAP does" in notes
+        assert "images.bin is read rather than images.txt, as in COLMAP" in notes
         found, notes = headings(tmp_path / "images.txt")
         assert found == pytest.approx(HEADINGS | STALE)
 
@@ -160,7 +160,7 @@ class TestPoses:
         found, notes = headings(root)
         assert found == pytest.approx(HEADINGS | {"cam1/0.jpg": 45.0, "cam0/0.jpg": 5.0})
         assert notes[-1] == (
-            "3 images are of no frame, 1 of them by sensors whose pose in the rig is not known; their poses are those "
+            "3 images belong to no frame, 1 of them by sensors whose pose in the rig is unknown; their poses are those "
             f"of images.{form}"
         )
 
@@ -220,7 +220,10 @@ class TestFaults:
         [
             ([f"1 {POSE} 1 a.jpg", f"2 {POSE} 1 b.jpg"], r"line 2: expected the points of 'a\.jpg'.*not be removed"),
             ([f"1 {POSE} 1 a.jpg", "1 2"], r"line 2: expected the points"),
-            ([f"1 {POSE} 1 a.jpg", "", f"2 {POSE} 1 a.jpg"], r"images.txt: line 3: 'a.jpg' stands in line 1 already"),
+            (
+                [f"1 {POSE} 1 a.jpg", "", f"2 {POSE} 1 a.jpg"],
+                r"images.txt: line 3: 'a.jpg' is already in line 1",
+            ),
             ([f"1 {POSE} 1"], r"line 1: 9 values"),
             ([f"1 {POSE.replace(' 0', ' x', 1)} 1 a.jpg"], r"line 1: 'x' is not a number"),
             ([f"1 {POSE.replace('1', '3')} 1 a.jpg"], r"line 1: the quaternion .* has length 3"),
@@ -236,7 +239,7 @@ class TestFaults:
         [
             ("rigs.txt", "5 2 CAMERA 1 CAMERA 2 1 1 0 0", r"rigs.txt: line 1: ends too early"),
             ("rigs.txt", "5 1 CAMERA 1 CAMERA 2 0", r"rigs.txt: line 1: has more than its 1 sensors"),
-            ("rigs.txt", "five 1 CAMERA 1", r"rigs.txt: line 1: 'five' is no whole number"),
+            ("rigs.txt", "five 1 CAMERA 1", r"rigs.txt: line 1: 'five' is not a whole number"),
             ("rigs.txt", "6 1 CAMERA 1", r"frames.txt: line 2: its rig 5 is not in rigs.txt"),
             (
                 "rigs.txt",
@@ -247,9 +250,9 @@ class TestFaults:
             (
                 "frames.txt",
                 f"1 5 {POSE} 1 CAMERA 1 1\n2 5 {POSE} 1 CAMERA 1 1",
-                r"frames.txt: line 2: its image 1 is of the frame in line 1 already",
+                r"frames.txt: line 2: its image 1 already belongs to the frame in line 1 already",
             ),
-            ("frames.txt", f"1 5 {POSE} 1 CAMERA 1 1 7", r"frames.txt: line 1: has more data than it says"),
+            ("frames.txt", f"1 5 {POSE} 1 CAMERA 1 1 7", r"frames.txt: line 1: has more data than it declares"),
         ],
     )
     def test_rigs(self, tmp_path: Path, name: str, line: str, message: str) -> None:
@@ -263,13 +266,13 @@ class TestFaults:
         """No model, and several."""
         (tmp_path / "notes.txt").write_text("")
         with pytest.raises(
-            DatasetNotFoundError, match=r"holds no model of COLMAP, images.bin or images.txt \(notes.txt\)"
+            DatasetNotFoundError, match=r"holds no COLMAP model (images.bin or images.txt) \(notes.txt\)"
         ):
             colmap_model.read(tmp_path)
         for number in range(2):
             binary_model(tmp_path / "sparse" / str(number))
         for root in (tmp_path, tmp_path / "sparse"):
-            with pytest.raises(DatasetNotFoundError, match=r"sparse: holds several models of COLMAP \(0, 1\)"):
+            with pytest.raises(DatasetNotFoundError, match=r"sparse: holds several COLMAP models \(0, 1\)"):
                 colmap_model.read(root)
 
     def test_locked(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +291,7 @@ class TestFaults:
             with pytest.raises(InputError, match=rf"{name}: ends at byte"):
                 colmap_model.read(root)
         (root / name).write_bytes(whole + b"\0")
-        with pytest.raises(InputError, match=rf"{name}: has 1 bytes more than it says"):
+        with pytest.raises(InputError, match=rf"{name}: has 1 bytes more than it declares"):
             colmap_model.read(root)
 
     @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])

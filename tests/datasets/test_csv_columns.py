@@ -145,7 +145,7 @@ class TestReadOfBadFiles:
     @pytest.mark.parametrize("content", ["", "\n\n", "\ufeff"])
     def test_an_empty_file(self, table: Path, content: str) -> None:
         """Nothing, or nothing but blank lines: a header was expected."""
-        assert message(table, content).startswith("the file is empty; a header line")
+        assert message(table, content).startswith("the file is empty; expected a header line")
 
     def test_a_missing_column(self, table: Path) -> None:
         """Each is named, with those that are there."""
@@ -182,7 +182,7 @@ class TestReadOfBadFiles:
     def test_a_row_of_another_length(self, table: Path, row: str) -> None:
         """A line with cells missing or left over is named with both counts."""
         found = message(table, GOOD.replace("1,b,-2,8,False", row))
-        assert found.startswith(f"line 3: {len(row.split(','))} cells where the header names 5 columns")
+        assert found.startswith(f"line 3: {len(row.split(','))} cells, but the header names 5 columns")
 
     def test_the_line_is_that_of_an_editor(self, table: Path) -> None:
         """Blank lines and line breaks within quotes are counted."""
@@ -239,7 +239,7 @@ class TestCheckKeys:
 
     def test_both_lines_of_a_repeated_key_are_named(self, table: Path) -> None:
         """The first repetition in the file, the line that it repeats, and how many there are."""
-        with pytest.raises(InputError, match=r"key 'b' stands in lines 4 and 6, and 2 row\(s\) repeat"):
+        with pytest.raises(InputError, match=r"key 'b' is on lines 4 and 6, and 2 row\(s\) repeat"):
             self.check(table, ["a", "b", "c", "b", "a"])
 
     def test_an_empty_key_is_named(self, table: Path) -> None:
@@ -291,9 +291,9 @@ class TestOtherSeparators:
     @pytest.mark.parametrize(
         ("rows", "expected"),
         [
-            ("a|1,5", r"line 2, column 'x': '1,5' is not a number as it is read here: write a decimal point"),
+            ("a|1,5", r"line 2, column 'x': '1,5' is not a number in the expected form: use a decimal point"),
             ("a|one", r"line 2, column 'x': 'one' is not a number"),
-            ("a|1\nb|2|3", r"line 3: 3 cells where the header names 2 columns; .* a text with a (semicolon|tab) lacks"),
+            ("a|1\nb|2|3", r"line 3: 3 cells, but the header names 2 columns; .* a text with a (semicolon|tab) lacks"),
             ('"a"b|1', r"line 2: text follows a closing quote"),
         ],
     )
@@ -345,7 +345,7 @@ class TestEveryReader:
     def test_an_unclosed_quote_in_the_header(self, table: Path, reader: str) -> None:
         """Is an error of line 1."""
         table.write_text('key,"x\na,1\n')
-        with pytest.raises(InputError, match=r"raw\.csv: line 1: a quote that is opened in the header is not closed"):
+        with pytest.raises(InputError, match=r"raw\.csv: line 1: a quote opened in the header is not closed"):
             READERS[reader](table)
 
     @pytest.mark.parametrize("columns", [10_000, 300_000])
@@ -365,7 +365,7 @@ class TestEveryReader:
     def test_a_long_name(self, table: Path, reader: str, header: str) -> None:
         """Longer than the csv module takes."""
         table.write_text(f"{header}\n1,a\n")
-        with pytest.raises(InputError, match=r"raw\.csv: line 1: a name of a column is longer"):
+        with pytest.raises(InputError, match=r"raw\.csv: line 1: a column name is longer"):
             READERS[reader](table)
 
     @pytest.mark.parametrize("key", ["a\0", "a\0b", "\0"])

@@ -126,7 +126,7 @@ class TestGeoJson:
         ("content", "text"),
         [
             ("{", "line 1: is not JSON"),
-            ("[" * 100_000, "nested too deep"),
+            ("[" * 100_000, "nested too deeply"),
             (f'{{"type": {"9" * 5_000}}}', "not GeoJSON: Exceeds the limit"),
             ("null", "JSON but not GeoJSON"),
             ([1], "JSON but not GeoJSON"),
@@ -216,7 +216,7 @@ class TestGeoParquet:
         with pytest.raises(InputError, match="do not name a geometry column"):
             read(path)
         path.write_bytes(b"PAR1 and no more")
-        with pytest.raises(InputError, match="not a Parquet file"):
+        with pytest.raises(InputError, match="not a readable Parquet file:"):
             read(path)
 
 
@@ -241,6 +241,6 @@ class TestToCrs:
         path = saved(tmp_path, POLYGON)
         with pytest.raises(OptionError, match="--occluders-crs local"):
             read(path).to_crs("local")
-        with pytest.raises(OptionError, match="no map leads"):
+        with pytest.raises(OptionError, match="no transformation between them"):
             read(path, "local").to_crs(UTM)
         assert read(path, "local").to_crs("local").crs == "local"

@@ -59,9 +59,9 @@ class TestAtTimes:
         assert known.tolist() == [False, True, True, True, False, False, True, True, False]
         np.testing.assert_allclose(found.pose[3], poses.pose[1], atol=1e-12)
         assert found.notes == (
-            "5 of 9 images have a pose between two of the track",
-            "2 images lie before the first or after the last pose: no pose",
-            "2 images lie in a gap of more than 0.5 s between two poses: no pose",
+            "5 of 9 images have a pose, interpolated between two of the track",
+            "2 images are before the first or after the last pose: no pose",
+            "2 images are in a gap of more than 0.5 s between two poses: no pose",
         )
         assert np.isfinite(at_times(poses, PATH, stamps(300_000), 0.6).pose).all()
 
@@ -84,7 +84,7 @@ class TestAtTimes:
 
     def test_keys_that_are_no_times(self) -> None:
         """Seconds, or names."""
-        with pytest.raises(InputError, match=r"ins\.csv: '1\.5' is no time stamp in whole microseconds"):
+        with pytest.raises(InputError, match=r"ins\.csv: '1\.5' is not a time stamp in whole microseconds"):
             at_times(Track(np.array(["1.5"]), np.eye(4)[None]), PATH, stamps(0))
 
 
@@ -99,10 +99,10 @@ class TestReadTimes:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("12 1\n1.5 1\n", r"line 2: '1\.5' is no time stamp"),
-            ("12 1\n12 2\n", r"line 2: '12' stands in line 1 already"),
+            ("12 1\n1.5 1\n", r"line 2: '1\.5' is not a time stamp"),
+            ("12 1\n12 2\n", r"line 2: '12' is already on line 1 already"),
             ("\n", "has no time stamp"),
-            ("9" * 20, "line 1: .* is no time stamp"),
+            ("9" * 20, "line 1: .* is not a time stamp"),
         ],
     )
     def test_faults(self, tmp_path: Path, text: str, message: str) -> None:

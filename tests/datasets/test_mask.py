@@ -100,7 +100,7 @@ class TestRead:
             ("key,reason\n", "holds no key"),
             ("key,side\na,query\n,query\n", "line 3, column 'key': an empty cell"),
             ("key,side\na,left\n", "line 2, column 'side': is neither query nor database"),
-            ("key,side\na\n", "line 2: 1 cells where the header names 2 columns"),
+            ("key,side\na\n", "line 2: 1 cells, but the header names 2 columns"),
             ("key,key\na,b\n", "column 'key' is named 2 times"),
         ],
     )
@@ -118,7 +118,7 @@ class TestRead:
             read(tmp_path / "a")
         with pytest.raises(InputError, match="cannot be read"):
             read(tmp_path)
-        with pytest.raises(MissingFileError, match="is not there"):
+        with pytest.raises(MissingFileError, match="does not exist"):
             read(tmp_path / "b")
 
 
@@ -158,7 +158,7 @@ class TestMasked:
     def test_nothing_left(self, tmp_path: Path) -> None:
         """The error that no camera is left speaks of the mask."""
         street = Masked(Town(), written(tmp_path, "a\nb\n")).read()
-        with pytest.raises(InputError, match=r"2 masked, 1 no_heading.*take a mask that leaves some, or wait"):
+        with pytest.raises(InputError, match=r"2 masked, 1 no_heading.*use a mask that leaves some, or wait"):
             street.require_some()
 
     def test_unknown_keys(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -167,7 +167,7 @@ class TestMasked:
         with caplog.at_level(logging.WARNING, "relabel"):
             Masked(Town(), path).read()
         (record,) = caplog.records
-        assert record.getMessage() == f"{path}: 5 key(s) are no camera of this dataset: 'q', 'r', 's', …"
+        assert record.getMessage() == f"{path}: 5 key(s) match no camera of this dataset: 'q', 'r', 's', …"
 
     def test_none_known(self, tmp_path: Path) -> None:
         """A mask of which no key is a camera is an error, for instance a CSV whose column has another name."""
@@ -199,7 +199,7 @@ class TestOfParameters:
         info = {"name": "mask.csv", "sha256": read(wanted).sha256}
         found = Masked.from_parameters(info, Town(), [tmp_path, tmp_path / "no", other, wanted])
         assert found == Masked(Town(), wanted, strict=False)
-        with pytest.raises(InputError, match=r"mask 'mask\.csv'.*was not found; name it by --mask"):
+        with pytest.raises(InputError, match=r"mask 'mask\.csv'.*was not found; give it with --mask"):
             Masked.from_parameters(info, Town(), [other])
 
 
@@ -218,7 +218,7 @@ class TestMaskedReaders:
             found = masked(readers, path)
             streets = [reader.read() for reader in found]
         assert [record.getMessage() for record in caplog.records] == [
-            f"{path}: 1 key(s) are no camera of this dataset: 'z'"
+            f"{path}: 1 key(s) match no camera of this dataset: 'z'"
         ]
         assert [street.params["mask"]["masked"] for street in streets] == [1, 2]
         with pytest.raises(InputError, match="none of its 1 key"):

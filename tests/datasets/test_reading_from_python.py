@@ -100,7 +100,7 @@ class TestTable:
         assert read.query.heading_deg == pytest.approx(90.0)
         said = audited("table", table, "--heading", "travel", "--columns", "key=name")
         assert relabel.audit.check(read).to_json() == said
-        with pytest.raises(OptionError, match="heading is 'compass'; it is None or travel"):
+        with pytest.raises(OptionError, match="heading is 'compass'; it has to be None or travel"):
             relabel.datasets.table.read(table, heading="compass")  # type: ignore[arg-type]
 
     def test_missing(self, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ class TestRgbd:
         assert str(relabel.audit.check(frames)).startswith("audit: ")
 
     def test_options_are_checked(self, folder: Path) -> None:
-        with pytest.raises(OptionError, match="both say which axis is what"):
+        with pytest.raises(OptionError, match="both define the axes;"):
             relabel.datasets.rgbd.read(folder, "folder", convention="opengl", axes="ahead=z,down=y")
 
 

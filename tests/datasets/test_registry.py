@@ -212,7 +212,7 @@ class TestOtherDistribution:
         told = relabel("headings", walk, "--json").stdout
         assert json.loads(told)["collections"][0]["name"] == "walk"
         assert relabel("headings", walk, "--source", "walks", "--json").stdout == told
-        assert "is not the data of names" in relabel("headings", walk, "--source", "names", exit_code=1).stderr
+        assert "is not data of names" in relabel("headings", walk, "--source", "names", exit_code=1).stderr
 
     def test_audit(self, relabel: Relabel, walk: Path) -> None:
         """It is audited with its own options, as the built-in ones are."""
@@ -245,7 +245,7 @@ class TestBrokenDistribution:
         [
             ("nowhere:SPEC", "dataset left out: entry point 'x' of distribution broken cannot be loaded"),
             ("json:dumps", "is a function, not a DatasetSpec"),
-            ("relabel.datasets.msls.spec:SPEC", "adds 'msls', which is there already"),
+            ("relabel.datasets.msls.spec:SPEC", "adds 'msls', which already exists"),
         ],
     )
     def test_is_named(self, tmp_path: Path, value: str, text: str) -> None:
@@ -306,7 +306,7 @@ class TestSelectPaths:
         """A folder that might be an MSLS tree is refused as one; two folders are lists of names."""
         with pytest.raises(DatasetNotFoundError, match="MSLS"):
             registry.select_paths([tmp_path])
-        with pytest.raises(DatasetNotFoundError, match="is not the data of rgbd; --source"):
+        with pytest.raises(DatasetNotFoundError, match="is not data of rgbd; --source"):
             registry.select_paths([tmp_path], dataset_name="rgbd")
 
     def test_by_files(self, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ class TestAxes:
     @pytest.mark.parametrize("option", ["up", "ahead"])
     def test_unknown(self, option: str) -> None:
         """Only six axes there are."""
-        with pytest.raises(OptionError, match="an axis is one of x, -x"):
+        with pytest.raises(OptionError, match="an axis has to be one of x, -x"):
             axes_of("tum", **{option: "w"})
 
 
@@ -126,11 +126,11 @@ class TestRead:
         path = write(tmp_path / "t", *line_of("kitti", looking(0.0, "-y"), np.zeros(3)), " ".join(["nan"] * 12))
         cameras, notes = read(path, "kitti", axes_of("kitti"))
         assert cameras.status.tolist() == [Status.OK, Status.NO_POSE]
-        assert notes == ("1 poses are not known",)
+        assert notes == ("1 poses are unknown",)
 
     def test_empty(self, tmp_path: Path) -> None:
         """A file without a pose is refused."""
-        with pytest.raises(InputError, match="there is no pose in it; is it tum"):
+        with pytest.raises(InputError, match="holds no pose; is it tum"):
             read(write(tmp_path / "t", "# nothing"), "tum", Z_UP)
 
 
@@ -206,8 +206,8 @@ class TestKitti360:
         [
             (["1 0 0 0 0 1 0 0 0 0 1 0"], r"line 1: 12 numbers; .*--layout kitti$"),
             (["1 1 0 0 0 0 1 0 0 0 0 1 0", "2 1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1"], r"line 2: 17 numbers; .* 13 as in"),
-            (["1 1 0 0 0 0 1 0 0 0 0 1 0"] * 2, r"line 2: '0000000001' stands in line 1 already"),
-            (["1.5 1 0 0 0 0 1 0 0 0 0 1 0"], r"line 1: 1.5 is no frame number"),
+            (["1 1 0 0 0 0 1 0 0 0 0 1 0"] * 2, r"line 2: '0000000001' is already on line 1 already"),
+            (["1.5 1 0 0 0 0 1 0 0 0 0 1 0"], r"line 1: 1.5 is not a frame number"),
             (["1 1 0 0 0 0 1 0 0 0 0 1 0 5 6 7 1"], r"line 1: the last row of the matrix is 5 6 7 1"),
         ],
     )
@@ -269,17 +269,17 @@ class TestTumColumns:
     @pytest.mark.parametrize(
         ("lines", "message"),
         [
-            (["1,0,0,0,0,0,0,1"], r"line 1: 8 values between commas, and no line above names the columns.*w x y z"),
-            (["#first, second", "1,0,0,0,0,0,0,1"], r"line 2: 8 values between commas, and no line above"),
+            (["1,0,0,0,0,0,0,1"], r"line 1: 8 comma-separated values, but no line above names the columns.*w x y z"),
+            (["#first, second", "1,0,0,0,0,0,0,1"], r"line 2: 8 comma-separated values, but no line above"),
             (["#t,x,y,z,q0,q1,q2,q3", "1,0,0,0,0,0,0,1"], r"line 1: the header names no column of qx: t, x"),
             (["# time tx ty tz q0 q1 q2 q3", "1 0 0 0 0 0 0 1"], r"line 1: the header names no column of qx"),
             (["t,x,y,z,qw,qx,qy,qz,q_w"], r"line 1: the header names 2 columns of qw"),
             (["x,y,z,qw,qx,qy,qz"], r"line 1: the header names no column of a time stamp"),
             (
                 ["# timestamp, device_id, qw, qx, qy, qz, tx, ty, tz", "0, cam, 1, 0, 0, 0, 0, 0, 0"],
-                r"line 1: is a trajectory of kapture",
+                r"line 1: is a kapture trajectory",
             ),
-            (["t,x,y,z,qw,qx,qy,qz", "1,0,0,0,1,0,0"], r"line 2: 7 values; a TUM pose has 8: as many as the header"),
+            (["t,x,y,z,qw,qx,qy,qz", "1,0,0,0,1,0,0"], r"line 2: 7 values; a TUM pose has 8: as many as in the header"),
             (["t,x,y,z,qw,qx,qy,qz", "1,0,0,0,1,0,0,a"], r"line 2: 'a' is not a number"),
         ],
     )
@@ -447,7 +447,7 @@ class TestRobotcar:
         cameras, notes = read(path, "robotcar", axes_of("robotcar"))
         assert cameras.status.tolist() == [Status.OK, Status.NO_POSE, Status.OK, Status.OK]
         assert cameras.crs == "EPSG:32630"
-        assert "1 rows have northing 0 and easting 0, where nothing was measured: no pose" in notes
+        assert "1 rows have northing 0 and easting 0, which means not measured: no pose" in notes
         times = write(tmp_path / "stereo.timestamps", "1500 1", "2500 1")
         cameras, _ = read(path, "robotcar", axes_of("robotcar"), times=times)
         assert cameras.position.tolist() == [[620000.0, 5735001.5, 110.0], [620000.0, 5735002.5, 110.0]]
@@ -461,7 +461,7 @@ class TestRobotcar:
     )
     def test_degrees(self, tmp_path: Path, name: str, lines: list[str]) -> None:
         """Angles that are no radians are refused."""
-        with pytest.raises(InputError, match=r"line 3, column 'yaw': 170 is no angle in radians"):
+        with pytest.raises(InputError, match=r"line 3, column 'yaw': 170 is not an angle in radians"):
             robotcar(write(tmp_path / name, *lines))
 
     def test_repeated_rows(self, tmp_path: Path) -> None:
@@ -470,7 +470,7 @@ class TestRobotcar:
         path = write(tmp_path / "ins.csv", INS, line, line.replace("1,", "2,", 1), line)
         cameras, notes = read(path, "robotcar", axes_of("robotcar"))
         assert cameras.key.tolist() == ["1", "2"]
-        assert "1 rows repeat another and are left out" in notes
+        assert "1 rows repeat earlier ones and are left out" in notes
 
     def test_image_times(self, tmp_path: Path) -> None:
         """Half way between two poses is the pose of an image."""
@@ -489,7 +489,7 @@ class TestRobotcar:
         path = write(tmp_path / "vo.csv", VO, "2,1,10,0,0,0,0,0", "9,8,5,0,0,0,0,0")
         cameras, notes = read(path, "robotcar", axes_of("robotcar"))
         assert cameras.status.tolist() == [Status.OK, Status.OK, Status.NO_POSE]
-        assert any("line 3 does not go on" in note for note in notes)
+        assert any("line 3 does not continue" in note for note in notes)
 
     def test_bad_status(self, tmp_path: Path) -> None:
         """Rows that the receiver itself calls bad have no pose, in whatever zone they are."""
@@ -515,7 +515,7 @@ class TestRobotcar:
         for lines, message in (
             (("a,b", "1,2"), r"is neither ins\.csv or rtk\.csv .* it has a, b"),
             ((INS, line, line.replace("30U", "31U").replace("1,", "2,", 1)), r"'30U' in line 2 and '31U' in line 3"),
-            ((INS, line, line.replace("0.5", "0.6")), r"line 3, column 'timestamp': '1' stands in line 2 already"),
+            ((INS, line, line.replace("0.5", "0.6")), r"line 3, column 'timestamp': '1' is already on line 2 already"),
             (("timestamp,northing,easting,down", "1,2,3,4"), r"positions but no angles.*--heading travel"),
         ):
             with pytest.raises(InputError, match=message):

@@ -64,7 +64,7 @@ class TestFiles:
     @pytest.mark.parametrize("key", ["a\nb", "a\r", "\ufeffa"])
     def test_keys_that_no_line_holds(self, key: str, tmp_path: Path) -> None:
         """They are refused by name, and nothing is written."""
-        with pytest.raises(InputError, match=r"database key '.*a.*' holds the end of a line or begins"):
+        with pytest.raises(InputError, match=r"database key '.*a.*' holds a line break or begins"):
             write_descriptors(tmp_path / "new", described(), described(2, key=np.array(["k", key])))
         assert not (tmp_path / "new").exists()
 
@@ -112,7 +112,7 @@ class TestFiles:
         ("keys", "values", "message"),
         [
             ("k0\nk1\n", np.zeros((3, 2)), r"query.txt: has 2 keys, but query.npy 3 descriptors"),
-            ("k0\nk1\nk0\n", np.zeros((3, 2)), r"query.txt: key 'k0' stands in lines 1 and 3"),
+            ("k0\nk1\nk0\n", np.zeros((3, 2)), r"query.txt: key 'k0' is on lines 1 and 3"),
             ("k0\nk1\n", np.array([[0.0], [np.nan]]), r"query.npy: descriptor 1 .* holds nan"),
             ("k0\n", np.zeros(3), r"query.npy: descriptors have shape \(3,\)"),
             ("k0\n", np.array([["x"]]), r"query.npy: descriptors .* expected numbers"),

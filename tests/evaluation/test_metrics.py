@@ -185,10 +185,10 @@ class TestEvaluate:
             (np.array([["x", None]], object), "prediction 0 of query 0 .* is x, which is not a whole number"),
             (
                 np.array([[0, 2**24 + 2]], np.float32),
-                "prediction 1 .* cannot be told from the rows next to it in float32",
+                "prediction 1 .* cannot be distinguished from neighbouring rows in float32",
             ),
-            (np.array([[2050]], np.float16), "next to it in float16; give int64"),
-            ([[1, 2], [3]], r"no table of numbers .* fill short rows with -1"),
+            (np.array([[2050]], np.float16), "neighbouring rows in float16; give int64"),
+            ([[1, 2], [3]], r"not an array of numbers .* fill short rows with -1"),
         ],
     )
     def test_no_rows(self, predictions: Any, message: str) -> None:

@@ -61,7 +61,7 @@ class TestReadPredictions:
     def test_empty(self, tmp_path: Path, content: bytes) -> None:
         """A file without a line of predictions says what a line is."""
         (tmp_path / "p.txt").write_bytes(content)
-        with pytest.raises(InputError, match="holds no predictions; a line is"):
+        with pytest.raises(InputError, match="holds no predictions; expected lines of"):
             read_predictions(tmp_path / "p.txt")
 
     def test_not_text(self, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ class TestReadPredictions:
 
     def test_a_query_twice(self, tmp_path: Path) -> None:
         """Both lines are named."""
-        with pytest.raises(InputError, match="query 'q0' stands in lines 1 and 3"):
+        with pytest.raises(InputError, match="query 'q0' is on lines 1 and 3"):
             read_predictions(written(tmp_path / "p.txt", "q0 d0", "q1 d0", "q0 d1"))
 
     @given(st.binary(max_size=60))
@@ -106,15 +106,15 @@ class TestMatch:
         matched = match(read_predictions(written(tmp_path / "p.txt", *lines)), street)
         assert matched.rows[0].tolist() == [-1, 0, -1]
         assert matched.notes == [
-            "1 of 4 lines are of queries that are not evaluated",
-            "1 predictions are of images that are left out of the database; they are misses",
+            "1 of 4 lines are for queries that are not evaluated",
+            "1 predictions name images that are left out of the database; they count as misses",
         ]
 
     def test_repeated(self, street: EvaluationSet, tmp_path: Path) -> None:
         """An image twice in a line is told with the line."""
         matched = match(read_predictions(written(tmp_path / "p.txt", "# head", "q0 d1 d0 d1", *GOOD[1:])), street)
         assert matched.notes == [
-            "1 lines predict an image twice, the first of them line 2 ('d1'); only its first place counts"
+            "1 lines predict an image twice, the first on line 2 ('d1'); only the first occurrence counts"
         ]
 
     def test_unknown_images(self, street: EvaluationSet, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ class TestMatch:
             match(predictions, street)
         allowed = match(predictions, street, allow_unknown=True)
         assert allowed.rows.tolist() == [[0, -1, -1], [-1, -1, -1], [-1, 2, -1], [-1, -1, -1]]
-        assert "4 predictions are of no image that is known, the first in line 1" in allowed.notes[0]
+        assert "4 predictions name unknown images, the first on line 1" in allowed.notes[0]
 
     def test_unknown_queries(self, street: EvaluationSet, tmp_path: Path) -> None:
         """An error, unless it is allowed; then they are passed over."""
@@ -134,14 +134,14 @@ class TestMatch:
         with pytest.raises(InputError, match=r"line 4: 2 of 5 queries are not known: 's', 't'; .*allow_unknown=True"):
             match(predictions, street)
         notes = match(predictions, street, allow_unknown=True).notes
-        assert notes == ["2 of 5 lines are of queries that are not evaluated"]
+        assert notes == ["2 of 5 lines are for queries that are not evaluated"]
 
     @pytest.mark.parametrize(
         ("lines", "advice"),
         [
-            (("a b", "c d"), "are the predictions of this dataset"),
-            (("q0.jpg d0.jpg",), "without folder and ending"),
-            (("query/q0.jpg d0",), "without folder and ending"),
+            (("a b", "c d"), "do the predictions belong to this dataset"),
+            (("q0.jpg d0.jpg",), "without folder and file extension"),
+            (("query/q0.jpg d0",), "without folder and file extension"),
             (("q0,q1 d0,d1",), "sequences"),
         ],
     )
@@ -166,7 +166,7 @@ class TestMatch:
         ground_truth = evaluation_set([Place("room", side, side, self_pairs=True)])
         matched = match(read_predictions(written(tmp_path / "p.txt", "a a b", "b a")), ground_truth)
         assert matched.rows.tolist() == [[-1, 1], [0, -1]]
-        assert matched.notes == ["1 queries are answered with themselves, which is a miss"]
+        assert matched.notes == ["1 queries predict themselves, which counts as a miss"]
 
 
 class TestShorterThan:
@@ -177,7 +177,7 @@ class TestShorterThan:
         lengths, counted = np.array([5, 3, 0]), np.array([True, True, False])
         assert shorter_than(lengths, counted, [1, 3]) is None
         assert shorter_than(lengths, counted, [5, 4]) == (
-            "1 queries have fewer than 5 predictions (the least 3); what is not there is a miss"
+            "1 queries have fewer than 5 predictions (the fewest: 3); missing ones count as misses"
         )
 
 
@@ -221,7 +221,7 @@ class TestWritePredictions:
     @pytest.mark.parametrize("key", ["a b", "#a", "a\u00a0b", " a", "a\n"])
     def test_keys_that_cannot_be_written(self, tmp_path: Path, key: str) -> None:
         """A file that could not be read back is not written."""
-        with pytest.raises(InputError, match="cannot stand in a file of predictions"):
+        with pytest.raises(InputError, match="cannot be written to a file of predictions"):
             write_predictions(tmp_path / "p.txt", np.array([key]), np.array(["b"]), np.array([[0]]))
         assert list(tmp_path.iterdir()) == []
 

@@ -119,7 +119,7 @@ def test_all_values(psi: Similarity, tmp_path: Path) -> None:
     made = export({"a": psi}, "gcl", tmp_path, image_path="{key}.jpg")
     with h5py.File(tmp_path / "a_gt.h5") as file:
         assert ((file["fov"][()] > 0) == (psi.matrix.toarray() > 0)).sum() >= psi.matrix.nnz
-    assert any("stand with their ψ as all others" in note for note in made.notes)
+    assert any("are written with their ψ like all others" in note for note in made.notes)
 
 
 @pytest.mark.parametrize("form", ["npz", "parquet"])

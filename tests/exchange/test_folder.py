@@ -150,7 +150,7 @@ class TestKilled:
         (tmp_path / "mine").write_text("mine")
         assert run(KILLED, tmp_path, 1).returncode == -9
         (tmp_path / "a.csv").write_text("mine")
-        with pytest.raises(OutputExistsError, match=r"a\.csv: exists already"):
+        with pytest.raises(OutputExistsError, match=r"a\.csv: already exists;"):
             export({"a": PSI, "b": PSI}, "csv", tmp_path)
         assert (tmp_path / "a.csv").read_text() == "mine"
 
@@ -179,7 +179,7 @@ class TestNames:
             file = tmp_path / name.format(name="b")
             file.parent.mkdir(exist_ok=True)
             file.write_text("mine")
-            with pytest.raises(OutputExistsError, match=f"{file}: exists already"):
+            with pytest.raises(OutputExistsError, match=f"{file}: already exists;"):
                 export({"a": UNREAD, "b": UNREAD}, form, tmp_path)
             file.unlink()
 

@@ -166,7 +166,7 @@ def test_matches(tmp_path: Path, self_pairs: bool) -> None:
         (str(c.query.key[rows[0]]), str(c.database.key[j]), rank) for rank, j in enumerate(order, 1)
     ]
     assert [np.float32(each["value"]) for each in got] == dense[rows[0], order].tolist()
-    assert any("1 of the named queries are not ok" in note for note in done.notes)
+    assert any("1 of the given queries are not ok" in note for note in done.notes)
     assert found["cameras"]["relabel"]["measure"] == "iou"
     sides = [("both", c.query)] if self_pairs else [("query", c.query), ("database", c.database)]
     expected = [
@@ -197,7 +197,7 @@ def test_refused(tmp_path: Path) -> None:
     """A local frame, a query that is not there, and options without queries; then nothing is written."""
     psi = on_map(similarity())
     for source, options, error, words in (
-        (similarity(), {}, InputError, "local frame, and nothing says where on earth"),
+        (similarity(), {}, InputError, "local frame, whose location on earth is unknown"),
         (psi, {"queries": ["nobody"]}, NotFoundError, "no query 'nobody'"),
         (psi, {"top": 3}, OptionError, "query=…"),
         (psi, {"queries": ["q0000"], "top": 0}, OptionError, "top is 0"),

@@ -206,7 +206,7 @@ class TestRoot:
         changed = np.flatnonzero(query.status != city.query.status)
         assert set(changed) == {pano[0]}
         assert query.ok[pano[0]]
-        assert any("taken for ok" in note for note in imported.notes)
+        assert any("count as ok" in note for note in imported.notes)
         assert LabelFile(imported.write(tmp_path / "o.h5"))[name].nnz == 1
 
     @pytest.mark.real_data
@@ -238,7 +238,7 @@ class TestLists:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("query,database,value\na,x,0.5\na,y,0.5\na,x,0.5\n", "line 4: the pair 'a', 'x' .* first in line 2"),
+            ("query,database,value\na,x,0.5\na,y,0.5\na,x,0.5\n", "line 4: the pair 'a', 'x' .* first given in line 2"),
             ("query,database,value\na,x,0.5\na,y,2\n", "line 3: the value is 2"),
             ("query,database,value\na,x,0.5\na,y,\n", "line 3: the value is nan"),
             ("query,database,value\na,x,0.5\na,y,one\n", "line 3, column 'value'"),
@@ -256,7 +256,7 @@ class TestLists:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("# by hand\n\na x 0.5\na x 0.6\n", "line 4: the pair 'a', 'x' .* first in line 3"),
+            ("# by hand\n\na x 0.5\na x 0.6\n", "line 4: the pair 'a', 'x' .* first given in line 3"),
             ("a x\n", r"line 1: has 2 word\(s\).*scores"),
             ("a x much\n", "line 1: 'much'"),
             ("a x 0.5\nb y -1\n", "line 2: the value is -1"),
@@ -292,11 +292,11 @@ class TestLists:
             cameras.position, [[500000.0, 3000000.0, 12.0], [np.nan] * 3, [500010.0, 3000000.0, 13.0]]
         )
         assert gather(imported.source).matrix[0, 1] == 0.5
-        notes = [note for note in imported.notes if "stands for an unknown one" in note]
+        notes = [note for note in imported.notes if "which stands for" in note]
         assert notes == [
-            "cameras.csv: 2 of 3 cameras have the heading -1, which stands for an unknown one",
-            "cameras.csv: 1 of 3 cameras have the position (0, 0), which stands for an unknown one",
-            "cameras.csv: 1 heights are -9999, which stands for an unknown one",
+            "cameras.csv: 2 of 3 cameras have the heading -1, which stands for unknown",
+            "cameras.csv: 1 of 3 cameras have the position (0, 0), which stands for unknown",
+            "cameras.csv: 1 heights are -9999, which stands for an unknown height",
         ]
 
     def test_fillers_of_an_msls_tree(self, tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ class TestLists:
         root = msls_tree(tmp_path, query=rows)
         (tmp_path / "c.csv").write_text("query,database,value\nq1,d1,0.5\n")
         imported = load("csv", tmp_path / "c.csv", measure="iou", cameras=CameraFiles(None, None, root, "amman"))
-        assert "query: 1 of 6 cameras have the heading -1, which stands for an unknown one" in imported.notes
+        assert "query: 1 of 6 cameras have the heading -1, which stands for unknown" in imported.notes
 
     def test_fillers_of_degrees(self, tmp_path: Path) -> None:
         """A longitude and latitude of -999 is no place, rather than an error."""
@@ -377,9 +377,9 @@ class TestLists:
 
     @pytest.mark.parametrize("form", ["parquet", "npz"])
     def test_another_measure(self, form: Any, tmp_path: Path) -> None:
-        """A file that names its measure cannot be imported as another; its min_value is taken."""
+        """A file that names its measure cannot be imported as another; records min_value taken."""
         export({"c": similarity(min_value=0.0005)}, form, tmp_path)
-        with pytest.raises(OptionError, match="says itself that its measure is 'iou'"):
+        with pytest.raises(OptionError, match="records that its measure is 'iou'"):
             load(form, tmp_path / f"c.{form}", measure="overlap")
         assert load(form, tmp_path / f"c.{form}", measure="iou").source.collection.min_value == 0.0005
 
@@ -448,9 +448,9 @@ class TestCameraColumns:
     @pytest.mark.parametrize(
         ("header", "row", "message"),
         [
-            ("key,x,heading", "q0,1,2", "column 'x' is x, and there is none of y"),
-            ("key,easting,utm_east,y", "q0,1,2,3", "which column is the x cannot be told: easting, utm_east; rename"),
-            ("key,lon,lat", "q0,10,200", r"line 2: lon 10, lat 200 is no place on earth .*swapped"),
+            ("key,x,heading", "q0,1,2", "column 'x' is x, but none is y"),
+            ("key,easting,utm_east,y", "q0,1,2,3", "which column is the x is ambiguous: easting, utm_east; rename"),
+            ("key,lon,lat", "q0,10,200", r"line 2: lon 10, lat 200 is not a position on earth .*swapped"),
             ("key,x,y", "q0,1,two", r"line 2, column 'y'"),
             ("colour,x,y", "q0,1,2", r"has no column 'key'.*colour, x, y"),
         ],
@@ -483,7 +483,7 @@ class TestMatrix:
         cameras = CameraFiles(tmp_path / "q.txt", tmp_path / "d.txt")
         imported = load("npz", path, measure="iou", cameras=cameras)
         np.testing.assert_array_equal(gather(imported.source).matrix.toarray(), [[0.5, 0, 1]])
-        with pytest.raises(InputError, match=r"\(1, 3\), but the cameras make it \(1, 1\)"):
+        with pytest.raises(InputError, match=r"\(1, 3\), but the cameras give \(1, 1\)"):
             load("npz", path, measure="iou", cameras=CameraFiles(tmp_path / "q.txt", tmp_path / "short.txt"))
 
     @pytest.mark.parametrize("column", [3, -1, 2**31 + 1, 4458766603700305201])
@@ -511,7 +511,7 @@ class TestMatrix:
         (tmp_path / "q.txt").write_text("a\n")
         (tmp_path / "d.txt").write_text("x\ny\n")
         cameras = CameraFiles(tmp_path / "q.txt", tmp_path / "d.txt")
-        with pytest.raises(InputError, match=r"m\.npz: row 0, column 1 .*the pair 'a', 'y' stands there a second time"):
+        with pytest.raises(InputError, match=r"m\.npz: row 0, column 1 .*the pair 'a', 'y' is repeated"):
             load("npz", tmp_path / "m.npz", measure="iou", cameras=cameras)
 
     @pytest.mark.parametrize("form", [b"coo", b"csc"])
@@ -532,10 +532,10 @@ class TestMatrix:
     @pytest.mark.parametrize(
         ("column", "value", "message"),
         [
-            ("relabel", "[" * 100_000, "what it says of itself is no JSON: "),
-            ("relabel", "3", "what it says of itself is no JSON object"),
-            ("relabel", '{"min_value": NaN}', "its min_value is nan"),
-            ("relabel", '{"min_value": "x"}', "its min_value is 'x'"),
+            ("relabel", "[" * 100_000, "its own description is not JSON: "),
+            ("relabel", "3", "its own description is not a JSON object"),
+            ("relabel", '{"min_value": NaN}', "records min_value nan"),
+            ("relabel", '{"min_value": "x"}', "records min_value 'x'"),
             ("query_key", "a", r"query_key has shape \(\)"),
             ("database_key", [b"b", b"\xff"], "the database cameras: key holds bytes that are not ASCII"),
             ("query_status", [256], "the query cameras: status holds 256; known are 0 ok"),

@@ -165,7 +165,7 @@ class TestNamesThatOpen:
         city = next(iter(labels))
         for form, prefix in (("npy", f"{city}_"), ("msls-idx", "")):
             notes = export({city: labels[city].in_measure(measure)}, form, tmp_path / form).notes
-            assert not any("no image files" in note for note in notes)
+            assert not any("not names of image files" in note for note in notes)
             for part, side in (("qImages", "query"), ("dbImages", "database")):
                 for image in np.load(tmp_path / form / f"{prefix}{part}.npy").tolist():
                     folder, name = image.rsplit("/", 1)
@@ -175,7 +175,7 @@ class TestNamesThatOpen:
 
     @pytest.mark.parametrize("form", ["npy", "deep-vg"])
     def test_warned(self, form: str, tmp_path: Path) -> None:
-        """Keys that are no image files are counted, with what to do; with --image-path nothing is said."""
+        """Keys that are not names of image files are counted, with what to do; with --image-path nothing is said."""
         psi = similarity(30, 40, seed=3, faults=False)
         (note,) = [note for note in export({"c": psi}, form, tmp_path / "a").notes if "image" in note]
         assert "of 70 images" in note or form == "deep-vg"
@@ -271,7 +271,7 @@ class TestExport:
 
     def test_options_that_say_nothing(self, tmp_path: Path) -> None:
         """An option that the format would pass over is refused, with the formats that take it."""
-        with pytest.raises(OptionError, match="top says nothing about format npy; it is for pairs"):
+        with pytest.raises(OptionError, match="top does not apply to format npy; it is for pairs"):
             export({"c": similarity()}, "npy", tmp_path, top=3)
         with pytest.raises(OptionError, match=r"format 'xls'.*gcl"):
             export({"c": similarity()}, "xls", tmp_path)

@@ -135,9 +135,9 @@ class TestEntryPoints:
         done = export({"c": psi}, "count", tmp_path, top=7)
         assert (tmp_path / "c.count").read_text() == f"{psi.matrix.nnz} 7"
         assert done.notes == ("c: only the number of pairs is kept",)
-        with pytest.raises(OptionError, match=r"seed says nothing about format count; it is for pml"):
+        with pytest.raises(OptionError, match=r"seed does not apply to format count; it is for pml"):
             export({"c": psi}, "count", tmp_path, seed=1)
-        with pytest.raises(OptionError, match=r"top says nothing about format npy; it is for pairs, geojson, count"):
+        with pytest.raises(OptionError, match=r"top does not apply to format npy; it is for pairs, geojson, count"):
             export({"c": psi}, "npy", tmp_path, top=1)
 
     def test_import(self, install: Callable[..., None], tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ class TestEntryPoints:
             ("no_such_module_at_all:SPEC", "cannot be loaded: ModuleNotFoundError"),
             (f"{__name__}:NOT_THERE", "cannot be loaded: AttributeError"),
             (f"{__name__}:NO_SPEC", "is a dict, not a FormatSpec"),
-            (f"{__name__}:SECOND_GCL", "adds 'gcl', which is there already"),
+            (f"{__name__}:SECOND_GCL", "adds 'gcl', which already exists"),
         ],
     )
     def test_broken(

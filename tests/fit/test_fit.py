@@ -288,7 +288,7 @@ class TestRefused:
     def test_own_views_in_some(self, tmp_path: Path) -> None:
         """Nor are those of which only some bring views for each camera."""
         one, two = (imported(fov.overlap(q, DATABASE)) for q in (QUERY, replace(QUERY, fov_deg=60.0)))
-        with pytest.raises(InputError, match="some collections bring fov_deg"):
+        with pytest.raises(InputError, match="some collections have fov_deg"):
             fitted(tmp_path / "x.h5", one, two)
 
     def test_options(self, tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ class TestFaults:
         cameras, place = city(4, CENTRES["city"], 1)
         for bad in (np.nan, 91.0, -100.0, np.inf):
             place[2, 1] = bad
-            with pytest.raises(InputError, match=r"'c2' \(row 2.*no place on earth"):
+            with pytest.raises(InputError, match=r"'c2' \(row 2.*not a position on earth"):
                 source(cameras, cameras, (place, place))
 
     def test_shape(self) -> None:

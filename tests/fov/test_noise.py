@@ -391,7 +391,7 @@ class TestMaxHeadingDifference:
     @pytest.mark.parametrize("most", [0.0, -1.0, 181.0, float("nan")])
     def test_impossible(self, most):
         one = street(3, 0)
-        with pytest.raises(OptionError, match="difference of headings"):
+        with pytest.raises(OptionError, match="heading difference "):
             fov.overlap(one, one, max_heading_difference_deg=most)
 
 

@@ -26,14 +26,14 @@ class TestFovParams:
             ({"radius_m": 2e7}, "the radius is 2e"),
             ({"shape": "circle"}, "shape 'circle' is not known; choose sector or polygon"),
             ({"measure": "jaccard"}, "measure 'jaccard' is not known"),
-            ({"measure": "unknown"}, "the measure of these values is not known"),
+            ({"measure": "unknown"}, "the measure of these values is unknown,"),
             ({"min_value": 1.0}, "min_value is 1.0"),
             ({"min_value": -0.1}, "min_value is -0.1"),
             ({"heading_sigma_deg": 46.0}, "heading_sigma_deg is 46°; it has to be from 0° to 45°"),
             ({"position_sigma_m": -1.0}, "position_sigma_m is -1 m; it has to be from 0 m to 1e"),
-            ({"max_heading_difference_deg": 0.0}, "the largest difference of headings is 0°"),
-            ({"max_height_difference_m": 0.0}, "the largest difference of heights is 0 m; it has to be above 0 m"),
-            ({"max_height_difference_m": float("nan")}, "the largest difference of heights is nan m"),
+            ({"max_heading_difference_deg": 0.0}, "the largest heading difference is 0°"),
+            ({"max_height_difference_m": 0.0}, "the largest height difference is 0 m; it has to be above 0 m"),
+            ({"max_height_difference_m": float("nan")}, "the largest height difference is nan m"),
         ],
     )
     def test_ranges(self, values: dict[str, Any], message: str) -> None:

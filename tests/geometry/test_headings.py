@@ -101,8 +101,8 @@ class TestGroupCodes:
         assert set(codes) == set(range(len(set(names))))
 
     def test_refuses_a_table(self) -> None:
-        """Anything but one name a row is an error."""
-        with pytest.raises(InputError, match="one name a row"):
+        """Anything but one name per row is an error."""
+        with pytest.raises(InputError, match="one name per row"):
             group_codes(np.zeros((2, 2)))
 
 
@@ -193,7 +193,7 @@ class TestTrackHeadingDeg:
 
     def test_lengths_must_agree(self) -> None:
         """One sequence and one frame a position, in two dimensions."""
-        with pytest.raises(InputError, match="one a position"):
+        with pytest.raises(InputError, match="one per position"):
             track_heading_deg(np.zeros((3, 2)), ["s"] * 2, [0, 1, 2])
         with pytest.raises(InputError, match="metres east and north"):
             track_heading_deg(np.zeros((3, 3)), ["s"] * 3, [0, 1, 2])

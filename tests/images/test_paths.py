@@ -71,9 +71,9 @@ class TestImages:
         one = cameras(["good", key] if template != "{path}" else ["good", "k1"])
         if template == "{path}":
             one = cameras(["good", "k1"], extra={"path": np.array(["good.jpg", key])})
-        with pytest.raises(InputError, match="leads out of the folder of the images"):
+        with pytest.raises(InputError, match="is outside the image folder;"):
             find_camera_images(one, tmp_path / "images", template)
-        with pytest.raises(InputError, match="leads out of the folder of the images"):
+        with pytest.raises(InputError, match="is outside the image folder;"):
             image_paths(one, template, collection="c", side="query")
 
     def test_a_template_leads_nowhere_else(self, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ class TestImages:
         with caplog.at_level(logging.WARNING):
             paths = find_camera_images(cameras(["k0", "k1", "k2"]), tmp_path, collection="amman")
         assert [Path(path).name for path in paths.tolist()] == ["k0.png", "k1.png", "k2.png"]
-        assert "2 of 3 query images of amman that were looked for as {key}.png are missing" in caplog.text
+        assert "2 of 3 query images of amman, looked up as {key}.png, are missing" in caplog.text
 
     def test_cameras_that_are_not_ok_need_no_image(self, tmp_path: Path) -> None:
         """Only cameras that can be drawn are looked for; a side without any is no error."""
@@ -260,7 +260,7 @@ class TestReadImage:
     def test_more_than_8_bits(self, mode: str, ending: str, tmp_path: Path) -> None:
         """A depth map, or anything else of more than 8 bits, is refused and not made white."""
         Image.new(mode, (6, 4), 1000).save(tmp_path / f"a.{ending}")
-        with pytest.raises(InputError, match=r"a\..*: cannot be read as an image: it has more than 8 bits a channel"):
+        with pytest.raises(InputError, match=r"a\..*: cannot be read as an image: it has more than 8 bits per channel"):
             read_image(tmp_path / f"a.{ending}", (6, 4))
 
     def test_orientation_is_not_applied(self, tmp_path: Path) -> None:

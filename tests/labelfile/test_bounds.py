@@ -61,7 +61,7 @@ class TestFurtherColumns:
         """A row of 16 MB, of which a file holds 16 kB."""
         with h5py.File(path, "r+") as file:
             zeros(file["amman/queries"], "weather", (N, 2_000_000), (1, 2_000_000), "<f8")
-        refused(path, "takes 16,000,000 bytes a row; at most 60,000", 4 * MIB, lambda: LabelFile(path)["amman"].query)
+        refused(path, "takes 16,000,000 bytes per row; at most 60,000", 4 * MIB, lambda: LabelFile(path)["amman"].query)
 
     def test_large_chunks(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """HDF5 inflates a chunk whole."""
@@ -110,7 +110,7 @@ class TestCameras:
             zeros(file["amman/queries"], "position", (rows, 3), (30_000, 3), "<f8")
             zeros(file["amman/similarity"], "indptr", (rows + 1,), (100_000,), "<i4")
             file["amman/similarity"].attrs["shape"] = np.array([rows, 7])
-        message = "holds keys that are empty or stand in several rows"
+        message = "holds keys that are empty or repeated;"
         labels = LabelFile(path)["amman"]
         for read in (lambda: labels.query, lambda: labels.row(0), lambda: next(labels.blocks()), labels.row_counts):
             refused(path, message, 4 * MIB, read)
@@ -124,7 +124,7 @@ class TestCameras:
             keys = np.array([b"%06d" % (i % 900) for i in range(1000)], h5py.string_dtype("utf-8", 6))
             keys[500] = keys[499]
             file["amman/queries"].create_dataset("key", data=keys)
-        with h5py.File(path) as file, pytest.raises(LabelFileError, match="stand in several rows"):
+        with h5py.File(path) as file, pytest.raises(LabelFileError, match="repeated;"):
             hdf.check_keys(file["amman/queries/key"])
 
     def test_one_long_key(self, tmp_path: Path, path: Path) -> None:
@@ -174,9 +174,9 @@ class TestPairs:
             group["indptr"][:] = indptr
             file["amman"].attrs["nnz"] = np.int64(count)
         assert any(
-            "gives a row 100,000 pairs, and there are 7 columns" in finding for finding in errors(validate(path))
+            "gives a row 100,000 pairs, but there are 7 columns" in finding for finding in errors(validate(path))
         )
-        with pytest.raises(LabelFileError, match=r"gives row 0 .* 100,000 pairs, and there are 7 columns"):
+        with pytest.raises(LabelFileError, match=r"gives row 0 .* 100,000 pairs, but there are 7 columns"):
             LabelFile(path)["amman"].row(0)
 
 

@@ -77,7 +77,7 @@ class TestWholeCollections:
         read(LabelFile(path)["x"])
         change(path, "x")
         assert validate(path, "structure").valid
-        with pytest.raises(LabelFileError, match=rf"{path.name}: /x: content_sha256 does not fit the content"):
+        with pytest.raises(LabelFileError, match=rf"{path.name}: /x: content_sha256 does not match the content"):
             read(LabelFile(path)["x"])
 
     @pytest.mark.parametrize("read", [*READS.values(), lambda s: s.row(2)], ids=[*READS, "row"])
@@ -94,7 +94,7 @@ class TestWholeCollections:
         damage.change_value(path, "x")
         blocks = LabelFile(path)["x"].blocks(7)
         assert [next(blocks).first_row, next(blocks).first_row] == [0, 7]
-        with pytest.raises(LabelFileError, match="does not fit"):
+        with pytest.raises(LabelFileError, match="does not match"):
             next(blocks)
 
     def test_blocks_may_be_changed(self, path: Path) -> None:
@@ -112,7 +112,7 @@ class TestWholeCollections:
         path = write(tmp_path / "a.h5", {"x": similarity(n, 4, density=0.0)})
         assert LabelFile(path)["x"].to_scipy().nnz == 0
         damage.change_parameter(path, "x")
-        with pytest.raises(LabelFileError, match="does not fit"):
+        with pytest.raises(LabelFileError, match="does not match"):
             LabelFile(path)["x"].to_scipy()
 
     def test_self_pairs_of_two_tables(self, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ class TestOnce:
         stored = LabelFile(path)["x"]
         stored.to_scipy()
         other.rename(path)
-        with pytest.raises(LabelFileError, match="does not fit"):
+        with pytest.raises(LabelFileError, match="does not match"):
             stored.to_scipy()
 
     def test_a_file_replaced_midway(self, path: Path, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ class TestOnce:
         blocks = stored.blocks(5)
         next(blocks)
         other.rename(path)
-        with pytest.raises(LabelFileError, match="does not fit"):
+        with pytest.raises(LabelFileError, match="does not match"):
             list(blocks)
 
 
@@ -235,7 +235,9 @@ class TestProvenance:
         with h5py.File(path, "r+") as file:
             text = bytes(file["provenance/0000"][()]).replace(b'"test"', b'"tesT"')
             file["provenance/0000"][()] = text
-        with pytest.raises(LabelFileError, match=r"a\.h5: /: content_sha256 does not fit writer, names and digests"):
+        with pytest.raises(
+            LabelFileError, match=r"a\.h5: /: content_sha256 does not match the writer, the names and digests"
+        ):
             LabelFile(path).provenance()
 
 

@@ -54,7 +54,7 @@ class TestHeapFault:
                 continue
             path.write_bytes(data[:at] + struct.pack("<Q", piece) + data[at + 8 :])
             (finding,) = validate(path).findings
-            assert f"the list of free pieces in the heap at byte {heap} has no end" in finding.message
+            assert f"the free list of the heap at byte {heap} has no end" in finding.message
             with pytest.raises(LabelFileError, match="has no end"):
                 LabelFile(path)
             changed += 1

@@ -86,7 +86,7 @@ class TestStorageFault:
     @pytest.mark.parametrize(
         ("change", "match"),
         [
-            (lambda size, mask, at: (3, mask, at), r"has a chunk at \(0,\) that cannot be: 3 bytes"),
+            (lambda size, mask, at: (3, mask, at), r"has a chunk at \(0,\) that is impossible: 3 bytes"),
             (lambda size, mask, at: (2**31, mask, at), "only 21474[0-9]* bytes are stored"),
             (lambda size, mask, at: (size, 8, at), "has a chunk .* filter mask 8"),
             (lambda size, mask, at: (size, 2, at), "has a chunk .* filter mask 2"),

@@ -171,7 +171,7 @@ class TestInMeasure:
     def test_an_unknown_measure(self, tmp_path: Path) -> None:
         """What the values are is not known, so they become nothing else; the error says what to do."""
         stored = LabelFile(saved(tmp_path, imported()))["a"]
-        with pytest.raises(OptionError, match="measure of these values is not known, so they cannot be"):
+        with pytest.raises(OptionError, match="measure of these values is unknown, so they cannot be"):
             stored.in_measure("iou")
 
     def test_missing_extents(self, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ class TestInMeasure:
         stored = LabelFile(saved(tmp_path, imported("iou")))["a"]
         psi = stored.to_scipy().toarray().astype(float)
         np.testing.assert_allclose(stored.in_measure("dice").to_scipy().toarray(), 2 * psi / (1 + psi), rtol=1e-7)
-        with pytest.raises(InputError, match="only with the extents of both cameras"):
+        with pytest.raises(InputError, match="needs the extents of both cameras"):
             stored.in_measure("overlap").to_scipy()
 
     def test_not_a_measure(self, tmp_path: Path) -> None:

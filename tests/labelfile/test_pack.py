@@ -53,7 +53,7 @@ class TestPack:
         assert LabelFile(path)["room"].content_sha256 == room.content_sha256
         assert [record["command"] for record in LabelFile(path).provenance()] == ["sample", "label", "label"]
         write(both, {"room/train": SOURCES["amman"]}, overwrite=True)
-        with pytest.raises(LabelFileError, match=r"both\.h5: /room/train: has other content than when it was opened"):
+        with pytest.raises(LabelFileError, match=r"both\.h5: /room/train: has changed since it was opened"):
             pack(tmp_path / "two.h5", {"room": room})
 
     def test_same_parts_same_bytes(self, parts: dict[str, Path], tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ class TestPack:
             pack(target, parts)
         with h5py.File(parts["amman"], "r+") as file:
             file.attrs["complete"] = 0
-        with pytest.raises(LabelFileError, match="was not written to its end"):
+        with pytest.raises(LabelFileError, match="was not written completely"):
             pack(target, parts)
         assert list(target.parent.iterdir()) == []
 
@@ -117,7 +117,7 @@ class TestPack:
         data = bytearray(parts["amman"].read_bytes())
         data[info.byte_offset + info.size // 2] ^= 4
         parts["amman"].write_bytes(data)
-        message = r"read back as it was written.*/amman/similarity.*damaged, and make it again: .*part0.h5"
+        message = r"read back as it was written.*/amman/similarity.*damaged one.*, and make it again: .*part0.h5"
         with pytest.raises(OutputError, match=message):
             pack(tmp_path / "all.h5", parts)
         assert not (tmp_path / "all.h5").exists()

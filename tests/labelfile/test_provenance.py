@@ -131,9 +131,9 @@ class TestDescribe:
     def test_refusals(self, tmp_path: Path) -> None:
         """Files outside of the root, missing ones and folders are named."""
         (tmp_path / "root").mkdir()
-        with pytest.raises(InputError, match=r"a\.csv: lies outside .*root"):
+        with pytest.raises(InputError, match=r"a\.csv: is outside .*root"):
             describe(tmp_path / "root", [tmp_path / "a.csv"])
-        with pytest.raises(MissingFileError, match=r"b\.csv: is not there any more"):
+        with pytest.raises(MissingFileError, match=r"b\.csv: no longer exists"):
             describe(tmp_path, [tmp_path / "b.csv"])
         with pytest.raises(InputError, match="root: cannot be read: Is a directory"):
             describe(tmp_path, [tmp_path / "root"])

@@ -111,7 +111,7 @@ class TestLabelFile:
             ("format_version", "0.9", "0.9, which was never published"),
             ("format_version", None, "'format_version': is missing"),
             ("format_version", np.zeros(2), "'format_version': is not one text"),
-            ("complete", 0, "was not written to its end"),
+            ("complete", 0, "was not written completely"),
             ("complete", None, "'complete': is missing"),
             ("complete", "1", "'complete': is not one whole number"),
             ("writer", None, "'writer': is missing"),
@@ -229,7 +229,7 @@ class TestStoredCollection:
         ("query", "match"),
         [
             ("nobody", r"labels\.h5::amman: there is no query 'nobody'; there are q0000, q0001.* and 10 more"),
-            ("d0001", "'d0001'; it is a camera of the database, not a query"),
+            ("d0001", "'d0001'; it is a database camera, not a query"),
             ("", "there is no query ''"),
             ("q0000\0", "there is no query"),
             ("q" * 500, "there is no query"),
@@ -323,7 +323,7 @@ class TestStoredCollection:
         write(path, {"amman": Cut(similarity(20, 30, seed=1), [1]), "x": similarity()}, overwrite=True)
         stored.row(0)
         write(path, {"amman": similarity(20, 30, seed=2)}, overwrite=True)
-        with pytest.raises(LabelFileError, match=r"labels\.h5: /amman: has other content than when it was opened"):
+        with pytest.raises(LabelFileError, match=r"labels\.h5: /amman: has changed since it was opened"):
             stored.row(0)
         path.unlink()
         with pytest.raises(MissingFileError):

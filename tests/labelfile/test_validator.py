@@ -143,8 +143,8 @@ STRUCTURE: list[tuple[str, Change, str]] = [
     ("pose shape", replace("amman/queries/pose", np.zeros((12, 3, 4))), r"expected \(12, 4, 4\)"),
     ("extent", put("amman/queries/extent", 0, -1.0), "that is not 0 or more and finite"),
     ("column length", replace("amman/queries/fov_deg", np.zeros(3)), r"expected \(12\)"),
-    ("odd column", replace("amman/queries/extra", np.zeros(3)), "is no column of this table"),
-    ("column type", replace("amman/queries/extra", np.zeros(12, "c8")), "is no column of this table"),
+    ("odd column", replace("amman/queries/extra", np.zeros(3)), "is not a column of this table"),
+    ("column type", replace("amman/queries/extra", np.zeros(12, "c8")), "is not a column of this table"),
     ("nothing stored", lambda f: (replace("amman/queries/extent", None)(f),
                                   f.create_dataset("amman/queries/extent", (12,), "f8")), "only 0 bytes are stored"),
     ("values in another file", lambda f: (replace("amman/queries/extent", None)(f),
@@ -161,18 +161,18 @@ STRUCTURE: list[tuple[str, Change, str]] = [
 ]  # fmt: skip
 
 CONTENT: list[tuple[str, Change, str]] = [
-    ("other value", put("amman/similarity/data", 0, 0.987654), "content_sha256 does not fit the content"),
-    ("other key", put("amman/queries/key", 0, b"x"), "content_sha256 does not fit the content"),
-    ("other position", put("amman/database/position", (0, 2), 3.0), "content_sha256 does not fit the content"),
-    ("other params", attribute("amman", "params", '{"fov_deg":91.0}'), "content_sha256 does not fit the content"),
-    ("other crs", attribute("amman", "crs", "EPSG:1"), "content_sha256 does not fit the content"),
-    ("further column", replace("amman/queries/extra", np.zeros(12)), "content_sha256 does not fit the content"),
-    ("lost column", lambda f: f.move("amman", "berlin"), "does not fit writer, names and digests"),
-    ("other writer", attribute("/", "writer", "relabel 9"), "does not fit writer, names and digests"),
+    ("other value", put("amman/similarity/data", 0, 0.987654), "content_sha256 does not match the content"),
+    ("other key", put("amman/queries/key", 0, b"x"), "content_sha256 does not match the content"),
+    ("other position", put("amman/database/position", (0, 2), 3.0), "content_sha256 does not match the content"),
+    ("other params", attribute("amman", "params", '{"fov_deg":91.0}'), "content_sha256 does not match the content"),
+    ("other crs", attribute("amman", "crs", "EPSG:1"), "content_sha256 does not match the content"),
+    ("further column", replace("amman/queries/extra", np.zeros(12)), "content_sha256 does not match the content"),
+    ("lost column", lambda f: f.move("amman", "berlin"), "does not match the writer, the names and digests"),
+    ("other writer", attribute("/", "writer", "relabel 9"), "does not match the writer, the names and digests"),
     ("asymmetric value", put("room/train/similarity/data", 0, 0.123), r"not symmetric: the rows of 2 camera\(s\)"),
     ("not json", replace("provenance/0000", np.array(b"{", utf8_type(1))), "is not JSON"),
     ("not a record", replace("provenance/0000", np.array(b"{}", utf8_type(2))), "software is missing or not an object"),
-    ("lost provenance", replace("provenance/0000", None), "does not fit writer, names and digests"),
+    ("lost provenance", replace("provenance/0000", None), "does not match the writer, the names and digests"),
 ]
 
 
@@ -272,7 +272,7 @@ class TestValidate:
             file.attrs["format_version"] = stored_text("2.0")
         (finding,) = validate(path).findings
         assert (finding.level, finding.severity) == ("header", "error")
-        assert "2.0, and this program reads 1.0" in finding.message
+        assert "2.0, but this version of relabel reads 1.0" in finding.message
         with h5py.File(path, "r+") as file:
             file.attrs["format_version"] = stored_text("1.4")
             file["amman/queries/status"][int(np.flatnonzero(~A.collection.query.ok)[0])] = 77
@@ -286,7 +286,7 @@ class TestValidate:
         with h5py.File(path, "r+") as file:
             file.attrs["complete"] = np.uint8(0)
         (line,) = errors(validate(path, "header"))
-        assert "was not written to its end" in line
+        assert "was not written completely" in line
 
     def test_cycles(self, path: Path) -> None:
         """Groups that contain themselves do not trap the search for collections."""

@@ -144,7 +144,7 @@ class TestWrite:
         path = write(tmp_path / "a.h5", {"a": Similarity(replace(c, database=twin), source.matrix)})
         assert errors(validate(path)) == []
         other = twin.take([1, 0, 2, 3, 4, 5])
-        with pytest.raises(InputError, match="self_pairs, but queries and database are not the same"):
+        with pytest.raises(InputError, match="self_pairs is set, but queries and database are not the same"):
             write(tmp_path / "b.h5", {"a": Similarity(replace(c, database=other), source.matrix)})
 
     def test_scipy_and_anndata_read_the_matrix(self, tmp_path: Path, anndata: Any) -> None:
@@ -240,7 +240,7 @@ class TestRefusals:
         write(tmp_path / "fits.h5", {"a": self.source([2, 0, 1], [0, 2, 0], [0.5, 0.5, 0.5])})
         source = self.source([2, 0, 2], [0, 2, 0, 2], [0.5, 0.5, 0.5, 0.5])
         (tmp_path / "fits.h5").unlink()
-        self.refused(tmp_path, source, "brings the collection to 4 pairs, and one holds at most 3;.*shards")
+        self.refused(tmp_path, source, "brings the collection to 4 pairs, but one can hold at most 3;.*shards")
         assert np.iinfo(schema.ARRAYS["indptr"]).max == 2**31 - 1
 
     def test_rows_out_of_order(self, tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ class TestRefusals:
 
     def test_nested_collections(self, tmp_path: Path) -> None:
         """No collection lies inside another."""
-        with pytest.raises(InputError, match="'a/b' lies inside collection 'a'"):
+        with pytest.raises(InputError, match="'a/b' is inside collection 'a'"):
             write(tmp_path / "a.h5", {"a/b": similarity(), "a": similarity()})
 
     def test_no_collection(self, tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ class TestNotes:
         ]
         away.write_text(json.dumps(content))
         notes = msls_parts(town, None, occluders=away)[0][0].open().notes
-        for text in ("cameras stand in a building", "1 polygons were not valid", "1 features have no polygon"):
+        for text in ("cameras are inside a building", "1 invalid polygons", "1 features without polygon"):
             assert any(text in note for note in notes), text
 
 
@@ -228,12 +228,12 @@ class TestVerify:
         own = root / houses.relative_to(town)
         label(msls_parts(root, None, occluders=own)[0], tmp_path / "x.h5")
         own.write_text(own.read_text() + " ")
-        with pytest.raises(InputError, match="neither beside the file nor under root=…"):
+        with pytest.raises(InputError, match="neither next to the file nor under root=…"):
             verify(tmp_path / "x.h5", root)
 
     def test_none_in_the_way(self, town: Path, houses: Path, tmp_path: Path) -> None:
         """Labels that know of no buildings are not to be checked against some."""
         ((part,), _) = msls_parts(town, None)
         label((replace(part, params=FovParams(radius_m=5.0)),), tmp_path / "x.h5")
-        with pytest.raises(InputError, match="leave out occluders=…"):
+        with pytest.raises(InputError, match="omit occluders=…"):
             verify(tmp_path / "x.h5", occluders=houses)

@@ -1,4 +1,4 @@
-"""The way back from a record to a dataset never leads out of the folder that the user named."""
+"""The way back from a record to a dataset never is outside the folder that the user named."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class TestPaths:
                 return {name: put(member) for name, member in value.items()}
             return [put(v) for v in value] if isinstance(value, list) else path if value == "PATH" else value
 
-        with pytest.raises(InputError, match=rf"names {path!r} \(.*leads out of"):
+        with pytest.raises(InputError, match=rf"names {path!r} \(.*is outside"):
             part_from_record(record(command, **put(parameters)), tmp_path)
 
     def test_inside(self, tmp_path: Path) -> None:

@@ -342,7 +342,7 @@ class TestFailingPart:
         with pytest.raises(InputError, match=r"goa/query/raw\.csv: line 2"):
             label(parts(), out / "x.h5")
         assert names(out) == ["x.h5.parts", "x.h5.parts/amman.h5", "x.h5.parts/job.json"]
-        assert f"1 of 3 parts are kept in {out / 'x.h5.parts'}; the same command goes on from there" in caplog.messages
+        assert f"1 of 3 parts are kept in {out / 'x.h5.parts'}; the same command resumes from there" in caplog.messages
 
         edit(raw, "maybe", "False")
         caplog.clear()
@@ -485,7 +485,7 @@ class TestResume:
         caplog.set_level(logging.INFO, "relabel")
         flip_byte(interrupted.with_name("x.h5.parts") / "goa.h5")
         assert kept(label(parts("amman,goa,zurich", radius_m=40.0), interrupted)) == []
-        reason = "made anew, since the part of an earlier run"
+        reason = "computed again, since the part of an earlier run"
         assert f"amman: {reason} has radius_m 50.0 and not 40.0" in caplog.messages
         assert f"goa: {reason} is damaged" in caplog.messages
 
@@ -634,7 +634,7 @@ class TestOthers:
         label(parts(), out / "x.h5", bar=bar)
         assert (out / "x.h5").read_bytes() == fresh
         assert names(out) == ["x.h5", "x.h5.parts", "x.h5.parts/job.json", "x.h5.parts/mine"]
-        assert f"{out}/x.h5.parts/mine: not of this job, so the folder stays" in caplog.messages
+        assert f"{out}/x.h5.parts/mine: does not belong to this job, so the folder is kept" in caplog.messages
 
     def test_the_folder_of_a_name_that_is_not_used_any_more(self, parts: Parts, out: Path) -> None:
         """Nothing but the parts is ever looked at or removed."""

@@ -241,7 +241,7 @@ class TestRecords:
         label(parts, out / "x.h5")
         labels = LabelFile(out / "x.h5")
         assert isinstance(part_from_record(labels.provenance()[0], tree), FovPart)
-        with pytest.raises(InputError, match=r"x\.h5::goa: .*does not say which depth maps"):
+        with pytest.raises(InputError, match=r"x\.h5::goa: .*does not name the depth maps"):
             frames_from_records(labels["goa"], labels.provenance(), tree)
 
     def test_frames_again(self, folder: Path, out: Path) -> None:

@@ -91,7 +91,7 @@ class TestStats:
             Path("figures", name).unlink()
         again = run(*figures)
         assert again.exit_code == 1
-        assert "amman-plane.svg: exists already" in again.stderr
+        assert "amman-plane.svg: already exists;" in again.stderr
         assert "--force" in again.stderr
         assert len(list(Path("figures").iterdir())) == 1
         assert run(*figures, "--force", "--dark").exit_code == 0
@@ -131,7 +131,7 @@ class TestRow:
         assert plain.exit_code == 0, plain.stderr
         with Image.open("row.png") as tall, Image.open("plain.png") as short:
             assert tall.height > short.height
-        assert "exists already" in run(*arguments, "--plot", "row.png").stderr
+        assert "already exists;" in run(*arguments, "--plot", "row.png").stderr
 
     @pytest.mark.parametrize(
         ("options", "code", "words"),

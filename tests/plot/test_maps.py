@@ -58,7 +58,7 @@ class TestByStatus:
                 [text] = [text for text in named(ax) if text.startswith(f"{name}, {status}:")]
                 assert text.split(":")[1].split(",")[0] == f" {count}"
             hidden = (side.status == Status.PANORAMA) & ~np.isfinite(side.position[:, 0])
-            assert (f"{hidden.sum()} without a place" in "".join(named(ax))) == hidden.any() or not hidden.any()
+            assert (f"{hidden.sum()} without a position" in "".join(named(ax))) == hidden.any() or not hidden.any()
 
     def test_fields_of_view(self, axes: Axes) -> None:
         """A sector is where the heading says: its area, and its corners by sine and cosine of the compass."""

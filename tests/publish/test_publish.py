@@ -176,14 +176,14 @@ class TestFolder:
             for key in {*LabelFile(labels)[name].query.key.tolist(), *LabelFile(labels)[name].database.key.tolist()}:
                 Image.new("RGB", (64, 48), "teal").save(images / f"{key}.jpg")
         publish(labels, tmp_path / "out", report=True, images=images)
-        said = "The images are not part of the labels and of their licence"
+        said = "The images are not covered by the licence of the labels: ask their owners"
         assert said in (tmp_path / "out/report.html").read_text(encoding="utf-8")
         assert said in caplog.text
         card = (tmp_path / "out/README.md").read_text(encoding="utf-8")
         assert "report.html holds images. The licence of the labels is not theirs" in card
         assert "No images are included" not in card
         for page, template in ((False, None), (True, "{key}.jpg")):
-            with pytest.raises(OptionError, match="images=… belongs to report=True"):
+            with pytest.raises(OptionError, match="images=… needs report=True"):
                 publish(
                     *(labels, tmp_path / "other"),
                     report=page,
@@ -207,7 +207,7 @@ class TestFolder:
         relabel.write(tmp_path / "x.h5", {"x": Similarity(replace(c, **fields), matrix)})
         publish(tmp_path / "x.h5", tmp_path / "out")
         text = (tmp_path / "out/README.md").read_text(encoding="utf-8")
-        assert "measure `unknown`: not stated by whoever made the labels" in text
+        assert "measure `unknown`: not stated by the makers of the labels" in text
         assert "true negative" not in text
         assert "does not say which dataset" in text
 
@@ -541,8 +541,8 @@ class TestAbout:
             ({"version": "1.0"}, "MAJOR"),
             ({"title": "a\nb"}, "one line"),
             ({"creators": (" ",)}, "name"),
-            ({"license": "CC BY 4.0"}, r"no SPDX identifier; did you mean CC-BY-4\.0"),
-            ({"license": "my own"}, r"no SPDX identifier; usual ones are CC0-1\.0.*given by its URL"),
+            ({"license": "CC BY 4.0"}, r"not an SPDX identifier; did you mean CC-BY-4\.0"),
+            ({"license": "my own"}, r"not an SPDX identifier; usual ones are CC0-1\.0.*by its URL"),
         ],
     )
     def test_refused(self, fields: dict[str, Any], word: str) -> None:

@@ -127,9 +127,9 @@ class TestFramePoints:
     @pytest.mark.parametrize(
         ("spoil", "text"),
         [
-            (lambda path: path.write_bytes(path.read_bytes()[:60]), "cannot|not a depth map"),
-            (lambda path: path.write_text("no picture"), "not a depth map that can be read"),
-            (lambda path: path.unlink(), "not a depth map that can be read"),
+            (lambda path: path.write_bytes(path.read_bytes()[:60]), "cannot|not a readable depth map"),
+            (lambda path: path.write_text("no picture"), "not a readable depth map "),
+            (lambda path: path.unlink(), "not a readable depth map "),
             (lambda path: Image.new("L", SIZE).save(path), "mode L; a depth map is a PNG of 16-bit"),
             (lambda path: Image.new("RGB", SIZE).save(path), "mode RGB; a depth map is a PNG of 16-bit"),
             (lambda path: Image.new("I;16", (9, 7)).save(path), "9 × 7 pixels; expected 32 × 24"),

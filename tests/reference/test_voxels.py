@@ -55,7 +55,7 @@ class TestPairOverlap:
         rows = np.array([0])
         (tmp_path / "text.png").write_text("no picture")
         depth_png(tmp_path / "small.png", 1000, size=(4, 4))
-        unreadable = "is not a depth map that can be read"
+        unreadable = "is not a readable depth map "
         for name, why in (("text.png", unreadable), ("none.png", unreadable), ("small.png", "is 4 × 4 pixels")):
             one = frames([tmp_path / name], np.eye(4)[None], size=SIZE)
             with pytest.raises(InputError, match=rf"{name}: {why}"):

@@ -198,7 +198,7 @@ class TestCompare:
         """A conversion without the extents it needs names the collection."""
         a = similarity(10, 12, seed=1)
         b = replace(a.to_measure("overlap"), collection=replace(a.collection, query_extent=np.full(10, np.nan)))
-        with pytest.raises(InputError, match=r"b\.h5::x: iou becomes overlap only with the extents"):
+        with pytest.raises(InputError, match=r"b\.h5::x: converting iou to overlap needs the extents"):
             compared(a, b, measure="overlap")
 
     def test_identical(self) -> None:

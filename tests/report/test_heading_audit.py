@@ -439,7 +439,7 @@ class TestText:
             f"({wrong.sum()} with parts turned by 180°): `relabel msls … --mask m.csv` leaves them out."
         )
         clean = summary.verdict([audit(city, city)], DEFAULT_REASONS, command="relabel msls", mask=None)
-        assert clean == f"No heading in the {sequences} sequences has to be left out."
+        assert clean == f"No heading in the {sequences} sequences needs to be left out."
 
     def test_without_sequences(self) -> None:
         """What could not be looked for is said."""

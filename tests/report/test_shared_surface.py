@@ -111,7 +111,7 @@ class TestShared:
             shared(stored, *sides, "f2-1", "f2-1")
         with pytest.raises(NotFoundError, match=r"no database frame 'x'; there are f2-0, f2-1"):
             shared(stored, *sides, "f1-0", "x")
-        with pytest.raises(InputError, match="f2-2 has status no_pose: what it sees is not known"):
+        with pytest.raises(InputError, match="f2-2 has status no_pose: what it sees is unknown"):
             shared(stored, *sides, "f1-0", "f2-2")
         with pytest.raises(InputError, match="f1-0 has no depth map or no pose in this dataset"):
             shared(stored, sides[1], sides[1], "f1-0", "f2-1")

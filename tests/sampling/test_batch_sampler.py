@@ -230,7 +230,7 @@ class TestBadInput:
         [
             ({"batch_size": 1}, "batch_size"),
             ({"batch_size": 2.5}, "batch_size"),
-            ({"batch_size": 10_000}, "batch_size is 10000, and collection 0 has .* leave the collection out"),
+            ({"batch_size": 10_000}, "batch_size is 10000, and collection 0 has .* exclude the collection"),
             ({"partners": 0}, "partners"),
             ({"length": 0}, "length"),
         ],

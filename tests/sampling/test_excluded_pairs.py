@@ -186,7 +186,7 @@ def test_report() -> None:
         GradedPairSampler(psi, other_sequence=True)
     only = GradedPairSampler(psi, (0, 0.5, 0.5), other_sequence=True, exclude_from=("positive",))
     assert only.report().collections[0].excludes == "pairs of one sequence, from positive"
-    with pytest.raises(OptionError, match="is no band"):
+    with pytest.raises(OptionError, match="is not a band"):
         sampler.lost_queries("negative")
 
 

@@ -227,9 +227,9 @@ class TestCollections:
             ([1.0, -1.0], "not negative"),
             ([0.0, 0.0], "not all zero"),
             ([1.0, np.nan], "finite"),
-            ("ab", "one number a collection"),
+            ("ab", "one number per collection"),
             ({"street": 1.0}, "room/train"),
-            (3, "one number a collection"),
+            (3, "one number per collection"),
         ],
     )
     def test_wrong_weights(self, file, weights, message):
@@ -471,7 +471,7 @@ class TestState:
     )
     def test_that_is_none(self, psi, state):
         """Anything else is refused with words."""
-        with pytest.raises(OptionError, match=r"the state (is none|has version 2)"):
+        with pytest.raises(OptionError, match=r"the state (is not that|has version 2)"):
             GradedPairSampler(psi).load_state_dict(state)
 
     @pytest.mark.parametrize("change", [{"position": -1}, {"position": 10**6}, {"position": "a"}, {"epoch": -1}])
@@ -531,7 +531,7 @@ class TestReport:
         psi = stored([[0.9, 0.2, 0.0], [0.0, 0.1, 0.0]])
         assert str(GradedPairSampler(psi).report()).splitlines() == [
             "2 of 2 queries are ok, in 1 collection",
-            "  ψ ≥ 0.5      50.0% of the draws, from 1 pair; 1 of these queries without one",
+            "  ψ ≥ 0.5      50.0% of the draws, from 1 pair; 1 of these queries have none",
             "  0 < ψ < 0.5  25.0% of the draws, from 2 pairs",
             "  ψ = 0        25.0% of the draws, from 3 pairs",
         ]

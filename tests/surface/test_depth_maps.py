@@ -77,11 +77,11 @@ class TestReadDepth:
     def test_other_pictures_are_refused(self, tmp_path, mode):
         """8 bits cannot hold millimetres, and colours are no depth."""
         Image.new(mode, (4, 4)).save(tmp_path / "d.png")
-        with pytest.raises(InputError, match=r"d\.png: is stored as '.*'; a depth map is 16-bit greyscale"):
+        with pytest.raises(InputError, match=r"d\.png: is stored as '.*'; a depth map has to be 16-bit greyscale"):
             read_depth(tmp_path / "d.png")
 
     def test_a_missing_file_is_named(self, tmp_path):
-        with pytest.raises(InputError, match=r"d\.png: is not there"):
+        with pytest.raises(InputError, match=r"d\.png: does not exist"):
             read_depth(tmp_path / "d.png")
 
     def test_a_folder_is_no_depth_map(self, tmp_path):

@@ -50,7 +50,7 @@ class TestPlan:
 
     def test_no_depth_map_can_be_used(self, tmp_path):
         one = frames([tmp_path / "none.png"], np.eye(4)[None])
-        with pytest.raises(InputError, match=r"none\.png: is not there"):
+        with pytest.raises(InputError, match=r"none\.png: does not exist"):
             surface.plan(one, one)
 
     def test_nothing_to_decode(self, tmp_path):

@@ -266,10 +266,10 @@ class TestBadInput:
         assert psi.collection.query.status.tolist() == [Status.OK] * 2 + [Status.BAD_DEPTH] * 5
         assert psi.matrix.nnz == 2
         (note,) = source.notes
-        assert note.startswith("5 frame(s) have a depth map that cannot be used: bad_depth: ")
+        assert note.startswith("5 frame(s) have an unusable depth map: bad_depth: ")
         assert note.endswith("; and 2 more")
         for text in (
-            "none.png: is not there",
+            "none.png: does not exist",
             "small.png: is 4 × 4 pixels; expected 32 × 24",
             "empty.png: no valid depth",
         ):
@@ -279,8 +279,8 @@ class TestBadInput:
     @pytest.mark.parametrize("options", [{}, {"nearest_m": 3.0}, {"farthest_m": 0.5}])
     def test_no_good_depth_map_at_all(self, tmp_path, options):
         wall = flat(tmp_path, 3, depth_mm=1000 if options else 0)
-        why = r"0\.png: no valid depth" + (" within the range that counts" if options else "")
-        with pytest.raises(InputError, match=f"no depth map can be used, none of 3; the first: .*{why}"):
+        why = r"0\.png: no valid depth" + (" within the depth range" if options else "")
+        with pytest.raises(InputError, match=f"none of 3; the first: .*{why}"):
             surface.overlap(wall, wall, voxel_m=0.05, **options)
 
     def test_no_good_depth_map_on_one_side(self, tmp_path):
@@ -301,7 +301,7 @@ class TestBadInput:
         source = surface.source(*[frames([path] * 6, pose)] * 2, SurfaceParams(voxel_m=0.05))
         assert source.collection.query.status.tolist() == [Status.OK] * 2 + [Status.NO_POSE] * 4
         (note,) = source.notes
-        assert note.startswith("4 frame(s) have a pose that is no rigid motion (more than 0.001 off): no_pose")
+        assert note.startswith("4 frame(s) have a pose that is not a rigid motion (more than 0.001 off): no_pose")
         assert note.endswith("the worst is 'f-4', a reflection")
         without = surface.source(*[frames([path] * 4, pose[:4])] * 2, SurfaceParams(voxel_m=0.05))
         assert "the worst is 'f-3', off by 1.2" in without.notes[0]
@@ -329,7 +329,7 @@ class TestBadInput:
         """Their principal point is the corner of the depth map, which no camera has."""
         path = depth_png(tmp_path / "d.png", 1000, size=SIZE)
         for wrong in ((60.0, 60.0, 32.0, 24.0), (60.0, 60.0, 31.5, 23.5)):
-            with pytest.raises(InputError, match=r"lies outside a depth map of 32 × 24 pixels, or in its corner"):
+            with pytest.raises(InputError, match=r"is outside a depth map of 32 × 24 pixels, or in its corner"):
                 surface.source(*[frames([path], np.eye(4)[None], intrinsics=wrong, size=SIZE)] * 2)
             mixed = frames([path] * 2, np.tile(np.eye(4), (2, 1, 1)), intrinsics=np.array([INTRINSICS, wrong]))
             source = surface.source(mixed, mixed, SurfaceParams(voxel_m=0.05))
@@ -338,7 +338,7 @@ class TestBadInput:
     def test_sides_in_different_frames(self, tmp_path):
         wall = flat(tmp_path, 1)
         other = replace(wall, cameras=replace(wall.cameras, crs="EPSG:32636"))
-        with pytest.raises(InputError, match="bring both into one frame"):
+        with pytest.raises(InputError, match="convert both to one frame"):
             surface.source(wall, other)
 
     @pytest.mark.parametrize(
@@ -352,7 +352,7 @@ class TestBadInput:
             ({"voxel_m": 0.06}, "more than the tolerance of 0.05 m; about 0.0275 m is best"),
             ({"stride": 0}, "the stride is 0"),
             ({"nearest_m": -0.1}, "the least depth is -0.1 m"),
-            ({"nearest_m": 2.0, "farthest_m": 2.0}, "the largest depth is 2 m; it is more than the least, 2 m"),
+            ({"nearest_m": 2.0, "farthest_m": 2.0}, "the largest depth is 2 m; it has to be more than the least, 2 m"),
             ({"measure": "jaccard"}, "measure 'jaccard' is not known"),
             ({"min_value": 1.0}, "min_value is 1.0"),
             ({"device": "tpu"}, "device 'tpu' is not known"),

@@ -263,7 +263,7 @@ class TestWholeOrNotAtAll:
         ("options", "what"),
         [
             ({"frames": 0}, "at least one"),
-            ({"frames": 1_000_001}, "no more than 1,000,000"),
+            ({"frames": 1_000_001}, "at most 1,000,000"),
             ({"seed": -1}, "0 or more"),
             ({"scene": "a/b"}, "without separators"),
             ({"scene": ""}, "without separators"),

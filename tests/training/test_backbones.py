@@ -182,7 +182,7 @@ class TestTimm:
             ("timm:convnext", {}, "has no model 'convnext'; it has convnet"),
             ("timm:other", {}, "see timm.list_models"),
             ("timm:swin", {}, r"\(b, h, w, c\)"),
-            ("timm:coat", {}, "coat cannot be had as a feature map: only token or avg pooling"),
+            ("timm:coat", {}, "coat cannot return a feature map: only token or avg pooling"),
             ("timm:convnet", {"pretrained": True}, r"create_model\('convnet', pretrained=True\)"),
         ):
             with pytest.raises(OptionError, match=message):

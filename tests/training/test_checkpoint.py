@@ -166,7 +166,9 @@ class TestLoadCheckpoint:
                 return (Path.touch, (tmp_path / "ran",))
 
         torch.save({"format": "relabel.checkpoint", "version": 1, "model": Evil()}, tmp_path / LAST)
-        with pytest.raises(InputError, match=r"checkpoint: it is no file of torch\.save, or holds more than tensors"):
+        with pytest.raises(
+            InputError, match=r"checkpoint: it was not written by torch\.save, or holds more than tensors"
+        ):
             load_checkpoint(tmp_path)
         assert not (tmp_path / "ran").exists()
 
@@ -184,7 +186,7 @@ class TestLoadCheckpoint:
             load_checkpoint(path)
         for other in (runs.small().state_dict(), [1, 2]):
             torch.save(other, path)
-            with pytest.raises(InputError, match="weights alone are for weights=…"):
+            with pytest.raises(InputError, match="pass bare weights as weights=…"):
                 load_checkpoint(path)
         torch.save({"format": "relabel.checkpoint", "version": 2}, path)
         with pytest.raises(FormatTooNewError, match="has version 2; this program reads version 1"):

@@ -55,7 +55,7 @@ class TestTrainConfig:
             ({"loss": "gcl2"}, "loss 'gcl2' is not known; choose gcl, regression, contrastive, triplet"),
             ({"optimizer": "adam"}, "choose sgd, adamw"),
             ({"schedule": "poly"}, "choose step, cosine, constant"),
-            ({"min_frame_gap": 0}, "min_frame_gap is 0; it has to be a whole number of frames from 1"),
+            ({"min_frame_gap": 0}, "min_frame_gap is 0; it has to be a whole number of frames, at least 1"),
             ({"min_frame_gap": 2, "other_sequence": True}, "choose one"),
             ({"exclude_from": ("hard",)}, "exclude_from is .*'hard'.* some of positive, partial, zero"),
             ({"compile": 1}, "compile is 1; it has to be true or false"),
@@ -73,7 +73,7 @@ class TestTrainConfig:
             ({"size": (640, 0)}, "size is 0"),
             ({"accumulate": 33}, "a batch of 32 cannot be split further"),
             ({"accumulate": 2, "loss": "triplet"}, "whole batches"),
-            ({"momentum": 0.9, "optimizer": "adamw"}, "it is for sgd"),
+            ({"momentum": 0.9, "optimizer": "adamw"}, "which only sgd takes;"),
         ],
     )
     def test_wrong_values(self, fields: dict[str, Any], said: str) -> None:
@@ -103,13 +103,13 @@ class TestTrainConfig:
         assert TrainConfig.load(path).epochs == 3
         for text in ("[1", "[" * 100_000):
             path.write_text(text)
-            with pytest.raises(InputError, match=r"config.json: is no JSON"):
+            with pytest.raises(InputError, match=r"config.json: is not JSON"):
                 TrainConfig.load(path)
         path.write_text("[1")
-        with pytest.raises(InputError, match=r"config.json: is no JSON"):
+        with pytest.raises(InputError, match=r"config.json: is not JSON"):
             TrainConfig.load(path)
         path.write_text("[1]")
-        with pytest.raises(InputError, match="is no configuration"):
+        with pytest.raises(InputError, match="is not the configuration"):
             TrainConfig.load(path)
         with pytest.raises(MissingFileError, match="there is no such file"):
             TrainConfig.load(tmp_path / "none.json")

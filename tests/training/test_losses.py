@@ -254,9 +254,9 @@ class TestGeneralizedContrastiveLoss:
             ([0.5, 0.5], r"shape \(2,\); 3 pairs need \(3,\)"),
             ([[0.5, 0.5, 0.5]], r"shape \(1, 3\)"),
             (0.5, r"shape \(\)"),
-            (["a", "b", "c"], "cannot be made a tensor"),
+            (["a", "b", "c"], "cannot be converted to a tensor"),
             ([1j, 0, 0], "expected real"),
-            (None, "cannot be made a tensor"),
+            (None, "cannot be converted to a tensor"),
         ],
     )
     def test_bad_similarities(self, psi: Any, message: str) -> None:
@@ -367,7 +367,7 @@ class TestSimilarityRegressionLoss:
     def test_refused(self) -> None:
         """Unknown pairs, values outside [0, 1], and a reduction that is none."""
         x = torch.eye(2)
-        for value, word in ((math.nan, "NaN is a pair that is not known"), (1.5, "ψ is in")):
+        for value, word in ((math.nan, "NaN means an unknown pair,"), (1.5, "ψ is in")):
             with pytest.raises(InputError, match=word):
                 similarity_regression_loss(x, x, [0.5, value])
         with pytest.raises(OptionError, match="reduction"):

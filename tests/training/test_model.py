@@ -177,12 +177,12 @@ class TestModelFromConfig:
         """A model of a module names its class, and wants such a module again."""
         config = build_model(Wide()).describe()
         assert config["backbone"] == f"module:{Wide.__module__}.Wide"
-        with pytest.raises(InputError, match=r"networks\.Wide; hand one over"):
+        with pytest.raises(InputError, match=r"networks\.Wide; pass one"):
             model_from_config(config)
         with pytest.raises(InputError, match="7 channels; the model was built with 6"):
             model_from_config(config, backbone=Wide(7))
         assert model_from_config(config, backbone=Wide()).dim == 6
-        with pytest.raises(OptionError, match="do not hand one over"):
+        with pytest.raises(OptionError, match="do not pass one"):
             model_from_config(build_model("tiny").describe(), backbone=Wide())
 
     @pytest.mark.parametrize(

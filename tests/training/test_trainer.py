@@ -350,7 +350,7 @@ class TestResume:
         longer = runs.config(epochs=3)
         runs.trainer(town, tmp_path, model=model, threads=3, validate=validate, recipe=longer).run()
         assert (seen, set(learned), torch.get_num_threads()) == ([2, 3, 3], {3}, 1)
-        assert "the number of threads was 2 and is 3 from here on: the result may differ" in caplog.text
+        assert "the number of threads changes from 2 to 3: the result may differ" in caplog.text
         assert [record.levelname for record in caplog.records] == ["WARNING"]
         assert load_checkpoint(tmp_path)["threads"] == 3
         runs.trainer(town, tmp_path, threads=4, validate=validate, recipe=longer).run()
@@ -434,7 +434,7 @@ class TestFolder:
     def test_files_of_others(self, town: runs.Place, tmp_path: Path, name: str, *, overwrite: bool) -> None:
         """What no run has written is never replaced, removed or cut short, --force or not."""
         (tmp_path / name).write_text('{"model_type": "theirs"}')
-        with pytest.raises(OutputExistsError, match=f"{name}: was not written by relabel train, and is not replaced"):
+        with pytest.raises(OutputExistsError, match=f"{name}: was not written by relabel train, so it is not replaced"):
             runs.trainer(town, tmp_path).run(overwrite=overwrite)
         assert [path.name for path in tmp_path.iterdir()] == [name]
         assert (tmp_path / name).read_text() == '{"model_type": "theirs"}'
@@ -449,7 +449,7 @@ class TestFolder:
         """The best checkpoint of a run whose last is gone is replaced only when that is asked for."""
         runs.trainer(town, tmp_path).run()
         (tmp_path / "last.pt").rename(tmp_path / "best.pt")
-        with pytest.raises(OutputExistsError, match=r"best\.pt: exists already; .*overwrite=True"):
+        with pytest.raises(OutputExistsError, match=r"best\.pt: already exists; .*overwrite=True"):
             runs.trainer(town, tmp_path).run()
         runs.trainer(town, tmp_path).run(overwrite=True)
         assert (tmp_path / "last.pt").exists()
@@ -491,7 +491,7 @@ class TestBadImages:
         runs.trainer(where, tmp_path / "run", recipe=runs.config(pairs_per_epoch=80, epochs=1)).run()
         said = [record.getMessage() for record in caplog.records]
         assert sum("there is no such image; its pairs are left out" in line for line in said) == 10
-        assert said.count("more images cannot be read; they are counted") == 1
+        assert said.count("more images cannot be read; from here on they are only counted") == 1
 
     def test_strict(self, tmp_path: Path) -> None:
         """A strict run stops at the first one."""
@@ -506,7 +506,7 @@ class TestBadImages:
         where = runs.place(tmp_path / "town")
         for path in where.images.glob("d*.png"):
             path.write_bytes(b"no image")
-        with pytest.raises(InputError, match="of all 12 pairs of an epoch no image can be read"):
+        with pytest.raises(InputError, match="no image of the 12 pairs of an epoch can be read"):
             runs.trainer(where, tmp_path / "run").run()
 
     def test_resumed_run_skips_the_same(self, tmp_path: Path) -> None:
@@ -536,7 +536,7 @@ class TestDiverged:
                 x = super().forward(images)
                 return x * math.nan if self.calls > 4 else x
 
-        with pytest.raises(DivergedError, match=r"the loss of step 5 is nan, .*last.pt is from before; try lr=… below"):
+        with pytest.raises(DivergedError, match=r"the loss of step 5 is nan, .*last.pt precedes it; try lr=… below"):
             runs.trainer(town, tmp_path, model=Breaking()).run()
         state = load_checkpoint(tmp_path)
         assert state["progress"]["steps"] == 3
@@ -554,7 +554,7 @@ class TestDiverged:
 
         with pytest.raises(
             DivergedError,
-            match=r"'norm\.running_var' is not finite after step 3, .*; there is no checkpoint from before",
+            match=r"'norm\.running_var' is not finite after step 3, .*; there is no earlier checkpoint",
         ):
             runs.trainer(town, tmp_path, model=Breaking()).run()
         assert not (tmp_path / "last.pt").exists()

@@ -115,7 +115,7 @@ class TestReadWeights:
     def test_no_names(self, content: Any, tmp_path: Path) -> None:
         """Something other than tensors by name is refused."""
         torch.save(content, tmp_path / "w.pth")
-        with pytest.raises(InputError, match="no tensors by name"):
+        with pytest.raises(InputError, match="no named tensors"):
             read_weights(tmp_path / "w.pth")
 
     def test_other_values(self, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ class TestLoadInto:
         for tensors, message in (
             (good | {"1.weight": torch.zeros(5, 3)}, r"'1.weight' is \(5, 3\) in it and \(4, 3\) in this model"),
             ({name: good[name] for name in list(good)[:3]}, r"no tensor '1.bias', which is \(4,\)"),
-            (good | {"2.weight": torch.zeros(1)}, r"a tensor '2.weight' of \(1,\), which this model has not"),
+            (good | {"2.weight": torch.zeros(1)}, r"a tensor '2.weight' of \(1,\), which this model does not have"),
         ):
             with pytest.raises(InputError, match=f"run/w.pth: these are weights of another model: .*{message}"):
                 load_into(module, tensors, "run/w.pth")

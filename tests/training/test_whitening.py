@@ -144,10 +144,10 @@ class TestFit:
     @pytest.mark.parametrize(
         ("x", "message"),
         [
-            (np.ones((5, 3)), "all 5 descriptors are alike"),
-            (np.full((1000, 3), 0.1, np.float32), "all 1,000 descriptors are alike"),
-            (np.ones((1, 3)), "two descriptors or more; there are 1"),
-            (np.ones((0, 3)), "two descriptors or more; there are 0"),
+            (np.ones((5, 3)), "all 5 descriptors are identical"),
+            (np.full((1000, 3), 0.1, np.float32), "all 1,000 descriptors are identical"),
+            (np.ones((1, 3)), "at least two descriptors; there are 1"),
+            (np.ones((0, 3)), "at least two descriptors; there are 0"),
             (np.ones((5, 0)), "expected"),
             (np.ones(5), r"shape \(5,\)"),
             (np.ones((5, 3), np.int64), "int64"),

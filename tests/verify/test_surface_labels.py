@@ -217,7 +217,7 @@ class TestOtherDataset:
         (folder / "depth" / "003.png").write_bytes(content)
         found = verify(labels, folder, sample=ALL)
         assert (found.checked, found.mismatches) == (9 * 8, 2)
-        assert found.findings[1] == "1 depth map(s) show nothing any more, or cannot be decoded: 003"
+        assert found.findings[1] == "1 depth map(s) are now empty or cannot be decoded: 003"
 
     def test_repaired_depth(self, folder: Path, out: Path) -> None:
         """A frame that the file says is bad, and that is good now, differs in its status."""
@@ -265,10 +265,10 @@ class TestRefused:
 
     @pytest.mark.parametrize("records", [[], [("relabel rgbd", {"collection": "other"})], [("x", {})]])
     def test_other_provenance(self, labels: Path, folder: Path, tmp_path: Path, records: list[Any]) -> None:
-        """A file that does not say which depth maps it was made from is refused."""
+        """A file that does not name the depth maps it was made from is refused."""
         other = tmp_path / "other.h5"
         relabel.write(other, LabelFile(labels), provenance=[provenance.step(*record) for record in records])
-        with pytest.raises(InputError, match="does not say which depth maps"):
+        with pytest.raises(InputError, match="does not name the depth maps"):
             verify(other, folder)
 
 

@@ -299,7 +299,7 @@ class TestRefused:
         """A file that does not say how to read the dataset again is refused with a root, and checked without."""
         other = tmp_path / "other.h5"
         relabel.write(other, LabelFile(labels), provenance=[provenance.step(*record) for record in records])
-        with pytest.raises(InputError, match="leave out root=…"):
+        with pytest.raises(InputError, match="omit root=…"):
             verify(other, root)
         assert verify(other, sample=5).mismatches == 0
 

@@ -57,9 +57,9 @@ def test_tiles_lie_where_cameras_do(crs: str, centre: tuple[float, float]) -> No
 
 def test_frames_without_a_base_map(tmp_path: Path) -> None:
     """A frame of no place on earth, and one whose cameras lie too far apart, say so; so does the page."""
-    with pytest.raises(OptionError, match="frame local: nobody knows where on the earth it is"):
+    with pytest.raises(OptionError, match="frame local: its location on the earth is unknown"):
         placement(np.zeros(2), 100.0, "local")
-    with pytest.raises(OptionError, match=r"cameras lie 800 km apart, and tiles would be [\d,]+ m beside"):
+    with pytest.raises(OptionError, match=r"cameras are spread over 800 km, and tiles would be off by [\d,]+ m"):
         placement(np.array([500_000.0, 6_000_000.0]), 800_000.0, "EPSG:32636")
     [one] = stored(tmp_path / "labels.h5", a=labels_of(row_of_cameras(2)))
     assert "base_map" not in scene(one).value

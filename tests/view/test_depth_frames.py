@@ -224,7 +224,7 @@ class TestRefusals:
         frames = DepthFrames(lambda stored: frames_from_records(stored, [record], root), root)
         with serving(server.Labels(room, depth_frames=frames)) as found:
             answer = found.ask(f"/api/surface?{ROOM}&row=0&column=1")
-            assert "leads out of" in json.loads(answer.body)["missing"]
+            assert "is outside" in json.loads(answer.body)["missing"]
             assert found.ask(f"/image?{ROOM}&side=queries&row=0").status == 404
 
     def test_requests_do_not_pile_up(self, room: list[StoredCollection], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -499,7 +499,7 @@ def test_a_page_with_images(browser: Any, city: list[StoredCollection], tmp_path
     opened.page.keyboard.press("ArrowDown")
     opened.page.wait_for_selector("#match-image .placeholder")
     assert opened.page.inner_text("#match-image .placeholder") == "no image in this page"
-    assert "The images are not part of the labels and of their licence" in opened.page.inner_text("#notes")
+    assert "The images are not covered by the licence of the labels" in opened.page.inner_text("#notes")
     opened.picture("page-with-images")
     assert [url for url in opened.asked if not url.startswith(("file:", "data:", "blob:"))] == []
     opened.close()

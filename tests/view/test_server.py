@@ -267,7 +267,7 @@ class TestImages:
     def test_keys_that_lead_out_are_refused(self, tmp_path: Path, folder: Path, key: str) -> None:
         """A label file whose keys lead out of the folder is not served with images at all."""
         path = write(tmp_path / "labels.h5", {"town": labels_of(row_of_cameras(2, key=["q0", key]))})
-        with pytest.raises(InputError, match="leads out of the folder"):
+        with pytest.raises(InputError, match="is outside the image folder"):
             ImageFiles(open_collections(path), folder, "{key}.jpg")
 
     def test_only_images(self, tmp_path: Path, folder: Path) -> None:

@@ -54,7 +54,7 @@ def test_the_best_pairs_are_kept_and_the_rest_is_told(tmp_path: Path, caplog: py
     counts = one.row_counts()
     most = int(np.minimum(counts, 3).sum())
     page = write_report([one], tmp_path / "page.html", most_pairs=most).read_text(encoding="utf-8")
-    said = f"holds {most:,} of {counts.sum():,} pairs, of each query the 3 best"
+    said = f"holds {most:,} of {counts.sum():,} pairs, the 3 best"
     assert said in page
     assert said in caplog.text
     value, arrays = embedded(page, 0)

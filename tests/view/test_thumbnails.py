@@ -76,8 +76,8 @@ def test_every_image_is_that_of_its_camera(town: tuple[StoredCollection, Path], 
             np.testing.assert_allclose(np.asarray(image).mean(axis=(0, 1)), colour, atol=3)
         assert b"home" not in jpeg
     said = (
-        "Images of 4 of 6 cameras, at most 256 pixels wide or high; not held: 1 missing, 1 unreadable. The "
-        "images are not part of the labels and of their licence: ask whoever made them before passing this page on."
+        "Images of 4 of 6 cameras, at most 256 pixels wide or high; not included: 1 missing, 1 unreadable. The images "
+        "are not covered by the licence of the labels: ask their owners before sharing this page."
     )
     assert said in page
     assert said in caplog.text

@@ -154,7 +154,7 @@ def read(root: Path | str, *, city: str | City, heading: Heading = "compass") ->
         when `heading` is neither of the two.
     """
     if heading not in ("compass", "travel"):
-        raise OptionError(f"heading is {heading!r}; it is compass or travel")
+        raise OptionError(f"heading is {heading!r}; it has to be compass or travel")
     city = city if isinstance(city, City) else find(root)[city]
     gap = city.gap()
     if gap is not None:
@@ -179,7 +179,7 @@ def read(root: Path | str, *, city: str | City, heading: Heading = "compass") ->
         fillers=replaced,
         doubts=tuple(filter(None, (misplaced, _unknown_panoramas(tables)))),
         sources=(str(city.path / "query"), str(city.path / "database")),
-        hint=f"try --heading {'travel' if heading == 'compass' else 'compass'}, or leave the city out with --cities",
+        hint=f"try --heading {'travel' if heading == 'compass' else 'compass'}, or exclude the city with --cities",
         name=city.name,
         heading=heading,
         report=report,
@@ -196,9 +196,9 @@ def _unknown_panoramas(tables: Sequence[SideTables]) -> Doubt | None:
         "panoramas-unknown",
         sum(len(side.key) for side in without),
         sum(len(side.key) for side in tables),
-        f"{missing}: missing; panoramas cannot be told from other images",
-        "panoramas, if there are any, are labelled as if they were other images",
-        "take raw.csv from the original metadata, or leave panoramas out with --mask",
+        f"{missing}: missing; panoramas cannot be distinguished from other images",
+        "panoramas, if there are any, are labelled like other images",
+        "use raw.csv from the original metadata, or leave panoramas out with --mask",
     )
 
 
@@ -333,7 +333,7 @@ def readers(root: Path, cities: str | None, *, heading: Heading = "compass") -> 
     selected, skipped = select(root, cities)
     return ReaderSelection(
         tuple(MslsReader(root, city, heading) for city in selected),
-        tuple(f"{city.name}: passed over: {city.reason}" for city in skipped),
+        tuple(f"{city.name}: skipped: {city.reason}" for city in skipped),
     )
 
 
@@ -353,7 +353,7 @@ def from_paths(
     if len(paths) == 1 and not paths[0].is_file():
         return readers(paths[0], cities)
     if cities is not None:
-        raise OptionError("--cities chooses cities of an MSLS tree; leave it out, or give the tree alone")
+        raise OptionError("--cities chooses cities of an MSLS tree; omit it, or give only the tree")
     return None
 
 
@@ -376,6 +376,6 @@ def _notes(query: Cameras, database: Cameras, faults: Mapping[str, int]) -> list
     if "constant_sequences" in faults:
         notes.append(
             f"{faults['constant_sequences']:,} sequences ({faults['constant_rows']:,} cameras) repeat one compass "
-            "angle throughout: a stuck compass, perhaps; they are labelled all the same"
+            f"angle throughout: perhaps a stuck compass; they are labelled anyway"
         )
     return notes + position_notes(query, database)

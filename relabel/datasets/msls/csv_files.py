@@ -65,15 +65,15 @@ def read_side_tables(folder: Path, heading: Heading) -> SideTables:
     )
     if heading == "compass" and not raw_path.is_file():
         raise InputError(
-            f"{raw_path}: is missing, and it holds the compass angles (ca); take raw.csv from the original metadata, "
-            "or ask for the heading of travel"
+            f"{raw_path}: is missing, and it holds the compass angles (ca); use raw.csv from the original metadata, "
+            f"or choose the heading of travel"
         )
     for path in (sequences_path, postprocessed_path) if heading == "travel" else ():
         if not path.is_file():
             raise InputError(
                 f"{path}: is missing, and the heading of travel needs its "
-                f"{'sequences' if path == sequences_path else 'view_direction'}; take it from the original metadata, "
-                "or ask for the compass heading"
+                f"{'sequences' if path == sequences_path else 'view_direction'}; use the original metadata, or choose "
+                f"the compass heading"
             )
     postprocessed = _POSTPROCESSED | ({"view_direction": "text"} if heading == "travel" else {})
     tables = {
@@ -109,8 +109,8 @@ def _joined(base_path: Path, base_key: npt.NDArray[np.str_], path: Path, table: 
     for has, lacks, keys in ((base_path, path, only_base), (path, base_path, only_table)):
         if len(keys):
             raise InputError(
-                f"{has}: key {str(keys[0])!r} is not in {lacks.name} beside it ({len(keys)} key(s) are not); "
-                "both must list the same images: take the two files from the same download"
+                f"{has}: key {str(keys[0])!r} is not in {lacks.name} next to it ({len(keys)} key(s) are not); both "
+                f"must list the same images: use the two files from the same download"
             )
     return {name: column[rows] for name, column in table.items()}
 
@@ -149,7 +149,7 @@ def city_crs(
     placed = np.isfinite(lon_deg) & np.isfinite(lat_deg) & (np.abs(lon_deg) <= 180.0) & (np.abs(lat_deg) <= 90.0)
     if not placed.any():
         if len(lon_deg):
-            log.warning("%s: the UTM zone cannot be told, since no row has a longitude and latitude", city)
+            log.warning("%s: the UTM zone is unknown, since no row has a longitude and latitude", city)
         return UNKNOWN, None
     lon, lat = float(np.median(lon_deg[placed])), float(np.median(lat_deg[placed]))
     zone, south = utm_zone(lon, lat), lat < 0.0
@@ -170,7 +170,7 @@ def city_crs(
         off_m = float(np.median(np.where(np.isnan(off), np.inf, off)))
         if off_m <= _FAR_M:
             if crs != likely:
-                log.warning("%s: positions are in %s, not in %s, where the median place lies", city, crs, likely)
+                log.warning("%s: positions are in %s, not in %s, which contains the median position", city, crs, likely)
             far = int((off > _FAR_M).sum())
             if far <= _FAR_SHARE * rows.size:
                 return crs, None
@@ -178,7 +178,7 @@ def city_crs(
                 "positions-disagree",
                 far,
                 int(rows.size),
-                f"{far:,} of {rows.size:,} positions looked at are more than {_FAR_M:.0f} m from their longitude and "
+                f"{far:,} of {rows.size:,} checked positions are more than {_FAR_M:.0f} m from their longitude and "
                 f"latitude in {crs}",
                 "easting and northing, or lon and lat, of these rows are wrong",
                 "correct these rows, or leave them out with --mask",
@@ -192,6 +192,6 @@ def city_crs(
         int(rows.size),
         f"positions fit no UTM zone near longitude {lon:.3f}, latitude {lat:.3f} ({best}); the frame is recorded as "
         f"{UNKNOWN!r}",
-        "lon and lat are swapped, easting and northing are swapped, or they are of another map",
-        "take raw.csv and postprocessed.csv from the same download, or swap the columns",
+        "lon and lat are swapped, easting and northing are swapped, or they belong to another map",
+        "use raw.csv and postprocessed.csv from the same download, or swap the columns",
     )

@@ -31,7 +31,7 @@ SPEC = DatasetSpec(
         "{side}/images/{key}.jpg",
     ),
     from_paths="relabel.datasets.msls.city:from_paths",
-    licence="Made from the metadata of Mapillary Street-Level Sequences (MSLS). The dataset is handed out by "
-    "Mapillary after a login, under terms of its own. They are often said to be CC BY-NC-SA 4.0; that was not checked "
-    "for this card, nor whether the terms reach labels made from the metadata.",
+    licence="Made from the metadata of Mapillary Street-Level Sequences (MSLS). Mapillary provides the dataset after "
+    "a login, under its own terms. They are often cited as CC BY-NC-SA 4.0; that was not checked for this card, "
+    "nor whether the terms extend to labels made from the metadata.",
 )

@@ -66,7 +66,7 @@ class City:
         try:
             return self._gap()
         except PermissionError as error:
-            return f"{error.filename} may not be looked into"
+            return f"{error.filename} cannot be accessed"
 
     def _gap(self) -> str | None:
         for side in SIDES:
@@ -114,7 +114,7 @@ def find(root: Path | str) -> Tree:
     try:
         return _tree(Path(root))
     except PermissionError as error:
-        raise DatasetNotFoundError(f"{error.filename}: may not be looked into; check its permissions") from None
+        raise DatasetNotFoundError(f"{error.filename}: cannot be accessed; check its permissions") from None
 
 
 def _tree(root: Path) -> Tree:
@@ -123,13 +123,13 @@ def _tree(root: Path) -> Tree:
         raise DatasetNotFoundError(f"{root}: {what}; give the folder that holds {_LAYOUT}")
     cities = [city for split in SPLITS for city in _cities(root / split, split)]
     if not cities and (cities := _cities(root, root.name if root.name in SPLITS else SPLITS[0])):
-        log.info("%s: holds cities itself; it is taken for the folder %s", root, cities[0].split)
+        log.info("%s: holds cities itself; it is read as the folder %s", root, cities[0].split)
     if not cities:
         raise DatasetNotFoundError(_nothing_in(root))
     seen: dict[str, City] = {}
     for city in cities:
         if seen.setdefault(city.name, city) is not city:
-            log.warning("%s: passed over, since %s has the same name", city.path, seen[city.name].path)
+            log.warning("%s: skipped, since %s has the same name", city.path, seen[city.name].path)
     return Tree(root, tuple(sorted(seen.values(), key=lambda city: city.name)))
 
 
@@ -166,8 +166,8 @@ def select(root: Path | str, cities: str | None = None) -> tuple[tuple[City, ...
     if not selected:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped)
         raise DatasetNotFoundError(
-            f"{tree.root}: no city that was asked for can be labelled: {reasons}. The metadata of MSLS is a download "
-            "of its own; unpack it over this tree"
+            f"{tree.root}: none of the requested cities can be labelled: {reasons}. The metadata of MSLS is a "
+            f"separate download; unpack it over this tree"
         )
     return selected, skipped
 
@@ -175,7 +175,9 @@ def select(root: Path | str, cities: str | None = None) -> tuple[tuple[City, ...
 def _asked_for(tree: Tree, cities: str) -> tuple[City, ...]:
     names = [name for name in (part.strip() for part in cities.split(",")) if name]
     if not names:
-        raise OptionError(f"cities is {cities!r}, which names none; give train, val, test or names, comma between")
+        raise OptionError(
+            f"cities is {cities!r}, which names none; give train, val, test or names, separated by commas"
+        )
     there = {city.name for city in tree.cities}
     cities_by_name: dict[str, City] = {}
     for name in names:
@@ -210,7 +212,7 @@ def _folders(folder: Path) -> list[Path]:
 def _nothing_in(root: Path) -> str:
     names = [child.name for child in children(root)]
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    message = f"{root}: is not an MSLS tree; looked for {_LAYOUT}, and found {shown or 'an empty folder'}"
+    message = f"{root}: is not an MSLS tree; expected {_LAYOUT}, found {shown or 'an empty folder'}"
     if _is_city(root):
         return f"{message}. It looks like one city: give the folder above {root.parent.name or 'it'}"
     for child in _folders(root):

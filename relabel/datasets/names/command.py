@@ -18,7 +18,7 @@ OPTIONS = (
         "--join-msls",
         type=click.Path(path_type=Path),
         metavar="ROOT",
-        help="MSLS tree to take headings from, by pano_id: copies of MSLS with @ names have lost their compass.",
+        help="MSLS tree to take headings from, by pano_id: copies of MSLS with @ names lack the compass angle.",
     ),
     options.collection_name,
 )
@@ -37,7 +37,7 @@ def select(
     from relabel.datasets.names.lists import reader
 
     if self_pairs and database is not None and database != queries:
-        raise OptionError("--self-pairs pairs QUERIES with themselves; leave out DATABASE")
+        raise OptionError("--self-pairs pairs QUERIES with themselves; omit DATABASE")
     if database is None and not self_pairs:
         raise OptionError("there is no DATABASE; give one, or --self-pairs to pair QUERIES with themselves")
     return ReaderSelection([reader(queries, database, name=name, join_msls=join_msls)])

@@ -96,8 +96,8 @@ def shared_frame(sides: tuple[tuple[NameList, AtNames], ...]) -> Frame:
             for code, (side, row) in sorted(first.items(), key=lambda entry: entry[1])
         )
         raise InputError(
-            f"positions are in {len(first)} frames, and not all of them say where on earth they are: {shown}. Write "
-            "zone and letter, or latitude and longitude, into all names, or label each frame by itself"
+            f"positions are in {len(first)} frames, not all of them located on earth: {shown}. Write zone and letter, "
+            f"or latitude and longitude, into all names, or label each frame separately"
         )
     ((zone, kind),) = (divmod(code, 3) for code in first)
     if zone == 0:
@@ -105,10 +105,10 @@ def shared_frame(sides: tuple[tuple[NameList, AtNames], ...]) -> Frame:
         if not all(np.isfinite(d[codes >= 0]).all() for d, codes in zip(degrees, frames, strict=True)):
             return Frame(UNKNOWN)
         lon, lat = np.concatenate(degrees).T
-        note = "names give no zone; their places are the latitudes and longitudes in them"
+        note = "names give no zone; their latitudes and longitudes are used as positions"
         return Frame(map_of(lon, lat), (note,), degrees, own_metres=False)
     if kind == _UNKNOWN_SIDE:
-        return Frame(UNKNOWN, (f"names give zone {zone}, but not on which side of the equator: frame {UNKNOWN!r}",))
+        return Frame(UNKNOWN, (f"names give zone {zone}, but not the hemisphere: frame {UNKNOWN!r}",))
     south = any(bool((_south(fields)[codes >= 0] == 1).any()) for (_, fields), codes in zip(sides, frames, strict=True))
     crs = _crs(zone, kind, south=south)
     columns = [np.column_stack([fields.position, fields.lon_deg, fields.lat_deg]) for _, fields in sides]
@@ -126,9 +126,10 @@ def _check_utm(names: NameList, fields: AtNames) -> None:
     row = next(iter(np.flatnonzero((fields.zone > 0) & outside).tolist()), None)
     if row is not None:
         raise InputError(
-            f"{names.location(row)}: east {east[row]:.2f}, north {north[row]:.2f} is no place in a UTM zone, where "
-            f"east is between 0 and {_WIDEST_EAST_M:,.0f} m and north at most {_FARTHEST_NORTH_M:,.0f} m; are the two "
-            "swapped? Names whose metres are of another map have no zone"
+            f"{names.location(row)}: east {east[row]:.2f}, north {north[row]:.2f} is not a position in a UTM zone, "
+            f"where east is between 0 and {_WIDEST_EAST_M:,.0f} m and north at most {_FARTHEST_NORTH_M:,.0f} m; are "
+            f"the two "
+            "swapped? Names with metres on another map must not give a zone"
         )
 
 
@@ -146,7 +147,7 @@ def _contradiction(crs: str, table: npt.NDArray[np.float64]) -> Doubt | None:
     return _disagreement(
         int((~(off <= _FAR_M)).sum()),
         len(table),
-        f"metres and degrees in the names disagree {by} in {crs}; the metres are taken, with north along their second "
+        f"metres and degrees in the names disagree {by} in {crs}; the metres are used, with north along their second "
         f"axis, and the frame is recorded as {UNKNOWN!r}",
     )
 
@@ -158,14 +159,14 @@ def _disagreement(number: int, names: int, seen: str, keys: tuple[str, ...] = ()
         names,
         seen,
         "lat and lon are swapped, or the zone is wrong",
-        "correct the names, or leave latitude and longitude out of them",
+        "correct the names, or remove latitude and longitude from them",
         keys,
     )
 
 
 def _together(sides: tuple[tuple[NameList, AtNames], ...], degrees: tuple[FloatArray, ...], count: int) -> Frame:
     """The frame of names in several zones."""
-    notes = (f"names are in {count} frames (UTM zones); they are compared on the earth",)
+    notes = (f"names are in {count} frames (UTM zones); they are compared by longitude and latitude",)
     doubts = []
     for (names, fields), from_metres in zip(sides, degrees, strict=True):
         written = np.column_stack([fields.lon_deg, fields.lat_deg])
@@ -178,7 +179,7 @@ def _together(sides: tuple[tuple[NameList, AtNames], ...], degrees: tuple[FloatA
         if far.size:
             seen = (
                 f"metres and degrees disagree by more than {_FAR_M:.0f} m in {far.size:,} names of {names.path.name}, "
-                f"first in {str(names.names[far[0]])!r}; the metres and the zone are taken"
+                f"first in {str(names.names[far[0]])!r}; the metres and the zone are used"
             )
             doubts.append(_disagreement(int(far.size), len(fields.position), seen, keys_of(names.names, far)))
     lon, lat = np.concatenate(degrees).T
@@ -228,6 +229,6 @@ def _described(code: int) -> str:
         + {
             _SIGNED: "",
             _FALSE_NORTHING: " with the southern false northing",
-            _UNKNOWN_SIDE: ", hemisphere not told",
+            _UNKNOWN_SIDE: ", hemisphere unknown",
         }[kind]
     )

@@ -98,8 +98,8 @@ def parse(names: Sequence[str], location: Callable[[int], str]) -> AtNames:
             raise _miscounted(names, row, len(pieces), location)
         if pieces[0]:
             raise InputError(
-                f"{location(row)}: {names[row]!r} has {pieces[0]!r} before its first @, so that it is no name of the "
-                f"form {LAYOUT}. Take such files out of the list, or correct their names"
+                f"{location(row)}: {names[row]!r} has {pieces[0]!r} before its first @, so it is not a name of the "
+                f"form {LAYOUT}. Remove such files from the list, or correct their names"
             )
     columns = list(zip(*rows, strict=True)) or [()] * PIECES
     east, north, zone, lat, lon, heading = (
@@ -118,7 +118,7 @@ def parse(names: Sequence[str], location: Callable[[int], str]) -> AtNames:
     for text in np.unique(letter):
         if text and text not in tuple(_LETTERS):
             row = int(np.flatnonzero(letter == text)[0])
-            raise InputError(f"{location(row)}: letter {columns[4][row]!r} is no latitude band of UTM ({_LETTERS})")
+            raise InputError(f"{location(row)}: letter {columns[4][row]!r} is not a latitude band of UTM ({_LETTERS})")
     texts = {name: text_array(columns[index]) for name, index in TEXTS.items() if any(columns[index])}
     return AtNames(
         np.column_stack([east, north]),
@@ -134,11 +134,11 @@ def parse(names: Sequence[str], location: Callable[[int], str]) -> AtNames:
 def _miscounted(names: Sequence[str], row: int, count: int, location: Callable[[int], str]) -> InputError:
     if not any("@" in name for name in names):
         return InputError(
-            f"{location(0)}: {names[0]!r} is no name of the form {LAYOUT}, and so is none of the {len(names):,} names; "
-            "positions and headings in a table are labelled by `relabel table`"
+            f"{location(0)}: {names[0]!r} is not a name of the form {LAYOUT}, nor is any of the {len(names):,} names; "
+            f"for positions and headings in a table use `relabel table`"
         )
     what = f"{count} fields between @" if count > 1 else "no @"
-    why = "is it cut off?" if count < PIECES else "a field cannot hold an @ itself"
+    why = "is it truncated?" if count < PIECES else "a field cannot hold an @ itself"
     return InputError(
         f"{location(row)}: {names[row]!r} has {what}; {PIECES} were expected, as in {LAYOUT} ({why} Only east and "
         "north have to be filled in, but every @ has to be there)"

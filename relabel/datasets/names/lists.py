@@ -168,7 +168,7 @@ def _with_notes(
         report=report,
         params=heading_params({"heading": "MSLS compass, by pano_id" if joined else "name", "north": north}, faults),
         notes=(*notes, *frame_notes),
-        hint="field 9 of an @ name is the heading; trees of MSLS in this convention get theirs back with --join-msls",
+        hint="field 9 of an @ name is the heading; for MSLS trees in this convention restore it with --join-msls",
         **others,
     )
 
@@ -178,13 +178,13 @@ def _joinable(compass: Compass, lists: list[NameList], parsed: list[AtNames], ro
     files: list[Path] = []
     for names, fields in zip(lists, parsed, strict=True):
         if "pano_id" not in fields.texts:
-            raise InputError(f"{names.path}: no name has a pano_id, which is the key to join with {root}")
+            raise InputError(f"{names.path}: no name has a pano_id, which is needed to join with {root}")
         rows = compass.rows(fields.texts["pano_id"])
         if (rows < 0).all():
             raise InputError(
                 f"{names.path}: none of the {len(names):,} names has a pano_id that is in {root} "
-                f"({len(compass.key):,} keys; here {str(fields.texts['pano_id'][0])!r}); are these images of MSLS, and "
-                "are their cities in the tree?"
+                f"({len(compass.key):,} keys; here {str(fields.texts['pano_id'][0])!r}); are these MSLS images, and "
+                f"are their cities in the tree?"
             )
         files += compass.used(rows)
     return files
@@ -258,7 +258,7 @@ def _without_fillers(
 _FAULT_TEXTS = {
     "wrapped": "headings outside [0°, 360°) were wrapped",
     "missing": "cameras have no heading",
-    "not_joined": "images are not in the MSLS tree, and keep the heading of their name, if any",
+    "not_joined": "images are not in the MSLS tree and keep the heading in their name, if any",
     "panoramas": "panoramas are not labelled",
 }
 
@@ -392,8 +392,8 @@ def read_compass(root: Path) -> Compass:
     files = tuple(path for path in paths if path.is_file())
     if not files:
         raise DatasetNotFoundError(
-            f"{root}: none of its {len(tree.cities)} cities has a raw.csv, which holds the compass angles (ca); take "
-            "the original metadata of MSLS"
+            f"{root}: none of its {len(tree.cities)} cities has a raw.csv, which holds the compass angles (ca); use "
+            f"the original metadata of MSLS"
         )
     tables = [csv_columns.read(path, _COLUMNS) for path in files]
     for path, table in zip(files, tables, strict=True):
@@ -408,8 +408,8 @@ def read_compass(root: Path) -> Compass:
         a, b = order[second - 1], order[second]
         if panorama[a] != panorama[b] or not np.array_equal(heading[a], heading[b], equal_nan=True):
             raise InputError(
-                f"key {str(key[a])!r} stands in {files[file[a]]} and {files[file[b]]} with different values; "
-                "an image is in one city only: remove the copy that is wrong"
+                f"key {str(key[a])!r} is in {files[file[a]]} and {files[file[b]]} with different values; an image "
+                f"belongs to one city: remove the wrong copy"
             )
     rows = np.sort(order[~same])
     return Compass(key[rows], heading[rows], panorama[rows], file[rows], files)

@@ -6,11 +6,11 @@ from relabel.datasets.registry import DatasetSpec
 
 SPEC = DatasetSpec(
     name="names",
-    summary="Label images whose @ names tell place and heading (SF-XL).",
+    summary="Label images whose @ names hold position and heading (SF-XL).",
     command="relabel.datasets.names.command",
     readers={"fov": "relabel.datasets.names.lists:NamesReader"},
     from_paths="relabel.datasets.names.lists:from_paths",
-    licence="Made from the names of images, which tell places and headings. Many such sets are cut from street "
-    "panoramas of others; San Francisco XL (SF-XL) is handed out on request, under terms that are not known here. "
-    "Whose images these are is not known here either.",
+    licence="Made from the names of images, which hold positions and headings. Many such sets are cropped from "
+    "third-party street panoramas; San Francisco XL (SF-XL) is available on request, under terms that are not "
+    "known here. The owner of these images is not known here either.",
 )

@@ -19,7 +19,7 @@ OPTIONS = (
         type=click.Choice(SIGNS),
         default=SIGNS[0],
         show_default=True,
-        help="Which way round yaw counts, seen from above; the data does not tell.",
+        help="Sense of yaw, seen from above; the data does not state it.",
     ),
     click.option(
         "--zero",
@@ -35,10 +35,10 @@ OPTIONS = (
         "--query-names",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Names of the queries of an .npz, one a line.",
+        help="Names of the queries of an .npz file, one per line.",
     ),
     click.option(
-        "--database-names", type=click.Path(path_type=Path), metavar="FILE", help="Names of its database, one a line."
+        "--database-names", type=click.Path(path_type=Path), metavar="FILE", help="Names of its database, one per line."
     ),
 )
 
@@ -55,7 +55,7 @@ def select(
 ) -> ReaderSelection:
     """Label Pittsburgh 30k or 250k by how much the fields of view of two cameras overlap.
 
-    DIR holds pitts30k_train.mat and its like; no image is needed. Every split becomes a collection of its name.
+    DIR holds pitts30k_train.mat and similar files; no images are needed. Every split becomes a collection of that name.
 
     The data does not tell which way an image faces, only its yaw: 30° times k-1 from a zero of its panorama. So
     --heading has to say what that zero is: table:FILE, a CSV with the columns panorama and north_offset_deg (and side,

@@ -36,7 +36,7 @@ _COMPRESSED = 15  # the kind of an element that holds a variable, compressed
 _NAME_WITHIN = 1024  # bytes of a variable: its name follows flags and dimensions
 _INFLATED_AT_ONCE = 1 << 20
 _EASTING = (100_000.0, 900_000.0)  # of a UTM zone, with room to spare
-_WRONG_KIND = "is not a MATLAB file of version 7 or older that can be read"
+_WRONG_KIND = "is not a readable MATLAB file of version 7 or older"
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +96,7 @@ def read_dbstruct(path: Path, *, query_names: Path | None = None, database_names
     path:
         a ``.mat`` or ``.npz`` file.
     query_names, database_names:
-        lists of names, one a line; an ``.npz`` file needs both, a ``.mat`` file holds its own.
+        lists of names, one per line; an ``.npz`` file needs both, a ``.mat`` file holds its own.
 
     Raises
     ------
@@ -146,8 +146,8 @@ def _read_npz(path: Path, lists: dict[str, Path | None]) -> DbStruct:
     for side, name in lists.items():
         if name is None:
             raise InputError(
-                f"{path}: holds coordinates without names; give lists of the names, one a line, with --query-names and "
-                "--database-names"
+                f"{path}: holds coordinates without names; give lists of the names, one per line, with --query-names "
+                f"and --database-names"
             )
         names[side] = read_names(name)
     with _npz(path) as arrays:
@@ -178,9 +178,9 @@ def _npz(path: Path) -> Any:
     except InputError:
         raise
     except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: is not an .npz file that can be read: {error}") from None
+        raise InputError(f"{path}: is not a readable .npz file: {error}") from None
     if not isinstance(arrays, np.lib.npyio.NpzFile):
-        raise InputError(f"{path}: is one array; an .npz file with {' and '.join(_METRES.values())} was expected")
+        raise InputError(f"{path}: is a single array; expected an .npz file with {' and '.join(_METRES.values())}")
     return arrays
 
 
@@ -245,7 +245,7 @@ def _texts(path: Path, field: str, cells: npt.NDArray[Any]) -> list[str]:
         texts = []
         for number, cell in enumerate(cells.ravel().tolist(), 1):
             if not (isinstance(cell, np.ndarray) and cell.dtype.kind == "U" and cell.size <= 1):
-                raise InputError(f"{path}: {field}, cell {number}: is not a text")
+                raise InputError(f"{path}: {field}, cell {number}: is not text")
             texts.append(str(cell.item()) if cell.size else "")
     elif cells.size == 0:
         texts = []
@@ -258,7 +258,7 @@ def _texts(path: Path, field: str, cells: npt.NDArray[Any]) -> list[str]:
         for number, text in enumerate(texts, 1):
             if first.setdefault(text, number) != number:
                 raise InputError(
-                    f"{path}: {field}: {text!r} stands in cells {first[text]} and {number}; labels are joined by name: "
+                    f"{path}: {field}: {text!r} is in cells {first[text]} and {number}; labels are joined by name: "
                     "keep each once"
                 )
     return texts
@@ -273,7 +273,7 @@ def _coordinates(path: Path, field: str, array: npt.NDArray[Any], count: int, *,
     if array.ndim == 2 and 1 in array.shape and array.size == count and count != 2:
         raise InputError(
             f"{path}: {field} has shape {array.shape}, one number per image: a frame number, as in structs of "
-            "Nordland, and no place. Fields of view need metres and headings"
+            f"Nordland, not a position. Fields of view need metres and headings"
         )
     usual, other = (array, array.T) if rows_first else (array.T, array)
     for table in (usual, other):
@@ -282,7 +282,7 @@ def _coordinates(path: Path, field: str, array: npt.NDArray[Any], count: int, *,
     expected = f"({count}, 2)" if rows_first else f"(2, {count})"
     raise InputError(
         f"{path}: {field} has shape {array.shape}, but there are {count:,} names; expected {expected}: names and "
-        "coordinates must be of the same images"
+        f"coordinates must belong to the same images"
     )
 
 
@@ -291,8 +291,8 @@ def _refuse_frame_numbers(struct: DbStruct) -> None:
     table = np.concatenate([struct.query_m, struct.database_m])
     if len(table) > 1 and (table[:, 0] == table[:, 1]).all():
         raise InputError(
-            f"{struct.path}: east and north are equal in every row: frame numbers, as in files of Nordland, and no "
-            "places. Fields of view need metres and headings"
+            f"{struct.path}: east and north are equal in every row: frame numbers, as in files of Nordland, not "
+            f"positions. Fields of view need metres and headings"
         )
 
 
@@ -312,5 +312,5 @@ def _east_first(struct: DbStruct) -> DbStruct:
         struct,
         query_m=np.ascontiguousarray(struct.query_m[:, ::-1]),
         database_m=np.ascontiguousarray(struct.database_m[:, ::-1]),
-        notes=(*struct.notes, "the file has north before east, by its numbers; they were exchanged"),
+        notes=(*struct.notes, "judging by its numbers, the file has north before east; they were swapped"),
     )

@@ -7,12 +7,12 @@ from typing import Literal, get_args
 from relabel.datasets.registry import DatasetSpec
 
 Source = Literal["table", "travel", "north"]
-"""What tells the direction of yaw 1 of a panorama."""
+"""Source of the direction of yaw 1 of a panorama."""
 Sign = Literal["clockwise", "counterclockwise"]
-"""Which way round yaw counts, seen from above."""
+"""Sense of yaw, seen from above."""
 SIGNS: tuple[Sign, ...] = get_args(Sign)
 TRAVEL_GAP_M = 50.0
-"""Panoramas farther apart are not of one track."""
+"""Panoramas farther apart belong to different tracks."""
 
 SPEC = DatasetSpec(
     name="pitts",
@@ -22,6 +22,6 @@ SPEC = DatasetSpec(
     default_output="pitts.h5",
     default_fov_deg=60.0,
     image_paths=("{side}/{key}", "queries_real/{key}", "queries/{key}"),
-    licence="Made from the splits of Pittsburgh (30k or 250k), whose images are of Google Street View and are handed "
-    "out by the authors on request. No licence of it is known here.",
+    licence="Made from the splits of Pittsburgh (30k or 250k), whose images are from Google Street View and available "
+    "from the authors on request. Its licence is not known here.",
 )

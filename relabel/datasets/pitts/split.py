@@ -127,7 +127,7 @@ def select(root: Path | str, splits: str | None = None) -> tuple[dict[str, Path]
     if splits is not None:
         names = [name for name in (part.strip() for part in splits.split(",")) if name]
         if not names:
-            raise OptionError(f"splits is {splits!r}, which names none; give names, comma between")
+            raise OptionError(f"splits is {splits!r}, which names none; give names separated by commas")
         named: dict[str, Path] = {}
         for name in names:
             path = _named(root, name)
@@ -159,26 +159,26 @@ def _named(root: Path, name: str) -> Path:
         raise NotFoundError(f"{root}: there is no split {name!r}; there are {there}")
     if len(matching) > 1:
         where = ", ".join(path.relative_to(root).as_posix() for path in matching)
-        raise InputError(f"{root}: the split {name!r} is there more than once; name one by its path: {where}")
+        raise InputError(f"{root}: the split {name!r} exists more than once; name one by its path: {where}")
     return matching[0]
 
 
 def _files(root: Path) -> list[Path]:
     if not root.is_dir():
         what = "is a file, not a folder" if root.exists() else "does not exist"
-        raise DatasetNotFoundError(f"{root}: {what}; give the folder that holds pitts30k_train.mat and its like")
+        raise DatasetNotFoundError(f"{root}: {what}; give the folder that holds pitts30k_train.mat and similar files")
     try:
         folders = [root, *(child for child in children(root) if child.is_dir())]
         paths = [path for folder in folders for path in children(folder) if path.suffix.lower() in SUFFIXES]
         names = [child.name for child in children(root)]
     except PermissionError as error:
-        raise DatasetNotFoundError(f"{error.filename}: may not be looked into; check its permissions") from None
+        raise DatasetNotFoundError(f"{error.filename}: cannot be accessed; check its permissions") from None
     paths = [path for path in paths if path.is_file()]
     if not paths:
         shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
         raise DatasetNotFoundError(
             f"{root}: holds no .mat or .npz file, neither do the folders in it; found {shown or 'an empty folder'}. "
-            "Give the folder with pitts30k_train.mat and its like"
+            "Give the folder with pitts30k_train.mat and similar files"
         )
     return paths
 
@@ -218,7 +218,7 @@ def read(
     sides = {side: views(getattr(struct, side)) for side in ("query", "database")}
     if headings.source == "table":
         if headings.table is None:
-            raise OptionError("headings are to come from a table; name it")
+            raise OptionError("headings come from a table; give its path")
         north = read_north(headings.table)
         files = (*files, headings.table)
         if north.side is None:
@@ -241,7 +241,7 @@ def read(
     }
     notes = [headings.caveat, *fault_notes(faults, _FAULT_TEXTS), *struct.notes, *position_notes(query, database)]
     if crs == "local":
-        notes.append("places are not near Pittsburgh; their frame is recorded as 'local'")
+        notes.append("positions are not near Pittsburgh; their frame is recorded as 'local'")
     return PittsSplit(
         query=query,
         database=database,
@@ -287,7 +287,7 @@ def _refuse_ambiguous(north: NorthTable, struct: DbStruct, query: PanoramaViews,
             if apart_m > 0.0:
                 raise InputError(
                     f"{north.path}: panorama {number:06d} is in the queries and in the database of {struct.path.name}, "
-                    f"{apart_m:,.0f} m apart, so that its row may mean either; add a column side (query or database)"
+                    f"{apart_m:,.0f} m apart, so its row is ambiguous; add a column side (query or database)"
                 )
 
 
@@ -311,13 +311,13 @@ def _cameras(
 
 
 _FAULT_TEXTS = {
-    "unnamed": "cameras have names that tell no panorama and yaw, hence no heading",
-    "not_in_table": "cameras are of panoramas that the table has no north offset of",
-    "no_tangent": "cameras are of panoramas without a neighbour to travel to, hence without a heading",
+    "unnamed": "cameras have names without panorama and yaw, hence no heading",
+    "not_in_table": "cameras are from panoramas without a north offset in the table",
+    "no_tangent": "cameras are from panoramas without a neighbour on the track, hence without a heading",
 }
 _HINTS = {
     "table": "add their panoramas to the table",
-    "travel": "their panoramas follow no track: try a longer --travel-gap, or --heading table:FILE",
+    "travel": "their panoramas are on no track: try a longer --travel-gap, or --heading table:FILE",
     "north": "a heading needs names of the form 000/000829_pitch1_yaw1.jpg; `relabel table` takes any names",
 }
 
@@ -399,9 +399,9 @@ def readers(
     named = query_names is not None or database_names is not None
     if named and len(selected) > 1:
         raise OptionError(
-            f"lists of names belong to one split, and there are {', '.join(selected)}; choose one with --splits"
+            f"lists of names belong to one split, but there are {', '.join(selected)}; choose one with --splits"
         )
     return ReaderSelection(
         [PittsReader(root, name, path, headings, query_names, database_names) for name, path in selected.items()],
-        [f"{name}: passed over: {reason}" for name, reason in skipped.items()],
+        [f"{name}: skipped: {reason}" for name, reason in skipped.items()],
     )

@@ -74,11 +74,11 @@ class Headings:
         zero = "" if self.zero_deg == 0.0 else f" plus {self.zero_deg:g}°"
         if self.source == "table":
             return (
-                f"the direction of yaw 1 is that of the table{zero}; yaw is assumed to count {self.sign}, which the "
-                "data does not tell"
+                f"the direction of yaw 1 is that of the table{zero}; yaw is assumed to be {self.sign}, which the data "
+                f"does not state"
             )
         way = "north" if self.source == "north" else "along the track of consecutive panoramas"
-        return f"yaw 1 is assumed to face {way}{zero}, and yaw to count {self.sign}: the data tells neither"
+        return f"yaw 1 is assumed to face {way}{zero}, and yaw to be {self.sign}: the data states neither"
 
 
 def parse_source(text: str) -> tuple[Source, Path | None]:
@@ -95,7 +95,7 @@ def parse_source(text: str) -> tuple[Source, Path | None]:
     if not colon and kind in ("travel", "north"):
         return kind, None  # type: ignore[return-value]
     raise OptionError(
-        f"heading is {text!r}; it is table:FILE, a CSV of panorama and north_offset_deg, or travel, or north"
+        f"heading is {text!r}; it has to be table:FILE (a CSV of panorama and north_offset_deg), travel, or north"
     )
 
 
@@ -208,7 +208,7 @@ def read_north(path: Path) -> NorthTable:
     if side is not None:
         both = set(numbers[[not name for name in side]].tolist()) & set(numbers[[bool(name) for name in side]].tolist())
         if both:
-            raise InputError(f"{path}: panorama {min(both):06d} has a row with a side and one without; keep one kind")
+            raise InputError(f"{path}: panorama {min(both):06d} has rows with and without a side; keep one kind")
     return NorthTable(path, side, numbers, offset)
 
 

@@ -35,7 +35,8 @@ OPTIONS = (
         "max_time_difference_s",
         type=float,
         metavar="SECONDS",
-        help=f"With tum: how far apart in time a depth map and its pose may be.  [default: {MAX_TIME_DIFFERENCE_S:g}]",
+        help="With tum: greatest time difference between a depth map and its pose, seconds.  [default: "
+        f"{MAX_TIME_DIFFERENCE_S:g}]",
     ),
     options.collection_name,
 )

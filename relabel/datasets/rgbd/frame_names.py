@@ -68,8 +68,8 @@ def partners(names: Collection[str], others: Collection[str], where: str) -> dic
         if len(same) > 1 or same[0] in found:
             shown = f"{same[0]} and {same[1]}" if len(same) > 1 else f"{other} and {found[same[0]]}"
             raise InputError(
-                f"{where}: {shown} are one name but for folders, suffixes and zeros, so that it is not known which "
-                "frame is meant; keep the names of one camera and sequence"
+                f"{where}: {shown} differ only in folders, suffixes and zeros, so the frame is ambiguous; keep the "
+                f"names of one camera and sequence"
             )
         found[same[0]] = other
     return found

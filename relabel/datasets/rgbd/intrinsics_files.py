@@ -130,7 +130,9 @@ def describe(
         if unit_m != UNIT_M:
             notes = (f"one step of a stored depth is {unit_m:g} m, as {source.name} says",)
     if scanner.moved and info is not None:
-        notes += (f"{info.name}: its m_calibrationDepthExtrinsic is left out; poses are taken for the depth camera's",)
+        notes += (
+            f"{info.name}: its m_calibrationDepthExtrinsic is ignored; poses are assumed to be the depth camera's",
+        )
     step_m = unit_m or UNIT_M
 
     def camera(values: Intrinsics, size: tuple[int, int] | None = None) -> DepthCamera:
@@ -142,7 +144,7 @@ def describe(
     if matrix is not None:
         values = read_intrinsics(matrix)
         if scanner.values not in (None, values):
-            notes = (*notes, f"the intrinsics are those of {matrix.name}; {files[0].name} has others")
+            notes = (*notes, f"the intrinsics are those of {matrix.name}; those in {files[0].name} differ")
         return DescribedCamera(camera(values), None, (matrix, *files), notes)
     if scanner.values is not None:
         notes = (*notes, f"the intrinsics are those of {files[0].name}")
@@ -160,10 +162,10 @@ def describe(
     table = _of_each_frame(calibrations, names)
     fx, fy, cx, cy = table[0].tolist()
     folder = next(iter(calibrations.files.values())).parent
-    notes = (*notes, f"the intrinsics are those of {folder.name}/, taken for those of the depth maps")
+    notes = (*notes, f"the intrinsics are those of {folder.name}/, assumed to be those of the depth maps")
     differ = bool((table != table[0]).any())
     if differ:
-        notes = (*notes, "the frames differ in their intrinsics; those of the first are recorded for all")
+        notes = (*notes, "the frames differ in their intrinsics; the record holds those of the first")
     read = (*(calibrations.files[name] for name in names), *files)
     return DescribedCamera(camera((fx, fy, cx, cy)), table if differ else None, read, notes)
 
@@ -172,9 +174,9 @@ def missing(root: Path, *, scannet: bool) -> MissingFileError:
     """The error of a sequence without intrinsics."""
     usual = root / (_MATRICES[0] if scannet else _MATRICES[1])
     return MissingFileError(
-        f"{usual}: is not there, and neither is info.txt, _info.txt, the scene0000_00.txt of ScanNet, the "
-        "intrinsic.json of Open3D or a folder calibration; one of them holds the intrinsics (or give --intrinsics "
-        "fx,fy,cx,cy)"
+        f"{usual}: does not exist, and neither is info.txt, _info.txt, the scene0000_00.txt of ScanNet, the "
+        "intrinsic.json of Open3D or a folder calibration; one of them has to hold the intrinsics (or give "
+        "--intrinsics fx,fy,cx,cy)"
     )
 
 
@@ -282,8 +284,8 @@ def _of_each_frame(calibrations: Calibrations, names: Sequence[str]) -> FloatArr
     lacking = [name for name in names if name not in files]
     if lacking:
         raise InputError(
-            f"{folder}: {len(lacking):,} of {len(names):,} frames have no calibration ({lacking[0]}); give one of "
-            "each, or --intrinsics fx,fy,cx,cy"
+            f"{folder}: {len(lacking):,} of {len(names):,} frames have no calibration ({lacking[0]}); add the missing "
+            f"ones, or --intrinsics fx,fy,cx,cy"
         )
     depth, image = (None if path is None else read_header(path) for path in (calibrations.depth, calibrations.image))
     if depth is not None and image is not None and depth.size != image.size:
@@ -292,7 +294,7 @@ def _of_each_frame(calibrations: Calibrations, names: Sequence[str]) -> FloatArr
             "" if image.orientation == 1 else " as they are stored, before EXIF turns them",
         )
         raise OptionError(
-            f"{folder}: holds calibrations of images of {width} × {height} pixels{turned}, and the depth maps have "
+            f"{folder}: holds calibrations of images of {width} × {height} pixels{turned}, but the depth maps have "
             f"{depth.size[0]} × {depth.size[1]}; give --intrinsics fx,fy,cx,cy of the depth maps"
         )
     table = np.empty((len(names), 4))
@@ -301,8 +303,8 @@ def _of_each_frame(calibrations: Calibrations, names: Sequence[str]) -> FloatArr
         if len(numbers) == 1:
             if depth is None:
                 raise InputError(
-                    f"{files[name]}: holds a focal length alone, and the first depth map cannot be opened, which would "
-                    "tell where its middle is; give --intrinsics fx,fy,cx,cy"
+                    f"{files[name]}: holds only a focal length, and the first depth map, which would give the image "
+                    f"centre, cannot be opened; give --intrinsics fx,fy,cx,cy"
                 )
             numbers = [numbers[0], numbers[0], depth.size[0] / 2, depth.size[1] / 2]
         table[row] = intrinsics_of(numbers, str(files[name]))

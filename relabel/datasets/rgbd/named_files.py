@@ -119,7 +119,7 @@ def read(
     posed = None
     if pose:
         if quaternion != "xyzw":
-            raise OptionError(f"--quaternion {quaternion}: the poses of {base} are matrices; leave it out")
+            raise OptionError(f"--quaternion {quaternion}: the poses of {base} are matrices; omit the option")
         poses = read_poses([frame.pose for frame in frames], counts=(16,) if scannet else (16, 12))
     else:
         pose_files = pose_lists.find(dict.fromkeys((base, root, root / "scene")))
@@ -127,7 +127,7 @@ def read(
             raise _no_pose(base)
         path, *unread = pose_files
         if unread:
-            notes.append(f"{path.name} is read, not {', '.join(other.name for other in unread)}")
+            notes.append(f"{path.name} is read instead of {', '.join(other.name for other in unread)}")
         listed = pose_lists.read(path, names, quaternion)
         poses, posed = listed.poses, listed.has_pose.tolist()
         notes += listed.notes
@@ -208,7 +208,7 @@ def _folder(base: Path, kind: _Kind) -> str | None:
 def _unread_folders(base: Path, kind: _Kind) -> str:
     """A note on folders of one kind besides the one that is read; empty where there is none."""
     first, *others = [name for name in kind.folders if (base / name).is_dir()] or [""]
-    return f"{first}/ is read, not {', '.join(f'{name}/' for name in others)}" if others else ""
+    return f"{first}/ is read instead of {', '.join(f'{name}/' for name in others)}" if others else ""
 
 
 def _by_name(base: Path, kind: _Kind, is_name: Callable[[str], bool]) -> dict[str, Path]:

@@ -78,24 +78,24 @@ def read(path: Path, names: Sequence[str], quaternion: Quaternion = "xyzw") -> L
         when the file is in none of the forms above, has another number of poses than there are frames and no names,
         or no name of a frame; the message names file and line.
     OptionError
-        when the order of quaternions is said and the file has matrices.
+        when the order of quaternions is given and the file has matrices.
     """
     records = _records(path, quaternion)
     if not records.names:
         if len(records.poses) != len(names):
             raise InputError(
-                f"{path}: holds {len(records.poses):,} poses, and there are {len(names):,} depth maps; without names "
-                "they are taken in order, one a depth map: put the name of a frame before each pose, or remove what "
-                "has no partner"
+                f"{path}: holds {len(records.poses):,} poses, but there are {len(names):,} depth maps; unnamed poses "
+                "are matched in order, one per depth map: put the name of a frame before each pose, or remove the "
+                f"unmatched ones"
             )
-        note = f"the poses are those of {path.name}, one a depth map in the order of their names"
+        note = f"the poses are those of {path.name}, one per depth map in the order of their names"
         return ListedPoses(records.poses, np.ones(len(names), bool), (note, *records.notes))
     rows = _rows(records.names, names, path)
     has_pose = rows >= 0
     if not has_pose.any():
         raise InputError(
-            f"{path}: names no frame of which there is a depth map: it has {', '.join(records.names[:_SHOWN])}, the "
-            f"depth maps are called {', '.join(names[:_SHOWN])}"
+            f"{path}: names no frame that has a depth map: it has {', '.join(records.names[:_SHOWN])}, the depth maps "
+            f"are named {', '.join(names[:_SHOWN])}"
         )
     poses = np.where(has_pose[:, None, None], records.poses[rows], np.nan)
     notes = [f"the poses are those of {path.name}, by the names of the frames", *records.notes]
@@ -104,7 +104,7 @@ def read(path: Path, names: Sequence[str], quaternion: Quaternion = "xyzw") -> L
         hint = ""
         if len(records.names) == len(names):
             hint = "; are depth maps numbered from 0 and poses from 1?"
-        notes.append(f"{path.name}: {spare:,} poses are of no depth map{hint}")
+        notes.append(f"{path.name}: {spare:,} poses have no depth map{hint}")
     return ListedPoses(poses, has_pose, tuple(notes))
 
 
@@ -125,13 +125,13 @@ class _Records(NamedTuple):
 def _records(path: Path, quaternion: Quaternion) -> _Records:
     lines = [(line, text.replace(",", " ").split()) for line, text in text_lines(path, comments=True)]
     if not lines:
-        raise InputError(f"{path}: there is no pose in it")
+        raise InputError(f"{path}: holds no pose")
     count = len(lines[0][1])
     if count == 8:
         track = tum(path, quaternion)
         return _Records(track.key.tolist(), track.pose, track.notes)
     if quaternion != "xyzw":
-        raise OptionError(f"--quaternion {quaternion}: the poses of {path} are matrices; leave it out")
+        raise OptionError(f"--quaternion {quaternion}: the poses of {path} are matrices; omit the option")
     if count == 4:
         return _Records([], _blocks(path, lines, heads=False))
     if count == 3:
@@ -160,7 +160,7 @@ def _blocks(path: Path, lines: list[tuple[int, list[str]]], *, heads: bool) -> F
     height = 5 if heads else 4
     if len(lines) % height:
         raise InputError(
-            f"{path}: has {len(lines):,} lines, which is no multiple of {height}; is it cut short? line "
+            f"{path}: has {len(lines):,} lines, which is not a multiple of {height}; is it truncated? line "
             f"{lines[-1][0]} is the last"
         )
     poses = []
@@ -185,8 +185,8 @@ def _numbers_of_log(path: Path, lines: list[tuple[int, list[str]]]) -> list[str]
     twice = next((rank for rank, number in enumerate(numbers) if first.setdefault(number, rank) != rank), None)
     if twice is not None:
         raise InputError(
-            f"{path}: line {lines[5 * twice][0]}: the number {numbers[twice]} stands above another pose already; "
-            "number the poses as the frames, or 0, 1, 2, … in their order"
+            f"{path}: line {lines[5 * twice][0]}: the number {numbers[twice]} is already used for another pose; "
+            f"number the poses like the frames, or 0, 1, 2, … in their order"
         )
     return [str(number) for number in numbers]
 

@@ -26,14 +26,14 @@ from relabel.errors import DatasetNotFoundError, OptionError
 from relabel.frames import DepthIs, Frames
 
 _HINTS = {
-    "tum": "poses are those of groundtruth.txt that are near enough in time: see --max-time-difference; depth maps are "
-    "the files that depth.txt or associations.txt lists",
+    "tum": "poses come from groundtruth.txt, matched by time (see --max-time-difference); depth maps are the files "
+    "listed in depth.txt or associations.txt",
     "scannet": "every frame needs depth/<n>.png and pose/<n>.txt",
-    "folder": "every frame needs a depth map and a pose of one name",
+    "folder": "every frame needs a depth map and a pose of the same name",
 }
 AS_FRAMES = PoseConvention()
 _AXES: dict[Convention, PoseAxes] = {"opencv": OPENCV, "opengl": OPENGL}
-REMEDIES = {"depth-focal": "say so with --intrinsics"}
+REMEDIES = {"depth-focal": "set --intrinsics"}
 """What mends findings of the audit where this command lacks an option that others have, by code."""
 
 
@@ -147,11 +147,13 @@ def check_options(
 ) -> None:
     """Raise an OptionError for an option that cannot be."""
     if depth_unit_m is not None and not 0.0 < depth_unit_m < math.inf:
-        raise OptionError(f"--depth-unit {depth_unit_m:g}: a step of depth is a positive number of metres")
+        raise OptionError(f"--depth-unit {depth_unit_m:g}: a depth unit has to be a positive number of metres")
     if not 0.0 <= max_time_difference_s < math.inf:
-        raise OptionError(f"--max-time-difference {max_time_difference_s:g}: a difference is at least 0 seconds")
+        raise OptionError(
+            f"--max-time-difference {max_time_difference_s:g}: a time difference has to be at least 0 seconds"
+        )
     if depth_is not in DEPTH_IS:
-        raise OptionError(f"--depth-is {depth_is}: is one of {', '.join(DEPTH_IS)}")
+        raise OptionError(f"--depth-is {depth_is}: has to be one of {', '.join(DEPTH_IS)}")
 
 
 @dataclass(frozen=True)
@@ -223,11 +225,11 @@ class RgbdReader:
         """What the user should know about the camera, whatever the frames are."""
         notes = self.convention.notes()
         if self.layout == "tum":
-            notes.append("depth maps are registered to the colour camera, whose poses and intrinsics are taken")
+            notes.append("depth maps are registered to the colour camera, whose poses and intrinsics are used")
             if self.intrinsics in (tum.FREIBURG["freiburg1"], tum.FREIBURG["freiburg2"]):
-                notes.append("the distortion of the lens is not taken into account")
+                notes.append("lens distortion is ignored")
         if self.depth_is == "ray":
-            notes.append("depths are taken as distances along the rays of pixels, also by --depth-min and --depth-max")
+            notes.append("depths are read as distances along pixel rays, also for --depth-min and --depth-max")
         return notes
 
 
@@ -262,12 +264,12 @@ def reader(
         raise OptionError(f"--max-time-difference is for --layout tum; {layout} matches by name")
     check_options(depth_unit_m, max_time_difference_s, depth_is)
     if convention is not None and axes is not None:
-        raise OptionError(f"--convention {convention} and --axes {axes} both say which axis is what; give one")
+        raise OptionError(f"--convention {convention} and --axes {axes} both define the axes; give only one")
     if convention is not None and convention not in CONVENTIONS:
-        raise OptionError(f"--convention {convention}: is one of {', '.join(CONVENTIONS)}")
+        raise OptionError(f"--convention {convention}: has to be one of {', '.join(CONVENTIONS)}")
     pose_axes = _AXES[convention or "opencv"] if axes is None else parse_axes(axes)
     if pose_axes.up is not None or pose_axes.down is None:
-        raise OptionError(f"--axes {axes}: has to say which axes of a pose are ahead and down, as in ahead=z,down=y")
+        raise OptionError(f"--axes {axes}: has to state which axes of a pose are ahead and down, as in ahead=z,down=y")
     poses = PoseConvention(pose_axes, direction, quaternion)
     if layout == "tum":
         intrinsics, depth_unit_m = tum.camera_of(root, intrinsics, depth_unit_m)

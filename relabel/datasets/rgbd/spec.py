@@ -19,6 +19,6 @@ SPEC = DatasetSpec(
     summary="Label any RGB-D sequence: TUM, ScanNet, or a plain folder.",
     command="relabel.datasets.rgbd.command",
     readers={"surface": "relabel.datasets.rgbd.sequence:RgbdReader"},
-    licence="Made from depth maps and poses of an RGB-D recording, which may be anybody's: this card does not know its "
+    licence="Made from depth maps and poses of an RGB-D recording of unknown origin: this card does not know its "
     "terms. The poses in this file are part of it.",
 )

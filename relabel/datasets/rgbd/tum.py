@@ -60,13 +60,13 @@ def camera_of(folder: Path, intrinsics: Intrinsics | None, unit_m: float | None)
     own = freiburg(name)
     if intrinsics is None and own is None:
         raise OptionError(
-            f"{folder}: its name does not tell which camera took it (freiburg1, freiburg2 or freiburg3); give "
+            f"{folder}: its name does not show which camera recorded it (freiburg1, freiburg2 or freiburg3); give "
             "--intrinsics fx,fy,cx,cy"
         )
     if unit_m is None and own is None:
         raise OptionError(
-            f"{folder}: its name is of no sequence of the TUM benchmark (freiburg1, freiburg2 or freiburg3), so that "
-            "the unit of its depth maps is not known; give --depth-unit: 0.001 for millimetres, as most cameras store "
+            f"{folder}: it is not named after a sequence of the TUM benchmark (freiburg1, freiburg2 or freiburg3), so "
+            f"the unit of its depth maps is unknown; give --depth-unit: 0.001 for millimetres, as most cameras store "
             "them, or 0.0002 for the 1/5000 m of the benchmark"
         )
     intrinsics = own if intrinsics is None else intrinsics
@@ -100,11 +100,11 @@ def read(root: Path, name: str, camera: DepthCamera, most_s: float, quaternion: 
     if depth is None or not truth.exists():
         missing = truth if depth is not None else root / "depth.txt"
         raise MissingFileError(
-            f"{missing}: is not there; a sequence of TUM holds depth.txt (or associations.txt) and groundtruth.txt"
+            f"{missing}: does not exist; a sequence of TUM holds depth.txt (or associations.txt) and groundtruth.txt"
         )
     track = trajectory_formats.tum(truth, quaternion)
     if not len(track.key):
-        raise InputError(f"{truth}: there is no pose in it")
+        raise InputError(f"{truth}: holds no pose")
     rows = nearest(depth.times, track.key.astype(np.float64), most_s)
     poses = np.where((rows >= 0)[:, None, None], track.pose[rows], np.nan)
     images, image_list = _images(root, depth, most_s)
@@ -230,7 +230,7 @@ class _ListedFiles:
         except ValueError:
             time = math.nan
         if not math.isfinite(time):
-            raise InputError(f"{self._path}: line {line}: {stamp[:40]!r} is no time stamp; expected one and a file")
+            raise InputError(f"{self._path}: line {line}: {stamp[:40]!r} is not a time stamp; expected one and a file")
         if self._first.is_first(line, stamp):
             self._stamps.append(stamp)
             self._times.append(time)

@@ -12,14 +12,14 @@ from relabel.datasets.seven_scenes.spec import DEFAULT_SPLITS, FOCAL_PX
 
 OPTIONS = (
     options.root,
-    click.option("--scenes", metavar="NAME,…", help="Only these scenes.  [default: all that there are]"),
+    click.option("--scenes", metavar="NAME,…", help="Only these scenes.  [default: all present]"),
     click.option(
         "--split",
         "splits",
         multiple=True,
         metavar="train|test|test-train",
         help="Frames of the train or the test sequences with themselves, or those of test against those of train; "
-        f"several with commas, or the option again.  [default: {','.join(DEFAULT_SPLITS)}]",
+        f"separate several by commas, or repeat the option.  [default: {','.join(DEFAULT_SPLITS)}]",
     ),
     click.option(
         "--focal",
@@ -28,9 +28,9 @@ OPTIONS = (
         default=FOCAL_PX,
         show_default=True,
         metavar="PIXELS",
-        help="Focal length of the depth maps: 585 as shipped, 525 where they were registered to the colour images.",
+        help="Focal length of the depth maps: 585 as shipped, 525 if they were registered to the colour images.",
     ),
-    click.option("--skip-missing", is_flag=True, help="Skip sequences that a split file names and that are not there."),
+    click.option("--skip-missing", is_flag=True, help="Skip sequences that a split file names but that do not exist."),
 )
 
 

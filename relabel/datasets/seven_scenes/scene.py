@@ -35,7 +35,7 @@ __all__ = ["FOCAL_PX", "SPLITS", "SplitFrames", "find", "read", "read_split", "s
 SIZE = (640, 480)
 SPLIT_FILES = {"train": "TrainSplit.txt", "test": "TestSplit.txt"}
 _CENTRE = (320.0, 240.0)
-_AS_FOLDER = "take the original files of 7-Scenes, or label each sequence with `relabel rgbd --layout folder {option}`"
+_AS_FOLDER = "use the original files of 7-Scenes, or label each sequence with `relabel rgbd --layout folder {option}`"
 REMEDIES = {
     code: _AS_FOLDER.replace("{option}", option)
     for code, option in {
@@ -46,8 +46,8 @@ REMEDIES = {
         "depth-inverse-poses": "--poses world-to-camera",
     }.items()
 } | {
-    "depth-focal": "say so with --focal",
-    "depth-quaternion": "take the original files of 7-Scenes",
+    "depth-focal": "set --focal",
+    "depth-quaternion": "use the original files of 7-Scenes",
 }
 """What mends findings of the audit, since ``relabel 7scenes`` has few options: the files of 7-Scenes are all alike."""
 _LAYOUT = "<scene>/{TrainSplit.txt,TestSplit.txt,seq-01/frame-000000.depth.png,…}"
@@ -94,13 +94,13 @@ def find(root: Path | str) -> dict[str, Path]:
             return {root.absolute().name: root}
         scenes = {path.name: path for path in children(root) if path.is_dir() and _is_scene(path)}
     except PermissionError as error:
-        raise DatasetNotFoundError(f"{error.filename}: may not be looked into; check its permissions") from None
+        raise DatasetNotFoundError(f"{error.filename}: cannot be accessed; check its permissions") from None
     if not scenes:
         names = [path.name for path in children(root)]
         if any(name.endswith(".zip") for name in names):
             raise DatasetNotFoundError(
-                f"{root}: holds {_listed(names)}, but no scene that is unpacked; unpack the zip of the scene, and the "
-                "zip of each sequence inside it"
+                f"{root}: holds {_listed(names)}, but no unpacked scene; unpack the zip of the scene, and the zip of "
+                f"each sequence inside it"
             )
         hint = ""
         if any((folder / "depth").is_dir() for folder in (root, *(root / name for name in names))):
@@ -144,7 +144,7 @@ def read(root: Path | str, *, scene: str | None = None, split: str = "train", fo
     split:
         ``train`` or ``test``.
     focal_px:
-        focal length of the depth maps: 585 as shipped, 525 where they were registered to the colour images.
+        focal length of the depth maps: 585 as shipped, 525 if they were registered to the colour images.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def read(root: Path | str, *, scene: str | None = None, split: str = "train", fo
             raise OptionError(f"{root} holds several scenes; name one of {', '.join(available)}")
         (scene,) = available
     if split not in SPLIT_FILES:
-        raise OptionError(f"split is {split!r}; it is train or test")
+        raise OptionError(f"split is {split!r}; it has to be train or test")
     (path,) = select(root, scene).values()
     return read_split(path, split, focal_px=focal_px).frames
 
@@ -181,7 +181,7 @@ def read_split(scene: Path, split: str, *, focal_px: float = FOCAL_PX, skip_miss
         elif skip_missing:
             skipped.append(name)
         else:
-            raise InputError(f"{path}: line {line}: {_missing(scene, name)}; or pass over it with --skip-missing")
+            raise InputError(f"{path}: line {line}: {_missing(scene, name)}; or skip it with --skip-missing")
     if not sequences:
         raise InputError(f"{path}: none of its sequences ({', '.join(skipped)}) is in {scene}")
     frame_files = [frame for name in sequences for frame in _sequence_frames(scene / name)]
@@ -189,7 +189,7 @@ def read_split(scene: Path, split: str, *, focal_px: float = FOCAL_PX, skip_miss
     camera = depth_camera(focal_px)
     notes = rgbd_frames.missing_notes(frame_files, poses)
     if skipped:
-        notes.append(f"{path.name} names {', '.join(skipped)}, which {'is' if len(skipped) == 1 else 'are'} not there")
+        notes.append(f"{path.name} names {', '.join(skipped)}, which {'does' if len(skipped) == 1 else 'do'} not exist")
     files = (path, *rgbd_frames.existing_files(frame_files))
     frames = rgbd_frames.frames_from_files(frame_files, poses, camera)
     return SplitFrames(frames, files, tuple(notes), tuple(skipped))
@@ -220,7 +220,7 @@ def _sequences(path: Path) -> dict[str, int]:
     if not path.exists():
         other = " and ".join(name for name in sorted(SPLIT_FILES.values()) if (path.parent / name).exists())
         hint = f" ({path.parent} holds only {other})" if other else ""
-        raise MissingFileError(f"{path}: is not there{hint}; it tells the sequences of the split: see --split")
+        raise MissingFileError(f"{path}: does not exist{hint}; it tells the sequences of the split: see --split")
     lines: dict[str, int] = {}
     for line, text in text_lines(path):
         match = _LINE.fullmatch(text)
@@ -228,7 +228,7 @@ def _sequences(path: Path) -> dict[str, int]:
             raise InputError(f"{path}: line {line}: {text.strip()[:40]!r}; expected a line such as sequence2")
         name = f"seq-{int(match[1]):02d}"
         if name in lines:
-            raise InputError(f"{path}: line {line}: {name} stands in line {lines[name]} already; keep it once")
+            raise InputError(f"{path}: line {line}: {name} is already on line {lines[name]}; keep it once")
         lines[name] = line
     if not lines:
         raise InputError(f"{path}: names no sequence; expected lines such as sequence2")
@@ -254,7 +254,7 @@ def _sequence_frames(folder: Path) -> list[FrameFiles]:
         if match is not None:
             frame, kind = files.setdefault(int(match[2]), {}), match[3].lower().split(".")[0]
             if kind in frame and kind != "color":
-                raise InputError(f"{path} and {frame[kind].name} are of one frame; keep one")
+                raise InputError(f"{path} and {frame[kind].name} belong to the same frame; keep one")
             # Of two colour images the .png is taken, which is sorted last and not compressed with losses.
             frame[kind] = path
     if not files:
@@ -358,7 +358,7 @@ class SevenScenesReader:
         if skipped:
             params["skipped_sequences"] = skipped
         if first is not last and (both := shared_sequences(first.frames, last.frames)):
-            notes.append(f"{', '.join(both)}: in both splits, so that frames are paired with themselves")
+            notes.append(f"{', '.join(both)}: in both splits, so frames are paired with themselves")
         return FrameSets(
             query=first.frames,
             database=last.frames,
@@ -398,7 +398,7 @@ def readers(
     names = list(dict.fromkeys(name.strip() for text in splits for name in text.split(",") if name.strip()))
     for name in names:
         if name not in SPLITS:
-            raise OptionError(f"--split {name}: a split is one of {', '.join(SPLITS)}")
+            raise OptionError(f"--split {name}: a split has to be one of {', '.join(SPLITS)}")
     if not names:
         raise OptionError(f"--split names no split; there are {', '.join(SPLITS)}")
     depth_camera(focal_px)

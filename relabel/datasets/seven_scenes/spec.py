@@ -18,7 +18,7 @@ SPEC = DatasetSpec(
     default_output="7scenes.h5",
     image_paths=tuple(f"{folder}{{key}}.color.{ending}" for folder in ("", "{scene}/") for ending in ("png", "jpg")),
     licence="Made from the depth maps and poses of 7Scenes (RGB-D Dataset 7-Scenes, Microsoft Research). Its licence "
-    "allows non-commercial use only, and asks that what is derived from it is passed on under the same terms, with "
-    "a note of what was changed. The poses in this file are part of the dataset, and the labels are derived from "
+    "allows non-commercial use only, and requires that derived works are shared under the same terms, with a note "
+    "of the changes. The poses in this file are part of the dataset, and the labels are derived from "
     "it.",
 )

@@ -91,10 +91,10 @@ def choose(
     """
     names = list(header)
     explicit = {role: _as_written(column, names) for role, column in explicit.items()}
-    columns = usual_columns(path, names, explicit, advice="say it with --columns {role}={column}")
+    columns = usual_columns(path, names, explicit, advice="set it with --columns {role}={column}")
     there = ", ".join(name for name in names if name) or "no named column"
     if "key" not in columns and there.startswith(("{", "[")):
-        raise InputError(f"{path}: is JSON, as it seems; a CSV or Parquet table was expected")
+        raise InputError(f"{path}: looks like JSON; expected a CSV or Parquet table")
     if "key" not in columns and there.startswith("<"):
         raise InputError(
             f"{path}: is XML, as it seems; a CSV or Parquet table was expected. Write a GPX or KML track as CSV with a "
@@ -102,7 +102,7 @@ def choose(
         )
     if len(there) > _LONGEST_HEADER:
         there = f"{there[:_LONGEST_HEADER]}… ({len(names)} in all)"
-    marks = " (cells are apart by commas, semicolons or tabs)" if len(names) == 1 else ""
+    marks = " (cells are separated by commas, semicolons or tabs)" if len(names) == 1 else ""
     missing = _missing(columns, needs_heading=needs_heading)
     if len(missing) > 1:
         raise InputError(
@@ -116,7 +116,7 @@ def choose(
     if not needs_heading:
         columns.pop("heading", None)
         keyed = {role: column for role, column in explicit.items() if role != "key"}  # a key may be a time
-        time = explicit.get("time") or _usual(path, names, "time", keyed, "say it with --columns {role}={column}")
+        time = explicit.get("time") or _usual(path, names, "time", keyed, "set it with --columns {role}={column}")
         columns |= {"time": time} if time else {}
         return columns
     if "time" in explicit:
@@ -124,7 +124,7 @@ def choose(
     if "heading" not in columns:
         raise InputError(
             f"{path}: there is no column of headings, only {there}; name it with --columns heading=NAME (degrees "
-            "clockwise from north), or take the direction of travel with --heading travel. Trajectories with full "
+            f"clockwise from north), or use the direction of travel with --heading travel. Trajectories with full "
             "poses give headings with --layout kitti, kitti360, tum, colmap or robotcar"
         )
     return columns
@@ -176,7 +176,7 @@ def _usual(path: Path, names: list[str], role: str, explicit: Mapping[str, str],
     usual = exact or usual
     if len(usual) > 1:
         raise InputError(
-            f"{path}: which column is the {role} cannot be told: {', '.join(usual)}; "
+            f"{path}: which column is the {role} is ambiguous: {', '.join(usual)}; "
             + advice.format(role=role, column=usual[0])
         )
     return usual[0] if usual else None
@@ -204,7 +204,7 @@ def _drop_other_position(
         )
     asked_plane, asked_globe = "x" in explicit or "y" in explicit, "lon" in explicit or "lat" in explicit
     if asked_plane and asked_globe:
-        raise InputError(f"{path}: --columns names both x, y and lon, lat; a camera has one position")
+        raise InputError(f"{path}: --columns names both x, y and lon, lat; give only one of them")
     prefer_plane = len(globe) < 2 or (len(plane) == 2 and (asked_plane or (in_crs and not asked_globe)))
     for role in ("lon", "lat") if prefer_plane else ("x", "y", "crs", "zone"):
         columns.pop(role, None)

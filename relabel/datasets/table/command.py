@@ -20,13 +20,13 @@ OPTIONS = (
     click.option(
         "--crs",
         metavar="CRS",
-        help="Reference system of x and y, as EPSG:32636; lon and lat are compared on this map instead of the earth.",
+        help="Reference system of x and y, such as EPSG:32636; lon and lat are then compared on this map.",
     ),
-    options.layout(LAYOUTS, show_default="gsv where the columns are those, else csv"),
+    options.layout(LAYOUTS, show_default="gsv if the columns match, else csv"),
     click.option(
         "--axis",
         type=click.Choice(AXES),
-        help="Axis of a pose that looks ahead.  [default: z; robotcar and the IMU of kitti360 x]",
+        help="Viewing axis of a pose.  [default: z; robotcar and the IMU of kitti360 x]",
     ),
     click.option(
         "--up",
@@ -41,7 +41,7 @@ OPTIONS = (
         default=TRAVEL_STEP_M,
         show_default=True,
         metavar="M",
-        help="With --heading travel, less than this is no movement.",
+        help="With --heading travel, smaller movements count as none, metres.",
     ),
     options.travel_gap,
     click.option(
@@ -49,14 +49,14 @@ OPTIONS = (
         "panorama_deg",
         type=float,
         metavar="360",
-        help="Label panoramas as full circles.  [default: they are not labelled]",
+        help="Label panoramas as full circles.  [default: panoramas are not labelled]",
     ),
     click.option(
         "--image-times",
         type=click.Path(path_type=Path),
         multiple=True,
         metavar="FILE",
-        help="Time stamps of the images (stereo.timestamps) for poses of RobotCar; once for each trajectory.",
+        help="Time stamps of the images (stereo.timestamps) for poses of RobotCar; repeat for each trajectory.",
     ),
     click.option(
         "--max-gap",
@@ -110,7 +110,7 @@ def select(
     from relabel.datasets.table.table_reader import reader
 
     if self_pairs and database is not None and database != queries:
-        raise OptionError("--self-pairs pairs QUERIES with themselves; leave out DATABASE")
+        raise OptionError("--self-pairs pairs QUERIES with themselves; omit DATABASE")
     roles = None if columns is None else parse(columns)
     selected = reader(
         queries,

@@ -30,7 +30,7 @@ KINDS: dict[str, Kind] = {
     "panoid": "text",
 }
 PLACES = 10**5
-"""The loader numbers the places of the k-th city from k times this on."""
+"""The loader numbers the places of the k-th city from k times this number."""
 
 
 def is_gsv(columns: Sequence[str]) -> bool:
@@ -44,7 +44,7 @@ def check(path: Path, columns: Sequence[str]) -> None:
     if missing:
         raise InputError(
             f"{path}: line 1: column {', '.join(map(repr, missing))} is missing; a CSV file of GSV-Cities has "
-            f"{', '.join(KINDS)}. Leave out --layout gsv for another table"
+            f"{', '.join(KINDS)}. Omit --layout gsv for another table"
         )
 
 
@@ -87,12 +87,12 @@ def _whole(file: TableFile, name: str, numbers: npt.NDArray[np.float64]) -> npt.
     with np.errstate(invalid="ignore"):
         bad = np.flatnonzero(~(np.isfinite(numbers) & (numbers == np.floor(numbers))))
     if bad.size:
-        _fail(file, int(bad[0]), name, f"{numbers[bad[0]]} is no whole number")
+        _fail(file, int(bad[0]), name, f"{numbers[bad[0]]} is not a whole number")
     return numbers.astype(np.int64)
 
 
 def _fail(file: TableFile, row: int, name: str, why: str) -> None:
     raise InputError(
-        f"{file.path}: {file.location(row)}, column {name!r}: {why}; the name of the image cannot be made without it. "
-        "Take another column for the keys with --columns key=NAME"
+        f"{file.path}: {file.location(row)}, column {name!r}: {why}; the image name cannot be made without it. Use "
+        f"another column for the keys with --columns key=NAME"
     )

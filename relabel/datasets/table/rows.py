@@ -221,9 +221,9 @@ def _order(side: TableCameras) -> tuple[FloatArray, str]:
         row = int(lost[0])
         what = "frame number" if role == "frame" else "time, as a number or as 2019-07-04 12:33:10"
         raise InputError(
-            f"{side.path}: {TableFile(side.path).location(row)}, column {side.columns[role]!r}: is no {what}, so that "
-            f"the order of the track is not known; correct it ({lost.size:,} row(s)), or leave the column out of the "
-            "table where rows are in the order of the track"
+            f"{side.path}: {TableFile(side.path).location(row)}, column {side.columns[role]!r}: is not a {what}, so "
+            f"the order of the track is unknown; correct it ({lost.size:,} row(s)), or remove the column from the "
+            f"table if its rows are in the order of the track"
         )
     return np.arange(len(side.key), dtype=np.float64), "the rows"
 
@@ -245,7 +245,7 @@ def _seconds_of(
     scale, unit = next(((scale, unit) for least, scale, unit in _UNITS if most >= least), (1.0, "seconds"))
     if not of_dates:
         time = time / scale
-        notes.append(f"column {name!r} is taken for {unit}, since its numbers are as large as {most:.3g}")
+        notes.append(f"column {name!r} is read as {unit}, since its numbers are as large as {most:.3g}")
     elif without_zone:
         notes.append(f"column {name!r}: {without_zone:,} times have no time zone and are taken for UTC")
     if len(known) < len(time):
@@ -295,7 +295,7 @@ def full_circles(side: TableCameras, fov_deg: float) -> TableCameras:
         return side
     heading = np.where(side.panorama & np.isnan(side.heading_deg), 0.0, side.heading_deg)
     fov = np.where(side.panorama, fov_deg, np.nan if side.fov_deg is None else side.fov_deg)
-    note = f"{side.path.name}: {int(side.panorama.sum()):,} panoramas are full circles"
+    note = f"{side.path.name}: {int(side.panorama.sum()):,} panoramas are labelled as full circles"
     none = np.zeros(len(side.key), bool)
     return replace(side, heading_deg=heading, fov_deg=fov, panorama=none, notes=(*side.notes, note))
 
@@ -309,7 +309,7 @@ def _heights(
     up = _finite(file, columns, table, "up")
     unknown = fillers.height_fillers(up)
     shown = ", ".join(f"{value:.6g}" for value in np.unique(up[unknown]))
-    notes = (f"{file.path.name}: {int(unknown.sum()):,} heights are {shown}, which stands for an unknown one",)
+    notes = (f"{file.path.name}: {int(unknown.sum()):,} heights are {shown}, which stands for an unknown height",)
     return np.where(unknown, np.nan, up), notes if shown else ()
 
 
@@ -320,10 +320,10 @@ def _place(
     place = np.column_stack([table[role] for role in roles])
     endless = np.flatnonzero(np.isinf(place).any(axis=1))
     if endless.size:
-        _fail(file, endless[0], columns, roles, f"{place[endless[0]].tolist()} is no place")
+        _fail(file, endless[0], columns, roles, f"{place[endless[0]].tolist()} is not a position")
     half = np.flatnonzero(np.isnan(place[:, 0]) != np.isnan(place[:, 1]))
     if half.size:
-        _fail(file, half[0], columns, roles, "one of them is empty; give both, or neither where the place is not known")
+        _fail(file, half[0], columns, roles, "one of them is empty; give both, or neither if the position is unknown")
     if not degrees:
         return place
     with np.errstate(invalid="ignore"):
@@ -337,7 +337,7 @@ def _place(
             if swapped
             else "if these are metres: --columns x=NAME,y=NAME"
         )
-        why = f"lon {lon:g}, lat {lat:g} is no place on earth ({off.size:,} row(s)); {hint}"
+        why = f"lon {lon:g}, lat {lat:g} is not a position on earth ({off.size:,} row(s)); {hint}"
         _fail(file, off[0], columns, roles, why)
     place[:, 0] = np.where((place[:, 0] > 180.0) & ~outside, place[:, 0] - 360.0, place[:, 0])
     return place
@@ -354,7 +354,9 @@ def _finite(
     values: FloatArray = table[role]
     endless = np.flatnonzero(np.isinf(values))
     if endless.size:
-        _fail(file, endless[0], columns, (role,), f"{values[endless[0]]} is no {role}; leave it empty if it is unknown")
+        _fail(
+            file, endless[0], columns, (role,), f"{values[endless[0]]} is not a {role}; leave it empty if it is unknown"
+        )
     return values
 
 
@@ -369,7 +371,7 @@ def _within(
         value = values[bad[0]]
         shown = "an empty cell" if np.isnan(value) else f"{value:g}"
         upper = f" and at most {most:g}" if np.isfinite(most) else ""
-        why = f"{shown}; every row needs a {role} above 0{upper}, or leave the column out of the table"
+        why = f"{shown}; every row needs a {role} above 0{upper}, or remove the column from the table"
         _fail(file, bad[0], columns, (role,), why)
     return values
 
@@ -383,7 +385,7 @@ def _sigmas(
             values = table[role]
             bad = np.flatnonzero((values < 0.0) | np.isinf(values))
             if bad.size:
-                why = f"{values[bad[0]]:g} is no standard deviation; give 0 where the value is exact"
+                why = f"{values[bad[0]]:g} is not a standard deviation; give 0 if the value is exact"
                 _fail(file, bad[0], columns, (role,), why)
             sigmas[name] = values
     return sigmas
@@ -396,8 +398,8 @@ def _crs(file: TableFile, columns: Mapping[str, str], table: Mapping[str, npt.ND
             file.check_single_value(
                 columns[role],
                 table[role],
-                "metres of {count} maps cannot be compared; name lon and lat instead (--columns lon=NAME,lat=NAME), or "
-                "label each map by itself",
+                "metres of {count} maps cannot be compared; name lon and lat instead (--columns lon=NAME,lat=NAME), "
+                "or label each map separately",
             )
     if "crs" not in table or not len(table["crs"]) or not table["crs"][0]:
         return None

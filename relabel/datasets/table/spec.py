@@ -16,6 +16,6 @@ SPEC = DatasetSpec(
     command="relabel.datasets.table.command",
     readers={"fov": "relabel.datasets.table.table_reader:TableReader"},
     from_paths="relabel.datasets.table.table_reader:from_paths",
-    licence="Made from a table of places and headings, which may be anybody's: this card does not know its terms. "
-    "GSV-Cities comes without a licence, and its images are of Google Street View.",
+    licence="Made from a table of positions and headings of unknown origin: this card does not know its terms. "
+    "GSV-Cities comes without a licence, and its images are from Google Street View.",
 )

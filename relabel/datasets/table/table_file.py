@@ -97,7 +97,7 @@ class TableFile:
             raise InputError(
                 f"{self.path}: {self.location(row)}, {what}: {str(keys[row])!r} stands in "
                 f"{self.location(int(first[group[row]]))} already, and {again.size:,} row(s) repeat one before them; "
-                "labels are joined by key: keep one row a key, or name another column with --columns key=NAME"
+                "labels are joined by key: keep one row per key, or name another column with --columns key=NAME"
             )
 
     def check_single_value(self, column: str, values: npt.NDArray[np.str_], why: str) -> None:
@@ -124,7 +124,7 @@ class TableFile:
         try:
             file = parquet.ParquetFile(self.path)
         except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{self.path}: is not a Parquet file that can be read: {error}") from None
+            raise InputError(f"{self.path}: is not a readable Parquet file: {error}") from None
         check_rows(self.path, file.metadata.num_rows, least_bits=8)
         return file
 

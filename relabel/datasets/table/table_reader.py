@@ -120,16 +120,16 @@ class TableReader:
             return self._trajectories(self.layout)
         for option, value in (("--axis", self.axis), ("--up", self.up)):
             if value is not None:
-                raise OptionError(f"{option} is for poses; it needs --layout {', '.join(TRAJECTORY_LAYOUTS)}")
+                raise OptionError(f"{option} only applies to poses; it needs --layout {', '.join(TRAJECTORY_LAYOUTS)}")
         if self.image_times:
-            raise OptionError("--image-times is for poses of RobotCar; it needs --layout robotcar")
+            raise OptionError("--image-times only applies to RobotCar poses; it needs --layout robotcar")
         return self._tables()
 
     def _trajectories(self, layout: TrajectoryLayout) -> CameraSets:
         if self.columns:
-            raise OptionError(f"--columns is for tables; {layout} has its columns fixed")
+            raise OptionError(f"--columns only applies to tables; the columns of {layout} are fixed")
         if self.panorama_deg is not None:
-            raise OptionError("--panorama is for tables; trajectories do not say what is a panorama")
+            raise OptionError("--panorama only applies to tables; trajectories do not mark panoramas")
         own = trajectory.axes_of(layout, up=self.up, ahead=self.axis)
         if self.crs is not None:
             check_metric(self.crs)
@@ -152,7 +152,7 @@ class TableReader:
             for note in said
         )
         if len(sides) > 1 and sides[0].crs == "local":
-            notes.append("both files are taken to be in one frame; trajectories that were made apart are not")
+            notes.append("both files are assumed to share one frame; separately computed trajectories do not")
         heading = "travel" if self.along_track is not None else f"{axis} of the poses"
         params = {"heading": heading, "layout": layout, "up": own.up}
         return replace(self._camera_sets(sides, params, notes), files=(*self._pose_files(layout), *self.image_times))
@@ -169,7 +169,7 @@ class TableReader:
             return (None,) * len(self.files)
         if layout != "robotcar":
             raise OptionError(
-                f"--image-times is for RobotCar, not for {layout}, whose poses are not known by microseconds"
+                f"--image-times is for RobotCar, not for {layout}, whose poses are unknown by microseconds"
             )
         if len(self.image_times) != len(self.files):
             raise OptionError(
@@ -184,9 +184,9 @@ class TableReader:
             check_metric(self.crs)
         gsv = {None: None, "gsv": True}.get(self.layout, False)
         if self.along_track is not None and "heading" in dict(self.columns):
-            raise OptionError("--columns names a heading, and --heading travel takes another one; drop one of them")
+            raise OptionError("--columns names a heading, but --heading travel uses another one; drop one of them")
         if self.panorama_deg not in (None, 360.0):
-            raise OptionError(f"--panorama {self.panorama_deg:g}: panoramas are full circles, 360")
+            raise OptionError(f"--panorama {self.panorama_deg:g}: panoramas are labelled as full circles, 360")
         for path in self.files if self.layout is None else ():
             _check_not_robotcar(path)
         sides = [
@@ -202,7 +202,7 @@ class TableReader:
         if len({side.degrees for side in sides}) > 1:
             shown = [f"{side.path} has {'lon, lat' if side.degrees else 'x, y'}" for side in sides]
             raise InputError(
-                f"{' and '.join(shown)}: bring both into one; --columns names the columns to take (lon=NAME,lat=NAME)"
+                f"{' and '.join(shown)}: convert both to one; --columns names the columns to take (lon=NAME,lat=NAME)"
             )
         sides, replaced = _without_fillers(sides)
         if self.along_track is not None:
@@ -218,7 +218,7 @@ class TableReader:
             if self.crs is None:
                 geographic = (sides[0].place, sides[-1].place)
             else:
-                notes.append(f"places are compared on the map {crs}; headings are taken to count from its north")
+                notes.append(f"positions are compared on the map {crs}; headings are assumed to be from its grid north")
         else:
             crs = self._crs_of(sides)
             positions = [side.place for side in sides]
@@ -236,8 +236,8 @@ class TableReader:
             for side, position in zip(sides, positions, strict=True)
         ]
         notes += [
-            f"{side.path.name}: {int(side.panorama.sum()):,} panoramas are not labelled; --panorama 360 takes them for "
-            "full circles"
+            f"{side.path.name}: {int(side.panorama.sum()):,} panoramas are not labelled; --panorama 360 labels them "
+            f"as full circles"
             for side in sides
             if side.panorama.any()
         ]
@@ -254,12 +254,10 @@ class TableReader:
         named = {side.crs: side.path for side in sides}
         if len(named) > 1:
             shown = ", ".join(f"{path} in {crs or 'none that it names'}" for crs, path in named.items())
-            raise InputError(f"the tables are in two reference systems ({shown}); bring both into one")
+            raise InputError(f"the tables are in two reference systems ({shown}); convert both to one")
         (own,) = named
         if own is not None and self.crs is not None and own.casefold() != self.crs.casefold():
-            raise InputError(
-                f"{self.queries}: the table says that it is in {own}, --crs says {self.crs}; drop one of them"
-            )
+            raise InputError(f"{self.queries}: the table states {own}, but --crs is {self.crs}; drop one of them")
         if own is not None:
             check_metric(own)
         crs = self.crs or own or "local"
@@ -272,7 +270,7 @@ class TableReader:
             )
         for zone, path in zones.items():
             if is_utm(crs) and _zone_number(zone) != utm_zone_of(crs):
-                raise InputError(f"{path}: the table says that it is in UTM zone {zone}, which {crs} is not")
+                raise InputError(f"{path}: the table states UTM zone {zone}, which is not {crs}")
         return crs
 
     def _camera_sets(
@@ -381,7 +379,7 @@ def read(
         when an option cannot be, or does not go with the layout.
     """
     if heading not in (None, "travel"):
-        raise OptionError(f"heading is {heading!r}; it is None or travel")
+        raise OptionError(f"heading is {heading!r}; it has to be None or travel")
     return reader(
         Path(queries),
         None if database is None else Path(database),
@@ -438,8 +436,8 @@ _OF_ROBOTCAR = {"timestamp", "northing", "easting", "down", "roll", "pitch", "ya
 def _check_not_robotcar(path: Path) -> None:
     if _OF_ROBOTCAR.issubset(TableFile(path).columns):
         raise InputError(
-            f"{path}: has the columns of RobotCar's ins.csv and rtk.csv, whose angles are radians and whose ins_status "
-            "says which rows are good: read it with --layout robotcar. With --layout csv it is a table as any other"
+            f"{path}: has the columns of RobotCar's ins.csv and rtk.csv, whose angles are radians and whose "
+            f"ins_status marks good rows: read it with --layout robotcar, or with --layout csv as an ordinary table"
         )
 
 
@@ -454,11 +452,11 @@ def _check_scale(path: Path, cameras: Cameras) -> None:
     scale = ground_scale(np.median(cameras.position[cameras.ok, :2], axis=0), cameras.crs)
     if not np.abs(scale - 1.0).max() <= _MOST_STRETCHED:  # nor NaN
         off = scale[np.abs(scale - 1.0).argmax()]  # which is that of a NaN
-        seen = "there is no place on earth" if np.isnan(off) else f"a metre on the ground is {off:.2f} m"
+        seen = "there is no position on earth" if np.isnan(off) else f"a metre on the ground is {off:.2f} m"
         raise InputError(
-            f"{path}: where the cameras stand, {seen} on the map {cameras.crs}, so that ranges would be wrong. It is a "
-            "map of another region, x and y are swapped, or it is one for display, as Web Mercator: name lon and lat "
-            "(without --crs), or bring x and y to a map of the region, such as its UTM zone"
+            f"{path}: at the cameras, {seen} on the map {cameras.crs}, so ranges would be wrong. It is a map of "
+            "another region, x and y are swapped, or it is a display map such as Web Mercator: name lon and lat "
+            f"(without --crs), or convert x and y to a map of the region, such as its UTM zone"
         )
 
 

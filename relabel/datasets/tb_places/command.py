@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 OPTIONS = (
     options.root,
-    click.option("--sets", metavar="NAME,…", help="Only these sets, such as W17.  [default: all that there are]"),
+    click.option("--sets", metavar="NAME,…", help="Only these sets, such as W17.  [default: all present]"),
     options.axes,
     options.quaternion,
     options.direction,
@@ -25,7 +25,7 @@ OPTIONS = (
         "--depth",
         type=click.Path(path_type=Path),
         metavar="DIR",
-        help="Depth maps, a 16-bit PNG for each image under its path in the set.",
+        help="Folder of depth maps, a 16-bit PNG for each image at its path in the set.",
     ),
     options.intrinsics,
     options.depth_unit,

@@ -37,7 +37,7 @@ from relabel.frames import DepthIs
 from relabel.input_files import check_regular
 
 _FIELDS = ("im_paths", "poses")
-REMEDIES = {"depth-axes": "say so with --axes", "depth-focal": "say so with --intrinsics"}
+REMEDIES = {"depth-axes": "set --axes", "depth-focal": "set --intrinsics"}
 """What mends findings of the audit where this command lacks an option that others have, by code."""
 
 
@@ -93,7 +93,7 @@ def find(root: Path | str) -> tuple[dict[str, Path], tuple[Path, ...]]:
         if not (isinstance(content, dict) and all(name in content for name in _FIELDS)):
             others.append(path)
         elif path.stem in sets:
-            raise InputError(f"{sets[path.stem]} and {path} are both the set {path.stem}; keep one below {root}")
+            raise InputError(f"{sets[path.stem]} and {path} are both the set {path.stem}; keep only one under {root}")
         else:
             sets[path.stem] = path
     if not sets:
@@ -185,7 +185,7 @@ def read(
         pose = inverse_poses(pose)
     if axes is not None:
         if axes.camera is None:
-            raise OptionError(f"--axes {axes}: does not tell which axis of a pose points down; add down=y, or another")
+            raise OptionError(f"--axes {axes}: does not state which axis of a pose points down; add down=y, or another")
         pose[:, :3, :3] = pose[:, :3, :3] @ np.column_stack([axis(name) for name in axes.camera])
     prefix = content.get("im_prefix") or ""
     return PoseSet(Track(text_array(names), pose), prefix if isinstance(prefix, str) else "")
@@ -215,9 +215,9 @@ def _load(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}: line {error.lineno}: is no JSON ({error.msg}); copy it again") from None
+        raise InputError(f"{path}: line {error.lineno}: is not JSON ({error.msg}); copy it again") from None
     except (ValueError, RecursionError):  # no UTF-8, or a number of thousands of digits
-        raise InputError(f"{path}: is no JSON; copy it again, or move it away") from None
+        raise InputError(f"{path}: is not JSON; copy it again, or move it away") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check that it is there and readable") from None
 
@@ -261,8 +261,8 @@ class _Poses:
     def note(self) -> str:
         """How the poses were read."""
         return (
-            f"poses are taken as {self.direction} in metres, quaternions as {self.quaternion}, axes as {self.axes}: "
-            "the dataset does not tell, the options do"
+            f"poses are read as {self.direction} in metres, quaternions as {self.quaternion}, axes as {self.axes}: "
+            f"these come from the options, since the dataset does not state them"
         )
 
 
@@ -295,7 +295,7 @@ class TbCameraReader(_Poses):
             params={"heading": f"axis {ground.ahead} of the poses", **self.conventions()},
             notes=("there are no depth maps (--depth), so these are overlaps of fields of view", self.note(), *notes),
             sources=(str(self.path), str(self.path)),
-            hint="see --axes: the axis ahead must not look straight up or down",
+            hint="see --axes: the viewing axis must not point straight up or down",
         )
 
 
@@ -379,7 +379,7 @@ def readers(
     DatasetNotFoundError, InputError, NotFoundError
         as for `tb_places.select`.
     """
-    pose_axes = _axes(axes, "ahead=z,up=z", "which axis of a pose looks ahead and which axis of the world is up")
+    pose_axes = _axes(axes, "ahead=z,up=z", "the viewing axis of a pose and the up axis of the world")
     pose_axes.ground  # noqa: B018  says what is missing
     selected, others = select(root, sets)
     return ReaderSelection(
@@ -403,12 +403,14 @@ def depth_readers(
     """A reader of each set for labels by surface, and a line for each JSON file that is no set; raises as `readers`."""
     if intrinsics is None or depth_unit_m is None:
         missing = "--intrinsics fx,fy,cx,cy" if intrinsics is None else "--depth-unit"
-        raise OptionError(f"--depth needs {missing}; TB-Places itself has no depth maps and does not tell")
+        raise OptionError(f"--depth needs {missing}; TB-Places itself has no depth maps and does not state it")
     if not 0.0 < depth_unit_m < float("inf"):
-        raise OptionError(f"--depth-unit {depth_unit_m:g}: a step of depth is a positive number of metres")
-    pose_axes = _axes(axes, "ahead=z,down=y", "which axes of a pose look ahead and down")
+        raise OptionError(f"--depth-unit {depth_unit_m:g}: a depth unit has to be a positive number of metres")
+    pose_axes = _axes(axes, "ahead=z,down=y", "which axes of a pose point ahead and down")
     if pose_axes.down is None:
-        raise OptionError(f"--axes {pose_axes}: does not tell which axis of a pose points down; add down=y, or another")
+        raise OptionError(
+            f"--axes {pose_axes}: does not state which axis of a pose points down; add down=y, or another"
+        )
     if not depth.is_dir():
         what = "is a file, not a folder" if depth.exists() else "does not exist"
         raise DatasetNotFoundError(f"{depth}: {what}; give the folder of the depth maps")
@@ -424,10 +426,10 @@ def depth_readers(
 
 
 def _skipped(others: Iterable[Path]) -> list[str]:
-    return [f"{path}: passed over: has no im_paths and poses" for path in others]
+    return [f"{path}: skipped: has no im_paths and poses" for path in others]
 
 
 def _axes(text: str | None, example: str, what: str) -> PoseAxes:
     if text is None:
-        raise OptionError(f"TB-Places does not tell {what}; say it with --axes, for example --axes {example}")
+        raise OptionError(f"TB-Places does not state {what}; set it with --axes, for example --axes {example}")
     return parse_axes(text)

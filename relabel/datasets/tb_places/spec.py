@@ -13,7 +13,7 @@ SPEC = DatasetSpec(
         "surface": "relabel.datasets.tb_places.sets:TbFrameReader",
     },
     default_output="tb-places.h5",
-    licence="Made from the poses of TB-Places, and perhaps from depth maps beside it. No licence of the dataset is "
-    "known here. The poses in this file are part of it.",
-    other_kind={"fov": "needs --depth", "surface": "is for fields of view; leave out --depth"},
+    licence="Made from the poses of TB-Places, and perhaps from accompanying depth maps. The licence of the dataset "
+    "is not known here. The poses in this file are part of it.",
+    other_kind={"fov": "needs --depth", "surface": "is for fields of view; omit --depth"},
 )

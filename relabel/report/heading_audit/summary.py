@@ -19,14 +19,14 @@ _ROWS = {
     "constant": "constant: a stuck compass",
     "jumping": "jumping away from the track",
     "flipped": "parts turned by 180°",
-    "alone": "against all around (a hint)",
+    "alone": "against all neighbours (a hint)",
     "against_travel": "{:g}° or more off the travel",
 }
 _WORDS = {
-    "constant": "a compass that is stuck",
+    "constant": "a stuck compass",
     "jumping": "headings that jump",
     "flipped": "parts turned by 180°",
-    "alone": "headings against all around them",
+    "alone": "headings against all their neighbours",
     "against_travel": "headings against the direction of travel",
 }
 
@@ -36,7 +36,7 @@ def audit_text(audit: Audit, reasons: Collection[str]) -> list[str]:
     lines = [f"{audit.name}: headings of {' and '.join(_cameras(side) for side in audit.sides)}", ""]
     lines += table(list(_figures(audit)), right=range(1, len(audit.sides) + 1))
     if audit.wrapped:
-        lines.append(f"  {audit.wrapped:,} headings were outside [0°, 360°) and are taken modulo 360°")
+        lines.append(f"  {audit.wrapped:,} headings were outside [0°, 360°) and were taken modulo 360°")
     for side in audit.sides:
         if side.step_deg is not None:
             lines.append(f"  all headings of {_of(side)} are multiples of {side.step_deg:g}°")
@@ -73,15 +73,15 @@ def verdict(audits: Sequence[Audit], reasons: Collection[str], *, command: str, 
     where = f"the {sequences:,} sequences" if sequences else f"the {rows:,} cameras"
     if not faulty:
         hints = 0 if "alone" in reasons else sum(int(side.faults["alone"].sum()) for side in sides)
-        blind = "" if sequences else "; without sequences, only cameras that stand near each other could be compared"
+        blind = "" if sequences else "; without sequences, only nearby cameras could be compared"
         if hints and not sequences:
-            blind += f", and {hints:,} look against all around them (--reasons alone masks those)"
-        return f"No heading in {where} has to be left out{blind}."
+            blind += f", and {hints:,} point against all their neighbours (--reasons alone masks those)"
+        return f"No heading in {where} needs to be left out{blind}."
     present = [name for name in REASONS if name in reasons and any(side.faults[name].any() for side in sides)]
     cameras = [f"{sum(int(side.faults[name].sum()) for side in sides):,} with {_WORDS[name]}" for name in present]
     take = f"`{command} … --mask {mask or 'mask.csv'}` leaves them out"
     if mask is None:
-        take = f"write them down with -o mask.csv, and {take}"
+        take = f"write a mask with -o mask.csv, and {take}"
     bad = sum(len(untrusted(side, reasons)) for side in sides)
     what = f"{faulty:,} of {rows:,} cameras"
     if sequences:

@@ -215,13 +215,13 @@ class TestTravelHeading:
         city = read(msls_tree(tmp_path, without=["raw"]), heading="travel")
         assert city.query.ok.all()
         assert city.crs == "local"
-        assert "the UTM zone cannot be told" in caplog.text
+        assert "the UTM zone is unknown," in caplog.text
         (finding,) = (finding for finding in audit(city).findings if finding.code == "panoramas-unknown")
         assert (finding.severity, finding.count, finding.total) == (
             "warning",
             *[len(city.query) + len(city.database)] * 2,
         )
-        assert finding.seen.startswith("query/raw.csv and database/raw.csv: missing; panoramas cannot be told")
+        assert finding.seen.startswith("query/raw.csv and database/raw.csv: missing; panoramas cannot be distinguished")
 
     def test_strict_refuses_positions_that_fit_no_zone(self, tmp_path: Path) -> None:
         """Labels of swapped longitudes and latitudes may be wrong, which the log alone does not stop."""
@@ -312,7 +312,7 @@ class TestReadOfBadTrees:
         path = root / "train_val" / "amman" / "query" / f"{lacks}.csv"
         path.write_text("".join(path.read_text().splitlines(keepends=True)[:-2]))
         found = self.fault(root)
-        assert f"query/{has}.csv: key 'q4' is not in {lacks}.csv beside it (2 key(s) are not)" in found
+        assert f"query/{has}.csv: key 'q4' is not in {lacks}.csv next to it (2 key(s) are not)" in found
 
     def test_another_key(self, tmp_path: Path) -> None:
         """As many rows, but not the same images."""
@@ -325,7 +325,7 @@ class TestReadOfBadTrees:
         """Both lines are named, in whichever file it is."""
         root = msls_tree(tmp_path)
         edit(root / "train_val" / "amman" / "query" / f"{name}.csv", "q4", "q1")
-        assert f"query/{name}.csv: key 'q1' stands in lines 3 and 6" in self.fault(root)
+        assert f"query/{name}.csv: key 'q1' is on lines 3 and 6" in self.fault(root)
 
     def test_an_empty_key(self, tmp_path: Path) -> None:
         """The line is named."""

@@ -74,13 +74,13 @@ class TestCityCrs:
         assert crs == "EPSG:32636"
         assert doubt is not None
         assert (doubt.code, doubt.number, doubt.cameras) == ("positions-disagree", 5, 50)
-        assert "5 of 50 positions looked at are more than 50 m from" in doubt.seen
+        assert "5 of 50 checked positions are more than 50 m from" in doubt.seen
 
     def test_nothing_to_tell_it_from(self, caplog: pytest.LogCaptureFixture) -> None:
         """No longitude and latitude, no frame: local, with a warning unless there is no row at all."""
         with caplog.at_level(logging.WARNING):
             assert city_crs("city", UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN) == ("local", None)
-            assert "cannot be told" in caplog.text
+            assert "is unknown, since no row" in caplog.text
             caplog.clear()
             empty = np.zeros(0)
             assert city_crs("city", empty, empty, empty, empty) == ("local", None)

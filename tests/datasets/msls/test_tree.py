@@ -44,7 +44,7 @@ class TestFind:
         with caplog.at_level(logging.INFO):
             found = msls.find(tmp_path / split)
         assert [(c.name, c.split) for c in found.cities] == [("amman", split)]
-        assert f"taken for the folder {split}" in caplog.text
+        assert f"read as the folder {split}" in caplog.text
 
     def test_a_city_in_both_splits_is_taken_once(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         """The one in train_val, and the other is named."""
@@ -93,7 +93,7 @@ class TestClosedFolders:
 
     @pytest.fixture
     def closed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """The query folder of a city that may not be looked into."""
+        """The query folder of a city that cannot be accessed."""
         folder = msls_tree(tmp_path) / "train_val" / "amman" / "query"
         is_file = Path.is_file
 
@@ -108,7 +108,7 @@ class TestClosedFolders:
     def test_a_closed_city_is_skipped(self, tmp_path: Path, closed: Path) -> None:
         """The folder is named among the reasons."""
         msls_tree(tmp_path, city="sf")
-        assert msls.select(tmp_path)[1] == (("amman", f"{closed} may not be looked into"),)
+        assert msls.select(tmp_path)[1] == (("amman", f"{closed} cannot be accessed"),)
 
     def test_a_closed_root_is_an_error(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The folder is named, without a traceback."""
@@ -117,7 +117,7 @@ class TestClosedFolders:
             raise PermissionError(13, "Permission denied", str(path))
 
         monkeypatch.setattr(Path, "iterdir", refuse)
-        with pytest.raises(DatasetNotFoundError, match="may not be looked into; check its permissions"):
+        with pytest.raises(DatasetNotFoundError, match="cannot be accessed; check its permissions"):
             msls.find(tmp_path)
 
 

@@ -107,8 +107,8 @@ class TestParse:
             (at_name(zone=61), "row 1: zone 61 is outside 1 … 60"),
             (at_name(zone=0), "row 1: zone 0 is outside"),
             (at_name(zone="10.5"), "row 1: zone '10.5' is not a whole number"),
-            (at_name(letter="I"), "row 1: letter 'I' is no latitude band"),
-            (at_name(letter="ST"), "row 1: letter 'ST' is no latitude band"),
+            (at_name(letter="I"), "row 1: letter 'I' is not a latitude band"),
+            (at_name(letter="ST"), "row 1: letter 'ST' is not a latitude band"),
             (at_name(lat=-122.4, lon=37.7), "row 1: lat -122.4 is outside -90 … 90; are lat and lon swapped"),
             (at_name(lat=37.7, lon=182), "row 1: lon 182 is outside -180 … 180; are lat and lon swapped"),
             (at_name(lat=37.7), "row 1: has a lat but no lon"),
@@ -122,7 +122,7 @@ class TestParse:
 
     def test_no_at_name_at_all(self):
         """One bad name is a mistake; nothing but bad names is another kind of list."""
-        with pytest.raises(InputError, match=r"row 0: 'a.jpg' is no name of the form @east.*none of the 2 names"):
+        with pytest.raises(InputError, match=r"row 0: 'a.jpg' is not a name of the form @east.*none of the 2 names"):
             parsed("a.jpg", "b.jpg")
 
 
@@ -187,7 +187,7 @@ class TestReadNames:
         with pytest.raises(InputError, match=r"a.npy: holds Python objects.*allow_pickle=True\).astype\(str\)"):
             read_names(tmp_path / "a.npy")
         (tmp_path / "b.npy").write_bytes(pickle.dumps(["a"]))
-        with pytest.raises(InputError, match=r"b.npy: is not a .npy file"):
+        with pytest.raises(InputError, match=r"b.npy: is not a readable .npy file"):
             read_names(tmp_path / "b.npy")
         assert not (tmp_path / "trapped").exists()
 
@@ -198,13 +198,13 @@ class TestReadNames:
             ("a.txt", b"\n\r\n", "a.txt: the file is empty"),
             ("a.txt", b"a\n\xff\n", "a.txt: line 2: byte 0xff is not UTF-8"),
             ("a.txt", b"a\0b", "a.txt: is not a text file"),
-            ("a.txt", b"a\nb\n\na\na\n", "a.txt: 'a' stands in lines 1 and 4, and 2 name"),
-            ("a.npy", b"", "a.npy: is not a .npy file"),
-            ("a.npy", b"text", "a.npy: is not a .npy file"),
+            ("a.txt", b"a\nb\n\na\na\n", "a.txt: 'a' is on lines 1 and 4, and 2 name"),
+            ("a.npy", b"", "a.npy: is not a readable .npy file"),
+            ("a.npy", b"text", "a.npy: is not a readable .npy file"),
             (
                 "a.npy",
                 b"\x93NUMPY\1\0\x47\0{'descr': '<U9', 'fortran_order': False, 'shape': (1%015d,)}\n" % 0,
-                "a.npy: is not a .npy file",
+                "a.npy: is not a readable .npy file",
             ),
         ],
     )
@@ -376,7 +376,9 @@ class TestFrame:
     def test_metres_of_no_zone(self, tmp_path, place, degrees):
         """East and north the other way round would turn the street; without a zone the metres are of any map."""
         good = at_name(766000, 3537000, **degrees)
-        with pytest.raises(InputError, match=r"line 2: east .* is no place in a UTM zone, .* are the two swapped"):
+        with pytest.raises(
+            InputError, match=r"line 2: east .* is not a position in a UTM zone, .* are the two swapped"
+        ):
             lists.read(listed(tmp_path, good, at_name(*place, **degrees)))
         assert lists.read(listed(tmp_path, at_name(*place, zone="", letter=""))).query.ok.all()
 
@@ -437,7 +439,7 @@ class TestFrame:
         ("first", "second", "said"),
         [
             ({"zone": 10}, {"zone": ""}, "line 1 is in zone 10; .*line 2 is without a zone"),
-            ({"zone": 10, "letter": ""}, {"zone": 11}, "line 1 is in zone 10, hemisphere not told; .*zone 11"),
+            ({"zone": 10, "letter": ""}, {"zone": 11}, "line 1 is in zone 10, hemisphere unknown; .*zone 11"),
         ],
     )
     def test_frames_that_nothing_connects(self, tmp_path, first, second, said):

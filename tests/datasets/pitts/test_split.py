@@ -104,9 +104,9 @@ class TestReadDbstruct:
             ({"utmQ": np.ones((3, 72))}, r"utmQ has shape \(3, 72\)"),
             ({"utmQ": "text"}, "utmQ is an array of .*; expected numbers"),
             ({"qImageFns": np.ones((72, 1))}, "qImageFns is an array of float64; expected a cell array"),
-            ({"qImageFns": cells([1.0] * 72)}, "qImageFns, cell 1: is not a text"),
+            ({"qImageFns": cells([1.0] * 72)}, "qImageFns, cell 1: is not text"),
             ({"qImageFns": cells(["a"] * 71 + [""])}, "qImageFns, cell 72: is empty"),
-            ({"qImageFns": cells(["a", "b", "a"])}, "qImageFns: 'a' stands in cells 1 and 3"),
+            ({"qImageFns": cells(["a", "b", "a"])}, "qImageFns: 'a' is in cells 1 and 3"),
         ],
     )
     def test_bad_structs(self, tmp_path, change, message):
@@ -134,7 +134,10 @@ class TestReadDbstruct:
         fields = {"qImageFns": cells(["a"]), "dbImageFns": cells(["a"]), "utmQ": np.zeros((2, 1))}
         struct = fields | {"utmDb": np.zeros((2, 200_000))}
         scipy.io.savemat(path, {"dbStruct": struct}, do_compression=True)
-        with pytest.raises(InputError, match=r"a\.mat: has .* bytes and would take at least \d,\d{3},\d{3} when it is"):
+        with pytest.raises(
+            InputError,
+            match=r"a\.mat: has .* bytes and would inflate to at least \d,\d{3},\d{3}, ",
+        ):
             read_dbstruct(path)
         scipy.io.savemat(path, {"dbStruct": struct}, do_compression=False)
         with pytest.raises(InputError, match="but there are 1 names"):
@@ -154,7 +157,7 @@ class TestReadDbstruct:
     def test_cut_off(self, tmp_path, mat, length):
         """A file that ends early, wherever."""
         (tmp_path / "a.mat").write_bytes(mat.read_bytes()[:length])
-        with pytest.raises(InputError, match=r"a.mat: (is not a MATLAB file|has no variable)"):
+        with pytest.raises(InputError, match=r"a.mat: (is not a readable MATLAB file|has no variable)"):
             read_dbstruct(tmp_path / "a.mat")
 
     def test_not_there(self, tmp_path):
@@ -198,7 +201,7 @@ class TestNpz:
         with pytest.raises(InputError, match="its arrays cannot be read"):
             read_dbstruct(path, **lists)
         path.write_bytes(b"PK")
-        with pytest.raises(InputError, match=r"is not an .npz file that can be read"):
+        with pytest.raises(InputError, match=r"is not a readable .npz file:"):
             read_dbstruct(path, **lists)
         with pytest.raises(InputError, match="holds the names itself"):
             read_dbstruct(mat, **lists)
@@ -258,7 +261,9 @@ class TestHeading:
     @pytest.mark.parametrize("text", ["", "table", "table:", "north:", "travel:x", "East", "compass"])
     def test_unknown_source(self, text):
         """The three sources are named."""
-        with pytest.raises(OptionError, match="it is table:FILE, a CSV of panorama and north_offset_deg, or travel"):
+        with pytest.raises(
+            OptionError, match=r"it has to be table:FILE \(a CSV of panorama and north_offset_deg\), travel"
+        ):
             parse_source(text)
 
     def test_known_sources(self):
@@ -365,9 +370,9 @@ class TestReadNorth:
             ("panorama,heading", ["1,2", "x,3"], "line 3: panorama 'x' is not a number"),
             ("panorama,heading", ["1,2", ",3"], "line 3: panorama '' is not a number"),
             ("panorama,heading", ["1,2", "2,north"], "line 3, column 'heading': 'north' is not a number"),
-            ("panorama,heading", ["1,2", "2,3", "001,3"], "panorama '000001' stands in lines 2 and 4"),
+            ("panorama,heading", ["1,2", "2,3", "001,3"], "panorama '000001' is on lines 2 and 4"),
             ("panorama,heading,side", ["1,2,left"], "line 2, column 'side': 'left' is not query or database"),
-            ("panorama,heading,side", ["1,2,query", "1,2,"], "panorama 000001 has a row with a side and one without"),
+            ("panorama,heading,side", ["1,2,query", "1,2,"], "panorama 000001 has rows with and without a side"),
         ],
     )
     def test_bad_tables(self, tmp_path, header, lines, message):
@@ -468,7 +473,7 @@ class TestSelect:
         chosen, skipped = pitts.select(tmp_path)
         assert list(chosen) == ["pitts30k_val", "pitts30k_test"]
         assert skipped["features"] == "features.mat holds no dbStruct"
-        assert "broken.mat: is not a MATLAB file" in skipped["broken"]
+        assert "broken.mat: is not a readable MATLAB file" in skipped["broken"]
         assert set(skipped) == {"features", "positives", "broken"}
 
     def test_by_name(self, tmp_path):
@@ -536,7 +541,7 @@ class TestReader:
         ((made,), _) = readers(mat.parent, Headings("north", zero_deg=15.0))
         read = made.read()
         caveat = read.params["heading_caveat"]
-        assert "face north plus 15°, and yaw to count clockwise: the data tells neither" in caveat
+        assert "face north plus 15°, and yaw to be clockwise: the data states neither" in caveat
         assert read.notes[0] == caveat
 
     def test_faults(self, tmp_path):
@@ -550,5 +555,5 @@ class TestReader:
         """Names of one split cannot be those of two."""
         for name in "ab":
             db_struct(tmp_path / f"{name}.mat")
-        with pytest.raises(OptionError, match="belong to one split, and there are a, b; choose one"):
+        with pytest.raises(OptionError, match="belong to one split, but there are a, b; choose one"):
             readers(tmp_path, NORTH, query_names=tmp_path / "q.txt")

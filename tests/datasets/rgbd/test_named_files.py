@@ -88,7 +88,7 @@ class TestAce:
         assert cameras.extra["frame"].tolist() == [0, 1, 0]
         assert all(path.endswith(".color.png") for path in found.frames.image)
         assert found.frames.intrinsics.tolist() == [[57.0, 57.0, 32.0, 24.0]] * 3
-        assert found.notes == ("the intrinsics are those of calibration/, taken for those of the depth maps",)
+        assert found.notes == ("the intrinsics are those of calibration/, assumed to be those of the depth maps",)
         assert len(found.files) == 3 * 3
 
     def test_matrices(self, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ class TestAce:
         (root / "calibration/seq-02-frame-000000.calibration.txt").write_text("60")
         found = sequence.read(root, "folder")
         assert found.frames.intrinsics.tolist() == [list(CAMERA)] * 2 + [[60.0, 60.0, 32.0, 24.0]]
-        assert "the frames differ in their intrinsics; those of the first are recorded for all" in found.notes
+        assert "the frames differ in their intrinsics; the record holds those of the first" in found.notes
 
     def test_options_come_first(self, tmp_path: Path) -> None:
         """Calibrations are not read where intrinsics are given."""
@@ -114,12 +114,12 @@ class TestAce:
         root = ace(tmp_path / "b")
         depth_png(root / "rgb/seq-01-frame-000000.color.png", size=(128, 96))
         with pytest.raises(
-            OptionError, match="calibrations of images of 128 × 96 pixels, and the depth maps have 64 × 48"
+            OptionError, match="calibrations of images of 128 × 96 pixels, but the depth maps have 64 × 48"
         ):
             sequence.read(root, "folder")
         root = ace(tmp_path / "c")
         (root / "depth/seq-01-frame-000000.depth.png").write_text("no image")
-        with pytest.raises(InputError, match=r"holds a focal length alone, .* give --intrinsics"):
+        with pytest.raises(InputError, match=r"holds only a focal length, .* give --intrinsics"):
             sequence.read(root, "folder")
         root = ace(tmp_path / "d", "-525")
         with pytest.raises(InputError, match=r"calibration.txt: fx -525"):
@@ -196,11 +196,11 @@ class TestNames:
         depth_png(tmp_path / "depth/001.png", size=SIZE)
         for name in ("1", "01"):
             pose_txt(tmp_path / f"pose/{name}.txt", looking_ahead())
-        with pytest.raises(InputError, match="01 and 1 are one name but for folders, suffixes and zeros"):
+        with pytest.raises(InputError, match="01 and 1 differ only in folders, suffixes and zeros"):
             sequence.read(tmp_path, "folder", intrinsics=CAMERA)
         (tmp_path / "pose/01.txt").unlink()
         depth_png(tmp_path / "depth/0001.png", size=SIZE)
-        with pytest.raises(InputError, match="are one name but for folders, suffixes and zeros"):
+        with pytest.raises(InputError, match="differ only in folders, suffixes and zeros"):
             sequence.read(tmp_path, "folder", intrinsics=CAMERA)
 
 
@@ -308,7 +308,7 @@ class TestIntrinsics:
         """Wherever they are found in practice."""
         root = rgbd_folder(tmp_path, layout=layout)
         (root / ("intrinsics.txt" if layout == "folder" else "intrinsic/intrinsic_depth.txt")).unlink()
-        with pytest.raises(MissingFileError, match=r"is not there, and neither is info.txt.*or give --intrinsics"):
+        with pytest.raises(MissingFileError, match=r"does not exist, nor does info.txt.*or give --intrinsics"):
             sequence.read(root, layout)
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text(content)
@@ -350,7 +350,7 @@ class TestIntrinsics:
         for x, told in ((0, False), (0.025, True)):
             (root / "info.txt").write_text(INFO + line.format(x))
             notes = sequence.read(root, "folder").notes
-            assert any("m_calibrationDepthExtrinsic is left out" in note for note in notes) == told
+            assert any("m_calibrationDepthExtrinsic is ignored" in note for note in notes) == told
 
     @pytest.mark.parametrize(
         ("centre", "told"),
@@ -378,7 +378,9 @@ class TestIntrinsics:
         """Intrinsics as shares of width and height are refused."""
         root = rgbd_folder(tmp_path)
         (root / "intrinsics.txt").write_text("0.89 1.2 0.5 0.5")
-        with pytest.raises(InputError, match=r"intrinsics.txt: fx 0.89, .* are shares of the width and height"):
+        with pytest.raises(
+            InputError, match=r"intrinsics.txt: fx 0.89, .* are fractions of the image width and height"
+        ):
             sequence.read(root, "folder")
 
     def test_two_that_differ(self, tmp_path: Path) -> None:
@@ -433,7 +435,7 @@ class TestIntrinsics:
         root = one_folder(tmp_path)
         (root / "info.txt").write_text("recorded in May\n")
         (root / "scene0000_00.txt").write_text("sceneType = Bedroom\n")
-        with pytest.raises(MissingFileError, match=r"intrinsics.txt: is not there"):
+        with pytest.raises(MissingFileError, match=r"intrinsics.txt: does not exist"):
             sequence.read(root, "folder")
 
 
@@ -476,7 +478,7 @@ class TestPoseLists:
         assert found.frames.cameras.key.tolist() == ["3", "20", "100"]
         np.testing.assert_array_equal(found.frames.cameras.pose, [looking_ahead(x) for x in places])
         assert found.notes == (
-            f"the poses are those of {Path(name).name}, one a depth map in the order of their names",
+            f"the poses are those of {Path(name).name}, one per depth map in the order of their names",
         )
         assert tmp_path / name in found.files
         root = RgbdReader.from_parameters(reader(tmp_path, "folder", intrinsics=CAMERA).parameters(), tmp_path)
@@ -493,7 +495,7 @@ class TestPoseLists:
         assert found.frames.cameras.position[[0, 2], 0].tolist() == [0.0, 1.0]
         assert found.notes == (
             "the poses are those of poses.txt, by the names of the frames",
-            "poses.txt: 1 poses are of no depth map; are depth maps numbered from 0 and poses from 1?",
+            "poses.txt: 1 poses have no depth map; are depth maps numbered from 0 and poses from 1?",
             "1 frames have no pose (frame-000001)",
         )
 
@@ -503,7 +505,7 @@ class TestPoseLists:
             depth_png(tmp_path / f"depth/{number:06d}.png", size=SIZE)
         lines = [listed(f"cam{camera}/{{k:06d}}.png {{m}}\n", k, camera) for camera in (0, 1) for k in range(2)]
         (tmp_path / "poses.txt").write_text("".join(lines))
-        with pytest.raises(InputError, match=r"poses.txt: cam0/000000.png and cam1/000000.png are one name but for"):
+        with pytest.raises(InputError, match=r"poses.txt: cam0/000000.png and cam1/000000.png differ only in"):
             sequence.read(tmp_path, "folder", intrinsics=CAMERA)
         (tmp_path / "poses.txt").write_text("".join(lines[:2]))
         assert sequence.read(tmp_path, "folder", intrinsics=CAMERA).frames.cameras.ok.all()
@@ -517,13 +519,13 @@ class TestPoseLists:
             (tmp_path / name).write_text("".join(listed(form, k, x) for k in range(2)))
         found = sequence.read(tmp_path, "folder", intrinsics=CAMERA)
         assert found.frames.cameras.position[:, 0].tolist() == [5.0, 5.0]
-        assert found.notes[0] == "trajectory.log is read, not poses.txt, old_traj.txt"
+        assert found.notes[0] == "trajectory.log is read instead of poses.txt, old_traj.txt"
         for folder, x in (("pose", 2.0), ("poses", 3.0)):
             for number in range(2):
                 pose_txt(tmp_path / f"{folder}/{number}.txt", looking_ahead(x))
         found = sequence.read(tmp_path, "folder", intrinsics=CAMERA)
         assert found.frames.cameras.position[:, 0].tolist() == [2.0, 2.0]
-        assert found.notes == ("pose/ is read, not poses/",)
+        assert found.notes == ("pose/ is read instead of poses/",)
 
     @pytest.mark.parametrize(
         ("numbers", "places"),
@@ -549,9 +551,7 @@ class TestPoseLists:
         for number in range(3):
             depth_png(tmp_path / f"depth/{number}.png", size=SIZE)
         (tmp_path / "trajectory.log").write_text("".join(listed(f"{k} {k} 1\n{{m4}}\n", 0, 0.0) for k in (0, 1, 0)))
-        with pytest.raises(
-            InputError, match=r"trajectory.log: line 11: the number 0 stands above another pose already"
-        ):
+        with pytest.raises(InputError, match=r"trajectory.log: line 11: the number 0 is already used for another pose"):
             sequence.read(tmp_path, "folder", intrinsics=CAMERA)
 
     def test_time_stamps(self, tmp_path: Path) -> None:
@@ -603,11 +603,11 @@ class TestPoseLists:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            (listed("{m}", 0, 0.0), "poses.txt: holds 1 poses, and there are 2 depth maps; without names"),
-            ("# nothing\n", "poses.txt: there is no pose in it"),
+            (listed("{m}", 0, 0.0), "poses.txt: holds 1 poses, but there are 2 depth maps; unnamed poses"),
+            ("# nothing\n", "poses.txt: holds no pose"),
             ("1 2 3 4 5 6 7\n", "poses.txt: line 1: 7 values; a pose has 16 or 12"),
             (listed("{m}\n1 {m}", 0, 0.0), "poses.txt: line 2: 17 values; line 1 has 16"),
-            (listed("{m4}", 0, 0.0).rpartition("\n")[0], "poses.txt: has 3 lines, which is no multiple of 4"),
+            (listed("{m4}", 0, 0.0).rpartition("\n")[0], "poses.txt: has 3 lines, which is not a multiple of 4"),
             (listed("{k} {k} {n}\n{m4}\n0 0\n{m4}", 0, 0.0), "poses.txt: line 6: expected three whole numbers"),
             (listed("{m4}\n{m4}", 0, 0.0).replace("0 1 0 0", "0 1 0", 1), "poses.txt: line 2: 3 values; a row"),
             (listed("{m}", 0, 0.0).replace("0.0", "x"), "poses.txt: line 1: 'x' is not a number"),
@@ -617,7 +617,7 @@ class TestPoseLists:
             ),
             (
                 listed("seq-09 {m34}\n", 0, 0.0),
-                "poses.txt: names no frame of which there is a depth map: it has seq-09",
+                "poses.txt: names no frame that has a depth map: it has seq-09",
             ),
         ],
     )

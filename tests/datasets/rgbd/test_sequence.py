@@ -83,7 +83,7 @@ class TestFolder:
         found = sequence.read_sequence(tmp_path, "folder", intrinsics=(1, 2, 3, 4), depth_unit_m=0.25)
         assert found.frames.intrinsics.tolist() == [[1, 2, 3, 4]] * 3
         assert found.frames.unit_m == 0.25
-        with pytest.raises(MissingFileError, match=r"intrinsics.txt: is not there, .*--intrinsics fx,fy,cx,cy"):
+        with pytest.raises(MissingFileError, match=r"intrinsics.txt: does not exist, .*--intrinsics fx,fy,cx,cy"):
             sequence.read_sequence(tmp_path, "folder")
 
     def test_faults(self, tmp_path: Path) -> None:
@@ -179,9 +179,9 @@ class TestTum:
     def test_unknown_camera(self, tmp_path: Path) -> None:
         """Intrinsics are then to be given, and whatever is given is taken."""
         root = tum_folder(tmp_path / "desk")
-        with pytest.raises(OptionError, match=r"desk: its name does not tell .* --intrinsics fx,fy,cx,cy"):
+        with pytest.raises(OptionError, match=r"desk: its name does not show .* --intrinsics fx,fy,cx,cy"):
             sequence.read_sequence(root, "tum")
-        with pytest.raises(OptionError, match=r"desk: .* the unit of its depth maps is not known; give --depth-unit"):
+        with pytest.raises(OptionError, match=r"desk: .* the unit of its depth maps is unknown; give --depth-unit"):
             sequence.read_sequence(root, "tum", intrinsics=(525, 525, 319.5, 239.5))
         found = sequence.read_sequence(root, "tum", intrinsics=(525, 525, 319.5, 239.5), depth_unit_m=0.001)
         assert found.frames.intrinsics[0, 2] == 319.5
@@ -190,7 +190,12 @@ class TestTum:
     @pytest.mark.parametrize(
         ("name", "old", "new", "message"),
         [
-            ("depth.txt", "10.100000 depth", "soon depth", "depth.txt: line 3: 'soon' is no time stamp; expected one"),
+            (
+                "depth.txt",
+                "10.100000 depth",
+                "soon depth",
+                "depth.txt: line 3: 'soon' is not a time stamp; expected one",
+            ),
             ("depth.txt", " depth/10.100000.png", "", "depth.txt: line 3: '10.100000'; expected a time stamp"),
             ("depth.txt", "10.100000 depth", "inf depth", "depth.txt: line 3"),
             ("groundtruth.txt", "0 0 0 1\n", "0 0 1\n", "groundtruth.txt: line 2: 7 values; a TUM pose has 8"),
@@ -233,10 +238,10 @@ class TestTum:
         """A list that is empty or not there."""
         root = tum_folder(tmp_path / DESK)
         (root / name).write_text("# nothing\n")
-        with pytest.raises(InputError, match=rf"{name}: (lists no file|there is no pose in it)"):
+        with pytest.raises(InputError, match=rf"{name}: (lists no file|holds no pose)"):
             sequence.read_sequence(root, "tum")
         (root / name).unlink()
-        with pytest.raises(MissingFileError, match=rf"{name}: is not there; a sequence of TUM holds depth.txt "):
+        with pytest.raises(MissingFileError, match=rf"{name}: does not exist; a sequence of TUM holds depth.txt "):
             sequence.read_sequence(root, "tum")
 
 
@@ -247,8 +252,8 @@ class TestTurnedImages:
         ("orientation", "size", "told"),
         [
             (1, (64, 48), None),
-            (6, (64, 48), "taken for those of the pixels as stored"),
-            (3, (64, 48), "taken for those of the pixels as stored"),
+            (6, (64, 48), "assumed to be for the pixels as stored"),
+            (3, (64, 48), "assumed to be for the pixels as stored"),
             (8, (48, 64), "the shape of the images after that"),
         ],
     )
@@ -265,7 +270,7 @@ class TestTurnedImages:
             assert notes == ()
         else:
             (note,) = notes
-            assert f"turn 1 of 2 images that were looked at (0: orientation {orientation})" in note
+            assert f"turn 1 of 2 images that were checked (0: orientation {orientation})" in note
             assert told in note
 
 
@@ -312,7 +317,7 @@ class TestIntrinsics:
             ("57 0.5 31.5\n0 58 23.5\n0 0 1\n", "not a matrix of intrinsics without skew"),
             ("57 0 0\n0 58 0\n31.5 23.5 1\n", "not a matrix of intrinsics"),
             ("0 58 31.5 23.5", "fx 0, .* focal lengths positive"),
-            ("57 58 nan 23.5", "cx nan, .* all are finite"),
+            ("57 58 nan 23.5", "cx nan, .* all have to be finite"),
             ("57 58 c d", "line 1: 'c' is not a number"),
             ("", "is empty"),
         ],
@@ -379,16 +384,18 @@ class TestReader:
         for most in (-0.1, float("nan")):
             with pytest.raises(OptionError, match="--max-time-difference"):
                 reader(tmp_path, "tum", max_time_difference_s=most)
-        with pytest.raises(OptionError, match="--convention ros: is one of opencv, opengl"):
+        with pytest.raises(OptionError, match="--convention ros: has to be one of opencv, opengl"):
             reader(tmp_path, "folder", convention="ros")  # type: ignore[arg-type]
-        with pytest.raises(OptionError, match="--depth-is disparity: is one of z, ray"):
+        with pytest.raises(OptionError, match="--depth-is disparity: has to be one of z, ray"):
             reader(tmp_path, "folder", depth_is="disparity")  # type: ignore[arg-type]
         with pytest.raises(OptionError, match="--convention opengl and --axes ahead=x,down=-z both say"):
             reader(tmp_path, "folder", convention="opengl", axes="ahead=x,down=-z")
         for axes in ("ahead=x", "ahead=x,down=-z,up=z"):
-            with pytest.raises(OptionError, match=f"--axes {axes}: has to say which axes of a pose are ahead and down"):
+            with pytest.raises(
+                OptionError, match=f"--axes {axes}: has to state which axes of a pose are ahead and down"
+            ):
                 reader(tmp_path, "folder", axes=axes)
-        with pytest.raises(OptionError, match="ahead and down are one axis"):
+        with pytest.raises(OptionError, match="ahead and down are the same axis"):
             reader(tmp_path, "folder", axes="ahead=x,down=-x")
 
     def test_conventions(self, tmp_path: Path) -> None:
@@ -410,8 +417,8 @@ class TestReader:
         assert scene.params["axes"] == "ahead=-z,down=-y"
         assert scene.params["depth_is"] == "ray"
         assert scene.notes == (
-            "poses are taken with axes ahead=-z,down=-y",
-            "depths are taken as distances along the rays of pixels, also by --depth-min and --depth-max",
+            "poses are read with axes ahead=-z,down=-y",
+            "depths are read as distances along pixel rays, also for --depth-min and --depth-max",
         )
         plain = reader(root, "folder")
         assert not {"axes", "poses", "quaternion", "depth_is"} & (plain.parameters() | plain.read().params).keys()

@@ -75,7 +75,9 @@ class TestFind:
         with pytest.raises(DatasetNotFoundError, match=r"in it; it holds msls$"):
             seven_scenes.find(tmp_path)
         (tmp_path / "chess.zip").write_bytes(b"")
-        with pytest.raises(DatasetNotFoundError, match=r"holds chess.zip, msls, but no scene .* unpack the zip"):
+        with pytest.raises(
+            DatasetNotFoundError, match=r"holds chess.zip, msls, but no unpacked scene.* unpack the zip"
+        ):
             seven_scenes.find(tmp_path)
         with pytest.raises(DatasetNotFoundError, match=r"chess.zip: is a file, not a folder"):
             seven_scenes.find(tmp_path / "chess.zip")
@@ -124,7 +126,11 @@ class TestRead:
         assert cameras.ok.all()
         np.testing.assert_allclose(cameras.position[:, 0], [0.0, 0.1, 0.2, 0.3])
         shutil.copy(folder / "frame-1.pose.txt", folder / "frame-01.pose.txt")
-        with pytest.raises(InputError, match=r"frame-1.pose.txt and frame-01.pose.txt are of one frame; keep one"):
+        with pytest.raises(
+            InputError,
+            match=r"frame-1.pose.txt and frame-01.pose.txt belong to the same frame; keep "
+            r"one",
+        ):
             seven_scenes.read(root)
 
     def test_stray_files(self, root: Path) -> None:
@@ -170,7 +176,7 @@ class TestRead:
         scene_tree(root, scene="chess", size=(8, 6))
         with pytest.raises(OptionError, match="holds several scenes; name one of chess, redkitchen"):
             seven_scenes.read(root)
-        with pytest.raises(OptionError, match="split is 'val'; it is train or test"):
+        with pytest.raises(OptionError, match="split is 'val'; it has to be train or test"):
             seven_scenes.read(root, scene="chess", split="val")
 
     @pytest.mark.parametrize("focal_px", [0.0, -585.0, float("nan"), float("inf")])
@@ -192,11 +198,11 @@ WORDS = st.lists(st.sampled_from(["1", "0", "-1e-3", "nan", "-1.#IND", "sequence
 BAD_INPUT: dict[str, tuple[Any, str]] = {
     "no split file": (
         lambda root: (root / "redkitchen/TrainSplit.txt").unlink(),
-        r"TrainSplit.txt: is not there \(.*redkitchen holds only TestSplit.txt\); .*--split",
+        r"TrainSplit.txt: does not exist \(.*redkitchen holds only TestSplit.txt\); .*--split",
     ),
     "empty split file": (put("TrainSplit.txt", b"\r\n"), "TrainSplit.txt: names no sequence"),
     "no sequence": (put("TrainSplit.txt", b"sequence1\nall\n"), "TrainSplit.txt: line 2: 'all'; expected .* sequence2"),
-    "twice": (put("TrainSplit.txt", b"sequence1\n\nsequence01\n"), "line 3: seq-01 stands in line 1 already"),
+    "twice": (put("TrainSplit.txt", b"sequence1\n\nsequence01\n"), "line 3: seq-01 is already on line 1 already"),
     "not text": (put("TrainSplit.txt", b"\xff\xfe\x00"), "TrainSplit.txt: is not UTF-8 text"),
     "sequence is missing": (
         put("TrainSplit.txt", b"sequence1\r\nsequence7\r\n"),
@@ -279,7 +285,7 @@ class TestBadInput:
         side = seven_scenes.read_split(root / "redkitchen", "train", skip_missing=True)
         assert len(side.frames) == 4
         assert side.skipped == ("seq-07", "seq-08")
-        assert side.notes == ("TrainSplit.txt names seq-07, seq-08, which are not there",)
+        assert side.notes == ("TrainSplit.txt names seq-07, seq-08, which do not exist",)
         put("TrainSplit.txt", b"sequence7\r\n")(root)
         with pytest.raises(InputError, match=r"none of its sequences \(seq-07\) is in"):
             seven_scenes.read_split(root / "redkitchen", "train", skip_missing=True)
@@ -331,8 +337,8 @@ class TestReader:
         assert scene.notes == (
             "test: 1 frames have no pose (seq-02/frame-000001)",
             "train: 1 frames have no pose (seq-02/frame-000001)",
-            "train: TrainSplit.txt names seq-09, which is not there",
-            "seq-02: in both splits, so that frames are paired with themselves",
+            "train: TrainSplit.txt names seq-09, which does not exist",
+            "seq-02: in both splits, so frames are paired with themselves",
         )
         assert len(set(scene.files)) == len(scene.files)
 

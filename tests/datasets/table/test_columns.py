@@ -74,8 +74,8 @@ class TestChoose:
     @pytest.mark.parametrize(
         ("header", "message"),
         [
-            ("id,name,x,y,heading", r"which column is the key cannot be told: id, name; .*--columns key=id"),
-            ("key,x,y,ca,yaw", r"which column is the heading cannot be told: ca, yaw"),
+            ("id,name,x,y,heading", r"which column is the key is ambiguous: id, name; .*--columns key=id"),
+            ("key,x,y,ca,yaw", r"which column is the heading is ambiguous: ca, yaw"),
             ("x,y,heading", r"no column of keys, only x, y, heading; name it with --columns key=NAME"),
             ("key,x,y", r"no column of headings, only key, x, y; .*--columns heading=NAME.*kitti, kitti360, tum"),
             ("key,heading", r"no position, only key, heading.*x=NAME,y=NAME.*lon=NAME,lat=NAME"),
@@ -100,7 +100,7 @@ class TestChoose:
         assert "x" in choose(Path("t"), header, {}, in_crs=True)
         assert "x" in choose(Path("t"), header, {"x": "x", "y": "y"}, in_crs=False)
         assert "lon" in choose(Path("t"), header, {"lon": "lon", "lat": "lat"}, in_crs=True)
-        with pytest.raises(InputError, match="a camera has one position"):
+        with pytest.raises(InputError, match="give only one of them"):
             choose(Path("t"), header, {"lon": "lon", "lat": "lat", "x": "x", "y": "y"}, in_crs=True)
 
     def test_half_chosen(self) -> None:

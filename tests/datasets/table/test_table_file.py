@@ -108,7 +108,7 @@ class TestTableFile:
         """Half a Parquet file, no file, a folder."""
         path = as_parquet(tmp_path / "t", c=[1.0])
         path.write_bytes(path.read_bytes()[:60])
-        with pytest.raises(InputError, match="not a Parquet file that can be read"):
+        with pytest.raises(InputError, match="not a readable Parquet file:"):
             _ = TableFile(path).columns
         for missing in (tmp_path / "nothing", tmp_path):
             with pytest.raises(InputError, match="cannot be read"):
@@ -143,7 +143,7 @@ class TestBounds:
         """A dictionary in Parquet holds a text once for all rows; memory holds it in each."""
         monkeypatch.setattr(input_files, "MOST_BYTES", 1_000_000)
         file = as_parquet(tmp_path / "a.parquet", key=pa.array(["k" * 1001] * 1000).dictionary_encode())
-        with pytest.raises(InputError, match=r"a\.parquet: has .* would take at least 1,001,000 "):
+        with pytest.raises(InputError, match=r"a\.parquet: has .* would inflate to at least 1,001,000, "):
             TableFile(file).read({"key": "text"})
 
     def test_more_rows_than_bytes(self, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ class TestTables:
         """A column may name the reference system."""
         lines = ("key,x,y,heading,epsg", "a,0,0,1,32636", "b,0,0,1,32636")
         assert read(write(tmp_path / "q.csv", *lines)).query.crs == "EPSG:32636"
-        with pytest.raises(InputError, match=r"in EPSG:32636, --crs says EPSG:32637"):
+        with pytest.raises(InputError, match=r"in EPSG:32636, but --crs is EPSG:32637"):
             read(tmp_path / "q.csv", crs="EPSG:32637")
         other = write(tmp_path / "d.csv", *METRES)
         with pytest.raises(InputError, match="two reference systems"):
@@ -117,19 +117,19 @@ class TestTables:
             (("key,lon,lat,heading", "a,500000,4000000,0"), r"line 2.*if these are metres"),
             (("key,lon,lat,heading", "a,1,inf,0"), r"line 2.*no place"),
             (("key,x,y,heading", "a,1,2,3", "", "b,2,,0"), r"line 4, column 'x' and 'y': one of them is empty"),
-            (("key,x,y,heading", "a,1,2,3", "a,2,4,0"), r"line 3, column 'key': 'a' stands in line 2 already"),
+            (("key,x,y,heading", "a,1,2,3", "a,2,4,0"), r"line 3, column 'key': 'a' is already on line 2 already"),
             (("key,x,y,heading", "a,1,2,3", ",2,4,0"), r"line 3, column 'key': an empty cell"),
             (("key,x,y,heading", "a,1,2,north"), r"line 2, column 'heading': 'north' is not a number"),
             (("key,x,y,heading", "a,1,2,inf"), r"line 2, column 'heading': inf is no heading"),
-            (("key,x,y,heading", "a,1,2"), r"line 2: 3 cells where the header names 4"),
+            (("key,x,y,heading", "a,1,2"), r"line 2: 3 cells, but the header names 4"),
             (("key,x,y,heading,fov", "a,1,2,3,0"), r"line 2, column 'fov': 0; .*above 0 and at most 360"),
             (("key,x,y,heading,fov", "a,1,2,3,"), r"line 2, column 'fov': an empty cell"),
             (("key,x,y,heading,radius", "a,1,2,3,-5"), r"line 2, column 'radius': -5"),
-            (("key,x,y,heading,heading_sigma", "a,1,2,3,-5"), r"line 2, column 'heading_sigma': -5 is no standard"),
+            (("key,x,y,heading,heading_sigma", "a,1,2,3,-5"), r"line 2, column 'heading_sigma': -5 is not a standard"),
             (("key,x,y,heading,crs", "a,1,2,3,32636", "b,1,2,3,32637"), r"'crs' is '32636' in line 2 and '32637' in"),
             (("key,x,y,heading,zone", "a,1,2,3,30U", "b,1,2,3,31U"), r"'zone' is '30U' in line 2.*lon=NAME,lat=NAME"),
-            (("key,x,y,heading,crs", "a,1,2,3,4326"), r"longitude and latitude; name their columns lon and lat"),
-            (("key,x,x,y,heading", "a,1,2,3,4"), r"which column is the x cannot be told"),
+            (("key,x,y,heading,crs", "a,1,2,3,4326"), r"map; name their columns lon and lat"),
+            (("key,x,x,y,heading", "a,1,2,3,4"), r"which column is the x is ambiguous"),
         ],
     )  # fmt: skip
     def test_faults(self, tmp_path: Path, lines: tuple[str, ...], message: str) -> None:
@@ -141,7 +141,7 @@ class TestTables:
     @pytest.mark.parametrize(
         ("crs", "message"),
         [
-            ("EPSG:4326", "not a map but longitude and latitude.*leave out crs=…"),
+            ("EPSG:4326", "longitude and latitude, not a map.*omit crs=…"),
             ("EPSG:4978", "not a map in metres"),
             ("EPSG:2263", "not a map in metres"),
             ("mars", "PROJ does not know"),
@@ -172,7 +172,7 @@ class TestTables:
         """--up and --axis mean nothing to a table."""
         path = write(tmp_path / "q.csv", *METRES)
         for option in ("up", "axis"):
-            with pytest.raises(OptionError, match=f"--{option} is for poses"):
+            with pytest.raises(OptionError, match=f"--{option} only applies to poses"):
                 read(path, **{option: "z"})
 
 
@@ -215,8 +215,8 @@ class TestGsv:
     @pytest.mark.parametrize(
         ("line", "message"),
         [
-            ("4,2019,7,,Bangkok,13.75,100.5,abc", r"line 2, column 'northdeg': nan is no whole number"),
-            ("4.5,2019,7,0,Bangkok,13.75,100.5,abc", r"line 2, column 'place_id': 4.5 is no whole number"),
+            ("4,2019,7,,Bangkok,13.75,100.5,abc", r"line 2, column 'northdeg': nan is not a whole number"),
+            ("4.5,2019,7,0,Bangkok,13.75,100.5,abc", r"line 2, column 'place_id': 4.5 is not a whole number"),
             ("4,2019,7,0,,13.75,100.5,abc", r"line 2, column 'city_id': an empty cell"),
             ("4,2019,7,0,Bangkok,,,abc", r"line 2, column 'lat': an empty cell.*--columns key=NAME"),
         ],
@@ -289,7 +289,7 @@ class TestPanoramas:
         assert [Status(code).label for code in street.query.status] == ["ok"] * 4 + ["no_heading"]
         assert street.query.fov_deg is not None
         np.testing.assert_array_equal(street.query.fov_deg, [np.nan, 360.0, 360.0, np.nan, np.nan])
-        assert any("2 panoramas are full circles" in note for note in street.notes)
+        assert any("2 panoramas are labelled as full circles" in note for note in street.notes)
 
     def test_own_views(self, tmp_path: Path) -> None:
         """A column of fields of view holds for the rest."""
@@ -367,7 +367,7 @@ class TestTraps:
     @pytest.mark.parametrize("text", ['{"type": "FeatureCollection", "features": []}', '[\n{"id": 1}]'])
     def test_json(self, text: str, tmp_path: Path) -> None:
         """Said to be that."""
-        with pytest.raises(InputError, match="is JSON, as it seems; a CSV or Parquet table was expected"):
+        with pytest.raises(InputError, match="looks like JSON; expected a CSV or Parquet table"):
             read(write(tmp_path / "t.geojson", text))
 
 
@@ -381,7 +381,7 @@ class TestMaps:
             ("5334000,691000", "EPSG:32632", r"a metre on the ground is 1\.\d\d m .* x and y are swapped"),
             ("691000,5334000", "EPSG:32632", None),
             ("4432769,2777405", "EPSG:3035", None),
-            ("4e7,4e7", "EPSG:3035", "there is no place on earth on the map EPSG:3035"),
+            ("4e7,4e7", "EPSG:3035", "there is no position on earth on the map EPSG:3035"),
         ],
     )
     def test_scale(self, cells: str, crs: str, message: str | None, tmp_path: Path) -> None:
@@ -420,7 +420,7 @@ class TestMaps:
             read(tables["32"], tables["33"])
         assert read(tables["32"], tables["32U"]).query.crs == "local"
         assert read(tables["32U"], crs="EPSG:32632").query.crs == "EPSG:32632"
-        with pytest.raises(InputError, match="in UTM zone 33, which EPSG:32632 is not"):
+        with pytest.raises(InputError, match="UTM zone 33, which is not EPSG:32632"):
             read(tables["33"], crs="EPSG:32632")
 
 
@@ -494,7 +494,7 @@ class TestTravel:
         rows = [f"{key},0,{y},{cell}" for key, y, cell in zip("abc", (20, 0, 10), cells, strict=True)]
         path = write(tmp_path / "t.csv", f"key,x,y,{role}", *rows)
         with pytest.raises(
-            InputError, match=rf"line {line}, column '{role}': is no .* order of the track is not known"
+            InputError, match=rf"line {line}, column '{role}': is not a .* order of the track is unknown"
         ):
             read(path, along_track=AlongTrack())
 
@@ -534,12 +534,12 @@ class TestTravel:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"image_times": [Path("t")]}, "--image-times is for poses of RobotCar; it needs --layout robotcar"),
+            ({"image_times": [Path("t")]}, "--image-times only applies to RobotCar poses; it needs --layout robotcar"),
             ({"image_times": [Path("t")], "layout": "kitti"}, "is for RobotCar, not for kitti"),
             ({"image_times": [Path("t")] * 2, "layout": "robotcar"}, "given 2 times, for 1 trajectories"),
             ({"image_times": [Path("t")], "layout": "robotcar", "max_gap_s": 0.0}, "--max-gap 0"),
             ({"along_track": AlongTrack(), "columns": {"heading": "ca"}}, "--columns names a heading"),
-            ({"panorama_deg": 360.0, "layout": "kitti"}, "--panorama is for tables"),
+            ({"panorama_deg": 360.0, "layout": "kitti"}, "--panorama only applies to tables"),
         ],
     )
     def test_faults(self, options: dict[str, Any], message: str) -> None:

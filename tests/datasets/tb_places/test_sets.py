@@ -94,7 +94,7 @@ class TestRead:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            ("[1, 2", "a.json: line 1: is no JSON"),
+            ("[1, 2", "a.json: line 1: is not JSON"),
             ("[1, 2]", "holds no lists im_paths and poses"),
             ('{"im_paths": 3, "poses": []}', "holds no lists im_paths and poses"),
             ('{"im_paths": [], "poses": []}', "im_paths is empty"),
@@ -140,11 +140,11 @@ class TestRead:
     def test_no_text(self, tmp_path: Path) -> None:
         """A file that is not even text."""
         (tmp_path / "a.json").write_bytes(b"\xff\xfe")
-        with pytest.raises(InputError, match=r"a.json: is no JSON"):
+        with pytest.raises(InputError, match=r"a.json: is not JSON"):
             read(tmp_path / "a.json")
         for text in ("[" * 100_000, "9" * 5_000):
             (tmp_path / "a.json").write_text(text)
-            with pytest.raises(InputError, match=r"a.json: is no JSON"):
+            with pytest.raises(InputError, match=r"a.json: is not JSON"):
                 read(tmp_path / "a.json")
 
 
@@ -166,8 +166,8 @@ class TestAxes:
             ("ahead=w", "an axis one of x, -x"),
             ("ahead=z,ahead=x", "each once"),
             ("front=z", "'front=z'"),
-            ("up=z", "does not tell which axis of a pose looks ahead"),
-            ("ahead=z,down=-z", "ahead and down are one axis"),
+            ("up=z", "does not state the viewing axis of a pose;"),
+            ("ahead=z,down=-z", "ahead and down are the same axis"),
         ],
     )
     def test_faults(self, text: str, message: str) -> None:
@@ -231,7 +231,7 @@ class TestStreet:
             "poses": "camera-to-world",
         }
         assert "fields of view" in street.notes[0]
-        assert "the dataset does not tell" in street.notes[1]
+        assert "these come from the options, since the dataset does not state" in street.notes[1]
         assert street.files == (tmp_path / "W17.json",)
 
     def test_pose(self, tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ class TestStreet:
     @pytest.mark.parametrize(
         ("axes", "message"),
         [
-            (None, "does not tell which axis of a pose looks ahead .*--axes ahead=z,up=z"),
+            (None, "does not state the viewing axis of a pose; .*--axes ahead=z,up=z"),
             ("ahead=z", "which axis of the world is up; add up=z"),
         ],
     )
@@ -340,7 +340,7 @@ class TestDepth:
             ({"intrinsics": None}, "--depth needs --intrinsics fx,fy,cx,cy"),
             ({"depth_unit_m": None}, "--depth needs --depth-unit"),
             ({"depth_unit_m": -1.0}, "--depth-unit -1"),
-            ({"axes": None}, "looks ahead and down|look ahead and down.*--axes ahead=z,down=y"),
+            ({"axes": None}, "point ahead and down.*--axes ahead=z,down=y"),
             ({"axes": "ahead=z,up=y"}, "points down; add down=y"),
             ({"depth": Path("nowhere")}, "nowhere: does not exist; give the folder of the depth maps"),
         ],
