@@ -20,8 +20,8 @@ OPTIONS = (
 def select(root: Path, cities: str | None, heading: Heading) -> ReaderSelection:
     """Label MSLS by how much the fields of view of two cameras overlap.
 
-    Only the metadata is read (raw.csv, postprocessed.csv, seq_info.csv); no image needs to be there. Every city
-    becomes a collection of its name. Headings are the compass angle `ca`, or the direction of travel of each sequence.
+    Only the metadata is read (raw.csv, postprocessed.csv, seq_info.csv); no images are needed. Every city becomes a
+    collection of that name. Headings are the compass angle `ca`, or the direction of travel of each sequence.
     """
     from relabel.datasets.msls.city import readers
 

@@ -27,12 +27,12 @@ OPTIONS = (
 def select(
     queries: Path, database: Path | None, *, self_pairs: bool, join_msls: Path | None, name: str | None
 ) -> ReaderSelection:
-    """Label images whose names tell place and heading, by how much their fields of view overlap.
+    """Label images whose names hold position and heading, by how much their fields of view overlap.
 
-    QUERIES and DATABASE are each a folder of images (searched to its depths; only names are read), a text with one
-    name a line, or a .npy array of names. Names are those of SF-XL and of VPR-datasets-downloader:
-    @east@north@zone@letter@lat@lon@pano_id@tile@heading@…@.jpg. The collection is called as the folder that holds both
-    lists, or as the one list. `relabel verify FILE --root DIR` takes the folder that holds all that was given.
+    QUERIES and DATABASE are each a folder of images (searched recursively; only names are read), a text file with one
+    name per line, or a .npy array of names. Names are those of SF-XL and of VPR-datasets-downloader:
+    @east@north@zone@letter@lat@lon@pano_id@tile@heading@…@.jpg. The collection is named after the folder that holds
+    both lists, or after the single list. `relabel verify FILE --root DIR` takes the folder that holds all inputs.
     """
     from relabel.datasets.names.lists import reader
 

@@ -57,10 +57,10 @@ def select(
 
     DIR holds pitts30k_train.mat and similar files; no images are needed. Every split becomes a collection of that name.
 
-    The data does not tell which way an image faces, only its yaw: 30° times k-1 from a zero of its panorama. So
-    --heading has to say what that zero is: table:FILE, a CSV with the columns panorama and north_offset_deg (and side,
-    query or database, as both number their panoramas from 0); travel, the way from the panorama before to the one
-    after; or north. The choice goes into the file.
+    The data does not state which way an image faces, only its yaw: 30° times k-1 from the zero of its panorama. So
+    --heading has to define that zero: table:FILE, a CSV with the columns panorama and north_offset_deg (and side, query
+    or database, since both number their panoramas from 0); travel, the direction from the previous panorama to the next
+    one; or north. The choice is recorded in the file.
     """
     from relabel.datasets.pitts.split import readers
     from relabel.datasets.pitts.yaw import Headings, parse_source

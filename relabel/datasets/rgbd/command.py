@@ -57,19 +57,19 @@ def select(
 ) -> ReaderSelection:
     """Label any RGB-D sequence with poses by how much surface two frames share.
 
-    tum: depth.txt (or associations.txt) and groundtruth.txt; the name of the folder tells intrinsics and unit of depth
-    (freiburg1, 2 or 3), or --intrinsics and --depth-unit do. Keys are the time stamps of the depth maps.
+    tum: depth.txt (or associations.txt) and groundtruth.txt; intrinsics and depth unit follow from the name of the
+    folder (freiburg1, 2 or 3), or from --intrinsics and --depth-unit. Keys are the time stamps of the depth maps.
 
-    scannet: depth/<n>.png in mm, pose/<n>.txt, and the intrinsics in intrinsic/, <scene>.txt or _info.txt; or what is
-    exported of a .sens file, all in one folder. Keys are the numbers.
+    scannet: depth/<n>.png in mm, pose/<n>.txt, and the intrinsics in intrinsic/, <scene>.txt or _info.txt; or the files
+    exported from a .sens file, all in one folder. Keys are the numbers.
 
-    folder: depth maps in mm and poses (4x4 or 3x4, from the camera to the world, metres) of one name: depth/NAME.png
-    and pose/NAME.txt; depth/NAME.depth.png and poses/NAME.pose.txt (ACE, DSAC*); NAME.depth.png and NAME.pose.txt in
-    one folder (12Scenes, BundleFusion); or all poses in one file, poses.txt, trajectory.log or traj.txt (Replica, with
+    folder: depth maps in mm and poses (4x4 or 3x4, camera-to-world, metres) of the same name: depth/NAME.png and
+    pose/NAME.txt; depth/NAME.depth.png and poses/NAME.pose.txt (ACE, DSAC*); NAME.depth.png and NAME.pose.txt in one
+    folder (12Scenes, BundleFusion); or all poses in one file, poses.txt, trajectory.log or traj.txt (Replica, with
     results/depth000000.png). Intrinsics are in intrinsics.txt (fx fy cx cy, or a 3x3 or 4x4 matrix), info.txt,
     intrinsic.json, cam_params.json or calibration/. Keys are the names, which may be numbered with gaps.
 
-    The sequence becomes one collection, called as its folder unless --name says otherwise. Frames without a pose or a
+    The sequence becomes one collection, named after its folder unless --name is given. Frames without a pose or a
     depth map keep their row and are counted.
     """
     from relabel.datasets.matrix_files import parse_intrinsics

@@ -41,7 +41,7 @@ def select(
 
     DIR is the folder of the scenes, or one scene: the depth maps and poses of its sequences, and its split files. Every
     split of every scene becomes a collection, such as chess/train and chess/test-train; keys are seq-01/frame-000000.
-    Frames without a pose or a depth map keep their row and are counted. Colour images need not be there.
+    Frames without a pose or a depth map keep their row and are counted. Colour images are not needed.
     """
     from relabel.datasets.seven_scenes.scene import readers
 

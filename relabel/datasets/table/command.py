@@ -92,16 +92,16 @@ def select(
     """Label the cameras of any table by how much their fields of view overlap.
 
     QUERIES and DATABASE are CSV or Parquet files; without DATABASE the queries are paired with themselves. A row needs
-    a key, a heading (degrees clockwise from north), and a place: lon and lat (degrees, anywhere on earth) or x and y
-    (metres). It may bring its own field of view, range and standard deviations. CSV files of GSV-Cities work as they
-    come: their columns are known without --layout gsv.
+    a key, a heading (degrees clockwise from north), and a position: lon and lat (degrees, anywhere on earth) or x and y
+    (metres). It may have its own field of view, range and standard deviations. CSV files of GSV-Cities are recognised
+    without --layout gsv.
 
-    With --layout, poses give place and heading: kitti (12 numbers a line), kitti360 (poses.txt or cam0_to_world.txt),
-    tum (t tx ty tz qx qy qz qw, or in the order that a header names, as EuRoC has it), colmap (the folder of a model,
-    or its images.txt or images.bin), robotcar (ins.csv, rtk.csv or vo.csv). The heading is that of the axis that looks
-    ahead, on the ground. --image-times takes the poses of RobotCar at the times of its images. --heading travel takes
-    the direction of travel: of a table in the order of its frames, a track for each sequence; of poses in the order of
-    their times.
+    With --layout, poses give position and heading: kitti (12 numbers per line), kitti360 (poses.txt or
+    cam0_to_world.txt), tum (t tx ty tz qx qy qz qw, or in the order of a header, as in EuRoC), colmap (the folder of a
+    model, or its images.txt or images.bin), robotcar (ins.csv, rtk.csv or vo.csv). The heading is that of the viewing
+    axis, on the ground. --image-times interpolates the poses of RobotCar at the times of its images. --heading travel
+    uses the direction of travel: of a table in the order of its frames, one track per sequence; of poses in the order
+    of their times.
 
     `relabel verify FILE --root DIR` takes the folder that holds the tables.
     """

@@ -55,12 +55,12 @@ def select(
     depth_unit_m: float | None,
     depth_is: DepthIs,
 ) -> ReaderSelection:
-    """Label TB-Places from the poses of its sets, <set>.json in DIR or in a folder right below.
+    """Label TB-Places from the poses of its sets, <set>.json in DIR or in a folder directly below it.
 
-    With --depth, --intrinsics and --depth-unit the labels tell how much surface two frames share; the dataset comes
-    without depth maps. Else they tell how much the fields of view overlap, with --fov and --radius. The dataset does
-    not say which way its axes point, so --axes has to: ahead and down for surfaces, ahead and up for fields of view. It
-    is recorded in the file.
+    With --depth, --intrinsics and --depth-unit the labels are the surface that two frames share; the dataset comes
+    without depth maps. Otherwise they are the overlap of fields of view, with --fov and --radius. The dataset does not
+    state its axes, so --axes has to: ahead and down for surfaces, ahead and up for fields of view. They are recorded in
+    the file.
     """
     from relabel.datasets.matrix_files import parse_intrinsics
     from relabel.datasets.tb_places.sets import depth_readers, readers
