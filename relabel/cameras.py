@@ -208,7 +208,7 @@ def key_array(keys: Sequence[str]) -> npt.NDArray[np.str_]:
         if "\0" in key:
             raise InputError(
                 f"row {row} (counted from 0): the key {key[:80]!r} holds a NUL character, which no label file can "
-                f"hold; rename the camera"
+                "hold; rename the camera"
             )
     return text_array(keys)
 

@@ -78,7 +78,7 @@ class Claim:
             if parts is None or theirs is None or record.get("job") != self._job or parts.intersection(theirs):
                 raise OutputInUseError(
                     f"{self._output}: another run is writing it: {_holder(record, path)}; wait until it has finished, "
-                    f"or "
+                    "or "
                     "choose another output"
                 )
 

@@ -51,6 +51,6 @@ def check_lengths(lengths: npt.NDArray[Any]) -> None:
         raise InputError(
             f"row {int(lengths.argmax())} (counted from 0): a text of {longest:,} characters in a column of "
             f"{len(lengths):,} with {total / len(lengths):.0f} on average. All are stored with one width, which would "
-            f"take "
+            "take "
             f"{whole * _LETTER_BYTES / 1e9:.1f} GB; shorten it"
         )

@@ -56,7 +56,7 @@ def check_inflated(path: Path, inflated: int) -> None:
     if inflated > inflated_limit(path):
         raise InputError(
             f"{path}: has {path.stat().st_size:,} bytes and would inflate to at least {inflated:,}, more than such "
-            f"data should; is it the right file? If so, save it without compression"
+            "data should; is it the right file? If so, save it without compression"
         )
 
 

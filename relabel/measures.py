@@ -99,7 +99,7 @@ def convert(
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         raise InputError(
             f"converting {source} to {target} needs the extents of both cameras, and an extent is missing; only iou "
-            f"and dice can be converted without"
+            "and dice can be converted without"
         )
     assert source != UNKNOWN
     assert target != UNKNOWN

@@ -249,7 +249,7 @@ def cameras(source: SimilaritySource, side: SideName | None = None) -> pa.Table:
         if kinds[0] != kinds[-1]:
             raise InputError(
                 f"column {column!r} is {kinds[0]} of the queries and {kinds[-1]} of the database; choose the cameras "
-                f"of one side"
+                "of one side"
             )
     table = pa.concat_tables(parts, promote_options="default")
     for column in ("up", "fov_deg", "radius_m"):

@@ -152,7 +152,7 @@ def depth_findings(
             int((as_read > DISAGREES).sum()),
             len(pairs),
             f"neighbouring frames differ by {_percent(error)} of the depth (median of {len(pairs)} pairs), and none "
-            f"of the conventions that were tried explains that",
+            "of the conventions that were tried explains that",
             "depth maps, poses or intrinsics do not belong to these frames, or are inaccurate",
             "check that depth maps and poses belong together",
             {"error": rounded(error), "pairs": float(len(pairs))},

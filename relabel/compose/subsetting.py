@@ -164,7 +164,7 @@ def _selected(stored: StoredCollection, selection: Selection) -> Selected:
     if stored.self_pairs and (selection.query_keys is not None or selection.database_keys is not None):
         raise OptionError(
             f"{address_of(stored)}: is self-paired, so both sides must keep the same cameras: otherwise a camera and "
-            f"itself, which is not stored, would read as a true negative; give the keys of both "
+            "itself, which is not stored, would read as a true negative; give the keys of both "
             "sides together (keys=…)"
         )
     with named_errors(address_of(stored)):

@@ -48,7 +48,7 @@ class AlongTrack:
         if stands:
             notes.append(
                 f"{stands:,} cameras are stationary and keep the direction in which they arrived or, at the start, in "
-                f"which they leave"
+                "which they leave"
             )
         if lost:
             notes.append(f"{lost:,} cameras have no direction of travel: their track is a single position")

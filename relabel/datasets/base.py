@@ -275,7 +275,7 @@ def common_root(paths: Iterable[Path]) -> Path:
     if len({_absolute(path).parent for path in inputs}) > 1 and root in (Path(root.anchor), homes):
         raise InputError(
             f"{' and '.join(map(str, dict.fromkeys(inputs)))} have no common folder except {root}, so the label file "
-            f"would reveal where they are on this machine; put them, or links to them, into one folder"
+            "would reveal where they are on this machine; put them, or links to them, into one folder"
         )
     return Path() if root == _absolute(Path()) else root
 

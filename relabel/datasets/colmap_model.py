@@ -102,7 +102,7 @@ def _images_in(folder: Path) -> Path:
     if models:
         raise DatasetNotFoundError(
             f"{sparse}: holds several COLMAP models ({', '.join(models)}), each in its own world frame; give one of "
-            f"them"
+            "them"
         )
     there = ", ".join([child.name for child in children(folder)][:5]) or "nothing"
     raise DatasetNotFoundError(f"{folder}: holds no COLMAP model (images.bin or images.txt) ({there})")

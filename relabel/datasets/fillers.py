@@ -67,7 +67,7 @@ class Filler(NamedTuple):
     def __str__(self) -> str:
         return (
             f"{self.source}: {self.number:,} of {self.cameras:,} cameras have the {self.quantity} {self.value}, which "
-            f"stands for unknown"
+            "stands for unknown"
         )
 
 

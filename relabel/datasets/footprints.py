@@ -76,7 +76,7 @@ class Footprints:
         if LOCAL in (crs, self.crs):
             raise OptionError(
                 f"{self.path}: is in {_named(self.crs)}, the cameras in {_named(crs)}, and there is no transformation "
-                f"between them; give the buildings in the frame of the cameras"
+                "between them; give the buildings in the frame of the cameras"
                 + (", with --occluders-crs local" if crs == LOCAL else ", or name its reference system")
             )
         own = shapely.get_coordinates(self.geometry)

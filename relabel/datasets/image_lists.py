@@ -181,7 +181,7 @@ def _check_unique(listed: NameList) -> None:
         raise InputError(
             f"{listed.path}: {listed.names[first[names[row]]]} and {listed.names[row]} have the same name, which has "
             f"to identify an image ({len(repeats)} name(s) are repeated): remove one of them, give one of the "
-            f"folders, or list the intended images in a text file"
+            "folders, or list the intended images in a text file"
         )
     unit = "lines" if listed.kind == "text" else "entries"
     raise InputError(

@@ -190,7 +190,7 @@ class Masked(ReaderWrapper[Sets]):
                 return cls(reader, path, strict=False)
         raise InputError(
             f"the mask {mask['name']!r} of the labels (sha256 {mask['sha256'][:12]}…) was not found; give it with "
-            f"--mask"
+            "--mask"
         )
 
 

@@ -129,12 +129,12 @@ def checked_intrinsics(values: Sequence[float], where: str) -> Intrinsics:
     if not (all(map(math.isfinite, (fx, fy, cx, cy))) and min(fx, fy) > 0.0):
         raise InputError(
             f"{where}: fx {fx:g}, fy {fy:g}, cx {cx:g}, cy {cy:g} are impossible; all have to be finite, in pixels, "
-            f"and focal lengths positive"
+            "and focal lengths positive"
         )
     if max(fx, fy) < _LEAST_FOCAL_PX and 0.0 <= cx <= 1.0 and 0.0 <= cy <= 1.0:
         raise InputError(
             f"{where}: fx {fx:g}, fy {fy:g}, cx {cx:g}, cy {cy:g} are fractions of the image width and height; "
-            f"multiply them by these, in pixels"
+            "multiply them by these, in pixels"
         )
     return fx, fy, cx, cy
 

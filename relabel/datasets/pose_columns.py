@@ -55,7 +55,7 @@ def header(path: Path, line: int, text: str) -> dict[str, int] | None:
     if "device_id" in known:
         raise InputError(
             f"{path}: line {line}: is a kapture trajectory, judging by its column device_id, whose poses are "
-            f"world-to-camera and of several cameras; write camera-to-world poses of one camera"
+            "world-to-camera and of several cameras; write camera-to-world poses of one camera"
         )
     named = [_column(name) for name in known]
     quaternion = {column for column in named if column and column[0] == "q"}
@@ -95,7 +95,7 @@ def unnamed(path: Path, line: int, found: Sequence[str]) -> InputError:
     """The error of a line of numbers between commas above which no line names the columns."""
     return InputError(
         f"{path}: line {line}: {len(found)} comma-separated values, but no line above names the columns. TUM has the "
-        f"quaternion as x y z w, EuRoC as w x y z, and the numbers alone do not show which: add a first line such as "
+        "quaternion as x y z w, EuRoC as w x y z, and the numbers alone do not show which: add a first line such as "
         f"#{','.join(COLUMNS)} with the names in the order of the file, or write a TUM file, with values separated by "
-        f"spaces"
+        "spaces"
     )

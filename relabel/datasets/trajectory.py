@@ -77,7 +77,7 @@ def axes_of(layout: TrajectoryLayout, *, up: str | None = None, ahead: str | Non
     if vertical is None:
         raise OptionError(
             f"{layout}: its world has no up axis by convention; set it with --up, for example --up -y, or --up z if "
-            f"the model was aligned with the ground"
+            "the model was aligned with the ground"
         )
     return Axes(vertical, ahead or _AHEAD[layout])
 
@@ -115,7 +115,7 @@ def read(
     if not track.turned:
         raise InputError(
             f"{path}: has positions but no angles, so no heading is known; use the direction of travel (--heading "
-            f"travel), or another file of the drive, such as ins.csv"
+            "travel), or another file of the drive, such as ins.csv"
         )
     if axes.ahead == OWN:
         axes = Axes(axes.up, track.ahead)

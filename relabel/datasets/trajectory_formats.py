@@ -94,7 +94,7 @@ def _matrix_lines(path: Path, counts: Mapping[int, str], what: str) -> tuple[Flo
         if any(mark in text for mark in ",;"):
             raise InputError(
                 f"{path}: line {line}: has commas or semicolons; the {wanted} numbers of a pose of {what} are "
-                f"separated by spaces"
+                "separated by spaces"
             )
         if len(values) not in counts or (rows and len(values) != len(rows[0])):
             layout = _LAYOUT_OF_COUNT.get(len(values), "") if not rows else ""
@@ -337,7 +337,7 @@ def check_unique(
         row = int(twice[0])
         raise InputError(
             f"{location(row)}: {str(key[row])!r} is already in {first_location(int(first[group[row]]))}; labels are "
-            f"joined by key: keep one pose per key"
+            "joined by key: keep one pose per key"
         )
 
 
@@ -438,7 +438,7 @@ def _odometry(file: TableFile) -> Track:
     if broken.size:
         notes.append(
             f"{file.location(end)} does not continue the line before it; the {len(steps) - end:,} poses from there on "
-            f"share no world frame with those before"
+            "share no world frame with those before"
         )
     return Track(np.concatenate([destination[:1], source]), poses, notes=tuple(notes))
 
@@ -451,7 +451,7 @@ def _check_radians(file: TableFile, angles: FloatArray) -> None:
         row, column = beyond[0].tolist()
         raise InputError(
             f"{file.path}: {file.location(row)}, column {_ANGLES[column]!r}: {angles[row, column]:g} is not an angle "
-            f"in radians, as in RobotCar; are these degrees?"
+            "in radians, as in RobotCar; are these degrees?"
         )
 
 

@@ -84,7 +84,7 @@ def read_descriptors(folder: str | os.PathLike[str], side: str) -> Descriptors:
     if len(keys) != len(values):
         raise InputError(
             f"{text}: has {len(keys):,} keys, but {array.name} {len(values):,} descriptors; each key needs one "
-            f"descriptor"
+            "descriptor"
         )
     unique, counts = np.unique(keys, return_counts=True)
     if (counts > 1).any():
@@ -133,7 +133,7 @@ def check_one_a_line(keys: npt.NDArray[np.str_], what: str) -> None:
         if "\n" in key or "\r" in key or key.startswith("\ufeff"):
             raise InputError(
                 f"{what} key {key!r} holds a line break or begins with a byte order mark, but a file of descriptors "
-                f"has one key per line; give the images other keys"
+                "has one key per line; give the images other keys"
             )
 
 

@@ -166,7 +166,7 @@ def assess(
     if not scores.counted.any():
         raise InputError(
             f"none of the {ground_truth.shape[0]:,} queries has a positive ({ground_truth.rule}), so there is nothing "
-            f"to score; check that queries and database cover the same place, or choose other positives"
+            "to score; check that queries and database cover the same place, or choose other positives"
         )
     grades = None if ground_truth.psi is None else graded(ground_truth.psi, answers, ks)
     correlation = (

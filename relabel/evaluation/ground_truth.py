@@ -316,7 +316,7 @@ def _joined(side: Sequence[Cameras], names: Sequence[str], what: str) -> npt.NDA
             at = [name for name, cameras in zip(names, side, strict=True) if (cameras.key == twice[0]).any()]
             raise InputError(
                 f"{what} key {str(twice[0])!r} is in {at[0]} and in {at[1]} ({len(twice):,} key(s) are in more than "
-                f"one place), so a prediction would be ambiguous: evaluate one at a time, as FILE::NAME"
+                "one place), so a prediction would be ambiguous: evaluate one at a time, as FILE::NAME"
             )
     return keys
 

@@ -180,12 +180,12 @@ def as_rows(predictions: npt.ArrayLike, queries: int) -> IntArray:
         why = " ".join(str(error).split())
         raise InputError(
             f"predictions are not an array of numbers ({why}); give an array, ({queries}, n), and fill short rows "
-            f"with -1"
+            "with -1"
         ) from None
     if table.ndim != 2 or len(table) != queries or (table.dtype.kind not in "iufO" and table.size):
         raise InputError(
             f"predictions have shape {table.shape} and type {table.dtype}; expected whole numbers, ({queries}, n), "
-            f"one row per query, best first"
+            "one row per query, best first"
         )
     if table.dtype.kind == "O":
         return _rows_of_objects(table)

@@ -93,7 +93,7 @@ def nearest(
     if base.shape[1] != asked.shape[1]:
         raise InputError(
             f"database descriptors have {base.shape[1]} numbers and those of queries {asked.shape[1]}; compute both "
-            f"with the same model"
+            "with the same model"
         )
     if k < 1:
         raise OptionError(f"k is {k}; at least one neighbour is needed")
@@ -143,7 +143,7 @@ def checked(descriptors: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
         raise InputError(
             f"{what}: descriptor {wrong[0]} (counted from 0) holds {row[_odd(row)][0]}, and {len(wrong):,} of "
             f"{len(table):,} have such values; no distance to it can be computed: check its image and the model that "
-            f"made it"
+            "made it"
         )
     return np.ascontiguousarray(table)
 

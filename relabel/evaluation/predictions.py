@@ -162,7 +162,7 @@ def shorter_than(lengths: IntArray, counted: npt.NDArray[np.bool_], ks: Sequence
     least = int(lengths[short].min())
     return (
         f"{int(short.sum()):,} queries have fewer than {k} predictions (the fewest: {least}); missing ones count as "
-        f"misses"
+        "misses"
     )
 
 
@@ -221,7 +221,7 @@ def check_keys(keys: npt.NDArray[np.str_], what: str) -> None:
         if key.split() != [key] or (what == "query" and key.startswith(("#", "\ufeff"))):
             raise InputError(
                 f"{what} key {key!r} cannot be written to a file of predictions, where white space separates keys and "
-                f"# begins a comment; save the per-query scores instead, or give the images other keys"
+                "# begins a comment; save the per-query scores instead, or give the images other keys"
             )
 
 
@@ -255,7 +255,7 @@ def _notes(
         line = predictions.line[predictions.query.index(key)]
         notes.append(
             f"{int(again.any(axis=1).sum()):,} lines predict an image twice, the first on line {line} ({twice!r}); "
-            f"only the first occurrence counts"
+            "only the first occurrence counts"
         )
     return notes
 
@@ -264,7 +264,7 @@ def _unknown_queries(predictions: Predictions, ground_truth: EvaluationSet, stra
     if not strangers:
         return (
             f"{predictions.path}: none of its {len(predictions.query):,} queries is evaluated; all are left out of "
-            f"the set"
+            "the set"
         )
     keys = [predictions.query[i] for i in strangers]
     advice = _advice(keys, ground_truth.query, len(keys) == len(predictions.query))

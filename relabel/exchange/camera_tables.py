@@ -185,7 +185,7 @@ def _places(
     if len(names) > 1:
         raise InputError(
             f"{file.path}: column {columns['crs']!r} names {len(names)} reference systems ({', '.join(names)}); "
-            f"convert all positions to one, or give lon and lat"
+            "convert all positions to one, or give lon and lat"
         )
     crs = "local"
     if names and names[0]:

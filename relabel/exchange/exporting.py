@@ -102,5 +102,5 @@ def _refuse_shared(name: str, other: str, file: str) -> None:
     if name != other:
         raise InputError(
             f"collections {other!r} and {name!r} would share files ({file}); export them one at a time "
-            f"(FILE::COLLECTION), each to its own folder"
+            "(FILE::COLLECTION), each to its own folder"
         )

@@ -160,7 +160,7 @@ class ExportFolder:
             if not self._replaceable.get(name, True):
                 raise OutputExistsError(
                     f"{path}: already exists, and is not replaced since it may belong to the dataset; choose another "
-                    f"folder"
+                    "folder"
                 )
             check_target(path, overwrite=self.overwrite)
 
@@ -244,7 +244,7 @@ def _identity(path: Path) -> list[int]:
 def _shared(path: Path) -> InputError:
     return InputError(
         f"{path}: two of the collections would share this file; export them one at a time (FILE::COLLECTION), each to "
-        f"its own folder"
+        "its own folder"
     )
 
 

@@ -234,7 +234,7 @@ def _check_space(folder: ExportFolder, name: str, size: int, shape: tuple[int, .
         raise OutputError(
             f"{folder.path / name}: {' × '.join(f'{n:,}' for n in shape)} pairs take {size:,} bytes when dense, but "
             f"only {limit:,} {state}; compress them (gzip=True), choose another folder or limit, or export fewer "
-            f"cameras"
+            "cameras"
         )
 
 
@@ -245,7 +245,7 @@ def _check_written(file: Any, private: Path, target: Path, max_bytes: int | None
     if private.stat().st_size > max_bytes:
         raise OutputError(
             f"{target}: takes more than the {max_bytes:,} bytes that are allowed; choose a larger limit, or export "
-            f"fewer cameras"
+            "fewer cameras"
         )
 
 
@@ -263,7 +263,7 @@ def _check_symmetric(source: SimilaritySource, name: str) -> None:
     if len(symmetry.unbalanced()):
         raise InputError(
             f"{name}: a condensed file has one value per pair, but {c.measure} differs between the two directions; "
-            f"export it in another measure (measure='iou')"
+            "export it in another measure (measure='iou')"
         )
 
 
@@ -278,7 +278,7 @@ def _unknown_notes(source: SimilaritySource, name: str, *, dropped: bool) -> lis
     elif unknown:
         notes.append(
             f"{name}: {unknown:,} pairs are unknown and are written as 0, which readers treat as hard negatives (GCL "
-            f"itself skips only panoramas); drop_unknown=True leaves their cameras out"
+            "itself skips only panoramas); drop_unknown=True leaves their cameras out"
         )
     return notes
 

@@ -145,7 +145,7 @@ class OnEarth:
         if not is_geodesic(c.params) and crs == "local":
             raise InputError(
                 f"{name}: its positions are metres in a local frame, whose location on earth is unknown, so there are "
-                f"no longitudes and latitudes for GeoJSON; export to csv or parquet, or label with crs=…"
+                "no longitudes and latitudes for GeoJSON; export to csv or parquet, or label with crs=…"
             )
         fov, radius = openings(cameras, c.params)
         arc = c.params.get("arc") if c.params.get("shape") == "polygon" else None

@@ -64,7 +64,7 @@ def write_pairs(
             if len(str(entry).split()) != 1 or str(entry) != str(entry).strip():
                 raise InputError(
                     f"{name}: {side} {str(entry)!r} contains white space, where readers of pairs split lines; give "
-                    f"other names with image_path=…"
+                    "other names with image_path=…"
                 )
     for file, with_score in ((plain, False), (scored, True)):
         with folder.file(file) as private, private.open("wb") as text:

@@ -73,7 +73,7 @@ def read_npz(request: ImportRequest) -> ImportResult:
     elif sides is None:
         raise InputError(
             f"{path}: is a matrix of shape {entries.shape} without names; give the keys of its rows and columns "
-            f"(queries=…, database=…: one key per line)"
+            "(queries=…, database=…: one key per line)"
         )
     elif request.self_pairs or facts.get("self_pairs") is True:
         sides = sides.as_one_set()

@@ -129,6 +129,6 @@ def write_pml(
         )
     note = (
         f"{name}: pairs with ψ < {threshold:g} are lost, and each query keeps as many true zeros as it has positives; "
-        f"rows count over the whole collection: for a batch use relabel.exchange.pml.indices_tuple instead"
+        "rows count over the whole collection: for a batch use relabel.exchange.pml.indices_tuple instead"
     )
     return [note]

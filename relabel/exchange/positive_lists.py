@@ -132,7 +132,7 @@ def write_msls_idx(
     if left_out:
         notes.append(
             f"{left_out:,} cameras that are not ok are left out of qImages and dbImages, as their "
-            f"similarities are unknown"
+            "similarities are unknown"
         )
     return notes
 

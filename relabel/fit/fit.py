@@ -215,7 +215,7 @@ def _check_alike(collections: Sequence[StoredCollection]) -> None:
         if stored.method in DEPTH_METHODS:
             raise InputError(
                 f"{stored.path}::{stored.name}: {stored.method} labels come from depth maps, which no field of view "
-                f"explains; their parameters are in the file: relabel info"
+                "explains; their parameters are in the file: relabel info"
             )
     first = collections[0]
     other = next((stored for stored in collections if made(stored) != made(first)), None)

@@ -277,7 +277,7 @@ def _side(parts: Sequence[tuple[Cameras, IntArray]], origins: Sequence[FloatArra
         elif any(own):
             raise InputError(
                 f"some collections have {name} for each camera and others do not; fit them separately, as "
-                f"FILE::COLLECTION"
+                "FILE::COLLECTION"
             )
     return Cameras(key=np.arange(len(columns["heading_deg"])).astype(np.str_), **columns)
 

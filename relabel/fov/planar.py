@@ -301,7 +301,7 @@ def source(
             if without[name] and without[name] == int(side.ok.sum()):
                 raise InputError(
                     f"no camera of the {name} has a height, so heights cannot be compared; omit "
-                    f"max_height_difference_m=…, or use a dataset with heights (a column up, z or altitude of a table)"
+                    "max_height_difference_m=…, or use a dataset with heights (a column up, z or altitude of a table)"
                 )
         label_params["without_height"] = without
     noise = noise_of(

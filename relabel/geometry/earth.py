@@ -86,7 +86,7 @@ def lon_lat(cameras: Cameras) -> FloatArray:
     if missing:
         raise InputError(
             f"the cameras are in the {GEODESIC} frame but have no column {' and no column '.join(missing)}; label "
-            f"them again, or use the unmodified file"
+            "them again, or use the unmodified file"
         )
     return np.column_stack([cameras.extra[LON], cameras.extra[LAT]]).astype(np.float64, copy=False)
 

@@ -97,7 +97,7 @@ def image_paths(cameras: Cameras, template: str | None, *, collection: str, side
             raise InputError(
                 f"image path {template!r} gives {path[:200]!r} to {side} camera {str(cameras.key[row])[:200]!r} of "
                 f"{collection}, which is outside the image folder; paths have to be relative and without '..': choose "
-                f"another template (image_path=…), or other keys"
+                "another template (image_path=…), or other keys"
             )
     names, first = np.unique(paths, return_index=True)
     if len(names) < n:
@@ -304,7 +304,7 @@ def _nothing_found(folder: Path, probe: Cameras, layouts: Sequence[str], collect
     return (
         f"{folder}: holds no image of the {side} cameras of {collection or 'the labels'}; their keys are {keys}; "
         f"{there}; tried {', '.join(layouts)}; say how a key becomes a path (image_path=…), or give the folder that "
-        f"these labels were made from"
+        "these labels were made from"
     )
 
 

@@ -470,7 +470,7 @@ class StoredCollection(AsTables, Displayed):
                     row = first + int(np.searchsorted(indptr[1:] - start, np.argmax(bad), side="right"))
                     raise LabelFileError(
                         f"{arrays[name].name}: {what} in row {row} (counted from 0), so the file is damaged; relabel "
-                        f"validate lists all errors"
+                        "validate lists all errors"
                     )
             return RowBlock(first, np.diff(indptr), indices, data)
 
@@ -504,7 +504,7 @@ class StoredCollection(AsTables, Displayed):
         if collection_digest(attributes, records) != self.content_sha256:
             raise LabelFileError(
                 f"{group.name}: content_sha256 does not match the content, so cameras, parameters or values were "
-                f"damaged or changed after writing; write or fetch the file again"
+                "damaged or changed after writing; write or fetch the file again"
             )
         self._fits = True
 

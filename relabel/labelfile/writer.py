@@ -246,7 +246,7 @@ class _CollectionWriter:
         if first != self._next_row or last > len(self._counts):
             raise InputError(
                 f"{where}: expected rows from {self._next_row} on, of {len(self._counts)}; blocks have to be in "
-                f"order, without gaps"
+                "order, without gaps"
             )
         if counts.dtype.kind not in "iu" or indices.dtype.kind not in "iu" or data.dtype.kind != "f":
             raise InputError(f"{where}: counts and columns have to be integers and values floats")

@@ -100,7 +100,7 @@ def hidden(source: fov.FovOverlap, path: Path) -> list[str]:
     if inside.any():
         notes.append(
             f"{path.name}: {inside.sum():,} cameras are inside a building or at a wall, perhaps because positions are "
-            f"inexact; that building hides nothing from them"
+            "inexact; that building hides nothing from them"
         )
     return notes
 
@@ -135,7 +135,7 @@ def buildings(
     if path is None:
         raise InputError(
             f"{where}: its fields of view are cut by {recorded['name']}, which is neither next to the file nor under "
-            f"root=…; give it with occluders=…"
+            "root=…; give it with occluders=…"
         )
     from relabel.reference.occlusion import Occluders  # noqa: PLC0415  (shapely)
 

@@ -93,7 +93,7 @@ class PartsFolder:
     def _foreign(self, entry: Path) -> OutputExistsError:
         return OutputExistsError(
             f"{entry}: was not made by a job that writes {self.path.with_suffix('').name}, so it is left alone; move "
-            f"it away, or choose another output"
+            "it away, or choose another output"
         )
 
     def __exit__(

@@ -78,7 +78,7 @@ def frames_from_records(
     if not isinstance(sets, FrameSets):
         raise InputError(
             f"{stored.path}::{stored.name}: its provenance does not name the depth maps it was made from; label the "
-            f"dataset again"
+            "dataset again"
         )
     return sets
 
@@ -102,7 +102,7 @@ def _check_paths(record: Mapping[str, Any], root: Path) -> None:
         if isinstance(value, str) and leads_out(value):
             raise InputError(
                 f"the provenance of the file names {value!r} ({name}), which is outside {root}; such paths have to be "
-                f"relative and without .., so they are not followed. Omit root=…, or get the file from its maker"
+                "relative and without .., so they are not followed. Omit root=…, or get the file from its maker"
             )
 
 

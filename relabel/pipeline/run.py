@@ -179,7 +179,7 @@ def _part(result: PartResult, path: Path) -> StoredCollection:
     if difference is not None:
         raise OutputError(
             f"{path}: is a part of another job: it {difference}; check what else writes there, and run the same "
-            f"command again"
+            "command again"
         )
     return labels[result.name]
 

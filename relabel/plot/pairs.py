@@ -92,7 +92,7 @@ def pair(
         if not (len(rings[0]) and len(rings[1])):
             raise InputError(
                 f"the field of view of {query if not len(rings[0]) else database} is unknown, so it cannot be drawn; "
-                f"to see the two images give their folder (images=)"
+                "to see the two images give their folder (images=)"
             )
         axes = axes_or_new(ax)
         _draw_fields(axes, sides, (row, column), rings, (query, database))

@@ -101,7 +101,7 @@ def spdx(text: str) -> str:
         )
         raise OptionError(
             f"license is {text!r}, which is not an SPDX identifier; {hint} https://spdx.org/licenses lists all; give "
-            f"a licence without one by its URL"
+            "a licence without one by its URL"
         ) from None
 
 

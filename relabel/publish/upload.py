@@ -167,7 +167,7 @@ def _check(path: Path, copy: Path) -> None:
     more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
     raise LabelFileError(
         f"{path}: is not valid, so it is not published: {'; '.join(faults[:_SHOWN])}{more}; `relabel validate` lists "
-        f"all errors"
+        "all errors"
     )
 
 

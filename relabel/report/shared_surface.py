@@ -226,7 +226,7 @@ def _frame_row(stored: StoredCollection, cameras: Cameras, frames: Frames, row: 
     if not cameras.ok[row]:
         raise InputError(
             f"{stored.path}::{stored.name}: {key} has status {Status(int(cameras.status[row])).label}: what it sees "
-            f"is unknown"
+            "is unknown"
         )
     rows = rows_of(frames.cameras.key, np.array([key]))
     if rows[0] < 0 or not frames.cameras.ok[rows[0]]:

@@ -86,7 +86,7 @@ def _checked(source: Any) -> SimilaritySource:
     if not (hasattr(source, "blocks") and hasattr(source, "collection")):
         raise OptionError(
             f"labels holds {type(source).__name__} {source!r:.60}; expected a collection, as LabelFile(path)[name], a "
-            f"LabelFile, or a list of them"
+            "LabelFile, or a list of them"
         )
     checked: SimilaritySource = source
     return checked

@@ -101,7 +101,7 @@ class SamplerReport(Displayed):
             if queries or database:
                 lines.append(
                     f"    {queries:,} queries and {database:,} database cameras have no place in a sequence, so all "
-                    f"their pairs are kept"
+                    "their pairs are kept"
                 )
         return "\n".join(lines)
 

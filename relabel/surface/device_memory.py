@@ -66,7 +66,7 @@ class Budget:
             if self.size <= self.least:
                 raise OptionError(
                     f"the GPU is out of memory even for blocks of {self.size:,} bytes ({short}): stop other programs "
-                    f"that use it, see nvidia-smi, or use device='cpu'"
+                    "that use it, see nvidia-smi, or use device='cpu'"
                 )
             self.size = max(self.size // 2, self.least)
             report = log.debug if self._warned else log.warning

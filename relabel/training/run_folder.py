@@ -115,7 +115,7 @@ class RunFolder:
         if names and not _is_run(self.path):
             raise OutputExistsError(
                 f"{self.path / names[0]}: was not written by relabel train, so it is not replaced; choose another "
-                f"folder"
+                "folder"
             )
 
     def begin(self, optimizer: torch.optim.Optimizer, *, resume: bool, overwrite: bool) -> Progress:
@@ -172,7 +172,7 @@ class RunFolder:
         if difference is not None:
             raise InputError(
                 f"{path}: is of another run: {difference}; restore it, choose another folder, or pass overwrite=True "
-                f"to start over"
+                "to start over"
             )
         _check_description(self._model, state, self._description(), path)
         load_into(self._model, state["model"], path)

@@ -153,7 +153,7 @@ def _read_again(task: Task, result: Verification) -> tuple[Cameras, Cameras]:
     if record is None or not isinstance(part, FovPart):
         raise InputError(
             f"{task.where}: its provenance does not record how to read the dataset again; omit root=… to check ψ "
-            f"against the cameras in the file"
+            "against the cameras in the file"
         )
     cameras = part.read()
     compare_inputs(task, record, task.root, cameras.files, result, thousands=False)

@@ -111,7 +111,7 @@ def placement(centre: FloatArray, extent_m: float, crs: str) -> dict[str, Any]:
     if error > _MOST_ERROR_M:
         raise OptionError(
             f"frame {crs}: cameras are spread over {extent_m / 1000:,.0f} km, and tiles would be off by {error:,.0f} "
-            f"m; relabel subset makes smaller label files"
+            "m; relabel subset makes smaller label files"
         )
     return {
         "reach": reach,

@@ -85,7 +85,7 @@ def write_report(
         if kept < total:
             notes.append(
                 f"This page holds {kept:,} of {total:,} pairs, the {most:,} best per query; the distributions cover "
-                f"all pairs."
+                "all pairs."
             )
         pairs = [_best_pairs(stored, most, progress) for stored in collections]
         packed = [

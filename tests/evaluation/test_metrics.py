@@ -199,5 +199,5 @@ class TestEvaluate:
     @pytest.mark.parametrize("predictions", [[1, 2], [[True]], [[1], [2]], [["a"]]])
     def test_wrong_predictions(self, predictions: list[object]) -> None:
         """Predictions are a table of whole numbers with a row a query."""
-        with pytest.raises(InputError, match="one row a query"):
+        with pytest.raises(InputError, match="one row per query"):
             evaluate(predictions, lists([[1]]))

@@ -214,7 +214,7 @@ class TestWritePredictions:
             write_predictions(tmp_path / "p.txt", np.array(["a"]), np.array(["b"]), rows)
         with pytest.raises(InputError, match=r"prediction 0 of query 0 .* 0.5, which is not a whole number"):
             write_predictions(tmp_path / "p.txt", np.array(["a"]), np.array(["b"]), np.array([[0.5]]))
-        with pytest.raises(InputError, match="one row a query"):
+        with pytest.raises(InputError, match="one row per query"):
             write_predictions(tmp_path / "p.txt", np.array(["a"]), np.array(["b"]), np.array([[0], [0]]))
         assert list(tmp_path.iterdir()) == []
 

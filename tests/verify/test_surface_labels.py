@@ -260,7 +260,7 @@ class TestRefused:
     def test_parameters_missing(self, labels: Path, folder: Path, name: str, value: object) -> None:
         """A parameter that the oracle needs is asked for by name."""
         params = {**LabelFile(labels)["room"].params, name: value}
-        with pytest.raises(InputError, match=f"do not tell {name}"):
+        with pytest.raises(InputError, match=f"do not hold {name}"):
             verify(changed(labels, lambda _: None, params=params), folder)
 
     @pytest.mark.parametrize("records", [[], [("relabel rgbd", {"collection": "other"})], [("x", {})]])

@@ -308,7 +308,7 @@ class TestRefused:
         """A parameter that the oracle needs is asked for by name."""
         params = {**LabelFile(labels)["amman"].params, name: "per camera"}
         changed(labels, lambda _: None, params=params)
-        with pytest.raises(InputError, match=f"do not tell {name}"):
+        with pytest.raises(InputError, match=f"do not hold {name}"):
             verify(labels)
 
     def test_damaged(self, labels: Path) -> None:

@@ -376,6 +376,6 @@ def _notes(query: Cameras, database: Cameras, faults: Mapping[str, int]) -> list
     if "constant_sequences" in faults:
         notes.append(
             f"{faults['constant_sequences']:,} sequences ({faults['constant_rows']:,} cameras) repeat one compass "
-            f"angle throughout: perhaps a stuck compass; they are labelled anyway"
+            "angle throughout: perhaps a stuck compass; they are labelled anyway"
         )
     return notes + position_notes(query, database)

@@ -66,14 +66,14 @@ def read_side_tables(folder: Path, heading: Heading) -> SideTables:
     if heading == "compass" and not raw_path.is_file():
         raise InputError(
             f"{raw_path}: is missing, and it holds the compass angles (ca); use raw.csv from the original metadata, "
-            f"or choose the heading of travel"
+            "or choose the heading of travel"
         )
     for path in (sequences_path, postprocessed_path) if heading == "travel" else ():
         if not path.is_file():
             raise InputError(
                 f"{path}: is missing, and the heading of travel needs its "
                 f"{'sequences' if path == sequences_path else 'view_direction'}; use the original metadata, or choose "
-                f"the compass heading"
+                "the compass heading"
             )
     postprocessed = _POSTPROCESSED | ({"view_direction": "text"} if heading == "travel" else {})
     tables = {
@@ -110,7 +110,7 @@ def _joined(base_path: Path, base_key: npt.NDArray[np.str_], path: Path, table: 
         if len(keys):
             raise InputError(
                 f"{has}: key {str(keys[0])!r} is not in {lacks.name} next to it ({len(keys)} key(s) are not); both "
-                f"must list the same images: use the two files from the same download"
+                "must list the same images: use the two files from the same download"
             )
     return {name: column[rows] for name, column in table.items()}
 

@@ -167,7 +167,7 @@ def select(root: Path | str, cities: str | None = None) -> tuple[tuple[City, ...
         reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped)
         raise DatasetNotFoundError(
             f"{tree.root}: none of the requested cities can be labelled: {reasons}. The metadata of MSLS is a "
-            f"separate download; unpack it over this tree"
+            "separate download; unpack it over this tree"
         )
     return selected, skipped
 

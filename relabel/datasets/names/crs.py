@@ -97,7 +97,7 @@ def shared_frame(sides: tuple[tuple[NameList, AtNames], ...]) -> Frame:
         )
         raise InputError(
             f"positions are in {len(first)} frames, not all of them located on earth: {shown}. Write zone and letter, "
-            f"or latitude and longitude, into all names, or label each frame separately"
+            "or latitude and longitude, into all names, or label each frame separately"
         )
     ((zone, kind),) = (divmod(code, 3) for code in first)
     if zone == 0:
@@ -128,7 +128,7 @@ def _check_utm(names: NameList, fields: AtNames) -> None:
         raise InputError(
             f"{names.location(row)}: east {east[row]:.2f}, north {north[row]:.2f} is not a position in a UTM zone, "
             f"where east is between 0 and {_WIDEST_EAST_M:,.0f} m and north at most {_FARTHEST_NORTH_M:,.0f} m; are "
-            f"the two "
+            "the two "
             "swapped? Names with metres on another map must not give a zone"
         )
 

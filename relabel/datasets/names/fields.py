@@ -135,7 +135,7 @@ def _miscounted(names: Sequence[str], row: int, count: int, location: Callable[[
     if not any("@" in name for name in names):
         return InputError(
             f"{location(0)}: {names[0]!r} is not a name of the form {LAYOUT}, nor is any of the {len(names):,} names; "
-            f"for positions and headings in a table use `relabel table`"
+            "for positions and headings in a table use `relabel table`"
         )
     what = f"{count} fields between @" if count > 1 else "no @"
     why = "is it truncated?" if count < PIECES else "a field cannot hold an @ itself"

@@ -184,7 +184,7 @@ def _joinable(compass: Compass, lists: list[NameList], parsed: list[AtNames], ro
             raise InputError(
                 f"{names.path}: none of the {len(names):,} names has a pano_id that is in {root} "
                 f"({len(compass.key):,} keys; here {str(fields.texts['pano_id'][0])!r}); are these MSLS images, and "
-                f"are their cities in the tree?"
+                "are their cities in the tree?"
             )
         files += compass.used(rows)
     return files
@@ -393,7 +393,7 @@ def read_compass(root: Path) -> Compass:
     if not files:
         raise DatasetNotFoundError(
             f"{root}: none of its {len(tree.cities)} cities has a raw.csv, which holds the compass angles (ca); use "
-            f"the original metadata of MSLS"
+            "the original metadata of MSLS"
         )
     tables = [csv_columns.read(path, _COLUMNS) for path in files]
     for path, table in zip(files, tables, strict=True):
@@ -409,7 +409,7 @@ def read_compass(root: Path) -> Compass:
         if panorama[a] != panorama[b] or not np.array_equal(heading[a], heading[b], equal_nan=True):
             raise InputError(
                 f"key {str(key[a])!r} is in {files[file[a]]} and {files[file[b]]} with different values; an image "
-                f"belongs to one city: remove the wrong copy"
+                "belongs to one city: remove the wrong copy"
             )
     rows = np.sort(order[~same])
     return Compass(key[rows], heading[rows], panorama[rows], file[rows], files)

@@ -147,7 +147,7 @@ def _read_npz(path: Path, lists: dict[str, Path | None]) -> DbStruct:
         if name is None:
             raise InputError(
                 f"{path}: holds coordinates without names; give lists of the names, one per line, with --query-names "
-                f"and --database-names"
+                "and --database-names"
             )
         names[side] = read_names(name)
     with _npz(path) as arrays:
@@ -273,7 +273,7 @@ def _coordinates(path: Path, field: str, array: npt.NDArray[Any], count: int, *,
     if array.ndim == 2 and 1 in array.shape and array.size == count and count != 2:
         raise InputError(
             f"{path}: {field} has shape {array.shape}, one number per image: a frame number, as in structs of "
-            f"Nordland, not a position. Fields of view need metres and headings"
+            "Nordland, not a position. Fields of view need metres and headings"
         )
     usual, other = (array, array.T) if rows_first else (array.T, array)
     for table in (usual, other):
@@ -282,7 +282,7 @@ def _coordinates(path: Path, field: str, array: npt.NDArray[Any], count: int, *,
     expected = f"({count}, 2)" if rows_first else f"(2, {count})"
     raise InputError(
         f"{path}: {field} has shape {array.shape}, but there are {count:,} names; expected {expected}: names and "
-        f"coordinates must belong to the same images"
+        "coordinates must belong to the same images"
     )
 
 
@@ -292,7 +292,7 @@ def _refuse_frame_numbers(struct: DbStruct) -> None:
     if len(table) > 1 and (table[:, 0] == table[:, 1]).all():
         raise InputError(
             f"{struct.path}: east and north are equal in every row: frame numbers, as in files of Nordland, not "
-            f"positions. Fields of view need metres and headings"
+            "positions. Fields of view need metres and headings"
         )
 
 

@@ -75,7 +75,7 @@ class Headings:
         if self.source == "table":
             return (
                 f"the direction of yaw 1 is that of the table{zero}; yaw is assumed to be {self.sign}, which the data "
-                f"does not state"
+                "does not state"
             )
         way = "north" if self.source == "north" else "along the track of consecutive panoramas"
         return f"yaw 1 is assumed to face {way}{zero}, and yaw to be {self.sign}: the data states neither"

@@ -69,7 +69,7 @@ def partners(names: Collection[str], others: Collection[str], where: str) -> dic
             shown = f"{same[0]} and {same[1]}" if len(same) > 1 else f"{other} and {found[same[0]]}"
             raise InputError(
                 f"{where}: {shown} differ only in folders, suffixes and zeros, so the frame is ambiguous; keep the "
-                f"names of one camera and sequence"
+                "names of one camera and sequence"
             )
         found[same[0]] = other
     return found

@@ -285,7 +285,7 @@ def _of_each_frame(calibrations: Calibrations, names: Sequence[str]) -> FloatArr
     if lacking:
         raise InputError(
             f"{folder}: {len(lacking):,} of {len(names):,} frames have no calibration ({lacking[0]}); add the missing "
-            f"ones, or --intrinsics fx,fy,cx,cy"
+            "ones, or --intrinsics fx,fy,cx,cy"
         )
     depth, image = (None if path is None else read_header(path) for path in (calibrations.depth, calibrations.image))
     if depth is not None and image is not None and depth.size != image.size:
@@ -304,7 +304,7 @@ def _of_each_frame(calibrations: Calibrations, names: Sequence[str]) -> FloatArr
             if depth is None:
                 raise InputError(
                     f"{files[name]}: holds only a focal length, and the first depth map, which would give the image "
-                    f"centre, cannot be opened; give --intrinsics fx,fy,cx,cy"
+                    "centre, cannot be opened; give --intrinsics fx,fy,cx,cy"
                 )
             numbers = [numbers[0], numbers[0], depth.size[0] / 2, depth.size[1] / 2]
         table[row] = intrinsics_of(numbers, str(files[name]))

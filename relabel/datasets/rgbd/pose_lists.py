@@ -86,7 +86,7 @@ def read(path: Path, names: Sequence[str], quaternion: Quaternion = "xyzw") -> L
             raise InputError(
                 f"{path}: holds {len(records.poses):,} poses, but there are {len(names):,} depth maps; unnamed poses "
                 "are matched in order, one per depth map: put the name of a frame before each pose, or remove the "
-                f"unmatched ones"
+                "unmatched ones"
             )
         note = f"the poses are those of {path.name}, one per depth map in the order of their names"
         return ListedPoses(records.poses, np.ones(len(names), bool), (note, *records.notes))
@@ -186,7 +186,7 @@ def _numbers_of_log(path: Path, lines: list[tuple[int, list[str]]]) -> list[str]
     if twice is not None:
         raise InputError(
             f"{path}: line {lines[5 * twice][0]}: the number {numbers[twice]} is already used for another pose; "
-            f"number the poses like the frames, or 0, 1, 2, … in their order"
+            "number the poses like the frames, or 0, 1, 2, … in their order"
         )
     return [str(number) for number in numbers]
 

@@ -66,7 +66,7 @@ def camera_of(folder: Path, intrinsics: Intrinsics | None, unit_m: float | None)
     if unit_m is None and own is None:
         raise OptionError(
             f"{folder}: it is not named after a sequence of the TUM benchmark (freiburg1, freiburg2 or freiburg3), so "
-            f"the unit of its depth maps is unknown; give --depth-unit: 0.001 for millimetres, as most cameras store "
+            "the unit of its depth maps is unknown; give --depth-unit: 0.001 for millimetres, as most cameras store "
             "them, or 0.0002 for the 1/5000 m of the benchmark"
         )
     intrinsics = own if intrinsics is None else intrinsics

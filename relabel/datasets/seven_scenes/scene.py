@@ -100,7 +100,7 @@ def find(root: Path | str) -> dict[str, Path]:
         if any(name.endswith(".zip") for name in names):
             raise DatasetNotFoundError(
                 f"{root}: holds {_listed(names)}, but no unpacked scene; unpack the zip of the scene, and the zip of "
-                f"each sequence inside it"
+                "each sequence inside it"
             )
         hint = ""
         if any((folder / "depth").is_dir() for folder in (root, *(root / name for name in names))):

@@ -124,7 +124,7 @@ def choose(
     if "heading" not in columns:
         raise InputError(
             f"{path}: there is no column of headings, only {there}; name it with --columns heading=NAME (degrees "
-            f"clockwise from north), or use the direction of travel with --heading travel. Trajectories with full "
+            "clockwise from north), or use the direction of travel with --heading travel. Trajectories with full "
             "poses give headings with --layout kitti, kitti360, tum, colmap or robotcar"
         )
     return columns

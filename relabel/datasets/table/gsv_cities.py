@@ -94,5 +94,5 @@ def _whole(file: TableFile, name: str, numbers: npt.NDArray[np.float64]) -> npt.
 def _fail(file: TableFile, row: int, name: str, why: str) -> None:
     raise InputError(
         f"{file.path}: {file.location(row)}, column {name!r}: {why}; the image name cannot be made without it. Use "
-        f"another column for the keys with --columns key=NAME"
+        "another column for the keys with --columns key=NAME"
     )

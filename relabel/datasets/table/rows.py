@@ -223,7 +223,7 @@ def _order(side: TableCameras) -> tuple[FloatArray, str]:
         raise InputError(
             f"{side.path}: {TableFile(side.path).location(row)}, column {side.columns[role]!r}: is not a {what}, so "
             f"the order of the track is unknown; correct it ({lost.size:,} row(s)), or remove the column from the "
-            f"table if its rows are in the order of the track"
+            "table if its rows are in the order of the track"
         )
     return np.arange(len(side.key), dtype=np.float64), "the rows"
 

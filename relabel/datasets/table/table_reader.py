@@ -237,7 +237,7 @@ class TableReader:
         ]
         notes += [
             f"{side.path.name}: {int(side.panorama.sum()):,} panoramas are not labelled; --panorama 360 labels them "
-            f"as full circles"
+            "as full circles"
             for side in sides
             if side.panorama.any()
         ]
@@ -437,7 +437,7 @@ def _check_not_robotcar(path: Path) -> None:
     if _OF_ROBOTCAR.issubset(TableFile(path).columns):
         raise InputError(
             f"{path}: has the columns of RobotCar's ins.csv and rtk.csv, whose angles are radians and whose "
-            f"ins_status marks good rows: read it with --layout robotcar, or with --layout csv as an ordinary table"
+            "ins_status marks good rows: read it with --layout robotcar, or with --layout csv as an ordinary table"
         )
 
 
@@ -456,7 +456,7 @@ def _check_scale(path: Path, cameras: Cameras) -> None:
         raise InputError(
             f"{path}: at the cameras, {seen} on the map {cameras.crs}, so ranges would be wrong. It is a map of "
             "another region, x and y are swapped, or it is a display map such as Web Mercator: name lon and lat "
-            f"(without --crs), or convert x and y to a map of the region, such as its UTM zone"
+            "(without --crs), or convert x and y to a map of the region, such as its UTM zone"
         )
 
 

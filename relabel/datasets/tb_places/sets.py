@@ -262,7 +262,7 @@ class _Poses:
         """How the poses were read."""
         return (
             f"poses are read as {self.direction} in metres, quaternions as {self.quaternion}, axes as {self.axes}: "
-            f"these come from the options, since the dataset does not state them"
+            "these come from the options, since the dataset does not state them"
         )
 
 

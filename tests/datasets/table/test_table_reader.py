@@ -551,7 +551,7 @@ class TestTravel:
 @pytest.mark.parametrize(
     ("cells", "expected", "note"),
     [
-        (("1.5", "3", "7.25"), [1.5, 3.0, 7.25], "is taken for seconds, since its numbers are as large as 7.25"),
+        (("1.5", "3", "7.25"), [1.5, 3.0, 7.25], "is read as seconds, since its numbers are as large as 7.25"),
         (("2019-07-04 12:00:00Z", "2019-07-04 14:00:00+02:00", "2019-07-04T12:00Z"), [1562241600.0] * 3, None),
         (
             ("2019-07-04 12:00:00", "2019:07:04 12:00:01", "2019-07-04 12:00Z"),
