@@ -449,7 +449,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("name", "texts"),
         [
-            (".", ["is not an MSLS tree", "looked for {train_val,test}/<city>/{query,database}/*.csv", "found"]),
+            (".", ["is not an MSLS tree", "expected {train_val,test}/<city>/{query,database}/*.csv", "found"]),
             ("nowhere", ["nowhere: does not exist", "give the folder"]),
             ("msls/train_val/amman/query/raw.csv", ["raw.csv: is a file, not a folder"]),
             ("msls/train_val/amman", ["looks like one city", "give the folder above train_val"]),

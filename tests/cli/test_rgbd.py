@@ -133,7 +133,7 @@ class TestBadInput:
             (["--layout", "folder", "--axes", "ahead=x"], 2, "--axes ahead=x: has to state which axes"),
             (["--layout", "folder", "--depth-is", "disparity"], 2, "'disparity' is not one of 'z', 'ray'"),
             (["--layout", "folder", "--intrinsics", "57,58"], 2, "--intrinsics 57,58: is not four numbers"),
-            (["--layout", "folder", "--depth-unit", "0"], 2, "--depth-unit 0: a step of depth"),
+            (["--layout", "folder", "--depth-unit", "0"], 2, "--depth-unit 0: a depth unit has to be"),
             (["--layout", "folder", "--max-time-difference", "1"], 2, "is for --layout tum"),
             (["--layout", "kitti"], 2, "kitti"),
         ],

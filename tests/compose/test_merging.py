@@ -61,7 +61,7 @@ class TestMerge:
         with pytest.raises(InputError, match=r"both hold.*'oslo'.*subset \S*other\.h5::oslo --rename oslo=NEW"):
             merge(tmp_path / "all.h5", [str(files[1]), str(other)])
         nested = write(tmp_path / "nested.h5", {"oslo/night": AMMAN})
-        with pytest.raises(InputError, match="lies inside"):
+        with pytest.raises(InputError, match="is inside"):
             merge(tmp_path / "all.h5", [str(files[1]), str(nested)])
         assert not (tmp_path / "all.h5").exists()
 

@@ -250,7 +250,7 @@ class TestFaults:
             (
                 "frames.txt",
                 f"1 5 {POSE} 1 CAMERA 1 1\n2 5 {POSE} 1 CAMERA 1 1",
-                r"frames.txt: line 2: its image 1 already belongs to the frame in line 1 already",
+                r"frames.txt: line 2: its image 1 already belongs to the frame in line 1",
             ),
             ("frames.txt", f"1 5 {POSE} 1 CAMERA 1 1 7", r"frames.txt: line 1: has more data than it declares"),
         ],
@@ -266,7 +266,7 @@ class TestFaults:
         """No model, and several."""
         (tmp_path / "notes.txt").write_text("")
         with pytest.raises(
-            DatasetNotFoundError, match=r"holds no COLMAP model (images.bin or images.txt) \(notes.txt\)"
+            DatasetNotFoundError, match=r"holds no COLMAP model \(images\.bin or images\.txt\) \(notes.txt\)"
         ):
             colmap_model.read(tmp_path)
         for number in range(2):

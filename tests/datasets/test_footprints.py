@@ -132,8 +132,8 @@ class TestGeoJson:
             ([1], "JSON but not GeoJSON"),
             ({"type": "FeatureCollection"}, "JSON but not GeoJSON"),
             ({"type": "FeatureCollection", "features": [POLYGON, 7]}, "feature 1 .* not an object"),
-            (collection(POLYGON, {"type": "Elephant"}), "feature 1 .* no geometry"),
-            (collection({"type": "Polygon", "coordinates": "abc"}), "feature 0 .* no geometry"),
+            (collection(POLYGON, {"type": "Elephant"}), "feature 1 .* not a geometry"),
+            (collection({"type": "Polygon", "coordinates": "abc"}), "feature 0 .* not a geometry"),
             (collection({"type": "Polygon", "coordinates": [SQUARE[:3]]}), "feature 0 .* closed"),
             (collection(POLYGON, {"type": "Polygon", "coordinates": [[[0, 0]] * 4]}), "feature 1 .* repaired"),
             ('{"type": "LineString", "coordinates": [[0, 0], [1e999, 1]]}', "feature 0"),
@@ -200,7 +200,7 @@ class TestGeoParquet:
     @pytest.mark.parametrize(
         ("values", "column", "text"),
         [
-            ([wkb, b"abc"], {}, "row 1 .* no geometry"),
+            ([wkb, b"abc"], {}, "row 1 .* not a geometry"),
             ([wkb], {"encoding": "point"}, "encoded as point"),
         ],
     )

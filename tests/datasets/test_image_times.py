@@ -100,7 +100,7 @@ class TestReadTimes:
         ("text", "message"),
         [
             ("12 1\n1.5 1\n", r"line 2: '1\.5' is not a time stamp"),
-            ("12 1\n12 2\n", r"line 2: '12' is already on line 1 already"),
+            ("12 1\n12 2\n", r"line 2: '12' is already in line 1"),
             ("\n", "has no time stamp"),
             ("9" * 20, "line 1: .* is not a time stamp"),
         ],

@@ -206,7 +206,7 @@ class TestKitti360:
         [
             (["1 0 0 0 0 1 0 0 0 0 1 0"], r"line 1: 12 numbers; .*--layout kitti$"),
             (["1 1 0 0 0 0 1 0 0 0 0 1 0", "2 1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1"], r"line 2: 17 numbers; .* 13 as in"),
-            (["1 1 0 0 0 0 1 0 0 0 0 1 0"] * 2, r"line 2: '0000000001' is already on line 1 already"),
+            (["1 1 0 0 0 0 1 0 0 0 0 1 0"] * 2, r"line 2: '0000000001' is already in line 1"),
             (["1.5 1 0 0 0 0 1 0 0 0 0 1 0"], r"line 1: 1.5 is not a frame number"),
             (["1 1 0 0 0 0 1 0 0 0 0 1 0 5 6 7 1"], r"line 1: the last row of the matrix is 5 6 7 1"),
         ],
@@ -358,7 +358,7 @@ class TestTravel:
         """What stands is counted, and so is what never moves."""
         lines = [line_of("tum", looking(0.0), np.array([x, 0.0, 0.0]), str(t))[0] for t, x in enumerate([0, 5, 5, 5])]
         _, notes = read(write(tmp_path / "t", *lines), "tum", Z_UP, along_track=AlongTrack())
-        assert any(note.startswith("3 cameras stand") for note in notes)
+        assert any(note.startswith("3 cameras are stationary") for note in notes)
         cameras, notes = read(write(tmp_path / "one", lines[0]), "tum", Z_UP, along_track=AlongTrack())
         assert cameras.status.tolist() == [Status.NO_HEADING]
         assert any("1 cameras have no direction of travel" in note for note in notes)
@@ -515,7 +515,7 @@ class TestRobotcar:
         for lines, message in (
             (("a,b", "1,2"), r"is neither ins\.csv or rtk\.csv .* it has a, b"),
             ((INS, line, line.replace("30U", "31U").replace("1,", "2,", 1)), r"'30U' in line 2 and '31U' in line 3"),
-            ((INS, line, line.replace("0.5", "0.6")), r"line 3, column 'timestamp': '1' is already on line 2 already"),
+            ((INS, line, line.replace("0.5", "0.6")), r"line 3, column 'timestamp': '1' is already in line 2"),
             (("timestamp,northing,easting,down", "1,2,3,4"), r"positions but no angles.*--heading travel"),
         ):
             with pytest.raises(InputError, match=message):

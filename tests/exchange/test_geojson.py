@@ -180,7 +180,7 @@ def test_matches(tmp_path: Path, self_pairs: bool) -> None:
     ] == expected
     assert len(found["fields-of-view"]["features"]) == sum(int(side.ok.sum()) for _, side in sides)
     lost = sum(not placed for *_, placed in expected)
-    assert sum(int(note.split()[1]) for note in done.notes if "have no place" in note) == lost
+    assert sum(int(note.split()[1]) for note in done.notes if "have no position" in note) == lost
 
 
 def test_further_columns(tmp_path: Path) -> None:

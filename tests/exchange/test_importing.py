@@ -361,7 +361,7 @@ class TestLists:
             load("parquet", tmp_path / "d.parquet", measure="iou")
         lists = pa.table({"query": [["a"]], "database": ["b"], "value": [0.5]})
         pyarrow.parquet.write_table(lists, tmp_path / "l.parquet")
-        with pytest.raises(InputError, match=r"l\.parquet: column 'query' has type list.* no text"):
+        with pytest.raises(InputError, match=r"l\.parquet: column 'query' has type list.* not text"):
             load("parquet", tmp_path / "l.parquet", measure="iou")
         (tmp_path / "e.parquet").write_text("no")
         with pytest.raises(InputError, match=r"e\.parquet: cannot be read as Parquet"):

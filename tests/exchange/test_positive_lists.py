@@ -178,7 +178,7 @@ class TestNamesThatOpen:
         """Keys that are not names of image files are counted, with what to do; with --image-path nothing is said."""
         psi = similarity(30, 40, seed=3, faults=False)
         (note,) = [note for note in export({"c": psi}, form, tmp_path / "a").notes if "image" in note]
-        assert "of 70 images" in note or form == "deep-vg"
+        assert "of 70 image names" in note or form == "deep-vg"
         assert "image_path='{key}.jpg'" in note
         notes = export({"c": psi}, form, tmp_path / "b", image_path="{side}/{key}.PNG").notes
         assert not any("image files" in note for note in notes)

@@ -103,8 +103,8 @@ class TestCollections:
         [
             ("version-newer-major", "has format version 2.0; this reader knows version 1"),
             ("version-0", "has format version 0.9; this reader knows version 1"),
-            ("complete-0", "was not written completely"),
-            ("complete-missing", "was not written completely"),
+            ("complete-0", "was not written to its end"),
+            ("complete-missing", "was not written to its end"),
             ("format-missing", "is no label file"),
             ("format-other", "is no label file"),
         ],

@@ -75,7 +75,7 @@ class TestPack:
         target.parent.mkdir()
         with pytest.raises(MissingFileError, match=r"none\.h5: there is no such file"):
             pack(target, {**parts, "z": tmp_path / "none.h5"})
-        with pytest.raises(InputError, match="lies inside"):
+        with pytest.raises(InputError, match="is inside"):
             pack(target, {"a": parts["amman"], "a/b": parts["amman"]})
         both = pack(tmp_path / "both.h5", parts)
         with pytest.raises(LabelFileError, match=r"both\.h5: holds 2 collections; a part holds one"):

@@ -318,7 +318,7 @@ class TestBadInput:
         """Where the size is told at once, else as a depth map that cannot be used."""
         path = depth_png(tmp_path / "d.png", 1000, size=SIZE)
         wrong = (30.0, 30.0, 320.0, 240.0)
-        with pytest.raises(InputError, match=r"principal point \(320, 240\) lies outside .* 32 × 24 pixels"):
+        with pytest.raises(InputError, match=r"principal point \(320, 240\) is outside .* 32 × 24 pixels"):
             surface.source(*[frames([path], np.eye(4)[None], intrinsics=wrong, size=SIZE)] * 2)
         mixed = frames([path] * 2, np.tile(np.eye(4), (2, 1, 1)), intrinsics=np.array([INTRINSICS, wrong]))
         source = surface.source(mixed, mixed, SurfaceParams(voxel_m=0.05))

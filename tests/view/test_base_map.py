@@ -63,7 +63,7 @@ def test_frames_without_a_base_map(tmp_path: Path) -> None:
         placement(np.array([500_000.0, 6_000_000.0]), 800_000.0, "EPSG:32636")
     [one] = stored(tmp_path / "labels.h5", a=labels_of(row_of_cameras(2)))
     assert "base_map" not in scene(one).value
-    assert "nobody knows" in scene(one, base_map=True).value["base_map"]["missing"]
+    assert "location on the earth is unknown" in scene(one, base_map=True).value["base_map"]["missing"]
 
 
 @pytest.mark.parametrize("positions", [np.full((2, 2), np.nan), np.array([[5e5, 4e6], [np.nan, np.nan]])])

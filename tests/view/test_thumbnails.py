@@ -97,7 +97,7 @@ def test_a_full_page_has_the_images_of_whole_queries(town: tuple[StoredCollectio
         "queries": [0],
         "database": [0, 1],
     }
-    assert "not held: 1 missing, 2 left out to keep the page small" in page
+    assert "not included: 1 missing, 2 left out to keep the page small" in page
 
 
 def test_an_image_is_held_once(town: tuple[StoredCollection, Path], tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def missing(root: Path, *, scannet: bool) -> MissingFileError:
     """The error of a sequence without intrinsics."""
     usual = root / (_MATRICES[0] if scannet else _MATRICES[1])
     return MissingFileError(
-        f"{usual}: does not exist, and neither is info.txt, _info.txt, the scene0000_00.txt of ScanNet, the "
+        f"{usual}: does not exist, nor does info.txt, _info.txt, the scene0000_00.txt of ScanNet, the "
         "intrinsic.json of Open3D or a folder calibration; one of them has to hold the intrinsics (or give "
         "--intrinsics fx,fy,cx,cy)"
     )

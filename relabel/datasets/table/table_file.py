@@ -95,8 +95,8 @@ class TableFile:
         if again.size:
             row = int(again[0])
             raise InputError(
-                f"{self.path}: {self.location(row)}, {what}: {str(keys[row])!r} stands in "
-                f"{self.location(int(first[group[row]]))} already, and {again.size:,} row(s) repeat one before them; "
+                f"{self.path}: {self.location(row)}, {what}: {str(keys[row])!r} is already in "
+                f"{self.location(int(first[group[row]]))}, and {again.size:,} row(s) repeat earlier ones; "
                 "labels are joined by key: keep one row per key, or name another column with --columns key=NAME"
             )
 

@@ -122,7 +122,9 @@ class TestParse:
 
     def test_no_at_name_at_all(self):
         """One bad name is a mistake; nothing but bad names is another kind of list."""
-        with pytest.raises(InputError, match=r"row 0: 'a.jpg' is not a name of the form @east.*none of the 2 names"):
+        with pytest.raises(
+            InputError, match=r"row 0: 'a.jpg' is not a name of the form @east.*nor is any of the 2 names"
+        ):
             parsed("a.jpg", "b.jpg")
 
 
@@ -198,7 +200,7 @@ class TestReadNames:
             ("a.txt", b"\n\r\n", "a.txt: the file is empty"),
             ("a.txt", b"a\n\xff\n", "a.txt: line 2: byte 0xff is not UTF-8"),
             ("a.txt", b"a\0b", "a.txt: is not a text file"),
-            ("a.txt", b"a\nb\n\na\na\n", "a.txt: 'a' is on lines 1 and 4, and 2 name"),
+            ("a.txt", b"a\nb\n\na\na\n", "a.txt: 'a' is in lines 1 and 4, and 2 name"),
             ("a.npy", b"", "a.npy: is not a readable .npy file"),
             ("a.npy", b"text", "a.npy: is not a readable .npy file"),
             (
@@ -221,7 +223,7 @@ class TestReadNames:
             (np.array([["a"]]), r"shape \(1, 1\)"),
             (np.array([], dtype="U3"), "the array is empty"),
             (np.array(["a", ""]), "entry 1 is empty"),
-            (np.array(["a", "b", "a"]), "'a' stands in entries 0 and 2"),
+            (np.array(["a", "b", "a"]), "'a' is in entries 0 and 2"),
             (np.array([b"\xff"]), "bytes that are not UTF-8"),
         ],
     )
@@ -509,7 +511,7 @@ class TestJoin:
         with pytest.raises(InputError, match=r"none of the 1 names has a pano_id that is in .*24 keys; here 'zz'"):
             lists.read(listed(tmp_path, at_name(pano_id="zz")), join_msls=root)
         edit(root / "train_val" / "goa" / "query" / "raw.csv", ",x3,", ",q3,")
-        with pytest.raises(InputError, match=r"key 'q3' stands in .*amman.*raw.csv and .*goa.*raw.csv with different"):
+        with pytest.raises(InputError, match=r"key 'q3' is in .*amman.*raw.csv and .*goa.*raw.csv with different"):
             lists.read(listed(tmp_path, at_name(pano_id="q1")), join_msls=root)
         for path in root.rglob("raw.csv"):
             path.unlink()

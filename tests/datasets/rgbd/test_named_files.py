@@ -389,7 +389,7 @@ class TestIntrinsics:
         (root / "info.txt").write_text(INFO.replace("57 0 31.5", "60 0 31.5"))
         found = sequence.read(root, "folder")
         assert found.frames.intrinsics[0].tolist() == list(CAMERA)
-        assert found.notes == ("the intrinsics are those of intrinsics.txt; info.txt has others",)
+        assert found.notes == ("the intrinsics are those of intrinsics.txt; those in info.txt differ",)
 
     def test_another_size(self, tmp_path: Path) -> None:
         """Depth maps of another size than the intrinsics are for are bad ones."""

@@ -388,7 +388,7 @@ class TestReader:
             reader(tmp_path, "folder", convention="ros")  # type: ignore[arg-type]
         with pytest.raises(OptionError, match="--depth-is disparity: has to be one of z, ray"):
             reader(tmp_path, "folder", depth_is="disparity")  # type: ignore[arg-type]
-        with pytest.raises(OptionError, match="--convention opengl and --axes ahead=x,down=-z both say"):
+        with pytest.raises(OptionError, match="--convention opengl and --axes ahead=x,down=-z both define"):
             reader(tmp_path, "folder", convention="opengl", axes="ahead=x,down=-z")
         for axes in ("ahead=x", "ahead=x,down=-z,up=z"):
             with pytest.raises(

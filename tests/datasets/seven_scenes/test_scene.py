@@ -202,7 +202,7 @@ BAD_INPUT: dict[str, tuple[Any, str]] = {
     ),
     "empty split file": (put("TrainSplit.txt", b"\r\n"), "TrainSplit.txt: names no sequence"),
     "no sequence": (put("TrainSplit.txt", b"sequence1\nall\n"), "TrainSplit.txt: line 2: 'all'; expected .* sequence2"),
-    "twice": (put("TrainSplit.txt", b"sequence1\n\nsequence01\n"), "line 3: seq-01 is already on line 1 already"),
+    "twice": (put("TrainSplit.txt", b"sequence1\n\nsequence01\n"), "line 3: seq-01 is already on line 1"),
     "not text": (put("TrainSplit.txt", b"\xff\xfe\x00"), "TrainSplit.txt: is not UTF-8 text"),
     "sequence is missing": (
         put("TrainSplit.txt", b"sequence1\r\nsequence7\r\n"),

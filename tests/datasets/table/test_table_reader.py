@@ -98,7 +98,7 @@ class TestTables:
         """A column may name the reference system."""
         lines = ("key,x,y,heading,epsg", "a,0,0,1,32636", "b,0,0,1,32636")
         assert read(write(tmp_path / "q.csv", *lines)).query.crs == "EPSG:32636"
-        with pytest.raises(InputError, match=r"in EPSG:32636, but --crs is EPSG:32637"):
+        with pytest.raises(InputError, match=r"states EPSG:32636, but --crs is EPSG:32637"):
             read(tmp_path / "q.csv", crs="EPSG:32637")
         other = write(tmp_path / "d.csv", *METRES)
         with pytest.raises(InputError, match="two reference systems"):
@@ -115,12 +115,12 @@ class TestTables:
         [
             (("key,lon,lat,heading", "a,1,2,3", "b,2,95,0"), r"line 3, column 'lon' and 'lat': .*swapped.*lon=lat"),
             (("key,lon,lat,heading", "a,500000,4000000,0"), r"line 2.*if these are metres"),
-            (("key,lon,lat,heading", "a,1,inf,0"), r"line 2.*no place"),
+            (("key,lon,lat,heading", "a,1,inf,0"), r"line 2.*not a position"),
             (("key,x,y,heading", "a,1,2,3", "", "b,2,,0"), r"line 4, column 'x' and 'y': one of them is empty"),
-            (("key,x,y,heading", "a,1,2,3", "a,2,4,0"), r"line 3, column 'key': 'a' is already on line 2 already"),
+            (("key,x,y,heading", "a,1,2,3", "a,2,4,0"), r"line 3, column 'key': 'a' is already in line 2"),
             (("key,x,y,heading", "a,1,2,3", ",2,4,0"), r"line 3, column 'key': an empty cell"),
             (("key,x,y,heading", "a,1,2,north"), r"line 2, column 'heading': 'north' is not a number"),
-            (("key,x,y,heading", "a,1,2,inf"), r"line 2, column 'heading': inf is no heading"),
+            (("key,x,y,heading", "a,1,2,inf"), r"line 2, column 'heading': inf is not a heading"),
             (("key,x,y,heading", "a,1,2"), r"line 2: 3 cells, but the header names 4"),
             (("key,x,y,heading,fov", "a,1,2,3,0"), r"line 2, column 'fov': 0; .*above 0 and at most 360"),
             (("key,x,y,heading,fov", "a,1,2,3,"), r"line 2, column 'fov': an empty cell"),
@@ -442,7 +442,7 @@ class TestTravel:
         np.testing.assert_array_equal(street.query.heading_deg, [0.0, 0.0, 0.0, 90.0, np.nan])
         assert street.query.status.tolist() == [Status.OK] * 4 + [Status.NO_POSITION]
         assert any("one track, in the order of the rows" in note for note in street.notes)
-        assert any("2 cameras stand" in note for note in street.notes)
+        assert any("2 cameras are stationary" in note for note in street.notes)
 
     @pytest.mark.parametrize(
         ("header", "times"),

@@ -103,7 +103,7 @@ class TestRead:
             ('{"im_paths": [""], "poses": [[0,0,0,0,0,0,1]]}', r"im_paths\[0\] is ''"),
             (
                 '{"im_paths": ["a","b","a"], "poses": [[0,0,0,0,0,0,1],[0,0,0,0,0,0,1],[0,0,0,0,0,0,1]]}',
-                r"im_paths\[2\]: 'a' stands in im_paths\[0\] already",
+                r"im_paths\[2\]: 'a' is already in im_paths\[0\]",
             ),
             ('{"im_paths": ["a"], "poses": [[0,0,0,0,0,0]]}', r"poses\[0\] is \[0, 0, 0, 0, 0, 0\], not 7 numbers"),
             ('{"im_paths": ["a"], "poses": [[0,0,0,0,0,0,"1"]]}', r"poses\[0\]"),
@@ -256,7 +256,7 @@ class TestStreet:
     @pytest.mark.parametrize(
         ("axes", "message"),
         [
-            (None, "does not state the viewing axis of a pose; .*--axes ahead=z,up=z"),
+            (None, "does not state the viewing axis of a pose.*--axes ahead=z,up=z"),
             ("ahead=z", "which axis of the world is up; add up=z"),
         ],
     )
