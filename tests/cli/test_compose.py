@@ -49,7 +49,7 @@ class TestEveryWriter:
         assert (result.exit_code, result.stdout) == (1, "")
         assert "already exists;" in result.stderr
         assert "pass --force to overwrite it" in result.stderr
-        assert "overwrite" not in result.stderr  # that is what it is called in Python
+        assert "overwrite=" not in result.stderr  # that is what it is called in Python
         assert target.read_bytes() == before
         again = [arguments[0], target, *arguments[1:], "-o", target, "--force", "--json", "-q"]
         result = run(*again)
