@@ -136,7 +136,7 @@ class TestInflation:
         small = tmp_path / "small"
         small.write_bytes(bytes(10))
         check_inflated(small, MOST_BYTES)
-        with pytest.raises(InputError, match=r"small: has 10 bytes and would inflate to at least 134,217,729 "):
+        with pytest.raises(InputError, match=r"small: has 10 bytes and would inflate to at least 134,217,729, "):
             check_inflated(small, MOST_BYTES + 1)
         large = tmp_path / "large"
         with large.open("wb") as file:
@@ -154,7 +154,7 @@ class TestInflation:
             archive.writestr("zeros.npy", bytes(MOST_BYTES + 1))
         with pytest.raises(InputError, match=r"a\.npz: has .* would inflate to at least 134,217,\d\d\d"):
             check_zip(path)
-        with pytest.raises(InputError, match="would take"):
+        with pytest.raises(InputError, match="would inflate to"):
             npz._read(path)
         other = tmp_path / "b.npz"
         other.write_bytes(b"text")

@@ -107,7 +107,7 @@ class TestShared:
 
     def test_cameras_that_are_not_there(self, stored: StoredCollection, sides: tuple[Frames, Frames]) -> None:
         """Unknown keys, a camera without a pose, and frames that the dataset no longer has."""
-        with pytest.raises(NotFoundError, match="no query 'f2-1'; it is a camera of the database"):
+        with pytest.raises(NotFoundError, match="no query 'f2-1'; it is a database camera"):
             shared(stored, *sides, "f2-1", "f2-1")
         with pytest.raises(NotFoundError, match=r"no database frame 'x'; there are f2-0, f2-1"):
             shared(stored, *sides, "f1-0", "x")

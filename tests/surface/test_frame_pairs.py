@@ -280,7 +280,7 @@ class TestBadInput:
     def test_no_good_depth_map_at_all(self, tmp_path, options):
         wall = flat(tmp_path, 3, depth_mm=1000 if options else 0)
         why = r"0\.png: no valid depth" + (" within the depth range" if options else "")
-        with pytest.raises(InputError, match=f"none of 3; the first: .*{why}"):
+        with pytest.raises(InputError, match=f"none of 3 depth maps is usable; the first: .*{why}"):
             surface.overlap(wall, wall, voxel_m=0.05, **options)
 
     def test_no_good_depth_map_on_one_side(self, tmp_path):
@@ -323,7 +323,7 @@ class TestBadInput:
         mixed = frames([path] * 2, np.tile(np.eye(4), (2, 1, 1)), intrinsics=np.array([INTRINSICS, wrong]))
         source = surface.source(mixed, mixed, SurfaceParams(voxel_m=0.05))
         assert source.collection.query.status.tolist() == [Status.OK, Status.BAD_DEPTH]
-        assert "is 32 × 24 pixels, which fx 30, fy 30, cx 320, cy 240 do not fit" in source.notes[0]
+        assert "is 32 × 24 pixels, which fx 30, fy 30, cx 320, cy 240 do not match" in source.notes[0]
 
     def test_intrinsics_of_twice_the_size(self, tmp_path):
         """Their principal point is the corner of the depth map, which no camera has."""

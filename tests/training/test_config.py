@@ -57,7 +57,7 @@ class TestTrainConfig:
             ({"schedule": "poly"}, "choose step, cosine, constant"),
             ({"min_frame_gap": 0}, "min_frame_gap is 0; it has to be a whole number of frames, at least 1"),
             ({"min_frame_gap": 2, "other_sequence": True}, "choose one"),
-            ({"exclude_from": ("hard",)}, "exclude_from is .*'hard'.* some of positive, partial, zero"),
+            ({"exclude_from": ("hard",)}, "exclude_from is .*'hard'.* one or more of positive, partial, zero"),
             ({"compile": 1}, "compile is 1; it has to be true or false"),
             ({"precision": "float16"}, "choose auto, bf16, float32"),
             ({"batch_size": 0}, "batch_size is 0; it has to be a whole number of at least 1"),

@@ -156,7 +156,7 @@ class TestFit:
             (np.array([[1.0, 2.0], [2.0, 1.0], [math.inf, 1.0]]), "descriptor 2 .* not finite"),
             (np.array([[1.0, 2.0], [-1e39, 1.0], [3.0, 1.0]]), "descriptor 1 .* not finite in float32"),
             (np.array([[1.0, 2.0], [2.0, 1e300], [3.0, 1.0]]), "descriptor 1 .* not finite in float32"),
-            (np.array([[0.0, 1e-40], [2e-40, 1e-40], [0.0, 0.0]]), "alike"),
+            (np.array([[0.0, 1e-40], [2e-40, 1e-40], [0.0, 0.0]]), "identical"),
         ],
     )
     def test_bad_descriptors(self, x: Any, message: str) -> None:

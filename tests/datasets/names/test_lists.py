@@ -245,7 +245,7 @@ class TestReadNames:
     def test_one_picture_in_two_folders(self, tmp_path):
         """Both are named; a list of them is taken, as its lines differ."""
         texts = [f"{folder}/{at_name()}" for folder in ("train", "val")]
-        with pytest.raises(InputError, match=rf"{texts[0]} and {texts[1]} have the same name.*a text list"):
+        with pytest.raises(InputError, match=rf"{texts[0]} and {texts[1]} have the same name.*a text file"):
             read_names(name_list(tmp_path / "a", texts))
         assert read_names(listed(tmp_path, *texts)).names == tuple(texts)
 
