@@ -110,7 +110,7 @@ class TestFit:
         """Where fewer directions vary than are asked for, there are fewer, and that is said."""
         with caplog.at_level(logging.WARNING):
             assert Whitening.fit(descriptors(100, 8, rank=2), 5).dim == 2
-        assert "2 dimensions instead of 5: 100 descriptors" in caplog.text
+        assert "2 dimensions instead of 5: the 100 descriptors" in caplog.text
 
     def test_float32_noise_is_no_direction(self) -> None:
         """Rounding of float32 descriptors does not count as variance, however small the real one is."""
@@ -216,6 +216,6 @@ class TestWhitening:
         with pytest.raises(InputError, match=r"\(2, 5\); this whitening takes \(b, 6\)"):
             Whitening(6, 4)(torch.zeros(2, 5))
         for dims in ((6, 7), (6, 0)):
-            with pytest.raises(OptionError, match="cannot be"):
+            with pytest.raises(OptionError, match="is impossible"):
                 Whitening(*dims)
         assert repr(Whitening(6, 4)) == "Whitening(6, 4)"
