@@ -160,11 +160,13 @@ class TestSubset:
     def test_unknown_keys(self, path: Path, tmp_path: Path) -> None:
         """Keys that no collection has on the side that is meant are counted, and the first are shown."""
         strange = frozenset({"q0001", *(f"z{i}" for i in range(7))})
-        with pytest.raises(NotFoundError, match=r"7 of 8 keys .* no query or database camera: 'z0', .*'z4' and 2 more"):
+        with pytest.raises(
+            NotFoundError, match=r"7 of 8 keys .* any query or database camera: 'z0', .*'z4' and 2 more"
+        ):
             subset(tmp_path / "b.h5", str(path), Selection(keys=strange))
-        with pytest.raises(NotFoundError, match=r"1 of 1 keys .* no query: 'd0001'"):
+        with pytest.raises(NotFoundError, match=r"1 of 1 keys .* any query: 'd0001'"):
             subset(tmp_path / "b.h5", f"{path}::amman", Selection(query_keys=frozenset({"d0001"})))
-        with pytest.raises(NotFoundError, match=r"1 of 1 keys .* no database camera: 'q0001'"):
+        with pytest.raises(NotFoundError, match=r"1 of 1 keys .* any database camera: 'q0001'"):
             subset(tmp_path / "b.h5", f"{path}::amman", Selection(database_keys=frozenset({"q0001"})))
 
     def test_sides_of_self_pairs(self, path: Path, tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ class TestFolder:
         page = (tmp_path / "out/report.html").read_bytes()
         collections = [LabelFile(labels)[name] for name in LabelFile(labels)]
         assert page == write_report(collections, tmp_path / "page.html").read_bytes()
-        assert b"Images are not part of this page" in page
+        assert b"This page contains no images" in page
         assert str(tmp_path).encode() not in page
         assert hashlib.sha256(page).hexdigest() + "  report.html" in (tmp_path / "out/SHA256SUMS").read_text()
         card = (tmp_path / "out/README.md").read_text(encoding="utf-8")

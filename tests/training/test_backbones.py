@@ -140,7 +140,7 @@ class TestTorchvision:
             for loaded in (package, f"{package}.models"):
                 monkeypatch.delitem(sys.modules, loaded, raising=False)
             monkeypatch.syspath_prepend(tmp_path)
-            with pytest.raises(MissingPackageError, match=r"installed but cannot be loaded \(.*build.* torch \d"):
+            with pytest.raises(MissingPackageError, match=r"installed but cannot be loaded \(.*has to match torch \d"):
                 build_backbone(name)
 
     @pytest.mark.parametrize("name", ["resnet18", "resnet50", "vgg16"])
@@ -258,7 +258,7 @@ class TestChannelsOf:
     @pytest.mark.parametrize(
         ("make", "message"),
         [
-            (lambda x: x.mean((2, 3)), r"\(1, 3\) of images \(1, 3, 64, 64\)"),
+            (lambda x: x.mean((2, 3)), r"images \(1, 3, 64, 64\) into \(1, 3\)"),
             (lambda x: [x], "gives a list"),
             (lambda x: {"out": x}, "gives a dict"),
             (lambda x: x[:, :, :0], r"\(1, 3, 0, 64\)"),
@@ -273,5 +273,5 @@ class TestChannelsOf:
 
     def test_batch(self) -> None:
         """A map of another number of images is no feature map of these."""
-        with pytest.raises(InputError, match=r"\(4, 3, 8, 8\) of images \(2, 3, 8, 8\)"):
+        with pytest.raises(InputError, match=r"images \(2, 3, 8, 8\) into \(4, 3, 8, 8\)"):
             feature_map(Flat(lambda x: x.repeat(2, 1, 1, 1)), torch.zeros(2, 3, 8, 8))

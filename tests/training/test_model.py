@@ -196,7 +196,7 @@ class TestModelFromConfig:
             (lambda c: c.update(channels=3), "64 channels; the model was built with 3"),
             (lambda c: c.update(whitening="8"), "expected a number"),
             (lambda c: c.update(whitening=True), "expected a number"),
-            (lambda c: c.update(whitening=100), "cannot be"),
+            (lambda c: c.update(whitening=100), "is impossible"),
             (lambda c: c.clear(), "this one has nothing"),
         ],
     )

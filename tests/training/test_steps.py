@@ -219,7 +219,7 @@ class TestCompiled:
         assert torch.equal(gradient(models[0]), gradient(models[1]))
         assert all(map(torch.equal, models[0].buffers(), models[1].buffers()))
         warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
-        assert warnings == ["the model cannot be compiled, and is trained without: no compiler here"]
+        assert warnings == ["the model cannot be compiled and is trained without compilation: no compiler here"]
 
 
 class TestOnDevice:

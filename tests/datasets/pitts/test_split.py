@@ -456,7 +456,7 @@ class TestRead:
 
     def test_table_left_out(self, mat):
         """A source that needs a file without one."""
-        with pytest.raises(OptionError, match="name it"):
+        with pytest.raises(OptionError, match="give its path"):
             pitts.read(mat, Headings("table"))
 
 
