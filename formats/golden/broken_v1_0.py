@@ -147,7 +147,7 @@ def fewer_rows(file: Any) -> None:
 S, C, H = "structure", "content", "header"
 Q, M = "/city/queries", "/city/similarity"
 NOT_FINITE = "have no finite value, although the camera is ok"
-UNFIT = "content_sha256 does not fit"
+UNFIT = "content_sha256 does not match"
 
 FILES: dict[str, Broken] = {
     # The file: section 1
@@ -155,15 +155,15 @@ FILES: dict[str, Broken] = {
     "format-other": Broken(attribute("/", "format", "cooler"), H, "/", "is 'cooler'; a label file has"),
     "version-no-number": Broken(attribute("/", "format_version", "one"), H, "/", "expected one like 1.0", sealed=True),
     "version-0": Broken(attribute("/", "format_version", "0.9"), H, "/", "never published", sealed=True),
-    "version-newer-major": Broken(attribute("/", "format_version", "2.0"), H, "/", "is of format version 2.0, and"),
+    "version-newer-major": Broken(attribute("/", "format_version", "2.0"), H, "/", "is of format version 2.0, but"),
     "complete-missing": Broken(attribute("/", "complete", None), H, "/", "'complete': is missing"),
-    "complete-0": Broken(attribute("/", "complete", np.uint8(0)), H, "/", "was not written to its end"),
+    "complete-0": Broken(attribute("/", "complete", np.uint8(0)), H, "/", "was not written completely"),
     "provenance-missing": Broken(replace("provenance", None), S, "/provenance", "the group is missing"),
     "provenance-gap": Broken(move("provenance/0000", "provenance/0001"), S, "/provenance", "not numbered from 0000"),
     "provenance-numbers": Broken(replace("provenance/0000", 3), S, "/provenance", "expected utf-8"),
     "no-collection": Broken(replace("city", None), S, "/", "holds no collection", sealed=True),
     "name-with-separator": Broken(move("city", "ci::ty"), S, "/ci::ty", "the name of the collection", sealed=True),
-    "collection-inside": Broken(inner, S, "/city/inner", "lies inside collection"),
+    "collection-inside": Broken(inner, S, "/city/inner", "is inside collection"),
     "method-unknown": Broken(attribute("city", "method", "magic"), S, "/city", "method is 'magic'"),
     "measure-other": Broken(attribute("city", "measure", "jaccard"), S, "/city", "measure is 'jaccard'"),
     "measure-missing": Broken(attribute("city", "measure", None), S, "/city", "'measure': is missing"),
@@ -192,7 +192,9 @@ FILES: dict[str, Broken] = {
     "column-missing": Broken(replace("city/queries/extent", None), S, f"{Q}/extent", "the dataset is missing"),
     "column-length": Broken(replace("city/queries/fov_deg", np.zeros(3)), S, f"{Q}/fov_deg", "expected (4)"),
     "column-type": Broken(in_type("city/queries/extent", "<f4"), S, f"{Q}/extent", "expected float64"),
-    "column-complex": Broken(replace("city/queries/x", np.zeros(4, "<c8")), S, f"{Q}/x", "is no column of this table"),
+    "column-complex": Broken(
+        replace("city/queries/x", np.zeros(4, "<c8")), S, f"{Q}/x", "is not a column of this table"
+    ),
     "column-unwritten": Broken(unwritten, S, f"{Q}/extent", "only 0 bytes are stored"),
     "column-in-another-file": Broken(elsewhere, S, f"{Q}/extent", "keeps its values in another file"),
     "position-2d": Broken(replace("city/queries/position", np.zeros((4, 2))), S, f"{Q}/position", "expected (4, 3)"),
@@ -255,7 +257,9 @@ FILES: dict[str, Broken] = {
     "input-sha256": Broken(source(sha256="abc"), C, "/provenance/0000", "has sha256 'abc'", sealed=True),
     # Digests: section 6
     "digest-of-collection": Broken(put("city/similarity/data", 0, 0.75), C, "/city", f"{UNFIT} the content"),
-    "digest-of-file": Broken(attribute("/", "writer", "somebody 1"), C, "/", f"{UNFIT} writer, names and digests"),
+    "digest-of-file": Broken(
+        attribute("/", "writer", "somebody 1"), C, "/", f"{UNFIT} the writer, the names and digests"
+    ),
 }
 
 Bytes = tuple[Callable[[bytes], bytes], str, str, str]

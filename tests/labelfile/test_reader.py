@@ -363,7 +363,7 @@ class TestStoredCollection:
             (
                 "queries/key",
                 np.array([b"same"] * 20, utf8_type(4)),
-                "amman/queries: key 'same' stands",
+                "amman/queries: key 'same' is in rows",
             ),
             (
                 "queries/key",

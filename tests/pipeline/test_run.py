@@ -309,7 +309,7 @@ class TestOutput:
     def test_a_file_where_the_parts_go(self, parts: Parts, out: Path) -> None:
         """Somebody else's file of that name is named and left alone."""
         (out / "x.h5.parts").write_bytes(b"mine")
-        with pytest.raises(OutputExistsError, match=r"x\.h5\.parts: is no folder"):
+        with pytest.raises(OutputExistsError, match=r"x\.h5\.parts: is not a folder"):
             label(parts(), out / "x.h5")
         assert names(out) == ["x.h5.parts"]
 
@@ -601,7 +601,7 @@ class TestOthers:
     def test_a_link_that_leads_nowhere(self, parts: Parts, out: Path, unread: None) -> None:
         """In place of the folder it is named."""
         (out / "x.h5.parts").symlink_to(out / "nowhere")
-        with pytest.raises(OutputExistsError, match=r"x\.h5\.parts: is no folder"):
+        with pytest.raises(OutputExistsError, match=r"x\.h5\.parts: is not a folder"):
             label(parts(), out / "x.h5")
 
     def test_among_the_parts(self, parts: Parts, interrupted: Path, unread: None) -> None:

@@ -210,7 +210,9 @@ class TestStride:
     def test_too_coarse_a_stride_is_refused(self, tmp_path):
         """With the largest that works, and the frame that does not allow more."""
         wall = flat(tmp_path, 3, far_mm=3000)  # 5 cm · 30 px / 3 m is half a pixel; 20 cm two
-        with pytest.raises(OptionError, match=r"stride of 3 is too coarse .* frame 'f-2' sees 3\.00 m .* works is 2"):
+        with pytest.raises(
+            OptionError, match=r"stride of 3 is too coarse .* frame 'f-2' sees up to 3\.00 m .* works is 2"
+        ):
             surface.source(wall, wall, SurfaceParams(tolerance_m=0.4, voxel_m=0.2, stride=3)).decode()
         surface.source(wall, wall, SurfaceParams(tolerance_m=0.4, voxel_m=0.2, stride=2)).decode()
 
