@@ -21,9 +21,9 @@ class TestExport:
     """relabel export"""
 
     def test_help_names_every_format(self, run: Run) -> None:
-        """Each format is a choice of --to, and has a line of its own in the help."""
+        """Each format has a line of its own in the help of --to FORMAT."""
         text = run("export", "--help").stdout
-        assert f"[{'|'.join(export_formats())}|hloc]" in text
+        assert "--to FORMAT" in text
         for name, spec in export_formats().items():
             assert f"  {name.ljust(11)}{spec.export_summary[:40]}" in text
 

@@ -69,11 +69,11 @@ class TestGood:
         assert json.loads(done(checked).stdout)["mismatches"] == 0
 
     def test_sets(self, run: Runner, root: Path) -> None:
-        """Each set is a collection; other JSON files are passed over and told."""
+        """Each set is a collection; other JSON files are skipped, with a warning."""
         tb_set(root / "W16" / "W16.json")
         (root / "info.json").write_text("{}")
         result = done(run("tb-places", "--root", root, "--axes", "ahead=z,up=-y"))
-        assert "info.json: passed over" in result.stderr
+        assert "info.json: skipped" in result.stderr
         assert list(LabelFile("tb-places.h5")) == ["W16", "W17"]
         done(run("tb-places", "--root", root, "--axes", "ahead=z,up=-y", "--sets", "W16", "--force"))
         assert list(LabelFile("tb-places.h5")) == ["W16"]

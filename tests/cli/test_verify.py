@@ -126,4 +126,4 @@ class TestVerify:
         """What has no dataset to compare with is an error, not a mismatch."""
         result = run("verify", labels, "--root", tmp_path)
         assert (result.exit_code, result.stdout) == (1, "")
-        assert "leave out --root" in result.stderr
+        assert "omit --root" in result.stderr

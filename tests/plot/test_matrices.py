@@ -71,8 +71,8 @@ def test_many_share_a_cell(axes: Axes, monkeypatch: pytest.MonkeyPatch) -> None:
     padded[:30] = dense[np.ix_(rows, columns)]
     drawn = ax.images[0].get_array()
     np.testing.assert_array_equal(drawn.data, padded.reshape(8, 4, 8, 5).max(axis=(1, 3)))
-    assert ax.get_ylabel().endswith(", 4 a cell")
-    assert ax.get_xlabel().endswith(", 5 a cell")
+    assert ax.get_ylabel().endswith(", 4 per cell")
+    assert ax.get_xlabel().endswith(", 5 per cell")
 
 
 def test_wrong(axes: Axes) -> None:

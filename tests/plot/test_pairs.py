@@ -65,7 +65,7 @@ def test_nothing_shared(axes: Axes) -> None:
     ax = plot.pair(psi, "k0", "k1", ax=axes())
     assert ax.get_title() == "ψ ≤ 1e-06 (iou), 10.0 m apart, turned by 180°"
     assert len(ax.collections) == 4
-    with pytest.raises(InputError, match=r"field of view of k2 is not known.*images="):
+    with pytest.raises(InputError, match=r"field of view of k2 is unknown.*images="):
         plot.pair(psi, "k0", "k2", ax=axes())
     with pytest.raises(NotFoundError, match="no database camera 'k9'"):
         plot.pair(psi, "k0", "k9", ax=axes())

@@ -55,7 +55,7 @@ class TestBudget:
             assert budget.within(work) == 250
         assert tried == [1000, 500, 250, 250]
         assert [record.levelname for record in caplog.records] == ["WARNING"]
-        assert "smaller blocks, of 500 bytes" in caplog.text
+        assert "smaller blocks, of at most 500 bytes" in caplog.text
 
     def test_smallest_block_fails(self):
         """The error tells how much there was not, and what to do."""

@@ -135,7 +135,7 @@ class TestWriteTree:
         (tmp_path / "mine").mkdir()
         write_tree(tmp_path / "mine", cameras=5)
         before = contents(tmp_path)
-        with pytest.raises(OutputExistsError, match=r"not empty; give a new folder, .*\(overwrite=True\)"):
+        with pytest.raises(OutputExistsError, match=r"not empty; give a new folder, .*overwrite=True"):
             write_tree(tmp_path / "mine", cameras=6)
         assert contents(tmp_path) == before
         write_tree(tmp_path / "mine", cameras=6, overwrite=True)

@@ -216,7 +216,7 @@ class TestWholeOrNotAtAll:
         write_tree(tmp_path, frames=3)
         (tmp_path / "notes.txt").write_text("mine")
         before = contents(tmp_path)
-        with pytest.raises(OutputExistsError, match=r"not empty; .*\(overwrite=True\)"):
+        with pytest.raises(OutputExistsError, match=r"not empty; .*overwrite=True"):
             write_tree(tmp_path, frames=2, seed=5)
         assert contents(tmp_path) == before
         write_tree(tmp_path, frames=2, seed=5, overwrite=True)

@@ -192,7 +192,7 @@ class TestSurface:
             at = [((np.arange(n) + 0.5) * image.shape[k] / n).astype(int) for k, n in enumerate(seen.shape)]
             np.testing.assert_array_equal((image[np.ix_(*at)][..., :3] == SHARED).all(axis=2), seen == 2)
             share = 100 * np.count_nonzero(seen == 2) / np.count_nonzero(seen)
-            assert f"shared: {share:.1f} % of its pixels" in opened.page.inner_text(f"#surface-{name}-depth figcaption")
+            assert f"shared: {share:.1f}% of its pixels" in opened.page.inner_text(f"#surface-{name}-depth figcaption")
         rows, columns = (((np.arange(n) + 0.5) * 2.5).astype(int) for n in images[0].shape)  # of 80 × 60
         below, above = (pixels[np.ix_(rows, columns)][..., :3] for pixels in (plain, translucent))
         expected = np.where((images[0] == 2)[..., np.newaxis], 0.6 * below + 0.4 * np.array(SHARED), below)
@@ -303,7 +303,7 @@ class TestMatrix:
         assert f"{key(6)}: no ψ stored, so at most 1e-06" in opened.page.inner_text("#pointed")
         opened.page.click("#tab-surface")
         opened.page.wait_for_selector(f"body[data-surface='{key(0)} {key(6)}']")
-        assert "shared: 0.0 %" in opened.page.inner_text("#surface-match-depth")
+        assert "shared: 0.0%" in opened.page.inner_text("#surface-match-depth")
         opened.page.keyboard.press("ArrowDown")
         opened.page.wait_for_selector(f"body[data-surface='{key(0)} {key(1)}']")
 
