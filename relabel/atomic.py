@@ -167,11 +167,11 @@ def recover_folder(target: Path) -> None:
 def private_folder(parent: Path, name: str) -> Iterator[Path]:
     """A new hidden and locked folder in `parent`, which is removed at the end."""
     private, lock = _locked_folder(parent, name)
-    try:
-        with unfinished(private):
+    with unfinished(private):  # until it is gone: a worker may be ended while it removes it
+        try:
             yield private
-    finally:
-        _remove(private, lock)
+        finally:
+            _remove(private, lock)
 
 
 def _locked_folder(parent: Path, name: str) -> tuple[Path, locks.Lock]:

@@ -13,13 +13,15 @@ import sys
 import threading
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from relabel.atomic import check_target, replacing, replacing_folder
+from relabel import atomic, stopping
+from relabel.atomic import check_target, private_folder, replacing, replacing_folder
 from relabel.errors import OutputError, OutputExistsError
 from relabel.labelfile import LabelFile, pack, validate, write
 from relabel.labelfile.safe_h5file import Draft, _Disk
@@ -524,3 +526,25 @@ def test_memory_is_that_of_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     few, many = peak(1000), peak(2000)
     # The second holds 3.2 MB more of pairs.
     assert many < few + 1_000_000
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_private_folder_is_unfinished_until_it_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """A worker that is ended while it removes its private folder still knows of it, and leaves nothing."""
+    known = []
+    remove = atomic._remove
+
+    def removing(folder: Path, lock: Any) -> None:
+        known.append(folder in stopping._unfinished)
+        remove(folder, lock)
+
+    monkeypatch.setattr(atomic, "_remove", removing)
+    error = pytest.raises(KeyboardInterrupt) if fails else nullcontext()
+    with error, private_folder(tmp_path, "x.h5") as folder:
+        if fails:
+            raise KeyboardInterrupt
+    assert known == [True]
+    assert folder not in stopping._unfinished
+    assert list(tmp_path.iterdir()) == []
