@@ -17,7 +17,7 @@ _WIDTH = 110  # letters of one line
 _SHOWN = 4  # names of many
 _POINTS = 300  # of a thumbnail, over all layers
 _SIZE, _MARGIN = 160, 6  # of a thumbnail, pixels
-_COLOURS = ("#0072B2", "#E69F00")  # told apart by colour-blind readers, on white and on black
+_COLOURS = ("#0072B2", "#E69F00")  # distinct to colour-blind readers, on white and on black
 
 
 class Layer(NamedTuple):

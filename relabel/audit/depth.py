@@ -340,7 +340,7 @@ def _combined(
 
 
 def _undecided(as_read: FloatArray, tried: Mapping[Alternative, FloatArray]) -> Iterator[NotChecked]:
-    """The conventions that cannot be told from what was read, since another fits as well."""
+    """The conventions that what was read does not decide, since another fits as well."""
     limit = 1.2 * float(np.median(as_read)) + 1e-4
     codes = dict.fromkeys(other.code for other, errors in tried.items() if float(np.median(errors)) <= limit)
     for code in codes:

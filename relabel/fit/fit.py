@@ -100,7 +100,7 @@ class Fit:
     not_told_apart:
         further models whose residuals are as good within the noise, best first.
     runner_up:
-        the best of all other models, whether it can be told apart or not; None where there is no other.
+        the best of all other models, whether it can be distinguished or not; None where there is no other.
     candidates:
         all that were tried, by rms.
     explained:

@@ -66,7 +66,7 @@ def matrix(labels: SimilaritySource, sequence: str | None = None, *, ax: Axes | 
     shown = np.ma.masked_where(~known, values)
     if shown.size:
         shades = matplotlib("matplotlib").colormaps[colours.psi].with_extremes(under=colours.background)
-        picture = axes.imshow(
+        image = axes.imshow(
             shown,
             cmap=shades,
             vmin=float(np.finfo(np.float32).tiny),
@@ -78,7 +78,7 @@ def matrix(labels: SimilaritySource, sequence: str | None = None, *, ax: Axes | 
         axes.set(xlim=extent[:2], ylim=extent[2:])
         unknown = "; hatched: unknown" if np.ma.is_masked(shown) else ""
         blank = f"blank: ψ ≤ {c.min_value:g}{unknown}"
-        colour_bar(axes, picture, f"{'largest ' if max(steps) > 1 else ''}ψ ({c.measure}); {blank}")
+        colour_bar(axes, image, f"{'largest ' if max(steps) > 1 else ''}ψ ({c.measure}); {blank}")
     names = ("query", "query" if c.self_pairs else "database camera")
     several = ["" if step == 1 else f", {step} per cell" for step in steps]
     ordered = [_order(side) for side in (c.query, c.database)]

@@ -60,8 +60,8 @@ def standalone_page(contents: Mapping[str, Any], collections: Sequence[str], ima
     """
     policy = f'<meta http-equiv="Content-Security-Policy" content="{_STANDALONE_POLICY}">'
     # No text of the file can end the element that it stands in.
-    told = json.dumps(contents).replace("<", "\\u003c")
-    data = [f'<script type="application/json" id="contents">{told}</script>']
+    embedded = json.dumps(contents).replace("<", "\\u003c")
+    data = [f'<script type="application/json" id="contents">{embedded}</script>']
     data += [f'<script type="text/plain" id="collection-{i}">{text}</script>' for i, text in enumerate(collections)]
     if images:
         data.append(f'<script type="text/plain" id="images">{images}</script>')

@@ -54,7 +54,7 @@ def camera_of(folder: Path, intrinsics: Intrinsics | None, unit_m: float | None)
     Raises
     ------
     OptionError
-        when one is neither given nor told.
+        when one is neither given nor in the data.
     """
     name = folder.absolute().name
     own = freiburg(name)

@@ -1,4 +1,4 @@
-"""A CSV or Parquet file, told apart by its content, read by the names of its columns and a piece at a time."""
+"""A CSV or Parquet file, which of the two is known by its content, read by column names and in pieces."""
 
 from __future__ import annotations
 
