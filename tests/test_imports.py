@@ -99,7 +99,7 @@ ROOMS: dict[str, tuple[str, str]] = {
             f"{BASE} stopping atomic clutter claims cores devices frames geometry datasets fov surface ~reference "
             "audit labelfile"
         ),
-        "numpy ~distributed",
+        "numpy ~scipy ~distributed",
     ),
     "fit": (f"{BASE} jit datasets fov labelfile pipeline", "numpy scipy"),
     "verify": (f"{BASE} frames geometry datasets fov surface reference labelfile pipeline", "numpy scipy"),

@@ -9,6 +9,7 @@ import numpy as np
 
 from relabel.audit import fillers, poses
 from relabel.audit.findings import AuditReport, Finding, NotChecked
+from relabel.audit.sides import side_findings
 from relabel.audit.tracks import MOST_ROWS
 from relabel.cameras import Cameras, FloatArray
 from relabel.datasets.base import CameraSets, FrameSets, cameras_in
@@ -57,6 +58,9 @@ def audit_labels(query: Cameras, database: Cameras, params: Mapping[str, Any], *
             else:
                 degrees = lon_lat(cameras) if is_geodesic(params) else None
                 results += _of_cameras(cameras, side, params, degrees, None)
+        if not with_depth:
+            both = (lon_lat(query), lon_lat(database)) if is_geodesic(params) else None
+            results += side_findings(query, database, both)
     return AuditReport(tuple(results))
 
 
@@ -92,6 +96,8 @@ def _results(sets: CameraSets | FrameSets, most_rows: int | None) -> list[Findin
             results += measured
             if not depth.unit_is_sure(measured):
                 results += poses.large_room(cameras, side)
+    if isinstance(sets, CameraSets):
+        results += side_findings(sets.query, sets.database, sets.geographic)
     return results
 
 

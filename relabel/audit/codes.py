@@ -29,6 +29,8 @@ CODES: dict[str, Severity] = {
     "headings-radians": "warning",
     "positions-degrees": "warning",
     "positions-disagree": "warning",
+    "hemispheres-mixed": "warning",
+    "sides-apart": "warning",
     "positions-float32": "note",
     "track-jumps": "warning",
     "pose-repeated": "warning",

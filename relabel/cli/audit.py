@@ -56,14 +56,17 @@ def _command(spec: DatasetSpec) -> click.Command:
         selection = module.select(**values)
         for line in selection.skipped:
             log.warning("%s", line)
-        reports = []
+        reports, collections = [], []
         for reader in masked(cast("Any", selection.readers), mask):
-            report = audit(reader.read(), thorough=True)
+            sets = reader.read()
+            report = audit(sets, thorough=True)
             reports.append((reader.name, report))
+            collections.append({"name": reader.name, **report.to_json(), "reader_notes": list(sets.notes)})
             if not as_json:
-                terminal.echo_lines([*report.lines(reader.name), ""])
+                said = [f"  reader: {note}" for note in sets.notes]
+                terminal.echo_lines([*report.lines(reader.name), *said, ""])
         if as_json:
-            terminal.echo_json({"collections": [{"name": name, **report.to_json()} for name, report in reports]})
+            terminal.echo_json({"collections": collections})
         if strict:
             refuse_warnings(reports, allow=allow)
 

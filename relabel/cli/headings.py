@@ -116,6 +116,8 @@ def headings_command(
     for reader in selection.readers:
         cameras = reader.read()
         assert isinstance(cameras, CameraSets)
+        for note in cameras.notes:
+            log.info("%s: %s", reader.name, note)
         faults = cameras.params.get("heading_faults", {})
         audits.append(
             audit(

@@ -115,6 +115,8 @@ def run(
         rows = estimates(parts, threads=threads)
         for row in rows:
             row.audit.log(row.name, allow=allow)
+            for note in row.notes:
+                log.info("%s", note)
         if strict:
             refuse_warnings([(row.name, row.audit) for row in rows], allow=allow)
         _show(rows, as_json=as_json)
@@ -141,6 +143,9 @@ def show_written(path: Path, *, as_json: bool, audits: Sequence[dict[str, Any]] 
 
     log.info("wrote %s (%s bytes)", path, format(path.stat().st_size, ","))
     info = describe(LabelFile(path))
+    for collection in info["collections"] if audits is None else ():
+        if not collection["nnz"]:
+            log.warning("%s: holds no pairs", collection["name"])
     if as_json:
         terminal.echo_json(info if audits is None else {**info, "audit": audits})
     else:

@@ -78,6 +78,7 @@ OF_ARGUMENTS = {
     "keys=…": "--keys",
     "lr=…": "--lr",
     "mask=…": "--mask",
+    "max_heading_difference_deg=…": "--max-heading-difference",
     "max_height_difference_m=…": "--max-height-difference",
     "min_value=…": "--min-value",
     "occluders=…": "--occluders",

@@ -107,7 +107,7 @@ class FovPart(ReaderWrapper[CameraSets]):
 
     def estimate(self, *, threads: int | None = None) -> Estimate:
         """Read the cameras and count the candidate pairs; raises what `open` does."""
-        source, sets, _ = self._source(threads, None)
+        source, sets, notes = self._source(threads, None)
         collection = source.collection
         cameras = len(collection.query) + len(collection.database)
         candidates = source.candidates()
@@ -120,6 +120,7 @@ class FovPart(ReaderWrapper[CameraSets]):
             round(candidates * STORED_SHARE * PAIR_BYTES + cameras * CAMERA_BYTES + COLLECTION_BYTES),
             round(BASE_MEMORY + cameras * CAMERA_MEMORY + min(candidates, source.block) * CANDIDATE_MEMORY),
             audit=audit(sets),
+            notes=tuple(f"{self.name}: {note}" for note in notes),
         )
 
     def _source(

@@ -67,6 +67,8 @@ class Estimate:
         roughly what decoding and all pairs take on this machine; None where it is not known.
     audit:
         what the audit of the input found.
+    notes:
+        what the user should know about the input.
     """
 
     name: str
@@ -80,10 +82,13 @@ class Estimate:
     frames: int | None = None
     seconds: float | None = None
     audit: AuditReport = EMPTY
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """All that is known, as JSON values."""
-        sizes = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "audit"}
+        """All that is known but for the notes, as JSON values."""
+        sizes = {
+            field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("audit", "notes")
+        }
         return {**{name: value for name, value in sizes.items() if value is not None}, **self.audit.to_json()}
 
 

@@ -25,7 +25,8 @@ from relabel.errors import InputError, LabelFileError, MissingFileError, OutputE
 from relabel.labelfile import LabelFile, StoredCollection, pack, provenance, validate, write
 from relabel.labelfile.writer import check_names
 from relabel.pipeline.executors import Executor, parse
-from relabel.pipeline.parts import Bar, Part
+from relabel.pipeline.no_pairs import explanation
+from relabel.pipeline.parts import Bar, Opened, Part
 from relabel.pipeline.parts_folder import PartsFolder
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,8 @@ class PartResult:
     audit: AuditReport = EMPTY
     step: Mapping[str, Any] = field(default_factory=dict)
     """the provenance record of the part"""
+    without_pairs: str = ""
+    """why it holds no pair, empty where it holds some"""
 
 
 @dataclass(frozen=True)
@@ -258,7 +261,8 @@ def _make(
     if resume:
         fault = _fault(path, step)
         if fault is None:
-            return PartResult(part.name, kept=True, notes=notes, audit=opened.audit, step=step)
+            why = _without_pairs(path, part.name, opened)
+            return PartResult(part.name, kept=True, notes=notes, audit=opened.audit, step=step, without_pairs=why)
         if fault:
             notes += (f"{part.name}: computed again, since the part of an earlier run {fault}",)
     if (preparation := opened.preparation) is not None:
@@ -277,7 +281,13 @@ def _make(
             threads=threads,
         )
     log.debug("%s: written to %s", part.name, path)
-    return PartResult(part.name, kept=False, notes=notes, audit=opened.audit, step=step)
+    why = _without_pairs(path, part.name, opened)
+    return PartResult(part.name, kept=False, notes=notes, audit=opened.audit, step=step, without_pairs=why)
+
+
+def _without_pairs(path: Path, name: str, opened: Opened) -> str:
+    """Why the collection of this name in a file that was written holds no pair; empty where it holds some."""
+    return "" if LabelFile(path)[name].nnz else explanation(opened.source.collection)
 
 
 def _fault(path: Path, step: Mapping[str, Any]) -> str | None:
@@ -296,3 +306,5 @@ def _log(result: PartResult) -> None:
         log.info("%s", note)
     if result.kept:
         log.info("%s: kept from an earlier run with the same input and parameters", result.name)
+    if result.without_pairs:
+        log.warning("%s: %s", result.name, result.without_pairs)

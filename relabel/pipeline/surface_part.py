@@ -73,7 +73,7 @@ class SurfacePart(ReaderWrapper[FrameSets]):
     def estimate(self, *, threads: int | None = None) -> Estimate:
         """What it would take, judged by a few depth maps; raises what the reader and `relabel.surface.plan` do."""
         frames = self._frames()
-        self._excluded(frames)
+        _, counted = self._excluded(frames)
         plan = surface.plan(frames.query, frames.database, self.params, device=self.device, threads=threads)
         query, database = frames.query.cameras, frames.database.cameras
         return Estimate(
@@ -88,6 +88,7 @@ class SurfacePart(ReaderWrapper[FrameSets]):
             plan.frames,
             plan.seconds,
             audit(frames),
+            tuple(f"{self.name}: {note}" for note in (*frames.notes, *counted)),
         )
 
     def _frames(self) -> FrameSets:

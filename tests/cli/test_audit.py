@@ -153,3 +153,21 @@ class TestAudit:
         assert labelled.exit_code == 0
         assert json.loads(labelled.stdout)["audit"][0]["not_checked"][0]["check"] == "depth against pose"
         assert "depth against pose: not checked, because" in labelled.stderr
+
+    def test_what_the_reader_reports(self, run: Run, tmp_path: Path) -> None:
+        """Audit, labelling, its dry run and the check of headings all say it, and the audit also on stdout."""
+        (tmp_path / "t.csv").write_text("key,x,y,heading\na,0,0,450\nb,9,0,\nc,,,90\n")
+        reported = [
+            "t.csv: key=key, x=x, y=y, heading=heading",
+            "1 headings outside [0°, 360°) were wrapped",
+            "1 cameras have no heading",
+            "t.csv: 1 cameras have no position",
+        ]
+        path = tmp_path / "t.csv"
+        lines = run("audit", "table", path).stdout.splitlines()
+        assert [line for line in lines if "reader: " in line] == [f"  reader: {note}" for note in reported]
+        (collection,) = json.loads(run("audit", "table", path, "--json").stdout)["collections"]
+        assert collection["reader_notes"] == reported
+        for arguments in (["table", path, "-o", tmp_path / "x.h5"], ["table", path, "--dry-run"], ["headings", path]):
+            stderr = run(*arguments).stderr
+            assert [note for note in reported if f"relabel: t: {note}\n" not in stderr] == []

@@ -185,3 +185,29 @@ class TestTable:
         path = table(tmp_path / "q.csv", around(2.0, 48.0, 30, 60.0))
         done = run("table", path, "--dry-run", "--json")
         assert json.loads(done.stdout)["collections"][0]["candidates"] > 30
+
+    @pytest.mark.parametrize(
+        ("rows", "options", "why"),
+        [
+            (
+                ["a,0,0,270", "b,10,0,90"],
+                (),
+                "the nearest two cameras are 10 m apart: their fields of view do not meet",
+            ),
+            (["a,0,0,90", "b,130,0,270"], (), "130 m apart, and two fields of view reach 100 m at most"),
+            (["a,0,0,90", "b,90,0,270"], ("--radius", "40"), "90 m apart, and two fields of view reach 80 m at most"),
+            (["a,0,0,90"], (), "only one camera can be labelled"),
+            (["a,0,0,90", "b,1,0,90"], ("--min-value", "0.99"), "no pair has a ψ above 0.99"),
+        ],
+        ids=["opposite", "far", "range", "alone", "min-value"],
+    )
+    def test_no_pairs(self, run: Run, tmp_path: Path, rows: list[str], options: tuple[str, ...], why: str) -> None:
+        """A file without pairs is written, with a warning that says what its cameras show of the reason."""
+        (tmp_path / "t.csv").write_text("\n".join(["key,x,y,heading", *rows]) + "\n")
+        done = run("table", tmp_path / "t.csv", "-o", tmp_path / "x.h5", *options)
+        assert done.exit_code == 0, done.output
+        assert LabelFile(tmp_path / "x.h5")["t"].nnz == 0
+        (line,) = (line for line in done.stderr.splitlines() if "holds no pairs" in line)
+        assert line.startswith("relabel: warning: t: ")
+        assert why in line
+        assert "=…" not in line  # options as the command has them

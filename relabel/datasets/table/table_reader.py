@@ -28,7 +28,7 @@ from relabel.datasets.table.rows import TableCameras, full_circles, looking_alon
 from relabel.datasets.table.spec import Layout
 from relabel.datasets.table.table_file import TableFile
 from relabel.errors import InputError, OptionError
-from relabel.geometry.projection import check_metric, ground_scale, is_utm, map_of, utm_zone_of
+from relabel.geometry.projection import check_metric, ground_scale, is_utm, map_of, utm_crs, utm_zone_of
 
 _FAULT_TEXTS = {"wrapped": "headings outside [0°, 360°) were wrapped", "missing": "cameras have no heading"}
 _HINT = "every camera needs a position and a heading; see `relabel table --help` for how columns are named"
@@ -445,11 +445,28 @@ _MOST_STRETCHED = 0.02
 """How far a metre of a map may be from a metre on the ground: UTM and national maps keep to 0.003."""
 
 
+_MOST_NORTH_M = 9_340_000.0
+"""No place of UTM, which ends at 84° of latitude, is farther from the equator on its map."""
+
+
 def _check_scale(path: Path, cameras: Cameras) -> None:
     """Raise InputError where metres of the map are not those of the ground, as of Web Mercator or swapped axes."""
     if cameras.crs == "local" or not cameras.ok.any():
         return
-    scale = ground_scale(np.median(cameras.position[cameras.ok, :2], axis=0), cameras.crs)
+    middle = np.median(cameras.position[cameras.ok, :2], axis=0)
+    if is_utm(cameras.crs):
+        south = cameras.crs.startswith("EPSG:327")
+        if abs(middle[1] - south * 1e7) > _MOST_NORTH_M:
+            zone = int(utm_zone_of(cameras.crs))
+            convention = (
+                "northings from 10,000,000 m down" if south else "northings from 0 m up, below 0 m in the south"
+            )
+            raise InputError(
+                f"{path}: at the cameras, northings are about {middle[1]:,.0f} m, beyond the end of UTM at 84°. "
+                f"{cameras.crs} has {convention}; if these are of the other kind, the reference system (crs=…) is "
+                f"{utm_crs(zone, south=not south)}"
+            )
+    scale = ground_scale(middle, cameras.crs)
     if not np.abs(scale - 1.0).max() <= _MOST_STRETCHED:  # nor NaN
         off = scale[np.abs(scale - 1.0).argmax()]  # which is that of a NaN
         seen = "there is no position on earth" if np.isnan(off) else f"a metre on the ground is {off:.2f} m"

@@ -399,6 +399,16 @@ class TestMaps:
         with pytest.raises(InputError, match=r"a metre on the ground is 1\.50 m on the map EPSG:3857"):
             read(path, crs="EPSG:3857")
 
+    @pytest.mark.parametrize(
+        ("crs", "north_m", "other"), [("EPSG:32636", 9_990_000, 32736), ("EPSG:32736", -9e3, 32636)]
+    )
+    def test_the_other_hemisphere(self, tmp_path: Path, crs: str, north_m: float, other: int) -> None:
+        """Northings that end beyond a pole by the system that is named; Kampala is on both sides of the equator."""
+        path = write(tmp_path / "t.csv", "key,x,y,heading", f"a,450000,{north_m},0")
+        with pytest.raises(InputError, match=rf"t.csv: .*beyond the end of UTM.*\(crs=…\) is EPSG:{other}"):
+            read(path, crs=crs)
+        assert read(path, crs=f"EPSG:{other}").query.ok.all()
+
     def test_one_crs_in_two_spellings(self, tmp_path: Path) -> None:
         """A number, and small letters, say the same."""
         header = "key,x,y,heading,crs"
