@@ -9,6 +9,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 PACKAGE := $(VENV)/.package
 READY := $(VENV)/.ready
 DEMO := demo
+# Tests wait for other processes and for a browser about a quarter of the time, so there are more workers than cores.
+WORKERS ?= $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
 
 .PHONY: help setup tools libraries wheel demo demo-train docs notebooks test test-gpu test-faults test-wheel test-oldest \
     bench release viewer clean
@@ -110,7 +112,7 @@ test: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n auto --dist loadfile -m kernels tests/fov tests/sampling tests/surface
 
 # Machines with a GPU often have no network. What a package would be needed for that is not there is passed over.

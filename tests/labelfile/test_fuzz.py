@@ -21,7 +21,7 @@ from relabel.cores import available_cores
 from tests.conftest import REPOSITORY
 from tests.labelfile.fuzz_child import DAMAGE, KINDS, LAYOUTS
 
-CASES = int(os.environ.get("RELABEL_FUZZ_CASES", "1000"))
+CASES = int(os.environ.get("RELABEL_FUZZ_CASES", "400"))
 FIRST = int(os.environ.get("RELABEL_FUZZ_FIRST", "0"))
 CHILDREN = min(2, available_cores())
 PATIENCE_S = 60.0  # for one case, which takes a twentieth of a second

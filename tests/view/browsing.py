@@ -14,7 +14,9 @@ import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARTEFACTS = os.environ.get("RELABEL_SCREENSHOTS")
-"""Folder for pictures of every view; none are made where it is not given, or empty."""
+"""Folder for screenshots of every view; none are made where it is not set, or empty."""
+SCHEMES = ["light", "dark"] if ARTEFACTS else ["light"]
+"""Colours to try where the scheme shows only in screenshots; contrast is tested in both."""
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium")
 

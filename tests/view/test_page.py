@@ -23,7 +23,7 @@ from relabel.view.base_map import Tiles
 from relabel.view.contents import compared_with
 from relabel.view.image_files import ImageFiles
 from relabel.view.standalone import write_report
-from tests.view.browsing import Opened, needs_chromium, serious_violations
+from tests.view.browsing import SCHEMES, Opened, needs_chromium, serious_violations
 from tests.view.labels import HOSTILE, best_first, labels_of, other_city, row_of_cameras, small_city
 from tests.view.serving import Served, server, serving
 from tests.view.test_base_map import world
@@ -68,7 +68,7 @@ def camera_on_screen(opened: Opened, east_m: float) -> tuple[float, float]:
     return box["x"] + box["width"] / 2 + (east_m - 25.0) * pixels, box["y"] + box["height"] / 2
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_click_shows_the_matches(browser: Any, served: Served, city: list[StoredCollection], scheme: str) -> None:
     """In the order of the independent reader, with ties in the order of the database."""
     opened = Opened(browser, f"{served.url}#collection=town", scheme)
@@ -292,7 +292,7 @@ def test_distributions(opened: Opened) -> None:
     opened.picture("town-distributions")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_compare(browser: Any, served: Served, scheme: str) -> None:
     """Flips, worst first, each with a link to the pair on the map, also where one of the two files has no ψ for it."""
     opened = Opened(browser, f"{served.url}#collection=town", scheme)
@@ -529,7 +529,7 @@ class _TileServer(http.server.BaseHTTPRequestHandler):
 PLACE = world(*pyproj.Transformer.from_crs("EPSG:32636", "EPSG:4326", always_xy=True).transform(500_000.0, 4_000_000.0))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_base_map(browser: Any, tmp_path: Path, scheme: str) -> None:
     """Tiles are asked of the host that was named, among them that of each camera, and of nobody else."""
     cameras = row_of_cameras(4, position=[[5e5, 4e6], [500_300.0, 4e6], [5e5, 4_000_200.0], [500_300.0, 4_000_200.0]])

@@ -24,7 +24,7 @@ from relabel.view import standalone as page_in_one_file
 from relabel.view.depth_frames import DepthFrames
 from relabel.view.standalone import write_report
 from tests.trees import depth_png
-from tests.view.browsing import Opened, needs_chromium, serious_violations
+from tests.view.browsing import SCHEMES, Opened, needs_chromium, serious_violations
 from tests.view.labels import best_first, small_city
 from tests.view.rooms import FRAMES, LOST, SIZE, depth_frames, reader, seen_by_sets, small_room, sparse_rooms
 from tests.view.serving import Served, server, serving
@@ -75,7 +75,7 @@ def tabs(opened: Opened) -> list[str]:
 class TestRoom:
     """Cameras in space."""
 
-    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    @pytest.mark.parametrize("scheme", SCHEMES)
     def test_a_click_shows_the_matches(
         self, browser: Any, served: Served, room: list[StoredCollection], scheme: str
     ) -> None:
