@@ -133,9 +133,45 @@ def counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "none"
 
 
+_COUNTS = ("heading_faults", "without_height")
+"""Parameters that are numbers by what they count."""
+_FAULTS = {
+    "constant_rows": "with a constant heading",
+    "constant_sequences": "sequences with a constant heading",
+    "missing": "without a heading",
+    "non_finite": "without a heading",
+    "no_tangent": "without a direction of travel",
+    "not_in_table": "without a north offset in the table",
+    "not_joined": "not in the MSLS tree",
+    "sideways": "sideways to an unknown side",
+    "unknown_view": "with an unknown view direction",
+    "unnamed": "without a yaw in their name",
+    "wrapped": "wrapped to [0°, 360°)",
+}
+"""What the counts of ``heading_faults`` are of, where the name does not say it."""
+
+
 def parameters(params: Mapping[str, Any]) -> str:
-    """Parameters on one line."""
-    return ", ".join(f"{name} {value}" for name, value in params.items()) or "none"
+    """Parameters on one line: ``fov_deg 90.0, columns (key=id, x=east), heading_faults (3 without a heading)``."""
+    return ", ".join(f"{name} {_value(name, value)}" for name, value in params.items()) or "none"
+
+
+def _value(name: str, value: Any) -> str:
+    if isinstance(value, Mapping):
+        if name in _COUNTS:
+            of = _FAULTS if name == "heading_faults" else {}
+            items = [f"{_value('', count)} {of.get(key, key.replace('_', ' '))}" for key, count in value.items()]
+        else:
+            items = [
+                f"{key} {_value('', v)}" if isinstance(v, Mapping) else f"{key}={_value('', v)}"
+                for key, v in value.items()
+            ]
+        return f"({', '.join(items)})"
+    if isinstance(value, (list, tuple)):
+        return f"({', '.join(_value('', item) for item in value)})"
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _finite(position: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

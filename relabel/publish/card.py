@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from relabel.datasets.registry import find_recorded
+from relabel.display import parameters
 from relabel.figures import colours_of, figure, verbatim
 from relabel.labelfile import StoredCollection
 from relabel.publish import hub
@@ -59,7 +59,7 @@ _PARAMETERS = {
     "voxel_m": "Surface is counted in voxels whose edges are `voxel_m` metres.",
     "stride": "Of each depth map every `stride`-th row and column was used.",
     "nearest_m": "Depths below `nearest_m` metres were left out.",
-    "farthest_m": "Depths beyond `farthest_m` metres were left out; null is no limit.",
+    "farthest_m": "Depths beyond `farthest_m` metres were left out; none is no limit.",
     "mask": "The cameras listed in `mask` were not labelled.",
 }
 """What parameters mean, for whoever does not know this program."""
@@ -325,8 +325,7 @@ def _bullets(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _parameters(params: Mapping[str, Any]) -> str:
-    pairs = (f"{k} {v if isinstance(v, str) else json.dumps(v, ensure_ascii=False)}" for k, v in sorted(params.items()))
-    return _plain(", ".join(pairs)) or "none"
+    return _plain(parameters(dict(sorted(params.items()))))
 
 
 def _statuses(counts: Mapping[str, int]) -> str:

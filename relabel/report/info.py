@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from relabel.cameras import Cameras, Status
+from relabel.display import parameters
 from relabel.errors import OptionError
 from relabel.geometry.earth import points
 from relabel.geometry.headings import difference_deg
@@ -71,7 +71,7 @@ def info_text(summary: dict[str, Any]) -> list[str]:
         )
     lines += ["", *table(rows, right=(3, 4, 5, 6, 7)), ""]
     for c in collections:
-        lines.append(f"{c['name']}: {_parameters(c['params'])}")
+        lines.append(f"{c['name']}: {parameters(c['params']) if c['params'] else 'no parameters'}")
         lines += [
             f"{c['name']}: {side} not labelled (similarity unknown): {_others(counts)}"
             for side, counts in c["status"].items()
@@ -87,10 +87,6 @@ def _ok_of(counts: dict[str, int], total: int) -> str:
 
 def _others(counts: dict[str, int]) -> str:
     return ", ".join(f"{n:,} {name}" for name, n in counts.items() if name != "ok")
-
-
-def _parameters(params: dict[str, Any]) -> str:
-    return ", ".join(f"{k} {v if isinstance(v, str) else json.dumps(v)}" for k, v in params.items()) or "no parameters"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status
+from relabel.display import parameters
 from relabel.errors import OptionError
 from relabel.exclusion import SEQUENCE, Exclusion
 from relabel.geometry.earth import LAT, LON, is_geodesic, points
@@ -140,7 +140,7 @@ def _about(stored: StoredCollection, *, in_space: bool, up: int) -> str:
     queries = _counted(rows, "camera") if stored.self_pairs else f"{rows:,} {'query' if rows == 1 else 'queries'}"
     cameras = queries if stored.self_pairs else f"{queries}, {_counted(columns, 'database camera')}"
     single = {name: value for name, value in stored.params.items() if isinstance(value, str | int | float)}
-    values = ", ".join(f"{k} {v if isinstance(v, str) else json.dumps(v)}" for k, v in single.items())
+    values = parameters(single) if single else ""
     view = f"seen along the {'xyz'[up]} axis" if in_space else f"frame {stored.crs}"
     parts = [cameras, _counted(stored.nnz, "pair"), stored.method, stored.measure, view, values]
     return " · ".join(part for part in parts if part)

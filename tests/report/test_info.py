@@ -32,6 +32,22 @@ class TestInfoText:
             assert part in shown
         assert "3 panorama" in shown
 
+    def test_parameters_of_several_values(self) -> None:
+        """In words rather than as JSON: what is counted, which column is what, and nested ones."""
+        params = {
+            "columns": {"queries": {"key": "id"}, "database": {"key": "name"}},
+            "fov_deg": "per camera",
+            "heading_faults": {"non_finite": 1204, "wrapped": 2, "of_a_later_version": 3},
+            "image_times": ["a", "b"],
+            "other_sequence": True,
+        }
+        shown = "\n".join(info_text(self.summary(params=params)))
+        assert (
+            "amman: columns (queries (key=id), database (key=name)), fov_deg per camera, heading_faults (1,204" in shown
+        )
+        assert "(1,204 without a heading, 2 wrapped to [0°, 360°), 3 of a later version)" in shown
+        assert "image_times (a, b), other_sequence yes" in shown
+
     def test_no_queries(self) -> None:
         """A collection without queries has no pairs a query."""
         assert " - " in "\n".join(info_text(self.summary(shape=[0, 953], nnz=0)))
