@@ -15,10 +15,12 @@ queries and its bytes are printed for all.
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -219,6 +221,65 @@ def line(found: Found, reference: Found) -> list[str]:
     ]
 
 
+def single_rows(path: Path) -> None:
+    """Print what a random row of a label file takes, opened for it and kept open, against plain h5py on the same file.
+
+    All take turns, 100 rows at a time that each read anew: HDF5's chunk cache belongs to the open file, so
+    only those that keep it open gain from it, and more so the more rows they read.
+    """
+
+    @contextmanager
+    def plain_kept() -> Iterator[Callable[[int], Any]]:
+        with h5py.File(path, locking=False) as file:
+            indptr, indices, data = (file["city/similarity"][name] for name in ("indptr", "indices", "data"))
+
+            def row(number: int) -> Any:
+                start, stop = indptr[number : number + 2]
+                return indices[start:stop], data[start:stop]
+
+            yield row
+
+    def plain_opened(number: int) -> Any:
+        with plain_kept() as row:
+            return row(number)
+
+    @contextmanager
+    def relabel_kept() -> Iterator[Callable[[int], Any]]:
+        with LabelFile(path)["city"].kept_open() as kept:
+            yield kept.row_block
+
+    stored = LabelFile(path)["city"]
+    ways: dict[str, Callable[[], AbstractContextManager[Callable[[int], Any]]]] = {
+        "plain h5py, opened for each row": lambda: nullcontext(plain_opened),
+        "relabel, opened for each row": lambda: nullcontext(stored.row_block),
+        "plain h5py, kept open": plain_kept,
+        "relabel, kept open": relabel_kept,
+    }
+    seconds: dict[tuple[str, int], list[float]] = {}
+    random = np.random.default_rng(0)
+    for rows, turns in ((100, 10), (2000, 3)):
+        for _, (name, way) in itertools.product(range(turns), ways.items()):
+            with way() as row:
+                row(0)
+                for number in random.integers(0, len(stored), rows).tolist():
+                    start = time.perf_counter()
+                    row(number)
+                    seconds.setdefault((name, rows), []).append(time.perf_counter() - start)
+    lines = []
+    for name in ways:
+        peer = name.replace("relabel", "plain h5py")
+        line = [name]
+        for rows in (100, 2000):
+            median = statistics.median(seconds[name, rows])
+            line += [
+                f"{median * 1e3:.3f} ms",
+                "" if peer == name else f"{median / statistics.median(seconds[peer, rows]):.2f}×",
+            ]
+        lines.append(line)
+    print("\nA random row of the label file, checks included:\n")
+    table(["by", "of 100 rows", "of its peer", "of 2,000 rows", "of its peer"], lines)
+
+
 HEAD = ["what", "bytes a pair", "of relabel's", "write MB/s", "read MB/s", "row, median", "row, 95 %"]
 
 
@@ -253,12 +314,13 @@ def bench(cameras: int, dense: int, folder: Path) -> None:
     table(HEAD, [line(f, reference) for f in (*found.values(), *dense_found)])
     print(
         f"\nDense: the first {few.shape[0]:,} queries, MB/s of dense bytes ({whole / 1e6:,.0f} MB); all queries would "
-        f"take {4 * n * m:,} bytes uncompressed, {4 * n * m / reference.size:,.0f} times the label file.\n"
+        f"take {4 * n * m:,} bytes uncompressed, {4 * n * m / reference.size:,.0f} times the label file."
     )
+    single_rows(write(folder / "labels.h5", {"city": psi}, overwrite=True))
     plain = found["arrays only, HDF5's own filters"].write_s
     gains = {t: plain / found[f"arrays only, direct chunks, {t} thread(s)"].write_s for t in (1, 2)}
     print(
-        f"Chunks compressed in threads and written directly: {gains[1]:.2f} times as fast as HDF5's own filters with "
+        f"\nChunks compressed in threads and written directly: {gains[1]:.2f} times as fast as HDF5's own filters with "
         f"one thread, {gains[2]:.2f} times with two: {'kept' if gains[2] > 1 else 'not worth it here'}."
     )
 

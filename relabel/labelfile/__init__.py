@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from relabel.labelfile import provenance
 from relabel.labelfile.checks import Finding, Report
-from relabel.labelfile.collection import StoredCollection
+from relabel.labelfile.collection import KeptOpen, StoredCollection
 from relabel.labelfile.pack import pack
 from relabel.labelfile.reader import LabelFile, open_address, open_collections
 from relabel.labelfile.validator import validate
@@ -12,6 +12,7 @@ from relabel.labelfile.writer import write
 
 __all__ = [
     "Finding",
+    "KeptOpen",
     "LabelFile",
     "Report",
     "StoredCollection",

@@ -278,8 +278,11 @@ def in_memory(dataset: Any) -> int:
 
 def read(dataset: Any, selection: slice | tuple[()] = ()) -> npt.NDArray[Any]:
     """The values of a dataset, or of a slice of its rows; call `check_array` on it first."""
-    with guarded(dataset.name):
+    try:
         return np.asarray(dataset[selection])
+    except Exception as error:
+        with guarded(dataset.name):  # asked for only now, since it takes longer than all else but reading
+            raise error from None
 
 
 def row_blocks(dataset: Any) -> Iterator[npt.NDArray[Any]]:

@@ -39,7 +39,7 @@ def opened(path: Path, *, known: bool = False) -> Iterator[Any]:
     LabelFileError
         when it is no label file, not complete or damaged.
     """
-    try:
+    with naming(path):
         file = _open(path) if known else open_hdf5(path)
         try:
             for fault in () if known else faults(file):
@@ -47,6 +47,13 @@ def opened(path: Path, *, known: bool = False) -> Iterator[Any]:
             yield file
         finally:
             file.close()
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Put the file's path in front of every `LabelFileError` of the block."""
+    try:
+        yield
     except LabelFileError as error:
         raise type(error)(f"{path}: {error}") from None
 
@@ -81,7 +88,12 @@ def open_hdf5(path: Path) -> Any:
 def _open(path: Path) -> Any:
     try:
         # A published file is replaced, never changed, so no lock is needed; some network file systems have none.
-        return h5py.File(path, "r", locking=False)
+        try:
+            return h5py.File(path, "r", locking=False)
+        except OSError as error:
+            if "locking" not in str(error):
+                raise
+            return h5py.File(path, "r")  # HDF5 allows no other setting than that with which this process has it open
     except Exception as error:  # h5py raises several kinds for damaged files
         raise LabelFileError(f"is truncated or damaged ({hdf.brief(error)}); write or fetch it again") from None
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from relabel.cameras import Status
 from relabel.errors import FormatTooNewError, LabelFileError, MissingFileError, NotFoundError, OptionError
-from relabel.labelfile import LabelFile, StoredCollection, open_address, open_collections, provenance, write
+from relabel.labelfile import KeptOpen, LabelFile, StoredCollection, open_address, open_collections, provenance, write
 from relabel.labelfile.schema import stored_text, utf8_type
 from relabel.similarity import Similarity
 from tests.labelfile.sources import Cut, assert_same, assert_same_pairs, similarities
@@ -301,13 +301,14 @@ class TestStoredCollection:
         assert copy.row(3)[1].tolist() == values.tolist()
 
     def test_workers_read_at_the_same_time(self, path: Path) -> None:
-        """Four spawned processes read rows of one collection that was pickled to them."""
+        """Four spawned processes read rows of one collection that was pickled to them, and of one that is kept open."""
         stored = LabelFile(path)["amman"]
-        with multiprocessing.get_context("spawn").Pool(4) as pool:
-            found = pool.map(stored.row, range(20), chunksize=1)
-        for number, (keys, values) in enumerate(found):
-            assert keys.tolist() == stored.row(number)[0].tolist()
-            assert values.tolist() == stored.row(number)[1].tolist()
+        with multiprocessing.get_context("spawn").Pool(4) as pool, stored.kept_open() as kept:
+            kept.row(0)
+            rows = pool.map(stored.row, range(20), chunksize=1) + pool.map(kept.row, range(20), chunksize=2)
+        for number, (keys, values) in enumerate(rows):
+            assert keys.tolist() == stored.row(number % 20)[0].tolist()
+            assert values.tolist() == stored.row(number % 20)[1].tolist()
 
     def test_no_handle_stays_open(self, path: Path) -> None:
         """Between calls and between blocks the file is not open."""
@@ -346,12 +347,15 @@ class TestStoredCollection:
             ("similarity/indptr", 4, 10**9, "indptr: does not rise"),
             ("similarity/indices", 0, 1000, "columns that do not exist"),
             ("similarity/indices", 0, -5, "columns that do not exist"),
+            ("similarity/indices", 1, 0, r"out of order or repeated in row 0 \("),
+            ("similarity/data", 2, np.nan, "values outside"),
+            ("similarity/data", 2, 1.5, "values outside"),
         ],
     )
     def test_values_that_would_lead_astray(
-        self, path: Path, dataset: str, position: int, value: int, match: str
+        self, path: Path, dataset: str, position: int, value: float, match: str
     ) -> None:
-        """Numbers that point outside of the arrays are errors, not wrong rows."""
+        """Numbers that point outside of the arrays, are out of order or no ψ are errors, not wrong rows."""
         with h5py.File(path, "r+") as file:
             file["amman"][dataset][position] = value
         with pytest.raises(LabelFileError, match=match):
@@ -412,6 +416,86 @@ class TestStoredCollection:
     def test_to_scipy(self, path: Path) -> None:
         """All values at once."""
         assert_same_pairs(LabelFile(path)["amman"].to_scipy(), similarity(20, 30, seed=1).matrix)
+
+
+def rows_by_queue(kept: KeptOpen, numbers: range, queue: Any) -> None:
+    queue.put([[part.tolist() for part in kept.row(n)] for n in numbers])
+
+
+class TestKeptOpen:
+    def test_reads_the_same(self, path: Path) -> None:
+        """Rows, blocks, cameras and other measures are those of the collection; the file stays open to the end."""
+        stored = LabelFile(path)["amman"]
+        with stored.kept_open() as kept:
+            for number, key in enumerate(stored):
+                assert [part.tolist() for part in kept.row(key)] == [part.tolist() for part in stored.row(number)]
+                assert handles_on(path) == 1
+            assert_same_pairs(kept.to_scipy(), stored.to_scipy())
+            assert kept.in_measure("dice").row(2)[1].tolist() == stored.in_measure("dice").row(2)[1].tolist()
+            assert kept.query.key.tolist() == list(kept) == list(stored)
+            kept.check_content()
+        assert handles_on(path) == 0
+        assert kept.row(1)[1].tolist() == stored.row(1)[1].tolist()
+        kept.close()
+        kept.close()
+        assert handles_on(path) == 0
+
+    def test_a_forked_process_opens_the_file_for_itself(self, path: Path) -> None:
+        """Workers that were forked with an open one read at the same time as their parent."""
+        context = multiprocessing.get_context("fork")
+        with LabelFile(path)["amman"].kept_open() as kept:
+            expected = [[part.tolist() for part in kept.row(n)] for n in range(20)]
+            queue = context.Queue()
+            workers = [context.Process(target=rows_by_queue, args=(kept, range(20), queue)) for _ in range(2)]
+            for worker in workers:
+                worker.start()
+            here = [[part.tolist() for part in kept.row(n)] for n in range(20)]
+            rows = [queue.get() for _ in workers]
+            for worker in workers:
+                worker.join()
+            assert [*rows, here] == [expected] * 3
+            assert handles_on(path) == 1
+
+    def test_a_pickled_one_is_closed_and_kept_open(self, path: Path) -> None:
+        """Pickles hold neither the file nor what was read; their copies keep the file open as well."""
+        with LabelFile(path)["amman"].kept_open() as kept:
+            before = len(pickle.dumps(kept))
+            kept.row("q0000")
+            data = pickle.dumps(kept)
+            assert len(data) <= before + 10
+        copy = pickle.loads(data)
+        assert handles_on(path) == 0
+        assert copy.row(3)[0].tolist() == kept.row(3)[0].tolist()
+        assert isinstance(copy, KeptOpen)
+        copy.close()
+
+    def test_a_file_that_was_replaced(self, path: Path) -> None:
+        """The same content is read on from the new file; other content, and none, is an error with the file's name."""
+        kept = LabelFile(path)["amman"].kept_open()
+        expected = kept.row(0)[1].tolist()
+        write(path, {"amman": Cut(similarity(20, 30, seed=1), [1]), "x": similarity()}, overwrite=True)
+        assert kept.row(0)[1].tolist() == expected
+        assert handles_on(path) == 1
+        write(path, {"amman": similarity(20, 30, seed=2)}, overwrite=True)
+        with pytest.raises(LabelFileError, match=r"^\S+labels\.h5: /amman: has changed since it was opened"):
+            kept.row(0)
+        path.unlink()
+        with pytest.raises(MissingFileError):
+            kept.row(0)
+
+    def test_damage_names_the_file_once(self, path: Path) -> None:
+        """As without a kept file, whether it is damaged before or after it was opened."""
+        with h5py.File(path, "r+") as file:
+            file["amman/similarity/indices"][0] = 1000
+        with LabelFile(path)["amman"].kept_open() as kept:
+            for _ in range(2):
+                with pytest.raises(LabelFileError, match=r"^\S+labels\.h5: /amman/\S+: has columns that do not exist"):
+                    kept.row(0)
+
+    def test_beside_h5py(self, path: Path) -> None:
+        """What h5py has open in the same process, by its own setting of locks, can be read."""
+        with h5py.File(path), LabelFile(path)["amman"].kept_open() as kept:
+            assert len(kept.row(0)[0])
 
 
 class TestOpenCollections:
