@@ -48,6 +48,11 @@ class Claim:
             self._parts = None
             self._write()
 
+    def is_shared(self) -> bool:
+        """Whether other runs have claimed parts of the same output."""
+        with _registry(self._output):
+            return bool(self._others())
+
     def begin(self) -> None:
         """Make the claim."""
         with _registry(self._output):
@@ -65,15 +70,21 @@ class Claim:
             with suppress(OSError), _registry(self._output):
                 lock.release(remove=True)
 
-    def _check(self, parts: frozenset[str] | None) -> None:
+    def _others(self) -> list[tuple[Path, dict[str, Any]]]:
+        """The files of other runs that live, and what they say."""
+        others = []
         for path in _run_files(self._output):
             if self._lock is not None and path == self._lock.path:
                 continue
             is_held, record = locks.is_held(path), _read(path)
             if is_held is False and (record or not path.stat().st_size):  # its run is dead
                 path.unlink()
-            if not is_held:
-                continue
+            if is_held:
+                others.append((path, record))
+        return others
+
+    def _check(self, parts: frozenset[str] | None) -> None:
+        for path, record in self._others():
             theirs = record.get("parts")
             if parts is None or theirs is None or record.get("job") != self._job or parts.intersection(theirs):
                 raise OutputInUseError(

@@ -39,6 +39,10 @@ class OutputInUseError(OutputError):
     """Another process is writing the output."""
 
 
+class FailedPartsError(RelabelError):
+    """Some parts of a job failed, each for a reason of its own; the others were finished."""
+
+
 class LabelFileError(RelabelError, ValueError):
     """The file is not a label file that can be trusted."""
 

@@ -166,6 +166,50 @@ def candidate_pairs(grid: Grid, start: int, stop: int) -> Candidates:
     return Candidates(ends, rows, columns)
 
 
+def cameras_around(grid: Grid, start: int, stop: int) -> IndexArray:
+    """The database circles that meet any of the query circles start … stop - 1, ascending.
+
+    They are found through the cells of the grid, but do not depend on how it lies.
+    """
+    if start == stop or not len(grid.database):
+        return np.empty(0, np.int64)
+    near = np.unique(grid.order[_merged(grid.runs[np.unique(grid.cell[start:stop])].reshape(-1, 2))]).astype(np.int64)
+    # The other way round, since a database camera needs one query that it meets, and most meet one of the first.
+    reverse = cell_grid(grid.database[near], grid.query[start:stop])
+    meets = np.zeros(len(near), np.bool_)
+    _meet_any(reverse.query, reverse.database, reverse.order, reverse.cell, reverse.runs, meets)
+    return near[meets]
+
+
+def _merged(runs: IndexArray) -> IndexArray:
+    """All numbers in any of the runs (k, 2) of first and last + 1, ascending, each once."""
+    runs = runs[runs[:, 0] < runs[:, 1]]
+    runs = runs[np.argsort(runs[:, 0], kind="stable")]
+    if not len(runs):
+        return np.empty(0, np.int64)
+    reached = np.maximum.accumulate(runs[:, 1])
+    first = np.flatnonzero(np.concatenate(([True], runs[1:, 0] > reached[:-1])))
+    starts, stops = runs[first, 0], np.maximum.reduceat(runs[:, 1], first)
+    sizes = stops - starts
+    shift = np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
+    numbers: IndexArray = np.arange(int(sizes.sum())) + shift
+    return numbers
+
+
+@compiled(parallel=True)
+def _meet_any(query: Any, database: Any, order: Any, cell: Any, runs: Any, meets: Any) -> None:
+    """Whether each query circle meets any database circle, into `meets`."""
+    for i in numba.prange(query.shape[0]):
+        x, y, radius = query[i, 0], query[i, 1], query[i, 2]
+        lead = cell[i]
+        for run in range(runs.shape[1]):
+            place = runs[lead, run, 0]
+            while place < runs[lead, run, 1] and not meets[i]:
+                m = order[place]
+                meets[i] = circles_meet(database[m, 0] - x, database[m, 1] - y, database[m, 2] + radius)
+                place += 1
+
+
 @inlined
 def circles_meet(dx: Any, dy: Any, both: Any) -> Any:
     """Whether two circles, (dx, dy) apart and with the radii `both` together, share more than a point."""

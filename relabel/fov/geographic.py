@@ -8,7 +8,7 @@ back to the cameras that were given.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from relabel.cameras import Cameras, FloatArray
 from relabel.errors import InputError, OptionError
 from relabel.fov.params import FovParams
-from relabel.fov.planar import BLOCK, FovOverlap
+from relabel.fov.planar import BLOCK, FovOverlap, Whole
 from relabel.fov.planar import source as planar_source
 from relabel.fov.views import opening
 from relabel.geometry.earth import FRAME, GEODESIC, with_lon_lat
@@ -42,7 +42,12 @@ class GeographicOverlap:
     """the cameras on the planes of their tiles"""
     query: Placed
     database: Placed
+    lon_lat_deg: LonLat
+    """(n, 2) of the queries and of the database, as given"""
     progress: Callable[[int], object] | None = None
+    whole: Whole = field(default_factory=Whole)
+    own: npt.NDArray[np.integer[Any]] | None = None
+    """(queries,) of a part of self pairs: the row of the database camera that is the query itself"""
 
     @property
     def block(self) -> int:
@@ -52,6 +57,11 @@ class GeographicOverlap:
     def candidates(self) -> int:
         """How many pairs of fields of view are close enough to be computed."""
         return self.plane.candidates()
+
+    def around(self, start: int, stop: int) -> npt.NDArray[np.int64]:
+        """The rows of the database cameras that any of the queries start … stop - 1 may meet, ascending."""
+        first, last = np.searchsorted(self.query.row, (start, stop))
+        return np.unique(self.database.row[self.plane.around(int(first), int(last))])
 
     def blocks(self) -> Iterator[RowBlock]:
         """All rows in order, a block at a time; the same bits for any number of threads and any size of block."""
@@ -64,6 +74,8 @@ class GeographicOverlap:
             placed_rows = np.repeat(np.arange(block.first_row, end), block.counts)
             # Two guests of a tile meet elsewhere.
             kept = self.query.home[placed_rows] | self.database.home[block.indices]
+            if self.own is not None:
+                kept &= self.own[self.query.row[placed_rows]] != self.database.row[block.indices]
             rows = np.concatenate([rows, self.query.row[placed_rows[kept]]])
             columns = np.concatenate([columns, self.database.row[block.indices[kept]].astype(np.int32)])
             data = np.concatenate([data, block.data[kept]])
@@ -104,6 +116,8 @@ def source(
     block: int = BLOCK,
     progress: Callable[[int], object] | None = None,
     occluders: Walls | None = None,
+    whole: Whole | None = None,
+    own: npt.NDArray[np.integer[Any]] | None = None,
 ) -> GeographicOverlap:
     """The overlap of fields of view anywhere on earth, as a `SimilaritySource`.
 
@@ -124,6 +138,8 @@ def source(
         as for `relabel.fov.overlap`.
     occluders:
         None: walls are known on maps only.
+    whole, own:
+        as for `relabel.fov.source`.
 
     Returns
     -------
@@ -147,6 +163,9 @@ def source(
     places = tuple(_checked(*side) for side in zip(sides, lon_lat_deg, strict=True))
     # Checked here, so that errors name the cameras as they were given.
     reach = _CIRCLES * sum(_longest(side, opening(side, params.fov_deg, params.radius_m)[1]) for side in sides)
+    if whole is not None:
+        reach = max(reach, whole.reach_m)
+    on_plane = None if whole is None else Whole(noisy=whole.noisy)
     while True:
         if reach > MOST_REACH_M:
             raise OptionError(
@@ -155,7 +174,7 @@ def source(
             )
         tiles = placed(places[:1] if query is database else places, reach)
         plane = [_on_planes(*side) for side in zip(sides, tiles, strict=False)]
-        inner = planar_source(plane[0], plane[-1], params, threads=threads, block=block)
+        inner = planar_source(plane[0], plane[-1], params, threads=threads, block=block, whole=on_plane)
         needed = sum(_reach(view.circle, view.parts[0, :, :2]) for view in (inner.query_views, inner.database_views))
         if needed <= reach:
             break
@@ -169,7 +188,8 @@ def source(
         database_extent=_extent(database, tiles[-1], inner.collection.database_extent),
         params={**inner.collection.params, FRAME: GEODESIC},
     )
-    return GeographicOverlap(collection, inner, tiles[0], tiles[-1], progress)
+    stands = Whole(noisy=inner.noise is not None, reach_m=reach)
+    return GeographicOverlap(collection, inner, tiles[0], tiles[-1], lon_lat_deg, progress, stands, own)
 
 
 def _checked(cameras: Cameras, lon_lat_deg: FloatArray) -> FloatArray:

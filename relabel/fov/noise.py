@@ -241,13 +241,16 @@ def noise_of(
     origin: FloatArray,
     openings: list[tuple[FloatArray, FloatArray]],
     params: FovParams,
+    *,
+    noisy: bool | None = None,
 ) -> Noise | None:
     """The noise of queries and database, in this order in all arguments; None where there is none.
 
-    `params` has the numbers for the cameras that bring none of their own.
+    `params` has the numbers for the cameras that bring none of their own. `noisy` says whether there is noise where
+    these cameras are some of a collection, others of which may have some.
     """
     own = [sigmas_of(side, params) for side in cameras]
-    if not any(side.any for side in own):
+    if not (any(side.any for side in own) if noisy is None else noisy):
         return None
     q, d = (
         noisy_views(camera, sigmas, view, polygon)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +19,8 @@ from relabel.fov._sector import sector_areas
 from relabel.fov.candidates import (
     Candidates,
     Grid,
+    IndexArray,
+    cameras_around,
     candidate_pairs,
     cell_grid,
     headings_within,
@@ -37,6 +39,28 @@ from relabel.similarity import Collection, RowBlock, Similarity, gather
 
 BLOCK = 2**22
 """Possible candidates a block holds at the most; they bound its memory, at about 30 bytes each."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What the overlap of some cameras of a collection takes from the collection as a whole.
+
+    The same cameras have the same ψ, to the last bit, with the same of these.
+
+    Attributes
+    ----------
+    origin:
+        the `common_origin` of all cameras, metres; None where it is that of the cameras given.
+    noisy:
+        whether any camera has noise, so that all values are expected ones; None where the cameras given say it.
+    reach_m:
+        of cameras in longitude and latitude: the distance up to which any two may meet; 0 where the cameras given
+        say it.
+    """
+
+    origin: tuple[float, float] | None = None
+    noisy: bool | None = None
+    reach_m: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +83,10 @@ class FovOverlap:
     query_visible: VisibleRegions | None = None
     database_visible: VisibleRegions | None = None
     noise: Noise | None = None
+    walls: Walls | None = None
+    whole: Whole = field(default_factory=Whole)
+    own: npt.NDArray[np.int64] | None = None
+    """(query views,) of self pairs: which of the database views is the query itself"""
 
     @cached_property
     def _grid(self) -> Grid:
@@ -93,6 +121,12 @@ class FovOverlap:
 
     def _blocks(self) -> Iterator[tuple[int, int]]:
         return query_blocks(self._grid.bounds, self.block)
+
+    def around(self, start: int, stop: int) -> IndexArray:
+        """The rows of the database cameras that any of the queries start … stop - 1 may meet, ascending."""
+        first, last = np.searchsorted(self.query_views.row, (start, stop))
+        with threads_set(self.threads):
+            return self.database_views.row[cameras_around(self._grid, int(first), int(last))]
 
     def areas(self, rows: npt.NDArray[Any], columns: npt.NDArray[Any]) -> FloatArray:
         """Common area in m² of the pairs (rows[k], columns[k]), numbered as in the views of the two sides."""
@@ -168,9 +202,7 @@ class FovOverlap:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
         c = self.collection
         ends, rows, columns = self._candidates(start, stop)
-        own = np.full(stop - start, -1)
-        if c.self_pairs:
-            own = np.arange(start, stop)  # both sides leave out the same cameras, so that they are numbered alike
+        own = np.full(stop - start, -1) if self.own is None else self.own[start:stop]
         values = np.empty(len(columns), np.float32)
         starts = np.zeros(stop - start + 1, np.int64)
         if self.noise is None:
@@ -235,6 +267,8 @@ def source(
     block: int = BLOCK,
     progress: Callable[[int], object] | None = None,
     occluders: Walls | None = None,
+    whole: Whole | None = None,
+    own: npt.NDArray[np.integer[Any]] | None = None,
 ) -> FovOverlap:
     """The overlap of fields of view as a `SimilaritySource`.
 
@@ -246,6 +280,11 @@ def source(
         what the overlap depends on besides the cameras; by default `FovParams()`.
     query, database, threads, block, progress, occluders:
         as for `overlap`.
+    whole:
+        where the cameras are some of a collection: what they take from the whole of it, see `relabel.fov.blocks`.
+    own:
+        (queries,) the row of the database camera that is the query itself, -1 where none is: that pair is not stored.
+        By default all, where both sides are the same object.
 
     Raises
     ------
@@ -253,6 +292,7 @@ def source(
         as `overlap` does.
     """
     params = FovParams() if params is None else params
+    is_part, whole = whole is not None, Whole() if whole is None else whole
     if occluders is not None:
         params = replace(params, shape="polygon")  # what is left of a view has straight edges
         if occluders.crs != query.crs:
@@ -261,7 +301,7 @@ def source(
         raise OptionError(f"block is {block}; at least one candidate has to fit")
     if query.crs != database.crs:
         raise InputError(f"queries are in {query.crs}, the database in {database.crs}: convert both to one frame first")
-    origin = common_origin(query, database)
+    origin = common_origin(query, database) if whole.origin is None else np.array(whole.origin)
     openings = [opening(side, params.fov_deg, params.radius_m) for side in (query, database)]
     wide = any(bool((fov[side.ok] > 180.0).any()) for side, (fov, _) in zip((query, database), openings, strict=True))
     query_views, database_views = (
@@ -298,7 +338,7 @@ def source(
         label_params["max_height_difference_m"] = params.max_height_difference_m
         without = {name: int(np.isnan(heights_of(side)[side.ok]).sum()) for name, side in sides.items()}
         for name, side in sides.items():
-            if without[name] and without[name] == int(side.ok.sum()):
+            if not is_part and without[name] and without[name] == int(side.ok.sum()):
                 raise InputError(
                     f"no camera of the {name} has a height, so heights cannot be compared; omit "
                     "max_height_difference_m=…, or use a dataset with heights (a column up, z or altitude of a table)"
@@ -311,6 +351,7 @@ def source(
         origin,
         openings,
         params,
+        noisy=whole.noisy,
     )
     if noise is not None:
         if occluders is not None:
@@ -349,7 +390,20 @@ def source(
         query_visible,
         database_visible,
         noise,
+        occluders,
+        Whole((float(origin[0]), float(origin[1])), noise is not None),
+        _own_views(query_views, database_views, np.arange(len(query)) if query is database else own),
     )
+
+
+def _own_views(query: Views, database: Views, own: npt.NDArray[np.integer[Any]] | None) -> IndexArray | None:
+    """Rows of the database as places among its views, for each query view; -1 where there is none."""
+    if own is None:
+        return None
+    place = np.full(max(int(own.max(initial=-1)), int(database.row.max(initial=-1))) + 2, -1)
+    place[database.row] = np.arange(len(database))
+    views_of: IndexArray = place[own[query.row]]  # the last place, which -1 leads to, is -1
+    return views_of
 
 
 def heights_of(cameras: Cameras) -> FloatArray:

@@ -88,10 +88,14 @@ def opening(cameras: Cameras, fov_deg: float, radius_m: float) -> tuple[FloatArr
     return fov, radius
 
 
-def common_origin(*sides: Cameras) -> FloatArray:
-    """A whole number of metres near the middle of all cameras.
+ORIGIN_STEP_M = 2.0**17
+"""Origins are multiples of it, 131 km, so that a camera more seldom moves that of a dataset."""
 
-    Whole, because then no bit of a coordinate is lost when it is subtracted.
+
+def common_origin(*sides: Cameras) -> FloatArray:
+    """A multiple of `ORIGIN_STEP_M` near the middle of all cameras, as (2,) metres.
+
+    A multiple of so large a power of two takes no bit from a coordinate that it is subtracted from.
     """
     points = [side.position[side.ok, :2] for side in sides]
     points = [p for p in points if len(p)]
@@ -100,7 +104,8 @@ def common_origin(*sides: Cameras) -> FloatArray:
     # Column by column: numpy reduces the long axis of a narrow array slowly.
     low = [min(p[:, axis].min() for p in points) for axis in (0, 1)]
     high = [max(p[:, axis].max() for p in points) for axis in (0, 1)]
-    return np.round(np.add(low, high) / 2.0)
+    # + 0.0: the origin of cameras around zero is 0.0, not -0.0.
+    return np.round(np.add(low, high) / 2.0 / ORIGIN_STEP_M) * ORIGIN_STEP_M + 0.0
 
 
 def views(cameras: Cameras, origin: FloatArray, fov_deg: FloatArray, radius_m: FloatArray, n_parts: int) -> Views:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from relabel.datasets.base import CameraReader, CameraSets, ReaderWrapper
 from relabel.errors import InputError, OptionError
 from relabel.excluded_pairs import excluded_params
 from relabel.exclusion import RULES, Exclusion
+from relabel.fov import blocks
 from relabel.pipeline import occluders
 from relabel.pipeline.parts import Estimate, Opened, Progress
 
@@ -51,6 +53,9 @@ class FovPart(ReaderWrapper[CameraSets]):
     OptionError
         when a reference system is given without a file.
     """
+
+    in_blocks: ClassVar[bool] = True
+    """whether `open` says how to cut it into blocks"""
 
     params: fov.FovParams = field(default_factory=fov.FovParams)
     occluders: Path | None = None
@@ -103,7 +108,8 @@ class FovPart(ReaderWrapper[CameraSets]):
         """Read the cameras, and prepare the overlap; raises what the reader and `relabel.fov.source` do."""
         source, cameras, notes = self._source(threads, progress)
         files = cameras.files if self.occluders is None else (*cameras.files, self.occluders)
-        return Opened(source, files, tuple(f"{self.name}: {note}" for note in notes), audit=audit(cameras))
+        notes = [f"{self.name}: {note}" for note in notes]
+        return Opened(source, files, tuple(notes), audit=audit(cameras), cut=partial(blocks.cut, source))
 
     def estimate(self, *, threads: int | None = None) -> Estimate:
         """Read the cameras and count the candidate pairs; raises what `open` does."""

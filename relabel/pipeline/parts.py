@@ -45,6 +45,8 @@ class Opened(NamedTuple):
     """what the audit of the input found"""
     thousands: bool = False
     """whether there are so many files that those of a folder are recorded together, see `provenance.describe`"""
+    cut: Callable[[int, int], Any] | None = None
+    """the block of some of its rows, see `relabel.pipeline.blocks`; None where it cannot be cut"""
 
 
 @dataclass(frozen=True)

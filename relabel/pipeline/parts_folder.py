@@ -1,7 +1,8 @@
 """The folder in which a job of several parts keeps those that are finished, until they are packed.
 
-``o.h5.parts/`` holds a label file for each part and ``job.json``, which says which files are the job's. What it does
-not name is somebody else's: it stops the job before anything is computed, and is never removed.
+``o.h5.parts/`` holds ``job.json``, which names the collections of the job, and for each collection a label file, or its
+outline and a label file for each of its blocks (see `relabel.pipeline.blocks`). What is not of these collections is
+somebody else's: it stops the job before anything is computed, and is never removed.
 """
 
 from __future__ import annotations
@@ -9,19 +10,37 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from relabel.atomic import abandoned_folders, output_errors, remove_folders, replacing, target_of_private
 from relabel.clutter import is_clutter
-from relabel.errors import OutputExistsError
+from relabel.errors import InputError, LabelFileError, MissingFileError, OutputExistsError
 from relabel.input_files import check_regular
+from relabel.pipeline.blocks import Span, read_outline
 
 log = logging.getLogger(__name__)
 
+ENDING = ".parts"
 _JOB, _SOFTWARE = "job.json", "relabel"
+# In the names of collections, a percent sign is escaped.
+_FILE = re.compile(r"(.+?)(%outline|%block-[0-9a-f]{16})?\.h5", re.DOTALL)
+
+
+class Piece(NamedTuple):
+    """A label file that is there or to be made: a block of a collection, or a whole one."""
+
+    collection: str
+    span: Span | None
+    """of a block; None for a whole collection"""
+    file: Path
+
+    def __str__(self) -> str:
+        return self.collection if self.span is None else f"{self.collection}, {self.span}"
 
 
 class PartsFolder:
@@ -34,16 +53,86 @@ class PartsFolder:
     target:
         the file that the parts are packed into.
     names:
-        of all parts of the job.
+        of all collections of the job.
+    is_shared:
+        says whether other runs are working on parts of the same job, so that nothing may be removed.
     """
 
-    def __init__(self, target: Path, names: Sequence[str]) -> None:
-        self.path = target.with_name(f"{target.name}.parts")
-        self._files = {name: self.path / file_name(name) for name in names}
+    def __init__(self, target: Path, names: Sequence[str], is_shared: Callable[[], bool] = lambda: False) -> None:
+        self.path = target.with_name(f"{target.name}{ENDING}")
+        self.names = tuple(names)
+        self._is_shared = is_shared
+
+    @classmethod
+    def existing(cls, path: Path) -> PartsFolder:
+        """The folder at `path`, of the job that made it.
+
+        Raises
+        ------
+        MissingFileError, InputError
+            when there is none.
+        """
+        if not path.is_dir():
+            raise MissingFileError(f"{path}: there is no such folder of parts")
+        names = _names(path / _JOB)
+        if names is None or path.suffix != ENDING:
+            raise InputError(f"{path}: is not a folder of parts, which ends in {ENDING} and holds {_JOB}")
+        return cls(path.with_suffix(""), names)
+
+    @property
+    def target(self) -> Path:
+        """The file that the parts are of."""
+        return self.path.with_suffix("")
 
     def file(self, name: str) -> Path:
-        """The label file of a part."""
-        return self._files[name]
+        """The label file of a whole collection."""
+        return self.path / file_name(name)
+
+    def outline(self, name: str) -> Path:
+        """The outline of a collection that is made in blocks."""
+        return self.path / f"{_stem(name)}%outline.h5"
+
+    def block(self, name: str, span: Span) -> Path:
+        """The label file of a block of a collection."""
+        return self.path / f"{_stem(name)}%block-{span.name}.h5"
+
+    def has_blocks(self) -> bool:
+        """Whether an earlier run has begun a collection of this job in blocks."""
+        return any(self.outline(name).exists() for name in self.names)
+
+    def pieces(self, name: str) -> list[Piece]:
+        """What a collection consists of, as far as that is known: itself where it is whole or not begun, or its blocks.
+
+        Raises
+        ------
+        LabelFileError
+            when its outline is damaged.
+        """
+        whole = Piece(name, None, self.file(name))
+        if whole.file.exists():
+            return [whole]
+        try:
+            blocks = read_outline(self.outline(name)).spans
+        except MissingFileError:
+            return [whole]
+        return [Piece(name, span, self.block(name, span)) for span in blocks]
+
+    def remove_old_blocks(self, name: str, blocks: Sequence[Span]) -> int:
+        """Remove the files of blocks that a collection does not have any more; how many these were."""
+        kept = {self.block(name, span) for span in blocks}
+        old = [file for file in self._blocks(name) if file not in kept]
+        for file in old:
+            file.unlink(missing_ok=True)
+        return len(old)
+
+    def remove_blocks(self, name: str) -> None:
+        """Remove outline and blocks of a collection, whose own file is there."""
+        self.remove_old_blocks(name, ())
+        self.outline(name).unlink(missing_ok=True)
+
+    def _blocks(self, name: str) -> list[Path]:
+        begin = f"{_stem(name)}%block-"
+        return [e for e in sorted(self.path.iterdir()) if e.name.startswith(begin) and collection_of(e.name) == name]
 
     def __enter__(self) -> PartsFolder:  # noqa: PYI034  not meant to be subclassed
         """Make the folder, or take it over from an earlier run.
@@ -65,7 +154,7 @@ class PartsFolder:
             try:
                 self._refuse_others()
                 with replacing(self.path / _JOB, overwrite=True) as private:
-                    record = {"software": _SOFTWARE, "parts": sorted(self._files)}
+                    record = {"software": _SOFTWARE, "parts": list(self.names)}
                     private.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
             except BaseException:
                 if is_new:
@@ -79,12 +168,10 @@ class PartsFolder:
         earlier = _names(job)
         if job.is_symlink() or (earlier is None and os.path.lexists(job)):
             raise self._foreign(job)
-        of_jobs = {file_name(name) for name in earlier or ()}
-        of_this = {*self._files.values()}
-        for entry in self._entries({*of_jobs, _JOB}):
-            if entry.name not in of_jobs or entry.is_symlink():  # what a link leads to is not of the job
-                raise self._foreign(entry)
-            if entry not in of_this:
+        for entry in self._others(earlier or ()):
+            raise self._foreign(entry)
+        for entry in self._entries():
+            if entry.name != _JOB and collection_of(entry.name) not in self.names:
                 raise OutputExistsError(
                     f"{entry}: is a part of another job on the same output, which was stopped; finish that job by its "
                     "own command, remove the part, or choose another output"
@@ -92,8 +179,8 @@ class PartsFolder:
 
     def _foreign(self, entry: Path) -> OutputExistsError:
         return OutputExistsError(
-            f"{entry}: was not made by a job that writes {self.path.with_suffix('').name}, so it is left alone; move "
-            "it away, or choose another output"
+            f"{entry}: was not made by a job that writes {self.target.name}, so it is left alone; move it away, or "
+            "choose another output"
         )
 
     def __exit__(
@@ -101,23 +188,34 @@ class PartsFolder:
     ) -> None:
         if kind is None:
             return
-        finished = sum(file.exists() for file in self._files.values())
+        finished, count = self.progress()
         if finished:
-            count = len(self._files)
             log.info("%d of %d parts are kept in %s; the same command resumes from there", finished, count, self.path)
-        else:
+        elif not self._is_shared():
             self.remove()
+
+    def progress(self) -> tuple[int, int]:
+        """How many parts are there, of how many as far as is known."""
+        finished = count = 0
+        for name in self.names:
+            with suppress(LabelFileError):
+                pieces = self.pieces(name)
+                count += len(pieces)
+                finished += sum(piece.file.exists() for piece in pieces)
+        return finished, count
 
     def remove(self) -> None:
         """Remove the parts, and the folder if nothing else is in it; the result is complete even if that fails."""
-        files = [file.name for file in self._files.values()]
         try:
-            for file in self._files.values():
+            others = self._others(self.names)
+            ours = [entry for entry in self._entries() if entry not in others and entry.name != _JOB]
+            for file in ours:
                 file.unlink(missing_ok=True)
-            remove_folders(abandoned_folders(self.path, *files, _JOB))
-            others = [str(entry) for entry in self._entries({*files, _JOB})]
-            if others:
-                log.warning("%s: does not belong to this job, so the folder is kept", ", ".join(others))
+            made = {target: _JOB if target == _JOB else collection_of(target) for target in self._private_targets()}
+            targets = [target for target, name in made.items() if name == _JOB or name in self.names]
+            remove_folders(abandoned_folders(self.path, *targets))
+            if others := self._others(self.names):
+                log.warning("%s: does not belong to this job, so the folder is kept", ", ".join(map(str, others)))
                 return
             # The last: as long as anything is there, it says whose the folder is.
             (self.path / _JOB).unlink(missing_ok=True)
@@ -125,18 +223,41 @@ class PartsFolder:
         except OSError as error:
             log.warning("%s: is no longer needed, but cannot be removed: %s", self.path, error.strerror or error)
 
-    def _entries(self, files: Collection[str]) -> list[Path]:
-        """What is in the folder, sorted, besides ``job.json`` and what writers of these files are making or left."""
+    def _private_targets(self) -> set[str]:
+        return {target for entry in self.path.iterdir() if (target := target_of_private(entry.name)) is not None}
+
+    def _entries(self) -> list[Path]:
+        """What is in the folder, sorted, but for what the system puts there and what is being made or was abandoned."""
         return sorted(
             entry
             for entry in self.path.iterdir()
-            if entry.name != _JOB and target_of_private(entry.name) not in files and not is_clutter(entry.name)
+            if not is_clutter(entry.name)
+            and (private := target_of_private(entry.name)) != _JOB
+            and collection_of(private) not in self.names
         )
+
+    def _others(self, names: Sequence[str]) -> list[Path]:
+        """What is not of a job with these collections; what a link leads to is not of any."""
+        return [
+            entry
+            for entry in self._entries()
+            if entry.name != _JOB and (entry.is_symlink() or collection_of(entry.name) not in names)
+        ]
 
 
 def file_name(part: str) -> str:
     """The name of the file of a part; no two parts have the same: redkitchen/train becomes redkitchen%2Ftrain.h5."""
-    return f"{part.replace('%', '%25').replace('/', '%2F')}.h5"
+    return f"{_stem(part)}.h5"
+
+
+def _stem(part: str) -> str:
+    return part.replace("%", "%25").replace("/", "%2F")
+
+
+def collection_of(file: str | None) -> str | None:
+    """The collection that a file of this name is a part of; None for another name."""
+    match = _FILE.fullmatch(file or "")
+    return None if match is None else match[1].replace("%2F", "/").replace("%25", "%")
 
 
 def _names(job: Path) -> list[str] | None:

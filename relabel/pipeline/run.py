@@ -1,65 +1,49 @@
 """Run a labelling job: its parts, wherever they are computed, then one file out of them.
 
-A job of one part writes its file at once. A job of several writes each to a file of its own in a `PartsFolder` and
-packs them when all are there. What an earlier run finished is kept if it was made from the same bytes with the same
-parameters by the same version, so an interrupted job resumes where it stopped. As long as a run lives, it has a claim
-on the output.
+A job of one collection writes its file at once, and one of several collections writes each to a file of its own in a
+`PartsFolder` and packs them when all are there; or collections are made in blocks of queries, see
+`relabel.pipeline.in_blocks`. The bytes are the same. What an earlier run finished is kept if it was made from the same
+inputs with the same parameters by the same version, so an interrupted job resumes where it stopped. As long as a run
+lives, it has a claim on the output.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
 import hashlib
 import json
 import logging
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import closing, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from relabel.atomic import check_target
 from relabel.audit.codes import checked_codes
-from relabel.audit.findings import EMPTY, AuditReport, refuse_warnings
 from relabel.claims import claimed
-from relabel.errors import InputError, LabelFileError, MissingFileError, OutputError
-from relabel.labelfile import LabelFile, StoredCollection, pack, provenance, validate, write
+from relabel.errors import InputError, LabelFileError, MissingFileError, OptionError, OutputError
+from relabel.labelfile import LabelFile, StoredCollection, pack
 from relabel.labelfile.writer import check_names
-from relabel.pipeline.executors import Executor, parse
-from relabel.pipeline.no_pairs import explanation
-from relabel.pipeline.parts import Bar, Opened, Part
+from relabel.pipeline import in_blocks, one_part
+from relabel.pipeline.executors import parse
+from relabel.pipeline.in_blocks import BlocksJob, Share, raise_failures, stops_job
+from relabel.pipeline.one_part import AuditPolicy, PartResult
+from relabel.pipeline.parts import Bar, Part
 from relabel.pipeline.parts_folder import PartsFolder
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class AuditPolicy:
-    """What follows from the findings of the audit, which does not show in the file."""
-
-    strict: bool = False
-    """warnings are errors"""
-    allow: frozenset[str] = frozenset()
-    """codes of findings that are accepted"""
-
-
-@dataclass(frozen=True)
-class PartResult:
-    """What became of one part."""
-
-    name: str
-    kept: bool
-    """an earlier run had made it already"""
-    notes: tuple[str, ...] = ()
-    audit: AuditReport = EMPTY
-    step: Mapping[str, Any] = field(default_factory=dict)
-    """the provenance record of the part"""
-    without_pairs: str = ""
-    """why it holds no pair, empty where it holds some"""
-
-
-@dataclass(frozen=True)
 class JobResult:
-    """What a job did: the file that it wrote, and what became of each part."""
+    """What a job did.
+
+    Attributes
+    ----------
+    path:
+        the file that it wrote; of a run that makes a share of the parts, their folder.
+    parts:
+        what became of each collection.
+    """
 
     path: Path
     parts: tuple[PartResult, ...]
@@ -71,11 +55,14 @@ def label(
     *,
     overwrite: bool = False,
     resume: bool = True,
-    executor: str = "local",
+    executor: str | concurrent.futures.Executor = "local",
     threads: int | None = None,
     bar: Bar | None = None,
     strict: bool = False,
     allow: Collection[str] = (),
+    share: tuple[int, int] | None = None,
+    keep_parts: bool = False,
+    block_rows: int | None = None,
 ) -> JobResult:
     """Compute all parts and write them to one label file.
 
@@ -90,17 +77,25 @@ def label(
     resume:
         keep the parts of an earlier run that match.
     executor:
-        ``local``, ``processes``, ``processes:N`` or ``dask:ADDRESS``: where parts are computed. It does not show in
-        the file. A job of one part is always computed in this process; a warning says so.
+        ``local``, ``processes``, ``processes:N``, ``dask:ADDRESS``, or an object with the interface of
+        `concurrent.futures.Executor`, whose workers see the same files: where parts are computed. It does not show in
+        the file. Anything but ``local`` gets the collections in blocks of queries.
     threads:
         threads to compute with, over all local processes together; None for all.
     bar:
         makes a progress bar over the queries of a part, and one over its depth maps before; used by the local
-        executor.
+        executor, and for a single collection by all.
     strict:
         whether a warning of the audit of a part, which is made before the part is computed, is an error.
     allow:
         codes of findings that are accepted.
+    share:
+        make only part number i, i + n, i + 2n, … of the parts, for (i, n) with 1 ≤ i ≤ n, and do not pack them: n runs
+        on machines that share a folder make all. Afterwards, `relabel.pipeline.packing.pack_parts` packs them.
+    keep_parts:
+        make collections in blocks and leave their folder, for a run with more cameras to go on from.
+    block_rows:
+        queries of a block, on average; None for `relabel.pipeline.blocks.AVERAGE_ROWS`.
 
     Raises
     ------
@@ -109,39 +104,55 @@ def label(
     AuditError
         when the audit of a part has a warning that is not accepted, and `strict` was asked for.
     OptionError
-        when a code is not known.
+        when a code is not known, or there is no such share.
     OutputInUseError
         when another run is writing the same output; says who.
     OutputExistsError
         when `output` exists and `overwrite` is False, or there is something among the parts that is not of this job.
+    FailedPartsError
+        when some of several parts failed; the others were finished and are kept.
     RelabelError
         with what else is wrong; the target is then as it was, and finished parts are kept.
     """
     _check_parts(parts)
-    target = check_target(output, overwrite=overwrite)
+    target = check_target(output, overwrite=overwrite or share is not None)
     if not output.is_symlink():
         target = output  # as messages name it
     place = parse(executor)
+    own_share = None if share is None else Share(*share)
+    if own_share is not None and not 1 <= own_share.number <= own_share.total:
+        raise OptionError(f"part {own_share} does not exist; parts are numbered from 1/N to N/N")
     policy = AuditPolicy(strict, checked_codes(allow))
     names = [part.name for part in parts]
-    with claimed(target, names if len(parts) > 1 else None, job=_job_id(parts)) as claim:
-        if len(parts) == 1:
-            if not place.is_local:
-                log.warning(
-                    "executor %r is not used: it distributes the parts of a job, and this job has only one part, %s; "
-                    "it is computed in this process",
-                    *(executor, names[0]),
-                )
-            result = _make(parts[0], output, policy, overwrite=overwrite, resume=False, threads=threads, bar=bar)
-            _log(result)
+    divided = not place.is_local or own_share is not None or keep_parts or block_rows is not None
+    divided = divided or (resume and PartsFolder(target, names).has_blocks())
+    if not divided and len(parts) == 1:
+        with claimed(target, job=_job_id(parts)):
+            options = {"overwrite": overwrite, "resume": False, "threads": threads, "bar": bar}
+            result = one_part.make(parts[0], output, policy, **options)  # type: ignore[arg-type]
+            result.log()
             return JobResult(output, (result,))
-        folder = PartsFolder(target, names)
+    claimed_parts = names if own_share is None else [f"part {own_share}"]
+    with claimed(target, claimed_parts, job=_job_id(parts, own_share)) as claim:
+        folder = PartsFolder(target, names, claim.is_shared)
         with folder:
-            paths = {name: folder.file(name) for name in names}
-            results = _all(parts, paths, place, policy, resume=resume, threads=threads, bar=bar)
-            claim.make_exclusive()
-            pack(output, {result.name: _part(result, paths[result.name]) for result in results}, overwrite=overwrite)
-        folder.remove()
+            if divided:
+                job = BlocksJob(
+                    parts, folder, place, policy, resume, threads, own_share, claim.is_shared, block_rows, bar
+                )
+                results = job.run()
+                if own_share is not None:
+                    return JobResult(folder.path, results)
+                claim.make_exclusive()
+                in_blocks.join(folder, output, overwrite=overwrite, threads=threads, keep=keep_parts)
+                results = tuple(in_blocks.finished(result, output) for result in results)
+            else:
+                results = _all(parts, folder, policy, resume=resume, threads=threads, bar=bar)
+                claim.make_exclusive()
+                whole = {result.name: _part(result, folder.file(result.name)) for result in results}
+                pack(output, whole, overwrite=overwrite)
+        if not keep_parts:
+            folder.remove()
         return JobResult(output, results)
 
 
@@ -153,11 +164,13 @@ def _check_parts(parts: Sequence[Part]) -> None:
         raise InputError(f"{', '.join(map(repr, repeated))}: given more than once; a file holds each collection once")
 
 
-def _job_id(parts: Sequence[Part]) -> str:
-    """The same for all runs that make parts of the same job, and no others."""
+def _job_id(parts: Sequence[Part], share: Share | None = None) -> str:
+    """The same for all runs that make parts of the same job, and no others; shares of one job are of one size."""
     described = sorted(
         json.dumps([part.name, part.command, part.parameters()], sort_keys=True, default=str) for part in parts
     )
+    if share is not None:
+        described.append(f"in {share.total} shares")
     return hashlib.sha256("\n".join(described).encode()).hexdigest()
 
 
@@ -178,7 +191,7 @@ def _part(result: PartResult, path: Path) -> StoredCollection:
     if difference is None and len(records) != 1:
         difference = f"has {len(records)} records of provenance"
     elif difference is None:
-        difference = _first_difference(records[0], result.step)
+        difference = one_part.first_difference(records[0], result.step)
     if difference is not None:
         raise OutputError(
             f"{path}: is a part of another job: it {difference}; check what else writes there, and run the same "
@@ -187,124 +200,29 @@ def _part(result: PartResult, path: Path) -> StoredCollection:
     return labels[result.name]
 
 
-def _first_difference(record: Mapping[str, Any], step: Mapping[str, Any]) -> str | None:
-    """What shows that a part was not made by this very step, whatever the versions of the libraries."""
-    for name in ("software", "command"):
-        if record.get(name) != step[name]:
-            return f"was made by {record.get(name)!r} and not {step[name]!r}"
-    before, now = record.get("parameters", {}), step["parameters"]
-    for name in sorted({*before, *now}):
-        if before.get(name) != now.get(name):
-            return f"has {name} {before.get(name)!r} and not {now.get(name)!r}"
-    return None if record.get("inputs") == step["inputs"] else "was made from other inputs"
-
-
 def _all(
     parts: Sequence[Part],
-    paths: dict[str, Path],
-    executor: Executor,
+    folder: PartsFolder,
     policy: AuditPolicy,
     *,
     resume: bool,
     threads: int | None,
     bar: Bar | None,
 ) -> tuple[PartResult, ...]:
-    if executor.is_local:
-        results = []
-        for part in parts:
-            result = _make(part, paths[part.name], policy, overwrite=True, resume=resume, threads=threads, bar=bar)
-            _log(result)
-            results.append(result)
-        return tuple(results)
-    tasks = [(part, paths[part.name], policy, resume) for part in parts]
-    by_name = {}
-    with closing(executor.run(_make_elsewhere, tasks, threads)) as ready:
-        for result in ready:
-            result.audit.log(result.name, allow=policy.allow)
-            _log(result)
-            by_name[result.name] = result
-    return tuple(by_name[part.name] for part in parts)
-
-
-def _make_elsewhere(
-    part: Part,
-    path: Path,
-    policy: AuditPolicy,
-    resume: bool,  # noqa: FBT001 - sent as a tuple
-    threads: int | None,
-) -> PartResult:
-    return _make(part, path, policy, overwrite=True, resume=resume, threads=threads, bar=None, quiet=True)
-
-
-def _make(
-    part: Part,
-    path: Path,
-    policy: AuditPolicy,
-    *,
-    overwrite: bool,
-    resume: bool,
-    threads: int | None,
-    bar: Bar | None,
-    quiet: bool = False,
-) -> PartResult:
-    """Audit, compute and write a part; with `quiet`, what the audit found is left to the caller to be said."""
-    log.debug("%s: read from %s", part.name, part.root)
-    opened = part.open(threads=threads)
-    if not quiet:
-        opened.audit.log(part.name, allow=policy.allow)
-    if policy.strict:
-        refuse_warnings([(part.name, opened.audit)], allow=policy.allow)
-    inputs = provenance.describe(part.root, opened.files, threads, outside=True, by_folder=opened.thousands)
-    step = provenance.step(part.command, part.parameters(), inputs)
-    step["findings"] = [finding.to_json() for finding in opened.audit.findings]
-    notes = opened.notes
-    if resume:
-        fault = _fault(path, step)
-        if fault is None:
-            why = _without_pairs(path, part.name, opened)
-            return PartResult(part.name, kept=True, notes=notes, audit=opened.audit, step=step, without_pairs=why)
-        if fault:
-            notes += (f"{part.name}: computed again, since the part of an earlier run {fault}",)
-    if (preparation := opened.preparation) is not None:
-        title = f"{part.name}: {preparation.what}"
-        with bar(title, preparation.total) if bar is not None else nullcontext() as progress:
-            notes += preparation.run(progress)
-    queries, database = opened.source.collection.shape
-    log.debug("%s: ψ of %s queries and %s database cameras", part.name, f"{queries:,}", f"{database:,}")
-    with bar(part.name, queries) if bar is not None else nullcontext() as progress:
-        write(
-            path,
-            {part.name: opened.source},
-            provenance=[step],
-            overwrite=overwrite,
-            progress=progress,
-            threads=threads,
-        )
-    log.debug("%s: written to %s", part.name, path)
-    why = _without_pairs(path, part.name, opened)
-    return PartResult(part.name, kept=False, notes=notes, audit=opened.audit, step=step, without_pairs=why)
-
-
-def _without_pairs(path: Path, name: str, opened: Opened) -> str:
-    """Why the collection of this name in a file that was written holds no pair; empty where it holds some."""
-    return "" if LabelFile(path)[name].nnz else explanation(opened.source.collection)
-
-
-def _fault(path: Path, step: Mapping[str, Any]) -> str | None:
-    """Why the part of an earlier run cannot be kept, in words; none where there is none, None where it can."""
-    try:
-        if not validate(path).valid:
-            return "is damaged"
-        records = LabelFile(path).provenance()
-    except MissingFileError:
-        return ""
-    return _first_difference(records[0], step) if len(records) == 1 else f"has {len(records)} records of provenance"
-
-
-def _log(result: PartResult) -> None:
-    for note in result.notes:
-        log.info("%s", note)
-    if result.kept:
-        log.info("%s: kept from an earlier run with the same input and parameters", result.name)
-    if result.without_pairs:
-        log.warning("%s: %s", result.name, result.without_pairs)
+    """Make each collection in one piece; one that fails does not keep the others from being made."""
+    results, failures = [], dict[str, Exception]()
+    for part in parts:
+        try:
+            result = one_part.make(
+                part, folder.file(part.name), policy, overwrite=True, resume=resume, threads=threads, bar=bar
+            )
+        except Exception as error:
+            if stops_job(error):
+                raise
+            in_blocks.log_failure(part.name, error)
+            failures[part.name] = error
+            continue
+        result.log()
+        results.append(result)
+    raise_failures(failures, len(parts))
+    return tuple(results)

@@ -52,6 +52,11 @@ def square(number: int, threads: int | None) -> tuple[int, int | None, int]:
     return number * number, threads, os.getpid()
 
 
+def call(function: Any, number: int, threads: int | None) -> Any:
+    """Another of these functions."""
+    return function(number, threads)
+
+
 def refuse(number: int, threads: int | None) -> int:
     """Fail for 1."""
     if number == 1:
@@ -59,6 +64,25 @@ def refuse(number: int, threads: int | None) -> int:
     return number
 
 
-def die(number: int, threads: int | None) -> int:
-    """End the process without a word."""
-    os._exit(9)
+def gives_what_cannot_be_pickled(number: int, threads: int | None) -> Any:
+    """A result that cannot leave its process."""
+    return lambda: number
+
+
+class TwoArguments(Exception):  # noqa: N818
+    """An exception that pickle cannot make again."""
+
+    def __init__(self, a: str, b: str) -> None:
+        super().__init__(f"{a} {b}")
+
+
+def raises_what_cannot_be_unpickled(number: int, threads: int | None) -> int:
+    """Fail with an exception that would break the pool of its worker."""
+    raise TwoArguments("a", "b")
+
+
+def die_of_2(number: int, threads: int | None) -> int:
+    """End the process without a word for 2."""
+    if number == 2:
+        os._exit(9)
+    return number
