@@ -66,6 +66,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "relabel import gcl amman_gt.h5 --root MSLS --measure unknown -o theirs.h5",
         "relabel import csv pairs.csv --measure iou -o labels.h5",
     ),
+    "pack": ("relabel pack labels.labels -o labels.h5",),
+    "unpack": (
+        "relabel unpack labels.h5 -o labels.labels",
+        "relabel unpack big.h5 -o big.labels --shard-pairs 1000000",
+    ),
     "publish": (
         'relabel publish labels.h5 -o upload --license CC-BY-4.0 --creator "A. Author"',
         "relabel publish labels.h5 -o upload --parquet",

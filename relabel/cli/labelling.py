@@ -141,7 +141,9 @@ def show_written(path: Path, *, as_json: bool, audits: Sequence[dict[str, Any]] 
     from relabel.labelfile import LabelFile
     from relabel.report.info import describe, info_text
 
-    log.info("wrote %s (%s bytes)", path, format(path.stat().st_size, ","))
+    files = [path] if path.is_file() else list(path.iterdir())
+    what = "" if path.is_file() else f" in {len(files) - 1:,} shards"
+    log.info("wrote %s (%s bytes%s)", path, format(sum(file.stat().st_size for file in files), ","), what)
     info = describe(LabelFile(path))
     for collection in info["collections"] if audits is None else ():
         if not collection["nnz"]:

@@ -42,8 +42,18 @@ def output(default: str | None) -> Decorator[Any]:
         type=click.Path(path_type=Path),
         metavar="FILE",
         **attributes,
-        help="Label file to write.",
+        help="Label file to write, or a folder of shards if its name ends with .labels.",
     )
+
+
+output_shards: Decorator[Any] = click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="NAME.labels",
+    help="Folder of shards to write.",
+)
 
 
 output_folder: Decorator[Any] = click.option(

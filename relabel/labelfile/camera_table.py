@@ -131,28 +131,48 @@ def digests(table: Table) -> dict[str, Record]:
     return records
 
 
-def stored_digests(group: Any) -> dict[str, Record]:
-    """The digest record of every column as it is stored, read in blocks.
+class StoredDigests:
+    """The digest record of every column of stored tables that are one, read in blocks, part after part."""
 
-    What is of no type that the format has is left out: no digest covers it.
+    def __init__(self) -> None:
+        self._running: dict[str, tuple[ArrayDigest, list[int]]] = {}
+        self._parts = 0
 
-    Raises
-    ------
-    LabelFileError
-        when a column cannot be read.
-    """
-    records = {}
-    for name in hdf.links(group):
-        with hdf.guarded(f"{group.name}/{name}"):
-            dataset = group[name]
-        dtype = hdf.type_name(dataset) if isinstance(dataset, h5py.Dataset) else None
-        if dtype is not None and dataset.shape is not None:
+    def add(self, group: Any) -> None:
+        """Take in the next part.
+
+        What is of no type that the format has is left out: no digest covers it.
+
+        Raises
+        ------
+        LabelFileError
+            when a column cannot be read, or is not in all parts alike.
+        """
+        seen = set()
+        for name in hdf.links(group):
+            with hdf.guarded(f"{group.name}/{name}"):
+                dataset = group[name]
+            dtype = hdf.type_name(dataset) if isinstance(dataset, h5py.Dataset) else None
+            if dtype is None or dataset.shape is None:
+                continue
             hdf.check_array(dataset)
-            digest = ArrayDigest(dtype)
+            if not self._parts:
+                self._running[name] = ArrayDigest(dtype), [0, *dataset.shape[1:]] if dataset.shape else []
+            digest, shape = self._running.get(name, (None, []))
+            if digest is None or digest.dtype != dtype or tuple(shape[1:]) != dataset.shape[1:]:
+                raise LabelFileError(f"{dataset.name}: is not a column that the shards before have")
             for block in hdf.row_blocks(dataset) if dataset.shape else (hdf.read(dataset),):
                 digest.update(block)
-            records[name] = digest.record(dataset.shape)
-    return records
+            if dataset.shape:
+                shape[0] += len(dataset)
+            seen.add(name)
+        if lacking := sorted(self._running.keys() - seen):
+            raise LabelFileError(f"{group.name}: has no column {lacking[0]!r}, which the shards before have")
+        self._parts += 1
+
+    def records(self) -> dict[str, Record]:
+        """The records by name."""
+        return {name: digest.record(shape) for name, (digest, shape) in self._running.items()}
 
 
 def write_table(group: Any, table: Table) -> None:
@@ -175,55 +195,85 @@ def write_table(group: Any, table: Table) -> None:
 def read_table(
     group: Any, crs: str, *, newer: bool, posed: bool, named: bool = True, further: Collection[str] | None = None
 ) -> tuple[Cameras, FloatArray]:
-    """The cameras of a group and their extents.
+    """The cameras of a group and their extents; parameters and errors as of `read_columns` and `as_cameras`."""
+    return as_cameras(
+        read_columns(group, newer=newer, named=named, further=further), crs, posed=posed, where=group.name
+    )
+
+
+def read_columns(group: Any, *, newer: bool, named: bool = True, further: Collection[str] | None = None) -> Table:
+    """The columns of a table.
 
     Parameters
     ----------
     group:
         the h5py group ``queries`` or ``database``.
-    crs:
-        the frame of the positions.
     newer:
         the file has a newer minor version: a status that is not known yet is read as `Status.MASKED`, which like every
         status but OK means that nothing is known about the camera's pairs.
-    posed:
-        OK cameras have a position, and a heading or pose; False for labels that were imported.
     named:
-        False gives the cameras their row numbers for keys, and reads none.
+        False reads no keys.
     further:
         the columns to read of those that the format gives no meaning to; all of them by default.
 
     Raises
     ------
     LabelFileError
-        when a column is missing, damaged or has values that it must not have.
+        when a column is missing or damaged.
     """
     names = hdf.links(group)
-    table: dict[str, Any] = {}
+    table: Table = {}
+    rows: int | None = None
     for column in TABLE:
         if column.required or column.name in names:
             dataset = hdf.member(group, column.name, h5py.Dataset)
-            rows = len(table["key"]) if "key" in table else None
             hdf.check_array(dataset, column.dtype, (rows, *column.tail))
+            rows = len(dataset)
             if column.name == "key":
                 hdf.check_keys(dataset)
-            numbered = column.name == "key" and not named
-            table[column.name] = np.arange(len(dataset)).astype(np.str_) if numbered else hdf.read(dataset)
-    if named:
-        table["key"] = hdf.decode(table["key"], f"{group.name}/key")
+            if named or column.name != "key":
+                table[column.name] = hdf.read(dataset)
     wanted = [name for name in names if name not in COLUMNS and (further is None or name in further)]
     datasets = [dataset for name in wanted if (dataset := _further(group, name)) is not None]
     hdf.check_further(datasets)
-    extra = {dataset.name.rpartition("/")[2]: _read_further(dataset) for dataset in datasets}
+    table |= {dataset.name.rpartition("/")[2]: hdf.read(dataset) for dataset in datasets}
     if newer:
         table["status"] = np.where(table["status"] > max(Status), np.uint8(Status.MASKED), table["status"])
-    extent = table.pop("extent")
-    if np.isnan(table["position"][:, 2]).all():
-        table["position"] = table["position"][:, :2]
+    return table
+
+
+def as_cameras(table: Table, crs: str, *, posed: bool, where: str) -> tuple[Cameras, FloatArray]:
+    """Cameras and their extents, of the columns of a table.
+
+    Parameters
+    ----------
+    table:
+        what `read_columns` returns; without keys the cameras get their row numbers for keys.
+    crs:
+        the frame of the positions.
+    posed:
+        OK cameras have a position, and a heading or pose; False for labels that were imported.
+    where:
+        the place that errors name.
+
+    Raises
+    ------
+    LabelFileError
+        when a column has values that it must not have.
+    """
+    columns: dict[str, Any] = {
+        name: hdf.decode(array, f"{where}/{name}") if array.dtype.kind == "S" else array
+        for name, array in table.items()
+    }
+    extent = columns.pop("extent")
+    columns.setdefault("key", np.arange(len(extent)).astype(np.str_))
+    if np.isnan(columns["position"][:, 2]).all():
+        columns["position"] = columns["position"][:, :2]
+    extra = {name: columns.pop(name) for name in columns.keys() - COLUMNS.keys()}
     try:
-        return Cameras(crs=crs, posed=posed, extra=extra, **table), extent
+        return Cameras(crs=crs, posed=posed, extra={name: extra[name] for name in sorted(extra)}, **columns), extent
     except InputError as error:
-        raise LabelFileError(f"{group.name}: {error}") from None
+        raise LabelFileError(f"{where}: {error}") from None
 
 
 def _further(group: Any, name: str) -> Any:
@@ -236,8 +286,3 @@ def _further(group: Any, name: str) -> Any:
         return None
     hdf.check_array(dataset)
     return dataset
-
-
-def _read_further(dataset: Any) -> npt.NDArray[Any]:
-    array = hdf.read(dataset)
-    return hdf.decode(array, dataset.name) if array.dtype.kind == "S" else array

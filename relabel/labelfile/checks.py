@@ -136,7 +136,7 @@ class CollectionCheck:
         for name, kind in schema.ATTRIBUTES.items():
             with self._report.attempt("structure", self._path):
                 attributes[name] = hdf.attribute(self._group, name, kind)
-        for fault in _attribute_faults(attributes, newer=self._newer):
+        for fault in attribute_faults(attributes, newer=self._newer):
             self._note(self._path, fault)
         return attributes
 
@@ -275,7 +275,8 @@ class CollectionCheck:
             self._records[f"{schema.SIMILARITY}/{name}"] = digest.record(arrays[name].shape)
 
 
-def _attribute_faults(attributes: Mapping[str, Any], *, newer: bool) -> list[str]:
+def attribute_faults(attributes: Mapping[str, Any], *, newer: bool) -> list[str]:
+    """What is wrong with the attributes of a collection, as far as they are there."""
     faults = []
     method, measure, params = (attributes.get(name) for name in ("method", "measure", "params"))
     if method is not None and method not in schema.METHODS and not newer:

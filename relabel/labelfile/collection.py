@@ -22,7 +22,7 @@ from relabel.display import Displayed, Layer, Summary, parameters
 from relabel.errors import InputError, LabelFileError, NotFoundError, OptionError
 from relabel.keys import rows_of
 from relabel.labelfile import hdf, header
-from relabel.labelfile.camera_table import read_table, stored_digests
+from relabel.labelfile.camera_table import StoredDigests, read_table
 from relabel.labelfile.digest import ArrayDigest, Record, collection_digest
 from relabel.labelfile.schema import ARRAYS, ATTRIBUTES, DATABASE, IMPORTED, QUERIES, SIMILARITY, UTF8
 from relabel.measures import Measure, Unknown
@@ -524,8 +524,9 @@ class StoredCollection(AsTables, Displayed):
         records = {f"{SIMILARITY}/indptr": indptr.record((self.shape[0] + 1,))}
         records |= {f"{SIMILARITY}/{name}": record for name, record in self._hashed.records(self.nnz).items()}
         for side in (QUERIES,) if self.self_pairs else (QUERIES, DATABASE):
-            columns = stored_digests(hdf.member(group, side, h5py.Group))
-            records |= {f"{side}/{name}": record for name, record in columns.items()}
+            columns = StoredDigests()
+            columns.add(hdf.member(group, side, h5py.Group))
+            records |= {f"{side}/{name}": record for name, record in columns.records().items()}
         if collection_digest(attributes, records) != self.content_sha256:
             raise LabelFileError(
                 f"{group.name}: content_sha256 does not match the content, so cameras, parameters or values were "

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,12 +25,12 @@ class ArrayDigest:
     """The running SHA-256 of one dataset of type `dtype` (a type name of the schema)."""
 
     def __init__(self, dtype: str) -> None:
-        self._dtype = dtype
+        self.dtype = dtype
         self._hash = hashlib.sha256()
 
     def update(self, array: npt.NDArray[Any]) -> None:
         """Append the next rows: `S` arrays for strings, little-endian numbers else."""
-        if self._dtype == UTF8:
+        if self.dtype == UTF8:
             strings = array.ravel().tolist()
             if strings:
                 self._hash.update(b"\0".join(strings) + b"\0")
@@ -38,7 +39,7 @@ class ArrayDigest:
 
     def record(self, shape: Iterable[int]) -> Record:
         """The entry of the manifest, once all rows have been seen."""
-        return {"dtype": self._dtype, "shape": [int(n) for n in shape], "sha256": self._hash.hexdigest()}
+        return {"dtype": self.dtype, "shape": [int(n) for n in shape], "sha256": self._hash.hexdigest()}
 
 
 def collection_digest(attributes: Mapping[str, Any], datasets: Mapping[str, Record]) -> str:
@@ -71,6 +72,12 @@ def file_digest(version: str, writer: str, collections: Mapping[str, str], prove
             "provenance": [hashlib.sha256(text.encode()).hexdigest() for text in provenance],
         }
     )
+
+
+def sha256_of(path: Path) -> str:
+    """The digest of the bytes of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _sha256(manifest: Mapping[str, Any]) -> str:

@@ -10,14 +10,17 @@ from typing import Any
 import h5py
 
 from relabel.atomic import replacing
-from relabel.errors import LabelFileError
+from relabel.errors import InputError, LabelFileError, OptionError
 from relabel.labelfile import hdf, header
 from relabel.labelfile.collection import StoredCollection
+from relabel.labelfile.completing import check_names, confirm, finish
 from relabel.labelfile.hdf5_layout import copy_group
 from relabel.labelfile.provenance import checked_provenance_texts, record_text
+from relabel.labelfile.reader import LabelFile
 from relabel.labelfile.safe_h5file import Draft
-from relabel.labelfile.schema import FORMAT_VERSION, MEMBERS, QUERIES
-from relabel.labelfile.writer import check_names, confirm, finish
+from relabel.labelfile.schema import FORMAT_VERSION, MEMBERS, MOST, QUERIES, SHARDS_SUFFIX, is_shards_name
+from relabel.labelfile.shard_writer import write_shards
+from relabel.labelfile.writer import write_collection
 
 
 def pack(
@@ -27,22 +30,27 @@ def pack(
     provenance: Sequence[Mapping[str, Any]] = (),
     overwrite: bool = False,
     progress: Callable[[int], object] | None = None,
+    shard_pairs: int | None = None,
 ) -> Path:
-    """Write a label file from collections of others, without computing or compressing anything again.
+    """Write a label file from collections of others, without computing anything again.
 
-    Compressed chunks are copied as they are. The provenance is that of the files of all parts in the order of their
+    Between files, compressed chunks are copied as they are; from and to folders of shards, rows are read and written
+    again. The provenance is that of the files of all parts in the order of their
     names, then that given here, each record once.
 
     Parameters
     ----------
     path:
-        the file to make; its folder exists.
+        the file to make, or the folder of shards, ``NAME.labels``; its own folder exists.
     parts:
         by the name that the collection gets: a label file that holds just one, or a collection of any.
     provenance, overwrite:
         as for `write`.
     progress:
-        called with the number of queries of every part that has been copied.
+        called with numbers of queries that have been copied.
+    shard_pairs:
+        of a folder of shards: a shard ends before the row that would bring it above this number of stored pairs; by
+        default 2²⁷, and at least 32 a database camera.
 
     Returns
     -------
@@ -60,6 +68,10 @@ def pack(
     target = Path(path)
     check_names(parts)
     own = [record_text(record) for record in provenance]
+    if is_shards_name(target):
+        return _in_shards(target, parts, own, overwrite=overwrite, progress=progress, shard_pairs=shard_pairs)
+    if shard_pairs is not None:
+        raise OptionError(f"{path}: pairs are cut into shards in a folder of shards only; name it NAME{SHARDS_SUFFIX}")
     # A dictionary, because it keeps the order and drops repetitions.
     texts: dict[str, None] = {}
     digests: dict[str, str] = {}
@@ -69,6 +81,16 @@ def pack(
             for name in sorted(parts):
                 source = parts[name]
                 file = source.path if isinstance(source, StoredCollection) else Path(source)
+                if file.is_dir():
+                    stored = _opened(source)
+                    if stored.nnz > MOST:
+                        raise InputError(
+                            f"{file}::{stored.name}: has {stored.nnz:,} pairs, but one file can hold at most {MOST:,} "
+                            f"a collection; write a folder of shards, NAME{SHARDS_SUFFIX}"
+                        )
+                    texts |= dict.fromkeys(LabelFile(file).provenance_texts())
+                    digests[name] = write_collection(draft, name, stored, None, progress)
+                    continue
                 identity = header.identity(file)
                 # Header and history are those of a whole file, and many collections may come from one.
                 known = identity is not None and (file, identity) in seen
@@ -92,6 +114,38 @@ def pack(
         hint = f"find the damaged one with relabel validate --level content, and make it again: {shown}"
         confirm(private, target, "content", hint)
     return target
+
+
+def _in_shards(
+    target: Path,
+    parts: Mapping[str, str | os.PathLike[str] | StoredCollection],
+    own: Sequence[str],
+    *,
+    overwrite: bool,
+    progress: Callable[[int], object] | None,
+    shard_pairs: int | None,
+) -> Path:
+    stored = {name: _opened(parts[name]) for name in sorted(parts)}
+    texts: dict[str, None] = {}
+    for file in dict.fromkeys(collection.path for collection in stored.values()):
+        texts |= dict.fromkeys(LabelFile(file).provenance_texts())
+    return write_shards(
+        target,
+        stored,
+        list(texts | dict.fromkeys(own)),
+        overwrite=overwrite,
+        progress=progress,
+        shard_pairs=shard_pairs,
+    )
+
+
+def _opened(part: str | os.PathLike[str] | StoredCollection) -> StoredCollection:
+    if isinstance(part, StoredCollection):
+        return part
+    (stored, *more) = LabelFile(part).collections()
+    if more:
+        raise LabelFileError(f"{part}: holds {1 + len(more)} collections; a part holds one")
+    return stored
 
 
 def _collection(part: Any, stored: StoredCollection | None) -> Any:

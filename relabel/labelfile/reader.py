@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from relabel.errors import LabelFileError, NotFoundError
 from relabel.labelfile import hdf, header
 from relabel.labelfile.collection import StoredCollection, json_object, listed
 from relabel.labelfile.provenance import checked_provenance_texts
+from relabel.labelfile.shards import ShardFolder
 
 _SHOWN = 9  # collections in a summary
 
@@ -28,7 +29,7 @@ class LabelFile(Displayed, Mapping[str, StoredCollection]):
     Parameters
     ----------
     path:
-        a label file.
+        a label file, or a folder of shards.
 
     Raises
     ------
@@ -47,14 +48,13 @@ class LabelFile(Displayed, Mapping[str, StoredCollection]):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._known: tuple[tuple[int, ...] | None, list[str]] = (None, [])
-        with self._opened() as file:
-            self.format_version: str = hdf.attribute(file, "format_version", str)
-            self.writer: str = hdf.attribute(file, "writer", str)
+        self._contents: _OneFile | ShardFolder = ShardFolder(self.path) if self.path.is_dir() else _OneFile(self.path)
+        self.format_version: str = self._contents.format_version
+        self.writer: str = self._contents.writer
 
     def _summary(self) -> Summary:
         names = self._names()
-        rows = [(name, f"{stored.size_text}, {stored.measure} by {stored.method}") for name, stored in self._first()]
+        rows = [(stored.name, f"{stored.size_text}, {stored.measure} by {stored.method}") for stored in self._first()]
         rows += [("…", f"{len(names) - len(rows):,} more")] if len(names) > len(rows) else []
         noun = "collection" if len(names) == 1 else "collections"
         title = f"LabelFile({str(self.path)!r}): {len(names):,} {noun}, format {self.format_version}"
@@ -63,24 +63,23 @@ class LabelFile(Displayed, Mapping[str, StoredCollection]):
     def _layers(self) -> Sequence[Layer]:
         return self[next(iter(self))].layers() if len(self) == 1 else ()
 
-    def _first(self) -> list[tuple[str, StoredCollection]]:
+    def _first(self) -> list[StoredCollection]:
         """The collections that a summary has room for."""
-        with self._opened() as file:
-            names = self._names_in(file)
-            shown = names if len(names) <= _SHOWN else names[: _SHOWN - 1]
-            return [(name, StoredCollection(self.path, name, file=file)) for name in shown]
+        return self._contents.collections(lambda names: names if len(names) <= _SHOWN else names[: _SHOWN - 1])
 
     def _ipython_key_completions_(self) -> list[str]:
         return self._names()
 
     def __getitem__(self, name: str) -> StoredCollection:
         """The collection of that name; a wrong name raises a `NotFoundError` that lists those that exist."""
-        with self._opened() as file:
-            names = self._names_in(file)
+
+        def only(names: list[str]) -> list[str]:
             at = bisect_left(names, name)
             if names[at : at + 1] != [name]:
                 raise NotFoundError(f"{self.path}: there is no collection {name!r}; there are {listed(names)}")
-            return StoredCollection(self.path, name, file=file)
+            return [name]
+
+        return self._contents.collections(only)[0]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names())
@@ -99,17 +98,58 @@ class LabelFile(Displayed, Mapping[str, StoredCollection]):
         LabelFileError
             when the digest of the file, which covers them, does not fit.
         """
-        with self._opened() as file:
-            texts = checked_provenance_texts(file)
-            return [json_object(text, f"/provenance, record {i}") for i, text in enumerate(texts)]
+        texts = self.provenance_texts()
+        return [json_object(text, f"{self.path}: /provenance, record {i}") for i, text in enumerate(texts)]
+
+    def provenance_texts(self) -> list[str]:
+        """The records of `provenance` as the JSON text that is stored."""
+        return self._contents.checked_provenance()
 
     def check_file_digest(self) -> None:
         """Raise a `LabelFileError` unless names and digests of the collections, provenance and writer fit their digest.
 
         The content of the collections is not read: `StoredCollection.check_content` compares it with their digests.
         """
+        self._contents.checked_provenance()
+
+    def _names(self) -> list[str]:
+        return list(self._contents.names())
+
+    def collections(self) -> list[StoredCollection]:
+        """All collections, one or more; a file that holds none is a `LabelFileError`."""
+
+        def every(names: list[str]) -> list[str]:
+            if not names:
+                raise LabelFileError("holds no collection; relabel validate lists all errors")
+            return names
+
+        return self._contents.collections(every)
+
+
+class _OneFile:
+    """What a file holds, which is opened for each call."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._known: tuple[tuple[int, ...] | None, list[str]] = (None, [])
         with self._opened() as file:
-            checked_provenance_texts(file)
+            self.format_version: str = hdf.attribute(file, "format_version", str)
+            self.writer: str = hdf.attribute(file, "writer", str)
+
+    def names(self) -> list[str]:
+        """The names of all collections, sorted."""
+        with self._opened() as file:
+            return self._names_in(file)
+
+    def collections(self, choose: Callable[[list[str]], list[str]]) -> list[StoredCollection]:
+        """Those collections whose names `choose` picks out of all."""
+        with self._opened() as file:
+            return [StoredCollection(self.path, name, file=file) for name in choose(self._names_in(file))]
+
+    def checked_provenance(self) -> list[str]:
+        """The text of all records, with the digest of the file checked, which covers them."""
+        with self._opened() as file:
+            return checked_provenance_texts(file)
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:
@@ -121,10 +161,6 @@ class LabelFile(Displayed, Mapping[str, StoredCollection]):
                 self._known = (now, [])
             yield file
 
-    def _names(self) -> list[str]:
-        with self._opened() as file:
-            return list(self._names_in(file))
-
     def _names_in(self, file: Any) -> list[str]:
         """All names, sorted, found once for the same file: to look for them anew for each of many would take long."""
         identity, names = self._known
@@ -133,14 +169,6 @@ class LabelFile(Displayed, Mapping[str, StoredCollection]):
             names = hdf.collection_names(file)
             self._known = (identity, names)
         return names
-
-    def collections(self) -> list[StoredCollection]:
-        """All collections, one or more; a file that holds none is a `LabelFileError`."""
-        with self._opened() as file:
-            names = self._names_in(file)
-            if not names:
-                raise LabelFileError("holds no collection; relabel validate lists all errors")
-            return [StoredCollection(self.path, name, file=file) for name in names]
 
 
 def open_collections(address: str | os.PathLike[str]) -> list[StoredCollection]:

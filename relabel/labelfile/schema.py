@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
@@ -19,6 +20,10 @@ from relabel.cameras import Status
 from relabel.errors import InputError
 
 FORMAT = "relabel.labels"
+SHARDS_FORMAT = "relabel.shards"
+MANIFEST = "manifest.json"
+SHARDS_SUFFIX = ".labels"
+"""how the name of a folder of shards ends that is to be written"""
 MAJOR, MINOR = 1, 0
 FORMAT_VERSION = f"{MAJOR}.{MINOR}"
 WRITER = f"relabel {__version__}"
@@ -131,6 +136,11 @@ def _plain(value: object) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def is_shards_name(path: Path) -> bool:
+    """Whether an output of this name is a folder of shards."""
+    return path.name.endswith(SHARDS_SUFFIX) and path.name != SHARDS_SUFFIX
 
 
 def name_fault(name: str) -> str | None:

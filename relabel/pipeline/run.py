@@ -22,7 +22,7 @@ from relabel.audit.codes import checked_codes
 from relabel.claims import claimed
 from relabel.errors import InputError, LabelFileError, MissingFileError, OptionError, OutputError
 from relabel.labelfile import LabelFile, StoredCollection, pack
-from relabel.labelfile.writer import check_names
+from relabel.labelfile.completing import check_names
 from relabel.pipeline import in_blocks, one_part
 from relabel.pipeline.executors import parse
 from relabel.pipeline.in_blocks import BlocksJob, Share, raise_failures, stops_job

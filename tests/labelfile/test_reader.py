@@ -86,7 +86,7 @@ class TestLabelFile:
 
     def test_a_folder(self, tmp_path: Path) -> None:
         """A folder is no label file."""
-        with pytest.raises(LabelFileError, match="is a folder"):
+        with pytest.raises(LabelFileError, match=r"is a folder without manifest\.json; name a label file"):
             LabelFile(tmp_path)
 
     def test_other_hdf5(self, tmp_path: Path) -> None:

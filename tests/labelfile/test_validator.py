@@ -257,7 +257,9 @@ class TestValidate:
 
     def test_a_folder(self, tmp_path: Path) -> None:
         """A folder is not valid."""
-        assert errors(validate(tmp_path)) == ["/: is a folder; name a label file"]
+        assert errors(validate(tmp_path)) == [
+            "/: is a folder without manifest.json; name a label file, or a folder of shards"
+        ]
 
     def test_foreign_hdf5(self, tmp_path: Path) -> None:
         """Of HDF5 of another kind nothing more is said than that."""

@@ -240,7 +240,7 @@ class TestRefusals:
         write(tmp_path / "fits.h5", {"a": self.source([2, 0, 1], [0, 2, 0], [0.5, 0.5, 0.5])})
         source = self.source([2, 0, 2], [0, 2, 0, 2], [0.5, 0.5, 0.5, 0.5])
         (tmp_path / "fits.h5").unlink()
-        self.refused(tmp_path, source, "brings the collection to 4 pairs, but one can hold at most 3;.*shards")
+        self.refused(tmp_path, source, "brings the collection to 4 pairs, but one file can hold at most 3;.*shards")
         assert np.iinfo(schema.ARRAYS["indptr"]).max == 2**31 - 1
 
     def test_rows_out_of_order(self, tmp_path: Path) -> None:
