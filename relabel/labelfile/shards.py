@@ -17,7 +17,7 @@ from relabel.cameras import Cameras, FloatArray, Status
 from relabel.errors import LabelFileError, MissingFileError
 from relabel.labelfile import hdf, header, manifest
 from relabel.labelfile.camera_table import StoredDigests, Table, as_cameras, read_columns
-from relabel.labelfile.collection import StoredCollection, json_object, row_ranges
+from relabel.labelfile.collection import KeptOpen, StoredCollection, json_object, row_ranges
 from relabel.labelfile.digest import Record, collection_digest
 from relabel.labelfile.manifest import Entry, Manifest, Shard
 from relabel.labelfile.pair_arrays import row_starts_record
@@ -28,6 +28,8 @@ from relabel.similarity import RowBlock
 
 if TYPE_CHECKING:
     from scipy import sparse
+
+_MOST_OPEN = 64
 
 
 class ShardFolder:
@@ -144,11 +146,20 @@ class ShardedCollection(StoredCollection):
             stored.add_digests(DATABASE, columns)
             yield stored.path.name, columns.records()
 
+    def kept_open(self) -> KeptOpen:
+        """The same collection as an object of its own, whose shards stay open between calls, the last 64 of them."""
+        kept = KeptOpenShards.__new__(KeptOpenShards)
+        kept.__setstate__(self.__getstate__())
+        return kept
+
     def _shard(self, shard: Shard) -> _StoredShard:
         stored = self._stored.get(shard.path)
         if stored is None:
-            stored = self._stored[shard.path] = _StoredShard(self.path, self.name, self._entry, shard)
+            stored = self._stored[shard.path] = self._new_shard(shard)
         return stored
+
+    def _new_shard(self, shard: Shard) -> _StoredShard:
+        return _StoredShard(self.path, self.name, self._entry, shard)
 
     def _shards(self) -> Iterator[_StoredShard]:
         """All shards in order."""
@@ -258,28 +269,59 @@ class _StoredShard(StoredCollection):
     def columns(self, side: str, *, named: bool, further: frozenset[str] | None) -> Table:
         """The table of one side."""
         with self._opened() as group:
-            member = hdf.member(group, side, h5py.Group)
-            return read_columns(member, newer=header.is_newer(group.file), named=named, further=further)
+            member = hdf.member(group.node, side, h5py.Group)
+            return read_columns(member, newer=header.is_newer(member.file), named=named, further=further)
 
     def keys(self, side: str) -> npt.NDArray[np.bytes_]:
         """The keys of one side."""
         with self._opened() as group:
-            keys = group[side]["key"]
+            keys = group.node[side]["key"]
             hdf.check_keys(keys)
             return hdf.read(keys)
 
     def add_digests(self, side: str, columns: StoredDigests) -> None:
         """Take the table of one side into running digests."""
         with self._opened() as group:
-            columns.add(hdf.member(group, side, h5py.Group))
+            columns.add(hdf.member(group.node, side, h5py.Group))
 
     def _is_ok(self) -> npt.NDArray[np.bool_]:
         if self._ok is None:
             with self._opened() as group:
-                status = hdf.member(hdf.member(group, QUERIES, h5py.Group), "status", h5py.Dataset)
+                status = hdf.member(hdf.member(group.node, QUERIES, h5py.Group), "status", h5py.Dataset)
                 hdf.check_array(status, "uint8", (self._last - self._first,))
                 self._ok = hdf.read(status) == Status.OK
         return self._ok
+
+
+class _KeptShard(KeptOpen, _StoredShard):
+    """A shard that stays open."""
+
+    def leave(self) -> None:
+        """Let it close by itself, once no thread reads it any more."""
+        self._handle = None
+
+
+class KeptOpenShards(KeptOpen, ShardedCollection):
+    """What `ShardedCollection.kept_open` makes."""
+
+    def close(self) -> None:
+        """Close all shards, which no other thread may be reading; the next call opens them again."""
+        stored, self._stored = self._stored, {}
+        for shard in stored.values():
+            assert isinstance(shard, _KeptShard)
+            shard.close()
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        with super(KeptOpen, self)._opened() as group:
+            yield group
+
+    def _new_shard(self, shard: Shard) -> _StoredShard:
+        while len(self._stored) >= _MOST_OPEN:
+            oldest = self._stored.pop(next(iter(self._stored)))
+            assert isinstance(oldest, _KeptShard)
+            oldest.leave()
+        return _KeptShard(self.path, self.name, self._entry, shard)
 
 
 def check_stored(folder: Path, shard: Shard) -> None:

@@ -28,12 +28,13 @@ from relabel.errors import (
     OptionError,
     OutputExistsError,
 )
-from relabel.labelfile import LabelFile, pack, provenance, schema, shard_writer, validate, write
+from relabel.labelfile import LabelFile, pack, provenance, schema, shard_writer, shards, validate, write
 from relabel.labelfile.pair_arrays import row_starts_record
 from relabel.labelfile.shard_writer import write_shards
 from relabel.similarity import Similarity
 from tests.labelfile import oracle
 from tests.labelfile.sources import Cut, assert_same, errors, similarities
+from tests.open_files import handles_on
 from tests.similarities import similarity
 
 SOURCES = {
@@ -126,14 +127,28 @@ class TestReading:
 
     def test_a_row_opens_its_shard_alone(self, folder: Path) -> None:
         """What is wrong with other shards does not matter to a row; whoever reads all comes upon it."""
-        shards = manifest(folder)["collections"]["amman"]["shards"]
-        (folder / shards[2]["path"]).unlink()
+        listed = manifest(folder)["collections"]["amman"]["shards"]
+        (folder / listed[2]["path"]).unlink()
         stored = LabelFile(folder)["amman"]
-        assert len(stored.row_block(shards[1]["rows"][0]).counts) == 1
-        with pytest.raises(MissingFileError, match=rf"{shards[2]['path']}: this shard is missing"):
-            stored.row_block(shards[2]["rows"][0])
-        with pytest.raises(MissingFileError, match=shards[2]["path"]):
+        assert len(stored.row_block(listed[1]["rows"][0]).counts) == 1
+        with pytest.raises(MissingFileError, match=rf"{listed[2]['path']}: this shard is missing"):
+            stored.row_block(listed[2]["rows"][0])
+        with pytest.raises(MissingFileError, match=listed[2]["path"]):
             stored.to_scipy()
+
+    def test_kept_open(self, one: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Rows are the same from shards that stay open, of which only some do; a changed folder is noticed."""
+        monkeypatch.setattr(shards, "_MOST_OPEN", 2)
+        for name, stored in LabelFile(one).items():
+            with LabelFile(folder)[name].kept_open() as kept:
+                for row in [*range(len(stored)), 0]:
+                    assert [part.tolist() for part in kept.row(row)] == [part.tolist() for part in stored.row(row)]
+                    assert sum(map(handles_on, folder.iterdir())) <= 2
+                again = pickle.loads(pickle.dumps(kept))
+                assert [part.tolist() for part in again.row(1)] == [part.tolist() for part in stored.row(1)]
+                again.close()
+                assert_same(kept.to_similarity(), SOURCES[name])
+            assert sum(map(handles_on, folder.iterdir())) == 0
 
     def test_no_such_collection(self, folder: Path) -> None:
         """The error lists those that there are."""
