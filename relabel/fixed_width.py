@@ -27,13 +27,23 @@ def text_array(texts: Sequence[str]) -> npt.NDArray[np.str_]:
     return np.array(texts, np.str_)
 
 
-def joined(pieces: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """The pieces of a column in one array; of text, an `InputError` as for `text_array`."""
+def joined(pieces: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """The pieces of a column in one array; of text, an `InputError` as for `text_array`.
+
+    The list is emptied on the way, so that what it holds does not take memory twice.
+    """
     rows = sum(map(len, pieces))
     widest = max((piece.dtype.itemsize for piece in pieces if piece.dtype.kind == "U"), default=0)
     if rows * widest > MOST_BYTES:
         check_lengths(np.concatenate([np.strings.str_len(piece) for piece in pieces]))
-    return np.concatenate(pieces)
+    whole = np.empty((rows, *pieces[0].shape[1:]), np.result_type(*pieces))
+    pieces.reverse()
+    start = 0
+    while pieces:
+        piece = pieces.pop()
+        whole[start : start + len(piece)] = piece
+        start += len(piece)
+    return whole
 
 
 def check_lengths(lengths: npt.NDArray[Any]) -> None:

@@ -95,6 +95,9 @@ def tables() -> None:
     cells = [f"c{i},{13.4 + 1e-4 * i:.6f},52.5,{90 + i}" for i in range(30)]
     table("QUERIES.csv", "key,lon,lat,heading", cells)
     pyarrow.parquet.write_table(pyarrow.csv.read_csv("QUERIES.csv"), "DATABASE.parquet")
+    for folder in ("street.parquet", "drive-2.parquet"):
+        Path(folder).mkdir()
+        shutil.copy("DATABASE.parquet", folder)
     table("track.csv", "key,lon,lat", [cell.rpartition(",")[0] for cell in cells])
     header = "place_id,year,month,northdeg,city_id,lat,lon,panoid"
     for name in ("London", "Bangkok"):

@@ -91,7 +91,8 @@ def select(
 ) -> ReaderSelection:
     """Label the cameras of any table by how much their fields of view overlap.
 
-    QUERIES and DATABASE are CSV or Parquet files; without DATABASE the queries are paired with themselves. A row needs
+    QUERIES and DATABASE are CSV or Parquet files, or folders of Parquet files (partitioned datasets); without DATABASE
+    the queries are paired with themselves. A row needs
     a key, a heading (degrees clockwise from north), and a position: lon and lat (degrees, anywhere on earth) or x and y
     (metres). It may have its own field of view, range and standard deviations. CSV files of GSV-Cities are recognised
     without --layout gsv.

@@ -18,6 +18,7 @@ from relabel.datasets.along_track import PLANE, AlongTrack
 from relabel.datasets.table import gsv_cities
 from relabel.datasets.table.columns import TEXT, choose
 from relabel.datasets.table.table_file import Kind, TableFile
+from relabel.datasets.table.table_folder import table_at
 from relabel.errors import InputError
 from relabel.exclusion import TIME
 from relabel.geometry.earth import axes, ecef
@@ -31,7 +32,7 @@ class TableCameras:
     Attributes
     ----------
     path:
-        the file.
+        the file, or the folder of Parquet files.
     columns:
         the column of each role.
     key:
@@ -58,6 +59,8 @@ class TableCameras:
         (n,) seconds, NaN where it cannot be read; or None.
     zone:
         the UTM zone that the table names, as it is written, or None.
+    files:
+        every file that was read.
     """
 
     path: Path
@@ -75,6 +78,7 @@ class TableCameras:
     up: FloatArray | None = None
     time: FloatArray | None = None
     zone: str | None = None
+    files: tuple[Path, ...] = ()
 
 
 def read_cameras(
@@ -85,12 +89,12 @@ def read_cameras(
     in_crs: bool = False,
     needs_heading: bool = True,
 ) -> TableCameras:
-    """The cameras of one CSV or Parquet file.
+    """The cameras of one CSV or Parquet file, or of a folder of Parquet files.
 
     Parameters
     ----------
     path:
-        the file.
+        the file or folder.
     explicit:
         columns by role that are not to be guessed.
     gsv:
@@ -106,7 +110,7 @@ def read_cameras(
     InputError
         when the file, a column or a cell is not as it must be; the message names file, line and column.
     """
-    file = TableFile(path)
+    file = table_at(path)
     if gsv:
         gsv_cities.check(path, file.columns)
     gsv = "key" not in explicit and gsv_cities.is_gsv(file.columns) and gsv is not False
@@ -119,7 +123,8 @@ def read_cameras(
     kinds: dict[str, Kind] = {
         column: "text" if role in TEXT and role not in numeric else "float" for role, column in columns.items()
     }
-    table = file.read({**kinds, **(gsv_cities.KINDS if gsv else {})})
+    kinds |= gsv_cities.KINDS if gsv else {}
+    table = file.read(kinds)
     by_role = {role: table[column] for role, column in columns.items()}
     if gsv:
         key = gsv_cities.keys(file, table)
@@ -153,10 +158,16 @@ def read_cameras(
         _within(file, columns, by_role, "radius", np.inf),
         _crs(file, columns, by_role),
         extra,
-        (f"{path.name}: {', '.join(f'{role}={column}' for role, column in columns.items())}", *when, *notes),
+        (
+            f"{path.name}: {', '.join(f'{role}={column}' for role, column in columns.items())}",
+            *(f"{path.name}: {note}" for note in file.notes(kinds)),
+            *when,
+            *notes,
+        ),
         up,
         time,
         _zone(columns, by_role),
+        file.files,
     )
 
 
@@ -221,7 +232,7 @@ def _order(side: TableCameras) -> tuple[FloatArray, str]:
         row = int(lost[0])
         what = "frame number" if role == "frame" else "time, as a number or as 2019-07-04 12:33:10"
         raise InputError(
-            f"{side.path}: {TableFile(side.path).location(row)}, column {side.columns[role]!r}: is not a {what}, so "
+            f"{side.path}: {table_at(side.path).location(row)}, column {side.columns[role]!r}: is not a {what}, so "
             f"the order of the track is unknown; correct it ({lost.size:,} row(s)), or remove the column from the "
             "table if its rows are in the order of the track"
         )

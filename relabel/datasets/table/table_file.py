@@ -34,7 +34,7 @@ class TableFile:
 
     path: Path
 
-    @cached_property
+    @property
     def parquet(self) -> bool:
         """Whether it is a Parquet file, by its first bytes."""
         return self._beginning.startswith(_MAGIC)
@@ -64,17 +64,27 @@ class TableFile:
         InputError
             when a column is missing or named twice, or a cell is not of its kind; the message names file, line, column.
         """
-        csv_columns.check_header(self.path, list(self.columns), wanted)
-        pieces: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in wanted}
-        for batch in self._parquet_batches(wanted) if self.parquet else self._csv_batches(wanted):
+        self._check_header(wanted)
+        empty: dict[Kind, npt.NDArray[Any]] = {"text": np.empty(0, "<U1"), "float": np.empty(0)}
+        pieces: dict[str, list[npt.NDArray[Any]]] = {name: [empty[kind]] for name, kind in wanted.items()}
+        for batch in self._batches(wanted):
             for name, piece in batch.items():
                 pieces[name].append(piece)
-        empty: dict[Kind, npt.NDArray[Any]] = {"text": np.empty(0, "<U1"), "float": np.empty(0)}
         table = {}
         for name in wanted:
             with csv_columns.naming(self.path, name):
-                table[name] = joined([empty[wanted[name]], *pieces[name]])
+                table[name] = joined(pieces.pop(name))
         return table
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The file itself."""
+        return (self.path,)
+
+    def notes(self, wanted: Mapping[str, Kind]) -> tuple[str, ...]:
+        """What should be known about how the columns are read: nothing, of one file."""
+        del wanted
+        return ()
 
     def location(self, row: int) -> str:
         """Where a row, counted from 0, stands in the file, for messages: the line of a CSV file, counted from 1."""
@@ -112,6 +122,22 @@ class TableFile:
                 f"{self.path}: column {column!r} is {str(values[a])!r} in {self.location(a)} and {str(values[b])!r} in "
                 f"{self.location(b)}: {why.format(count=len(distinct))}"
             )
+
+    @property
+    def schema(self) -> Any:
+        """The Arrow schema of a Parquet file."""
+        return self._parquet.schema_arrow
+
+    @property
+    def rows(self) -> int:
+        """How many rows a Parquet file has."""
+        return int(self._parquet.metadata.num_rows)
+
+    def _check_header(self, wanted: Mapping[str, Kind]) -> None:
+        csv_columns.check_header(self.path, list(self.columns), wanted)
+
+    def _batches(self, wanted: Mapping[str, Kind]) -> Iterator[Table]:
+        return self._parquet_batches(wanted) if self.parquet else self._csv_batches(wanted)
 
     @cached_property
     def _beginning(self) -> bytes:

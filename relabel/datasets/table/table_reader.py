@@ -27,6 +27,7 @@ from relabel.datasets.table.columns import parse
 from relabel.datasets.table.rows import TableCameras, full_circles, looking_along, projected, read_cameras
 from relabel.datasets.table.spec import Layout
 from relabel.datasets.table.table_file import TableFile
+from relabel.datasets.table.table_folder import holds_parquet
 from relabel.errors import InputError, OptionError
 from relabel.geometry.projection import check_metric, ground_scale, is_utm, map_of, utm_crs, utm_zone_of
 
@@ -103,7 +104,7 @@ class TableReader:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The tables, one for self pairs."""
+        """The tables, one for self pairs: files, or folders of Parquet files."""
         return (self.queries,) if self.database is None else (self.queries, self.database)
 
     def read(self) -> CameraSets:
@@ -247,7 +248,8 @@ class TableReader:
         notes += fault_notes(faults, _FAULT_TEXTS)
         heading = "table" if self.along_track is None else "travel"
         params = heading_params({"heading": heading, "columns": _columns_of(sides)}, faults)
-        return self._camera_sets(cameras, params, notes, replaced, geographic)
+        files = tuple(dict.fromkeys(file for side in sides for file in side.files))
+        return replace(self._camera_sets(cameras, params, notes, replaced, geographic), files=files)
 
     def _crs_of(self, sides: list[TableCameras]) -> str:
         """The reference system of x and y: as the user or the tables name it."""
@@ -351,7 +353,8 @@ def read(
     Parameters
     ----------
     queries, database:
-        CSV or Parquet tables, or trajectories; no database, or the same path twice, gives self pairs.
+        CSV or Parquet tables, folders of Parquet files, or trajectories; no database, or the same path twice, gives
+        self pairs.
     columns:
         the column of each role that is not to be guessed: ``{"heading": "northdeg"}``.
     crs:
@@ -399,9 +402,10 @@ def from_paths(
     paths: Sequence[Path], *, cities: str | None = None, columns: str | None = None
 ) -> ReaderSelection | None:
     """The table or tables; None where cities are chosen, or the paths are not named like tables and no columns are."""
-    if cities is not None or len(paths) > 2 or (len(paths) == 1 and not paths[0].is_file()):
+    folders = [path for path in paths if holds_parquet(path)]
+    if cities is not None or len(paths) > 2 or (len(paths) == 1 and not paths[0].is_file() and not folders):
         return None
-    if columns is None and not any(path.suffix.lower() in TABLE_SUFFIXES for path in paths):
+    if columns is None and not folders and not any(path.suffix.lower() in TABLE_SUFFIXES for path in paths):
         return None
     return ReaderSelection([reader(*paths, columns=None if columns is None else parse(columns))])
 
@@ -434,7 +438,7 @@ _OF_ROBOTCAR = {"timestamp", "northing", "easting", "down", "roll", "pitch", "ya
 
 
 def _check_not_robotcar(path: Path) -> None:
-    if _OF_ROBOTCAR.issubset(TableFile(path).columns):
+    if not path.is_dir() and _OF_ROBOTCAR.issubset(TableFile(path).columns):
         raise InputError(
             f"{path}: has the columns of RobotCar's ins.csv and rtk.csv, whose angles are radians and whose "
             "ins_status marks good rows: read it with --layout robotcar, or with --layout csv as an ordinary table"
