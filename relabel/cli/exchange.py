@@ -22,11 +22,17 @@ _EXPORT, _IMPORT = registry.export_formats(), registry.import_formats()
 
 
 def _table(summaries: dict[str, str]) -> str:
-    """Names and summaries as a block of help that click does not wrap again."""
-    width = max(map(len, summaries)) + 2
+    """Names and summaries as a block of help that click does not wrap again; other names follow the one they are of."""
+    rows = []
+    for name, text in summaries.items():
+        rows += [
+            (name, text),
+            *((other, f"the same as {name}") for other, of in registry.ALIASES.items() if of == name),
+        ]
+    width = max(len(name) for name, _ in rows) + 2
     lines = (
         textwrap.fill(text, 77, initial_indent=name.ljust(width), subsequent_indent=" " * width, break_on_hyphens=False)
-        for name, text in summaries.items()
+        for name, text in rows
     )
     return "\b\n" + "\n".join(lines)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from relabel.datasets import fillers
 from relabel.datasets.table.columns import TEXT, USUAL, usual_columns
 from relabel.datasets.table.table_file import Kind, TableFile
 from relabel.errors import InputError, MissingFileError
+from relabel.geometry.earth import LAT, LON, is_geodesic
 from relabel.geometry.projection import GEOGRAPHIC, check_metric
 from relabel.similarity import Collection
 
@@ -33,12 +34,14 @@ _ROLES = ("key", "x", "y", "lon", "lat", "heading", "fov", "radius", "crs")
 def camera_table(c: Collection) -> Any:
     """All cameras as an Arrow table: key, side (query, database or both), status, east, north, heading_deg, extent.
 
-    Where a side has them there are also up, fov_deg, radius_m and path; a number that is not known is NaN.
+    Where cameras are compared on the earth (`relabel.geometry.earth`), lon_deg and lat_deg follow north. Where a side
+    has them there are also up, fov_deg, radius_m and path; a number that is not known is NaN.
     """
+    places = (LON, LAT) if is_geodesic(c.params) else ()
     sides = [(_BOTH, c.query, c.query_extent)]
     if not c.self_pairs:
         sides = [("query", c.query, c.query_extent), ("database", c.database, c.database_extent)]
-    parts = [_camera_columns(*side) for side in sides]
+    parts = [_camera_columns(*side, places) for side in sides]
     names = {name: None for columns in parts for name in columns}
 
     def column(name: str) -> npt.NDArray[Any]:
@@ -48,7 +51,9 @@ def camera_table(c: Collection) -> Any:
     return pa.table({name: pa.array(column(name)) for name in names})
 
 
-def _camera_columns(side: str, cameras: Cameras, extent: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[Any]]:
+def _camera_columns(
+    side: str, cameras: Cameras, extent: npt.NDArray[np.float64], places: Sequence[str]
+) -> dict[str, npt.NDArray[Any]]:
     labels = np.array([status.label for status in Status])
     columns: dict[str, npt.NDArray[Any]] = {
         "key": cameras.key,
@@ -57,6 +62,7 @@ def _camera_columns(side: str, cameras: Cameras, extent: npt.NDArray[np.float64]
         "east": cameras.position[:, 0],
         "north": cameras.position[:, 1],
     }
+    columns |= {name: cameras.extra[name] for name in places}
     if cameras.position.shape[1] == 3:
         columns["up"] = cameras.position[:, 2]
     columns |= {"heading_deg": cameras.heading_deg, "extent": extent}

@@ -27,6 +27,7 @@ from relabel.exchange.entries import (
 )
 from relabel.exchange.folder import ExportFolder, file_name
 from relabel.exchange.text import pairs_as_text
+from relabel.geometry.earth import LAT, LON, is_geodesic
 from relabel.input_files import check_regular, check_rows
 from relabel.similarity import Collection, SimilaritySource
 from relabel.tables import METADATA, arrow_batches, arrow_schema
@@ -72,7 +73,7 @@ def write_parquet(source: SimilaritySource, name: str, folder: ExportFolder) -> 
 
 
 def _columns_note(c: Collection, name: str) -> list[str]:
-    lost = sorted({*c.query.extra, *c.database.extra} - {"path"})
+    lost = sorted({*c.query.extra, *c.database.extra} - {"path", *((LON, LAT) if is_geodesic(c.params) else ())})
     lost += ["pose"] * (c.query.pose is not None or c.database.pose is not None)
     return [f"{name}: of the cameras, {', '.join(lost)} are left out"] if lost else []
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 
 import relabel
-from relabel.exchange.registry import export_formats
+from relabel.exchange.registry import ALIASES, export_formats
 from tests.similarities import on_map
 
 Run = Callable[..., Result]
@@ -26,6 +26,8 @@ class TestExport:
         assert "--to FORMAT" in text
         for name, spec in export_formats().items():
             assert f"  {name.ljust(11)}{spec.export_summary[:40]}" in text
+        for name, other in ALIASES.items():
+            assert f"  {name.ljust(11)}the same as {other}\n" in text
 
     @pytest.mark.parametrize("form", export_formats())
     def test_every_format(self, form: str, labels: Path, similarities: Any, tmp_path: Path, run: Run) -> None:

@@ -16,10 +16,13 @@ import scipy.sparse
 
 import relabel
 from relabel.cameras import Status
+from relabel.datasets.table.table_reader import reader as table_reader
 from relabel.errors import InputError, OptionError
 from relabel.exchange.exporting import export
+from relabel.exchange.importing import load
 from relabel.exchange.pml import indices_tuple
 from relabel.labelfile import StoredCollection
+from relabel.pipeline.fov_part import fov_parts
 from relabel.similarity import Similarity
 from tests.similarities import similarity
 
@@ -101,6 +104,27 @@ class TestWriteParquet:
         export({"c": psi}, "parquet", tmp_path)
         group = pyarrow.parquet.ParquetFile(tmp_path / "c.parquet").metadata.row_group(0)
         assert all("RLE_DICTIONARY" in group.column(i).encodings for i in (0, 1))
+
+
+class TestPlacesOnEarth:
+    """Longitude and latitude of labels that compare cameras on the earth."""
+
+    @pytest.mark.parametrize("form", ["csv", "parquet"])
+    def test_there_and_back(self, form: str, tmp_path: Path) -> None:
+        """They are columns of the cameras as the table had them, and an import knows the places by them."""
+        (tmp_path / "t.csv").write_text("key,lon,lat,heading\na,36.1,-1.3,5\nb,36.10002,-1.3,9\nc,,,9\n")
+        part = fov_parts([table_reader(tmp_path / "t.csv")])[0].open()
+        path = relabel.write(tmp_path / "l.h5", {"t": part.source})
+        done = export({"t": StoredCollection(path, "t")}, form, tmp_path / "out")
+        assert not any("lon_deg" in note for note in done.notes)
+        read = pd.read_csv if form == "csv" else pd.read_parquet
+        cameras = read(tmp_path / "out" / f"t.cameras.{form}")
+        np.testing.assert_array_equal(cameras["lon_deg"], [36.1, 36.10002, np.nan])
+        np.testing.assert_array_equal(cameras["lat_deg"], [-1.3, -1.3, np.nan])
+        imported = load(form, tmp_path / "out" / f"t.{form}", measure="iou")
+        query = imported.source.collection.query
+        assert query.crs == part.source.collection.crs == "EPSG:32737"
+        np.testing.assert_allclose(query.position, part.source.collection.query.position, atol=1e-3)
 
 
 class TestWriteNpz:
