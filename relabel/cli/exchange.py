@@ -117,13 +117,14 @@ def export_command(
     ctx: click.Context, /, address: str, form: str, folder: Path, measure: Measure | None, force: bool, **chosen: Any
 ) -> None:
     """Run `relabel export`; `chosen` are the options of formats."""
-    from relabel.exchange.exporting import export
+    from relabel.exchange.exporting import check_options, export
     from relabel.labelfile import open_collections
     from relabel.similarity import SimilaritySource
 
     if ctx.get_parameter_source("seed") is click.core.ParameterSource.DEFAULT:
         del chosen["seed"]
     chosen["queries"] = chosen["queries"] or None
+    check_options(form, chosen)
     sources: dict[str, SimilaritySource] = {
         stored.name: stored if measure is None else stored.in_measure(measure) for stored in open_collections(address)
     }

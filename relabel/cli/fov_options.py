@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import click
 
 from relabel.cli import options
 from relabel.datasets.registry import DatasetSpec
+from relabel.errors import OptionError
 from relabel.exclusion import Exclusion
 from relabel.fov.params import SHAPES, FovParams
 
@@ -90,16 +91,14 @@ def decorators(spec: DatasetSpec) -> tuple[options.Decorator[Any], ...]:
     return (fov_deg, *_OPTIONS)
 
 
-def parts(readers: Sequence[Any], values: dict[str, Any], excluded: Exclusion) -> tuple[FovPart, ...]:
-    """One part for each reader; `values` are those of all `NAMES`, and `excluded` is recorded in the labels.
+def parts_maker(values: dict[str, Any], excluded: Exclusion) -> Callable[[Sequence[Any]], tuple[FovPart, ...]]:
+    """What makes one part for each reader; `values` are those of all `NAMES`, and `excluded` is recorded in the labels.
 
     Raises
     ------
     OptionError
         when a value is outside its range.
     """
-    from relabel.pipeline.fov_part import fov_parts
-
     if 0 < values["fov_deg"] <= 2 * math.pi:
         logging.getLogger(__name__).warning(
             "--fov %g is a field of view of %g degrees; if that is in radians, give --fov %.4g",
@@ -108,5 +107,13 @@ def parts(readers: Sequence[Any], values: dict[str, Any], excluded: Exclusion) -
             math.degrees(values["fov_deg"]),
         )
     occluders = {name: values[name] for name in _OCCLUDERS}
-    params = {name: value for name, value in values.items() if name not in occluders}
-    return fov_parts(readers, FovParams(**params), **occluders, excluded=excluded)
+    params = FovParams(**{name: value for name, value in values.items() if name not in occluders})
+    if occluders["occluders"] is None and occluders["occluders_crs"] is not None:
+        raise OptionError("--occluders-crs says what the coordinates of --occluders are; give both or neither")
+
+    def make(readers: Sequence[Any]) -> tuple[FovPart, ...]:
+        from relabel.pipeline.fov_part import fov_parts
+
+        return fov_parts(readers, params, **occluders, excluded=excluded)
+
+    return make

@@ -115,11 +115,13 @@ def stats_command(
     from relabel.labelfile import open_collections
     from relabel.report.stats import statistics, stats_text
 
-    collections = open_collections(address)
+    drawn = None
     if plot is not None:
         from relabel.plot.files import StatsFigures
 
         drawn = StatsFigures(plot, f".{plot_format}", overwrite=force, dark=dark)
+    collections = open_collections(address)
+    if drawn is not None:
         for path in drawn.write({stored.name: stored for stored in collections}):
             log.info("wrote %s", path)
     figures = {}

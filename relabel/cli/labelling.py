@@ -38,8 +38,11 @@ class KindOptions(Protocol):
         ...
 
     @staticmethod
-    def parts(readers: Sequence[Any], values: dict[str, Any], excluded: Exclusion) -> Sequence[Part]:
-        """One part for each reader; `values` are those of all `NAMES`, and `excluded` is recorded in the labels."""
+    def parts_maker(values: dict[str, Any], excluded: Exclusion) -> Callable[[Sequence[Any]], Sequence[Part]]:
+        """What makes one part for each reader; `values` are those of all `NAMES`, and are checked before any is read.
+
+        `excluded` is recorded in the labels.
+        """
         ...
 
 
@@ -62,10 +65,10 @@ def labelling_command(spec: DatasetSpec) -> click.Command:
         if len(kinds) > 1:
             kind = module.label_kind(**values)  # type: ignore[attr-defined]
             _refuse_other_kind(spec, kind, kinds)
+        make_parts = kinds[kind].parts_maker({name: overlap[name] for name in kinds[kind].NAMES}, excluded)
         selection = module.select(**values)
         readers: Sequence[Any] = masked(cast("Any", selection.readers), mask)
-        parts = kinds[kind].parts(readers, {name: overlap[name] for name in kinds[kind].NAMES}, excluded)
-        run(parts, selection.skipped, output, unit="queries" if kind == "fov" else "frames", **job)
+        run(make_parts(readers), selection.skipped, output, unit="queries" if kind == "fov" else "frames", **job)
 
     command.__doc__ = module.select.__doc__
     decorators: list[Callable[[Any], Any]] = [*module.OPTIONS, options.output(spec.default_output)]

@@ -20,7 +20,7 @@ from relabel.datasets.options import columns as columns
 from relabel.datasets.options import optional_root as optional_root
 from relabel.datasets.options import root as root
 from relabel.datasets.options import self_pairs as self_pairs
-from relabel.devices import DEVICES
+from relabel.devices import DEVICES, chosen
 from relabel.errors import OptionError
 from relabel.measures import DEFAULT_MIN_VALUE, MEASURES, UNKNOWN
 
@@ -153,8 +153,19 @@ min_value: Decorator[Any] = _min_value(default=DEFAULT_MIN_VALUE, show_default=T
 
 stated_min_value: Decorator[Any] = _min_value(show_default="as the input says, else 1e-06")
 
+
+def _usable_executor(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    del param
+    if value != "local" and not ctx.resilient_parsing:
+        from relabel.pipeline.executors import parse
+
+        parse(value).check_installed()
+    return value
+
+
 executor: Decorator[Any] = click.option(
     "--executor",
+    callback=_usable_executor,
     default="local",
     show_default=True,
     metavar="NAME",
@@ -306,9 +317,18 @@ image_size: Decorator[Any] = _image_size(default="640x480", show_default=True)
 
 optional_image_size: Decorator[Any] = _image_size(show_default="as in training")
 
+
+def _usable_device(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    del param
+    if value == "cuda" and not ctx.resilient_parsing:
+        chosen(value)  # which loads torch: auto is only asked when it is needed
+    return value
+
+
 device: Decorator[Any] = click.option(
     "--device",
     type=click.Choice(DEVICES),
+    callback=_usable_device,
     default="auto",
     show_default=True,
     help="Device to compute on: cuda is a GPU and needs torch; auto uses a GPU if there is one.",

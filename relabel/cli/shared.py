@@ -46,13 +46,13 @@ def shared_command(
     from relabel.pipeline.records import frames_from_records, masks_beside
     from relabel.report import shared_surface, shared_views
 
-    stored = open_address(address)
-    shared_surface.check_surface(stored)
-    # What cannot be written is said before anything is computed.
+    # What cannot be written is said before anything is read.
     if export_ply is not None:
         shared_views.check_ply(export_ply, overwrite=force)
     if plot is not None:
         check_figure(plot, overwrite=force)
+    stored = open_address(address)
+    shared_surface.check_surface(stored)
     frames = frames_from_records(stored, LabelFile(stored.path).provenance(), root, masks=masks_beside(stored))
     pair = shared_surface.shared(stored, frames.query, frames.database, query, database)
     log = logging.getLogger(__name__)

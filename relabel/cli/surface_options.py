@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -69,15 +69,19 @@ def decorators(spec: DatasetSpec) -> tuple[options.Decorator[Any], ...]:
     return _OPTIONS
 
 
-def parts(readers: Sequence[Any], values: dict[str, Any], excluded: Exclusion) -> tuple[SurfacePart, ...]:
-    """One part for each reader; `values` are those of all `NAMES`, and `excluded` is recorded in the labels.
+def parts_maker(values: dict[str, Any], excluded: Exclusion) -> Callable[[Sequence[Any]], tuple[SurfacePart, ...]]:
+    """What makes one part for each reader; `values` are those of all `NAMES`, and `excluded` is recorded in the labels.
 
     Raises
     ------
     OptionError
         when a value is outside its range.
     """
-    from relabel.pipeline.surface_part import surface_parts
+    params = SurfaceParams(**{name: value for name, value in values.items() if name != "device"})
 
-    params = {name: value for name, value in values.items() if name != "device"}
-    return surface_parts(readers, SurfaceParams(**params), device=values["device"], excluded=excluded)
+    def make(readers: Sequence[Any]) -> tuple[SurfacePart, ...]:
+        from relabel.pipeline.surface_part import surface_parts
+
+        return surface_parts(readers, params, device=values["device"], excluded=excluded)
+
+    return make

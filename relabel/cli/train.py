@@ -235,16 +235,15 @@ def train_command(
         check_packages(backbone)
     if tensorboard:
         check_installed("tensorboard", "--tensorboard")
+    config = TrainConfig(**recipe)
+    if dev:
+        config = dataclasses.replace(config, epochs=1, pairs_per_epoch=config.batch_size)
+        folder, force, workers = folder / _DEV, True, 0
     if collections is None:
         stored = open_collections(address)
     else:
         labels = LabelFile(address)
         stored = [labels[name] for name in collections]
-
-    config = TrainConfig(**recipe)
-    if dev:
-        config = dataclasses.replace(config, epochs=1, pairs_per_epoch=config.batch_size)
-        folder, force, workers = folder / _DEV, True, 0
 
     # Loads torch, which takes seconds: not before what can be refused without it.
     from relabel.devices import seeded, torch_threads

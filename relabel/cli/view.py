@@ -86,6 +86,9 @@ def view_command(
         raise MissingPackageError(
             f"relabel view needs the package {error.name}: pip install 'relabel-vpr[view]'; relabel report does not"
         ) from None
+    _check_image_options(images, image_path, root, follow_links=follow_links)
+    if attribution is not None and tiles is None:
+        raise OptionError("--attribution can only be used with --tiles")
     collections = open_collections(address)
     found, frames = _images(collections, images, image_path, root, follow_links=follow_links)
     compared = None if compare is None else compared_with(address, compare)
@@ -114,8 +117,6 @@ def _tiles(collections: Sequence[StoredCollection], template: str | None, attrib
     from relabel.view.base_map import Tiles, check_on_earth
 
     if template is None:
-        if attribution is not None:
-            raise OptionError("--attribution can only be used with --tiles")
         return None
     found = Tiles(template, attribution or "")
     faults = []
@@ -127,6 +128,15 @@ def _tiles(collections: Sequence[StoredCollection], template: str | None, attrib
     if len(faults) == len(collections):
         raise faults[0]
     return found
+
+
+def _check_image_options(images: Path | None, image_path: str | None, root: Path | None, *, follow_links: bool) -> None:
+    """Raise OptionError where an option says how images are found and none says where."""
+    if images is None and root is None:
+        if follow_links:
+            raise OptionError("--follow-links can only be used with --images or --root")
+        if image_path:
+            raise OptionError("--image-path can only be used with --images")
 
 
 def _images(
@@ -142,8 +152,6 @@ def _images(
     from relabel.pipeline.records import frames_from_records, masks_beside
     from relabel.view.depth_frames import DepthFrames
 
-    if follow_links and images is None and root is None:
-        raise OptionError("--follow-links can only be used with --images or --root")
     frames = None
     if root is not None and any(stored.method in METHODS for stored in collections):
         records = LabelFile(collections[0].path).provenance()
@@ -224,6 +232,7 @@ def report_command(
 
     if output.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"{output}: the page is written as HTML; give a name that ends in .html")
+    _check_image_options(images, image_path, root, follow_links=follow_links)
     collections = open_collections(address)
     files, frames = _images(collections, images, image_path, root, follow_links=follow_links)
     if frames is not None:

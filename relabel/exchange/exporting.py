@@ -57,14 +57,7 @@ def export(
     OutputExistsError, OutputError
         when a file is there already or cannot be written.
     """
-    spec = registry.export_format(to)
-    chosen = {name: value for name, value in options.items() if value is not None and value is not False}
-    for name in chosen:
-        if name not in spec.export_options:
-            takers = registry.exports_with(name)
-            raise OptionError(
-                f"{name.replace('_', '-')} does not apply to format {to}; it is for {', '.join(takers) or 'no format'}"
-            )
+    spec, chosen = registry.export_format(to), check_options(to, options)
     files = [] if spec.writes_all else _files(spec, collections)
     write = registry.writer(spec)
     notes: list[str] = []
@@ -82,6 +75,25 @@ def export(
             excluded = ExcludedPairs(c.exclusion, c.query, c.database).counts(self_pairs=c.self_pairs)
             notes.append(f"{name}: {excluded.sum():,} pairs that the collection excludes ({c.exclusion}) {done}")
     return Exported(tuple(target.written), tuple(notes))
+
+
+def check_options(to: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of an export that are given.
+
+    Raises
+    ------
+    OptionError
+        when the format is not known or does not take one of them.
+    """
+    spec = registry.export_format(to)
+    chosen = {name: value for name, value in options.items() if value is not None and value is not False}
+    for name in chosen:
+        if name not in spec.export_options:
+            takers = registry.exports_with(name)
+            raise OptionError(
+                f"{name.replace('_', '-')} does not apply to format {to}; it is for {', '.join(takers) or 'no format'}"
+            )
+    return chosen
 
 
 def _files(spec: FormatSpec, collections: Iterable[str]) -> list[str]:

@@ -7,6 +7,7 @@ comes back as plain values, so that an object that cannot be pickled is the erro
 from __future__ import annotations
 
 import concurrent.futures
+import importlib
 import logging
 import multiprocessing
 import pickle
@@ -79,6 +80,11 @@ class Executor:
     def is_local(self) -> bool:
         """Whether everything happens in this process."""
         return self.kind == "local"
+
+    def check_installed(self) -> None:
+        """Raise MissingPackageError unless the package that it needs can be loaded."""
+        if self.kind == "dask":
+            _distributed()
 
     def run(
         self, function: Callable[..., T], tasks: Iterable[Task], threads: int | None
@@ -271,12 +277,7 @@ def _dask_pool(
     address: str,
 ) -> Iterator[tuple[concurrent.futures.Executor, Callable[[], int], Callable[[], None]]]:
     """The executor of a dask cluster, how many tasks it may have, and what raises where its scheduler has gone."""
-    try:
-        import distributed  # noqa: PLC0415 - an optional package
-    except ImportError:
-        raise MissingPackageError(
-            "executor='dask' needs the package distributed: pip install 'relabel-vpr[cluster]'"
-        ) from None
+    distributed = _distributed()
     try:
         client = distributed.Client(address, timeout=10)
     except (OSError, ValueError) as error:
@@ -305,6 +306,15 @@ def _dask_pool(
         finally:
             if client.status == "running":
                 pool.shutdown(wait=False)
+
+
+def _distributed() -> Any:
+    try:
+        return importlib.import_module("distributed")
+    except ImportError:
+        raise MissingPackageError(
+            "executor='dask' needs the package distributed: pip install 'relabel-vpr[cluster]'"
+        ) from None
 
 
 def parse(given: str | concurrent.futures.Executor) -> Executor:

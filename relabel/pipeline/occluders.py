@@ -38,7 +38,7 @@ def on_map(cameras: CameraSets) -> CameraSets:
     if not is_utm(crs):
         raise OptionError(
             "occluders=…: footprints are on the map of one UTM zone, but these cameras are spread over several "
-            "({crs}); label the places of each zone separately"
+            f"({crs}); label the places of each zone separately"
         )
     sides = [cameras.query] if cameras.database is cameras.query else [cameras.query, cameras.database]
     turns = [meridian_convergence(place[:, 0], place[:, 1], crs) for place in cameras.geographic[: len(sides)]]

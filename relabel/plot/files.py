@@ -10,7 +10,7 @@ import numpy as np
 
 from relabel.errors import InputError, MissingFileError
 from relabel.exchange.folder import ExportFolder, file_name
-from relabel.figures import drawing, figure, save, shortened, verbatim
+from relabel.figures import drawing, figure, matplotlib, save, shortened, verbatim
 from relabel.geometry.ground import ground_of
 from relabel.images.paths import find_camera_images
 from relabel.plot.distributions import histogram, plane
@@ -43,6 +43,7 @@ class StatsFigures:
     """
 
     def __init__(self, folder: Path, suffix: str, *, overwrite: bool = False, dark: bool = False) -> None:
+        matplotlib()  # before anything is read
         self.suffix = suffix
         self.dark = dark
         self.folder = ExportFolder(folder, overwrite=overwrite)

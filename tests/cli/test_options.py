@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -84,3 +86,27 @@ class TestWithVerbosity:
         """A command that already takes -v and -q is left as it is."""
         command = click.Command("x")
         assert len(terminal.with_verbosity(terminal.with_verbosity(command)).params) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("export NOTHING --to csv --query k -o out", "queries does not apply to format csv"),
+        ("view NOTHING --attribution x", "--attribution can only be used with --tiles"),
+        ("view NOTHING --follow-links", "--follow-links can only be used with"),
+        ("report NOTHING -o x.html --image-path x", "--image-path can only be used with"),
+        ("msls --root NOTHING --fov 500", "the field of view is 500°"),
+        ("msls --root NOTHING --occluders-crs EPSG:32636", "give both or neither"),
+        ("msls --root NOTHING --executor anywhere", "executor 'anywhere' is not known"),
+        ("7scenes --root NOTHING --tolerance 0", "the tolerance is 0 m"),
+        ("train NOTHING --images . -o out --backbone tiny --epochs 0", "epochs"),
+        ("shared NOTHING a b --root . --plot x.foo", "x.foo: a figure has to be"),
+        ("row NOTHING a --plot x.foo", "x.foo: a figure has to be"),
+    ],
+)
+def test_options_come_first(line: str, message: str, run: Any, tmp_path: Path) -> None:
+    """What cannot work whatever the input is refused before the input is looked at."""
+    result = run(*[str(tmp_path / "nothing") if word == "NOTHING" else word for word in line.split()])
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert list(tmp_path.iterdir()) == []
