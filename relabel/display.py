@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import html
+import math
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,6 +76,28 @@ def summary_text(summary: Summary) -> str:
     width = max((len(name) for name, _ in rows), default=0)
     lines = [summary.title, *(f"  {name:<{width}}  {value}".rstrip() for name, value in rows)]
     return "\n".join(_cut(_printable(" ".join(line.splitlines()))) for line in lines)
+
+
+def fields_text(value: Any) -> str:
+    """A named tuple or dataclass as text of at most ten lines: of each array its shape, type and first numbers."""
+    names = getattr(value, "_fields", None) or [field.name for field in fields(value)]
+    return summary_text(Summary(type(value).__name__, [(name, _brief(getattr(value, name))) for name in names]))
+
+
+def _brief(value: Any) -> str:
+    """A value of a field on one line."""
+    if hasattr(value, "shape") and hasattr(value, "dtype") and len(value.shape):
+        size = math.prod(value.shape)
+        first = value.reshape(-1)[:_SHOWN].tolist()
+        shown = ", ".join(f"{item:.6g}" if isinstance(item, float) else _cut(str(item), 30) for item in first)
+        kind = "str" if str(value.dtype).startswith("<U") else str(value.dtype)
+        more = ", …" if size > _SHOWN else ""
+        return f"{tuple(value.shape)} {kind}" + (f": {shown}{more}" if size else "")
+    if isinstance(value, Displayed):
+        return repr(value).splitlines()[0]
+    if isinstance(value, (list, tuple, Mapping)) and len(value) > _SHOWN:
+        return named(value, len(value))
+    return repr(value)
 
 
 def summary_html(summary: Summary, layers: Iterable[Layer] = ()) -> str:

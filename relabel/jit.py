@@ -160,8 +160,8 @@ def thread_count(threads: int | None) -> int:
     """
     if threads is None:
         return max(1, min(available_cores(), _most_threads()))
-    if threads < 1:
-        raise OptionError(f"threads is {threads}; at least one is needed")
+    if not isinstance(threads, int) or threads < 1:
+        raise OptionError(f"threads is {threads!r}; a whole number of at least one is needed")
     return min(threads, _most_threads())
 
 

@@ -7,6 +7,7 @@ line can take the names from here.
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING, Literal, get_args
 
 from relabel.errors import InputError, OptionError
@@ -28,6 +29,12 @@ DEFAULT_MIN_VALUE = 1e-6
 """Values up to this are not stored, unless another bound is given."""
 
 
+def check_number(name: str, value: object) -> None:
+    """Raise an `OptionError` unless the value of an option is a number: an int or a float, of Python or NumPy."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise OptionError(f"{name} is {value!r}; it has to be a number")
+
+
 def check_measure(measure: str) -> None:
     """Raise an `OptionError` unless values can be computed in this measure."""
     if measure == UNKNOWN:
@@ -41,6 +48,7 @@ def check_measure(measure: str) -> None:
 
 def check_min_value(min_value: float) -> None:
     """Raise an `OptionError` unless values up to this one can be left out."""
+    check_number("min_value", min_value)
     if not 0.0 <= min_value < 1.0:
         raise OptionError(f"min_value is {min_value}; it has to be in [0, 1)")
 

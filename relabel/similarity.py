@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray
-from relabel.display import Displayed, Layer, Summary, counted, parameters
+from relabel.display import Displayed, Layer, Summary, counted, fields_text, parameters
 from relabel.errors import InputError, OptionError
 from relabel.excluded_pairs import ExcludedPairs
 from relabel.exclusion import Exclusion
@@ -46,6 +46,9 @@ class RowBlock(NamedTuple):
     """(sum of counts,) columns, strictly increasing within a row"""
     data: npt.NDArray[np.float32]
     """(sum of counts,) values in (min_value, 1]"""
+
+    def __repr__(self) -> str:
+        return fields_text(self)
 
     @property
     def rows(self) -> npt.NDArray[np.int64]:

@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, Status
+from relabel.display import fields_text
 from relabel.errors import InputError, OptionError
+from relabel.measures import check_number
 from relabel.optional import package
 from relabel.similarity import RowBlock, SimilaritySource, gather
 
@@ -44,6 +46,9 @@ class Pairs(NamedTuple):
     """(m,) str, keys of database cameras"""
     value: npt.NDArray[np.float32]
     """(m,) float32, ψ"""
+
+    def __repr__(self) -> str:
+        return fields_text(self)
 
 
 class AsTables:
@@ -376,6 +381,7 @@ def _at_least(block: RowBlock, least: float) -> tuple[npt.NDArray[np.int64], npt
 
 
 def _checked(least: float) -> float:
+    check_number("min", least)
     if not 0.0 <= least <= 1.0:
         raise OptionError(f"min is {least!r}; it is a ψ from 0 to 1")
     return least

@@ -12,14 +12,18 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from relabel import Cameras, Collection, Frames, LabelFile, Similarity, write
+from relabel import Cameras, Collection, Frames, LabelFile, Similarity, fov, write
 from relabel.datasets.base import CameraSets
 from relabel.display import Layer, Summary, summary_html, summary_text, thumbnail
 from relabel.evaluation.evaluate import Evaluation, assess
 from relabel.evaluation.ground_truth import Rule, evaluation_set
+from relabel.evaluation.metrics import evaluate
+from relabel.evaluation.nearest import nearest
 from relabel.evaluation.places import of_labels
+from relabel.images.paths import ImagePaths
 from relabel.labelfile import StoredCollection
 from relabel.report.stats import statistics
+from relabel.sampling import DrawnPairs
 from relabel.sampling.batch_sampler import GradedBatchSampler
 from relabel.sampling.pair_sampler import GradedPairSampler
 
@@ -89,6 +93,14 @@ class TestText:
             lambda labels: GradedBatchSampler(labels["city-00"], 4, (0.5, 0.0, 0.5)),
             lambda labels: GradedPairSampler(labels, (1.0, 0.0, 0.0)).report(),
             lambda labels: statistics(labels["city-00"]),
+            lambda labels: labels["city-00"].pairs(),
+            lambda labels: next(labels["city-00"].blocks()),
+            lambda labels: GradedPairSampler(labels, (1.0, 0.0, 0.0)).draw(500),
+            lambda labels: GradedBatchSampler(labels["city-00"], 4, (0.5, 0.0, 0.5)).similarity([*range(3, 43)]),
+            lambda _: nearest(np.eye(200), np.eye(200), 50),
+            lambda _: evaluate(np.tile(np.arange(50), (80, 1)), [np.arange(5)] * 80),
+            lambda _: fov.source(city(), city()),
+            lambda _: ImagePaths(np.array(["a" * 200] * 500), np.array(["b"] * 500)),
             lambda labels: evaluated(labels).ground_truth,
             evaluated,
         ],
@@ -99,6 +111,16 @@ class TestText:
         assert 2 <= len(lines) <= 10
         assert max(map(len, lines)) <= 110
         assert not re.search(r"0x[0-9a-f]{6}", "".join(lines))
+
+    def test_arrays(self) -> None:
+        """Shape, type and the first numbers of each."""
+        drawn = DrawnPairs(np.arange(1000), np.arange(2000, 3000), np.full(1000, 0.25, np.float32))
+        assert repr(drawn).splitlines() == [
+            "DrawnPairs",
+            "  query     (1000,) int64: 0, 1, 2, 3, …",
+            "  database  (1000,) int64: 2000, 2001, 2002, 2003, …",
+            "  psi       (1000,) float32: 0.25, 0.25, 0.25, 0.25, …",
+        ]
 
     def test_cameras_say_what_they_are(self) -> None:
         """Counts of statuses, the frame and what is known, each as counted by hand."""

@@ -73,7 +73,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "exclusion": ("errors", ""),
     "excluded_pairs": ("errors cameras exclusion", "numpy"),
     "similarity": ("display errors measures cameras exclusion excluded_pairs", "numpy ~scipy"),
-    "tables": ("errors optional cameras similarity", "numpy ~scipy ~pyarrow ~pandas ~anndata ~torch"),
+    "tables": ("display errors optional measures cameras similarity", "numpy ~scipy ~pyarrow ~pandas ~anndata ~torch"),
     "jit": ("errors cores", "numpy numba"),
     "geometry": ("errors cameras", "numpy ~pyproj"),
     # a tree of files goes in, cameras and frames come out

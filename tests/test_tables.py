@@ -18,8 +18,9 @@ import pyarrow.ipc
 import pyarrow.parquet
 import pytest
 
+import relabel
 from relabel import Cameras, Collection, LabelFile, Similarity, tables
-from relabel.errors import InputError, LabelFileError, MissingPackageError, OptionError
+from relabel.errors import InputError, LabelFileError, MissingPackageError, NotFoundError, OptionError
 from relabel.labelfile import StoredCollection
 from relabel.similarity import SimilaritySource
 from tests.similarities import similarity
@@ -108,6 +109,26 @@ class TestPairs:
         for function in (stored.pairs, stored.to_arrow, stored.to_pandas):
             with pytest.raises(OptionError, match=r"min is .*from 0 to 1"):
                 function(min=least)
+
+    @pytest.mark.parametrize("least", ["x", None, "0.5", True])
+    def test_not_a_number(self, least: Any) -> None:
+        """The same error, not a TypeError; so it is for other numbers."""
+        stored = LabelFile(GOLDEN / "city.h5")["amman"]
+        for function in (stored.pairs, stored.to_arrow, stored.to_pandas):
+            with pytest.raises(OptionError, match=r"min is .*; it has to be a number"):
+                function(min=least)
+        for refuse in (
+            lambda: relabel.fov.FovParams(fov_deg=least),
+            lambda: relabel.surface.SurfaceParams(tolerance_m=least),
+            lambda: relabel.training.nearest(np.eye(3), np.eye(3), least),
+            lambda: relabel.training.positives_by_distance(stored.query, stored.database, least),
+        ):
+            with pytest.raises(OptionError, match="it has to be a number"):
+                refuse()
+        with pytest.raises(NotFoundError):
+            stored.row(2.5)  # type: ignore[arg-type]
+        with pytest.raises(NotFoundError):
+            LabelFile(stored.path)[3]  # type: ignore[index]
 
     def test_batches(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Cut into batches, it is the same table."""

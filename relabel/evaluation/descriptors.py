@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from relabel.cameras import Cameras
 from relabel.devices import device_of
+from relabel.display import fields_text
 from relabel.errors import InputError, MissingFileError
 from relabel.evaluation.ground_truth import EvaluationSet
 from relabel.evaluation.nearest import checked
@@ -38,6 +39,9 @@ class Descriptors(NamedTuple):
     key: npt.NDArray[np.str_]
     values: npt.NDArray[Any]
     """(n, d) float32 or float64"""
+
+    def __repr__(self) -> str:
+        return fields_text(self)
 
 
 def read_descriptors(folder: str | os.PathLike[str], side: str) -> Descriptors:

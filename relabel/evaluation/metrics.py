@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from relabel.display import fields_text
 from relabel.errors import InputError, OptionError
 from relabel.exchange.positive_rows import RowLists
 from relabel.excluded_pairs import ExcludedPairs
@@ -72,6 +73,9 @@ class Scores:
     positives: IntArray
     first_hit: IntArray
     average_precision: FloatArray
+
+    def __repr__(self) -> str:
+        return fields_text(self)
 
     @cached_property
     def counted(self) -> BoolArray:
@@ -299,6 +303,9 @@ class GradedScores:
     ks: tuple[int, ...]
     ndcg: FloatArray
     top1: FloatArray
+
+    def __repr__(self) -> str:
+        return fields_text(self)
 
     @property
     def counted(self) -> BoolArray:

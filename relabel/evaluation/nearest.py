@@ -22,7 +22,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from relabel.display import fields_text
 from relabel.errors import InputError, OptionError
+from relabel.measures import check_number
 from relabel.optional import package
 
 _SPARE = 32  # proposals a query beyond k: enough that all but odd queries are settled by the first pass
@@ -46,6 +48,9 @@ class Neighbours(NamedTuple):
     """(queries, k) rows of the database, nearest first, equally near ones in the order of the database"""
     distances: npt.NDArray[np.float32]
     """(queries, k) Euclidean distances"""
+
+    def __repr__(self) -> str:
+        return fields_text(self)
 
 
 def nearest(
@@ -95,6 +100,7 @@ def nearest(
             f"database descriptors have {base.shape[1]} numbers and those of queries {asked.shape[1]}; compute both "
             "with the same model"
         )
+    check_number("k", k)
     if k < 1:
         raise OptionError(f"k is {k}; at least one neighbour is needed")
     k = min(k, len(base))

@@ -12,6 +12,7 @@ from relabel.cameras import Cameras, FloatArray
 from relabel.errors import InputError, OptionError
 from relabel.exchange.positive_rows import RowLists, rows_above
 from relabel.geometry.earth import points
+from relabel.measures import check_number
 from relabel.similarity import SimilaritySource
 
 WITHIN_M = 25.0
@@ -64,8 +65,11 @@ def positives_by_distance(
     InputError
         when the cameras are in different frames.
     """
+    check_number("within_m", within_m)
     if not 0.0 < within_m < np.inf:
         raise OptionError(f"positives within {within_m} m: it has to be more than 0")
+    if max_heading_difference_deg is not None:
+        check_number("max_heading_difference_deg", max_heading_difference_deg)
     if max_heading_difference_deg is not None and not 0.0 <= max_heading_difference_deg <= 180.0:
         raise OptionError(f"positives by a heading within {max_heading_difference_deg}°: it has to be in [0, 180]")
     if query.crs != database.crs:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.atomic import output_errors, replacing
+from relabel.display import fields_text
 from relabel.errors import InputError, MissingFileError
 from relabel.evaluation.ground_truth import EvaluationSet
 from relabel.evaluation.metrics import IntArray, as_rows, first_of_each
@@ -36,6 +37,9 @@ class Predictions(NamedTuple):
     line: list[int]
     """where each stands, counted from 1"""
 
+    def __repr__(self) -> str:
+        return fields_text(self)
+
 
 class MatchedPredictions(NamedTuple):
     """Predictions as rows of an evaluation set."""
@@ -46,6 +50,9 @@ class MatchedPredictions(NamedTuple):
     """(queries,) the number of predictions of each"""
     notes: list[str]
     """what the user should know, a sentence each"""
+
+    def __repr__(self) -> str:
+        return fields_text(self)
 
 
 def read_predictions(path: str | os.PathLike[str]) -> Predictions:

@@ -49,6 +49,9 @@ class GeographicOverlap:
     own: npt.NDArray[np.integer[Any]] | None = None
     """(queries,) of a part of self pairs: the row of the database camera that is the query itself"""
 
+    def __repr__(self) -> str:
+        return repr(self.collection).replace("Collection", type(self).__name__, 1)
+
     @property
     def block(self) -> int:
         """The number of possible candidates to work on at a time."""

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from relabel.errors import OptionError
-from relabel.measures import DEFAULT_MIN_VALUE, Measure, check_measure, check_min_value
+from relabel.measures import DEFAULT_MIN_VALUE, Measure, check_measure, check_min_value, check_number
 
 Shape = Literal["sector", "polygon"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
@@ -75,6 +75,8 @@ class FovParams:
             raise OptionError(f"shape {self.shape!r} is not known; choose {' or '.join(SHAPES)}")
         check_measure(self.measure)
         check_min_value(self.min_value)
+        for name in ("fov_deg", "radius_m", "arc", *_WITHOUT_EFFECT):
+            check_number(name, getattr(self, name))
         if not 0.0 < self.max_heading_difference_deg <= 180.0:
             raise OptionError(
                 f"the largest heading difference is {self.max_heading_difference_deg:g}°; it has to be above 0° "

@@ -88,6 +88,9 @@ class FovOverlap:
     own: npt.NDArray[np.int64] | None = None
     """(query views,) of self pairs: which of the database views is the query itself"""
 
+    def __repr__(self) -> str:
+        return repr(self.collection).replace("Collection", type(self).__name__, 1)
+
     @cached_property
     def _grid(self) -> Grid:
         return cell_grid(self.query_views.circle, self.database_views.circle)

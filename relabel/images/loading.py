@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from relabel.display import fields_text
 from relabel.errors import InputError, MissingFileError, OptionError
 from relabel.images.paths import ImagePaths, Size, check_pillow, read_image
 from relabel.stopping import begin_worker, prepare_workers, signals_held
@@ -56,6 +57,9 @@ class Batch(NamedTuple):
     asked: int
     """items that were drawn"""
     unreadable: list[UnreadableImage]
+
+    def __repr__(self) -> str:
+        return fields_text(self)
 
 
 class PairDataset(Dataset[Item | UnreadableImage]):

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from relabel.cameras import Cameras
 from relabel.datasets.listing import walk
 from relabel.datasets.registry import datasets
+from relabel.display import fields_text
 from relabel.errors import InputError, MissingFileError, MissingPackageError, OptionError
 from relabel.input_files import check_regular
 from relabel.similarity import SimilaritySource
@@ -50,6 +51,9 @@ class ImagePaths(NamedTuple):
     """(queries,) str"""
     database: npt.NDArray[np.str_]
     """(database cameras,) str"""
+
+    def __repr__(self) -> str:
+        return fields_text(self)
 
 
 def image_paths(cameras: Cameras, template: str | None, *, collection: str, side: str) -> npt.NDArray[np.str_]:

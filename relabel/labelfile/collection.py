@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import operator
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -429,11 +430,15 @@ class StoredCollection(AsTables, Displayed):
             hint = "it is a database camera, not a query; " if (database == key).any() else ""
             shown = listed(hdf.decode(keys[:_SHOWN], f"/{self.name}/{QUERIES}/key").tolist(), len(keys))
             raise NotFoundError(f"{self.path}::{self.name}: there is no query {query!r}; {hint}there are {shown}")
-        if not 0 <= query < self.shape[0]:
+        try:
+            number = operator.index(query)
+        except TypeError:  # neither a key nor a whole number
+            number = -1
+        if not 0 <= number < self.shape[0]:
             raise NotFoundError(
                 f"{self.path}::{self.name}: there is no row {query}; there are 0 to {self.shape[0] - 1}"
             )
-        return int(query)
+        return number
 
     def _streamed(self, ranges: Iterable[tuple[int, int]], *, whole: bool) -> Iterator[RowBlock]:
         """The rows of all ranges (first, end); of a whole collection, the last block only once its digest fits."""

@@ -74,7 +74,7 @@ class LabelFile(Displayed, Mapping[str, StoredCollection]):
         """The collection of that name; a wrong name raises a `NotFoundError` that lists those that exist."""
 
         def only(names: list[str]) -> list[str]:
-            at = bisect_left(names, name)
+            at = bisect_left(names, name) if isinstance(name, str) else len(names)
             if names[at : at + 1] != [name]:
                 raise NotFoundError(f"{self.path}: there is no collection {name!r}; there are {listed(names)}")
             return [name]

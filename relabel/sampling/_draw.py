@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from relabel.display import fields_text
 from relabel.jit import compiled, inlined
 
 IntArray = npt.NDArray[np.int64]
@@ -28,6 +29,9 @@ class DrawnPairs(NamedTuple):
     """(n,) column numbers; for several collections numbered through"""
     psi: npt.NDArray[np.float32]
     """(n,) stored values, and 0 for pairs that are not stored"""
+
+    def __repr__(self) -> str:
+        return fields_text(self)
 
 
 class PairArrays(NamedTuple):

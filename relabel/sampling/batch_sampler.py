@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from relabel.display import fields_text
 from relabel.errors import OptionError
 from relabel.sampling import _draw
 from relabel.sampling._draw import IntArray
@@ -25,6 +26,9 @@ class BatchSimilarity(NamedTuple):
     """(b, b) ψ of camera i and camera j, NaN where it is not known"""
     known: npt.NDArray[np.bool_]
     """(b, b) where it is known"""
+
+    def __repr__(self) -> str:
+        return fields_text(self)
 
 
 class GradedBatchSampler(GradedSampler[list[int]]):

@@ -53,6 +53,9 @@ class SurfaceOverlap:
     device: Device = "cpu"
     progress: Progress | None = None
 
+    def __repr__(self) -> str:
+        return repr(self.draft).replace("Collection", type(self).__name__, 1)
+
     @property
     def shape(self) -> tuple[int, int]:
         """(queries, database frames)."""

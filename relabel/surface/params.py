@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from relabel.errors import OptionError
-from relabel.measures import DEFAULT_MIN_VALUE, Measure, check_measure, check_min_value
+from relabel.measures import DEFAULT_MIN_VALUE, Measure, check_measure, check_min_value, check_number
 
 Method = Literal["surface", "voxel-iou"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -64,6 +64,9 @@ class SurfaceParams:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise OptionError(f"method {self.method!r} is not known; choose {' or '.join(METHODS)}")
+        for name in ("tolerance_m", *_LEFT_OPEN):
+            if getattr(self, name) is not None or name in ("tolerance_m", "nearest_m"):
+                check_number(name, getattr(self, name))
         if not 0.0 < self.tolerance_m < math.inf:
             raise OptionError(f"the tolerance is {self.tolerance_m:g} m; it has to be positive")
         if not 1e-4 <= self.edge_m < math.inf:
