@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from relabel.csv_text import csv_line
 from relabel.datasets.msls.spec import IMAGE_PATH
-from relabel.errors import InputError, MissingFileError, OutputError
+from relabel.errors import InputError, LabelFileError, MissingFileError, OutputError
 from relabel.exchange.entries import (
     ImportRequest,
     ImportResult,
@@ -31,6 +31,7 @@ from relabel.exchange.known_cameras import KnownSource, unknown_pairs
 from relabel.exchange.positive_rows import check_threshold
 from relabel.images.paths import image_paths
 from relabel.input_files import MOST_INFLATION, check_regular
+from relabel.labelfile.header import open_unlocked
 from relabel.labelfile.pair_rules import Symmetry
 from relabel.labelfile.safe_h5file import Draft
 from relabel.similarity import Collection, RowBlock, SimilaritySource
@@ -297,10 +298,10 @@ def dense_dataset(path: Path, name: str | None) -> Iterator[Any]:
     """
     check_regular(path)
     try:
-        file = h5py.File(path, "r")
+        file = open_unlocked(path)
     except FileNotFoundError:
         raise MissingFileError(f"{path}: does not exist") from None
-    except OSError as error:
+    except (OSError, LabelFileError) as error:
         raise InputError(f"{path}: cannot be read as HDF5: {error}") from None
     with file:
         wanted = name or FOV

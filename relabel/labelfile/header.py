@@ -87,15 +87,33 @@ def open_hdf5(path: Path) -> Any:
 
 def _open(path: Path) -> Any:
     try:
-        # A published file is replaced, never changed, so no lock is needed; some network file systems have none.
-        try:
-            return h5py.File(path, "r", locking=False)
-        except OSError as error:
-            if "locking" not in str(error):
-                raise
-            return h5py.File(path, "r")  # HDF5 allows no other setting than that with which this process has it open
+        return open_unlocked(path)
+    except LabelFileError:
+        raise
     except Exception as error:  # h5py raises several kinds for damaged files
         raise LabelFileError(f"is truncated or damaged ({hdf.brief(error)}); write or fetch it again") from None
+
+
+def open_unlocked(path: Path) -> Any:
+    """An HDF5 file for reading, without a lock unless this process has it open with one.
+
+    A published file is replaced, never changed, so no lock is needed, and some network file systems have none. But
+    HDF5 opens a file twice in one process only with the same flags, whoever opened it first.
+
+    Raises
+    ------
+    LabelFileError
+        when this process has it open with flags that none of these attempts has.
+    Exception
+        whatever h5py raises for a file that it cannot open.
+    """
+    for locking in (False, "best-effort", True):
+        try:
+            return h5py.File(path, "r", locking=locking)
+        except OSError as error:
+            if "flag values don't match" not in str(error):
+                raise
+    raise LabelFileError("this process has it open with h5py in another way; close it there first")
 
 
 def identity(path: Path) -> tuple[int, ...] | None:

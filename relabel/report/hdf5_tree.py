@@ -10,6 +10,7 @@ import h5py
 
 from relabel.errors import LabelFileError
 from relabel.labelfile import LabelFile
+from relabel.labelfile.header import open_unlocked
 
 _LONGEST = 100  # characters of an attribute that are shown
 
@@ -29,8 +30,7 @@ def tree(path: Path) -> dict[str, Any]:
         LabelFile(path)  # has the precise words for a file that is missing, empty, cut off or something else
         raise LabelFileError(f"{path} is not an HDF5 file")
     try:
-        # No lock, as everywhere that label files are read.
-        with h5py.File(path, "r", locking=False) as file:
+        with open_unlocked(path) as file:
             return _node("/", file, {})
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         raise LabelFileError(f"{path} is damaged: {error}; run `relabel validate` on it") from None

@@ -439,7 +439,7 @@ class TestBadInput:
     @pytest.mark.parametrize("case", ["text for a number", "all headings missing", "field of view 400"])
     @pytest.mark.parametrize("flags", [["--dry-run"], ["--json"], ["--cities", "amman,zz"]], ids=" ".join)
     def test_in_every_mode(self, run: Runner, root: Path, here: Path, case: str, flags: list[str]) -> None:
-        """So it is in a dry run, for programs, and where the city is the first of several, the others of which are kept."""
+        """The same in a dry run, for programs, and where the city is the first of several; the others are kept."""
         change, more, code, texts = BAD_INPUT[case]
         change(root)
         msls_tree(root, city="zz")

@@ -13,8 +13,18 @@ from hypothesis import strategies as st
 
 from relabel.cameras import Status
 from relabel.errors import FormatTooNewError, LabelFileError, MissingFileError, NotFoundError, OptionError
-from relabel.labelfile import KeptOpen, LabelFile, StoredCollection, open_address, open_collections, provenance, write
+from relabel.labelfile import (
+    KeptOpen,
+    LabelFile,
+    StoredCollection,
+    open_address,
+    open_collections,
+    provenance,
+    validate,
+    write,
+)
 from relabel.labelfile.schema import stored_text, utf8_type
+from relabel.report.hdf5_tree import tree as hdf5_tree
 from relabel.similarity import Similarity
 from tests.labelfile.sources import Cut, assert_same, assert_same_pairs, similarities
 from tests.open_files import handles_on
@@ -51,6 +61,19 @@ class TestLabelFile:
         assert labels.writer.startswith("relabel ")
         assert [record["command"] for record in labels.provenance()] == ["relabel msls"]
         assert labels["redkitchen/train"].name == "redkitchen/train"
+
+    @pytest.mark.parametrize("locking", [None, True, False, "best-effort"])
+    @pytest.mark.parametrize("mode", ["r", "r+"])
+    def test_open_in_this_process(self, path: Path, mode: str, locking: Any) -> None:
+        """A file that its user has open with h5py, locked or not, is no damaged one."""
+        with h5py.File(path, mode, locking=locking) as opened:
+            assert list(LabelFile(path)) == ["amman", "redkitchen/train"]
+            assert LabelFile(path)["amman"].shape == (20, 30)
+            assert validate(path, level="content").valid
+            assert hdf5_tree(path)["kind"] == "group"
+            assert opened["amman"]
+        with LabelFile(path)._opened(), h5py.File(path, "r", locking=False):
+            pass
 
     def test_a_wrong_name_lists_the_right_ones(self, path: Path) -> None:
         """The error names the file, the wrong and the right names, and is a KeyError."""
