@@ -72,8 +72,6 @@ class TestLabelFile:
             assert validate(path, level="content").valid
             assert hdf5_tree(path)["kind"] == "group"
             assert opened["amman"]
-        with LabelFile(path)._opened(), h5py.File(path, "r", locking=False):
-            pass
 
     def test_a_wrong_name_lists_the_right_ones(self, path: Path) -> None:
         """The error names the file, the wrong and the right names, and is a KeyError."""
