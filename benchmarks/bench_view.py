@@ -14,7 +14,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -167,8 +167,8 @@ def main() -> None:
         addresses: list[str] = []
         listening = threading.Event()
 
-        def ready(url: str) -> None:
-            addresses.append(url)
+        def ready(urls: Sequence[str]) -> None:
+            addresses.extend(urls)
             listening.set()
 
         # A new one, as a new process has it.

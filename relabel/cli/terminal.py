@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from relabel.cli.streams import drop_stdout
 from relabel.errors import OutputError
 
 LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
+_REDRAW_S = 0.5
 _DEFAULT_LEVEL = LEVELS.index(logging.INFO)
 
 
@@ -96,7 +98,7 @@ def bar(what: str, total: int | None, *, unit: str = "", hidden: bool = False) -
     what:
         the words in front of the bar.
     total:
-        the sum of all steps, or None where it is not known.
+        the sum of all steps, or None where it is not known: then the time goes on.
     unit:
         what is counted, for example ``rows``.
     hidden:
@@ -108,12 +110,36 @@ def bar(what: str, total: int | None, *, unit: str = "", hidden: bool = False) -
         return
     from tqdm import tqdm
 
-    with tqdm(total=total, desc=what, unit=f" {unit}", unit_scale=True, file=sys.stderr, leave=False) as drawn:
+    layout = None if total is not None else "{desc}: {elapsed}"  # the time goes on, so that something is seen to
+    with (
+        tqdm(
+            total=total, desc=what, unit=f" {unit}", unit_scale=True, file=sys.stderr, leave=False, bar_format=layout
+        ) as drawn,
+        _redrawn(drawn) if total is None else nullcontext(),
+    ):
 
         def step(size: int) -> None:
             drawn.update(size)
 
         yield step
+
+
+@contextmanager
+def _redrawn(drawn: Any) -> Iterator[None]:
+    """Draw a bar again and again while the block runs, which reports no steps."""
+    done = threading.Event()
+
+    def redraw() -> None:
+        while not done.wait(_REDRAW_S):
+            drawn.refresh()
+
+    thread = threading.Thread(target=redraw, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 class Verbosity:

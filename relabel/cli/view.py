@@ -95,16 +95,18 @@ def view_command(
     labels = server.Labels(collections, found, frames, compared, _tiles(collections, tiles, attribution))
     log = logging.getLogger(__name__)
 
-    def ready(url: str) -> None:
+    def ready(urls: Sequence[str]) -> None:
         if not server.is_loopback(host):
             log.warning("%s: anyone who can reach this address and has its token can see these labels", host)
-        terminal.echo_lines([url])
+        terminal.echo_lines(urls[:1])
+        for url in urls[1:]:
+            log.info("from other machines, if a firewall lets them: %s", url)
         terminal.flush()
         log.info("press Ctrl-C to stop")
         if not no_browser:
             import webbrowser
 
-            webbrowser.open(url)
+            webbrowser.open(urls[0])
 
     try:
         server.serve(labels, host=host, port=port, ready=ready)

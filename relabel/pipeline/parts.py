@@ -16,8 +16,9 @@ from relabel.audit.findings import EMPTY, AuditReport
 from relabel.similarity import SimilaritySource
 
 Progress = Callable[[int], object]
-Bar = Callable[[str, int], AbstractContextManager[Progress]]
-"""Called with the name of a part and the size of its work; returns what is called with the size of each step done."""
+Bar = Callable[[str, int | None], AbstractContextManager[Progress]]
+"""Called with the name of a part and the size of its work, None where it is not known; returns what is called with the
+size of each step done."""
 
 
 class Preparation(NamedTuple):

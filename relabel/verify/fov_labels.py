@@ -58,7 +58,8 @@ def check(task: Task, result: Verification) -> None:
     query, database = stored.query, stored.database
     if task.root is not None:
         log.debug("%s: the cameras are read again from %s", stored.name, task.root)
-        fresh = _read_again(task, result)
+        with task.reading():
+            fresh = _read_again(task, result)
         query, database = (
             compare_cameras(f"{stored.name}/{side}", ours, theirs, result)
             for side, ours, theirs in (("queries", query, fresh[0]), ("database", database, fresh[1]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -115,6 +116,10 @@ class Task(NamedTuple):
     bar: Bar | None
     mask: Path | None
     occluders: Path | None
+
+    def reading(self) -> AbstractContextManager[object]:
+        """A progress bar while the dataset is read, of which it is not known how long it takes."""
+        return nullcontext() if self.bar is None else self.bar(f"{self.stored.name}: reading the dataset", None)
 
     @property
     def where(self) -> str:

@@ -51,7 +51,8 @@ def check(task: Task, result: Verification) -> None:
     params = recorded_params(task)
     log.debug("%s: the frames are read again from %s", stored.name, root)
     # Read under a name of the file, its keys are those of the file; the dataset may have lost or gained some since.
-    frames = frames_from_records(stored, task.records, root, masks=task.masks)
+    with task.reading():
+        frames = frames_from_records(stored, task.records, root, masks=task.masks)
     record = collection_record(stored.name, task.records)
     assert record is not None
     compare_inputs(task, record, root, frames.files, result, thousands=True)

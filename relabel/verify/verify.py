@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,8 @@ def verify(
         raise OptionError(f"sample is {sample}; at least one pair is needed")
     labels = LabelFile(path)
     log.debug("%s: is validated first", path)
-    faults = [finding for finding in validate(path).findings if finding.severity == "error"]
+    with nullcontext() if bar is None else bar("validating", None):
+        faults = [finding for finding in validate(path).findings if finding.severity == "error"]
     if faults:
         raise LabelFileError(
             f"{path}: is damaged ({faults[0].path}: {faults[0].message}); `relabel validate` lists all errors"

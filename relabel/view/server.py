@@ -7,6 +7,7 @@ web can reach the server under a name of its own (DNS rebinding); on any other, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import ipaddress
 import json
@@ -385,7 +386,26 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def serve(labels: Labels, *, host: str = LOOPBACK, port: int = 0, ready: Callable[[str], object]) -> None:
+def reachable(host: str) -> list[str]:
+    """The names by which a server on `host` is reached, the one for this machine first.
+
+    An address that stands for all of a machine, such as 0.0.0.0 or ::, can be listened on but not opened: for it these
+    are the loopback address, the address towards other networks, and the name of this machine.
+    """
+    try:
+        address = ipaddress.ip_address(host or "0.0.0.0")  # noqa: S104  an empty host is tornado's word for it
+    except ValueError:
+        return [host]
+    if not address.is_unspecified:
+        return [f"[{host}]" if address.version == 6 else host]
+    names = ["[::1]" if address.version == 6 else LOOPBACK]
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # an address of documentation; a datagram socket sends nothing for it
+        names.append(probe.getsockname()[0])
+    return list(dict.fromkeys([*names, socket.gethostname()]))
+
+
+def serve(labels: Labels, *, host: str = LOOPBACK, port: int = 0, ready: Callable[[Sequence[str]], object]) -> None:
     """Serve until the process is interrupted.
 
     Parameters
@@ -397,7 +417,7 @@ def serve(labels: Labels, *, host: str = LOOPBACK, port: int = 0, ready: Callabl
     port:
         the port; 0 takes a free one.
     ready:
-        called with the URL to open once the server listens.
+        called once the server listens, with URLs by which it may be reached; the first opens on this machine.
 
     Raises
     ------
@@ -409,7 +429,11 @@ def serve(labels: Labels, *, host: str = LOOPBACK, port: int = 0, ready: Callabl
 
 
 async def _serve(
-    application: tornado.web.Application, host: str, port: int, token: str | None, ready: Callable[[str], object]
+    application: tornado.web.Application,
+    host: str,
+    port: int,
+    token: str | None,
+    ready: Callable[[Sequence[str]], object],
 ) -> None:
     try:
         sockets = tornado.netutil.bind_sockets(port, host, family=socket.AF_UNSPEC)
@@ -419,9 +443,9 @@ async def _serve(
         ) from None
     server = tornado.httpserver.HTTPServer(application, max_header_size=65_536, max_body_size=0)
     server.add_sockets(sockets)
-    name = f"[{host}]" if ":" in host else host
-    url = f"http://{name}:{sockets[0].getsockname()[1]}/"
-    ready(url if token is None else f"{url}?token={token}")
+    listens = sockets[0].getsockname()[1]
+    query = "" if token is None else f"?token={token}"
+    ready([f"http://{name}:{listens}/{query}" for name in reachable(host)])
     try:
         await asyncio.Event().wait()
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -43,6 +44,21 @@ class TestBar:
         text = drawn(monkeypatch, Terminal())
         assert "amman" in text
         assert "/3" in text
+
+    def test_without_a_total(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is drawn again while nothing is reported, and shows the time."""
+        drawn_again = threading.Event()
+
+        class Counting(Terminal):
+            def write(self, text: str) -> int:
+                if self.getvalue().count("reading: 00:0") > 2:
+                    drawn_again.set()
+                return super().write(text)
+
+        monkeypatch.setattr("sys.stderr", Counting())
+        monkeypatch.setattr("relabel.cli.terminal._REDRAW_S", 0.01)
+        with bar("reading", None):
+            assert drawn_again.wait(60)
 
     def test_not_in_a_file(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A log file stays free of bars."""

@@ -132,11 +132,13 @@ class TestGoodFiles:
         steps: dict[str, list[int]] = {}
 
         @contextmanager
-        def bar(name: str, pairs: int) -> Iterator[Callable[[int], object]]:
-            steps[name] = [-pairs]
+        def bar(name: str, pairs: int | None) -> Iterator[Callable[[int], object]]:
+            steps[name] = [-(pairs or 0)]
             yield steps[name].append
 
         verify(labels, folder, sample=ALL, bar=bar)
+        assert list(steps)[:2] == ["validating", f"{next(iter(LabelFile(labels)))}: reading the dataset"]
+        assert [steps.pop(name) for name in list(steps)[:2]] == [[0], [0]]  # of both no total is known
         assert [sum(counts) for counts in steps.values()] == [0, 0]
         files = sum(path.is_file() for path in folder.rglob("*"))
         [name] = LabelFile(labels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -222,6 +223,16 @@ class TestToken:
     def test_what_is_this_machine_alone(self, host: str, expected: bool) -> None:
         """All other addresses, names among them, need a token."""
         assert server.is_loopback(host) == expected
+
+    def test_addresses_that_can_be_opened(self) -> None:
+        """One that stands for the whole machine is none; the first is for this machine."""
+        for host, first in (("0.0.0.0", "127.0.0.1"), ("", "127.0.0.1"), ("::", "[::1]")):
+            names = server.reachable(host)
+            assert names[0] == first
+            assert socket.gethostname() in names
+            assert not {"0.0.0.0", "[::]", ""} & set(names)
+        for host, name in (("127.0.0.1", "127.0.0.1"), ("fe80::1", "[fe80::1]"), ("name.example", "name.example")):
+            assert server.reachable(host) == [name]
 
 
 class TestImages:
