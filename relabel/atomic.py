@@ -110,12 +110,19 @@ def replacing_folder(path: Path, *, overwrite: bool, foreign: Callable[[Path], I
             (private / _NEW).mkdir()
         yield private / _NEW
         with output_errors(path):
-            for entry in (*(private / _NEW).iterdir(), private / _NEW):
+            for entry in (*(private / _NEW).rglob("*"), private / _NEW):
                 with suppress(OSError):  # some file systems cannot sync a folder
                     sync(entry)
             _check_folder(path, target, overwrite=overwrite, foreign=foreign)
             with signals_deferred():
                 _swap(private, target)
+
+
+def check_folder(path: Path, *, overwrite: bool, foreign: Callable[[Path], Iterable[str]]) -> Path:
+    """Where to write a folder: `path` with links followed; parameters and errors as of `replacing_folder`."""
+    target = Path(os.path.realpath(path))
+    _check_folder(path, target, overwrite=overwrite, foreign=foreign)
+    return target
 
 
 def _swap(private: Path, target: Path) -> None:

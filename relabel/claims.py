@@ -31,8 +31,10 @@ class Claim:
     Several runs share the parts of one job; what they share they may not remove.
     """
 
-    def __init__(self, output: Path, parts: frozenset[str] | None, job: str) -> None:
+    def __init__(self, output: Path, parts: frozenset[str] | None, job: str, *, beside: bool) -> None:
         self._output, self._parts, self._job = output, parts, job
+        inside = not beside and output.is_dir()
+        self._prefix = output / ".relabel" if inside else output.with_name(f".{output.name}")
         self._lock: locks.Lock | None = None
 
     def make_exclusive(self) -> None:
@@ -43,23 +45,23 @@ class Claim:
         OutputInUseError
             when another run still works on parts of its own.
         """
-        with _registry(self._output):
+        with _registry(self._prefix):
             self._check(None)
             self._parts = None
             self._write()
 
     def is_shared(self) -> bool:
         """Whether other runs have claimed parts of the same output."""
-        with _registry(self._output):
+        with _registry(self._prefix):
             return bool(self._others())
 
     def begin(self) -> None:
         """Make the claim."""
-        with _registry(self._output):
+        with _registry(self._prefix):
             self._check(self._parts)
             lock = None
             while lock is None:  # until the name is one that no other run has drawn
-                lock = locks.acquire(_file(self._output, f"{secrets.token_hex(4)}.run"))
+                lock = locks.acquire(_file(self._prefix, f"{secrets.token_hex(4)}.run"))
             self._lock = lock
             self._write()
 
@@ -67,13 +69,13 @@ class Claim:
         """Give it up."""
         lock, self._lock = self._lock, None
         if lock is not None:
-            with suppress(OSError), _registry(self._output):
+            with suppress(OSError), _registry(self._prefix):
                 lock.release(remove=True)
 
     def _others(self) -> list[tuple[Path, dict[str, Any]]]:
         """The files of other runs that live, and what they say."""
         others = []
-        for path in _run_files(self._output):
+        for path in _run_files(self._prefix):
             if self._lock is not None and path == self._lock.path:
                 continue
             is_held, record = locks.is_held(path), _read(path)
@@ -107,7 +109,9 @@ class Claim:
 
 
 @contextmanager
-def claimed(output: Path, parts: Iterable[str] | None = None, *, job: str = "") -> Iterator[Claim]:
+def claimed(
+    output: Path, parts: Iterable[str] | None = None, *, job: str = "", beside: bool = False
+) -> Iterator[Claim]:
     """Claim an output, or parts of it, as long as the block runs.
 
     Parameters
@@ -118,6 +122,8 @@ def claimed(output: Path, parts: Iterable[str] | None = None, *, job: str = "") 
         names of those that this run is going to write; None for the whole output.
     job:
         what the parts belong to: only runs of the same job share an output.
+    beside:
+        `output` is a folder to be, which is replaced as a whole, so that nothing may be put into it.
 
     Raises
     ------
@@ -126,7 +132,7 @@ def claimed(output: Path, parts: Iterable[str] | None = None, *, job: str = "") 
     OutputError
         when the folder cannot be written.
     """
-    claim = Claim(output, None if parts is None else frozenset(parts), job)
+    claim = Claim(output, None if parts is None else frozenset(parts), job, beside=beside)
     try:
         with output_errors(output):
             claim.begin()
@@ -136,19 +142,19 @@ def claimed(output: Path, parts: Iterable[str] | None = None, *, job: str = "") 
 
 
 @contextmanager
-def _registry(output: Path) -> Iterator[None]:
+def _registry(prefix: Path) -> Iterator[None]:
     lock = None
     while lock is None:  # one that waits for the lock gets it
-        lock = locks.acquire(_file(output, "relabel-lock"), wait=True)
+        lock = locks.acquire(_file(prefix, "relabel-lock"), wait=True)
     try:
         yield
     finally:
-        lock.release(remove=not _run_files(output) and not lock.path.stat().st_size)
+        lock.release(remove=not _run_files(prefix) and not lock.path.stat().st_size)
 
 
-def _run_files(output: Path) -> list[Path]:
-    prefix = _file(output, "")
-    pattern = re.compile(re.escape(prefix.name) + r"[0-9a-f]{8}\.run")
+def _run_files(prefix: Path) -> list[Path]:
+    start = _file(prefix, "")
+    pattern = re.compile(re.escape(start.name) + r"[0-9a-f]{8}\.run")
     return [path for path in prefix.parent.iterdir() if pattern.fullmatch(path.name) and _is_regular(path)]
 
 
@@ -157,9 +163,9 @@ def _is_regular(path: Path) -> bool:
     return stat.S_ISREG(path.lstat().st_mode)
 
 
-def _file(output: Path, ending: str) -> Path:
+def _file(prefix: Path, ending: str) -> Path:
     """A hidden file of claims: beside a file to be, in a folder."""
-    return output / f".relabel.{ending}" if output.is_dir() else output.with_name(f".{output.name}.{ending}")
+    return prefix.with_name(f"{prefix.name}.{ending}")
 
 
 def _read(path: Path) -> dict[str, Any]:

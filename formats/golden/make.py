@@ -33,7 +33,8 @@ def make(version: str, folder: Path) -> None:
     findings = broken.make(folder / "broken")
     _write_json(folder / "broken" / "findings.json", findings)
     _write_json(folder / "made-with.json", libraries())
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.h5"))
+    files = (*folder.rglob("*.h5"), *folder.rglob("manifest.json"))
+    names = sorted(path.relative_to(folder).as_posix() for path in files)
     sums = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
     (folder / "SHA256SUMS").write_text("".join(sums), encoding="utf-8")
 

@@ -7,8 +7,11 @@ fields of view share what their angles share. No random numbers, no measured tim
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -18,7 +21,7 @@ import numpy as np
 from scipy import sparse
 
 from formats.golden.places import Row, pairs, street, turn
-from formats.golden.surgery import plain, seal, text
+from formats.golden.surgery import NUMBERS, TEXTS, plain, seal, text
 from relabel.cameras import Cameras, Status
 from relabel.labelfile import schema, write
 from relabel.similarity import Collection, Similarity
@@ -293,6 +296,75 @@ def written(path: Path, sources: dict[str, Similarity]) -> Path:
         return write(path, sources, provenance=[RECORD], overwrite=True, threads=1)
 
 
+SHARDED = {"amman": (city, 4), "redkitchen/train": (scene, 2), "redkitchen/test-train": (scene, 3)}
+"""the collections of ``sharded.labels``: where they come from, and how many rows a shard has"""
+
+
+def sharded(folder: Path) -> None:
+    """Collections in shards, by code of its own: the rows of each as files, and the manifest that makes a whole."""
+    folder.mkdir(exist_ok=True)
+    collections = {}
+    with tempfile.TemporaryDirectory() as place:
+        for name, (recipe, size) in SHARDED.items():
+            whole = recipe()[name]
+            written(Path(place) / "whole.h5", {name: whole})
+            with h5py.File(Path(place) / "whole.h5") as file:
+                kept = {key: plain_value(file[name].attrs[key]) for key in (*TEXTS, *NUMBERS, "min_value")}
+                digest = plain_value(file[name].attrs["content_sha256"])
+            n, m = whole.shape
+            shards = []
+            for first in range(0, n, size):
+                path = folder / f"{name.replace('/', '-')}-{first // size:05d}.h5"
+                rows = slice(first, min(first + size, n))
+                written(path, {name: rows_of(whole, rows)})
+                with h5py.File(path) as file:
+                    carried = plain_value(file.attrs["content_sha256"])
+                shards.append(
+                    {
+                        "path": path.name,
+                        "bytes": path.stat().st_size,
+                        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+                        "content_sha256": carried,
+                        "rows": [rows.start, rows.stop],
+                        "nnz": int(whole.matrix[rows].nnz),
+                    }
+                )
+            collections[name] = {"attributes": kept, "shape": [n, m], "content_sha256": digest, "shards": shards}
+        records = [canonical(RECORD)]
+        header = {"format": "relabel.labels", "format_version": VERSION, "writer": WRITER}
+        names = {name: entry["content_sha256"] for name, entry in collections.items()}
+        sums = [hashlib.sha256(record.encode()).hexdigest() for record in records]
+        digest = hashlib.sha256(canonical({**header, "collections": names, "provenance": sums}).encode()).hexdigest()
+    manifest = header | {"format": "relabel.shards", "content_sha256": digest}
+    manifest |= {"collections": collections, "provenance": records}
+    text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    (folder / "manifest.json").write_text(text, encoding="utf-8")
+
+
+def canonical(value: object) -> str:
+    """Canonical JSON, as section 6 has it."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def plain_value(value: Any) -> Any:
+    """An attribute as JSON has it."""
+    return value.decode() if isinstance(value, bytes) else value.item()
+
+
+def rows_of(whole: Similarity, rows: slice) -> Similarity:
+    """Some rows as a shard holds them: not as self pairs, but with the pair of each ok camera with itself."""
+    c = whole.collection
+    dense = whole.matrix.toarray()
+    if c.self_pairs:
+        np.fill_diagonal(dense, c.query.ok)
+    columns = ("key", "position", "heading_deg", "fov_deg", "radius_m", "pose", "status")
+    values = {name: value[rows] for name in columns if (value := getattr(c.query, name)) is not None}
+    extra = {name: column[rows] for name, column in c.query.extra.items()}
+    query = replace(c.query, **values, extra=extra)
+    part = replace(c, query=query, query_extent=c.query_extent[rows], self_pairs=False)
+    return Similarity(part, sparse.csr_array(dense[rows]))
+
+
 def newer(path: Path) -> None:
     """A city as a later minor version may write it: with attributes, groups, datasets and a status not known yet."""
     with h5py.File(path, "r+", libver=("v110", "v110")) as file:
@@ -321,5 +393,6 @@ def make(folder: Path) -> None:
         written(folder / name, sources())
     written(folder / "newer-minor.h5", city())
     newer(folder / "newer-minor.h5")
+    sharded(folder / "sharded.labels")
     with tempfile.TemporaryDirectory() as place:
         plain(written(Path(place) / "scene.h5", scene()), folder / "other-writer.h5", variable=True)

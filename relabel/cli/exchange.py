@@ -177,12 +177,12 @@ def import_command(
     **chosen: Any,
 ) -> None:
     """Run `relabel import`; `chosen` are the further arguments of `relabel.exchange.importing.load`."""
-    from relabel.atomic import check_target
     from relabel.cli.labelling import show_written
     from relabel.exchange.camera_files import CameraFiles
     from relabel.exchange.importing import load
+    from relabel.labelfile import check_output
 
-    check_target(output, overwrite=force)
+    check_output(output, overwrite=force)
     imported = load(form, input, cameras=CameraFiles(queries, database, root, city, keys), **chosen)
     for note in imported.notes:
         logging.getLogger(__name__).warning("%s", note)

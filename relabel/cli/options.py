@@ -239,7 +239,7 @@ def _names(ctx: click.Context, param: click.Parameter, value: str | None) -> lis
 def _whole_file(ctx: click.Context, param: click.Parameter, value: Path) -> Path:
     del param
     file, separator, collection = str(value).partition("::")
-    if separator and Path(file).is_file() and not value.exists():
+    if separator and Path(file).exists() and not value.exists():
         raise click.UsageError(
             f"{ctx.command_path} takes a whole file; write the collection to a file of its own first: "
             f"relabel subset {file}::{collection} -o FILE"

@@ -11,6 +11,7 @@ from typing import Any
 from relabel.errors import InputError, LabelFileError, OptionError
 from relabel.labelfile import LabelFile, StoredCollection, open_collections, pack, provenance, write
 from relabel.labelfile.provenance import record_problems, record_text
+from relabel.labelfile.schema import MANIFEST
 from relabel.similarity import Collection, RowBlock, SimilaritySource
 
 
@@ -53,7 +54,9 @@ def history(files: Iterable[Path]) -> list[dict[str, Any]]:
 
 def step(command: str, parameters: Mapping[str, Any], files: Iterable[Path]) -> dict[str, Any]:
     """The record of one command that read `files`, each described by name, size and digest."""
-    inputs = [entry for file in dict.fromkeys(files) for entry in provenance.describe(file.parent, [file])]
+    # The manifest of a folder of shards has the digests of these.
+    read = {file / MANIFEST if file.is_dir() else file: file.parent for file in files}
+    inputs = [entry for file, root in read.items() for entry in provenance.describe(root, [file])]
     return provenance.step(command, parameters, inputs)
 
 

@@ -112,6 +112,10 @@ class LabelFile(Displayed, Mapping[str, StoredCollection]):
         """
         self._contents.checked_provenance()
 
+    def files(self) -> list[Path]:
+        """The files that it consists of: itself, or the manifest and all shards in order."""
+        return self._contents.files()
+
     def _names(self) -> list[str]:
         return list(self._contents.names())
 
@@ -145,6 +149,10 @@ class _OneFile:
         """Those collections whose names `choose` picks out of all."""
         with self._opened() as file:
             return [StoredCollection(self.path, name, file=file) for name in choose(self._names_in(file))]
+
+    def files(self) -> list[Path]:
+        """The one file."""
+        return [self.path]
 
     def checked_provenance(self) -> list[str]:
         """The text of all records, with the digest of the file checked, which covers them."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from relabel.atomic import output_errors, replacing_folder
+from relabel.atomic import check_folder, check_target, output_errors, replacing_folder
 from relabel.cameras import Status
 from relabel.clutter import is_clutter
 from relabel.errors import LabelFileError, OptionError
@@ -105,6 +105,13 @@ def foreign_names(folder: Path) -> Iterator[str]:
     for name in sorted(entry.name for entry in folder.iterdir()):
         if name not in known and not is_clutter(name) and not (known and name == schema.MANIFEST):
             yield name
+
+
+def check_output(path: Path, *, overwrite: bool) -> Path:
+    """Where to write a label file or folder of shards: `path` with links followed; errors as of `write`."""
+    if schema.is_shards_name(path):
+        return check_folder(path, overwrite=overwrite, foreign=foreign_names)
+    return check_target(path, overwrite=overwrite)
 
 
 class _Files:

@@ -59,6 +59,13 @@ class ShardFolder:
         entries = self.manifest().collections
         return [ShardedCollection(self.path, name, entries[name]) for name in choose(self.names())]
 
+    def files(self) -> list[Path]:
+        """The manifest and all shards, each of which is there and has the size that it should."""
+        listed = [shard for entry in self.manifest().collections.values() for shard in entry.shards]
+        for shard in listed:
+            check_stored(self.path, shard)
+        return [self.path / MANIFEST, *(self.path / shard.path for shard in listed)]
+
     def checked_provenance(self) -> list[str]:
         """The text of all records, with the digest of the manifest checked, which covers them."""
         read = self.manifest()

@@ -17,11 +17,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from relabel.atomic import check_target
 from relabel.audit.codes import checked_codes
 from relabel.claims import claimed
 from relabel.errors import InputError, LabelFileError, MissingFileError, OptionError, OutputError
-from relabel.labelfile import LabelFile, StoredCollection, pack
+from relabel.labelfile import LabelFile, StoredCollection, check_output, is_shards_name, pack
 from relabel.labelfile.completing import check_names
 from relabel.pipeline import in_blocks, one_part
 from relabel.pipeline.executors import parse
@@ -115,7 +114,7 @@ def label(
         with what else is wrong; the target is then as it was, and finished parts are kept.
     """
     _check_parts(parts)
-    target = check_target(output, overwrite=overwrite or share is not None)
+    target = check_output(output, overwrite=overwrite or share is not None)
     if not output.is_symlink():
         target = output  # as messages name it
     place = parse(executor)
@@ -127,13 +126,14 @@ def label(
     divided = not place.is_local or own_share is not None or keep_parts or block_rows is not None
     divided = divided or (resume and PartsFolder(target, names).has_blocks())
     if not divided and len(parts) == 1:
-        with claimed(target, job=_job_id(parts)):
+        with claimed(target, job=_job_id(parts), beside=is_shards_name(target)):
             options = {"overwrite": overwrite, "resume": False, "threads": threads, "bar": bar}
             result = one_part.make(parts[0], output, policy, **options)  # type: ignore[arg-type]
             result.log()
             return JobResult(output, (result,))
     claimed_parts = names if own_share is None else [f"part {own_share}"]
-    with claimed(target, claimed_parts, job=_job_id(parts, own_share)) as claim:
+    job_id = _job_id(parts, own_share)
+    with claimed(target, claimed_parts, job=job_id, beside=is_shards_name(target)) as claim:
         folder = PartsFolder(target, names, claim.is_shared)
         with folder:
             if divided:

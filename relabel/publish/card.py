@@ -117,7 +117,7 @@ def card(
         _what(collections),
         [*_counts(statistics), *(["", page.text] if page else [])],
         _absent(collections),
-        _loading(about, label_file, next((c for c in collections if c.nnz), collections[0]).name, tables),
+        _loading(about, label_file, next((c for c in collections if c.nnz), collections[0]), tables),
         _checking(label_file),
         _provenance(records),
         _licence(about, records, page),
@@ -224,8 +224,8 @@ def _excluded(collections: Sequence[StoredCollection]) -> list[str]:
     ]
 
 
-def _loading(about: About, label_file: str, collection: str, tables: Sequence[str]) -> list[str]:
-    file, name = literal(label_file), literal(collection)
+def _loading(about: About, label_file: str, stored: StoredCollection, tables: Sequence[str]) -> list[str]:
+    file, name = literal(label_file), literal(stored.name)
     lines = [
         "## How to load it",
         "",
@@ -244,14 +244,7 @@ def _loading(about: About, label_file: str, collection: str, tables: Sequence[st
         "With h5py and SciPy alone:",
         "",
         "```python",
-        "import h5py",
-        "from scipy.sparse import csr_array",
-        "",
-        f"with h5py.File({file}) as f:",
-        f'    c, s = f[{name}], f[{name}]["similarity"]',
-        '    psi = csr_array((s["data"][:], s["indices"][:], s["indptr"][:]), shape=tuple(s.attrs["shape"]))',
-        '    query, database = c["queries/key"].asstr()[:], c["database/key"].asstr()[:]',
-        '    query_ok, database_ok = c["queries/status"][:] == 0, c["database/status"][:] == 0',
+        *(_shards_by_h5py(file, name, stored) if stored.path.is_dir() else _file_by_h5py(file, name)),
         "```",
     ]
     if tables:
@@ -267,6 +260,44 @@ def _loading(about: About, label_file: str, collection: str, tables: Sequence[st
             "```",
         ]
     return lines
+
+
+def _file_by_h5py(file: str, name: str) -> list[str]:
+    return [
+        "import h5py",
+        "from scipy.sparse import csr_array",
+        "",
+        f"with h5py.File({file}) as f:",
+        f'    c, s = f[{name}], f[{name}]["similarity"]',
+        '    psi = csr_array((s["data"][:], s["indices"][:], s["indptr"][:]), shape=tuple(s.attrs["shape"]))',
+        '    query, database = c["queries/key"].asstr()[:], c["database/key"].asstr()[:]',
+        '    query_ok, database_ok = c["queries/status"][:] == 0, c["database/status"][:] == 0',
+    ]
+
+
+def _shards_by_h5py(folder: str, name: str, stored: StoredCollection) -> list[str]:
+    return [
+        "import json, os",
+        "import h5py",
+        "from scipy.sparse import csr_array, vstack",
+        "",
+        f"folder, parts, query, query_ok = {folder}, [], [], []",
+        'with open(os.path.join(folder, "manifest.json"), encoding="utf-8") as manifest:',
+        f'    shards = json.load(manifest)["collections"][{name}]["shards"]',
+        "for shard in shards:",
+        '    with h5py.File(os.path.join(folder, shard["path"])) as f:',
+        f'        c, s = f[{name}], f[{name}]["similarity"]',
+        '        arrays = s["data"][:], s["indices"][:], s["indptr"][:]',
+        '        parts.append(csr_array(arrays, shape=tuple(s.attrs["shape"])))',
+        '        query += c["queries/key"].asstr()[:].tolist()',
+        '        query_ok += (c["queries/status"][:] == 0).tolist()',
+        '        database, database_ok = c["database/key"].asstr()[:], c["database/status"][:] == 0',
+        *(
+            ["# Each camera that is ok is paired with itself, ψ = 1, which a label file in one piece leaves out."]
+            * stored.self_pairs
+        ),
+        'psi = vstack(parts, format="csr")',
+    ]
 
 
 def _dataset_names(records: Sequence[Mapping[str, Any]]) -> list[str]:

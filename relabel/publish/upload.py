@@ -82,7 +82,7 @@ def publish(
     Parameters
     ----------
     path:
-        the label file.
+        the label file, or a folder of shards.
     folder:
         to make; it may be there when it is empty.
     about:
@@ -115,12 +115,16 @@ def publish(
         raise OptionError("images are only part of the page: images=… needs report=True, and image_path=… needs both")
     if path.name in _FIXED or not path.name.isprintable():
         raise OptionError(f"{path}: a label file of this name cannot be published beside {README}; rename it")
-    if not path.is_file():
+    if not path.exists():
         raise MissingFileError(f"{path}: there is no such file")
     with replacing_folder(folder, overwrite=overwrite, foreign=_not_published) as private:
         copy = private / path.name
+        sources = LabelFile(path).files() if path.is_dir() else [path]
         with output_errors(folder):
-            shutil.copyfile(path, copy)
+            for file in sources:
+                target = copy / file.name if path.is_dir() else copy
+                target.parent.mkdir(exist_ok=True)
+                shutil.copyfile(file, target)
         _check(path, copy)
         labels = LabelFile(copy)
         collections = [labels[name] for name in labels]
@@ -140,11 +144,11 @@ def publish(
         zenodo = zenodo_metadata(about)
         if zenodo is not None:
             _write(private / ZENODO, zenodo)
-        files = describe(private, private.iterdir())
+        files = describe(private, (entry for entry in private.rglob("*") if entry.is_file()))
         _write(private / CROISSANT, metadata(about, files, {name: schema_of(private / name) for name in tables}))
         files += describe(private, [private / CROISSANT])
         _write(private / SUMS, sums_text(files))
-        names = tuple(sorted(entry.name for entry in private.iterdir()))
+        names = tuple(sorted(p.relative_to(private).as_posix() for p in private.rglob("*") if p.is_file()))
     return Published(Path(folder), names)
 
 
@@ -188,7 +192,17 @@ def _not_published(folder: Path) -> list[str]:
         return names
     if CROISSANT not in listed:  # checksums of something else
         return names
-    return [name for name in names if name not in {*listed, SUMS} or not (folder / name).is_file()]
+    known = {*listed, SUMS}
+    return [
+        inner
+        for name in names
+        for inner in (
+            [name]
+            if not (folder / name).is_dir()
+            else [entry.relative_to(folder).as_posix() for entry in sorted((folder / name).rglob("*"))] or [name]
+        )
+        if inner not in known or not (folder / inner).is_file()
+    ]
 
 
 def _write(path: Path, text: str) -> None:

@@ -19,13 +19,16 @@ def tree(path: Path) -> dict[str, Any]:
     """The file as nested JSON values: name, kind, attributes; shape and dtype of a dataset; children of a group.
 
     A group or dataset that is reached a second time, as the database of a self-paired collection is, has the kind
-    ``link`` and a ``target``.
+    ``link`` and a ``target``. A folder of shards has these for children.
 
     Raises
     ------
     LabelFileError
         when the file is not HDF5, or damaged.
     """
+    if path.is_dir():
+        shards = [{**tree(shard), "name": shard.name} for shard in LabelFile(path).files()[1:]]
+        return {"name": path.name, "kind": "folder", "attributes": {}, "children": shards}
     if not h5py.is_hdf5(path):
         LabelFile(path)  # has the precise words for a file that is missing, empty, cut off or something else
         raise LabelFileError(f"{path} is not an HDF5 file")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -170,6 +173,43 @@ class TestLabels:
         labels = Labels(path, "a")
         rows = np.array([labels.row(row) for row in range(200)])
         np.testing.assert_array_equal(rows, expected(LabelFile(path)["a"]))
+
+
+class TestShards:
+    @pytest.fixture
+    def reader(self, monkeypatch: pytest.MonkeyPatch) -> Any:
+        """The module, which finds the other one beside it, as where both were copied to."""
+        monkeypatch.syspath_prepend(SCRIPT.parent)
+        return importlib.import_module("read_shards")
+
+    def test_equals_the_other_reader(self, reader: Any) -> None:
+        """What every pair has is the same, also with self pairs."""
+        labels = LabelFile(FOLDER / "sharded.labels")
+        for name, stored in labels.items():
+            found = reader.ShardedLabels(FOLDER / "sharded.labels", name)
+            rows = np.array([found.row(row) for row in range(stored.shape[0])])
+            np.testing.assert_array_equal(rows, expected(stored))
+            assert found.query["key"].tolist() == stored.query.key.tolist()
+            assert found.attributes["nnz"] == stored.nnz == len(found.values)
+
+    @pytest.mark.parametrize(
+        ("change", "match"),
+        [
+            (lambda shards: shards.pop(0), "other rows"),
+            (lambda shards: shards.pop(), "end with row"),
+            (lambda shards: shards[0].update(bytes=3), "is not the file"),
+            (lambda shards: shards[0].update(content_sha256="0" * 64), "has other content"),
+            (lambda shards: shards[0].update(path="../sharded.labels/amman-00000.h5"), "is not the file"),
+        ],
+    )
+    def test_refuses(self, change: Any, match: str, reader: Any, tmp_path: Path) -> None:
+        """What is not what the manifest says is not read."""
+        folder = Path(shutil.copytree(FOLDER / "sharded.labels", tmp_path / "sharded.labels"))
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        change(manifest["collections"]["amman"]["shards"])
+        (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+        with pytest.raises(ValueError, match=match):
+            reader.ShardedLabels(folder, "amman")
 
 
 class TestConvert:
