@@ -54,12 +54,12 @@ def turn_parts(parts: Any, angle: Any, cosine: Any, sine: Any, turned: Any) -> N
 
 @compiled(parallel=True)
 def turn_points(points: Any, cosine: Any, sine: Any, turned: Any) -> None:
-    """The (n, m, 2) `points` of n cameras, relative to their apices in metres, turned around these into `turned`."""
+    """The (n, 2, m) `points` of n cameras, relative to their apices in metres, turned around these into `turned`."""
     for i in numba.prange(points.shape[0]):
         c, s = cosine[i], sine[i]
-        for m in range(points.shape[1]):
-            turned[i, m, 0] = turned_x(points[i, m, 0], points[i, m, 1], c, s)
-            turned[i, m, 1] = turned_y(points[i, m, 0], points[i, m, 1], c, s)
+        for m in range(points.shape[2]):
+            turned[i, 0, m] = turned_x(points[i, 0, m], points[i, 1, m], c, s)
+            turned[i, 1, m] = turned_y(points[i, 0, m], points[i, 1, m], c, s)
 
 
 @compiled(parallel=True)

@@ -190,7 +190,7 @@ def visible_pieces(
 ) -> None:  # fmt: skip
     """What each camera sees: counts and area, or, given room in `corner`, the convex pieces themselves.
 
-    Of the cameras: apex (n, 2), fan (n, N + 1, 2) the corners of the polygon relative to the apex, angle (n,) the field
+    Of the cameras: apex (n, 2), fan (n, 2, N + 1) the corners of the polygon relative to the apex, angle (n,) the field
     of view in radians, circle (n, 3) around the polygon. Of the walls: ends (m, 4), ascending, and part (m,); cell and
     wall are the cells of a grid with the walls that pass through them, sorted by cell. ignored (…) holds the parts
     that do not hide anything from camera i, at the places ignored_ends[i] … ignored_ends[i + 1] - 1.
@@ -201,17 +201,17 @@ def visible_pieces(
     bounding box of a piece and the apex: least x, y, greatest x, y.
     """
     fill = corner.shape[0] > 0
-    chords = fan.shape[1] - 1
+    chords = fan.shape[2] - 1
     for i in numba.prange(apex.shape[0]):
         near = near_walls(circle[i], low, width, stride, rows, cell, wall)
         room = chords + 2 * near.size + 16
         env, new = np.empty((room, 6)), np.empty((room, 6))
         name, new_name = np.empty(room, np.int64), np.empty(room, np.int64)
-        rx, ry, lx, ly = fan[i, 0, 0], fan[i, 0, 1], fan[i, chords, 0], fan[i, chords, 1]
+        rx, ry, lx, ly = fan[i, 0, 0], fan[i, 1, 0], fan[i, 0, chords], fan[i, 1, chords]
         size = 0
         for m in range(chords):
             t0, t1 = angle[i] * m / chords, (angle[i] * (m + 1) / chords if m + 1 < chords else angle[i])
-            size = put(env, name, size, t0, t1, fan[i, m, 0], fan[i, m, 1], fan[i, m + 1, 0], fan[i, m + 1, 1], -1 - m)
+            size = put(env, name, size, t0, t1, fan[i, 0, m], fan[i, 1, m], fan[i, 0, m + 1], fan[i, 1, m + 1], -1 - m)
         for place in range(near.size):
             w = near[place]
             skip = False

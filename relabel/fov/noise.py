@@ -181,7 +181,7 @@ class NoisyViews:
         angle = deviation * self.heading
         cosine, sine = np.cos(angle)[self.level], np.sin(angle)[self.level]
         centre = np.empty_like(self.centre)
-        _expected.turn_points(self.centre[:, None], cosine, sine, centre[:, None])
+        _expected.turn_points(self.centre[:, :, None], cosine, sine, centre[:, :, None])
         if self.polygons is not None:
             fan = np.empty_like(self.polygons.fan)
             _expected.turn_points(self.polygons.fan, cosine, sine, fan)
@@ -336,7 +336,7 @@ def expected_overlap(
 ) -> FloatArray:
     """(m,) expected ψ of the pairs (rows[k], columns[k])."""
     result = np.empty(len(rows))
-    segments = 1 if query.polygons is None else query.polygons.fan.shape[1]
+    segments = 1 if query.polygons is None else query.polygons.fan.shape[2]
     for start, stop in _spans(len(rows), max(PAIRS_AT_ONCE // segments, FEWEST_AT_ONCE)):
         (left, i), (right, j) = _used(len(query.area), rows[start:stop]), _used(len(database.area), columns[start:stop])
         expectation = Expectation(query.take(left), database.take(right), i, j, measure)

@@ -134,7 +134,7 @@ class Polygons:
     apex:
         (n, 2) float64, metres from the common origin.
     fan:
-        (n, arc + 1, 2) float64, corners on the circle, counter-clockwise, relative to the apex.
+        (n, 2, arc + 1) float64, x and y of the corners on the circle, counter-clockwise, relative to the apex.
     piece:
         (n,) int64, how many segments may be taken together without the piece being wider than 180°.
     area:
@@ -165,9 +165,9 @@ def polygons(cameras: Cameras, origin: FloatArray, fov_deg: FloatArray, radius_m
     half, theta, radius, apex = _angles(cameras, origin, fov_deg, radius_m, row)
     step = 2.0 * half / arc
     angle = (theta - half)[:, None] + step[:, None] * np.arange(arc + 1)
-    fan = radius[:, None, None] * np.stack([np.cos(angle), np.sin(angle)], axis=2)
+    fan = radius[:, None, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     full = fov_deg[row] == 360.0
-    fan[full, -1] = fan[full, 0]
+    fan[full, :, -1] = fan[full, :, 0]
     piece = np.floor(180.0 / (fov_deg[row] / arc)).clip(1, arc).astype(np.int64)
     return Polygons(apex, np.ascontiguousarray(fan), piece, 0.5 * arc * radius**2 * np.sin(step))
 

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+import shapely
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import relabel
@@ -24,7 +25,14 @@ def polygon_area(v: View, arc: int) -> float:
 
 @pytest.mark.kernels
 class TestPolygonArea:
-    @given(view, view, st.integers(3, 24))
+    # Of each pair, a corner of one is a corner of the other, and an edge from it lies on, or just within, a chord.
+    @example(View(-20, -30, 240, 60, 20), View(-20, -30, 255, 90, 20), 7)
+    @example(View(-10, 10, 285, 360, 60), View(-10, 10, 60, 120, 60), 32)
+    @example(View(40, -20, 150, 90, 60), View(32.23542864692438, -48.97777478867205, 194.99999999999997, 90, 30), 2)
+    @example(View(-60, -50, 0, 180, 10), View(-63.53553390593274, -46.46446609406726, 315, 180, 5), 4)
+    @example(View(-50, -10, 195, 120, 50), View(-62.940952255126035, -58.29629131445341, 315, 270, 100), 4)
+    @example(View(30, -30, 315, 30, 20), View(16.396545244581617, -15.33896256340347, 0, 270, 20), 7)
+    @given(view, view, st.integers(3, 64))
     @settings(max_examples=500)
     def test_agrees_with_shapely(self, a, b, arc):
         """To 1e-12 of the larger polygon, in general and degenerate position, convex or not."""
@@ -37,7 +45,38 @@ class TestPolygonArea:
         largest = max(polygon_area(a, arc), polygon_area(b, arc))
         assert abs(value * polygon_area(a, arc) - first.intersection(second).area) <= 1e-12 * largest
 
-    @given(view, view, st.integers(3, 24))
+    @pytest.mark.parametrize("arc", [1, 2, 7, 32])
+    def test_apices_on_corners_and_edges(self, arc):
+        """At the other's apex, its corners, on its edges and beyond; edges along edges; the same and other ranges."""
+        rng, n = np.random.default_rng(arc), 600
+        openings = [opening for opening in (30.0, 90.0, 180.0, 270.0, 360.0) if opening / arc < 180.0]
+        heading, opening, radius = 15.0 * rng.integers(0, 24, n), rng.choice(openings, n), rng.choice([20.0, 50.0], n)
+        corner, along, out = (
+            rng.integers(0, arc, n),
+            rng.choice([0.0, 0.5], n),
+            rng.choice([0.0, 0.5, 1.0, 1.0, 2.0], n),
+        )
+        ends = [np.deg2rad(90.0 - heading + opening * ((corner + k) / arc - 0.5)) for k in (0, 1)]
+        x, y = (radius * out * ((1 - along) * f(ends[0]) + along * f(ends[1])) for f in (np.cos, np.sin))
+        back = np.rad2deg(np.arctan2(x, y)).round(9) + rng.choice([0.0, 45.0, 90.0, 180.0], n)
+        a = np.column_stack([np.zeros((n, 2)), heading, opening, radius])
+        b = np.column_stack(
+            [
+                x,
+                y,
+                np.where(rng.random(n) < 0.5, back, heading) % 360.0,
+                rng.choice(openings, n),
+                rng.permutation(radius),
+            ]
+        )
+        params, numbers = FovParams(shape="polygon", arc=arc, measure="overlap"), np.arange(n)
+        value = fov.pair_overlap(cameras(a, "a"), cameras(b, "b"), numbers, numbers, params)
+        left, right = (np.array([field_of_view(*v, arc) for v in side.tolist()]) for side in (a, b))
+        areas = shapely.area(left), shapely.area(right)
+        error = value * areas[0] - shapely.area(shapely.intersection(left, right))
+        assert (np.abs(error) <= 1e-12 * np.maximum(*areas)).all()
+
+    @given(view, view, st.integers(3, 64))
     def test_has_the_same_bits_either_way(self, a, b, arc):
         one = fov.pair_overlap(cameras([a]), cameras([b]), [0], [0], FovParams(shape="polygon", arc=arc))
         other = fov.pair_overlap(cameras([b]), cameras([a]), [0], [0], FovParams(shape="polygon", arc=arc))
