@@ -204,6 +204,14 @@ def abandoned_folders(parent: Path, *names: str) -> list[Path]:
     return []
 
 
+def being_made(parent: Path) -> set[str]:
+    """The names of what writers that live are making in `parent`, as far as locks can tell."""
+    with suppress(OSError):
+        private = {entry: target_of_private(entry.name) for entry in parent.iterdir()}
+        return {target for entry, target in private.items() if target is not None and not _is_abandoned(entry)}
+    return set()
+
+
 def target_of_private(name: str) -> str | None:
     """What is made in a `private_folder` of that name; None where it is the name of something else."""
     match = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}\.tmp", name, re.DOTALL)

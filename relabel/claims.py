@@ -18,11 +18,43 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from relabel import locks
 from relabel.atomic import output_errors
 from relabel.errors import OutputInUseError
+
+
+class Run(NamedTuple):
+    """A run that is writing an output, or parts of it."""
+
+    process: int
+    host: str
+    since: str
+    command: str
+    parts: tuple[str, ...] | None
+    """what it has claimed; None for the whole output"""
+
+    def __str__(self) -> str:
+        return f"process {self.process} on {self.host}, since {self.since}: {self.command}"
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values, but for what it has claimed."""
+        return {name: value for name, value in self._asdict().items() if name != "parts"}
+
+
+def living_runs(output: Path, *, beside: bool = False) -> Iterator[Run]:
+    """The runs that have claimed an output or parts of it, as far as locks can tell; nothing is changed.
+
+    `output` and `beside` are as for `claimed`.
+    """
+    with suppress(FileNotFoundError):
+        for path in _run_files(_prefix(output, beside=beside)):
+            record = _read(path)
+            if record and locks.is_held(path):
+                parts = record["parts"]
+                values = {name: record[name] for name in ("process", "host", "since", "command")}
+                yield Run(**values, parts=None if parts is None else tuple(parts))
 
 
 class Claim:
@@ -33,8 +65,7 @@ class Claim:
 
     def __init__(self, output: Path, parts: frozenset[str] | None, job: str, *, beside: bool) -> None:
         self._output, self._parts, self._job = output, parts, job
-        inside = not beside and output.is_dir()
-        self._prefix = output / ".relabel" if inside else output.with_name(f".{output.name}")
+        self._prefix = _prefix(output, beside=beside)
         self._lock: locks.Lock | None = None
 
     def make_exclusive(self) -> None:
@@ -163,8 +194,12 @@ def _is_regular(path: Path) -> bool:
     return stat.S_ISREG(path.lstat().st_mode)
 
 
+def _prefix(output: Path, *, beside: bool) -> Path:
+    """What hidden files of claims begin with: beside an output, or in a folder whose files are written."""
+    return output / ".relabel" if output.is_dir() and not beside else output.with_name(f".{output.name}")
+
+
 def _file(prefix: Path, ending: str) -> Path:
-    """A hidden file of claims: beside a file to be, in a folder."""
     return prefix.with_name(f"{prefix.name}.{ending}")
 
 

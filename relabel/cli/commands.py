@@ -57,10 +57,11 @@ COMMANDS: dict[str, Entry] = {
     "convert": Entry(COMPOSE, "relabel.cli.compose:convert_command", "The same labels in another measure."),
     "export": Entry(COMPOSE, "relabel.cli.exchange:export_command", "Labels in the formats of other programs."),
     "import": Entry(COMPOSE, "relabel.cli.exchange:import_command", "A label file from labels made by others."),
-    "pack": Entry(COMPOSE, "relabel.cli.pack:pack_command", "One label file out of a folder of shards."),
+    "pack": Entry(COMPOSE, "relabel.cli.pack:pack_command", "One label file out of parts of a job, or of shards."),
     "unpack": Entry(COMPOSE, "relabel.cli.pack:unpack_command", "A folder of shards out of a label file."),
     "publish": Entry(COMPOSE, "relabel.cli.publish:command", "A folder to upload: card, checksums, metadata."),
     "compare": Entry(CHECK, "relabel.cli.check:compare_command", "Differences between two label files."),
+    "status": Entry(CHECK, "relabel.cli.status:status_command", "How far a labelling job is, part by part."),
     "validate": Entry(CHECK, "relabel.cli.check:validate_command", "Check a label file against the format."),
     "verify": Entry(
         CHECK, "relabel.cli.check:verify_command", "Recompute a sample of a label file with a slow oracle."
@@ -100,6 +101,7 @@ _OTHER_WORDS = {
     "plot draw figure": "--plot of 'stats', 'row', 'shared', 'headings' and 'fit' draws figures",
     "histogram": "did you mean 'stats'?",
     "map browse gui": "did you mean 'view'?",
+    "progress queue": "did you mean 'status'?",
     "matches": "did you mean 'row'?",
 }
 """What the words of other programs are called here."""

@@ -19,6 +19,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "relabel msls --root MSLS -o msls.h5 --cities train",
         "relabel msls --root MSLS -o val.h5 --cities val --heading travel",
     ),
+    "status": ("relabel status labels.h5.parts",),
     "pitts": ("relabel pitts --root Pittsburgh --heading table:north.csv -o pitts30k.h5",),
     "names": (
         "relabel names sf-xl/val/queries sf-xl/val/database -o sf-xl.h5",
@@ -66,7 +67,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "relabel import gcl amman_gt.h5 --root MSLS --measure unknown -o theirs.h5",
         "relabel import csv pairs.csv --measure iou -o labels.h5",
     ),
-    "pack": ("relabel pack labels.labels -o labels.h5",),
+    "pack": ("relabel pack labels.labels -o labels.h5", "relabel pack labels.h5.parts -o labels.h5"),
     "unpack": (
         "relabel unpack labels.h5 -o labels.labels",
         "relabel unpack big.h5 -o big.labels --shard-pairs 1000000",

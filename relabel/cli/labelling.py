@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_JOB = ("strict", "allow", "force", "resume", "threads", "executor", "dry_run", "as_json", "no_progress")
+_JOB = (
+    *("strict", "allow", "force", "resume", "threads", "executor", "share", "keep_parts"),
+    *("dry_run", "as_json", "no_progress"),
+)
 """Parameters of `options.JOB`: how a job is run, whatever is labelled."""
 
 
@@ -102,6 +105,8 @@ def run(
     resume: bool,
     threads: int | None,
     executor: str,
+    share: tuple[int, int] | None,
+    keep_parts: bool,
     dry_run: bool,
     as_json: bool,
     no_progress: bool,
@@ -134,7 +139,14 @@ def run(
         bar=lambda name, total: bar(name, total, unit=unit, hidden=no_progress),
         strict=strict,
         allow=allow,
+        share=share,
+        keep_parts=keep_parts,
     )
+    if share is not None:
+        from relabel.cli.status import show_status
+
+        show_status(result.path, as_json=as_json)
+        return
     audits = [{"name": part.name, **part.audit.to_json()} for part in result.parts]
     show_written(result.path, as_json=as_json, audits=audits)
 

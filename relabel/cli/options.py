@@ -101,6 +101,7 @@ OF_ARGUMENTS = {
     "radius_m=…": "--radius",
     "report=True": "--report",
     "root=…": "--root",
+    "share=…": "--part",
     "threads=…": "--threads",
     "weights=…": "--weights",
     "with strict=False": "without --strict",
@@ -169,7 +170,32 @@ executor: Decorator[Any] = click.option(
     default="local",
     show_default=True,
     metavar="NAME",
-    help="Where parts (cities, scenes) are computed: local, processes, processes:N or dask:ADDRESS.",
+    help="Where parts (blocks of queries, scenes) are computed: local, processes, processes:N or dask:ADDRESS.",
+)
+
+
+def _share(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    del ctx, param
+    if value is None:
+        return None
+    number, _, count = value.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise click.BadParameter(f"{value!r} is not one of 1/N, 2/N, …, N/N")
+    return int(number), int(count)
+
+
+share: Decorator[Any] = click.option(
+    "--part",
+    "share",
+    callback=_share,
+    metavar="I/N",
+    help="Make only the I-th of N shares of the parts and do not pack them; `relabel pack` does, when all are there.",
+)
+
+keep_parts: Decorator[Any] = click.option(
+    "--keep-parts",
+    is_flag=True,
+    help="Leave the parts in OUTPUT.parts, for a later run with more cameras to keep those that these do not touch.",
 )
 
 as_json: Decorator[Any] = click.option("--json", "as_json", is_flag=True, help="Print machine-readable JSON.")
@@ -377,5 +403,5 @@ allow: Decorator[Any] = click.option(
     help="Accept findings of the audit with this code; repeatable.",
 )
 
-JOB = (strict, allow, force, resume, threads, executor, dry_run, as_json, no_progress)
+JOB = (strict, allow, force, resume, threads, executor, share, keep_parts, dry_run, as_json, no_progress)
 """How a labelling job is run."""

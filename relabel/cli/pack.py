@@ -1,4 +1,4 @@
-"""relabel pack, relabel unpack: the same labels as one file and as a folder of shards."""
+"""relabel pack, relabel unpack: parts or shards in one file, one file in shards."""
 
 from __future__ import annotations
 
@@ -17,10 +17,18 @@ from relabel.errors import OptionError
 @options.as_json
 @options.no_progress
 def pack_command(address: str, output: Path, force: bool, as_json: bool, no_progress: bool) -> None:
-    """Write the collections of a folder of shards, NAME.labels, to one label file.
+    """Write the parts of a job, FILE.parts, or the collections of a folder of shards, NAME.labels, to one label file.
 
-    Nothing is computed, and no step is added to the provenance: packing what unpack wrote gives the same content.
+    Nothing is computed, and no step is added to the provenance: packing what unpack wrote gives the same content, and
+    the parts of a job give the file of a run that makes all of it. Parts are left where they are.
     """
+    if address.rstrip("/").endswith(".parts"):
+        from relabel.cli.labelling import show_written
+        from relabel.pipeline.packing import pack_parts
+
+        pack_parts(address, output, overwrite=force)
+        show_written(output, as_json=as_json)
+        return
     _repack(address, output, force=force, as_json=as_json, no_progress=no_progress)
 
 

@@ -21,7 +21,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -80,7 +80,7 @@ def step(
         "software": {"name": software, "version": __version__},
         "command": command,
         "parameters": dict(parameters),
-        "libraries": _versions(),
+        "libraries": dict(_versions()),
         "inputs": [dict(entry) for entry in inputs],
     }
     time = source_date()
@@ -293,7 +293,8 @@ def collection_record(name: str, records: Iterable[Mapping[str, Any]]) -> Mappin
     return None
 
 
-def _versions() -> dict[str, str]:
+@cache
+def _versions() -> Mapping[str, str]:
     # Always the same names, imported or not: the record must not depend on what else the process has loaded.
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  slow to load
 

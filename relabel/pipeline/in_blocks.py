@@ -7,7 +7,8 @@ is computed and written by itself, and they are joined when all are there. What 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from relabel.errors import (
     OutputInUseError,
     RelabelError,
 )
-from relabel.labelfile import pack, write
+from relabel.labelfile import LabelFile, is_shards_name, pack, write
 from relabel.pipeline import one_part
 from relabel.pipeline.blocks import (
     Block,
@@ -39,6 +40,7 @@ from relabel.pipeline.executors import Executor
 from relabel.pipeline.one_part import AuditPolicy, PartResult, Prepared
 from relabel.pipeline.parts import Bar, Part, Progress
 from relabel.pipeline.parts_folder import PartsFolder, Piece
+from relabel.similarity import SimilaritySource
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +57,17 @@ class Share(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.number}/{self.total}"
+
+    @property
+    def claim(self) -> str:
+        """What a run claims that makes it."""
+        return f"part {self}"
+
+    @classmethod
+    def of_claim(cls, name: str) -> Share | None:
+        """The share that a run has claimed by this name; None where that is the name of a collection."""
+        match = re.fullmatch(r"part ([0-9]+)/([0-9]+)", name)
+        return None if match is None else cls(int(match[1]), int(match[2]))
 
 
 def raise_failures(failures: dict[str, Exception], count: int) -> None:
@@ -294,6 +307,9 @@ def join(folder: PartsFolder, output: Path, *, overwrite: bool, threads: int | N
     for name in folder.names:
         if not folder.file(name).exists():
             outlines[name] = read_outline(folder.outline(name))
+    if is_shards_name(output):
+        _write_shards(folder, outlines, output, overwrite=overwrite, threads=threads)
+        return
     if len(folder.names) == 1 and outlines:
         ((name, outline),) = outlines.items()
         _write_joined(folder, name, outline, output, overwrite=overwrite, threads=threads)
@@ -309,6 +325,23 @@ def join(folder: PartsFolder, output: Path, *, overwrite: bool, threads: int | N
                 folder.file(name).unlink()
 
 
+def _write_shards(
+    folder: PartsFolder, outlines: dict[str, Outline], output: Path, *, overwrite: bool, threads: int | None
+) -> None:
+    """Write all collections to a folder of shards at once, since one file of its own may not hold one of them."""
+    sources: dict[str, SimilaritySource] = {}
+    steps: list[Mapping[str, Any]] = []
+    for name in sorted(folder.names):
+        if name in outlines:
+            sources[name] = _joined(folder, name, outlines[name])
+            steps.append(outlines[name].step)
+        else:
+            labels = LabelFile(folder.file(name))
+            sources[name] = labels[name]
+            steps += labels.provenance()
+    write(output, sources, provenance=steps, overwrite=overwrite, threads=threads)
+
+
 def finished(result: PartResult, output: Path) -> PartResult:
     """What became of a collection that has been joined in `output`; warns where it holds no pair."""
     if not result.without_pairs:
@@ -320,6 +353,9 @@ def finished(result: PartResult, output: Path) -> PartResult:
 def _write_joined(
     folder: PartsFolder, name: str, outline: Outline, path: Path, *, overwrite: bool, threads: int | None
 ) -> None:
-    joined = Joined(outline, [folder.block(name, span) for span in outline.spans])
-    write(path, {name: joined}, provenance=[outline.step], overwrite=overwrite, threads=threads)
+    write(path, {name: _joined(folder, name, outline)}, provenance=[outline.step], overwrite=overwrite, threads=threads)
     log.debug("%s: %d blocks joined in %s", name, len(outline.spans), path)
+
+
+def _joined(folder: PartsFolder, name: str, outline: Outline) -> Joined:
+    return Joined(outline, [folder.block(name, span) for span in outline.spans])

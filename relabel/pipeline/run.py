@@ -70,7 +70,7 @@ def label(
     parts:
         at least one, with names of their own.
     output:
-        the file to write.
+        the file to write, or the folder of shards, ``NAME.labels``.
     overwrite:
         replace `output` if it is there.
     resume:
@@ -131,7 +131,7 @@ def label(
             result = one_part.make(parts[0], output, policy, **options)  # type: ignore[arg-type]
             result.log()
             return JobResult(output, (result,))
-    claimed_parts = names if own_share is None else [f"part {own_share}"]
+    claimed_parts = names if own_share is None else [own_share.claim]
     job_id = _job_id(parts, own_share)
     with claimed(target, claimed_parts, job=job_id, beside=is_shards_name(target)) as claim:
         folder = PartsFolder(target, names, claim.is_shared)

@@ -35,6 +35,7 @@ ELSEWHERE = {"label-files.md", "start.md"}
 NOT_RUN = {
     "view": "serves until it is stopped; tests/view",
     "train msls.h5 --images MSLS --backbone resnet50": "needs torchvision and its weights",
+    "msls --root MSLS -o msls.h5 --executor": "starts processes, or needs a scheduler; tests/pipeline",
 }
 # A training run is as long as these say.
 SHORT = ["--epochs", "1", "--pairs-per-epoch", "16", "--size", "64x48", "--device", "cpu", "--threads", "1"]
@@ -151,6 +152,7 @@ PREPARED: dict[str, tuple[Callable[[], None], ...]] = {
     "index.md": (city, depth_maps),
     "plots.md": (city,),
     "publish.md": (city, labels_of_others),
+    "scale.md": (city,),
     "street-data.md": (names, tables, panoramas),
     "surface.md": (depth_maps,),
     "training.md": (city, names, depth_maps, validation_city),

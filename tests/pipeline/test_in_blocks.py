@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import shutil
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from relabel.errors import FailedPartsError, InputError, MissingFileError, OptionError, OutputInUseError
 from relabel.fov import blocks as fov_blocks
 from relabel.fov.params import FovParams
 from relabel.labelfile import LabelFile
+from relabel.pipeline import blocks
 from relabel.pipeline.fov_part import FovPart
+from relabel.pipeline.packing import pack_parts, status
 from relabel.pipeline.run import JobResult, label
+from relabel.similarity import RowBlock
 from relabel.synthetic.msls import BUILDINGS, write_tree
 from tests.pipeline.jobs import msls_parts
 from tests.pipeline.readers import Rows, write_rows
@@ -24,7 +32,7 @@ ROWS = 12
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A drive of 100 queries, of which there are about eight blocks, and a database; not to be changed."""
+    """A drive of 100 queries, which are seven blocks, and a database; not to be changed."""
     root = tmp_path_factory.mktemp("town")
     write_rows(root / "town.csv", queries=100, database=120)
     return root
@@ -128,3 +136,233 @@ class TestSameBytes:
         label(job(town), out / "x.h5", block_rows=ROWS)
         assert sum(rows for rows, _ in sizes) == 100
         assert max(around for _, around in sizes) < 80
+
+
+class TestShares:
+    """Runs that make some of the parts each, and packing."""
+
+    def test_three_shares(self, town: Path, out: Path, whole: bytes) -> None:
+        """Each makes its own parts and packs nothing; packing makes the file of the whole, and leaves the parts."""
+        for number in (3, 1, 2):
+            result = label(job(town), out / "x.h5", share=(number, 3), block_rows=ROWS)
+            assert result.path == out / "x.h5.parts"
+            assert not (out / "x.h5").exists()
+            done = [part.piece.span.first_row for part in status(result.path).parts if part.state == "done"]
+            rows = [part.piece.span.first_row for part in status(result.path).parts]
+            assert set(rows[number - 1 :: 3]) <= set(done)
+        assert len(done) == len(rows) == len(block_files(result.path))
+        assert pack_parts(out / "x.h5.parts", out / "y.h5") == out / "y.h5"
+        assert (out / "y.h5").read_bytes() == whole
+        assert len(block_files(result.path)) == len(rows)
+
+    def test_several_collections(self, town: Path, tmp_path: Path, out: Path) -> None:
+        """Shares go over the blocks of all collections."""
+        shutil.copy(town / "town.csv", tmp_path)
+        write_rows(tmp_path / "self.csv", queries=60, database=0, seed=1)
+        parts = job(tmp_path, "town", "self")
+        label(parts, out / "whole.h5")
+        for number in (1, 2):
+            label(parts, out / "x.h5", share=(number, 2), block_rows=ROWS)
+        assert {part.piece.collection for part in status(out / "x.h5.parts").parts} == {"town", "self"}
+        pack_parts(out / "x.h5.parts", out / "x.h5")
+        assert (out / "x.h5").read_bytes() == (out / "whole.h5").read_bytes()
+        assert not {"town.h5", "self.h5"} & set(files(out / "x.h5.parts"))
+
+    def test_parts_are_missing(self, town: Path, out: Path) -> None:
+        """Packing refuses, says how many and which, and writes nothing; so it does where one is of other inputs."""
+        label(job(town), out / "x.h5", share=(1, 2), block_rows=ROWS)
+        with pytest.raises(
+            InputError, match=r"3 of 7 parts are missing: town, queries \d+ to \d+; .*run the labelling"
+        ):
+            pack_parts(out / "x.h5.parts", out / "x.h5")
+        label(job(town), out / "x.h5", share=(2, 2), block_rows=ROWS)
+        first, second, *_ = block_files(out / "x.h5.parts")
+        shutil.copy(second, first)
+        with pytest.raises(InputError, match=r"1 of 7 parts are missing: .* \(was made from other inputs\)"):
+            pack_parts(out / "x.h5.parts", out / "x.h5")
+        second.write_bytes(b"damaged")
+        with pytest.raises(InputError, match=r"2 of 7 parts are missing: .* \(is damaged\)"):
+            pack_parts(out / "x.h5.parts", out / "x.h5")
+        assert files(out) == ["x.h5.parts"]
+
+    def test_no_folder_of_parts(self, out: Path) -> None:
+        """Another folder, or none, is named."""
+        with pytest.raises(MissingFileError, match="there is no such folder"):
+            pack_parts(out / "x.h5.parts", out / "x.h5")
+        with pytest.raises(InputError, match=r"is not a folder of parts, which ends in \.parts"):
+            status(out)
+
+    def test_no_share(self, town: Path, out: Path) -> None:
+        """Shares are counted from 1 to their number."""
+        with pytest.raises(OptionError, match="part 3/2 does not exist"):
+            label(job(town), out / "x.h5", share=(3, 2))
+
+    def test_at_once(self, town: Path, out: Path) -> None:
+        """Runs of different shares work side by side; the same one, and the whole job, are refused meanwhile."""
+        told: list[str] = []
+
+        @contextmanager
+        def bar(_: str, total: int) -> Iterator[Callable[[int], object]]:
+            """While the first share is at work …"""
+            assert total == 100
+            label(job(town), out / "x.h5", share=(2, 2), block_rows=ROWS)
+            for other in ({"share": (1, 2)}, {}, {"share": (2, 3)}):
+                with pytest.raises(OutputInUseError, match="another run is writing it: process"):
+                    label(job(town), out / "x.h5", block_rows=ROWS, **other)
+            with pytest.raises(OutputInUseError):
+                pack_parts(out / "x.h5.parts", out / "x.h5")
+            told.extend(part.state for part in status(out / "x.h5.parts").parts)
+            yield lambda _: None
+
+        label(job(town), out / "x.h5", share=(2, 2), block_rows=ROWS)
+        label(job(town), out / "x.h5", share=(1, 2), block_rows=ROWS, bar=bar)
+        assert told == ["waiting", "done"] * 3 + ["waiting"]
+
+    def test_other_inputs_at_once(self, town: Path, tmp_path: Path, out: Path) -> None:
+        """A share that finds other inputs than those of a run at work is refused."""
+        shutil.copy(town / "town.csv", tmp_path)
+
+        @contextmanager
+        def bar(_name: str, _total: int) -> Iterator[Callable[[int], object]]:
+            lines = (tmp_path / "town.csv").read_text().splitlines(keepends=True)
+            (tmp_path / "town.csv").write_text("".join(lines[1:]))
+            with pytest.raises(OutputInUseError, match="was made from other inputs by a run that is still at work"):
+                label(job(tmp_path), out / "x.h5", share=(2, 2), block_rows=ROWS)
+            yield lambda _: None
+
+        label(job(tmp_path), out / "x.h5", share=(1, 2), block_rows=ROWS)
+        label(job(tmp_path), out / "x.h5", share=(1, 2), block_rows=ROWS, bar=bar)
+
+
+class TestStatus:
+    """relabel.pipeline.packing.status"""
+
+    def test_what_is_being_computed(self, town: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The part that is being written is known from those that wait for the same run and those that are done."""
+        states: list[list[str]] = []
+        rows = fov_blocks.BlockSource.blocks
+
+        def blocks(self: fov_blocks.BlockSource) -> Iterator[RowBlock]:
+            found = status(out / "x.h5.parts")
+            states.append([part.state for part in found.parts])
+            (run,) = found.runs
+            assert (run.process, {part.by for part in found.parts if part.state != "done"}) == (os.getpid(), {run})
+            return rows(self)
+
+        monkeypatch.setattr(fov_blocks.BlockSource, "blocks", blocks)
+        label(job(town), out / "x.h5", block_rows=ROWS)
+        assert states == [["done"] * k + ["computing"] + ["waiting"] * (6 - k) for k in range(7)]
+
+
+class TestResume:
+    """A job that goes on where it was stopped."""
+
+    def test_a_part_fails(
+        self, town: Path, out: Path, whole: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The others are made and kept; the error names the part and the cause; the next run makes that part alone."""
+        caplog.set_level(logging.INFO, "relabel")
+        of_block = fov_blocks.FovBlock.source
+
+        def source(self: fov_blocks.FovBlock, threads: int | None = None) -> fov_blocks.BlockSource:
+            if "q40" in self.query:
+                raise MemoryError
+            return of_block(self, threads)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(fov_blocks.FovBlock, "source", source)
+            with pytest.raises(FailedPartsError, match=r"^1 of 7 parts failed: town, queries \d+ to \d+: MemoryError$"):
+                label(job(town), out / "x.h5", block_rows=ROWS)
+        assert f"6 of 7 parts are kept in {out / 'x.h5.parts'}; the same command resumes from there" in caplog.messages
+        result = label(job(town), out / "x.h5", block_rows=ROWS)
+        assert (computed(result), result.parts[0].blocks) == (1, 7)
+        assert "town: 6 of 7 parts are kept from an earlier run with the same inputs" in caplog.messages
+        assert (out / "x.h5").read_bytes() == whole
+        assert files(out) == ["x.h5"]
+
+    @pytest.mark.parametrize("how", ["plainly", "again", "damaged"])
+    def test_an_earlier_run(
+        self,
+        town: Path,
+        out: Path,
+        whole: bytes,
+        how: str,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """A run without an option for parts goes on with those that are there; --no-resume makes all again."""
+        caplog.set_level(logging.INFO, "relabel")
+        monkeypatch.setattr(blocks, "AVERAGE_ROWS", ROWS)
+        label(job(town), out / "x.h5", share=(1, 1), block_rows=ROWS)
+        assert files(out) == ["x.h5.parts"]
+        options: dict[str, Any] = {"resume": False, "block_rows": ROWS} if how == "again" else {}
+        if how == "damaged":
+            block_files(out / "x.h5.parts")[0].write_bytes(b"damaged")
+        result = label(job(town), out / "x.h5", **options)
+        assert computed(result) == {"plainly": 0, "again": 7, "damaged": 1}[how]
+        assert (out / "x.h5").read_bytes() == whole
+        assert files(out) == ["x.h5"]
+        assert any("computed again, since the part of an earlier run is damaged" in m for m in caplog.messages) == (
+            how == "damaged"
+        )
+
+    def test_other_parameters(self, town: Path, out: Path, whole: bytes, caplog: pytest.LogCaptureFixture) -> None:
+        """Parts made with others are made again, and the log says why."""
+        caplog.set_level(logging.INFO, "relabel")
+        label(job(town, radius_m=20.0), out / "x.h5", share=(1, 1), block_rows=ROWS)
+        label(job(town), out / "x.h5", block_rows=ROWS)
+        assert (out / "x.h5").read_bytes() == whole
+        assert any("an earlier run has radius_m 20.0 and not 50.0" in message for message in caplog.messages)
+
+
+class TestGrowingData:
+    """keep_parts: a run with more cameras computes the parts that these touch."""
+
+    def grown(self, tmp_path: Path, lines: list[str], more: list[str], at: int) -> tuple[FovPart, ...]:
+        (tmp_path / "town.csv").write_text("".join(f"{line}\n" for line in [*lines[:at], *more, *lines[at:]]))
+        return job(tmp_path)
+
+    @pytest.mark.parametrize(("side", "at", "database"), [("q", 45, 170), ("d", 165, 170), ("q", 70, 0)])
+    def test_a_camera_more(
+        self, tmp_path: Path, out: Path, side: str, at: int, database: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """One in the middle of the town, wherever it stands in the file: few of the parts are made, the rest kept."""
+        caplog.set_level(logging.INFO, "relabel")
+        lines = write_rows(tmp_path / "town.csv", queries=150, database=database)
+        label(job(tmp_path), out / "x.h5", keep_parts=True, block_rows=ROWS)
+        parts = self.grown(tmp_path, lines, [f"{side},new,500.0,3.0,80.0"], at)
+        result = label(parts, out / "x.h5", keep_parts=True, overwrite=True, block_rows=ROWS)
+        assert result.parts[0].blocks >= 10
+        assert 1 <= computed(result) <= 4
+        label(parts, out / "whole.h5")
+        assert (out / "x.h5").read_bytes() == (out / "whole.h5").read_bytes()
+        why = "computed again, since the part of an earlier run was made from other inputs"
+        assert any(why in message for message in caplog.messages)
+        assert len(block_files(out / "x.h5.parts")) == result.parts[0].blocks
+
+    def test_out_of_reach(self, tmp_path: Path, out: Path) -> None:
+        """A database camera that no query meets leaves every part as it is; nothing new leaves everything."""
+        lines = write_rows(tmp_path / "town.csv", queries=100, database=120)
+        label(job(tmp_path), out / "x.h5", keep_parts=True, block_rows=ROWS)
+        parts = self.grown(tmp_path, lines, ["d,far,-9000.0,0.0,0.0"], 150)
+        for _ in range(2):
+            assert computed(label(parts, out / "x.h5", keep_parts=True, overwrite=True, block_rows=ROWS)) == 0
+        label(parts, out / "whole.h5")
+        assert (out / "x.h5").read_bytes() == (out / "whole.h5").read_bytes()
+
+    def test_several_collections(self, town: Path, tmp_path: Path, out: Path) -> None:
+        """One that has not changed is joined from its parts again; one with fewer cameras loses those of its parts."""
+        shutil.copy(town / "town.csv", tmp_path)
+        lines = write_rows(tmp_path / "other.csv", queries=60, database=80, seed=1)
+        parts = job(tmp_path, "town", "other")
+        label(parts, out / "x.h5", keep_parts=True, block_rows=ROWS)
+        (tmp_path / "other.csv").write_text("".join(f"{line}\n" for line in [*lines[:30], *lines[60:]]))
+        result = label(parts, out / "x.h5", keep_parts=True, overwrite=True, block_rows=ROWS)
+        assert result.parts[0].blocks_kept == result.parts[0].blocks
+        assert computed(result) <= 2
+        label(parts, out / "whole.h5")
+        assert (out / "x.h5").read_bytes() == (out / "whole.h5").read_bytes()
+        counted = len(block_files(out / "x.h5.parts"))
+        assert counted == sum(part.blocks for part in result.parts)
+        label(parts, out / "x.h5", overwrite=True, block_rows=ROWS)
+        assert files(out) == ["whole.h5", "x.h5"]
