@@ -54,4 +54,6 @@ def completion_command(ctx: click.Context, shell: str) -> None:
     root = ctx.find_root()
     script = kind(root.command, {}, "relabel", VARIABLE)
     # Not `source`, which asks which version of bash is installed here.
-    terminal.echo_lines([(kind.source_template % script.source_vars()).strip()])
+    text = (kind.source_template % script.source_vars()).strip()
+    # Descriptions have commas, too, behind the one that ends the type of a completion.
+    terminal.echo_lines([text.replace('string split "," $completion', 'string split --max 1 "," $completion')])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from relabel.cli.app import app
 from relabel.cli.commands import COMMANDS
 from relabel.cli.examples import EXAMPLES
 from relabel.datasets import registry
+from tests.conftest import REPOSITORY
 
 Runner = Callable[..., Result]
 
@@ -200,6 +202,54 @@ class TestCompletion:
         """The script asks by the variable that the program looks at."""
         script = run("completion", shell).stdout
         assert f"_RELABEL_COMPLETE={shell}_complete" in script
+
+    @pytest.mark.parametrize(
+        ("shell", "session"),
+        [
+            (
+                "bash",
+                "source script; COMP_WORDS=(relabel ms); COMP_CWORD=1; _relabel_completion relabel; echo $COMPREPLY",
+            ),
+            ("fish", "source script; complete -C 'relabel ms'; complete -C 'relabel info -q'"),
+            # zsh completes only where somebody types: in a terminal of its own, to which TAB is sent.
+            (
+                "zsh",
+                r"""
+                zmodload zsh/zpty
+                zpty z zsh -f -i
+                zpty -w z 'autoload -Uz compinit; compinit -D -u; source ./script; echo REA""DY'
+                zpty -r -m z out '*READY*'
+                zpty -w -n z $'relabel ms\t'
+                zpty -r -m z out '*relabel msls *' && print msls
+                zpty -d z
+                """,
+            ),
+        ],
+        ids=["bash", "fish", "zsh"],
+    )
+    def test_in_the_shell(self, shell: str, session: str, run: Runner, tmp_path: Path) -> None:
+        """The shell itself runs the script, and completes a command; fish also shows the whole of a description."""
+        if shutil.which(shell) is None:
+            pytest.skip(f"{shell} is not installed")
+        (tmp_path / "script").write_text(run("completion", shell).stdout)
+        program = tmp_path / "relabel"
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "from relabel.cli import main; main()" "$@"\n')
+        program.chmod(0o755)
+        environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(REPOSITORY)}
+        flags = {"bash": ["--norc"], "fish": ["--no-config"], "zsh": ["-f"]}[shell]
+        done = subprocess.run(
+            [shell, *flags, "-c", session],
+            cwd=tmp_path,
+            env=environment | {"HOME": str(tmp_path), "TERM": "dumb"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.stdout.split()[0] == "msls", done.stderr
+        if shell == "fish":
+            assert done.stdout.splitlines()[-1] == "-q\tPrint less: no progress bars, no notes."
 
     def test_what_is_completed(self) -> None:
         """Commands, commands of groups, options, choices; and nothing, without a word, behind a wrong command."""
