@@ -49,31 +49,31 @@ class Cameras(Displayed):
     key:
         n unique, non-empty names. Labels are joined by them.
     position:
-        (n, 2) or (n, 3) float64, metres: east, north (and up) in the frame that `crs` names. A height that is not
-        known is NaN, and nothing is amiss.
+        (n, 2) or (n, 3) float64, metres: east, north (and up) in the frame that `crs` names. An unknown
+        height is NaN and does not affect the status.
     heading_deg:
-        (n,) degrees clockwise from north, wrapped to [0, 360); NaN where there is none.
+        (n,) degrees clockwise from north, wrapped to [0, 360); NaN if unknown.
     fov_deg, radius_m:
-        (n,) horizontal field of view in degrees and range in metres, where cameras differ; else None. A field of view
-        may be NaN until a job gives it that of all cameras without their own.
+        (n,) horizontal field of view in degrees and range in metres if they differ between cameras, otherwise None.
+        A field of view may be NaN until a job replaces it with its own `fov_deg`.
     pose:
         (n, 4, 4) camera-to-world transforms (x right, y down, z forward; metres), or None.
     status:
-        (n,) of `Status`. A row given as OK is downgraded where what it needs is missing: `NO_POSITION` for a
-        place (east, north) that is not finite, `NO_POSE` for a pose that is not finite or all zeros, `NO_HEADING` for a
-        NaN heading without a pose.
+        (n,) of `Status`. An OK row is downgraded if something it needs is missing: to `NO_POSITION` if east or north is
+        not finite, to `NO_POSE` if the pose is not finite or all zeros, to `NO_HEADING` if the heading is NaN and there
+        is no pose.
     crs:
         the frame of `position`, for example ``EPSG:32636``, or ``local``.
     posed:
-        False for cameras of labels that somebody else made: an OK status then only says that the similarities are
-        known, and no row is downgraded for lack of a position or a heading. Such cameras cannot be labelled.
+        False for the cameras of imported labels: OK then only means that their similarities are known, and no row is
+        downgraded for a missing position or heading. Such cameras cannot be labelled.
     extra:
         further (n,) columns by name, carried along but never interpreted.
 
     Raises
     ------
     InputError
-        when lengths disagree, a key is empty or repeated, or a column is not numeric.
+        if lengths disagree, a key is empty or repeated, or a column is not numeric.
     """
 
     key: npt.NDArray[np.str_]
@@ -183,7 +183,7 @@ class Cameras(Displayed):
         return ok
 
     def status_counts(self) -> dict[str, int]:
-        """How many cameras have each status, by name, commonest first."""
+        """Number of cameras of each status by name, most frequent first."""
         return {Status(code).label: count for code, count in Counter(self.status.tolist()).most_common()}
 
     def take(self, rows: npt.NDArray[Any] | Sequence[int] | slice) -> Cameras:

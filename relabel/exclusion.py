@@ -28,22 +28,22 @@ _MOST_FRAMES = 2**53  # float64 holds all whole numbers up to here
 
 @dataclass(frozen=True)
 class Exclusion:
-    """A rule for the pairs that are excluded; without any of the three, none is.
+    """A rule for the pairs to exclude. At most one of the three is set; if none is, no pair is excluded.
 
     Attributes
     ----------
     other_sequence:
-        only cameras of different sequences make a pair.
+        exclude pairs of cameras of the same sequence.
     min_frame_gap:
-        two cameras of one sequence are at least so many frames apart.
+        exclude pairs of one sequence that are fewer frames apart than this.
     min_time_gap_s:
-        two cameras are at least so many seconds apart; those of different sequences always are, where there are
-        sequences, since each may have a clock of its own.
+        exclude pairs that are fewer seconds apart than this. If there are sequences, only pairs of one sequence are
+        excluded, since each sequence may have a clock of its own.
 
     Raises
     ------
     OptionError
-        when more than one is set, or a gap is no positive number.
+        if more than one is set, or a gap is not a positive number.
     """
 
     other_sequence: bool = False

@@ -21,7 +21,7 @@ DepthIs = Literal["z", "ray"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Frames(Displayed):
-    """n cameras with poses, and where the depth map of each is. No depth map is held in memory.
+    """n cameras with poses and the path of the depth map of each. No depth map is held in memory.
 
     ``len`` is n; iteration and ``in`` are by key.
 
@@ -30,28 +30,27 @@ class Frames(Displayed):
     cameras:
         with `pose`, camera-to-world of the *depth* camera: x right, y down, z forward, metres.
     depth:
-        (n,) str, paths of depth maps: 16-bit greyscale PNG; empty where there is none, which makes an OK camera
-        `BAD_DEPTH`.
+        (n,) str, paths of depth maps (16-bit greyscale PNG). An empty path means that there is none; the status of an
+        OK camera is then `BAD_DEPTH`.
     intrinsics:
-        (n, 4) or (4,) float64: fx, fy, cx, cy of the depth camera, pixels, with the middle of the first pixel at
-        (0, 0).
+        (n, 4) or (4,) float64: fx, fy, cx, cy of the depth camera in pixels; the centre of the first pixel is (0, 0).
     unit_m:
-        metres of one step of a stored depth.
+        metres per unit of a stored depth.
     invalid:
-        stored depths that say that nothing was measured.
+        stored depths that mean that nothing was measured.
     size:
-        (width, height) of a depth map, pixels, where the dataset states it: one of another size is bad. None: each
-        may have its own.
+        (width, height) of depth maps in pixels, if the dataset states it: a depth map of another size is bad. With None
+        each may have its own size.
     depth_is:
-        ``z`` where depths are measured along the optical axis, as most cameras store them, or ``ray`` where they are
-        measured along the ray of each pixel, as some simulators and laser scanners do.
+        ``z`` if depths are measured along the optical axis, as most cameras store them; ``ray`` if they are measured
+        along the ray of each pixel, as by some simulators and laser scanners.
     image:
-        (n,) str, paths of the colour images, empty where there is none: only to be shown.
+        (n,) str, paths of the colour images, which are only displayed; empty if there is none.
 
     Raises
     ------
     InputError
-        when the cameras have no poses, lengths disagree, or intrinsics are not positive and finite.
+        if the cameras have no poses, lengths disagree, or intrinsics are not positive and finite.
     """
 
     cameras: Cameras

@@ -58,25 +58,26 @@ class RowBlock(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Collection(Displayed):
-    """What was compared and how: all of a similarity but its values.
+    """What was compared and how: everything about a similarity except its values.
 
     Parameters
     ----------
     query, database:
         the cameras of the rows and of the columns.
     query_extent, database_extent:
-        (n,) float64, each camera's own area in m² (or its voxel count); with it measures convert exactly.
+        (n,) float64, the area in m² that each camera sees by itself, or its number of voxels; measures are converted
+        with it exactly.
     method:
         ``fov-sector``, ``fov-polygon``, ``surface``, ``voxel-iou`` or ``imported``.
     measure:
         what a stored value is: ``iou`` I/(A+B-I), ``overlap`` I/A with A the query, or ``dice`` 2I/(A+B);
-        ``unknown`` only where the method is ``imported``.
+        ``unknown`` is only possible for the method ``imported``.
     params:
         the parameters of the method, as JSON values.
     min_value:
-        a pair of two OK cameras that is absent has a value ≤ `min_value`.
+        the value of an absent pair of two OK cameras is at most this.
     self_pairs:
-        the database is the query set itself; the diagonal is not stored, both triangles are.
+        whether the database is the query set itself; both triangles of the matrix are then stored, the diagonal is not.
     """
 
     query: Cameras
@@ -158,7 +159,7 @@ class SimilaritySource(Protocol):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Similarity(Displayed):
-    """A collection with the values of all its pairs in memory: a (queries × database) float32 `csr_array`.
+    """A collection with all its values in memory, as a (queries × database) float32 `csr_array`.
 
     ``len`` is the number of queries; iteration and ``in`` are by their keys.
     """

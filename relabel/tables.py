@@ -97,7 +97,7 @@ def pairs(source: SimilaritySource, min: float = 0.0) -> Pairs:  # noqa: A002
 
 
 def to_arrow(source: SimilaritySource, min: float = 0.0) -> pa.Table:  # noqa: A002
-    """The stored pairs as an Arrow table, which Polars (``from_arrow``) and DuckDB read as it is.
+    """The stored pairs as an Arrow table, which Polars (``from_arrow``) and DuckDB read directly.
 
     Columns are ``query`` and ``database`` (string) and ``value`` (float), as ``relabel export --to parquet`` writes
     them and ``relabel import`` reads them. The schema metadata has, under ``relabel``, `collection_facts` as JSON.
@@ -130,7 +130,7 @@ def arrow_schema(source: SimilaritySource) -> pa.Schema:
 
 
 def arrow_batches(source: SimilaritySource, min: float = 0.0) -> Iterator[pa.RecordBatch]:  # noqa: A002
-    """The rows of `to_arrow` in batches of at most about a million, so that they need not be in memory together."""
+    """The rows of `to_arrow` in batches of at most about a million, which need not be in memory all at once."""
     import pyarrow as pa  # noqa: PLC0415  slow to load
 
     c, schema = source.collection, arrow_schema(source)

@@ -113,13 +113,13 @@ def evaluate(
     ----------
     predictions:
         (queries, n) whole numbers, the rows of the database that each query was answered with, best first. Any number
-        that is no row of the database stands for an image outside it, or for no prediction, and so does NaN: libraries
-        for searching fill up with -1, NaN, or numbers that mean nothing.
+        that is not a row of the database means an image outside it, or no prediction, and so does NaN: search libraries
+        pad with -1, NaN or arbitrary numbers.
     positives:
         the rows of the database that are right, for each query: `RowLists`, ascending and none twice, as
         `positives_by_distance` and `positives_by_similarity` give them; or a sequence of any lists of row numbers.
     ks:
-        numbers of predictions; they may be more than n, and are then those of n predictions.
+        numbers of predictions; for more than n, the scores are those of n predictions.
 
     Raises
     ------

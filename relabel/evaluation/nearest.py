@@ -68,10 +68,10 @@ def nearest(
     database, queries:
         (m, d) and (n, d) finite numbers, of float64 or what fits into it.
     k:
-        how many; all of the database where it has fewer.
+        how many; if the database has fewer, all of it.
     device:
-        what proposes: ``cpu`` (NumPy), ``auto`` (a GPU where there is much to do and torch finds one), ``faiss`` (its
-        flat index, if installed), or a device of torch such as ``cuda``. The result is the same.
+        what proposes candidates: ``cpu`` (NumPy), ``auto`` (a GPU if torch finds one and there is enough work),
+        ``faiss`` (its flat index, if installed), or a device of torch such as ``cuda``. The result is the same.
     on_progress:
         called with a number of queries as they are done.
 
@@ -85,7 +85,7 @@ def nearest(
     OptionError
         when k is below 1, or the device is not known.
     InputError
-        when descriptors are not two tables of finite numbers with as many columns each.
+        if descriptors are not two tables of finite numbers with the same number of columns.
     MissingPackageError
         when the device needs a package that is not installed.
 

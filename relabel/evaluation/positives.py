@@ -37,8 +37,8 @@ def positives_by_distance(
     Distance is horizontal. Between cameras with poses, whose frame need not have an axis that points up, it is
     straight, and their difference of heading is the angle between the directions in which they look.
 
-    Status does not count, only whether there is a position: a camera without a heading can be recognised as well.
-    Cameras without a position are near none.
+    Only the position counts, not the status: a camera without a heading can be recognised as well. Cameras without a
+    position are near no other.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ def positives_by_distance(
     within_m:
         metres; a camera exactly that far away is a positive.
     max_heading_difference_deg:
-        when given, the headings of a positive differ by no more, degrees in [0, 180]; no camera without a heading or
-        pose then has or is a positive.
+        if given, the largest heading difference of a positive, degrees in [0, 180]; a camera without a heading or pose
+        then neither has nor is a positive.
     params:
         the parameters of the collection, which tell whether distances are those on the earth; see
         `relabel.geometry.earth`.

@@ -33,25 +33,25 @@ class FovParams:
     Attributes
     ----------
     fov_deg:
-        horizontal field of view in degrees, in (0, 360]; for cameras that do not bring their own.
+        horizontal field of view in degrees, in (0, 360], of cameras that have none of their own.
     radius_m:
-        range in metres; for cameras that do not bring their own.
+        range in metres of cameras that have none of their own.
     shape:
-        ``sector``, exact, or ``polygon``, apex and `arc` segments with their corners on the circle.
+        ``sector``, which is exact, or ``polygon``: the apex and `arc` segments whose corners are on the circle.
     arc:
-        segments of the polygon's arc.
+        number of segments of the polygon's arc.
     measure:
         ``iou``, ``overlap`` or ``dice``.
     min_value:
         values up to this are not stored.
     heading_sigma_deg, position_sigma_m:
         standard deviation of the noise of each heading, in [0°, 45°], and of each position along either axis, in
-        metres; for cameras that do not bring their own.
+        metres, of cameras that have none of their own.
     max_heading_difference_deg:
-        pairs whose headings differ by more have ψ = 0; in (0°, 180°]. One that sees a full circle differs from
-        none.
+        pairs whose headings differ by more have ψ = 0; in (0°, 180°]. A camera that sees a full circle has no such
+        limit.
     max_height_difference_m:
-        pairs whose heights differ by more have ψ = 0; above 0 m. A camera without a height differs from none.
+        pairs whose heights differ by more have ψ = 0; above 0 m. A camera without a height has no such limit.
 
     Raises
     ------

@@ -451,34 +451,35 @@ def overlap(
         cameras with positions in metres in one frame and headings in degrees clockwise from north. When both are the
         same object, the result is self-paired: symmetric (but for ``overlap``), without the diagonal.
     fov_deg:
-        horizontal field of view in degrees, in (0, 360]; for cameras that do not bring their own.
+        horizontal field of view in degrees, in (0, 360], of cameras that have none of their own.
     radius_m:
-        range in metres; for cameras that do not bring their own.
+        range in metres of cameras that have none of their own.
     shape:
-        ``sector``, exact, or ``polygon``, apex and `arc` segments with their corners on the circle.
+        ``sector``, which is exact, or ``polygon``: the apex and `arc` segments whose corners are on the circle.
     measure:
         ``iou``, ``overlap`` or ``dice``.
     min_value:
         values up to this are not stored.
     heading_sigma_deg, position_sigma_m:
         standard deviation of the noise of each heading, in [0°, 45°], and of each position along either axis: ψ is then
-        its expected value under independent Gaussian noise; see `relabel.fov.noise`. For cameras without a number of
-        their own in the column of that name in `Cameras.extra`.
+        its expected value under independent Gaussian noise; see `relabel.fov.noise`. Cameras may have values
+        of their own in the columns of these names in `Cameras.extra`.
     max_heading_difference_deg:
-        pairs whose headings, as stored, differ by more have ψ = 0 and are not stored; in (0°, 180°]. Cameras that see a
-        full circle differ from none.
+        pairs whose headings, as stored, differ by more have ψ = 0 and are not stored; in (0°, 180°]. A camera that sees
+        a full circle has no such limit.
     max_height_difference_m:
         pairs whose heights, the third number of a position, differ by more have ψ = 0 and are not stored, since fields
-        of view are flat: bridges, storeys. Cameras without a height differ from none.
+        of view are flat: bridges, storeys. Cameras without a height have no such limit.
     threads:
         number of threads, by default all; results do not depend on it.
     block:
-        the number of possible candidates to work on at a time; results do not depend on it.
+        number of candidate pairs to compute at a time; results do not depend on it.
     progress:
-        called with the number of queries that have been finished since its last call.
+        called with the number of queries finished since its last call.
     occluders:
-        walls, in the frame of the cameras, that cut off what lies behind them; the shape is then ``polygon``. What a
-        camera stands in, or nearer than 1e-6 m to, hides nothing from it. The extent of a camera is the area it sees.
+        walls, in the frame of the cameras, that hide what lies behind them; the shape is then ``polygon``. A building
+        that a camera is in, or less than 1e-6 m away from, hides nothing from it. The extent of a camera is the area
+        that it sees.
 
     Returns
     -------

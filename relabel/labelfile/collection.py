@@ -46,14 +46,14 @@ class StoredCollection(AsTables, Displayed):
 
     ``len`` is the number of queries, iteration and ``in`` are by their keys, and ``stored[key]`` is their `row`.
 
-    Holds path and name and opens the file for each call; what it has read of the cameras, and where the rows begin,
-    stays in memory, but is not pickled. It is a `SimilaritySource`, so it can be written again. `kept_open` makes one
+    Holds path and name and opens the file for each call. Cameras that have been read, and where the rows begin, stay in
+    memory but are not pickled. It is a `SimilaritySource`, so it can be written again. `kept_open` makes one
     that reads single rows in a third of the time.
 
-    Whoever reads the whole of it, by `blocks`, `to_scipy` or `to_similarity`, gets a `LabelFileError` where the content
-    does not fit its digest; the hash is computed in a thread beside the reading, once for a file that stays the same.
-    Whoever reads parts of it gets an error where these parts are missing, out of order or out of range, which is all
-    that they can show by themselves; `check_content` checks the whole.
+    Reading all of it, with `blocks`, `to_scipy` or `to_similarity`, raises a `LabelFileError` if the content does not
+    match its digest; the hash is computed in a second thread, and only once while the file stays the same. Reading
+    parts of it raises an error if these parts are missing, out of order or out of range, since nothing more can be
+    checked; `check_content` checks the whole.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class StoredCollection(AsTables, Displayed):
     method, measure, params, crs, min_value, symmetric, self_pairs:
         as in `Collection`.
     content_sha256:
-        digest of all of the content; two collections with the same digest say the same.
+        digest of the whole content; collections with equal digests have equal content.
     """
 
     def __init__(self, path: str | os.PathLike[str], name: str, *, file: Any = None) -> None:
@@ -180,7 +180,7 @@ class StoredCollection(AsTables, Displayed):
 
     @property
     def query_extent(self) -> FloatArray:
-        """(queries,) each camera's own area in m², or its voxel count; NaN where it is not known."""
+        """(queries,) the area in m² that each camera sees by itself, or its number of voxels; NaN if unknown."""
         return self._cameras[0][1]
 
     @property
@@ -189,10 +189,10 @@ class StoredCollection(AsTables, Displayed):
         return self._cameras[1][1]
 
     def row(self, query: str | int) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.float32]]:
-        """All stored matches of one query, best first; equal values in the order of the database.
+        """All stored matches of one query, best first; equal values are in the order of the database.
 
-        A database camera that is not among them has a value ≤ `min_value` where both cameras are ok; where one of the
-        two is not, the value is unknown.
+        The value of a database camera that is not among them is at most `min_value` if both cameras are ok, and unknown
+        if one of them is not.
 
         Parameters
         ----------
@@ -207,7 +207,7 @@ class StoredCollection(AsTables, Displayed):
         Raises
         ------
         NotFoundError
-            when there is no such query.
+            if there is no such query.
         """
         return self.best_first(self.row_block(query))
 
@@ -232,15 +232,15 @@ class StoredCollection(AsTables, Displayed):
     ) -> Iterator[RowBlock]:
         """All rows in order, in blocks of `rows_per_block`; by default of about a million pairs each.
 
-        `first_row` and `stop_row` take only the rows between them. The file is not kept open between blocks. Where all
-        rows are asked for, the last block comes only once the whole content is known to fit its digest.
+        `first_row` and `stop_row` take only the rows between them. The file is not kept open between blocks. If all
+        rows are read, the last block is returned only after the whole content has been found to match its digest.
 
         Raises
         ------
         OptionError
             when `rows_per_block` is less than one.
         LabelFileError
-            when a block is damaged, or the whole does not fit its digest.
+            if a block is damaged, or the whole does not match its digest.
         """
         if rows_per_block is not None and rows_per_block < 1:
             raise OptionError(f"rows_per_block is {rows_per_block}; at least one is needed")
@@ -257,7 +257,7 @@ class StoredCollection(AsTables, Displayed):
         log.debug("%s::%s: read %s pairs of %s rows", self.path, self.name, f"{pairs:,}", f"{stop - first_row:,}")
 
     def check_content(self, progress: Callable[[int], object] | None = None) -> None:
-        """Raise a `LabelFileError` unless the content fits its digest.
+        """Raise a `LabelFileError` unless the content matches its digest.
 
         Rows that were read in order from the first one on are not read again. Where the whole was read before, and the
         file has not been replaced since, nothing is. `progress` is called with numbers of rows that add up to all.
@@ -303,7 +303,7 @@ class StoredCollection(AsTables, Displayed):
         return ConvertedCollection(self, measure)
 
     def to_similarity(self) -> Similarity:
-        """Cameras and all values in memory, for example to convert the measure."""
+        """Cameras and all values in memory, for example to convert them to another measure."""
         return Similarity(self.collection, self.to_scipy())
 
     def unchanged_group(self, file: Any) -> Any:

@@ -22,9 +22,9 @@ _SHOWN = 9  # collections in a summary
 class LabelFile(Displayed, Mapping[str, StoredCollection]):
     """The collections of a label file by name.
 
-    Holds the path and opens the file for each call, so it can be pickled and sent to worker processes. Opening reads
-    the header alone and checks no digest: `provenance` and `check_file_digest` check that of the file, and whoever
-    reads the whole of a collection that of the collection.
+    Holds the path and opens the file for each call, so it can be pickled and sent to worker processes. Opening it
+    reads only the header and checks no digest: `provenance` and `check_file_digest` check the digest of the file, and
+    reading a whole collection checks that of the collection.
 
     Parameters
     ----------
@@ -34,11 +34,11 @@ class LabelFile(Displayed, Mapping[str, StoredCollection]):
     Raises
     ------
     MissingFileError
-        when there is no such file.
+        if there is no such file.
     FormatTooNewError
-        when it has a newer major version of the format.
+        if its major version of the format is newer than this package reads.
     LabelFileError
-        when it is no complete label file.
+        if it is not a complete label file.
 
     Examples
     --------
@@ -91,7 +91,7 @@ class LabelFile(Displayed, Mapping[str, StoredCollection]):
         return name in self._names()
 
     def provenance(self) -> list[dict[str, Any]]:
-        """How the file came to be: one record a step, oldest first (see `relabel.labelfile.provenance`).
+        """How the file was made: one record per step, oldest first (see `relabel.labelfile.provenance`).
 
         Raises
         ------
@@ -120,7 +120,7 @@ class LabelFile(Displayed, Mapping[str, StoredCollection]):
         return list(self._contents.names())
 
     def collections(self) -> list[StoredCollection]:
-        """All collections, one or more; a file that holds none is a `LabelFileError`."""
+        """All collections; raises a `LabelFileError` if there is none."""
 
         def every(names: list[str]) -> list[str]:
             if not names:

@@ -24,9 +24,9 @@ class DrawnPairs(NamedTuple):
     """Training pairs: row i says that query `query[i]` and database camera `database[i]` have ψ `psi[i]`."""
 
     query: IntArray
-    """(n,) row numbers; for several collections numbered through"""
+    """(n,) row numbers, consecutive over several collections"""
     database: IntArray
-    """(n,) column numbers; for several collections numbered through"""
+    """(n,) column numbers, consecutive over several collections"""
     psi: npt.NDArray[np.float32]
     """(n,) stored values, and 0 for pairs that are not stored"""
 

@@ -23,9 +23,9 @@ class BatchSimilarity(NamedTuple):
     """The similarity of all pairs of a batch of b cameras."""
 
     psi: npt.NDArray[np.float32]
-    """(b, b) ψ of camera i and camera j, NaN where it is not known"""
+    """(b, b) ψ of cameras i and j, NaN if it is unknown"""
     known: npt.NDArray[np.bool_]
-    """(b, b) where it is known"""
+    """(b, b) whether it is known"""
 
     def __repr__(self) -> str:
         return fields_text(self)
@@ -35,16 +35,17 @@ class GradedBatchSampler(GradedSampler[list[int]]):
     """Batches of different cameras of one collection: queries, each followed by partners from its bands of ψ.
 
     A batch is a list of camera numbers for ``DataLoader(data, batch_sampler=sampler)``, which calls ``data[camera]``;
-    `keys` and `locate` tell which camera that is. The cameras of a collection whose queries are its database are
-    numbered once, those of any other queries first and then database, and collections follow each other.
+    `keys` and `locate` tell which camera that is. Cameras of a self-paired collection are
+    numbered once; otherwise queries come first, then the database. Collections follow each other.
 
     `similarity` gives the matrix of a batch. Between queries and database every pair of ok cameras is known, and pairs
-    of different groups are mostly zeros. Two queries, or two database cameras, have no known similarity unless they
-    are the same set; a camera and itself have none.
+    of different groups are mostly zeros. The similarity of two queries, or of two database cameras, is only known
+    in a self-paired collection; that of a camera and itself never is.
 
     The bands of the pairs (query, partner) follow each other as for `GradedPairSampler`, with the exact shares in every
-    round. A partner whose band its query does not have starts with a query that has it. Where all that is left of the
-    bands is in the batch already, the batch is filled from the database, any ok camera alike to be the first.
+    round. If a query has no pair in the band of the next partner, a query that has one begins a new group. If all
+    remaining pairs of the bands are in the batch already, it is filled with ok cameras of the database, chosen
+    uniformly.
 
     Parameters
     ----------
@@ -53,21 +54,21 @@ class GradedBatchSampler(GradedSampler[list[int]]):
     batch_size:
         cameras in a batch; no more than the ok database cameras of any collection that is drawn.
     partners:
-        at most so many follow a query.
+        the largest number of partners that follow a query.
     length:
-        batches in an epoch, over all ranks; by default so many that their queries are as many as can be drawn.
+        batches in an epoch, over all ranks; by default enough to draw as many queries as can be drawn.
     bands, seed, hard_negatives_m, weights:
         as for `GradedPairSampler`; the bands are those of the pairs of a query and its partners, the weights those of
         batches.
     other_sequence, min_frame_gap, min_time_gap_s, exclude_from:
         as for `GradedPairSampler`; in the matrix of a batch, the similarity of an excluded pair is not known.
     rank, world_size:
-        batches are dealt to the ranks in turn; where `length` is no multiple of `world_size`, the next one is taken.
+        batches are dealt to the ranks in turn; `length` is rounded up to a multiple of `world_size`.
 
     Raises
     ------
     OptionError, InputError, LabelFileError
-        as for `GradedPairSampler`, and when a collection has fewer cameras than a batch.
+        as for `GradedPairSampler`, and if a collection has fewer cameras than a batch.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class GradedBatchSampler(GradedSampler[list[int]]):
         Raises
         ------
         OptionError
-            when a number is none of a camera.
+            if a number is not that of a camera.
         """
         cameras = np.asarray(batch, np.int64).reshape(-1)
         self._check_batch(cameras)

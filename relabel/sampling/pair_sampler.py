@@ -23,58 +23,61 @@ _CHUNK = 1 << 12  # pairs drawn at once for an iterator; what is drawn does not 
 class GradedPairSampler(GradedSampler[Pair]):
     """Draws (query, database, ψ): half ψ ≥ 0.5, a quarter 0 < ψ < 0.5 and a quarter ψ = 0 by default.
 
-    The band comes first, then a query that has such a pair, all of them alike, then one of that query's pairs of the
-    band, all alike. So the shares hold whatever the labels, and a query that has one positive is drawn for that band as
-    often as one that has a hundred. In every run of `report().exact_round` pairs (4 by default) the shares are exact;
-    where no run of up to 64 pairs can have them, each band is drawn by chance.
+    The band is chosen first, then uniformly a query that has such a pair, then uniformly one of that query's pairs in
+    the band. The shares therefore hold for any labels, and a query with one positive is drawn for that band as often as
+    one with a hundred. The shares are exact in every run of `report().exact_round` pairs (4 by default); if no run of
+    up to 64 pairs can have them, each band is drawn at random.
 
-    A zero is a pair of two ok cameras that is not stored, which has a ψ of at most the collection's `min_value`. A
-    camera with itself is no pair where queries and database are the same.
+    A zero is a pair of two ok cameras that is not stored; its ψ is at most the collection's `min_value`. A camera is
+    never paired with itself.
 
     The sampler is iterable over an epoch of pairs, as a torch sampler: ``DataLoader(data, batch_size=32,
     sampler=sampler)`` calls ``data[query, database, psi]``. It holds all pairs in memory, 12 bytes each, and no open
-    file. It belongs into the main process; where it is pickled, label files travel as their paths and are read again.
+    file. It belongs in the main process; if it is pickled, label files are passed on as paths and read again.
 
     Parameters
     ----------
     labels:
-        a collection, a `LabelFile`, or a list of them. Rows and columns of several are numbered through in their order.
+        a collection, a `LabelFile`, or a list of them. Rows and columns of several collections are numbered
+        consecutively.
     bands:
         shares of ψ ≥ 0.5, min_value < ψ < 0.5 and ψ = 0; they sum to 1.
     seed:
-        whole number from 0. The same labels and arguments give the same pairs on any machine.
+        whole number, 0 or more. The same labels and arguments give the same pairs on any machine.
     length:
         pairs in an epoch, over all ranks; by default the number of queries that can be drawn.
     order:
-        ``pair`` as above. ``query`` is the way of the reference loader: the query comes first, all alike, then the
-        band, and a query that has no such pair is skipped; the shares then depend on the labels (see `report`).
+        ``pair`` as above. ``query`` is what the reference loader does: the query is chosen first, uniformly, then the
+        band, and a query without such a pair is skipped; the shares then depend on the labels (see `report`).
     hard_negatives_m:
-        (lo, hi) metres: zeros only from cameras whose distance to the query is in [lo, hi], 4 bytes more a pair of
-        such cameras. Horizontal distance, on the earth where that is the frame; in space for labels from surfaces.
+        (lo, hi) metres: draw zeros only from cameras whose distance to the query is in [lo, hi], which takes 4 more
+        bytes per pair of such cameras. The distance is horizontal (on the earth in the geodesic frame), or in space for
+        labels from depth maps.
     weights:
-        how often each collection is drawn, a number each in their order or by name; 0 leaves one out. A collection
-        without the band at hand is skipped. By default all queries are alike, whatever their collection.
+        how often each collection is drawn: one number per collection, in order or by name; 0 leaves it out. A
+        collection without pairs in the band is skipped. By default all queries are equally likely, whatever their
+        collection.
     other_sequence, min_frame_gap, min_time_gap_s:
-        pairs that are excluded, one of the three: all of one sequence, those of one sequence that are fewer than so
-        many frames apart, or those that are less than so many seconds apart (of one sequence, where there are
-        sequences). They are drawn neither as positives nor as zeros; see `relabel.exclusion`. What a collection
-        excludes itself always is. `report` counts them.
+        which pairs to exclude, at most one of the three: all pairs of one sequence, those of one sequence that are
+        fewer frames apart, or those that are fewer seconds apart (of one sequence if there are sequences). They are
+        drawn neither as positives nor as zeros; see `relabel.exclusion`. Pairs that the collection itself excludes are
+        always left out. `report` counts them.
     exclude_from:
-        the bands that pairs are excluded from, of ``positive``, ``partial`` and ``zero``; by default altogether.
+        the bands that pairs are excluded from, of ``positive``, ``partial`` and ``zero``; by default all three.
     rank, world_size:
-        this process and how many there are. Rounds are dealt to the ranks in turn: each rank has the exact shares,
-        no two ranks share a pair of the stream, and together they have what one rank alone would have. All ranks have
+        the number of this process and the number of processes. Rounds are dealt to the ranks in turn: each rank
+        has the exact shares, no two ranks share a pair of the stream, and together they draw what one rank alone would draw. All ranks have
         the same number of pairs; where rounds × ranks do not divide `length`, the epoch continues until they do.
 
     Raises
     ------
     OptionError
-        when an argument cannot be.
+        if an argument is not valid.
     InputError
-        when a band that is to be drawn is empty, absent pairs may be positive (min_value ≥ 0.5),
+        if a band that is to be drawn is empty, absent pairs may be positive (min_value ≥ 0.5),
         `hard_negatives_m` finds no positions, or cameras lack the columns by which pairs are excluded.
     LabelFileError
-        when the file is no label file, or its pairs break the rules of the format.
+        if the file is not a label file, or its pairs break the rules of the format.
 
     Examples
     --------
@@ -111,15 +114,15 @@ class GradedPairSampler(GradedSampler[Pair]):
         return self._order
 
     def draw(self, n: int) -> DrawnPairs:
-        """The next `n` pairs of an endless stream that is the sampler's own beside its epochs.
+        """The next `n` pairs of an endless stream, which is separate from the epochs.
 
-        Each call continues where the last one stopped; `state_dict` keeps the place. Epochs and this stream do not move
-        each other.
+        Each call continues where the last one stopped; `state_dict` has its position. Epochs and this stream do not
+        affect each other.
 
         Raises
         ------
         OptionError
-            when `n` is not a whole number from 0.
+            if `n` is not a whole number of 0 or more.
         """
         drawn = self._draw(0, _draw.DRAWN, self._drawn, whole_number("n", n, 0))
         self._drawn += len(drawn.psi)

@@ -306,7 +306,7 @@ def overlap(
     memory_bytes: int | None = None,
     progress: Progress | None = None,
 ) -> Similarity:
-    """How much surface all pairs of query and database frames both see, as a degree of overlap ψ.
+    """Degree of overlap ψ of the surface seen by all pairs of query and database frames.
 
     A frame occupies the voxels that points of its depth map lie in. Of two frames, sA voxels of A are, or are next to,
     voxels of B, and sB the other way round; with I = (sA + sB) / 2 and the numbers of voxels nA (query) and nB, ψ is
@@ -322,20 +322,20 @@ def overlap(
         ``surface``, or ``voxel-iou``: I is the number of voxels that both occupy, which is far too small where voxels
         are as small as the noise.
     tolerance_m:
-        distance up to which two points are held to be one piece of surface, metres.
+        distance up to which two points count as the same surface, metres.
     voxel_m:
         edge of a voxel, metres; by default 0.55 of the tolerance, for ``voxel-iou`` the tolerance itself.
     stride:
-        every `stride`-th row and column of pixels counts; by default 2, or 1 where depths are too large for that. It is
-        refused where a wall at the largest depth would get holes: above voxel_m · focal length / depth.
+        pixel stride: every `stride`-th row and column is used; by default 2, or 1 if depths are too large for that. A
+        stride at which a wall at the largest depth would have holes is refused: above voxel_m · focal length / depth.
     nearest_m, farthest_m:
-        depths outside are left out, metres.
+        depths outside this range are ignored, metres.
     measure:
         ``iou``, ``overlap`` or ``dice``.
     min_value:
         values up to this are not stored.
     device:
-        ``cpu``, ``cuda``, or ``auto``, which is CUDA where it is there; results do not depend on it.
+        ``cpu``, ``cuda``, or ``auto``, which is CUDA if available; results do not depend on it.
     threads:
         number of threads, by default all; results do not depend on it.
     memory_bytes:

@@ -34,13 +34,13 @@ class SurfaceParams:
     method:
         ``surface``, or ``voxel-iou``.
     tolerance_m:
-        distance up to which two points are held to be one piece of surface, metres.
+        distance up to which two points count as the same surface, metres.
     voxel_m:
         edge of a voxel, metres; None: `edge_m` follows from the tolerance.
     stride:
-        every `stride`-th row and column of pixels counts; None: the largest up to `STRIDE` that the depths allow.
+        pixel stride: every `stride`-th row and column is used; None: the largest up to `STRIDE` that the depths allow.
     nearest_m, farthest_m:
-        depths outside these are skipped, metres; None: none is too far.
+        depths outside this range are ignored, metres; None: no limit.
     measure:
         ``iou``, ``overlap`` or ``dice``.
     min_value:

@@ -28,44 +28,45 @@ class TrainConfig:
     """The recipe of a training run; the defaults are those of the generalized contrastive loss on MSLS.
 
     Leyva-Vallina et al., Data-efficient large scale place recognition with graded similarity supervision, CVPR 2023:
-    plain SGD at 0.1, a tenth of it after every 25 rounds of 10,000 pairs, batches of 32 pairs.
+    plain SGD, learning rate 0.1, divided by 10 every 250,000 pairs, batches of 32 pairs.
 
     Parameters
     ----------
     loss:
         a name of `relabel.training.loss_registry.LOSSES`. ``gcl``, ``regression`` and ``contrastive`` take pairs;
-        ``triplet`` mines batches of as many images.
+        ``triplet`` mines triplets in batches of `batch_size` images.
     margin:
-        τ, a distance of descriptors; None for that of the loss: 0.5, 0.1 for ``triplet``, and none for ``regression``.
+        τ, a distance between descriptors. None means the default of the loss: 0.5, or 0.1 for ``triplet``;
+        ``regression`` has no margin.
     batch_size:
-        pairs whose mean loss makes one step.
+        pairs per optimisation step; the loss is their mean.
     accumulate:
-        forward passes that a batch is split into where memory asks for it. The gradient is that of the whole batch,
+        number of forward passes that a batch is split into to save memory. The gradient is that of the whole batch,
         except through layers that look across a batch, such as batch normalisation in training mode.
     epochs, pairs_per_epoch:
-        how long to train. An epoch is what the schedule counts and where a checkpoint is written.
+        how long to train. The schedule counts epochs, and a checkpoint is written after each.
     optimizer, lr, momentum, weight_decay:
-        ``sgd`` or ``adamw``; `lr` None is 0.1 for ``sgd`` and 1e-4 for ``adamw``; `momentum` is for ``sgd`` alone.
+        ``sgd`` or ``adamw``; `lr` None is 0.1 for ``sgd`` and 1e-4 for ``adamw``; `momentum` is for ``sgd`` only.
     schedule, lr_every, lr_factor:
-        ``step`` multiplies the rate by `lr_factor` every `lr_every` epochs, ``cosine`` takes it to 0 at the end,
-        ``constant`` leaves it.
+        ``step`` multiplies the rate by `lr_factor` every `lr_every` epochs, ``cosine`` lowers it to 0 by the end,
+        ``constant`` does not change it.
     size:
         (width, height) that images are resized to, pixels.
     precision:
-        ``bf16`` or ``float32`` of the forward pass; ``auto`` is bf16 on a GPU that has it, else float32. Weights and
-        losses are float32 always.
+        ``bf16`` or ``float32`` of the forward pass; ``auto`` is bf16 on a GPU that supports it, else float32. Weights
+        and losses are always float32.
     compile:
         whether torch compiles the forward and backward pass of whole batches, where it can: faster after a minute of
-        compiling, with other last digits.
+        compiling; the last digits differ.
     bands, hard_negatives_m, other_sequence, min_frame_gap, min_time_gap_s, exclude_from:
         as for `GradedPairSampler`.
     seed:
-        of the pairs drawn and of what is random in the model.
+        of the drawn pairs and of all that is random in the model.
 
     Raises
     ------
     OptionError
-        when a value cannot be; the message names the field.
+        if a value is not valid; the message names the field.
     """
 
     loss: str = "gcl"

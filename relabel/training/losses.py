@@ -35,7 +35,7 @@ def generalized_contrastive_loss(
 ) -> Tensor:
     """½ψd² + ½(1−ψ)·max(τ−d, 0)² of n pairs: descriptors are pulled to the distance τ(1−ψ).
 
-    The gradient in d is d + τ(ψ−1) for d < τ and ψd for d ≥ τ, so that graded pairs need no mining. Leyva-Vallina et
+    The gradient in d is d + τ(ψ−1) for d < τ and ψd for d ≥ τ; graded pairs need no mining. Source: Leyva-Vallina et
     al., Data-efficient large scale place recognition with graded similarity supervision, CVPR 2023.
 
     Parameters
@@ -43,8 +43,8 @@ def generalized_contrastive_loss(
     x0, x1:
         (n, dim) descriptors of the first and the second camera of each pair, L2-normalised or not.
     psi:
-        (n,) similarities in [0, 1], a tensor or an array of any type. It is checked where it lies: leave it on the
-        CPU, and nothing waits for the GPU.
+        (n,) similarities in [0, 1], a tensor or an array of any type. It is checked on its own device: leave it on the CPU
+        to avoid waiting for the GPU.
     margin:
         τ > 0, a distance; descriptors of unit length are at most 2 apart.
     reduction:
@@ -58,9 +58,9 @@ def generalized_contrastive_loss(
     Raises
     ------
     InputError
-        when shapes disagree, or a value of `psi` is outside [0, 1] or NaN: unknown pairs have to be left out before.
+        when shapes disagree, or a value of `psi` is outside [0, 1] or NaN: leave unknown pairs out first.
     OptionError
-        when the margin or the reduction cannot be.
+        if the margin or the reduction is not valid.
     """
     _check_options(margin, reduction)
     x0, x1 = _as_floats(x0, x1)
@@ -68,12 +68,12 @@ def generalized_contrastive_loss(
 
 
 def similarity_regression_loss(x0: Tensor, x1: Tensor, psi: Any, reduction: Reduction = "mean") -> Tensor:
-    """(s−ψ)² of n pairs, with s the cosine of the angle between the descriptors: it is to be ψ itself.
+    """(s−ψ)² of n pairs, where s is the cosine of the angle between the descriptors, whose target is ψ itself.
 
-    The gradient in s is 2(s−ψ), so that graded pairs need no mining, and there is no margin to choose. Leyva-Vallina,
+    The gradient in s is 2(s−ψ); graded pairs need no mining, and there is no margin to choose. Leyva-Vallina,
     Strisciuglio and Petkov, Regressing transformers for data-efficient visual place recognition, ICRA 2024
     (arXiv:2401.16304), train descriptors by regression on the overlap of fields of view; squared error and cosine are
-    relabel's reading of that. A descriptor of length 0 has no angle: its s is 0.
+    relabel's interpretation of that. A descriptor of length 0 has no angle: its s is 0.
 
     Parameters
     ----------
@@ -90,9 +90,9 @@ def similarity_regression_loss(x0: Tensor, x1: Tensor, psi: Any, reduction: Redu
     Raises
     ------
     InputError
-        when shapes disagree, or a value of `psi` is outside [0, 1] or NaN: unknown pairs have to be left out before.
+        when shapes disagree, or a value of `psi` is outside [0, 1] or NaN: leave unknown pairs out first.
     OptionError
-        when the reduction cannot be.
+        if the reduction is not valid.
     """
     _check_reduction(reduction)
     x0, x1 = _as_floats(x0, x1)
@@ -149,7 +149,7 @@ def triplet_loss(
     InputError
         when shapes disagree.
     OptionError
-        when the margin or the reduction cannot be.
+        if the margin or the reduction is not valid.
     """
     _check_options(margin, reduction)
     anchor, positive, negative = _as_floats(anchor, positive, negative)

@@ -53,17 +53,17 @@ class TrainResult(NamedTuple):
 
 
 class Trainer:
-    """Trains a descriptor model on a label file, and writes a folder with all that came of it.
+    """Trains a descriptor model on a label file and writes the results to a folder.
 
-    ``last.pt`` is the newest checkpoint, ``best.pt`` the one that validated best, ``config.json`` the recipe, and
+    ``last.pt`` is the newest checkpoint, ``best.pt`` the one with the best validation, ``config.json`` the recipe, and
     ``log.jsonl`` has loss, learning rate and speed. An interrupted run resumes from ``last.pt`` with the number of
     threads that it began with. On a CPU, on a machine of the same kind and with the same versions of torch and Pillow,
-    it ends with the bits of a run that was not stopped; on a GPU the last digits may differ, as they may between any
-    two runs.
+    the result is bit-identical to that of an uninterrupted run; on a GPU the last digits may differ, as they may
+    between any two runs.
 
     Processes that ``torchrun`` starts train one model together: each computes its share of every batch, and gradients
-    are summed, over gloo on CPUs and NCCL on GPUs. The steps are those of one process to the rounding of float32, but
-    for batch normalisation, which takes the statistics of a process's own share. The first process writes and
+    are summed, over gloo on CPUs and NCCL on GPUs. The steps equal those of one process up to float32 rounding, except
+    for batch normalisation, which uses the statistics of each process's own share. The first process writes and
     validates.
 
     Parameters
@@ -72,26 +72,26 @@ class Trainer:
         the recipe. Several processes share batches and epochs, which have to be divisible.
     model:
         maps (b, 3, h, w) images to (b, dim) descriptors, for example of `build_model`. It is trained in place, and
-        what is random in it has to be drawn from torch's own generators, which checkpoints keep.
+        it must draw its random numbers from torch's own generators, whose state checkpoints keep.
     labels:
         a collection, several, or a `LabelFile`.
     images:
         the top folder of the images, or the `ImagePaths` themselves.
     folder:
-        where to write; it is made where it is missing.
+        where to write; created if it does not exist.
     image_path:
         how a key becomes a path, as for `find_images`.
     device:
         ``auto``, ``cpu`` or ``cuda``.
     workers:
-        processes that read images; they do not show in the result.
+        processes that read images; the result does not depend on it.
     threads:
         how many torch computes on during the run; None for as many as the run has used so far, or for a new run as
         torch uses by default when it starts. The number is recorded; a run that resumes with another one logs that.
     strict:
-        stop at the first image that cannot be read. Else its pair is left out, named and counted.
+        stop at the first image that cannot be read. Otherwise its pair is left out, named and counted.
     checkpoint_steps:
-        write a checkpoint every so many steps besides the one after each epoch; 0 for none.
+        write a checkpoint every this many steps, besides the one after each epoch; 0 for none.
     tensorboard:
         write event files as well.
     validate:
@@ -163,7 +163,7 @@ class Trainer:
         Parameters
         ----------
         resume:
-            go on from the checkpoint in the folder, if there is one.
+            resume from the checkpoint in the folder, if there is one.
         overwrite:
             start over, and replace what is in the folder.
 

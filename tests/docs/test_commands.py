@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from PIL import Image
 import relabel
 from relabel.cli.app import app
 from relabel.datasets import registry
-from tests.docs.test_pages import PAGES, commands
+from tests.docs.test_pages import DOCS, PAGES, blocks, commands
 from tests.trees import (
     at_street,
     db_struct,
@@ -108,6 +110,12 @@ def tables() -> None:
     table("poses.txt", "1 0 0 0 0 1 0 0 0 0 1 0", [f"1 0 0 0 0 1 0 0 0 0 1 {0.8 * i:.2f}" for i in range(1, 30)])
 
 
+def two_tables() -> None:
+    """queries.csv and database.csv."""
+    for name in ("queries", "database"):
+        table(f"{name}.csv", "key,x,y,heading", [f"{name}{i},{8 * i},0,{90 + i}" for i in range(30)])
+
+
 def panoramas() -> None:
     """Pittsburgh, with a table of where its panoramas have their north."""
     db_struct(Path("pitts/pitts30k_val.mat"))
@@ -145,7 +153,7 @@ def validation_city() -> None:
 
 PREPARED: dict[str, tuple[Callable[[], None], ...]] = {
     "README.md": (city, depth_maps),
-    "audit.md": (city, depth_maps),
+    "audit.md": (city, depth_maps, two_tables),
     "datasets.md": (city, names, tables, panoramas, depth_maps),
     "field-of-view.md": (names,),
     "headings.md": (partial(city, 1000), names, tables),  # large enough to have a stuck compass
@@ -158,6 +166,15 @@ PREPARED: dict[str, tuple[Callable[[], None], ...]] = {
     "training.md": (city, names, depth_maps, validation_city),
     "viewer.md": (city, depth_maps),
 }
+
+
+PYTHON_OF = {
+    "README.md": ("../README.md", "label-files.md"),  # the second reads what the first writes
+    "audit.md": ("audit.md",),
+    "plots.md": ("plots.md",),
+    "surface.md": ("surface.md",),
+}
+"""Whose Python code runs after the commands of a page; start.md, numbers.md and training.md have tests of their own."""
 
 
 def filled(words: list[str]) -> list[str]:
@@ -195,6 +212,26 @@ def test_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         run(*filled(words))
         ran += 1
     assert ran
+    names = run_python(PYTHON_OF.get(page.name, ()))
+    if page.name == "README.md":
+        assert names["stored"].shape == names["psi"].shape == names["matrix"].shape
+        assert len(names["joined"]) == np.count_nonzero(names["matrix"].data >= 0.5)
+
+
+def run_python(pages: tuple[str, ...]) -> dict[str, Any]:
+    """Run the Python code of pages in the folder in which their commands ran, and return what it defines."""
+    code = [block for page in pages for block in blocks((DOCS / page).read_text(encoding="utf-8"))]
+    names: dict[str, Any] = {"relabel": relabel}
+    for block in code:
+        if re.search(r"^(import \w|from \w+(\.\w+)* import |with |\w+ = relabel\.)", block, re.MULTILINE):
+            exec(compile(re.sub(r'"[\w-]{22}"', lambda _: repr(some_query()), block), str(pages), "exec"), names)
+    return names
+
+
+def some_query() -> str:
+    """The key of a query that has matches, in the place of that of a page, which is of another city."""
+    labels = relabel.LabelFile("msls.h5")["amman"]
+    return str(labels.query.key[np.diff(labels.to_scipy().indptr).argmax()])
 
 
 def test_all_pages() -> None:
