@@ -65,9 +65,10 @@ class GradedPairSampler(GradedSampler[Pair]):
     exclude_from:
         the bands that pairs are excluded from, of ``positive``, ``partial`` and ``zero``; by default all three.
     rank, world_size:
-        the number of this process and the number of processes. Rounds are dealt to the ranks in turn: each rank
-        has the exact shares, no two ranks share a pair of the stream, and together they draw what one rank alone would draw. All ranks have
-        the same number of pairs; where rounds × ranks do not divide `length`, the epoch continues until they do.
+        the number of this process and the number of processes. Rounds are dealt to the ranks in turn: each rank has the
+        exact shares, no two ranks share a pair of the stream, and together they draw what one rank alone would draw.
+        All ranks have the same number of pairs; if rounds × ranks do not divide `length`, the epoch continues until
+        they do.
 
     Raises
     ------

@@ -43,8 +43,8 @@ def generalized_contrastive_loss(
     x0, x1:
         (n, dim) descriptors of the first and the second camera of each pair, L2-normalised or not.
     psi:
-        (n,) similarities in [0, 1], a tensor or an array of any type. It is checked on its own device: leave it on the CPU
-        to avoid waiting for the GPU.
+        (n,) similarities in [0, 1], a tensor or an array of any type. It is checked on its own device: leave it on
+        the CPU to avoid waiting for the GPU.
     margin:
         τ > 0, a distance; descriptors of unit length are at most 2 apart.
     reduction:
