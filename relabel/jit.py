@@ -160,7 +160,7 @@ def thread_count(threads: int | None) -> int:
     """
     if threads is None:
         return max(1, min(available_cores(), _most_threads()))
-    if not isinstance(threads, int) or threads < 1:
+    if not isinstance(threads, int | np.integer) or threads < 1:
         raise OptionError(f"threads is {threads!r}; a whole number of at least one is needed")
     return min(threads, _most_threads())
 
