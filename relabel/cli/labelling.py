@@ -175,13 +175,13 @@ def _show(rows: Sequence[Estimate], *, as_json: bool) -> None:
         return
     from relabel.report.text_table import byte_size, duration, table
 
-    head = ["collection", "queries", "database", "candidate pairs", "file, about", "memory, about"]
+    head = ["collection", "queries", "database", "candidate pairs", "file, about", "memory, about", "parts"]
     with_depth = any(row.frames is not None for row in rows)
     cells = []
     for row in rows:
         counts = (row.labelled_queries, row.labelled_database, row.candidates)
         line = [row.name, *(format(count, ",") for count in counts)]
-        line += [byte_size(row.output_bytes), byte_size(row.memory_bytes)]
+        line += [byte_size(row.output_bytes), byte_size(row.memory_bytes), format(row.parts, ",")]
         if with_depth:
             line += ["" if row.frames is None else format(row.frames, ",")]
             line += ["" if row.seconds is None else duration(row.seconds)]

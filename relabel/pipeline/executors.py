@@ -297,7 +297,7 @@ def _dask_pool(
         except OSError:
             return 0  # it has just gone
 
-    with client:
+    with _quiet("distributed"), client:
         if not client.nthreads():
             log.warning("the dask scheduler at %r has no workers yet; waiting for them", address)
         pool = client.get_executor(pure=False)  # else a task would be answered from memory, though its file may be gone
@@ -306,6 +306,20 @@ def _dask_pool(
         finally:
             if client.status == "running":
                 pool.shutdown(wait=False)
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keep a library, whose loggers have levels of their own, from logging what is said here in other words."""
+    names = [name, *(known for known in logging.root.manager.loggerDict if known.startswith(f"{name}."))]
+    levels = {logger: logger.level for logger in map(logging.getLogger, names)}
+    for logger in levels:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 def _distributed() -> Any:

@@ -19,6 +19,7 @@ from relabel.excluded_pairs import excluded_params
 from relabel.exclusion import RULES, Exclusion
 from relabel.fov import blocks
 from relabel.pipeline import occluders
+from relabel.pipeline.blocks import block_ends
 from relabel.pipeline.parts import Estimate, Opened, Progress
 
 # Rules of thumb, for a first idea; benchmarks/bench_pipeline.py prints what they are worth.
@@ -127,6 +128,7 @@ class FovPart(ReaderWrapper[CameraSets]):
             round(BASE_MEMORY + cameras * CAMERA_MEMORY + min(candidates, source.block) * CANDIDATE_MEMORY),
             audit=audit(sets),
             notes=tuple(f"{self.name}: {note}" for note in notes),
+            parts=len(block_ends(collection.query.key)),
         )
 
     def _source(

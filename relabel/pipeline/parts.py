@@ -72,6 +72,8 @@ class Estimate:
         what the audit of the input found.
     notes:
         what the user should know about the input.
+    parts:
+        how many parts a job that makes it in blocks has of it.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Estimate:
     seconds: float | None = None
     audit: AuditReport = EMPTY
     notes: tuple[str, ...] = ()
+    parts: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """All that is known but for the notes, as JSON values."""

@@ -81,8 +81,9 @@ def raises_what_cannot_be_unpickled(number: int, threads: int | None) -> int:
     raise TwoArguments("a", "b")
 
 
-def die_of_2(number: int, threads: int | None) -> int:
-    """End the process without a word for 2."""
-    if number == 2:
+def die_of_2(number: int, marker: Path, threads: int | None) -> int:
+    """End the process without a word for 2, and for 3 where it is the first time."""
+    if number == 2 or (number == 3 and not marker.exists()):
+        marker.touch()
         os._exit(9)
     return number

@@ -156,7 +156,6 @@ class TestLabel:
             {"threads": 1},
             {"threads": 2},
             {"resume": False},
-            {"executor": "processes:2", "threads": 2},
         ],
         ids=str,
     )
