@@ -175,17 +175,21 @@ def _show(rows: Sequence[Estimate], *, as_json: bool) -> None:
         return
     from relabel.report.text_table import byte_size, duration, table
 
-    head = ["collection", "queries", "database", "candidate pairs", "file, about", "memory, about", "parts"]
+    head = ["collection", "queries", "database", "candidate pairs", "file, about", "memory, about"]
     with_depth = any(row.frames is not None for row in rows)
     cells = []
     for row in rows:
         counts = (row.labelled_queries, row.labelled_database, row.candidates)
         line = [row.name, *(format(count, ",") for count in counts)]
-        line += [byte_size(row.output_bytes), byte_size(row.memory_bytes), format(row.parts, ",")]
+        line += [byte_size(row.output_bytes), byte_size(row.memory_bytes)]
         if with_depth:
             line += ["" if row.frames is None else format(row.frames, ",")]
             line += ["" if row.seconds is None else duration(row.seconds)]
         cells.append(line)
     if with_depth:
         head += ["depth maps", "time, about"]
+    if any(row.parts > 1 for row in rows):  # only large collections are cut
+        head.append("parts")
+        for line, row in zip(cells, rows, strict=True):
+            line.append(format(row.parts, ","))
     terminal.echo_lines(table([head, *cells], right=range(1, len(head))))

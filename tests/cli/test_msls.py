@@ -295,9 +295,11 @@ class TestDryRun:
             "candidates",
             "output_bytes",
             "memory_bytes",
+            "parts",
             "findings",
             "not_checked",
         }
+        assert found["parts"] == 1
         city = msls.read(root, city="amman")
         assert found["candidates"] == fov.source(city.query, city.database).candidates()
         assert list(here.iterdir()) == []

@@ -29,12 +29,14 @@ class TestJobArray:
     def test_two_shares(self, run: Runner, city: Path, here: Path) -> None:
         """Each run prints how far the job is; packing refuses until all is there; the bytes are those of one run."""
         assert run("msls", "--root", city, "-o", "whole.h5").exit_code == 0
+        planned = run("msls", "--root", city, "--dry-run").stdout.splitlines()
+        assert planned[0].endswith("parts")
         first = run("msls", "--root", city, "-o", "x.h5", "--part", "1/2")
         assert first.exit_code == 0, first.stderr
         assert "collection  parts  done  computing  waiting  missing" in first.stdout
         status = json.loads(run("status", "x.h5.parts", "--json").stdout)
         counts = status["parts"]
-        assert counts["all"] == counts["done"] + counts["missing"] >= 3
+        assert counts["all"] == counts["done"] + counts["missing"] == int(planned[1].split()[-1]) == 5
         assert counts["missing"] == counts["all"] // 2 == len(status["missing"])
         assert status["missing"][0] == {"collection": "sampletown", **status["missing"][0], "state": "missing"}
         refused = run("pack", "x.h5.parts", "-o", "x.h5")
