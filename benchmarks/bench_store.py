@@ -34,7 +34,7 @@ from scipy import sparse
 
 from relabel import LabelFile, Similarity, fov
 from relabel.labelfile import write
-from relabel.labelfile.chunks import ParallelColumns
+from relabel.labelfile.chunks import ChunkQueue, GrowingColumns
 from relabel.labelfile.schema import CHUNK_ENTRIES, FILTERS
 
 ROWS = 300  # read one at a time
@@ -78,9 +78,11 @@ def arrays_way(threads: int) -> Way:
 
     def put(path: Path, psi: Similarity) -> None:
         with h5py.File(path, "w") as file:
-            with ParallelColumns(file, {"indices": "int32", "data": "float32"}, threads) as columns:
+            with ChunkQueue(threads) as queue:
+                columns = GrowingColumns(file, {"indices": "int32", "data": "float32"}, queue)
                 columns.append((psi.matrix.indices, psi.matrix.data))
                 columns.finish()
+                queue.finish()
             file["indptr"] = psi.matrix.indptr.astype(np.int64)
 
     return Way(f"arrays only, direct chunks, {threads} thread(s)", put, read_arrays, rows_of_arrays)

@@ -243,17 +243,18 @@ def _keys(key: object) -> npt.NDArray[np.str_]:
     return np.ascontiguousarray(array)
 
 
-def surely_unique(names: npt.NDArray[np.str_]) -> bool:
+def surely_unique(names: npt.NDArray[np.str_] | npt.NDArray[np.bytes_]) -> bool:
     """True only where no two names are equal, by hashes that sort in a third of the time of names; False says nothing.
 
     Parameters
     ----------
     names:
-        (n,) str.
+        (n,) str or bytes.
     """
     if len(names) < 2:
         return True
-    letters = np.ascontiguousarray(names).view(np.uint32).reshape(len(names), -1)
+    letter = np.uint32 if names.dtype.kind == "U" else np.uint8
+    letters = np.ascontiguousarray(names).view(letter).reshape(len(names), -1)
     # Odd factors, so that names which differ in one letter never have the same hash.
     factors = np.random.default_rng(0).integers(2**63, size=letters.shape[1], dtype=np.uint64) * np.uint64(2)
     hashes = np.empty(len(names), np.uint64)

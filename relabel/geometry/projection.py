@@ -7,6 +7,7 @@ the convention of MSLS, which no southern EPSG code describes.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -241,13 +242,18 @@ def _known(crs: str) -> Any:
         raise OptionError(f"PROJ does not know the reference system {crs}: {error}") from None
 
 
-def _transformed(x: npt.ArrayLike, y: npt.ArrayLike, source: str, target: str) -> FloatArray:
+@lru_cache(maxsize=256)  # making one takes as long as transforming some ten thousand places
+def _transformer(source: str, target: str) -> Any:
     import pyproj  # noqa: PLC0415  (200 ms, and most trees need no projection)
 
     try:
-        transformer = pyproj.Transformer.from_crs(source, target, always_xy=True)
+        return pyproj.Transformer.from_crs(source, target, always_xy=True)
     except pyproj.exceptions.CRSError as error:
         raise OptionError(f"PROJ does not know the reference system {source} or {target}: {error}") from None
+
+
+def _transformed(x: npt.ArrayLike, y: npt.ArrayLike, source: str, target: str) -> FloatArray:
+    transformer = _transformer(source, target)
     pair = np.array(np.broadcast_arrays(x, y), dtype=np.float64)
     out = np.stack(transformer.transform(pair[0], pair[1]), axis=-1)
     return cast("FloatArray", np.where(np.isfinite(out).all(axis=-1, keepdims=True), out, np.nan))

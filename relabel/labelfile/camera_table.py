@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import h5py
@@ -14,7 +14,10 @@ from relabel.cameras import Cameras, FloatArray, Status
 from relabel.errors import InputError, LabelFileError
 from relabel.fixed_width import MOST_BYTES, check_lengths, text_array
 from relabel.labelfile import hdf
+from relabel.labelfile.chunks import ChunkQueue
 from relabel.labelfile.digest import ArrayDigest, Record
+from relabel.labelfile.hdf5_layout import new_group
+from relabel.labelfile.safe_h5file import Draft
 from relabel.labelfile.schema import (
     CHUNK_BYTES,
     CHUNK_ENTRIES,
@@ -117,8 +120,8 @@ def _encoded(array: npt.NDArray[np.str_], where: str) -> npt.NDArray[np.bytes_]:
 
 def _holds_nul(encoded: npt.NDArray[np.bytes_]) -> bool:
     """Whether a NUL stands before another byte; those at the end are NumPy's padding."""
-    empty = np.ascontiguousarray(encoded).view(np.uint8).reshape(-1, encoded.dtype.itemsize) == 0
-    return bool((empty[:, :-1] & ~empty[:, 1:]).any())
+    letters = np.count_nonzero(np.ascontiguousarray(encoded).view(np.bool_))
+    return bool(letters < np.strings.str_len(encoded).sum())
 
 
 def digests(table: Table) -> dict[str, Record]:
@@ -175,21 +178,35 @@ class StoredDigests:
         return {name: digest.record(shape) for name, (digest, shape) in self._running.items()}
 
 
-def write_table(group: Any, table: Table) -> None:
-    """Store the columns in an h5py group, compressed."""
-    for name, array in table.items():
-        dtype: Any = array.dtype
-        if name == "status":
-            dtype = h5py.enum_dtype(STATUS_NAMES, basetype="u1")
-        elif array.dtype.kind == "S":
-            dtype = h5py.string_dtype(UTF8, array.dtype.itemsize)
-        storage: dict[str, Any] = {}
+def write_tables(draft: Draft, group: Any, tables: Mapping[str, Table], queue: ChunkQueue) -> None:
+    """Make the groups of these names with their columns, and add their chunks to the queue."""
+    columns = []
+    with draft.writing():
+        for side, table in tables.items():
+            parent = new_group(group, side)
+            columns += [(_new_column(parent, name, array), array) for name, array in table.items()]
+    for dataset, array in columns:
         if array.size:
-            row_bytes = array.nbytes // len(array)
-            rows = max(1, min(len(array), CHUNK_ENTRIES, CHUNK_BYTES // row_bytes))
-            storage = {"chunks": (rows, *array.shape[1:]), **FILTERS}
-        # HDF5 knows no chunks in an empty extent of fixed size.
-        group.create_dataset(name, data=array.astype(dtype), dtype=dtype, track_times=False, **storage)
+            step = dataset.chunks[0]
+            with draft.writing():
+                for row in range(0, len(array), step):
+                    queue.add(dataset, row, array[row : row + step])
+
+
+def _new_column(group: Any, name: str, array: npt.NDArray[Any]) -> Any:
+    """The dataset of a column, still without its values."""
+    dtype: Any = array.dtype
+    if name == "status":
+        dtype = h5py.enum_dtype(STATUS_NAMES, basetype="u1")
+    elif array.dtype.kind == "S":
+        dtype = h5py.string_dtype(UTF8, array.dtype.itemsize)
+    storage: dict[str, Any] = {}
+    if array.size:
+        row_bytes = array.nbytes // len(array)
+        rows = max(1, min(len(array), CHUNK_ENTRIES, CHUNK_BYTES // row_bytes))
+        storage = {"chunks": (rows, *array.shape[1:]), **FILTERS}
+    # HDF5 knows no chunks in an empty extent of fixed size.
+    return group.create_dataset(name, array.shape, dtype=dtype, track_times=False, **storage)
 
 
 def read_table(

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from relabel.cameras import Status
+from relabel.cameras import Status, surely_unique
 from relabel.errors import LabelFileError, OptionError
 from relabel.exclusion import SEQUENCE, TIME, Exclusion
 from relabel.labelfile import hdf, schema
@@ -431,8 +431,10 @@ class TableCheck:
         if keys is None:
             return
         with self._report.attempt("structure", f"{self._path}/key"):
-            hdf.decode(keys, f"{self._path}/key")
+            hdf.check_text(keys, f"{self._path}/key")
         self._note_rows("key", keys == b"", "have an empty key")
+        if surely_unique(keys):
+            return
         values, rows, counts = np.unique(keys, return_index=True, return_counts=True)
         if len(values) < len(keys):
             twice = rows[counts > 1]

@@ -307,6 +307,12 @@ def encode(strings: npt.NDArray[np.str_]) -> npt.NDArray[np.bytes_]:
     return array if array.dtype.itemsize else array.astype("S1")
 
 
+def check_text(array: npt.NDArray[np.bytes_], where: str) -> None:
+    """Raise unless all bytes are UTF-8."""
+    if array.size and np.ascontiguousarray(array).view(np.int8).min() < 0:  # else all are ASCII
+        decode(array, where)
+
+
 def decode(array: npt.NDArray[np.bytes_], where: str) -> npt.NDArray[np.str_]:
     """UTF-8 bytes as strings."""
     with guarded(where):

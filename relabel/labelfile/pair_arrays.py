@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from relabel.labelfile import schema
-from relabel.labelfile.chunks import ParallelColumns
+from relabel.labelfile.chunks import ChunkQueue, GrowingColumns
 from relabel.labelfile.digest import ArrayDigest, Record
 from relabel.labelfile.hdf5_layout import new_group
 from relabel.labelfile.safe_h5file import Draft
@@ -54,7 +53,7 @@ def row_starts_record(indptr: npt.NDArray[np.int64]) -> Record:
 
 
 class PairArrays:
-    """A new similarity group in a file that is being written, to be used inside `with`.
+    """A new similarity group in a file that is being written.
 
     Parameters
     ----------
@@ -64,26 +63,19 @@ class PairArrays:
         that of the collection.
     shape:
         (queries, database cameras); the queries as far as they are known.
-    threads:
-        how many threads compress; None takes all that this process may run on.
+    queue:
+        what compresses and stores their chunks.
     """
 
-    def __init__(self, draft: Draft, group: Any, shape: tuple[int, int], threads: int | None) -> None:
-        self._draft = draft
+    def __init__(self, draft: Draft, group: Any, shape: tuple[int, int], queue: ChunkQueue) -> None:
+        self._draft, self._queue = draft, queue
         self._digests = PairDigests()
         with draft.writing():
             self._group = new_group(group, schema.SIMILARITY)
             for name, value in schema.ENCODING.items():
                 self._group.attrs[name] = schema.stored_text(value)
             self._group.attrs["shape"] = np.array(shape, "<i8")
-            self._columns = ParallelColumns(self._group, {n: schema.ARRAYS[n] for n in ("indices", "data")}, threads)
-
-    def __enter__(self) -> Self:
-        self._columns.__enter__()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._columns.__exit__(kind, error, at)
+            self._columns = GrowingColumns(self._group, {n: schema.ARRAYS[n] for n in ("indices", "data")}, queue)
 
     def append(self, block: RowBlock) -> None:
         """Add the next rows."""
@@ -92,9 +84,10 @@ class PairArrays:
             self._columns.append((block.indices, block.data))
 
     def finish(self) -> tuple[int, dict[str, Record]]:
-        """Write what is left; the number of pairs, and the digest records by their paths in the collection."""
+        """Write what is left, of the queue as well; the number of pairs, and the digest records by their paths."""
         with self._draft.writing():
             total = self._columns.finish()
+            self._queue.finish()
             indptr = self._digests.indptr().astype("<i4")
             # Not compressed, so that a row is found fast; the checksum is there because one flipped bit moves pairs.
             chunk = (min(len(indptr), schema.CHUNK_ENTRIES),)

@@ -18,8 +18,9 @@ from relabel.cameras import Status
 from relabel.clutter import is_clutter
 from relabel.errors import LabelFileError, OptionError
 from relabel.labelfile import manifest, schema
-from relabel.labelfile.camera_table import digests, write_table
+from relabel.labelfile.camera_table import digests, write_tables
 from relabel.labelfile.checked_rows import CheckedRows
+from relabel.labelfile.chunks import ChunkQueue
 from relabel.labelfile.completing import check_names, confirm, finish, finish_collection
 from relabel.labelfile.digest import collection_digest, file_digest, sha256_of
 from relabel.labelfile.hdf5_layout import new_group
@@ -193,19 +194,20 @@ class _Cut:
         with draft:
             with draft.writing():
                 group = new_group(draft.file, self._name)
-            with PairArrays(draft, group, (0, len(self._database["key"])), self._threads) as pairs:
+            with ChunkQueue(self._threads) as queue:
+                pairs = PairArrays(draft, group, (0, len(self._database["key"])), queue)
                 for _, block in blocks:
                     first = block.first_row if first is None else first
                     last = block.first_row + len(block.counts)
                     pairs.append(block)
                 stored, records = pairs.finish()
-            assert first is not None
-            assert last is not None
-            queries = {name: column[first:last] for name, column in self._rows.tables[schema.QUERIES].items()}
-            records |= {f"{schema.QUERIES}/{name}": record for name, record in digests(queries).items()}
-            with draft.writing():
-                write_table(new_group(group, schema.QUERIES), queries)
-                write_table(new_group(group, schema.DATABASE), self._database)
+                assert first is not None
+                assert last is not None
+                queries = {name: column[first:last] for name, column in self._rows.tables[schema.QUERIES].items()}
+                write_tables(draft, group, {schema.QUERIES: queries, schema.DATABASE: self._database}, queue)
+                records |= {f"{schema.QUERIES}/{name}": record for name, record in digests(queries).items()}
+                with draft.writing():
+                    queue.finish()
             attributes = {**self._rows.attributes, "nnz": stored, "symmetric": 0, "self_pairs": 0}
             digest = finish_collection(draft, group, attributes, records | self._database_records)
             with draft.writing():

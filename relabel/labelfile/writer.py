@@ -9,8 +9,9 @@ from typing import Any
 
 from relabel.atomic import replacing
 from relabel.labelfile import schema
-from relabel.labelfile.camera_table import write_table
+from relabel.labelfile.camera_table import write_tables
 from relabel.labelfile.checked_rows import CheckedRows
+from relabel.labelfile.chunks import ChunkQueue
 from relabel.labelfile.completing import check_names, confirm, finish, finish_collection
 from relabel.labelfile.hdf5_layout import new_group
 from relabel.labelfile.pair_arrays import PairArrays
@@ -90,15 +91,16 @@ def write_collection(
 ) -> str:
     """Write one collection into an open file; its digest."""
     rows = CheckedRows(name, source, most=schema.MOST)
-    records = rows.table_records()
     with draft.writing():
         group = new_group(draft.file, name)
-        for side, table in rows.tables.items():
-            write_table(new_group(group, side), table)
-        if rows.collection.self_pairs:
-            group[schema.DATABASE] = group[schema.QUERIES]
-    with PairArrays(draft, group, rows.collection.shape, threads) as pairs:
+    with ChunkQueue(threads) as queue:
+        pairs = PairArrays(draft, group, rows.collection.shape, queue)
+        write_tables(draft, group, rows.tables, queue)
+        records = rows.table_records()  # while the threads compress
         for block in rows.blocks(progress):
             pairs.append(block)
         records |= pairs.finish()[1]
+    if rows.collection.self_pairs:
+        with draft.writing():
+            group[schema.DATABASE] = group[schema.QUERIES]
     return finish_collection(draft, group, rows.attributes, records)

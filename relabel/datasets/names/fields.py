@@ -9,6 +9,7 @@ metres and have to be there; any other piece may be empty. Heading is degrees cl
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -92,16 +93,13 @@ def parse(names: Sequence[str], location: Callable[[int], str]) -> AtNames:
         a latitude or longitude is none, or something stands before the first @; the message names the first row at
         fault.
     """
-    rows = [name.rpartition("/")[2].split("@") for name in names]
-    for row, pieces in enumerate(rows):
-        if len(pieces) != PIECES:
-            raise _miscounted(names, row, len(pieces), location)
-        if pieces[0]:
-            raise InputError(
-                f"{location(row)}: {names[row]!r} has {pieces[0]!r} before its first @, so it is not a name of the "
-                f"form {LAYOUT}. Remove such files from the list, or correct their names"
-            )
-    columns = list(zip(*rows, strict=True)) or [()] * PIECES
+    base = [name.rpartition("/")[2] for name in names]
+    counts = list(map(str.count, base, itertools.repeat("@")))
+    # All at once: a list for each name would keep Python's garbage collector busy for as long as all else takes.
+    pieces = "@".join(base).split("@") if names else []
+    columns = [pieces[k::PIECES] for k in range(PIECES)]
+    if counts.count(PIECES - 1) < len(base) or any(columns[0]):
+        raise _no_name(names, base, counts, location)
     east, north, zone, lat, lon, heading = (
         _numbers(column, columns[column.number], location) for column in (EAST, NORTH, ZONE, LAT, LON, HEADING)
     )
@@ -114,8 +112,9 @@ def parse(names: Sequence[str], location: Callable[[int], str]) -> AtNames:
     if half.size:
         has, lacks = ("lat", "lon") if np.isnan(lon[half[0]]) else ("lon", "lat")
         raise InputError(f"{location(int(half[0]))}: has a {has} but no {lacks}; give both or none")
-    letter = text_array([text.strip().upper() for text in columns[4]])
-    for text in np.unique(letter):
+    in_capitals = {text: text.strip().upper() for text in set(columns[4])}
+    letter = text_array([in_capitals[text] for text in columns[4]])
+    for text in sorted(in_capitals.values()):
         if text and text not in tuple(_LETTERS):
             row = int(np.flatnonzero(letter == text)[0])
             raise InputError(f"{location(row)}: letter {columns[4][row]!r} is not a latitude band of UTM ({_LETTERS})")
@@ -128,6 +127,19 @@ def parse(names: Sequence[str], location: Callable[[int], str]) -> AtNames:
         lon,
         heading,
         texts,
+    )
+
+
+def _no_name(
+    names: Sequence[str], base: Sequence[str], counts: Sequence[int], location: Callable[[int], str]
+) -> InputError:
+    """What is wrong with the first name that has another number of pieces, or something before its first @."""
+    row = next(row for row, name in enumerate(base) if counts[row] != PIECES - 1 or not name.startswith("@"))
+    if counts[row] != PIECES - 1:
+        return _miscounted(names, row, counts[row] + 1, location)
+    return InputError(
+        f"{location(row)}: {names[row]!r} has {base[row].partition('@')[0]!r} before its first @, so it is not a name "
+        f"of the form {LAYOUT}. Remove such files from the list, or correct their names"
     )
 
 
@@ -148,7 +160,8 @@ def _miscounted(names: Sequence[str], row: int, count: int, location: Callable[[
 def _numbers(column: NameField, texts: Sequence[str], location: Callable[[int], str]) -> FloatArray:
     """(n,) float64, NaN for an empty piece; checked."""
     try:
-        values = np.array([float(text) if text else math.nan for text in texts], dtype=np.float64)
+        filled = [text or "nan" for text in texts] if "" in texts else texts
+        values = np.fromiter(map(float, filled), np.float64, len(texts))
     except ValueError:
         values = np.full(len(texts), math.nan)
     else:
