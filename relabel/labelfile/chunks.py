@@ -52,8 +52,15 @@ def shuffled(array: npt.NDArray[Any]) -> bytes:
 
 
 def encoded(values: npt.NDArray[Any]) -> bytes:
-    """A chunk of this many rows as it lies in the file: shuffled, deflated, with its checksum behind it."""
-    packed = zlib.compress(shuffled(values), GZIP_LEVEL)
+    """A chunk of this many rows as it lies in the file: shuffled, deflated, with its checksum behind it.
+
+    Of ψ and of text, next to nothing repeats but bytes in the same place of neighbours, which shuffling has made runs of.
+    To look for runs alone (`Z_RLE`) takes a third of the time there, and the size is within 1 % in the worst case
+    and 10 % smaller in the best; columns and positions would be larger by half.
+    """
+    strategy = zlib.Z_RLE if values.dtype.kind == "S" or values.dtype == np.float32 else zlib.Z_DEFAULT_STRATEGY
+    deflate = zlib.compressobj(GZIP_LEVEL, strategy=strategy)
+    packed = deflate.compress(shuffled(values)) + deflate.flush()
     return packed + fletcher32(packed).to_bytes(4, "little")
 
 
