@@ -157,7 +157,8 @@ def show_written(path: Path, *, as_json: bool, audits: Sequence[dict[str, Any]] 
     from relabel.report.info import describe, info_text
 
     files = [path] if path.is_file() else list(path.iterdir())
-    what = "" if path.is_file() else f" in {len(files) - 1:,} shards"
+    shards = len(files) - 1
+    what = "" if path.is_file() else f" in {shards:,} {'shard' if shards == 1 else 'shards'}"
     log.info("wrote %s (%s bytes%s)", path, format(sum(file.stat().st_size for file in files), ","), what)
     info = describe(LabelFile(path))
     for collection in info["collections"] if audits is None else ():

@@ -266,6 +266,10 @@ def _whole_file(ctx: click.Context, param: click.Parameter, value: Path) -> Path
     del param
     file, separator, collection = str(value).partition("::")
     if separator and Path(file).exists() and not value.exists():
+        if collection:
+            from relabel.labelfile import open_address
+
+            open_address(str(value))  # one that is not there is an error of its own
         raise click.UsageError(
             f"{ctx.command_path} takes a whole file; write the collection to a file of its own first: "
             f"relabel subset {file}::{collection} -o FILE"

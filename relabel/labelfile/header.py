@@ -13,7 +13,7 @@ from relabel.errors import FormatTooNewError, InputError, LabelFileError, Missin
 from relabel.input_files import check_regular
 from relabel.labelfile import hdf
 from relabel.labelfile._hdf5_guards import heap_fault
-from relabel.labelfile.schema import FORMAT, FORMAT_VERSION, MAJOR, MINOR, parse_version
+from relabel.labelfile.schema import FORMAT, FORMAT_VERSION, MAJOR, MANIFEST, MINOR, parse_version
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _LFS = b"version https://git-lfs"
@@ -77,6 +77,8 @@ def open_hdf5(path: Path) -> Any:
     if not head.startswith(_SIGNATURE):
         if head.startswith(_LFS):
             raise LabelFileError("is a Git LFS pointer, not the file itself; run git lfs pull")
+        if path.name == MANIFEST:
+            raise LabelFileError(f"is the manifest of a folder of shards; name the folder, {path.parent}")
         what = "a text file" if _is_text(head) else "not an HDF5 file"
         raise LabelFileError(f"is {what}; a label file is HDF5, as relabel writes it")
     file_identity = identity(path)

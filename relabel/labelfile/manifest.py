@@ -27,6 +27,7 @@ from relabel.labelfile.schema import (
 
 _MOST_BYTES = 1 << 26  # of a manifest: that of a hundred thousand shards takes a third
 _MOST_PAIRS = 1 << 62
+_NAME_BYTES = 255
 NO_MANIFEST = f"is a folder without {MANIFEST}; name a label file, or a folder of shards"
 _SHARED = ("crs", "measure", "method", "min_value", "params")
 
@@ -168,7 +169,7 @@ def members(text: str) -> dict[str, Any]:
     version = value.get("format_version")
     parsed = parse_version(version) if isinstance(version, str) else None
     if parsed is None:
-        raise LabelFileError(f"format_version is {version!r}; expected one like 1.0")
+        raise LabelFileError(f"format_version is {version!r:.60}; expected one like 1.0")
     if parsed[0] > MAJOR:
         raise FormatTooNewError(
             f"is of format version {version}, but this version of relabel reads {FORMAT_VERSION}: update relabel"
@@ -201,11 +202,11 @@ class _Parser:
         """The manifest and all faults."""
         value = self.value
         writer, digest, records = (value.get(name) for name in ("writer", "content_sha256", "provenance"))
-        if not isinstance(writer, str):
+        if not _is_text(writer):
             self.note("writer is not text")
         if not _is_digest(digest):
             self.note("content_sha256 is not 64 hexadecimal digits")
-        if not isinstance(records, list) or not all(isinstance(record, str) for record in records):
+        if not isinstance(records, list) or not all(map(_is_text, records)):
             self.note("provenance is not a list of texts, each a record as JSON")
         collections = value.get("collections")
         if not isinstance(collections, dict) or not collections:
@@ -275,7 +276,7 @@ class _Parser:
             return
         for name, kind in ATTRIBUTES.items():
             found = value.get(name)
-            if kind is str and isinstance(found, str):
+            if kind is str and _is_text(found):
                 yield name, found
             elif kind is float and isinstance(found, int | float) and not isinstance(found, bool) and 0 <= found < 1:
                 yield name, float(found)
@@ -315,7 +316,17 @@ def path_fault(path: str) -> str | None:
         return "is not the name of a file in the folder of the manifest"
     if path == MANIFEST or path.startswith("."):
         return "cannot be the name of a shard"
+    if len(path.encode("utf-8", "surrogatepass")) > _NAME_BYTES:
+        return f"has more than {_NAME_BYTES} bytes, which no file system allows"
     return None if path.isprintable() else "holds characters that are not printable"
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is text with bytes in UTF-8, which half of a surrogate pair has not; JSON can say such a one."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_digest(value: object) -> bool:

@@ -357,7 +357,8 @@ def check_shard(file: Any, name: str, entry: Entry, shard: Shard) -> None:
     group = hdf.descend(file, name)
     for attribute, value in entry.shard_attributes().items():
         if (found := hdf.attribute(group, attribute, ATTRIBUTES[attribute])) != value:
-            raise LabelFileError(f"/{name}, attribute {attribute!r}: is {found!r}, but {value!r} is due to {MANIFEST}")
+            shown = f"is {found!r:.200}, but {value!r:.200} is due to {MANIFEST}"
+            raise LabelFileError(f"/{name}, attribute {attribute!r}: {shown}")
     shape = tuple(
         len(hdf.member(hdf.member(group, side, h5py.Group), "key", h5py.Dataset)) for side in (QUERIES, DATABASE)
     )

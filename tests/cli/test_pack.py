@@ -43,7 +43,18 @@ def test_there_and_back(run: Run, tmp_path: Path) -> None:
     assert "--force" in result.stderr
     result = run("unpack", f"{file}::room", "-o", folder, "--force")
     assert result.exit_code == 0, result.stderr
+    assert "bytes in 1 shard)" in result.stderr
     assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "room-00000.h5"]
+
+
+def test_what_is_no_address(run: Run, both: tuple[Path, Path]) -> None:
+    """A wrong name lists the right ones, also where a whole file is expected; the manifest names the folder."""
+    for command in ("info", "row", "validate"):
+        words = ("key",) if command == "row" else ()
+        result = run(command, f"{both[1]}::nope", *words)
+        assert "there is no collection 'nope'; there are amman, room" in result.stderr
+    for command in ("info", "ls", "dump"):
+        assert f"name the folder, {both[1]}" in run(command, both[1] / "manifest.json").stderr
 
 
 @pytest.fixture
