@@ -52,7 +52,7 @@ def unpack_command(
     Each shard is a label file with some of the rows; manifest.json says which. Every command reads such a folder like
     one file. Nothing is computed, and no step is added to the provenance.
     """
-    if not output.name.endswith(".labels"):
+    if not output.name.endswith(".labels") or output.name == ".labels":
         raise OptionError(f"{output}: the name of a folder of shards ends with .labels; write -o NAME.labels")
     _repack(address, output, force=force, as_json=as_json, no_progress=no_progress, shard_pairs=shard_pairs)
 

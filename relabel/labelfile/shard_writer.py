@@ -103,8 +103,8 @@ def foreign_names(folder: Path) -> Iterator[str]:
         known = {shard.path for entry in manifest.load(folder).collections.values() for shard in entry.shards}
     except LabelFileError:
         known = set()
-    for name in sorted(entry.name for entry in folder.iterdir()):
-        if name not in known and not is_clutter(name) and not (known and name == schema.MANIFEST):
+    for name, is_folder in sorted((entry.name, entry.is_dir()) for entry in folder.iterdir()):
+        if (name not in known or is_folder) and not is_clutter(name) and not (known and name == schema.MANIFEST):
             yield name
 
 

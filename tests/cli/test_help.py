@@ -168,11 +168,11 @@ class TestSuggestions:
     @pytest.mark.parametrize("command", ["info", "tree", "validate", "verify", "publish -o out"])
     def test_a_collection_where_files_are_taken(self, run: Runner, command: str, labels: Path) -> None:
         """The command that makes a file of it is named."""
-        result = run(*command.split(), f"{labels}::redkitchen/train")
+        address = f"{labels}::redkitchen/train"
+        result = run(*command.split(), address)
         assert result.exit_code == 2
-        assert (
-            f"takes a whole file; write the collection to a file of its own first: relabel subset {labels}::redkitchen/train"
-            in (result.stderr)
+        assert f"takes a whole file; write the collection to a file of its own first: relabel subset {address}" in (
+            result.stderr
         )
         assert "no such file" in run("info", f"{labels}x::a/b").stderr
 

@@ -182,6 +182,7 @@ def test_labelling(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_the_name_of_a_folder(run: Run, tmp_path: Path) -> None:
     """It ends with .labels, as every command knows it by."""
     file = write(tmp_path / "a.h5", {"amman": similarity(3, 4)})
-    result = run("unpack", file, "-o", tmp_path / "shards")
-    assert result.exit_code == 2
-    assert "write -o NAME.labels" in result.stderr
+    for name in ("shards", ".labels"):
+        result = run("unpack", file, "-o", tmp_path / name)
+        assert result.exit_code == 2
+        assert "write -o NAME.labels" in result.stderr

@@ -276,6 +276,14 @@ class TestWriting:
         with pytest.raises(OutputExistsError, match=r"holds 'notes\.txt'"):
             write(folder, SOURCES, overwrite=True)
         (folder / "notes.txt").unlink()
+        shard = folder / before[0]
+        shard.rename(tmp_path / "aside.h5")
+        (shard / "thesis").mkdir(parents=True)
+        with pytest.raises(OutputExistsError, match=f"holds '{shard.name}'"):
+            write(folder, SOURCES, overwrite=True)
+        (shard / "thesis").rmdir()
+        shard.rmdir()
+        (tmp_path / "aside.h5").rename(shard)
         assert sorted(p.name for p in folder.iterdir()) == before
         write(folder, SOURCES, overwrite=True)
         assert len(list(folder.iterdir())) == 3

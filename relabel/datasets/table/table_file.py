@@ -228,7 +228,9 @@ class TableFile:
                 ) from None
             values = None if values is None else values.fill_null("")
         else:
-            is_number = pa.types.is_integer(stored) or pa.types.is_floating(stored) or pa.types.is_decimal(stored)
+            # A column of nulls alone has no other type where the program that wrote it guessed types.
+            kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
+            is_number = any(is_kind(stored) for is_kind in kinds)
             values = column.cast(pa.float64(), safe=False) if is_number else None
         if values is None:
             raise InputError(

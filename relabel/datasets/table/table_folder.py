@@ -100,8 +100,18 @@ class TableFolder(TableFile):
         members, notes = self._members, []
         if others := self._listing[1]:
             shown = ", ".join([*map(self._name, others[:_NAMED]), *(["…"] if len(others) > _NAMED else [])])
-            notes.append(f"{len(others):,} files and links that are not Parquet are not read: {shown}")
+            what = (
+                "file or link that is not Parquet is"
+                if len(others) == 1
+                else "files and links that are not Parquet are"
+            )
+            notes.append(f"{len(others):,} {what} not read: {shown}")
         for name in wanted:
+            if both := [member for member in members if name in member.types and name in member.partition]:
+                notes.append(
+                    f"column {name!r} is also in the names of folders, which do not count, since {len(both):,} of "
+                    f"{len(members):,} files hold it themselves"
+                )
             without = [member for member in members if name not in member.types and name not in member.partition]
             if without:
                 notes.append(
@@ -173,7 +183,7 @@ class TableFolder(TableFile):
         paths.sort()
         if not paths:
             raise InputError(
-                f"{self.path}: is a folder without a Parquet file ({len(others):,} other files); expected a CSV or "
+                f"{self.path}: is a folder without a Parquet file ({len(others):,} other file(s)); expected a CSV or "
                 "Parquet table, or a folder of Parquet files. Folders of poses need --layout"
             )
         return paths, sorted(others)
@@ -189,16 +199,22 @@ class TableFolder(TableFile):
         schema = file.schema
         # A column that is named twice is refused where it is read.
         types = {field.name: field.type for field in schema}
-        return _Member(path, types, file.rows, _partition(path.parent.relative_to(self.path)))
+        return _Member(path, types, file.rows, _partition(self.path, path))
 
 
-def _partition(folder: Path) -> dict[str, str]:
-    """The columns and values that folders are named after."""
+def _partition(root: Path, path: Path) -> dict[str, str]:
+    """The columns and values that the folders of a file are named after."""
+    folder = path.parent.relative_to(root)
     names = [part.partition("=")[0] for part in folder.parts if "=" in part]
     if not names:
         return {}
+    if len(set(names)) < len(names):
+        raise InputError(f"{path}: folders above it name a column twice: {folder}; rename or remove one")
     from pyarrow import dataset  # noqa: PLC0415  slow to load
 
     hive = dataset.HivePartitioning(pa.schema([(name, pa.string()) for name in names]), null_fallback=_NULL)
-    values = dataset.get_partition_keys(hive.parse(f"{folder.as_posix()}/"))
+    try:
+        values = dataset.get_partition_keys(hive.parse(f"{folder.as_posix()}/"))
+    except (pa.ArrowException, UnicodeError) as error:
+        raise InputError(f"{path}: a folder above it says no value that can be read ({error}); rename it") from None
     return {name: values.get(name) or "" for name in names}

@@ -71,20 +71,32 @@ class TestTableFolder:
         with pytest.raises(InputError, match=r"the folder says that city is 'São Paulo', which is not a number"):
             TableFolder(tmp_path).read({"city": "float"})
 
+    def test_partition_and_column(self, tmp_path: Path) -> None:
+        """What a file holds counts, not the folder that it is in, and this is said."""
+        (tmp_path / "v=2").mkdir()
+        as_parquet(tmp_path / "v=2" / "a.parquet", v=[3.0])
+        as_parquet(tmp_path / "v=2" / "b.parquet", key=["x"])
+        table = TableFolder(tmp_path)
+        assert table.read({"v": "float"})["v"].tolist() == [3.0, 2.0]
+        assert "'v' is also in the names of folders, which do not count, since 1 of 2 files hold it" in str(
+            table.notes({"v": "float"})
+        )
+
     def test_mixed_schemas(self, tmp_path: Path) -> None:
         """A column that a file lacks is empty there, and types may differ; both are said."""
         as_parquet(tmp_path / "a.parquet", key=[1, 2], up=pa.array([0.5, 1.5], pa.float32()))
         as_parquet(tmp_path / "b.parquet", key=["x"], other=[7])
         as_parquet(tmp_path / "c", key=["y"], up=[2.5])
+        as_parquet(tmp_path / "d", key=["z"], up=[None])  # whose type is null
         (tmp_path / "README.md").write_text("about")
         table = TableFolder(tmp_path)
         columns = table.read({"key": "text", "up": "float"})
-        assert columns["key"].tolist() == ["1", "2", "x", "y"]
-        np.testing.assert_array_equal(columns["up"], [0.5, 1.5, np.nan, 2.5])
+        assert columns["key"].tolist() == ["1", "2", "x", "y", "z"]
+        np.testing.assert_array_equal(columns["up"], [0.5, 1.5, np.nan, 2.5, np.nan])
         notes = "\n".join(table.notes({"key": "text", "up": "float"}))
-        assert "1 files and links that are not Parquet are not read: README.md" in notes
-        assert "column 'up' is missing in 1 of 3 files, whose cells count as empty: b.parquet" in notes
-        assert "column 'key' has different types: int64 in 1 and string in 2 files" in notes
+        assert "1 file or link that is not Parquet is not read: README.md" in notes
+        assert "column 'up' is missing in 1 of 4 files, whose cells count as empty: b.parquet" in notes
+        assert "column 'key' has different types: int64 in 1 and string in 3 files" in notes
 
     @pytest.mark.parametrize(
         ("spoil", "message"),
@@ -97,6 +109,14 @@ class TestTableFolder:
             (
                 lambda top: as_parquet(top / "z.parquet", **street(range(90, 92), key=["k90", "k29"])),
                 r"street: z\.parquet, row 2, column 'key': 'k29' is already in year=2019/part-0\.parquet, row 13",
+            ),
+            (
+                lambda top: (top / "year=2019").rename(top / "year=2018" / "year=2019"),
+                r"column twice: year=2018",
+            ),
+            (
+                lambda top: (top / "year=2019").rename(top / "year=%FF"),
+                r"%FF/part-0\.parquet: a folder above it",
             ),
             (
                 lambda top: as_parquet(top / "0.parquet", **street(range(90, 92), x=["1", "2"])),
@@ -117,7 +137,7 @@ class TestTableFolder:
     def test_no_table(self, tmp_path: Path) -> None:
         """A folder of anything else is refused."""
         (tmp_path / "a.csv").write_text("key,x,y,heading\n")
-        with pytest.raises(InputError, match=r"is a folder without a Parquet file \(1 other files\)"):
+        with pytest.raises(InputError, match=r"is a folder without a Parquet file \(1 other file\(s\)\)"):
             read(tmp_path)
         assert not holds_parquet(tmp_path)
         assert from_paths([tmp_path]) is None
