@@ -37,6 +37,7 @@ from relabel.pipeline.blocks import (
     write_outline,
 )
 from relabel.pipeline.executors import Executor
+from relabel.pipeline.frame_blocks import AVERAGE_FRAMES, FrameBlocks
 from relabel.pipeline.one_part import AuditPolicy, PartResult, Prepared
 from relabel.pipeline.parts import Bar, Part, Progress
 from relabel.pipeline.parts_folder import PartsFolder, Piece
@@ -81,7 +82,7 @@ def raise_failures(failures: dict[str, Exception], count: int) -> None:
 
 def log_failure(name: str, error: Exception) -> None:
     """Say at once that a part failed; the job goes on."""
-    log.warning("%s; the other parts go on", _failed(name, error))
+    log.info("failed: %s; the other parts go on", _failed(name, error))
 
 
 def _failed(name: str, error: Exception) -> str:
@@ -169,6 +170,8 @@ class BlocksJob:
     failures: dict[str, Exception] = field(default_factory=dict)
     count: int = 0
     """parts so far"""
+    frame_parts: list[Part] = field(default_factory=list)
+    """collections whose depth maps are decoded in blocks"""
 
     def run(self) -> tuple[PartResult, ...]:
         """Compute all parts that are not there; what became of each collection.
@@ -195,8 +198,37 @@ class BlocksJob:
                     log.debug("%s: written to %s", name, work.piece.file)
                     if self._progress is not None:
                         self._progress(cast("Span", work.piece.span).rows)
+        if self.frame_parts:
+            self._by_frames()
         raise_failures(self.failures, self.count)
         return tuple(self.results[part.name] for part in self.parts if part.name in self.results)
+
+    def _by_frames(self) -> None:
+        """Make the collections whose depth maps are decoded elsewhere; their pairs are counted in this process."""
+        average = AVERAGE_FRAMES if self.block_rows is None else self.block_rows
+        frames = FrameBlocks(self.folder, self.place, self.threads, self.resume, average)
+        for part in self.frame_parts:
+            self.count += 1
+            try:
+                result = one_part.make(
+                    part,
+                    self.folder.file(part.name),
+                    self.policy,
+                    overwrite=True,
+                    resume=self.resume,
+                    threads=self.threads,
+                    bar=self.bar if len(self.parts) == 1 or self.place.is_local else None,
+                    decoder=frames.decoder(part.name),
+                )
+            except Exception as error:
+                if stops_job(error):
+                    raise
+                self._failed(part.name, error)
+                continue
+            result.log()
+            self.results[part.name] = result
+        if not self.failures:
+            self.folder.remove_frames(kept=frames.used)
 
     _progress: Progress | None = None
 
@@ -207,6 +239,9 @@ class BlocksJob:
     def _work(self) -> Iterator[tuple[_Work]]:
         with ExitStack() as bars:
             for part in self.parts:
+                if getattr(part, "of_frames", False) and self.share is None:
+                    self.frame_parts.append(part)
+                    continue
                 if not getattr(part, "in_blocks", False):
                     if self._is_mine():
                         piece = Piece(part.name, None, self.folder.file(part.name))
@@ -310,9 +345,15 @@ def join(folder: PartsFolder, output: Path, *, overwrite: bool, threads: int | N
     if is_shards_name(output):
         _write_shards(folder, outlines, output, overwrite=overwrite, threads=threads)
         return
-    if len(folder.names) == 1 and outlines:
-        ((name, outline),) = outlines.items()
-        _write_joined(folder, name, outline, output, overwrite=overwrite, threads=threads)
+    if len(folder.names) == 1:
+        # Written and not packed: what HDF5 copies lies elsewhere in the file.
+        (name,) = folder.names
+        if outlines:
+            _write_joined(folder, name, outlines[name], output, overwrite=overwrite, threads=threads)
+        else:
+            labels = LabelFile(folder.file(name))
+            steps = labels.provenance()
+            write(output, {name: labels[name]}, provenance=steps, overwrite=overwrite, threads=threads)
         return
     for name, outline in outlines.items():
         _write_joined(folder, name, outline, folder.file(name), overwrite=True, threads=threads)

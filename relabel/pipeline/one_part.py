@@ -96,8 +96,9 @@ def make(
     threads: int | None,
     bar: Bar | None,
     quiet: bool = False,
+    decoder: Any = None,
 ) -> PartResult:
-    """Audit, compute and write a collection in one piece."""
+    """Audit, compute and write a collection in one piece; `decoder` decodes depth maps elsewhere."""
     opened, step = prepare(part, policy, threads=threads, quiet=quiet)
     notes = opened.notes
     if resume:
@@ -110,7 +111,7 @@ def make(
     if (preparation := opened.preparation) is not None:
         title = f"{part.name}: {preparation.what}"
         with bar(title, preparation.total) if bar is not None else nullcontext() as progress:
-            notes += preparation.run(progress)
+            notes += preparation.run(progress, decoder)
     queries, database = opened.source.collection.shape
     log.debug("%s: ψ of %s queries and %s database cameras", part.name, f"{queries:,}", f"{database:,}")
     with bar(part.name, queries) if bar is not None else nullcontext() as progress:

@@ -28,8 +28,9 @@ class Preparation(NamedTuple):
     """what is worked on, such as ``depth maps``"""
     total: int
     """how many there are"""
-    run: Callable[[Progress | None], tuple[str, ...]]
-    """does it, reports each step, and returns what the user should know about the outcome"""
+    run: Callable[..., tuple[str, ...]]
+    """does it, given a `Progress` or None, and returns what the user should know about the outcome; a second argument
+    is what decodes depth maps elsewhere, see `relabel.surface.decode_all.Decoder`"""
 
 
 class Opened(NamedTuple):

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 ENDING = ".parts"
 _JOB, _SOFTWARE = "job.json", "relabel"
 # In the names of collections, a percent sign is escaped.
-_FILE = re.compile(r"(.+?)(%outline|%block-[0-9a-f]{16})?\.h5", re.DOTALL)
+_FILE = re.compile(r"(.+?)(?:(?:%outline|%block-[0-9a-f]{16})?\.h5|%frames-[0-9a-f]{16}\.npz)", re.DOTALL)
 
 
 class Piece(NamedTuple):
@@ -95,6 +95,16 @@ class PartsFolder:
     def block(self, name: str, span: Span) -> Path:
         """The label file of a block of a collection."""
         return self.path / f"{_stem(name)}%block-{span.name}.h5"
+
+    def frames(self, name: str, digest: str) -> Path:
+        """The voxels of some frames of a collection, by the digest of what they depend on."""
+        return self.path / f"{_stem(name)}%frames-{digest[:16]}.npz"
+
+    def remove_frames(self, kept: Collection[Path] = ()) -> None:
+        """Remove the voxels of frames, but for those of some files."""
+        for entry in self._entries():
+            if entry.suffix == ".npz" and collection_of(entry.name) in self.names and entry not in kept:
+                entry.unlink(missing_ok=True)
 
     def has_blocks(self) -> bool:
         """Whether an earlier run has begun a collection of this job in blocks."""

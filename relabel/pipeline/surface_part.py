@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from relabel import surface
 from relabel.audit.audit import audit
@@ -14,6 +14,7 @@ from relabel.excluded_pairs import excluded_params
 from relabel.exclusion import RULES, Exclusion
 from relabel.pipeline.parts import Estimate, Opened, Preparation, Progress
 from relabel.similarity import Collection, RowBlock
+from relabel.surface.decode_all import Decoder
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,9 @@ class SurfacePart(ReaderWrapper[FrameSets]):
     excluded:
         which pairs training and scoring are to leave out.
     """
+
+    of_frames: ClassVar[bool] = True
+    """whether its depth maps can be decoded elsewhere, before it is computed"""
 
     params: surface.SurfaceParams = field(default_factory=surface.SurfaceParams)
     device: DeviceChoice = "auto"
@@ -61,8 +65,8 @@ class SurfacePart(ReaderWrapper[FrameSets]):
             frames.query, frames.database, self.params, device=self.device, threads=threads, progress=progress
         )
 
-        def decode(progress: Progress | None) -> tuple[str, ...]:
-            overlap.decode(progress)
+        def decode(progress: Progress | None, decoder: Decoder | None = None) -> tuple[str, ...]:
+            overlap.decode(progress, decoder)
             return tuple(f"{self.name}: {note}" for note in overlap.notes)
 
         notes = tuple(f"{self.name}: {note}" for note in (*frames.notes, *counted))

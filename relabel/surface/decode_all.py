@@ -19,6 +19,8 @@ from relabel.surface.voxelise import NO_BRICKS, FrameBricks, Voxeliser, map_in_o
 
 SHOWN = 3
 Progress = Callable[[int], object]
+Decoder = Callable[[Frames, SurfaceParams, list[int]], Iterator[FrameBricks]]
+"""Gives what the frames of some rows occupy, in their order; the parameters have a stride."""
 
 
 class Decoded(NamedTuple):
@@ -59,6 +61,8 @@ class Decoding:
         called with the number of frames decoded since its last call.
     device:
         where depth maps become voxels; they are always decoded by threads of the CPU.
+    decoder:
+        what decodes them in another way; None for threads of this process.
     """
 
     sides: Sequence[Frames]
@@ -67,6 +71,7 @@ class Decoding:
     threads: int | None = None
     progress: Progress | None = None
     device: Device = "cpu"
+    decoder: Decoder | None = None
 
     def run(self) -> Decoded:
         """Decode everything.
@@ -106,6 +111,8 @@ class Decoding:
         voxeliser = Voxeliser(frames, params)
 
         def decode(rows: list[int]) -> Iterator[FrameBricks]:
+            if self.decoder is not None:
+                return self.decoder(frames, params, rows)
             if self.device == "cpu":
                 return map_in_order(voxeliser.voxelise, rows, self.threads)
             return gpu_voxels.voxelise_in_batches(voxeliser, rows, self.threads, device=self.device)

@@ -23,7 +23,7 @@ from relabel.surface import gpu_counter
 from relabel.surface._bitsets import TILE
 from relabel.surface.counting import VoxelCounter
 from relabel.surface.cpu_counter import BitsetCounter
-from relabel.surface.decode_all import Decoded, Decoding, DeepestFrame, too_coarse_message
+from relabel.surface.decode_all import Decoded, Decoder, Decoding, DeepestFrame, too_coarse_message
 from relabel.surface.device_memory import ram_budget
 from relabel.surface.params import Method, SurfaceParams
 from relabel.surface.poses import checked_poses
@@ -77,19 +77,21 @@ class SurfaceOverlap:
 
     @cached_property
     def _decoded(self) -> Decoded:
-        return self._decode_all(None)
+        return self._decode_all(None, None)
 
-    def _decode_all(self, progress: Progress | None) -> Decoded:
+    def _decode_all(self, progress: Progress | None, decoder: Decoder | None) -> Decoded:
         sides = (self.query,) if self.draft.self_pairs else (self.query, self.database)
-        return Decoding(sides, self._cameras, self.params, self.threads, progress, self.device).run()
+        return Decoding(sides, self._cameras, self.params, self.threads, progress, self.device, decoder).run()
 
-    def decode(self, progress: Progress | None = None) -> None:
+    def decode(self, progress: Progress | None = None, decoder: Decoder | None = None) -> None:
         """Decode the depth maps, unless that is done.
 
         Parameters
         ----------
         progress:
             called with the number of frames that have been decoded since its last call.
+        decoder:
+            what decodes them elsewhere; None for threads of this process.
 
         Raises
         ------
@@ -99,7 +101,7 @@ class SurfaceOverlap:
             when no depth map of a side can be used.
         """
         if "_decoded" not in self.__dict__:
-            self.__dict__["_decoded"] = self._decode_all(progress)
+            self.__dict__["_decoded"] = self._decode_all(progress, decoder)
 
     @cached_property
     def _counter(self) -> VoxelCounter:
