@@ -10,7 +10,7 @@ import stat
 import zipfile
 from pathlib import Path
 
-from relabel.errors import InputError
+from relabel.errors import InputError, MissingFileError
 
 _KINDS = (
     (stat.S_ISFIFO, "a pipe"),
@@ -22,6 +22,12 @@ MOST_BYTES = 1 << 27
 """what a compressed file may inflate to, however small it is"""
 MOST_INFLATION = 32
 """how many times its own size a larger one may inflate to"""
+
+
+def check_there(path: Path, what: str) -> None:
+    """Raise a `MissingFileError` that calls it `what` where nothing is at `path`."""
+    if not path.exists():
+        raise MissingFileError(f"{path}: there is no such {what}")
 
 
 def check_regular(path: str | os.PathLike[str]) -> None:

@@ -138,6 +138,7 @@ def evaluate_command(
     from relabel.evaluation.ground_truth import Rule, default_rule, evaluation_set
     from relabel.evaluation.predictions import check_keys, match, read_predictions, shorter_than
     from relabel.evaluation.predictions import write_predictions as save_predictions
+    from relabel.input_files import check_there
     from relabel.optional import check_installed
 
     log = logging.getLogger(__name__)
@@ -151,7 +152,11 @@ def evaluate_command(
     if checkpoint is None and (images or image_path or size):
         raise OptionError("--images, --image-path and --size can only be used with --checkpoint, which reads images")
     if checkpoint is not None:
+        if images is None:
+            raise OptionError("--checkpoint needs --images, the top folder of the images")
         check_installed("torch", "--checkpoint")
+        check_there(checkpoint, "checkpoint")
+        check_there(images, "folder of images")
     if predictions is None and allow_unknown:
         raise OptionError("--allow-unknown can only be used with --predictions")
     places = _places(**cameras)
@@ -177,9 +182,9 @@ def evaluate_command(
     else:
         if descriptors is not None:
             sides = _stored_descriptors(descriptors, ground_truth)
-        elif checkpoint is None or images is None:
-            raise OptionError("--checkpoint needs --images, the top folder of the images")
         else:
+            assert checkpoint is not None
+            assert images is not None
             model, size = _model(checkpoint, size)
             chosen = ImageOptions(images, size, image_path, device, workers)
             with bar("describing", sum(ground_truth.shape), unit="images", hidden=no_progress) as on_progress:

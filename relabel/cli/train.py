@@ -14,10 +14,11 @@ from relabel.cli import help_text, options, terminal
 from relabel.cli.terminal import bar
 from relabel.errors import MissingPackageError, OptionError
 from relabel.exclusion import BANDS, chosen_bands
+from relabel.input_files import check_there
 from relabel.optional import check_installed
 from relabel.training.config import LEARNING_RATES, OPTIMIZERS, PRECISIONS, SCHEDULES, TrainConfig
 from relabel.training.loss_registry import LOSSES
-from relabel.training.model_names import BACKBONES, POOLS, TIMM, TINY, TORCHVISION, check_packages
+from relabel.training.model_names import BACKBONES, POOLS, TIMM, TINY, TORCHVISION, check_backbone, check_packages
 
 _DEV = "dev"  # where a trial run goes, beside the files of the run itself
 
@@ -232,6 +233,7 @@ def train_command(
     if collections is not None and "::" in address:
         raise click.UsageError(f"{address} names a collection already; give FILE, or leave --collections out")
     with _other_backbones():
+        check_backbone(backbone, pretrained=pretrained)
         check_packages(backbone)
     if tensorboard:
         check_installed("tensorboard", "--tensorboard")
@@ -244,6 +246,10 @@ def train_command(
     else:
         labels = LabelFile(address)
         stored = [labels[name] for name in collections]
+    validation = None if val_address is None else open_collections(val_address)
+    check_there(images, "folder of images")
+    if weights is not None:
+        check_there(weights, "file of weights")
 
     # Loads torch, which takes seconds: not before what can be refused without it.
     from relabel.devices import seeded, torch_threads
@@ -252,13 +258,11 @@ def train_command(
     with _other_backbones(), seeded(config.seed), torch_threads(threads):
         model = build_model(backbone, pool, pretrained=pretrained, weights=weights)  # type: ignore[arg-type]
     validate = None
-    if val_address is not None:
+    if validation is not None:
         from relabel.evaluation.descriptors import ImageOptions
         from relabel.evaluation.evaluate import recall_validation
 
-        validate = recall_validation(
-            open_collections(val_address), ImageOptions(images, config.size, image_path, device, workers)
-        )
+        validate = recall_validation(validation, ImageOptions(images, config.size, image_path, device, workers))
     trainer = Trainer(
         config,
         model,

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from relabel.errors import InputError, MissingFileError, MissingPackageError, OptionError
-from relabel.training.model_names import BACKBONES, TIMM, TINY, TORCHVISION
+from relabel.training.model_names import TIMM, TORCHVISION, check_backbone
 from relabel.training.weights import load_into, read_weights
 
 HEADS = ("fc.", "classifier.", "head.")
@@ -59,15 +59,11 @@ def build_backbone(name: str, *, pretrained: bool = False) -> nn.Module:
     MissingPackageError
         when torchvision or timm is missing or cannot be loaded.
     """
+    check_backbone(name, pretrained=pretrained)
     if name.startswith(TIMM):
         return _timm(name, pretrained=pretrained)
     if name in TORCHVISION:
         return _torchvision(name, pretrained=pretrained)
-    if name != TINY:
-        known = ", ".join((*BACKBONES, f"{TIMM}NAME"))
-        raise OptionError(f"backbone {name!r} is not known; choose {known}, or pass a module of your own")
-    if pretrained:
-        raise OptionError(f"there are no pretrained weights for {TINY!r}")
     return Tiny()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+from relabel.errors import OptionError
 from relabel.optional import check_installed
 
 TINY = "tiny"
@@ -15,6 +16,21 @@ TIMM = "timm:"
 
 Pool = Literal["gem", "avg", "max"]
 POOLS: tuple[Pool, ...] = get_args(Pool)
+
+
+def check_backbone(name: str, *, pretrained: bool) -> None:
+    """Refuse a backbone that `build_model` does not know, or whose pretrained weights are asked for and do not exist.
+
+    Raises
+    ------
+    OptionError
+        when it cannot be built; whether timm knows a name only timm can say.
+    """
+    if name not in BACKBONES and not name.startswith(TIMM):
+        known = ", ".join((*BACKBONES, f"{TIMM}NAME"))
+        raise OptionError(f"backbone {name!r} is not known; choose {known}, or pass a module of your own")
+    if name == TINY and pretrained:
+        raise OptionError(f"there are no pretrained weights for {TINY!r}")
 
 
 def check_packages(backbone: str) -> None:

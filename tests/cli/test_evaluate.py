@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -228,6 +230,26 @@ class TestCheckpoint:
         result = run("evaluate", labels, "--checkpoint", tmp_path, "--images", tmp_path)
         assert result.exit_code == 1
         assert "there is no such checkpoint" in result.stderr
+
+    def test_errors_load_no_torch(self, labels: Path, tmp_path: Path) -> None:
+        """What is wrong with options and files is said without the seconds that torch takes to load."""
+        commands = {
+            "": ["--help"],
+            "--checkpoint needs --images": [str(labels), "--checkpoint", "c.pt"],
+            "c.pt: there is no such checkpoint": [str(labels), "--checkpoint", "c.pt", "--images", "."],
+            "nowhere: there is no such folder": [str(labels), "--checkpoint", str(labels), "--images", "nowhere"],
+            "p.txt: there is no such file": [str(labels), "--predictions", "p.txt"],
+        }
+        code = f"""
+import sys
+from click.testing import CliRunner
+from relabel.cli.evaluate import evaluate_command
+for message, arguments in {commands!r}.items():
+    result = CliRunner().invoke(evaluate_command, arguments)
+    assert message in result.output + str(result.exception), (arguments, result)
+    assert "torch" not in sys.modules, arguments
+"""
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
 
 
 class TestUsage:

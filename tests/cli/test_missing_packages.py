@@ -172,7 +172,7 @@ class TestDoesNotLoad:
         monkeypatch.syspath_prepend(site.parent)
         for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
             monkeypatch.delitem(sys.modules, name)
-        result = run("train", labels, "--images", tmp_path / "nothing", "-o", tmp_path / "run")
+        result = run("train", labels, "--images", tmp_path, "-o", tmp_path / "run")
         assert result.exit_code == 1
         assert "torchvision::nms does not exist" in result.stderr
         assert "--backbone tiny needs neither torchvision nor timm" in result.stderr
