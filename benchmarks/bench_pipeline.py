@@ -17,7 +17,7 @@ from pathlib import Path
 
 import h5py
 import pyarrow.csv
-from common import machine, median_seconds, table
+from common import alternating, machine, table
 
 import relabel
 from relabel.datasets.msls.city import readers
@@ -85,11 +85,16 @@ def main() -> None:
         write_tree(folder / "msls", cameras=arguments.cameras)
         parts = fov_parts(readers(folder / "msls", None)[0])
         output = folder / "labels.h5"
-        whole = median_seconds(lambda: label(parts, output, overwrite=True), repeats=5)
-        single = median_seconds(lambda: label(parts, output, overwrite=True, threads=1), repeats=3)
+        label(parts, output, overwrite=True)
         content = content_of(output)
-        reading = median_seconds(lambda: read_plainly(folder / "msls"), repeats=5)
-        writing = median_seconds(lambda: write_plainly(folder / "plain.h5", content), repeats=5)
+        reading, writing, whole, single = alternating(
+            {
+                "read": lambda: read_plainly(folder / "msls"),
+                "write": lambda: write_plainly(folder / "plain.h5", content),
+                "whole": lambda: label(parts, output, overwrite=True),
+                "single": lambda: label(parts, output, overwrite=True, threads=1),
+            }
+        ).values()
         peaks = []
         for radius_m in RADII_M:
             other = folder / "other.h5"

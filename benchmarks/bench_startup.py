@@ -1,4 +1,4 @@
-"""How long `relabel --help` takes to answer: the median of ten runs, against a bare start of the same Python."""
+"""How long `relabel --help`, and that of commands that use torch, take: medians of ten runs, and of a bare Python."""
 
 from __future__ import annotations
 
@@ -29,9 +29,12 @@ def main() -> None:
     python = median_s([sys.executable, "-c", "pass"])
     library = median_s([sys.executable, "-c", "import relabel"])
     script_help = median_s([script, "--help"])
+    commands = {name: median_s([script, name, "--help"]) for name in ("train", "evaluate")}
     print(f"python -c pass           {python * 1e3:6.0f} ms")
     print(f"python -c import relabel {library * 1e3:6.0f} ms")
     print(f"relabel --help           {script_help * 1e3:6.0f} ms   (to reach: < {GOAL_S * 1e3:.0f} ms)")
+    for name, seconds in commands.items():
+        print(f"{f'relabel {name} --help':24} {seconds * 1e3:6.0f} ms   (without torch)")
 
 
 if __name__ == "__main__":

@@ -99,6 +99,8 @@ def main() -> None:
     name = torch.cuda.get_device_name() if large else f"{torch.get_num_threads()} threads of the CPU"
     print(f"# A step of training\n\n{machine()}, torch {torch.__version__}, relabel {relabel.__version__}; on {name}")
     print(f"\n{backbone}, {width} × {height} pixels, {n} pairs: {2 * n} images; median of {given.steps} steps\n")
+    if not large:
+        print("No GPU: bf16 and its peak memory are left out.\n")
     table(["step", "time", "images/s", "of the first", "peak memory"], rows)
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from common import DATA, machine, median_seconds, table
+from common import DATA, alternating, machine, median_seconds, table
 from PIL import Image
 
 import relabel
@@ -162,20 +162,30 @@ def frames_to_file(frames: Frames, folder: Path) -> None:
             for _ in pool.map(read_depth, frames.depth.tolist()):
                 pass
 
+    def pillow(path: str) -> np.ndarray:
+        with Image.open(path) as image:
+            return np.asarray(image)
+
+    def decode_by_pillow() -> None:
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(pillow, frames.depth.tolist()):
+                pass
+
     def label() -> None:
         made = surface.source(frames, frames, SurfaceParams(tolerance_m=TOLERANCE_M), device="cpu")
         relabel.write(folder / "bench.h5", {"scene": made}, overwrite=True)
 
-    alone, whole = (median_seconds(work, repeats=3) for work in (decode, label))
+    theirs, alone, whole = alternating(
+        {"pillow": decode_by_pillow, "decode": decode, "label": label}, repeats=3
+    ).values()
     print(f"\n## {len(frames):,} frames to a label file, {threads} threads\n")
     lines = [
-        ["decoding alone", f"{alone:,.2f} s", f"{alone / len(frames) * 1e3:,.2f} ms", ""],
-        [
-            "depth maps to label file",
-            f"{whole:,.2f} s",
-            f"{whole / len(frames) * 1e3:,.2f} ms",
-            f"{whole / alone:.2f}×",
-        ],
+        [what, f"{seconds:,.2f} s", f"{seconds / len(frames) * 1e3:,.2f} ms", f"{seconds / theirs:.2f}×"]
+        for what, seconds in (
+            ("decoding alone, Pillow", theirs),
+            ("decoding alone", alone),
+            ("depth maps to label file", whole),
+        )
     ]
     table(["what", "all", "a frame", "ratio"], lines)
 
@@ -330,6 +340,8 @@ def main() -> None:
         engines(joined(map_in_order(stride_set(many).voxelise, range(few), None)), device)
         if device == "cuda":
             on_gpu(frames, arguments.device_frames)
+        else:
+            print("\nNo GPU: its rows are left out.")
 
 
 if __name__ == "__main__":

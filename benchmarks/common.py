@@ -6,7 +6,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,18 @@ def median_seconds(function: Callable[[], object], *, repeats: int = 7) -> float
         function()
         times.append(time.perf_counter() - start)
     return statistics.median(times)
+
+
+def alternating(ways: Mapping[str, Callable[[], object]], *, repeats: int = 5) -> dict[str, float]:
+    """Median wall time of each, all taking turns, after one round that does not count: load hits all of them."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(repeats + 1):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way()
+            if turn:
+                times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(seconds) for name, seconds in times.items()}
 
 
 def machine() -> str:
