@@ -16,6 +16,7 @@ EXTRAS = {
     "open3d": "open3d",
     "tornado": "view",
     "distributed": "cluster",
+    "fsspec": "remote",
 }
 """The extra of relabel-vpr that installs each optional package."""
 

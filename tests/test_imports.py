@@ -92,7 +92,10 @@ ROOMS: dict[str, tuple[str, str]] = {
     # inputs looked through before they are labelled
     "audit": ("_lazy errors cameras frames geometry jit datasets surface", "numpy scipy"),
     # label files, written and read
-    "labelfile": (f"_version {BASE} tables stopping cores clutter atomic source_date", "numpy ~scipy h5py"),
+    "labelfile": (
+        f"_version {BASE} tables optional stopping cores clutter atomic source_date",
+        "numpy ~scipy h5py ~fsspec ~aiohttp",
+    ),
     "compose": (f"{BASE} geometry labelfile", "numpy"),
     "pipeline": (
         (

@@ -265,7 +265,7 @@ def _names(ctx: click.Context, param: click.Parameter, value: str | None) -> lis
 def _whole_file(ctx: click.Context, param: click.Parameter, value: Path) -> Path:
     del param
     file, separator, collection = str(value).partition("::")
-    if separator and Path(file).exists() and not value.exists():
+    if separator and type(value)(file).exists() and not value.exists():
         if collection:
             from relabel.labelfile import open_address
 
@@ -277,9 +277,16 @@ def _whole_file(ctx: click.Context, param: click.Parameter, value: Path) -> Path
     return value
 
 
-label_file: Decorator[Any] = click.argument(
-    "file", type=click.Path(path_type=Path), metavar="FILE", callback=_whole_file
-)
+class _LabelPath(click.Path):
+    """The path of a label file, which may be a URL."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from relabel.labelfile.remote import location
+
+        return location(str(super().convert(value, param, ctx)))
+
+
+label_file: Decorator[Any] = click.argument("file", type=_LabelPath(), metavar="FILE", callback=_whole_file)
 
 
 def files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

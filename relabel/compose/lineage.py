@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from relabel.errors import InputError, LabelFileError, OptionError
-from relabel.labelfile import LabelFile, StoredCollection, open_collections, pack, provenance, write
+from relabel.labelfile import LabelFile, StoredCollection, open_collections, pack, provenance, remote, write
 from relabel.labelfile.provenance import record_problems, record_text
+from relabel.labelfile.remote import RemotePath, location
 from relabel.labelfile.schema import MANIFEST
 from relabel.similarity import Collection, RowBlock, SimilaritySource
 
@@ -29,7 +30,7 @@ def open_stored(address: str, names: Sequence[str] | None = None) -> dict[str, S
         return {stored.name: stored for stored in open_collections(address)}
     if not names:
         raise OptionError("no collection is named; omit the names to use all collections")
-    if "::" in address and not Path(address).exists():
+    if "::" in address and not location(address).exists():
         raise OptionError(f"{address}: already names one collection; name collections in one way only")
     labels = LabelFile(address)
     return {name: labels[name] for name in names}
@@ -56,7 +57,9 @@ def step(command: str, parameters: Mapping[str, Any], files: Iterable[Path]) -> 
     """The record of one command that read `files`, each described by name, size and digest."""
     # The manifest of a folder of shards has the digests of these.
     read = {file / MANIFEST if file.is_dir() else file: file.parent for file in files}
-    inputs = [entry for file, root in read.items() for entry in provenance.describe(root, [file])]
+    inputs = []
+    for file, root in read.items():
+        inputs += [remote.described(file)] if isinstance(file, RemotePath) else provenance.describe(root, [file])
     return provenance.step(command, parameters, inputs)
 
 

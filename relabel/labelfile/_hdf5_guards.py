@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import struct
 from collections.abc import Iterator
 from functools import lru_cache
@@ -47,7 +46,7 @@ _MOST_FILTERS = 32  # what HDF5 allows, and what the mask of a chunk has bits fo
 
 
 @lru_cache(maxsize=64)
-def heap_fault(path: Path, identity: tuple[int, ...]) -> str | None:  # noqa: ARG001
+def heap_fault(path: Path, identity: tuple[Any, ...]) -> str | None:  # noqa: ARG001
     """What is wrong with a heap of the file; None where all are well.
 
     Parameters
@@ -58,25 +57,23 @@ def heap_fault(path: Path, identity: tuple[int, ...]) -> str | None:  # noqa: AR
         what changes with the content of the file (`header.identity`); the answer is cached by it.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        stream = path.open("rb", buffering=0)
     except OSError:  # whoever opens it next says why
         return None
-    try:
-        head = os.pread(descriptor, 16, 0)
+    with stream:
+        head = stream.read(16)
         # Offsets and lengths of eight bytes, as everything writes them.
         if len(head) < 16 or head[8] not in _ROOT_ENTRY or head[13:15] != b"\x08\x08":
             return None
-        groups = _GroupWalk(descriptor)
+        groups = _GroupWalk(stream)
         return next((fault for heap in groups.heaps(_ROOT_ENTRY[head[8]]) if (fault := groups.fault(heap))), None)
-    finally:
-        os.close(descriptor)
 
 
 class _GroupWalk:
     """The way through all groups of an open file; whatever cannot be understood ends a branch."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
 
     def heaps(self, root: int) -> Iterator[int]:
         """The addresses of the heaps of all groups."""
@@ -151,7 +148,10 @@ class _GroupWalk:
         return block.unpack(data) if len(data) == block.size else None
 
     def _bytes(self, at: int, size: int) -> bytes:
-        return os.pread(self._descriptor, size, at) if size > 0 and at < 2**62 else b""
+        if size <= 0 or at >= 2**62:
+            return b""
+        self._stream.seek(at)
+        return bytes(self._stream.read(size))
 
 
 def storage_fault(dataset: Any) -> str | None:

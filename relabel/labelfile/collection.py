@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 import h5py
@@ -25,6 +24,7 @@ from relabel.keys import rows_of
 from relabel.labelfile import hdf, header
 from relabel.labelfile.camera_table import StoredDigests, read_table
 from relabel.labelfile.digest import ArrayDigest, Record, collection_digest
+from relabel.labelfile.remote import RemotePath, location
 from relabel.labelfile.schema import ARRAYS, ATTRIBUTES, DATABASE, IMPORTED, QUERIES, SIMILARITY, UTF8
 from relabel.measures import Measure, Unknown
 from relabel.similarity import Collection, Converted, RowBlock, Similarity, gather, side_layers
@@ -70,7 +70,7 @@ class StoredCollection(AsTables, Displayed):
     """
 
     def __init__(self, path: str | os.PathLike[str], name: str, *, file: Any = None) -> None:
-        self.path = Path(path)
+        self.path = location(path)
         self.name = name
         self._reset(None)
         # An open file whose header was checked, as whoever makes many collections of it has.
@@ -142,7 +142,7 @@ class StoredCollection(AsTables, Displayed):
         vars(self).update(state)
         self._reset(None)
 
-    def _reset(self, identity: tuple[int, ...] | None) -> None:
+    def _reset(self, identity: tuple[Any, ...] | None) -> None:
         """Forget what is known of the file; `identity` is that of the one whose header and arrays were just checked."""
         self._checked = identity
         self._fits = False
@@ -219,7 +219,7 @@ class StoredCollection(AsTables, Displayed):
     def best_first(self, block: RowBlock) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.float32]]:
         """Database keys and values of one row's block, best first."""
         best = np.argsort(-block.data, kind="stable")
-        keys = self.key_bytes[1][block.indices[best]]
+        keys = self.database_keys(block.indices[best])
         return hdf.decode(keys, f"/{self.name}/{DATABASE}/key"), block.data[best]
 
     def row_counts(self) -> npt.NDArray[np.int64]:
@@ -390,6 +390,23 @@ class StoredCollection(AsTables, Displayed):
         side = DATABASE if database else QUERIES
         keys: list[str] = hdf.decode(self.key_bytes[database][rows], f"/{self.name}/{side}/key").tolist()
         return keys
+
+    def database_keys(self, columns: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bytes_]:
+        """The keys of these columns as UTF-8; of a remote file only the chunks that hold them are read."""
+        if "key_bytes" in vars(self) or not isinstance(self.path, RemotePath):
+            in_memory: npt.NDArray[np.bytes_] = self.key_bytes[1][columns]
+            return in_memory
+        with self._opened() as opened:
+            keys = opened.node[DATABASE]["key"]
+            hdf.check_array(keys, UTF8, (self.shape[1],))
+            rows = keys.chunks[0] if keys.chunks else max(1, len(keys))
+            chunks, at = np.unique(np.asarray(columns) // rows, return_inverse=True)
+            read = [hdf.read(keys, slice(int(chunk) * rows, (int(chunk) + 1) * rows)) for chunk in chunks]
+            if not read:
+                return np.zeros(0, keys.dtype)
+            starts = np.cumsum([0, *(len(part) for part in read)])
+            found: npt.NDArray[np.bytes_] = np.concatenate(read)[starts[at] + np.asarray(columns) % rows]
+            return found
 
     @cached_property
     def key_bytes(self) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.bytes_]]:
@@ -599,7 +616,7 @@ class _Group:
 class _Handle(NamedTuple):
     """An open file, and what it is closed by."""
 
-    of: tuple[int, tuple[int, ...] | None]
+    of: tuple[int, tuple[Any, ...] | None]
     """the process that opened it, and the identity of the file"""
     group: _Group
     closing: ExitStack

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from relabel.errors import FormatTooNewError, LabelFileError
-from relabel.labelfile import hdf, header, schema
+from relabel.labelfile import hdf, header, remote, schema
 from relabel.labelfile.checks import LEVELS, CollectionCheck, Report
 from relabel.labelfile.digest import file_digest
 from relabel.labelfile.provenance import provenance_texts, record_problems
@@ -21,17 +21,22 @@ def check_file(path: Path, report: Report, deepest: int) -> None:
     ------
     MissingFileError
         when there is no such file.
+    LabelFileError
+        when it is at a URL and cannot be fetched any more.
     """
-    try:
-        file = header.open_hdf5(path)
-    except LabelFileError as error:
-        report.note("header", "/", str(error))
-        return
-    try:
-        with report.attempt("header", "/"):
-            _check(file, report, deepest)
-    finally:
-        file.close()
+    with remote.uncollected(path):
+        try:
+            file = header.open_hdf5(path)
+        except LabelFileError as error:
+            report.note("header", "/", str(error))
+            return
+        try:
+            with report.attempt("header", "/"):
+                _check(file, report, deepest)
+        finally:
+            file.close()
+    if fault := remote.fault(path):  # what was noted because of it says nothing of the file
+        raise LabelFileError(f"{path}: {fault}")
 
 
 def _check(file: Any, report: Report, deepest: int) -> None:

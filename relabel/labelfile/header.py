@@ -11,7 +11,7 @@ import h5py
 
 from relabel.errors import FormatTooNewError, InputError, LabelFileError, MissingFileError
 from relabel.input_files import check_regular
-from relabel.labelfile import hdf
+from relabel.labelfile import hdf, remote
 from relabel.labelfile._hdf5_guards import heap_fault
 from relabel.labelfile.schema import FORMAT, FORMAT_VERSION, MAJOR, MANIFEST, MINOR, parse_version
 
@@ -53,8 +53,11 @@ def opened(path: Path, *, known: bool = False) -> Iterator[Any]:
 def naming(path: Path) -> Iterator[None]:
     """Put the file's path in front of every `LabelFileError` of the block."""
     try:
-        yield
+        with remote.uncollected(path):
+            yield
     except LabelFileError as error:
+        # A network that fails says nothing of the file.
+        error = remote.fault(path) or error
         raise type(error)(f"{path}: {error}") from None
 
 
@@ -109,6 +112,8 @@ def open_unlocked(path: Path) -> Any:
     Exception
         whatever h5py raises for a file that it cannot open.
     """
+    if isinstance(path, remote.RemotePath):
+        return h5py.File(path.open("rb"), "r")
     for locking in (False, "best-effort", True):
         try:
             return h5py.File(path, "r", locking=locking)
@@ -118,8 +123,10 @@ def open_unlocked(path: Path) -> Any:
     raise LabelFileError("this process has it open with h5py in another way; close it there first")
 
 
-def identity(path: Path) -> tuple[int, ...] | None:
+def identity(path: Path) -> tuple[Any, ...] | None:
     """What changes whenever another file takes this name; None where there is none."""
+    if isinstance(path, remote.RemotePath):
+        return remote.identity(path)
     try:
         status = path.stat()
     except OSError:

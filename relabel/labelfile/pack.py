@@ -17,6 +17,7 @@ from relabel.labelfile.completing import check_names, confirm, finish
 from relabel.labelfile.hdf5_layout import copy_group
 from relabel.labelfile.provenance import checked_provenance_texts, record_text
 from relabel.labelfile.reader import LabelFile
+from relabel.labelfile.remote import location
 from relabel.labelfile.safe_h5file import Draft
 from relabel.labelfile.schema import FORMAT_VERSION, MEMBERS, MOST, QUERIES, SHARDS_SUFFIX, is_shards_name
 from relabel.labelfile.shard_writer import write_shards
@@ -75,12 +76,12 @@ def pack(
     # A dictionary, because it keeps the order and drops repetitions.
     texts: dict[str, None] = {}
     digests: dict[str, str] = {}
-    seen: set[tuple[Path, tuple[int, ...] | None]] = set()
+    seen: set[tuple[Path, tuple[Any, ...] | None]] = set()
     with replacing(target, overwrite=overwrite) as private:
         with Draft(private, target) as draft:
             for name in sorted(parts):
                 source = parts[name]
-                file = source.path if isinstance(source, StoredCollection) else Path(source)
+                file = source.path if isinstance(source, StoredCollection) else location(source)
                 if file.is_dir():
                     stored = _opened(source)
                     if stored.nnz > MOST:

@@ -14,6 +14,7 @@ from relabel.errors import LabelFileError, NotFoundError
 from relabel.labelfile import hdf, header
 from relabel.labelfile.collection import StoredCollection, json_object, listed
 from relabel.labelfile.provenance import checked_provenance_texts
+from relabel.labelfile.remote import location
 from relabel.labelfile.shards import ShardFolder
 
 _SHOWN = 9  # collections in a summary
@@ -47,7 +48,7 @@ class LabelFile(Displayed, Mapping[str, StoredCollection]):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = location(path)
         self._contents: _OneFile | ShardFolder = ShardFolder(self.path) if self.path.is_dir() else _OneFile(self.path)
         self.format_version: str = self._contents.format_version
         self.writer: str = self._contents.writer
@@ -135,7 +136,7 @@ class _OneFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._known: tuple[tuple[int, ...] | None, list[str]] = (None, [])
+        self._known: tuple[tuple[Any, ...] | None, list[str]] = (None, [])
         with self._opened() as file:
             self.format_version: str = hdf.attribute(file, "format_version", str)
             self.writer: str = hdf.attribute(file, "writer", str)
@@ -185,7 +186,7 @@ def open_collections(address: str | os.PathLike[str]) -> list[StoredCollection]:
     Errors as for `open_address`, and a `LabelFileError` where that digest does not fit.
     """
     text = os.fspath(address)
-    named = "::" in text and not Path(text).exists()
+    named = "::" in text and not location(text).exists()
     collections = [open_address(text)] if named else LabelFile(text).collections()
     LabelFile(collections[0].path).check_file_digest()
     return collections
@@ -203,7 +204,7 @@ def open_address(address: str | os.PathLike[str]) -> StoredCollection:
     """
     text = os.fspath(address)
     path, separator, name = text.rpartition("::")
-    if not separator or Path(text).exists():
+    if not separator or location(text).exists():
         path, name = text, ""
     labels = LabelFile(path)
     if name:

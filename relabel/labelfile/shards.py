@@ -22,6 +22,7 @@ from relabel.labelfile.digest import Record, collection_digest
 from relabel.labelfile.manifest import Entry, Manifest, Shard
 from relabel.labelfile.pair_arrays import row_starts_record
 from relabel.labelfile.provenance import checked_provenance_texts
+from relabel.labelfile.remote import RemotePath
 from relabel.labelfile.schema import ATTRIBUTES, DATABASE, IMPORTED, MANIFEST, MOST, QUERIES, SIMILARITY
 from relabel.measures import Measure, Unknown
 from relabel.similarity import RowBlock
@@ -37,7 +38,7 @@ class ShardFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._known: tuple[tuple[int, ...] | None, Manifest | None] = (None, None)
+        self._known: tuple[tuple[Any, ...] | None, Manifest | None] = (None, None)
         read = self.manifest()
         self.format_version, self.writer = read.format_version, read.writer
 
@@ -214,6 +215,13 @@ class ShardedCollection(StoredCollection):
         if self.self_pairs:
             return database, database
         return np.concatenate([stored.keys(QUERIES) for stored in self._shards()]), database
+
+    def database_keys(self, columns: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bytes_]:
+        """The keys of these columns as UTF-8, from a shard that is open already where there is one."""
+        if "key_bytes" in vars(self) or not isinstance(self.path, RemotePath):
+            return super().database_keys(columns)
+        stored = next(iter(self._stored.values()), None) or next(self._shards())
+        return stored.database_keys(columns)
 
     def _compare_digest(self, group: Any) -> None:
         records = {f"{SIMILARITY}/indptr": row_starts_record(self._row_starts(group))}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from relabel.errors import OptionError
 from relabel.labelfile.checks import LEVELS, Report
 from relabel.labelfile.file_check import check_file
+from relabel.labelfile.remote import location
 from relabel.labelfile.shard_checks import check_folder
 
 
@@ -39,7 +39,7 @@ def validate(path: str | os.PathLike[str], level: str = "content") -> Report:
     if level not in LEVELS:
         raise OptionError(f"level {level!r} is not known; choose {', '.join(LEVELS)}")
     report = Report()
-    place, deepest = Path(path), LEVELS.index(level)
+    place, deepest = location(path), LEVELS.index(level)
     if place.is_dir():
         check_folder(place, report, deepest)
     else:

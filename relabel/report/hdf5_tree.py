@@ -10,7 +10,8 @@ import h5py
 
 from relabel.errors import LabelFileError
 from relabel.labelfile import LabelFile
-from relabel.labelfile.header import open_unlocked
+from relabel.labelfile.header import naming, open_hdf5, open_unlocked
+from relabel.labelfile.remote import RemotePath
 
 _LONGEST = 100  # characters of an attribute that are shown
 
@@ -29,6 +30,9 @@ def tree(path: Path) -> dict[str, Any]:
     if path.is_dir():
         shards = [{**tree(shard), "name": shard.name} for shard in LabelFile(path).files()[1:]]
         return {"name": path.name, "kind": "folder", "attributes": {}, "children": shards}
+    if isinstance(path, RemotePath):
+        with naming(path), open_hdf5(path) as file:
+            return _node("/", file, {})
     if not h5py.is_hdf5(path):
         LabelFile(path)  # has the precise words for a file that is missing, empty, cut off or something else
         raise LabelFileError(f"{path} is not an HDF5 file")

@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
 
 def found(path: Path) -> list[int]:
     with path.open("rb") as file:
-        return sorted(_hdf5_guards._GroupWalk(file.fileno()).heaps(56))
+        return sorted(_hdf5_guards._GroupWalk(file).heaps(56))
 
 
 def marks(data: bytes) -> list[int]:

@@ -1,0 +1,341 @@
+"""Label files at URLs, read by fsspec in blocks as they are needed; a path that knows how, and nothing else that does.
+
+HDF5 asks for many small pieces. Blocks that were fetched stay in memory, for all who read the same file in this
+process, and a run of reads that follow each other fetches more and more at a time.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import hashlib
+import io
+import os
+import re
+import stat
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PosixPath
+from typing import Any
+
+from relabel.errors import LabelFileError, MissingPackageError
+from relabel.optional import install, package
+
+BLOCK_BYTES = 1 << 17
+_MOST_AHEAD = 32  # blocks in one request
+_MOST_BLOCKS = 256  # of a file in memory
+_MOST_FILES = 64
+_ASK_AGAIN_S = 60.0  # whether the file is still the same
+_ATTEMPTS = 3
+_CONNECT_S, _SILENT_S = 30.0, 60.0
+_URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]*://.", re.IGNORECASE)
+_FOLDER = ".labels"
+
+
+def location(path: str | os.PathLike[str]) -> Path:
+    """The path of a label file or of a folder of shards: on a disk, or at a URL such as ``https://…`` or ``s3://…``."""
+    return RemotePath(path) if _URL.match(os.fspath(path)) else Path(path)
+
+
+class RemotePath(PosixPath):
+    """A URL where a label file is read from, with as much of `Path` as that takes.
+
+    A folder of shards is known by its name, ``NAME.labels``, since not every server lists folders.
+    """
+
+    def __str__(self) -> str:
+        protocol, *rest = self.parts
+        return f"{protocol}//{'/'.join(rest)}"
+
+    def __fspath__(self) -> str:
+        return str(self)
+
+    def open(self, *_arguments: Any, **_options: Any) -> Any:
+        """A binary stream.
+
+        Raises
+        ------
+        FileNotFoundError
+            when there is no such file.
+        LabelFileError
+            when it cannot be reached, or not be read in pieces.
+        """
+        return _Stream(_file(self))
+
+    def stat(self, **_options: Any) -> os.stat_result:
+        """Its size; errors as of `open`, with its path."""
+        try:
+            size = _file(self).size
+        except LabelFileError as error:
+            raise LabelFileError(f"{self}: {error}") from None
+        return os.stat_result((stat.S_IFREG | 0o444, 0, 0, 1, 0, 0, size, 0, 0, 0))
+
+    def is_dir(self, **_options: Any) -> bool:
+        """Whether it is a folder of shards."""
+        return self.name.endswith(_FOLDER)
+
+    def is_file(self, **_options: Any) -> bool:
+        """Whether there is such a file."""
+        return not self.is_dir() and self.exists()
+
+    def is_symlink(self) -> bool:
+        """No server tells."""
+        return False
+
+    def exists(self, **_options: Any) -> bool:
+        """Whether there is such a file or folder; errors as of `stat`."""
+        try:
+            (self / "manifest.json" if self.is_dir() else self).stat()
+        except FileNotFoundError:
+            return False
+        return True
+
+
+def identity(path: RemotePath) -> tuple[Any, ...] | None:
+    """What changes with the content of the file, asked for once a minute; None where there is none."""
+    try:
+        return _file(path).identity
+    except (FileNotFoundError, LabelFileError):
+        return None  # whoever opens it next says why
+
+
+def fault(path: Path) -> LabelFileError | None:
+    """Why the last read of a file failed, where that was not for what is in it; it is said once."""
+    if not isinstance(path, RemotePath):
+        return None
+    file = _files.get((os.getpid(), str(path)))
+    if file is None or file.fault is None:
+        return None
+    error, file.fault = file.fault, None
+    _files.pop((os.getpid(), str(path)), None)  # what comes next asks anew
+    return error
+
+
+@contextmanager
+def uncollected(path: Path) -> Iterator[None]:
+    """Around all that HDF5 does with a file: where it is remote, no garbage is collected meanwhile.
+
+    HDF5 waits for bytes under h5py's one lock, and fsspec fetches them in a thread of its own. If that thread came to
+    collect an object of h5py, it would wait for the lock, and both for ever.
+    """
+    global _at_work, _was_enabled  # noqa: PLW0603  garbage is that of the whole process
+    if not isinstance(path, RemotePath):
+        yield
+        return
+    with _files_lock:
+        if not _at_work:
+            _was_enabled = gc.isenabled()
+            gc.disable()
+        _at_work += 1
+    try:
+        yield
+    finally:
+        with _files_lock:
+            _at_work -= 1
+            if not _at_work and _was_enabled:
+                gc.enable()
+
+
+def described(path: RemotePath) -> dict[str, Any]:
+    """Name, size and digest, as `provenance.describe` gives them; all of it is read."""
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as stream:
+        while data := stream.read(1 << 22):
+            digest.update(data)
+            size += len(data)
+    name = f"{path.parent.name}/{path.name}" if path.parent.is_dir() else path.name
+    return {"path": name, "bytes": size, "sha256": digest.hexdigest()}
+
+
+class _Stream(io.RawIOBase):
+    """A position in a remote file."""
+
+    def __init__(self, file: _RemoteFile) -> None:
+        super().__init__()
+        self._file = file
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._file.size}[whence]
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self._file.read(self._position, self._position + len(view))
+        view[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
+class _RemoteFile:
+    """An open remote file and the blocks of it that are in memory."""
+
+    def __init__(self, path: RemotePath) -> None:
+        self._url = str(path)
+        self._lock = threading.Lock()
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._following, self._ahead = -1, 1
+        self.fault: LabelFileError | None = None
+        self._system, self._name, options = _file_system(self._url)
+        info = self._tried(lambda: self._system.info(self._name))
+        self.asked = time.monotonic()
+        size = info.get("size")
+        if info.get("type", "file") != "file":
+            raise LabelFileError("is a folder; name a label file, or a folder of shards, NAME.labels")
+        if size is None or info.get("partial") is False:
+            raise _not_in_pieces()
+        self.size = int(size)
+        self.identity = (self._url, self.size, *(str(info.get(key)) for key in _VERSION_KEYS))
+        if options:  # of HTTP: a server that knows the condition refuses to send pieces of another version
+            etag, modified = info.get("ETag"), info.get("Last-Modified")
+            if etag and not etag.startswith("W/"):
+                options = {"headers": {"If-Match": etag}, "size": self.size}
+            else:
+                options = {"headers": {"If-Unmodified-Since": modified} if modified else {}, "size": self.size}
+        self._stream = self._tried(lambda: self._system.open(self._name, "rb", cache_type="none", **options))
+        if not self._stream.seekable():
+            raise _not_in_pieces()
+
+    def read(self, start: int, stop: int) -> bytes:
+        """The bytes from `start` up to `stop`, fewer at the end of the file."""
+        stop = min(stop, self.size)
+        if start >= stop:
+            return b""
+        first, last = start // BLOCK_BYTES, (stop - 1) // BLOCK_BYTES
+        with self._lock:
+            pieces = []
+            for block in range(first, last + 1):
+                if block not in self._blocks:
+                    self._fetch(block, last)
+                self._blocks.move_to_end(block)
+                pieces.append(self._blocks[block])
+            while len(self._blocks) > _MOST_BLOCKS:
+                self._blocks.popitem(last=False)
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return data[start - first * BLOCK_BYTES : stop - first * BLOCK_BYTES]
+
+    def _fetch(self, block: int, wanted: int) -> None:
+        """Fetch a block, the missing ones up to `wanted`, and more where the one before was just fetched."""
+        self._ahead = min(2 * self._ahead, _MOST_AHEAD) if block == self._following else 1
+        end = block + 1
+        stop = min(max(wanted + 1, block + self._ahead), block + _MOST_AHEAD, -(-self.size // BLOCK_BYTES))
+        while end < stop and end not in self._blocks:
+            end += 1
+        self._following = end
+        first, last = block * BLOCK_BYTES, min(end * BLOCK_BYTES, self.size)
+        try:
+            data = self._tried(lambda: self._piece(first, last))
+        except FileNotFoundError:
+            self.fault = LabelFileError("is not there any more; fetch it again")
+            raise self.fault from None
+        except LabelFileError as error:
+            self.fault = error
+            raise
+        for number in range(block, end):
+            at = (number - block) * BLOCK_BYTES
+            self._blocks[number] = data[at : at + BLOCK_BYTES]
+
+    def _piece(self, first: int, last: int) -> bytes:
+        self._stream.seek(first)
+        data: bytes = self._stream.read(last - first)
+        if len(data) != last - first:
+            raise LabelFileError(f"only {len(data):,} of {last - first:,} bytes came from byte {first:,} on; try again")
+        return data
+
+    def _tried(self, ask: Callable[[], Any]) -> Any:
+        """What `ask` returns, asked again where the network fails."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return ask()
+            except (LabelFileError, MissingPackageError):
+                raise
+            except Exception as raised:  # each file system raises its own
+                error: BaseException = raised
+                if isinstance(raised, FileNotFoundError):  # that of HTTP calls so whatever went wrong
+                    error = raised.__cause__ or raised
+                    if isinstance(error, FileNotFoundError) or getattr(error, "status", None) in (404, 410):
+                        raise
+                status = getattr(error, "status", None)
+                if attempt == _ATTEMPTS or (status is not None and status < 500) or isinstance(error, ValueError):
+                    raise _explained(error, status) from None
+                time.sleep(0.1 * attempt)
+        raise AssertionError
+
+
+_VERSION_KEYS = ("ETag", "etag", "Last-Modified", "LastModified", "mtime", "VersionId", "blob_id", "created")
+_files: OrderedDict[tuple[int, str], _RemoteFile] = OrderedDict()
+_files_lock = threading.Lock()
+_at_work, _was_enabled = 0, True
+
+
+def _file(path: RemotePath) -> _RemoteFile:
+    """The open file of a path, in this process: a forked one has connections of its own."""
+    key = os.getpid(), str(path)
+    known = _files.get(key)
+    if known is not None and time.monotonic() - known.asked < _ASK_AGAIN_S:
+        return known
+    try:
+        opened = _RemoteFile(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(errno.ENOENT, "there is no such file", str(path)) from None
+    if known is not None and known.identity == opened.identity:
+        known.asked = opened.asked
+        return known
+    with _files_lock:
+        _files[key] = opened
+        while len(_files) > _MOST_FILES:
+            _files.popitem(last=False)
+    return opened
+
+
+def _file_system(url: str) -> tuple[Any, str, dict[str, Any]]:
+    """The file system of a URL, its name for the file, and whether it takes headers, as a dictionary that has some."""
+    fsspec = package("fsspec", f"{url}: reading from a URL", install("fsspec"))
+    options: dict[str, Any] = {}
+    is_http = url.lower().startswith(("http://", "https://"))
+    try:
+        if is_http:
+            aiohttp = package("aiohttp", f"{url}: reading from a URL", install("fsspec"))
+            options["client_kwargs"] = {
+                "timeout": aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_SILENT_S)
+            }
+        system = fsspec.filesystem(url.partition("://")[0].lower(), **options)
+    except ImportError as error:
+        raise MissingPackageError(f"{url}: reading it needs another package: {error}") from None
+    except ValueError as error:
+        raise LabelFileError(f"cannot be reached: {error}") from None
+    return system, url, {"headers": {}} if is_http else {}
+
+
+def _explained(error: BaseException, status: int | None) -> LabelFileError:
+    """An error of a file system in words."""
+    if status in (401, 403):
+        return LabelFileError(f"the server refuses it (status {status}); check the address and your credentials")
+    if status == 412 or type(error).__name__ == "FileExpired":
+        return LabelFileError("has changed on the server since it was opened; open it again")
+    if status is not None:
+        return LabelFileError(f"the server answers with status {status}; try again later")
+    if isinstance(error, ValueError) and "range" in str(error).lower():
+        return _not_in_pieces()
+    if isinstance(error, TimeoutError):
+        return LabelFileError(f"no answer within {_SILENT_S:g} s; check the network and try again")
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return LabelFileError(f"cannot be reached ({reason}); check the address and the network")
+
+
+def _not_in_pieces() -> LabelFileError:
+    return LabelFileError(
+        "the server does not send parts of a file (range requests); download it and read it from disk"
+    )
