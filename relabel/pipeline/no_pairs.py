@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from relabel.cameras import Cameras
@@ -24,7 +26,7 @@ def explanation(collection: Collection) -> str:
             f"{stored}, though depth maps and poses could be read: {near}; check that all poses are in one world and "
             "in metres, and that depth maps have the unit that was assumed (`relabel audit`)"
         )
-    reach_m = sum(_longest_m(side, float(c.params.get("radius_m", np.inf))) for side in (c.query, c.database))
+    reach_m = sum(_longest_m(side, c.params.get("radius_m", np.inf)) for side in (c.query, c.database))
     if nearest_m >= reach_m:
         return (
             f"{stored}: {near}, and two fields of view reach {_metres(reach_m)} at most; check that positions of both "
@@ -46,9 +48,9 @@ def _nearest_m(c: Collection) -> float:
     return float(np.min(distance))
 
 
-def _longest_m(cameras: Cameras, radius_m: float) -> float:
-    """How far the cameras see at most, metres."""
-    return radius_m if cameras.radius_m is None else float(cameras.radius_m[cameras.ok].max())
+def _longest_m(cameras: Cameras, radius_m: Any) -> float:
+    """How far the cameras see at most, metres; `radius_m` is that of cameras without a range of their own."""
+    return float(radius_m) if cameras.radius_m is None else float(cameras.radius_m[cameras.ok].max())
 
 
 def _metres(value: float) -> str:

@@ -196,14 +196,16 @@ class TestTable:
             ),
             (["a,0,0,90", "b,130,0,270"], (), "130 m apart, and two fields of view reach 100 m at most"),
             (["a,0,0,90", "b,90,0,270"], ("--radius", "40"), "90 m apart, and two fields of view reach 80 m at most"),
+            (["a,0,0,90,30", "b,90,0,270,40"], (), "90 m apart, and two fields of view reach 80 m at most"),
             (["a,0,0,90"], (), "only one camera can be labelled"),
             (["a,0,0,90", "b,1,0,90"], ("--min-value", "0.99"), "no pair has a ψ above 0.99"),
         ],
-        ids=["opposite", "far", "range", "alone", "min-value"],
+        ids=["opposite", "far", "range", "own range", "alone", "min-value"],
     )
     def test_no_pairs(self, run: Run, tmp_path: Path, rows: list[str], options: tuple[str, ...], why: str) -> None:
         """A file without pairs is written, with a warning that says what its cameras show of the reason."""
-        (tmp_path / "t.csv").write_text("\n".join(["key,x,y,heading", *rows]) + "\n")
+        header = "key,x,y,heading,radius" if rows[0].count(",") == 4 else "key,x,y,heading"
+        (tmp_path / "t.csv").write_text("\n".join([header, *rows]) + "\n")
         done = run("table", tmp_path / "t.csv", "-o", tmp_path / "x.h5", *options)
         assert done.exit_code == 0, done.output
         assert LabelFile(tmp_path / "x.h5")["t"].nnz == 0
