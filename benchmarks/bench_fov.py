@@ -2,9 +2,11 @@
 
     python benchmarks/bench_fov.py [--cameras 20000]
 
-Pairs are all query-database pairs within twice the radius. `shapely` is what re-implementations do: a polygon of apex
-and 32 arc segments a camera and one intersection a pair. Peers are given their polygons for free; relabel's own
-preparation is counted in the lines that say "whole call", together with the search for the pairs and the sparse matrix.
+Pairs are all query-database pairs within twice the radius; candidates are those that relabel's search finds. `shapely`
+is what re-implementations do: a polygon of apex and 32 arc segments a camera and one intersection a pair. Peers are
+given their polygons for free; relabel's own preparation is counted in the lines that say "whole call", with the
+search for the pairs and the sparse matrix. Tables "in turns" time a call of each, then again, so that the load of the
+machine meets all of them; ratios are medians over the rounds.
 """
 
 from __future__ import annotations
@@ -13,14 +15,16 @@ import argparse
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import shapely
-from common import DATA, at_names, machine, median_seconds, synthetic_city, table
+from common import DATA, alternating_seconds, at_names, machine, median_seconds, synthetic_city, table
 from scipy.spatial import cKDTree
 
 import relabel
 from relabel import fov
+from relabel.fov.candidates import candidate_pairs
 from relabel.jit import threads_set
 from relabel.reference.fov import field_of_view
 
@@ -29,6 +33,9 @@ RADIUS_M = 50.0
 NEAR_M = 25.0
 MOST_SHAPELY = 100_000  # pairs that shapely is timed on
 MOST_LOOPED = 3_000
+SHAPELY_IN_TURNS = 20_000
+MOST_PAIRS = 4_000_000
+DENSE_COPIES = 22  # of each position: 39 million candidates
 
 
 def pairs_within_reach(query: relabel.Cameras, database: relabel.Cameras) -> tuple[np.ndarray, np.ndarray]:
@@ -169,6 +176,68 @@ def bench(title: str, query: relabel.Cameras, database: relabel.Cameras) -> None
     )
 
 
+def dense(folder: Path, copies: int) -> tuple[relabel.Cameras, relabel.Cameras]:
+    """The real positions of a folder, each of them `copies` times, with headings drawn by lot."""
+    sides = []
+    for seed, name in enumerate(("queries.txt", "database.txt")):
+        place = np.repeat(at_names(folder / name).position, copies, axis=0)
+        heading = np.random.default_rng(seed).uniform(0.0, 360.0, len(place))
+        sides.append(relabel.Cameras([str(k) for k in range(len(place))], place, heading_deg=heading))
+    return sides[0], sides[1]
+
+
+def bench_goals(title: str, query: relabel.Cameras, database: relabel.Cameras) -> None:
+    """Print the kernel of polygons and the whole call of sectors beside shapely, in turns."""
+    source = fov.source(query, database)
+    candidates = source.candidates()
+    rows, columns = pairs_within_reach(query, database) if candidates < MOST_PAIRS else _some_pairs(source)
+    some = np.sort(np.random.default_rng(0).choice(len(rows), min(SHAPELY_IN_TURNS, len(rows)), replace=False))
+    origin = np.round(query.position[query.ok].mean(axis=0))
+    moved = [
+        relabel.Cameras(c.key, c.position - origin, heading_deg=c.heading_deg, status=c.status)
+        for c in (query, database)
+    ]
+    a, b = polygons(moved[0])[rows[some]], polygons(moved[1])[columns[some]]
+    kernels = {
+        threads: relabel_areas(query, database, (rows, columns), threads, shape="polygon", arc=SEGMENTS)
+        for threads in (1, 2)
+    }
+    calls: dict[str, tuple[Callable[[], object], int]] = {
+        "shapely 2, 1 thread": (lambda: shapely_overlap(a, b, 1), len(a)),
+        "shapely 2, 2 threads": (lambda: shapely_overlap(a, b, 2), len(a)),
+        "relabel polygon, the same pairs, 1 thread": (kernels[1], len(rows)),
+        "relabel polygon, the same pairs, 2 threads": (kernels[2], len(rows)),
+        "relabel sector, whole call, 1 thread": (lambda: fov.overlap(query, database, threads=1), candidates),
+        "relabel sector, whole call, 2 threads": (lambda: fov.overlap(query, database, threads=2), candidates),
+    }
+    times = alternating_seconds({name: call for name, (call, _) in calls.items()})
+    each = {name: [t / calls[name][1] * 1e9 for t in own] for name, own in times.items()}
+    one, two = (np.array(each[f"shapely 2, {threads}"]) for threads in ("1 thread", "2 threads"))
+    print(
+        f"\n## {title}\n\n{len(query):,} × {len(database):,} cameras, {candidates:,} candidates, "
+        f"{len(rows):,} pairs within {2 * RADIUS_M:g} m\n"
+    )
+    table(
+        ["what", "median", "best", "against shapely on 1 thread", "against shapely on 2"],
+        [
+            [
+                name,
+                f"{np.median(own):,.0f} ns",
+                f"{min(own):,.0f} ns",
+                *(f"{np.median(peer / np.array(own)):,.0f}×" for peer in (one, two)),
+            ]
+            for name, own in each.items()
+        ],
+    )
+
+
+def _some_pairs(source: fov.FovOverlap) -> tuple[np.ndarray, np.ndarray]:
+    """Candidates of the first queries, as rows and columns of the cameras: for as many pairs as shapely can bear."""
+    stop = int(np.searchsorted(np.cumsum(source._grid.bounds), MOST_PAIRS))  # noqa: SLF001
+    pairs = candidate_pairs(source._grid, 0, stop)  # noqa: SLF001
+    return source.query_views.row[pairs.rows], source.database_views.row[pairs.columns]
+
+
 def main() -> None:
     """Print all tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -176,9 +245,14 @@ def main() -> None:
     arguments = parser.parse_args()
     print(f"# Field-of-view overlap\n\n{machine()}, shapely {shapely.__version__}; medians of one run")
     folder = DATA / "sf_xs_val"
+    city = synthetic_city(arguments.cameras)
+    if folder.is_dir():
+        bench_goals("San Francisco, in turns", at_names(folder / "queries.txt"), at_names(folder / "database.txt"))
+        bench_goals("San Francisco made dense, in turns", *dense(folder, DENSE_COPIES))
+    bench_goals("Synthetic city, in turns", *city)
     if folder.is_dir():
         bench("San Francisco (SF-XL val, real)", at_names(folder / "queries.txt"), at_names(folder / "database.txt"))
-    bench("Synthetic city", *synthetic_city(arguments.cameras))
+    bench("Synthetic city", *city)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,12 @@ def median_seconds(function: Callable[[], object], *, repeats: int = 7) -> float
 
 def alternating(ways: Mapping[str, Callable[[], object]], *, repeats: int = 5) -> dict[str, float]:
     """Median wall time of each, all taking turns, after one round that does not count: load hits all of them."""
+    times = alternating_seconds(ways, repeats=repeats)
+    return {name: statistics.median(seconds) for name, seconds in times.items()}
+
+
+def alternating_seconds(ways: Mapping[str, Callable[[], object]], *, repeats: int = 7) -> dict[str, list[float]]:
+    """All wall times that `alternating` takes the medians of."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(repeats + 1):
         for name, way in ways.items():
@@ -38,7 +44,7 @@ def alternating(ways: Mapping[str, Callable[[], object]], *, repeats: int = 5) -
             way()
             if turn:
                 times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(seconds) for name, seconds in times.items()}
+    return times
 
 
 def machine() -> str:

@@ -308,3 +308,134 @@ def sector_areas(query: Any, database: Any, rows: Any, columns: Any, shift: Any,
                     work[16, m] += work[15, m] if there else 0.0
         for m in range(size if query.shape[0] > 1 else 0):
             area[start + m] += work[16, m]
+
+
+ROW_TILE = 128  # pairs of one query that are computed at once: fits the first-level cache
+SPARE, ROUNDING = 1.0 + 1e-9, 1e-15  # of lengths and of coordinates, so that what is passed by has nothing in common
+MOST_RATIO = 100.0  # of the square of the longest range to the least area
+
+
+@compiled(parallel=True)
+def sector_rows(
+    circle: Any, database_circle: Any, order: Any, cell: Any, runs: Any, by_cell: Any, group: Any, room: Any,
+    query: Any, database: Any, query_area: Any, database_area: Any, database_row: Any,
+    self_pairs: Any, measure: Any, threshold: Any,
+    start: Any, first: Any, counts: Any, indices: Any, data: Any,
+) -> None:  # fmt: skip
+    """The values above `threshold` of a block of queries, with the rows of their database cameras.
+
+    What `relabel.fov.candidates` searches, `sector_areas` computes and `relabel.fov.planar` measures one after the
+    other, with the same bits, but a query at a time, so that only what is stored leaves the cache.
+
+    `circle`, `database_circle`, `order`, `cell` and `runs` are those of a `Grid`; `query` and `database` are tables of
+    parts, as for `sector_areas`, and the areas are in m². `by_cell` and `group` are those of `queries_by_cell`; the
+    values of a group begin at the place room[g] of `indices` and `data`, with room for all cameras in the nine cells.
+    `measure` numbers iou 0, overlap 1, dice 2. Query i gets counts[i - start] values from place first[i - start] on;
+    columns ascend.
+    """
+    for g in numba.prange(group.size - 1):
+        lead = cell[by_cell[group[g]]]
+        size = 0
+        for run in range(runs.shape[1]):
+            size += runs[lead, run, 1] - runs[lead, run, 0]
+        near = np.empty(size, np.int32)
+        size = 0
+        for run in range(runs.shape[1]):
+            for place in range(runs[lead, run, 0], runs[lead, run, 1]):
+                near[size] = order[place]
+                size += 1
+        near.sort()
+        around = np.empty((6, size))
+        longest, least = 0.0, np.inf
+        for m in range(size):
+            for column in range(3):
+                around[column, m] = database_circle[near[m], column]
+                around[3 + column, m] = database[0, near[m], column]
+            longest, least = max(longest, around[5, m]), min(least, database_area[near[m]])
+        meets = np.empty(size, np.int64)
+        columns = np.empty(ROW_TILE + 1, np.uint32)
+        work = np.zeros((12, ROW_TILE))
+        at = room[g]
+        for member in range(group[g], group[g + 1]):
+            i = by_cell[member]
+            first[i - start] = at
+            own = i if self_pairs else -1
+            own_area = query_area[i]
+            # Candidates are pairs whose circles meet, less those that the query's disk or one of its two edges, or
+            # the disk of the other, keeps apart from the other circle.
+            cx, cy, radius = circle[i, 0], circle[i, 1], circle[i, 2]
+            x, y, reach = query[0, i, X], query[0, i, Y], query[0, i, RADIUS]
+            rx, ry, lx, ly = query[0, i, RX], query[0, i, RY], query[0, i, LX], query[0, i, LY]
+            if query.shape[0] > 1 and query[1, i, HALF] > 0.0:
+                rx, ry, lx, ly = 0.0, 0.0, 0.0, 0.0
+            # Where ranges differ very much, what rounding leaves of two views that are apart may count: see NOTHING.
+            near_equal = max(longest, reach) ** 2 <= MOST_RATIO * min(least, own_area)
+            slack = ROUNDING * (abs(x) + abs(y)) if near_equal else np.inf
+            for m in range(size):
+                dx, dy, both = around[0, m] - cx, around[1, m] - cy, around[2, m] + radius
+                ux, uy, other = around[0, m] - x, around[1, m] - y, around[2, m] * SPARE + slack
+                vx, vy, far = around[3, m] - cx, around[4, m] - cy, (around[5, m] + radius) * SPARE + slack
+                near_disk = reach * SPARE + other
+                meet = (
+                    (dx * dx + dy * dy < both * both)
+                    & (ux * ux + uy * uy < near_disk * near_disk)
+                    & (vx * vx + vy * vy < far * far)
+                    & (rx * uy - ry * ux > -other)
+                    & (ux * ly - uy * lx > -other)
+                )
+                meets[m] = 1 if meet else 0
+            m = 0
+            while m < size:
+                # Store first, advance where it counts: a branch that is taken half of the time costs more.
+                pairs = 0
+                while m < size and pairs < ROW_TILE:
+                    columns[pairs] = near[m]
+                    pairs += meets[m]
+                    m += 1
+                for k in range(pairs):
+                    work[10, k] = 0.0
+                    work[11, k] = 0.0
+                for combination in range(query.shape[0] * database.shape[0]):
+                    p = combination // database.shape[0]
+                    q = combination % database.shape[0]
+                    half, r = query[p, i, HALF], query[p, i, RADIUS]
+                    rx, ry, lx, ly = query[p, i, RX], query[p, i, RY], query[p, i, LX], query[p, i, LY]
+                    for k in range(pairs):
+                        j = columns[k]
+                        work[0, k] = database[q, j, X] - query[p, i, X]
+                        work[1, k] = database[q, j, Y] - query[p, i, Y]
+                        work[2, k] = turn(database[q, j, THETA] - query[p, i, THETA])
+                        work[3, k], work[4, k] = database[q, j, HALF], database[q, j, RADIUS]
+                        work[5, k], work[6, k] = database[q, j, RX], database[q, j, RY]
+                        work[7, k], work[8, k] = database[q, j, LX], database[q, j, LY]
+                    # A few more, of an earlier pair, rather than a rest that is computed one by one.
+                    for k in range((pairs + 3) // 4 * 4):
+                        work[9, k] = sector_area(
+                            work[0, k], work[1, k], work[2, k], half, r, rx, ry, lx, ly,
+                            work[3, k], work[4, k], work[5, k], work[6, k], work[7, k], work[8, k],
+                        )  # fmt: skip
+                    # As in `sector_areas`, parts of equal and of different numbers are summed apart.
+                    into = 10 if p == q else 11
+                    for k in range(pairs):
+                        work[into, k] += work[9, k] if half > 0.0 and work[3, k] > 0.0 else 0.0
+                for k in range(pairs):
+                    shared = work[10, k] + work[11, k]
+                    b = database_area[columns[k]]
+                    dice = 0.5 * (own_area + b)
+                    whole = own_area + b - shared if measure == 0 else (own_area if measure == 1 else dice)
+                    work[9, k] = min(shared / whole, 1.0) if whole > 0.0 else 0.0
+                for k in range(pairs):
+                    value = np.float32(work[9, k])
+                    indices[at] = database_row[columns[k]]
+                    data[at] = value
+                    at += 1 if (value > threshold) & (columns[k] != own) else 0
+            counts[i - start] = at - first[i - start]
+
+
+@compiled(parallel=True)
+def gather_rows(first: Any, ends: Any, pieces: Any, piece_data: Any, indices: Any, data: Any) -> None:
+    """What `sector_rows` left in pieces, put together: of query q at the places ends[q] … ends[q + 1] - 1."""
+    for q in numba.prange(first.size):
+        for k in range(ends[q + 1] - ends[q]):
+            indices[ends[q] + k] = pieces[first[q] + k]
+            data[ends[q] + k] = piece_data[first[q] + k]

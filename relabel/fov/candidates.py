@@ -147,15 +147,27 @@ def query_blocks(bounds: IndexArray, budget: int) -> Iterator[tuple[int, int]]:
         start = stop
 
 
+def queries_by_cell(grid: Grid, start: int, stop: int, most: int | None = None) -> tuple[IndexArray, IndexArray]:
+    """The queries start … stop - 1 sorted by cell, and the places at which groups of one cell begin, then their number.
+
+    A cell is a group, or several with `most` queries at the most.
+    """
+    by_cell = np.argsort(grid.cell[start:stop], kind="stable") + start
+    cell = grid.cell[by_cell]
+    begins = np.concatenate(([True], cell[1:] != cell[:-1]))
+    first = np.flatnonzero(begins)
+    if most is not None:
+        place_in_cell = np.arange(len(cell)) - first[np.cumsum(begins) - 1]
+        first = np.flatnonzero(place_in_cell % most == 0)
+    return by_cell, np.concatenate((first, [len(by_cell)]))
+
+
 def candidate_pairs(grid: Grid, start: int, stop: int) -> Candidates:
     """All candidates of the queries start … stop - 1.
 
     Queries of one size in one cell share their nine cells, which are put into order once for all of them.
     """
-    by_cell = np.argsort(grid.cell[start:stop], kind="stable") + start
-    cell = grid.cell[by_cell]
-    first = np.flatnonzero(np.concatenate(([True], cell[1:] != cell[:-1])))
-    group = np.concatenate((first, [len(by_cell)]))
+    by_cell, group = queries_by_cell(grid, start, stop)
     counts = np.zeros(stop - start + 1, np.int64)
     none = np.empty(0, np.int32)
     arguments = (grid.query, grid.database, grid.order, grid.cell, grid.runs, by_cell, group, start)

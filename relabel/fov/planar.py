@@ -15,7 +15,7 @@ import numpy.typing as npt
 from relabel.cameras import Cameras, FloatArray
 from relabel.errors import InputError, OptionError
 from relabel.fov._polygon import polygon_areas, region_areas
-from relabel.fov._sector import sector_areas
+from relabel.fov._sector import gather_rows, sector_areas, sector_rows
 from relabel.fov.candidates import (
     Candidates,
     Grid,
@@ -26,6 +26,7 @@ from relabel.fov.candidates import (
     headings_within,
     heights_within,
     kept_pairs,
+    queries_by_cell,
     query_blocks,
 )
 from relabel.fov.noise import NOT_SHIFTED, Noise, expected_overlap, noise_of
@@ -39,6 +40,7 @@ from relabel.similarity import Collection, RowBlock, Similarity, gather
 
 BLOCK = 2**22
 """Possible candidates a block holds at the most; they bound its memory, at about 30 bytes each."""
+QUERIES_AT_ONCE = 32  # of a cell, by one thread: many enough to share a search, few enough that all threads have work
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ class FovOverlap:
 
     def _candidates(self, start: int, stop: int) -> Candidates:
         pairs = candidate_pairs(self._grid, start, stop)
-        if self.params.max_heading_difference_deg < 180.0 or math.isfinite(self.params.max_height_difference_m):
+        if self._limited:
             return kept_pairs(pairs, self._within_limits(pairs.rows, pairs.columns))
         return pairs
 
@@ -204,6 +206,8 @@ class FovOverlap:
         self, start: int, stop: int
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
         c = self.collection
+        if self.query_polygons is None and self.noise is None and not self._limited:
+            return self._sector_rows(start, stop)
         ends, rows, columns = self._candidates(start, stop)
         own = np.full(stop - start, -1) if self.own is None else self.own[start:stop]
         values = np.empty(len(columns), np.float32)
@@ -221,6 +225,32 @@ class FovOverlap:
         indices, data = np.empty(int(starts[-1]), np.int32), np.empty(int(starts[-1]), np.float32)
         _compact(ends, columns, values, self.database_views.row, starts, indices, data)
         return np.diff(starts), indices, data
+
+    @property
+    def _limited(self) -> bool:
+        """Whether headings or heights rule pairs out."""
+        return self.params.max_heading_difference_deg < 180.0 or math.isfinite(self.params.max_height_difference_m)
+
+    def _sector_rows(
+        self, start: int, stop: int
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        """As `_rows`, where nothing but the overlap of whole sectors decides."""
+        c, grid = self.collection, self._grid
+        by_cell, group = queries_by_cell(grid, start, stop, QUERIES_AT_ONCE)
+        room = np.concatenate(([0], np.cumsum(grid.bounds[by_cell])))
+        pieces = np.empty(int(room[-1]), np.int32), np.empty(int(room[-1]), np.float32)
+        first, counts = np.empty(stop - start, np.int64), np.empty(stop - start, np.int64)
+        sector_rows(
+            grid.query, grid.database, grid.order, grid.cell, grid.runs, by_cell, group, room[group],
+            self.query_views.parts, self.database_views.parts,
+            c.query_extent[self.query_views.row], self._database_area, self.database_views.row,
+            c.self_pairs, MEASURES.index(self.params.measure), np.float32(c.min_value),
+            start, first, counts, *pieces,
+        )  # fmt: skip
+        ends = np.concatenate(([0], np.cumsum(counts)))
+        indices, data = np.empty(int(ends[-1]), np.int32), np.empty(int(ends[-1]), np.float32)
+        gather_rows(first, ends, *pieces, indices, data)
+        return counts, indices, data
 
 
 @compiled(parallel=True)

@@ -138,6 +138,44 @@ class TestBits:
             assert np.array_equal(getattr(one, name), getattr(other, name))
 
 
+def many_views(kind: str, n: int, seed: int) -> relabel.Cameras:
+    """Cameras with heights, in places that are hard to search."""
+    rng = np.random.default_rng([seed, len(kind)])
+    place, radius, opening = rng.uniform(0, 200, (n, 2)), np.full(n, 50.0), np.full(n, 90.0)
+    if kind == "sizes":
+        place, radius = rng.uniform(0, 1e4, (n, 2)), 10.0 ** rng.uniform(-3, 4, n)
+        opening = rng.choice([1.0, 90.0, 180.0, 200.0, 360.0], n)
+    elif kind == "far":  # coordinates are known to 2e-9 m, ranges are millimetres
+        place, radius = rng.uniform(0, 5e-3, (n, 2)) + 1e7 * np.array([1, -1]), np.full(n, 1e-3)
+    elif kind == "lattice":  # apices, corners and circles that only touch
+        place, radius = 25.0 * rng.integers(0, 9, (n, 2)), 25.0 * rng.integers(1, 3, n)
+        opening = rng.choice([90.0, 180.0, 270.0], n)
+    heading = 45.0 * rng.integers(0, 8, n) if kind == "lattice" else rng.uniform(0, 360, n)
+    return relabel.Cameras(
+        [f"{seed}-{k}" for k in range(n)],
+        np.column_stack([place, np.zeros(n)]),
+        heading_deg=heading,
+        fov_deg=opening,
+        radius_m=radius,
+    )
+
+
+class TestOnePass:
+    """Sectors are searched, computed and measured in one pass; with any limit, one after the other."""
+
+    @pytest.mark.parametrize("measure", MEASURES)
+    @pytest.mark.parametrize("kind", ["street", "sizes", "far", "lattice"])
+    def test_equals_separate_passes(self, kind, measure):
+        """Bit by bit, with and without self pairs."""
+        query, database = many_views(kind, 150, 1), many_views(kind, 130, 2)
+        for sides in ((query, database), (query, query)):
+            one = fov.overlap(*sides, measure=measure, min_value=0.0, threads=2).matrix
+            separate = fov.overlap(*sides, measure=measure, min_value=0.0, max_height_difference_m=1.0).matrix
+            assert one.nnz > 0
+            for name in ("indptr", "indices", "data"):
+                assert np.array_equal(getattr(one, name), getattr(separate, name))
+
+
 class TestBandEdge:
     def test_one_third_of_a_turn_apart_is_exactly_one_half(self):
         """At one place, 90° wide and 30° apart, ψ is 0.5: a positive by every reader's `>= 0.5`, not 0.49999997."""
