@@ -154,8 +154,8 @@ class TableFolder(TableFile):
             return float(text) if text else np.nan
         except ValueError:
             raise InputError(
-                f"{member.path}: the folder says that {name} is {text!r}, which is not a number; name another column "
-                "with --columns"
+                f"{member.path}: the name of its folder gives {name} as {text!r}, which is not a number; name another "
+                "column with columns=…"
             ) from None
 
     def _name(self, path: Path) -> str:
@@ -183,8 +183,8 @@ class TableFolder(TableFile):
         paths.sort()
         if not paths:
             raise InputError(
-                f"{self.path}: is a folder without a Parquet file ({len(others):,} other file(s)); expected a CSV or "
-                "Parquet table, or a folder of Parquet files. Folders of poses need --layout"
+                f"{self.path}: is a folder without a Parquet file (other files: {len(others):,}); expected a CSV or "
+                "Parquet table, or a folder of Parquet files. Folders of poses need layout=…"
             )
         return paths, sorted(others)
 

@@ -68,7 +68,7 @@ class TestTableFolder:
             (tmp_path / name).mkdir()
             as_parquet(tmp_path / name / "0.parquet", v=[1.0])
         assert sorted(TableFolder(tmp_path).read({"city": "text"})["city"].tolist()) == ["", "São Paulo"]
-        with pytest.raises(InputError, match=r"the folder says that city is 'São Paulo', which is not a number"):
+        with pytest.raises(InputError, match="folder gives city as 'São Paulo', which is not a number"):
             TableFolder(tmp_path).read({"city": "float"})
 
     def test_partition_and_column(self, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ class TestTableFolder:
     def test_no_table(self, tmp_path: Path) -> None:
         """A folder of anything else is refused."""
         (tmp_path / "a.csv").write_text("key,x,y,heading\n")
-        with pytest.raises(InputError, match=r"is a folder without a Parquet file \(1 other file\(s\)\)"):
+        with pytest.raises(InputError, match=r"is a folder without a Parquet file \(other files: 1\)"):
             read(tmp_path)
         assert not holds_parquet(tmp_path)
         assert from_paths([tmp_path]) is None
