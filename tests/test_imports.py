@@ -138,8 +138,8 @@ ROOMS: dict[str, tuple[str, str]] = {
     # Commands may call anything, inside their functions. What they show of datasets, formats and parameters is light.
     "cli": (
         (
-            "_version errors stopping source_date optional measures exclusion devices datasets audit exchange fov "
-            f"surface training {CALLED_LATE}"
+            "_version errors input_files stopping source_date optional measures exclusion devices datasets audit "
+            f"exchange fov surface training {CALLED_LATE}"
         ),
         "click ~tqdm ~numpy",
     ),
