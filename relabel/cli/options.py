@@ -191,13 +191,13 @@ share: Decorator[Any] = click.option(
     "share",
     callback=_share,
     metavar="I/N",
-    help="Make only the I-th of N shares of the parts and do not pack them; `relabel pack` does, when all are there.",
+    help="For job arrays: compute only share I of N, such as 1/64, into OUTPUT.parts; `relabel pack` joins them all.",
 )
 
 keep_parts: Decorator[Any] = click.option(
     "--keep-parts",
     is_flag=True,
-    help="Leave the parts in OUTPUT.parts, for a later run with more cameras to keep those that these do not touch.",
+    help="Keep the parts in OUTPUT.parts, so that a run after the dataset has grown computes only what has changed.",
 )
 
 as_json: Decorator[Any] = click.option("--json", "as_json", is_flag=True, help="Print machine-readable JSON.")

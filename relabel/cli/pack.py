@@ -17,10 +17,10 @@ from relabel.errors import OptionError
 @options.as_json
 @options.no_progress
 def pack_command(address: str, output: Path, force: bool, as_json: bool, no_progress: bool) -> None:
-    """Write the parts of a job, FILE.parts, or the collections of a folder of shards, NAME.labels, to one label file.
+    """Join the parts of a job, FILE.parts, or a folder of shards, NAME.labels, into one label file.
 
-    Nothing is computed, and no step is added to the provenance: packing what unpack wrote gives the same content, and
-    the parts of a job give the file of a run that makes all of it. Parts are left where they are.
+    Nothing is computed, and no step is added to the provenance: packing what unpack wrote restores the same content,
+    and packing the parts of a job gives the file that a single run would write. Parts and shards are left in place.
     """
     if address.rstrip("/").endswith(".parts"):
         from relabel.cli.labelling import show_written
@@ -39,7 +39,7 @@ def pack_command(address: str, output: Path, force: bool, as_json: bool, no_prog
     "--shard-pairs",
     type=click.IntRange(1, 2**31 - 1),
     metavar="N",
-    help="Most pairs of a shard.  [default: 2^27, or 32 a database camera if that is more]",
+    help="Largest number of pairs in a shard.  [default: 2^27, or 32 per database camera if that is more]",
 )
 @options.force
 @options.as_json
@@ -47,10 +47,10 @@ def pack_command(address: str, output: Path, force: bool, as_json: bool, no_prog
 def unpack_command(
     address: str, output: Path, shard_pairs: int | None, force: bool, as_json: bool, no_progress: bool
 ) -> None:
-    """Write the collections of a label file to a folder of shards, NAME.labels.
+    """Split a label file into a folder of shards, NAME.labels.
 
-    Each shard is a label file with some of the rows; manifest.json says which. Every command reads such a folder like
-    one file. Nothing is computed, and no step is added to the provenance.
+    Each shard is a label file with some of the rows; manifest.json lists them. Every command reads such a folder as
+    if it were one file. Nothing is computed, and no step is added to the provenance.
     """
     if not output.name.endswith(".labels") or output.name == ".labels":
         raise OptionError(f"{output}: the name of a folder of shards ends with .labels; write -o NAME.labels")

@@ -20,10 +20,10 @@ _SHOWN = 20  # parts that are not done
 @click.argument("folder", type=click.Path(path_type=Path), metavar="FILE.parts")
 @options.as_json
 def status_command(folder: Path, as_json: bool) -> None:
-    """How far a labelling job is whose parts are in FILE.parts: what is done, being computed, waiting or missing.
+    """Show how far a labelling job is, from its folder of parts, FILE.parts.
 
-    Computing is what a run is writing now; waiting is what a run that is alive will compute; missing is what no run
-    has claimed.
+    A part is done; computing, if a run is writing it now; waiting, if a run that is still alive will compute it; or
+    missing, if no run has claimed it.
     """
     show_status(folder, as_json=as_json)
 
