@@ -21,6 +21,7 @@ SMALL = {
     "bench_occluders.py": ["--cameras", "100"],
     "bench_pipeline.py": ["--cameras", "300"],
     "bench_sampler.py": ["--cameras", "150", "--pairs", "20000", "--dense", "20"],
+    "bench_scale.py": ["--cameras", "300"],
     "bench_startup.py": [],
     "bench_surface_accuracy.py": ["--frames", "1", "--pairs", "12"],
     "bench_step.py": ["--pairs", "4", "--steps", "1", "--size", "48x32", "--device", "cpu"],

@@ -75,7 +75,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "similarity": ("display errors measures cameras exclusion excluded_pairs", "numpy ~scipy"),
     "tables": ("display errors optional measures cameras similarity", "numpy ~scipy ~pyarrow ~pandas ~anndata ~torch"),
     "jit": ("errors cores", "numpy numba"),
-    "geometry": ("errors cameras", "numpy ~pyproj"),
+    "geometry": ("errors fixed_width cameras", "numpy ~pyproj"),
     # a tree of files goes in, cameras and frames come out
     "datasets": (
         "_lazy plugins clutter display errors input_files fixed_width keys cameras exclusion frames geometry",
@@ -99,7 +99,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "compose": (f"{BASE} geometry labelfile", "numpy"),
     "pipeline": (
         (
-            f"{BASE} stopping atomic clutter claims cores devices frames geometry datasets fov surface ~reference "
+            f"{BASE} jit stopping atomic clutter claims cores devices frames geometry datasets fov surface ~reference "
             "audit labelfile"
         ),
         "numpy ~scipy ~distributed",
@@ -139,7 +139,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "cli": (
         (
             "_version errors input_files stopping source_date optional measures exclusion devices datasets audit "
-            f"exchange fov surface training {CALLED_LATE}"
+            f"exchange fov ~display surface training {CALLED_LATE}"
         ),
         "click ~tqdm ~numpy",
     ),

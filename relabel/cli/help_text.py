@@ -22,7 +22,7 @@ _GROUPS = {
     "Labels": "measure min_value mask",
     "Checks of the input": "strict allow",
     "Output": "output folder plot as_json dry_run force",
-    "Computation": "resume keep_parts share threads executor device workers seed no_progress",
+    "Computation": "resume keep_parts share threads memory_bytes executor device workers seed no_progress",
 }
 """Parameters of options by the heading that they stand under, in this order, after those of the command itself."""
 

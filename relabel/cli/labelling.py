@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _JOB = (
-    *("strict", "allow", "force", "resume", "threads", "executor", "share", "keep_parts"),
+    *("strict", "allow", "force", "resume", "threads", "memory_bytes", "executor", "share", "keep_parts"),
     *("dry_run", "as_json", "no_progress"),
 )
 """Parameters of `options.JOB`: how a job is run, whatever is labelled."""
@@ -104,6 +104,7 @@ def run(
     force: bool,
     resume: bool,
     threads: int | None,
+    memory_bytes: int | None,
     executor: str,
     share: tuple[int, int] | None,
     keep_parts: bool,
@@ -136,6 +137,7 @@ def run(
         resume=resume,
         executor=executor,
         threads=threads,
+        memory_bytes=memory_bytes,
         bar=lambda name, total: bar(name, total, unit=unit, hidden=no_progress),
         strict=strict,
         allow=allow,
@@ -174,10 +176,12 @@ def _show(rows: Sequence[Estimate], *, as_json: bool) -> None:
     if as_json:
         terminal.echo_json({"collections": [row.to_json() for row in rows]})
         return
-    from relabel.report.text_table import byte_size, duration, table
+    from relabel.display import byte_size, duration
+    from relabel.report.text_table import table
 
     head = ["collection", "queries", "database", "candidate pairs", "file, about", "memory, about"]
     with_depth = any(row.frames is not None for row in rows)
+    head += [*(["depth maps"] if with_depth else []), "time, about"]
     cells = []
     for row in rows:
         counts = (row.labelled_queries, row.labelled_database, row.candidates)
@@ -185,10 +189,7 @@ def _show(rows: Sequence[Estimate], *, as_json: bool) -> None:
         line += [byte_size(row.output_bytes), byte_size(row.memory_bytes)]
         if with_depth:
             line += ["" if row.frames is None else format(row.frames, ",")]
-            line += ["" if row.seconds is None else duration(row.seconds)]
-        cells.append(line)
-    if with_depth:
-        head += ["depth maps", "time, about"]
+        cells.append([*line, "" if row.seconds is None else duration(row.seconds)])
     if any(row.parts > 1 for row in rows):  # only large collections are cut
         head.append("parts")
         for line, row in zip(cells, rows, strict=True):

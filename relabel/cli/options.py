@@ -5,6 +5,7 @@ Each is a decorator that fills the parameter of its name, but for `--json`, whic
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,7 @@ OF_ARGUMENTS = {
     "keys=…": "--keys",
     "layout=…": "--layout",
     "lr=…": "--lr",
+    "memory_bytes=…": "--memory",
     "mask=…": "--mask",
     "max_heading_difference_deg=…": "--max-heading-difference",
     "max_height_difference_m=…": "--max-height-difference",
@@ -129,6 +131,33 @@ def _threads(**fields: Any) -> Decorator[Any]:
 
 
 threads: Decorator[Any] = _threads(show_default="all")
+
+_BYTES = re.compile(r"(\d+(?:\.\d+)?) ?([kMGT]?)(i?)B?", re.IGNORECASE)
+
+
+def byte_count(text: str) -> int:
+    """The bytes of a size such as 4GiB or 500MB; ValueError where it is not one."""
+    match = _BYTES.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(text)
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** " KMGT".index(match[2].upper() or " "))
+
+
+def _byte_count(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    del ctx, param
+    try:
+        return None if value is None else byte_count(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a size such as 4GiB or 500MB") from None
+
+
+memory: Decorator[Any] = click.option(
+    "--memory",
+    "memory_bytes",
+    callback=_byte_count,
+    metavar="SIZE",
+    help="Most memory that the process may take, as in 4GiB; what would take more is refused before it starts.",
+)
 
 training_threads: Decorator[Any] = _threads(show_default="as the run has used so far, else torch's default")
 
@@ -209,7 +238,7 @@ no_progress: Decorator[Any] = click.option(
 dry_run: Decorator[Any] = click.option(
     "--dry-run",
     is_flag=True,
-    help="Only report what would be done: cameras, pairs, bytes, memory; for depth maps, seconds.",
+    help="Only report what would be done: cameras, pairs, bytes, memory, seconds.",
 )
 
 
@@ -416,5 +445,5 @@ allow: Decorator[Any] = click.option(
     help="Accept findings of the audit with this code; repeatable.",
 )
 
-JOB = (strict, allow, force, resume, threads, executor, share, keep_parts, dry_run, as_json, no_progress)
+JOB = (strict, allow, force, resume, threads, memory, executor, share, keep_parts, dry_run, as_json, no_progress)
 """How a labelling job is run."""

@@ -64,12 +64,15 @@ def cell_grid(query: FloatArray, database: FloatArray) -> Grid:
         cell, runs = np.zeros(len(query), np.int64), np.zeros((1, 3, 2), np.int64)
         return Grid(query, database, np.empty(0, np.int32), cell, runs)
     low, high = (np.array(ends) for ends in zip(*(_range(axis, query, database) for axis in (0, 1)), strict=True))
-    cell = np.empty(len(query), np.int64)
     orders: list[IndexArray] = []
     all_runs: list[IndexArray] = []
     places, cells = 0, 0
-    database_sizes = _by_size(database[:, 2])
-    for rows in _by_size(query[:, 2]):
+    query_sizes, database_sizes = _by_size(query[:, 2]), _by_size(database[:, 2])
+    if len(query_sizes) == len(database_sizes) == 1:  # as most are, without copies of all circles
+        order, runs, cell = _one_size(query, database, low, high)
+        return Grid(query, database, order.astype(np.int32), cell, runs)
+    cell = np.empty(len(query), np.int64)
+    for rows in query_sizes:
         group = np.zeros(len(rows), np.int64)
         parts = []
         for others in database_sizes:
@@ -117,8 +120,9 @@ def _one_size(
     stride = int(extent[0] // width) + 4  # an empty column on either side: the run of three never wraps around
 
     def cell_of(circles: FloatArray) -> IndexArray:
-        x, y = np.floor((circles[:, :2] - low) / width).astype(np.int64).T
-        cell: IndexArray = (y + 1) * stride + x + 1
+        # One axis after the other: both at once would take twice the memory.
+        cell: IndexArray = (np.floor((circles[:, 1] - low[1]) / width).astype(np.int64) + 1) * stride + 1
+        cell += np.floor((circles[:, 0] - low[0]) / width).astype(np.int64)
         return cell
 
     database_cell = cell_of(database)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -65,6 +65,19 @@ class Whole:
     reach_m: float = 0.0
 
 
+class ViewRows(NamedTuple):
+    """Stored values of consecutive query views."""
+
+    counts: npt.NDArray[np.int64]
+    """(views,) stored pairs of each"""
+    indices: npt.NDArray[np.int32]
+    """(sum of counts,) rows of the database"""
+    data: npt.NDArray[np.float32]
+    """(sum of counts,) values"""
+    candidates: int
+    """pairs that were computed"""
+
+
 @dataclass(frozen=True, eq=False)
 class FovOverlap:
     """The overlap of all pairs of query and database cameras, not yet computed.
@@ -99,7 +112,8 @@ class FovOverlap:
 
     @cached_property
     def _database_area(self) -> FloatArray:
-        return self.collection.database_extent[self.database_views.row]
+        extent, row = self.collection.database_extent, self.database_views.row
+        return extent if len(row) == len(extent) else extent[row]
 
     def candidates(self) -> int:
         """How many pairs of fields of view are close enough to be computed."""
@@ -112,7 +126,7 @@ class FovOverlap:
         done = 0
         for start, stop in self._blocks():
             with threads_set(self.threads):
-                counts, indices, data = self._rows(start, stop)
+                counts, indices, data, _ = self.rows(start, stop)
             # Queries without a status of OK have no row in the grid; they get an empty one here.
             last = int(self.query_views.row[stop]) if stop < len(self.query_views) else shape[0]
             full = np.zeros(last - done, np.int64)
@@ -125,7 +139,7 @@ class FovOverlap:
             yield RowBlock(done, np.zeros(shape[0] - done, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))
 
     def _blocks(self) -> Iterator[tuple[int, int]]:
-        return query_blocks(self._grid.bounds, self.block)
+        return query_blocks(self.bounds, self.block)
 
     def around(self, start: int, stop: int) -> IndexArray:
         """The rows of the database cameras that any of the queries start … stop - 1 may meet, ascending."""
@@ -202,9 +216,13 @@ class FovOverlap:
             return kept_pairs(pairs, self._within_limits(pairs.rows, pairs.columns))
         return pairs
 
-    def _rows(
-        self, start: int, stop: int
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    @property
+    def bounds(self) -> IndexArray:
+        """(query views,) how many database views each may meet at the most."""
+        return self._grid.bounds
+
+    def rows(self, start: int, stop: int) -> ViewRows:
+        """What is stored of the query views start … stop - 1."""
         c = self.collection
         if self.query_polygons is None and self.noise is None and not self._limited:
             return self._sector_rows(start, stop)
@@ -224,7 +242,7 @@ class FovOverlap:
         starts = np.cumsum(starts)
         indices, data = np.empty(int(starts[-1]), np.int32), np.empty(int(starts[-1]), np.float32)
         _compact(ends, columns, values, self.database_views.row, starts, indices, data)
-        return np.diff(starts), indices, data
+        return ViewRows(np.diff(starts), indices, data, len(columns))
 
     @property
     def _limited(self) -> bool:
@@ -445,6 +463,8 @@ def heights_of(cameras: Cameras) -> FloatArray:
 
 
 def _extent(cameras: Cameras, area: FloatArray, row: npt.NDArray[np.int64]) -> FloatArray:
+    if len(row) == len(cameras):
+        return area
     extent = np.full(len(cameras), np.nan)
     extent[row] = area
     return extent

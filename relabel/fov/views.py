@@ -71,8 +71,8 @@ def opening(cameras: Cameras, fov_deg: float, radius_m: float) -> tuple[FloatArr
             f"camera {str(cameras.key[row])!r} (row {row}, counted from 0) has no heading although its status is ok "
             f"({blind.size} such camera(s)); give heading_deg, or a status other than ok"
         )
-    fov = np.full(n, float(fov_deg)) if cameras.fov_deg is None else cameras.fov_deg
-    radius = np.full(n, float(radius_m)) if cameras.radius_m is None else cameras.radius_m
+    fov = np.broadcast_to(float(fov_deg), n) if cameras.fov_deg is None else cameras.fov_deg
+    radius = np.broadcast_to(float(radius_m), n) if cameras.radius_m is None else cameras.radius_m
     ok = cameras.ok
     for name, unit, values, good in (
         ("fov_deg", "°", fov, (fov > 0.0) & (fov <= 360.0)),
@@ -88,6 +88,7 @@ def opening(cameras: Cameras, fov_deg: float, radius_m: float) -> tuple[FloatArr
     return fov, radius
 
 
+_AT_ONCE = 2**17  # cameras, so that what is computed on the way takes little memory
 ORIGIN_STEP_M = 2.0**17
 """Origins are multiples of it, 131 km, so that a camera more seldom moves that of a dataset."""
 
@@ -114,15 +115,18 @@ def views(cameras: Cameras, origin: FloatArray, fov_deg: FloatArray, radius_m: F
     `fov_deg` and `radius_m` are (n,), as `opening` gives them; `n_parts` is 2 where any is wider than 180°, else 1.
     """
     row = np.flatnonzero(cameras.ok)
-    half, theta, radius, apex = _angles(cameras, origin, fov_deg, radius_m, row)
-    parts = np.empty((n_parts, len(row), 9))
-    wide = half > math.pi / 2.0
-    # A wide view is cut along its middle: part 0 is the right half, part 1 the left one.
-    for number in range(n_parts):
-        part_half = np.where(wide, half / 2.0, half if number == 0 else -1.0)
-        part_theta = np.mod(theta + np.where(wide, (number - 0.5) * half, 0.0), 2.0 * math.pi)
-        parts[number] = _part(apex, radius, part_theta, part_half)
-    return Views(row, parts, _circle(apex, radius, theta, half), half * radius**2)
+    parts, circle, area = np.empty((n_parts, len(row), 9)), np.empty((len(row), 3)), np.empty(len(row))
+    for start in range(0, len(row), _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        half, theta, radius, apex = _angles(cameras, origin, fov_deg, radius_m, row[some])
+        wide = half > math.pi / 2.0
+        # A wide view is cut along its middle: part 0 is the right half, part 1 the left one.
+        for number in range(n_parts):
+            part_half = np.where(wide, half / 2.0, half if number == 0 else -1.0)
+            part_theta = np.mod(theta + np.where(wide, (number - 0.5) * half, 0.0), 2.0 * math.pi)
+            parts[number, some] = _part(apex, radius, part_theta, part_half)
+        circle[some], area[some] = _circle(apex, radius, theta, half), half * radius**2
+    return Views(row, parts, circle, area)
 
 
 @dataclass(frozen=True, eq=False)

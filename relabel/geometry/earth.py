@@ -7,7 +7,6 @@ far two of them are apart: their `position` is a map of perhaps the whole earth,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -66,7 +65,7 @@ def axes(lon_deg: npt.ArrayLike, lat_deg: npt.ArrayLike) -> tuple[FloatArray, Fl
 
 def with_lon_lat(cameras: Cameras, lon_lat_deg: FloatArray) -> Cameras:
     """The same cameras with their longitude and latitude (n, 2) in the extra columns of the geodesic frame."""
-    return replace(cameras, extra={**cameras.extra, LON: lon_lat_deg[:, 0], LAT: lon_lat_deg[:, 1]})
+    return cameras.with_extra({**cameras.extra, LON: lon_lat_deg[:, 0], LAT: lon_lat_deg[:, 1]})
 
 
 def is_geodesic(params: Mapping[str, Any]) -> bool:

@@ -19,12 +19,15 @@ there. It keeps angles, and stretches distances by less than (s/2R)², with s th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import FloatArray
+from relabel.fixed_width import joined
 from relabel.geometry.earth import SQUARED_ECCENTRICITY, axes, ecef, meridional_m, prime_vertical_m
 
 LEAST_M = 4000.0
@@ -34,6 +37,7 @@ MOST_REACH_M = 15_000.0
 GRAIN_M = 2.0**-24
 """Places on a plane are multiples of 60 nm. Moved by whole metres they stay so, to the last bit, up to 2²⁸ m."""
 _SHIFT, _BITS = 2**20, 21
+_AT_ONCE = 2**17  # cameras
 
 IntArray = npt.NDArray[np.int64]
 
@@ -77,25 +81,45 @@ def placed(sides: tuple[FloatArray, ...], reach_m: float) -> tuple[Placed, ...]:
         any two cameras up to `reach_m` apart meet in exactly one tile; those of one tile are on one plane.
     """
     size = max(LEAST_M, reach_m)
-    rows = [np.flatnonzero(np.isfinite(side).all(axis=1)) for side in sides]
-    points = [ecef(*side[row].T) for side, row in zip(sides, rows, strict=True)]
-    homes = [np.floor(point / size).astype(np.int64) for point in points]
-    tiles = np.unique(np.concatenate([_number(home) for home in homes]))
+    occupied = [
+        np.unique(_number(np.floor(ecef(*side[row].T) / size).astype(np.int64)))
+        for side in sides
+        for row in _runs(side)
+    ]
+    tiles = np.unique(np.concatenate([np.empty(0, np.int64), *occupied]))
     frames = _frames(tiles, size)
     # Far enough apart that nothing on one plane reaches what is on the next.
     pitch = np.ceil(2.0 * (size + reach_m) + reach_m)
     across = int(np.ceil(np.sqrt(len(tiles)))) or 1
     result = []
-    for side, row, point, home in zip(sides, rows, points, homes, strict=True):
-        at, tile = _guests(point, home, tiles, size, reach_m)
-        own = np.searchsorted(tiles, _number(home))
-        which, where = np.concatenate([np.arange(len(row)), at]), np.concatenate([own, tile])
-        order = np.argsort(which, kind="stable")
-        which, where = which[order], where[order]
-        position, turn = _on_plane(side[row[which]], point[which], *(frame[where] for frame in frames))
-        corner = pitch * np.column_stack([where % across, where // across])
-        result.append(Placed(row[which], order < len(row), np.round(position / GRAIN_M) * GRAIN_M + corner, turn))
+    for side in sides:
+        pieces: list[list[npt.NDArray[Any]]] = [
+            [np.empty(0, np.int64)],
+            [np.empty(0, np.bool_)],
+            [np.empty((0, 2))],
+            [np.empty(0)],
+        ]
+        for row in _runs(side):
+            point = ecef(*side[row].T)
+            home = np.floor(point / size).astype(np.int64)
+            at, tile = _guests(point, home, tiles, size, reach_m)
+            own = np.searchsorted(tiles, _number(home))
+            which, where = np.concatenate([np.arange(len(row)), at]), np.concatenate([own, tile])
+            order = np.argsort(which, kind="stable")
+            which, where = which[order], where[order]
+            position, turn = _on_plane(side[row[which]], point[which], *(frame[where] for frame in frames))
+            corner = pitch * np.column_stack([where % across, where // across])
+            columns = row[which], order < len(row), np.round(position / GRAIN_M) * GRAIN_M + corner, turn
+            for column, piece in zip(pieces, columns, strict=True):
+                column.append(piece)
+        result.append(Placed(*map(joined, pieces)))
     return tuple(result)
+
+
+def _runs(lon_lat_deg: FloatArray) -> Iterator[IntArray]:
+    """The rows that are finite, some at a time, so that what is computed of them takes little memory."""
+    for start in range(0, len(lon_lat_deg), _AT_ONCE):
+        yield np.flatnonzero(np.isfinite(lon_lat_deg[start : start + _AT_ONCE]).all(axis=1)) + start
 
 
 def _number(cell: IntArray) -> IntArray:

@@ -68,7 +68,9 @@ def as_table(cameras: Cameras, extent: FloatArray, where: str) -> Table:
             )
         table[name] = _extra(cameras.extra[name], f"{where}, extra column {name!r}")
     return {
-        name: np.ascontiguousarray(array if array.dtype.kind == "S" else array.astype(array.dtype.newbyteorder("<")))
+        name: np.ascontiguousarray(
+            array if array.dtype.kind == "S" else array.astype(array.dtype.newbyteorder("<"), copy=False)
+        )
         for name, array in table.items()
         if array is not None
     }

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from relabel.labelfile.schema import FORMAT, UTF8, canonical_json
 
 Record = dict[str, Any]
+_STRINGS = 2**16  # as Python objects at a time
 
 
 class ArrayDigest:
@@ -31,9 +32,9 @@ class ArrayDigest:
     def update(self, array: npt.NDArray[Any]) -> None:
         """Append the next rows: `S` arrays for strings, little-endian numbers else."""
         if self.dtype == UTF8:
-            strings = array.ravel().tolist()
-            if strings:
-                self._hash.update(b"\0".join(strings) + b"\0")
+            strings = array.ravel()
+            for start in range(0, len(strings), _STRINGS):
+                self._hash.update(b"\0".join([*strings[start : start + _STRINGS].tolist(), b""]))
         elif array.size:
             self._hash.update(np.ascontiguousarray(array).data)
 

@@ -97,6 +97,7 @@ def write_collection(
         pairs = PairArrays(draft, group, rows.collection.shape, queue)
         write_tables(draft, group, rows.tables, queue)
         records = rows.table_records()  # while the threads compress
+        rows.tables.clear()  # which take about as much memory as the cameras
         for block in rows.blocks(progress):
             pairs.append(block)
         records |= pairs.finish()[1]

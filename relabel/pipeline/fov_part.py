@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,16 +21,10 @@ from relabel.exclusion import RULES, Exclusion
 from relabel.fov import blocks
 from relabel.pipeline import occluders
 from relabel.pipeline.blocks import block_ends
+from relabel.pipeline.fov_cost import announcement, cost, within
 from relabel.pipeline.parts import Estimate, Opened, Progress
 
-# Rules of thumb, for a first idea; benchmarks/bench_pipeline.py prints what they are worth.
-STORED_SHARE = 0.6  # of the candidates of street data that overlap
-PAIR_BYTES = 4.6  # stored, compressed
-CAMERA_BYTES = 21.0
-COLLECTION_BYTES = 80e3  # what HDF5 itself takes
-BASE_MEMORY = 250e6
-CAMERA_MEMORY = 600.0
-CANDIDATE_MEMORY = 30.0
+START_SECONDS = 1.0  # to load the libraries
 
 
 @dataclass(frozen=True)
@@ -105,28 +100,45 @@ class FovPart(ReaderWrapper[CameraSets]):
             return cameras
         return replace(cameras, fov_deg=np.where(np.isnan(own), self.params.fov_deg, own))
 
-    def open(self, *, threads: int | None = None, progress: Progress | None = None) -> Opened:
-        """Read the cameras, and prepare the overlap; raises what the reader and `relabel.fov.source` do."""
+    def open(
+        self, *, threads: int | None = None, progress: Progress | None = None, memory_bytes: int | None = None
+    ) -> Opened:
+        """Read the cameras, and prepare the overlap; raises what the reader and `relabel.fov.source` do.
+
+        An OptionError where the process would take more than `memory_bytes`.
+        """
         source, cameras, notes = self._source(threads, progress)
+        if memory_bytes is not None:
+            source = within(source, memory_bytes, self.name)
         files = cameras.files if self.occluders is None else (*cameras.files, self.occluders)
         notes = [f"{self.name}: {note}" for note in notes]
-        return Opened(source, files, tuple(notes), audit=audit(cameras), cut=partial(blocks.cut, source))
+        return Opened(
+            source,
+            files,
+            tuple(notes),
+            audit=audit(cameras),
+            announcement=announcement(source, threads=threads),
+            cut=partial(blocks.cut, source),
+        )
 
     def estimate(self, *, threads: int | None = None) -> Estimate:
-        """Read the cameras and count the candidate pairs; raises what `open` does."""
+        """Read the cameras, count the candidate pairs and compute a few of them; raises what `open` does."""
+        begin = time.perf_counter()
         source, sets, notes = self._source(threads, None)
+        report = audit(sets)
+        preparing = time.perf_counter() - begin
+        expected = cost(source, threads=threads)
         collection = source.collection
-        cameras = len(collection.query) + len(collection.database)
-        candidates = source.candidates()
         return Estimate(
             self.name,
             *collection.shape,
             int(collection.query.ok.sum()),
             int(collection.database.ok.sum()),
-            candidates,
-            round(candidates * STORED_SHARE * PAIR_BYTES + cameras * CAMERA_BYTES + COLLECTION_BYTES),
-            round(BASE_MEMORY + cameras * CAMERA_MEMORY + min(candidates, source.block) * CANDIDATE_MEMORY),
-            audit=audit(sets),
+            source.candidates(),
+            expected.output_bytes,
+            expected.memory_bytes,
+            seconds=START_SECONDS + preparing + expected.seconds,
+            audit=report,
             notes=tuple(f"{self.name}: {note}" for note in notes),
             parts=len(block_ends(collection.query.key)),
         )

@@ -72,14 +72,18 @@ class Prepared(NamedTuple):
     step: dict[str, Any]
 
 
-def prepare(part: Part, policy: AuditPolicy, *, threads: int | None, quiet: bool = False) -> Prepared:
+def prepare(
+    part: Part, policy: AuditPolicy, *, threads: int | None, quiet: bool = False, memory_bytes: int | None = None
+) -> Prepared:
     """Read and audit a part; with `quiet`, what the audit found is left to the caller to be said."""
     log.debug("%s: read from %s", part.name, part.root)
-    opened = part.open(threads=threads)
+    opened = part.open(threads=threads, memory_bytes=memory_bytes)
     if not quiet:
         opened.audit.log(part.name, allow=policy.allow)
     if policy.strict:
         refuse_warnings([(part.name, opened.audit)], allow=policy.allow)
+    if opened.announcement:
+        log.warning("%s: %s", part.name, opened.announcement)
     inputs = provenance.describe(part.root, opened.files, threads, outside=True, by_folder=opened.thousands)
     step = provenance.step(part.command, part.parameters(), inputs)
     step["findings"] = [finding.to_json() for finding in opened.audit.findings]
@@ -97,9 +101,10 @@ def make(
     bar: Bar | None,
     quiet: bool = False,
     decoder: Any = None,
+    memory_bytes: int | None = None,
 ) -> PartResult:
     """Audit, compute and write a collection in one piece; `decoder` decodes depth maps elsewhere."""
-    opened, step = prepare(part, policy, threads=threads, quiet=quiet)
+    opened, step = prepare(part, policy, threads=threads, quiet=quiet, memory_bytes=memory_bytes)
     notes = opened.notes
     if resume:
         fault = fault_of(path, step)

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from relabel.audit.findings import EMPTY, AuditReport
+from relabel.display import byte_size
+from relabel.errors import OptionError
 from relabel.similarity import SimilaritySource
 
 Progress = Callable[[int], object]
@@ -45,6 +47,8 @@ class Opened(NamedTuple):
     """None where the overlap can be computed at once"""
     audit: AuditReport = EMPTY
     """what the audit of the input found"""
+    announcement: str = ""
+    """what the user should know before it is computed"""
     thousands: bool = False
     """whether there are so many files that those of a folder are recorded together, see `provenance.describe`"""
     cut: Callable[[int, int], Any] | None = None
@@ -68,7 +72,8 @@ class Estimate:
     frames:
         depth maps to decode; None where there are none.
     seconds:
-        roughly what decoding and all pairs take on this machine; None where it is not known.
+        roughly what the whole run takes on this machine, as busy as it is now; of depth maps, what decoding and all
+        pairs take.
     audit:
         what the audit of the input found.
     notes:
@@ -121,13 +126,26 @@ class Part(Protocol):
         """All that the result depends on besides the files."""
         ...
 
-    def open(self, *, threads: int | None = None, progress: Progress | None = None) -> Opened:
-        """Read the dataset, and prepare the overlap without computing it."""
+    def open(
+        self, *, threads: int | None = None, progress: Progress | None = None, memory_bytes: int | None = None
+    ) -> Opened:
+        """Read the dataset, and prepare the overlap without computing it.
+
+        With `memory_bytes`, so that the whole process takes no more; an `OptionError` where that cannot be.
+        """
         ...
 
     def estimate(self, *, threads: int | None = None) -> Estimate:
         """Read the dataset and estimate what the part would take, without computing any overlap."""
         ...
+
+
+def not_enough(name: str, what: str, memory_bytes: int, needed_bytes: int) -> OptionError:
+    """The error of a part that cannot be made in so much memory."""
+    return OptionError(
+        f"{name}: memory_bytes=… allows {byte_size(memory_bytes)}, but {what} need about {byte_size(needed_bytes)}; "
+        "nothing was computed. Allow as much, or label fewer at a time"
+    )
 
 
 def estimates(parts: Iterable[Part], *, threads: int | None = None) -> list[Estimate]:

@@ -62,6 +62,7 @@ def label(
     share: tuple[int, int] | None = None,
     keep_parts: bool = False,
     block_rows: int | None = None,
+    memory_bytes: int | None = None,
 ) -> JobResult:
     """Compute all parts and write them to one label file.
 
@@ -95,6 +96,9 @@ def label(
         make collections in blocks and leave their folder, for a run with more cameras to go on from.
     block_rows:
         queries of a block, on average; None for `relabel.pipeline.blocks.AVERAGE_ROWS`.
+    memory_bytes:
+        the most that this process may take, resident, Python and all: collections that would take more are refused
+        before any is computed. Only for a job that is made in this process, in one piece a collection.
 
     Raises
     ------
@@ -103,7 +107,7 @@ def label(
     AuditError
         when the audit of a part has a warning that is not accepted, and `strict` was asked for.
     OptionError
-        when a code is not known, or there is no such share.
+        when a code is not known, there is no such share, or a collection takes more than `memory_bytes`.
     OutputInUseError
         when another run is writing the same output; says who.
     OutputExistsError
@@ -124,10 +128,16 @@ def label(
     policy = AuditPolicy(strict, checked_codes(allow))
     names = [part.name for part in parts]
     divided = not place.is_local or own_share is not None or keep_parts or block_rows is not None
+    if memory_bytes is not None:
+        if divided:
+            raise OptionError("memory_bytes=… bounds this process; it does not go with parts that are made elsewhere")
+        for part in parts if len(parts) > 1 else ():
+            part.open(threads=threads, memory_bytes=memory_bytes)
     divided = divided or (resume and PartsFolder(target, names).has_blocks())
     if not divided and len(parts) == 1:
         with claimed(target, job=_job_id(parts), beside=is_shards_name(target)):
             options = {"overwrite": overwrite, "resume": False, "threads": threads, "bar": bar}
+            options["memory_bytes"] = memory_bytes
             result = one_part.make(parts[0], output, policy, **options)  # type: ignore[arg-type]
             result.log()
             return JobResult(output, (result,))
@@ -147,7 +157,9 @@ def label(
                 in_blocks.join(folder, output, overwrite=overwrite, threads=threads, keep=keep_parts)
                 results = tuple(in_blocks.finished(result, output) for result in results)
             else:
-                results = _all(parts, folder, policy, resume=resume, threads=threads, bar=bar)
+                results = _all(
+                    parts, folder, policy, resume=resume, threads=threads, bar=bar, memory_bytes=memory_bytes
+                )
                 claim.make_exclusive()
                 whole = {result.name: _part(result, folder.file(result.name)) for result in results}
                 pack(output, whole, overwrite=overwrite)
@@ -208,13 +220,21 @@ def _all(
     resume: bool,
     threads: int | None,
     bar: Bar | None,
+    memory_bytes: int | None,
 ) -> tuple[PartResult, ...]:
     """Make each collection in one piece; one that fails does not keep the others from being made."""
     results, failures = [], dict[str, Exception]()
     for part in parts:
         try:
             result = one_part.make(
-                part, folder.file(part.name), policy, overwrite=True, resume=resume, threads=threads, bar=bar
+                part,
+                folder.file(part.name),
+                policy,
+                overwrite=True,
+                resume=resume,
+                threads=threads,
+                bar=bar,
+                memory_bytes=memory_bytes,
             )
         except Exception as error:
             if stops_job(error):

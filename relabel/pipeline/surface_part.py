@@ -12,9 +12,14 @@ from relabel.datasets.base import FrameReader, FrameSets, ReaderWrapper
 from relabel.devices import DeviceChoice
 from relabel.excluded_pairs import excluded_params
 from relabel.exclusion import RULES, Exclusion
-from relabel.pipeline.parts import Estimate, Opened, Preparation, Progress
+from relabel.pipeline.parts import Estimate, Opened, Preparation, Progress, not_enough
 from relabel.similarity import Collection, RowBlock
 from relabel.surface.decode_all import Decoder
+
+LEAST_BUDGET = 2**26
+"""Bytes for counting, with which it is slow."""
+MEMORY_MARGIN = 1.3
+"""What a bound on memory has to leave for the estimate to be wrong."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +59,24 @@ class SurfacePart(ReaderWrapper[FrameSets]):
         """The frames; no depth map is decoded."""
         return self.reader.read()
 
-    def open(self, *, threads: int | None = None, progress: Progress | None = None) -> Opened:
+    def open(
+        self, *, threads: int | None = None, progress: Progress | None = None, memory_bytes: int | None = None
+    ) -> Opened:
         """Read poses and lists, and prepare the overlap; raises what the reader and `relabel.surface.source` do.
 
-        Depth maps are decoded by the `preparation` of the result.
+        Depth maps are decoded by the `preparation` of the result. With `memory_bytes` a few are decoded at once, to
+        see whether the process can do with so much; an OptionError where it cannot.
         """
         frames = self._frames()
         excluded, counted = self._excluded(frames)
         overlap = surface.source(
-            frames.query, frames.database, self.params, device=self.device, threads=threads, progress=progress
+            frames.query,
+            frames.database,
+            self.params,
+            device=self.device,
+            threads=threads,
+            memory_bytes=None if memory_bytes is None else self._budget(frames, memory_bytes, threads),
+            progress=progress,
         )
 
         def decode(progress: Progress | None, decoder: Decoder | None = None) -> tuple[str, ...]:
@@ -94,6 +108,16 @@ class SurfacePart(ReaderWrapper[FrameSets]):
             audit(frames),
             tuple(f"{self.name}: {note}" for note in (*frames.notes, *counted)),
         )
+
+    def _budget(self, frames: FrameSets, memory_bytes: int, threads: int | None) -> int:
+        """What of the memory is left for counting, which takes what it gets."""
+        plan = surface.plan(
+            frames.query, frames.database, self.params, device=self.device, threads=threads, memory_bytes=LEAST_BUDGET
+        )
+        needed = round(MEMORY_MARGIN * plan.memory_bytes)
+        if needed > memory_bytes:
+            raise not_enough(self.name, f"{plan.frames:,} frames", memory_bytes, needed)
+        return LEAST_BUDGET + memory_bytes - needed
 
     def _frames(self) -> FrameSets:
         frames = self.read()

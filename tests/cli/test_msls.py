@@ -295,6 +295,7 @@ class TestDryRun:
             "candidates",
             "output_bytes",
             "memory_bytes",
+            "seconds",
             "parts",
             "findings",
             "not_checked",

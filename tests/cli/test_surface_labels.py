@@ -61,7 +61,7 @@ class TestOptions:
         monkeypatch.setattr("relabel.pipeline.run.label", label)
         flags = "--method voxel-iou --tolerance 0.1 --voxel 0.04 --stride 3 --depth-min 0.5 --depth-max 4 --device cpu"
         flags += " --measure dice --min-value 0.01 --threads 2 --executor processes:2 --force --no-resume --strict"
-        flags += " --allow no-pose --part 2/3 --keep-parts"
+        flags += " --allow no-pose --part 2/3 --keep-parts --memory 2GB"
         run("rgbd", "--layout", "folder", "--root", folder, "-o", tmp_path / "x.h5", *flags.split())
         ((parts, output, job),) = seen
         assert output == tmp_path / "x.h5"
@@ -70,8 +70,8 @@ class TestOptions:
         assert parts[0].device == "cpu"
         del job["bar"]
         audit = {"strict": True, "allow": {"no-pose"}}
-        parts_of = {"share": (2, 3), "keep_parts": True}
-        assert job == {"overwrite": True, "resume": False, "threads": 2, "executor": "processes:2", **parts_of, **audit}
+        where = {"executor": "processes:2", "share": (2, 3), "keep_parts": True, "memory_bytes": 2_000_000_000}
+        assert job == {"overwrite": True, "resume": False, "threads": 2, **where, **audit}
 
 
 class TestLabel:

@@ -25,7 +25,9 @@ class Stub:
     def parameters(self) -> dict[str, Any]:
         return {"name": self.name}
 
-    def open(self, *, threads: int | None = None, progress: Progress | None = None) -> Opened:
+    def open(
+        self, *, threads: int | None = None, progress: Progress | None = None, memory_bytes: int | None = None
+    ) -> Opened:
         if self.how == "die":
             os._exit(9)  # as the kernel ends a process that wants too much memory: nothing is cleaned up
         if self.how == "fail":

@@ -203,9 +203,9 @@ class TestEstimates:
         assert row.memory_bytes > row.output_bytes > 0
 
     def test_beside_streets(self, folder: Path, tree: Path) -> None:
-        """A job may hold both; only of depth maps is the time known."""
+        """A job may hold both."""
         parts = [*msls_parts(tree, "goa")[0], part_of(folder)]
-        assert ["seconds" in row.to_json() for row in estimates(parts)] == [False, True]
+        assert ["frames" in row.to_json() for row in estimates(parts)] == [False, True]
 
 
 class TestRecords:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relabel.report.text_table import bar, byte_size, duration, table
+from relabel.display import byte_size, duration
+from relabel.report.text_table import bar, table
 
 
 class TestTable:

@@ -70,6 +70,7 @@ class TableFile:
         for batch in self._batches(wanted):
             for name, piece in batch.items():
                 pieces[name].append(piece)
+        pa.default_memory_pool().release_unused()
         table = {}
         for name in wanted:
             with csv_columns.naming(self.path, name):
