@@ -26,8 +26,8 @@ class Plan:
 
     Attributes
     ----------
-    candidates, pairs:
-        about how many pairs are computed, and how many of them are stored.
+    pairs:
+        about how many are stored.
     seconds:
         about how long it takes on this machine to compute the pairs, without storing them.
     held_bytes:
@@ -38,7 +38,6 @@ class Plan:
         the stored pairs of the sample: (k,) int32 columns and float32 values.
     """
 
-    candidates: float
     pairs: float
     seconds: float
     held_bytes: int
@@ -57,7 +56,7 @@ def plan(overlap: FovOverlap | GeographicOverlap) -> Plan:
     plane = _plane(overlap)
     ends = np.cumsum(plane.bounds)
     total = int(ends[-1]) if len(ends) else 0
-    possible = candidates = pairs = 0
+    possible = pairs = 0
     seconds = 0.0
     indices, data = [np.empty(0, np.int32)], [np.empty(0, np.float32)]
     with threads_set(plane.threads):
@@ -71,13 +70,11 @@ def plan(overlap: FovOverlap | GeographicOverlap) -> Plan:
             rows = plane.rows(start, stop)
             seconds += time.perf_counter() - begin
             possible += int(ends[stop - 1]) - before
-            candidates += rows.candidates
             pairs += len(rows.indices)
             indices.append(rows.indices)
             data.append(rows.data)
     factor = total / possible if possible else 0.0
     return Plan(
-        candidates * factor,
         pairs * factor,
         seconds * factor,
         held_bytes(overlap),

@@ -74,8 +74,6 @@ class ViewRows(NamedTuple):
     """(sum of counts,) rows of the database"""
     data: npt.NDArray[np.float32]
     """(sum of counts,) values"""
-    candidates: int
-    """pairs that were computed"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +124,7 @@ class FovOverlap:
         done = 0
         for start, stop in self._blocks():
             with threads_set(self.threads):
-                counts, indices, data, _ = self.rows(start, stop)
+                counts, indices, data = self.rows(start, stop)
             # Queries without a status of OK have no row in the grid; they get an empty one here.
             last = int(self.query_views.row[stop]) if stop < len(self.query_views) else shape[0]
             full = np.zeros(last - done, np.int64)
@@ -224,7 +222,8 @@ class FovOverlap:
     def rows(self, start: int, stop: int) -> ViewRows:
         """What is stored of the query views start … stop - 1."""
         c = self.collection
-        if self.query_polygons is None and self.noise is None and not self._limited:
+        whole = self.own is None or c.self_pairs  # a part of self pairs has its queries elsewhere in its database
+        if whole and self.query_polygons is None and self.noise is None and not self._limited:
             return self._sector_rows(start, stop)
         ends, rows, columns = self._candidates(start, stop)
         own = np.full(stop - start, -1) if self.own is None else self.own[start:stop]
@@ -242,17 +241,15 @@ class FovOverlap:
         starts = np.cumsum(starts)
         indices, data = np.empty(int(starts[-1]), np.int32), np.empty(int(starts[-1]), np.float32)
         _compact(ends, columns, values, self.database_views.row, starts, indices, data)
-        return ViewRows(np.diff(starts), indices, data, len(columns))
+        return ViewRows(np.diff(starts), indices, data)
 
     @property
     def _limited(self) -> bool:
         """Whether headings or heights rule pairs out."""
         return self.params.max_heading_difference_deg < 180.0 or math.isfinite(self.params.max_height_difference_m)
 
-    def _sector_rows(
-        self, start: int, stop: int
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-        """As `_rows`, where nothing but the overlap of whole sectors decides."""
+    def _sector_rows(self, start: int, stop: int) -> ViewRows:
+        """As `rows`, where nothing but the overlap of whole sectors decides."""
         c, grid = self.collection, self._grid
         by_cell, group = queries_by_cell(grid, start, stop, QUERIES_AT_ONCE)
         room = np.concatenate(([0], np.cumsum(grid.bounds[by_cell])))
@@ -268,7 +265,7 @@ class FovOverlap:
         ends = np.concatenate(([0], np.cumsum(counts)))
         indices, data = np.empty(int(ends[-1]), np.int32), np.empty(int(ends[-1]), np.float32)
         gather_rows(first, ends, *pieces, indices, data)
-        return counts, indices, data
+        return ViewRows(counts, indices, data)
 
 
 @compiled(parallel=True)
