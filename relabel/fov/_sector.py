@@ -319,7 +319,7 @@ MOST_RATIO = 100.0  # of the square of the longest range to the least area
 def sector_rows(
     circle: Any, database_circle: Any, order: Any, cell: Any, runs: Any, by_cell: Any, group: Any, room: Any,
     query: Any, database: Any, query_area: Any, database_area: Any, database_row: Any,
-    self_pairs: Any, measure: Any, threshold: Any,
+    own_place: Any, measure: Any, threshold: Any,
     start: Any, first: Any, counts: Any, indices: Any, data: Any,
 ) -> None:  # fmt: skip
     """The values above `threshold` of a block of queries, with the rows of their database cameras.
@@ -330,8 +330,9 @@ def sector_rows(
     `circle`, `database_circle`, `order`, `cell` and `runs` are those of a `Grid`; `query` and `database` are tables of
     parts, as for `sector_areas`, and the areas are in m². `by_cell` and `group` are those of `queries_by_cell`; the
     values of a group begin at the place room[g] of `indices` and `data`, with room for all cameras in the nine cells.
-    `measure` numbers iou 0, overlap 1, dice 2. Query i gets counts[i - start] values from place first[i - start] on;
-    columns ascend.
+    `own_place` says which database camera each query is itself, -1 where it is none; empty where none is. `measure`
+    numbers iou 0, overlap 1, dice 2. Query i gets counts[i - start] values from place first[i - start] on; columns
+    ascend.
     """
     for g in numba.prange(group.size - 1):
         lead = cell[by_cell[group[g]]]
@@ -359,7 +360,7 @@ def sector_rows(
         for member in range(group[g], group[g + 1]):
             i = by_cell[member]
             first[i - start] = at
-            own = i if self_pairs else -1
+            own = own_place[i] if own_place.size else -1
             own_area = query_area[i]
             # Candidates are pairs whose circles meet, less those that the query's disk or one of its two edges, or
             # the disk of the other, keeps apart from the other circle.

@@ -109,9 +109,12 @@ class FovOverlap:
         return cell_grid(self.query_views.circle, self.database_views.circle)
 
     @cached_property
+    def _query_area(self) -> FloatArray:
+        return _of_views(self.collection.query_extent, self.query_views)
+
+    @cached_property
     def _database_area(self) -> FloatArray:
-        extent, row = self.collection.database_extent, self.database_views.row
-        return extent if len(row) == len(extent) else extent[row]
+        return _of_views(self.collection.database_extent, self.database_views)
 
     def candidates(self) -> int:
         """How many pairs of fields of view are close enough to be computed."""
@@ -222,8 +225,7 @@ class FovOverlap:
     def rows(self, start: int, stop: int) -> ViewRows:
         """What is stored of the query views start … stop - 1."""
         c = self.collection
-        whole = self.own is None or c.self_pairs  # a part of self pairs has its queries elsewhere in its database
-        if whole and self.query_polygons is None and self.noise is None and not self._limited:
+        if self.query_polygons is None and self.noise is None and not self._limited:
             return self._sector_rows(start, stop)
         ends, rows, columns = self._candidates(start, stop)
         own = np.full(stop - start, -1) if self.own is None else self.own[start:stop]
@@ -255,11 +257,12 @@ class FovOverlap:
         room = np.concatenate(([0], np.cumsum(grid.bounds[by_cell])))
         pieces = np.empty(int(room[-1]), np.int32), np.empty(int(room[-1]), np.float32)
         first, counts = np.empty(stop - start, np.int64), np.empty(stop - start, np.int64)
+        own = np.empty(0, np.int64) if self.own is None else self.own
         sector_rows(
             grid.query, grid.database, grid.order, grid.cell, grid.runs, by_cell, group, room[group],
             self.query_views.parts, self.database_views.parts,
-            c.query_extent[self.query_views.row], self._database_area, self.database_views.row,
-            c.self_pairs, MEASURES.index(self.params.measure), np.float32(c.min_value),
+            self._query_area, self._database_area, self.database_views.row,
+            own, MEASURES.index(self.params.measure), np.float32(c.min_value),
             start, first, counts, *pieces,
         )  # fmt: skip
         ends = np.concatenate(([0], np.cumsum(counts)))
@@ -457,6 +460,11 @@ def _own_views(query: Views, database: Views, own: npt.NDArray[np.integer[Any]] 
 def heights_of(cameras: Cameras) -> FloatArray:
     """(n,) metres, NaN where a camera has no height."""
     return cameras.position[:, 2] if cameras.position.shape[1] == 3 else np.full(len(cameras), np.nan)
+
+
+def _of_views(extent: FloatArray, side: Views) -> FloatArray:
+    """The extents of the cameras that have a view."""
+    return extent if len(side.row) == len(extent) else extent[side.row]
 
 
 def _extent(cameras: Cameras, area: FloatArray, row: npt.NDArray[np.int64]) -> FloatArray:
