@@ -37,6 +37,7 @@ OPTIONAL = {
     "open3d": "relabel sample 7scenes and relabel shared --export-ply: pip install 'relabel-vpr[open3d]'",
     "tornado": "relabel view: pip install 'relabel-vpr[view]'",
     "distributed": "labelling on a dask cluster: pip install 'relabel-vpr[cluster]'",
+    "fsspec": "label files at URLs: pip install 'relabel-vpr[remote]'",
 }
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import struct
 from collections.abc import Iterator
 from functools import lru_cache
@@ -74,6 +75,7 @@ class _GroupWalk:
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
+        self._size = stream.seek(0, os.SEEK_END)
 
     def heaps(self, root: int) -> Iterator[int]:
         """The addresses of the heaps of all groups."""
@@ -148,7 +150,7 @@ class _GroupWalk:
         return block.unpack(data) if len(data) == block.size else None
 
     def _bytes(self, at: int, size: int) -> bytes:
-        if size <= 0 or at >= 2**62:
+        if size <= 0 or at >= self._size:  # a file system refuses to seek beyond its largest file
             return b""
         self._stream.seek(at)
         return bytes(self._stream.read(size))

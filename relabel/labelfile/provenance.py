@@ -80,7 +80,7 @@ def step(
         "software": {"name": software, "version": __version__},
         "command": command,
         "parameters": dict(parameters),
-        "libraries": dict(_versions()),
+        "libraries": dict(_versions(LIBRARIES)),
         "inputs": [dict(entry) for entry in inputs],
     }
     time = source_date()
@@ -294,12 +294,12 @@ def collection_record(name: str, records: Iterable[Mapping[str, Any]]) -> Mappin
 
 
 @cache
-def _versions() -> Mapping[str, str]:
+def _versions(libraries: tuple[str, ...]) -> Mapping[str, str]:
     # Always the same names, imported or not: the record must not depend on what else the process has loaded.
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  slow to load
 
     versions = {"python": platform.python_version(), "hdf5": str(h5py.version.hdf5_version)}
-    for name in LIBRARIES:
+    for name in libraries:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

@@ -37,7 +37,6 @@ from relabel.pipeline.blocks import (
     write_outline,
 )
 from relabel.pipeline.executors import Executor
-from relabel.pipeline.frame_blocks import AVERAGE_FRAMES, FrameBlocks
 from relabel.pipeline.one_part import AuditPolicy, PartResult, Prepared
 from relabel.pipeline.parts import Bar, Part, Progress
 from relabel.pipeline.parts_folder import PartsFolder, Piece
@@ -205,6 +204,8 @@ class BlocksJob:
 
     def _by_frames(self) -> None:
         """Make the collections whose depth maps are decoded elsewhere; their pairs are counted in this process."""
+        from relabel.pipeline.frame_blocks import AVERAGE_FRAMES, FrameBlocks  # noqa: PLC0415  loads surface/
+
         average = AVERAGE_FRAMES if self.block_rows is None else self.block_rows
         frames = FrameBlocks(self.folder, self.place, self.threads, self.resume, average)
         for part in self.frame_parts:

@@ -198,10 +198,12 @@ class TestInterrupted:
         assert (process.returncode, stdout) == (128 + number, "")
         *notes, kept, last = stderr.splitlines()
         assert last == message
-        assert "1 of 2 parts are kept in" in kept
+        # A process may finish its part while the signal is on its way.
+        assert re.search("[12] of 2 parts are kept in", kept)
         assert all(note.startswith("relabel: ") for note in notes)
         assert (out / "x.h5").read_bytes() == OLD
-        assert whole_parts(out) == (["amman.h5", "job.json"] if executor == "local" else OF_PROCESSES)
+        kept_parts = [name for name in whole_parts(out) if name != "large%block.h5"]
+        assert kept_parts == (["amman.h5", "job.json"] if executor == "local" else OF_PROCESSES)
         assert visible(out)[0] == "x.h5"
         assert [name for name in names(out) if name not in visible(out)] == []
 

@@ -218,7 +218,9 @@ class TestOtherDistribution:
         """It is audited with its own options, as the built-in ones are."""
         assert "--mirror" in relabel("audit", "walks", "--help").stdout
         done = relabel("audit", "walks", "--root", walk, "--mirror", "--json")
-        assert json.loads(done.stdout)["collections"] == [{"name": "walk", "findings": [], "not_checked": []}]
+        assert json.loads(done.stdout)["collections"] == [
+            {"name": "walk", "reader_notes": ["a walk"], "findings": [], "not_checked": []}
+        ]
         assert "lunch: skipped: nobody walked" in done.stderr
 
     def test_evaluate(self, relabel: Relabel, walk: Path) -> None:
