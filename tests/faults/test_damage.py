@@ -14,7 +14,7 @@ from tests.faults.commands import READERS, Reader
 from tests.faults.conftest import FULL, CommandServer, Ended, contents
 from tests.labelfile.fuzz_child import KINDS, digest_of, numbered, originals
 
-CASES = 300 if FULL else 12
+CASES = 300 if FULL else 6
 """Damaged files for each command; other ones than those of tests/labelfile/test_fuzz.py."""
 
 Outcome = tuple[int, str, dict[str, object]]

@@ -89,7 +89,7 @@ class TestKilled:
     def test_at_its_file_operations(self, writer: Writer, server: CommandServer, workplace: Path) -> None:
         """Killed just before it opens, renames or removes anything where it writes."""
         ended, expected = undisturbed(server, workplace, writer)
-        for operation in spread(ended.operations, 3):
+        for operation in spread(ended.operations, 2):
             folder = fresh(workplace, "killed")
             killed = server.run(folder, writer.arguments, kill_before=operation)
             assert killed.code in (-signal.SIGKILL, 0), killed.stderr
