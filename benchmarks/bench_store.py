@@ -259,7 +259,8 @@ def single_rows(path: Path) -> None:
     }
     seconds: dict[tuple[str, int], list[float]] = {}
     random = np.random.default_rng(0)
-    for rows, turns in ((100, 10), (2000, 3)):
+    few, many = min(100, len(stored) // 10), min(2000, len(stored))
+    for rows, turns in ((few, 10), (many, 3)):
         for _, (name, way) in itertools.product(range(turns), ways.items()):
             with way() as row:
                 row(0)
@@ -271,7 +272,7 @@ def single_rows(path: Path) -> None:
     for name in ways:
         peer = name.replace("relabel", "plain h5py")
         line = [name]
-        for rows in (100, 2000):
+        for rows in (few, many):
             median = statistics.median(seconds[name, rows])
             line += [
                 f"{median * 1e3:.3f} ms",
@@ -279,7 +280,7 @@ def single_rows(path: Path) -> None:
             ]
         lines.append(line)
     print("\nA random row of the label file, checks included:\n")
-    table(["by", "of 100 rows", "of its peer", "of 2,000 rows", "of its peer"], lines)
+    table(["by", f"of {few:,} rows", "of its peer", f"of {many:,} rows", "of its peer"], lines)
 
 
 HEAD = ["what", "bytes a pair", "of relabel's", "write MB/s", "read MB/s", "row, median", "row, 95 %"]

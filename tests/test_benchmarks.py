@@ -29,6 +29,7 @@ SMALL = {
     "bench_surface.py": ["--frames", "6", "--pairs", "3", "--device", "cpu"],
     "bench_view.py": ["--cameras", "60", "--a-query", "6"],
 }
+SLOW = ("bench_learning.py", "bench_view.py")  # run by make test-faults
 NEED_TORCH = ("bench_learning.py", "bench_sampler.py", "bench_step.py")
 
 
@@ -39,6 +40,8 @@ def test_all_are_known_here():
 @pytest.mark.parametrize("name", SMALL)
 def test_runs(name, tmp_path):
     """On the synthetic city, whatever real data there is."""
+    if name in SLOW and os.environ.get("RELABEL_FAULTS") != "full":
+        pytest.skip("slow; make test-faults runs it")
     if name in NEED_TORCH:
         pytest.importorskip("torch")
     if name == "bench_matches.py":

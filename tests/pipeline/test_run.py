@@ -445,7 +445,7 @@ class TestResume:
 
     def test_changed_library(self, parts: Parts, interrupted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """An update of another package is no reason to compute for days again."""
-        monkeypatch.setattr(provenance, "_versions", lambda: {"numpy": "0.0.0"})
+        monkeypatch.setattr(provenance, "_versions", lambda _: {"numpy": "0.0.0"})
         assert kept(label(parts(), interrupted)) == list(CITIES)
 
     @pytest.mark.parametrize(
