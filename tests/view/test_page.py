@@ -75,7 +75,6 @@ def test_a_click_shows_the_matches(browser: Any, served: Served, city: list[Stor
     opened.picture(f"town-{scheme}")
     for number, key in enumerate(("q0", "q1")):
         opened.page.keyboard.press("0")
-        opened.page.wait_for_timeout(400)  # for deck.gl, which takes two clicks in a row for a double click
         opened.page.mouse.click(*camera_on_screen(opened, 10.0 * number))
         opened.query(key)
         keys, values = best_first(city[0].path, "town", key)

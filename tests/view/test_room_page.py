@@ -86,7 +86,6 @@ class TestRoom:
         for k, turned in ((1, ""), (5, "dddw+")):
             for press in turned:
                 opened.page.keyboard.press(press)
-            opened.page.wait_for_timeout(400)  # for deck.gl, which takes two clicks in a row for a double click
             box = opened.page.locator("#space").bounding_box()
             left, top = opened.page.evaluate(f"viewer.onScreen({k})")
             opened.page.mouse.click(box["x"] + left, box["y"] + top)

@@ -49,6 +49,19 @@ const viewer = {};
     return element("li", {}, "ψ 0 ", ramp, " 1");
   }
 
+  /** Call `clicked` with the place of every click in a drawing, in pixels from its upper left corner; a drag is no click.
+   * However long the button is down, and however fast the next click follows: deck.gl's own clicks are lost on a slow machine. */
+  function onClick(drawing, clicked) {
+    const DRAG_PX = 5;
+    let pressed = null;
+    drawing.addEventListener("pointerdown", (event) => { pressed = event; }, { capture: true });
+    drawing.addEventListener("click", (event) => {
+      if (!pressed || Math.hypot(event.clientX - pressed.clientX, event.clientY - pressed.clientY) > DRAG_PX) return;
+      const { left, top } = drawing.getBoundingClientRect();
+      clicked(event.clientX - left, event.clientY - top);
+    });
+  }
+
   function failed(error) {
     $("error").hidden = false;
     $("error").textContent = `${error.message || error}`;
@@ -59,5 +72,5 @@ const viewer = {};
   /** A key, or another text of the file, that turns round nothing of what stands beside it, whichever way it is written. */
   const isolated = (text) => `\u2068${text}\u2069`;
 
-  Object.assign(viewer, { $, element, number, psiText, degrees, metres, dark, rgb, psiCss, psiColour, legendEntry, psiRamp, failed, succeeded, isolated });
+  Object.assign(viewer, { $, element, number, psiText, degrees, metres, dark, rgb, psiCss, psiColour, legendEntry, psiRamp, onClick, failed, succeeded, isolated });
 }

@@ -283,13 +283,14 @@
     show([[x - reach, y - reach], [x + reach, y + reach]], reach);
   }
 
-  function clicked({ coordinate }) {
-    if (!coordinate || !state.scene) return;
+  function clicked(x, y) {
+    if (!state.scene) return;
+    const [east, north] = deck.getViewports()[0].unproject([x, y]);
     const within = CLICK_PX / scale();
     let best = -1, least = within * within;
     const { map, n } = state.scene.queries;
     for (let i = 0; i < n; i++) {
-      const square = (map[2 * i] - coordinate[0]) ** 2 + (map[2 * i + 1] - coordinate[1]) ** 2;
+      const square = (map[2 * i] - east) ** 2 + (map[2 * i + 1] - north) ** 2;
       if (square <= least && (square < least || best < 0)) [best, least] = [i, square];
     }
     if (best >= 0) viewer.choose(best).catch(viewer.failed);
@@ -297,9 +298,11 @@
 
   const deck = new Deck({
     parent: $("map"), onError: (error) => viewer.failed(error), views: new OrthographicView({ flipY: false }), controller: { keyboard: false, doubleClickZoom: false },
-    viewState, layers: [], onViewStateChange: ({ viewState: next }) => move(next), onClick: clicked,
+    viewState, layers: [], onViewStateChange: ({ viewState: next }) => move(next),
     getCursor: ({ isDragging }) => (isDragging ? "grabbing" : "crosshair"), useDevicePixels: Math.min(2, devicePixelRatio),
   });
+
+  viewer.onClick($("map"), clicked);
 
   function legend() {
     const mode = $("colour").value;

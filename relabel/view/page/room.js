@@ -191,8 +191,8 @@
     return deck.getViewports()[0].project(at(state.scene.queries, i)).slice(0, 2);
   }
 
-  function clicked({ x, y }) {
-    if (!room || !Number.isFinite(x)) return;
+  function clicked(x, y) {
+    if (!room) return;
     let best = -1, least = CLICK_PX ** 2;
     for (const i of room.placed.queries) {
       const [left, top] = onScreen(i);
@@ -204,10 +204,12 @@
 
   const deck = new Deck({
     parent: canvas, onError: (error) => viewer.failed(error), views: new OrbitView({ orbitAxis: "Z", near: 0.001, far: 1000 }), controller: { keyboard: false, doubleClickZoom: false },
-    viewState: { target: [0, 0, 0], zoom: 0 }, layers: [], onViewStateChange: ({ viewState: next }) => { if (room) move(next); }, onClick: clicked,
+    viewState: { target: [0, 0, 0], zoom: 0 }, layers: [], onViewStateChange: ({ viewState: next }) => { if (room) move(next); },
     onAfterRender: () => { if (room) document.body.dataset.room = state.collection; }, // what tests wait for
     getCursor: ({ isDragging }) => (isDragging ? "grabbing" : "crosshair"), useDevicePixels: Math.min(2, devicePixelRatio),
   });
+
+  viewer.onClick(canvas, clicked);
 
   function shown() {
     if (room) { legend(); draw(); return; }
