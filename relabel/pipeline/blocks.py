@@ -141,7 +141,7 @@ def write_outline(
 ) -> None:
     """Write the outline of a collection."""
     listed = provenance.step(_COMMAND, {"blocks": [list(asdict(span).values()) for span in blocks]})
-    write(path, {name: _WithoutPairs(collection)}, provenance=[step, listed], overwrite=True)
+    write(path, {name: WithoutPairs(collection)}, provenance=[step, listed], overwrite=True)
 
 
 def read_outline(path: Path) -> Outline:
@@ -168,12 +168,13 @@ def read_outline(path: Path) -> Outline:
     return Outline(stored, records[0], blocks)
 
 
-class _WithoutPairs(NamedTuple):
+class WithoutPairs(NamedTuple):
     """A collection none of whose pairs is stored."""
 
     collection: Collection
 
     def blocks(self) -> Iterator[RowBlock]:
+        """All rows, which are empty."""
         rows = self.collection.shape[0]
         yield RowBlock(0, np.zeros(rows, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))
 

@@ -1,4 +1,4 @@
-"""Depth maps decoded in blocks, wherever these are computed, and kept in the folder of parts as the voxels of frames.
+"""Depth maps decoded in blocks, wherever these are computed; the voxels of frames are kept in the folder of parts.
 
 A file is named after a digest of all that its voxels depend on, so that it is there if and only if it can be kept: the
 same frames of two collections are decoded once, and frames that are new in a dataset alone.
@@ -11,27 +11,31 @@ import json
 import os
 import zipfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from relabel.atomic import replacing
+from relabel.atomic import being_made, replacing
 from relabel.cameras import Cameras
+from relabel.errors import OutputError
 from relabel.frames import Frames
 from relabel.labelfile.schema import WRITER
-from relabel.pipeline.blocks import block_ends
+from relabel.pipeline.blocks import WithoutPairs, block_ends
 from relabel.pipeline.executors import Executor
+from relabel.pipeline.one_part import Prepared
+from relabel.pipeline.parts import Bar
 from relabel.pipeline.parts_folder import PartsFolder
-from relabel.surface.decode_all import Decoder
+from relabel.pipeline.surface_blocks import Cut, KeptFrame, KeptFrames
+from relabel.pipeline.surface_part import AVERAGE_FRAMES, FrameSource, SurfacePart
+from relabel.surface.decode_all import Decoding
+from relabel.surface.frame_pairs import decoded_collection
 from relabel.surface.params import SurfaceParams
 from relabel.surface.voxelise import FrameBricks, Voxeliser, map_in_order
-
-AVERAGE_FRAMES = 128
-"""Frames of a block, on average: some seconds of work, and some megabytes."""
 
 
 class _Work(NamedTuple):
@@ -60,6 +64,22 @@ def _decode(work: _Work, threads: int | None) -> None:
         np.savez(file, **arrays)  # type: ignore[arg-type]  # the stubs take arrays for allow_pickle
 
 
+def read_frames(path: Path) -> list[FrameBricks]:
+    """What the frames of a file occupy.
+
+    Raises
+    ------
+    OutputError
+        when it is missing or damaged.
+    """
+    found = _read(path)
+    if found is None:
+        raise OutputError(
+            f"{path}: was removed or damaged while the job was at work; run the same command again, which makes it anew"
+        )
+    return found
+
+
 def _read(path: Path) -> list[FrameBricks] | None:
     """What the frames of a file occupy; None where it is missing or damaged."""
     try:
@@ -77,7 +97,7 @@ def _read(path: Path) -> list[FrameBricks] | None:
 
 @dataclass
 class FrameBlocks:
-    """What decodes depth maps for the collections of a job.
+    """Decodes the depth maps of the collections of a job.
 
     Attributes
     ----------
@@ -91,10 +111,11 @@ class FrameBlocks:
         keep what an earlier run has decoded.
     average:
         frames of a block.
+    begin:
+        where in the list of blocks this run begins, as a share of its length below 1. Runs that share a job begin at
+        different places and pass over what is there by then, so that together they decode most blocks once.
     used:
         the files so far.
-    decoded:
-        how many blocks were decoded by this run.
     """
 
     folder: PartsFolder
@@ -102,41 +123,85 @@ class FrameBlocks:
     threads: int | None
     resume: bool
     average: int = AVERAGE_FRAMES
+    begin: float = 0.0
     used: set[Path] = field(default_factory=set)
-    decoded: int = 0
 
-    def decoder(self, name: str) -> Decoder:
-        """What decodes the frames of a collection."""
+    def decoded(self, part: SurfacePart, prepared: Prepared, bar: Bar | None = None) -> Prepared:
+        """The same part with its depth maps decoded, ready to be cut into blocks of queries.
 
-        def decode(frames: Frames, params: SurfaceParams, rows: list[int]) -> Iterator[FrameBricks]:
-            return self._bricks(name, frames, params, rows)
+        Raises
+        ------
+        OptionError, InputError
+            as `SurfaceOverlap.decode`.
+        """
+        opened = prepared.opened
+        source = cast("FrameSource", opened.source)
+        overlap = source.overlap
+        with bar(f"{part.name}: depth maps", overlap.frames) if bar is not None else nullcontext() as progress:
+            decoded = Decoding(
+                overlap.sides, overlap.cameras, overlap.params, partial(self._frames, part.name), KeptFrames, progress
+            ).run()
+        query = decoded.frames.side(0)
+        sides = query, query if overlap.draft.self_pairs else decoded.frames.side(1)
+        collection = source.with_params(decoded_collection(overlap.draft, decoded, *(side.voxels for side in sides)))
+        # The processes of one machine would get in each other's way on its GPU.
+        device = "cpu" if part.device == "auto" and not self.place.is_local else part.device
+        cut = Cut(collection, sides, decoded.params, device, read_frames)
+        notes = (*opened.notes, *(f"{part.name}: {note}" for note in decoded.notes))
+        return prepared._replace(
+            opened=opened._replace(
+                source=WithoutPairs(collection), notes=notes, preparation=None, cut=cut, average_rows=AVERAGE_FRAMES
+            )
+        )
 
-        return decode
-
-    def _bricks(self, name: str, frames: Frames, params: SurfaceParams, rows: list[int]) -> Iterator[FrameBricks]:
+    def _frames(self, name: str, frames: Frames, params: SurfaceParams, rows: list[int]) -> Iterator[KeptFrame]:
+        """Decode the frames of some rows, block by block, and say where they are; in the order of the rows."""
         taken = np.array(rows, np.int64)
         ends = block_ends(frames.cameras.key[taken], self.average)
         works = []
         for first, end in zip([0, *ends[:-1]], ends, strict=True):
             some = _taken(frames, taken[first:end])
-            works.append(_Work(self.folder.frames(name, _digest(some, params)), some, params))
-        todo = [
-            work for work in works if work.path not in self.used and not (self.resume and _read(work.path) is not None)
-        ]
+            works.append(_Work(self._file(name, _digest(some, params)), some, params))
+        waiting = {work.path: work for work in works if work.path not in self.used}
+        if self.resume:
+            waiting = {path: work for path, work in waiting.items() if _read(path) is None}
         self.used |= {work.path for work in works}
-        self.decoded += len(todo)
-        waiting = {work.path for work in todo}
-        with closing(self.place.run(_decode, [(work,) for work in todo], self.threads)) as ready:
+        with closing(self.place.run(_decode, self._tasks(waiting), self.threads)) as ready:
             for work in works:
                 while work.path in waiting:
                     (done,), _, error = next(ready)
                     if error is not None:
                         raise error
-                    waiting.discard(done.path)
-                found = _read(work.path)
-                if found is None:
-                    raise OSError(f"{work.path}: was removed or damaged while the job was at work")
-                yield from found
+                    del waiting[done.path]
+                for place, bricks in enumerate(read_frames(work.path)):
+                    yield KeptFrame.of(work.path, place, bricks)
+
+    def _file(self, name: str, digest: str) -> Path:
+        """Where voxels of a collection go, or are: another collection of the job may have the same frames."""
+        files = [self.folder.frames(other, digest) for other in (name, *self.folder.names)]
+        return next((file for file in files if file in self.used or file.exists()), files[0])
+
+    def _tasks(self, waiting: dict[Path, _Work]) -> Iterator[tuple[_Work]]:
+        """What is to be decoded, each when it is its turn; what another run has made by then is not waited for."""
+        begin = int(self.begin * len(waiting))
+        todo = [*waiting.values()][begin:] + [*waiting.values()][:begin]
+        if not self.resume:
+            yield from ((work,) for work in todo)
+            return
+        # What is being made, by another run that lives, is looked at again at the end.
+        later = []
+        for work in todo:
+            if work.path.name in being_made(self.folder.path):
+                later.append(work)
+            elif _read(work.path) is None:
+                yield (work,)
+            else:
+                del waiting[work.path]
+        for work in later:
+            if _read(work.path) is None:
+                yield (work,)
+            else:
+                del waiting[work.path]
 
 
 def _taken(frames: Frames, rows: npt.NDArray[np.int64]) -> Frames:

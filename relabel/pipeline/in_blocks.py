@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from relabel.errors import (
     FailedPartsError,
@@ -41,6 +41,10 @@ from relabel.pipeline.one_part import AuditPolicy, PartResult, Prepared
 from relabel.pipeline.parts import Bar, Part, Progress
 from relabel.pipeline.parts_folder import PartsFolder, Piece
 from relabel.similarity import SimilaritySource
+
+if TYPE_CHECKING:
+    from relabel.pipeline.frame_blocks import FrameBlocks
+    from relabel.pipeline.surface_part import SurfacePart
 
 log = logging.getLogger(__name__)
 
@@ -169,8 +173,8 @@ class BlocksJob:
     failures: dict[str, Exception] = field(default_factory=dict)
     count: int = 0
     """parts so far"""
-    frame_parts: list[Part] = field(default_factory=list)
-    """collections whose depth maps are decoded in blocks"""
+    decoded: dict[str, Prepared] = field(default_factory=dict)
+    """collections whose depth maps have been decoded"""
 
     def run(self) -> tuple[PartResult, ...]:
         """Compute all parts that are not there; what became of each collection.
@@ -182,6 +186,7 @@ class BlocksJob:
         RelabelError
             as far as it is not of one part alone.
         """
+        frames = self._frames_decoded()
         with closing(self.place.run(_compute, self._work(), self.threads)) as ready:
             for (work,), result, error in ready:
                 name = str(work.piece)
@@ -197,39 +202,48 @@ class BlocksJob:
                     log.debug("%s: written to %s", name, work.piece.file)
                     if self._progress is not None:
                         self._progress(cast("Span", work.piece.span).rows)
-        if self.frame_parts:
-            self._by_frames()
+        if frames is not None and not self.failures and not self.is_shared():
+            self.folder.remove_frames(kept=frames.used)
         raise_failures(self.failures, self.count)
         return tuple(self.results[part.name] for part in self.parts if part.name in self.results)
 
-    def _by_frames(self) -> None:
-        """Make the collections whose depth maps are decoded elsewhere; their pairs are counted in this process."""
-        from relabel.pipeline.frame_blocks import AVERAGE_FRAMES, FrameBlocks  # noqa: PLC0415  loads surface/
+    def _frames_decoded(self) -> FrameBlocks | None:
+        """Decode the depth maps of all collections that are labelled by surface; None where there are none."""
+        parts = [part for part in self.parts if getattr(part, "of_frames", False)]
+        if not parts:
+            return None
+        from relabel.pipeline.frame_blocks import FrameBlocks  # noqa: PLC0415  loads surface/
+        from relabel.pipeline.surface_part import AVERAGE_FRAMES  # noqa: PLC0415
 
         average = AVERAGE_FRAMES if self.block_rows is None else self.block_rows
-        frames = FrameBlocks(self.folder, self.place, self.threads, self.resume, average)
-        for part in self.frame_parts:
-            self.count += 1
-            try:
-                result = one_part.make(
-                    part,
-                    self.folder.file(part.name),
-                    self.policy,
-                    overwrite=True,
-                    resume=self.resume,
-                    threads=self.threads,
-                    bar=self.bar if len(self.parts) == 1 or self.place.is_local else None,
-                    decoder=frames.decoder(part.name),
-                )
-            except Exception as error:
-                if stops_job(error):
-                    raise
-                self._failed(part.name, error)
-                continue
-            result.log()
-            self.results[part.name] = result
-        if not self.failures:
-            self.folder.remove_frames(kept=frames.used)
+        begin = 0.0 if self.share is None else (self.share.number - 1) / self.share.total
+        frames = FrameBlocks(self.folder, self.place, self.threads, self.resume, average, begin)
+        for part in parts:
+            with self._failures_of(part):
+                prepared = one_part.prepare(part, self.policy, threads=self.threads)
+                if self.resume and one_part.fault_of(self.folder.file(part.name), prepared.step) is None:
+                    self._keep(part, prepared)
+                else:
+                    bar = self.bar if len(self.parts) == 1 or self.place.is_local else None
+                    self.decoded[part.name] = frames.decoded(cast("SurfacePart", part), prepared, bar)
+        return frames
+
+    def _keep(self, part: Part, prepared: Prepared) -> None:
+        """Keep a collection that an earlier run made in one piece."""
+        opened, step = prepared
+        result = PartResult(part.name, kept=True, notes=opened.notes, audit=opened.audit, step=step)
+        result.log()
+        self.results[part.name] = result
+
+    @contextmanager
+    def _failures_of(self, part: Part) -> Iterator[None]:
+        """What is wrong with a part stops that part, unless it stops the whole job."""
+        try:
+            yield
+        except Exception as error:
+            if stops_job(error) or not isinstance(error, RelabelError | MemoryError):
+                raise
+            self._failed(part.name, error)
 
     _progress: Progress | None = None
 
@@ -240,25 +254,24 @@ class BlocksJob:
     def _work(self) -> Iterator[tuple[_Work]]:
         with ExitStack() as bars:
             for part in self.parts:
-                if getattr(part, "of_frames", False) and self.share is None:
-                    self.frame_parts.append(part)
-                    continue
-                if not getattr(part, "in_blocks", False):
+                of_frames = getattr(part, "of_frames", False)
+                if not of_frames and not getattr(part, "in_blocks", False):
                     if self._is_mine():
                         piece = Piece(part.name, None, self.folder.file(part.name))
                         yield (_WholeWork(piece, part, self.policy, self.resume),)
                     continue
-                try:
-                    prepared = one_part.prepare(part, self.policy, threads=self.threads)
-                    if self.bar is not None and len(self.parts) == 1:
-                        rows = prepared.opened.source.collection.shape[0]
-                        self._progress = bars.enter_context(self.bar(part.name, rows))
-                    yield from self._blocks(part, prepared)
-                except Exception as error:
-                    if stops_job(error) or not isinstance(error, RelabelError | MemoryError):
-                        raise
-                    self.count += 1
-                    self._failed(part.name, error)
+                if not of_frames or part.name in self.decoded:
+                    with self._failures_of(part):
+                        if of_frames:
+                            prepared = self.decoded.pop(part.name)
+                        else:
+                            prepared = one_part.prepare(part, self.policy, threads=self.threads)
+                        if self.bar is not None and len(self.parts) == 1:
+                            rows = prepared.opened.source.collection.shape[0]
+                            self._progress = bars.enter_context(self.bar(part.name, rows))
+                        yield from self._blocks(part, prepared)
+                        continue
+                self.count += 1  # it failed, or was made in one piece before
 
     def _is_mine(self) -> bool:
         self.count += 1
@@ -277,7 +290,8 @@ class BlocksJob:
             log.info("%s", note)
         # Cut twice: it is recorded what there is to be before anything is computed, and blocks are too large to keep.
         keys = opened.source.collection.query.key
-        blocks = [span for span, _ in cut_into_blocks(keys, cut, self.block_rows)]
+        average = opened.average_rows if self.block_rows is None else self.block_rows
+        blocks = [span for span, _ in cut_into_blocks(keys, cut, average)]
         self._record(name, prepared, blocks)
         kept = 0
         again: list[str] = []

@@ -100,10 +100,9 @@ def make(
     threads: int | None,
     bar: Bar | None,
     quiet: bool = False,
-    decoder: Any = None,
     memory_bytes: int | None = None,
 ) -> PartResult:
-    """Audit, compute and write a collection in one piece; `decoder` decodes depth maps elsewhere."""
+    """Audit, compute and write a collection in one piece."""
     opened, step = prepare(part, policy, threads=threads, quiet=quiet, memory_bytes=memory_bytes)
     notes = opened.notes
     if resume:
@@ -116,7 +115,7 @@ def make(
     if (preparation := opened.preparation) is not None:
         title = f"{part.name}: {preparation.what}"
         with bar(title, preparation.total) if bar is not None else nullcontext() as progress:
-            notes += preparation.run(progress, decoder)
+            notes += preparation.run(progress)
     queries, database = opened.source.collection.shape
     log.debug("%s: ψ of %s queries and %s database cameras", part.name, f"{queries:,}", f"{database:,}")
     with bar(part.name, queries) if bar is not None else nullcontext() as progress:

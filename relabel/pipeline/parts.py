@@ -30,9 +30,8 @@ class Preparation(NamedTuple):
     """what is worked on, such as ``depth maps``"""
     total: int
     """how many there are"""
-    run: Callable[..., tuple[str, ...]]
-    """does it, given a `Progress` or None, and returns what the user should know about the outcome; a second argument
-    is what decodes depth maps elsewhere, see `relabel.surface.decode_all.Decoder`"""
+    run: Callable[[Progress | None], tuple[str, ...]]
+    """does it, and returns what the user should know about the outcome"""
 
 
 class Opened(NamedTuple):
@@ -52,7 +51,9 @@ class Opened(NamedTuple):
     thousands: bool = False
     """whether there are so many files that those of a folder are recorded together, see `provenance.describe`"""
     cut: Callable[[int, int], Any] | None = None
-    """the block of some of its rows, see `relabel.pipeline.blocks`; None where it cannot be cut"""
+    """the block of some of its rows, see `relabel.pipeline.blocks`; None where it cannot be cut, or not yet"""
+    average_rows: int | None = None
+    """rows of a block, on average; None: as many as it takes elsewhere"""
 
 
 @dataclass(frozen=True)

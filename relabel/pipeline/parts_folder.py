@@ -102,13 +102,15 @@ class PartsFolder:
 
     def remove_frames(self, kept: Collection[Path] = ()) -> None:
         """Remove the voxels of frames, but for those of some files."""
-        for entry in self._entries():
-            if entry.suffix == ".npz" and collection_of(entry.name) in self.names and entry not in kept:
-                entry.unlink(missing_ok=True)
+        for name in self.names:
+            for file in self._frame_files(name):
+                if file not in kept:
+                    file.unlink(missing_ok=True)
 
     def has_blocks(self) -> bool:
         """Whether an earlier run has begun a collection of this job in blocks."""
-        return any(self.outline(name).exists() for name in self.names)
+        begun = (self.outline(name).exists() or self._frame_files(name) for name in self.names)
+        return self.path.is_dir() and any(begun)
 
     def pieces(self, name: str) -> list[Piece]:
         """What a collection consists of, as far as that is known: itself where it is whole or not begun, or its blocks.
@@ -141,7 +143,13 @@ class PartsFolder:
         self.outline(name).unlink(missing_ok=True)
 
     def _blocks(self, name: str) -> list[Path]:
-        begin = f"{_stem(name)}%block-"
+        return self._files(name, "%block-")
+
+    def _frame_files(self, name: str) -> list[Path]:
+        return self._files(name, "%frames-")
+
+    def _files(self, name: str, kind: str) -> list[Path]:
+        begin = f"{_stem(name)}{kind}"
         return [e for e in sorted(self.path.iterdir()) if e.name.startswith(begin) and collection_of(e.name) == name]
 
     def __enter__(self) -> PartsFolder:  # noqa: PYI034  not meant to be subclassed

@@ -12,10 +12,12 @@ from relabel.datasets.base import FrameReader, FrameSets, ReaderWrapper
 from relabel.devices import DeviceChoice
 from relabel.excluded_pairs import excluded_params
 from relabel.exclusion import RULES, Exclusion
+from relabel.pipeline.blocks import block_ends
 from relabel.pipeline.parts import Estimate, Opened, Preparation, Progress, not_enough
 from relabel.similarity import Collection, RowBlock
-from relabel.surface.decode_all import Decoder
 
+AVERAGE_FRAMES = 128
+"""Frames of a block, on average: some seconds of work, and some megabytes."""
 LEAST_BUDGET = 2**26
 """Bytes for counting, with which it is slow."""
 MEMORY_MARGIN = 1.3
@@ -39,7 +41,7 @@ class SurfacePart(ReaderWrapper[FrameSets]):
     """
 
     of_frames: ClassVar[bool] = True
-    """whether its depth maps can be decoded elsewhere, before it is computed"""
+    """whether it can be cut into blocks when its depth maps are decoded, see `relabel.pipeline.frame_blocks`"""
 
     params: surface.SurfaceParams = field(default_factory=surface.SurfaceParams)
     device: DeviceChoice = "auto"
@@ -79,8 +81,8 @@ class SurfacePart(ReaderWrapper[FrameSets]):
             progress=progress,
         )
 
-        def decode(progress: Progress | None, decoder: Decoder | None = None) -> tuple[str, ...]:
-            overlap.decode(progress, decoder)
+        def decode(progress: Progress | None) -> tuple[str, ...]:
+            overlap.decode(progress)
             return tuple(f"{self.name}: {note}" for note in overlap.notes)
 
         notes = tuple(f"{self.name}: {note}" for note in (*frames.notes, *counted))
@@ -107,6 +109,7 @@ class SurfacePart(ReaderWrapper[FrameSets]):
             plan.seconds,
             audit(frames),
             tuple(f"{self.name}: {note}" for note in (*frames.notes, *counted)),
+            parts=len(block_ends(query.key, AVERAGE_FRAMES)),
         )
 
     def _budget(self, frames: FrameSets, memory_bytes: int, threads: int | None) -> int:
@@ -150,7 +153,10 @@ class FrameSource:
     @property
     def collection(self) -> Collection:
         """What is compared and how; decodes the depth maps that are not decoded yet."""
-        collection = self.overlap.collection
+        return self.with_params(self.overlap.collection)
+
+    def with_params(self, collection: Collection) -> Collection:
+        """A collection of these frames with all of its `params`."""
         return replace(collection, params={**collection.params, **self.frames.params, **self.excluded})
 
     def blocks(self) -> Iterator[RowBlock]:

@@ -32,6 +32,11 @@ def packed(x: IndexArray, y: IndexArray, z: IndexArray) -> IndexArray:
     return code
 
 
+def unpacked(code: IndexArray) -> IndexArray:
+    """(3, k) the numbers of bricks along each axis, from their codes."""
+    return np.stack([(code >> (BRICK_BITS * axis)) & _LOW for axis in (2, 1, 0)]) + LEAST_BRICK
+
+
 def z_order(code: IndexArray) -> IndexArray:
     """(k,) int64 by which bricks are sorted: the bits of the three axes in turn, which keeps near bricks together."""
     order = np.zeros(len(code), np.int64)

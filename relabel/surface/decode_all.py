@@ -1,10 +1,13 @@
-"""Decodes the frames of two sides, once each, into occupancies, and says which depth maps cannot be used."""
+"""Decodes the frames of two sides, once each, with the largest stride that all depths allow.
+
+It also says which depth maps cannot be used. How a frame is decoded, and what is kept of it, is left to the caller.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -13,26 +16,80 @@ from relabel.devices import Device
 from relabel.errors import InputError, OptionError
 from relabel.frames import Frames
 from relabel.surface import frame_cache, gpu_voxels
-from relabel.surface.occupancy import Occupancies, OccupancyBuilder
+from relabel.surface.occupancy import OccupancyBuilder
 from relabel.surface.params import STRIDE, SurfaceParams
 from relabel.surface.voxelise import NO_BRICKS, FrameBricks, Voxeliser, map_in_order, rows_to_decode
 
 SHOWN = 3
 Progress = Callable[[int], object]
-Decoder = Callable[[Frames, SurfaceParams, list[int]], Iterator[FrameBricks]]
-"""Gives what the frames of some rows occupy, in their order; the parameters have a stride."""
 
 
-class Decoded(NamedTuple):
+class DecodedFrame(Protocol):
+    """What decoding has to know of a frame."""
+
+    @property
+    def farthest_m(self) -> float:
+        """The largest depth that counts, metres."""
+        ...
+
+    @property
+    def fault(self) -> str | None:
+        """Why the depth map cannot be used."""
+        ...
+
+
+F = TypeVar("F", bound=DecodedFrame)
+F_contra = TypeVar("F_contra", bound=DecodedFrame, contravariant=True)
+
+
+class Collector(Protocol[F_contra]):
+    """Keeps what is needed of each frame."""
+
+    def add_frame(self, side: int, frame: F_contra | None) -> None:
+        """The next frame of side 0 (query) or 1 (database); None for one that cannot be labelled."""
+        ...
+
+
+C = TypeVar("C", bound=Collector)  # type: ignore[type-arg]  # of the frames of the decoder
+Decoder = Callable[[Frames, SurfaceParams, list[int]], Iterator[F]]
+"""Decodes the frames of some rows, in their order; the parameters have a stride."""
+
+
+class Decoded(NamedTuple, Generic[C]):
     """What became of the frames of two sides."""
 
-    occupancies: Occupancies
+    frames: C
     query: Cameras
     database: Cameras
     params: SurfaceParams
     """with the stride that was used"""
     notes: tuple[str, ...]
     """on the frames whose depth map cannot be used"""
+
+
+class Occupying(OccupancyBuilder):
+    """Keeps the bricks of all frames; a `Collector`."""
+
+    def add_frame(self, side: int, frame: FrameBricks | None) -> None:
+        """The next frame of a side; None for one that cannot be labelled."""
+        self.add(side, *(NO_BRICKS if frame is None else (frame.code, frame.word)))
+
+
+def decode_here(
+    frames: Frames, params: SurfaceParams, rows: list[int], *, threads: int | None, device: Device
+) -> Iterator[FrameBricks]:
+    """Decode the frames of some rows in this process, but for those that were decoded lately.
+
+    Depth maps are decoded by threads of the CPU, and become voxels on the device.
+    """
+    voxeliser = Voxeliser(frames, params)
+
+    def decode(rows: list[int]) -> Iterator[FrameBricks]:
+        if device == "cpu":
+            return map_in_order(voxeliser.voxelise, rows, threads)
+        return gpu_voxels.voxelise_in_batches(voxeliser, rows, threads, device=device)
+
+    return frame_cache.CACHE.bricks(frames, params, rows, decode)
 
 
 class DeepestFrame(NamedTuple):
@@ -44,7 +101,7 @@ class DeepestFrame(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Decoding:
+class Decoding(Generic[F, C]):
     """The work of decoding.
 
     Parameters
@@ -55,25 +112,22 @@ class Decoding:
         of each side, with the statuses that are known before decoding.
     params:
         `stride` None: the largest up to `STRIDE` that the depths allow.
-    threads:
-        number of threads.
+    decoder:
+        decodes frames.
+    collector:
+        makes what keeps the frames.
     progress:
         called with the number of frames decoded since its last call.
-    device:
-        where depth maps become voxels; they are always decoded by threads of the CPU.
-    decoder:
-        what decodes them in another way; None for threads of this process.
     """
 
     sides: Sequence[Frames]
     cameras: Sequence[Cameras]
     params: SurfaceParams
-    threads: int | None = None
+    decoder: Decoder[F]
+    collector: Callable[[], C]
     progress: Progress | None = None
-    device: Device = "cpu"
-    decoder: Decoder | None = None
 
-    def run(self) -> Decoded:
+    def run(self) -> Decoded[C]:
         """Decode everything.
 
         Raises
@@ -95,7 +149,7 @@ class Decoding:
 
         while True:
             params = self.params.with_stride(stride)
-            builder, faults, deepest = self._decode(params, report, stop=wanted is None)
+            collected, faults, deepest = self._decode(params, report, stop=wanted is None)
             allowed = stride if deepest is None else params.largest_stride(deepest.focal, deepest.depth_m)
             if allowed >= stride:
                 break
@@ -104,29 +158,16 @@ class Decoding:
                 raise OptionError(too_coarse_message(params, deepest))
             stride = allowed  # and again from the first frame; those that have been reported are not reported again
         cameras, notes = self._statuses(faults)
-        occupancies = builder.build(same=len(self.sides) == 1)
-        return Decoded(occupancies, cameras[0], cameras[-1], params, tuple(notes))
-
-    def _bricks(self, frames: Frames, params: SurfaceParams, rows: list[int]) -> Iterator[FrameBricks]:
-        voxeliser = Voxeliser(frames, params)
-
-        def decode(rows: list[int]) -> Iterator[FrameBricks]:
-            if self.decoder is not None:
-                return self.decoder(frames, params, rows)
-            if self.device == "cpu":
-                return map_in_order(voxeliser.voxelise, rows, self.threads)
-            return gpu_voxels.voxelise_in_batches(voxeliser, rows, self.threads, device=self.device)
-
-        return frame_cache.CACHE.bricks(frames, params, rows, decode)
+        return Decoded(collected, cameras[0], cameras[-1], params, tuple(notes))
 
     def _decode(
         self, params: SurfaceParams, report: Progress, *, stop: bool
-    ) -> tuple[OccupancyBuilder, list[dict[int, str]], DeepestFrame | None]:
+    ) -> tuple[C, list[dict[int, str]], DeepestFrame | None]:
         """Every frame, the faults of each side by row, and the frame that allows the least stride.
 
         With `stop`, no farther than the first frame that does not allow the stride of `params`.
         """
-        builder = OccupancyBuilder()
+        collected = self.collector()
         faults: list[dict[int, str]] = []
         deepest: DeepestFrame | None = None
         assert params.stride is not None
@@ -137,24 +178,24 @@ class Decoding:
             faults.append(side_faults)
             focal = frames.intrinsics[:, :2].min(axis=1)
             done = 0
-            for row, bricks in zip(rows, self._bricks(frames, params, rows.tolist()), strict=False):
+            for row, frame in zip(rows, self.decoder(frames, params, rows.tolist()), strict=False):
                 for _ in range(done, row):
-                    builder.add(side, *NO_BRICKS)
+                    collected.add_frame(side, None)
                 done = row + 1
                 decoded += 1
                 report(decoded)
-                if bricks.fault is not None:
-                    side_faults[int(row)] = bricks.fault
-                    builder.add(side, *NO_BRICKS)
+                if frame.fault is not None:
+                    side_faults[int(row)] = frame.fault
+                    collected.add_frame(side, None)
                     continue
-                builder.add(side, bricks.code, bricks.word)
-                if deepest is None or bricks.depth_over(focal[row]) > deepest.depth_m / deepest.focal:
-                    deepest = DeepestFrame(str(cameras.key[row]), bricks.farthest_m, float(focal[row]))
+                collected.add_frame(side, frame)
+                if deepest is None or frame.farthest_m / focal[row] > deepest.depth_m / deepest.focal:
+                    deepest = DeepestFrame(str(cameras.key[row]), frame.farthest_m, float(focal[row]))
                 if stop and params.largest_stride(deepest.focal, deepest.depth_m) < params.stride:
-                    return builder, faults, deepest
+                    return collected, faults, deepest
             for _ in range(done, len(frames)):
-                builder.add(side, *NO_BRICKS)
-        return builder, faults, deepest
+                collected.add_frame(side, None)
+        return collected, faults, deepest
 
     def _statuses(self, faults: list[dict[int, str]]) -> tuple[list[Cameras], list[str]]:
         """The cameras with bad depth maps marked, and notes of them."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, cast
 
 import numba
 import numpy as np
@@ -23,8 +23,9 @@ from relabel.surface import gpu_counter
 from relabel.surface._bitsets import TILE
 from relabel.surface.counting import VoxelCounter
 from relabel.surface.cpu_counter import BitsetCounter
-from relabel.surface.decode_all import Decoded, Decoder, Decoding, DeepestFrame, too_coarse_message
+from relabel.surface.decode_all import Decoded, Decoding, DeepestFrame, Occupying, decode_here, too_coarse_message
 from relabel.surface.device_memory import ram_budget
+from relabel.surface.occupancy import IndexArray, Occupancies
 from relabel.surface.params import Method, SurfaceParams
 from relabel.surface.poses import checked_poses
 
@@ -64,7 +65,7 @@ class SurfaceOverlap:
     @property
     def frames(self) -> int:
         """How many frames will be decoded, those of self pairs once."""
-        return sum(int(cameras.ok.sum()) for cameras in self._cameras)
+        return sum(int(cameras.ok.sum()) for cameras in self.cameras)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -72,26 +73,30 @@ class SurfaceOverlap:
         return (*self.early_notes, *self._decoded.notes)
 
     @property
-    def _cameras(self) -> tuple[Cameras, ...]:
+    def sides(self) -> tuple[Frames, ...]:
+        """The frames that are decoded: of both sides, or once those of self pairs."""
+        return (self.query,) if self.draft.self_pairs else (self.query, self.database)
+
+    @property
+    def cameras(self) -> tuple[Cameras, ...]:
+        """Those of `sides`, with the statuses that are known before decoding."""
         return (self.draft.query,) if self.draft.self_pairs else (self.draft.query, self.draft.database)
 
     @cached_property
-    def _decoded(self) -> Decoded:
-        return self._decode_all(None, None)
+    def _decoded(self) -> Decoded[Occupying]:
+        return self._decode_all(None)
 
-    def _decode_all(self, progress: Progress | None, decoder: Decoder | None) -> Decoded:
-        sides = (self.query,) if self.draft.self_pairs else (self.query, self.database)
-        return Decoding(sides, self._cameras, self.params, self.threads, progress, self.device, decoder).run()
+    def _decode_all(self, progress: Progress | None) -> Decoded[Occupying]:
+        decoder = partial(decode_here, threads=self.threads, device=self.device)
+        return Decoding(self.sides, self.cameras, self.params, decoder, Occupying, progress).run()
 
-    def decode(self, progress: Progress | None = None, decoder: Decoder | None = None) -> None:
+    def decode(self, progress: Progress | None = None) -> None:
         """Decode the depth maps, unless that is done.
 
         Parameters
         ----------
         progress:
             called with the number of frames that have been decoded since its last call.
-        decoder:
-            what decodes them elsewhere; None for threads of this process.
 
         Raises
         ------
@@ -101,35 +106,86 @@ class SurfaceOverlap:
             when no depth map of a side can be used.
         """
         if "_decoded" not in self.__dict__:
-            self.__dict__["_decoded"] = self._decode_all(progress, decoder)
+            self.__dict__["_decoded"] = self._decode_all(progress)
+
+    @cached_property
+    def _pairs(self) -> VoxelPairs:
+        decoded, same = self._decoded, self.draft.self_pairs
+        occupancies = decoded.frames.build(same=same)
+        sizes = occupancies.query.size, occupancies.database.size
+        own = np.arange(len(self.query)) if same else np.full(len(self.query), -1)
+        return VoxelPairs(
+            decoded_collection(self.draft, decoded, *sizes),
+            occupancies,
+            own,
+            self.memory_bytes,
+            self.threads,
+            self.device,
+            self.progress,
+        )
+
+    @property
+    def collection(self) -> Collection:
+        """What is compared and how; decodes the depth maps."""
+        return self._pairs.collection
+
+    def blocks(self) -> Iterator[RowBlock]:
+        """All rows in order, a block at a time; the same bits for any number of threads, memory and device."""
+        return self._pairs.blocks()
+
+
+def decoded_collection(draft: Collection, decoded: Decoded[Any], query: IndexArray, database: IndexArray) -> Collection:
+    """The collection of decoded frames, whose numbers of voxels are `query` (r,) and `database` (c,)."""
+    extents = [
+        np.where(cameras.ok, voxels.astype(np.float64), np.nan)
+        for cameras, voxels in ((decoded.query, query), (decoded.database, database))
+    ]
+    return replace(
+        draft,
+        query=decoded.query,
+        database=decoded.database,
+        query_extent=extents[0],
+        database_extent=extents[1],
+        params=decoded.params.label_params(),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class VoxelPairs:
+    """All pairs of two sets of frames whose voxels are known, not yet counted; a `SimilaritySource`.
+
+    Attributes
+    ----------
+    collection:
+        what is compared and how, with the numbers of voxels as extents.
+    occupancies:
+        the voxels of both sides.
+    own:
+        (r,) the column of each query that is the query itself, which gets no value; -1 where there is none.
+    memory_bytes:
+        what counting may take.
+    threads:
+        number of threads; None for all.
+    device:
+        what counts.
+    progress:
+        called with the number of queries that have been finished since its last call.
+    """
+
+    collection: Collection
+    occupancies: Occupancies
+    own: IndexArray
+    memory_bytes: int
+    threads: int | None = None
+    device: Device = "cpu"
+    progress: Progress | None = None
 
     @cached_property
     def _counter(self) -> VoxelCounter:
-        method, memory = self.params.method, self.memory_bytes
+        method = cast("Method", self.collection.method)
         if self.device == "cpu":
-            return BitsetCounter(self._decoded.occupancies, method, memory // 2, self.threads)
-        return gpu_counter.torch_counter(self._decoded.occupancies, method, device=self.device)
-
-    @cached_property
-    def collection(self) -> Collection:
-        """What is compared and how; decodes the depth maps."""
-        decoded = self._decoded
-        extents = []
-        for cameras, occupancy in (
-            (decoded.query, decoded.occupancies.query),
-            (decoded.database, decoded.occupancies.database),
-        ):
-            extent = occupancy.size.astype(np.float64)
-            extent[~cameras.ok] = np.nan
-            extents.append(extent)
-        return replace(
-            self.draft,
-            query=decoded.query,
-            database=decoded.database,
-            query_extent=extents[0],
-            database_extent=extents[1],
-            params=decoded.params.label_params(),
-        )
+            return BitsetCounter(self.occupancies, method, self.memory_bytes // 2, self.threads)
+        return gpu_counter.torch_counter(self.occupancies, method, device=self.device)
 
     def blocks(self) -> Iterator[RowBlock]:
         """All rows in order, a block at a time; the same bits for any number of threads, memory and device."""
@@ -144,9 +200,9 @@ class SurfaceOverlap:
 
     def _sums(self) -> Iterator[tuple[int, npt.NDArray[np.int32]]]:
         """s_query + s_database of blocks of rows, each with its first row."""
-        rows, columns = self.shape
+        rows, columns = self.collection.shape
         step = self._step()
-        mirrored = self.draft.self_pairs and 4 * rows * columns <= self.memory_bytes // 4
+        mirrored = self.collection.self_pairs and 4 * rows * columns <= self.memory_bytes // 4
         whole = np.zeros((rows, columns), np.int32) if mirrored else None
         for start in range(0, rows, step):
             stop = min(start + step, rows)
@@ -162,17 +218,16 @@ class SurfaceOverlap:
 
     def _step(self) -> int:
         """Rows of a block: as many as fit a quarter of the memory, in whole tiles of the bit sets."""
-        fit = self.memory_bytes // 4 // (16 * max(1, self.shape[1]))
+        fit = self.memory_bytes // 4 // (16 * max(1, self.collection.shape[1]))
         return max(TILE, min(ROWS[self.device], fit // TILE * TILE))
 
     def _block(self, start: int, both: npt.NDArray[np.int32], a: Any, b: Any) -> RowBlock:
-        c = self.draft
-        own = start if c.self_pairs else -len(both) - 1
+        c, stop = self.collection, start + len(both)
         row_arguments = (
-            a[start : start + len(both)],
+            a[start:stop],
             b,
-            own,
-            MEASURES.index(self.params.measure),
+            self.own[start:stop],
+            MEASURES.index(c.measure),
             np.float32(c.min_value),
         )
         counts = np.zeros(len(both), np.int64)
@@ -195,12 +250,12 @@ def _value(both: Any, a: Any, b: Any, measure: Any) -> Any:
 def _count_stored(both: Any, a: Any, b: Any, own: Any, measure: Any, threshold: Any, counts: Any) -> None:
     """How many values of each row of `both` (r, c) are stored, into `counts`.
 
-    Row q has `a[q]` voxels, column d `b[d]`; `own` is the column that row 0 must not have, row 1 the next, or below -r.
+    Row q has `a[q]` voxels, column d `b[d]`; `own[q]` is the column that row q must not have.
     """
     for q in numba.prange(both.shape[0]):
         count = 0
         for d in range(both.shape[1]):
-            stored = (both[q, d] > 0) & (d != own + q) & (_value(both[q, d], a[q], b[d], measure) > threshold)
+            stored = (both[q, d] > 0) & (d != own[q]) & (_value(both[q, d], a[q], b[d], measure) > threshold)
             count += 1 if stored else 0
         counts[q] = count
 
@@ -218,7 +273,7 @@ def _fill_stored(
             value = _value(both[q, d], a[q], b[d], measure) if both[q, d] > 0 else np.float32(0.0)
             indices[at] = d
             data[at] = value
-            at += 1 if (value > threshold) & (both[q, d] > 0) & (d != own + q) else 0
+            at += 1 if (value > threshold) & (both[q, d] > 0) & (d != own[q]) else 0
 
 
 def source(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +18,7 @@ from relabel.cameras import Cameras
 from relabel.errors import InputError
 from relabel.frames import INTRINSICS, Frames
 from relabel.jit import thread_count
-from relabel.surface import _project
+from relabel.surface import _bricks, _project
 from relabel.surface.depth_maps import read_depth
 from relabel.surface.occupancy import IndexArray, WordArray
 from relabel.surface.params import SurfaceParams
@@ -38,9 +39,19 @@ class FrameBricks(NamedTuple):
     """the largest depth that counts"""
     fault: str | None
 
-    def depth_over(self, focal: float) -> float:
-        """How far apart neighbouring pixels are at the largest depth, metres; `focal` in pixels."""
-        return self.farthest_m / focal
+    @property
+    def voxels(self) -> int:
+        """How many voxels it occupies."""
+        return int(np.bitwise_count(self.word).sum())
+
+    def box(self) -> IndexArray:
+        """(2, 3) the least and the largest number of its bricks along each axis; it occupies something."""
+        place = _bricks.unpacked(self.code)
+        return np.stack((place.min(axis=1), place.max(axis=1)))
+
+    def sha256(self) -> bytes:
+        """Of what it occupies, 32 bytes."""
+        return hashlib.sha256(self.code.tobytes() + self.word.tobytes()).digest()
 
 
 NO_BRICKS = np.empty(0, np.int64), np.empty(0, np.uint64)

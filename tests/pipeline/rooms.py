@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from relabel.datasets.base import FrameSets
 from relabel.datasets.rgbd.sequence import RgbdReader, reader
+from relabel.frames import Frames
 from relabel.pipeline.surface_part import SurfacePart
 from relabel.surface.params import SurfaceParams
 from tests.trees import depth_png, pose_txt
@@ -50,3 +53,24 @@ def reader_of(root: Path, name: str = "room") -> RgbdReader:
 def part_of(root: Path, name: str = "room", **options: Any) -> SurfacePart:
     """The part of a `room`, with options of the overlap."""
     return SurfacePart(reader_of(root, name), SurfaceParams(**options))
+
+
+@dataclass(frozen=True)
+class TwoSides:
+    """A reader of a `room` whose even frames are queries, and the odd ones their database."""
+
+    root: Path
+    name: str = "room"
+    command = "relabel two-sides"
+
+    def parameters(self) -> dict[str, Any]:
+        return {"collection": self.name}
+
+    def read(self) -> FrameSets:
+        sets = reader_of(self.root).read()
+        sides = []
+        for first in (0, 1):
+            rows = np.arange(first, len(sets.query), 2)
+            cameras, frames = sets.query.cameras.take(rows), sets.query
+            sides.append(Frames(cameras, frames.depth[rows], frames.intrinsics[rows], frames.unit_m, frames.invalid))
+        return FrameSets(query=sides[0], database=sides[1], files=sets.files)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,9 +23,7 @@ from relabel.pipeline.parts import estimates
 from relabel.pipeline.records import frames_from_records, part_from_record
 from relabel.pipeline.run import label
 from relabel.pipeline.surface_part import SurfacePart, surface_parts
-from relabel.surface import frame_cache
 from relabel.surface.params import SurfaceParams
-from relabel.surface.voxelise import Voxeliser
 from tests.pipeline.jobs import msls_parts
 from tests.pipeline.rooms import part_of, pose, reader_of, room
 from tests.trees import pose_txt
@@ -160,13 +157,6 @@ class TestLabel:
         assert labels["room"].nnz > 0
         assert str(folder) not in str(record)
 
-    def test_same_bytes(self, folder: Path, out: Path) -> None:
-        """Neither threads nor the process that computes a part show in the file."""
-        parts = [part_of(folder, name) for name in ("a", "b")]
-        label(parts, out / "x.h5", threads=1)
-        label(parts, out / "y.h5", executor="processes:2")
-        assert (out / "x.h5").read_bytes() == (out / "y.h5").read_bytes()
-
     def test_notes_come_back(self, folder: Path, out: Path) -> None:
         """What showed in decoding is among the notes of the result."""
         (folder / "depth" / "004.png").write_bytes(b"")
@@ -264,57 +254,3 @@ class TestRecords:
         parameters = {name: value for name, value in part.parameters().items() if name != missing}
         with pytest.raises(InputError, match="cannot be followed"):
             part_from_record(provenance.step(part.command, parameters), folder)
-
-
-class TestFrameBlocks:
-    """relabel.pipeline.frame_blocks: depth maps decoded in blocks, elsewhere, and kept"""
-
-    @pytest.mark.parametrize("executor", ["processes:2", "local"])
-    def test_same_bytes(self, folder: Path, out: Path, executor: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A collection that is decoded in several blocks is that of one process, bad depth maps and their notes too."""
-        (folder / "depth" / "004.png").write_bytes(b"")
-        expected = label([part_of(folder)], out / "x.h5")
-        monkeypatch.setattr(frame_cache, "CACHE", frame_cache.FrameCache())
-        found = label([part_of(folder)], out / "y.h5", executor=executor, block_rows=3)
-        assert (out / "x.h5").read_bytes() == (out / "y.h5").read_bytes()
-        assert found.parts[0].notes == expected.parts[0].notes
-        assert sorted(entry.name for entry in out.iterdir()) == ["x.h5", "y.h5"]
-
-    def test_new_frames(self, folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Only blocks with new frames are decoded again, those of a depth map that has changed, and damaged ones."""
-        every_pixel = SurfaceParams(stride=1)
-        decoded: list[int] = []
-        voxelise = Voxeliser.voxelise
-
-        def counted(self: Voxeliser, row: int) -> Any:
-            decoded.append(row)
-            return voxelise(self, row)
-
-        def labelled() -> int:
-            decoded.clear()
-            (out / "x.h5.parts" / "room.h5").unlink(missing_ok=True)
-            monkeypatch.setattr(frame_cache, "CACHE", frame_cache.FrameCache())
-            label(
-                [SurfacePart(reader_of(folder), every_pixel)],
-                out / "x.h5",
-                keep_parts=True,
-                overwrite=True,
-                block_rows=3,
-            )
-            return len(decoded)
-
-        monkeypatch.setattr(Voxeliser, "voxelise", counted)
-        assert labelled() == 10
-        files = sorted((out / "x.h5.parts").glob("room%frames-*.npz"))
-        assert len(files) > 2
-        assert labelled() == 0
-        files[1].write_bytes(b"damaged")
-        assert 0 < labelled() < 10
-        room(out / "more", 11)
-        for kind, ending in (("depth", "png"), ("pose", "txt")):
-            shutil.copy(out / "more" / kind / f"010.{ending}", folder / kind)
-        assert 0 < labelled() < 8
-        assert (out / "x.h5").read_bytes() == label(
-            [SurfacePart(reader_of(folder), every_pixel)], out / "y.h5"
-        ).path.read_bytes()
-        assert len(LabelFile(out / "x.h5")["room"]) == 11
