@@ -17,6 +17,8 @@ from PIL import Image
 import relabel
 from relabel.cli.app import app
 from relabel.datasets import registry
+from relabel.pipeline import blocks as pipeline_blocks
+from relabel.synthetic.msls import write_tree
 from tests.docs.test_pages import DOCS, PAGES, blocks, commands
 from tests.trees import (
     at_street,
@@ -160,7 +162,7 @@ PREPARED: dict[str, tuple[Callable[[], None], ...]] = {
     "index.md": (city, depth_maps),
     "plots.md": (city,),
     "publish.md": (city, labels_of_others),
-    "scale.md": (city,),
+    "scale.md": (),  # its first command makes the city
     "street-data.md": (names, tables, panoramas),
     "surface.md": (depth_maps,),
     "training.md": (city, names, depth_maps, validation_city),
@@ -189,6 +191,8 @@ def filled(words: list[str]) -> list[str]:
     writes = {"-o", "--plot", "--write-predictions", "--per-query"} & set(words)
     if words[0] == "train":
         return [*words, *SHORT]
+    if words[0] == "sample" and "--cameras" in words:
+        words[words.index("--cameras") + 1] = "150"
     return [*words, "--force"] if writes or words[0] in registry.datasets() else words
 
 
@@ -202,6 +206,8 @@ def test_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     if page.name == "training.md":
         pytest.importorskip("torch")
     monkeypatch.chdir(tmp_path)
+    if page.name == "scale.md":
+        monkeypatch.setattr(pipeline_blocks, "AVERAGE_ROWS", 40)  # several parts of a small city
     for prepare in PREPARED[page.name]:
         prepare()
     ran = 0
@@ -211,6 +217,7 @@ def test_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             continue
         run(*filled(words))
         ran += 1
+        assert words[0] != "pack" or len(list(Path("msls.h5.parts").glob("*%block-*.h5"))) > 2
     assert ran
     names = run_python(PYTHON_OF.get(page.name, ()))
     if page.name == "README.md":
@@ -232,6 +239,16 @@ def some_query() -> str:
     """The key of a query that has matches, in the place of that of a page, which is of another city."""
     labels = relabel.LabelFile("msls.h5")["amman"]
     return str(labels.query.key[np.diff(labels.to_scipy().indptr).argmax()])
+
+
+def test_blocks_of_scale_md(tmp_path: Path) -> None:
+    """The city of scale.md is cut where the page says; computed from its keys alone."""
+    page = (DOCS / "scale.md").read_text(encoding="utf-8")
+    (cameras,) = [words[words.index("--cameras") + 1] for words in commands(page) if words[0] == "sample"]
+    raw = write_tree(tmp_path, cameras=int(cameras)) / "query" / "raw.csv"
+    keys = np.array([line.split(",", 2)[1] for line in raw.read_text(encoding="utf-8").splitlines()[1:]])
+    rows = np.diff(pipeline_blocks.block_ends(keys), prepend=0)
+    assert f"{len(rows)} parts, of {rows[0]:,}, {rows[1]:,} and {rows[2]:,} queries" in page
 
 
 def test_all_pages() -> None:
