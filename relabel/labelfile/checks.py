@@ -249,8 +249,8 @@ class CollectionCheck:
         running["indptr"].update(indptr.astype("<i4"))
         by_rule: dict[str, Fault] = {}
         for first, last in row_ranges(indptr, 0, shape[0]):
-            part = slice(int(indptr[first]), int(indptr[last]))
-            indices, data = hdf.read(arrays["indices"], part), hdf.read(arrays["data"], part)
+            part = int(indptr[first]), int(indptr[last])
+            indices, data = (hdf.read_entries(arrays[name], *part) for name in ("indices", "data"))
             block = RowBlock(first, np.diff(indptr[first : last + 1]), indices, data)
             for fault in rules.faults(block):
                 known = by_rule.get(fault.rule)

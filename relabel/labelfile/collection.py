@@ -485,7 +485,7 @@ class StoredCollection(AsTables, Displayed):
         with self._opened() as group:
             indptr = self._row_starts(group)[first : last + 1]
             start, stop = int(indptr[0]), int(indptr[-1])
-            indices, data = (hdf.read(group.array(name), slice(start, stop)) for name in ("indices", "data"))
+            indices, data = (hdf.read_entries(group.array(name), start, stop) for name in ("indices", "data"))
             rises = indices[1:] > indices[:-1]
             if last - first > 1:
                 ends = indptr[1:-1] - start

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from relabel.labelfile.schema import FORMAT, UTF8, canonical_json
 
 Record = dict[str, Any]
-_STRINGS = 2**16  # as Python objects at a time
+_STRINGS = 2**16  # at a time
 
 
 class ArrayDigest:
@@ -34,13 +34,24 @@ class ArrayDigest:
         if self.dtype == UTF8:
             strings = array.ravel()
             for start in range(0, len(strings), _STRINGS):
-                self._hash.update(b"\0".join([*strings[start : start + _STRINGS].tolist(), b""]))
+                self._hash.update(_terminated(strings[start : start + _STRINGS]))
         elif array.size:
             self._hash.update(np.ascontiguousarray(array).data)
 
     def record(self, shape: Iterable[int]) -> Record:
         """The entry of the manifest, once all rows have been seen."""
         return {"dtype": self.dtype, "shape": [int(n) for n in shape], "sha256": self._hash.hexdigest()}
+
+
+def _terminated(strings: npt.NDArray[np.bytes_]) -> Any:
+    """The bytes of each string with one NUL behind."""
+    width = strings.dtype.itemsize
+    if (np.strings.str_len(strings) < width).any():
+        return b"\0".join([*strings.tolist(), b""])
+    # Without Python objects where all are equally long, as keys often are.
+    letters = np.zeros((len(strings), width + 1), np.uint8)
+    letters[:, :width] = np.ascontiguousarray(strings).view(np.uint8).reshape(len(strings), width)
+    return letters.data
 
 
 def collection_digest(attributes: Mapping[str, Any], datasets: Mapping[str, Record]) -> str:

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import itertools
 import zlib
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relabel.errors import OptionError
-from relabel.labelfile.chunks import ChunkQueue, GrowingColumns, encoded, fletcher32
+from relabel.labelfile import chunks
+from relabel.labelfile.chunks import ChunkQueue, GrowingColumns, decoded, encoded, fletcher32, read_rows
 from relabel.labelfile.schema import FILTERS
 
 
@@ -30,7 +34,11 @@ class TestFletcher32:
         assert fletcher32(data) == hdf5_checksum(data)
 
     @pytest.mark.parametrize(
-        "data", [b"\0" * 10, b"\xff" * 2, b"\xff" * 1001, b"\xff\xfe\0\x01", b"\xff" * 200_000, bytes(range(256)) * 700]
+        "data",
+        [
+            *(b"\0" * 10, b"\xff" * 2, b"\xff" * 1001, b"\xff\xfe\0\x01", b"\xff" * 200_000, bytes(range(256)) * 700),
+            np.random.default_rng(0).bytes(9_001),
+        ],
     )
     def test_where_sums_wrap(self, data: bytes) -> None:
         """Sums that are multiples of 65535 and sums over long chunks are folded as HDF5 folds them."""
@@ -45,6 +53,85 @@ class TestEncoded:
         assert fletcher32(chunk[:-4]) == int.from_bytes(chunk[-4:], "little")
         planes = np.frombuffer(zlib.decompress(chunk[:-4]), np.uint8).reshape(4, 1000)
         assert np.ascontiguousarray(planes.T).view("<i4").ravel().tolist() == values.tolist()
+
+
+class TestReadRows:
+    """Compared with h5py, which reads the same file through HDF5's own filters."""
+
+    @pytest.fixture(autouse=True)
+    def two_cores(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(chunks, "available_cores", lambda: 2)
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            np.arange(-50, 50, dtype="<i4"),
+            np.linspace(-1.0, 1.0, 100).astype(">f8"),
+            np.array([f"{k}".encode() for k in range(100)]),
+            np.arange(100) % 3 == 0,
+            np.random.default_rng(0).normal(size=(100, 4, 4)),
+        ],
+        ids=["int", "big-endian", "text", "flag", "pose"],
+    )
+    def test_same_as_hdf5(self, tmp_path: Path, values: npt.NDArray[Any]) -> None:
+        """Of every type and shape, from any row to any other, in the middle of chunks and at the end of the last."""
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            dataset = file.create_dataset("x", data=values, chunks=(7, *values.shape[1:]), **FILTERS)
+            for first, stop in itertools.combinations((0, 6, 7, 50, 77, 98, 100), 2):
+                read = read_rows(dataset, first, stop)
+                if read is None:
+                    assert stop - first < 7 * 6
+                    continue
+                assert read.dtype == dataset[first:stop].dtype
+                np.testing.assert_array_equal(read, values[first:stop])
+            assert read_rows(dataset, 0, 100) is not None
+
+    @pytest.mark.parametrize(
+        "storage",
+        [
+            {},
+            {"chunks": (7,)},
+            {"chunks": (7,), "compression": "gzip"},
+            {"chunks": (7,), "shuffle": True, "compression": "gzip"},
+            {"chunks": (7,), "shuffle": True, "compression": "lzf", "fletcher32": True},
+        ],
+    )
+    def test_other_filters_are_left_to_hdf5(self, storage: dict[str, object]) -> None:
+        with h5py.File("memory", "w", driver="core", backing_store=False) as file:
+            assert read_rows(file.create_dataset("x", data=np.arange(100), **storage), 0, 100) is None
+
+    def test_texts_of_other_kinds_are_left_to_hdf5(self) -> None:
+        """It cuts a text that ends with a NUL there, which the bytes do not show."""
+        kind = h5py.h5t.C_S1.copy()
+        kind.set_size(4)
+        kind.set_strpad(h5py.h5t.STR_NULLTERM)
+        with h5py.File("memory", "w", driver="core", backing_store=False) as file:
+            dataset = file.create_dataset("x", (100,), dtype=h5py.Datatype(kind), chunks=(7,), **FILTERS)
+            assert read_rows(dataset, 0, 100) is None
+
+    def test_damage_is_left_to_hdf5(self, tmp_path: Path) -> None:
+        """Whatever single byte of a chunk is changed, nothing wrong is read."""
+        values = np.arange(100, dtype="<i4")
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            dataset = file.create_dataset("x", data=values, chunks=(7,), **FILTERS)
+            chunk = dataset.id.read_direct_chunk((49,))[1]
+            for at in range(len(chunk)):
+                damaged = bytearray(chunk)
+                damaged[at] ^= 4
+                dataset.id.write_direct_chunk((49,), bytes(damaged))
+                assert read_rows(dataset, 0, 100) is None, at
+            unshuffled = file.create_dataset("y", (100,), "<i4", chunks=(7,), **FILTERS)
+            for row in range(0, 100, 7):
+                unshuffled.id.write_direct_chunk((row,), chunk, 1)  # without the first filter
+            assert read_rows(unshuffled, 0, 100) is None
+
+    def test_what_inflates_to_another_length(self) -> None:
+        """A chunk that holds less or far more than it should is refused, and of the latter no more is inflated."""
+        for size in (0, 27, 29, 1 << 26):
+            packed = zlib.compress(bytes(size))
+            assert decoded(packed + fletcher32(packed).to_bytes(4, "little"), 28) is None
+        assert decoded(b"", 28) is None
+        assert decoded(encoded(np.zeros(7, "<i4")), 28) == bytes(28)
 
 
 class TestGrowingColumns:
