@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -82,23 +83,34 @@ def _results(sets: CameraSets | FrameSets, most_rows: int | None) -> list[Findin
         Finding(doubt.code, doubt.number, doubt.cameras, doubt.seen, doubt.cause, doubt.remedy, keys=doubt.keys)
         for doubt in sets.doubts
     ]
+    if isinstance(sets, CameraSets):
+        sides = list(_sides(sets))
+        with ThreadPoolExecutor(len(sides), thread_name_prefix="relabel-audit") as pool:
+            jobs = [pool.submit(_of_side, sets, cameras, side, most_rows) for side, cameras in sides]
+        for job in jobs:
+            results += job.result()
+        results += side_findings(sets.query, sets.database, sets.geographic)
+        return results
     for side, cameras in _sides(sets):
         results += fillers.without_pose(cameras, side)
-        if isinstance(sets, CameraSets):
-            degrees = None if sets.geographic is None else sets.geographic[side == "database"]
-            results += _of_cameras(cameras, side, sets.params, degrees, most_rows)
-        else:
-            results += poses.frame_findings(cameras, side)
-            frames = sets.database if side == "database" else sets.query
-            from relabel.audit import depth  # noqa: PLC0415  it loads what fields of view do without
+        results += poses.frame_findings(cameras, side)
+        frames = sets.database if side == "database" else sets.query
+        from relabel.audit import depth  # noqa: PLC0415  it loads what fields of view do without
 
-            measured = list(depth.depth_findings(frames, side, sets.remedies))
-            results += measured
-            if not depth.unit_is_sure(measured):
-                results += poses.large_room(cameras, side)
-    if isinstance(sets, CameraSets):
-        results += side_findings(sets.query, sets.database, sets.geographic)
+        measured = list(depth.depth_findings(frames, side, sets.remedies))
+        results += measured
+        if not depth.unit_is_sure(measured):
+            results += poses.large_room(cameras, side)
     return results
+
+
+def _of_side(sets: CameraSets, cameras: Cameras, side: str, most_rows: int | None) -> list[Finding]:
+    degrees = None if sets.geographic is None else sets.geographic[side == "database"]
+    with np.errstate(all="ignore"):  # which holds for one thread
+        return [
+            *fillers.without_pose(cameras, side),
+            *_of_cameras(cameras, side, sets.params, degrees, most_rows),
+        ]
 
 
 def _of_cameras(

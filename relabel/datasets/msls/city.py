@@ -14,6 +14,7 @@ recomputed where postprocessed.csv gives them. `ca` is degrees clockwise from no
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -159,7 +160,8 @@ def read(root: Path | str, *, city: str | City, heading: Heading = "compass") ->
     gap = city.gap()
     if gap is not None:
         raise DatasetNotFoundError(f"{city.name}: cannot be labelled: {gap}")
-    tables = [read_side_tables(city.path / side, heading) for side in SIDES]
+    with ThreadPoolExecutor(len(SIDES), thread_name_prefix="relabel-csv") as pool:
+        tables = list(pool.map(lambda side: read_side_tables(city.path / side, heading), SIDES))
     replaced = _replace_fillers(tables)
     crs, misplaced = city_crs(
         city.name,
