@@ -383,9 +383,11 @@ def _strings(column: Any) -> npt.NDArray[np.str_] | None:
         return np.zeros(len(column), "<U1")
     offsets = np.frombuffer(offset_buffer, np.int32)[column.offset : column.offset + len(column) + 1]
     content = np.frombuffer(bytes_buffer, np.uint8)[offsets[0] : offsets[-1]]
-    if content.size and content.min() == 0:
+    if content.size == 0:
+        return np.zeros(len(column), "<U1")
+    if content.min() == 0:
         return None
-    if content.size == 0 or content.max() >= 128:
+    if content.max() >= 128:
         return text_array(column.to_pylist())
     lengths = np.diff(offsets)
     check_lengths(lengths)

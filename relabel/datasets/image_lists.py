@@ -131,11 +131,16 @@ def _of_text(path: Path) -> NameList:
             f"{path}: line {line}: byte 0x{data[error.start]:02x} is not UTF-8 text; save the file with UTF-8 encoding"
         ) from None
     # Not splitlines(), which also breaks at characters that file names may hold, as blanks at either end are.
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    numbers = [number for number, line in enumerate(lines, 1) if line]
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    lines = text.removesuffix("\n").split("\n")
+    numbers: Sequence[int] = range(1, len(lines) + 1)
+    if "" in lines:
+        numbers = [number for number, line in enumerate(lines, 1) if line]
+        lines = [line for line in lines if line]
     if not numbers:
         raise InputError(f"{path}: the file is empty; expected one name per line")
-    return NameList(path, "text", tuple(line for line in lines if line), numbers, (path,))
+    return NameList(path, "text", tuple(lines), numbers, (path,))
 
 
 def _of_array(path: Path) -> NameList:

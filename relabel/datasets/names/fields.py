@@ -13,11 +13,14 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv
 
+from relabel.datasets import csv_columns
 from relabel.errors import InputError
 from relabel.fixed_width import text_array
 
@@ -93,7 +96,9 @@ def parse(names: Sequence[str], location: Callable[[int], str]) -> AtNames:
         a latitude or longitude is none, or something stands before the first @; the message names the first row at
         fault.
     """
-    base = [name.rpartition("/")[2] for name in names]
+    base = [name.rpartition("/")[2] for name in names] if any("/" in name for name in names) else names
+    if (fast := _parsed_by_arrow(base)) is not None:
+        return fast
     counts = list(map(str.count, base, itertools.repeat("@")))
     # All at once: a list for each name would keep Python's garbage collector busy for as long as all else takes.
     pieces = "@".join(base).split("@") if names else []
@@ -127,6 +132,66 @@ def parse(names: Sequence[str], location: Callable[[int], str]) -> AtNames:
         lon,
         heading,
         texts,
+    )
+
+
+def _parsed_by_arrow(base: Sequence[str]) -> AtNames | None:
+    """What names without folders say, in a fifth of the time that Python takes for it.
+
+    None where anything is unusual, even if it is right: Python's `float` takes more than Arrow does, and what is wrong
+    is said better by those who look at each name.
+    """
+    text = "\n".join(base)
+    if not text or text.count("\n") != len(base) - 1 or "\r" in text:
+        return None
+    numbers = {field.name: field for field in (EAST, NORTH, ZONE, LAT, LON, HEADING)}
+    places = {"before": 0, "letter": 4, **TEXTS} | {name: field.number for name, field in numbers.items()}
+    columns = [str(k) for k in range(PIECES)]
+    try:
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(text.encode()),
+            pyarrow.csv.ReadOptions(column_names=columns),
+            pyarrow.csv.ParseOptions(delimiter="@", quote_char=False),
+            pyarrow.csv.ConvertOptions(
+                include_columns=[str(number) for number in places.values()],
+                column_types={
+                    str(number): pa.float64() if name in numbers else pa.string() for name, number in places.items()
+                },
+                null_values=[""],
+                strings_can_be_null=False,
+            ),
+        )
+    except (pa.ArrowException, UnicodeEncodeError):
+        return None
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for name, number in places.items():
+        column = table.column(str(number)).combine_chunks()
+        array = csv_columns.as_array(column, "float" if name in numbers else "text")
+        if array is None or (name in numbers and not _is_usual(array, numbers[name], column.null_count)):
+            return None
+        arrays[name] = array
+    letter, zone = np.strings.upper(arrays["letter"]), arrays["zone"]
+    is_whole = (np.isnan(zone) | (zone == np.floor(zone))).all()
+    together = (np.isnan(arrays["lat"]) == np.isnan(arrays["lon"])).all()
+    known = np.isin(np.unique(letter), ["", *_LETTERS]).all()
+    if len(letter) != len(base) or (arrays["before"] != "").any() or not (is_whole and together and known):
+        return None
+    return AtNames(
+        np.column_stack([arrays["east"], arrays["north"]]),
+        np.where(np.isnan(zone), 0, zone).astype(np.int64),
+        letter,
+        arrays["lat"],
+        arrays["lon"],
+        arrays["heading"],
+        {name: arrays[name] for name in TEXTS if (arrays[name] != "").any()},
+    )
+
+
+def _is_usual(values: FloatArray, field: NameField, empty: int) -> bool:
+    """Whether numbers that Arrow read are within bounds, and NaN only where the piece is empty and may be."""
+    inside = (values >= field.least) & (values <= field.most)
+    return int(np.count_nonzero(~inside)) == empty == np.count_nonzero(np.isnan(values)) and not (
+        field.needed and empty
     )
 
 

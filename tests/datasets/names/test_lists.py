@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from relabel.audit.audit import audit
 from relabel.cameras import Status
 from relabel.datasets.image_lists import read_names
-from relabel.datasets.names import lists
+from relabel.datasets.names import fields, lists
 from relabel.datasets.names.fields import AtNames, parse
 from relabel.datasets.names.lists import NamesReader, reader
 from relabel.errors import DatasetNotFoundError, InputError, MissingFileError
@@ -78,6 +78,37 @@ class TestParse:
         np.testing.assert_array_equal(found.lon_deg, [nan if r[4] is None else r[4][1] for r in rows])
         np.testing.assert_array_equal(found.heading_deg, [nan if r[5] is None else r[5] for r in rows])
         assert found.texts.get("pano_id", np.full(len(rows), "")).tolist() == [row[6] for row in rows]
+
+    @given(
+        st.lists(
+            st.dictionaries(
+                st.integers(0, 16),
+                st.sampled_from(
+                    [
+                        *("", "1", "-2.5", "nan", "nan(1)", "inf", "+5", " 7", "1_0", "60.5", "61", "1e400", "١"),
+                        *("S", "s ", "ab", "é", "T\0", "\udc80", "a\nb", "\r", '"q"', "a,b", "N/A", "f/", "@"),
+                    ]
+                ),
+                max_size=2,
+            ),
+            min_size=1,
+            max_size=3,
+        )
+    )
+    def test_arrow_changes_nothing(self, changes):
+        """Names of all kinds, right and wrong, give what they give where every name is looked at by itself."""
+        usual = ["", "1", "2", "10", "S", "37", "-122", "id", "", "270", "", "", "", "2011", "", ".jpg", ""]
+        names = ["@".join([change.get(k, text) for k, text in enumerate(usual)][:16]) for change in changes]
+        results = []
+        for by_arrow in (True, False):
+            with pytest.MonkeyPatch.context() as patch:
+                if not by_arrow:
+                    patch.setattr(fields, "_parsed_by_arrow", lambda base: None)
+                try:
+                    results.append(repr(vars(parsed(*names))))
+                except InputError as error:
+                    results.append(str(error))
+        assert results[0] == results[1]
 
     def test_folders_are_passed_over(self):
         """Only the base name is split, whatever the folders are called."""
