@@ -19,7 +19,7 @@ SMALL = {
     "bench_matches.py": ["--frames", "4", "--pairs", "2", "--common", "5", "--bootstrap", "20"],
     "bench_noise.py": ["--cameras", "60", "--pairs", "50", "--samples", "256"],
     "bench_occluders.py": ["--cameras", "100"],
-    "bench_pipeline.py": ["--cameras", "300"],
+    "bench_pipeline.py": ["--cameras", "300", "--turns", "1", "--radii", "50"],
     "bench_sampler.py": ["--cameras", "150", "--pairs", "20000", "--dense", "20"],
     "bench_scale.py": ["--cameras", "300"],
     "bench_startup.py": [],
