@@ -148,14 +148,14 @@ def _check_folder(path: Path, target: Path, *, overwrite: bool, foreign: Callabl
             raise OutputError(f"{path}: is a file; choose the name of a folder")
         if all(is_clutter(entry.name) for entry in target.iterdir()):
             return
-        if not overwrite:
-            raise OutputExistsError(
-                f"{path}: is not empty; choose another folder, or pass overwrite=True to replace it"
-            )
         for name in foreign(target):
             raise OutputExistsError(
                 f"{path}: holds {name!r}, which no earlier run of this command wrote and which would be lost with the "
                 "folder; choose another folder"
+            )
+        if not overwrite:
+            raise OutputExistsError(
+                f"{path}: is not empty; choose another folder, or pass overwrite=True to replace it"
             )
 
 

@@ -256,6 +256,8 @@ def named_parts(
 def unreadable(path: Path, error: OSError) -> InputError:
     """The error of a file that cannot be read, in plain words."""
     reason = error.strerror or type(error).__name__
+    if isinstance(error, FileNotFoundError) and path.is_symlink():
+        reason = f"it is a link to {path.readlink()}, which is not there"
     return InputError(f"{path}: cannot be read ({reason}); check that the file is there and readable")
 
 

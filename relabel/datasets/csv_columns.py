@@ -299,19 +299,19 @@ def _mapped(path: Path) -> bytes | mmap.mmap:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b""
 
 
-def check_header(path: Path, header: list[str], kinds: Mapping[str, Kind]) -> None:
-    """Raise InputError unless each of the columns is named once."""
+def check_header(path: Path, header: list[str], kinds: Mapping[str, Kind], *, where: str = "line 1: ") -> None:
+    """Raise InputError unless each of the columns is named once, at `where` of the file."""
     missing = [name for name in kinds if name not in header]
     if missing:
         there = ", ".join(name for name in header if name) or "no named column"
         raise InputError(
-            f"{path}: line 1: column {', '.join(map(repr, missing))} is missing; the file has {there}. "
+            f"{path}: {where}column {', '.join(map(repr, missing))} is missing; the file has {there}. "
             "Columns are read by name, in any order: add it, or use the original file"
         )
     for name in kinds:
         if header.count(name) > 1:
             raise InputError(
-                f"{path}: line 1: column {name!r} is named {header.count(name)} times; "
+                f"{path}: {where}column {name!r} is named {header.count(name)} times; "
                 "which one is meant is ambiguous: rename or remove the others"
             )
 

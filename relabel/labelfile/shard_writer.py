@@ -16,7 +16,7 @@ import numpy.typing as npt
 from relabel.atomic import check_folder, check_target, output_errors, replacing_folder
 from relabel.cameras import Status
 from relabel.clutter import is_clutter
-from relabel.errors import LabelFileError, OptionError
+from relabel.errors import LabelFileError, OptionError, OutputExistsError
 from relabel.labelfile import manifest, schema
 from relabel.labelfile.camera_table import digests, write_tables
 from relabel.labelfile.checked_rows import CheckedRows
@@ -98,10 +98,21 @@ def write_shards(
 
 
 def foreign_names(folder: Path) -> Iterator[str]:
-    """The names in a folder that are no part of a label file in shards: all of them, where its manifest is none."""
+    """The names in a folder that are no part of a label file in shards: all of them, where it has no manifest.
+
+    Raises
+    ------
+    OutputExistsError
+        when its manifest cannot be read, so that nobody knows what is.
+    """
     try:
         known = {shard.path for entry in manifest.load(folder).collections.values() for shard in entry.shards}
-    except LabelFileError:
+    except LabelFileError as error:
+        if os.path.lexists(folder / schema.MANIFEST):
+            raise OutputExistsError(
+                f"{error}. So nothing says which files of {folder} are of a label file, and it is not replaced, "
+                "not even when asked to; remove the folder, or choose another one"
+            ) from None
         known = set()
     for name, is_folder in sorted((entry.name, entry.is_dir()) for entry in folder.iterdir()):
         if (name not in known or is_folder) and not is_clutter(name) and not (known and name == schema.MANIFEST):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status
-from relabel.errors import LabelFileError, MissingFileError
+from relabel.errors import InputError, LabelFileError, MissingFileError
+from relabel.input_files import check_regular
 from relabel.labelfile import hdf, header, manifest
 from relabel.labelfile.camera_table import StoredDigests, Table, as_cameras, read_columns
 from relabel.labelfile.collection import KeptOpen, StoredCollection, json_object, row_ranges
@@ -234,7 +236,8 @@ class ShardedCollection(StoredCollection):
         if collection_digest(self._entry.attributes, records) != self.content_sha256:
             raise LabelFileError(
                 f"{self.path}: collection {self.name!r}: content_sha256 does not match the content, so cameras, "
-                "parameters or values were damaged or changed after writing; relabel validate names the shard"
+                f"parameters or values, or {MANIFEST}, were damaged or changed after writing; relabel validate says "
+                "which shards are damaged"
             )
         self._fits = True
 
@@ -340,19 +343,27 @@ class KeptOpenShards(KeptOpen, ShardedCollection):
 
 
 def check_stored(folder: Path, shard: Shard) -> None:
-    """Raise a `LabelFileError` unless a shard is a regular file of the size that the manifest gives."""
+    """Raise a `LabelFileError` unless a shard, or the file that it links to, is of the size that the manifest gives."""
     path = folder / shard.path
-    if path.is_symlink():
+    try:
+        check_regular(path)
+        status = path.stat()
+    except InputError as error:
+        raise LabelFileError(str(error)) from None
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise MissingFileError(
+                f"{path}: this shard is a link to {path.readlink()}, which is not there; fetch it again"
+            ) from None
+        raise MissingFileError(f"{path}: this shard is missing; fetch it, or make the folder again") from None
+    except OSError as error:
+        raise LabelFileError(f"{path}: cannot be opened: {error.strerror or error}") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise LabelFileError(f"{path}: is a folder where a shard should be; fetch the shard again")
+    if status.st_size != shard.bytes:
         raise LabelFileError(
-            f"{path}: is a symbolic link, so the folder does not say the same wherever it is copied; replace it by the "
-            "file (cp -RL copies a folder with the files that links lead to)"
-        )
-    if not path.is_file():
-        raise MissingFileError(f"{path}: this shard is missing; fetch it, or make the folder again")
-    if (size := path.stat().st_size) != shard.bytes:
-        raise LabelFileError(
-            f"{path}: has {size:,} bytes, but {shard.bytes:,} in {MANIFEST}; it is cut off or another file: fetch it "
-            "again"
+            f"{path}: has {status.st_size:,} bytes, but {shard.bytes:,} in {MANIFEST}; it is cut off or another file: "
+            "fetch it again"
         )
 
 

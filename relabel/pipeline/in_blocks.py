@@ -175,6 +175,8 @@ class BlocksJob:
     """parts so far"""
     decoded: dict[str, Prepared] = field(default_factory=dict)
     """collections whose depth maps have been decoded"""
+    _only: bool = False
+    """whether there is a single part as far as is known, whose error is that of the job"""
 
     def run(self) -> tuple[PartResult, ...]:
         """Compute all parts that are not there; what became of each collection.
@@ -186,6 +188,7 @@ class BlocksJob:
         RelabelError
             as far as it is not of one part alone.
         """
+        self._only = len(self.parts) == 1
         frames = self._frames_decoded()
         with closing(self.place.run(_compute, self._work(), self.threads)) as ready:
             for (work,), result, error in ready:
@@ -248,6 +251,8 @@ class BlocksJob:
     _progress: Progress | None = None
 
     def _failed(self, name: str, error: Exception) -> None:
+        if self._only:
+            raise error
         log_failure(name, error)
         self.failures[name] = error
 
@@ -292,6 +297,7 @@ class BlocksJob:
         keys = opened.source.collection.query.key
         average = opened.average_rows if self.block_rows is None else self.block_rows
         blocks = [span for span, _ in cut_into_blocks(keys, cut, average)]
+        self._only &= len(blocks) == 1
         self._record(name, prepared, blocks)
         kept = 0
         again: list[str] = []

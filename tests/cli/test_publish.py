@@ -83,7 +83,7 @@ class TestPublish:
             (["both.h5"], 2, "--output"),
             (["both.h5", "-o", "out", "--date", "today"], 2, "YYYY-MM-DD"),
             (["both.h5", "-o", "out", "--edition", "1"], 2, "MAJOR"),
-            (["both.h5", "-o", "."], 1, "not empty"),
+            (["both.h5", "-o", "."], 1, "which no earlier run of this command wrote"),
             (["both.h5", "-o", ".", "--force"], 1, "which no earlier run of this command wrote"),
             (["text.h5", "-o", "out"], 1, "is not valid"),
         ],

@@ -285,6 +285,15 @@ class TestWriting:
         shard.rmdir()
         (tmp_path / "aside.h5").rename(shard)
         assert sorted(p.name for p in folder.iterdir()) == before
+        text = (folder / "manifest.json").read_text(encoding="utf-8")
+        for broken in (text[:-9], text.replace('"format_version": "1.0"', '"format_version": "2.0"')):
+            (folder / "manifest.json").write_text(broken, encoding="utf-8")
+            for overwrite in (False, True):  # which would not help
+                with pytest.raises(
+                    OutputExistsError, match=r"manifest\.json: is (not JSON|of format).*remove the folder"
+                ):
+                    write(folder, SOURCES, overwrite=overwrite)
+        (folder / "manifest.json").write_text(text, encoding="utf-8")
         write(folder, SOURCES, overwrite=True)
         assert len(list(folder.iterdir())) == 3
         other = tmp_path / "mine.labels"
@@ -325,7 +334,7 @@ class TestPack:
             file["amman/similarity/data"][0] = 0.123
         if shard.stat().st_size != size:
             change(folder, lambda m: m["collections"]["amman"]["shards"][0].update(bytes=shard.stat().st_size))
-        with pytest.raises(LabelFileError, match=r"content_sha256 does not match.*validate names the shard"):
+        with pytest.raises(LabelFileError, match=r"content_sha256 does not match.*validate says which shards"):
             pack(tmp_path / "a.h5", dict(LabelFile(folder)))
         with pytest.raises(LabelFileError, match="content_sha256 does not match"):
             LabelFile(folder)["amman"].to_scipy()
@@ -437,6 +446,15 @@ class TestManifest:
         found = [(f.severity, f.level) for f in validate(folder).findings]
         assert found[0] == ("warning", "structure")
 
+    def test_shards_that_do_not_make_the_whole(self, folder: Path) -> None:
+        """Where each is as it is listed, the validator says that it is the manifest that was changed."""
+        change(folder, lambda m: m["collections"]["amman"].update(content_sha256="0" * 64))
+        with pytest.raises(LabelFileError, match=r"values, or manifest\.json, were damaged or changed after writing"):
+            LabelFile(folder)["amman"].to_scipy()
+        found = [(f.path, f.message) for f in validate(folder).findings]
+        assert [path for path, _ in found] == ["manifest.json/amman", "manifest.json"]
+        assert "every shard by itself is as listed" in found[0][1]
+
     def test_changed_history(self, folder: Path) -> None:
         """Records and digests of collections are covered by the digest of the manifest."""
         change(folder, lambda m: m["provenance"].pop())
@@ -476,11 +494,38 @@ class TestShards:
             stream.truncate(1000)
         self.found(folder, "has 1,000 bytes, but")
 
-    def test_a_symbolic_link(self, folder: Path, tmp_path: Path) -> None:
-        """A folder has to say the same wherever it is copied."""
-        self.shard(folder).rename(tmp_path / "elsewhere.h5")
-        self.shard(folder).symlink_to(tmp_path / "elsewhere.h5")
-        self.found(folder, "is a symbolic link")
+    def test_a_cache_of_links(self, one: Path, tmp_path: Path) -> None:
+        """Read through links, as in the cache of the Hugging Face hub; a writer replaces the links alone."""
+        blobs = tmp_path / "blobs"
+        blobs.mkdir()
+        snapshot = pack(tmp_path / "all.labels", dict(LabelFile(one)), shard_pairs=100)
+        for entry in list(snapshot.iterdir()):
+            digest = hashlib.sha256(entry.read_bytes()).hexdigest()
+            entry.rename(blobs / digest)
+            entry.symlink_to(f"../blobs/{digest}")
+        before = {blob: blob.read_bytes() for blob in blobs.iterdir()}
+        assert [found.matrix.nnz for found in read_all(snapshot)] == [s.matrix.nnz for s in SOURCES.values()]
+        assert validate(snapshot).findings == []
+        write(snapshot, {"amman": SOURCES["amman"]}, overwrite=True)
+        assert not any(entry.is_symlink() for entry in snapshot.iterdir())
+        assert {blob: blob.read_bytes() for blob in blobs.iterdir()} == before
+
+    def test_a_broken_link(self, folder: Path) -> None:
+        self.shard(folder).unlink()
+        self.shard(folder).symlink_to("nowhere")
+        self.found(folder, "is a link to nowhere, which is not there")
+
+    def test_a_link_in_a_circle(self, folder: Path) -> None:
+        self.shard(folder).unlink()
+        self.shard(folder).symlink_to(self.shard(folder).name)
+        self.found(folder, "cannot be opened: Too many levels of symbolic links")
+
+    @pytest.mark.parametrize(("make", "what"), [(os.mkfifo, "is a pipe"), (os.mkdir, "is a folder where a shard")])
+    def test_what_is_no_file(self, make: Callable[[Path], None], what: str, folder: Path) -> None:
+        """It is not called missing, and not waited for."""
+        self.shard(folder).unlink()
+        make(self.shard(folder))
+        self.found(folder, what)
 
     def test_another_shard_of_the_same_size(self, folder: Path) -> None:
         """The digest in its header tells it from the one that is meant, without its content being read."""

@@ -238,8 +238,9 @@ class TestOutput:
         (out / "x.h5").write_bytes(b"precious")
         edit(root / "train_val/amman/query/raw.csv", "False", "maybe")
         edit(root / "train_val/goa/query/raw.csv", "False", "maybe")
-        with pytest.raises(InputError if cities == "amman" else FailedPartsError, match="maybe"):
-            label(parts(cities), out / "x.h5", overwrite=True)
+        for more in ({}, {"keep_parts": True}):
+            with pytest.raises(InputError if cities == "amman" else FailedPartsError, match="maybe"):
+                label(parts(cities), out / "x.h5", overwrite=True, **more)
         assert (out / "x.h5").read_bytes() == b"precious"
         assert names(out) == ["x.h5"]
 

@@ -174,7 +174,7 @@ def _usual(path: Path, names: list[str], role: str, explicit: Mapping[str, str],
     usual = [name for name in names if _plain(name) in known and name not in taken]
     exact = [name for name in usual if _plain(name) == _plain(role)]
     usual = exact or usual
-    if len(usual) > 1:
+    if len(set(usual)) > 1:
         raise InputError(
             f"{path}: which column is the {role} is ambiguous: {', '.join(usual)}; "
             + advice.format(role=role, column=usual[0])

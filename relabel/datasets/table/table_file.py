@@ -135,7 +135,8 @@ class TableFile:
         return int(self._parquet.metadata.num_rows)
 
     def _check_header(self, wanted: Mapping[str, Kind]) -> None:
-        csv_columns.check_header(self.path, list(self.columns), wanted)
+        where = "" if self.parquet else "line 1: "
+        csv_columns.check_header(self.path, list(self.columns), wanted, where=where)
 
     def _batches(self, wanted: Mapping[str, Kind]) -> Iterator[Table]:
         return self._parquet_batches(wanted) if self.parquet else self._csv_batches(wanted)

@@ -140,7 +140,7 @@ class TableFolder(TableFile):
             if not stored:
                 yield {name: np.full(member.rows, value) for name, value in others.items()}
                 continue
-            csv_columns.check_header(member.path, list(file.columns), stored)
+            csv_columns.check_header(member.path, list(file.columns), stored, where="")
             for batch in file._batches(stored):  # noqa: SLF001  of the same kind
                 rows = len(next(iter(batch.values())))
                 yield {**batch, **{name: np.full(rows, value) for name, value in others.items()}}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet
 import pytest
 
 from relabel.audit.audit import audit
@@ -163,3 +164,21 @@ def test_labels(folder: Path, tmp_path: Path) -> None:
     assert holds_parquet(folder)
     assert audit(read(folder)) == audit(read(whole))
     assert from_paths([folder]) is not None
+
+
+def test_a_broken_link(folder: Path) -> None:
+    """It is called that: the cache of a download is made of links."""
+    (folder / "year=2018" / "part-1.parquet").symlink_to("../../blobs/0123")
+    with pytest.raises(
+        InputError, match=r"part-1\.parquet: cannot be read \(it is a link to \S+/0123, which is not there"
+    ):
+        read(folder)
+
+
+def test_a_column_that_is_there_twice(tmp_path: Path) -> None:
+    """A Parquet file has no lines to speak of."""
+    columns = [pa.array(["a", "b"]), *(pa.array([0.0, 1.0]) for _ in range(4))]
+    pa.parquet.write_table(pa.table(columns, names=["key", "x", "y", "heading", "x"]), tmp_path / "x.parquet")
+    for path in (tmp_path / "x.parquet", tmp_path):
+        with pytest.raises(InputError, match=r"x\.parquet: column 'x' is named 2 times"):
+            read(path)

@@ -129,7 +129,8 @@ class TestTables:
             (("key,x,y,heading,crs", "a,1,2,3,32636", "b,1,2,3,32637"), r"'crs' is '32636' in line 2 and '32637' in"),
             (("key,x,y,heading,zone", "a,1,2,3,30U", "b,1,2,3,31U"), r"'zone' is '30U' in line 2.*lon=NAME,lat=NAME"),
             (("key,x,y,heading,crs", "a,1,2,3,4326"), r"map; name their columns lon and lat"),
-            (("key,x,x,y,heading", "a,1,2,3,4"), r"which column is the x is ambiguous"),
+            (("key,x,x,y,heading", "a,1,2,3,4"), r"line 1: column 'x' is named 2 times"),
+            (("key,x,X,y,heading", "a,1,2,3,4"), r"which column is the x is ambiguous: x, X"),
         ],
     )  # fmt: skip
     def test_faults(self, tmp_path: Path, lines: tuple[str, ...], message: str) -> None:
