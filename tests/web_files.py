@@ -23,6 +23,14 @@ class WebFiles:
     """whether it sends parts of files"""
     conditions: bool = True
     """whether it knows `If-Match`"""
+    query: str = ""
+    """without which it refuses"""
+    redirects: bool = False
+    """whether it sends who asks in a circle"""
+    excess: bytes = b""
+    """what it sends behind each part of a file"""
+    stalled: threading.Event = field(default_factory=threading.Event)
+    """which has to be set before it answers; it is"""
     failing: list[int] = field(default_factory=list)
     """statuses with which it answers the next requests for content"""
     requests: list[tuple[str, str, int]] = field(default_factory=list)
@@ -51,6 +59,7 @@ def part(path: Path, start: int, stop: int) -> bytes:
 def serving(folder: Path) -> Iterator[WebFiles]:
     """Serve a folder until the block ends."""
     files = WebFiles(folder)
+    files.stalled.set()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -62,9 +71,15 @@ def serving(folder: Path) -> Iterator[WebFiles]:
             self.answer(head=False)
 
         def answer(self, *, head: bool) -> None:
-            path = folder / unquote(self.path).lstrip("/")
+            files.stalled.wait()
+            address, _, query = self.path.partition("?")
+            path = folder / unquote(address).lstrip("/")
             status, data, headers, whole = 200, b"", {}, 0
-            if not path.is_file():
+            if files.redirects:
+                status, headers = 302, {"Location": self.path}
+            elif query != files.query:
+                status = 403
+            elif not path.is_file():
                 status = 404
             elif files.failing and not head:
                 status = files.failing.pop(0)
@@ -78,7 +93,7 @@ def serving(folder: Path) -> Iterator[WebFiles]:
                     status, data = 412, b""
                 elif wanted and files.ranges:
                     first, last = int(wanted[1]), min(int(wanted[2]), whole - 1)
-                    status, data = 206, part(path, first, last + 1)
+                    status, data = 206, part(path, first, last + 1) + files.excess
                     headers["Content-Range"] = f"bytes {first}-{last}/{whole}"
                 elif not head:
                     data = path.read_bytes()
@@ -105,6 +120,7 @@ def serving(folder: Path) -> Iterator[WebFiles]:
     try:
         yield files
     finally:
+        files.stalled.set()
         server.shutdown()
         thread.join()
         server.server_close()

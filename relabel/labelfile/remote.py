@@ -10,6 +10,7 @@ import errno
 import gc
 import hashlib
 import io
+import logging
 import os
 import re
 import stat
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PosixPath
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from relabel.errors import LabelFileError, MissingPackageError
 from relabel.optional import install, package
@@ -30,25 +32,56 @@ _MOST_BLOCKS = 256  # of a file in memory
 _MOST_FILES = 64
 _ASK_AGAIN_S = 60.0  # whether the file is still the same
 _ATTEMPTS = 3
-_CONNECT_S, _SILENT_S = 30.0, 60.0
-_URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]*://.", re.IGNORECASE)
+_CONNECT_S, _SILENT_S = 20.0, 30.0
+_PATIENCE_S = 10.0  # after which it is said what is waited for
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://.", re.IGNORECASE)
+_CHAINED = re.compile(r"::[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _FOLDER = ".labels"
+
+log = logging.getLogger(__name__)
 
 
 def location(path: str | os.PathLike[str]) -> Path:
-    """The path of a label file or of a folder of shards: on a disk, or at a URL such as ``https://…`` or ``s3://…``."""
-    return RemotePath(path) if _URL.match(os.fspath(path)) else Path(path)
+    """The path of a label file or of a folder of shards: on a disk, or at a URL such as ``https://…`` or ``s3://…``.
+
+    Raises
+    ------
+    LabelFileError
+        when it is a URL that cannot be that of a label file.
+    """
+    text = os.fspath(path)
+    if not _URL.match(text):
+        return Path(path)
+    if _CHAINED.search(text):
+        raise LabelFileError(f"{text}: is a file inside another one, which cannot be read in parts; unpack it first")
+    parts = urlsplit(text)
+    if parts.scheme == "file":
+        if parts.netloc not in ("", "localhost"):
+            raise LabelFileError(f"{text}: is on another machine, {parts.netloc}; file:/// is this one")
+        return Path(unquote(text.partition("://")[2].removeprefix(parts.netloc)))
+    address, mark, query = text.partition("?")
+    return RemotePath(f"{address}{mark}{query.replace('/', '%2F')}")
 
 
 class RemotePath(PosixPath):
-    """A URL where a label file is read from, with as much of `Path` as that takes.
+    """A URL where a label file is read from, with as much of `Path` as that takes; `location` makes them.
 
-    A folder of shards is known by its name, ``NAME.labels``, since not every server lists folders.
+    A folder of shards is known by its name, ``NAME.labels``, since not every server lists folders. What stands behind a
+    question mark is asked for with every file of it, and is no part of its name, which is published.
     """
 
     def __str__(self) -> str:
         protocol, *rest = self.parts
         return f"{protocol}//{'/'.join(rest)}"
+
+    def __truediv__(self, key: str | os.PathLike[str]) -> RemotePath:
+        address, mark, query = str(self).partition("?")
+        return RemotePath(f"{address}/{os.fspath(key)}{mark}{query}")
+
+    @property
+    def name(self) -> str:
+        """The name of the file, without what may be a password."""
+        return super().name.partition("?")[0]
 
     def __fspath__(self) -> str:
         return str(self)
@@ -86,7 +119,9 @@ class RemotePath(PosixPath):
         return False
 
     def exists(self, **_options: Any) -> bool:
-        """Whether there is such a file or folder; errors as of `stat`."""
+        """Whether there is such a file or folder; errors as of `stat`. In a URL, two colons are no part of a name."""
+        if "::" in str(self):
+            return False
         try:
             (self / "manifest.json" if self.is_dir() else self).stat()
         except FileNotFoundError:
@@ -98,8 +133,9 @@ def identity(path: RemotePath) -> tuple[Any, ...] | None:
     """What changes with the content of the file, asked for once a minute; None where there is none."""
     try:
         return _file(path).identity
-    except (FileNotFoundError, LabelFileError):
-        return None  # whoever opens it next says why
+    except (FileNotFoundError, LabelFileError) as error:
+        _refused[str(path)] = error  # for whoever opens it next, and need not wait for the same once more
+        return None
 
 
 def fault(path: Path) -> LabelFileError | None:
@@ -251,14 +287,18 @@ class _RemoteFile:
         self._stream.seek(first)
         data: bytes = self._stream.read(last - first)
         if len(data) != last - first:
-            raise LabelFileError(f"only {len(data):,} of {last - first:,} bytes came from byte {first:,} on; try again")
+            raise LabelFileError(
+                f"the server sent {len(data):,} bytes from byte {first:,} on, where {last - first:,} were asked for; "
+                "try again"
+            )
         return data
 
     def _tried(self, ask: Callable[[], Any]) -> Any:
         """What `ask` returns, asked again where the network fails."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return ask()
+                with _announced(self._url):
+                    return ask()
             except (LabelFileError, MissingPackageError):
                 raise
             except Exception as raised:  # each file system raises its own
@@ -270,12 +310,26 @@ class _RemoteFile:
                 status = getattr(error, "status", None)
                 if attempt == _ATTEMPTS or (status is not None and status < 500) or isinstance(error, ValueError):
                     raise _explained(error, status) from None
+                log.info("%s: attempt %d of %d: %s", self._url, attempt, _ATTEMPTS, _explained(error, status))
                 time.sleep(0.1 * attempt)
         raise AssertionError
 
 
+@contextmanager
+def _announced(url: str) -> Iterator[None]:
+    """Around a request: say so where no answer comes for long."""
+    timer = threading.Timer(_PATIENCE_S, log.warning, ["%s: no answer yet; waiting for the server", url])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 _VERSION_KEYS = ("ETag", "etag", "Last-Modified", "LastModified", "mtime", "VersionId", "blob_id", "created")
 _files: OrderedDict[tuple[int, str], _RemoteFile] = OrderedDict()
+_refused: dict[str, Exception] = {}
 _files_lock = threading.Lock()
 _at_work, _was_enabled = 0, True
 
@@ -286,6 +340,8 @@ def _file(path: RemotePath) -> _RemoteFile:
     known = _files.get(key)
     if known is not None and time.monotonic() - known.asked < _ASK_AGAIN_S:
         return known
+    if (refused := _refused.pop(str(path), None)) is not None:
+        raise refused
     try:
         opened = _RemoteFile(path)
     except FileNotFoundError:
@@ -311,12 +367,16 @@ def _file_system(url: str) -> tuple[Any, str, dict[str, Any]]:
             options["client_kwargs"] = {
                 "timeout": aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_SILENT_S)
             }
-        system = fsspec.filesystem(url.partition("://")[0].lower(), **options)
+        # Two colons, which fsspec takes for a file inside another one, are here before the name of a collection.
+        system, name = fsspec.core.url_to_fs(url.replace("::", "%3A%3A"), **options)
     except ImportError as error:
         raise MissingPackageError(f"{url}: reading it needs another package: {error}") from None
-    except ValueError as error:
-        raise LabelFileError(f"cannot be reached: {error}") from None
-    return system, url, {"headers": {}} if is_http else {}
+    except Exception as error:  # each kind raises its own, some of them when they log in
+        raise _explained(error, None) from None
+    return system, name, {"headers": {}} if is_http else {}
+
+
+_BROKEN_OFF = ("ClientPayloadError", "ServerDisconnectedError", "ConnectionResetError", "ClientOSError")
 
 
 def _explained(error: BaseException, status: int | None) -> LabelFileError:
@@ -325,6 +385,8 @@ def _explained(error: BaseException, status: int | None) -> LabelFileError:
         return LabelFileError(f"the server refuses it (status {status}); check the address and your credentials")
     if status == 412 or type(error).__name__ == "FileExpired":
         return LabelFileError("has changed on the server since it was opened; open it again")
+    if type(error).__name__ == "TooManyRedirects":
+        return LabelFileError("the server redirects in a circle; check the address")
     if status is not None:
         return LabelFileError(f"the server answers with status {status}; try again later")
     if isinstance(error, ValueError) and "range" in str(error).lower():
@@ -332,6 +394,8 @@ def _explained(error: BaseException, status: int | None) -> LabelFileError:
     if isinstance(error, TimeoutError):
         return LabelFileError(f"no answer within {_SILENT_S:g} s; check the network and try again")
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if type(error).__name__ in _BROKEN_OFF:
+        return LabelFileError(f"the connection broke off ({reason}); try again")
     return LabelFileError(f"cannot be reached ({reason}); check the address and the network")
 
 

@@ -16,6 +16,7 @@ from relabel.exchange.exporting import export
 from relabel.exchange.folder import file_name
 from relabel.labelfile import LabelFile, StoredCollection, validate
 from relabel.labelfile.provenance import describe
+from relabel.labelfile.remote import location
 from relabel.publish.about import About
 from relabel.publish.card import HISTOGRAM, REPORT, Page, card, default_description, default_title, draw_histogram
 from relabel.publish.croissant import CROISSANT, metadata, schema_of
@@ -27,6 +28,7 @@ from relabel.view.standalone import write_report
 README = "README.md"
 SUMS = "SHA256SUMS"
 _FIXED = (README, SUMS, CROISSANT, HISTOGRAM, ZENODO, REPORT)
+_PIECE_BYTES = 1 << 22
 _SHOWN = 5  # findings of an invalid file
 
 
@@ -110,7 +112,7 @@ def publish(
     OutputExistsError, OutputError
         when the folder is not empty and may not be replaced, or cannot be written.
     """
-    path = Path(path)
+    path = location(path)
     if (images is not None and not report) or (image_path is not None and images is None):
         raise OptionError("images are only part of the page: images=… needs report=True, and image_path=… needs both")
     if path.name in _FIXED or not path.name.isprintable():
@@ -124,7 +126,8 @@ def publish(
             for file in sources:
                 target = copy / file.name if path.is_dir() else copy
                 target.parent.mkdir(exist_ok=True)
-                shutil.copyfile(file, target)
+                with file.open("rb") as source, target.open("wb") as stream:
+                    shutil.copyfileobj(source, stream, _PIECE_BYTES)
         _check(path, copy)
         labels = LabelFile(copy)
         collections = [labels[name] for name in labels]

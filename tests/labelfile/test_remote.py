@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import shutil
 import sys
@@ -58,9 +59,11 @@ def run() -> Run:
 def web(server: WebFiles, monkeypatch: pytest.MonkeyPatch) -> WebFiles:
     """The server in good health, and nothing in memory of what it sent before."""
     server.ranges = server.conditions = True
+    server.redirects, server.query, server.excess = False, "", b""
     server.failing = []
     server.requests = []
     monkeypatch.setattr(remote, "_files", type(remote._files)())
+    monkeypatch.setattr(remote, "_refused", {})
     return server
 
 
@@ -113,6 +116,22 @@ class TestReading:
         pytest.importorskip("fsspec").filesystem("memory").pipe_file("/all.h5", (folder / "all.h5").read_bytes())
         assert_same(LabelFile("memory://all.h5")["amman"].to_similarity(), SOURCES["amman"])
 
+    @pytest.mark.parametrize("name", ["all.h5", "all.labels"])
+    def test_a_signed_address(self, name: str, run: Run, web: WebFiles, folder: Path, tmp_path: Path) -> None:
+        """What stands behind the question mark is asked for with every file, and comes into nothing that is written."""
+        web.query = "token=a%20b/c"
+        assert list(LabelFile(f"{web.url}/{name}?{web.query}")) == list(SOURCES)
+        for words in (("merge", "-o", "m.h5"), ("publish", "-o", "page"), ("report", "-o", "r.html")):
+            which = "::amman" if words[0] == "report" else ""
+            done = run(words[0], f"{web.url}/{name}?{web.query}{which}", "-o", tmp_path / words[2])
+            assert done.exit_code == 0, done.stderr
+        assert run("merge", folder / name, "-o", tmp_path / "n.h5").exit_code == 0
+        assert (tmp_path / "m.h5").read_bytes() == (tmp_path / "n.h5").read_bytes()
+        assert validate(tmp_path / "page" / name).findings == []
+        written = [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert len(written) > 6
+        assert [path for path in written if b"token=" in path.read_bytes()] == []
+
     def test_commands(self, run: Run, web: WebFiles, folder: Path, tmp_path: Path) -> None:
         """They print what they do for the file on disk, and what they make names its input without the server."""
         url = f"{web.url}/all.h5"
@@ -159,8 +178,44 @@ class TestFailures:
             LabelFile("http://127.0.0.1:1/all.h5")
 
     def test_no_such_protocol(self) -> None:
-        with pytest.raises(LabelFileError, match=r"x9://a/all\.h5: cannot be reached: Protocol not known: x9"):
+        with pytest.raises(LabelFileError, match=r"x9://a/all\.h5: cannot be reached \(Protocol not known: x9\)"):
             LabelFile("x9://a/all.h5")
+
+    def test_no_such_login(self) -> None:
+        """Some kinds reach out as soon as they are made."""
+        with pytest.raises(LabelFileError, match=r"ftp://127\.0\.0\.1:1/all\.h5: cannot be reached \(.*refused\)"):
+            LabelFile("ftp://127.0.0.1:1/all.h5")
+
+    def test_a_server_that_does_not_answer(
+        self, web: WebFiles, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It is said what is waited for, and given up after some attempts."""
+        monkeypatch.setattr(remote, "_SILENT_S", 0.25)
+        monkeypatch.setattr(remote, "_PATIENCE_S", 0.0)
+        caplog.set_level(logging.INFO, "relabel")
+        web.stalled.clear()
+        try:
+            with pytest.raises(LabelFileError, match=r"all\.h5: no answer within 0\.25 s; check the network"):
+                LabelFile(f"{web.url}/all.h5")
+        finally:
+            web.stalled.set()
+        assert f"{web.url}/all.h5: no answer yet; waiting for the server" in caplog.messages
+        assert [text for text in caplog.messages if "attempt" in text] == [
+            f"{web.url}/all.h5: attempt {k} of 3: no answer within 0.25 s; check the network and try again"
+            for k in (1, 2)
+        ]
+
+    def test_a_circle(self, web: WebFiles) -> None:
+        web.redirects = True
+        with pytest.raises(LabelFileError, match=r"all\.h5: the server redirects in a circle"):
+            LabelFile(f"{web.url}/all.h5")
+
+    def test_more_than_was_asked_for(self, web: WebFiles) -> None:
+        web.excess = b"more"
+        with pytest.raises(
+            LabelFileError, match=r"the server sent [\d,]+ bytes from byte 0 on, where [\d,]+ were asked"
+        ):
+            LabelFile(f"{web.url}/all.h5")
 
     def test_no_package(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "fsspec", None)
@@ -234,3 +289,12 @@ def test_locations() -> None:
     assert pickle.loads(pickle.dumps(path)) == path
     for text in ("a.h5", "c:/a.h5", "/x://y", "https:/host/a.h5"):
         assert not isinstance(location(text), RemotePath)
+    signed = location("https://host/a.labels?key=b//c")
+    assert (signed.name, signed.suffix, signed.is_dir()) == ("a.labels", ".labels", True)
+    assert str(signed / "manifest.json") == "https://host/a.labels/manifest.json?key=b%2F%2Fc"
+    assert pickle.loads(pickle.dumps(signed)) == signed
+    assert location("file:///a/b%20c.h5") == location("file://localhost/a/b%20c.h5") == Path("/a/b c.h5")
+    with pytest.raises(LabelFileError, match=r"file://host/a\.h5: is on another machine, host"):
+        location("file://host/a.h5")
+    with pytest.raises(LabelFileError, match=r"is a file inside another one.*unpack it first"):
+        location("zip://a.h5::https://host/a.zip")
