@@ -13,6 +13,7 @@ import concurrent.futures
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ class JobResult:
 
 def label(
     parts: Sequence[Part],
-    output: Path,
+    output: str | os.PathLike[str],
     *,
     overwrite: bool = False,
     resume: bool = True,
@@ -118,6 +119,7 @@ def label(
         with what else is wrong; the target is then as it was, and finished parts are kept.
     """
     _check_parts(parts)
+    output = Path(output)
     target = check_output(output, overwrite=overwrite or share is not None)
     if not output.is_symlink():
         target = output  # as messages name it

@@ -85,7 +85,7 @@ class TestSameBytes:
                 options = {"executor": pool}
             elif kind == "keep_parts":
                 options = {"keep_parts": True}
-            result = label(job(town), out / "x.h5", block_rows=ROWS, **options)
+            result = label(job(town), str(out / "x.h5"), block_rows=ROWS, **options)
         assert result.parts[0].blocks == computed(result) == 5
         assert result.parts[0].notes == ("town: a note",)
         assert (out / "x.h5").read_bytes() == whole
