@@ -81,7 +81,7 @@ class SamplerReport(Displayed):
         of = _several(len(self.collections), "collection")
         lines = [f"{self.queries_ok:,} of {self.queries:,} queries are ok, in {of}"]
         for band, symbol in zip(self.bands, SYMBOLS, strict=True):
-            without = f"; {band.queries_without:,} of these queries have none" if band.queries_without else ""
+            without = f"; queries with none: {band.queries_without:,}" if band.queries_without else ""
             drawn = (
                 f"{band.share:6.1%} of the draws, from {_several(band.pairs, 'pair')}" if band.share else "not drawn"
             )
@@ -92,11 +92,11 @@ class SamplerReport(Displayed):
             counts = [f"{b.excluded:,} with {symbol}" for b, symbol in zip(self.bands, SYMBOLS, strict=True)]
             lines.append(f"    {', '.join(counts)}")
             lost = [
-                f"{b.queries_lost:,} all with {symbol}"
+                f"all pairs with {symbol}: {b.queries_lost:,}"
                 for b, symbol in zip(self.bands, SYMBOLS, strict=True)
                 if b.queries_lost
             ]
-            lines += [f"    queries that lose {', '.join(lost)}"] if lost else []
+            lines += [f"    queries that lose {'; '.join(lost)}"] if lost else []
             queries, database = (sum(part.without_place[i] for part in self.collections) for i in (0, 1))
             if queries or database:
                 lines.append(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -145,7 +147,7 @@ def labels_of_others() -> None:
 
 def validation_city() -> None:
     """A city of MSLS for validation instead, with images, its labels, and answers to its queries."""
-    shutil.rmtree("MSLS")
+    shutil.rmtree("MSLS", ignore_errors=True)
     msls_tree(Path("MSLS"), query=street(8), database=street(9, prefix="d"), city="cph")
     images(Path("MSLS/train_val/cph"), [f"q{i}" for i in range(8)], [f"d{i}" for i in range(9)])
     run("-q", "msls", "--root", "MSLS", "-o", "msls.h5", "--force")
@@ -176,7 +178,7 @@ PYTHON_OF = {
     "plots.md": ("plots.md",),
     "surface.md": ("surface.md",),
 }
-"""Whose Python code runs after the commands of a page; start.md, numbers.md and training.md have tests of their own."""
+"""Whose Python code runs after the commands of a page; start.md, numbers.md, training.md and publish.md have tests of their own."""
 
 
 def filled(words: list[str]) -> list[str]:
@@ -233,6 +235,63 @@ def run_python(pages: tuple[str, ...]) -> dict[str, Any]:
         if re.search(r"^(import \w|from \w+(\.\w+)* import |with |\w+ = relabel\.)", block, re.MULTILINE):
             exec(compile(re.sub(r'"[\w-]{22}"', lambda _: repr(some_query()), block), str(pages), "exec"), names)
     return names
+
+
+def test_training_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Python code of training.md runs in the order of the page, but for the trainer's section.
+
+    What the page takes for granted (a model, descriptors) is there; Lightning is played, which tests/training runs.
+    """
+    torch = pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    validation_city()
+    Path("predictions.txt").unlink()
+    scene_tree(Path("7scenes"), train={1: range(12)}, step_m=0.3)
+    run("-q", "7scenes", "--root", "7scenes", "-o", "7scenes.h5")
+    fitted: list[Any] = []
+    trainer = SimpleNamespace(fit=lambda _module, datamodule: fitted.extend(datamodule))
+    monkeypatch.setitem(sys.modules, "lightning", SimpleNamespace(Trainer=lambda max_epochs: trainer))
+    played = SimpleNamespace(GradedDataModule=lambda batches: batches)
+    monkeypatch.setitem(sys.modules, "relabel.training.lightning", played)
+
+    names: dict[str, Any] = {"torch": torch, "module": None}
+    model = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(4), torch.nn.Flatten())
+    vectors = torch.nn.functional.normalize(torch.randn(9, 64, generator=torch.Generator().manual_seed(0)))
+    given = {
+        "x0, x1": {"x0": torch.rand(1_000, 2), "x1": torch.rand(1_000, 2)},
+        "model(images), psi": {"model": model, "images": torch.rand(8, 3, 12, 16), "descriptors": torch.rand(8, 4)},
+        "x[i], x[j]": {"x": torch.rand(8, 4)},
+        "descriptors = model(images)": {"images": torch.rand(2, 3, 48, 64)},
+        "descriptors_of_the_database": {"descriptors_of_the_database": vectors.numpy()},
+        "database_descriptors": {"database_descriptors": vectors.numpy(), "query_descriptors": vectors[:8].numpy()},
+        "query_keys": {
+            s + "_keys": np.array([f"{s[0]}{i}" for i in range(n)]) for s, n in (("query", 8), ("database", 9))
+        },
+    }
+    changes = {  # to what is quick, and not to be downloaded
+        'msls.h5"), "MSLS", batch_size=32, size=(320, 240), workers=4': 'msls.h5"), "MSLS", size=(64, 48), length=32',
+        "places=30, images_per_place=4, size=(320, 320), workers=4": "places=2, images_per_place=4, size=(64, 64)",
+        '"resnet50", pool="gem", pretrained=True': '"tiny", pool="gem"',
+        "batch_size=32, partners=3": "batch_size=8, partners=3",
+        "draw(1_000_000)": "draw(1_000)",
+        "dim=512": "dim=8",
+    }
+    text = (DOCS / "training.md").read_text(encoding="utf-8")
+    before, _, rest = text.partition("\n## Training\n")
+    code = [block for part in (before, rest.partition("\n## ")[2]) for block in blocks(part)]
+    code = [block for block in code if not re.match(r"\s*relabel ", block)]
+    for phrase in (*changes, *given):
+        assert sum(phrase in block for block in code) == 1, phrase
+    for block in code:
+        for phrase, values in given.items():
+            names |= values if phrase in block else {}
+        quick = reduce(lambda text, change: text.replace(*change), changes.items(), block)
+        exec(compile(quick, "training.md", "exec"), names)
+        if "similarity(batch)" in block:
+            names["psi"], names["known"] = map(torch.from_numpy, names["sampler"].similarity(names["batch"]))
+    assert [tuple(part.shape) for part in fitted[0]] == [(32, 3, 48, 64), (32, 3, 48, 64), (32,)]
+    assert names["descriptors"].shape == (2, 64)
+    assert Path("predictions.txt").read_text(encoding="utf-8").startswith("q0 ")
 
 
 def some_query() -> str:

@@ -17,6 +17,7 @@ import yaml
 import relabel
 from relabel.labelfile import LabelFile, provenance
 from relabel.publish import About, hub, publish, upload_command
+from tests.conftest import REPOSITORY
 from tests.similarities import similarity
 
 NAMES = ("amman", "kitchen/train", "odd [1] *? ψ/x", "odd (1) *? ψ/x", "empty")
@@ -28,6 +29,10 @@ names = get_dataset_config_names(folder)
 tables = {name: load_dataset(folder, name) for name in names}
 assert all(list(splits) == ["train"] for splits in tables.values())
 default = load_dataset(folder, split="train")
+page = {}
+exec(sys.argv[2].replace('"upload"', repr(folder)), page)  # the code of docs/publish.md
+for name, table in (("amman", page["pairs"]), ("amman.cameras", page["cameras"])):
+    assert repr(table[:]) == repr(tables[name]["train"][:])  # NaN is not equal to itself
 print(json.dumps({"default": default[:], **{name: splits["train"][:] for name, splits in tables.items()}}))
 """
 
@@ -61,11 +66,14 @@ def folder(labels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.skipif(importlib.util.find_spec("datasets") is None, reason="Hugging Face datasets is not installed")
 def test_loaded_by_datasets(labels: Path, folder: Path, tmp_path: Path) -> None:
-    """`datasets` itself has a configuration for each table, with the values of the file; the default has pairs."""
+    """`datasets` itself has a configuration for each table, with the values of the file, as docs/publish.md says."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "HF_HUB_DISABLE_TELEMETRY": "1"}
     environment.pop("PYTHONPATH", None)
+    (code,) = re.findall(
+        r"```python\n(.*?)```", (REPOSITORY / "docs/publish.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     done = subprocess.run(
-        [sys.executable, "-c", LOAD, str(folder)],
+        [sys.executable, "-c", LOAD, str(folder), code],
         cwd=tmp_path,
         env=environment,
         check=False,

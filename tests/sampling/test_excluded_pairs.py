@@ -179,7 +179,7 @@ def test_report() -> None:
     assert str(report).splitlines()[-3:] == [
         "  excluded: pairs of one sequence",
         "    4 with ψ ≥ 0.5, 0 with 0 < ψ < 0.5, 0 with ψ = 0",
-        "    queries that lose 4 all with ψ ≥ 0.5",
+        "    queries that lose all pairs with ψ ≥ 0.5: 4",
     ]
     assert "pairs of one sequence" in repr(sampler)
     with pytest.raises(InputError, match=r"no query has a pair with ψ ≥ 0.5.*once pairs of one sequence are excluded"):

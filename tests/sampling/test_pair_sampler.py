@@ -531,7 +531,7 @@ class TestReport:
         psi = stored([[0.9, 0.2, 0.0], [0.0, 0.1, 0.0]])
         assert str(GradedPairSampler(psi).report()).splitlines() == [
             "2 of 2 queries are ok, in 1 collection",
-            "  ψ ≥ 0.5      50.0% of the draws, from 1 pair; 1 of these queries have none",
+            "  ψ ≥ 0.5      50.0% of the draws, from 1 pair; queries with none: 1",
             "  0 < ψ < 0.5  25.0% of the draws, from 2 pairs",
             "  ψ = 0        25.0% of the draws, from 3 pairs",
         ]
