@@ -178,7 +178,7 @@ PYTHON_OF = {
     "plots.md": ("plots.md",),
     "surface.md": ("surface.md",),
 }
-"""Whose Python code runs after the commands of a page; start.md, numbers.md, training.md and publish.md have tests of their own."""
+"""Pages whose Python code runs after their commands; start.md, numbers.md, training.md and publish.md have tests."""
 
 
 def filled(words: list[str]) -> list[str]:
