@@ -1,7 +1,8 @@
 """Places on the ellipsoid WGS 84 as points in space, where neither zones nor the antimeridian nor poles exist.
 
 Cameras whose frame is `GEODESIC` have their longitude and latitude in two extra columns, and it is these that say how
-far two of them are apart: their `position` is a map of perhaps the whole earth, for maps and bounding boxes alone.
+far apart two of them are. Their `position` lies on a map that may show the whole earth, and serves only drawing and
+bounding boxes.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def ecef(lon_deg: npt.ArrayLike, lat_deg: npt.ArrayLike) -> FloatArray:
     """(…, 3) earth-centred, earth-fixed coordinates in metres of places on the ellipsoid WGS 84.
 
     The x axis leads to longitude 0 on the equator, z to the north pole. The distance of two such points is the chord:
-    over 1 km shorter than the way on the ellipsoid by 1 µm, over 10 km by 1 mm. NaN where a place is not finite.
+    shorter than the geodesic by 1 µm over 1 km, and by 1 mm over 10 km. NaN where a coordinate is not finite.
     Source: the definition of geodetic latitude on an ellipsoid.
     """
     lon, lat = np.radians(np.asarray(lon_deg, np.float64)), np.radians(np.asarray(lat_deg, np.float64))
@@ -93,7 +94,7 @@ def lon_lat(cameras: Cameras) -> FloatArray:
 def points(cameras: Cameras, params: Mapping[str, Any]) -> FloatArray:
     """(n, 2) or (n, 3) metres: coordinates whose straight distances are those between cameras of a collection.
 
-    These are the horizontal positions, but for the geodesic frame: there they are `ecef`.
+    These are the horizontal positions, except in the geodesic frame, where they are those of `ecef`.
 
     Parameters
     ----------

@@ -30,11 +30,11 @@ class Ground(NamedTuple):
         return cameras.position[:, list(self.axes)]
 
     def heading_deg(self, cameras: Cameras, params: Mapping[str, Any]) -> FloatArray:
-        """(n,) degrees clockwise from up on the map, NaN where there is none; of a pose that of its optical axis.
+        """(n,) degrees clockwise from up on the map, NaN if unknown; for a pose, the heading of its optical axis.
 
-        These are the headings of the labels, but for cameras that are compared on the earth, as the parameters of
-        their collection say: their headings count from true north, from which the map's is turned. Of a
-        local frame nobody knows by how much, so that its north is taken for that one.
+        These are the headings of the labels, but for cameras that are compared on the earth, as the parameters of their
+        collection say: their headings count from true north, and are turned to the north of the map. How far the north
+        of a local frame is from true north is unknown; the two are taken to be the same.
         """
         if self.in_space and cameras.pose is not None:
             right, ahead = cameras.pose[:, list(self.axes), 2].T
@@ -48,8 +48,8 @@ class Ground(NamedTuple):
 def ground_of(sides: Sequence[Cameras]) -> Ground:
     """The plane of the map of some cameras: the horizontal one, with north up.
 
-    Where all have poses in space, it is the plane across the axis of their frame that most of them hold upright, seen
-    from above.
+    If all cameras have poses in space, it is the plane perpendicular to the axis of the frame that is up for most of
+    them, seen from above.
     """
     if not all(side.pose is not None and side.position.shape[1] == 3 for side in sides):
         return Ground(2, (0, 1), 1, in_space=False)

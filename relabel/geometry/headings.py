@@ -37,7 +37,7 @@ def wrap_deg(heading_deg: npt.ArrayLike) -> FloatArray:
 
 
 def difference_deg(a_deg: npt.ArrayLike, b_deg: npt.ArrayLike) -> FloatArray:
-    """The signed turn from `b_deg` to `a_deg` the short way round, in [-180, 180) degrees, clockwise positive.
+    """The signed angle from `b_deg` to `a_deg` along the shorter arc, in [-180, 180) degrees, clockwise positive.
 
     Opposite directions give -180. Both are broadcast against each other; NaN where either is not finite.
     """
@@ -65,7 +65,7 @@ def math_to_compass(angle_rad: npt.ArrayLike) -> FloatArray:
 
 
 def group_codes(group: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """(n,) one whole number per row, counted from 0, the same for rows of the same group.
+    """(n,) int64, the number of each row's group, counted from 0.
 
     Parameters
     ----------
@@ -91,12 +91,12 @@ def group_codes(group: npt.ArrayLike) -> npt.NDArray[np.int64]:
 def track_heading_deg(
     position: npt.ArrayLike, sequence: npt.ArrayLike, frame: npt.ArrayLike, *, gap_m: float = np.inf
 ) -> FloatArray:
-    """The heading of travel at every row: the tangent of the track that its sequence drives.
+    """The heading of travel at every row: the tangent of the track of its sequence.
 
     The tangent at a frame is the direction from the place before it to the place after it; at the ends of a sequence
     from or to the frame itself. Consecutive frames at exactly the same position (a stationary camera) count as one
-    place, so that each looks along to the nearest places that differ. Where a track returns to the place it came from,
-    the direction to the next place is taken.
+    place, and the nearest different places before and after it are used. Where a track returns to the place it came
+    from, the direction to the next place is used.
 
     Parameters
     ----------
@@ -108,8 +108,8 @@ def track_heading_deg(
     frame:
         (n,) place in the sequence; only the order counts, gaps are allowed. Rows of the same number keep their order.
     gap_m:
-        of two places in a row that are farther apart, in metres, neither says where the other was heading: the track
-        ends at the one and begins anew at the other.
+        if two consecutive places are farther apart than this, in metres, the track ends at the first and a new one
+        begins at the second.
 
     Returns
     -------
@@ -163,7 +163,7 @@ def constant_groups(value: npt.ArrayLike, group: npt.ArrayLike, *, least: int) -
     group:
         (n,) name or number of the group of each row.
     least:
-        groups with fewer finite values say nothing.
+        groups with fewer finite values are never True.
     """
     values = np.asarray(value, dtype=np.float64)
     codes = group_codes(group)

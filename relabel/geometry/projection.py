@@ -22,8 +22,8 @@ GEOGRAPHIC = "EPSG:4326"
 def utm_zone(lon_deg: float, lat_deg: float) -> int:
     """The UTM zone, 1 to 60, of one place on WGS 84.
 
-    Zones are 6 degrees wide from -180, but for the two exceptions of the UTM grid: south-west Norway belongs to zone
-    32, and Svalbard is cut into four zones. A place on the border of two zones belongs to the eastern one.
+    Zones are 6 degrees wide, counted from -180, with the two exceptions of the UTM grid: south-west Norway belongs to
+    zone 32, and Svalbard is cut into four zones. A place on the border of two zones belongs to the eastern one.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def unproject(east_m: npt.ArrayLike, north_m: npt.ArrayLike, crs: str) -> FloatA
 
 
 def inverse_geodesic(start: FloatArray, end: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """The shortest way on the ellipsoid WGS 84 between n pairs of places.
+    """The geodesics (shortest paths on the ellipsoid WGS 84) between n pairs of places.
 
     Parameters
     ----------
@@ -97,8 +97,8 @@ def inverse_geodesic(start: FloatArray, end: FloatArray) -> tuple[FloatArray, Fl
     Returns
     -------
     leaving, arriving, distance
-        (n,) the azimuth at the start and at the end, both forward along the way, degrees clockwise from north; and its
-        length in metres. At a pole north is along the meridian of the longitude that is given.
+        (n,) azimuths at the start and at the end, both forward along the geodesic, degrees clockwise from north; and
+        its length in metres. At a pole, north is along the meridian of the longitude passed.
     """
     import pyproj  # noqa: PLC0415  as below
 
@@ -124,7 +124,7 @@ def geodesic_ends(start: FloatArray, azimuth_deg: npt.ArrayLike, distance_m: npt
 
 
 def map_of(lon_deg: npt.ArrayLike, lat_deg: npt.ArrayLike) -> str:
-    """A CRS in metres that shows all of n places, and from which they can be had back.
+    """A CRS in metres that covers n places and can be inverted for all of them.
 
     It is the UTM zone of their middle where all of them are in that zone or half a zone beside it and below 84° of
     latitude; else an azimuthal equidistant map around their middle, which shows the whole earth. Where it shows much of
@@ -162,7 +162,7 @@ def utm_zone_of(crs: str) -> str:
 
 
 def ground_scale(position: FloatArray, crs: str) -> FloatArray:
-    """(2,) how long a metre on the ground is on the map `crs` at one place (2,), along x and along y.
+    """(2,) scale of the map `crs` at one place (2,) along x and along y: length on the map of a metre on the ground.
 
     NaN where the map has no such place.
     """
@@ -177,9 +177,9 @@ def ground_scale(position: FloatArray, crs: str) -> FloatArray:
 
 
 def meridian_convergence(lon_deg: npt.ArrayLike, lat_deg: npt.ArrayLike, crs: str) -> FloatArray:
-    """(n,) how far the north of a map lies clockwise of true north at n places, degrees; NaN where there is none.
+    """(n,) degrees by which the north of a map lies clockwise of true north at n places; NaN where undefined.
 
-    A heading from true north less this is the heading on the map.
+    The heading on the map is the heading from true north minus this.
 
     Parameters
     ----------
@@ -228,7 +228,8 @@ def check_metric(crs: str) -> None:
 def between(x: npt.ArrayLike, y: npt.ArrayLike, source: str, target: str) -> FloatArray:
     """(n, 2) coordinates in `target` of n places in `source`, as `project` and `unproject` for any two systems.
 
-    Of geographic systems x is the longitude and y the latitude, in degrees, whatever order their definition names.
+    In geographic systems x is the longitude and y the latitude, in degrees, whatever the axis order of their
+    definition.
     """
     return _transformed(x, y, source, target)
 

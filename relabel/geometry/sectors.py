@@ -1,4 +1,4 @@
-"""Fields of view as polygons: what the cameras of a collection are known to see, on the map of its positions."""
+"""Fields of view of the cameras of a collection as polygons on the map of their positions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _WIDEST_SEGMENT_DEG = 90.0
 
 
 def openings(cameras: Cameras, params: Mapping[str, Any]) -> tuple[FloatArray, FloatArray]:
-    """(n,) fields of view in degrees and (n,) ranges in metres, NaN where the labels know none.
+    """(n,) fields of view in degrees and (n,) ranges in metres, NaN where the labels do not state them.
 
-    A camera's own goes before that of the parameters.
+    The value of a camera, if it has one, takes precedence over that of the parameters.
     """
     both = []
     for name in ("fov_deg", "radius_m"):

@@ -1,4 +1,4 @@
-r"""Tiles: the earth in pieces so small that each can be drawn on a plane, for labels that depend on near pairs alone.
+r"""Tiles: pieces of the earth small enough to be mapped onto a plane, for labels that depend on nearby pairs only.
 
 A tile is what a cell of a cubic grid in earth-centred space holds of the surface, so that no zone, antimeridian or pole
 is a special case. A camera is at home in one tile. It is also a guest of each tile before its own, in the order of the

@@ -1,4 +1,4 @@
-"""Headings of cameras that look along the track that they drive.
+"""Headings of cameras that look along their track.
 
 b ─── c      A place is what a camera does not leave by a step or more. At a place the camera looks from the place
 │            before it to the place after it; where it stands, as at a light, from the place before it to this one.
@@ -19,9 +19,9 @@ class Travel(NamedTuple):
     """The direction of travel of n cameras."""
 
     heading_deg: FloatArray
-    """(n,) degrees clockwise from north in [0, 360); NaN where there is none"""
+    """(n,) degrees clockwise from north in [0, 360); NaN where unknown"""
     stands: npt.NDArray[np.bool_]
-    """(n,) True where the camera stands, and has the direction in which it came or, at the start, in which it leaves"""
+    """(n,) True where the camera is stationary; its heading is that of arrival or, at the first place, of departure"""
 
 
 def travel(
@@ -44,11 +44,11 @@ def travel(
     sequence:
         (n,) name or number of the track of each row.
     order:
-        (n,) place in the track; only the order counts. Rows of the same number keep their order.
+        (n,) position in the track; only the order counts. Rows with equal numbers keep their order.
     step_m:
-        a place is all that follows in a row within this distance of its first row.
+        consecutive rows within this distance of the first of them count as one place, metres.
     gap_m:
-        a track ends at one place and begins anew at the next where they are farther apart.
+        where two consecutive places are farther apart, metres, the track ends and a new one begins.
     """
     n = len(points)
     heading, stands = np.full(n, np.nan), np.zeros(n, bool)

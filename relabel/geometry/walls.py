@@ -16,7 +16,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Walls:
-    """m straight walls, each of one of p parts: the outline of a building, or a line of walls.
+    """m straight walls in p parts, each the outline of a building or a line of walls.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Walls:
     crs:
         the frame, for example ``EPSG:32636``, or ``local``.
     params:
-        what the parameters of labels record of the walls, as JSON values.
+        what the parameters of a collection record about the walls, as JSON values.
 
     Raises
     ------

@@ -3,7 +3,7 @@
     ax = relabel.plot.map(relabel.LabelFile("amman.h5")["amman"], "trefh78L20YfA-z4gjbNGw")
     ax.figure.savefig("query.pdf")
 
-Each takes ``ax=``, else it makes a new figure. Colours follow the background of the axes; ``with
+Each draws on ``ax=``, or on a new figure if there is none. Colours follow the background of the axes; ``with
 matplotlib.rc_context(relabel.plot.style(dark=True))`` sets light on dark.
 """
 

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BINARY_M, BINARY_DEG = 25.0, 40.0
-"""Pairs this near, and turned by no more than this, are what binary labels call the same place."""
+"""Distance and heading difference up to which binary labels call two images the same place."""
 
 
 def histogram(labels: SimilaritySource, *, ax: Axes | None = None) -> Axes:
     """Stored pairs by ψ in 50 bins on a logarithmic axis, pairs of ψ ≥ 0.5 in another colour.
 
     The legend has the number of pairs of each band: ψ ≥ 0.5, smaller stored values, and pairs of cameras that are ok
-    and absent, which are not drawn. Pairs that are unknown are nowhere counted.
+    and absent, which are not drawn. Unknown pairs are not counted.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def histogram(labels: SimilaritySource, *, ax: Axes | None = None) -> Axes:
 
 
 def plane(labels: SimilaritySource, *, ax: Axes | None = None) -> Axes:
-    """The mean ψ of stored pairs by distance and by difference of heading, with the box of binary labels.
+    """Mean ψ of stored pairs by distance and heading difference, with the box that binary labels draw.
 
     Cells are 2.5 m by 10°, up to 120 m; in rooms, where the angle is that between optical axes, distances are finer.
     The box, 25 m and 40°, is what binary labels call the same place; it is left out where no pair is that far apart.

@@ -26,18 +26,18 @@ _SIZES = {"map": (5.6, 5.6), "histogram": (5.6, 3.6), "plane": (5.6, 3.8), "matr
 
 
 class StatsFigures:
-    """The figures of collections, in a folder in which they appear together: map, histogram, plane and matrix.
+    """Figures of collections, which appear in a folder all at once: map, histogram, plane and matrix.
 
-    There is a matrix where the queries are in the order of time and are the database.
+    A matrix is drawn only for self pairs whose queries are in time order.
 
     Parameters
     ----------
     folder:
-        where to; made where it is missing.
+        folder to write to; created if it does not exist.
     suffix:
         one of `relabel.figures.SUFFIXES`.
     overwrite:
-        whether files that are there may be replaced.
+        whether existing files may be replaced.
     dark:
         light on a dark background.
     """
@@ -49,12 +49,12 @@ class StatsFigures:
         self.folder = ExportFolder(folder, overwrite=overwrite)
 
     def write(self, collections: Mapping[str, SimilaritySource]) -> tuple[Path, ...]:
-        """Draw the figures of some collections; returns the files.
+        """Draw the figures of some collections, and return the paths of the files.
 
         Raises
         ------
         OutputExistsError, OutputError
-            when a file is there and may not be replaced, or cannot be written; then none is.
+            when a file exists and may not be replaced, or cannot be written; then no file is written.
         """
         with self.folder as target:
             names = {name: self._files(name, source) for name, source in collections.items()}
@@ -88,7 +88,7 @@ def row_figure(
     overwrite: bool = False,
     dark: bool = False,
 ) -> None:
-    """Draw the map of a query with its best matches numbered, and below it their images.
+    """Draw the map of a query with its best matches numbered, and their images below.
 
     Parameters
     ----------
@@ -99,13 +99,13 @@ def row_figure(
     query:
         its key.
     top:
-        so many matches are numbered and have an image, of at most six.
+        number of matches that are numbered and have an image, at most six; None for six.
     images:
         top folder of the images; None draws no images. A missing or damaged one is a grey field that says so.
     image_path:
         path of an image under `images`, with ``{key}`` and the like; None tries the layouts of the datasets.
     overwrite:
-        whether a file that is there may be replaced.
+        whether an existing file may be replaced.
     dark:
         light on a dark background.
     """

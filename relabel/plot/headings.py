@@ -1,4 +1,4 @@
-"""The figure of an audit of headings: compass against travel, a rose, near cameras, and where the faults are."""
+"""Figure of a heading audit: compass against travel, a rose, nearby cameras, and a map of the faults."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def headings_figure(
     overwrite: bool = False,
     dark: bool = False,
 ) -> None:
-    """Draw all audits as one.
+    """Draw several audits as one figure.
 
     The first panel has compass against direction of travel in cells of 5°, darker where there are more rows; it is left
     out where no direction of travel is known. The second has the share of rows in each 10° of compass by side; petals
-    have an area in proportion. The third has near pairs by difference of heading, as the audit counts them.
+    have an area in proportion. The third counts nearby pairs by heading difference, as the audit does.
 
-    Below is a map of each collection, of at most four, those with the most faults first: cameras at fault by reason,
+    Below are maps of at most four collections, those with the most faults first: faulty cameras by reason,
     with a line along their heading, among all others. Beside it are the sequences with the most of them.
 
     Parameters
@@ -46,9 +46,9 @@ def headings_figure(
     audits:
         one or more.
     reasons:
-        faults for which a camera counts; of several that it has, the first of these is drawn.
+        faults to show; a camera with several is drawn by the first of them.
     overwrite:
-        whether a file that is there may be replaced.
+        whether an existing file may be replaced.
     dark:
         light on a dark background.
     """
@@ -165,7 +165,7 @@ def _rose(axes: Any, audits: Sequence[Audit]) -> None:
     for name, colour in zip(names, (colours.query, colours.database), strict=False):
         heading = np.concatenate([s.heading_deg for a in audits for s in a.sides if s.name == name])
         heading = heading[np.isfinite(heading)]
-        # Headings on a grid stand in the middle of a petal, not on the edge of two.
+        # Headings on a grid fall in the middle of a petal, not on the edge between two.
         counts, _ = np.histogram((heading + 180.0 / _PETALS) % 360.0, bins=edges)
         reach = np.sqrt(counts / max(1, counts.sum()))
         at = np.radians(edges - 180.0 / _PETALS)

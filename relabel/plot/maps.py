@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SECTORS_UPTO = 400
-"""Cameras of a map up to which fields of view are drawn without being asked for."""
+"""Largest number of cameras for which a map draws fields of view by default."""
 BEST = 12
-"""Matches of a query whose fields of view are drawn without being asked for"""
+"""Number of matches of a query whose fields of view are drawn by default."""
 _PATHS_UPTO = 2_000  # marks that stay paths; more are a bitmap in an otherwise vector file
 _MARGIN = 0.04  # of the extent
 _LEAST_M = 5.0  # from the middle of a map to its edge where all cameras are at one place
@@ -39,10 +39,10 @@ def camera_map(
     North is up; cameras with poses in space are seen from above, with a short line along the optical axis where no
     field of view is known. Data are in the coordinates of the labels, both axes to one scale.
 
-    Without `query`, ok queries and database cameras have a colour each, and every other status a mark of its own; the
-    legend counts them, and cameras without a place, which no map can show. With it, the map shows its neighbourhood:
-    matches have the colour of their ψ, other ok cameras are small and grey (their ψ is at most `min_value`), and
-    cameras whose ψ is unknown are crosses.
+    Without `query`, ok queries and ok database cameras have one colour each, and every other status has a mark of its
+    own. The legend counts them, and also the cameras without a position, which cannot be drawn. With it, the map shows
+    its neighbourhood: matches have the colour of their ψ, other ok cameras are small and grey (their ψ is at most
+    `min_value`), and cameras whose ψ is unknown are crosses.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def camera_map(
     query:
         key of a query.
     sectors:
-        whether to draw fields of view; None draws those of at most 400 cameras, and of a query's 12 best matches.
+        whether to draw fields of view; None draws them for up to 400 cameras, and for the 12 best matches of a query.
     ax:
         where to draw; None makes a new figure.
 
@@ -202,7 +202,7 @@ def extent_of(points: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
 
 
 def padded(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """An extent with a margin, and of some size even where there is one point."""
+    """An extent with a margin, and of nonzero size even for a single point."""
     largest = float((high - low).max())
     half = np.maximum((high - low) / 2.0 + _MARGIN * largest, 0.25 * largest or _LEAST_M)
     middle = (low + high) / 2.0
@@ -210,7 +210,7 @@ def padded(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def legend(axes: Any) -> None:
-    """What marks mean, above the axes; nothing where nothing is named."""
+    """A legend above the axes; none if no mark has a label."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(
             loc="lower left", bbox_to_anchor=(0.0, 1.06), ncols=2, borderaxespad=0.0, columnspacing=1.2, markerscale=1.3

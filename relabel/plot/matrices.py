@@ -21,21 +21,20 @@ _NAMES = 8  # of sequences in an error
 
 
 def matrix(labels: SimilaritySource, sequence: str | None = None, *, ax: Axes | None = None) -> Axes:
-    """ψ of the queries of a sequence, in the order of time, with the database.
+    """Matrix of ψ between the queries of a sequence, in time order, and the database.
 
     Queries are rows. Columns are the same cameras where the database is the queries, else the database cameras that
-    have a pair with one of them. Pairs with at most `min_value` are blank. Both are in the order of
-    the columns ``sequence`` and ``frame`` where there are some,
-    else in that of the file. Pairs that are unknown are hatched; an ok camera has ψ = 1 with itself. Of more than 1,000
-    cameras along an axis, neighbours share a cell, which has the largest of their ψ and is unknown where all of them
-    are; the label says how many they are.
+    have a pair with one of them. Pairs with at most `min_value` are blank. Both are ordered by the columns ``sequence``
+    and ``frame`` if the cameras have them, otherwise as in the file. Unknown pairs are hatched; an ok camera has ψ = 1
+    with itself. Of more than 1,000 cameras along an axis, neighbours share a cell, which has the largest of their ψ and
+    is unknown where all of them are; the label says how many they are.
 
     Parameters
     ----------
     labels:
         a collection with its pairs.
     sequence:
-        which of the column ``sequence`` of the queries; None takes all queries.
+        a value of the column ``sequence`` of the queries; None takes all queries.
     ax:
         where to draw; None makes a new figure.
 
@@ -107,7 +106,7 @@ def _rows_of(query: Cameras, sequence: str | None) -> npt.NDArray[np.int64]:
 
 
 def _in_time(cameras: Cameras, rows: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Rows in the order of sequence and frame, where the cameras know them."""
+    """Rows in the order of sequence and frame, if the cameras have these columns."""
     name, frame = (cameras.extra.get(column) for column in ("sequence", "frame"))
     if name is None or frame is None or name.ndim != 1 or frame.ndim != 1:
         return rows.astype(np.int64)

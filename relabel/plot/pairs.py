@@ -1,4 +1,4 @@
-"""Two cameras: their fields of view with what both see, or their images side by side."""
+"""Two cameras: their fields of view and the area that both see, or their images side by side."""
 
 from __future__ import annotations
 
@@ -146,12 +146,12 @@ def _image(
 
 
 def image_of_height(path: str, height: int) -> npt.NDArray[np.uint8]:
-    """(height, width, 3) uint8, an image of that many rows at the most.
+    """(height, width, 3) uint8, the image with at most that many rows.
 
     Raises
     ------
     MissingFileError, InputError
-        when it is not there or cannot be read.
+        when the file does not exist or cannot be read.
     """
     module = check_pillow()
     size = (height, height)

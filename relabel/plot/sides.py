@@ -37,7 +37,7 @@ class Side:
     heading_deg:
         (n,) degrees clockwise from up.
     fov_deg, radius_m:
-        (n,) NaN where the labels know none.
+        (n,) degrees and metres, NaN where the labels do not state them.
     """
 
     cameras: Cameras
@@ -54,7 +54,7 @@ class Side:
 
     @property
     def placed(self) -> npt.NDArray[np.bool_]:
-        """(n,) True where the place is known."""
+        """(n,) True where the position is known."""
         return np.asarray(np.isfinite(self.position).all(axis=1))
 
     def sectors(self, rows: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], FloatArray]:
@@ -110,7 +110,7 @@ def _best_first(block: RowBlock, row: int) -> tuple[npt.NDArray[np.int64], npt.N
 
 
 def row_of(cameras: Cameras, key: str, what: str) -> int:
-    """The row of a camera; a `NotFoundError` that lists a few keys where there is none."""
+    """The row of a camera; raises a `NotFoundError` that lists a few keys if there is none."""
     row = int(rows_of(cameras.key, np.array([key], np.str_))[0])
     if row < 0:
         shown = ", ".join(cameras.key[:5].tolist()) + (", …" if len(cameras) > 5 else "")
@@ -127,7 +127,7 @@ def collection_of(labels: SimilaritySource | Cameras) -> Collection:
 
 
 def axis_names(ground: Ground, crs: str) -> tuple[str, str]:
-    """What the axes of a map are called."""
+    """Labels of the axes of a map."""
     if not ground.in_space and crs != "local":
         return "easting", "northing"
     right, ahead = ("xyz"[axis] for axis in ground.axes)

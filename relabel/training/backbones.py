@@ -20,15 +20,15 @@ from relabel.training.model_names import TIMM, TORCHVISION, check_backbone
 from relabel.training.weights import load_into, read_weights
 
 HEADS = ("fc.", "classifier.", "head.")
-"""Beginnings of the names of a classification head's tensors."""
+"""Prefixes of the names of a classification head's tensors."""
 
-_PROBES = (64, 224)  # sizes of the image that tells how many channels come out; some networks take only the second
+_PROBES = (64, 224)  # image sizes to measure the number of channels with; some networks only take the second
 
 
 class Tiny(nn.Sequential):
     """Four convolutions, 64 channels at a sixteenth of the size: learns on a CPU in minutes, for demos and tests.
 
-    Its normalisation is within each image, so that an image's features do not depend on the rest of the batch.
+    It normalises within each image, so that the features of an image do not depend on the rest of the batch.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ def build_backbone(name: str, *, pretrained: bool = False) -> nn.Module:
     OptionError
         when the name is not known, or there are no pretrained weights for it.
     MissingFileError
-        when its weights are not on this machine; the message says where from and where to.
+        when its weights are not on this machine; the message gives their address and the path to save them to.
     MissingPackageError
         when torchvision or timm is missing or cannot be loaded.
     """
@@ -68,7 +68,7 @@ def build_backbone(name: str, *, pretrained: bool = False) -> nn.Module:
 
 
 def channels_of(backbone: nn.Module) -> int:
-    """How many channels the feature map of a backbone has, found out with a black image.
+    """Number of channels of a backbone's feature map, measured with a black image.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def _timm(name: str, *, pretrained: bool) -> nn.Module:
 
 
 def _package(package: str, backbone: str) -> Any:
-    """The models of torchvision, or timm, or an error that says how to get them."""
+    """The models of torchvision, or timm; if it is missing, an error that tells how to install it."""
     try:
         if package == "timm":
             return importlib.import_module("timm")

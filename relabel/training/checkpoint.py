@@ -1,4 +1,4 @@
-"""Checkpoints: all that a run needs to go on as if it had never stopped, written whole or not at all.
+"""Checkpoints: all that a run needs to resume as if it had never stopped, written completely or not at all.
 
 A checkpoint is a file of `torch.save` with tensors and plain values only, so that it is read without running code:
 
@@ -11,7 +11,7 @@ A checkpoint is a file of `torch.save` with tensors and plain values only, so th
     optimizer     state_dict
     sampler       state of the sampler after the last pair that was used
     random        states of torch's generators: cpu, and cuda where it was used
-    threads       how many torch computes on, without which the bits of a run on a CPU would be others
+    threads       number of threads of torch, on which the bits of a run on a CPU depend
     progress      epochs, steps, pairs, and what else the run counts
 """
 
@@ -40,14 +40,14 @@ _PARTS = ("config", "labels", "description", "model", "optimizer", "sampler", "r
 
 
 def save_checkpoint(path: Path, parts: Mapping[str, Any]) -> None:
-    """Write a checkpoint; one that is there is replaced in one step, and stays whole if this fails.
+    """Write a checkpoint; an existing one is replaced atomically, and kept if this fails.
 
     Parameters
     ----------
     path:
         the file.
     parts:
-        what the module lists, but for format and version.
+        the entries that the docstring of the module lists, except format and version.
 
     Raises
     ------
@@ -71,14 +71,14 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     Parameters
     ----------
     path:
-        a checkpoint, or the folder of a run, whose newest is taken.
+        a checkpoint, or the folder of a run, whose newest checkpoint is read.
 
     Raises
     ------
     MissingFileError
         when there is none.
     InputError
-        when it is damaged or something else.
+        when it is damaged or is not a checkpoint.
     FormatTooNewError
         when a later version of relabel wrote it.
     """
@@ -113,7 +113,7 @@ def load_model(path: str | os.PathLike[str], *, backbone: nn.Module | None = Non
     path:
         a checkpoint, or the folder of a run.
     backbone:
-        the module, where the model was built from a module and not by name.
+        the module, if the model was built from a module rather than a name.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def random_states(device: torch.device) -> dict[str, torch.Tensor]:
 
 
 def set_random_states(states: Mapping[str, torch.Tensor], device: torch.device) -> None:
-    """Put the generators where `random_states` saw them."""
+    """Restore the states that `random_states` returned."""
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"], device)

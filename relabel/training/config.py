@@ -41,7 +41,7 @@ class TrainConfig:
     batch_size:
         pairs per optimisation step; the loss is their mean.
     accumulate:
-        number of forward passes that a batch is split into to save memory. The gradient is that of the whole batch,
+        number of forward passes that a batch is split into, to save memory. The gradient is that of the full batch,
         except through layers that look across a batch, such as batch normalisation in training mode.
     epochs, pairs_per_epoch:
         how long to train. The schedule counts epochs, and a checkpoint is written after each.
@@ -56,12 +56,12 @@ class TrainConfig:
         ``bf16`` or ``float32`` of the forward pass; ``auto`` is bf16 on a GPU that supports it, else float32. Weights
         and losses are always float32.
     compile:
-        whether torch compiles the forward and backward pass of whole batches, where it can: faster after a minute of
+        whether torch compiles the forward and backward pass of full batches, if it can: faster after a minute of
         compiling; the last digits differ.
     bands, hard_negatives_m, other_sequence, min_frame_gap, min_time_gap_s, exclude_from:
         as for `GradedPairSampler`.
     seed:
-        of the drawn pairs and of all that is random in the model.
+        of the drawn pairs and of everything random in the model.
 
     Raises
     ------
@@ -141,19 +141,19 @@ class TrainConfig:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], where: object = "the configuration") -> TrainConfig:
-        """The record that `to_json` wrote; fields that are missing have their defaults.
+        """The record from the values of `to_json`; missing fields take their defaults.
 
         Parameters
         ----------
         values:
             fields by name.
         where:
-            what they come from, for errors.
+            name of their source, for error messages.
 
         Raises
         ------
         InputError
-            when there is a field that this program does not know, or a value cannot be.
+            when a field is unknown, or a value is not valid.
         """
         known = [field.name for field in fields(cls)]
         unknown = [name for name in values if name not in known]
@@ -180,7 +180,7 @@ class TrainConfig:
         return cls.from_json(inner, path)
 
     def difference(self, now: TrainConfig) -> str | None:
-        """The first field in which a run that goes on with `now` would differ from how it began; None where it fits.
+        """The first field in which `now` differs from the recipe that the run began with; None if it can be resumed.
 
         More epochs are no difference, unless the schedule depends on their number.
         """
@@ -215,15 +215,15 @@ def rate(config: TrainConfig, pairs: int) -> float:
     Parameters
     ----------
     config:
-        the run, whose ``lr`` is the rate at the start.
+        the recipe, whose ``lr`` is the initial rate.
     pairs:
         pairs drawn since the start of the run.
 
     Returns
     -------
     float
-        ``step``: lr · lr_factor to the power of the number of whole `lr_every` epochs so far; ``cosine``:
-        lr · (1 + cos πx) / 2 with x the part of the run that is done (Loshchilov and Hutter, SGDR, ICLR 2017, without
+        ``step``: lr · lr_factor to the power of the number of completed periods of `lr_every` epochs; ``cosine``:
+        lr · (1 + cos πx) / 2 with x the completed fraction of the run (Loshchilov and Hutter, SGDR, ICLR 2017, without
         restarts); ``constant``: lr.
     """
     if config.schedule == "step":

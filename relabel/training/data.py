@@ -1,4 +1,4 @@
-"""The data of a training run: sampler, dataset and loader in one, which can start anywhere in any epoch."""
+"""The data of a training run: sampler, dataset and loader in one, which can start at any pair of any epoch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SAMPLER_OPTIONS = (
 
 
 class TrainingBatches:
-    """Batches of pairs, or for losses that train on batches as many images, where two images count as a pair.
+    """Batches of pairs; for losses that train on batches, of twice as many images: two images count as a pair.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class TrainingBatches:
     workers, pinned:
         as for `loader`.
     processes:
-        those that train together: each has its share of every batch.
+        the processes that train together: each takes its share of every batch.
 
     Raises
     ------
@@ -75,7 +75,7 @@ class TrainingBatches:
         self._processes = processes
 
     def batches(self, epoch: int, position: int) -> Iterator[Batch]:
-        """The batches of an epoch from those on that come after `position` pairs of it.
+        """The batches of an epoch that follow its first `position` pairs.
 
         Raises
         ------
@@ -98,12 +98,12 @@ class TrainingBatches:
             yield batch
 
     def state(self, epoch: int, position: int) -> dict[str, Any]:
-        """The state of the sampler after `position` pairs of an epoch, over all processes, wherever the loader is."""
+        """The state of the sampler after `position` pairs of an epoch over all processes, however far the loader is."""
         own = position // (self._pairs_per_item * self._processes.world_size)
         return self.sampler.state_dict(0) | {"epoch": epoch, "position": own}
 
     def digests(self) -> dict[str, str]:
-        """What each collection holds, by name: other labels have another digest."""
+        """Digest of the content of each collection, by name."""
         return dict(zip(self._names, self.sampler.state_dict()["setup"]["labels"], strict=True))
 
     def report(self) -> str:
@@ -111,7 +111,7 @@ class TrainingBatches:
         return str(self.sampler.report())
 
     def pairs(self, items: int) -> int:
-        """How many pairs so many items of a `Batch` count for."""
+        """Number of pairs that a number of items of a `Batch` counts as."""
         return items // self._items_per_pair
 
     def similarity(self, cameras: Sequence[int]) -> BatchSimilarity:

@@ -3,7 +3,8 @@
     data = GradedDataModule(PairBatches(LabelFile("msls.h5"), "MSLS", batch_size=32))
     lightning.Trainer(max_epochs=10).fit(model, datamodule=data)
 
-Where both packages are installed, the class is of the one that has been imported, as the trainer has to be.
+If both packages are installed, the class derives from the one that has been imported; the trainer must come from the
+same.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ class GradedDataModule(_base()):  # type: ignore[misc]
     """Batches of graded labels for ``lightning.Trainer.fit``.
 
     Epochs are those of the trainer, each process draws its own share, and a run that resumes from a checkpoint within
-    an epoch goes on with the next batch. Lightning's own distributed samplers are not used.
+    an epoch continues with the next batch. Lightning's own distributed samplers are not used.
 
     Parameters
     ----------
     batches:
-        `PairBatches`, whose batches a ``training_step`` takes as query images, database images and ψ, or
-        `PlaceBatches`, with those of gsv-cities and OpenVPRLab.
+        `PairBatches`, with which ``training_step`` receives query images, database images and ψ; or `PlaceBatches`,
+        with which it receives the images and labels of gsv-cities and OpenVPRLab.
     """
 
     def __init__(self, batches: PairBatches | PlaceBatches) -> None:
@@ -61,7 +62,7 @@ class GradedDataModule(_base()):  # type: ignore[misc]
 
 
 class _Epochs:
-    """Batches of the epoch in which the trainer is."""
+    """Batches of the trainer's current epoch."""
 
     def __init__(self, batches: PairBatches | PlaceBatches, module: GradedDataModule) -> None:
         self._batches, self._module = batches, module

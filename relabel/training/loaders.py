@@ -3,14 +3,14 @@
     for query, database, psi in PairBatches(LabelFile("msls.h5"), "MSLS", batch_size=32):
         loss = generalized_contrastive_loss(model(query), model(database), psi)
 
-Both classes can be handed to anything that takes an iterable of batches, `lightning.Trainer.fit` among them; each
-iteration is the next epoch. `state_dict` keeps the place in an epoch.
+Both classes can be passed to anything that takes an iterable of batches, such as `lightning.Trainer.fit`; each
+iteration is the next epoch. `state_dict` keeps the position in an epoch.
 
 The two frameworks train on batches of P places with K images each, images (P, K, 3, h, w) and labels (P, K), and
 flatten both. To their miners, images of one label are positives and all others negatives. Graded labels have no such
-classes: a partner of a query may share a tenth of its view, and images of two places may share some too. So the labels
-of `PlaceBatches` are numbers of cameras, and `GradedMiner` and `GradedBatchLoss`, which take the place of miner and
-loss there, look ψ up.
+classes: a partner of a query may share a tenth of its view, and images of two places may share some, too. So the labels
+of `PlaceBatches` are indices of cameras, which `GradedMiner` and `GradedBatchLoss`, the replacements of miner and loss,
+use to look up ψ.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Images = str | os.PathLike[str] | ImagePaths
 
 
 class _Batches:
-    """An iterable of batches of one epoch after another, which knows where it is."""
+    """An iterable of the batches of one epoch after another, which keeps its position."""
 
     _arguments: dict[str, Any]
 
@@ -56,32 +56,32 @@ class _Batches:
             yield batch
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to the beginning of an epoch; a loaded state keeps its place where it is of that epoch.
+        """Go to the beginning of an epoch, or to the position of a loaded state if that is within this epoch.
 
-        Without it, the epoch after one that was given as a whole is the next.
+        Without it, each completed epoch is followed by the next one.
         """
         if epoch != self._epoch or self._used == len(self.sampler):
             self._epoch, self._start, self._used = epoch, 0, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """The place in the epoch after the batches that were given, however far workers have read ahead."""
+        """The position in the epoch after the batches that were yielded, however far workers have read ahead."""
         state: dict[str, Any] = self.sampler.state_dict(self._used) | {"epoch": self._epoch}
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there: the next batch is the one that would have been next."""
+        """Continue from a state: the next batch is the one that would have come next."""
         self.sampler.load_state_dict(state)
         self._epoch, self._start, self._used = int(state["epoch"]), int(state["position"]), int(state["position"])
 
     def of_rank(self, rank: int, world_size: int) -> Self:
-        """The same for one of several processes, which draws its own share."""
+        """The same batches for one of several processes, which draws its own share."""
         return type(self)(**self._arguments | {"rank": rank, "world_size": world_size})
 
 
 class PairBatches(_Batches):
     """Batches of pairs: query images and database images, (b, 3, h, w) float32 normalised as for ImageNet, and (b,) ψ.
 
-    Pairs whose images cannot be read are left out, named and counted; ψ is float32 and, as the images, on the CPU.
+    Pairs whose images cannot be read are left out, named and counted. Images and ψ are float32, on the CPU.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class PairBatches(_Batches):
     image_path:
         how a key becomes a path, as for `find_images`.
     workers, pinned:
-        processes that read images, and whether batches lie in memory that a GPU copies from directly.
+        number of processes that read images, and whether batches are in pinned memory, for faster copies to a GPU.
     sampling:
         further arguments of `GradedPairSampler`: ``bands``, ``seed``, ``length``, ``rank``, ``world_size``, …
 
@@ -143,12 +143,12 @@ class PairBatches(_Batches):
 
 
 class PlaceBatches(_Batches):
-    """Batches of P queries with K − 1 partners each: images (P, K, 3, h, w) and numbers of cameras (P, K) int64.
+    """Batches of P queries with K − 1 partners each: images (P, K, 3, h, w) float32 and camera indices (P, K) int64.
 
-    Partners are drawn by bands of ψ as those of `GradedBatchSampler`, whose numbers of cameras these are. Where a query
-    has no partner of a band left, another query stands in its row, so that a row is a place only by and large: losses
-    have to go by ψ, with `GradedBatchLoss` or `GradedMiner`. An image that cannot be read is an error, since a place of
-    these frameworks has K images.
+    Partners are drawn by bands of ψ as in `GradedBatchSampler`, which also numbers the cameras. If a query has too few
+    partners in a band, another query fills its row, so a row is not always one place: losses have to use ψ, through
+    `GradedBatchLoss` or `GradedMiner`. An image that cannot be read is an error, because a place in these frameworks
+    always has K images.
 
     Parameters
     ----------
@@ -210,9 +210,9 @@ class PlaceBatches(_Batches):
 
 
 class GradedMiner(nn.Module):
-    """In the place of a miner of pytorch-metric-learning: pairs with ψ ≥ `threshold`, and true zeros.
+    """Replaces a miner of pytorch-metric-learning: selects pairs with ψ ≥ `threshold`, and true negatives (ψ = 0).
 
-    Losses of that package take its result as ``indices_tuple``. Pairs between and unknown ones are in neither list.
+    Losses of that package take its result as ``indices_tuple``. Pairs in between and unknown pairs are left out.
 
     Parameters
     ----------
@@ -229,12 +229,12 @@ class GradedMiner(nn.Module):
         self._sampler, self.threshold = sampler, threshold
 
     def forward(self, descriptors: Tensor, cameras: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Anchors and positives, anchors and negatives, as positions in the batch.
+        """Anchors, positives, anchors and negatives: four int64 tensors of positions in the batch.
 
         Parameters
         ----------
         descriptors:
-            (b, dim); only their device is looked at.
+            (b, dim); only their device is used.
         cameras:
             (b,) numbers of cameras, the labels of the batch.
         """
@@ -246,7 +246,7 @@ class GradedMiner(nn.Module):
 
 
 class GradedBatchLoss(nn.Module):
-    """A loss of pairs over all pairs of a batch whose ψ is known, in the place of the loss function of the frameworks.
+    """A pair loss over all pairs of a batch whose ψ is known; replaces the loss function of the frameworks.
 
     Parameters
     ----------
@@ -261,7 +261,7 @@ class GradedBatchLoss(nn.Module):
         self._sampler, self.loss = sampler, loss or GeneralizedContrastiveLoss()
 
     def forward(self, descriptors: Tensor, cameras: Tensor) -> tuple[Tensor, float]:
-        """The loss, and the share of the pairs of the batch that it is of, which the frameworks log as ``batch_acc``.
+        """The loss, and the share of the batch's pairs that it covers, which the frameworks log as ``batch_acc``.
 
         Parameters
         ----------

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class LossSpec:
-    """What command line, recipe, data and steps need to know of a loss.
+    """Description of a loss for command line, recipe, data and training step.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class LossSpec:
     margin:
         τ unless stated, a distance of descriptors; None where the loss has none.
     summary:
-        what it learns from, for the help text.
+        what it learns from, for help texts.
     title:
         its name in tables.
     """

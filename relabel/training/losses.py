@@ -2,8 +2,8 @@
 
 Key of this module: x descriptors, d the Euclidean distance of two of them, ψ their similarity in [0, 1], τ the margin.
 
-Everything is computed in float32 at least, whatever the descriptors are, since squares of small distances vanish in
-float16. Where two descriptors are equal, d has no gradient; 0 is used, never NaN.
+Everything is computed in float32 at least, whatever the type of the descriptors, because squares of small distances
+vanish in float16. Where two descriptors are equal, d has no gradient; 0 is used, never NaN.
 
 `relabel.training.loss_registry` lists the modules that a run can be trained with.
 """
@@ -23,7 +23,7 @@ Reduction = Literal["mean", "sum", "none"]
 
 
 class Triplets(NamedTuple):
-    """Positions in a batch, (t,) int64 each: `anchor` is like `positive` and unlike `negative`."""
+    """Triplets as positions in a batch, (t,) int64 each."""
 
     anchor: Tensor
     positive: Tensor
@@ -161,10 +161,10 @@ def triplet_loss(
 def mine_triplets(
     descriptors: Tensor, similarity: Any, margin: float | None = None, *, threshold: float = 0.5
 ) -> Triplets:
-    """The hardest triplet of each anchor in a batch: its farthest positive and its nearest true zero.
+    """The hardest triplet of each anchor in a batch: its farthest positive and its nearest true negative.
 
-    A positive has ψ ≥ `threshold`, a negative ψ = 0. Pairs between are neither, unknown pairs are never used, and a
-    camera is never paired with itself. Of equally hard ones the first in the batch is taken. Batch-hard mining as in
+    A positive has ψ ≥ `threshold`, a negative ψ = 0. Pairs in between are neither, unknown pairs are never used, and a
+    camera is never paired with itself. Of equally hard ones, the first in the batch is chosen. Batch-hard mining as in
     Hermans, Beyer and Leibe, In defense of the triplet loss for person re-identification, 2017.
 
     Parameters
@@ -172,9 +172,9 @@ def mine_triplets(
     descriptors:
         (b, dim).
     similarity:
-        (b, b) ψ, row the anchor; NaN where it is not known. The diagonal is not looked at.
+        (b, b) ψ, one row per anchor; NaN where unknown. The diagonal is ignored.
     margin:
-        keep only triplets with a loss at this margin, NaN among them; None keeps those of all anchors that have both.
+        keep only triplets whose loss at this margin is positive or NaN; None keeps those of all anchors that have both.
     threshold:
         the least ψ of a positive, in (0, 1].
 
@@ -188,7 +188,7 @@ def mine_triplets(
     InputError
         when shapes disagree, or a value is outside [0, 1].
     OptionError
-        when margin or threshold cannot be.
+        when margin or threshold is not valid.
     """
     if margin is not None:
         _check_margin(margin)
@@ -278,7 +278,7 @@ class ContrastiveLoss(_MarginLoss):
 class TripletLoss(_MarginLoss):
     """`triplet_loss` of the triplets that `mine_triplets` finds, called with descriptors and their similarities.
 
-    The mean is over the triplets that have a loss. Where there is none it is 0, with a gradient of 0.
+    The mean is over the triplets with a loss above 0. If there are none it is 0, with a gradient of 0.
     """
 
     def __init__(
@@ -345,7 +345,7 @@ def _as_floats(*descriptors: Tensor) -> tuple[Tensor, ...]:
 
 
 def _similarities(psi: Any, x: Tensor) -> Tensor:
-    """ψ of each pair of x, in its own type, checked where it lies and moved to where x is."""
+    """ψ of each pair of x, in its own type, checked on its own device and moved to that of x."""
     values = _tensor(psi)
     if values.shape != (len(x),):
         raise InputError(f"psi has shape {_shape(values)}; {len(x)} pairs need ({len(x)},)")
@@ -354,7 +354,7 @@ def _similarities(psi: Any, x: Tensor) -> Tensor:
 
 
 def _tensor(values: Any) -> Tensor:
-    """What was given, a tensor or anything array-like, as a tensor without a gradient."""
+    """A tensor or anything array-like, as a tensor without a gradient."""
     if isinstance(values, Tensor):
         return values.detach()
     try:
@@ -364,7 +364,7 @@ def _tensor(values: Any) -> Tensor:
 
 
 def _moved(values: Tensor, device: torch.device) -> Tensor:
-    """The tensor on that device; on its way from the CPU to a GPU nothing waits for what the GPU still has to do."""
+    """The tensor on that device; a copy from the CPU to a GPU does not wait for work that the GPU has queued."""
     if values.device.type != "cpu" or device.type == "cpu":
         return values.to(device)
     # Ordinary memory has been read when the call returns. Pinned memory is read later, when its owner may have put the
@@ -388,7 +388,7 @@ def _check_range(psi: Tensor, *, unknown: bool = False) -> None:
 
 
 def _check_options(margin: float, reduction: str) -> None:
-    """Refuse a margin or a reduction that cannot be."""
+    """Refuse a margin or a reduction that is not valid."""
     _check_margin(margin)
     _check_reduction(reduction)
 
@@ -400,7 +400,7 @@ def _check_reduction(reduction: str) -> None:
 
 
 def _check_margin(margin: float) -> None:
-    """Refuse a margin that is no distance."""
+    """Refuse a margin that is not a positive number."""
     if not (margin > 0.0 and math.isfinite(margin)):
         raise OptionError(f"margin is {margin}; it has to be a distance above 0")
 

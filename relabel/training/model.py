@@ -26,7 +26,7 @@ from relabel.training.weights import (
 )
 from relabel.training.whitening import Whitening
 
-_OWN = "module:"  # what stands before the class of a backbone that has no name
+_OWN = "module:"  # prefix of the class of a backbone that has no name
 _FIELDS = ("backbone", "pool", "channels", "whitening")
 
 
@@ -72,7 +72,7 @@ class DescriptorModel(nn.Module):
         Raises
         ------
         InputError
-            when the images are something else, or too small for the backbone.
+            when the images have another shape or type, or are too small for the backbone.
         """
         if images.ndim != 4 or images.shape[1] != 3:
             raise InputError(f"images have shape {tuple(images.shape)}; expected (b, 3, height, width)")
@@ -83,7 +83,7 @@ class DescriptorModel(nn.Module):
         return descriptors if self.whitening is None else self.whitening(descriptors)
 
     def set_whitening(self, whitening: Whitening | None) -> None:
-        """Whiten descriptors from now on, or no longer (None).
+        """Whiten descriptors from now on, or stop whitening them (None).
 
         Parameters
         ----------
@@ -105,7 +105,7 @@ class DescriptorModel(nn.Module):
         self.whitening = whitening
 
     def describe(self) -> dict[str, Any]:
-        """What the model is, as JSON values, without its weights: `model_from_config` builds it again."""
+        """Description of the model as JSON values, without weights, from which `model_from_config` builds it again."""
         return {
             "backbone": self._name,
             "pool": self._pool_name,
@@ -126,19 +126,19 @@ def build_model(
     Parameters
     ----------
     backbone:
-        a name as for `build_backbone`, or any module that makes a (b, c, h, w) feature map of images.
+        a name as for `build_backbone`, or any module that maps images to a (b, c, h, w) feature map.
     pool:
         ``gem`` (with learnable p, 3 to begin with), ``avg`` or ``max``.
     pretrained:
-        take torchvision's ImageNet weights from this machine; nothing is downloaded.
+        use torchvision's ImageNet weights from the cache on this machine; nothing is downloaded.
     weights:
-        a file of weights to begin with: the ``state_dict`` of the backbone, with or without its classification head,
-        or of a whole model, whitening included. It is read without running code.
+        a file of initial weights: the ``state_dict`` of the backbone, with or without its classification head,
+        or of a complete model, including whitening. It is read without running code.
 
     Returns
     -------
     DescriptorModel
-        on the CPU, or where the given module is; in training mode.
+        on the CPU, or on the device of the module passed; in training mode.
 
     Raises
     ------
@@ -174,19 +174,19 @@ def build_model(
 
 
 def model_from_config(config: Mapping[str, Any], *, backbone: nn.Module | None = None) -> DescriptorModel:
-    """The model that `DescriptorModel.describe` described, with new weights; those of a checkpoint fit into it.
+    """The model that `DescriptorModel.describe` described, with new weights; those of a checkpoint can be loaded.
 
     Parameters
     ----------
     config:
-        what `describe` returned, also after a way through JSON.
+        what `describe` returned, possibly saved as JSON in between.
     backbone:
-        the module, where the model was built from a module and not by name.
+        the module, if the model was built from a module rather than a name.
 
     Raises
     ------
     InputError
-        when `config` is no such description, or the backbone has another number of channels than it says.
+        when `config` is not such a description, or the backbone has a different number of channels.
     OptionError, MissingPackageError
         as for `build_model`.
     """

@@ -10,9 +10,9 @@ from relabel.optional import check_installed
 TINY = "tiny"
 TORCHVISION = ("vgg16", "resnet18", "resnet34", "resnet50", "resnet152", "resnext101_32x8d")
 BACKBONES = (TINY, *TORCHVISION)
-"""All backbones by name but those of timm."""
+"""Names of all backbones except those of timm."""
 TIMM = "timm:"
-"""Beginning of a name that timm knows."""
+"""Prefix of the names of timm."""
 
 Pool = Literal["gem", "avg", "max"]
 POOLS: tuple[Pool, ...] = get_args(Pool)
@@ -24,7 +24,7 @@ def check_backbone(name: str, *, pretrained: bool) -> None:
     Raises
     ------
     OptionError
-        when it cannot be built; whether timm knows a name only timm can say.
+        when it cannot be built; names of timm are checked by timm itself.
     """
     if name not in BACKBONES and not name.startswith(TIMM):
         known = ", ".join((*BACKBONES, f"{TIMM}NAME"))

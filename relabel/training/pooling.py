@@ -23,15 +23,14 @@ class GeM(nn.Module):
     Parameters
     ----------
     p:
-        the exponent to begin with, at least 1. It is one value in a (1,) parameter; one that training takes below 1
-        counts as 1.
+        the initial exponent, at least 1, stored as a (1,) parameter. If training makes it smaller than 1, 1 is used.
     eps:
-        smaller features, negative ones among them, count as this much.
+        smaller features, including negative ones, are raised to this value.
 
     Raises
     ------
     OptionError
-        when p or eps cannot be.
+        when p or eps is not valid.
     """
 
     def __init__(self, p: float = 3.0, eps: float = 1e-6) -> None:

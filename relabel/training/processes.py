@@ -1,4 +1,4 @@
-"""Training in several processes, as ``torchrun`` starts them: who this one is, and sums over all of them.
+"""Training in several processes, as ``torchrun`` starts them: rank and number of processes, and sums over all of them.
 
 Each process draws its own share of every batch, and gradients are summed, so that the steps are those of one process to
 the rounding of float32.
@@ -21,7 +21,7 @@ _PATIENCE = timedelta(hours=12)  # the others wait while the first one validates
 
 
 class Processes(NamedTuple):
-    """Who trains together: the number of the process that asks, and how many there are."""
+    """The processes that train together: the rank of this one, and how many there are."""
 
     rank: int = 0
     world_size: int = 1
@@ -56,7 +56,7 @@ class Processes(NamedTuple):
             parameter.grad = gradient
 
     def shared(self, state: Any) -> Any:
-        """The first process's plain values and tensors on the CPU, for all."""
+        """The plain values and CPU tensors of the first process, for all processes."""
         box = [state]
         if self.world_size > 1:
             with _together():
@@ -74,7 +74,7 @@ class Processes(NamedTuple):
             tensor.copy_(box)
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes have called this."""
         if self.world_size > 1:
             with _together():
                 distributed.barrier()
@@ -88,12 +88,12 @@ def local_device(device: torch.device) -> torch.device:
 
 
 def processes_of_environment() -> Processes:
-    """Who trains together, by what ``torchrun`` puts into the environment, or by torch's process group.
+    """The processes that train together, by torch's process group or the environment variables of ``torchrun``.
 
     Raises
     ------
     OptionError
-        when the variables are not numeric that can be.
+        when these variables are not valid numbers.
     """
     if distributed.is_available() and distributed.is_initialized():
         return Processes(distributed.get_rank(), distributed.get_world_size())
@@ -115,7 +115,7 @@ def processes_of_environment() -> Processes:
 
 @contextmanager
 def joined(processes: Processes, device: torch.device) -> Iterator[None]:
-    """The process group of torch while the block runs: NCCL for GPUs, else gloo; one that is there is used as it is."""
+    """Torch's process group for the duration of the block: NCCL for GPUs, else gloo; an existing one is reused."""
     if processes.world_size == 1 or distributed.is_initialized():
         yield
         return
@@ -128,7 +128,7 @@ def joined(processes: Processes, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def _together() -> Iterator[None]:
-    """What torch raises where another process has gone, as an error that says so."""
+    """Turn what torch raises when another process has ended into an error that says so."""
     try:
         yield
     except RuntimeError as error:

@@ -32,22 +32,22 @@ LOG = "log.jsonl"
 
 
 class Progress(NamedTuple):
-    """How far a run is; for triplets two images count as a pair."""
+    """Progress of a run; for triplets, two images count as a pair."""
 
     epoch: int = 0
-    """epochs that are done"""
+    """completed epochs"""
     position: int = 0
-    """pairs that were drawn of the epoch after them"""
+    """pairs drawn so far in the epoch after them"""
     steps: int = 0
     pairs: int = 0
     """pairs that were learned from"""
     left_out: int = 0
-    """pairs that were drawn but for an image that could not be read; for triplets, images"""
+    """drawn pairs that were left out because an image could not be read; for triplets, such images"""
     epoch_loss: float = 0.0
     """sum over the pairs of this epoch so far"""
     epoch_pairs: int = 0
     best: float = -math.inf
-    """the best first number of a validation"""
+    """the largest first number of a validation so far"""
 
     @property
     def loss(self) -> float:
@@ -61,16 +61,15 @@ class RunFolder:
     Parameters
     ----------
     path:
-        the folder; it is made where it is missing.
+        the folder; created if it does not exist.
     config, model:
-        the recipe, and what is trained.
+        the recipe, and the model that is trained.
     labels:
         the digest of each collection by name.
     device:
-        whose random numbers count.
+        the device whose random generator is saved.
     threads:
-        how many the run is to compute on; None for as many as it has used so far, or for a new run as torch uses by
-        default.
+        number of threads of torch; None for as many as the run has used so far, or for torch's default if it is new.
     """
 
     def __init__(
@@ -94,7 +93,7 @@ class RunFolder:
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
-        """Make the folder, and keep other runs out of it as long as the block runs.
+        """Create the folder, and keep other runs out of it for the duration of the block.
 
         Raises
         ------
@@ -119,12 +118,12 @@ class RunFolder:
             )
 
     def begin(self, optimizer: torch.optim.Optimizer, *, resume: bool, overwrite: bool) -> Progress:
-        """In the folder, put model, optimizer and random numbers where the run stood, and write the recipe.
+        """Restore model, optimizer and random states from the folder, and write the recipe.
 
         Returns
         -------
         Progress
-            how far it was; at its very beginning where there is no checkpoint.
+            where the run stopped; its very beginning if there is no checkpoint.
 
         Raises
         ------
@@ -241,7 +240,7 @@ def _is_run(folder: Path) -> bool:
 def _check_description(
     model: nn.Module, state: Mapping[str, Any], now: Mapping[str, object] | None, path: Path
 ) -> None:
-    """Models with the same tensors may still compute something else: by average pooling or by the largest value."""
+    """Refuse a model that has the same tensors but computes something else, by another pooling for example."""
     before = state["description"]
     if before is None or now is None or first_difference(model.state_dict(), state["model"]) is not None:
         return
@@ -266,7 +265,7 @@ class RunLog:
     folder:
         the folder of the run.
     step:
-        where the run goes on: records of later steps, of work that was lost, are removed. 0 starts over.
+        step at which the run continues: records of later steps, whose work was lost, are removed. 0 starts over.
     tensorboard:
         write event files as well.
 
@@ -320,7 +319,7 @@ class RunLog:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """All records of a log in order, without a line that a kill cut short; where there is no file, no records."""
+    """All records of a log in order, except a last line that a kill cut short; none if there is no file."""
     records: list[dict[str, Any]] = []
     check_regular(path)
     try:

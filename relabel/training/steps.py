@@ -29,10 +29,10 @@ class TrainingStep:
     model:
         maps (b, 3, h, w) float to (b, dim) descriptors; on its device.
     config:
-        the loss, its margin, `accumulate`, and whether to `compile` the forward pass of whole batches. Where torch
-        cannot, that is logged, and nothing is compiled.
+        the loss, its margin, `accumulate`, and whether to `compile` the forward pass of full batches. If torch cannot,
+        this is logged, and nothing is compiled.
     device, bf16:
-        where the model is, and whether its forward pass is in bfloat16.
+        device of the model, and whether its forward pass is in bfloat16.
     similarity:
         for losses that train on batches: the `BatchSimilarity` of the cameras of a batch.
     """
@@ -66,7 +66,7 @@ class TrainingStep:
         Parameters
         ----------
         batch:
-            with at least one item that could be read.
+            a batch with at least one item that could be read.
 
         Returns
         -------
@@ -79,7 +79,7 @@ class TrainingStep:
         return self._backward(batch)
 
     def _compiling(self, batch: Batch) -> Tensor:
-        """As `backward`, compiled for the first time; without where that fails, as if it had not been tried."""
+        """As `backward`, compiled for the first time; if that fails, the step runs uncompiled."""
         kept = [tensor.clone() for tensor in self.model.buffers()]
         gradients = [None if p.grad is None else p.grad.clone() for p in self.model.parameters()]
         states = random_states(self.device)
@@ -144,7 +144,7 @@ class TrainingStep:
 
 
 def on_device(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
-    """The batches with their images on the device: on a GPU, copied there while the batch before is computed."""
+    """The batches with their images on the device; to a GPU, they are copied while the previous batch is computed."""
     if device.type != "cuda":
         yield from batches
         return
@@ -167,10 +167,10 @@ def on_device(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]
 
 
 def optimizer_of(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer of a run over the parameters of a model that learn.
+    """The optimizer of a run over the trainable parameters of a model.
 
-    Weight decay is for matrices and convolutions alone: biases, scales of normalisations and the power of GeM have
-    values of their own to stay near, not 0.
+    Weight decay applies to matrices and convolutions only: biases, scales of normalisations and the exponent of GeM
+    should not be pulled towards 0.
     """
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [

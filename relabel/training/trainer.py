@@ -37,7 +37,7 @@ Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 
 class TrainResult(NamedTuple):
-    """What a run did; what is said of `Progress` holds here too."""
+    """What a run did. For triplets, two images count as a pair."""
 
     checkpoint: Path
     epochs: int
@@ -45,11 +45,11 @@ class TrainResult(NamedTuple):
     pairs: int
     left_out: int
     loss: float
-    """mean over the last epoch; NaN where nothing was left to do"""
+    """mean over the last epoch; NaN if nothing was left to do"""
     pairs_per_s: float
-    """of this call, with reading and validation; those of the log are of training alone"""
+    """of this call, including reading and validation; the log has those of training alone"""
     peak_bytes: int
-    """most memory that was in use: of the GPU, else of this process"""
+    """peak memory: of the GPU, else of this process"""
 
 
 class Trainer:
@@ -86,8 +86,8 @@ class Trainer:
     workers:
         processes that read images; the result does not depend on it.
     threads:
-        how many torch computes on during the run; None for as many as the run has used so far, or for a new run as
-        torch uses by default when it starts. The number is recorded; a run that resumes with another one logs that.
+        number of threads of torch during the run; None for as many as the run has used so far, or for torch's default
+        if the run is new. The number is recorded, and resuming with another one is logged.
     strict:
         stop at the first image that cannot be read. Otherwise its pair is left out, named and counted.
     checkpoint_steps:
@@ -95,10 +95,10 @@ class Trainer:
     tensorboard:
         write event files as well.
     validate:
-        called with the model in evaluation mode after each epoch; gives numbers by name, the first of which decides
-        what is best: the larger, the better.
+        called with the model in evaluation mode after each epoch; returns numbers by name. The checkpoint with the
+        largest first number is the best.
     bar:
-        makes a progress bar, called with its words and its size in pairs.
+        makes a progress bar; called with its title and its length in pairs.
 
     Raises
     ------
@@ -157,8 +157,8 @@ class Trainer:
     def run(self, *, resume: bool = True, overwrite: bool = False) -> TrainResult:
         """Train to the end of the last epoch.
 
-        What is random is seeded for the run, and torch computes on as many threads as the run has; afterwards torch's
-        generators are where they were, and its number of threads is what it was.
+        Torch's random generators are seeded, and its number of threads is set, for the duration of the run; both are
+        restored afterwards.
 
         Parameters
         ----------
@@ -209,7 +209,7 @@ class Trainer:
             return result
 
     def _begin(self, stack: ExitStack, optimizer: torch.optim.Optimizer, *, resume: bool, overwrite: bool) -> Progress:
-        """Where the run stands: the first process looks into the folder, all others are put where it is."""
+        """Progress of the run: the first process looks into the folder; all others are brought to the same state."""
         if self.processes.is_first:
             try:
                 stack.enter_context(self._files.claimed())
@@ -293,7 +293,7 @@ class Trainer:
         return progress
 
     def _learn(self, optimizer: torch.optim.Optimizer, batch: Batch) -> tuple[int, int, int, float]:
-        """Take a step, if there is an image; pairs drawn, read and left out, and the loss, over all processes."""
+        """Take a step if any image could be read; returns pairs drawn, read, left out, and loss, over all processes."""
         optimizer.zero_grad(set_to_none=True)
         loss = None if batch.images is None else self._steps.backward(batch)
         drawn, read = self._data.pairs(batch.asked), self._data.pairs(len(batch.drawn))
@@ -353,27 +353,27 @@ def _no_bar(_what: str, _total: int) -> AbstractContextManager[Callable[[int], N
 
 
 class _NoLog:
-    """What the processes write to that are not the first."""
+    """The log of all processes but the first: records are dropped."""
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Nothing."""
 
 
 class _Speed:
-    """Pairs a second since it was made."""
+    """Pairs per second since its creation."""
 
     def __init__(self, pairs: int) -> None:
         self._pairs, self._began = pairs, time.perf_counter()
 
     def __call__(self, pairs: int) -> float:
-        """With how many pairs the run has now."""
+        """The rate, given the current number of pairs."""
         return round((pairs - self._pairs) / max(time.perf_counter() - self._began, 1e-9), 1)
 
 
 def _log_start(
     config: TrainConfig, model: nn.Module, device: torch.device, processes: int, *, bf16: bool, threads: int
 ) -> None:
-    """Say what is trained on what, and where a batch in parts does not give the gradient of a whole batch."""
+    """Log what is trained on what, and warn if a split batch does not give the gradient of a full one."""
     weights = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     where = str(device)
     if device.type == "cpu":
@@ -395,7 +395,7 @@ def _log_start(
 
 
 def _log_epoch(epoch: int, epochs: int, scores: Mapping[str, float], left_out: int, device: torch.device) -> None:
-    """Say what came of an epoch, counted from 1."""
+    """Log the results of an epoch, counted from 1."""
     numbers = ", ".join(f"{name.replace('_per_s', '/s')} {value:.4g}" for name, value in scores.items())
     lost = f", {left_out} left out" if left_out else ""
     log.info("epoch %d of %d: %s, peak %.2f GiB%s", epoch, epochs, numbers, peak_bytes(device) / 2**30, lost)

@@ -27,8 +27,9 @@ _NUMBERED = re.compile(r"\d+\.")
 def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """The tensors of a file that `torch.save` wrote, on the CPU, by name.
 
-    A dictionary that holds them under ``model``, ``model_state_dict`` or ``state_dict`` is opened, also one in another,
-    and what `torch.compile` and parallel wrappers put into names (``_orig_mod.``, ``module.``) is taken out.
+    Dictionaries, also nested ones, that hold them under ``model``, ``model_state_dict`` or ``state_dict`` are
+    unwrapped, and the prefixes of `torch.compile` and parallel wrappers (``_orig_mod.``, ``module.``) are removed from
+    names.
 
     Raises
     ------
@@ -78,7 +79,7 @@ def without_wrappers(state: State) -> dict[str, Tensor]:
 def without_common_parts(state: State) -> Iterator[dict[str, Tensor]]:
     """The tensors as they are named, then without the first part of all names where they share it, and so on.
 
-    Whoever trains a network as a part of another, as with Lightning, saves ``model.conv1.weight``.
+    A network that was trained as a part of another, as with Lightning, is saved as ``model.conv1.weight``.
     """
     while True:
         yield dict(state)
@@ -89,21 +90,21 @@ def without_common_parts(state: State) -> Iterator[dict[str, Tensor]]:
 
 
 def load_failure(error: Exception) -> str:
-    """Why `torch.load` did not read a file, in a line; its own advice is to run what the file holds."""
+    """Why `torch.load` could not read a file, in one line, without its advice to run the code in the file."""
     if isinstance(error, UnpicklingError):
         return "it was not written by torch.save, or holds more than tensors and plain values"
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def first_difference(expected: State, state: State, *, spare: Iterable[str] = ()) -> str | None:
-    """The first tensor in which weights differ from those that a model has, as a sentence; None where they fit.
+    """The first tensor in which weights do not match those of a model, as a sentence; None if all match.
 
     Parameters
     ----------
     expected, state:
         the ``state_dict`` of the model and that of the file; names and shapes are compared.
     spare:
-        beginnings of names that the file may have besides.
+        prefixes of additional names that the file may have.
     """
     for name, tensor in expected.items():
         if name not in state:
@@ -127,14 +128,14 @@ def load_into(module: nn.Module, state: State, where: object, *, spare: Iterable
     module, state:
         the module, and its tensors by name; either may be wrapped, see `without_wrappers`.
     where:
-        what the weights come from, for the error.
+        name of the source of the weights, for error messages.
     spare:
-        beginnings of names that are left out, such as a classification head.
+        prefixes of names that are left out, such as those of a classification head.
 
     Raises
     ------
     InputError
-        when they are of another model; the message names the first tensor that differs.
+        when they belong to another model; the message names the first tensor that differs.
     """
     expected, state = module.state_dict(), without_wrappers(state)
     own = {_WRAPPERS.sub("", name): name for name in expected}

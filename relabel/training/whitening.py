@@ -19,13 +19,13 @@ FloatArray = npt.NDArray[np.float64]
 _BLOCK_VALUES = 1 << 23  # 64 MB of float64
 _LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
 TOLERANCE = 1e-8
-"""The least variance, as a share of the largest: a ten-thousandth of its spread, where float32 still has digits."""
+"""Least variance as a share of the largest: a ten-thousandth in standard deviation, within the precision of float32."""
 
 logger = logging.getLogger(__name__)
 
 
 class Whitening(nn.Module):
-    """Subtract the mean, rotate onto the principal axes, divide each coordinate by its spread, L2-normalise.
+    """Subtract the mean, rotate onto the principal axes, divide by the standard deviations, and L2-normalise.
 
     Mean and projection are buffers: they are saved in the ``state_dict`` and never trained. Jégou and Chum, Negative
     evidences and co-occurrences in image retrieval: the benefit of PCA and whitening, ECCV 2012.
@@ -33,15 +33,16 @@ class Whitening(nn.Module):
     Parameters
     ----------
     dim_in, dim:
-        dimensions of the descriptors and of the result. A new module has zeros for numbers; `fit` makes one that is
-        of use, `load_state_dict` fills one in.
+        dimensions of the descriptors and of the result. A new module holds zeros, for `load_state_dict` to fill in;
+        `fit` makes one from descriptors.
 
     Attributes
     ----------
     mean:
         (dim_in,) float32.
     projection:
-        (dim, dim_in) float32, the principal axes by falling variance, each divided by its spread.
+        (dim, dim_in) float32, the principal axes in order of decreasing variance, each divided by its standard
+        deviation.
     """
 
     mean: Tensor
@@ -78,8 +79,8 @@ class Whitening(nn.Module):
         descriptors:
             (n, dim_in) array or tensor, n ≥ 2.
         dim:
-            how many directions to keep, those with the largest variance; None keeps all that vary. Where fewer vary,
-            there are fewer, and a warning is logged.
+            number of directions to keep, those with the largest variance; None keeps all that vary. If fewer vary,
+            fewer are kept, and a warning is logged.
         tolerance:
             the least variance of a direction that varies, as a share of the largest variance. Variance of the size of
             the descriptors' own rounding never counts.
@@ -95,7 +96,7 @@ class Whitening(nn.Module):
             when there are fewer than two descriptors, they do not vary, or one is not finite in float32 (the row is
             named).
         OptionError
-            when `dim` or `tolerance` cannot be.
+            when `dim` or `tolerance` is not valid.
         """
         if isinstance(descriptors, Tensor):
             descriptors = descriptors.detach().cpu()
@@ -137,7 +138,7 @@ class Whitening(nn.Module):
     def project(self, x: Tensor) -> Tensor:
         """(b, dim) whitened coordinates of (b, dim_in) descriptors, not normalised.
 
-        Those of the descriptors that it was learned from have mean 0 and the identity for their covariance.
+        For the descriptors that it was fitted to, they have mean 0 and the identity as covariance.
         """
         if x.ndim != 2 or x.shape[1] != self.dim_in:
             raise InputError(f"descriptors have shape {tuple(x.shape)}; this whitening takes (b, {self.dim_in})")
@@ -161,7 +162,7 @@ def _blocks(x: npt.NDArray[Any]) -> list[slice]:
 
 
 def _moments(x: npt.NDArray[Any]) -> tuple[FloatArray, float]:
-    """Mean of each column and mean square of all values; refuses what is not finite in float32, in which it is used."""
+    """Mean of each column and mean square of all values; values that are not finite in float32 are an error."""
     total, square = np.zeros(x.shape[1]), 0.0
     for here in _blocks(x):
         block = x[here].astype(np.float64)
@@ -184,6 +185,6 @@ def _from_axes(x: npt.NDArray[Any], mean: FloatArray) -> tuple[FloatArray, Float
 
 
 def _from_rows(x: npt.NDArray[Any], mean: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The same where there are fewer descriptors than dimensions: without a covariance that is mostly zero."""
+    """The same for fewer descriptors than dimensions, without computing a rank-deficient covariance."""
     _, spread, axes = np.linalg.svd(x.astype(np.float64) - mean, full_matrices=False)
     return np.square(spread) / (len(x) - 1), axes
