@@ -19,7 +19,7 @@ from relabel.geometry.earth import is_geodesic, lon_lat
 
 
 def audit(sets: CameraSets | FrameSets, *, thorough: bool = False) -> AuditReport:
-    """Everything that the audit has to say of two sets of cameras or frames; of depth maps a few are decoded.
+    """The audit of two sets of cameras or frames; of depth maps, only a few are decoded.
 
     The result depends on the input alone.
 
@@ -28,7 +28,7 @@ def audit(sets: CameraSets | FrameSets, *, thorough: bool = False) -> AuditRepor
     sets:
         what a reader read.
     thorough:
-        look at all tracks, however many; otherwise a sample of them keeps the time short.
+        check all tracks; otherwise only a sample of them, which bounds the time.
     """
     with np.errstate(all="ignore"):  # numbers without sense give findings, not warnings of NumPy
         results = _results(sets, None if thorough else MOST_ROWS)
@@ -39,7 +39,7 @@ def audit(sets: CameraSets | FrameSets, *, thorough: bool = False) -> AuditRepor
 
 
 def audit_labels(query: Cameras, database: Cameras, params: Mapping[str, Any], *, with_depth: bool) -> AuditReport:
-    """What the audit has to say of cameras of a label file, which no longer shows what readers replaced or doubted.
+    """The audit of cameras of a label file, which no longer shows what readers replaced or doubted.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def audit_labels(query: Cameras, database: Cameras, params: Mapping[str, Any], *
     params:
         of their collection.
     with_depth:
-        whether the labels come from depth maps, whose cameras may stand in any frame; no depth map is read.
+        whether the labels come from depth maps, whose cameras may be in any frame; no depth map is read.
     """
     with np.errstate(all="ignore"):
         results: list[Finding] = []
@@ -66,7 +66,7 @@ def audit_labels(query: Cameras, database: Cameras, params: Mapping[str, Any], *
 
 
 def check(read: CameraSets | FrameSets | Cameras | Frames) -> AuditReport:
-    """What ``relabel audit`` says of what a reader read, or of cameras or frames by themselves; print it to read it.
+    """The report of ``relabel audit`` on what a reader returned, or on cameras or frames; print it to read it.
 
     Labelling commands make the same checks, on a sample of very long tracks.
     """
@@ -116,7 +116,7 @@ def _of_side(sets: CameraSets, cameras: Cameras, side: str, most_rows: int | Non
 def _of_cameras(
     cameras: Cameras, side: str, params: Mapping[str, Any], lon_lat_deg: FloatArray | None, most_rows: int | None
 ) -> Iterator[Finding]:
-    """What is said of cameras that are labelled by fields of view."""
+    """The audit of cameras that are labelled by fields of view."""
     yield from fillers.zero_headings(cameras, side)
     yield from fillers.zero_positions(cameras, side)
     yield from poses.camera_findings(cameras, side, params, lon_lat_deg, most_rows=most_rows)

@@ -8,7 +8,7 @@ from typing import Literal
 from relabel.errors import OptionError
 
 Severity = Literal["note", "warning"]
-"""A note says what was seen and read right; with a warning, which ``--strict`` makes an error, labels may be wrong."""
+"""A note reports what was handled; after a warning, which ``--strict`` makes an error, labels may be wrong."""
 
 CODES: dict[str, Severity] = {
     # filler values
@@ -58,7 +58,7 @@ def checked_codes(codes: Iterable[str]) -> frozenset[str]:
     Raises
     ------
     OptionError
-        when one is not known; lists those that are.
+        when a code does not exist; lists those that do.
     """
     unknown = sorted(set(codes) - CODES.keys())
     if unknown:

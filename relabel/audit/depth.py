@@ -1,8 +1,7 @@
 """Depth against pose, measured: whether frames that see the same surface agree on where it is.
 
-A few pairs of neighbouring frames are compared as they were read, and as they would have been by another convention.
-Pairs are chosen by how far the camera moved relative to how far it sees, not by a number of frames: where it hardly
-moved, everything fits.
+A few pairs of neighbouring frames are compared as they were read, and as another convention would read them. Pairs are
+chosen by the ratio of baseline to depth, not by a number of frames: with hardly any motion, every convention fits.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ CHECK = "depth against pose"
 IntArray = npt.NDArray[np.int64]
 
 BASELINE = 0.15
-"""How far the cameras of a pair are apart, as a share of the median depth, where there is a choice."""
+"""Preferred distance between the cameras of a pair, as a share of the median depth."""
 MOST_TURN_DEG = 25.0
-"""Frames that are turned more see too little in common."""
+"""Largest rotation between two frames, beyond which they have too little in common."""
 CONVINCING = 0.67
-"""Another convention is named where it leaves at most this share of the error."""
+"""Another convention is suggested if it leaves at most this share of the error."""
 DISAGREES = 0.1
-"""A median relative error from which on depth maps and poses are said to disagree."""
+"""Median relative error from which on depth maps and poses are reported to disagree."""
 FITS = 0.05
-"""A convention with a larger median error is not named, however bad the others are."""
+"""A convention with a larger median error is never suggested, however bad the others are."""
 _GAPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 _FEWEST_PAIRS = 3
 _GRID = 24  # columns of a grid of pixels
@@ -53,13 +52,13 @@ _SIZES = (0.5, 2.0)
 
 @dataclass(frozen=True)
 class Alternative:
-    """A convention to be tried, and what is said where it fits."""
+    """A convention to try, and what to report if it fits."""
 
     code: str
     convention: Convention
     name: str
     unit_m: float | None = None
-    """what a stored step is then, where that is another unit"""
+    """the unit of stored depths under this convention, if it is another one"""
     pose_unit: float = 1.0
     """how many units of the poses are a metre"""
 
@@ -112,10 +111,9 @@ def _others(unit_m: float, base: Convention) -> tuple[Alternative, ...]:
 def depth_findings(
     frames: Frames, side: str = "", remedies: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[Finding | NotChecked]:
-    """What depth maps say of poses, intrinsics and unit; a warning, or what could not be checked.
+    """Findings from depth maps on poses, intrinsics and unit: warnings, or a check that could not be made.
 
-    At most 24 depth maps are decoded, of fewer frames fewer. `remedies` are those that the dataset has of its own, by
-    code.
+    At most 24 depth maps are decoded. `remedies` are those that the dataset defines itself, by code.
     """
     ok = np.flatnonzero(frames.cameras.ok & (frames.depth != ""))
     if len(ok) < 2:
@@ -255,7 +253,7 @@ def _median_m(depth: npt.NDArray[np.uint16], frames: Frames) -> float:
 
 
 def _convinces(as_read: FloatArray, other: FloatArray) -> bool:
-    """Whether another convention fits so much better that it must be meant."""
+    """Whether another convention fits so much better that it must be the right one."""
     error, before = float(np.median(other)), float(np.median(as_read))
     comparable = np.isfinite(other)  # a pair may have been chosen by distances that are wrong as read
     better = np.mean(other[comparable] < 0.9 * as_read[comparable]) if comparable.any() else 0.0
@@ -322,7 +320,7 @@ def _combined(
     side: str,
     remedies: Mapping[str, str],
 ) -> Iterator[Finding]:
-    """Warnings for two or more conventions that fit together only, where there are such; else nothing."""
+    """Warnings for two or more conventions that only fit in combination, if there are any."""
     units = (Alternative("depth-unit", base, ""), *(o for o in _others(sampled.unit_m, base) if o.code == "depth-unit"))
     best, error = base, np.full(len(pairs), np.inf)
     for opengl, inverse, quaternion in product((False, True), repeat=3):
@@ -340,7 +338,7 @@ def _combined(
 
 
 def _undecided(as_read: FloatArray, tried: Mapping[Alternative, FloatArray]) -> Iterator[NotChecked]:
-    """The conventions that what was read does not decide, since another fits as well."""
+    """The conventions that the data does not decide, because another fits as well."""
     limit = 1.2 * float(np.median(as_read)) + 1e-4
     codes = dict.fromkeys(other.code for other, errors in tried.items() if float(np.median(errors)) <= limit)
     for code in codes:

@@ -1,4 +1,4 @@
-"""Filler values in the place of measurements: those that a reader has replaced, and those that it may have missed."""
+"""Filler values instead of measurements: those that a reader has replaced, and those that it may have missed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def without_pose(cameras: Cameras, side: str) -> Iterator[Finding]:
 
 
 def zero_headings(cameras: Cameras, side: str) -> Iterator[Finding]:
-    """A warning where headings of exactly 0 are many among headings that are measured finely."""
+    """A warning if there are many headings of exactly 0 among finely measured ones."""
     heading = cameras.heading_deg[cameras.ok]
     if cameras.pose is not None or len(heading) < _FEW:
         return
@@ -71,7 +71,7 @@ def zero_headings(cameras: Cameras, side: str) -> Iterator[Finding]:
 
 
 def zero_positions(cameras: Cameras, side: str) -> Iterator[Finding]:
-    """A warning where cameras are labelled at exactly (0, 0), though that seems to be no place."""
+    """A warning if cameras are labelled at exactly (0, 0) that are unlikely to be there."""
     if cameras.pose is not None:
         return
     ok = cameras.ok

@@ -1,4 +1,4 @@
-"""What the audit of one collection found, as values, as text and as JSON."""
+"""Findings of the audit of one collection, as values, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def rounded(value: float) -> float | None:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that the audit noticed.
+    """One observation of the audit.
 
     Attributes
     ----------
@@ -35,9 +35,9 @@ class Finding:
     seen:
         what was seen, a clause with its figures.
     cause:
-        what most likely lies behind it; empty where nothing is wrong.
+        the most likely cause; empty if nothing is wrong.
     remedy:
-        the option or the step that mends it; empty where nothing has to be mended.
+        the option or step that fixes it; empty if nothing needs fixing.
     figures:
         numbers by name, to three significant digits.
     side:
@@ -129,7 +129,7 @@ class AuditReport:
         return lines
 
     def log(self, name: str, *, allow: Collection[str] = ()) -> None:
-        """Say on stderr what was found in the collection of this name; what could not be checked only with ``-v``."""
+        """Log the findings for the collection of this name; checks that could not be made only with ``-v``."""
         for finding in self.findings:
             serious = finding.severity == "warning" and finding.code not in allow
             log.log(logging.WARNING if serious else logging.INFO, "%s: %s", name, finding)

@@ -1,4 +1,4 @@
-"""Positions, poses and headings against each other: signs that an axis, a unit or an order was taken for another."""
+"""Positions, poses and headings against each other: signs that an axis, a unit or an order was misread."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from relabel.datasets.fillers import keys_of
 from relabel.geometry.headings import difference_deg, wrap_deg
 
 FEWEST = 20
-"""Of fewer cameras nothing is said that rests on how they are spread."""
+"""With fewer cameras, nothing is concluded from how they are spread."""
 STEEP_DEG = 60.0
 """Cameras that look more steeply than this look mainly up or down."""
 TILTED_DEG = 50.0
-"""The upper edge of images points up to within this, on the whole, where the axis that is up is the right one."""
+"""If the up axis is right, the upper edge of most images points up to within this, degrees."""
 FAULTY_SHARE = 0.05
-"""Of fewer cameras with a heading at fault, as every compass has some, only `relabel headings` tells."""
+"""Fewer cameras with a faulty heading, as every compass has some, are only reported by `relabel headings`."""
 CONSTANT_DEG = 15.0
-"""A median deviation from a constant angle up to which headings are said to keep to it."""
+"""Median deviation up to which headings count as keeping a constant angle, degrees."""
 TURNED_DEG = 20.0
 """A constant angle between heading and travel from which on it is reported."""
 SMALL_M, LARGE_M, ROOM_M = 10.0, 500_000.0, 100.0
 STREET_LEAP_M, ROOM_LEAP_M = 100.0, 1.0
 FASTEST_M_S = 70.0
 _SECONDS = {"tum": 1.0, "robotcar": 1e-6}
-"""What one step of a time stamp is, by the layouts whose keys are such."""
+"""Seconds per unit of a time stamp, by the layouts whose keys are time stamps."""
 _SIDES = ((45.0, "slightly to the {side}"), (135.0, "to the {side}"), (180.1, "backward"))
 
 
@@ -46,7 +46,7 @@ def camera_findings(
     *,
     most_rows: int | None = MOST_ROWS,
 ) -> Iterator[Finding]:
-    """What is odd about the poses of cameras that are labelled by fields of view.
+    """Findings on the poses of cameras that are labelled by fields of view.
 
     Parameters
     ----------
@@ -55,11 +55,11 @@ def camera_findings(
     side:
         ``query``, ``database``, or empty.
     params:
-        of the collection, which name the axis that is up where a trajectory was read.
+        of the collection; for a trajectory they name the axis that is up.
     lon_lat_deg:
         (n, 2) longitude and latitude where cameras are compared on the earth.
     most_rows:
-        how many cameras of tracks are looked at, roughly; None for all.
+        approximate number of cameras whose tracks are checked; None for all.
     """
     up = str(params.get("up", "")) or _axis_up(str(params.get("axes", "")))
     yield from _upright(cameras, side, up)
@@ -74,7 +74,7 @@ def camera_findings(
 
 
 def frame_findings(cameras: Cameras, side: str) -> Iterator[Finding]:
-    """What is odd about the poses of frames with depth maps, whose world may have any axes."""
+    """Findings on the poses of frames with depth maps, whose world may have any axes."""
     yield from _repeated(cameras, side)
     tracks = tracks_of(cameras)
     if tracks is not None and tracks.declared:
@@ -137,7 +137,7 @@ def _upright(cameras: Cameras, side: str, up: str) -> Iterator[Finding]:
 
 
 def _axis_up(axes: str) -> str:
-    """What is up by the axes of TB-Places, ``ahead=z,up=-y``."""
+    """The up axis in the notation of TB-Places, ``ahead=z,up=-y``."""
     roles = dict(part.split("=") for part in axes.split(",") if part.count("=") == 1)
     return roles.get("up", "")
 

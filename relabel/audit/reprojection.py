@@ -2,7 +2,7 @@
 
     pixel and depth in i ──► point in the world ──► pixel and depth z in j ──► error |z − depth there| / depth there
 
-A `Convention` says what may have been read otherwise than it was meant: each is tried on the same pairs of frames.
+A `Convention` says how the data may have to be read instead; each is tried on the same pairs of frames.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 """From a camera with x right, y up and z backward to one with x right, y down and z ahead."""
 NEAREST_M = 1e-6
 LEAST_OVERLAP = 0.15
-"""A pair tells something where at least this share of the pixels with depth meet depth in the other frame."""
+"""A pair is used if at least this share of its pixels with depth project onto depth in the other frame."""
 
 
 class Convention(NamedTuple):

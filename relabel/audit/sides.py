@@ -1,4 +1,4 @@
-"""Queries and database against each other: signs that their positions are on two maps, or that columns were swapped."""
+"""Queries against database: signs that their positions are on two different maps, or that columns were swapped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from relabel.geometry.earth import ecef
 from relabel.geometry.projection import is_utm
 
 FALSE_NORTHING_M = 1e7
-"""What UTM adds to northings south of the equator, so that none is negative."""
+"""The false northing of UTM south of the equator, metres."""
 APART_M = 10_000.0
 """Queries and database that are farther apart than this have no pair at any usual range."""
 _SPLIT_M, _CLOSE_M = 5e6, 100_000.0
@@ -22,7 +22,7 @@ _PLACE = "check that both are of one place"
 def side_findings(
     query: Cameras, database: Cameras, lon_lat_deg: tuple[FloatArray, FloatArray] | None
 ) -> Iterator[Finding]:
-    """What is odd about the places of the cameras of both sides that can be labelled.
+    """Findings on the positions of the cameras of both sides that can be labelled.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which cameras were taken one after the other, as far as a dataset tells, and a sample of them where they are many."""
+"""Which images were taken one after the other, as far as is known, and a sample of them if they are many."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Tracks(NamedTuple):
     row: IntArray
     track: IntArray
     declared: bool
-    """whether the dataset tells the order, rather than how the rows lie"""
+    """whether the dataset states the order, rather than the positions of the rows suggesting it"""
 
     @property
     def consecutive(self) -> npt.NDArray[np.bool_]:

@@ -45,7 +45,7 @@ class StderrHandler(logging.Handler):
         self._start = time.time()  # as of the records
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record; a stderr that is gone is no reason to stop."""
+        """Write one record; a closed stderr does not stop the command."""
         name = f"{record.levelname.lower()}:"
         level = "" if record.levelno <= logging.INFO else f"{styled(name, fg='yellow')} "
         with contextlib.suppress(OSError, ValueError):
@@ -159,7 +159,7 @@ def _fail(error: Exception, verbosity: Verbosity) -> int:
 
 
 def with_options(message: str) -> str:
-    """What the library advises in terms of Python, in terms of the command line."""
+    """The library's advice in terms of Python, translated to the command line."""
     from relabel.cli.options import OF_ARGUMENTS
 
     for argument, option in OF_ARGUMENTS.items():
@@ -169,7 +169,7 @@ def with_options(message: str) -> str:
 
 
 def shortened(message: str) -> str:
-    """A message with its middle left out where it is very long, as a key or a cell of 100 kB in it makes it."""
+    """A message with its middle left out if it is very long, for example because of a key or cell of 100 kB."""
     left_out = len(message) - _LONGEST_MESSAGE
     if left_out <= 0:
         return message
@@ -187,7 +187,7 @@ def _say(text: str) -> None:
 
 
 def _stdout_is_closed() -> bool:
-    """Whether whoever read our stdout has gone; a pipe to a worker process can break as well.
+    """Whether the reader of our stdout has closed it; a pipe to a worker process can break as well.
 
     It is asked of what click prints by itself. Some builds of Python for macOS have no poll, and take it for an error.
     """

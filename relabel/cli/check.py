@@ -1,4 +1,4 @@
-"""relabel validate, verify, compare and doctor: is all well with a file, its labels, two files, this machine?"""
+"""relabel validate, verify, compare and doctor: checks of a file, its labels, two files, and this machine."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """All commands by name: the section they are listed in, where they live, and one line of help.
 
-The line stands here, or in the specification of a dataset, and not in the command, so that `relabel --help` loads no
-command. The commands that label a dataset come from the registry of datasets.
+The line of help is here, or in the specification of a dataset, and not in the command, so that `relabel --help` loads
+no command. The commands that label a dataset come from the registry of datasets.
 """
 
 from __future__ import annotations
@@ -104,11 +104,11 @@ _OTHER_WORDS = {
     "progress queue": "did you mean 'status'?",
     "matches": "did you mean 'row'?",
 }
-"""What the words of other programs are called here."""
+"""Names of commands here for common words of other programs."""
 
 
 def unknown_command(name: str, known: Iterable[str], ctx: click.Context) -> click.UsageError:
-    """The error for a command that is not there: what it is called here, close ones where there are any, else all."""
+    """The error for an unknown command: names its equivalent here, else similar ones, else all."""
     names = list(known)
     other_words = {word: hint for words, hint in _OTHER_WORDS.items() for word in words.split()}
     if ctx.parent is not None:  # the words are those of the top
@@ -210,7 +210,7 @@ class LazyGroup(SuggestingGroup):
                 formatter.write_dl(lines)
 
     def _summaries(self) -> dict[str, tuple[str, str]]:
-        """Section and line of help of every command; the datasets stand at the end of the first section."""
+        """Section and line of help of every command; the datasets are at the end of the first section."""
         own = {name: (entry.section, entry.short_help) for name, entry in self.table.items()}
         first = {name: line for name, line in own.items() if line[0] == LABEL}
         labelling = {name: (LABEL, spec.summary) for name, spec in registry.datasets().items() if name not in own}

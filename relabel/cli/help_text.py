@@ -24,7 +24,7 @@ _GROUPS = {
     "Output": "output folder plot as_json dry_run force",
     "Computation": "resume keep_parts share threads memory_bytes executor device workers seed no_progress",
 }
-"""Parameters of options by the heading that they stand under, in this order, after those of the command itself."""
+"""Parameters of options by the heading that they are listed under, in this order, after those of the command itself."""
 
 _GROUP_OF = {name: title for title, names in _GROUPS.items() for name in names.split()}
 
@@ -43,12 +43,12 @@ class Formatter(click.HelpFormatter):
         self.write(f"{'':>{self.current_indent}}{styled(f'{heading}:', bold=True)}\n")
 
     def write_dl(self, rows: Any, col_max: int = 30, col_spacing: int = 2) -> None:
-        """Names and what is said of each."""
+        """Names with their descriptions."""
         super().write_dl([(styled(name, fg="cyan"), text) for name, text in rows], col_max, col_spacing)
 
 
 def write_examples(ctx: click.Context, formatter: click.HelpFormatter) -> None:
-    """The examples of a command, where there are any."""
+    """The examples of a command, if it has any."""
     examples = EXAMPLES.get(ctx.command_path.partition(" ")[2], ())
     if examples:
         with formatter.section("Examples"):

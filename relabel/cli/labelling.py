@@ -154,7 +154,7 @@ def run(
 
 
 def show_written(path: Path, *, as_json: bool, audits: Sequence[dict[str, Any]] | None = None) -> None:
-    """Say that a label file was written, and print what it holds, in JSON with what the audit of the input found."""
+    """Report that a label file was written, and print its summary; JSON includes the findings of the audit."""
     from relabel.labelfile import LabelFile
     from relabel.report.info import describe, info_text
 

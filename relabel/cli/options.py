@@ -111,9 +111,9 @@ OF_ARGUMENTS = {
     "with strict=False": "without --strict",
     **{f"measure='{name}'": f"--measure {name}" for name in MEASURES},
 }
-"""What messages of the library advise, as Python has it, and what the commands have for it.
+"""Advice in messages of the library, in terms of Python, and its equivalent for commands.
 
-An argument whose value is anybody's choice stands with an ellipsis, which no path or key of a user's has.
+An argument with any value is written with an ellipsis, which no path or key of a user contains.
 """
 
 force: Decorator[Any] = click.option("--force", is_flag=True, help="Overwrite the output if it already exists.")
@@ -136,7 +136,7 @@ _BYTES = re.compile(r"(\d+(?:\.\d+)?) ?([kMGT]?)(i?)B?", re.IGNORECASE)
 
 
 def byte_count(text: str) -> int:
-    """The bytes of a size such as 4GiB or 500MB; ValueError where it is not one."""
+    """Number of bytes of a size such as 4GiB or 500MB; raises ValueError if it is not a size."""
     match = _BYTES.fullmatch(text.strip())
     if match is None:
         raise ValueError(text)
@@ -446,4 +446,4 @@ allow: Decorator[Any] = click.option(
 )
 
 JOB = (strict, allow, force, resume, threads, memory, executor, share, keep_parts, dry_run, as_json, no_progress)
-"""How a labelling job is run."""
+"""Options on how a labelling job is run."""

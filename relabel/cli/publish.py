@@ -18,7 +18,7 @@ _WANTED = {
     "url": "--url",
     "date": "--date",
 }
-"""What the label file does not know and users of published labels ask for, with the options that say it."""
+"""Facts that a label file lacks and users of published labels need, with the options that supply them."""
 
 
 @help_text.command()

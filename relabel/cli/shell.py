@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 VARIABLE = "_RELABEL_COMPLETE"
-"""In which the script of a shell says what it wants to know."""
+"""Environment variable in which the completion script of a shell passes its request."""
 
 
 def _commands(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

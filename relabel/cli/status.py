@@ -29,7 +29,7 @@ def status_command(folder: Path, as_json: bool) -> None:
 
 
 def show_status(folder: Path, *, as_json: bool) -> None:
-    """Print how far the job is."""
+    """Print the progress of a job."""
     from relabel.pipeline.packing import status
 
     found = status(folder)

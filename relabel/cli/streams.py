@@ -1,4 +1,4 @@
-"""Standard streams that a command can count on, whatever it was started with and whoever reads them."""
+"""Standard streams that a command can rely on, however it was started and whatever reads them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 
 def open_streams() -> None:
-    """Open those of stdin, stdout and stderr that this process was started without, and never let stderr fail.
+    """Open those of stdin, stdout and stderr that were closed at the start, and never let stderr fail.
 
-    What is written to a stream that was closed, or to a stderr that takes nothing, is lost; nothing else changes.
+    Text written to a closed stream, or to a stderr that fails, is lost; nothing else changes.
     """
     for descriptor in range(3):
         try:

@@ -1,4 +1,4 @@
-"""What the command line shows: results on stdout, progress bars on stderr, and how much is logged there."""
+"""Output of the command line: results on stdout, progress bars and log on stderr."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def echo_bytes(pieces: Iterable[bytes | memoryview]) -> None:
 
 
 def flush() -> None:
-    """Hand all that was printed to the system, or to nobody where the reader has gone."""
+    """Flush all that was printed; it is dropped if the reader has closed the pipe."""
     if sys.stdout is not None:
         try:
             with _writing():
@@ -74,7 +74,7 @@ def flush() -> None:
 
 
 class ReaderGoneError(BrokenPipeError):
-    """Whoever read the stdout of this program has gone."""
+    """The reader of this program's stdout has closed it."""
 
 
 @contextmanager
@@ -96,9 +96,9 @@ def bar(what: str, total: int | None, *, unit: str = "", hidden: bool = False) -
     Parameters
     ----------
     what:
-        the words in front of the bar.
+        the title in front of the bar.
     total:
-        the sum of all steps, or None where it is not known: then the time goes on.
+        the sum of all steps, or None if unknown: then only the elapsed time is shown.
     unit:
         what is counted, for example ``rows``.
     hidden:
@@ -126,7 +126,7 @@ def bar(what: str, total: int | None, *, unit: str = "", hidden: bool = False) -
 
 @contextmanager
 def _redrawn(drawn: Any) -> Iterator[None]:
-    """Draw a bar again and again while the block runs, which reports no steps."""
+    """Redraw a bar regularly while a block runs that reports no steps."""
     done = threading.Event()
 
     def redraw() -> None:
@@ -156,7 +156,7 @@ class Verbosity:
 
     @property
     def traceback(self) -> bool:
-        """Whether an error is to show where it was raised."""
+        """Whether an error shows its traceback."""
         return self.count >= 2
 
 

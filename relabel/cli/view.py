@@ -115,7 +115,7 @@ def view_command(
 
 
 def _tiles(collections: Sequence[StoredCollection], template: str | None, attribution: str | None) -> Tiles | None:
-    """The tiles of a base map, where they are asked for and a collection is on the earth."""
+    """The tiles of a base map, if requested and a collection is on the earth."""
     from relabel.view.base_map import Tiles, check_on_earth
 
     if template is None:
@@ -133,7 +133,7 @@ def _tiles(collections: Sequence[StoredCollection], template: str | None, attrib
 
 
 def _check_image_options(images: Path | None, image_path: str | None, root: Path | None, *, follow_links: bool) -> None:
-    """Raise OptionError where an option says how images are found and none says where."""
+    """Raise an OptionError if an option says how to find images and none says where."""
     if images is None and root is None:
         if follow_links:
             raise OptionError("--follow-links can only be used with --images or --root")
@@ -149,7 +149,7 @@ def _images(
     *,
     follow_links: bool,
 ) -> tuple[ImageFiles | None, DepthFrames | None]:
-    """Images below a folder, and the frames of labels from depth maps in their dataset, where there are some."""
+    """Images below a folder, and the frames of labels from depth maps in their dataset, if there are any."""
     from relabel.labelfile import LabelFile
     from relabel.pipeline.records import frames_from_records, masks_beside
     from relabel.view.depth_frames import DepthFrames
@@ -169,7 +169,7 @@ def _images(
 
 
 def _check_frames(collections: Sequence[StoredCollection], frames: DepthFrames, *, images: bool) -> None:
-    """Warn of collections whose frames cannot be read, and refuse where there are no images at all."""
+    """Warn of collections whose frames cannot be read; raise an error if there are no images at all."""
     labelled = [stored for stored in collections if stored.method in METHODS]
     faults = []
     for stored in labelled:

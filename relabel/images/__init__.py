@@ -1,1 +1,1 @@
-"""Images of cameras: where they lie, one of them as an array, and batches of them for training and evaluation."""
+"""Images of cameras: their paths, a single one as an array, and batches of them for training and evaluation."""

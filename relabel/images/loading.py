@@ -1,8 +1,8 @@
 """Batches of images: datasets for any `DataLoader`, and the loader that training and evaluation use.
 
-A dataset is called with what a sampler gives, a pair or a camera. An image that cannot be read makes its item an
-`UnreadableImage`, which a batch counts and leaves out. Images stay bytes until they are on the device, a quarter of
-what has to be moved. Datasets hold paths and nothing open, so that workers may be spawned.
+A dataset is indexed with the items of a sampler, pairs or cameras. An item whose image cannot be read becomes an
+`UnreadableImage`, which a batch counts and leaves out. Images stay uint8 until they are on the device, a quarter of the
+bytes of float32. Datasets hold paths and no open file, so that workers can be spawned.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class UnreadableImage(NamedTuple):
 
 
 class Item(NamedTuple):
-    """What a sampler gave, with its images."""
+    """An item of a sampler, with its images."""
 
     drawn: Any
     images: list[npt.NDArray[np.uint8]]
@@ -53,7 +53,7 @@ class Batch(NamedTuple):
     """(images an item × items, 3, height, width) uint8, channels last: the first of all items, then the second ones;
     None where no item could be read"""
     drawn: list[Any]
-    """what the sampler gave, without the items that could not be read"""
+    """the items of the sampler, without those that could not be read"""
     asked: int
     """items that were drawn"""
     unreadable: list[UnreadableImage]
@@ -63,12 +63,12 @@ class Batch(NamedTuple):
 
 
 class PairDataset(Dataset[Item | UnreadableImage]):
-    """The two images of each (query, database, ψ) that a `GradedPairSampler` gives.
+    """The two images of each (query, database, ψ) of a `GradedPairSampler`.
 
     Parameters
     ----------
     paths:
-        of the images, numbered as the sampler does.
+        paths of the images, numbered as in the sampler.
     size:
         (width, height) that images are resized to.
 
@@ -89,12 +89,12 @@ class PairDataset(Dataset[Item | UnreadableImage]):
 
 
 class CameraDataset(Dataset[Item | UnreadableImage]):
-    """The image of each camera that a `GradedBatchSampler` gives.
+    """The image of each camera of a `GradedBatchSampler`.
 
     Parameters
     ----------
     paths:
-        (cameras,) str, the path of each camera's image, numbered as the sampler does.
+        (cameras,) str, the path of each camera's image, numbered as in the sampler.
     size:
         (width, height) that images are resized to.
 
@@ -136,7 +136,7 @@ class Grouped:
 
 
 def collate(items: Sequence[Item | UnreadableImage]) -> Batch:
-    """One batch of what a dataset gave for one list of a sampler's items."""
+    """One batch of the items that a dataset returned for one list of a sampler's items."""
     good = [item for item in items if isinstance(item, Item)]
     unreadable = [item for item in items if isinstance(item, UnreadableImage)]
     if not good:
@@ -159,7 +159,7 @@ def loader(dataset: Dataset[Any], batches: Any, *, workers: int = 0, pinned: boo
         processes that read images; 0 reads them in this one. They are spawned: a fork of a process with threads of
         HDF5, numba or CUDA may hang.
     pinned:
-        whether batches lie in memory that a GPU copies from directly.
+        whether batches are in pinned memory, for faster copies to a GPU.
     """
     return _Loader(
         dataset,
@@ -175,9 +175,9 @@ def loader(dataset: Dataset[Any], batches: Any, *, workers: int = 0, pinned: boo
 
 
 def normalised(images: Tensor) -> Tensor:
-    """Images as backbones take them: (b, 3, h, w) uint8 to float32 with ImageNet's mean and deviation."""
+    """Images as backbones take them: (b, 3, h, w) uint8 to float32, normalised as for ImageNet."""
     mean, std = (torch.tensor(values, device=images.device).view(1, 3, 1, 1) for values in (MEAN, STD))
-    # In place: a batch as float32 is the largest thing that stands before a network.
+    # In place: a batch as float32 is the largest array before the network.
     return images.to(torch.float32, copy=True).div_(255.0).sub_(mean).div_(std)
 
 
@@ -189,12 +189,12 @@ class UnreadableImages:
         self._paths: set[str] = set()
 
     def see(self, batch: Batch) -> None:
-        """Look at what a batch could not read.
+        """Log, or refuse if strict, the images that a batch could not read.
 
         Raises
         ------
         InputError
-            when the run is strict and there is something.
+            when the run is strict and an image could not be read.
         """
         for image in batch.unreadable:
             if self._strict:

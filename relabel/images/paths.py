@@ -1,7 +1,7 @@
-"""Images of cameras: where they lie under a folder, and one of them as an array of the size that is wanted.
+"""Images of cameras: their paths below a folder, and a single image as an array of the requested size.
 
-A label file names cameras, not files. Where no template says how a key becomes a path, the layouts that the datasets
-have are tried, and the one that finds most is taken.
+A label file names cameras, not files. Without a template that makes a path of a key, the layouts of the known datasets
+are tried, and the one that finds most images is used.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 
 class ImagePaths(NamedTuple):
-    """Paths of the images of all cameras, numbered through over all collections as a sampler does."""
+    """Paths of the images of all cameras, numbered consecutively over all collections as in a sampler."""
 
     query: npt.NDArray[np.str_]
     """(queries,) str"""
@@ -65,9 +65,9 @@ def image_paths(cameras: Cameras, template: str | None, *, collection: str, side
         n cameras.
     template:
         text with ``{key}``, ``{collection}``, ``{scene}``, ``{side}`` or the name of a further column in braces; None
-        takes the column ``path`` where there is one, else the key.
+        uses the column ``path`` if there is one, else the key.
     collection, side:
-        what the two names stand for; side is ``query`` or ``database``. ``{scene}`` is the collection up to its first
+        values of these two fields; side is ``query`` or ``database``. ``{scene}`` is the collection up to its first
         slash.
 
     Raises
@@ -125,8 +125,8 @@ def find_images(
 ) -> ImagePaths:
     """Paths of the images of all cameras of some collections.
 
-    Only a few images of each side are looked for, so that nothing waits for a million files; one that is missing is
-    found when it is read.
+    Only a few images of each side are looked up, so that a million files cost no time; a missing one is noticed when it
+    is read.
 
     Parameters
     ----------
@@ -217,8 +217,8 @@ def camera_image_paths(sources: Sequence[SimilaritySource], paths: ImagePaths) -
 def read_image(path: str | os.PathLike[str], size: Size) -> npt.NDArray[np.uint8]:
     """One image, decoded and resized with Pillow.
 
-    The orientation that EXIF tells is not applied: poses and headings are of the pixels as they are stored. The whole
-    image is resized, not cropped, since a crop would change the field of view that ψ was computed from.
+    The orientation stated in EXIF is not applied, because poses and headings refer to the pixels as stored. The image
+    is resized without cropping: a crop would change the field of view that ψ was computed from.
 
     Parameters
     ----------
@@ -230,14 +230,14 @@ def read_image(path: str | os.PathLike[str], size: Size) -> npt.NDArray[np.uint8
     Returns
     -------
     array
-        (3, height, width) uint8, RGB; in memory the channels come last, as decoders and fast convolutions have them.
+        (3, height, width) uint8, RGB, in channels-last memory layout, as decoders and fast convolutions use it.
 
     Raises
     ------
     MissingFileError, MissingPackageError
-        when the file, or Pillow, is not there.
+        when the file does not exist, or Pillow is not installed.
     InputError
-        when it is no file or no image, damaged, or has more than 8 bits a channel.
+        when it is not a file or not an image, is damaged, or has more than 8 bits per channel.
     """
     with _decoded(path, size) as rgb:
         resized = rgb if rgb.size == size else rgb.resize(size, check_pillow().Resampling.BILINEAR)
@@ -248,8 +248,8 @@ def read_image(path: str | os.PathLike[str], size: Size) -> npt.NDArray[np.uint8
 def thumbnail(path: str | os.PathLike[str], longest_px: int, *, quality: int = 70) -> bytes:
     """An image as a JPEG whose longer edge is at most `longest_px`, in the proportions of the image; never enlarged.
 
-    Nothing of what the file says beside its pixels, such as where and by whom it was taken, is in the JPEG. Parameters
-    and errors otherwise as for `read_image`.
+    The JPEG holds no metadata of the file, such as where and by whom it was taken. Other parameters and errors as for
+    `read_image`.
     """
     with _decoded(path, (longest_px, longest_px)) as rgb:
         rgb.thumbnail((longest_px, longest_px), check_pillow().Resampling.BILINEAR)
@@ -313,7 +313,7 @@ def _nothing_found(folder: Path, probe: Cameras, layouts: Sequence[str], collect
 
 
 def _files(folder: Path) -> Iterator[str]:
-    """Images under a folder, relative to it, in order, as far as a look at some entries tells."""
+    """Sorted paths of images below a folder, relative to it, from a look at some entries."""
     seen = 0
     for top, folders, names in walk(folder):
         for name in names:

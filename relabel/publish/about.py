@@ -1,4 +1,4 @@
-"""What the publisher says about the labels, and what the label file does not know."""
+"""What the publisher adds to the labels: title, creators, licence, and other facts that no label file holds."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ USUAL_LICENSES = (
     *("CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0", "CC-BY-NC-SA-4.0"),
     *("ODbL-1.0", "ODC-By-1.0", "MIT", "Apache-2.0", "BSD-3-Clause"),
 )
-"""What data is often published under, for suggestions; any identifier of SPDX is taken."""
+"""Common licences of data, for suggestions; any SPDX identifier is accepted."""
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 
 
 @dataclass(frozen=True)
 class About:
-    """What only the publisher can tell; all of it may be left out.
+    """Facts that only the publisher knows; all are optional.
 
     Parameters
     ----------
     title, description:
-        one line, and a few sentences; made from the file where they are empty.
+        one line, and a few sentences; generated from the file if empty.
     creators:
         names of persons or groups.
     license:
@@ -42,7 +42,7 @@ class About:
     Raises
     ------
     OptionError
-        when date, license, url or version is not of its form, or a text that has to be one line holds more.
+        when date, license, url or version is malformed, or a one-line text has several lines.
     """
 
     title: str = ""
@@ -75,18 +75,18 @@ class About:
                 raise OptionError(f"date is {self.date!r}; it has to be a date as YYYY-MM-DD")
 
     def dated(self) -> About:
-        """The same with the day of SOURCE_DATE_EPOCH where there is no date; the clock is never asked."""
+        """The same with the day of SOURCE_DATE_EPOCH if there is no date; the clock is never used."""
         time = source_date()
         return self if self.date or time is None else replace(self, date=time.date().isoformat())
 
 
 def spdx(text: str) -> str:
-    """A licence as SPDX writes it: an identifier, or an expression of several.
+    """A licence in SPDX spelling: an identifier, or an expression of several.
 
     Raises
     ------
     OptionError
-        when there is none of that name; lists those that are close.
+        when there is no such identifier; lists similar ones.
     """
     try:
         return str(canonicalize_license_expression(text))

@@ -1,4 +1,4 @@
-"""README.md of a published label file, with its histogram: what a stranger has to know before training from it."""
+"""README.md of a published label file, with its histogram: what readers need to know before they train with it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _PARAMETERS = {
     "farthest_m": "Depths beyond `farthest_m` metres were left out; none is no limit.",
     "mask": "The cameras listed in `mask` were not labelled.",
 }
-"""What parameters mean, for whoever does not know this program."""
+"""Meaning of the parameters, for readers who do not know this program."""
 _MARKDOWN = re.compile(r"[\\`*\[\]<>|&~$#!]|(?<!\w)_|_(?!\w)")
 _BLOCK = re.compile(r"(?=[-+=:]|\d+([.)]))")
 """What would begin a list, a heading or a table at the start of a line."""
@@ -301,7 +301,7 @@ def _shards_by_h5py(folder: str, name: str, stored: StoredCollection) -> list[st
 
 
 def _dataset_names(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names of the datasets that were labelled, as the provenance tells them."""
+    """Names of the datasets that were labelled, from the provenance."""
     specs = (find_recorded(str(record["command"])) for record in records)
     return [spec.name for spec in specs if spec is not None]
 
@@ -364,7 +364,7 @@ def _statuses(counts: Mapping[str, int]) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text as Markdown that shows it as it is, in one line."""
+    """A text as one line of Markdown that shows it literally."""
     escaped = _MARKDOWN.sub(r"\\\g<0>", _one_line(text))
     begins = _BLOCK.match(escaped)
     if begins is None:
@@ -382,7 +382,7 @@ def _code(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    """A text without line breaks, with an escape for what has no glyph: such may turn the order of all that follows."""
+    """A text in one line with invisible characters escaped, because some reverse the direction of the text."""
     return escaped(" ".join(text.split()))
 
 

@@ -23,7 +23,7 @@ _TERMS = (
     *("includes", "isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "recordSet", "references", "regex"),
     *("repeated", "replace", "samplingRate", "separator", "source", "subField", "transform"),
 )
-"""Names that Croissant gives a meaning."""
+"""Terms of the Croissant vocabulary."""
 _CONTEXT: dict[str, Any] = {
     "@language": "en",
     "@vocab": "https://schema.org/",

@@ -1,6 +1,6 @@
 """The YAML block of a README card, by which the Hugging Face Hub and its `datasets` package know a dataset.
 
-https://huggingface.co/docs/hub/datasets-cards lists the fields. `datasets` takes all tables of a folder for one unless
+https://huggingface.co/docs/hub/datasets-cards lists the fields. `datasets` treats all tables of a folder as one unless
 the block names a configuration for each.
 """
 
@@ -18,7 +18,7 @@ from relabel.publish.quoting import literal
 _PAGE = re.compile(r"https?://(?:huggingface\.co|hf\.co)/datasets/([\w.-]+/[\w.-]+)/?")
 _TABLE = ".parquet"
 SPLIT = "train"
-"""The name by which `datasets` knows the only split; it says nothing about what the labels are for."""
+"""Name that `datasets` gives to a single split; it does not imply that the labels are for training."""
 
 _LISTED = """
     afl-3.0 agpl-3.0 apache-2.0 artistic-2.0 bsd-2-clause bsd-3-clause bsd-3-clause-clear bsl-1.0 c-uda cc-by-2.0
@@ -73,7 +73,7 @@ def config_names(tables: Sequence[str]) -> list[str]:
 
 
 def size_category(rows: int) -> str:
-    """The Hub's word for a number of rows, such as ``1K<n<10K``."""
+    """The size category of the Hub for a number of rows, such as ``1K<n<10K``."""
     exponent = max(len(str(rows)) - 3, 0)  # 1 from 1,000 on
     if exponent == 0:
         return f"n<{_SIZES[0]}"

@@ -73,22 +73,22 @@ def publish(
     image_path: str | None = None,
     overwrite: bool = False,
 ) -> Published:
-    """A folder to upload: label file, README card, histogram, Croissant metadata and checksums.
+    """Make a folder to upload: label file, README card, histogram, Croissant metadata and checksums.
 
     The label file is copied byte for byte, and the copy is validated. The folder appears whole or not at all. The same
     input gives the same bytes, and nothing in the folder describes the machine or its user beyond the
     name of the file.
 
-    Where creators and licence are known, ``.zenodo.json`` is in it too.
+    If creators and licence are known, it also holds ``.zenodo.json``.
 
     Parameters
     ----------
     path:
         the label file, or a folder of shards.
     folder:
-        to make; it may be there when it is empty.
+        folder to create; it may exist if it is empty.
     about:
-        what only the publisher can tell.
+        facts that only the publisher knows.
     parquet:
         whether to add the pairs and cameras of each collection as Parquet tables, which Croissant can read. The card
         has a configuration for each, so that Hugging Face `datasets` loads the folder as it is.
@@ -98,7 +98,7 @@ def publish(
         top folder of the images that the page holds, scaled down, and the template of their paths, as for
         `relabel.images.paths.image_paths`; None makes a page without images, and looks for the layout.
     overwrite:
-        whether a folder that an earlier run made may be replaced.
+        whether a folder that an earlier run wrote may be replaced.
 
     Raises
     ------
@@ -107,8 +107,8 @@ def publish(
     MissingFileError
         when there is no such file.
     OptionError
-        when the name of the file is one that the folder needs for another file, or cannot be listed; or images are
-        given for no page.
+        when the name of the file is reserved for another file of the folder, or cannot be listed in it; or when images
+        are passed without a page.
     OutputExistsError, OutputError
         when the folder is not empty and may not be replaced, or cannot be written.
     """

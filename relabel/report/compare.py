@@ -1,4 +1,4 @@
-"""Two label files side by side: their pairs joined by key, and by how much the values differ.
+"""Comparison of two label files: their pairs joined by key, and by how much the values differ.
 
 Rows are taken in segments of the first file. A segment is read together with the span of rows of the second that holds
 its counterparts, so that two files in the same order are read once, and files in any order in bounded memory.
@@ -33,14 +33,14 @@ from relabel.report.differences import (
 from relabel.report.text_table import table
 
 PAIRS_AT_ONCE = 1 << 22
-"""Pairs of both files that a segment holds at the most, unless a single row has more; some 200 MB."""
+"""Largest number of pairs of both files in a segment, unless a single row has more; some 200 MB."""
 
 Bar = Callable[[str, int], AbstractContextManager[Callable[[int], object]]]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two label files say of the same pairs."""
+    """How two label files differ."""
 
     collections: tuple[Difference, ...]
     only_in_a: tuple[str, ...] = ()
@@ -75,8 +75,8 @@ def compare(
     a, b:
         ``FILE`` or ``FILE::COLLECTION``. Collections are joined by name; one against one is joined whatever the names.
     measure:
-        values of both are compared in this measure; None for that of `a`. Values whose measure is not known are
-        compared as they stand.
+        values of both are compared in this measure; None for that of `a`. Values of an unknown measure are compared as
+        they are.
     pairs_at_once:
         bounds the memory.
     bar:
@@ -89,7 +89,7 @@ def compare(
     InputError
         when the measures differ and an extent that is needed is missing.
     MissingFileError, LabelFileError
-        when a file is not there or damaged, also where only the digest of its content tells.
+        when a file does not exist or is damaged, even if only the digest of its content shows it.
     """
     if measure is not None:
         check_measure(measure)
@@ -113,9 +113,9 @@ def joined(a: str, b: str) -> tuple[list[tuple[StoredCollection, StoredCollectio
     Raises
     ------
     NotFoundError
-        when they have none in common, or name one that is not there.
+        when they have none in common, or name one that does not exist.
     MissingFileError, LabelFileError
-        when a file is not there or damaged.
+        when a file does not exist or is damaged.
     """
     ours, theirs = ({stored.name: stored for stored in open_collections(address)} for address in (a, b))
     if len(ours) == 1 == len(theirs):
@@ -154,7 +154,7 @@ def compare_collections(
     a, b, measure, pairs_at_once:
         as for `compare`.
     progress:
-        called with numbers of queries of `a` that add up to all.
+        called with the number of queries of `a` in each step.
     watch:
         called with all pairs that are stored in one and known in the other, block by block; with none where the
         digests of the contents are the same.
@@ -282,7 +282,7 @@ def _cells(difference: Difference) -> list[str]:
 
 
 def notes(difference: Difference) -> Iterator[str]:
-    """What is not the same about the two collections beside their pairs, a sentence each."""
+    """Differences between the two collections other than their pairs, one sentence each."""
     if difference.name_in_b != difference.name:
         yield f"compared with {difference.name_in_b} of B"
     a, b = difference.measures

@@ -19,7 +19,7 @@ from relabel.labelfile import StoredCollection
 POSITIVE = np.float32(0.5)
 LARGEST = 5
 EQUAL_WITHIN = 4 * float(np.finfo(np.float32).eps)
-"""Values this close are equal but for rounding: each of two conversions rounds to float32, and may double an error."""
+"""Values this close differ only by rounding: each of two conversions rounds to float32, and may double an error."""
 
 IntArray = npt.NDArray[np.int64]
 ValueArray = npt.NDArray[np.float32]
@@ -27,7 +27,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 Watch = Callable[[IntArray, ValueArray, ValueArray], object]
-"""takes (n,) codes of pairs, as in `CodedPairs`, and their values in both files; NaN for absent"""
+"""called with (n,) codes of pairs, as in `CodedPairs`, and their values in both files; NaN for absent"""
 
 
 class CodedPairs(NamedTuple):
@@ -50,7 +50,7 @@ class CameraCounts:
     only_in_a: int
     only_in_b: int
     status_differs: int
-    """common ones whose status is not the same"""
+    """common cameras whose status differs"""
 
     @classmethod
     def of(cls, joined: Join, a: Cameras, b: Cameras) -> CameraCounts:
@@ -62,13 +62,13 @@ class CameraCounts:
 
     @property
     def differing(self) -> int:
-        """Cameras that are not the same in both."""
+        """Number of cameras that differ between the files."""
         return self.only_in_a + self.only_in_b + self.status_differs
 
 
 @dataclass(frozen=True)
 class PairDifference:
-    """One pair and its values; None where it is absent though both cameras are ok."""
+    """One pair and its values; None if it is absent and both cameras are ok."""
 
     query: str
     database: str
@@ -78,19 +78,19 @@ class PairDifference:
 
 @dataclass(frozen=True)
 class Difference:
-    """What is different between two collections; values are in the measure `measure`."""
+    """Differences between two collections; values are in the measure `measure`."""
 
     name: str
     name_in_b: str
     identical: bool
-    """the digests of the content are the same"""
+    """whether the digests of the content are the same"""
     measure: str
     measures: tuple[str, str]
     """those of the files"""
     min_values: tuple[float, float]
     """those of the files, each in its own measure"""
     exclusions: tuple[Exclusion, Exclusion]
-    """which pairs each leaves out of training and scoring; no verdict depends on it"""
+    """which pairs each excludes from training and scoring; no verdict depends on it"""
     queries: CameraCounts
     database: CameraCounts
     common_pairs: int
@@ -109,19 +109,19 @@ class Difference:
     """pairs stored in one that the other does not store, for whatever reason"""
     only_in_b: int
     unknown_in_a: int
-    """those of them that are unknown in the other, since a camera is missing or not ok there"""
+    """those that are unknown in the other, because a camera is missing or not ok there"""
     unknown_in_b: int
     largest: tuple[PairDifference, ...]
     """the pairs that differ most, worst first"""
 
     @property
     def cameras_that_differ(self) -> int:
-        """Cameras of both sides that are not the same in both."""
+        """Number of cameras, of both sides, that differ between the files."""
         return self.queries.differing + self.database.differing
 
     @property
     def verdict(self) -> str:
-        """``identical``, ``equal`` or ``different``, as of a whole comparison."""
+        """``identical``, ``equal`` or ``different``, as for `Comparison`."""
         if self.identical:
             return "identical"
         same = not (self.cameras_that_differ or self.only_in_a or self.only_in_b or self.unequal)

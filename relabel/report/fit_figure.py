@@ -33,7 +33,7 @@ def fit_figure(
     title:
         the model in words.
     overwrite:
-        whether a file that is there may be replaced.
+        whether an existing file may be replaced.
     dark:
         light on a dark background.
     """

@@ -19,7 +19,7 @@ IntArray = npt.NDArray[np.int64]
 
 
 def gaps_of(query: Cameras, database: Cameras) -> Gaps | None:
-    """Counts of pairs by time where the cameras have times, else by frames of a sequence; None without either."""
+    """Counts of pairs by time if the cameras have times, else by frames of a sequence; None without either."""
     sides = (query, database)
 
     def has(name: str, kinds: str) -> bool:

@@ -1,4 +1,4 @@
-"""A label file at a glance and the matches of one of its queries, as values and as text."""
+"""Summary of a label file, and the matches of one of its queries, as values and as text."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _others(counts: dict[str, int]) -> str:
 
 @dataclass(frozen=True)
 class Match:
-    """One camera that shares some view with a query."""
+    """One database camera whose view overlaps with that of a query."""
 
     key: str
     value: float
@@ -119,7 +119,7 @@ class Row:
 def row(stored: StoredCollection, key: str, *, top: int | None = None) -> Row:
     """The matches of the query `key`, best first, all of them or the `top` best.
 
-    Values are the shortest decimal numbers that stand for the stored float32.
+    Values are the shortest decimal numbers that round to the stored float32.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """Sequences in time: frames that share nothing, chains that break, and how ψ falls with the time between two frames.
 
-A camera moves little from one frame to the next. Where two frames that follow each other share almost nothing, a pose
-is wrong, tracking was lost, or the sequence jumps. Only tables with the columns ``sequence`` and ``frame``, the rank of
-a frame in time, can show this.
+A camera moves little from one frame to the next. If two consecutive frames share almost nothing, a pose is wrong,
+tracking was lost, or the sequence jumps. Only tables with the columns ``sequence`` and ``frame``, the rank of a frame
+in time, can show this.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from relabel.similarity import Collection
 IntArray = npt.NDArray[np.int64]
 
 BROKEN = 0.05
-"""Frames that follow each other and have a smaller ψ break the chain."""
+"""Consecutive frames with a smaller ψ break the chain."""
 _POSITIVE = np.float32(0.5)
 _BINS = 64
 _SHOWN = 5  # examples of each fault in the text
@@ -29,7 +29,7 @@ _SHOWN = 5  # examples of each fault in the text
 
 @dataclass(frozen=True)
 class Break:
-    """Two frames that follow each other and share almost nothing."""
+    """Two consecutive frames that share almost nothing."""
 
     sequence: str
     before: str
@@ -59,8 +59,8 @@ class Chains:
     Attributes
     ----------
     adjacent:
-        pairs of ok frames that follow each other. Where frames lie farther apart than is usual in their sequence, as
-        they do where one between them is not ok, they are not counted.
+        pairs of consecutive ok frames. Frames that are farther apart than is usual in their sequence, for instance
+        because one between them is not ok, are not counted.
     threshold:
         smaller ψ break the chain.
     breaks:
@@ -80,14 +80,14 @@ class Chains:
 
 @dataclass(frozen=True)
 class Sequences:
-    """What the order in time tells.
+    """Findings from the order of frames in time.
 
     Attributes
     ----------
     alone:
-        queries that are ok and share something with no camera at all.
+        ok queries that overlap with no camera at all.
     chains:
-        None where queries and database are two sets: no frame then follows a query.
+        None unless queries and database are the same set: otherwise no frame follows a query.
     """
 
     alone: tuple[str, ...]
@@ -209,7 +209,7 @@ def _pairs_apart(sequence: IntArray, frame: IntArray, ok: npt.NDArray[np.bool_])
 
 
 def sequences_text(s: Sequences, queries_ok: int, absent: str) -> list[str]:
-    """What the order in time tells, a few examples of each fault."""
+    """Findings from the order of frames in time as text, with a few examples of each fault."""
     lines = [f"  queries without any overlap: {len(s.alone):,} of {queries_ok:,}{_such_as(s.alone)}"]
     if (chains := s.chains) is None:
         return lines

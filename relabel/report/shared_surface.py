@@ -32,15 +32,16 @@ class SharedSide:
     key:
         of the camera.
     points:
-        (m, 3) what it sees, in the world, metres; one for each pixel that counts and has a depth, row by row.
+        (m, 3) float points that it sees, in world coordinates, metres; one for each valid pixel with a depth, row by
+        row.
     shared:
         (m,) whether the other frame sees the point, by the voxels of the method.
     depth:
-        (h, w) stored depths of the pixels that count, metres; 0 where there is none.
+        (h, w) depths of the pixels on the stride grid, metres; 0 where unknown.
     voxels, common:
-        how many voxels the frame occupies, and how many of them it shares.
+        number of voxels that the frame occupies, and number of those that it shares.
     image:
-        path of the colour image, empty where there is none.
+        path of the colour image, empty if there is none.
     """
 
     key: str
@@ -95,7 +96,7 @@ class SharedSurface:
 
     @property
     def agrees(self) -> bool:
-        """Whether the depth maps give the ψ that is stored."""
+        """Whether the ψ recomputed from the depth maps equals the stored one."""
         least = self.min_value if self.stored == 0.0 else 0.0
         return abs(self.value - self.stored) <= max(_AGREES, least)
 
@@ -114,7 +115,7 @@ class SharedSurface:
 def shared(
     stored: StoredCollection, query: Frames, database: Frames, query_key: str, database_key: str
 ) -> SharedSurface:
-    """What two frames share under the method and the parameters of a collection.
+    """The surface that two frames share, under the method and the parameters of a collection.
 
     Parameters
     ----------
@@ -128,7 +129,7 @@ def shared(
     Raises
     ------
     NotFoundError
-        when there is no such camera in the collection.
+        when the collection has no such camera.
     InputError
         when the collection was not made from depth maps, one of the two cameras was not labelled or is no longer in the
         dataset, or its depth map cannot be read.

@@ -1,4 +1,4 @@
-"""What two depth frames share, drawn: a coloured point cloud and a figure."""
+"""Drawings of what two depth frames share: a coloured point cloud and a figure."""
 
 from __future__ import annotations
 

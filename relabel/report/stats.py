@@ -1,4 +1,4 @@
-"""What a labeller wants to know about a collection before training on it.
+"""Statistics of a collection, to look at before training on it.
 
 Everything is counted in one pass over the stored rows, so that memory depends on the number of cameras and not on the
 number of pairs.
@@ -29,7 +29,7 @@ BINS = 10
 # Stored values are float32, so that the edges are rounded alike: a stored 0.7 belongs to the bin that starts at 0.7.
 EDGES = np.linspace(0.0, 1.0, BINS + 1).astype(np.float32)
 MOST_FACING = 1000
-"""Facing pairs that are named."""
+"""Number of facing pairs that are listed."""
 _TIE = 1e-6  # relative width around a radius in which a tree's own rounding is not trusted
 
 IntArray = npt.NDArray[np.int64]
@@ -37,7 +37,7 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Band:
-    """How many cameras of one band of ψ a query has, over all queries that are ok."""
+    """Number of database cameras per ok query in one band of ψ."""
 
     pairs: int
     mean: float | None
@@ -49,7 +49,7 @@ class Band:
 
 @dataclass(frozen=True)
 class NearPairs:
-    """Pairs of ok cameras that stand near each other, and how many of them share no view."""
+    """Nearby pairs of ok cameras, and how many of them share no view."""
 
     radius_m: float
     """horizontal distance, inclusive"""
@@ -67,7 +67,7 @@ class NearPairs:
 class FacingPairs:
     """Stored pairs (ψ > min_value) whose headings differ by at least `heading_difference_deg`.
 
-    Such cameras look at each other across the ground they share, and see opposite faces of what stands on it: at 60 m,
+    Such cameras look at each other across the ground they share, and see opposite faces of the objects on it: at 60 m,
     with 90° and 50 m, two of them have an IoU of 0.68.
     """
 
@@ -76,12 +76,12 @@ class FacingPairs:
     positive: int
     """those with ψ ≥ 0.5"""
     headings: int
-    """ok cameras of both sides that have a heading; where none has, nothing faces anything"""
+    """number of ok cameras of both sides with a heading; without any, no pair can be facing"""
 
 
 @dataclass(frozen=True, eq=False)
 class Cases:
-    """Which cameras and pairs the figures count."""
+    """Cameras and pairs behind the figures."""
 
     without_positive: IntArray
     """rows of the queries that are ok and have no ψ ≥ 0.5"""
@@ -91,7 +91,7 @@ class Cases:
 
 @dataclass(frozen=True)
 class ExcludedCounts:
-    """Pairs that training and scoring leave out; everywhere else in the figures they count as any other."""
+    """Pairs that training and scoring leave out; all other figures count them like any other pair."""
 
     rule: str
     pairs: int
@@ -104,7 +104,7 @@ class ExcludedCounts:
 
 @dataclass(frozen=True, repr=False)
 class Statistics(Displayed):
-    """Figures of one collection; pairs of cameras that are not both ok are unknown and nowhere counted as zero.
+    """Figures of one collection; pairs of cameras that are not both ok are unknown and never counted as zero.
 
     `known_pairs` are the pairs of two ok cameras, a camera with itself left out. `histogram` counts stored pairs in ten
     bins of ψ of width 0.1, the last one with its upper end; a bin holds its lower edge, rounded to float32. The
@@ -127,9 +127,9 @@ class Statistics(Displayed):
     excluded: ExcludedCounts | None = None
     """the pairs that the collection excludes; None where it has no such rule"""
     sequences: Sequences | None = None
-    """what the order in time tells, where the queries have the columns ``sequence`` and ``frame``"""
+    """findings from the order in time, if the queries have the columns ``sequence`` and ``frame``"""
     cases: Cases | None = field(default=None, compare=False, repr=False)
-    """what is counted, for those who show it; no part of the JSON"""
+    """the cases behind the figures, for display; not part of the JSON"""
 
     @property
     def queries_without_positive(self) -> int:
@@ -170,7 +170,7 @@ def statistics(
     Parameters
     ----------
     source:
-        a collection of a label file, or a similarity in memory. Stored pairs are taken to be between ok cameras, as
+        a collection of a label file, or a similarity in memory. Stored pairs are assumed to be between ok cameras, as
         the format demands and `validate` checks.
     near_m:
         pairs up to this horizontal distance, metres, are near; on the earth where that is the frame of the collection.

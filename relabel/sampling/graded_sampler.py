@@ -173,7 +173,7 @@ class GradedSampler(Displayed, ABC, Generic[T]):
             self.epoch, self.position, self._start, self._done = number, 0, 0, False
 
     def state_dict(self, position: int | None = None) -> dict[str, Any]:
-        """Where the sampler stands, as plain values (JSON, or torch files read with `weights_only`).
+        """The state of the sampler as plain values (JSON, or torch files read with `weights_only`).
 
         Parameters
         ----------

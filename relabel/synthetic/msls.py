@@ -36,7 +36,7 @@ _SIDES = ("query", "database")
 _TABLES = ("raw", "postprocessed", "seq_info", "subtask_index")
 _OURS = frozenset({*_SIDES, BUILDINGS, *(f"{side}/{table}.csv" for side in _SIDES for table in _TABLES)})
 TABLES = len(_SIDES) * len(_TABLES)
-"""CSV files that a tree consists of."""
+"""Number of CSV files in a tree."""
 _CRS = utm_crs(27)  # 21 degrees west
 _CORNER_M = (500_000.0, 4_000_000.0)
 
@@ -87,16 +87,16 @@ def write_tree(
     Parameters
     ----------
     folder:
-        the root of the tree; made where it does not exist.
+        the root of the tree; created if it does not exist.
     cameras:
-        images on each side, query and database. The town grows with them, so that the number of neighbours stays
-        that of a street in MSLS: about 40 within 50 m.
+        images on each side, query and database. The town grows with their number, so that each has as many neighbours
+        as in MSLS: about 40 within 50 m.
     seed:
         0 or more.
     city:
         the name of the city, a plain folder name.
     overwrite:
-        write into a folder that is not empty: the files of this city are replaced, all others stay.
+        allow a folder that is not empty: the files of this city are replaced, all others are kept.
     buildings:
         also write ``buildings.geojson`` into the folder of the city, the blocks between the streets.
     progress:
@@ -110,9 +110,9 @@ def write_tree(
     Raises
     ------
     OptionError
-        when `cameras`, `seed` or `city` has a value that it cannot take.
+        when `cameras`, `seed` or `city` is not valid.
     OutputExistsError
-        when the folder is not empty and `overwrite` was not asked for.
+        when the folder is not empty and `overwrite` is False.
     OutputError
         when it cannot be written.
     """

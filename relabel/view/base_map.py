@@ -1,7 +1,8 @@
-"""A base map below the cameras: tiles of a server that the user names, and where they lie in the frame of the labels.
+"""A base map below the cameras: tiles of a server that the user names, placed in the frame of the labels.
 
 Tiles are squares of the Web Mercator projection, numbered by zoom, column and row from the north-west, as OpenStreetMap
-has them. In the frame of the labels they are quadrangles; polynomials say where, so that the page needs no projections.
+numbers them. In the frame of the labels they are quadrangles, placed by polynomials, so that the page needs no
+projections.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from relabel.errors import OptionError
 from relabel.geometry.projection import unproject
 
 DEGREE = 3
-"""of the polynomials; within 50 km they are right to a centimetre"""
+"""degree of the polynomials; within 50 km they are accurate to a centimetre"""
 _MOST_ERROR_M = 1.0
 _LEAST_REACH_M = 1000.0
 _GRID = 13
@@ -36,12 +37,12 @@ class Tiles:
     template:
         address with ``{z}``, ``{x}`` and ``{y}``.
     attribution:
-        whose they are, shown on the map; the name of the host by default.
+        credit shown on the map; the name of the host by default.
 
     Raises
     ------
     OptionError
-        when the template is no address of one host with all three.
+        when the template is not an address on one fixed host with all three placeholders.
     """
 
     template: str
@@ -63,7 +64,7 @@ class Tiles:
         return "{0.scheme}://{0.netloc}".format(urlsplit(self.template))
 
     def to_json(self) -> Mapping[str, str]:
-        """What the page needs to know."""
+        """The values that the page needs, as JSON."""
         return {"template": self.template, "attribution": self.attribution}
 
 
@@ -73,9 +74,9 @@ def placement(centre: FloatArray, extent_m: float, crs: str) -> dict[str, Any]:
     Parameters
     ----------
     centre:
-        (2,) the place in `crs` that is the origin of the map.
+        (2,) the position in `crs` that is the origin of the map.
     extent_m:
-        width or height of what the cameras take up, the larger one.
+        the larger of width and height of the cameras' bounding box.
     crs:
         the frame of the positions.
 
@@ -90,7 +91,7 @@ def placement(centre: FloatArray, extent_m: float, crs: str) -> dict[str, Any]:
     Raises
     ------
     OptionError
-        when the frame is not of the earth, or the cameras lie too far apart.
+        when the frame is not on the earth, or the cameras are too far apart.
     """
     reach = max(extent_m, _LEAST_REACH_M)
     step = np.linspace(-1.0, 1.0, _GRID)
@@ -134,7 +135,7 @@ def _terms(points: FloatArray) -> FloatArray:
 
 
 def check_on_earth(crs: str) -> None:
-    """Raise an `OptionError` where a frame is none of the earth, so that no base map can be drawn below it."""
+    """Raise an `OptionError` if a frame is not on the earth, so that no base map can be drawn below it."""
     try:
         unproject([0.0], [0.0], crs)
     except OptionError:

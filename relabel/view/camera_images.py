@@ -1,4 +1,4 @@
-"""The image of a camera, wherever it is: below a folder of images, or in the dataset of labels from depth maps."""
+"""Images of cameras from a folder of images, or from the dataset of labels from depth maps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class CameraImages:
     collections:
         the collections.
     files:
-        those below a folder of images, which go first.
+        those below a folder of images, which take precedence.
     frames:
         the frames of labels from depth maps, with their colour images.
     """
@@ -29,7 +29,7 @@ class CameraImages:
         self._files, self._frames = files, frames
 
     def find(self, collection: str, side: str, row: int) -> ImageFile | None:
-        """The image of a camera; None where there is none, or where it may not be shown."""
+        """The image of a camera; None if there is none, or if it may not be shown."""
         image = None if self._files is None else self._files.find(collection, side, row)
         if image is None and self._frames is not None:
             image = self._frames.image(self._collections[collection], side, row)

@@ -1,4 +1,4 @@
-"""What a second label file says of the same pairs: flips across 0.5, the pairs that differ most, and by how much."""
+"""Comparison with a second label file: pairs that flip across 0.5, the pairs that differ most, and histograms."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def comparison(
     Parameters
     ----------
     a, b:
-        the collection that is shown, and the one that it is compared with.
+        the collection shown, and the one that it is compared with.
     progress:
         called with the numbers of rows of `a` that were read.
 

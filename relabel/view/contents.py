@@ -1,4 +1,4 @@
-"""What the page says first: the file and its collections."""
+"""The first answer to the page: the file and its collections."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from relabel.report.compare import joined
 from relabel.report.shared_surface import METHODS
 
 COMPUTE_AT_ONCE = 2_000_000
-"""Pairs of a collection up to which its distributions are computed without being asked for."""
+"""Number of pairs up to which the distributions of a collection are computed without a click."""
 
 
 class Compared(NamedTuple):
-    """What a label file is compared with."""
+    """The label file that another one is compared with."""
 
     file: str
     """its name"""

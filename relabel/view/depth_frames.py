@@ -1,4 +1,4 @@
-"""Depth maps and images of the frames that labels were made from, below one folder, and what two frames share."""
+"""Depth maps and images of the frames that labels were made from, below one folder, and the surface that two share."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class FrameSides(Protocol):
 
 
 class DepthFrames:
-    """The frames of collections, read from a dataset when the first of a collection is asked for.
+    """The frames of collections, read from the dataset at the first request for a collection.
 
-    They are asked for by row, never by path; depth maps and images that lie outside of the folder, or that links lead
-    out to, are refused unless that is allowed.
+    They are requested by row, never by path. Depth maps and images outside of the folder, also by way of links, are
+    refused unless that is allowed.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class DepthFrames:
         return pack(arrays, pair.to_json() | {"agrees": pair.agrees})
 
     def image(self, stored: StoredCollection, side: str, row: int) -> ImageFile | None:
-        """The colour image of a frame; None where there is none, or where it may not be shown."""
+        """The colour image of a frame; None if there is none, or if it may not be shown."""
         if stored.method not in METHODS:
             return None
         try:

@@ -1,4 +1,4 @@
-"""What may be wrong with the cameras and pairs of a collection, each fault with the cameras and pairs that show it.
+"""Possible faults of the cameras and pairs of a collection, each with the cameras and pairs that show it.
 
 Nothing is judged here: the faults are those of the audit (`relabel audit`, also as it was recorded when the labels were
 made), of `relabel headings` and of `relabel stats`.
@@ -26,7 +26,7 @@ from relabel.report.shared_surface import METHODS
 from relabel.report.stats import Statistics, statistics
 
 MOST_CASES = 1000
-"""Cases of a fault that are listed."""
+"""Largest number of cases listed for a fault."""
 
 HEADING_CODES = {
     "constant": "heading-constant",
@@ -68,18 +68,18 @@ class Fault:
         of the audit; or ``status-NAME`` (cameras of that status), ``heading-alone``, ``heading-against-travel``,
         ``no-positive``, ``no-overlap``, ``facing-pairs``, ``broken-chain``, ``chain-suspect``.
     severity:
-        whether labels may be wrong, or this is only to be known.
+        ``warning`` if labels may be wrong, else ``note``.
     text, cause, remedy:
-        a sentence; what most likely lies behind it, and what mends it, where that is known.
+        a sentence; the most likely cause, and the remedy, where known.
     count:
         how many cameras or pairs show it.
     of:
-        what is counted.
+        unit of the count.
     cases:
         the first `MOST_CASES`: a side and a row, of pairs also the column; empty where it is all cameras or none in
         particular.
     recorded:
-        whether this was said when the labels were made, and cannot be seen in them.
+        whether this was recorded when the labels were made, and cannot be seen in them any more.
     """
 
     code: str
@@ -184,7 +184,7 @@ def _headings(stored: StoredCollection) -> Iterator[Fault]:
 
 
 def _audited(stored: StoredCollection) -> Iterator[Fault]:
-    """What the audit still sees in the cameras."""
+    """Findings of the audit on the cameras in the file."""
     query, database = stored.query, stored.database
     report = audit_labels(
         query,
@@ -197,7 +197,7 @@ def _audited(stored: StoredCollection) -> Iterator[Fault]:
 
 
 def _recorded(stored: StoredCollection) -> Iterator[Fault]:
-    """What the audit saw when the labels were made, and what is gone since."""
+    """Findings recorded when the labels were made that the file no longer shows."""
     record = collection_record(stored.name, LabelFile(stored.path).provenance())
     findings = [] if record is None else record.get("findings", [])
     for finding in findings if isinstance(findings, list) else []:
@@ -239,7 +239,7 @@ def _cases_of_keys(stored: StoredCollection, keys: Sequence[str], only: Side | N
 
 
 def _of_pairs(stored: StoredCollection, figures: Statistics) -> Iterator[Fault]:
-    """What `relabel stats` counts of pairs that are not as one would wish."""
+    """Suspicious pairs and queries, as `relabel stats` counts them."""
     assert figures.cases is not None
     queries = figures.queries_ok
     if none := figures.queries_without_positive:

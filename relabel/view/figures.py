@@ -1,4 +1,4 @@
-"""What the views beside the map show of a collection, by name; each is computed when the page asks for it."""
+"""Data of the views beside the map, by name; each is computed when the page asks for it."""
 
 from __future__ import annotations
 

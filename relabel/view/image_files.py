@@ -17,8 +17,8 @@ MEDIA_TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}
 class ImageFiles:
     """The images of the cameras of some collections.
 
-    They are asked for by camera, never by path: their paths are made from the label file, whose keys cannot lead out of
-    the folder (see `relabel.images.paths.image_paths`), and a link that does is not followed unless that is allowed.
+    They are requested by camera, never by path: their paths are made from the label file, whose keys cannot lead out of
+    the folder (see `relabel.images.paths.image_paths`), and a link out of it is not followed unless that is allowed.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class ImageFiles:
         }
 
     def find(self, collection: str, side: str, row: int) -> ImageFile | None:
-        """The image of a camera; None where there is none, or where it may not be shown."""
+        """The image of a camera; None if there is none, or if it may not be shown."""
         paths = self._paths.get((collection, side), self._paths.get((collection, "queries")))
         if paths is None or not 0 <= row < len(paths):
             return None
@@ -76,7 +76,7 @@ class ImageFile(NamedTuple):
 
 
 def shown_file(path: Path, folder: Path, *, follow_links: bool) -> ImageFile | None:
-    """The image at a path below a folder; None where it is none, or lies outside and links are not followed."""
+    """The image at a path below a folder; None if it is not an image, or lies outside and links are not followed."""
     try:
         path = path.resolve(strict=True)
         regular = stat.S_ISREG(path.stat().st_mode)

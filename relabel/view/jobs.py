@@ -1,4 +1,4 @@
-"""Computations that a browser asks for again and again until they are done."""
+"""Computations that a browser polls until they are done."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ T = TypeVar("T")
 
 
 def has_failed(future: Future[Any]) -> bool:
-    """Whether it ended with an error, which is not kept: what could not be read may be there again."""
+    """Whether it ended with an error. Errors are not kept: a file that could not be read may be back."""
     return future.done() and (future.cancelled() or future.exception() is not None)
 
 
 class Job(Generic[T]):
-    """A computation in a thread, and how many rows it has read; stopped between two blocks of rows."""
+    """A computation in a thread, with the number of rows read so far; it can be stopped between two blocks."""
 
     def __init__(self, workers: ThreadPoolExecutor, compute: Callable[[Progress], T]) -> None:
         self.rows = 0
@@ -29,18 +29,18 @@ class Job(Generic[T]):
         self.rows += rows
 
     def stop(self) -> None:
-        """End it as soon as may be."""
+        """End it as soon as possible."""
         self._stopped = True
         self.future.cancel()
 
 
 class Jobs(Generic[T]):
-    """The newest few computations, by what was asked for; older ones are stopped, and their results forgotten.
+    """The newest few computations by request; older ones are stopped, and their results dropped.
 
     Parameters
     ----------
     most:
-        how many, which bounds the memory of results and the work that requests can pile up.
+        how many to keep, which bounds the memory of results and the work that requests can queue.
     """
 
     def __init__(self, most: int) -> None:
@@ -49,7 +49,7 @@ class Jobs(Generic[T]):
         self._workers = ThreadPoolExecutor(1)
 
     def ask(self, key: Hashable, compute: Callable[[Progress], T]) -> Job[T]:
-        """The job of this key, begun unless it is there; one that has failed is begun again the next time."""
+        """The job of this key, started unless it exists; one that has failed is started again by the next request."""
         job = self._jobs.pop(key, None) or Job(self._workers, compute)
         if has_failed(job.future):
             return job

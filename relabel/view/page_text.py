@@ -41,13 +41,13 @@ def _markup(**parts: str) -> str:
 
 
 def served_page() -> str:
-    """The page that asks a server for all that it shows."""
+    """The page that requests its data from a server."""
     scripts = "\n".join(f'<script src="assets/{name}"></script>' for name in ASSETS if name.endswith(".js"))
     return _markup(head='<link rel="stylesheet" href="assets/style.css">', data="", scripts=scripts)
 
 
 def standalone_page(contents: Mapping[str, Any], collections: Sequence[str], images: str = "") -> str:
-    """The page with all that it shows in it; its own policy forbids it to ask any network.
+    """The page with all of its data embedded; its own policy forbids network access.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the page draws of a collection: its cameras as columns, and their description in words."""
+"""Drawing data of a collection for the page: its cameras as columns, and a description in words."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Scene(NamedTuple):
     `fov`, `radius` (n,) float32; `status` (n,) uint8;
     `sequence` (n,) int32, numbers of `sequences`"""
     value: dict[str, Any]
-    """what there is one of, as JSON"""
+    """single values, as JSON"""
 
 
 def scene(stored: StoredCollection, *, base_map: bool = False) -> Scene:
@@ -41,7 +41,7 @@ def scene(stored: StoredCollection, *, base_map: bool = False) -> Scene:
 
     Cameras with poses are compared in space, and drawn from the side of the axis that is nearest to their vertical;
     all others are compared on the ground and drawn as a map with north up. With `base_map`, it says where the tiles of
-    one lie (see `relabel.view.base_map.placement`), or why there is none.
+    a base map lie (see `relabel.view.base_map.placement`), or why there is none.
     """
     query, database = stored.numbered_cameras((SEQUENCE, LON, LAT))
     sides = {"queries": query} if stored.self_pairs else {"queries": query, "database": database}
@@ -115,7 +115,7 @@ def _centre(positions: list[FloatArray]) -> FloatArray:
 
 
 def _assumed_radius(where: FloatArray, *, in_space: bool) -> float:
-    """How far a field of view is drawn where the labels do not say: in a room a tenth of it."""
+    """Range of a drawn field of view if the labels do not state one: in a room, a tenth of its size."""
     if not in_space or np.isnan(where).all():
         return _RADIUS_M
     return float(max(0.05, 0.1 * np.ptp(where[np.isfinite(where[:, 0])], axis=0).max()))

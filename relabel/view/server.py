@@ -1,4 +1,4 @@
-"""The page served to a browser: labels of one file and images below one folder, read when they are asked for.
+"""The page served to a browser: labels of one file and images below one folder, read on request.
 
 Only GET and HEAD are answered. On a loopback address, requests have to name it as their host, so that no page of the
 web can reach the server under a name of its own (DNS rebinding); on any other, they have to bring a token.
@@ -55,7 +55,7 @@ log = logging.getLogger(__name__)
 
 
 class Labels:
-    """What the server knows: collections of one label file, and where their images and depth maps are."""
+    """Data of the server: collections of one label file, and the sources of their images and depth maps."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Labels:
         return pack(*scene(stored, base_map=self.tiles is not None))
 
     def figures(self, name: str, which: str) -> dict[str, Any] | None:
-        """Some figures of a collection as `result`, or how far they have come as `progress`; None where it has none."""
+        """Some figures of a collection as `result`, or the `progress` towards them; None if there are none."""
         stored = self.collections[name]
         make = figures_of(stored, self.compared).get(which)
         if make is None:
@@ -108,12 +108,12 @@ class Labels:
         return {"result": future.result()} if future.done() else {"progress": sum(rows) / max(1, stored.shape[0])}
 
     def matrix(self, name: str, rows: tuple[int, int], columns: tuple[int, int]) -> Job[bytes]:
-        """The packed image of a rectangle of ψ, perhaps not yet computed."""
+        """The job that computes the packed image of a rectangle of ψ."""
         stored = self.collections[name]
         return self._matrices.ask((name, rows, columns), lambda done: pack(*matrix(stored, rows, columns, done)))
 
     def surface(self, name: str, row: int, column: int | None) -> Future[bytes] | None:
-        """The packed depth maps of a pair and what both see; None where too many wait for theirs already."""
+        """The packed depth maps of a pair and what both see; None if too many requests are waiting already."""
         if self.depth_frames is None or len(self._surfaces) > _WAITING:
             return None
         future = self._decoder.submit(self.depth_frames.surface, self.collections[name], row, column)
@@ -122,7 +122,7 @@ class Labels:
         return future
 
     def image(self, name: str, side: str, row: int) -> ImageFile | None:
-        """The image of a camera; None where there is none, or where it may not be shown."""
+        """The image of a camera; None if there is none, or if it may not be shown."""
         return self._images.find(name, side, row)
 
     def said(self, error: RelabelError) -> str:
@@ -134,14 +134,14 @@ class Labels:
         return text
 
     def close(self) -> None:
-        """Stop counting as soon as may be."""
+        """Stop all computations as soon as possible."""
         self._matrices.close()
         for workers in (self._workers, self._decoder):
             workers.shutdown(wait=False, cancel_futures=True)
 
 
 class _Handler(tornado.web.RequestHandler):
-    """What all answers have in common: who may ask, and that no browser does more with them than show them."""
+    """Common to all answers: access control, and headers that keep a browser from doing more than show them."""
 
     def initialize(self, labels: Labels, token: str | None) -> None:
         self.labels, self.token = labels, token
@@ -182,14 +182,14 @@ class _Handler(tornado.web.RequestHandler):
             super().log_exception(typ, value, tb)
 
     def collection(self) -> StoredCollection:
-        """The collection that the request names; 404 where there is none."""
+        """The collection that the request names; 404 if there is none."""
         stored = self.labels.collections.get(self.get_query_argument("collection"))
         if stored is None:
             raise tornado.web.HTTPError(404, reason="No such collection")
         return stored
 
     def number(self, text: str, below: int) -> int:
-        """A row number; 404 where there is no such row."""
+        """A row number; 404 if there is no such row."""
         if not (text.isascii() and text.isdigit() and len(text) < 11 and int(text) < below):
             raise tornado.web.HTTPError(404, reason="No such row")
         return int(text)
@@ -352,7 +352,7 @@ class _Missing(_Handler):
 
 
 def application(labels: Labels, token: str | None = None) -> tornado.web.Application:
-    """The server's answers; `token` is what requests have to bring, None on a loopback address."""
+    """The server's answers; requests must carry `token` unless it is None, as on a loopback address."""
     known = {"labels": labels, "token": token}
     policy = _POLICY.format(tiles="" if labels.tiles is None else f" {labels.tiles.origin}")
     routes = {
@@ -379,7 +379,7 @@ def application(labels: Labels, token: str | None = None) -> tornado.web.Applica
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches that address."""
+    """Whether only this machine can reach the address."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

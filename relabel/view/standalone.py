@@ -1,4 +1,4 @@
-"""The page as one HTML file with the labels in it, to pass on: it opens from a disk, without a network."""
+"""The page as one HTML file with the labels in it, to share: it opens from a disk, without a network."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST_PAIRS = 1_500_000
 """Pairs that a page holds, which keeps it below 20 MB; of each query the best are kept."""
 LARGE_BYTES = 20_000_000
 PASSES = len(FIGURES) + 2
-"""how often all rows are read; once more where they are compared"""
+"""how often all rows are read; once more for a comparison"""
 
 log = logging.getLogger(__name__)
 
@@ -56,15 +56,15 @@ def write_report(
     path:
         the HTML file.
     images:
-        where images of the cameras are; None makes a page without.
+        source of the images of the cameras; None makes a page without images.
     compared:
-        what the collections are compared with.
+        the file that the collections are compared with.
     overwrite:
         whether a file that is there may be replaced.
     most_pairs:
-        the number of pairs to hold.
+        largest number of pairs on the page.
     most_image_bytes:
-        what the scaled images may take.
+        most bytes that the scaled images may take.
     progress:
         called with the number of rows of every block of pairs that was read; they are read `PASSES` times, and once
         more to be compared.
@@ -72,7 +72,7 @@ def write_report(
     Raises
     ------
     OutputExistsError, OutputError
-        when `path` is there, or cannot be written.
+        when `path` exists, or cannot be written.
     LabelFileError
         when the content of a collection does not fit its digest.
     """

@@ -19,7 +19,7 @@ from relabel.view.image_files import ImageFile
 LONGEST_PX = 256
 """The longer edge of an image in a page."""
 MOST_BYTES = 20_000_000
-"""What all images of a page may take; in the page, as base64, they take a third more."""
+"""Most bytes of all images of a page; in base64, they take a third more."""
 _BEST = 5  # matches of a query, whose images are wanted as soon as its own is
 _REMEMBERED = 1024  # images, that collections which share theirs need not scale them again
 
@@ -30,10 +30,10 @@ log = logging.getLogger(__name__)
 
 
 class ImageSource(Protocol):
-    """Where images of cameras are: `ImageFiles` or `CameraImages`."""
+    """A source of images of cameras: `ImageFiles` or `CameraImages`."""
 
     def find(self, collection: str, side: str, row: int) -> ImageFile | None:
-        """The image of a camera; None where there is none, or where it may not be shown."""
+        """The image of a camera; None if there is none, or if it may not be shown."""
 
 
 class Thumbnails(NamedTuple):
@@ -46,13 +46,13 @@ class Thumbnails(NamedTuple):
     cameras: int
     held: int
     missing: int
-    """cameras whose image is not there, or may not be shown"""
+    """cameras whose image does not exist, or may not be shown"""
     damaged: int
     left_out: int
-    """cameras that were not looked at, because the page is full"""
+    """cameras left out because the page is full"""
 
     def note(self) -> str:
-        """What the page says of its images."""
+        """Note on the images, for the page."""
         why = [
             f"{count:,} {text}"
             for count, text in (
@@ -77,7 +77,7 @@ def thumbnails(
     most_bytes: int = MOST_BYTES,
     progress: Progress | None = None,
 ) -> Thumbnails:
-    """The images of the cameras that are wanted most, until they take `most_bytes`.
+    """The images of the most wanted cameras, up to `most_bytes`.
 
     Parameters
     ----------
@@ -86,9 +86,9 @@ def thumbnails(
     images:
         where their images are.
     wanted:
-        of each collection and side how much each camera's image is wanted, as `urgency` tells: the smallest first.
+        for each collection and side, the rank of each camera's image, as returned by `urgency`: the smallest first.
     most_bytes:
-        what all images may take; one that several cameras have, in one collection or in several, is held once.
+        most bytes of all images; one that several cameras share, in one collection or in several, is stored once.
     progress:
         called with 1 for every image.
     """
@@ -135,7 +135,7 @@ def urgency(
     *,
     self_pairs: bool,
 ) -> dict[str, IntArray]:
-    """How early a page wants the image of each camera: by the first query that shows it.
+    """Rank of the image of each camera on a page: by the first query that shows it.
 
     Queries are taken from all over the collection, however few there is room for, each with its best matches.
 

@@ -1,1 +1,1 @@
-"""Which headings of a dataset should not be trusted: along tracks, and of cameras that stand near each other."""
+"""Which headings of a dataset should not be trusted: along tracks, and between nearby cameras."""

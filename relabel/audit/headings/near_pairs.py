@@ -1,4 +1,4 @@
-"""Headings of cameras that stand near each other: how much they differ, and which one is alone against all others."""
+"""Headings of nearby cameras: how much they differ, and which one disagrees with all others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BLOCK_PAIRS, _BLOCK_ROWS = 4_000_000, 1 << 16
 
 @dataclass(frozen=True)
 class NearHeadings:
-    """Pairs of cameras with headings that stand near each other, query with database.
+    """Nearby pairs of cameras with headings, query with database.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class NearHeadings:
     opposite:
         looked-at pairs whose headings differ by more than `flip_deg`.
     place_m, place_pairs, place_opposite:
-        the same of the pairs that stand at one place.
+        the same for pairs at one place.
     """
 
     radius_m: float
@@ -129,9 +129,9 @@ def near_pairs(
 
 
 def alone(position: FloatArray, heading_deg: FloatArray, *, place_m: float, flip_deg: float) -> BoolArray:
-    """(n,) True for a camera that looks the other way than all that stand around it.
+    """(n,) True for a camera that looks the other way than all cameras around it.
 
-    At least `LONE_NEIGHBOURS` others stand within `place_m`; all look to within `LONE_AGREE_DEG` of their mean
+    At least `LONE_NEIGHBOURS` others are within `place_m`; all look to within `LONE_AGREE_DEG` of their mean
     direction, and the camera more than `flip_deg` away from that. A car that drives the other way is one as well, so
     this is a hint and no proof. Where more than 20 million pairs are so near, no camera is marked.
 

@@ -46,7 +46,7 @@ class Tracks:
     Attributes
     ----------
     travel_deg:
-        direction of travel, NaN where the sequence stands still or the track does not go straight on.
+        direction of travel, NaN where the camera is stationary or the track does not go straight on.
     offset_deg:
         compass − travel in [-180, 180), NaN where either is.
     centre_deg, spread_deg, straight:

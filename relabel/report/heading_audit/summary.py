@@ -53,14 +53,14 @@ def audit_text(audit: Audit, reasons: Collection[str]) -> list[str]:
 
 
 def verdict(audits: Sequence[Audit], reasons: Collection[str], *, command: str, mask: str | None) -> str:
-    """One sentence that says what to do.
+    """One sentence on what to do.
 
     Parameters
     ----------
     audits:
         all that were made.
     reasons:
-        why a camera should not be trusted.
+        reasons for which a camera should not be trusted.
     command:
         the labelling command of the dataset, for example ``relabel msls``.
     mask:
@@ -90,7 +90,7 @@ def verdict(audits: Sequence[Audit], reasons: Collection[str], *, command: str, 
 
 
 def write_mask(path: Path, audits: Sequence[Audit], reasons: Collection[str], *, overwrite: bool = False) -> int:
-    """Write the cameras with one of the reasons as CSV with the columns key, side, collection, reason; their number.
+    """Write cameras with any of the reasons as CSV (key, side, collection, reason), and return their number.
 
     `side` is empty for self pairs; several reasons are joined by ``;``.
 
