@@ -20,6 +20,7 @@ SMALL = {
     "bench_noise.py": ["--cameras", "60", "--pairs", "50", "--samples", "256"],
     "bench_occluders.py": ["--cameras", "100"],
     "bench_pipeline.py": ["--cameras", "300", "--turns", "1", "--radii", "50"],
+    "bench_remote.py": ["--cameras", "60", "--rows", "3", "--latency-ms", "0", "--repeats", "1"],
     "bench_sampler.py": ["--cameras", "150", "--pairs", "20000", "--dense", "20"],
     "bench_scale.py": ["--cameras", "300"],
     "bench_startup.py": [],
@@ -46,6 +47,8 @@ def test_runs(name, tmp_path):
         pytest.importorskip("torch")
     if name == "bench_matches.py":
         pytest.importorskip("cv2", reason="OpenCV is not installed: pip install 'relabel-vpr[bench]'")
+    if name == "bench_remote.py":
+        pytest.importorskip("fsspec", reason="fsspec is not installed: pip install 'relabel-vpr[remote]'")
     if name == "bench_view.py":
         pytest.importorskip("tornado", reason="tornado is not installed: pip install 'relabel-vpr[view]'")
     done = subprocess.run(
