@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import h5py
 
@@ -17,6 +19,7 @@ from relabel.labelfile.schema import FORMAT, FORMAT_VERSION, MAJOR, MANIFEST, MI
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _LFS = b"version https://git-lfs"
+_remote_files: WeakValueDictionary[int, Any] = WeakValueDictionary()
 
 
 @contextmanager
@@ -113,7 +116,9 @@ def open_unlocked(path: Path) -> Any:
         whatever h5py raises for a file that it cannot open.
     """
     if isinstance(path, remote.RemotePath):
-        return h5py.File(path.open("rb"), "r")
+        file = h5py.File(path.open("rb"), "r")
+        _remote_files[id(file)] = file
+        return file
     for locking in (False, "best-effort", True):
         try:
             return h5py.File(path, "r", locking=locking)
@@ -121,6 +126,13 @@ def open_unlocked(path: Path) -> Any:
             if "flag values don't match" not in str(error):
                 raise
     raise LabelFileError("this process has it open with h5py in another way; close it there first")
+
+
+@atexit.register
+def _close_remote_files() -> None:
+    """HDF5 closes what is still open when Python has ended, and could not call a file that is made of Python by then."""
+    for file in list(_remote_files.values()):
+        file.close()
 
 
 def identity(path: Path) -> tuple[Any, ...] | None:

@@ -244,7 +244,7 @@ class BlocksJob:
         try:
             yield
         except Exception as error:
-            if stops_job(error) or not isinstance(error, RelabelError | MemoryError):
+            if stops_job(error) or not isinstance(error, RelabelError | MemoryError) or len(self.parts) == 1:
                 raise
             self._failed(part.name, error)
 

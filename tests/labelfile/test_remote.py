@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -146,6 +147,19 @@ class TestReading:
             assert done.exit_code == 0, done.stderr
             assert run("merge", folder / name, "-o", tmp_path / "n.h5", "--force").exit_code == 0
             assert (tmp_path / "m.h5").read_bytes() == (tmp_path / "n.h5").read_bytes()
+
+
+def test_still_open_at_the_end(folder: Path) -> None:
+    """A process that ends while it has a file of Python's open ends well: HDF5 closes what is left when Python is gone."""
+    code = f"""
+import threading, fsspec, relabel
+fsspec.filesystem("memory").pipe_file("/a.h5", open({str(folder / "all.h5")!r}, "rb").read())
+kept = relabel.LabelFile("memory://a.h5")["amman"].kept_open()
+kept.row_block(0)
+threading.Thread(target=lambda _: threading.Event().wait(), args=(kept,), daemon=True).start()  # it is never freed
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 class TestFailures:
