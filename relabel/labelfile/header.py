@@ -130,7 +130,7 @@ def open_unlocked(path: Path) -> Any:
 
 @atexit.register
 def _close_remote_files() -> None:
-    """HDF5 closes what is still open when Python has ended, and could not call a file that is made of Python by then."""
+    """HDF5 closes what is still open when Python has ended, and cannot call a file that is made of Python by then."""
     for file in list(_remote_files.values()):
         file.close()
 

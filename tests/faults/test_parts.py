@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from relabel.pipeline.run import label
 from tests.faults.conftest import FULL
 from tests.pipeline.cluster import cluster
 from tests.pipeline.readers import Rows, write_rows
+from tests.stopped import goes_on as go_on
 from tests.stopped import stopped
 
 JOB = """
@@ -71,6 +74,28 @@ def test_the_process_of_the_job_is_killed(town: Path, executor: str) -> None:
         assert found.count("done") >= 1
     assert status(town / "x.h5.parts").runs == ()
     goes_on(town)
+
+
+@pytest.mark.skipif(not FULL or not Path("/proc").exists(), reason="slow; and children are found in /proc")
+def test_a_worker_process_is_killed(town: Path) -> None:
+    """kill -9 of one of two workers, as where memory runs out: its part is made again by the same run."""
+    with stopped(JOB, town, "processes:2") as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
+        workers = [int(c) for c in children if b"spawn_main" in Path(f"/proc/{c}/cmdline").read_bytes()]
+        assert len(workers) == 2
+        os.kill(workers[0], signal.SIGKILL)
+        code, _, errors = go_on(process)
+    assert (code, "Traceback" in errors) == (0, False), errors
+    assert (town / "x.h5").read_bytes() == (town / "whole.h5").read_bytes()
+    assert not (town / "x.h5.parts").exists()
+
+
+@pytest.mark.skipif(not FULL, reason="slow")
+def test_without_locks_of_hdf5(town: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on network file systems; processes that are started get the setting as well."""
+    monkeypatch.setenv("HDF5_USE_FILE_LOCKING", "FALSE")
+    label((FovPart(Rows(town)),), town / "x.h5", executor="processes:2", block_rows=14)
+    assert (town / "x.h5").read_bytes() == (town / "whole.h5").read_bytes()
 
 
 @pytest.mark.skipif(not FULL, reason="slow")

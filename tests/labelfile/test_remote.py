@@ -150,7 +150,7 @@ class TestReading:
 
 
 def test_still_open_at_the_end(folder: Path) -> None:
-    """A process that ends while it has a file of Python's open ends well: HDF5 closes what is left when Python is gone."""
+    """A process may end with a remote file open: HDF5 would close it when there is no Python any more to be called."""
     code = f"""
 import threading, fsspec, relabel
 fsspec.filesystem("memory").pipe_file("/a.h5", open({str(folder / "all.h5")!r}, "rb").read())

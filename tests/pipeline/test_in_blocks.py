@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from relabel import locks
-from relabel.errors import FailedPartsError, InputError, MissingFileError, OptionError, OutputInUseError
+from relabel.errors import FailedPartsError, InputError, MissingFileError, OptionError, OutputError, OutputInUseError
 from relabel.fov import blocks as fov_blocks
 from relabel.fov.params import FovParams
 from relabel.labelfile import LabelFile
@@ -26,6 +26,7 @@ from relabel.pipeline.packing import pack_parts, status
 from relabel.pipeline.run import JobResult, label
 from relabel.similarity import RowBlock
 from relabel.synthetic.msls import BUILDINGS, write_tree
+from tests.full_disk import file_limit
 from tests.pipeline.jobs import msls_parts
 from tests.pipeline.readers import Rows, write_rows
 
@@ -304,6 +305,23 @@ class TestResume:
         assert "town: 4 of 5 parts are kept from an earlier run with the same inputs" in caplog.messages
         assert (out / "x.h5").read_bytes() == whole
         assert files(out) == ["x.h5"]
+
+    def test_the_disk_is_full(self, town: Path, out: Path, whole: bytes) -> None:
+        """When parts are joined: they stay, and the next run joins them; at the outline: nothing is left.
+
+        One collection fails by its own error, not as one of several parts.
+        """
+        label(job(town), out / "y.h5", block_rows=ROWS, keep_parts=True)
+        largest = max(path.stat().st_size for path in (out / "y.h5.parts").iterdir())
+        assert largest < len(whole)
+        for limit, left in ((largest, ["x.h5.parts"]), (2000, [])):
+            with file_limit(limit), pytest.raises(OutputError, match=r"x\.h5\S*: cannot be written; .*larger than"):
+                label(job(town), out / "x.h5", block_rows=ROWS)
+            assert [name for name in files(out) if not name.startswith("y")] == left
+            if left:
+                assert computed(label(job(town), out / "x.h5", block_rows=ROWS)) == 0
+                assert (out / "x.h5").read_bytes() == whole
+                (out / "x.h5").unlink()
 
     @pytest.mark.parametrize("how", ["plainly", "again", "damaged"])
     def test_an_earlier_run(
