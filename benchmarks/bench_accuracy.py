@@ -2,9 +2,9 @@
 
     python benchmarks/bench_accuracy.py [--cameras 5000] [--sample 3000]
 
-Pairs are query-database pairs within 100 m, of San Francisco where that list is at hand, else of a synthetic city;
-θ = 90°, r = 50 m, measure iou. It says what the oracle is worth, what polygons of few segments change, and what habits
-of other tools cost: positions in float32, and no overlap sought beyond one radius. Sides of 0.5 are those of
+Pairs are query-database pairs within 100 m, of San Francisco if that list is available, else of a synthetic city; θ =
+90°, r = 50 m, measure iou. It shows the accuracy of the oracle, what polygons of few segments change, and what habits
+of other tools cost: positions in float32, and a search no farther than one radius. Whether ψ ≥ 0.5 is decided in
 float32, as in files: cameras at one place, 30° apart, have exactly 0.5.
 """
 
@@ -25,7 +25,7 @@ ARCS = (1, 2, 4, 8, 16, 32, 64)
 
 
 def row(name: str, values: np.ndarray, exact: np.ndarray) -> list[str]:
-    """How values differ from exact ones."""
+    """A row of the table: differences of values from exact ones."""
     difference = np.abs(values - exact)
     flips = int(((values.astype(np.float32) >= 0.5) != (exact.astype(np.float32) >= 0.5)).sum())
     return [name, f"{len(exact):,}", f"{difference.max():.2g}", f"{difference.mean():.2g}", f"{flips:,}"]

@@ -2,8 +2,8 @@
 
     python benchmarks/bench_evaluate.py [--queries 740] [--database 18871] [--top 25] [--dimensions 512]
 
-Two synthetic cities with about ten positives a query. The plain way keeps keys as text and goes through queries,
-answers and positives in loops, as evaluation programs of the field do; both ways must give the same numbers. Its file
+Two synthetic cities with about ten positives per query. The plain way keeps keys as text and loops over queries,
+answers and positives, as evaluation programs of the field do; both ways must give the same numbers. Its file
 is read by `numpy.loadtxt`, its positives are found by all distances of a query, its neighbours by sorting all of them.
 """
 

@@ -3,10 +3,10 @@
     python benchmarks/bench_fov.py [--cameras 20000]
 
 Pairs are all query-database pairs within twice the radius; candidates are those that relabel's search finds. `shapely`
-is what re-implementations do: a polygon of apex and 32 arc segments a camera and one intersection a pair. Peers are
-given their polygons for free; relabel's own preparation is counted in the lines that say "whole call", with the
-search for the pairs and the sparse matrix. Tables "in turns" time a call of each, then again, so that the load of the
-machine meets all of them; ratios are medians over the rounds.
+is what re-implementations do: a polygon of apex and 32 arc segments per camera, and one intersection per pair. Building
+the polygons of peers is not timed; the lines "whole call" include relabel's own preparation, the search for pairs and
+the sparse matrix. Tables "in turns" time one call of each in every round, so that the load of the machine affects all
+alike; ratios are medians over the rounds.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def pairs_within_reach(query: relabel.Cameras, database: relabel.Cameras) -> tup
 
 
 def polygons(cameras: relabel.Cameras) -> np.ndarray:
-    """One shapely polygon a camera, around the first camera so that digits are not lost."""
+    """One shapely polygon per camera, relative to the first camera so that no digits are lost."""
     xy = cameras.position[:, :2]
     return np.array(
         [
@@ -61,7 +61,7 @@ def polygons(cameras: relabel.Cameras) -> np.ndarray:
 
 
 def shapely_overlap(a: np.ndarray, b: np.ndarray, threads: int) -> np.ndarray:
-    """IoU of pairs of polygons by vectorised shapely; the polygons are cut into one share a thread."""
+    """IoU of pairs of polygons by vectorised shapely, in one share per thread."""
 
     def share(span: slice) -> np.ndarray:
         common = shapely.area(shapely.intersection(a[span], b[span]))
@@ -76,7 +76,7 @@ def shapely_overlap(a: np.ndarray, b: np.ndarray, threads: int) -> np.ndarray:
 
 
 def looped(query: relabel.Cameras, database: relabel.Cameras, rows: np.ndarray, columns: np.ndarray) -> list[float]:
-    """A pair at a time, its polygons built anew, as re-implementations run it."""
+    """One pair at a time, with its polygons built each time, as re-implementations do."""
     values = []
     for i, j in zip(rows, columns, strict=True):
         left, right = (
@@ -89,7 +89,7 @@ def looped(query: relabel.Cameras, database: relabel.Cameras, rows: np.ndarray, 
 
 
 def relabel_areas(query: relabel.Cameras, database: relabel.Cameras, pairs: tuple, threads: int, **options) -> Callable:
-    """The kernel alone on given pairs, its fields of view prepared, as the peers' are."""
+    """The kernel alone on prepared fields of view, like the peers."""
     source = fov.source(query, database, fov.FovParams(**options), threads=threads)
     place = [np.full(len(side), -1) for side in (query, database)]
     for where, view in zip(place, (source.query_views, source.database_views), strict=True):
@@ -177,7 +177,7 @@ def bench(title: str, query: relabel.Cameras, database: relabel.Cameras) -> None
 
 
 def dense(folder: Path, copies: int) -> tuple[relabel.Cameras, relabel.Cameras]:
-    """The real positions of a folder, each of them `copies` times, with headings drawn by lot."""
+    """The real positions of a folder, each `copies` times, with random headings."""
     sides = []
     for seed, name in enumerate(("queries.txt", "database.txt")):
         place = np.repeat(at_names(folder / name).position, copies, axis=0)
@@ -232,7 +232,7 @@ def bench_goals(title: str, query: relabel.Cameras, database: relabel.Cameras) -
 
 
 def _some_pairs(source: fov.FovOverlap) -> tuple[np.ndarray, np.ndarray]:
-    """Candidates of the first queries, as rows and columns of the cameras: for as many pairs as shapely can bear."""
+    """Candidates of the first queries, as rows and columns of the cameras: as many pairs as shapely can handle."""
     stop = int(np.searchsorted(np.cumsum(source._grid.bounds), MOST_PAIRS))  # noqa: SLF001
     pairs = candidate_pairs(source._grid, 0, stop)  # noqa: SLF001
     return source.query_views.row[pairs.rows], source.database_views.row[pairs.columns]

@@ -1,4 +1,4 @@
-"""What graded labels are worth: a small network, trained with each loss on the same frames, and how it finds places.
+"""What graded labels are worth: a small network, trained with each loss on the same frames, and its recall.
 
     python benchmarks/bench_learning.py [--steps 200] [--seeds 3] [--rates 0.001] [--sampled] [--root DIR]
 
@@ -6,7 +6,7 @@ Frames are those of `--root`, laid out as 7Scenes; else the real ones where they
 sampled here. Every loss starts from the same weights (those of the seed), sees as many images in as many steps of the
 same optimiser and schedule, and is trained on the pairs of the train sequences, labelled by shared surface. Queries are
 then frames of the test sequences, the database those of the train sequences, scene by scene; a positive has ψ ≥ 0.5.
-Images are small, so that it takes minutes on a CPU; that one loss is ahead here says little about large networks and
+Images are small, so that it takes minutes on a CPU; which loss is ahead here says little about large networks and
 cities.
 """
 
@@ -53,7 +53,7 @@ class Run(NamedTuple):
 
 
 class Result(NamedTuple):
-    """How well the descriptors find places, and follow ψ."""
+    """Retrieval scores of the descriptors, and how well their distances follow ψ."""
 
     recall_1: float
     recall_5: float
@@ -71,7 +71,7 @@ def sampled_rooms(folder: Path, rooms: int, frames: int) -> Path:
 
 
 def small_images(root: Path, folder: Path) -> Path:
-    """Copies of all colour images at the size that is trained with, so that decoding does not fill the minutes."""
+    """Copies of all colour images at the training size, so that decoding does not take most of the time."""
     for path in root.rglob("*.color.*"):
         copy = folder / path.relative_to(root).with_suffix(".png")
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def small_images(root: Path, folder: Path) -> Path:
 
 
 def trained(run: Run) -> Result:
-    """Train, and evaluate what came out; without a step, what the initial weights are worth."""
+    """Train, and evaluate the result; without a step, evaluate the initial weights."""
     torch.set_num_threads(1)  # as many runs at once as there are cores
     logging.getLogger("relabel").setLevel(logging.WARNING)
     file = relabel.LabelFile(run.labels)
@@ -115,7 +115,7 @@ def evaluated(model: torch.nn.Module, test: StoredCollection, images: Path) -> R
 
 
 def spread(values: list[float], form: str) -> str:
-    """Mean, and least to largest."""
+    """Mean and range, as text."""
     mean, least, most = (format(value, form) for value in (np.mean(values), min(values), max(values)))
     return f"{mean} ({least} to {most})" if len(values) > 1 else mean
 

@@ -1,10 +1,10 @@
-"""Whether ψ says what two images have in common: verified SIFT matches of pairs of frames, by ψ, distance and angle.
+"""Whether ψ measures what two images have in common: verified SIFT matches of frame pairs by ψ, distance and angle.
 
     python benchmarks/bench_matches.py [--pairs 60] [--root DIR]
 
 Frames are those of `--root`, laid out as 7Scenes; else the real ones where they are present; else a room that is
 rendered here. They are labelled by shared surface, from depth and poses alone, and as many pairs are drawn from each
-tenth of ψ and from the true zeros. SIFT knows nothing of either: keypoints are matched by the ratio test, both ways,
+tenth of ψ and from the true negatives. SIFT uses neither: keypoints are matched by the ratio test, both ways,
 and a match counts where it agrees with the fundamental matrix that most agree with. It needs OpenCV
 (`pip install '.[bench]'`). Intervals are those of a bootstrap over query frames, since pairs of one frame are not
 independent of each other.
@@ -45,7 +45,7 @@ class Matcher:
         self._matcher = cv2.BFMatcher(cv2.NORM_L2)
 
     def __call__(self, first: str, second: str) -> int:
-        """How many there are."""
+        """Number of verified matches."""
         (points0, words0), (points1, words1) = self._features(first), self._features(second)
         if min(len(points0), len(points1)) < 2:
             return 0
@@ -113,7 +113,7 @@ def evenly(every: dict[str, Array], a_band: int) -> dict[str, Array]:
 
 
 def as_they_come(every: dict[str, Array], n: int) -> dict[str, Array]:
-    """So many pairs, all alike to be drawn."""
+    """A number of pairs, drawn uniformly."""
     take = np.sort(np.random.default_rng(1).choice(len(every["psi"]), min(n, len(every["psi"])), replace=False))
     return {name: values[take] for name, values in every.items()}
 
@@ -124,7 +124,7 @@ def band_of(psi: Array) -> Array:
 
 
 def resampled(pairs: dict[str, Array], times: int) -> list[Array]:
-    """Pairs of as many query frames as there are, drawn with replacement, so many times."""
+    """Bootstrap samples: the pairs of as many query frames as there are, drawn with replacement."""
     random = np.random.default_rng(0)
     frames, which = np.unique(pairs["query"], return_inverse=True)
     of_frame = [np.flatnonzero(which == k) for k in range(len(frames))]
@@ -132,18 +132,18 @@ def resampled(pairs: dict[str, Array], times: int) -> list[Array]:
 
 
 def interval(values: list[float], form: str = ".2f") -> str:
-    """95 % of a bootstrap."""
+    """95 % interval of a bootstrap."""
     low, high = np.percentile(values, (2.5, 97.5))
     return f"{low:{form}} to {high:{form}}"
 
 
 def rank_correlation(x: Array, y: Array) -> float:
-    """Spearman's."""
+    """Spearman's rank correlation."""
     return float(spearmanr(x, y).statistic)
 
 
 def partial(x: Array, y: Array, given: list[Array]) -> float:
-    """Spearman's of x and y, with what both owe to the ranks of `given` taken away by least squares."""
+    """Partial rank correlation of x and y, controlling for `given` by least squares on ranks."""
     ranks = np.column_stack([np.ones(len(x)), *(rankdata(z) for z in given)])
     rest = [rankdata(v) - ranks @ np.linalg.lstsq(ranks, rankdata(v), rcond=None)[0] for v in (x, y)]
     return float(np.corrcoef(*rest)[0, 1])

@@ -1,4 +1,4 @@
-"""Expected overlap under noise: what it costs beside the plain label, and how far its 29 nodes are off the truth.
+"""Expected overlap under noise: cost relative to the plain label, and error of its 29 nodes.
 
     python benchmarks/bench_noise.py [--cameras 20000] [--pairs 1000] [--samples 8192]
 
@@ -26,7 +26,7 @@ GOAL = 2e-3
 
 
 def moved(cameras: relabel.Cameras, rows: np.ndarray, sigma: tuple[float, float], z: np.ndarray) -> relabel.Cameras:
-    """Each camera of `rows` once a sample of the (samples, 3) standard normal deviates: heading, east, north."""
+    """Each camera of `rows`, moved by each of the (samples, 3) standard normal deviates: heading, east, north."""
     place = cameras.position[rows, None, :2] + sigma[1] * z[:, 1:]
     heading = cameras.heading_deg[rows, None] + sigma[0] * z[:, 0]
     return relabel.Cameras(np.arange(heading.size).astype(str), place.reshape(-1, 2), heading_deg=heading.ravel())
@@ -53,7 +53,7 @@ def truth(
 
 
 def accuracy(query: relabel.Cameras, database: relabel.Cameras, pairs: int, samples: int) -> None:
-    """Print the errors at several levels of noise, of pairs that the noise lets overlap."""
+    """Print the errors at several noise levels, of pairs that overlap under the noise."""
     lines = []
     for heading, position in LEVELS:
         noise = {"heading_sigma_deg": heading, "position_sigma_m": position}
@@ -75,7 +75,7 @@ def accuracy(query: relabel.Cameras, database: relabel.Cameras, pairs: int, samp
 
 
 def cost(cities: dict[str, tuple[relabel.Cameras, relabel.Cameras]]) -> None:
-    """Print what the nodes cost as a ratio to the plain label."""
+    """Print the cost of the nodes relative to the plain label."""
     lines = []
     for name, sides in cities.items():
         for shape in SHAPES:

@@ -1,4 +1,4 @@
-"""Fields of view cut by buildings: what it takes to see and to compare, against shapely; and what it does to labels.
+"""Fields of view cut by buildings: cost of visibility and overlap against shapely, and effect on labels.
 
     python benchmarks/bench_occluders.py [--cameras 2000]
 

@@ -4,7 +4,7 @@
 
 The floor reads every CSV file, or splits every name, by plain pyarrow and writes the finished arrays by plain h5py with
 the same filters and chunks: no projection, no overlap, no checks, no hashes. All take turns in one process. Peak memory
-is that of a process of its own.
+is measured in a separate process.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def content_of(path: Path) -> dict[str, object]:
 
 
 def peak_memory(root: Path, output: Path, radius_m: float = 50.0) -> int:
-    """Bytes that the command takes at the most, its own process and libraries included."""
+    """Peak memory of the command in bytes, including Python and libraries."""
     code = (
         "import resource, sys; from relabel.cli import main\n"
         "try: main()\n"
@@ -152,7 +152,7 @@ class Seconds(NamedTuple):
 
 
 def in_turns(ways: Mapping[str, Callable[[], object]], turns: int) -> dict[str, Seconds]:
-    """Each way in its turn, so that other work on the machine hits all of them."""
+    """Each way in turn, so that other load on the machine affects all of them."""
     times: dict[str, list[Seconds]] = {name: [] for name in ways}
     for _ in range(turns):
         for name, way in ways.items():
@@ -165,7 +165,7 @@ def in_turns(ways: Mapping[str, Callable[[], object]], turns: int) -> dict[str, 
 def compare(
     command: str, parts: Sequence[FovPart], reading: tuple[str, Callable[[], object]], folder: Path, turns: int
 ) -> None:
-    """Print what the job takes, beside reading and writing alone."""
+    """Print the time of the job and of reading and writing alone."""
     output = folder / "labels.h5"
     label(parts, output, overwrite=True)  # which compiles what is not compiled yet
     content = content_of(output)

@@ -7,11 +7,11 @@ as the published loader of Generalized Contrastive Loss is described: a dense fl
 chunk a row, of which one row is read for every draw and searched for the members of the band, where one is chosen. Its
 file is kept open, which is its best case. Its rows are those of the first queries, since the whole matrix is large.
 
-A DataLoader of torch gathers the pairs in batches of 32, in the process itself, with a dataset that gives back what it
-is asked for; beside it the same loader with torch's own sampler, which only shuffles numbers.
+A DataLoader of torch collects the pairs in batches of 32, in the same process, from a dataset that returns its index;
+next to it the same loader with torch's own sampler, which only shuffles numbers.
 
-One core; compiling is not counted (four seconds, once for each installation). `memory` is by how much the process grows
-while that many pairs are drawn, after the first ones.
+One core; compilation is not counted (four seconds, once per installation). `memory` is the growth of the process while
+that many pairs are drawn, after the first ones.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PEER_PAIRS = 2_000
 
 
 def resident_bytes() -> int:
-    """Memory of this process; the most that it ever had where the system does not tell that of the moment."""
+    """Current memory of this process in bytes; its peak if the system does not report the current one."""
     statm = Path("/proc/self/statm")
     if statm.exists():
         return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -50,7 +50,7 @@ def resident_bytes() -> int:
 
 
 def rate(items: Iterator[object], count: int) -> tuple[float, int]:
-    """Items a second, and by how many bytes the process grew; the first tenth warms up."""
+    """Items per second, and growth of the process in bytes; the first tenth is a warm-up."""
     for _ in islice(items, max(1, count // 10)):
         pass
     before, start = resident_bytes(), time.perf_counter()
@@ -79,7 +79,7 @@ class Echo:
 
 
 def loaded(length: int, sampler: GradedPairSampler | None) -> Iterator[object]:
-    """The batches of a loader, each as a list of what was asked for; without a sampler, of shuffled numbers."""
+    """The batches of a loader, each as a list of indices; without a sampler, of shuffled numbers."""
     from torch.utils.data import DataLoader
 
     return iter(DataLoader(Echo(length), BATCH, shuffle=sampler is None, sampler=sampler, collate_fn=list))

@@ -1,4 +1,4 @@
-"""How time and memory of `relabel table` grow with the number of cameras, and what `--dry-run` says of both before.
+"""Growth of time and memory of `relabel table` with the number of cameras, and their estimates by `--dry-run`.
 
     python benchmarks/bench_scale.py [--cameras 100000,1000000] [--folder DIR]
 
@@ -70,7 +70,7 @@ def write_side(folder: Path, cameras: int, seed: int) -> None:
 
 
 def run(*arguments: str) -> tuple[dict[str, Any], int, float, float]:
-    """What the command prints as JSON, its peak memory in bytes, its seconds, and those of all processors together."""
+    """JSON output of the command, its peak memory in bytes, wall time and processor time in seconds."""
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, "table", *arguments, "--json", "--no-progress", "-q"],
         capture_output=True, text=True, check=False,
@@ -82,7 +82,7 @@ def run(*arguments: str) -> tuple[dict[str, Any], int, float, float]:
 
 
 def measure(folder: Path, cameras: int) -> dict[str, float]:
-    """What a run with so many cameras a side took, and what a dry run said before."""
+    """Cost of a run with so many cameras per side, and the estimates of a dry run."""
     sides = [folder / "queries", folder / "database"]
     for seed, side in enumerate(sides):
         if not side.exists():

@@ -2,9 +2,9 @@
 
     python benchmarks/bench_step.py [--device auto|cpu|cuda] [--backbone NAME] [--size WxH] [--pairs 32] [--steps 10]
 
-Images are noise that lies in memory, so that neither disk nor decoding counts. Without options it is ResNet-50 at
-640 × 480 where there is a GPU, else the small built-in network at 160 × 120. Mini-batches of 2 in float32 are how pairs
-are trained on where nothing else is thought of; mining triplets needs a matrix of similarities, drawn here at random.
+Images are noise that lies in memory, so that neither disk nor decoding counts. Without options it is ResNet-50 at 640 ×
+480 if there is a GPU, else the small built-in network at 160 × 120. Mini-batches of 2 in float32 are the naive way to
+train on pairs; mining triplets needs a matrix of similarities, which is random here.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def similarity(images: int) -> Known:
 def measured(
     step: TrainingStep, optimizer: torch.optim.Optimizer, batch: Batch, repeats: int
 ) -> tuple[float, float | None]:
-    """Median seconds of a step after two that do not count, and on a GPU the peak memory, GiB; as `Trainer` does it."""
+    """Median seconds of a step as in `Trainer`, after two for warm-up, and on a GPU the peak memory, GiB."""
     ends = []
     if step.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()

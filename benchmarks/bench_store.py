@@ -42,7 +42,7 @@ REPEATS = 3
 
 
 class Found(NamedTuple):
-    """What was measured of one way to store."""
+    """Measurements of one way to store."""
 
     name: str
     size: int
@@ -51,7 +51,7 @@ class Found(NamedTuple):
     write_s: float
     read_s: float
     row_s: list[float]
-    """of every row that was read; empty where rows cannot be read alone"""
+    """of each row that was read; empty if single rows cannot be read"""
 
 
 class Way(NamedTuple):
@@ -64,7 +64,7 @@ class Way(NamedTuple):
 
 
 def relabel_way(threads: int) -> Way:
-    """A label file, as users write it."""
+    """A complete label file, as users write it."""
     return Way(
         f"relabel, {threads} thread(s)",
         lambda path, psi: write(path, {"city": psi}, overwrite=True, threads=threads),

@@ -2,10 +2,10 @@
 
     python benchmarks/bench_surface.py [--frames 1000] [--pairs 60] [--device auto|cpu|cuda]
 
-Frames are the real ones of 7Scenes where they are at hand, else those of a made-up room; more are made of the same
-depth maps by moving each camera a little. Nearest neighbours are found for a sample of pairs, whose clouds are ready,
-as the definition wants them: thinned to a point in 2 cm, 5 cm apart at the most. Engines are compared on the first
-frames only. On a GPU the depth maps of the last table are decoded before, since that is done by the CPU.
+Frames are the real ones of 7Scenes if available, else those of a synthetic room; more frames are made of the same depth
+maps by moving each camera a little. Nearest neighbours are found for a sample of pairs, whose clouds are ready, as the
+definition wants them: thinned to a point in 2 cm, 5 cm apart at the most. Engines are compared on the first frames
+only. On a GPU the depth maps of the last table are decoded before, since that is done by the CPU.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def repeated(frames: Frames, count: int) -> Frames:
 
 
 def nearest_neighbours(frames: Frames, rows: np.ndarray, columns: np.ndarray) -> tuple[str, float]:
-    """Who found them, and the seconds a pair, with the clouds of both frames ready."""
+    """Method, and seconds per pair with the clouds of both frames ready."""
     clouds = {int(k): thinned(frame_points(frames, int(k))) for k in {*rows.tolist(), *columns.tolist()}}
     try:
         import open3d
@@ -129,7 +129,7 @@ def timed(work: Callable[[], T]) -> tuple[float, T]:
 
 
 def against_neighbours(frames: Frames, some: int, originals: int) -> None:
-    """Print what a pair costs, and how far the values of `some` pairs of the first, unmoved frames are off."""
+    """Print the cost per pair, and the errors of `some` pairs of the first, unmoved frames."""
     gather(surface.source(*2 * [repeated(frames, 2)], SurfaceParams(tolerance_m=TOLERANCE_M), device="cpu"))  # compiles
     source = surface.source(frames, frames, SurfaceParams(tolerance_m=TOLERANCE_M), device="cpu")
     source.decode()
@@ -154,7 +154,7 @@ def against_neighbours(frames: Frames, some: int, originals: int) -> None:
 
 
 def frames_to_file(frames: Frames, folder: Path) -> None:
-    """Print what decoding alone takes, and the whole way into a label file."""
+    """Print the time of decoding alone, and of the complete job into a label file."""
     threads = thread_count(None)
 
     def decode() -> None:
@@ -221,7 +221,7 @@ def stride_set(frames: Frames) -> Voxeliser:
 
 
 def engines(occupancies: Occupancies, device: str) -> None:
-    """Print what counting all pairs takes by each engine; all counts are held against each other."""
+    """Print the time of counting all pairs by each engine; all counts are compared with each other."""
     n = len(occupancies.query)
     whole = slice(0, n)
 
@@ -257,7 +257,7 @@ def engines(occupancies: Occupancies, device: str) -> None:
 
 
 class Ready(Voxeliser):
-    """Depth maps that are decoded already, which repeat."""
+    """Decoded depth maps, repeated."""
 
     def __init__(self, frames: Frames, params: SurfaceParams, decoded: list[np.ndarray]) -> None:
         super().__init__(frames, params)
@@ -269,7 +269,7 @@ class Ready(Voxeliser):
 
 
 def on_gpu(frames: Frames, count: int) -> None:
-    """Print what each step from decoded depth maps to counts takes on a GPU, and what the GPU does at best."""
+    """Print the time of each step from decoded depth maps to counts on a GPU, and the limits of the GPU."""
     import torch
 
     many = repeated(frames, count)

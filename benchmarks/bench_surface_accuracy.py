@@ -1,4 +1,4 @@
-"""How far labels by voxels are from the exact definition of surface overlap, and what a pair costs either way.
+"""Error of labels by voxels relative to the exact definition of surface overlap, and the cost of a pair either way.
 
     python benchmarks/bench_surface_accuracy.py [--pairs 360] [--frames 30]
 

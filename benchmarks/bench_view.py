@@ -1,4 +1,4 @@
-"""How long the viewer takes with a large label file: until the map, the first query, and the matches of a click.
+"""Response times of the viewer with a large label file: for the map, the first query, and the matches of a click.
 
 python benchmarks/bench_view.py [--cameras 500000] [--a-query 200] [--file LABELS.h5]
 
@@ -81,7 +81,7 @@ class Streets:
 
 
 def cpu_seconds() -> float:
-    """Time that processors have spent on this process and all below it: what a busy machine does not lengthen."""
+    """Processor time of this process and all of its children, which does not depend on the load of the machine."""
     stats = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # a process that has just ended
@@ -94,7 +94,7 @@ def cpu_seconds() -> float:
 
 
 def browser_figures(url: str) -> dict[str, Any]:
-    """Seconds until the map, the first query, and from a click to its matches; nothing without a browser."""
+    """Seconds until the map, until the first query, and from a click to its matches; empty without a browser."""
     path = next((path for path in CHROMIUM if Path(path).exists()), None)
     try:
         from playwright.sync_api import sync_playwright
@@ -137,7 +137,7 @@ def browser_figures(url: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Make the file where it is not there, and measure."""
+    """Make the file unless it exists, and measure."""
     from relabel.view import server
 
     parser = argparse.ArgumentParser()

@@ -1,4 +1,4 @@
-"""What the usual positives of place recognition, images within 25 m, share with their query.
+"""How much of their view the usual positives of place recognition, images within 25 m, share with the query.
 
     python benchmarks/case_for_graded.py [QUERIES DATABASE] [--near 25] [--fov 90] [--radius 50]
 
@@ -36,7 +36,7 @@ def near_pairs(query: relabel.Cameras, database: relabel.Cameras, near_m: float)
 
 
 def row(name: str, psi: np.ndarray, whole: int) -> list[str]:
-    """What the pairs of a bin share."""
+    """A row of the table: what the pairs of a bin share."""
 
     def share(count: int, of: int) -> str:
         return f"{100 * count / of:.1f} %" if of else "–"

@@ -1,4 +1,4 @@
-"""Shared by the benchmarks: timing that stands noise, the machine in words, and where the real data is."""
+"""Shared by the benchmarks: timing that is robust to noise, a description of the machine, and the path of real data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DATA = Path(os.environ.get("RELABEL_DATA", REPOSITORY.parent / "shared" / "data"
 
 
 def median_seconds(function: Callable[[], object], *, repeats: int = 7) -> float:
-    """Median wall time of a call, after one that does not count."""
+    """Median wall time of a call, seconds, after one call as warm-up."""
     function()
     times = []
     for _ in range(repeats):
@@ -30,7 +30,7 @@ def median_seconds(function: Callable[[], object], *, repeats: int = 7) -> float
 
 
 def alternating(ways: Mapping[str, Callable[[], object]], *, repeats: int = 5) -> dict[str, float]:
-    """Median wall time of each, all taking turns, after one round that does not count: load hits all of them."""
+    """Median wall time of each, seconds, all taking turns after a warm-up round, so that load affects all alike."""
     times = alternating_seconds(ways, repeats=repeats)
     return {name: statistics.median(seconds) for name, seconds in times.items()}
 

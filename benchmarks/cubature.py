@@ -1,4 +1,4 @@
-"""The recipe of the nodes in `relabel/fov/noise.py`: fits them to the means of many pairs, and tells their errors.
+"""The derivation of the nodes in `relabel/fov/noise.py`: fits them to the means of many pairs, and prints their errors.
 
     python benchmarks/cubature.py [--orbits 7] [--pairs 7000] [--starts 10] [--steps 120]
 
@@ -29,7 +29,7 @@ FARTHEST = 2.3  # standard deviations: candidates have to be looked for as far a
 
 @dataclass
 class Pairs:
-    """Random pairs of noisy cameras, of which every second one overlaps by a good deal."""
+    """Random pairs of noisy cameras, every second of which overlaps considerably."""
 
     prepared: Expectation
     level: np.ndarray
@@ -39,7 +39,7 @@ class Pairs:
 
 
 def random_pairs(n: int, seed: int) -> Pairs:
-    """Noise from a fiftieth to a fifth of the field of view or of the range; awkward pairs among them."""
+    """Random pairs with noise of 2 % to 20 % of the field of view or of the range, including degenerate pairs."""
     rng = np.random.default_rng(seed)
 
     def some(share: float) -> np.ndarray:
@@ -92,14 +92,14 @@ def mean(prepared: Expectation, points: np.ndarray) -> np.ndarray:
 
 
 def orbit(prepared: Expectation, point: np.ndarray) -> np.ndarray:
-    """What the four images of a point differ from the centre."""
+    """Offsets of the four images of a point from the centre."""
     total = np.zeros_like(prepared.centre)
     prepared.add(total, 1.0, point)
     return total
 
 
 def fit(pairs: Pairs, start: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points (orbits, 4) and weights (orbits,) that start from the given points."""
+    """Fitted points (orbits, 4) and weights (orbits,), starting from the points passed."""
     k = len(start)
     scale = 1e-3 * (0.4 + pairs.level) / len(pairs.level) ** (1.0 / POWER)
     last: dict[str, np.ndarray] = {}
@@ -131,7 +131,7 @@ def fit(pairs: Pairs, start: np.ndarray, steps: int) -> tuple[np.ndarray, np.nda
 
 
 def errors(pairs: Pairs, points: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(n,) what the nodes are off."""
+    """(n,) errors of the nodes."""
     return np.abs(
         pairs.prepared.centre
         + sum(w * orbit(pairs.prepared, p) for p, w in zip(points, weights, strict=True))
