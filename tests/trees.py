@@ -100,14 +100,14 @@ def write_csv(
 
 
 def edit(path: Path, old: str, new: str, *, count: int = 1) -> None:
-    """Replace the first `count` places of `old` in a file; it must be there."""
+    """Replace the first `count` occurrences of `old` in a file; fails if there are fewer."""
     text = path.read_bytes().decode()
     assert old in text, f"{old!r} is not in {path}"
     path.write_bytes(text.replace(old, new, count).encode())
 
 
 def reverse_rows(path: Path) -> None:
-    """Turn the order of the rows below the header round."""
+    """Reverse the order of the rows below the header."""
     header, *lines = path.read_text().splitlines()
     path.write_text("\n".join([header, *reversed(lines)]) + "\n")
 
@@ -138,7 +138,7 @@ def at_name(
 
 
 def at_street(n: int = 6, *, step_m: float = 10.0, prefix: str = "q", **fields: object) -> list[str]:
-    """The names of n pictures that are taken along a way due grid east, with the lat and lon of their place."""
+    """Names of n images taken along a street due grid east, with the latitude and longitude of each."""
     pyproj = pytest.importorskip("pyproj")
     utm = pyproj.Proj(proj="utm", zone=10, ellps="WGS84")
     names = []
@@ -176,7 +176,7 @@ def cutouts(
 def drive(
     n: int = 5, *, first: int = 0, start: tuple[float, float] = PITTSBURGH, step: tuple[float, float] = (10.0, 0.0)
 ) -> dict[int, tuple[float, float]]:
-    """The places of n panoramas with consecutive numbers, by default due east."""
+    """Positions of n panoramas with consecutive numbers, by default due east."""
     return {first + i: (start[0] + i * step[0], start[1] + i * step[1]) for i in range(n)}
 
 
@@ -225,7 +225,7 @@ VGA = (640, 480)
 
 
 def depth_png(path: Path, depth: object = 2000, *, size: tuple[int, int] = VGA) -> Path:
-    """A 16-bit depth map, all of one depth or the array (h, w) that is given."""
+    """Write a 16-bit depth map: one constant depth, or an array (h, w)."""
     width, height = size
     pixels = np.broadcast_to(np.asarray(depth, dtype=np.uint16), (height, width))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -234,7 +234,7 @@ def depth_png(path: Path, depth: object = 2000, *, size: tuple[int, int] = VGA) 
 
 
 def looking_ahead(x: float = 0.0, y: float = 0.0, z: float = 0.0) -> np.ndarray:
-    """The pose (4, 4) of a camera there whose axes are those of the world."""
+    """The pose (4, 4) of a camera at a position, with axes parallel to those of the world."""
     pose = np.eye(4)
     pose[:3, 3] = (x, y, z)
     return pose
@@ -265,7 +265,7 @@ def scene_tree(
     """Write one scene of 7Scenes and return the root: numbers of frames by number of sequence, train 1 and test 2.
 
     Every camera looks at a wall two metres away, `step_m` further to the right with each frame, and a little higher in
-    each sequence. The colour pictures are empty files.
+    each sequence. The colour images are empty files.
     """
     folder = Path(root) / scene
     splits = {"Train": {1: range(4)} if train is None else train, "Test": {2: range(3)} if test is None else test}

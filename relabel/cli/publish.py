@@ -99,6 +99,6 @@ def command(
     terminal.echo_lines(str(published.folder / name) for name in published.files)
     missing = [flag for name, flag in _WANTED.items() if not getattr(described, name)]
     if missing:
-        log.info("the card lacks what readers look for; add it with: %s", ", ".join(missing))
+        log.info("the card lacks information for its readers; add it with: %s", ", ".join(missing))
     if upload:
         log.info("nothing has been uploaded; check README.md, then run: %s", upload)

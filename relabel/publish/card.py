@@ -45,7 +45,7 @@ _PARAMETERS = {
     "fov_deg": "A field of view is `fov_deg` degrees wide.",
     "radius_m": "It reaches `radius_m` metres.",
     "arc": "Its arc is made of `arc` straight segments.",
-    "heading": "`heading` is where headings come from.",
+    "heading": "`heading` states the source of the headings.",
     "heading_faults": "`heading_faults` counts the rows whose headings were doubtful, by reason.",
     "heading_sigma_deg": "ψ is the value expected under normal noise of the headings, whose standard deviation is "
     "`heading_sigma_deg` degrees.",
@@ -55,9 +55,9 @@ _PARAMETERS = {
     "ψ = 0.",
     "max_height_difference_m": "Pairs whose heights differ by more than `max_height_difference_m` metres have ψ = 0.",
     "occluders": "Buildings (`occluders`) cut the fields of view.",
-    "tolerance_m": "Surface is shared where points of two frames are within `tolerance_m` metres of each other.",
+    "tolerance_m": "A point is shared if the other frame has one within `tolerance_m` metres.",
     "voxel_m": "Surface is counted in voxels whose edges are `voxel_m` metres.",
-    "stride": "Of each depth map every `stride`-th row and column was used.",
+    "stride": "Every `stride`-th row and column of each depth map was used.",
     "nearest_m": "Depths below `nearest_m` metres were left out.",
     "farthest_m": "Depths beyond `farthest_m` metres were left out; none is no limit.",
     "mask": "The cameras listed in `mask` were not labelled.",
@@ -150,8 +150,8 @@ def _what(collections: Sequence[StoredCollection]) -> list[str]:
     lines = [
         "## What is in it",
         "",
-        "Each number ψ says how much of what one camera sees another one sees too. With I what two cameras have in",
-        "common, A the extent of the query's view and B that of the database camera's:",
+        "Each number ψ is the degree to which the views of two cameras overlap. With I the area or surface that both",
+        "see, A that which the query sees and B that which the database camera sees:",
         "",
     ]
     for measure in sorted({stored.measure for stored in collections}):
@@ -183,7 +183,7 @@ def _counts(statistics: Mapping[str, Statistics]) -> list[str]:
     lines = [
         f"![Stored pairs by ψ]({HISTOGRAM})",
         "",
-        "How many cameras of the database a query has, mean and median over the queries whose status is ok:",
+        "Database cameras per query (all pairs, mean and median over the queries whose status is ok):",
         "",
         "| collection | ψ ≥ 0.5 | between | absent | queries without ψ ≥ 0.5 |",
         "|---|---|---|---|---|",
@@ -200,7 +200,7 @@ def _band(band: Band) -> str:
 
 def _absent(collections: Sequence[StoredCollection]) -> list[str]:
     bounds = sorted({stored.min_value for stored in collections})
-    nothing = "a true negative" if bounds[-1] <= _NOTHING else "that much they may have in common, so mind the bound"
+    nothing = "a true negative" if bounds[-1] <= _NOTHING else "not certainly a negative: ψ may be this large"
     return [
         "## What an absent pair means",
         "",
@@ -219,7 +219,7 @@ def _excluded(collections: Sequence[StoredCollection]) -> list[str]:
             rules.setdefault(str(rule), []).append(stored.name)
     return [
         f"- **Excluded, stored or absent**: {rule}, in {', '.join(map(_plain, names))}, by the columns of the cameras. "
-        "Such a pair is to be used neither as a positive nor as a negative."
+        "Do not use such a pair as a positive or as a negative."
         for rule, names in rules.items()
     ]
 
@@ -252,7 +252,7 @@ def _loading(about: About, label_file: str, stored: StoredCollection, tables: Se
         listed = ", ".join(f"{_code(name)} ({_code(table)})" for name, table in configurations)
         lines += [
             "",
-            "The same pairs and cameras as Parquet tables, a configuration of Hugging Face `datasets` each:",
+            "The same pairs and cameras as Parquet tables, each a configuration of Hugging Face `datasets`:",
             f"{listed}. The only split is called `{hub.SPLIT}`, whatever the labels are for.",
             "",
             "```python",
@@ -427,4 +427,4 @@ def draw_histogram(path: Path, statistics: Mapping[str, Statistics], measure: st
         )
         axes.yaxis.set_major_formatter("{x:,.0f}")
         axes.margins(y=0.12)
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="best")  # the default would warn on a slow machine

@@ -180,7 +180,7 @@ class PlaceBatches(_Batches):
     ) -> None:
         if images_per_place < 2 or places < 1:
             raise OptionError(
-                f"{places} places of {images_per_place} images cannot be; a place has at least two images"
+                f"{places} places of {images_per_place} images are not possible; a place has at least two images"
             )
         self._arguments = {
             "labels": labels,
@@ -202,7 +202,7 @@ class PlaceBatches(_Batches):
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for batch in self._batches():
             for image in batch.unreadable:
-                raise InputError(f"{image.reason}; mend it, or leave its camera out when labelling (mask=…)")
+                raise InputError(f"{image.reason}; repair it, or leave its camera out when labelling (mask=…)")
             assert batch.images is not None
             images, cameras = normalised(batch.images).contiguous(), torch.tensor(batch.drawn)
             shape = (-1, self.images_per_place)

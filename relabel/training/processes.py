@@ -133,4 +133,4 @@ def _together() -> Iterator[None]:
         yield
     except RuntimeError as error:
         reason = (str(error).splitlines() or [""])[0]
-        raise RelabelError(f"another process of this run has ended ({reason}); see what it says") from None
+        raise RelabelError(f"another process of this run has ended ({reason}); see its output") from None

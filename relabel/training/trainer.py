@@ -224,7 +224,7 @@ class Trainer:
             stack.enter_context(seeded(self.config.seed))
             start = self.processes.shared(None)
             if start is None:
-                raise RelabelError("the first process has not begun the run; see what it says")
+                raise RelabelError("the first process has not begun the run; see its output")
             progress, state, self._threads = start
             optimizer.load_state_dict(state)
         self.processes.share_tensors(self.model)

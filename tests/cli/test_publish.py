@@ -70,7 +70,9 @@ class TestPublish:
         command = f"hf upload me/mine {tmp_path / 'out'} . --repo-type dataset"
         assert result.exit_code == 0
         missing, nothing = result.stderr.splitlines()
-        assert missing == "relabel: the card lacks what readers look for; add it with: --license, --creator, --date"
+        assert (
+            missing == "relabel: the card lacks information for its readers; add it with: --license, --creator, --date"
+        )
         assert nothing == f"relabel: nothing has been uploaded; check README.md, then run: {command}"
         assert [line for line in result.stdout.splitlines() if line.endswith(".parquet")] != []
         result = run("publish", labels, "-o", tmp_path / "out", "--hub", "--url", page, "--force", "--json")

@@ -14,6 +14,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import relabel
 from relabel.cli.app import app
 from relabel.errors import MissingPackageError
 from tests.conftest import REPOSITORY
@@ -128,6 +129,17 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_rooms_are_listed() -> None:
+    """Every module and package of relabel is in the table of rooms of CONTRIBUTING.md."""
+    table = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"`(\w+)/?`", "".join(line for line in table.splitlines() if line.startswith("| `"))))
+    package = Path(relabel.__file__).parent
+    modules = {path.stem for path in package.glob("*.py")} | {
+        path.parent.name for path in package.glob("*/__init__.py")
+    }
+    assert modules - listed == {"__init__", "__main__"}
 
 
 PUBLIC = ("fov", "surface", "audit", "labelfile", "compose", "plot", "sampling", "training", "publish")
