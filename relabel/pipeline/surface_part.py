@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -15,13 +16,21 @@ from relabel.exclusion import RULES, Exclusion
 from relabel.pipeline.blocks import block_ends
 from relabel.pipeline.parts import Estimate, Opened, Preparation, Progress, not_enough
 from relabel.similarity import Collection, RowBlock
+from relabel.surface import frame_cache
+from relabel.surface.estimate import BASE_MEMORY
 
 AVERAGE_FRAMES = 128
 """Frames of a block, on average: some seconds of work, and some megabytes."""
 LEAST_BUDGET = 2**26
 """Bytes for counting, with which it is slow."""
-MEMORY_MARGIN = 1.3
-"""What a bound on memory has to leave for the estimate to be wrong."""
+MOST_BASE_BYTES = 370e6
+"""What the program takes by itself, at most: Python, its libraries and, the first time, the compiler at work."""
+MEMORY_MARGIN = 1.25
+"""What a bound on memory has to leave for the rest of the estimate to be wrong."""
+LEAST_CACHED = 2**24
+"""Bytes of frames that are kept from one collection to the next where memory is bounded; the others are on disk."""
+START_SECONDS = 1.0  # to load the libraries
+STORED_SECONDS = 100e-9  # to compress, hash, write and check a pair that is stored
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,11 @@ class SurfacePart(ReaderWrapper[FrameSets]):
         Depth maps are decoded by the `preparation` of the result. With `memory_bytes` a few are decoded at once, to
         see whether the process can do with so much; an OptionError where it cannot.
         """
+        if memory_bytes is not None:
+            least = round(MOST_BASE_BYTES + LEAST_BUDGET)
+            if memory_bytes < least:  # known before anything is read
+                raise not_enough(self.name, "labels by surface of even a few frames", memory_bytes, least)
+            frame_cache.CACHE.limit(LEAST_CACHED)
         frames = self._frames()
         excluded, counted = self._excluded(frames)
         overlap = surface.source(
@@ -92,9 +106,15 @@ class SurfacePart(ReaderWrapper[FrameSets]):
 
     def estimate(self, *, threads: int | None = None) -> Estimate:
         """What it would take, judged by a few depth maps; raises what the reader and `relabel.surface.plan` do."""
+        begin, used = time.perf_counter(), time.process_time()
         frames = self._frames()
         _, counted = self._excluded(frames)
+        report = audit(frames)
+        preparing = time.perf_counter() - begin
         plan = surface.plan(frames.query, frames.database, self.params, device=self.device, threads=threads)
+        computing = plan.seconds + STORED_SECONDS * plan.stored_pairs
+        # The sample is over too soon to show that others want the processors as well.
+        busy = max(1.0, (time.perf_counter() - begin) / max(time.process_time() - used, 1e-9))
         query, database = frames.query.cameras, frames.database.cameras
         return Estimate(
             self.name,
@@ -106,8 +126,8 @@ class SurfacePart(ReaderWrapper[FrameSets]):
             plan.output_bytes,
             plan.memory_bytes,
             plan.frames,
-            plan.seconds,
-            audit(frames),
+            START_SECONDS + preparing + busy * computing,
+            report,
             tuple(f"{self.name}: {note}" for note in (*frames.notes, *counted)),
             parts=len(block_ends(query.key, AVERAGE_FRAMES)),
         )
@@ -117,9 +137,10 @@ class SurfacePart(ReaderWrapper[FrameSets]):
         plan = surface.plan(
             frames.query, frames.database, self.params, device=self.device, threads=threads, memory_bytes=LEAST_BUDGET
         )
-        needed = round(MEMORY_MARGIN * plan.memory_bytes)
+        needed = round(MOST_BASE_BYTES + MEMORY_MARGIN * (plan.memory_bytes - BASE_MEMORY))
         if needed > memory_bytes:
-            raise not_enough(self.name, f"{plan.frames:,} frames", memory_bytes, needed)
+            count = len(frames.query) + (0 if frames.query is frames.database else len(frames.database))
+            raise not_enough(self.name, f"{count:,} frames", memory_bytes, needed)
         return LEAST_BUDGET + memory_bytes - needed
 
     def _frames(self) -> FrameSets:

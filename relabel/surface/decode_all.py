@@ -55,10 +55,13 @@ Decoder = Callable[[Frames, SurfaceParams, list[int]], Iterator[F]]
 """Decodes the frames of some rows, in their order; the parameters have a stride."""
 
 
-class Decoded(NamedTuple, Generic[C]):
+K = TypeVar("K")
+
+
+class Decoded(NamedTuple, Generic[K]):
     """What became of the frames of two sides."""
 
-    frames: C
+    frames: K
     query: Cameras
     database: Cameras
     params: SurfaceParams

@@ -30,8 +30,8 @@ def read_depth(path: str | Path, size: tuple[int, int] | None = None) -> npt.NDA
     Raises
     ------
     InputError
-        when the file is not there, is none, is damaged, is no 16-bit greyscale image, or has another size; the message
-        names the file and the fault.
+        when the file does not exist, is not a regular file, is damaged, is not a 16-bit greyscale image, or has another
+        size; the message names the file and what is wrong.
     """
     check_regular(path)
     plain = _png.decoded(path, size, MOST_PIXELS)

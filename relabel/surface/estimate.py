@@ -11,17 +11,27 @@ from relabel.cameras import Cameras
 from relabel.errors import InputError
 from relabel.frames import Frames
 from relabel.jit import thread_count
+from relabel.surface import frame_cache
 from relabel.surface.cpu_counter import ENTRY_BYTES, BitsetCounter
-from relabel.surface.frame_pairs import SurfaceOverlap, source
+from relabel.surface.frame_pairs import (
+    BITS_SHARE,
+    PAIR_BYTES,
+    STORED_PAIR_BYTES,
+    SurfaceOverlap,
+    is_mirrored,
+    rows_at_once,
+    source,
+)
 from relabel.surface.occupancy import OccupancyBuilder
 from relabel.surface.params import STRIDE, SurfaceParams
 from relabel.surface.voxelise import Voxeliser, rows_to_decode
 
 SAMPLE = 12
 """Frames of a side that are decoded."""
-BASE_MEMORY = 300e6  # Python, its libraries and the compiled kernels
-BRICK_BYTES = 24.0  # code, number and word, while they are put together
-BLOCKS_TOUCHED = 0.8  # blocks that a frame touches, for each hundred of its voxels: measured on rooms
+BASE_MEMORY = 245e6  # Python, its libraries and the compiled kernels
+BRICK_BYTES = 24.0  # number and word, and both again while they are put together
+CACHED_BYTES = 16.0  # a brick in the cache of frames
+BLOCKS_TOUCHED = 1.2  # blocks that a frame touches, for each hundred of its voxels: measured on 1,000 frames of a room
 NANOSECONDS = 3.0  # to compare two frames in one block of bits, on one thread
 STORED_BYTES = 4.6  # of a stored pair, compressed
 CAMERA_BYTES = 40.0
@@ -39,10 +49,12 @@ class Plan:
     pairs:
         pairs of frames that can be labelled, as far as is known before decoding; those of self pairs in both
         directions.
+    stored_pairs:
+        about how many of them have a value above `min_value`.
     seconds:
-        about how long it takes on this machine, decoding and all.
+        about how long it takes on this machine, decoding and all, but for what is done to write it to a file.
     memory_bytes:
-        about how much memory it takes.
+        about how much memory the process takes, also while the pairs are written to a file.
     output_bytes:
         about how large the stored pairs are.
     decoding_seconds:
@@ -55,6 +67,7 @@ class Plan:
 
     frames: int
     pairs: int
+    stored_pairs: int
     seconds: float
     memory_bytes: int
     output_bytes: int
@@ -92,19 +105,24 @@ def plan(
     blocks = max(1.0, sample.voxels * BLOCKS_TOUCHED / 100.0)
     counting = (pairs if c.self_pairs else 2 * pairs) * sample.share * blocks * NANOSECONDS * 1e-9
     seconds = (overlap.frames * (sample.decoding + sample.projecting) + counting) / workers
-    bits = overlap.frames * 2.0 * blocks * ENTRY_BYTES
-    held = overlap.frames * sample.bricks * BRICK_BYTES + min(bits, overlap.memory_bytes / 2)
-    counts = min(20.0 * 512 * len(c.database), overlap.memory_bytes / 2)
-    if c.self_pairs:
-        counts += min(4.0 * len(c.query) ** 2, overlap.memory_bytes / 4)
-    stored = pairs * sample.share * STORED_BYTES
+    held = overlap.frames * sample.bricks * BRICK_BYTES
+    held += min(overlap.frames * sample.bricks * CACHED_BYTES, frame_cache.CACHE.most_bytes)
+    sets = overlap.frames * (1 if overlap.params.method == "voxel-iou" else 2)
+    bits = 1.5 * min(sets * blocks * ENTRY_BYTES, BITS_SHARE * overlap.memory_bytes)
+    rows, columns = c.shape
+    counted, handed_on = (min(rows, n) for n in rows_at_once(overlap.memory_bytes, columns, overlap.device))
+    counts = columns * counted * PAIR_BYTES + handed_on * pairs / max(1, rows) * sample.stored * STORED_PAIR_BYTES
+    if c.self_pairs and is_mirrored(overlap.memory_bytes, rows):
+        counts += 4.0 * rows**2
+    stored = pairs * sample.stored
     cameras = len(c.query) + (0 if c.self_pairs else len(c.database))
     return Plan(
         frames=overlap.frames,
         pairs=pairs,
+        stored_pairs=round(stored),
         seconds=seconds,
-        memory_bytes=round(BASE_MEMORY + held + counts),
-        output_bytes=round(stored + cameras * CAMERA_BYTES + COLLECTION_BYTES),
+        memory_bytes=round(BASE_MEMORY + held + bits + counts),
+        output_bytes=round(stored * STORED_BYTES + cameras * CAMERA_BYTES + COLLECTION_BYTES),
         decoding_seconds=overlap.frames * sample.decoding / workers,
         stride=sample.stride,
         voxels=sample.voxels,
@@ -159,10 +177,17 @@ class _Sample:
         sizes = np.concatenate((occupancies.query.size, occupancies.database.size))
         self.voxels = float(sizes.mean()) if len(sizes) else 0.0
         counter = BitsetCounter(occupancies, overlap.params.method, threads=overlap.threads)
-        shared = counter.counts(slice(0, len(occupancies.query)), slice(0, len(occupancies.database))).s_query > 0
+        counts = counter.counts(slice(0, len(occupancies.query)), slice(0, len(occupancies.database)))
+        a, b = occupancies.query.size[:, None], occupancies.database.size[None, :]
+        inter = 0.5 * (counts.s_query + counts.s_database)
+        whole = {"iou": a + b - inter, "overlap": a, "dice": 0.5 * (a + b)}[overlap.params.measure]
+        values = np.divide(inter, whole, out=np.zeros(inter.shape), where=whole > 0)
         if c.self_pairs:
-            shared = shared[~np.eye(len(shared), dtype=np.bool_)]
-        self.share = float(shared.mean()) if shared.size else 0.0
+            values = values[~np.eye(len(values), dtype=np.bool_)]
+        self.share = float((values > 0.0).mean()) if values.size else 0.0
+        """of the pairs that have anything in common"""
+        self.stored = float((values > c.min_value).mean()) if values.size else 0.0
+        """of the pairs that are stored"""
 
 
 def _spread(cameras: Cameras) -> list[int]:

@@ -65,11 +65,24 @@ class FrameCache:
                 self._keep(key, bricks)
             yield bricks
 
+    @property
+    def most_bytes(self) -> int:
+        """The most that is kept in memory."""
+        return self._most
+
+    def limit(self, most_bytes: int) -> None:
+        """Keep no more than this in memory from now on; the rest goes to disk."""
+        self._most = min(self._most, most_bytes)
+        self._make_room()
+
     def _keep(self, key: Key, bricks: FrameBricks) -> None:
         if key not in self._bricks:
             self._held += _size(bricks)
             self._bricks[key] = bricks
         self._bricks.move_to_end(key)
+        self._make_room()
+
+    def _make_room(self) -> None:
         while self._held > self._most:
             oldest, bricks = self._bricks.popitem(last=False)
             self._held -= _size(bricks)

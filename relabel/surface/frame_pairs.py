@@ -32,6 +32,29 @@ from relabel.surface.poses import checked_poses
 Progress = Callable[[int], object]
 ROWS = {"cpu": 8 * TILE, "cuda": 64 * TILE}
 """Queries of a block at the most: many where a block is one product."""
+PAIR_BYTES = 16
+"""What a pair of frames takes while it is counted."""
+STORED_PAIR_BYTES = 64
+"""What a pair that is stored takes besides, until its rows are written; measured."""
+BITS_SHARE = 3 / 8
+"""Of the memory for counting, what bit sets may take; half as much again while they are made."""
+
+
+def rows_at_once(memory_bytes: int, columns: int, device: Device) -> tuple[int, int]:
+    """Rows that are counted, and rows that are handed on, at a time: those that fit a quarter and an eighth of memory.
+
+    Whole tiles of the bit sets, and at least one.
+    """
+    counted, stored = (
+        max(TILE, min(ROWS[device], share // (bytes_of_pair * max(1, columns)) // TILE * TILE))
+        for share, bytes_of_pair in ((memory_bytes // 4, PAIR_BYTES), (memory_bytes // 8, STORED_PAIR_BYTES))
+    )
+    return counted, min(counted, stored)
+
+
+def is_mirrored(memory_bytes: int, frames: int) -> bool:
+    """Whether the counts of all pairs of a set with itself fit a quarter of the memory, so that each is made once."""
+    return 4 * frames**2 <= memory_bytes // 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,12 +106,14 @@ class SurfaceOverlap:
         return (self.draft.query,) if self.draft.self_pairs else (self.draft.query, self.draft.database)
 
     @cached_property
-    def _decoded(self) -> Decoded[Occupying]:
+    def _decoded(self) -> Decoded[Occupancies]:
         return self._decode_all(None)
 
-    def _decode_all(self, progress: Progress | None) -> Decoded[Occupying]:
+    def _decode_all(self, progress: Progress | None) -> Decoded[Occupancies]:
         decoder = partial(decode_here, threads=self.threads, device=self.device)
-        return Decoding(self.sides, self.cameras, self.params, decoder, Occupying, progress).run()
+        decoded = Decoding(self.sides, self.cameras, self.params, decoder, Occupying, progress).run()
+        occupancies = decoded.frames.build(same=self.draft.self_pairs)
+        return Decoded(occupancies, *decoded[1:])
 
     def decode(self, progress: Progress | None = None) -> None:
         """Decode the depth maps, unless that is done.
@@ -110,10 +135,10 @@ class SurfaceOverlap:
 
     @cached_property
     def _pairs(self) -> VoxelPairs:
-        decoded, same = self._decoded, self.draft.self_pairs
-        occupancies = decoded.frames.build(same=same)
+        decoded = self._decoded
+        occupancies = decoded.frames
         sizes = occupancies.query.size, occupancies.database.size
-        own = np.arange(len(self.query)) if same else np.full(len(self.query), -1)
+        own = np.arange(len(self.query)) if self.draft.self_pairs else np.full(len(self.query), -1)
         return VoxelPairs(
             decoded_collection(self.draft, decoded, *sizes),
             occupancies,
@@ -184,25 +209,28 @@ class VoxelPairs:
     def _counter(self) -> VoxelCounter:
         method = cast("Method", self.collection.method)
         if self.device == "cpu":
-            return BitsetCounter(self.occupancies, method, self.memory_bytes // 2, self.threads)
+            return BitsetCounter(self.occupancies, method, int(BITS_SHARE * self.memory_bytes), self.threads)
         return gpu_counter.torch_counter(self.occupancies, method, device=self.device)
 
     def blocks(self) -> Iterator[RowBlock]:
         """All rows in order, a block at a time; the same bits for any number of threads, memory and device."""
         c = self.collection
         extents = np.nan_to_num(c.query_extent), np.nan_to_num(c.database_extent)
-        for start, both in self._sums():
-            with threads_set(self.threads):
-                block = self._block(start, both, *extents)
-            yield block
-            if self.progress is not None:
-                self.progress(len(both))
+        _, step = rows_at_once(self.memory_bytes, c.shape[1], self.device)
+        for first, sums in self._sums():
+            for start in range(0, len(sums), step):
+                both = sums[start : start + step]
+                with threads_set(self.threads):
+                    block = self._block(first + start, both, *extents)
+                yield block
+                if self.progress is not None:
+                    self.progress(len(both))
 
     def _sums(self) -> Iterator[tuple[int, npt.NDArray[np.int32]]]:
         """s_query + s_database of blocks of rows, each with its first row."""
         rows, columns = self.collection.shape
-        step = self._step()
-        mirrored = self.collection.self_pairs and 4 * rows * columns <= self.memory_bytes // 4
+        step, _ = rows_at_once(self.memory_bytes, columns, self.device)
+        mirrored = self.collection.self_pairs and is_mirrored(self.memory_bytes, rows)
         whole = np.zeros((rows, columns), np.int32) if mirrored else None
         for start in range(0, rows, step):
             stop = min(start + step, rows)
@@ -215,11 +243,6 @@ class VoxelPairs:
                 whole[start:, start:stop] = both.T
                 both = whole[start:stop]
             yield start, both
-
-    def _step(self) -> int:
-        """Rows of a block: as many as fit a quarter of the memory, in whole tiles of the bit sets."""
-        fit = self.memory_bytes // 4 // (16 * max(1, self.collection.shape[1]))
-        return max(TILE, min(ROWS[self.device], fit // TILE * TILE))
 
     def _block(self, start: int, both: npt.NDArray[np.int32], a: Any, b: Any) -> RowBlock:
         c, stop = self.collection, start + len(both)

@@ -1,4 +1,4 @@
-"""Which frames can be checked_poses in the world: the check of poses and intrinsics, once, at the edge."""
+"""Which frames have a place in the world: the check of poses and intrinsics, once, before anything is decoded."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from relabel.cameras import Cameras
 from relabel.datasets.base import FrameSets
 from relabel.datasets.rgbd.sequence import RgbdReader, reader
 from relabel.frames import Frames
@@ -74,3 +75,28 @@ class TwoSides:
             cameras, frames = sets.query.cameras.take(rows), sets.query
             sides.append(Frames(cameras, frames.depth[rows], frames.intrinsics[rows], frames.unit_m, frames.invalid))
         return FrameSets(query=sides[0], database=sides[1], files=sets.files)
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """A reader of very many frames, which all have the first depth map of a `room`; only one in twenty has a pose."""
+
+    root: Path
+    count: int
+    name: str = "wall"
+    command = "relabel repeated"
+
+    def parameters(self) -> dict[str, Any]:
+        return {"collection": self.name}
+
+    def read(self) -> FrameSets:
+        one = reader_of(self.root).read().query
+        poses = np.tile(np.eye(4), (self.count, 1, 1))
+        poses[:, 0, 3] = 0.0001 * np.arange(self.count)
+        poses[np.arange(self.count) % 20 > 0] = np.nan
+        columns = {"sequence": np.full(self.count, "s"), "frame": np.arange(self.count)}
+        cameras = Cameras(
+            [f"{k:06d}" for k in range(self.count)], np.nan_to_num(poses[:, :3, 3]), pose=poses, extra=columns
+        )
+        frames = Frames(cameras, np.full(self.count, one.depth[0]), one.intrinsics[0])
+        return FrameSets(query=frames, database=frames, files=(Path(str(one.depth[0])),))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,9 +25,11 @@ from relabel.pipeline.parts import estimates
 from relabel.pipeline.records import frames_from_records, part_from_record
 from relabel.pipeline.run import label
 from relabel.pipeline.surface_part import SurfacePart, surface_parts
+from relabel.surface.estimate import SAMPLE
 from relabel.surface.params import SurfaceParams
+from relabel.surface.voxelise import Voxeliser
 from tests.pipeline.jobs import msls_parts
-from tests.pipeline.rooms import part_of, pose, reader_of, room
+from tests.pipeline.rooms import Repeated, part_of, pose, reader_of, room
 from tests.trees import pose_txt
 
 
@@ -196,6 +200,45 @@ class TestEstimates:
         """A job may hold both."""
         parts = [*msls_parts(tree, "goa")[0], part_of(folder)]
         assert ["frames" in row.to_json() for row in estimates(parts)] == [False, True]
+
+
+class TestMemory:
+    """memory_bytes of relabel.pipeline.run.label"""
+
+    def test_less_than_the_program_takes(self, out: Path) -> None:
+        """It is refused before anything is read: there is nothing to be read."""
+        with pytest.raises(OptionError, match=r"room: memory_bytes=… allows 100 MB, but labels by surface .* 437 MB"):
+            label([part_of(out / "nowhere")], out / "x.h5", memory_bytes=100_000_000)
+        assert not list(out.iterdir())
+
+    def test_too_many_frames(self, folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is refused when a few depth maps have been decoded, with what would be needed; nothing is written."""
+        decoded: list[int] = []
+        depth = Voxeliser.depth
+        monkeypatch.setattr(Voxeliser, "depth", lambda self, row: (decoded.append(row), depth(self, row))[1])
+        part = SurfacePart(Repeated(folder, 100_000), SurfaceParams(stride=1))
+        with pytest.raises(OptionError, match=r"wall: .* allows 450 MB, but 100,000 frames need about \d+ MB"):
+            label([part], out / "x.h5", memory_bytes=450_000_000)
+        assert 0 < len(decoded) <= SAMPLE
+        assert not list(out.iterdir())
+
+    @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak is read from /proc")
+    def test_peak(self, folder: Path, out: Path) -> None:
+        """A process that would take 50 MB more keeps to the bound."""
+        bound = 450_000_000
+        code = (
+            "import sys; from pathlib import Path\n"
+            "from relabel.pipeline.run import label; from relabel.pipeline.surface_part import SurfacePart\n"
+            "from relabel.surface.params import SurfaceParams; from tests.pipeline.rooms import Repeated\n"
+            "part = SurfacePart(Repeated(Path(sys.argv[1]), 7000), SurfaceParams(stride=1))\n"
+            "label([part], Path(sys.argv[2]), memory_bytes=int(sys.argv[3]))\n"
+            # Not ru_maxrss, which begins with the size of the process that started this one.
+            "print(Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0])"
+        )
+        command = [sys.executable, "-c", code, str(folder), str(out / "x.h5"), str(bound)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert 1024 * int(done.stdout.split()[-1]) < bound
+        assert LabelFile(out / "x.h5")["wall"].nnz > 0
 
 
 class TestRecords:

@@ -7,6 +7,7 @@ import pytest
 
 from relabel import surface
 from relabel.errors import InputError
+from relabel.similarity import gather
 from relabel.surface import voxelise
 from relabel.surface.estimate import SAMPLE
 from relabel.surface.params import SurfaceParams
@@ -40,6 +41,18 @@ class TestPlan:
         assert plan.frames == 10_000
         assert plan.pairs == 10_000 * 9_999
         assert plan.output_bytes > plan.pairs
+
+    def test_pairs_that_are_stored(self, tmp_path):
+        """All of a sample that is the whole, by their values and `min_value`; what is stored takes room."""
+        query, database = scene(tmp_path, 6, 1, prefix="q"), scene(tmp_path, 7, 2, prefix="d")
+        sizes = []
+        for measure, min_value in (("iou", 0.0), ("overlap", 0.3), ("dice", 0.3)):
+            params = SurfaceParams(voxel_m=0.05, stride=1, measure=measure, min_value=min_value)
+            plan = surface.plan(query, database, params)
+            assert plan.stored_pairs == gather(surface.source(query, database, params)).matrix.nnz
+            sizes.append((plan.stored_pairs, plan.output_bytes))
+        assert sorted(sizes) == sorted(sizes, key=lambda pair: pair[1])
+        assert len(set(sizes)) > 1
 
     def test_the_stride_that_would_be_used(self, tmp_path):
         path = depth_png(tmp_path / "d.png", 1200, size=SIZE)

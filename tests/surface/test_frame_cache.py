@@ -96,6 +96,16 @@ class TestFrameCache:
             assert all(map(same, decoder.bricks(cache, [0, 1, 2, 3, 4]), expected))
         assert decoder.asked == [3, 2, 0, 1, 4]
 
+    def test_limit(self, tmp_path: Path) -> None:
+        """What is in memory beyond a new limit goes to disk, and a limit is never raised."""
+        cache, decoder = frame_cache.FrameCache(), CountingDecoder(scene(tmp_path, 3, 0))
+        expected = decoder.bricks(cache, [0, 1, 2])
+        cache.limit(0)
+        cache.limit(2**20)
+        assert cache.most_bytes == 0
+        assert all(map(same, decoder.bricks(cache, [0, 1, 2]), expected))
+        assert decoder.asked == [0, 1, 2]
+
     def test_a_disk_without_room(self, tmp_path: Path, monkeypatch) -> None:
         """Frames are decoded again, whether the file is at its limit, cannot be made or cannot be written."""
         frames = scene(tmp_path, 2, 0)
