@@ -3,8 +3,8 @@
 Without fast-math every pair is computed by the same IEEE operations whatever vector width, thread or block it falls
 into, so that results are the same bits everywhere.
 
-Numba notices a change of the file that a cached driver stands in, but not of the functions it calls elsewhere: what a
-driver calls stands in its own module.
+Numba notices a change of the file that a cached driver stands in, but not of those that the functions it calls stand
+in: their times and sizes are part of the name of what is cached.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class _Cache(FunctionCache):
             cache_path=self._cache_path,
             # A name of their own, so that files without a digest are not taken for damaged ones.
             filename_base=f"{self._impl.filename_base}.checked",
-            source_stamp=self._impl.locator.get_source_stamp(),
+            source_stamp=(self._impl.locator.get_source_stamp(), *_stamps_of_called(function)),
         )
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
@@ -87,6 +87,21 @@ class _Cache(FunctionCache):
         except Exception as error:  # a full disk, or a folder that cannot be written
             self.disable()
             _say_once(f"compiled code cannot be cached in {self.cache_path} ({_brief(error)})")
+
+
+def _stamps_of_called(function: Callable[..., Any]) -> list[tuple[float, int]]:
+    """Time and size of the files of all compiled functions that a function calls, and that these call."""
+    called: set[Callable[..., Any]] = set()
+    functions = [function]
+    while functions:
+        own = functions.pop()
+        values = [own.__globals__.get(name) for name in own.__code__.co_names]
+        inner: set[Callable[..., Any]] = {value.py_func for value in values if hasattr(value, "py_func")}
+        functions += inner - called
+        called |= inner
+    files = sorted({own.__code__.co_filename for own in called})
+    states = [Path(name).stat() for name in files if Path(name).exists()]
+    return [(state.st_mtime, state.st_size) for state in states]
 
 
 class _CheckedFiles(IndexDataCacheFile):

@@ -56,6 +56,10 @@ class RowBlock(NamedTuple):
         return np.repeat(np.arange(self.first_row, self.first_row + len(self.counts), dtype=np.int64), self.counts)
 
 
+_ROOM = 2**28
+"""Pairs that are reserved address space before any is there, at 8 bytes each."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Collection(Displayed):
     """What was compared and how: everything about a similarity except its values.
@@ -349,19 +353,38 @@ class _Blocks(NamedTuple):
         return iter(self.rows)
 
 
-def gather(source: SimilaritySource, progress: Callable[[int], object] | None = None) -> Similarity:
-    """All blocks of a source in one matrix; `progress`, if given, is called with the number of rows of every block."""
+def gather(source: SimilaritySource, progress: Callable[[int], object] | None = None, *, most: int = 0) -> Similarity:
+    """All blocks of a source in one matrix, whose indices are int32 where its pairs are few enough.
+
+    Parameters
+    ----------
+    progress:
+        called with the number of rows of every block.
+    most:
+        how many pairs there are at the most, where that is known: all are then written to their place at once.
+    """
     from scipy import sparse  # noqa: PLC0415  slow to load
 
     collection = source.collection
-    counts, indices, data = [np.zeros(1, np.int64)], [np.empty(0, np.int32)], [np.empty(0, np.float32)]
+    # Room that is never written to takes no memory.
+    room = min(most, _ROOM)
+    counts, indices, data = [np.zeros(1, np.int64)], np.empty(room, np.int32), np.empty(room, np.float32)
+    stored = 0
     for block in source.blocks():
+        stop = stored + len(block.indices)
+        if stop > len(indices):
+            room = max(stop, len(indices) + len(indices) // 4)
+            indices.resize(room, refcheck=False)
+            data.resize(room, refcheck=False)
+        indices[stored:stop], data[stored:stop] = block.indices, block.data
+        stored = stop
         counts.append(block.counts)
-        indices.append(block.indices)
-        data.append(block.data)
         if progress is not None:
             progress(len(block.counts))
-    matrix = sparse.csr_array(
-        (np.concatenate(data), np.concatenate(indices), np.cumsum(np.concatenate(counts))), shape=collection.shape
-    )
-    return Similarity(collection, matrix)
+    indices.resize(stored, refcheck=False)
+    data.resize(stored, refcheck=False)
+    ends = np.cumsum(np.concatenate(counts))
+    # SciPy makes all indices as wide as the ends of the rows.
+    if stored <= np.iinfo(np.int32).max:
+        ends = ends.astype(np.int32)
+    return Similarity(collection, sparse.csr_array((data, indices, ends), shape=collection.shape))

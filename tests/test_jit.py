@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
+import types
 
 import numba
 import pytest
@@ -125,6 +127,21 @@ class TestCache:
         assert "compiled again," in said
         assert "set NUMBA_CACHE_DIR to a writable folder" in said
         assert self.run(kernel)[0] == ""
+
+    def test_a_called_function_changes(self, tmp_path, monkeypatch):
+        """The name of what is cached changes with the file of a function that is called by way of another."""
+        monkeypatch.syspath_prepend(tmp_path)
+        (tmp_path / "inner_kernels.py").write_text("import numba\n@numba.njit\ndef twice(x):\n    return 2 * x\n")
+        (tmp_path / "middle_kernels.py").write_text(
+            "import numba\nfrom inner_kernels import twice\n@numba.njit\ndef half(x):\n    return twice(x) / 4\n"
+        )
+        half = importlib.import_module("middle_kernels").half
+
+        outer = types.FunctionType(compile("half(1)", "outer", "eval"), {"half": half})
+        before = jit._stamps_of_called(outer)
+        assert len(before) == 2
+        os.utime(tmp_path / "inner_kernels.py", (1, 1))
+        assert jit._stamps_of_called(outer) != before
 
     @pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
     @pytest.mark.parametrize("ending", ["nbi", "nbc"])

@@ -174,8 +174,10 @@ class TestGather:
         whole = gather(source, rows.append)
         assert sum(rows) == len(query)
         assert len(rows) > 1
-        again = gather(whole)
-        assert (again.matrix != whole.matrix).nnz == 0
+        for most in (0, 7, 10**6):  # unknown, too few, more than there are
+            again = gather(whole, most=most).matrix
+            assert (again != whole.matrix).nnz == 0
+            assert again.indices.dtype == again.indptr.dtype == np.int32
 
 
 class TestRowBlock:

@@ -39,6 +39,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from relabel.fov.candidates import cameras_near, circles_meet, merged_pieces
 from relabel.jit import compiled, inlined
 
 TINY = 1e-300
@@ -103,73 +104,77 @@ def clipped(lo: Any, hi: Any, inverse: Any, c: Any) -> Any:
     everywhere for c < 0, and for c = 0, a NaN, everywhere too.
     """
     q = c * inverse
-    least = q if inverse >= 0.0 else lo
-    most = hi if inverse >= 0.0 else q
-    return (max(lo, least)), (min(hi, most))
+    is_least = inverse >= 0.0
+    return (max(lo, q) if is_least else lo), (hi if is_least else min(hi, q))
 
 
 @inlined
-def edge_terms(ox: Any, dx: Any, dy: Any, lo: Any, hi: Any, r: Any) -> Any:
-    """What the edge (ox + t·dx, t·dy), lo ≤ t ≤ hi, has in common with the disk of radius r around the origin.
+def outside(p: Any, q: Any, enters: Any, leaves: Any, away: Any, away2: Any) -> Any:
+    """The angle, seen from the origin, that an edge sweeps outside a disk around it, as a complex number.
+
+    The edge leads along a line `away` from the origin, which is on its left where that is negative, from p to q,
+    counted from the foot of the origin; it is inside from `enters` to `leaves`. The number is that of the whole edge
+    over that of the part inside. An edge through the origin sweeps
+    nothing, even one that ends there and has no direction.
+    """
+    length = q - p
+    inside = leaves - enters
+    whole = p * q + away2
+    within = enters * leaves + away2
+    re = whole * within + away2 * (length * inside)
+    im = away * (length * within - whole * inside)
+    return (re if away2 > 0.0 else 1.0), im
+
+
+@inlined
+def edge_terms(ox: Any, dx: Any, dy: Any, lo: Any, hi: Any, r2: Any) -> Any:
+    """What the edge (ox + t·dx, t·dy), lo ≤ t ≤ hi, has in common with the disk around the origin, r2 its radius².
 
     Returns the length of the part inside, and the angle that the parts outside sweep, as a complex number.
     """
-    hi = max(lo, hi)
     along = ox * dx
     away = ox * dy
-    disc = r * r - away * away
-    half = math.sqrt(max(0.0, disc))
+    away2 = away * away
+    half = math.sqrt(max(0.0, r2 - away2))
     # Where the line is inside, cut to the edge. For a line that misses the disk: its foot, a point without extent.
-    enters = -along - half
-    enters = max(lo, enters)
-    enters = min(hi, enters)
-    leaves = half - along
-    leaves = max(lo, leaves)
-    leaves = min(hi, leaves)
-    px = ox + lo * dx
-    py = lo * dy
-    ex = ox + enters * dx
-    ey = enters * dy
-    fx = ox + leaves * dx
-    fy = leaves * dy
-    qx = ox + hi * dx
-    qy = hi * dy
-    # Without the tests an end at the apex itself, which has no direction, would make the product zero.
-    ax = px * ex + py * ey if lo < enters else 1.0
-    ay = px * ey - py * ex if lo < enters else 0.0
-    bx = fx * qx + fy * qy if leaves < hi else 1.0
-    by = fx * qy - fy * qx if leaves < hi else 0.0
-    return (leaves - enters if enters < leaves else 0.0), ax * bx - ay * by, ax * by + ay * bx
+    is_there = lo < hi  # else its ends, which may be infinite, are of no account
+    p = (lo if is_there else 0.0) + along
+    q = (hi if is_there else 0.0) + along
+    enters = min(max(p, -half), q)
+    leaves = max(p, min(q, half))
+    re, im = outside(p, q, enters, leaves, away, away2)
+    return leaves - enters, re, im
 
 
 @inlined
 def side_area(
-    d: Any, h: Any, k: Any, r: Any, far: Any,
+    d: Any, h: Any, k: Any, r2: Any, far: Any,
     ary: Any, aly: Any, brx: Any, bry: Any, blx: Any, bly: Any,
     i_rr: Any, i_lr: Any, i_rl: Any, i_ll: Any, i_r: Any, i_l: Any,
-    lo: Any, hi: Any, infinite: Any,
+    lo: Any, hi: Any, enters: Any, leaves: Any, infinite: Any,
 ) -> Any:  # fmt: skip
-    """Area of Q ∩ {x ≥ h} ∩ disk A in A's frame; k = d - h, [lo, hi] is the piece of H inside Q.
+    """Twice the area of Q ∩ {x ≥ h} ∩ disk A in A's frame; k = d - h and r2 = r².
 
-    `infinite` is the angle of the directions beyond H in which Q is unbounded. The inverses: i_rr of R_A × R_B, i_lr of
-    R_B × L_A, i_rl of R_A × L_B, i_ll of L_B × L_A, i_r and i_l of the x of R_B and L_B.
+    [lo, hi] is the piece of H inside Q, and [enters, leaves] that inside the disks as well. `infinite` is the angle of
+    the directions beyond H in which Q is unbounded. The inverses: i_rr of R_A × R_B, i_lr of R_B × L_A, i_rl of
+    R_A × L_B, i_ll of L_B × L_A, i_r and i_l of the x of R_B and L_B.
     """
     t0, t1 = clipped(0.0, far, i_rr, ary * d)
     t0, t1 = clipped(t0, t1, i_lr, -aly * d)
     t0, t1 = clipped(t0, t1, i_r, -k)
-    right, ux, uy = edge_terms(d, brx, bry, t0, t1, r)
+    right, ux, uy = edge_terms(d, brx, bry, t0, t1, r2)
     t0, t1 = clipped(0.0, far, i_rl, ary * d)
     t0, t1 = clipped(t0, t1, i_ll, -aly * d)
     t0, t1 = clipped(t0, t1, i_l, -k)
-    left, vx, vy = edge_terms(d, blx, bly, t0, t1, r)
-    chord, wx, wy = edge_terms(h, 0.0, 1.0, lo, hi, r)
+    left, vx, vy = edge_terms(d, blx, bly, t0, t1, r2)
+    wx, wy = outside(lo, hi, enters, leaves, h, h * h)
     # Counter-clockwise round Q, the left edge is walked inwards and H downwards: hence their conjugates.
     cx = vx * wx - vy * wy
     cy = vx * wy + vy * wx
     swept = angle_of(ux * cx + uy * cy, uy * cx - ux * cy) + infinite
     # All of it is the arc of circle A inside Q, hence in [0, π] but for rounding and full turns.
     swept = swept - 2.0 * PI if swept > 1.5 * PI else swept
-    return 0.5 * (d * (bry * right - bly * left) - h * chord + r * r * swept)
+    return d * (bry * right - bly * left) - h * (leaves - enters) + r2 * swept
 
 
 @inlined
@@ -233,13 +238,23 @@ def sector_area(
     lo, hi = clipped(lo, hi, -i_q, -qy * h)
     lo, hi = clipped(lo, hi, i_u, -uy * k)
     lo, hi = clipped(lo, hi, -i_v, vy * k)
-    area = side_area(
-        d, h, k, ar, far, py, qy, ux, uy, vx, vy, i_rr, i_lr, i_rl, i_ll, i_u, i_v, lo, hi, rest if before else first
+    # Of H, what is inside one disk is inside the other: the smaller one tells it with the smaller error.
+    crossed = lo < hi
+    lo = lo if crossed else 0.0
+    hi = hi if crossed else 0.0
+    ar2 = ar * ar
+    br2 = br * br
+    half = math.sqrt(max(0.0, ar2 - h * h if ar < br else br2 - k * k))
+    enters = min(max(lo, -half), hi)
+    leaves = max(lo, min(hi, half))
+    twice = side_area(
+        d, h, k, ar2, far, py, qy, ux, uy, vx, vy, i_rr, i_lr, i_rl, i_ll, i_u, i_v,
+        lo, hi, enters, leaves, rest if before else first,
     ) + side_area(
-        d, k, h, br, far, -uy, -vy, -px, -py, -qx, -qy, -i_rr, i_rl, i_lr, -i_ll, -i_p, -i_q, -hi, -lo,
-        first if before else rest,
+        d, k, h, br2, far, -uy, -vy, -px, -py, -qx, -qy, -i_rr, i_rl, i_lr, -i_ll, -i_p, -i_q,
+        -hi, -lo, -leaves, -enters, first if before else rest,
     )  # fmt: skip
-    area = same_apex if d <= SAME_APEX * (ar + br) else area
+    area = same_apex if d <= SAME_APEX * (ar + br) else 0.5 * twice
     # What is left of sectors that only touch is rounding, not overlap.
     return area if area > NOTHING * least * least * (a_half if a_half < b_half else b_half) else 0.0
 
@@ -335,17 +350,8 @@ def sector_rows(
     ascend.
     """
     for g in numba.prange(group.size - 1):
-        lead = cell[by_cell[group[g]]]
-        size = 0
-        for run in range(runs.shape[1]):
-            size += runs[lead, run, 1] - runs[lead, run, 0]
-        near = np.empty(size, np.int32)
-        size = 0
-        for run in range(runs.shape[1]):
-            for place in range(runs[lead, run, 0], runs[lead, run, 1]):
-                near[size] = order[place]
-                size += 1
-        near.sort()
+        near = merged_pieces(cameras_near(order, runs, cell[by_cell[group[g]]]))
+        size = near.size
         around = np.empty((6, size))
         longest, least = 0.0, np.inf
         for m in range(size):
@@ -378,9 +384,9 @@ def sector_rows(
                 vx, vy, far = around[3, m] - cx, around[4, m] - cy, (around[5, m] + radius) * SPARE + slack
                 near_disk = reach * SPARE + other
                 meet = (
-                    (dx * dx + dy * dy < both * both)
-                    & (ux * ux + uy * uy < near_disk * near_disk)
-                    & (vx * vx + vy * vy < far * far)
+                    circles_meet(dx, dy, both)
+                    & circles_meet(ux, uy, near_disk)
+                    & circles_meet(vx, vy, far)
                     & (rx * uy - ry * ux > -other)
                     & (ux * ly - uy * lx > -other)
                 )

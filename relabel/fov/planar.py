@@ -254,7 +254,7 @@ class FovOverlap:
         """As `rows`, where nothing but the overlap of whole sectors decides."""
         c, grid = self.collection, self._grid
         by_cell, group = queries_by_cell(grid, start, stop, QUERIES_AT_ONCE)
-        room = np.concatenate(([0], np.cumsum(grid.bounds[by_cell])))
+        room = np.concatenate(([0], np.cumsum(grid.bounds_of(by_cell))))
         pieces = np.empty(int(room[-1]), np.int32), np.empty(int(room[-1]), np.float32)
         first, counts = np.empty(stop - start, np.int64), np.empty(stop - start, np.int64)
         own = np.empty(0, np.int64) if self.own is None else self.own
@@ -548,28 +548,27 @@ def overlap(
     InputError
         when the frames of the two sides differ, or an OK camera has no heading, as one with a pose alone.
     """
-    return gather(
-        source(
-            query,
-            database,
-            FovParams(
-                fov_deg,
-                radius_m,
-                shape,
-                arc,
-                measure,
-                min_value,
-                heading_sigma_deg,
-                position_sigma_m,
-                max_heading_difference_deg,
-                max_height_difference_m,
-            ),
-            threads=threads,
-            block=block,
-            progress=progress,
-            occluders=occluders,
-        )
+    pairs = source(
+        query,
+        database,
+        FovParams(
+            fov_deg,
+            radius_m,
+            shape,
+            arc,
+            measure,
+            min_value,
+            heading_sigma_deg,
+            position_sigma_m,
+            max_heading_difference_deg,
+            max_height_difference_m,
+        ),
+        threads=threads,
+        block=block,
+        progress=progress,
+        occluders=occluders,
     )
+    return gather(pairs, most=int(pairs.bounds.sum()))
 
 
 def pair_overlap(
