@@ -95,7 +95,7 @@ def _stamps_of_called(function: Callable[..., Any]) -> list[tuple[float, int]]:
     functions = [function]
     while functions:
         own = functions.pop()
-        values = [own.__globals__.get(name) for name in own.__code__.co_names]
+        values: list[Any] = [own.__globals__.get(name) for name in own.__code__.co_names]
         inner: set[Callable[..., Any]] = {value.py_func for value in values if hasattr(value, "py_func")}
         functions += inner - called
         called |= inner
