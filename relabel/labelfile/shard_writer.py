@@ -110,8 +110,8 @@ def foreign_names(folder: Path) -> Iterator[str]:
     except LabelFileError as error:
         if os.path.lexists(folder / schema.MANIFEST):
             raise OutputExistsError(
-                f"{error}. So nothing says which files of {folder} are of a label file, and it is not replaced, "
-                "not even when asked to; remove the folder, or choose another one"
+                f"{str(error).partition(';')[0]}, so nothing says which files of {folder} are its own, and it is "
+                "not replaced, not even when asked to; remove the folder, or choose another one"
             ) from None
         known = set()
     for name, is_folder in sorted((entry.name, entry.is_dir()) for entry in folder.iterdir()):
