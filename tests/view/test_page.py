@@ -52,12 +52,20 @@ def served(city: list[StoredCollection]) -> Iterator[Served]:
         yield found
 
 
-@pytest.fixture
-def opened(browser: Any, served: Served, city: list[StoredCollection]) -> Iterator[Opened]:
-    """The town from the server."""
+@pytest.fixture(scope="module")
+def page_of_all(browser: Any, served: Served) -> Iterator[Opened]:
+    """One page from the server for all tests that need no page of their own."""
     found = Opened(browser, f"{served.url}#collection=town")
     yield found
     found.close()
+
+
+@pytest.fixture
+def opened(page_of_all: Opened) -> Iterator[Opened]:
+    """The town from the server."""
+    page_of_all.begin("town")
+    yield page_of_all
+    assert page_of_all.faults == []
 
 
 def camera_on_screen(opened: Opened, east_m: float) -> tuple[float, float]:
@@ -69,9 +77,9 @@ def camera_on_screen(opened: Opened, east_m: float) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_a_click_shows_the_matches(browser: Any, served: Served, city: list[StoredCollection], scheme: str) -> None:
+def test_a_click_shows_the_matches(opened: Opened, city: list[StoredCollection], scheme: str) -> None:
     """In the order of the independent reader, with ties in the order of the database."""
-    opened = Opened(browser, f"{served.url}#collection=town", scheme)
+    opened.begin("town", scheme)
     opened.picture(f"town-{scheme}")
     for number, key in enumerate(("q0", "q1")):
         opened.page.keyboard.press("0")
@@ -80,7 +88,6 @@ def test_a_click_shows_the_matches(browser: Any, served: Served, city: list[Stor
         keys, values = best_first(city[0].path, "town", key)
         assert opened.listed() == (keys, [f"{value:.4f}" for value in values])
         opened.picture(f"town-{key}-{scheme}")
-    opened.close()
 
 
 def test_the_keyboard_does_all(opened: Opened, city: list[StoredCollection]) -> None:
@@ -196,27 +203,27 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> list[StoredCollection]:
     return open_collections(write(tmp_path_factory.mktemp("odd") / "odd.h5", dict.fromkeys(ODD_NAMES, labels)))
 
 
-@pytest.mark.parametrize("width", [1280, 400])
-def test_odd_names(browser: Any, odd: list[StoredCollection], tmp_path: Path, width: int) -> None:
+def test_odd_names(browser: Any, odd: list[StoredCollection], tmp_path: Path) -> None:
     """Names and keys of any length and direction run nothing, spoil no layout, and turn round nothing beside them."""
-    page = write_report(odd, tmp_path / "page.html")
-    opened = Opened(browser, f"file://{page}")
-    opened.page.set_viewport_size({"width": width, "height": 800})
-    for name in ODD_NAMES:
-        opened.page.select_option("#collection", name)
-        opened.page.wait_for_function("(name) => document.body.dataset.ready === name", arg=name)
-        for key in ODD_KEYS:
-            opened.page.keyboard.press("ArrowRight")
-            opened.query(key)
-            assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
-    opened.picture(f"odd-names-{width}")
-    opened.page.click("#tab-faults")
-    opened.page.wait_for_selector(".cases button:has-text('→')")
-    assert (
-        f"\u2068{ODD_KEYS[0]}\u2069 → \u2068{ODD_KEYS[1]}\u2069"
-        in opened.page.locator(".cases button").all_text_contents()
-    )
-    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+    opened = Opened(browser, f"file://{write_report(odd, tmp_path / 'page.html')}")
+    for width in (1280, 400):
+        opened.page.set_viewport_size({"width": width, "height": 800})
+        for name in ODD_NAMES:
+            opened.page.select_option("#collection", name)
+            opened.page.wait_for_function("(name) => document.body.dataset.ready === name", arg=name)
+            for key in ODD_KEYS:
+                opened.page.keyboard.press("ArrowRight")
+                opened.query(key)
+                assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+        opened.picture(f"odd-names-{width}")
+        opened.page.click("#tab-faults")
+        opened.page.wait_for_selector(".cases button:has-text('→')")
+        assert (
+            f"\u2068{ODD_KEYS[0]}\u2069 → \u2068{ODD_KEYS[1]}\u2069"
+            in opened.page.locator(".cases button").all_text_contents()
+        )
+        assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+        opened.page.click("#tab-place")
     opened.close()
 
 
@@ -292,9 +299,9 @@ def test_distributions(opened: Opened) -> None:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_compare(browser: Any, served: Served, scheme: str) -> None:
+def test_compare(opened: Opened, scheme: str) -> None:
     """Flips, worst first, each with a link to the pair on the map, also where one of the two files has no ψ for it."""
-    opened = Opened(browser, f"{served.url}#collection=town", scheme)
+    opened.begin("town", scheme)
     page = opened.page
     page.click("#tab-compare")
     page.wait_for_selector("#compare .pairs")
@@ -323,7 +330,6 @@ def test_compare(browser: Any, served: Served, scheme: str) -> None:
     assert not page.locator("#pointed").is_visible()
     opened.choose("one")
     assert not page.locator("#tab-compare").is_visible()
-    opened.close()
 
 
 def test_compare_with_other_cameras(browser: Any, city: list[StoredCollection], tmp_path: Path) -> None:
@@ -557,10 +563,9 @@ def test_base_map(browser: Any, tmp_path: Path, scheme: str) -> None:
         tile_server.shutdown()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_accessible(browser: Any, served: Served, scheme: str) -> None:
-    """axe-core finds nothing serious in any view."""
-    context = browser.new_context(color_scheme=scheme, bypass_csp=True)
+def test_accessible(browser: Any, served: Served) -> None:
+    """axe-core finds nothing serious in any view, light or dark."""
+    context = browser.new_context(bypass_csp=True)
     page = context.new_page()
     page.goto(f"{served.url}#collection=town&query=q0")
     page.wait_for_selector("body[data-query]")
@@ -572,6 +577,8 @@ def test_accessible(browser: Any, served: Served, scheme: str) -> None:
         (".cases button", "#case:not([hidden])"),
     ):
         page.click(button)
-        page.wait_for_selector(drawn)
-        assert serious_violations(page) == []
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            page.wait_for_selector(drawn)
+            assert serious_violations(page) == [], scheme
     context.close()

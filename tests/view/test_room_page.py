@@ -53,12 +53,29 @@ def served(room: list[StoredCollection]) -> Iterator[Served]:
         yield found
 
 
-@pytest.fixture
-def opened(browser: Any, served: Served) -> Iterator[Opened]:
-    """The small room from the server."""
+@pytest.fixture(scope="module")
+def page_of_all(browser: Any, served: Served) -> Iterator[Opened]:
+    """One page from the server for all tests that need no page of their own."""
     found = Opened(browser, served.url)
     yield found
     found.close()
+
+
+@pytest.fixture
+def opened(page_of_all: Opened) -> Iterator[Opened]:
+    """The small room from the server."""
+    page_of_all.begin("room")
+    yield page_of_all
+    assert page_of_all.faults == []
+
+
+@pytest.fixture(scope="module")
+def opened_sparse(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+    """Rooms with next to nothing in them, from a server."""
+    with serving(server.Labels(sparse_rooms(tmp_path_factory.mktemp("sparse") / "labels.h5"))) as found:
+        opened = Opened(browser, found.url)
+        yield opened
+        opened.close()
 
 
 def to_room(opened: Opened) -> None:
@@ -76,11 +93,9 @@ class TestRoom:
     """Cameras in space."""
 
     @pytest.mark.parametrize("scheme", SCHEMES)
-    def test_a_click_shows_the_matches(
-        self, browser: Any, served: Served, room: list[StoredCollection], scheme: str
-    ) -> None:
+    def test_a_click_shows_the_matches(self, opened: Opened, room: list[StoredCollection], scheme: str) -> None:
         """In the order of the independent reader, whichever way the room is turned."""
-        opened = Opened(browser, served.url, scheme)
+        opened.begin("room", scheme)
         to_room(opened)
         opened.picture(f"room-{scheme}")
         for k, turned in ((1, ""), (5, "dddw+")):
@@ -94,7 +109,6 @@ class TestRoom:
             assert opened.listed() == (keys, [f"{value:.4f}" for value in values])
             opened.picture(f"room-{k}-{scheme}")
         assert "1 without a pose" in opened.page.inner_text("#room-sight")
-        opened.close()
 
     def test_above_is_above(self, opened: Opened, room: list[StoredCollection]) -> None:
         """Poses of the small room have y down, so that what has less of it is higher on the screen."""
@@ -124,26 +138,25 @@ class TestRoom:
         assert opened.listed()[0] == best_first(room[0].path, "room", key(3))[0]
 
     @pytest.mark.parametrize("collection", ["one", "no-pairs", "unknown", "nowhere", "empty"])
-    def test_extremes(self, browser: Any, tmp_path: Path, collection: str) -> None:
+    def test_extremes(self, opened_sparse: Opened, collection: str) -> None:
         """One frame, no pairs, nothing known, no place at all, no query: nothing breaks, and it is said."""
-        rooms = sparse_rooms(tmp_path / "labels.h5")
-        with serving(server.Labels(rooms)) as found:
-            opened = Opened(browser, f"{found.url}#collection={collection}")
-            spatial = collection not in ("nowhere", "empty")
-            assert ("Room" in tabs(opened)) == spatial
-            for view in ("room", "surface", "matrix")[not spatial :]:
-                opened.page.click(f"#tab-{view}")
-                opened.page.keyboard.press("ArrowRight")
-                if collection != "empty":
-                    opened.page.wait_for_selector("#chosen:not([hidden])")
-                opened.picture(f"{collection}-{view}")
-            assert not opened.page.locator("#error").is_visible()
-            if collection == "unknown":
-                opened.page.click("#tab-room")
-                assert "unknown" in opened.page.inner_text("#room .legend")
-            if collection == "empty":
-                assert "there is no matrix" in opened.page.inner_text("#matrix")
-            opened.close()
+        opened = opened_sparse
+        opened.begin(collection)
+        spatial = collection not in ("nowhere", "empty")
+        assert ("Room" in tabs(opened)) == spatial
+        for view in ("room", "surface", "matrix")[not spatial :]:
+            opened.page.click(f"#tab-{view}")
+            opened.page.keyboard.press("ArrowRight")
+            if collection != "empty":
+                opened.page.wait_for_selector("#chosen:not([hidden])")
+            opened.picture(f"{collection}-{view}")
+        assert not opened.page.locator("#error").is_visible()
+        if collection == "unknown":
+            opened.page.click("#tab-room")
+            assert "unknown" in opened.page.inner_text("#room .legend")
+        if collection == "empty":
+            assert "there is no matrix" in opened.page.inner_text("#matrix")
+        assert opened.faults == []
 
     def test_streets_have_no_room(self, browser: Any, tmp_path: Path) -> None:
         """Nor a shared surface; but a matrix."""
@@ -373,15 +386,16 @@ def test_a_page_from_the_disk(browser: Any, room: list[StoredCollection], tmp_pa
     opened.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_accessible(browser: Any, served: Served, scheme: str) -> None:
-    """axe-core finds nothing serious in these views."""
-    context = browser.new_context(color_scheme=scheme, bypass_csp=True)
+def test_accessible(browser: Any, served: Served) -> None:
+    """axe-core finds nothing serious in these views, light or dark."""
+    context = browser.new_context(bypass_csp=True)
     page = context.new_page()
     page.goto(f"{served.url}#query={key(0)}")
     page.wait_for_selector("body[data-query]")
     for view, ready in (("room", "#room-sight:not(:empty)"), ("surface", "#surface canvas"), ("matrix", "#matrix svg")):
         page.click(f"#tab-{view}")
-        page.wait_for_selector(ready)
-        assert serious_violations(page) == []
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            page.wait_for_selector(ready)
+            assert serious_violations(page) == [], scheme
     context.close()
