@@ -9,11 +9,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 PACKAGE := $(VENV)/.package
 READY := $(VENV)/.ready
 DEMO := demo
+# Whatever the environment says, compiled modules and tests are kept: a run starts hundreds of Pythons.
+export PYTHONDONTWRITEBYTECODE :=
 # Tests wait for other processes and for a browser about a quarter of the time, so there are more workers than cores.
 WORKERS ?= $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
 
-.PHONY: help setup tools libraries wheel demo demo-train docs notebooks test test-gpu test-faults test-wheel test-oldest \
-    bench release viewer clean
+.PHONY: help setup tools libraries wheel demo demo-train docs notebooks test types kernels test-gpu test-faults \
+    test-wheel test-oldest bench release viewer clean
 .DEFAULT_GOAL := help
 
 help:
@@ -111,8 +113,14 @@ demo-train: $(READY) libraries
 test: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
+	$(MAKE) -j 2 types kernels
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+
+# Parts of `make test`, at the same time, since mypy uses one core.
+types:
+	$(BIN)/mypy
+
+kernels:
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n auto --dist loadfile -m kernels tests/fov tests/sampling tests/surface
 
 # Machines with a GPU often have no network. What a package would be needed for that is not there is passed over.
