@@ -30,7 +30,7 @@ SMALL = {
     "bench_surface.py": ["--frames", "6", "--pairs", "3", "--device", "cpu"],
     "bench_view.py": ["--cameras", "60", "--a-query", "6"],
 }
-SLOW = ("bench_learning.py", "bench_view.py")  # run by make test-faults
+SLOW = ("bench_learning.py", "bench_step.py", "bench_store.py", "bench_view.py")  # run by make test-faults
 NEED_TORCH = ("bench_learning.py", "bench_sampler.py", "bench_step.py")
 
 

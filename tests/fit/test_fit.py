@@ -122,8 +122,7 @@ class TestRecovery:
         assert best.fov_sigma_deg is not None
         assert best.fov_sigma_deg < 1e-3
 
-    @pytest.mark.parametrize("arc", [5, 30])
-    @pytest.mark.parametrize("measure", ["iou", "overlap"])
+    @pytest.mark.parametrize(("arc", "measure"), [(5, "overlap"), (30, "iou")])
     def test_every_number_of_segments(self, tmp_path: Path, arc: int, measure: Any) -> None:
         """The number of segments is found, whatever it is, and the best other model is named with its residual."""
         source = fov.overlap(QUERY, DATABASE, shape="polygon", arc=arc, measure=measure)
