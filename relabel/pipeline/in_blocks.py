@@ -223,13 +223,17 @@ class BlocksJob:
         frames = FrameBlocks(self.folder, self.place, self.threads, self.resume, average, begin)
         for part in parts:
             with self._failures_of(part):
-                prepared = one_part.prepare(part, self.policy, threads=self.threads)
+                bar = self._bar_of_parts()
+                prepared = one_part.prepare(part, self.policy, threads=self.threads, bar=bar)
                 if self.resume and one_part.fault_of(self.folder.file(part.name), prepared.step) is None:
                     self._keep(part, prepared)
                 else:
-                    bar = self.bar if len(self.parts) == 1 or self.place.is_local else None
                     self.decoded[part.name] = frames.decoded(cast("SurfacePart", part), prepared, bar)
         return frames
+
+    def _bar_of_parts(self) -> Bar | None:
+        """What draws the progress of one part after the other."""
+        return self.bar if len(self.parts) == 1 or self.place.is_local else None
 
     def _keep(self, part: Part, prepared: Prepared) -> None:
         """Keep a collection that an earlier run made in one piece."""
@@ -270,7 +274,8 @@ class BlocksJob:
                         if of_frames:
                             prepared = self.decoded.pop(part.name)
                         else:
-                            prepared = one_part.prepare(part, self.policy, threads=self.threads)
+                            bar = self._bar_of_parts()
+                            prepared = one_part.prepare(part, self.policy, threads=self.threads, bar=bar)
                         if self.bar is not None and len(self.parts) == 1:
                             rows = prepared.opened.source.collection.shape[0]
                             self._progress = bars.enter_context(self.bar(part.name, rows))

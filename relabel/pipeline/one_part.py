@@ -73,11 +73,18 @@ class Prepared(NamedTuple):
 
 
 def prepare(
-    part: Part, policy: AuditPolicy, *, threads: int | None, quiet: bool = False, memory_bytes: int | None = None
+    part: Part,
+    policy: AuditPolicy,
+    *,
+    threads: int | None,
+    bar: Bar | None = None,
+    quiet: bool = False,
+    memory_bytes: int | None = None,
 ) -> Prepared:
     """Read and audit a part; with `quiet`, what the audit found is left to the caller to be said."""
     log.debug("%s: read from %s", part.name, part.root)
-    opened = part.open(threads=threads, memory_bytes=memory_bytes)
+    with bar(f"{part.name}: reading the dataset", None) if bar is not None else nullcontext():
+        opened = part.open(threads=threads, memory_bytes=memory_bytes)
     if not quiet:
         opened.audit.log(part.name, allow=policy.allow)
     if policy.strict:
@@ -103,7 +110,7 @@ def make(
     memory_bytes: int | None = None,
 ) -> PartResult:
     """Audit, compute and write a collection in one piece."""
-    opened, step = prepare(part, policy, threads=threads, quiet=quiet, memory_bytes=memory_bytes)
+    opened, step = prepare(part, policy, threads=threads, bar=bar, quiet=quiet, memory_bytes=memory_bytes)
     notes = opened.notes
     if resume:
         fault = fault_of(path, step)

@@ -84,8 +84,8 @@ def label(
     threads:
         threads to compute with, over all local processes together; None for all.
     bar:
-        makes a progress bar over the queries of a part, and one over its depth maps before; used by the local
-        executor, and for a single collection by all.
+        makes a progress bar over the queries of a part, and before it one while its dataset is read and one over its
+        depth maps; used by the local executor, and for a single collection by all.
     strict:
         whether a warning of the audit of a part, which is made before the part is computed, is an error.
     allow:

@@ -137,16 +137,17 @@ class TestOpen:
 class TestLabel:
     """relabel.pipeline.run.label of scenes"""
 
-    def test_two_bars(self, folder: Path, out: Path) -> None:
-        """Depth maps are counted first, then queries; every one of both."""
-        seen: dict[str, list[int]] = {}
+    def test_bars(self, folder: Path, out: Path) -> None:
+        """The dataset is read first, then depth maps are counted, then queries; every one of both."""
+        seen: dict[str, list[int | None]] = {}
 
-        def bar(name: str, total: int) -> Any:
+        def bar(name: str, total: int | None) -> Any:
             seen[name] = [total]
             return _counting(seen[name])
 
         label([part_of(folder)], out / "x.h5", bar=bar)
-        assert list(seen) == ["room: depth maps", "room"]
+        assert list(seen) == ["room: reading the dataset", "room: depth maps", "room"]
+        assert seen.pop("room: reading the dataset") == [None]
         assert all(total == sum(steps) == 10 for total, *steps in seen.values())
 
     def test_file(self, folder: Path, out: Path) -> None:
