@@ -293,8 +293,9 @@ def read_entries(dataset: Any, start: int, stop: int) -> npt.NDArray[Any]:
     Columns of cameras are left to `read`: HDF5 has a zlib that inflates text and positions in half of the time of
     Python's.
     """
-    values = read_rows(dataset, start, stop) if stop - start >= _MANY_ENTRIES else None
-    return read(dataset, slice(start, stop)) if values is None else values
+    if stop - start >= _MANY_ENTRIES and (values := read_rows(dataset, start, stop)) is not None:
+        return values
+    return read(dataset, slice(start, stop))
 
 
 def row_blocks(dataset: Any) -> Iterator[npt.NDArray[Any]]:
