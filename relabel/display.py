@@ -152,6 +152,11 @@ def named(names: Iterable[Any], total: int) -> str:
     return (", ".join(shown) + more) or "none"
 
 
+def several(count: int, one: str, many: str = "") -> str:
+    """A number of things: ``1 pair``, ``1,204 pairs``; `many` is what is not `one` with an s behind it."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 def counted(counts: Mapping[str, int]) -> str:
     """Counts by name: ``1,204 ok, 3 panorama``."""
     return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "none"

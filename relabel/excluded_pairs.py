@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray
+from relabel.display import several
 from relabel.errors import InputError
 from relabel.exclusion import FRAME, SEQUENCE, TIME, Exclusion
 
@@ -81,10 +82,13 @@ def excluded_params(
     pairs.check_places()
     count = int(pairs.counts(self_pairs=self_pairs).sum())
     lost = " and ".join(
-        f"{n:,} {side} cameras" for n, side in zip(pairs.without_place, ("query", "database"), strict=True) if n
+        several(n, f"{side} camera") for n, side in zip(pairs.without_place, ("query", "database"), strict=True) if n
     )
     kept = f"; {lost} have no place in a sequence, so they keep all their pairs" if lost else ""
-    note = f"{count:,} pairs are excluded from training and scoring ({rule}); their ψ is still stored{kept}"
+    note = (
+        f"{several(count, 'pair is', 'pairs are')}"
+        f" excluded from training and scoring ({rule}); their ψ is still stored{kept}"
+    )
     return rule.to_json(), [note]
 
 

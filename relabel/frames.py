@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status
-from relabel.display import Displayed, Layer, Summary, counted, named
+from relabel.display import Displayed, Layer, Summary, counted, named, several
 from relabel.errors import InputError
 
 _DERIVED: Any = None  # a field that __post_init__ fills in where it is not given
@@ -127,7 +127,7 @@ class Frames(Displayed):
                 ("keys", named(self.cameras.key, len(self))),
                 (
                     "depth",
-                    f"{maps:,} maps, {size}, steps of {self.unit_m:g} m along the {along}",
+                    f"{several(maps, 'map')}, {size}, steps of {self.unit_m:g} m along the {along}",
                 ),
                 ("invalid", ", ".join(str(value) for value in self.invalid) or "none"),
                 ("images", f"{int((self.image != '').sum()):,}"),

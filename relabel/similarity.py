@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray
-from relabel.display import Displayed, Layer, Summary, counted, fields_text, parameters
+from relabel.display import Displayed, Layer, Summary, counted, fields_text, parameters, several
 from relabel.errors import InputError, OptionError
 from relabel.excluded_pairs import ExcludedPairs
 from relabel.exclusion import Exclusion
@@ -190,7 +190,7 @@ class Similarity(Displayed):
         return key in self.collection.query
 
     def _summary(self) -> Summary:
-        title = f"Similarity: {self.shape[0]:,} × {self.shape[1]:,}, {self.matrix.nnz:,} pairs"
+        title = f"Similarity: {self.shape[0]:,} × {self.shape[1]:,}, {several(self.matrix.nnz, 'pair')}"
         return Summary(title, self.collection.summary_rows())
 
     def _layers(self) -> Sequence[Layer]:

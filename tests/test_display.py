@@ -14,7 +14,7 @@ from scipy import sparse
 
 from relabel import Cameras, Collection, Frames, LabelFile, Similarity, fov, write
 from relabel.datasets.base import CameraSets
-from relabel.display import Layer, Summary, summary_html, summary_text, thumbnail
+from relabel.display import Layer, Summary, several, summary_html, summary_text, thumbnail
 from relabel.evaluation.evaluate import Evaluation, assess
 from relabel.evaluation.ground_truth import Rule, evaluation_set
 from relabel.evaluation.metrics import evaluate
@@ -28,6 +28,12 @@ from relabel.sampling.batch_sampler import GradedBatchSampler
 from relabel.sampling.pair_sampler import GradedPairSampler
 
 GOLDEN = Path(__file__).parents[1] / "formats/golden/v1.0"
+
+
+def test_several():
+    """One of a kind is singular; none and many are plural."""
+    assert [several(n, "pair") for n in (0, 1, 2, 1_204)] == ["0 pairs", "1 pair", "2 pairs", "1,204 pairs"]
+    assert [several(n, "query has", "queries have") for n in (1, 3)] == ["1 query has", "3 queries have"]
 
 
 def city(n: int = 5000) -> Cameras:

@@ -71,7 +71,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "cameras": ("display errors fixed_width", "numpy"),
     "frames": ("display errors cameras", "numpy"),
     "exclusion": ("errors", ""),
-    "excluded_pairs": ("errors cameras exclusion", "numpy"),
+    "excluded_pairs": ("display errors cameras exclusion", "numpy"),
     "similarity": ("display errors measures cameras exclusion excluded_pairs", "numpy ~scipy"),
     "tables": ("display errors optional measures cameras similarity", "numpy ~scipy ~pyarrow ~pandas ~anndata ~torch"),
     "jit": ("errors cores", "numpy numba"),
@@ -90,7 +90,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     ),
     "reference": ("errors input_files optional measures cameras frames geometry", "numpy scipy shapely ~PIL"),
     # inputs looked through before they are labelled
-    "audit": ("_lazy errors cameras frames geometry jit datasets surface", "numpy scipy"),
+    "audit": ("_lazy display errors cameras frames geometry jit datasets surface", "numpy scipy"),
     # label files, written and read
     "labelfile": (
         f"_version {BASE} tables optional stopping cores clutter atomic source_date",

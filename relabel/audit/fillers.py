@@ -10,6 +10,7 @@ from relabel.audit.findings import Finding, rounded
 from relabel.cameras import Cameras, Status
 from relabel.datasets import fillers
 from relabel.datasets.fillers import Filler, keys_of
+from relabel.display import several
 
 _STATUS = {"heading": "no_heading", "position": "no_position"}
 _FEW = 20
@@ -82,7 +83,8 @@ def zero_positions(cameras: Cameras, side: str) -> Iterator[Finding]:
             "position-zero",
             count,
             int(ok.sum()),
-            f"{count:,} cameras are at exactly (0, 0), far from the others or more than at any other position",
+            f"{several(count, 'camera is', 'cameras are')}"
+            " at exactly (0, 0), far from the others or more than at any other position",
             "(0, 0) most likely stands for an unknown position",
             "empty those cells, or leave the cameras out with --mask",
             side=side,

@@ -96,10 +96,12 @@ def verify_command(
 
 
 def _verification_lines(result: Verification) -> Iterator[str]:
+    from relabel.display import several
+
     yield from result.findings
     yield (
-        f"{result.checked:,} pairs recomputed, largest difference {result.max_abs_diff:.2g}, "
-        f"{result.mismatches:,} mismatches"
+        f"{several(result.checked, 'pair')} recomputed, largest difference {result.max_abs_diff:.2g}, "
+        f"{several(result.mismatches, 'mismatch', 'mismatches')}"
     )
     if (off := result.mean_abs_diff_definition) is not None:
         yield (

@@ -179,6 +179,7 @@ def convert_command(
     from relabel.cli.labelling import show_written
     from relabel.cli.terminal import bar
     from relabel.compose import convert
+    from relabel.display import several
 
     log = logging.getLogger(__name__)
     with bar("convert", None, unit="queries", hidden=no_progress) as advance:
@@ -188,9 +189,9 @@ def convert_command(
             log.info("%s: already in %s; copied", collection.name, measure)
         if collection.dropped:
             log.warning(
-                "%s: %s pairs dropped: an absent pair can now have a ψ up to %.3g, and theirs is no larger",
+                "%s: %s dropped: an absent pair can now have a ψ up to %.3g, and theirs is no larger",
                 collection.name,
-                format(collection.dropped, ","),
+                several(collection.dropped, "pair"),
                 collection.min_value,
             )
     show_written(result.path, as_json=as_json)

@@ -75,6 +75,7 @@ def fit_command(
 
 
 def _lines(fit: Fit) -> Iterator[str]:
+    from relabel.display import several
     from relabel.report.text_table import table
 
     best = fit.best
@@ -87,7 +88,7 @@ def _lines(fit: Fit) -> Iterator[str]:
         )
     yield (
         f"  residual: rms {best.rms:.2g}, largest {best.max_residual:.2g}, {100.0 * best.close_share:.1f} % of "
-        f"{fit.stored + fit.absent:,} pairs within 0.01 ({fit.stored:,} stored, {fit.absent:,} absent)"
+        f"{several(fit.stored + fit.absent, 'pair')} within 0.01 ({fit.stored:,} stored, {fit.absent:,} absent)"
     )
     if fit.same_values:
         yield f"  since all views are identical, {' and '.join(fit.same_values)} would have the same values"

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from relabel.cameras import FloatArray
 from relabel.datasets.conventions import TRAVEL_GAP_M, TRAVEL_STEP_M
+from relabel.display import several
 from relabel.errors import OptionError
 from relabel.geometry.travel import travel
 
@@ -47,9 +48,13 @@ class AlongTrack:
         notes = ["headings are the direction of travel"]
         if stands:
             notes.append(
-                f"{stands:,} cameras are stationary and keep the direction in which they arrived or, at the start, in "
-                "which they leave"
+                f"{several(stands, 'camera is stationary and keeps', 'cameras are stationary and keep')}"
+                " the direction in which they arrived or, at the "
+                "start, in which they leave"
             )
         if lost:
-            notes.append(f"{lost:,} cameras have no direction of travel: their track is a single position")
+            notes.append(
+                f"{several(lost, 'camera has', 'cameras have')}"
+                " no direction of travel: their track is a single position"
+            )
         return found.heading_deg, tuple(notes)

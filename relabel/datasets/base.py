@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 from relabel.cameras import Cameras, FloatArray, Status
 from relabel.datasets.doubts import Doubt
 from relabel.datasets.fillers import Filler
-from relabel.display import Displayed, Layer, Summary, counted, parameters
+from relabel.display import Displayed, Layer, Summary, counted, parameters, several
 from relabel.errors import InputError, NotFoundError, OptionError
 from relabel.frames import Frames
 
@@ -205,9 +205,9 @@ def heading_params(params: Mapping[str, Any], faults: Mapping[str, int]) -> dict
     return {**params, "heading_faults": dict(faults)} if faults else dict(params)
 
 
-def fault_notes(faults: Mapping[str, int], texts: Mapping[str, str]) -> list[str]:
-    """A note for each fault that `texts` has words for, in the order of `texts`."""
-    return [f"{faults[name]:,} {text}" for name, text in texts.items() if name in faults]
+def fault_notes(faults: Mapping[str, int], texts: Mapping[str, tuple[str, str]]) -> list[str]:
+    """A note for each fault that `texts` has words for, in the order of `texts`, which are for one and for several."""
+    return [several(faults[name], *text) for name, text in texts.items() if name in faults]
 
 
 def position_notes(query: Cameras, database: Cameras) -> list[str]:

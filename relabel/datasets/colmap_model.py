@@ -29,6 +29,7 @@ from relabel.datasets.trajectory_formats import (
     quaternion_poses,
     text_lines,
 )
+from relabel.display import several
 from relabel.errors import DatasetNotFoundError, InputError
 from relabel.input_files import check_regular
 
@@ -190,7 +191,10 @@ def _take_frames(model: _Model, into_camera: FloatArray, files: tuple[Path, ...]
     left = len(model.images) - len(set(rows))
     if left:
         what = f", {unknown:,} of them by sensors whose pose in the rig is unknown" if unknown else ""
-        notes.append(f"{left:,} images belong to no frame{what}; their poses are those of {files[0].name}")
+        notes.append(
+            f"{several(left, 'image belongs', 'images belong')}"
+            f" to no frame{what}; {'its pose is that' if left == 1 else 'their poses are those'} of {files[0].name}"
+        )
     return notes
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from relabel.datasets.listing import walk
+from relabel.display import several
 from relabel.errors import InputError, MissingFileError
 from relabel.input_files import check_regular
 
@@ -113,8 +114,9 @@ def _of_folder(folder: Path) -> NameList:
                 others += 1
     if not names:
         raise InputError(
-            f"{folder}: holds no image ({', '.join(IMAGE_SUFFIXES)}), neither do folders in it; {others:,} other files "
-            "are there. Give the folder that holds the images, or a list of their names"
+            f"{folder}: holds no image ({', '.join(IMAGE_SUFFIXES)}), neither do folders in it; "
+            f"{several(others, 'other file is', 'other files are')} "
+            "there. Give the folder that holds the images, or a list of their names"
         )
     return NameList(folder, "folder", tuple(sorted(names)), range(len(names)), ())
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from relabel.datasets.base import unreadable
 from relabel.datasets.conventions import MAX_POSE_GAP_S
 from relabel.datasets.trajectory_formats import Track, check_keys
+from relabel.display import several
 from relabel.errors import InputError, OptionError
 
 _SECOND = 1_000_000  # microseconds
@@ -118,11 +119,11 @@ def at_times(track: Track, path: Path, stamps: npt.NDArray[np.str_], max_gap_s: 
         f"{int(near.sum()):,} of {len(wanted):,} images have a pose, interpolated between two of the track",
     ]
     for count, why in (
-        (int((~inside).sum()), "are before the first or after the last pose"),
-        (int((inside & ~near).sum()), f"are in a gap of more than {max_gap_s:g} s between two poses"),
+        (int((~inside).sum()), "before the first or after the last pose"),
+        (int((inside & ~near).sum()), f"in a gap of more than {max_gap_s:g} s between two poses"),
     ):
         if count:
-            notes.append(f"{count:,} images {why}: no pose")
+            notes.append(f"{several(count, 'image is', 'images are')} {why}: no pose")
     return replace(track, key=stamps, pose=result, notes=tuple(notes))
 
 

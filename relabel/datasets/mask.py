@@ -24,6 +24,7 @@ import numpy.typing as npt
 from relabel.cameras import Cameras, Status
 from relabel.datasets import csv_columns
 from relabel.datasets.base import CameraSets, FrameSets, ReaderOf, ReaderWrapper, Sets, cameras_in
+from relabel.display import several
 from relabel.errors import InputError, MissingFileError
 from relabel.fixed_width import text_array
 from relabel.frames import Frames
@@ -161,7 +162,7 @@ class Masked(ReaderWrapper[Sets]):
             database=database,
             files=(*sets.files, self.path),
             params={**sets.params, "mask": {**mask.params, "masked": count - before}},
-            notes=(*sets.notes, f"{count - before:,} cameras are masked by {mask.path.name}"),
+            notes=(*sets.notes, f"{several(count - before, 'camera is', 'cameras are')} masked by {mask.path.name}"),
             hint=f"use a mask that leaves some, or {sets.hint}",
         )
 

@@ -15,6 +15,7 @@ from relabel.cameras import Cameras, FloatArray, Status
 from relabel.datasets.doubts import Doubt
 from relabel.datasets.image_headers import read_header
 from relabel.datasets.matrix_files import Intrinsics
+from relabel.display import several
 from relabel.exclusion import FRAME, SEQUENCE, TIME
 from relabel.fixed_width import text_array
 from relabel.frames import DepthIs, Frames
@@ -109,13 +110,17 @@ def missing_notes(
     has_pose = [frame.pose is not None for frame in frame_files] if posed is None else list(posed)
     finite = [bool(np.isfinite(pose).all()) for pose in poses]
     keys_by_fault = {
-        "frames have no depth map": [frame.key for frame in frame_files if frame.depth is None],
-        "frames have no pose": [frame.key for frame, has in zip(frame_files, has_pose, strict=True) if not has],
-        "frames have a pose that is not finite, or all zeros": [
+        "no depth map": [frame.key for frame in frame_files if frame.depth is None],
+        "no pose": [frame.key for frame, has in zip(frame_files, has_pose, strict=True) if not has],
+        "a pose that is not finite, or all zeros": [
             frame.key for frame, has, good in zip(frame_files, has_pose, finite, strict=True) if has and not good
         ],
     }
-    return [f"{len(keys):,} {text}{shown(keys)}" for text, keys in keys_by_fault.items() if keys]
+    return [
+        f"{several(len(keys), 'frame has', 'frames have')} {fault}{shown(keys)}"
+        for fault, keys in keys_by_fault.items()
+        if keys
+    ]
 
 
 def turned_image_notes(frame_files: Sequence[FrameFiles]) -> list[str]:

@@ -28,6 +28,7 @@ from relabel.datasets import colmap_model, image_times, trajectory_formats
 from relabel.datasets.along_track import PLANE, AlongTrack
 from relabel.datasets.conventions import AXES, MAX_POSE_GAP_S, TrajectoryLayout
 from relabel.datasets.trajectory_formats import Track
+from relabel.display import several
 from relabel.errors import InputError, OptionError
 from relabel.geometry.headings import math_to_compass
 
@@ -130,7 +131,7 @@ def _along(track: Track, axes: Axes, along_track: AlongTrack) -> tuple[Cameras, 
     known = np.isfinite(position).all(axis=1)
     heading, notes = along_track.headings(position[:, :2], PLANE, np.zeros(len(position)), _order(track.key))
     if not known.all():
-        notes = (f"{int((~known).sum()):,} poses are unknown", *notes)
+        notes = (f"{several(int((~known).sum()), 'pose is', 'poses are')} unknown", *notes)
     status = np.where(known, Status.OK, Status.NO_POSE).astype(np.uint8)
     cameras = Cameras(track.key, position, heading_deg=heading, status=status, crs=track.crs)
     return cameras, (*track.notes, *notes)
@@ -170,9 +171,12 @@ def cameras_of(track: Track, axes: Axes, frame: tuple[str, str, str] | None) -> 
     steep = int((np.isnan(heading) & finite).sum())
     notes = list(track.notes)
     if steep:
-        notes.append(f"{steep:,} cameras look straight up or down and have no heading")
+        notes.append(
+            f"{several(steep, 'camera looks straight up or down and has', 'cameras look straight up or down and have')}"
+            " no heading"
+        )
     if not finite.all():
-        notes.append(f"{int((~finite).sum()):,} poses are unknown")
+        notes.append(f"{several(int((~finite).sum()), 'pose is', 'poses are')} unknown")
     cameras = Cameras(track.key, position, heading_deg=heading, pose=pose, status=status, crs=track.crs)
     return cameras, tuple(notes)
 

@@ -16,6 +16,7 @@ from relabel.datasets import pose_columns
 from relabel.datasets.base import unreadable
 from relabel.datasets.conventions import Quaternion
 from relabel.datasets.table.table_file import TableFile
+from relabel.display import several
 from relabel.errors import InputError, OptionError
 from relabel.fixed_width import text_array
 from relabel.geometry.projection import utm_crs
@@ -135,7 +136,7 @@ def tum(path: Path, quaternion: Quaternion = "xyzw") -> Track:
         when the order of the quaternion is given and a header names the columns.
     """
     poses = _QuaternionLines(path)
-    stamps = FirstOfEach(path, "poses")
+    stamps = FirstOfEach(path, "pose")
     columns: dict[str, int] | None = None
     width = len(pose_columns.COLUMNS)
     for line, text in text_lines(path):
@@ -170,7 +171,7 @@ def tum(path: Path, quaternion: Quaternion = "xyzw") -> Track:
 class FirstOfEach:
     """Tells the first line of each time stamp of a file from those that repeat it, and counts these.
 
-    `what` the lines hold, for the note: ``poses``.
+    `what` a line holds, for the note: ``pose``.
     """
 
     def __init__(self, path: Path, what: str) -> None:
@@ -194,7 +195,9 @@ class FirstOfEach:
         if not self._repeated:
             return ()
         first = f"the first in {self._first}"
-        return (f"{self._path.name}: {self._repeated:,} {self._what} repeat a time stamp and are left out, {first}",)
+        repeat = several(self._repeated, f"{self._what} repeats", f"{self._what}s repeat")
+        are = "is" if self._repeated == 1 else "are"
+        return (f"{self._path.name}: {repeat} a time stamp and {are} left out, {first}",)
 
 
 def _as_written(stamp: str) -> Decimal | str:
@@ -389,18 +392,26 @@ def _navigation(file: TableFile) -> Track:
         if bad.any():
             kinds, counts = np.unique(status[bad], return_counts=True)
             shown = ", ".join(f"{count:,} {kind or 'empty'}" for kind, count in zip(kinds, counts, strict=True))
-            notes.append(f"{int(bad.sum()):,} rows have an ins_status other than {_GOOD} ({shown}): no pose")
+            notes.append(
+                f"{several(int(bad.sum()), 'row has', 'rows have')} an ins_status other than {_GOOD} ({shown}): no pose"
+            )
     # The metres are those of UTM, whose origin is no place that a car comes to.
     at_origin = ~bad & (row[:, :2] == 0.0).all(axis=1)
     if at_origin.any():
-        notes.append(f"{int(at_origin.sum()):,} rows have northing 0 and easting 0, which means not measured: no pose")
+        notes.append(
+            f"{several(int(at_origin.sum()), 'row has', 'rows have')}"
+            " northing 0 and easting 0, which means not measured: no pose"
+        )
         bad |= at_origin
     row[bad] = np.nan
     if turned:
         _check_radians(file, row[:, 3:])
     repeats = _repeats(key, row)
     if repeats.any():
-        notes.append(f"{int(repeats.sum()):,} rows repeat earlier ones and are left out")
+        notes.append(
+            f"{several(int(repeats.sum()), 'row repeats an earlier one and is', 'rows repeat earlier ones and are')}"
+            " left out"
+        )
     # A repeat gets a name of its own here, so that rows keep their lines in messages.
     numbered = np.strings.add(np.strings.add(key, " repeated in row "), np.arange(len(key)).astype(np.str_))
     file.check_keys(np.where(repeats, numbered, key), "column 'timestamp'")

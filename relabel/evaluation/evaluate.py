@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from relabel.atomic import output_errors, replacing
 from relabel.csv_text import csv_line
-from relabel.display import Displayed, Summary
+from relabel.display import Displayed, Summary, several
 from relabel.errors import InputError, OptionError
 from relabel.evaluation.descriptors import ImageOptions, OnProgress, describe_set
 from relabel.evaluation.ground_truth import EvaluationSet, evaluation_set
@@ -96,7 +96,10 @@ class Evaluation(Displayed):
         by_k += [("nDCG", scores["graded"]["ndcg"])] if "graded" in scores else []
         rows = [("positives", str(self.ground_truth.rule))]
         rows += [(name, ", ".join(f"@{k} {_score(value)}" for k, value in values.items())) for name, values in by_k]
-        title = f"{scores['queries']:,} queries with a positive, {scores['queries_without_positive']:,} without"
+        title = (
+            f"{several(scores['queries'], 'query', 'queries')}"
+            f" with a positive, {scores['queries_without_positive']:,} without"
+        )
         return Summary(f"{type(self).__name__}: {title}", rows)
 
     def to_json(self) -> dict[str, Any]:
@@ -378,7 +381,9 @@ def evaluation_text(evaluation: Evaluation) -> list[str]:
     lines = [f"positives {evaluation.ground_truth.rule}"]
     if any(summary["left_out"].values()):
         queries, database = summary["left_out"].values()
-        lines.append(f"left out: {queries:,} queries and {database:,} images of the database")
+        lines.append(
+            f"left out: {several(queries, 'query', 'queries')} and {several(database, 'image')} of the database"
+        )
     if "excluded" in summary:
         rules, pairs = summary["excluded"].values()
         lines.append(f"excluded: {' and '.join(rules)} ({pairs:,}): not positives, and skipped among the predictions")
@@ -390,7 +395,8 @@ def evaluation_text(evaluation: Evaluation) -> list[str]:
     if evaluation.correlation is not None:
         c = evaluation.correlation
         lines.append(
-            f"distance against ψ: Spearman {_signed(c.overall)} over {c.pairs:,} stored pairs and {c.zeros:,} zeros, "
+            f"distance against ψ: Spearman {_signed(c.overall)} over {several(c.pairs, 'stored pair')}"
+            f" and {several(c.zeros, 'zero')}, "
             f"{_signed(c.stored)} over the stored ones (-1 is the best)"
         )
     return lines

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from relabel.cameras import Cameras, Status, surely_unique
-from relabel.display import Displayed, Summary, named
+from relabel.display import Displayed, Summary, named, several
 from relabel.errors import InputError, OptionError
 from relabel.evaluation.places import Place
 from relabel.evaluation.positives import WITHIN_M, RowLists, positives_by_distance
@@ -112,7 +112,9 @@ class EvaluationSet(Displayed):
         rows += [("excludes", rule) for rule in self.exclusions]
         rows.append(("queries", f"{n - without:,} with a positive, {without:,} without"))
         rows.append(("left out", " and ".join(f"{len(keys):,} {side}" for keys, side in self._sides_left_out)))
-        return Summary(f"{type(self).__name__}: {n:,} queries × {m:,} database cameras", rows)
+        return Summary(
+            f"{type(self).__name__}: {several(n, 'query', 'queries')} × {several(m, 'database camera')}", rows
+        )
 
     @property
     def _sides_left_out(self) -> list[tuple[frozenset[str], str]]:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.atomic import output_errors, replacing
-from relabel.display import fields_text
+from relabel.display import fields_text, several
 from relabel.errors import InputError, MissingFileError
 from relabel.evaluation.ground_truth import EvaluationSet
 from relabel.evaluation.metrics import IntArray, as_rows, first_of_each
@@ -168,7 +168,8 @@ def shorter_than(lengths: IntArray, counted: npt.NDArray[np.bool_], ks: Sequence
         return None
     least = int(lengths[short].min())
     return (
-        f"{int(short.sum()):,} queries have fewer than {k} predictions (the fewest: {least}); missing ones count as "
+        f"{several(int(short.sum()), 'query has', 'queries have')}"
+        f" fewer than {k} predictions (the fewest: {least}); missing ones count as "
         "misses"
     )
 
@@ -246,14 +247,18 @@ def _notes(
     if passed:
         notes.append(f"{passed:,} of {len(predictions.query):,} lines are for queries that are not evaluated")
     if left_out:
-        notes.append(f"{left_out:,} predictions name images that are left out of the database; they count as misses")
+        notes.append(
+            f"{several(left_out, 'prediction names an image that is', 'predictions name images that are')}"
+            " left out of the database; they count as misses"
+        )
     if unknown:
         notes.append(
-            f"{len(unknown):,} predictions name unknown images, the first on line {unknown[0][0]} "
+            f"{several(len(unknown), 'prediction names an unknown image', 'predictions name unknown images')}"
+            f", the first on line {unknown[0][0]} "
             f"({_some([key for _, key in unknown])}); they count as misses"
         )
     if own:
-        notes.append(f"{own:,} queries predict themselves, which counts as a miss")
+        notes.append(f"{several(own, 'query predicts itself', 'queries predict themselves')}, which counts as a miss")
     again = ~first_of_each(rows) & (rows >= 0)
     if again.any():
         row = int(np.argmax(again.any(axis=1)))
@@ -261,7 +266,8 @@ def _notes(
         twice = str(ground_truth.database[rows[row, int(np.argmax(again[row]))]])
         line = predictions.line[predictions.query.index(key)]
         notes.append(
-            f"{int(again.any(axis=1).sum()):,} lines predict an image twice, the first on line {line} ({twice!r}); "
+            f"{several(int(again.any(axis=1).sum()), 'line predicts', 'lines predict')}"
+            f" an image twice, the first on line {line} ({twice!r}); "
             "only the first occurrence counts"
         )
     return notes

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
+from relabel.display import several
 from relabel.errors import InputError, OptionError
 from relabel.exchange import registry
 from relabel.exchange.folder import ExportFolder, file_name
@@ -71,9 +72,11 @@ def export(
     for name, source in collections.items():
         c = source.collection
         if c.exclusion:
-            done = "are left out" if spec.chooses_pairs else "are written with their ψ like all others"
+            done = "left out" if spec.chooses_pairs else "written with their ψ like all others"
             excluded = ExcludedPairs(c.exclusion, c.query, c.database).counts(self_pairs=c.self_pairs)
-            notes.append(f"{name}: {excluded.sum():,} pairs that the collection excludes ({c.exclusion}) {done}")
+            count = int(excluded.sum())
+            pairs, are = several(count, "pair"), "is" if count == 1 else "are"
+            notes.append(f"{name}: {pairs} that the collection excludes ({c.exclusion}) {are} {done}")
     return Exported(tuple(target.written), tuple(notes))
 
 

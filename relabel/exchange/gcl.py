@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from relabel.csv_text import csv_line
 from relabel.datasets.msls.spec import IMAGE_PATH
+from relabel.display import several
 from relabel.errors import InputError, LabelFileError, MissingFileError, OutputError
 from relabel.exchange.entries import (
     ImportRequest,
@@ -172,7 +173,8 @@ def write_condensed(
     folder.write_json(index, index_of(c.query, paths, "path", poses=True))
     if halves:
         notes.append(
-            f"{name}: {halves:,} pairs have ψ = 0.5 exactly; the siamese loader takes > 0.5 for a positive and < 0.5 "
+            f"{name}: {several(halves, 'pair has', 'pairs have')}"
+            " ψ = 0.5 exactly; the siamese loader takes > 0.5 for a positive and < 0.5 "
             "for a soft negative, so it never draws them"
         )
     return notes
@@ -275,10 +277,11 @@ def _unknown_notes(source: SimilaritySource, name: str, *, dropped: bool) -> lis
     if unknown and dropped:
         sides = (c.query,) if c.self_pairs else (c.query, c.database)
         count = sum(int((~side.ok).sum()) for side in sides)
-        notes.append(f"{name}: {count:,} cameras that are not ok are left out")
+        notes.append(f"{name}: {several(count, 'camera that is not ok is', 'cameras that are not ok are')} left out")
     elif unknown:
         notes.append(
-            f"{name}: {unknown:,} pairs are unknown and are written as 0, which readers treat as hard negatives (GCL "
+            f"{name}: {several(unknown, 'pair is unknown and is', 'pairs are unknown and are')}"
+            " written as 0, which readers treat as hard negatives (GCL "
             "itself skips only panoramas); drop_unknown=True leaves their cameras out"
         )
     return notes
@@ -480,8 +483,8 @@ def condensed_entries(
     size = n * (n - 1) // 2
     if dataset.size != size:
         raise InputError(
-            f"{path}: dataset {dataset.name[1:]!r} has {dataset.size:,} values of shape {dataset.shape}, but {n:,} "
-            f"cameras have {size:,} pairs; give the index that belongs to the file"
+            f"{path}: dataset {dataset.name[1:]!r} has {several(dataset.size, 'value')} of shape {dataset.shape}, but "
+            f"{n:,} cameras have {several(size, 'pair')}; give the index that belongs to the file"
         )
     place, value = [np.empty(0, np.int64)], [np.empty(0, dataset.dtype)]
     for start in range(0, size, _BLOCK_VALUES):

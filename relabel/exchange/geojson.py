@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status
+from relabel.display import several
 from relabel.errors import InputError, NotFoundError, OptionError
 from relabel.exchange.folder import ExportFolder, file_name
 from relabel.geometry.earth import LAT, LON, is_geodesic, lon_lat
@@ -365,13 +366,17 @@ def _unknown_notes(c: Collection, name: str, rows: npt.NDArray[np.int64]) -> lis
 
 
 def _side_notes(name: str, side: str, cameras: Cameras, on_earth: OnEarth, c: Collection) -> list[str]:
-    what = "cameras" if c.self_pairs else f"{side} cameras"
+    what = "camera" if c.self_pairs else f"{side} camera"
     lost = int((~np.isfinite(on_earth.place).all(axis=1)).sum())
     blind = int((cameras.ok & ~on_earth.view & ~on_earth.near_pole).sum())
     polar = int(on_earth.near_pole.sum())
     counts = (
-        (lost, "have no position; they are features without a geometry"),
-        (blind, "are ok but have no known field of view, so none is drawn"),
-        (polar, "see a pole, which no polygon in degrees can enclose; none is drawn"),
+        (lost, "has", "have", "no position; they are features without a geometry"),
+        (blind, "is ok but has", "are ok but have", "no known field of view, so none is drawn"),
+        (polar, "sees", "see", "a pole, which no polygon in degrees can enclose; none is drawn"),
     )
-    return [f"{name}: {count:,} {what} {text}" for count, text in counts if count]
+    return [
+        f"{name}: {several(count, f'{what} {one}', f'{what}s {many}')} {text}"
+        for count, one, many, text in counts
+        if count
+    ]

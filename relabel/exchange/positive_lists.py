@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from relabel.cameras import Status
 from relabel.datasets.msls.spec import IMAGE_PATH
+from relabel.display import several
 from relabel.exchange.folder import ExportFolder, file_name
 from relabel.exchange.image_names import default_image_path, unopened_notes
 from relabel.exchange.known_cameras import KnownSource, all_but_panoramas
@@ -64,10 +65,12 @@ def write_npy(
     notes: list[str] = []
     whole, image_path = source, default_image_path(source, image_path)
     if drop_unknown:
-        notes.append(f"{name}: {_not_ok(source):,} cameras that are not ok are left out")
+        notes.append(
+            f"{name}: {several(_not_ok(source), 'camera that is not ok is', 'cameras that are not ok are')} left out"
+        )
         source = KnownSource(source)
     elif drop_panoramas:
-        notes.append(f"{name}: {_panoramas(source):,} panoramas are left out")
+        notes.append(f"{name}: {several(_panoramas(source), 'panorama is', 'panoramas are')} left out")
         source = KnownSource(source, all_but_panoramas)
     c = source.collection
     database = image_paths(c.database, image_path, collection=name, side="database")
@@ -82,9 +85,12 @@ def write_npy(
     notes.append(f"{name}: only whether a pair is a positive ({rule}) is kept, not ψ; {_without(positives)}")
     unknown = int((~c.query.ok).sum())
     if unknown and within_m is None:
+        have = several(
+            unknown, "query whose similarities are unknown has", "queries whose similarities are unknown have"
+        )
         notes.append(
-            f"{name}: {unknown:,} queries whose similarities are unknown have an empty list in gt, which an evaluation "
-            "counts as a miss; drop_unknown=True leaves them out"
+            f"{name}: {have} an empty list in gt, which an evaluation counts as a miss; drop_unknown=True leaves "
+            f"{'it' if unknown == 1 else 'them'} out"
         )
     return notes
 
@@ -131,7 +137,8 @@ def write_msls_idx(
     notes.append(f"only ψ ≥ {threshold:g}, 0 < ψ and absent are distinguished; ψ itself is lost")
     if left_out:
         notes.append(
-            f"{left_out:,} cameras that are not ok are left out of qImages and dbImages, as their "
+            f"{several(left_out, 'camera that is not ok is', 'cameras that are not ok are')}"
+            " left out of qImages and dbImages, as their "
             "similarities are unknown"
         )
     return notes
@@ -174,7 +181,10 @@ def write_deep_vg(
     notes = [f"{name}: only ψ ≥ {threshold:g} (hard) and 0 < ψ (soft) are distinguished; {_without(hard)} and left out"]
     notes += unopened_notes(whole, name, query, database)
     if left_out:
-        notes.append(f"{name}: {left_out:,} cameras that are not ok are left out of both path lists")
+        notes.append(
+            f"{name}: {several(left_out, 'camera that is not ok is', 'cameras that are not ok are')}"
+            " left out of both path lists"
+        )
     return notes
 
 

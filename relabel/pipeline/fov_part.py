@@ -15,6 +15,7 @@ from relabel import fov
 from relabel.audit.audit import audit
 from relabel.cameras import Cameras
 from relabel.datasets.base import CameraReader, CameraSets, ReaderWrapper
+from relabel.display import several
 from relabel.errors import InputError, OptionError
 from relabel.excluded_pairs import excluded_params
 from relabel.exclusion import RULES, Exclusion
@@ -168,8 +169,11 @@ class FovPart(ReaderWrapper[CameraSets]):
                 notes += occluders.hidden(source, self.occluders)
         for side, count in source.collection.params.get("without_height", {}).items():
             if count:
-                named = "query cameras" if side == "queries" else "database cameras"
-                notes.append(f"{count:,} {named} have no height; max_height_difference_m=… does not affect their pairs")
+                named = "query" if side == "queries" else "database"
+                notes.append(
+                    f"{several(count, f'{named} camera has', f'{named} cameras have')}"
+                    " no height; max_height_difference_m=… does not affect their pairs"
+                )
         c = source.collection
         excluded, counted = excluded_params(self.excluded, c.query, c.database, self_pairs=c.self_pairs)
         notes += counted

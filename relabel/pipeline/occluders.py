@@ -12,6 +12,7 @@ import numpy as np
 from relabel import fov
 from relabel.datasets import footprints
 from relabel.datasets.base import CameraSets, leads_out
+from relabel.display import several
 from relabel.errors import InputError, OptionError
 from relabel.geometry.headings import wrap_deg
 from relabel.geometry.projection import is_utm, meridian_convergence
@@ -99,8 +100,9 @@ def hidden(source: fov.FovOverlap, path: Path) -> list[str]:
     notes = [f"{path.name}: cuts {cut.sum():,} of {len(cut):,} fields of view; {left_share:.0%} of their area is left"]
     if inside.any():
         notes.append(
-            f"{path.name}: {inside.sum():,} cameras are inside a building or at a wall, perhaps because positions are "
-            "inexact; that building hides nothing from them"
+            f"{path.name}: {several(int(inside.sum()), 'camera is', 'cameras are')}"
+            " inside a building or at a wall, perhaps because positions are "
+            f"inexact; that building hides nothing from {'it' if inside.sum() == 1 else 'them'}"
         )
     return notes
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from relabel.datasets.registry import find_recorded
-from relabel.display import parameters
+from relabel.display import parameters, several
 from relabel.figures import colours_of, figure, verbatim
 from relabel.labelfile import StoredCollection
 from relabel.publish import hub
@@ -142,7 +142,7 @@ def default_description(collections: Sequence[StoredCollection], *, images: bool
         included = f"{REPORT} holds small copies of images; no others are included."
     return (
         "Degrees of similarity between 0 and 1 of pairs of images, for training and evaluating visual place "
-        f"recognition: {pairs:,} pairs of {cameras:,} cameras. {included}"
+        f"recognition: {several(pairs, 'pair')} of {several(cameras, 'camera')}. {included}"
     )
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from relabel.cameras import Cameras, FloatArray
-from relabel.display import Displayed, Summary, counted
+from relabel.display import Displayed, Summary, counted, several
 from relabel.errors import OptionError
 from relabel.excluded_pairs import ExcludedPairs
 from relabel.geometry.earth import points
@@ -139,7 +139,10 @@ class Statistics(Displayed):
     def _summary(self) -> Summary:
         bands = (("ψ ≥ 0.5", self.positive), ("0 < ψ < 0.5", self.partial), (f"ψ ≤ {self.min_value:g}", self.zero))
         rows = [(side, counted(counts)) for side, counts in self.status.items()]
-        rows += [(name, f"{band.pairs:,} pairs, {band.empty:,} ok queries have none") for name, band in bands]
+        rows += [
+            (name, f"{several(band.pairs, 'pair')}, {several(band.empty, 'ok query has', 'ok queries have')} none")
+            for name, band in bands
+        ]
         rows += [] if self.excluded is None else [("excludes", f"{self.excluded.rule}: {self.excluded.pairs:,}")]
         return Summary(f"{type(self).__name__}: {self.shape[0]:,} × {self.shape[1]:,}, {self.measure}", rows)
 
@@ -355,7 +358,7 @@ def stats_text(name: str, s: Statistics) -> list[str]:
     if facing.headings or not s.known_pairs:
         lines.append(f"  facing pairs ({apart}): {facing.pairs:,}, of which {facing.positive:,} have ψ ≥ 0.5")
     return [
-        f"{name}: {s.shape[0]:,} queries × {s.shape[1]:,} database cameras, {s.measure}",
+        f"{name}: {several(s.shape[0], 'query', 'queries')} × {several(s.shape[1], 'database camera')}, {s.measure}",
         f"  {sides}",
         f"  {s.stored_pairs:,} of {s.known_pairs:,} pairs of ok cameras stored; all others have {absent}",
         "",
@@ -376,7 +379,7 @@ def _excluded_text(s: Statistics) -> list[str]:
         return []
     return [
         f"  excluded from training and scoring: {e.rule}",
-        f"    {e.pairs:,} pairs, of which {e.stored:,} are stored and {e.positive:,} have ψ ≥ 0.5",
+        f"    {several(e.pairs, 'pair')}, of which {e.stored:,} are stored and {e.positive:,} have ψ ≥ 0.5",
         f"    without them {e.queries_without_positive:,} of {s.queries_ok:,} queries are without a positive",
     ]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from relabel.display import Displayed, Summary
+from relabel.display import Displayed, Summary, several
 from relabel.sampling.bands import NAMES, SYMBOLS
 from relabel.sampling.pair_table import PairTable
 from relabel.sampling.plan import SamplingPlan
@@ -78,13 +78,11 @@ class SamplerReport(Displayed):
         return Summary(f"{type(self).__name__}: {labels}", [*rows, *(("excludes", rule) for rule in rules)])
 
     def __str__(self) -> str:
-        of = _several(len(self.collections), "collection")
+        of = several(len(self.collections), "collection")
         lines = [f"{self.queries_ok:,} of {self.queries:,} queries are ok, in {of}"]
         for band, symbol in zip(self.bands, SYMBOLS, strict=True):
             without = f"; queries with none: {band.queries_without:,}" if band.queries_without else ""
-            drawn = (
-                f"{band.share:6.1%} of the draws, from {_several(band.pairs, 'pair')}" if band.share else "not drawn"
-            )
+            drawn = f"{band.share:6.1%} of the draws, from {several(band.pairs, 'pair')}" if band.share else "not drawn"
             lines.append(f"  {symbol:<11} {drawn}{without if band.share else ''}")
         rules = dict.fromkeys(part.excludes for part in self.collections if part.excludes)
         lines += [f"  excluded: {rule}" for rule in rules]
@@ -100,8 +98,9 @@ class SamplerReport(Displayed):
             queries, database = (sum(part.without_place[i] for part in self.collections) for i in (0, 1))
             if queries or database:
                 lines.append(
-                    f"    {queries:,} queries and {database:,} database cameras have no place in a sequence, so all "
-                    "their pairs are kept"
+                    f"    {several(queries, 'query', 'queries')}"
+                    f" and {several(database, 'database camera')} have no place "
+                    "in a sequence, so all their pairs are kept"
                 )
         return "\n".join(lines)
 
@@ -151,10 +150,6 @@ def sampler_report(pairs: PairTable, plan: SamplingPlan, order: str) -> SamplerR
         bands=(bands[0], bands[1], bands[2]),
         collections=collections,
     )
-
-
-def _several(n: int, what: str) -> str:
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
 
 
 def _three(values: Sequence[int]) -> tuple[int, int, int]:

@@ -18,6 +18,7 @@ from relabel.audit.codes import CODES
 from relabel.audit.headings.audit import audit
 from relabel.audit.headings.types import REASONS, Thresholds
 from relabel.cameras import Cameras, Status
+from relabel.display import several
 from relabel.geometry.earth import is_geodesic, lon_lat
 from relabel.keys import rows_of
 from relabel.labelfile import LabelFile, StoredCollection
@@ -256,7 +257,8 @@ def _of_pairs(stored: StoredCollection, figures: Statistics) -> Iterator[Fault]:
         yield Fault(
             "facing-pairs",
             "note",
-            f"{facing.pairs:,} pairs overlap though their headings are {facing.heading_difference_deg:g}° or more "
+            f"{several(facing.pairs, 'pair overlaps', 'pairs overlap')}"
+            f" though their headings are {facing.heading_difference_deg:g}° or more "
             f"apart; {facing.positive:,} of them have ψ ≥ 0.5",
             facing.pairs,
             "pairs",
@@ -295,7 +297,8 @@ def _of_pairs(stored: StoredCollection, figures: Statistics) -> Iterator[Fault]:
         yield Fault(
             "chain-suspect",
             "warning",
-            f"{len(chains.suspects):,} frames share almost nothing with the one before and the one after",
+            f"{several(len(chains.suspects), 'frame shares', 'frames share')}"
+            " almost nothing with the one before and the one after",
             len(chains.suspects),
             cause="their own pose is most likely wrong",
             remedy="leave them out with --mask",

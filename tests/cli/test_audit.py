@@ -159,9 +159,9 @@ class TestAudit:
         (tmp_path / "t.csv").write_text("key,x,y,heading\na,0,0,450\nb,9,0,\nc,,,90\n")
         reported = [
             "t.csv: key=key, x=x, y=y, heading=heading",
-            "1 headings outside [0°, 360°) were wrapped",
-            "1 cameras have no heading",
-            "t.csv: 1 cameras have no position",
+            "1 heading outside [0°, 360°) was wrapped",
+            "1 camera has no heading",
+            "t.csv: 1 camera has no position",
         ]
         path = tmp_path / "t.csv"
         lines = run("audit", "table", path).stdout.splitlines()

@@ -118,7 +118,7 @@ class TestHeadings:
         one, two = names(here / "q.txt", [0, 30, 360, 90]), names(here / "d.txt", [180, 210, 0])
         result = done(run("headings", one, two))
         assert "all headings of the queries are multiples of 30°" in result.stdout
-        assert "1 headings were outside [0°, 360°)" in result.stdout
+        assert "1 heading was outside [0°, 360°)" in result.stdout
         assert "pairs within 25 m: 12; headings over 150° apart: " in result.stdout
         assert "without sequences" in result.stdout
         found = json.loads(done(run("headings", one, "--json")).stdout)

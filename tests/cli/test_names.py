@@ -155,7 +155,7 @@ class TestGood:
         edit(sf / "q.txt", "@90@", "@450@")
         edit(sf / "q.txt", "@90@", "@@", count=2)
         result = done(run("names", sf / "q.txt", sf / "d.txt"))
-        assert "sf: 1 headings outside [0°, 360°) were wrapped" in result.stderr
+        assert "sf: 1 heading outside [0°, 360°) was wrapped" in result.stderr
         assert "sf: 2 cameras have no heading" in result.stderr
         stored = LabelFile("labels.h5")["sf"]
         assert stored.params["heading_faults"] == {"wrapped": 1, "missing": 2}

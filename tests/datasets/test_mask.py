@@ -145,7 +145,8 @@ class TestMasked:
         assert np.array_equal(street.query.heading_deg, before.query.heading_deg, equal_nan=True)
         assert street.files == (*before.files, path)
         assert street.params == {"heading": "told", "mask": {**read(path).params, "masked": count}}
-        assert street.notes == ("a note", f"{count} cameras are masked by mask.csv")
+        cameras = "1 camera is" if count == 1 else f"{count} cameras are"
+        assert street.notes == ("a note", f"{cameras} masked by mask.csv")
 
     @pytest.mark.parametrize("text", ["b\n", "key,side\nb,query\n", "key,side\nb,database\n"])
     def test_self_pairs(self, tmp_path: Path, text: str) -> None:

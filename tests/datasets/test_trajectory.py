@@ -119,14 +119,14 @@ class TestRead:
         assert cameras.ok[0] == known
         if not known:
             assert cameras.status[0] == Status.NO_HEADING
-            assert notes == ("1 cameras look straight up or down and have no heading",)
+            assert notes == ("1 camera looks straight up or down and has no heading",)
 
     def test_unknown_pose(self, tmp_path: Path) -> None:
         """Poses that are not finite keep their row."""
         path = write(tmp_path / "t", *line_of("kitti", looking(0.0, "-y"), np.zeros(3)), " ".join(["nan"] * 12))
         cameras, notes = read(path, "kitti", axes_of("kitti"))
         assert cameras.status.tolist() == [Status.OK, Status.NO_POSE]
-        assert notes == ("1 poses are unknown",)
+        assert notes == ("1 pose is unknown",)
 
     def test_empty(self, tmp_path: Path) -> None:
         """A file without a pose is refused."""
@@ -361,7 +361,7 @@ class TestTravel:
         assert any(note.startswith("3 cameras are stationary") for note in notes)
         cameras, notes = read(write(tmp_path / "one", lines[0]), "tum", Z_UP, along_track=AlongTrack())
         assert cameras.status.tolist() == [Status.NO_HEADING]
-        assert any("1 cameras have no direction of travel" in note for note in notes)
+        assert any("1 camera has no direction of travel" in note for note in notes)
 
     @pytest.mark.parametrize(("step_m", "gap_m"), [(0.0, 50.0), (1.0, -1.0), (60.0, 50.0), (float("nan"), 50.0)])
     def test_options(self, step_m: float, gap_m: float) -> None:
@@ -447,7 +447,7 @@ class TestRobotcar:
         cameras, notes = read(path, "robotcar", axes_of("robotcar"))
         assert cameras.status.tolist() == [Status.OK, Status.NO_POSE, Status.OK, Status.OK]
         assert cameras.crs == "EPSG:32630"
-        assert "1 rows have northing 0 and easting 0, which means not measured: no pose" in notes
+        assert "1 row has northing 0 and easting 0, which means not measured: no pose" in notes
         times = write(tmp_path / "stereo.timestamps", "1500 1", "2500 1")
         cameras, _ = read(path, "robotcar", axes_of("robotcar"), times=times)
         assert cameras.position.tolist() == [[620000.0, 5735001.5, 110.0], [620000.0, 5735002.5, 110.0]]
@@ -470,7 +470,7 @@ class TestRobotcar:
         path = write(tmp_path / "ins.csv", INS, line, line.replace("1,", "2,", 1), line)
         cameras, notes = read(path, "robotcar", axes_of("robotcar"))
         assert cameras.key.tolist() == ["1", "2"]
-        assert "1 rows repeat earlier ones and are left out" in notes
+        assert "1 row repeats an earlier one and is left out" in notes
 
     def test_image_times(self, tmp_path: Path) -> None:
         """Half way between two poses is the pose of an image."""

@@ -107,14 +107,14 @@ class TestMatch:
         assert matched.rows[0].tolist() == [-1, 0, -1]
         assert matched.notes == [
             "1 of 4 lines are for queries that are not evaluated",
-            "1 predictions name images that are left out of the database; they count as misses",
+            "1 prediction names an image that is left out of the database; they count as misses",
         ]
 
     def test_repeated(self, street: EvaluationSet, tmp_path: Path) -> None:
         """An image twice in a line is told with the line."""
         matched = match(read_predictions(written(tmp_path / "p.txt", "# head", "q0 d1 d0 d1", *GOOD[1:])), street)
         assert matched.notes == [
-            "1 lines predict an image twice, the first on line 2 ('d1'); only the first occurrence counts"
+            "1 line predicts an image twice, the first on line 2 ('d1'); only the first occurrence counts"
         ]
 
     def test_unknown_images(self, street: EvaluationSet, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ class TestMatch:
         ground_truth = evaluation_set([Place("room", side, side, self_pairs=True)])
         matched = match(read_predictions(written(tmp_path / "p.txt", "a a b", "b a")), ground_truth)
         assert matched.rows.tolist() == [[-1, 1], [0, -1]]
-        assert matched.notes == ["1 queries predict themselves, which counts as a miss"]
+        assert matched.notes == ["1 query predicts itself, which counts as a miss"]
 
 
 class TestShorterThan:
@@ -177,7 +177,7 @@ class TestShorterThan:
         lengths, counted = np.array([5, 3, 0]), np.array([True, True, False])
         assert shorter_than(lengths, counted, [1, 3]) is None
         assert shorter_than(lengths, counted, [5, 4]) == (
-            "1 queries have fewer than 5 predictions (the fewest: 3); missing ones count as misses"
+            "1 query has fewer than 5 predictions (the fewest: 3); missing ones count as misses"
         )
 
 

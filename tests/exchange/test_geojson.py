@@ -138,7 +138,7 @@ def test_antimeridian_and_pole(tmp_path: Path) -> None:
     [line] = found["matches"]["features"]
     assert line["geometry"]["type"] == "MultiLineString"
     assert EARTH.geometry_length(shapely.geometry.shape(line["geometry"])) == pytest.approx(22.26, abs=0.05)
-    assert [note for note in done.notes if "1 cameras see a pole" in note]
+    assert [note for note in done.notes if "1 camera sees a pole" in note]
 
 
 def test_polygons_are_those_of_the_labels(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_matches(tmp_path: Path, self_pairs: bool) -> None:
     ] == expected
     assert len(found["fields-of-view"]["features"]) == sum(int(side.ok.sum()) for _, side in sides)
     lost = sum(not placed for *_, placed in expected)
-    assert sum(int(note.split()[1]) for note in done.notes if "have no position" in note) == lost
+    assert sum(int(note.split()[1]) for note in done.notes if "no position" in note) == lost
 
 
 def test_further_columns(tmp_path: Path) -> None:

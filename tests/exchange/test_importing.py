@@ -111,7 +111,7 @@ class TestDense:
         with pytest.raises(InputError, match=r"shape \(4, 3\), but there are 2 queries and 3 database"):
             load("gcl", path, measure="iou", cameras=files)
         path = dense_file(tmp_path / "d_gt.h5", np.zeros(7))
-        with pytest.raises(InputError, match=r"7 values of shape.*2 cameras have 1 pairs"):
+        with pytest.raises(InputError, match=r"7 values of shape.*2 cameras have 1 pair;"):
             load("condensed", path, measure="iou", cameras=CameraFiles(files.queries))
 
     def test_datasets(self, files: CameraFiles, tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ class TestOpen:
         ((part,), _) = msls_parts(root, None, heading="travel")
         source, _, notes, *_ = part.open()
         assert source.collection.params["heading_faults"] == {"sideways": 1}
-        assert notes == ("amman: 1 cameras look sideways, to an unknown side",)
+        assert notes == ("amman: 1 camera looks sideways, to an unknown side",)
 
     def test_empty_side(self, tmp_path: Path) -> None:
         """CSV files without a row are refused, by folder."""

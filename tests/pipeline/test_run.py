@@ -176,8 +176,8 @@ class TestLabel:
         edit(root / "train_val/goa/query/raw.csv", "False", "True")
         caplog.set_level(logging.INFO, "relabel")
         result = label(parts("goa"), out / "x.h5")
-        assert result.parts[0].notes == ("goa: 1 panoramas are not labelled",)
-        assert "goa: 1 panoramas are not labelled" in caplog.messages
+        assert result.parts[0].notes == ("goa: 1 panorama is not labelled",)
+        assert "goa: 1 panorama is not labelled" in caplog.messages
 
     def test_no_parts(self, out: Path) -> None:
         """A file without a collection is refused."""

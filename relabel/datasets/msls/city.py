@@ -30,6 +30,7 @@ from relabel.datasets.msls.csv_files import POSTPROCESSED_EXTRA, SideTables, cit
 from relabel.datasets.msls.spec import Heading
 from relabel.datasets.msls.tree import SIDES, TEST_CITIES, TRAIN_CITIES, VAL_CITIES, City, Skipped, Tree, find, select
 from relabel.datasets.registry import ReaderSelection
+from relabel.display import several
 from relabel.errors import DatasetNotFoundError, OptionError
 from relabel.geometry.headings import constant_groups, group_codes, track_heading_deg
 from relabel.geometry.projection import project
@@ -367,17 +368,22 @@ def _faults(report: HeadingReport, heading: Heading) -> dict[str, int]:
 
 def _notes(query: Cameras, database: Cameras, faults: Mapping[str, int]) -> list[str]:
     texts = {
-        "panoramas": "panoramas are not labelled",
-        "non_finite": "cameras have no compass angle",
-        "wrapped": "compass angles outside [0°, 360°) were wrapped",
-        "sideways": "cameras look sideways, to an unknown side",
-        "unknown_view": "cameras have an unknown view direction",
-        "no_tangent": "cameras have no direction of travel",
+        "panoramas": ("panorama is not labelled", "panoramas are not labelled"),
+        "non_finite": ("camera has no compass angle", "cameras have no compass angle"),
+        "wrapped": (
+            "compass angle outside [0°, 360°) was wrapped",
+            "compass angles outside [0°, 360°) were wrapped",
+        ),
+        "sideways": ("camera looks sideways, to an unknown side", "cameras look sideways, to an unknown side"),
+        "unknown_view": ("camera has an unknown view direction", "cameras have an unknown view direction"),
+        "no_tangent": ("camera has no direction of travel", "cameras have no direction of travel"),
     }
     notes = fault_notes(faults, texts)
     if "constant_sequences" in faults:
         notes.append(
-            f"{faults['constant_sequences']:,} sequences ({faults['constant_rows']:,} cameras) repeat one compass "
-            "angle throughout: perhaps a stuck compass; they are labelled anyway"
+            f"{several(faults['constant_sequences'], 'sequence')} "
+            f"({several(faults['constant_rows'], 'camera')}) "
+            f"{'repeats' if faults['constant_sequences'] == 1 else 'repeat'} one compass angle throughout: perhaps a "
+            "stuck compass; they are labelled anyway"
         )
     return notes + position_notes(query, database)

@@ -19,6 +19,7 @@ from relabel.datasets.doubts import Doubt
 from relabel.datasets.fillers import keys_of
 from relabel.datasets.image_lists import NameList
 from relabel.datasets.names.fields import AtNames, FloatArray
+from relabel.display import several
 from relabel.errors import InputError
 from relabel.geometry.projection import map_of, project, signed_utm, unproject, utm_crs
 
@@ -178,7 +179,8 @@ def _together(sides: tuple[tuple[NameList, AtNames], ...], degrees: tuple[FloatA
         far = np.flatnonzero(np.hypot(*apart_m.T) > _FAR_M)
         if far.size:
             seen = (
-                f"metres and degrees disagree by more than {_FAR_M:.0f} m in {far.size:,} names of {names.path.name}, "
+                f"metres and degrees disagree by more than {_FAR_M:.0f} m in {several(far.size, 'name')}"
+                f" of {names.path.name}, "
                 f"first in {str(names.names[far[0]])!r}; the metres and the zone are used"
             )
             doubts.append(_disagreement(int(far.size), len(fields.position), seen, keys_of(names.names, far)))

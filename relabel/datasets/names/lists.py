@@ -35,6 +35,7 @@ from relabel.datasets.msls import tree as msls_tree
 from relabel.datasets.names.crs import shared_frame
 from relabel.datasets.names.fields import AtNames, parse
 from relabel.datasets.registry import ReaderSelection
+from relabel.display import several
 from relabel.errors import DatasetNotFoundError, InputError
 from relabel.fixed_width import text_array
 from relabel.geometry.projection import project
@@ -160,7 +161,7 @@ def _with_notes(
     faults = {name: n for name in _FAULT_TEXTS if (n := getattr(report, name))}
     notes = [*fault_notes(faults, _FAULT_TEXTS), *position_notes(query, database)]
     if joined:
-        notes.insert(0, f"{report.joined:,} headings were taken from the MSLS tree")
+        notes.insert(0, f"{several(report.joined, 'heading was', 'headings were')} taken from the MSLS tree")
         faults["joined"] = report.joined
     return Names(
         query=query,
@@ -256,10 +257,13 @@ def _without_fillers(
 
 
 _FAULT_TEXTS = {
-    "wrapped": "headings outside [0°, 360°) were wrapped",
-    "missing": "cameras have no heading",
-    "not_joined": "images are not in the MSLS tree and keep the heading in their name, if any",
-    "panoramas": "panoramas are not labelled",
+    "wrapped": ("heading outside [0°, 360°) was wrapped", "headings outside [0°, 360°) were wrapped"),
+    "missing": ("camera has no heading", "cameras have no heading"),
+    "not_joined": (
+        "image is not in the MSLS tree and keeps the heading in its name, if any",
+        "images are not in the MSLS tree and keep the heading in their name, if any",
+    ),
+    "panoramas": ("panorama is not labelled", "panoramas are not labelled"),
 }
 
 

@@ -311,9 +311,18 @@ def _cameras(
 
 
 _FAULT_TEXTS = {
-    "unnamed": "cameras have names without panorama and yaw, hence no heading",
-    "not_in_table": "cameras are from panoramas without a north offset in the table",
-    "no_tangent": "cameras are from panoramas without a neighbour on the track, hence without a heading",
+    "unnamed": (
+        "camera has a name without panorama and yaw, hence no heading",
+        "cameras have names without panorama and yaw, hence no heading",
+    ),
+    "not_in_table": (
+        "camera is from a panorama without a north offset in the table",
+        "cameras are from panoramas without a north offset in the table",
+    ),
+    "no_tangent": (
+        "camera is from a panorama without a neighbour on the track, hence without a heading",
+        "cameras are from panoramas without a neighbour on the track, hence without a heading",
+    ),
 }
 _HINTS = {
     "table": "add their panoramas to the table",

@@ -24,6 +24,7 @@ from relabel.datasets.listing import children
 from relabel.datasets.matrix_files import check_last_row
 from relabel.datasets.rgbd.frame_names import partners
 from relabel.datasets.trajectory_formats import FirstOfEach, is_number, text_lines, tum
+from relabel.display import several
 from relabel.errors import InputError, OptionError
 
 NAMES = ("trajectory.log", "poses.txt", "traj.txt", "pose.txt")
@@ -84,7 +85,8 @@ def read(path: Path, names: Sequence[str], quaternion: Quaternion = "xyzw") -> L
     if not records.names:
         if len(records.poses) != len(names):
             raise InputError(
-                f"{path}: holds {len(records.poses):,} poses, but there are {len(names):,} depth maps; unnamed poses "
+                f"{path}: holds {several(len(records.poses), 'pose')}"
+                f", but there {'is' if len(names) == 1 else 'are'} {several(len(names), 'depth map')}; unnamed poses "
                 "are matched in order, one per depth map: put the name of a frame before each pose, or remove the "
                 "unmatched ones"
             )
@@ -104,7 +106,7 @@ def read(path: Path, names: Sequence[str], quaternion: Quaternion = "xyzw") -> L
         hint = ""
         if len(records.names) == len(names):
             hint = "; are depth maps numbered from 0 and poses from 1?"
-        notes.append(f"{path.name}: {spare:,} poses have no depth map{hint}")
+        notes.append(f"{path.name}: {several(spare, 'pose has', 'poses have')} no depth map{hint}")
     return ListedPoses(poses, has_pose, tuple(notes))
 
 
@@ -143,7 +145,7 @@ def _records(path: Path, quaternion: Quaternion) -> _Records:
             "name before them, 8 (stamp tx ty tz qx qy qz qw), or 4 lines of 4"
         )
     named = count in (13, 17)
-    first = FirstOfEach(path, "poses")
+    first = FirstOfEach(path, "pose")
     names, poses = [], []
     for line, values in lines:
         if len(values) != count:

@@ -184,7 +184,7 @@ def nearest(times: FloatArray, among: FloatArray, most: float) -> npt.NDArray[np
 
 def _file_list(path: Path) -> _FileList:
     """A list such as depth.txt: a time stamp and a file a line."""
-    listed = _ListedFiles(path, "files")
+    listed = _ListedFiles(path, "file")
     for line, text in trajectory_formats.text_lines(path, comments=True):
         values = text.split(None, 1)
         if len(values) != 2:

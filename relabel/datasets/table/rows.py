@@ -19,6 +19,7 @@ from relabel.datasets.table import gsv_cities
 from relabel.datasets.table.columns import TEXT, choose
 from relabel.datasets.table.table_file import Kind, TableFile
 from relabel.datasets.table.table_folder import table_at
+from relabel.display import several
 from relabel.errors import InputError
 from relabel.exclusion import TIME
 from relabel.geometry.earth import axes, ecef
@@ -258,9 +259,13 @@ def _seconds_of(
         time = time / scale
         notes.append(f"column {name!r} is read as {unit}, since its numbers are as large as {most:.3g}")
     elif without_zone:
-        notes.append(f"column {name!r}: {without_zone:,} times have no time zone and are taken for UTC")
+        notes.append(
+            f"column {name!r}: "
+            f"{several(without_zone, 'time has no time zone and is', 'times have no time zone and are')}"
+            " taken for UTC"
+        )
     if len(known) < len(time):
-        notes.append(f"column {name!r}: {len(time) - len(known):,} rows have no time")
+        notes.append(f"column {name!r}: {several(len(time) - len(known), 'row has', 'rows have')} no time")
     return time, tuple(notes)
 
 
@@ -306,7 +311,9 @@ def full_circles(side: TableCameras, fov_deg: float) -> TableCameras:
         return side
     heading = np.where(side.panorama & np.isnan(side.heading_deg), 0.0, side.heading_deg)
     fov = np.where(side.panorama, fov_deg, np.nan if side.fov_deg is None else side.fov_deg)
-    note = f"{side.path.name}: {int(side.panorama.sum()):,} panoramas are labelled as full circles"
+    number = int(side.panorama.sum())
+    what = several(number, "panorama is labelled as a full circle", "panoramas are labelled as full circles")
+    note = f"{side.path.name}: {what}"
     none = np.zeros(len(side.key), bool)
     return replace(side, heading_deg=heading, fov_deg=fov, panorama=none, notes=(*side.notes, note))
 

@@ -28,10 +28,14 @@ from relabel.datasets.table.rows import TableCameras, full_circles, looking_alon
 from relabel.datasets.table.spec import Layout
 from relabel.datasets.table.table_file import TableFile
 from relabel.datasets.table.table_folder import holds_parquet
+from relabel.display import several
 from relabel.errors import InputError, OptionError
 from relabel.geometry.projection import check_metric, ground_scale, is_utm, map_of, utm_crs, utm_zone_of
 
-_FAULT_TEXTS = {"wrapped": "headings outside [0°, 360°) were wrapped", "missing": "cameras have no heading"}
+_FAULT_TEXTS = {
+    "wrapped": ("heading outside [0°, 360°) was wrapped", "headings outside [0°, 360°) were wrapped"),
+    "missing": ("camera has no heading", "cameras have no heading"),
+}
 _HINT = "every camera needs a position and a heading; see `relabel table --help` for how columns are named"
 
 
@@ -237,7 +241,8 @@ class TableReader:
             for side, position in zip(sides, positions, strict=True)
         ]
         notes += [
-            f"{side.path.name}: {int(side.panorama.sum()):,} panoramas are not labelled; --panorama 360 labels them "
+            f"{side.path.name}: {several(int(side.panorama.sum()), 'panorama is', 'panoramas are')}"
+            " not labelled; --panorama 360 labels them "
             "as full circles"
             for side in sides
             if side.panorama.any()
@@ -288,7 +293,7 @@ class TableReader:
                 _check_scale(path, cameras)
             lost = int((cameras.status == Status.NO_POSITION).sum())
             if lost:
-                notes.append(f"{path.name}: {lost:,} cameras have no position")
+                notes.append(f"{path.name}: {several(lost, 'camera has', 'cameras have')} no position")
         return CameraSets(
             query=sides[0],
             database=sides[-1],

@@ -12,6 +12,7 @@ from relabel.audit.headings.near_pairs import BIN_DEG
 from relabel.audit.headings.tracks import FACING
 from relabel.audit.headings.types import REASONS, Audit, SequenceAudit, SideAudit, untrusted
 from relabel.csv_text import csv_line
+from relabel.display import several
 from relabel.report.text_table import bar, percent, table
 
 _SHOWN = 10
@@ -36,7 +37,9 @@ def audit_text(audit: Audit, reasons: Collection[str]) -> list[str]:
     lines = [f"{audit.name}: headings of {' and '.join(_cameras(side) for side in audit.sides)}", ""]
     lines += table(list(_figures(audit)), right=range(1, len(audit.sides) + 1))
     if audit.wrapped:
-        lines.append(f"  {audit.wrapped:,} headings were outside [0°, 360°) and were taken modulo 360°")
+        lines.append(
+            f"  {several(audit.wrapped, 'heading was', 'headings were')} outside [0°, 360°), taken modulo 360°"
+        )
     for side in audit.sides:
         if side.step_deg is not None:
             lines.append(f"  all headings of {_of(side)} are multiples of {side.step_deg:g}°")
@@ -70,7 +73,7 @@ def verdict(audits: Sequence[Audit], reasons: Collection[str], *, command: str, 
     rows = sum(side.rows for side in sides)
     faulty = sum(int(side.faulty(reasons).sum()) for side in sides)
     sequences = sum(len(side.sequences) for side in sides)
-    where = f"the {sequences:,} sequences" if sequences else f"the {rows:,} cameras"
+    where = f"the {several(sequences, 'sequence') if sequences else several(rows, 'camera')}"
     if not faulty:
         hints = 0 if "alone" in reasons else sum(int(side.faults["alone"].sum()) for side in sides)
         blind = "" if sequences else "; without sequences, only nearby cameras could be compared"
@@ -112,9 +115,9 @@ def write_mask(path: Path, audits: Sequence[Audit], reasons: Collection[str], *,
 
 
 def _cameras(side: SideAudit) -> str:
-    return {"query": f"{side.rows:,} queries", "database": f"{side.rows:,} database cameras"}.get(
-        side.name, f"{side.rows:,} cameras"
-    )
+    if side.name == "query":
+        return several(side.rows, "query", "queries")
+    return several(side.rows, "database camera" if side.name == "database" else "camera")
 
 
 def _of(side: SideAudit) -> str:

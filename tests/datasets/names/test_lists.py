@@ -270,7 +270,7 @@ class TestReadNames:
             read_names(tmp_path / "nowhere")
         (tmp_path / "a").mkdir()
         (tmp_path / "a" / "b.txt").write_text("")
-        with pytest.raises(InputError, match=r"a: holds no image \(.jpg, .jpeg, .png\).*1 other files"):
+        with pytest.raises(InputError, match=r"a: holds no image \(.jpg, .jpeg, .png\).*1 other file is there"):
             read_names(tmp_path / "a")
 
     def test_one_picture_in_two_folders(self, tmp_path):
@@ -442,7 +442,7 @@ class TestFrame:
         assert len(found.notes) == 1
         (finding,) = (f for f in audit(found).findings if f.code == "positions-disagree")
         assert (finding.severity, finding.count, finding.total) == ("warning", 1, 2)
-        assert f"in 1 names of q.txt, first in {texts[1]!r}" in finding.seen
+        assert f"in 1 name of q.txt, first in {texts[1]!r}" in finding.seen
         assert str(tmp_path) not in finding.seen  # which goes into the provenance
         assert finding.keys == (texts[1],)
 
@@ -601,7 +601,7 @@ class TestReader:
             "north": "true",
             "heading_faults": {"wrapped": 1, "missing": 1},
         }
-        assert read.notes[:2] == ("1 headings outside [0°, 360°) were wrapped", "1 cameras have no heading")
+        assert read.notes[:2] == ("1 heading outside [0°, 360°) was wrapped", "1 camera has no heading")
 
 
 @pytest.mark.real_data

@@ -495,8 +495,8 @@ class TestPoseLists:
         assert found.frames.cameras.position[[0, 2], 0].tolist() == [0.0, 1.0]
         assert found.notes == (
             "the poses are those of poses.txt, by the names of the frames",
-            "poses.txt: 1 poses have no depth map; are depth maps numbered from 0 and poses from 1?",
-            "1 frames have no pose (frame-000001)",
+            "poses.txt: 1 pose has no depth map; are depth maps numbered from 0 and poses from 1?",
+            "1 frame has no pose (frame-000001)",
         )
 
     def test_two_cameras(self, tmp_path: Path) -> None:
@@ -603,7 +603,7 @@ class TestPoseLists:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            (listed("{m}", 0, 0.0), "poses.txt: holds 1 poses, but there are 2 depth maps; unnamed poses"),
+            (listed("{m}", 0, 0.0), "poses.txt: holds 1 pose, but there are 2 depth maps; unnamed poses"),
             ("# nothing\n", "poses.txt: holds no pose"),
             ("1 2 3 4 5 6 7\n", "poses.txt: line 1: 7 values; a pose has 16 or 12"),
             (listed("{m}\n1 {m}", 0, 0.0), "poses.txt: line 2: 17 values; line 1 has 16"),

@@ -54,7 +54,7 @@ class TestFolder:
         assert found.frames.cameras.key.tolist() == ["0", "1", "2", "10"]
         assert found.frames.cameras.status.tolist() == [Status.OK, Status.NO_POSE, Status.OK, Status.OK]
         assert found.frames.intrinsics[0].tolist() == [57.0, 58.0, 31.5, 23.5]
-        assert found.notes == ("1 frames have a pose that is not finite, or all zeros (1)",)
+        assert found.notes == ("1 frame has a pose that is not finite, or all zeros (1)",)
 
     def test_partners(self, tmp_path: Path) -> None:
         """What has no partner of its name keeps its row."""
@@ -64,7 +64,7 @@ class TestFolder:
         (tmp_path / "depth/f5.png").unlink()
         found = sequence.read_sequence(tmp_path, "folder")
         assert found.frames.cameras.status.tolist() == [Status.NO_POSE] * 4 + [Status.OK, Status.BAD_DEPTH, Status.OK]
-        assert found.notes == ("1 frames have no depth map (f5)", "4 frames have no pose (f0, f1, f2, …)")
+        assert found.notes == ("1 frame has no depth map (f5)", "4 frames have no pose (f0, f1, f2, …)")
 
     def test_three_rows(self, tmp_path: Path) -> None:
         """A plain folder may leave out the last row, ScanNet never does."""
@@ -152,8 +152,8 @@ class TestTum:
         found = sequence.read_sequence(root, "tum")
         assert found.frames.cameras.status.tolist() == [Status.OK, Status.BAD_DEPTH, Status.NO_POSE]
         assert found.notes == (
-            "1 frames have no depth map (10.100000)",
-            "1 frames have a pose that is not finite, or all zeros (10.200000)",
+            "1 frame has no depth map (10.100000)",
+            "1 frame has a pose that is not finite, or all zeros (10.200000)",
         )
         assert [Path(path).name for path in found.frames.image] == ["10.01.png", "", ""]
 

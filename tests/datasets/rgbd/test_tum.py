@@ -25,7 +25,7 @@ class TestRepeatedStamps:
         found = sequence.read_sequence(root, "tum")
         assert found.frames.cameras.position[:, 0].tolist() == [0.0, 0.1, 0.2]
         assert found.notes == (
-            "groundtruth.txt: 1 poses repeat a time stamp and are left out, the first in line 4: 10.1040",
+            "groundtruth.txt: 1 pose repeats a time stamp and is left out, the first in line 4: 10.1040",
         )
 
     def test_depth_maps(self, tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ class TestRepeatedStamps:
         assert found.frames.cameras.key.tolist() == ["10.000000", "10.100000"]
         assert [Path(path).name for path in found.frames.depth] == ["10.000000.png", "10.100000.png"]
         assert found.notes == (
-            "depth.txt: 1 files repeat a time stamp and are left out, the first in line 4: 10.100000",
+            "depth.txt: 1 file repeats a time stamp and is left out, the first in line 4: 10.100000",
         )
 
 

@@ -165,7 +165,7 @@ class TestRead:
         assert side.notes == (
             "2 frames have no depth map (seq-01/frame-000001, seq-01/frame-000009)",
             "2 frames have no pose (seq-01/frame-000000, seq-01/frame-000009)",
-            "1 frames have a pose that is not finite, or all zeros (seq-01/frame-000002)",
+            "1 frame has a pose that is not finite, or all zeros (seq-01/frame-000002)",
         )
         names = {path.name for path in side.files}
         assert "frame-000001.depth.png" not in names
@@ -335,8 +335,8 @@ class TestReader:
         scene = reader.read()
         assert scene.params["skipped_sequences"] == ["seq-09"]
         assert scene.notes == (
-            "test: 1 frames have no pose (seq-02/frame-000001)",
-            "train: 1 frames have no pose (seq-02/frame-000001)",
+            "test: 1 frame has no pose (seq-02/frame-000001)",
+            "train: 1 frame has no pose (seq-02/frame-000001)",
             "train: TrainSplit.txt names seq-09, which does not exist",
             "seq-02: in both splits, so frames are paired with themselves",
         )

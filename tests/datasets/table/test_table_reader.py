@@ -42,7 +42,7 @@ class TestTables:
         assert street.params["heading_faults"] == {"wrapped": 1}
         assert street.params["columns"]["database"]["heading"] == "ca"
         assert any("q.csv: key=id, lon=lon" in note for note in street.notes)
-        assert any("d.csv: 1 cameras have no position" in note for note in street.notes)
+        assert any("d.csv: 1 camera has no position" in note for note in street.notes)
 
     def test_lon_lat_on_a_map(self, tmp_path: Path) -> None:
         """With --crs they are projected, and compared there."""
@@ -332,7 +332,7 @@ class TestTraps:
     def test_notes_name_a_file_once(self, tmp_path: Path) -> None:
         """Whoever says what was noted about it."""
         path = write(tmp_path / "t.txt", "1.0 0 0 0 0.5 0.5 0.5 0.5", "1.00 0 0 0 0.5 0.5 0.5 0.5")
-        (note,) = (note for note in read(path, layout="tum").notes if "repeat a time stamp" in note)
+        (note,) = (note for note in read(path, layout="tum").notes if "repeats a time stamp" in note)
         assert note.count("t.txt") == 1
 
     def test_one_file_by_two_paths(self, tmp_path: Path) -> None:
@@ -572,7 +572,7 @@ class TestTravel:
         (
             ("2019-07-04 12:00:00", "2019-07-04T12:00:02.5Z", ""),
             [1562241600.0, 1562241602.5, None],
-            "1 rows have no time",
+            "1 row has no time",
         ),
         (
             ("1562241600000", "1562241600500", "1562241602000"),

@@ -293,7 +293,7 @@ class TestDepth:
         assert frames.cameras.pose is not None
         np.testing.assert_array_equal(frames.cameras.pose[2], looking_ahead(0.2))
         assert [Path(path).name for path in frames.image] == ["000000.jpg", "", ""]
-        assert scene.notes[1:] == ("1 frames have no depth map (cam0/000001.jpg)",)
+        assert scene.notes[1:] == ("1 frame has no depth map (cam0/000001.jpg)",)
         assert len(scene.files) == 3
         assert scene.params["axes"] == "ahead=z,down=y"
         scene.require_some()
