@@ -145,7 +145,7 @@ class TestPredictions:
         # AP@2, with at least two positives each: q0 and q1 (1/2)/2; q2, q3, q5 1; q4 repeats itself, so 1/2.
         assert scores["map"]["2"] == pytest.approx((2 * 0.25 + 3 * 1.0 + 0.5) / 8)
         assert [place["recall"]["2"] for place in scores["places"]] == [0.0, 1.0]
-        assert "1 lines predict an image twice, the first on line 5 ('x4')" in result.stderr
+        assert "1 line predicts an image twice, the first on line 5 ('x4')" in result.stderr
 
     def test_subtask(self, run: Run, tmp_path: Path) -> None:
         """What is outside the subtask is a miss."""

@@ -81,7 +81,7 @@ class TestGood:
         result = done(
             run("rgbd", "--root", root, "--layout", "folder", "--name", "home/kitchen", "--depth-unit", "0.0005")
         )
-        assert "home/kitchen: 1 frames have no pose (2)" in result.stderr
+        assert "home/kitchen: 1 frame has no pose (2)" in result.stderr
         stored = LabelFile("labels.h5")["home/kitchen"]
         assert stored.params["depth_unit_m"] == 0.0005
         assert stored.query.status_counts() == {"ok": 2, "no_pose": 1}

@@ -84,8 +84,8 @@ class TestGood:
         result = done(run("7scenes", "--root", root, *COARSE, "--split", "test-train"))
         for text in (
             "redkitchen/test-train: train: 2 frames have no depth map (seq-01/frame-000001, seq-01/frame-000004)",
-            "redkitchen/test-train: train: 1 frames have no pose (seq-01/frame-000002)",
-            "redkitchen/test-train: train: 1 frames have a pose that is not finite, or all zeros (seq-01/frame-000003)",
+            "redkitchen/test-train: train: 1 frame has no pose (seq-01/frame-000002)",
+            "redkitchen/test-train: train: 1 frame has a pose that is not finite, or all zeros (seq-01/frame-000003)",
         ):
             assert text in result.stderr
         stored = LabelFile("7scenes.h5")["redkitchen/test-train"]

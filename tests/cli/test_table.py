@@ -114,7 +114,7 @@ class TestTable:
         output = tmp_path / "x.h5"
         done = run("table", tmp_path / "t.csv", "--max-height-difference", "4", "-o", output)
         assert done.exit_code == 0, done.output
-        assert "1 query cameras have no height" in done.output
+        assert "1 query camera has no height" in done.output
         stored = LabelFile(output)["t"]
         assert (stored.to_scipy().toarray() > 0).tolist() == [
             [False, False, True],
