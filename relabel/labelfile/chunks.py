@@ -134,8 +134,11 @@ def read_rows(dataset: Any, first: int, stop: int) -> npt.NDArray[Any] | None:
     with ThreadPoolExecutor(threads, thread_name_prefix="relabel-gunzip") as pool:
         jobs = []
         for start in starts:
-            with phil:
-                mask, data = dataset.id.read_direct_chunk((start, *(0 for _ in sides[1:])))
+            try:
+                with phil:
+                    mask, data = dataset.id.read_direct_chunk((start, *(0 for _ in sides[1:])))
+            except Exception:  # of many kinds, as HDF5's are; it is asked again, and says which
+                return None
             jobs.append(pool.submit(decode, start, mask, data))
         return values if all(job.result() for job in jobs) else None
 

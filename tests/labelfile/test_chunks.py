@@ -125,6 +125,11 @@ class TestReadRows:
                 unshuffled.id.write_direct_chunk((row,), chunk, 1)  # without the first filter
             assert read_rows(unshuffled, 0, 100) is None
 
+    def test_what_cannot_be_fetched_is_left_to_hdf5(self) -> None:
+        """Such as chunks that are not there."""
+        with h5py.File("memory", "w", driver="core", backing_store=False) as file:
+            assert read_rows(file.create_dataset("x", (100,), "<i4", chunks=(7,), **FILTERS), 0, 100) is None
+
     def test_what_inflates_to_another_length(self) -> None:
         """A chunk that holds less or far more than it should is refused, and of the latter no more is inflated."""
         for size in (0, 27, 29, 1 << 26):

@@ -142,7 +142,8 @@ def _parsed_by_arrow(base: Sequence[str]) -> AtNames | None:
     is said better by those who look at each name.
     """
     text = "\n".join(base)
-    if not text or text.count("\n") != len(base) - 1 or "\r" in text:
+    # Of a mark of byte order at the beginning, Arrow says nothing.
+    if not text or text.count("\n") != len(base) - 1 or "\r" in text or text.startswith("\ufeff"):
         return None
     numbers = {field.name: field for field in (EAST, NORTH, ZONE, LAT, LON, HEADING)}
     places = {"before": 0, "letter": 4, **TEXTS} | {name: field.number for name, field in numbers.items()}
@@ -170,16 +171,17 @@ def _parsed_by_arrow(base: Sequence[str]) -> AtNames | None:
         if array is None or (name in numbers and not _is_usual(array, numbers[name], column.null_count)):
             return None
         arrays[name] = array
-    letter, zone = np.strings.upper(arrays["letter"]), arrays["zone"]
+    letter, zone = arrays["letter"], arrays["zone"]
     is_whole = (np.isnan(zone) | (zone == np.floor(zone))).all()
     together = (np.isnan(arrays["lat"]) == np.isnan(arrays["lon"])).all()
-    known = np.isin(np.unique(letter), ["", *_LETTERS]).all()
+    # Before they are capitals: NumPy would make an S of ß, which are two.
+    known = np.isin(np.unique(letter), ["", *_LETTERS, *_LETTERS.lower()]).all()
     if len(letter) != len(base) or (arrays["before"] != "").any() or not (is_whole and together and known):
         return None
     return AtNames(
         np.column_stack([arrays["east"], arrays["north"]]),
         np.where(np.isnan(zone), 0, zone).astype(np.int64),
-        letter,
+        np.strings.upper(letter),
         arrays["lat"],
         arrays["lon"],
         arrays["heading"],

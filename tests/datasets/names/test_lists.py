@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyproj
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relabel.audit.audit import audit
@@ -95,6 +95,8 @@ class TestParse:
             max_size=3,
         )
     )
+    @example([{4: "ß"}])  # two capitals, which NumPy cuts to one
+    @example([{0: "\ufeff"}])  # which Arrow leaves out
     def test_arrow_changes_nothing(self, changes):
         """Names of all kinds, right and wrong, give what they give where every name is looked at by itself."""
         usual = ["", "1", "2", "10", "S", "37", "-122", "id", "", "270", "", "", "", "2011", "", ".jpg", ""]
