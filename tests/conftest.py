@@ -21,6 +21,8 @@ settings.register_profile("relabel", deadline=None, derandomize=True, suppress_h
 settings.load_profile("relabel")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+FULL = os.environ.get("RELABEL_FAULTS") == "full"
+"""Whether what is slow is tested too, and every fault instead of a sample of them: `make test-faults`."""
 DATA = Path(os.environ.get("RELABEL_DATA", REPOSITORY.parent / "shared" / "data"))
 
 

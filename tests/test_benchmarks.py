@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.conftest import FULL, REPOSITORY
 from tests.trees import at_street, name_list
 
 SMALL = {
@@ -30,7 +31,19 @@ SMALL = {
     "bench_surface.py": ["--frames", "6", "--pairs", "3", "--device", "cpu"],
     "bench_view.py": ["--cameras", "60", "--a-query", "6"],
 }
-SLOW = ("bench_learning.py", "bench_step.py", "bench_store.py", "bench_view.py")  # run by make test-faults
+SLOW = (
+    "bench_accuracy.py",
+    "bench_learning.py",
+    "bench_noise.py",
+    "bench_occluders.py",
+    "bench_sampler.py",
+    "bench_step.py",
+    "bench_store.py",
+    "bench_surface.py",
+    "bench_surface_accuracy.py",
+    "bench_view.py",
+)
+"""Run by make test-faults; they are imported otherwise."""
 NEED_TORCH = ("bench_learning.py", "bench_sampler.py", "bench_step.py")
 
 
@@ -39,10 +52,8 @@ def test_all_are_known_here():
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_runs(name, tmp_path):
+def test_runs(name, tmp_path, monkeypatch):
     """On the synthetic city, whatever real data there is."""
-    if name in SLOW and os.environ.get("RELABEL_FAULTS") != "full":
-        pytest.skip("slow; make test-faults runs it")
     if name in NEED_TORCH:
         pytest.importorskip("torch")
     if name == "bench_matches.py":
@@ -51,8 +62,13 @@ def test_runs(name, tmp_path):
         pytest.importorskip("fsspec", reason="fsspec is not installed: pip install 'relabel-vpr[remote]'")
     if name == "bench_view.py":
         pytest.importorskip("tornado", reason="tornado is not installed: pip install 'relabel-vpr[view]'")
+    script = str(REPOSITORY / "benchmarks" / name)
+    if name in SLOW and not FULL:
+        monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
+        runpy.run_path(script)
+        return
     done = subprocess.run(
-        [sys.executable, str(REPOSITORY / "benchmarks" / name), *SMALL[name]],
+        [sys.executable, script, *SMALL[name]],
         env=os.environ | {"RELABEL_DATA": str(tmp_path)},
         cwd=tmp_path,
         capture_output=True,

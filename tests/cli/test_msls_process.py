@@ -20,7 +20,10 @@ from relabel.datasets.msls import city as msls
 from relabel.labelfile import LabelFile, validate
 from relabel.synthetic.msls import write_tree
 from tests.cli.conftest import SCRIPT
+from tests.conftest import FULL
 from tests.trees import msls_tree
+
+slow = pytest.mark.skipif(not FULL, reason="slow; make test-faults runs it")
 
 Runner = Callable[..., Result]
 
@@ -171,13 +174,13 @@ class TestInterrupted:
     @pytest.mark.parametrize(
         ("executor", "send", "number", "message"),
         [
-            ("local", os.killpg, signal.SIGINT, "relabel: interrupted"),
+            pytest.param("local", os.killpg, signal.SIGINT, "relabel: interrupted", marks=slow),
             ("processes:2", os.killpg, signal.SIGINT, "relabel: interrupted"),
-            ("processes:2", os.kill, signal.SIGINT, "relabel: interrupted"),
+            pytest.param("processes:2", os.kill, signal.SIGINT, "relabel: interrupted", marks=slow),
             ("local", os.kill, signal.SIGTERM, "relabel: stopped by SIGTERM"),
-            ("processes:2", os.killpg, signal.SIGTERM, "relabel: stopped by SIGTERM"),
+            pytest.param("processes:2", os.killpg, signal.SIGTERM, "relabel: stopped by SIGTERM", marks=slow),
             ("processes:2", os.kill, signal.SIGTERM, "relabel: stopped by SIGTERM"),
-            ("processes:2", os.killpg, signal.SIGHUP, "relabel: stopped by SIGHUP"),
+            pytest.param("processes:2", os.killpg, signal.SIGHUP, "relabel: stopped by SIGHUP", marks=slow),
         ],
     )
     def test_several_cities(

@@ -16,13 +16,11 @@ import numpy as np
 import pytest
 
 import relabel
-from tests.conftest import REPOSITORY
+from tests.conftest import FULL, REPOSITORY
 from tests.pipeline.rooms import room
 from tests.similarities import similarity
 from tests.trees import msls_tree, street
 
-FULL = os.environ.get("RELABEL_FAULTS") == "full"
-"""Whether all faults are tried, as `make test-faults` does, or a sample of them."""
 PATIENCE_S = 300.0  # for a command that takes less than a second
 
 

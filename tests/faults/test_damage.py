@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from relabel.labelfile import LabelFile
+from tests.conftest import FULL
 from tests.faults.commands import READERS, Reader
-from tests.faults.conftest import FULL, CommandServer, Ended, contents
+from tests.faults.conftest import CommandServer, Ended, contents
 from tests.labelfile.fuzz_child import KINDS, digest_of, numbered, originals
 
 CASES = 300 if FULL else 6

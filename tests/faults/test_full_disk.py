@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import FULL
 from tests.faults.commands import Writer
-from tests.faults.conftest import FULL, CommandServer, contents
+from tests.faults.conftest import CommandServer, contents
 from tests.faults.test_kills import check_outputs, check_second_run, each_writer, fresh, undisturbed
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import FULL, CommandServer, contents
+from tests.conftest import FULL
+from tests.faults.conftest import CommandServer, contents
 from tests.pipeline.rooms import room
 from tests.trees import at_street, db_struct, msls_tree, name_list, scene_tree, tum_folder
 

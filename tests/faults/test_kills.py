@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import FULL
 from tests.faults.commands import WRITERS, Writer
-from tests.faults.conftest import FULL, CommandServer, Ended, contents, spread
+from tests.faults.conftest import CommandServer, Ended, contents, spread
 
 each_writer = pytest.mark.parametrize(
     "writer", [pytest.param(writer, id=name) for name, writer in WRITERS.items() if FULL or not writer.is_slow]

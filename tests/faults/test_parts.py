@@ -11,7 +11,7 @@ import pytest
 from relabel.pipeline.fov_part import FovPart
 from relabel.pipeline.packing import status
 from relabel.pipeline.run import label
-from tests.faults.conftest import FULL
+from tests.conftest import FULL
 from tests.pipeline.cluster import cluster
 from tests.pipeline.readers import Rows, write_rows
 from tests.stopped import goes_on as go_on
