@@ -25,7 +25,7 @@ help:
 	@echo "make demo-train  train a small network on graded and on binary labels, some minutes on a CPU"
 	@echo "make test    style, types, all tests; the kernels once more without the jit"
 	@echo "make test-gpu  what computes by torch, on the GPU of this machine; installs nothing: PYTHON is a Python with torch"
-	@echo "make test-faults  kills, full disks, damaged and hostile input in full, slow benchmarks: an hour or two"
+	@echo "make test-faults  kills, full disks, damaged and hostile input in full, slow benchmarks, both notebooks: an hour or two"
 	@echo "make test-wheel   the tests with the wheel installed and no sources; also with $(NEWER)"
 	@echo "make test-oldest  the core's tests at the oldest versions that setup.cfg allows; also with $(NEWER)"
 	@echo "make docs    the documentation as a website, in build/docs"
@@ -130,7 +130,7 @@ test-gpu:
 
 test-faults: setup
 	RELABEL_FAULTS=full RELABEL_FUZZ_CASES=20000 $(BIN)/pytest -n auto --dist loadfile tests/faults tests/labelfile/test_fuzz.py \
-	    tests/test_benchmarks.py
+	    tests/test_benchmarks.py tests/cli/test_msls_process.py tests/docs/test_notebooks.py
 
 test-wheel: tools
 	@.ci/each-python .ci/test-wheel -- $(PYTHON) $(NEWER)

@@ -1,9 +1,9 @@
 """Run the notebooks from start to end and store them with their outputs: `make notebooks`.
 
-    python docs/notebooks/execute.py [FOLDER]
+    python docs/notebooks/execute.py [FOLDER [NAME…]]
 
 Each runs in an empty folder, which is removed afterwards. With FOLDER the results go there, and the notebooks here stay
-as they are.
+as they are; with NAME only those are run.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 
 
-def main(target: Path = HERE) -> None:
-    """Run all notebooks of this folder."""
+def main(target: str = str(HERE), *names: str) -> None:
+    """Run the notebooks of this folder with these names, or all."""
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(REPOSITORY)]))
     for path in sorted(HERE.glob("*.ipynb")):
-        execute(path, target / path.name)
+        if not names or path.stem in names:
+            execute(path, Path(target) / path.name)
 
 
 def execute(path: Path, target: Path) -> None:
@@ -40,4 +41,4 @@ def execute(path: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    main(*sys.argv[1:])

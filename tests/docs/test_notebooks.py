@@ -7,11 +7,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.conftest import FULL, REPOSITORY
 
 FOLDER = REPOSITORY / "docs" / "notebooks"
 NOTEBOOKS = {"rgbd", "street"}
@@ -43,17 +42,22 @@ def test_are_readable_as_they_are() -> None:
             assert place not in text
 
 
-def test_run(tmp_path: Path, open3d: Any) -> None:
+slow = pytest.mark.skipif(not FULL, reason="slow; make test-faults runs it")
+
+
+@pytest.mark.parametrize("name", ["street", pytest.param("rgbd", marks=slow)])
+def test_run(tmp_path: Path, name: str, request: pytest.FixtureRequest) -> None:
     """Every cell runs, and shows the kinds of output that are stored."""
     for package in ("nbclient", "nbformat", "ipykernel", "pandas"):
         pytest.importorskip(package)
+    if name == "rgbd":
+        request.getfixturevalue("open3d")
     done = subprocess.run(
-        [sys.executable, FOLDER / "execute.py", tmp_path],
+        [sys.executable, FOLDER / "execute.py", tmp_path, name],
         check=False,
         capture_output=True,
         text=True,
         env=os.environ | {"PYDEVD_DISABLE_FILE_VALIDATION": "1"},
     )
     assert done.returncode == 0, done.stderr
-    for name in NOTEBOOKS:
-        assert outputs(tmp_path / f"{name}.ipynb") == outputs(FOLDER / f"{name}.ipynb"), name
+    assert outputs(tmp_path / f"{name}.ipynb") == outputs(FOLDER / f"{name}.ipynb")
