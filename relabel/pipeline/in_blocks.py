@@ -23,7 +23,7 @@ from relabel.errors import (
     OutputInUseError,
     RelabelError,
 )
-from relabel.labelfile import LabelFile, is_shards_name, pack, write
+from relabel.labelfile import LabelFile, is_shards_name, pack, validate, write
 from relabel.pipeline import one_part
 from relabel.pipeline.blocks import (
     Block,
@@ -341,9 +341,10 @@ class BlocksJob:
         path = self.folder.outline(name)
         with suppress(MissingFileError, LabelFileError):
             outline = read_outline(path)
-            if one_part.first_difference(outline.step, prepared.step) is None and list(outline.spans) == list(blocks):
+            is_same = one_part.first_difference(outline.step, prepared.step) is None and outline.spans == tuple(blocks)
+            if is_same and validate(path).valid:
                 return
-            if self.is_shared():
+            if not is_same and self.is_shared():
                 raise OutputInUseError(
                     f"{path}: was made from other inputs by a run that is still at work on the same job; let it "
                     "finish, or make the inputs the same on all machines"

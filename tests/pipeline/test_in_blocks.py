@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 
 from relabel import locks
@@ -21,6 +22,7 @@ from relabel.fov import blocks as fov_blocks
 from relabel.fov.params import FovParams
 from relabel.labelfile import LabelFile
 from relabel.pipeline import blocks
+from relabel.pipeline.blocks import read_outline
 from relabel.pipeline.fov_part import FovPart
 from relabel.pipeline.packing import pack_parts, status
 from relabel.pipeline.run import JobResult, label
@@ -354,6 +356,19 @@ class TestResume:
         assert any("computed again, since the part of an earlier run is damaged" in m for m in caplog.messages) == (
             how == "damaged"
         )
+
+    def test_the_outline_is_damaged(self, town: Path, out: Path, whole: bytes) -> None:
+        """Where only whoever joins the parts would notice: it is written again, and all parts are kept."""
+        label(job(town), out / "x.h5", block_rows=ROWS, keep_parts=True)
+        outline = out / "x.h5.parts" / "town%outline.h5"
+        with h5py.File(outline) as file:
+            place = file["town/queries/position"].id.get_chunk_info(0).byte_offset
+        content = bytearray(outline.read_bytes())
+        content[place + 9] ^= 1
+        outline.write_bytes(content)
+        assert read_outline(outline).stored.shape == (60, 70)
+        assert computed(label(job(town), out / "x.h5", block_rows=ROWS, overwrite=True)) == 0
+        assert (out / "x.h5").read_bytes() == whole
 
     def test_other_parameters(self, town: Path, out: Path, whole: bytes, caplog: pytest.LogCaptureFixture) -> None:
         """Parts made with others are made again, and the log says why."""
