@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from relabel.atomic import being_made, replacing
+from relabel.atomic import being_made, output_errors, replacing
 from relabel.cameras import Cameras
 from relabel.errors import OutputError
 from relabel.frames import Frames
@@ -60,7 +60,7 @@ def _decode(work: _Work, threads: int | None) -> None:
         "farthest_m": np.array([bricks.farthest_m for bricks in found]),
         "fault": np.array(["" if bricks.fault is None else bricks.fault for bricks in found], np.str_),
     }
-    with replacing(work.path, overwrite=True) as private, private.open("wb") as file:
+    with replacing(work.path, overwrite=True) as private, output_errors(work.path), private.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]  # the stubs take arrays for allow_pickle
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from relabel.datasets.seven_scenes.scene import readers
-from relabel.errors import FailedPartsError, InputError
+from relabel.errors import FailedPartsError, InputError, OutputError
 from relabel.labelfile import LabelFile
 from relabel.pipeline import surface_blocks
 from relabel.pipeline.executors import parse
@@ -26,6 +26,7 @@ from relabel.pipeline.surface_part import SurfacePart
 from relabel.surface import frame_cache
 from relabel.surface.occupancy import voxel_key, words_of_keys
 from relabel.surface.voxelise import FrameBricks, Voxeliser
+from tests.full_disk import file_limit
 from tests.pipeline.rooms import TwoSides, part_of, pose, room
 from tests.surface.scenes import random_sets, shared
 from tests.trees import pose_txt
@@ -185,6 +186,12 @@ class TestResume:
         assert computed(label([part_of(wall, stride=1)], out / "x.h5", block_rows=ROWS)) >= 1
         assert 1 <= len(decoded) <= 16
         assert (out / "x.h5").read_bytes() == expected
+
+    def test_the_disk_is_full(self, wall: Path, out: Path) -> None:
+        """While voxels are written: the error names the file, and nothing is left."""
+        with file_limit(2000), pytest.raises(OutputError, match=r"%frames-\w+\.npz: cannot be written; .*larger than"):
+            label([part_of(wall, stride=1)], out / "x.h5", block_rows=ROWS)
+        assert [*out.iterdir()] == []
 
     def test_stopped_while_decoding(self, wall: Path, out: Path, decoded: list[str]) -> None:
         """A run that only had decoded is gone on with, also without an option for parts; nothing is left over."""
