@@ -22,6 +22,7 @@ from relabel.cli.app import app
 from relabel.datasets import registry
 from relabel.pipeline import blocks as pipeline_blocks
 from relabel.synthetic.msls import write_tree
+from relabel.verify import surface_labels
 from tests.docs.test_pages import DOCS, PAGES, blocks, commands
 from tests.trees import (
     at_street,
@@ -195,6 +196,8 @@ def filled(words: list[str]) -> list[str]:
     writes = {"-o", "--plot", "--write-predictions", "--per-query"} & set(words)
     if words[0] == "train":
         return [*words, *SHORT]
+    if words[0] == "verify":
+        return [*words, "--sample", "5"]  # of two, the last counts
     if words[0] == "sample" and "--cameras" in words:
         words[words.index("--cameras") + 1] = "150"
     return [*words, "--force"] if writes or words[0] in registry.datasets() else words
@@ -212,6 +215,7 @@ def test_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.chdir(tmp_path)
     if page.name == "scale.md":
         monkeypatch.setattr(pipeline_blocks, "AVERAGE_ROWS", 40)  # several parts of a small city
+    monkeypatch.setattr(surface_labels, "_DEFINED", 12)  # each pair takes the definition a fifth of a second
     for prepare in PREPARED[page.name]:
         prepare()
     ran = 0
