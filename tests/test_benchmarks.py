@@ -37,6 +37,8 @@ SLOW = (
     "bench_noise.py",
     "bench_occluders.py",
     "bench_sampler.py",
+    "bench_scale.py",
+    "bench_startup.py",
     "bench_step.py",
     "bench_store.py",
     "bench_surface.py",
