@@ -71,15 +71,41 @@ def write(
     if schema.is_shards_name(target):
         return write_shards(target, collections, texts, overwrite=overwrite, progress=progress, threads=threads)
     with replacing(target, overwrite=overwrite) as private:
-        with Draft(private, target) as draft:
-            digests_by_name = {
-                name: write_collection(draft, name, collections[name], threads, progress)
-                for name in sorted(collections)
-            }
-            with draft.writing():
-                finish(draft.file, digests_by_name, texts)
+        _write_file(private, target, collections, texts, threads, progress)
         confirm(private, target, "structure")
     return target
+
+
+def write_temporary(
+    path: Path, name: str, source: SimilaritySource, *, provenance: Sequence[Mapping[str, Any]], threads: int | None
+) -> None:
+    """Write a collection to a file that is soon read again and then removed; replaces one that is there.
+
+    It is a label file like any other, but little of it is compressed, and it is not read back: whoever reads all of it
+    compares its digest. Parameters and errors are those of `write`.
+    """
+    texts = [record_text(record) for record in provenance]
+    with replacing(path, overwrite=True) as private:
+        _write_file(private, path, {name: source}, texts, threads, None, fast=True)
+
+
+def _write_file(
+    private: Path,
+    target: Path,
+    collections: Mapping[str, SimilaritySource],
+    texts: Sequence[str],
+    threads: int | None,
+    progress: Callable[[int], object] | None,
+    *,
+    fast: bool = False,
+) -> None:
+    with Draft(private, target) as draft:
+        digests_by_name = {
+            name: write_collection(draft, name, collections[name], threads, progress, fast=fast)
+            for name in sorted(collections)
+        }
+        with draft.writing():
+            finish(draft.file, digests_by_name, texts)
 
 
 def write_collection(
@@ -88,12 +114,14 @@ def write_collection(
     source: SimilaritySource,
     threads: int | None,
     progress: Callable[[int], object] | None,
+    *,
+    fast: bool = False,
 ) -> str:
-    """Write one collection into an open file; its digest."""
+    """Write one collection into an open file; its digest. `fast` compresses as little as `chunks.encoded` says."""
     rows = CheckedRows(name, source, most=schema.MOST)
     with draft.writing():
         group = new_group(draft.file, name)
-    with ChunkQueue(threads) as queue:
+    with ChunkQueue(threads, fast=fast) as queue:
         pairs = PairArrays(draft, group, rows.collection.shape, queue)
         write_tables(draft, group, rows.tables, queue)
         records = rows.table_records()  # while the threads compress

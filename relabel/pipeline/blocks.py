@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.errors import LabelFileError, MissingFileError, OptionError, OutputError
-from relabel.labelfile import LabelFile, StoredCollection, provenance, write
+from relabel.labelfile import LabelFile, StoredCollection, provenance
+from relabel.labelfile.writer import write_temporary
 from relabel.pipeline.one_part import first_difference
 from relabel.similarity import Collection, RowBlock, SimilaritySource
 
@@ -141,7 +142,7 @@ def write_outline(
 ) -> None:
     """Write the outline of a collection."""
     listed = provenance.step(_COMMAND, {"blocks": [list(asdict(span).values()) for span in blocks]})
-    write(path, {name: WithoutPairs(collection)}, provenance=[step, listed], overwrite=True)
+    write_temporary(path, name, WithoutPairs(collection), provenance=[step, listed], threads=None)
 
 
 def read_outline(path: Path) -> Outline:
@@ -207,16 +208,15 @@ class Joined:
         OutputError
             when a file is not that of the block, or has been changed.
         """
-        keys = self.outline.stored.database.key
-        queries = self.outline.stored.query.key
+        queries, keys = self.outline.stored.key_bytes  # a quarter of the size of str, and faster to compare
         order = np.argsort(keys)  # once, and not for each block
         for span, file in zip(self.outline.spans, self.files, strict=True):
             try:
                 stored = self._checked(span, file)
-                wanted = stored.database.key.astype(keys.dtype)
+                own_queries, wanted = stored.key_bytes
                 places = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)
                 columns = order[places].astype(np.int32)
-                same_queries = np.array_equal(stored.query.key, queries[span.first_row : span.stop_row])
+                same_queries = np.array_equal(own_queries, queries[span.first_row : span.stop_row])
                 if not same_queries or (keys[columns] != wanted).any() or (np.diff(columns) <= 0).any():
                     raise _unfit(file, "holds other cameras")
                 for block in stored.blocks():

@@ -24,6 +24,7 @@ from relabel.errors import (
     RelabelError,
 )
 from relabel.labelfile import LabelFile, is_shards_name, pack, validate, write
+from relabel.labelfile.writer import write_temporary
 from relabel.pipeline import one_part
 from relabel.pipeline.blocks import (
     Block,
@@ -107,7 +108,7 @@ class _BlockWork(NamedTuple):
 
     def run(self, threads: int | None) -> PartResult | None:
         source = self.block.source(threads)
-        write(self.piece.file, {self.piece.collection: source}, provenance=[self.step], overwrite=True, threads=threads)
+        write_temporary(self.piece.file, self.piece.collection, source, provenance=[self.step], threads=threads)
         return None
 
 

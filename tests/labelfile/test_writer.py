@@ -18,6 +18,7 @@ from scipy import sparse
 from relabel.cameras import Cameras, Status
 from relabel.errors import InputError, OptionError, OutputExistsError
 from relabel.labelfile import LabelFile, provenance, schema, validate, write
+from relabel.labelfile.writer import write_temporary
 from relabel.similarity import Collection, RowBlock, Similarity
 from tests.labelfile import oracle
 from tests.labelfile.sources import Blocks, Cut, assert_same, errors, names, similarities
@@ -81,6 +82,26 @@ class TestWrite:
                 assert group[name].fletcher32
             np.testing.assert_array_equal(group["indices"][:], source.matrix.indices)
             np.testing.assert_array_equal(group["data"][:], source.matrix.data)
+
+    def test_a_temporary_file(self, tmp_path: Path) -> None:
+        """It has the content of any other, whole chunks of values not compressed, and takes little room for few."""
+        source = similarity(300, 400, seed=3, density=0.8)
+        path = tmp_path / "part.h5"
+        write_temporary(path, "a", similarity(3, 4, seed=3), provenance=[], threads=1)
+        assert path.stat().st_size < 20_000
+        write_temporary(path, "a", source, provenance=[provenance.step("c", {})], threads=2)
+        assert not errors(validate(path))
+        stored = LabelFile(path)["a"]
+        assert_same(stored.to_similarity(), source)
+        whole = write(tmp_path / "whole.h5", {"a": source})
+        assert stored.content_sha256 == LabelFile(whole)["a"].content_sha256
+        copy = write(tmp_path / "copy.h5", {"a": stored})
+        assert copy.read_bytes() == whole.read_bytes()
+        with h5py.File(path) as file:
+            chunks, values = 16_384 * 4, file["a/similarity/data"]
+            assert values.id.get_chunk_info(0).size >= chunks
+            assert file["a/similarity/indices"].id.get_chunk_info(0).size < chunks / 2
+            np.testing.assert_array_equal(values[:], source.matrix.data)
 
     def test_bytes_do_not_depend_on_the_process(self, tmp_path: Path) -> None:
         """Another process, with other hashes of text and another order of names, writes the same file."""
