@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,14 @@ HOSTILE = (
 """Keys that are long, or would be markup."""
 
 
+def copy_of(path: Path) -> Path:
+    """A copy of a file, since a server of this process may read it: HDF5 opens no file with two ways of locking."""
+    return Path(shutil.copyfile(path, path.with_name(f"copy-of-{path.name}")))
+
+
 def best_first(path: Path, collection: str, query: str) -> tuple[list[str], list[float]]:
     """Keys and values of the matches of a query, best first, equal ones in the order of the database."""
-    labels = Labels(path, collection)
+    labels = Labels(copy_of(path), collection)
     psi = labels.row(labels.query["key"].tolist().index(query))
     if labels.attributes["self_pairs"]:
         psi[labels.query["key"].tolist().index(query)] = np.nan

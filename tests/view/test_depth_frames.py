@@ -22,7 +22,7 @@ from relabel.view import depth_frames as module
 from relabel.view import server as server_module
 from relabel.view.depth_frames import DepthFrames
 from tests.trees import depth_png
-from tests.view.labels import small_city
+from tests.view.labels import copy_of, small_city
 from tests.view.rooms import FRAMES, LOST, depth_frames, reader, seen_by_sets, small_room
 from tests.view.serving import Answer, Served, server, serving
 
@@ -79,7 +79,7 @@ class TestSurface:
         for name, image in zip(("query", "database"), images, strict=True):
             np.testing.assert_array_equal(arrays[f"{name}.seen"], image)
             assert value[name]["points_shared"] == np.count_nonzero(image == 2)
-        with h5py.File(room[0].path) as file:
+        with h5py.File(copy_of(room[0].path)) as file:
             pairs = file["room/similarity"]
             part = slice(*pairs["indptr"][row : row + 2])
             stored = dict(zip(pairs["indices"][part].tolist(), pairs["data"][part].tolist(), strict=True))
@@ -241,7 +241,7 @@ def test_the_matrix_comes_in_the_end(served: Served, room: list[StoredCollection
     ):
         assert 0.0 <= json.loads(answer.body)["progress"] <= 1.0
     arrays, value = unpacked(answer)
-    with h5py.File(room[0].path) as file:
+    with h5py.File(copy_of(room[0].path)) as file:
         pairs = file["room/similarity"]
         rows = np.repeat(np.arange(FRAMES), np.diff(pairs["indptr"]))
         dense = np.zeros((FRAMES, FRAMES), np.float32)

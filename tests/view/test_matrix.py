@@ -14,12 +14,13 @@ from relabel.view import matrix as matrices
 from relabel.view.jobs import Jobs, Progress
 from relabel.view.matrix import matrix
 from tests.similarities import similarity
+from tests.view.labels import copy_of
 from tests.view.test_scene import stored
 
 
 def read_directly(one: StoredCollection) -> np.ndarray:
     """ψ of all pairs from the arrays of the file; NaN where it is unknown, and of a camera with itself."""
-    with h5py.File(one.path) as file:
+    with h5py.File(copy_of(one.path)) as file:
         group = file[one.name]
         indptr, indices, data = (group["similarity"][name][()] for name in ("indptr", "indices", "data"))
         ok = [group[side]["status"][()] == 0 for side in ("queries", "database")]

@@ -25,7 +25,7 @@ from relabel.view.depth_frames import DepthFrames
 from relabel.view.standalone import write_report
 from tests.trees import depth_png
 from tests.view.browsing import SCHEMES, Opened, needs_chromium, serious_violations
-from tests.view.labels import best_first, small_city
+from tests.view.labels import best_first, copy_of, small_city
 from tests.view.rooms import FRAMES, LOST, SIZE, depth_frames, reader, seen_by_sets, small_room, sparse_rooms
 from tests.view.serving import Served, server, serving
 from tests.view.test_matrix import read_directly
@@ -253,7 +253,7 @@ class TestSurface:
 
 def test_distributions(opened: Opened, room: list[StoredCollection]) -> None:
     """ψ by straight distances and the angles between optical axes, from the poses of the file; without the 25 m box."""
-    with h5py.File(room[0].path) as file:
+    with h5py.File(copy_of(room[0].path)) as file:
         pose = file["room/queries/pose"][()].reshape(FRAMES, -1, 4)
     psi = read_directly(room[0])
     cells: dict[tuple[float, int], list[float]] = {}
