@@ -51,6 +51,10 @@ class FormatTooNewError(LabelFileError):
     """The label file was written in a newer major version of the format than this program reads."""
 
 
+class RemoteError(LabelFileError):
+    """A label file at a URL cannot be read for what server or network do, which says nothing of its content."""
+
+
 class NotFoundError(RelabelError, KeyError):
     """A name that was asked for is not there; the message lists those that are."""
 

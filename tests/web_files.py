@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import threading
 from collections.abc import Iterator
@@ -21,18 +22,19 @@ class WebFiles:
     url: str = ""
     ranges: bool = True
     """whether it sends parts of files"""
-    conditions: bool = True
-    """whether it knows `If-Match`"""
     query: str = ""
     """without which it refuses"""
     redirects: bool = False
     """whether it sends who asks in a circle"""
-    excess: bytes = b""
-    """what it sends behind each part of a file"""
+    fault: str = ""
+    """how it answers requests for parts: `shifted`, `whole`, `unnamed`, `gzipped`, `short`, `long`, or `dropped` in the
+    middle, which are wrong; or `halved`, which is not"""
     stalled: threading.Event = field(default_factory=threading.Event)
     """which has to be set before it answers; it is"""
     failing: list[int] = field(default_factory=list)
     """statuses with which it answers the next requests for content"""
+    tokens: set[str] = field(default_factory=set)
+    """of those who asked for parts of files"""
     requests: list[tuple[str, str, int]] = field(default_factory=list)
     """method, name and bytes of each answer"""
 
@@ -63,6 +65,7 @@ def serving(folder: Path) -> Iterator[WebFiles]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_HEAD(self) -> None:
             self.answer(head=True)
@@ -88,13 +91,19 @@ def serving(folder: Path) -> Iterator[WebFiles]:
                 version = etag(path)
                 wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
                 headers = {"ETag": version, "Accept-Ranges": "bytes" if files.ranges else "none"}
-                condition = self.headers.get("If-Match")
-                if files.conditions and condition is not None and condition != version:
-                    status, data = 412, b""
-                elif wanted and files.ranges:
-                    first, last = int(wanted[1]), min(int(wanted[2]), whole - 1)
-                    status, data = 206, part(path, first, last + 1) + files.excess
+                if wanted and not whole:
+                    status, headers["Content-Range"] = 416, "bytes */0"
+                elif wanted and files.ranges and files.fault != "whole":
+                    first, last = int(wanted[1]) + (files.fault == "shifted"), min(int(wanted[2]), whole - 1)
+                    last -= (last - first) // 2 if files.fault == "halved" else 0
+                    status, data = 206, part(path, first, last + 1)
                     headers["Content-Range"] = f"bytes {first}-{last}/{whole}"
+                    files.tokens.add(self.headers.get("Authorization", ""))
+                    if files.fault == "unnamed":
+                        del headers["Content-Range"]
+                    elif files.fault == "gzipped":
+                        data, headers["Content-Encoding"] = gzip.compress(data), "gzip"
+                    data = {"short": data[:-1], "long": data + b"more"}.get(files.fault, data)
                 elif not head:
                     data = path.read_bytes()
             self.send_response(status)
@@ -104,6 +113,8 @@ def serving(folder: Path) -> Iterator[WebFiles]:
             }.items():
                 self.send_header(name, value)
             self.end_headers()
+            if files.fault == "dropped" and status == 206:
+                data, self.close_connection = data[: len(data) // 2], True
             sent = 0 if head else len(data)
             files.requests.append((self.command, path.name, sent))
             if sent:
@@ -112,7 +123,11 @@ def serving(folder: Path) -> Iterator[WebFiles]:
         def log_message(self, *arguments: Any) -> None:
             """Nothing is printed."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """Who has read enough may hang up."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     files.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

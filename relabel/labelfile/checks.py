@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Status, surely_unique
-from relabel.errors import LabelFileError, OptionError
+from relabel.errors import LabelFileError, OptionError, RemoteError
 from relabel.exclusion import SEQUENCE, TIME, Exclusion
 from relabel.labelfile import hdf, schema
 from relabel.labelfile.collection import row_ranges
@@ -67,6 +67,8 @@ class Report:
         """A check whose own failure is a finding, so that the checks behind it still run."""
         try:
             yield
+        except RemoteError:  # says nothing of the file
+            raise
         except LabelFileError as error:
             self.note(level, path, str(error))
         except Exception as error:  # a damaged file can break a check in ways that nobody foresaw

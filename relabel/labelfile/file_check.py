@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from relabel.errors import FormatTooNewError, LabelFileError
+from relabel.errors import FormatTooNewError, LabelFileError, RemoteError
 from relabel.labelfile import hdf, header, remote, schema
 from relabel.labelfile.checks import LEVELS, CollectionCheck, Report
 from relabel.labelfile.digest import file_digest
@@ -21,22 +21,28 @@ def check_file(path: Path, report: Report, deepest: int) -> None:
     ------
     MissingFileError
         when there is no such file.
-    LabelFileError
-        when it is at a URL and cannot be fetched any more.
+    RemoteError
+        when it is at a URL and cannot be read from there.
     """
-    with remote.uncollected(path):
-        try:
-            file = header.open_hdf5(path)
-        except LabelFileError as error:
-            report.note("header", "/", str(error))
-            return
-        try:
-            with report.attempt("header", "/"):
-                _check(file, report, deepest)
-        finally:
-            file.close()
-    if fault := remote.fault(path):  # what was noted because of it says nothing of the file
-        raise LabelFileError(f"{path}: {fault}")
+    with header.naming(path):
+        _open_and_check(path, report, deepest)
+        if fault := remote.fault(path):  # what was noted because of it says nothing of the file
+            raise fault
+
+
+def _open_and_check(path: Path, report: Report, deepest: int) -> None:
+    try:
+        file = header.open_hdf5(path)
+    except RemoteError:
+        raise
+    except LabelFileError as error:
+        report.note("header", "/", str(error))
+        return
+    try:
+        with report.attempt("header", "/"):
+            _check(file, report, deepest)
+    finally:
+        file.close()
 
 
 def _check(file: Any, report: Report, deepest: int) -> None:

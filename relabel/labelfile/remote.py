@@ -23,8 +23,9 @@ from pathlib import Path, PosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from relabel.errors import LabelFileError, MissingPackageError
-from relabel.optional import install, package
+from relabel.errors import LabelFileError, MissingPackageError, RemoteError
+from relabel.labelfile import url_sources
+from relabel.labelfile.schema import MANIFEST
 
 BLOCK_BYTES = 1 << 17
 _MOST_AHEAD = 32  # blocks in one request
@@ -32,11 +33,11 @@ _MOST_BLOCKS = 256  # of a file in memory
 _MOST_FILES = 64
 _ASK_AGAIN_S = 60.0  # whether the file is still the same
 _ATTEMPTS = 3
-_CONNECT_S, _SILENT_S = 20.0, 30.0
 _PATIENCE_S = 10.0  # after which it is said what is waited for
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://.", re.IGNORECASE)
 _CHAINED = re.compile(r"::[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _FOLDER = ".labels"
+_NOTHING = "\0"  # between two slashes, which `Path` would take for one
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,8 @@ def location(path: str | os.PathLike[str]) -> Path:
         when it is a URL that cannot be that of a label file.
     """
     text = os.fspath(path)
+    if isinstance(path, RemotePath):
+        return path
     if not _URL.match(text):
         return Path(path)
     if _CHAINED.search(text):
@@ -60,7 +63,9 @@ def location(path: str | os.PathLike[str]) -> Path:
             raise LabelFileError(f"{text}: is on another machine, {parts.netloc}; file:/// is this one")
         return Path(unquote(text.partition("://")[2].removeprefix(parts.netloc)))
     address, mark, query = text.partition("?")
-    return RemotePath(f"{address}{mark}{query.replace('/', '%2F')}")
+    protocol, _, path = address.partition("://")
+    steps = [step or _NOTHING for step in path.rstrip("/").split("/")]
+    return RemotePath(f"{protocol}://{'/'.join(steps)}{mark}{query.replace('/', '%2F')}")
 
 
 class RemotePath(PosixPath):
@@ -72,10 +77,10 @@ class RemotePath(PosixPath):
 
     def __str__(self) -> str:
         protocol, *rest = self.parts
-        return f"{protocol}//{'/'.join(rest)}"
+        return f"{protocol}//{'/'.join('' if step == _NOTHING else step for step in rest)}"
 
     def __truediv__(self, key: str | os.PathLike[str]) -> RemotePath:
-        address, mark, query = str(self).partition("?")
+        address, mark, query = super().__str__().partition("?")
         return RemotePath(f"{address}/{os.fspath(key)}{mark}{query}")
 
     @property
@@ -103,7 +108,7 @@ class RemotePath(PosixPath):
         try:
             size = _file(self).size
         except LabelFileError as error:
-            raise LabelFileError(f"{self}: {error}") from None
+            raise type(error)(f"{self}: {error}") from None
         return os.stat_result((stat.S_IFREG | 0o444, 0, 0, 1, 0, 0, size, 0, 0, 0))
 
     def is_dir(self, **_options: Any) -> bool:
@@ -123,7 +128,7 @@ class RemotePath(PosixPath):
         if "::" in str(self):
             return False
         try:
-            (self / "manifest.json" if self.is_dir() else self).stat()
+            (self / MANIFEST if self.is_dir() else self).stat()
         except FileNotFoundError:
             return False
         return True
@@ -136,6 +141,26 @@ def identity(path: RemotePath) -> tuple[Any, ...] | None:
     except (FileNotFoundError, LabelFileError) as error:
         _refused[str(path)] = error  # for whoever opens it next, and need not wait for the same once more
         return None
+
+
+def has_changed(folder: Path) -> bool:
+    """Whether the manifest of a remote folder of shards is another one now; then all of the folder is read anew."""
+    manifest = folder / MANIFEST
+    if not isinstance(manifest, RemotePath):
+        return False
+    before = _files.get((os.getpid(), str(manifest)))
+    forget(folder)
+    return before is not None and identity(manifest) not in (None, before.identity)
+
+
+def forget(path: Path) -> None:
+    """Ask anew for a remote file, or for all files of a remote folder, when they are read next."""
+    if isinstance(path, RemotePath):
+        address = str(path).partition("?")[0]
+        with _files_lock:
+            for process, url in list(_files):
+                if f"{url.partition('?')[0]}/".startswith(f"{address}/"):
+                    _files.pop((process, url), None)
 
 
 def fault(path: Path) -> LabelFileError | None:
@@ -224,25 +249,13 @@ class _RemoteFile:
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._following, self._ahead = -1, 1
         self.fault: LabelFileError | None = None
-        self._system, self._name, options = _file_system(self._url)
-        info = self._tried(lambda: self._system.info(self._name))
         self.asked = time.monotonic()
-        size = info.get("size")
-        if info.get("type", "file") != "file":
-            raise LabelFileError("is a folder; name a label file, or a folder of shards, NAME.labels")
-        if size is None or info.get("partial") is False:
-            raise _not_in_pieces()
-        self.size = int(size)
-        self.identity = (self._url, self.size, *(str(info.get(key)) for key in _VERSION_KEYS))
-        if options:  # of HTTP: a server that knows the condition refuses to send pieces of another version
-            etag, modified = info.get("ETag"), info.get("Last-Modified")
-            if etag and not etag.startswith("W/"):
-                options = {"headers": {"If-Match": etag}, "size": self.size}
-            else:
-                options = {"headers": {"If-Unmodified-Since": modified} if modified else {}, "size": self.size}
-        self._stream = self._tried(lambda: self._system.open(self._name, "rb", cache_type="none", **options))
-        if not self._stream.seekable():
-            raise _not_in_pieces()
+        self._source = self._tried(lambda: url_sources.source(self._url))
+        head, version = self._tried(lambda: self._source.open(BLOCK_BYTES))
+        self.size = version.size
+        self.identity = (self._url, *version)
+        if head:
+            self._blocks[0] = head
 
     def read(self, start: int, stop: int) -> bytes:
         """The bytes from `start` up to `stop`, fewer at the end of the file."""
@@ -272,9 +285,9 @@ class _RemoteFile:
         self._following = end
         first, last = block * BLOCK_BYTES, min(end * BLOCK_BYTES, self.size)
         try:
-            data = self._tried(lambda: self._piece(first, last))
+            data = self._tried(lambda: self._source.piece(first, last))
         except FileNotFoundError:
-            self.fault = LabelFileError("is not there any more; fetch it again")
+            self.fault = RemoteError("is not there any more; fetch it again")
             raise self.fault from None
         except LabelFileError as error:
             self.fault = error
@@ -282,16 +295,6 @@ class _RemoteFile:
         for number in range(block, end):
             at = (number - block) * BLOCK_BYTES
             self._blocks[number] = data[at : at + BLOCK_BYTES]
-
-    def _piece(self, first: int, last: int) -> bytes:
-        self._stream.seek(first)
-        data: bytes = self._stream.read(last - first)
-        if len(data) != last - first:
-            raise LabelFileError(
-                f"the server sent {len(data):,} bytes from byte {first:,} on, where {last - first:,} were asked for; "
-                "try again"
-            )
-        return data
 
     def _tried(self, ask: Callable[[], Any]) -> Any:
         """What `ask` returns, asked again where the network fails."""
@@ -302,15 +305,14 @@ class _RemoteFile:
             except (LabelFileError, MissingPackageError):
                 raise
             except Exception as raised:  # each file system raises its own
-                error: BaseException = raised
-                if isinstance(raised, FileNotFoundError):  # that of HTTP calls so whatever went wrong
-                    error = raised.__cause__ or raised
-                    if isinstance(error, FileNotFoundError) or getattr(error, "status", None) in (404, 410):
-                        raise
-                status = getattr(error, "status", None)
-                if attempt == _ATTEMPTS or (status is not None and status < 500) or isinstance(error, ValueError):
-                    raise _explained(error, status) from None
-                log.info("%s: attempt %d of %d: %s", self._url, attempt, _ATTEMPTS, _explained(error, status))
+                if isinstance(raised, FileNotFoundError):
+                    raise
+                status = _status(raised)
+                if status in (404, 410):
+                    raise FileNotFoundError from None
+                if attempt == _ATTEMPTS or (status is not None and status < 500) or isinstance(raised, ValueError):
+                    raise _explained(raised, status) from None
+                log.info("%s: attempt %d of %d: %s", self._url, attempt, _ATTEMPTS, _explained(raised, status))
                 time.sleep(0.1 * attempt)
         raise AssertionError
 
@@ -327,7 +329,6 @@ def _announced(url: str) -> Iterator[None]:
         timer.cancel()
 
 
-_VERSION_KEYS = ("ETag", "etag", "Last-Modified", "LastModified", "mtime", "VersionId", "blob_id", "created")
 _files: OrderedDict[tuple[int, str], _RemoteFile] = OrderedDict()
 _refused: dict[str, Exception] = {}
 _files_lock = threading.Lock()
@@ -356,50 +357,28 @@ def _file(path: RemotePath) -> _RemoteFile:
     return opened
 
 
-def _file_system(url: str) -> tuple[Any, str, dict[str, Any]]:
-    """The file system of a URL, its name for the file, and whether it takes headers, as a dictionary that has some."""
-    fsspec = package("fsspec", f"{url}: reading from a URL", install("fsspec"))
-    options: dict[str, Any] = {}
-    is_http = url.lower().startswith(("http://", "https://"))
-    try:
-        if is_http:
-            aiohttp = package("aiohttp", f"{url}: reading from a URL", install("fsspec"))
-            options["client_kwargs"] = {
-                "timeout": aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_SILENT_S)
-            }
-        # Two colons, which fsspec takes for a file inside another one, are here before the name of a collection.
-        system, name = fsspec.core.url_to_fs(url.replace("::", "%3A%3A"), **options)
-    except ImportError as error:
-        raise MissingPackageError(f"{url}: reading it needs another package: {error}") from None
-    except Exception as error:  # each kind raises its own, some of them when they log in
-        raise _explained(error, None) from None
-    return system, name, {"headers": {}} if is_http else {}
+def _status(error: Exception) -> int | None:
+    """The status that a web server answered with, as aiohttp and httpx keep it."""
+    status = getattr(error, "status", getattr(getattr(error, "response", None), "status_code", None))
+    return status if isinstance(status, int) else None
 
 
 _BROKEN_OFF = ("ClientPayloadError", "ServerDisconnectedError", "ConnectionResetError", "ClientOSError")
 
 
-def _explained(error: BaseException, status: int | None) -> LabelFileError:
+def _explained(error: BaseException, status: int | None) -> RemoteError:
     """An error of a file system in words."""
     if status in (401, 403):
-        return LabelFileError(f"the server refuses it (status {status}); check the address and your credentials")
+        return RemoteError(f"the server refuses it (status {status}); check the address and your credentials")
     if status == 412 or type(error).__name__ == "FileExpired":
-        return LabelFileError("has changed on the server since it was opened; open it again")
+        return RemoteError("has changed on the server since it was opened; open it again")
     if type(error).__name__ == "TooManyRedirects":
-        return LabelFileError("the server redirects in a circle; check the address")
+        return RemoteError("the server redirects in a circle; check the address")
     if status is not None:
-        return LabelFileError(f"the server answers with status {status}; try again later")
-    if isinstance(error, ValueError) and "range" in str(error).lower():
-        return _not_in_pieces()
+        return RemoteError(f"the server answers with status {status}; try again later")
     if isinstance(error, TimeoutError):
-        return LabelFileError(f"no answer within {_SILENT_S:g} s; check the network and try again")
+        return RemoteError(f"no answer within {url_sources.SILENT_S:g} s; check the network and try again")
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     if type(error).__name__ in _BROKEN_OFF:
-        return LabelFileError(f"the connection broke off ({reason}); try again")
-    return LabelFileError(f"cannot be reached ({reason}); check the address and the network")
-
-
-def _not_in_pieces() -> LabelFileError:
-    return LabelFileError(
-        "the server does not send parts of a file (range requests); download it and read it from disk"
-    )
+        return RemoteError(f"the connection broke off ({reason}); try again")
+    return RemoteError(f"cannot be reached ({reason}); check the address and the network")

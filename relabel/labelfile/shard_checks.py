@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from relabel.errors import LabelFileError, MissingFileError
+from relabel.errors import LabelFileError, MissingFileError, RemoteError
 from relabel.labelfile import header, manifest
 from relabel.labelfile.checks import LEVELS, Finding, Report, attribute_faults
 from relabel.labelfile.digest import sha256_of
@@ -66,8 +66,10 @@ def _check_shard(folder: Path, name: str, entry: Entry, shard: Shard, report: Re
     if own.valid:
         with own.attempt("structure", str(path)), header.opened(path) as file:
             check_shard(file, name, entry, shard)
-    if deepest == _CONTENT and read and sha256_of(path) != shard.sha256:
-        own.note("content", str(path), f"its bytes are not those whose sha256 {MANIFEST} gives")
+    if deepest == _CONTENT and read:
+        with header.naming(path):
+            if sha256_of(path) != shard.sha256:
+                own.note("content", str(path), f"its bytes are not those whose sha256 {MANIFEST} gives")
     for finding in own.findings:
         if finding.path == "/provenance" and finding.severity == "warning":
             continue  # the manifest has the records
@@ -99,6 +101,8 @@ def _check_whole(folder: Path, name: str, entry: Entry, report: Report, deepest:
             return
         try:
             stored.check_content()
+        except RemoteError:
+            raise
         except LabelFileError:
             report.note(
                 "content",

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from relabel.cameras import Cameras, FloatArray, Status
-from relabel.errors import InputError, LabelFileError, MissingFileError
+from relabel.errors import InputError, LabelFileError, MissingFileError, RemoteError
 from relabel.input_files import check_regular
-from relabel.labelfile import hdf, header, manifest
+from relabel.labelfile import hdf, header, manifest, remote
 from relabel.labelfile.camera_table import StoredDigests, Table, as_cameras, read_columns
 from relabel.labelfile.collection import KeptOpen, StoredCollection, json_object, row_ranges
 from relabel.labelfile.digest import Record, collection_digest
@@ -65,8 +65,9 @@ class ShardFolder:
     def files(self) -> list[Path]:
         """The manifest and all shards, each of which is there and has the size that it should."""
         listed = [shard for entry in self.manifest().collections.values() for shard in entry.shards]
-        for shard in listed:
-            check_stored(self.path, shard)
+        with _of_one_version(self.path):
+            for shard in listed:
+                check_stored(self.path, shard)
         return [self.path / MANIFEST, *(self.path / shard.path for shard in listed)]
 
     def checked_provenance(self) -> list[str]:
@@ -252,14 +253,15 @@ class _StoredShard(StoredCollection):
     """
 
     def __init__(self, folder: Path, name: str, entry: Entry, shard: Shard) -> None:
-        check_stored(folder, shard)
         self._first, self._last = shard.rows
         self._of_self_pairs = bool(entry.attributes["self_pairs"])
         path = folder / shard.path
-        with header.opened(path) as file:
-            checked_provenance_texts(file)  # so that what the header carries is the digest of what it stands for
-            check_shard(file, name, entry, shard)
-            super().__init__(path, name, file=file)
+        with _of_one_version(folder):
+            check_stored(folder, shard)
+            with header.opened(path) as file:
+                checked_provenance_texts(file)  # so that what the header carries is the digest of what it stands for
+                check_shard(file, name, entry, shard)
+                super().__init__(path, name, file=file)
         self._ok: npt.NDArray[np.bool_] | None = None
 
     def own_counts(self) -> npt.NDArray[np.int64]:
@@ -340,6 +342,19 @@ class KeptOpenShards(KeptOpen, ShardedCollection):
             assert isinstance(oldest, _KeptShard)
             oldest.leave()
         return _KeptShard(self.path, self.name, self._entry, shard)
+
+
+@contextmanager
+def _of_one_version(folder: Path) -> Iterator[None]:
+    """Around what compares shards with the manifest: on a server, another folder may have taken its place since."""
+    try:
+        yield
+    except RemoteError:
+        raise
+    except (LabelFileError, MissingFileError):
+        if remote.has_changed(folder):
+            raise RemoteError(f"{folder}: has changed on the server since it was opened; open it again") from None
+        raise
 
 
 def check_stored(folder: Path, shard: Shard) -> None:

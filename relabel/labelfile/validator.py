@@ -7,7 +7,7 @@ import os
 from relabel.errors import OptionError
 from relabel.labelfile.checks import LEVELS, Report
 from relabel.labelfile.file_check import check_file
-from relabel.labelfile.remote import location
+from relabel.labelfile.remote import forget, location
 from relabel.labelfile.shard_checks import check_folder
 
 
@@ -33,6 +33,8 @@ def validate(path: str | os.PathLike[str], level: str = "content") -> Report:
     ------
     MissingFileError
         when there is no such file.
+    RemoteError
+        when it is at a URL and cannot be read from there, which says nothing of the file.
     OptionError
         when the level is not known.
     """
@@ -40,6 +42,7 @@ def validate(path: str | os.PathLike[str], level: str = "content") -> Report:
         raise OptionError(f"level {level!r} is not known; choose {', '.join(LEVELS)}")
     report = Report()
     place, deepest = location(path), LEVELS.index(level)
+    forget(place)
     if place.is_dir():
         check_folder(place, report, deepest)
     else:

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from relabel.errors import LabelFileError, MissingFileError, MissingPackageError
-from relabel.labelfile import LabelFile, open_address, pack, provenance, remote, validate, write
+from relabel.errors import LabelFileError, MissingFileError, MissingPackageError, RemoteError
+from relabel.labelfile import LabelFile, open_address, pack, provenance, remote, url_sources, validate, write
 from relabel.labelfile.remote import RemotePath, location
 from tests.conftest import REPOSITORY
 from tests.labelfile.sources import assert_same
@@ -59,10 +59,11 @@ def run() -> Run:
 @pytest.fixture
 def web(server: WebFiles, monkeypatch: pytest.MonkeyPatch) -> WebFiles:
     """The server in good health, and nothing in memory of what it sent before."""
-    server.ranges = server.conditions = True
-    server.redirects, server.query, server.excess = False, "", b""
+    server.ranges = True
+    server.redirects, server.query, server.fault = False, "", ""
     server.failing = []
     server.requests = []
+    server.tokens = set()
     monkeypatch.setattr(remote, "_files", type(remote._files)())
     monkeypatch.setattr(remote, "_refused", {})
     return server
@@ -116,6 +117,25 @@ class TestReading:
         """Any file system that fsspec knows."""
         pytest.importorskip("fsspec").filesystem("memory").pipe_file("/all.h5", (folder / "all.h5").read_bytes())
         assert_same(LabelFile("memory://all.h5")["amman"].to_similarity(), SOURCES["amman"])
+
+    def test_on_the_hub(self, web: WebFiles, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """hf:// reads what the Hub resolves, with the token and with the checks of every web server."""
+        pytest.importorskip("huggingface_hub")
+        monkeypatch.setitem(pytest.importorskip("fsspec").config.conf, "hf", {"endpoint": web.url})
+        (folder / "api/datasets/me").mkdir(parents=True)
+        (folder / "api/datasets/me/labels").write_text('{"id": "me/labels", "siblings": [], "tags": []}', "utf-8")
+        (folder / "datasets/me/labels/resolve").mkdir(parents=True)
+        (folder / "datasets/me/labels/resolve/main").symlink_to(folder)
+        monkeypatch.setenv("HF_TOKEN", "hf_secret")
+        stored = LabelFile("hf://datasets/me/labels/all.labels")["amman"]
+        assert_same(stored.to_similarity(), SOURCES["amman"])
+        assert web.tokens == {"Bearer hf_secret"}
+        remote._files.clear()
+        web.fault = "shifted"
+        with pytest.raises(LabelFileError, match=r"hf://.*: the server is at fault, not the file"):
+            stored.row(0)
+        with pytest.raises(MissingFileError, match=r"hf://datasets/me/other/all\.h5: there is no such file"):
+            LabelFile("hf://datasets/me/other/all.h5")
 
     @pytest.mark.parametrize("name", ["all.h5", "all.labels"])
     def test_a_signed_address(self, name: str, run: Run, web: WebFiles, folder: Path, tmp_path: Path) -> None:
@@ -178,8 +198,9 @@ class TestFailures:
         with pytest.raises(kind, match=rf"{web.url}/{name}: .*{match}"):
             LabelFile(f"{web.url}/{name}")
 
-    def test_no_range_requests(self, web: WebFiles, run: Run) -> None:
+    def test_no_range_requests(self, web: WebFiles, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         """Nothing is downloaded behind the back of whoever asks for a row."""
+        monkeypatch.setattr(remote, "BLOCK_BYTES", 1 << 12)
         web.ranges = False
         with pytest.raises(LabelFileError, match=r"all\.h5: the server does not send parts of a file.*download it"):
             LabelFile(f"{web.url}/all.h5")
@@ -204,7 +225,7 @@ class TestFailures:
         self, web: WebFiles, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         """It is said what is waited for, and given up after some attempts."""
-        monkeypatch.setattr(remote, "_SILENT_S", 0.25)
+        monkeypatch.setattr(url_sources, "SILENT_S", 0.25)
         monkeypatch.setattr(remote, "_PATIENCE_S", 0.0)
         caplog.set_level(logging.INFO, "relabel")
         web.stalled.clear()
@@ -224,11 +245,55 @@ class TestFailures:
         with pytest.raises(LabelFileError, match=r"all\.h5: the server redirects in a circle"):
             LabelFile(f"{web.url}/all.h5")
 
-    def test_more_than_was_asked_for(self, web: WebFiles) -> None:
-        web.excess = b"more"
-        with pytest.raises(
-            LabelFileError, match=r"the server sent [\d,]+ bytes from byte 0 on, where [\d,]+ were asked"
-        ):
+    @pytest.mark.parametrize(
+        ("name", "fault", "match"),
+        [
+            ("all.labels", "shifted", "asked for bytes"),
+            ("all.h5", "shifted", r"asked for bytes [\d,]+ to [\d,]+, it sent [\d,]+ to [\d,]+; try again"),
+            ("all.h5", "unnamed", "it sends a part of the file without saying which"),
+            ("all.h5", "gzipped", r"it sends parts of a compressed copy \(gzip\)"),
+            ("all.h5", "short", r"it announced [\d,]+ bytes from byte [\d,]+ on, and sent [\d,]+"),
+            ("all.h5", "long", r"it announced [\d,]+ bytes from byte [\d,]+ on, and sent more"),
+        ],
+    )
+    def test_a_server_at_fault(
+        self, name: str, fault: str, match: str, web: WebFiles, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Neither in the beginning nor in the middle is the file called damaged; once mended, it gives the rows."""
+        monkeypatch.setattr(remote, "BLOCK_BYTES", 1 << 11)
+        monkeypatch.setattr(remote, "_MOST_AHEAD", 1)
+        match = f"the server is at fault, not the file: {match}"
+        web.fault = fault
+        with pytest.raises(LabelFileError, match=rf"{web.url}/{name}.*: {match}"):
+            LabelFile(f"{web.url}/{name}")
+        web.fault = ""
+        stored = LabelFile(f"{web.url}/{name}")["amman"]
+        stored.row_block(0)
+        web.fault = fault
+        with pytest.raises(LabelFileError, match=match):
+            stored.to_scipy()
+        with pytest.raises(LabelFileError, match=match):
+            validate(f"{web.url}/{name}")
+        web.fault = ""
+        np.testing.assert_array_equal(stored.to_scipy().toarray(), SOURCES["amman"].matrix.toarray())
+
+    def test_whole_files(self, web: WebFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A server that sends all of a small file in place of a part is understood; of a larger one, it is refused."""
+        web.fault = "whole"
+        assert_same(LabelFile(f"{web.url}/all.h5")["amman"].to_similarity(), SOURCES["amman"])
+        remote._files.clear()
+        monkeypatch.setattr(remote, "BLOCK_BYTES", 1 << 12)
+        with pytest.raises(LabelFileError, match=r"all\.h5: the server does not send parts of a file"):
+            LabelFile(f"{web.url}/all.h5")
+
+    def test_parts_of_parts(self, web: WebFiles) -> None:
+        """A server may send fewer bytes than were asked for when it says so; the rest is asked for."""
+        web.fault = "halved"
+        assert_same(LabelFile(f"{web.url}/all.labels")["amman"].to_similarity(), SOURCES["amman"])
+
+    def test_dropped_in_the_middle(self, web: WebFiles) -> None:
+        web.fault = "dropped"
+        with pytest.raises(LabelFileError, match=r"all\.h5: the connection broke off \(.*\); try again"):
             LabelFile(f"{web.url}/all.h5")
 
     def test_no_package(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,25 +328,51 @@ class TestFailures:
             stored.to_scipy()
         np.testing.assert_array_equal(stored.to_scipy().toarray(), SOURCES["amman"].matrix.toarray())
 
-    @pytest.mark.parametrize("conditions", [True, False])
-    def test_changed_in_between(
-        self, conditions: bool, web: WebFiles, folder: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """Parts of two versions are not put together where the server knows conditions; what is opened next is new."""
+    def test_changed_in_between(self, web: WebFiles, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Parts of two versions are not put together; what is opened next is new."""
         monkeypatch.setattr(remote, "BLOCK_BYTES", 1 << 12)
         shutil.copyfile(folder / "all.h5", folder / "moving.h5")
-        web.conditions = conditions
-        labels = LabelFile(f"{web.url}/moving.h5")
-        stored = labels["amman"]
+        stored = LabelFile(f"{web.url}/moving.h5")["amman"]
         stored.row_block(0)
         write(folder / "moving.h5", {"amman": similarity(200, 300, seed=5, density=0.9)}, overwrite=True)
-        if conditions:
-            with pytest.raises(LabelFileError, match=r"moving\.h5: has changed on the server since it was opened"):
-                stored.to_scipy()
-        monkeypatch.setattr(remote, "_ASK_AGAIN_S", 0.0)
+        with pytest.raises(LabelFileError, match=r"moving\.h5: has changed on the server since it was opened"):
+            stored.to_scipy()
         with pytest.raises(LabelFileError, match=r"moving\.h5: /amman: has changed since it was opened; open it again"):
             stored.row(0)
         assert list(LabelFile(f"{web.url}/moving.h5")) == ["amman"]
+
+    def test_a_folder_that_changed(self, web: WebFiles, folder: Path) -> None:
+        """Its shards do not fit the manifest that was read, which is no damage: opened again, all of it is new."""
+        pack(folder / "moving.labels", dict(LabelFile(folder / "all.labels")), shard_pairs=9000)
+        stored = LabelFile(f"{web.url}/moving.labels")["amman"]
+        stored.row_block(0)
+        new = write(folder / "new.h5", {"amman": similarity(200, 300, seed=5, density=0.9)})
+        pack(folder / "moving.labels", dict(LabelFile(new)), shard_pairs=9000, overwrite=True)
+        with pytest.raises(
+            RemoteError, match=r"moving\.labels: has changed on the server since it was opened; open it"
+        ):
+            stored.row_block(199)
+        with pytest.raises(LabelFileError, match=r"moving\.labels: collection 'amman' has changed since it was opened"):
+            stored.row_block(0)
+        stored = LabelFile(f"{web.url}/moving.labels")["amman"]
+        np.testing.assert_array_equal(stored.to_scipy().toarray(), LabelFile(new)["amman"].to_scipy().toarray())
+        (folder / "moving.labels" / "amman-00000.h5").unlink()
+        assert "this shard is missing" in validate(f"{web.url}/moving.labels").findings[0].message
+        web.fault = "short"
+        with pytest.raises(RemoteError, match=r"moving\.labels/manifest\.json: the server is at fault"):
+            validate(f"{web.url}/moving.labels")
+
+    def test_changed_in_another_file_system(self, web: WebFiles, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Which says nothing when a part of another version is read."""
+        del web
+        monkeypatch.setattr(remote, "BLOCK_BYTES", 1 << 12)
+        memory = pytest.importorskip("fsspec").filesystem("memory")
+        memory.pipe_file("/moving.h5", (folder / "all.h5").read_bytes())
+        stored = LabelFile("memory://moving.h5")["amman"]
+        stored.row_block(0)
+        memory.pipe_file("/moving.h5", (folder / "all.h5").read_bytes())
+        with pytest.raises(LabelFileError, match=r"moving\.h5: has changed on the server since it was opened"):
+            stored.to_scipy()
 
     def test_hostile_files_are_found(self, web: WebFiles, folder: Path) -> None:
         """The checks of what is in a file are those of files on disk: broken golden files give the same findings."""
@@ -303,6 +394,8 @@ def test_locations() -> None:
     assert pickle.loads(pickle.dumps(path)) == path
     for text in ("a.h5", "c:/a.h5", "/x://y", "https:/host/a.h5"):
         assert not isinstance(location(text), RemotePath)
+    assert str(location("s3://bucket//a///all.labels/") / "b.h5") == "s3://bucket//a///all.labels/b.h5"
+    assert str(pickle.loads(pickle.dumps(location("https://host/a//b.h5"))).parent) == "https://host/a/"
     signed = location("https://host/a.labels?key=b//c")
     assert (signed.name, signed.suffix, signed.is_dir()) == ("a.labels", ".labels", True)
     assert str(signed / "manifest.json") == "https://host/a.labels/manifest.json?key=b%2F%2Fc"
