@@ -154,7 +154,7 @@ class TestText:
         """Its seed, its place in the epoch, and what is drawn from which pairs."""
         sampler = GradedPairSampler(labels["city-00"], (1.0, 0.0, 0.0), seed=7)
         next(iter(sampler))
-        assert repr(sampler).startswith("GradedPairSampler: seed 7, epoch 0, 1 of 47 items given\n")
+        assert repr(sampler).startswith("GradedPairSampler: seed 7, epoch 0, 1 of 47 items drawn\n")
         assert "from 92 pairs" in repr(sampler)
 
     def test_scores_are_those_of_the_evaluation(self, labels: LabelFile) -> None:

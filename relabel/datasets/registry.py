@@ -96,6 +96,8 @@ class DatasetSpec:
         as ``needs --depth``.
     default_fov_deg:
         the horizontal field of view of its cameras unless the user says otherwise, degrees.
+    tags:
+        by which a dataset of its labels is found on the Hugging Face Hub; by default its name.
     """
 
     name: str
@@ -108,6 +110,7 @@ class DatasetSpec:
     from_paths: str | None = None
     default_fov_deg: float = 90.0
     other_kind: Mapping[LabelKind, str] = field(default_factory=dict)
+    tags: tuple[str, ...] | None = None
 
     @property
     def recorded_command(self) -> str:

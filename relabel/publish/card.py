@@ -42,6 +42,7 @@ _METHODS = {
     "imported": "imported from labels made by others",
 }
 _PARAMETERS = {
+    "frame": "`frame` geodesic: positions were compared on the earth, by longitude and latitude.",
     "fov_deg": "A field of view is `fov_deg` degrees wide.",
     "radius_m": "It reaches `radius_m` metres.",
     "arc": "Its arc is made of `arc` straight segments.",
@@ -112,7 +113,7 @@ def card(
         the page `REPORT`, where the folder has it.
     """
     sections = (
-        hub.front_matter(about, tables, sum(stored.nnz for stored in collections), _dataset_names(records)),
+        hub.front_matter(about, tables, sum(stored.nnz for stored in collections), _tags(records)),
         [f"# {_plain(about.title)}", "", about.description.strip()],
         _what(collections),
         [*_counts(statistics), *(["", page.text] if page else [])],
@@ -300,10 +301,10 @@ def _shards_by_h5py(folder: str, name: str, stored: StoredCollection) -> list[st
     ]
 
 
-def _dataset_names(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names of the datasets that were labelled, from the provenance."""
+def _tags(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Tags of the datasets that were labelled, from the provenance; a command that reads data of any kind has none."""
     specs = (find_recorded(str(record["command"])) for record in records)
-    return [spec.name for spec in specs if spec is not None]
+    return [tag for spec in specs if spec is not None for tag in ((spec.name,) if spec.tags is None else spec.tags)]
 
 
 def _checking(label_file: str) -> list[str]:

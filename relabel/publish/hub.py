@@ -32,7 +32,7 @@ _RENAMED = {"odc-by-1.0": "odc-by", "odbl-1.0": "odbl", "pddl-1.0": "pddl", "c-u
 _SIZES = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
 
 
-def front_matter(about: About, tables: Sequence[str], pairs: int, datasets: Sequence[str]) -> list[str]:
+def front_matter(about: About, tables: Sequence[str], pairs: int, tags: Sequence[str]) -> list[str]:
     """The lines of the block, its fences among them.
 
     Parameters
@@ -43,13 +43,13 @@ def front_matter(about: About, tables: Sequence[str], pairs: int, datasets: Sequ
         names of Parquet files in the folder that have rows; the first is loaded where no configuration is named.
     pairs:
         in all collections, for the category of size.
-    datasets:
-        names of the datasets that were labelled, for tags.
+    tags:
+        of the datasets that were labelled.
     """
     lines = ["---", f"pretty_name: {literal(about.title)}", *_license(about.license)]
     lines += ["task_categories:", "  - image-feature-extraction", "tags:"]
-    tags = ("visual-place-recognition", "image-retrieval", "graded-similarity", *sorted(set(datasets)))
-    lines += [f"  - {literal(tag)}" for tag in tags]
+    of_all = ("visual-place-recognition", "image-retrieval", "graded-similarity")
+    lines += [f"  - {literal(tag)}" for tag in (*of_all, *sorted(set(tags)))]
     lines += ["size_categories:", f"  - {literal(size_category(pairs))}"]
     lines += ["annotations_creators:", "  - machine-generated", "source_datasets:", "  - extended"]
     if tables:

@@ -126,7 +126,7 @@ class GradedSampler(Displayed, ABC, Generic[T]):
         }
 
     def _summary(self) -> Summary:
-        place = f"epoch {self.epoch}, {self.position:,} of {len(self):,} items given"
+        place = f"epoch {self.epoch}, {self.position:,} of {len(self):,} items drawn"
         ranks = "" if self.world_size == 1 else f", rank {self.rank} of {self.world_size}"
         labels, *bands = str(self.report()).splitlines()
         rows = [("labels", labels), *(("draws", band.strip()) for band in bands)]

@@ -15,8 +15,10 @@ import pytest
 import yaml
 
 import relabel
+from relabel.datasets.registry import built_in
 from relabel.labelfile import LabelFile, provenance
 from relabel.publish import About, hub, publish, upload_command
+from relabel.publish import card as card_module
 from tests.conftest import REPOSITORY
 from tests.similarities import similarity
 
@@ -115,12 +117,18 @@ class TestFrontMatter:
             "pretty_name": "Graded similarity labels: amman, empty, kitchen/train and 2 more",
             "license": "cc-by-4.0",
             "task_categories": ["image-feature-extraction"],
-            "tags": ["visual-place-recognition", "image-retrieval", "graded-similarity", "msls"],
+            "tags": ["visual-place-recognition", "image-retrieval", "graded-similarity", "mapillary", "msls"],
             "size_categories": [hub.size_category(pairs)],
             "annotations_creators": ["machine-generated"],
             "source_datasets": ["extended"],
         }
         assert [c["config_name"] for c in configurations if c.get("default")] == ["amman"]
+
+    def test_tags(self) -> None:
+        """They name datasets and kinds of data, never a command that reads any."""
+        of = {name: card_module._tags([{"command": f"relabel {name}"}]) for name in (*built_in(), "merge")}
+        assert of["table"] == of["names"] == of["merge"] == []
+        assert (of["7scenes"], of["tb-places"]) == (["7scenes", "rgb-d"], ["tb-places"])
 
     def test_without_tables(self, labels: Path, tmp_path: Path) -> None:
         """A folder without tables names no configuration; a licence that nobody named is unknown."""

@@ -20,6 +20,7 @@ IMAGE_PATH = "train_val/{collection}/{side}/images/{key}.jpg"
 
 SPEC = DatasetSpec(
     name="msls",
+    tags=("mapillary", "msls"),
     summary="Label MSLS by field-of-view overlap, from its metadata alone.",
     command="relabel.datasets.msls.command",
     readers={"fov": "relabel.datasets.msls.city:MslsReader"},

@@ -6,6 +6,7 @@ from relabel.datasets.registry import DatasetSpec
 
 SPEC = DatasetSpec(
     name="names",
+    tags=(),
     summary="Label images whose @ names hold position and heading (SF-XL).",
     command="relabel.datasets.names.command",
     readers={"fov": "relabel.datasets.names.lists:NamesReader"},

@@ -16,6 +16,7 @@ TRAVEL_GAP_M = 50.0
 
 SPEC = DatasetSpec(
     name="pitts",
+    tags=("pittsburgh",),
     summary="Label Pittsburgh, with headings that you choose a source for.",
     command="relabel.datasets.pitts.command",
     readers={"fov": "relabel.datasets.pitts.split:PittsReader"},

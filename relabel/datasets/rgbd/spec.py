@@ -16,6 +16,7 @@ MAX_TIME_DIFFERENCE_S = 0.02
 
 SPEC = DatasetSpec(
     name="rgbd",
+    tags=("rgb-d",),
     summary="Label any RGB-D sequence: TUM, ScanNet, or a plain folder.",
     command="relabel.datasets.rgbd.command",
     readers={"surface": "relabel.datasets.rgbd.sequence:RgbdReader"},

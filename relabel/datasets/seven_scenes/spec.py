@@ -12,6 +12,7 @@ DEFAULT_SPLITS = ("train", "test-train")
 
 SPEC = DatasetSpec(
     name="7scenes",
+    tags=("7scenes", "rgb-d"),
     summary="Label 7Scenes by how much surface two frames share.",
     command="relabel.datasets.seven_scenes.command",
     readers={"surface": "relabel.datasets.seven_scenes.scene:SevenScenesReader"},

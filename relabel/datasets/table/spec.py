@@ -12,6 +12,7 @@ LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
 SPEC = DatasetSpec(
     name="table",
+    tags=(),
     summary="Label any CSV or Parquet table, GSV-Cities, or poses.",
     command="relabel.datasets.table.command",
     readers={"fov": "relabel.datasets.table.table_reader:TableReader"},

@@ -135,8 +135,8 @@
   function describe({ value }) {
     summary.classList.toggle("warning", value.agrees === false);
     summary.textContent = value.agrees === undefined ? "No match: nothing is shared."
-      : value.agrees ? `ψ ${psiText(value.value)} (${value.measure}), cameras ${value.distance_m.toFixed(2)} m apart; the depth maps give what the file has`
-        : `The depth maps give ψ ${psiText(value.value)}, the file has ${psiText(value.stored)}: these are not the depth maps that were labelled`;
+      : value.agrees ? `ψ ${psiText(value.value)} (${value.measure}), cameras ${value.distance_m.toFixed(2)} m apart; the depth maps reproduce the stored ψ`
+        : `The depth maps give ψ ${psiText(value.value)}, but ${psiText(value.stored)} is stored: these are not the depth maps that were labelled`;
   }
 
   // --- requests --------------------------------------------------------------------------------------------------------
