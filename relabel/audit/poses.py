@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from relabel.audit.findings import Finding, rounded
 from relabel.audit.headings.audit import audit_along_tracks
 from relabel.audit.headings.tracks import centres
 from relabel.audit.headings.types import SideAudit, Thresholds
-from relabel.audit.tracks import MOST_ROWS, Tracks, tracks_of
+from relabel.audit.tracks import MOST_ROWS, IntArray, Tracks, tracks_of
 from relabel.cameras import Cameras, FloatArray
 from relabel.datasets.conventions import AXES
 from relabel.datasets.fillers import keys_of
@@ -33,6 +34,7 @@ TURNED_DEG = 20.0
 SMALL_M, LARGE_M, ROOM_M = 10.0, 500_000.0, 100.0
 STREET_LEAP_M, ROOM_LEAP_M = 100.0, 1.0
 FASTEST_M_S = 70.0
+_AT_ONCE = 2**17  # cameras, so that what is computed on the way takes little memory
 _SECONDS = {"tum": 1.0, "robotcar": 1e-6}
 """Seconds per unit of a time stamp, by the layouts whose keys are time stamps."""
 _SIDES = ((45.0, "slightly to the {side}"), (135.0, "to the {side}"), (180.1, "backward"))
@@ -252,15 +254,18 @@ def _repeated(cameras: Cameras, side: str) -> Iterator[Finding]:
     ok = np.flatnonzero(cameras.ok)
     if len(ok) < FEWEST:
         return
-    heading = cameras.heading_deg[ok] if cameras.pose is None else cameras.pose[ok, :3, :3].reshape(-1, 9)
-    values = np.column_stack([cameras.position[ok], heading]) + 0.0  # so that -0 is 0
-    hashed = _hashes(values)
+    hashed = np.empty(len(ok), np.uint64)
+    for start in range(0, len(ok), _AT_ONCE):
+        rows = ok[start : start + _AT_ONCE]
+        heading = cameras.heading_deg[rows] if cameras.pose is None else cameras.pose[rows, :3, :3].reshape(-1, 9)
+        hashed[start : start + _AT_ONCE] = _hashes(np.column_stack([cameras.position[rows], heading]) + 0.0)  # no -0
     in_order = np.sort(hashed)
+    fewest = max(10, math.ceil(0.05 * len(ok)))
+    if not (in_order[fewest - 1 :] == in_order[: len(ok) - fewest + 1]).any():
+        return
     starts = np.flatnonzero(np.append(True, in_order[1:] != in_order[:-1]))
     sizes = np.diff(starts, append=len(ok))
     most = int(sizes.max())
-    if most < max(10, 0.05 * len(ok)):
-        return
     yield Finding(
         "pose-repeated",
         most,
@@ -332,7 +337,7 @@ def _headings(
     if len(rows) < FEWEST or (cameras.fov_deg is not None and (cameras.fov_deg[rows] >= 360.0).all()):
         return
     heading = cameras.heading_deg[rows]
-    constant = float(np.abs(difference_deg(heading, heading[0])).max()) < 1.0
+    constant = _all_within(1.0, heading, float(heading[0]))
     if constant and _two_dimensional(cameras.position[rows, :2]):
         yield Finding(
             "headings-equal",
@@ -345,7 +350,7 @@ def _headings(
             side,
         )
         return
-    if not constant and cameras.pose is None and _like_radians(heading, cameras.position[rows, :2]):
+    if not constant and cameras.pose is None and _like_radians(cameras, rows):
         yield Finding(
             "headings-radians",
             len(rows),
@@ -390,10 +395,18 @@ def _two_dimensional(position: FloatArray) -> bool:
     return bool(most > 0.0 and least > 0.01 * most)
 
 
-def _like_radians(heading_deg: FloatArray, position: FloatArray) -> bool:
+def _like_radians(cameras: Cameras, rows: IntArray) -> bool:
     """Whether headings in [0, 360) are radians: within 2π of north and over half of that, though places are spread."""
-    signed = difference_deg(heading_deg, 0.0)
-    return bool(np.abs(signed).max() < 6.3 and np.ptp(signed) > 3.0 and _two_dimensional(position))
+    heading_deg = cameras.heading_deg[rows]
+    if not _all_within(6.3, heading_deg, 0.0):
+        return False
+    return bool(np.ptp(difference_deg(heading_deg, 0.0)) > 3.0 and _two_dimensional(cameras.position[rows, :2]))
+
+
+def _all_within(limit_deg: float, heading_deg: FloatArray, middle_deg: float) -> bool:
+    """Whether all headings (n,) differ by less from one direction."""
+    parts = (heading_deg[start : start + _AT_ONCE] for start in range(0, len(heading_deg), _AT_ONCE))
+    return all(bool(np.abs(difference_deg(part, middle_deg)).max() < limit_deg) for part in parts)
 
 
 def _against_travel(cameras: Cameras, audit: SideAudit, side: str, *, has_axes: bool) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from relabel.audit.findings import Finding, rounded
 from relabel.cameras import Cameras, FloatArray
@@ -16,6 +17,7 @@ FALSE_NORTHING_M = 1e7
 APART_M = 10_000.0
 """Queries and database that are farther apart than this have no pair at any usual range."""
 _SPLIT_M, _CLOSE_M = 5e6, 100_000.0
+_AT_ONCE = 2**17  # cameras, so that what is computed on the way takes little memory
 _PLACE = "check that both are of one place"
 
 
@@ -32,20 +34,21 @@ def side_findings(
         (n, 2) longitude and latitude of each side where cameras are compared on the earth; else None.
     """
     if lon_lat_deg is None:
-        places = [_finite(side.position[side.ok, :2]) for side in (query, database)]
+        places = [_finite(side.position[:, :2], side.ok) for side in (query, database)]
         if query.crs == "local" or is_utm(query.crs):
             mixed = list(_mixed_hemispheres(np.concatenate(places if database is not query else places[:1])[:, 1]))
             if mixed:
                 yield from mixed
                 return
     else:
-        places = [_finite(place[side.ok]) for side, place in zip((query, database), lon_lat_deg, strict=True)]
+        places = [_finite(place, side.ok) for side, place in zip((query, database), lon_lat_deg, strict=True)]
     if database is not query and all(len(place) for place in places):
         yield from _apart(places[0], places[1], metric=lon_lat_deg is None)
 
 
-def _finite(place: FloatArray) -> FloatArray:
-    return place[np.isfinite(place).all(axis=1)]
+def _finite(place: FloatArray, ok: npt.NDArray[np.bool_]) -> FloatArray:
+    wanted = ok & np.isfinite(place).all(axis=1)
+    return place if wanted.all() else place[wanted]
 
 
 def _mixed_hemispheres(north_m: FloatArray) -> Iterator[Finding]:
@@ -107,7 +110,14 @@ def _apart(query: FloatArray, database: FloatArray, *, metric: bool) -> Iterator
 
 def _between(a: FloatArray, b: FloatArray, *, metric: bool) -> float:
     """The distance of the boxes around two sets of places, metres: none of one is nearer to one of the other."""
-    if not metric:
-        a, b = ecef(*a.T), ecef(*b.T)
-    gap = np.maximum(np.maximum(a.min(axis=0) - b.max(axis=0), b.min(axis=0) - a.max(axis=0)), 0.0)
+    (low, high), (other_low, other_high) = (_box(places, metric=metric) for places in (a, b))
+    gap = np.maximum(np.maximum(low - other_high, other_low - high), 0.0)
     return float(np.linalg.norm(gap))
+
+
+def _box(places: FloatArray, *, metric: bool) -> tuple[FloatArray, FloatArray]:
+    """The least and the largest coordinates, metres, of places (n, 2)."""
+    parts = (places[start : start + _AT_ONCE] for start in range(0, len(places), _AT_ONCE))
+    ends = [(part.min(axis=0), part.max(axis=0)) for part in (p if metric else ecef(*p.T) for p in parts)]
+    low, high = zip(*ends, strict=True)
+    return np.min(low, axis=0), np.max(high, axis=0)

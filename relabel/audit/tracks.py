@@ -12,6 +12,7 @@ from relabel.geometry.headings import group_codes
 
 IntArray = npt.NDArray[np.int64]
 MOST_ROWS = 5_000
+_LOOKED_AT = 4 * MOST_ROWS  # to see whether rows are in the order of a track
 _FEWEST = 20
 _CONSECUTIVE_SHARE = 0.1
 
@@ -46,7 +47,7 @@ def tracks_of(cameras: Cameras, most_rows: int | None = MOST_ROWS) -> Tracks | N
         rows, code = rows[kept], code[kept]
         order = np.argsort(code, kind="stable") if frame is None else np.lexsort((frame[rows], code))
         return Tracks(rows[order], code[order], declared=True)
-    if cameras.pose is None and not _in_order(cameras.position[rows, :2]):
+    if cameras.pose is None and not _in_order(cameras.position[rows[:_LOOKED_AT], :2]):
         return None
     piece = np.arange(len(rows)) // 1000
     kept = _sampled(piece, most_rows)
@@ -64,10 +65,9 @@ def _in_order(position: FloatArray) -> bool:
     """Whether rows lie far nearer to the one before than to others; several at one place count as one."""
     if len(position) < _FEWEST:
         return False
-    sample = position[: 4 * MOST_ROWS]
-    steps = np.hypot(*np.diff(sample, axis=0).T)
+    steps = np.hypot(*np.diff(position, axis=0).T)
     steps = steps[steps > 0.0]
     if len(steps) < _FEWEST:
         return False
-    apart = np.median(np.hypot(*(sample - np.roll(sample, len(sample) // 2, axis=0)).T))
+    apart = np.median(np.hypot(*(position - np.roll(position, len(position) // 2, axis=0)).T))
     return bool(np.percentile(steps, 90.0) < _CONSECUTIVE_SHARE * apart)

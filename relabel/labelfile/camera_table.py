@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import h5py
@@ -182,12 +182,21 @@ class StoredDigests:
 
 def write_tables(draft: Draft, group: Any, tables: Mapping[str, Table], queue: ChunkQueue) -> None:
     """Make the groups of these names with their columns, and add their chunks to the queue."""
-    columns = []
+    datasets = {side: new_columns(draft, group, side, table) for side, table in tables.items()}
+    for side, table in tables.items():
+        write_columns(draft, datasets[side], table, queue)
+
+
+def new_columns(draft: Draft, group: Any, side: str, table: Table) -> list[Any]:
+    """The datasets of a table in a new group of this name, still without their values."""
     with draft.writing():
-        for side, table in tables.items():
-            parent = new_group(group, side)
-            columns += [(_new_column(parent, name, array), array) for name, array in table.items()]
-    for dataset, array in columns:
+        parent = new_group(group, side)
+        return [_new_column(parent, name, array) for name, array in table.items()]
+
+
+def write_columns(draft: Draft, datasets: Sequence[Any], table: Table, queue: ChunkQueue) -> None:
+    """Add the chunks of a table to the queue; `datasets` are what `new_columns` made for it."""
+    for dataset, array in zip(datasets, table.values(), strict=True):
         if array.size:
             step = dataset.chunks[0]
             with draft.writing():

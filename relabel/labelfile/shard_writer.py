@@ -161,9 +161,9 @@ class _Cut:
         self._rows = CheckedRows(name, source, most=None)
         self._name, self._files, self._threads = name, files, threads
         self._self_pairs = self._rows.collection.self_pairs
-        self._ok = self._rows.tables[schema.QUERIES]["status"] == Status.OK
-        tables = self._rows.tables
-        self._database = tables.get(schema.DATABASE, tables[schema.QUERIES])
+        self._queries = self._rows.table(schema.QUERIES)
+        self._database = self._queries if self._self_pairs else self._rows.table(schema.DATABASE)
+        self._ok = self._queries["status"] == Status.OK
         default = max(SHARD_PAIRS, PAIRS_PER_CAMERA * len(self._database["key"]))
         self._most = min(schema.MOST, shard_pairs or default)
         self._database_records = {f"{schema.DATABASE}/{n}": r for n, r in digests(self._database).items()}
@@ -173,7 +173,10 @@ class _Cut:
         whole = PairDigests()
         shards = [self._shard(blocks) for _, blocks in groupby(self._pieces(whole, progress), key=itemgetter(0))]
         attributes = self._rows.attributes
-        digest = collection_digest(attributes, self._rows.table_records() | whole.records())
+        tables = {f"{schema.QUERIES}/{n}": r for n, r in digests(self._queries).items()}
+        if not self._self_pairs:
+            tables |= self._database_records
+        digest = collection_digest(attributes, tables | whole.records())
         return Entry(attributes, self._rows.collection.shape, digest, tuple(shards))
 
     def _pieces(self, whole: PairDigests, progress: Callable[[int], object] | None) -> Iterator[tuple[int, RowBlock]]:
@@ -214,7 +217,7 @@ class _Cut:
                 stored, records = pairs.finish()
                 assert first is not None
                 assert last is not None
-                queries = {name: column[first:last] for name, column in self._rows.tables[schema.QUERIES].items()}
+                queries = {name: column[first:last] for name, column in self._queries.items()}
                 write_tables(draft, group, {schema.QUERIES: queries, schema.DATABASE: self._database}, queue)
                 records |= {f"{schema.QUERIES}/{name}": record for name, record in digests(queries).items()}
                 with draft.writing():

@@ -9,10 +9,11 @@ from typing import Any
 
 from relabel.atomic import replacing
 from relabel.labelfile import schema
-from relabel.labelfile.camera_table import write_tables
+from relabel.labelfile.camera_table import Table, digests, new_columns, write_columns
 from relabel.labelfile.checked_rows import CheckedRows
 from relabel.labelfile.chunks import ChunkQueue
 from relabel.labelfile.completing import check_names, confirm, finish, finish_collection
+from relabel.labelfile.digest import Record
 from relabel.labelfile.hdf5_layout import new_group
 from relabel.labelfile.pair_arrays import PairArrays
 from relabel.labelfile.provenance import record_text
@@ -123,9 +124,10 @@ def write_collection(
         group = new_group(draft.file, name)
     with ChunkQueue(threads, fast=fast) as queue:
         pairs = PairArrays(draft, group, rows.collection.shape, queue)
-        write_tables(draft, group, rows.tables, queue)
-        records = rows.table_records()  # while the threads compress
-        rows.tables.clear()  # which take about as much memory as the cameras
+        datasets = {side: new_columns(draft, group, side, rows.table(side)) for side in rows.sides}
+        records: dict[str, Record] = {}
+        for side in rows.sides:
+            records |= _write_table(draft, datasets[side], side, rows.table(side), queue)
         for block in rows.blocks(progress):
             pairs.append(block)
         records |= pairs.finish()[1]
@@ -133,3 +135,11 @@ def write_collection(
         with draft.writing():
             group[schema.DATABASE] = group[schema.QUERIES]
     return finish_collection(draft, group, rows.attributes, records)
+
+
+def _write_table(
+    draft: Draft, datasets: Sequence[Any], side: str, table: Table, queue: ChunkQueue
+) -> dict[str, Record]:
+    """Write the cameras of a side, which are in memory no longer than that; the digest records of their columns."""
+    write_columns(draft, datasets, table, queue)
+    return {f"{side}/{name}": record for name, record in digests(table).items()}  # while the threads compress
