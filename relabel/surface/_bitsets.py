@@ -224,6 +224,24 @@ def tile_bitsets(
 
 
 @compiled(parallel=True)
+def blocks_touched(begin: Any, brick: Any, around: Any, first: Any, dilated: Any, out: Any) -> None:
+    """Add to out[t, b] how many frames of tile t can have a bit in block b, by their bricks and those next to them."""
+    bits = 64 * WIDTH
+    for tile in numba.prange(out.shape[0]):
+        seen = np.full(out.shape[1], -1, np.int64)
+        for f in range(tile * TILE, min((tile + 1) * TILE, begin.size - 1)):
+            for k in range(begin[f], begin[f + 1]):
+                for step in range(0 if dilated else 13, 27 if dilated else 14):
+                    other = around[brick[k], step]
+                    if other < 0:
+                        continue
+                    for block in range(first[other] // bits, (first[other + 1] - 1) // bits + 1):
+                        if seen[block] != f:
+                            seen[block] = f
+                            out[tile, block] += 1
+
+
+@compiled(parallel=True)
 def count_shared(
     row_tile: Any, row_block: Any, row_entry: Any, row_frame: Any, row_words: Any,
     column_tile: Any, column_block: Any, column_entry: Any, column_frame: Any, column_words: Any,

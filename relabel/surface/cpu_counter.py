@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +14,7 @@ from relabel.jit import thread_count, threads_set
 from relabel.surface import _bitsets
 from relabel.surface._bitsets import TILE, WIDTH, Panel
 from relabel.surface.counting import CountArray, SharedVoxels
-from relabel.surface.occupancy import Occupancies, Occupancy, WordArray
+from relabel.surface.occupancy import IdArray, Occupancies, Occupancy, WordArray
 from relabel.surface.params import Method
 
 Span = tuple[int, int]
@@ -44,6 +45,7 @@ class BitsetCounter:
     memory_bytes: int = 2**30
     threads: int | None = None
     _kept: dict[tuple[bool, bool], Panel] = field(default_factory=dict)
+    _most_bytes: dict[tuple[bool, bool], IdArray] = field(default_factory=dict)
 
     @cached_property
     def _moves(self) -> WordArray:
@@ -65,28 +67,22 @@ class BitsetCounter:
             slice(part.start - start * TILE, part.stop - start * TILE)
             for part, (start, _) in zip((rows, columns), spans, strict=True)
         )
-        pairs = [(False, False)] if self.method == "voxel-iou" else [(False, True), (True, False)]
-        out = [np.zeros(shape, np.int32) for _ in pairs]
-        whole = self._frames_of((0, _tile_count(query)), (0, _tile_count(database)))
+        out = [np.zeros(shape, np.int32) for _ in self._pairs]
         with threads_set(self.threads):
-            if self._need(whole) <= self.memory_bytes:
-                self._add(out, pairs, spans, None)
-            else:
-                for span in self._ranges(self._frames_of(*spans)):
-                    self._add(out, pairs, spans, span)
+            for span in (None,) if self._all_fit else self._ranges(*spans):
+                self._add(out, spans, span)
         first: CountArray = out[0][crop]
         return SharedVoxels(first, out[-1][crop])
 
-    def _add(
-        self,
-        out: list[CountArray],
-        pairs: list[tuple[bool, bool]],
-        spans: tuple[Span, Span],
-        blocks: Span | None,
-    ) -> None:
+    @property
+    def _pairs(self) -> list[tuple[bool, bool]]:
+        """Whether queries, and whether database frames, are dilated: for each count that is made."""
+        return [(False, False)] if self.method == "voxel-iou" else [(False, True), (True, False)]
+
+    def _add(self, out: list[CountArray], spans: tuple[Span, Span], blocks: Span | None) -> None:
         """Add the counts of one range of blocks of bits, or of all, whose bit sets are then kept."""
         query, database = self.occupancies.query, self.occupancies.database
-        for counts, (row_dilated, column_dilated) in zip(out, pairs, strict=True):
+        for counts, (row_dilated, column_dilated) in zip(out, self._pairs, strict=True):
             if blocks is None:
                 panels = self._all(query, dilated=row_dilated), self._all(database, dilated=column_dilated)
                 asked = spans
@@ -97,6 +93,7 @@ class BitsetCounter:
                 )
                 asked = (0, spans[0][1] - spans[0][0]), (0, spans[1][1] - spans[1][0])
             _bitsets.count_shared(*panels[0], *panels[1], *asked, counts)
+            del panels  # before the next are made
 
     def _all(self, side: Occupancy, *, dilated: bool) -> Panel:
         """The bit sets of one side, made once."""
@@ -131,21 +128,41 @@ class BitsetCounter:
             np.concatenate(words),
         )
 
-    def _frames_of(self, rows: Span, columns: Span) -> int:
-        """Bit sets of frames that a comparison of these tiles needs, the dilated ones counted as well."""
-        spans = {(False, *rows)}
-        spans.add((self.occupancies.database is not self.occupancies.query, *columns))
-        frames = sum(stop - start for _, start, stop in spans) * TILE
-        return frames * (1 if self.method == "voxel-iou" else 2)
+    @cached_property
+    def _all_fit(self) -> bool:
+        """Whether there is memory for the bit sets of all frames."""
+        _, query, database = self.occupancies
+        sides = (query,) if database is query else (query, database)
+        kinds = {dilated for pair in self._pairs for dilated in pair}
+        if sum(map(len, sides)) * len(kinds) * self.blocks * ENTRY_BYTES <= self.memory_bytes:
+            return True  # even if every frame touches every block
+        return sum(int(self._bytes(side, dilated=kind).sum()) for side in sides for kind in kinds) <= self.memory_bytes
 
-    def _need(self, sets: int) -> int:
-        """The most bytes that so many bit sets can take."""
-        return sets * self.blocks * ENTRY_BYTES
+    def _bytes(self, side: Occupancy, *, dilated: bool) -> IdArray:
+        """(tiles, blocks) the most bytes that the bit sets of each tile can take in each block of bits."""
+        name = (side is self.occupancies.query, dilated)
+        if name not in self._most_bytes:
+            space = self.occupancies.space
+            touched = np.zeros((_tile_count(side), self.blocks), np.int32)
+            _bitsets.blocks_touched(side.begin, side.brick, space.around, space.first, dilated, touched)
+            self._most_bytes[name] = touched * np.int32(ENTRY_BYTES)
+        return self._most_bytes[name]
 
-    def _ranges(self, sets: int) -> list[Span]:
-        """Ranges of blocks of bits whose bit sets fit into memory, at least one block each."""
-        step = max(1, self.memory_bytes // max(1, sets * ENTRY_BYTES))
-        return [(low, min(low + step, self.blocks)) for low in range(0, self.blocks, step)]
+    def _ranges(self, rows: Span, columns: Span) -> Iterator[Span]:
+        """Ranges of blocks of bits whose bit sets fit into memory for these tiles, at least one block each."""
+        _, query, database = self.occupancies
+        needs = [
+            self._bytes(query, dilated=row_dilated)[slice(*rows)].sum(axis=0)
+            + self._bytes(database, dilated=column_dilated)[slice(*columns)].sum(axis=0)
+            for row_dilated, column_dilated in self._pairs
+        ]
+        ends = np.cumsum(np.max(needs, axis=0))
+        low = 0
+        while low < self.blocks:
+            before = ends[low - 1] if low else 0
+            high = max(low + 1, int(np.searchsorted(ends, before + self.memory_bytes, side="right")))
+            yield low, high
+            low = high
 
 
 def _tile_count(side: Occupancy) -> int:

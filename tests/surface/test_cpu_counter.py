@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relabel.surface import _bitsets
-from relabel.surface.cpu_counter import BitsetCounter
+from relabel.surface.cpu_counter import ENTRY_BYTES, BitsetCounter
 from relabel.surface.params import METHODS
 from tests.surface.scenes import occupancies_of, random_sets, shared
 from tests.surface.test_occupancy import sets
@@ -70,6 +70,29 @@ class TestBitCounter:
         part = (slice(*rows), slice(*columns))
         for one, expected in zip(counter.counts(*part), everything, strict=True):
             assert np.array_equal(one, expected[part])
+
+    @pytest.mark.kernels
+    def test_bytes(self):
+        """No tile takes more than is reckoned in any block, which is far less than if all frames touched all blocks."""
+        random = np.random.default_rng(7)
+        groups = (random_sets(random, 10, 60, 6.0) for _ in range(20))
+        far_apart = [{(x + 30 * k, y, z) for x, y, z in cells} for k, group in enumerate(groups) for cells in group]
+        occupancies = occupancies_of(far_apart)
+        counter = BitsetCounter(occupancies)
+        total = 0
+        for dilated in (False, True):
+            most = counter._bytes(occupancies.query, dilated=dilated)
+            panel = counter._panel(occupancies.query, (0, len(most)), (0, counter.blocks), dilated=dilated)
+            taken = np.zeros_like(most)
+            taken[np.repeat(np.arange(len(most)), np.diff(panel.tile)), panel.block] = np.diff(panel.entry)
+            assert (taken * ENTRY_BYTES <= most).all()
+            total += int(most.sum())
+        assert total < 0.3 * 2 * len(far_apart) * counter.blocks * ENTRY_BYTES
+        kept, anew = (BitsetCounter(occupancies, memory_bytes=size) for size in (total, total - 1))
+        for one, other in zip(whole(kept), whole(anew), strict=True):
+            assert np.array_equal(one, other)
+        assert len(kept._kept) == 2
+        assert not anew._kept
 
     @pytest.mark.kernels
     def test_nothing_at_all(self):
