@@ -29,7 +29,7 @@ PAIR_SECONDS = 60e-9
 """To check, hash and read back a stored pair, besides compressing it."""
 ENCODINGS = 3.0
 """How many times as long as compressing its columns it takes to write, hash, read back and check a camera."""
-COLLECTION_BYTES = 80e3  # what HDF5 itself takes
+COLLECTION_BYTES = 20e3  # what HDF5 itself takes
 MANY_A_QUERY, MANY_PAIRS = 1000, 2e7
 """What is announced before it is computed: pairs a query, 20 times as many as street data usually has, and in all."""
 MEMORY_MARGIN = 1.15

@@ -33,9 +33,9 @@ BRICK_BYTES = 24.0  # number and word, and both again while they are put togethe
 CACHED_BYTES = 16.0  # a brick in the cache of frames
 BLOCKS_TOUCHED = 1.2  # blocks that a frame touches, for each hundred of its voxels: measured on 1,000 frames of a room
 NANOSECONDS = 3.0  # to compare two frames in one block of bits, on one thread
-STORED_BYTES = 4.6  # of a stored pair, compressed
-CAMERA_BYTES = 40.0
-COLLECTION_BYTES = 80e3  # what HDF5 itself takes
+STORED_BYTES = 3.3  # of a stored pair, compressed
+CAMERA_BYTES = 50.0
+COLLECTION_BYTES = 20e3  # what HDF5 itself takes
 
 
 @dataclass(frozen=True)

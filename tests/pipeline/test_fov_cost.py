@@ -88,10 +88,12 @@ class TestAnnouncement:
         source = part.open().source
         with caplog.at_level(logging.WARNING):
             monkeypatch.setattr(fov.FovOverlap, "blocks", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
-            with pytest.raises(KeyboardInterrupt):
-                label([part], tmp_path / "x.h5")
+            for options in ({}, {"block_rows": 1000}):
+                with pytest.raises(KeyboardInterrupt):
+                    label([part], tmp_path / "x.h5", **options)
         monkeypatch.undo()
-        (line,) = [record.getMessage() for record in caplog.records if "pairs have" in record.getMessage()]
+        line, in_blocks = (record.getMessage() for record in caplog.records if "pairs have" in record.getMessage())
+        assert in_blocks.partition(": expect")[0] == line.partition(": expect")[0]
         expected = int(line.split("about ")[1].split(" ")[0].replace(",", ""))
         assert expected == pytest.approx(gather(source).matrix.nnz, rel=0.05)
         assert "min_value=…" in line
