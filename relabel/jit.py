@@ -3,6 +3,9 @@
 Without fast-math every pair is computed by the same IEEE operations whatever vector width, thread or block it falls
 into, so that results are the same bits everywhere.
 
+LLVM avoids vectors of 512 bits on Intel processors, since they slow down the clock of the first ones that have them. A
+kernel that is bound by arithmetic asks for them by `wide_vectors` where they do not.
+
 Numba notices a change of the file that a cached driver stands in, but not of those that the functions it calls stand
 in: their times and sizes are part of the name of what is cached.
 """
@@ -21,7 +24,10 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from numba.core import types
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.codegen import get_host_cpu_features
+from numba.extending import intrinsic
 
 from relabel.cores import available_cores
 from relabel.errors import OptionError
@@ -56,6 +62,31 @@ def compiled(*, parallel: bool = False) -> Callable[[F], F]:
         return dispatcher
 
     return decorate
+
+
+FAST_WIDE_VECTORS = "+avx512vbmi2" in get_host_cpu_features()  # since Ice Lake and Zen 4
+LANES = 8 if FAST_WIDE_VECTORS else 4
+"""How many float64 a loop that calls `wide_vectors` computes at a time, at the most."""
+
+
+if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+
+    def wide_vectors() -> None:
+        """Without the jit there are no vectors."""
+
+else:
+
+    @intrinsic
+    def wide_vectors(_typing: Any) -> Any:
+        """Says that the function, or body of a parallel loop, that calls it may use vectors of 512 bits."""
+
+        def code(context: Any, builder: Any, _signature: Any, _arguments: Any) -> Any:
+            if FAST_WIDE_VECTORS:
+                # Not by their own `add`, which knows only some attributes.
+                set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+            return context.get_dummy_value()
+
+        return types.void(), code
 
 
 class _Cache(FunctionCache):

@@ -9,6 +9,7 @@ import sys
 import types
 
 import numba
+import numpy as np
 import pytest
 
 from relabel import jit
@@ -47,6 +48,22 @@ class TestThreadsSet:
     def test_no_thread_at_all(self):
         with pytest.raises(OptionError, match="at least one"):
             jit.thread_count(0)
+
+
+class TestWideVectors:
+    @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="there are no vectors without the jit")
+    def test_vectors_are_as_wide_as_lanes(self):
+        @jit.inlined
+        def squares(x, out):
+            jit.wide_vectors()
+            for k in range(x.size):
+                out[k] = x[k] * x[k] + 1.0
+
+        x, out = np.arange(100.0), np.empty(100)
+        squares(x, out)
+        np.testing.assert_array_equal(out, x**2 + 1.0)
+        (assembly,) = squares.inspect_asm().values()
+        assert ("zmm" in assembly) == jit.FAST_WIDE_VECTORS == (jit.LANES == 8)
 
 
 class TestCompiled:

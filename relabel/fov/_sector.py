@@ -40,7 +40,7 @@ import numba
 import numpy as np
 
 from relabel.fov.candidates import cameras_near, circles_meet, merged_pieces
-from relabel.jit import compiled, inlined
+from relabel.jit import LANES, compiled, inlined, wide_vectors
 
 TINY = 1e-300
 FAR = 1e30  # stands for infinity: directions to points this many radii away are those of the line, to the last bit
@@ -281,6 +281,7 @@ def sector_areas(query: Any, database: Any, rows: Any, columns: Any, shift: Any,
     """
     pairs = rows.size
     for tile in numba.prange((pairs + TILE - 1) // TILE):
+        wide_vectors()
         start = tile * TILE
         size = min(TILE, pairs - start)
         work = np.empty((17, TILE))
@@ -350,6 +351,7 @@ def sector_rows(
     ascend.
     """
     for g in numba.prange(group.size - 1):
+        wide_vectors()
         near = merged_pieces(cameras_near(order, runs, cell[by_cell[group[g]]]))
         size = near.size
         around = np.empty((6, size))
@@ -416,7 +418,7 @@ def sector_rows(
                         work[5, k], work[6, k] = database[q, j, RX], database[q, j, RY]
                         work[7, k], work[8, k] = database[q, j, LX], database[q, j, LY]
                     # A few more, of an earlier pair, rather than a rest that is computed one by one.
-                    for k in range((pairs + 3) // 4 * 4):
+                    for k in range((pairs + LANES - 1) // LANES * LANES):
                         work[9, k] = sector_area(
                             work[0, k], work[1, k], work[2, k], half, r, rx, ry, lx, ly,
                             work[3, k], work[4, k], work[5, k], work[6, k], work[7, k], work[8, k],

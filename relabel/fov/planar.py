@@ -34,7 +34,7 @@ from relabel.fov.params import FovParams, Shape
 from relabel.fov.views import Polygons, Views, common_origin, opening, polygons, views
 from relabel.fov.visibility import VisibleRegions, visible_regions
 from relabel.geometry.walls import Walls
-from relabel.jit import compiled, threads_set
+from relabel.jit import compiled, thread_count, threads_set
 from relabel.measures import DEFAULT_MIN_VALUE, MEASURES, Measure, similarity
 from relabel.similarity import Collection, RowBlock, Similarity, gather
 
@@ -356,7 +356,8 @@ def source(
     openings = [opening(side, params.fov_deg, params.radius_m) for side in (query, database)]
     wide = any(bool((fov[side.ok] > 180.0).any()) for side, (fov, _) in zip((query, database), openings, strict=True))
     query_views, database_views = (
-        views(side, origin, *own, 1 + wide) for side, own in zip((query, database), openings, strict=True)
+        views(side, origin, *own, 1 + wide, thread_count(threads))
+        for side, own in zip((query, database), openings, strict=True)
     )
     query_polygons = database_polygons = None
     query_area, database_area = query_views.area, database_views.area

@@ -6,6 +6,7 @@ This is the only place where user input to the overlap is checked, so that the k
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,7 +89,7 @@ def opening(cameras: Cameras, fov_deg: float, radius_m: float) -> tuple[FloatArr
     return fov, radius
 
 
-_AT_ONCE = 2**17  # cameras, so that what is computed on the way takes little memory
+_AT_ONCE = 2**14  # cameras, so that what is computed on the way stays in the cache
 ORIGIN_STEP_M = 2.0**17
 """Origins are multiples of it, 131 km, so that a camera more seldom moves that of a dataset."""
 
@@ -109,23 +110,35 @@ def common_origin(*sides: Cameras) -> FloatArray:
     return np.round(np.add(low, high) / 2.0 / ORIGIN_STEP_M) * ORIGIN_STEP_M + 0.0
 
 
-def views(cameras: Cameras, origin: FloatArray, fov_deg: FloatArray, radius_m: FloatArray, n_parts: int) -> Views:
-    """The fields of view of all OK cameras, in metres from `origin`.
+def views(
+    cameras: Cameras, origin: FloatArray, fov_deg: FloatArray, radius_m: FloatArray, n_parts: int, threads: int = 1
+) -> Views:
+    """The fields of view of all OK cameras, in metres from `origin`; the same bits with any number of `threads`.
 
     `fov_deg` and `radius_m` are (n,), as `opening` gives them; `n_parts` is 2 where any is wider than 180°, else 1.
     """
     row = np.flatnonzero(cameras.ok)
     parts, circle, area = np.empty((n_parts, len(row), 9)), np.empty((len(row), 3)), np.empty(len(row))
-    for start in range(0, len(row), _AT_ONCE):
+
+    def fill(start: int) -> None:
         some = slice(start, start + _AT_ONCE)
         half, theta, radius, apex = _angles(cameras, origin, fov_deg, radius_m, row[some])
-        wide = half > math.pi / 2.0
-        # A wide view is cut along its middle: part 0 is the right half, part 1 the left one.
-        for number in range(n_parts):
-            part_half = np.where(wide, half / 2.0, half if number == 0 else -1.0)
-            part_theta = np.mod(theta + np.where(wide, (number - 0.5) * half, 0.0), 2.0 * math.pi)
-            parts[number, some] = _part(apex, radius, part_theta, part_half)
-        circle[some], area[some] = _circle(apex, radius, theta, half), half * radius**2
+        theta = np.where(theta < 2.0 * math.pi, theta, 0.0)
+        middle = np.cos(theta), np.sin(theta)
+        if n_parts == 1:
+            parts[0, some] = _part(apex, radius, theta, half, *middle)
+        else:
+            wide = half > math.pi / 2.0
+            # A wide view is cut along its middle: part 0 is the right half, part 1 the left one.
+            for number in range(n_parts):
+                part_half = np.where(wide, half / 2.0, half if number == 0 else -1.0)
+                part_theta = np.mod(theta + np.where(wide, (number - 0.5) * half, 0.0), 2.0 * math.pi)
+                parts[number, some] = _part(apex, radius, part_theta, part_half, np.cos(part_theta), np.sin(part_theta))
+        circle[some], area[some] = _circle(apex, radius, half, *middle), half * radius**2
+
+    starts = range(0, len(row), _AT_ONCE)
+    with ThreadPoolExecutor(max(1, min(threads, len(starts)))) as pool:  # numpy computes without the GIL
+        list(pool.map(fill, starts))
     return Views(row, parts, circle, area)
 
 
@@ -184,8 +197,10 @@ def _angles(
     return np.deg2rad(fov_deg[row]) / 2.0, theta, radius_m[row], cameras.position[row, :2] - origin
 
 
-def _part(apex: FloatArray, radius: FloatArray, theta: FloatArray, half: FloatArray) -> FloatArray:
-    ux, uy = np.cos(theta), np.sin(theta)
+def _part(
+    apex: FloatArray, radius: FloatArray, theta: FloatArray, half: FloatArray, ux: FloatArray, uy: FloatArray
+) -> FloatArray:
+    """The columns of parts whose middles point in the directions theta, which are the unit vectors (ux, uy)."""
     # cos(π/2) is not 0 in floating point; here it is, so that a half-plane has one edge, not two that nearly agree.
     c = np.where(half == math.pi / 2.0, 0.0, np.cos(half))
     s = np.sin(half)
@@ -194,11 +209,11 @@ def _part(apex: FloatArray, radius: FloatArray, theta: FloatArray, half: FloatAr
     return np.stack([apex[:, 0], apex[:, 1], radius, theta, half, *right, *left], axis=1)
 
 
-def _circle(apex: FloatArray, radius: FloatArray, theta: FloatArray, half: FloatArray) -> FloatArray:
+def _circle(apex: FloatArray, radius: FloatArray, half: FloatArray, ux: FloatArray, uy: FloatArray) -> FloatArray:
     """Smallest circle around a sector: around apex and corners when acute, on the chord up to 180°, else the disk."""
     acute = half <= math.pi / 4.0
     flat = half < math.pi / 2.0
     cosine = np.cos(half)
     along = np.where(acute, radius / (2.0 * np.where(acute, cosine, 1.0)), np.where(flat, radius * cosine, 0.0))
     size = np.where(acute, along, np.where(flat, radius * np.sin(half), radius))
-    return np.stack([apex[:, 0] + along * np.cos(theta), apex[:, 1] + along * np.sin(theta), size], axis=1)
+    return np.stack([apex[:, 0] + along * ux, apex[:, 1] + along * uy, size], axis=1)

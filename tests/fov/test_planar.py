@@ -129,10 +129,11 @@ class TestOverlap:
 class TestBits:
     @pytest.mark.parametrize("shape", fov.SHAPES)
     @pytest.mark.parametrize("options", [{"threads": 1}, {"block": 1}, {"block": 777}, {"threads": 2, "block": 5000}])
-    def test_threads_and_blocks_do_not_show(self, shape, options):
+    def test_threads_and_blocks_do_not_show(self, shape, options, monkeypatch):
         """The same bits however the work is cut."""
         query, database = street(120, 6), street(130, 7)
         one = fov.overlap(query, database, shape=shape).matrix
+        monkeypatch.setattr("relabel.fov.views._AT_ONCE", 50)
         other = fov.overlap(query, database, shape=shape, **options).matrix
         for name in ("indptr", "indices", "data"):
             assert np.array_equal(getattr(one, name), getattr(other, name))
