@@ -152,7 +152,7 @@ class Masked(ReaderWrapper[Sets]):
         mask = _read_once(self.path)
         sets: Sets = self.reader.read()
         if self.strict:
-            _report(mask, _matched(mask, self.name, sets))
+            _report(mask, _matched(mask, self.name, sets), [self.name])
         query, database = _masked(mask, self.name, sets)
         count = _count(query) + (0 if database is query else _count(database))
         before = _count(sets.query) + (0 if database is query else _count(sets.database))
@@ -213,7 +213,7 @@ def masked(readers: Sequence[ReaderOf[Sets]], path: Path | None) -> tuple[Reader
     matched = np.zeros(len(mask.key), bool)
     for reader in readers:
         matched |= _matched(mask, reader.name, reader.read())
-    _report(mask, matched)
+    _report(mask, matched, [reader.name for reader in readers])
     return tuple(Masked(reader, path, strict=False) for reader in readers)
 
 
@@ -275,15 +275,25 @@ def _count(side: Cameras | Frames) -> int:
     return int(np.count_nonzero(cameras_in(side).status == Status.MASKED))
 
 
-def _report(mask: Mask, matched: BoolArray) -> None:
-    """Warn of the entries that are no camera; raise where none is."""
+def _report(mask: Mask, matched: BoolArray, collections: Sequence[str]) -> None:
+    """Warn of the entries that are no camera of these collections; raise where none is."""
     unmatched = mask.key[~matched]
     if not len(unmatched):
         return
-    shown = ", ".join(repr(str(key)) for key in unmatched[:_SHOWN]) + (", …" if len(unmatched) > _SHOWN else "")
+    shown = _listed(unmatched)
+    others = np.unique(mask.collection[~matched & ~np.isin(mask.collection, ["", *collections])]).tolist()
+    if len(unmatched) == len(mask.key) and others:
+        raise InputError(
+            f"{mask.path}: none of its {len(unmatched):,} key(s) is masked, since its column 'collection' names "
+            f"{_listed(others)}, and what is read here is {_listed(collections)}: correct that column, or leave it out"
+        )
     if len(unmatched) == len(mask.key):
         raise InputError(
             f"{mask.path}: none of its {len(unmatched):,} key(s) is a camera of this dataset ({shown}); it has to be a "
             "CSV with a column 'key', or plain text with one key per line, spelled as in the dataset"
         )
     log.warning("%s: %s key(s) match no camera of this dataset: %s", mask.path, format(len(unmatched), ","), shown)
+
+
+def _listed(names: Sequence[str] | npt.NDArray[np.str_]) -> str:
+    return ", ".join(repr(str(name)) for name in names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")

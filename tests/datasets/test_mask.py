@@ -175,6 +175,14 @@ class TestMasked:
         with pytest.raises(InputError, match=r"none of its 2 key.*'id,reason', 'a,x'.*a column 'key'"):
             Masked(Town(), written(tmp_path, "id,reason\na,x\n")).read()
 
+    def test_of_another_collection(self, tmp_path: Path) -> None:
+        """Keys that are there, but in a mask of another collection, are not called unknown."""
+        path = written(tmp_path, "key,collection\na,village\nb,village\n")
+        with pytest.raises(
+            InputError, match=r"is masked, since its column 'collection' names 'village', and.* is 'town'"
+        ):
+            Masked(Town(), path).read()
+
     def test_is_a_value(self, tmp_path: Path) -> None:
         """It goes to other processes, and tells what it depends on."""
         reader = Masked(Town(), written(tmp_path, "a\n"))
