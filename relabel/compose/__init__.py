@@ -1,4 +1,4 @@
-"""New label files out of old ones: merged, cut down, or in another measure; always a new file, whole or not at all."""
+"""Label files made from others: merged, cut down, or in another measure; always a new file, whole or not at all."""
 
 from __future__ import annotations
 

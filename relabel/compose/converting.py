@@ -14,22 +14,22 @@ from relabel.measures import Measure, check_measure
 
 @dataclass(frozen=True)
 class CollectionConversion:
-    """What became of one collection."""
+    """The result for one collection."""
 
     name: str
     source: str
-    """the measure it had"""
+    """its measure before"""
     pairs: int
     """stored pairs of the new file"""
     dropped: int
     """pairs that fell to the new `min_value` or below"""
     min_value: float
-    """of the new file: the most that an absent pair can have"""
+    """of the new file: the largest ψ that an absent pair can have"""
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a conversion did."""
+    """The result of a conversion."""
 
     path: Path
     measure: Measure
@@ -47,9 +47,8 @@ def convert(
 ) -> Conversion:
     """Write a label file with the values of another in the measure `measure`, converted through the extents.
 
-    The value that bounds absent pairs becomes the most that an absent pair can have under the new measure; stored pairs
-    that fall to it or below are dropped (see `relabel.similarity.Converted`). Collections that are in that measure
-    already are copied.
+    `min_value` becomes the largest ψ that an absent pair can have in the new measure; stored pairs that fall to it or
+    below are dropped (see `relabel.similarity.Converted`). Collections that already are in that measure are copied.
 
     Parameters
     ----------
@@ -78,7 +77,7 @@ def convert(
     converted = {name: _in_measure(collection, measure) for name, collection in stored.items()}
     files = [collection.path for collection in stored.values()]
     record = step("relabel convert", {"measure": measure, "collections": sorted(stored)}, files)
-    # Read before the file is written, which may take the place of the one that is read.
+    # Read before the file is written, which may replace the one that is read.
     before = {name: (collection.measure, collection.nnz) for name, collection in stored.items()}
     target = write_derived(path, converted, record, overwrite=overwrite, progress=progress)
     labels = LabelFile(target)
@@ -94,6 +93,6 @@ def _in_measure(stored: StoredCollection, measure: Measure) -> Derived:
 
 
 def _result(name: str, source: str, nnz: int, converted: StoredCollection) -> CollectionConversion:
-    # There may be more pairs than before: where both directions of a pair become one value, one of them may be new.
+    # There may be more pairs than before: if both directions of a pair become one value, one of them may be new.
     pairs = converted.nnz
     return CollectionConversion(name, source, pairs, max(0, nnz - pairs), converted.min_value)

@@ -22,9 +22,9 @@ def open_stored(address: str, names: Sequence[str] | None = None) -> dict[str, S
     Raises
     ------
     OptionError
-        when `names` is empty, or given beside ``::COLLECTION``.
+        when `names` is empty, or given together with ``::COLLECTION``.
     NotFoundError
-        when a name is not there; the message lists those that are.
+        when there is no such collection; the message lists those that exist.
     """
     if names is None:
         return {stored.name: stored for stored in open_collections(address)}
@@ -72,7 +72,7 @@ class Derived:
 
     @property
     def collection(self) -> Collection:
-        """What is compared and how."""
+        """The cameras, measure and method."""
         return self.source.collection
 
     def blocks(self) -> Iterator[RowBlock]:
@@ -89,7 +89,7 @@ def write_derived(
     overwrite: bool = False,
     progress: Callable[[int], object] | None = None,
 ) -> Path:
-    """Write collections that were made from stored ones; where all are as they were stored, they are copied.
+    """Write collections that were made from stored ones; if all of them are unchanged, they are copied.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def write_derived(
     derived:
         the collections by their new names.
     record:
-        of this step, which follows the history of the files that were read.
+        the record of this step, which follows the history of the files that were read.
     overwrite, progress:
         as for `relabel.labelfile.write`, whose errors it raises.
     """

@@ -1,4 +1,4 @@
-"""Collections of several label files in one."""
+"""One label file from the collections of several."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from relabel.labelfile import StoredCollection, pack
 
 @dataclass(frozen=True)
 class Merge:
-    """What a merge did."""
+    """The result of a merge."""
 
     path: Path
     names: tuple[str, ...]
     """collections of the new file"""
     repeated: tuple[str, ...]
-    """those that several inputs hold with the same content; they are kept once"""
+    """collections that several inputs hold with the same content; they are kept once"""
 
 
 def merge(
@@ -68,10 +68,10 @@ def merge(
                     f"{first.path} and {stored.path} both hold a collection {name!r}, with different content; rename "
                     f"one of them first: `relabel subset {stored.path}::{name} --rename {name}=NEW -o FILE`"
                 )
-            stored.check_content()  # what is not copied has to be true as well, or it would be called the same
+            stored.check_content()  # or damage to what is not copied would pass as the same content
             repeated[name] = None
     used = {stored.path for stored in kept.values()}
-    # `pack` takes over the history of what it copies; a file that only repeats others adds its own all the same.
+    # `pack` takes over the history of what it copies; a file that only repeats others adds its own history, too.
     records = history(file for file in files if file not in used)
     own = step("relabel merge", {"collections": sorted(kept)}, files)
     done = pack(path, kept, provenance=[*records, own], overwrite=overwrite, progress=progress)

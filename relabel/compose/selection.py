@@ -21,7 +21,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 class Box(NamedTuple):
-    """A rectangle with its border: west, south, east, north."""
+    """A rectangle, its border included: west, south, east, north."""
 
     west: float
     south: float
@@ -31,29 +31,29 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True)
 class Selection:
-    """What a subset keeps; a camera or pair has to pass all that is given.
+    """What a subset keeps; a camera or pair has to meet all conditions.
 
     Parameters
     ----------
     keys:
         keys of the cameras to keep, on both sides.
     query_keys, database_keys:
-        the same for one side; not beside `keys`, and not for self-paired collections.
+        the same for one side; not together with `keys`, and not for self-paired collections.
     low:
         the least ψ of a pair to keep, in (0, 1]. `min_value` becomes the largest float32 below it, so that an absent
         pair still says what it means.
     bbox_m:
-        cameras inside, metres in the frame of the collection.
+        keep cameras inside this box, in metres in the frame of the collection.
     bbox_deg:
-        cameras inside, longitude and latitude on WGS 84; one whose west is greater than its east crosses the
-        antimeridian.
+        keep cameras inside this box of longitude and latitude on WGS 84; one whose west is greater than its east
+        crosses the antimeridian.
     ok_only:
-        cameras with status ok.
+        keep only cameras with status ok.
 
     Raises
     ------
     OptionError
-        when a value cannot be, or two of them cannot be together.
+        when a value is invalid, or two of them contradict each other.
     """
 
     keys: frozenset[str] | None = None
@@ -95,7 +95,7 @@ class Selection:
         return self.low is None and not self.limits_cameras
 
     def parameters(self) -> dict[str, Any]:
-        """The selection as a record of provenance has it, as JSON values; of keys, how many there are."""
+        """The selection for the record of provenance, as JSON values; of keys, their number."""
         boxes = {
             name: list(box) for name, box in (("bbox_m", self.bbox_m), ("bbox_deg", self.bbox_deg)) if box is not None
         }
@@ -133,7 +133,7 @@ def are_among(camera_keys: npt.NDArray[np.str_], keys: frozenset[str]) -> BoolAr
 
 
 def _inside(box: Box, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> BoolArray:
-    with np.errstate(invalid="ignore"):  # a camera without a place is in no box
+    with np.errstate(invalid="ignore"):  # a camera without a position is in no box
         east_of, west_of = x >= box.west, x <= box.east
         across = east_of & west_of if box.west <= box.east else east_of | west_of
         kept: BoolArray = across & (y >= box.south) & (y <= box.north)

@@ -23,7 +23,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Subset:
-    """What a subset did."""
+    """The result of a subset."""
 
     path: Path
     names: tuple[str, ...]
@@ -31,7 +31,7 @@ class Subset:
     emptied: tuple[str, ...]
     """collections that were left out, because one side has no camera left"""
     notes: tuple[str, ...] = field(default=())
-    """what one might not expect of the new file"""
+    """notes on what may be unexpected in the new file"""
 
 
 def subset(
@@ -137,7 +137,7 @@ def _renamed(stored: Mapping[str, StoredCollection], rename: Mapping[str, str]) 
 
 
 def _check_keys(stored: Iterable[StoredCollection], selection: Selection, address: str) -> None:
-    """Raise unless every key of the selection is one of a camera on the side that it is meant for."""
+    """Raise unless every key of the selection belongs to a camera on the side that it is given for."""
     for keys, sides, camera in (
         (selection.keys, ("query", "database"), "query or database camera"),
         (selection.query_keys, ("query",), "query"),

@@ -28,7 +28,7 @@ from relabel.input_files import check_regular
 from relabel.keys import rows_of
 
 OnProgress = Callable[[int], object]
-"""Called with how many queries or images are done since the last call."""
+"""Called with the number of queries or images done since the last call."""
 
 _SHOWN = 3
 
@@ -45,7 +45,7 @@ class Descriptors(NamedTuple):
 
 
 def read_descriptors(folder: str | os.PathLike[str], side: str) -> Descriptors:
-    """The descriptors of one side of a folder, as the head of this module describes it.
+    """The descriptors of one side of a folder, as described at the head of this module.
 
     Parameters
     ----------
@@ -59,8 +59,8 @@ def read_descriptors(folder: str | os.PathLike[str], side: str) -> Descriptors:
     MissingFileError
         when a file is not there.
     InputError
-        when a file cannot be read, keys and descriptors are not as many, a key stands twice, or a descriptor is not
-        finite.
+        when a file cannot be read, the numbers of keys and descriptors differ, a key is repeated, or a descriptor is
+        not finite.
     """
     array, text = (Path(folder) / f"{side}{ending}" for ending in (".npy", ".txt"))
     for file in (array, text):
@@ -75,7 +75,7 @@ def read_descriptors(folder: str | os.PathLike[str], side: str) -> Descriptors:
         ) from None
     except UnicodeDecodeError:
         raise InputError(f"{text}: is not UTF-8 text; expected one key per line") from None
-    except (OSError, ValueError, EOFError, MemoryError) as error:  # of memory by a damaged shape
+    except (OSError, ValueError, EOFError, MemoryError) as error:  # memory, asked for by a damaged shape
         raise InputError(f"{array}: cannot be read as an array of numbers ({str(error).splitlines()[0]})") from None
     if not isinstance(values, np.ndarray):
         raise InputError(f"{array}: holds several arrays; expected one, with one descriptor per row")
@@ -101,23 +101,23 @@ def read_descriptors(folder: str | os.PathLike[str], side: str) -> Descriptors:
 def write_descriptors(
     folder: str | os.PathLike[str], query: Descriptors, database: Descriptors, *, overwrite: bool = False
 ) -> None:
-    """Write descriptors of both sides; the files get their names together, when all are made.
+    """Write the descriptors of both sides; the files appear together, once all of them are complete.
 
     Parameters
     ----------
     folder:
-        it is made where it is missing.
+        it is created if it is missing.
     query, database:
         keys and descriptors.
     overwrite:
-        whether files that are there may be replaced.
+        whether existing files may be replaced.
 
     Raises
     ------
     InputError
         when a key holds the end of a line or begins with a byte order mark, so that it could not be read back.
     OutputExistsError, OutputError
-        when a file is there, or cannot be written.
+        when a file exists already, or cannot be written.
     """
     sides = {"query": query, "database": database}
     for side, descriptors in sides.items():
@@ -132,7 +132,7 @@ def write_descriptors(
 
 
 def check_one_a_line(keys: npt.NDArray[np.str_], what: str) -> None:
-    """Raise an `InputError` that names the first key which a text with one key a line cannot hold."""
+    """Raise an `InputError` that names the first key that a text with one key per line cannot hold."""
     for key in keys.tolist():
         if "\n" in key or "\r" in key or key.startswith("\ufeff"):
             raise InputError(
@@ -151,7 +151,7 @@ def aligned(descriptors: Descriptors, keys: npt.NDArray[np.str_], what: str) -> 
     keys:
         (n,) str.
     what:
-        where they come from, for the message.
+        their source, for the message.
 
     Raises
     ------
@@ -180,7 +180,7 @@ def describe(
     workers: int = 0,
     on_progress: OnProgress | None = None,
 ) -> npt.NDArray[np.float32]:
-    """The descriptors that a model makes of images, in their order.
+    """The descriptors of images by a model, in the order of the images.
 
     Parameters
     ----------
@@ -192,11 +192,11 @@ def describe(
     size:
         (width, height) that images are resized to.
     batch_size, workers:
-        images a step, and processes that read them.
+        images per step, and the number of processes that read them.
     device:
         ``auto``, ``cpu`` or ``cuda``.
     on_progress:
-        called with a number of images as they are done.
+        called with the number of images done since the last call.
 
     Returns
     -------
@@ -240,7 +240,7 @@ def describe(
 
 @dataclass(frozen=True)
 class ImageOptions:
-    """Where the images of a set are, and how a model is run on them.
+    """Where the images of a set are, and how the model is run on them.
 
     Attributes
     ----------
@@ -262,7 +262,7 @@ class ImageOptions:
 def describe_set(
     model: Any, ground_truth: EvaluationSet, images: ImageOptions, *, on_progress: OnProgress | None = None
 ) -> tuple[Descriptors, Descriptors]:
-    """The descriptors that a model makes of the images of a set.
+    """The descriptors of the images of a set by a model.
 
     Parameters
     ----------
@@ -271,7 +271,7 @@ def describe_set(
     ground_truth:
         the set.
     images:
-        where they are, and how they are described.
+        where they are, and how descriptors are computed.
 
     Returns
     -------
@@ -305,5 +305,5 @@ def describe_set(
 
 
 def _all_ok(cameras: Cameras) -> Cameras:
-    """Cameras that may not be labelled have images all the same."""
+    """Cameras that cannot be labelled have images, too."""
     return replace(cameras, posed=False, status=np.zeros(len(cameras), np.uint8))

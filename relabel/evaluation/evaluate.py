@@ -37,7 +37,7 @@ from relabel.images.paths import Size, find_images
 from relabel.labelfile import StoredCollection
 
 TOP = 25
-"""Answers that are looked for, at least."""
+"""The least number of answers that are searched for."""
 _VALIDATION_KS = (1, 5)
 
 
@@ -54,7 +54,7 @@ class Correlation(NamedTuple):
     """pairs with ψ = 0"""
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values; a correlation that does not exist is None."""
+        """JSON values; an undefined correlation is None."""
         return {
             "spearman": _number(self.overall),
             "spearman_stored": _number(self.stored),
@@ -65,7 +65,7 @@ class Correlation(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Evaluation(Displayed):
-    """All that is known about the answers to a set.
+    """The scores of the answers to an evaluation set, and the answers themselves.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class Evaluation(Displayed):
     correlation:
         distance against ψ; None without graded labels or descriptors.
     distances:
-        (queries, n) float32, how far each answer's descriptor is; None where it is not known.
+        (queries, n) float32, the distance of each answer's descriptor; None if unknown.
     """
 
     ground_truth: EvaluationSet
@@ -103,7 +103,7 @@ class Evaluation(Displayed):
         return Summary(f"{type(self).__name__}: {title}", rows)
 
     def to_json(self) -> dict[str, Any]:
-        """All scores over all queries and by place, as JSON values; a mean of nothing is None."""
+        """All scores, over all queries and by place, as JSON values; a mean over no query is None."""
         summary: dict[str, Any] = {
             "positives": self.ground_truth.rule.to_json(),
             "database": self.ground_truth.shape[1],
@@ -135,7 +135,7 @@ def assess(
     descriptors: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None = None,
     seed: int = 0,
 ) -> Evaluation:
-    """All scores of some answers.
+    """All scores of the given answers.
 
     Parameters
     ----------
@@ -145,13 +145,13 @@ def assess(
         (queries, n) database rows, best first; any other number, and NaN, for none.
         `relabel.evaluation.predictions.match` gives them for a file, `search` for descriptors.
     ks:
-        numbers of predictions.
+        the numbers k of predictions.
     distances:
         (queries, n) distances of the answers, for the table of every query.
     descriptors:
         of the queries and of the database; with graded labels their distances are compared with ψ.
     seed:
-        what the pairs of that comparison are drawn with.
+        the seed that the pairs of that comparison are drawn with.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def search(
     device: str = "auto",
     on_progress: OnProgress | None = None,
 ) -> Neighbours:
-    """The nearest database images of every query of a set, never itself or one that makes an excluded pair with it.
+    """The nearest database images of every query of a set, except itself and those of excluded pairs.
 
     See `relabel.training.nearest`.
 
@@ -199,7 +199,7 @@ def search(
     query, database:
         (n, d) and (m, d) descriptors in its order.
     ks, top:
-        as many answers as the largest of them are looked for.
+        as many answers as the largest of these are searched for.
     device, on_progress:
         as for `nearest`.
 
@@ -215,7 +215,7 @@ def search(
     found = nearest(database, query, wanted + no_answers, device, on_progress=on_progress)
     if not no_answers:
         return found
-    # A query's own image need not come first: another may look the same.
+    # A query's own image need not come first: another image may look the same.
     out = (found.indices == ground_truth.twin[:, None]) | ground_truth.is_excluded(found.indices)
     indices, distances = _passed_over(found.indices, found.distances, out)
     assert distances is not None
@@ -225,7 +225,7 @@ def search(
 def _passed_over(
     answers: npt.NDArray[np.int64], distances: npt.NDArray[np.float32] | None, out: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32] | None]:
-    """Answers without some of them: those behind move up, and none, -1 and NaN, comes last."""
+    """The answers without those that are passed over: later ones move up, and -1 and NaN fill the end."""
     order = np.argsort(out, axis=1, kind="stable")
     gone = np.take_along_axis(out, order, axis=1)
     answers = np.where(gone, -1, np.take_along_axis(answers, order, axis=1))
@@ -237,7 +237,7 @@ def _passed_over(
 def correlate(
     ground_truth: EvaluationSet, query: npt.NDArray[Any], database: npt.NDArray[Any], *, seed: int = 0
 ) -> Correlation:
-    """Distance of descriptors against ψ, over all stored pairs, or a million a place, and as many zeros.
+    """Distance of descriptors against ψ, over all stored pairs, or a million per place, and as many zeros.
 
     Parameters
     ----------
@@ -246,7 +246,7 @@ def correlate(
     query, database:
         (n, d) and (m, d) descriptors in its order.
     seed:
-        what pairs are drawn with.
+        the seed that pairs are drawn with.
 
     Raises
     ------
@@ -295,19 +295,19 @@ def evaluate_model(
 def recall_validation(labels: Sequence[StoredCollection], images: ImageOptions) -> Callable[[Any], dict[str, float]]:
     """A function for `Trainer(validate=...)`: recall@1 and recall@5 of a model, and Spearman of distance against ψ.
 
-    Positives are those that `relabel evaluate` takes by default.
+    Positives are those of `relabel evaluate` by default.
 
     Parameters
     ----------
     labels:
-        collections to evaluate on, which are not those that are trained on.
+        collections to evaluate on, other than those trained on.
     images:
         where their images are, and how they are described; the size is that of training.
 
     Raises
     ------
     InputError, MissingFileError, OptionError
-        when images are not found, or the labels cannot be evaluated on; now and not after the first epoch.
+        when images are not found, or the labels cannot be evaluated on: at once, not after the first epoch.
     """
     ground_truth = evaluation_set(of_labels(list(labels)))
     find_images(labels, images.folder, images.template)
@@ -415,14 +415,14 @@ def write_per_query(path: str | os.PathLike[str], evaluation: Evaluation, *, ove
     path:
         the file.
     evaluation:
-        what to write.
+        the evaluation to write.
     overwrite:
-        whether a file that is there may be replaced.
+        whether an existing file may be replaced.
 
     Raises
     ------
     OutputExistsError, OutputError
-        when the file is there, or cannot be written.
+        when the file exists already, or cannot be written.
     """
     path = Path(path)
     with (

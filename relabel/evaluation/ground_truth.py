@@ -1,7 +1,7 @@
-"""What an evaluation asks and what it may be answered: queries, one database of all places, positives, ψ.
+"""What an evaluation asks, and which answers are right: queries, one database of all places, positives, ψ.
 
-Rows are numbered through over the places in their order, so that a query may be answered with an image of another
-city, which is then wrong; its positives are those of its own.
+Rows are numbered consecutively over all places, so that a query may be answered with an image of another city, which
+is wrong; its positives are in its own.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Rule:
     within_m:
         metres; None where ψ decides.
     max_heading_difference_deg:
-        with a distance, how much the headings may differ, degrees; None where they do not matter.
+        with a distance, the largest difference of headings, degrees; None if headings do not matter.
     psi:
         the least ψ; None where the distance decides.
     """
@@ -76,7 +76,7 @@ class EvaluationSet(Displayed):
     twin:
         (n,) int64, the database row that is the query itself, or -1; it is never an answer.
     positives:
-        the database rows that are right, by query.
+        the database rows that are right answers, by query.
     rule:
         what makes them so.
     psi:
@@ -155,7 +155,7 @@ class EvaluationSet(Displayed):
 
 
 def default_rule(places: Sequence[Place]) -> Rule:
-    """25 m, as the field has it; ψ ≥ 0.5 for labels of surfaces, that is of rooms, and where nothing has a position."""
+    """25 m, the usual distance of the field; ψ ≥ 0.5 for surface labels (rooms), and if no camera has a position."""
     for place in places:
         if place.stored is None:
             return Rule(within_m=WITHIN_M)
@@ -169,7 +169,7 @@ def evaluation_set(places: Sequence[Place], rule: Rule | None = None) -> Evaluat
     """Queries, database and positives of some places.
 
     By distance, panoramas and cameras without a position are left out; by ψ, all cameras that are not ok. A query
-    without a positive stays, and is not counted by the scores. Pairs that the labels exclude are no positives.
+    without a positive stays, but does not count in the scores. Pairs that the labels exclude are not positives.
 
     Parameters
     ----------
@@ -181,9 +181,9 @@ def evaluation_set(places: Sequence[Place], rule: Rule | None = None) -> Evaluat
     Raises
     ------
     OptionError
-        when the rule is none, or needs what the places do not have.
+        when the rule is invalid, or needs what the places do not have.
     InputError
-        when nothing is left of a side, or a key stands in two places.
+        when nothing is left of one side, or a key is in two places.
     """
     rule = default_rule(places) if rule is None else rule
     if (rule.within_m is None) == (rule.psi is None):
@@ -326,7 +326,7 @@ def _joined(side: Sequence[Cameras], names: Sequence[str], what: str) -> npt.NDA
 def _similarities(
     places: Sequence[Place], kept: Sequence[tuple[IntArray, IntArray]]
 ) -> tuple[sparse.csr_array | None, tuple[BoolArray, BoolArray]]:
-    """ψ of all places, one block each on the diagonal, and whose is known."""
+    """ψ of all places, one block each on the diagonal, and the cameras whose ψ is known."""
     stored = [place.stored for place in places]
     empty = np.empty(0, bool)
     if any(each is None for each in stored):

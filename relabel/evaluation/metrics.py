@@ -1,17 +1,17 @@
-"""Scores of ranked predictions: recall@k and mAP@k as the evaluation of MSLS defines them, and how they follow ψ.
+"""Scores of ranked predictions: recall@k and mAP@k as MSLS defines them, and how well rankings follow ψ.
 
 Definitions (Warburg et al., CVPR 2020; the program mapillary_sls): with P positives of a query and r_i = 1 where
-prediction i (from 1) is one of them and has not been predicted before,
+prediction i (counted from 1) is one of them and has not been predicted before,
 
     recall@k  1 where any of r_1 … r_k is 1
     AP@k      1/min(P, k) · Σ_{i ≤ k} r_i · (r_1 + … + r_i)/i
 
-and both are averaged over the queries that have a positive; the others are left out. A prediction that is no image of
-the database takes up its rank and is a miss, and so is one that repeats an earlier one.
+and both are averaged over the queries that have a positive; the others are left out. A prediction that is not an
+image of the database keeps its rank and is a miss, as is one that repeats an earlier prediction.
 
 nDCG@k (Järvelin and Kekäläinen, ACM TOIS 2002, with the discount 1/log₂(i + 1) at rank i from 1):
 
-    DCG@k = Σ_{i ≤ k} ψ(query, prediction i) / log₂(i + 1),    nDCG@k = DCG@k / the most that any ranking can have
+    DCG@k = Σ_{i ≤ k} ψ(query, prediction i) / log₂(i + 1),    nDCG@k = DCG@k / the largest value of any ranking
 
 A pair that is not stored has gain 0, and so has a prediction that repeats an earlier one, is no image of the database,
 or is of a camera that is not ok, whose ψ is unknown. Queries are left out whose similarities are unknown, and those
@@ -42,20 +42,20 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 KS = (1, 5, 10, 20)
-"""The numbers of predictions that the field looks at."""
+"""The numbers of predictions that are usual in the field."""
 
-_DENSE_CELLS = 1 << 22  # up to so many pairs, absent ones are enumerated rather than drawn until enough are found
+_DENSE_CELLS = 1 << 22  # up to this many pairs, absent ones are enumerated rather than drawn until there are enough
 _TRIES = 50
 _PAIRS = 1_000_000
 _AT_ONCE = 1 << 22
 _MOST = (1 << 63) - 1
 _NO_ROW = 1 << 53
-"""No database has as many images; float64 holds all whole numbers up to here."""
+"""No database has as many images; float64 represents all whole numbers up to this one."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Recall@k and mAP@k, and what they are the means of.
+    """Recall@k and mAP@k, and the values that they are the means of.
 
     Attributes
     ----------
@@ -79,13 +79,13 @@ class Scores:
 
     @cached_property
     def counted(self) -> BoolArray:
-        """(queries,) which queries have a positive, and so count."""
+        """(queries,) which queries have a positive, and therefore count."""
         counted: BoolArray = self.positives > 0
         return counted
 
     @property
     def recall(self) -> FloatArray:
-        """(ks,) the share of the counted queries with a positive among their first k predictions; NaN of none."""
+        """(ks,) the share of counted queries with a positive among their first k predictions; NaN if none counts."""
         hit = self.first_hit[self.counted]
         if not len(hit):
             return np.full(len(self.ks), np.nan)
@@ -93,7 +93,7 @@ class Scores:
 
     @property
     def map(self) -> FloatArray:
-        """(ks,) the mean of AP@k over the counted queries; NaN of none."""
+        """(ks,) the mean of AP@k over the counted queries; NaN if no query counts."""
         if not self.counted.any():
             return np.full(len(self.ks), np.nan)
         return np.array([np.mean(column) for column in self.average_precision[self.counted].T])
@@ -107,7 +107,7 @@ class Scores:
 def evaluate(
     predictions: npt.ArrayLike, positives: RowLists | Sequence[npt.ArrayLike], ks: Sequence[int] = KS
 ) -> Scores:
-    """Recall@k and mAP@k of predictions; see the head of this module for their definitions.
+    """Recall@k and mAP@k of predictions, as defined at the head of this module.
 
     Parameters
     ----------
@@ -116,18 +116,18 @@ def evaluate(
         that is not a row of the database means an image outside it, or no prediction, and so does NaN: search libraries
         pad with -1, NaN or arbitrary numbers.
     positives:
-        the rows of the database that are right, for each query: `RowLists`, ascending and none twice, as
+        the rows of the database that are right, for each query: `RowLists`, strictly ascending, as
         `positives_by_distance` and `positives_by_similarity` give them; or a sequence of any lists of row numbers.
     ks:
-        numbers of predictions; for more than n, the scores are those of n predictions.
+        the numbers k of predictions; for k > n, the scores are those of n predictions.
 
     Raises
     ------
     OptionError
         when `ks` is empty, or holds a number below 1 or one twice.
     InputError
-        when predictions are not a table of whole numbers with one row a query, or positives no row numbers; the message
-        names query and rank.
+        when predictions are not a table of whole numbers with one row per query, or positives are not row numbers;
+        the message names query and rank.
 
     Examples
     --------
@@ -158,7 +158,7 @@ def checked_ks(ks: Sequence[int]) -> tuple[int, ...]:
     Raises
     ------
     OptionError
-        when there is none, one is below 1, no whole number, or there twice.
+        when there is none, or one is below 1, not a whole number, or repeated.
     """
     try:
         numbers = sorted(operator.index(k) for k in ks)
@@ -170,13 +170,13 @@ def checked_ks(ks: Sequence[int]) -> tuple[int, ...]:
 
 
 def as_rows(predictions: npt.ArrayLike, queries: int) -> IntArray:
-    """Predictions as (queries, n) int64: -1 for NaN, None and infinity; what int64 cannot hold is its largest number.
+    """Predictions as (queries, n) int64: -1 for NaN, None and infinity; beyond int64, its largest number.
 
     Raises
     ------
     InputError
-        when they are not a table with one row a query, or hold something else than whole numbers; the message names
-        query and rank.
+        when they are not a table with one row per query, or hold anything but whole numbers; the message names query
+        and rank.
     """
     try:
         table = np.asarray(np.ma.filled(predictions, -1) if np.ma.isMaskedArray(predictions) else predictions)
@@ -197,7 +197,7 @@ def as_rows(predictions: npt.ArrayLike, queries: int) -> IntArray:
         wide = table.astype(np.float64)
         finite = np.isfinite(wide)
         _refuse_any(table, finite & (wide != np.floor(wide)), "is not a whole number")
-        # Beyond these, floats leave out whole numbers, and a row may have become its neighbour.
+        # Beyond these, floats skip whole numbers, and a row may have become its neighbour.
         inexact = finite & (wide > 2.0 ** (np.finfo(table.dtype).nmant + 1)) & (wide < _NO_ROW)
         _refuse_any(table, inexact, f"cannot be distinguished from neighbouring rows in {table.dtype}; give int64")
         table = np.where(finite, wide, -1).clip(-1, _NO_ROW)
@@ -208,7 +208,7 @@ def as_rows(predictions: npt.ArrayLike, queries: int) -> IntArray:
 
 
 def _rows_of_objects(table: npt.NDArray[Any]) -> IntArray:
-    """Predictions of any Python objects, of which None and NaN are no prediction."""
+    """Predictions of any Python objects; None and NaN mean no prediction."""
     rows = np.full(table.shape, -1, np.int64)
     wrong = np.zeros(table.shape, bool)
     for place, value in np.ndenumerate(table):
@@ -235,12 +235,12 @@ def _refuse_any(table: npt.NDArray[Any], wrong: BoolArray, why: str) -> None:
 
 
 def as_lists(positives: RowLists | Sequence[npt.ArrayLike]) -> RowLists:
-    """Positives as `RowLists`, ascending and none twice; those that are `RowLists` already are taken for such.
+    """Positives as `RowLists`, strictly ascending; `RowLists` are taken as they are.
 
     Raises
     ------
     InputError
-        when one of the lists holds something else than row numbers.
+        when one of the lists holds anything but row numbers.
     """
     if isinstance(positives, RowLists):
         return positives
@@ -268,7 +268,7 @@ def first_of_each(rows: IntArray) -> BoolArray:
 
 
 def _pair_codes(columns: IntArray, width: int) -> IntArray:
-    """(queries, n) one number a pair of query and column, ascending in that order; columns are below `width`."""
+    """(queries, n) one number per pair of query and column, ascending in that order; columns are below `width`."""
     return np.arange(len(columns), dtype=np.int64)[:, None] * width + columns
 
 
@@ -276,7 +276,7 @@ def _members(rows: IntArray, positives: RowLists) -> BoolArray:
     """(queries, n) whether each prediction is a positive of its query."""
     if not (rows.size and positives.indices.size):
         return np.zeros(rows.shape, bool)
-    # Numbered among the rows that are positives of any query, so that no row is too large to be coded.
+    # Numbered among the rows that are positives of any query, so that no code overflows.
     row, number = np.unique(positives.indices, return_inverse=True)
     at = np.minimum(np.searchsorted(row, rows), len(row) - 1)
     right = np.repeat(np.arange(len(positives.counts)), positives.counts) * len(row) + number
@@ -309,18 +309,18 @@ class GradedScores:
 
     @property
     def counted(self) -> BoolArray:
-        """(queries,) which are not left out."""
+        """(queries,) which queries are not left out."""
         counted: BoolArray = ~np.isnan(self.top1)
         return counted
 
     @property
     def mean_ndcg(self) -> FloatArray:
-        """(ks,) the mean of nDCG@k over the queries that count; NaN of none."""
+        """(ks,) the mean of nDCG@k over the queries that count; NaN if there is none."""
         return _mean(self.ndcg[self.counted])
 
     @property
     def mean_top1(self) -> float:
-        """The mean ψ of the first prediction over the queries that count; NaN of none."""
+        """The mean ψ of the first prediction over the queries that count; NaN if there is none."""
         return float(_mean(self.top1[self.counted][:, None])[0])
 
     def take(self, queries: npt.NDArray[Any]) -> GradedScores:
@@ -333,7 +333,7 @@ def graded(
     predictions: npt.ArrayLike,
     ks: Sequence[int] = KS,
 ) -> GradedScores:
-    """nDCG@k with ψ as gain, and ψ of the first prediction; see the head of this module for the definitions.
+    """nDCG@k with ψ as gain, and ψ of the first prediction, as defined at the head of this module.
 
     Parameters
     ----------
@@ -353,7 +353,7 @@ def graded(
     gain = np.where(first_of_each(rows), psi_of(matrix, rows), 0.0)
     most = _best(matrix, ks[-1])
     ndcg = np.zeros((len(rows), len(ks)))
-    counted = most[:, 0] > 0.0  # queries that are not ok have no pairs either
+    counted = most[:, 0] > 0.0  # queries that are not ok have no pairs, either
     for column, k in enumerate(ks):
         ndcg[counted, column] = _discounted(gain[counted, :k]) / _discounted(most[counted, :k])
     top1 = gain[:, 0].copy() if gain.shape[1] else np.zeros(len(rows))
@@ -375,7 +375,7 @@ def psi_of(matrix: sparse.csr_array, columns: IntArray) -> FloatArray:
 
 
 def spearman(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
-    """Spearman's rank correlation, equal values having the mean of their ranks; NaN where a column is constant.
+    """Spearman's rank correlation, in which equal values have the mean of their ranks; NaN if `a` or `b` is constant.
 
     Parameters
     ----------
@@ -391,7 +391,7 @@ def spearman(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
 def pair_distances(
     query: npt.NDArray[Any], database: npt.NDArray[Any], rows: IntArray, columns: IntArray
 ) -> npt.NDArray[np.float32]:
-    """(n,) Euclidean distances of the descriptors of n pairs, measured in float64."""
+    """(n,) Euclidean distances of the descriptors of n pairs, computed in float64."""
     distances = np.empty(len(rows), np.float32)
     a_block = max(1, _AT_ONCE // max(query.shape[1], 1))
     for start in range(0, len(rows), a_block):
@@ -410,7 +410,7 @@ def sampled_pairs(
     pairs: int = _PAIRS,
     excluded: ExcludedPairs | None = None,
 ) -> tuple[IntArray, IntArray, npt.NDArray[np.float32]]:
-    """Stored pairs of one collection, and as many that are known and not stored, whose ψ is 0.
+    """Stored pairs of one collection, and as many known pairs that are not stored, whose ψ is 0.
 
     Parameters
     ----------
@@ -419,17 +419,16 @@ def sampled_pairs(
     known:
         (queries,) and (database,) which cameras have known similarities.
     twin:
-        (queries,) the database row of the query itself, or -1; that pair is no pair.
+        (queries,) the database row of the query itself, or -1; that pair is left out.
     seed, pairs:
-        what to draw with, and how many of each kind at most.
+        the seed of the draws, and the largest number of pairs of each kind.
     excluded:
-        pairs that are no zeros.
+        pairs that are not zeros.
 
     Returns
     -------
     rows, columns, psi
-        the stored pairs in order, then the zeros in order, none twice. There are fewer zeros where there are not as
-        many.
+        the stored pairs in order, then the zeros in order, without repetition; fewer zeros if there are not as many.
     """
     rng = np.random.default_rng(seed)
     n = matrix.shape[1]

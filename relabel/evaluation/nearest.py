@@ -1,13 +1,13 @@
-"""The nearest database descriptors of each query, exactly: those of the float64 distances, equal ones by row number.
+"""The nearest database descriptors of each query, exactly: by float64 distance, equal ones by row number.
 
 Products of float32 matrices are fast, but cancel where d² = |q|² + |x|² - 2·q·x is small, and round differently with
-the size of a block. So they only propose: the `k + _SPARE` best of each query are measured again in float64, and the
-answer stands where no other can reach it,
+the size of a block. So they only propose: the distances of the `k + _SPARE` best of each query are computed again in
+float64, and the answer stands if no other row can be nearer,
 
-    least d² of the rest, as proposed  -  bound of its error  >  k-th d², as measured.
+    least d² of the rest, as proposed - bound of its error > k-th d², recomputed.
 
-Where it does not (descriptors that are all alike, say), the query is proposed again in float64, and at last measured
-against everything. The result depends neither on blocks nor on threads nor on the device.
+Otherwise (if all descriptors are alike, say), proposals for the query are made again in float64, and finally all
+distances are computed. The result depends neither on blocks nor on threads nor on the device.
 
 To propose, both sides are scaled by the same power of two, which is exact, so that the longest descriptor is about 1
 long: no product then overflows, and what underflows is covered by the bound of the error.
@@ -27,14 +27,14 @@ from relabel.errors import InputError, OptionError
 from relabel.measures import check_number
 from relabel.optional import package
 
-_SPARE = 32  # proposals a query beyond k: enough that all but odd queries are settled by the first pass
+_SPARE = 32  # proposals per query beyond k: enough to settle all but unusual queries in the first pass
 _HUGE = 1e30  # distances of longer descriptors may not fit into float32
-_BLOCK_CELLS = 1 << 22  # float64 numbers in memory while distances are measured, 32 MB
+_BLOCK_CELLS = 1 << 22  # float64 numbers in memory while distances are computed, 32 MB
 _CELLS = 1 << 23  # squared distances of a block: 32 MB of float32, and twice that of row numbers
 _DATABASE_ROWS = 1 << 16  # database rows of a block
 _GPU_CELLS = 1 << 27
-_FAISS_ROWS = 1 << 12  # queries that faiss is asked at once, so that progress can be shown
-_MUCH = 1 << 37  # multiplications that take a CPU as long as it takes to load torch
+_FAISS_ROWS = 1 << 12  # queries per call of faiss, so that progress can be shown
+_MUCH = 1 << 37  # multiplications that take a CPU as long as loading torch
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -66,14 +66,14 @@ def nearest(
     Parameters
     ----------
     database, queries:
-        (m, d) and (n, d) finite numbers, of float64 or what fits into it.
+        (m, d) and (n, d) finite numbers, float64 or anything that converts to it.
     k:
-        how many; if the database has fewer, all of it.
+        how many neighbours; the whole database if it has fewer.
     device:
         what proposes candidates: ``cpu`` (NumPy), ``auto`` (a GPU if torch finds one and there is enough work),
         ``faiss`` (its flat index, if installed), or a device of torch such as ``cuda``. The result is the same.
     on_progress:
-        called with a number of queries as they are done.
+        called with the number of queries done since the last call.
 
     Returns
     -------
@@ -132,7 +132,7 @@ def nearest(
 
 
 def checked(descriptors: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
-    """Descriptors as a table of finite float32 or float64; raises InputError where they are none, naming `what`."""
+    """Descriptors as a table of finite float32 or float64; otherwise raises an InputError that names `what`."""
     try:
         table = np.asarray(descriptors)
     except ValueError:
@@ -160,7 +160,7 @@ def _odd(row: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
 
 
 def _odd_rows(table: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """(n,) which descriptors hold a number that cannot be measured with."""
+    """(n,) which descriptors hold a number that no distance can be computed from."""
     a_block = max(1, _BLOCK_CELLS // max(table.shape[1], 1))
     blocks = [_odd(table[start : start + a_block]).any(axis=1) for start in range(0, len(table), a_block)]
     return np.concatenate([np.empty(0, bool), *blocks])
@@ -169,7 +169,7 @@ def _odd_rows(table: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
 def _measured(
     base: npt.NDArray[Any], asked: npt.NDArray[Any], proposed: IntArray, k: int
 ) -> tuple[IntArray, FloatArray]:
-    """Of each query's proposals the k nearest, and their squared distances, by differences in float64.
+    """The k nearest of each query's proposals, and their squared distances, from differences in float64.
 
     Every distance is the sum over one contiguous row, so that equal descriptors are equally far, whatever the block.
     """
@@ -187,28 +187,28 @@ def _measured(
 
 
 class Proposals(NamedTuple):
-    """What is proposed for some queries."""
+    """The proposals for some queries."""
 
     rows: IntArray
     """(b,) the queries"""
     indices: IntArray
     """(b, wanted) database rows, in no order"""
     rest: FloatArray
-    """(b,) a number that no squared distance to any other row of the database is below"""
+    """(b,) a lower bound of the squared distance to any other row of the database"""
 
 
 Propose = Callable[[Array, Array, int, Any], Iterator[Proposals]]
 
 
 def proposer(device: str, *, work: int = _MUCH) -> Propose:
-    """What proposes on a device, as `relabel.training.nearest` names them.
+    """The function that makes proposals on a device, by the names of `relabel.training.nearest`.
 
     Parameters
     ----------
     device:
         its name.
     work:
-        multiplications to do; for few of them ``auto`` does not wait until torch is loaded.
+        multiplications to do; for a small number ``auto`` does not load torch.
 
     Raises
     ------
@@ -237,7 +237,7 @@ def proposer(device: str, *, work: int = _MUCH) -> Propose:
 
 
 def error_bound(dtype: Any, dimensions: int, longest: FloatArray | float) -> Any:
-    """How far off d² = |q|² + |x|² - 2·q·x may be when computed in `dtype`, for |q| + |x| up to `longest`.
+    """A bound of the error of d² = |q|² + |x|² - 2·q·x computed in `dtype`, for |q| + |x| up to `longest`.
 
     The error of a sum of d products is at most d·u·Σ|q_i·x_i| ≤ d·u·|q|·|x| in any order of summation, with u the unit
     round-off (Higham, Accuracy and Stability of Numerical Algorithms, §3.1); the other terms add a few u of
@@ -271,7 +271,7 @@ def by_numpy(base: Array, asked: Array, wanted: int, dtype: Any) -> Iterator[Pro
 
 
 def _kept(best: Array, which: IntArray, rest: Array, squared: Array, first: int, wanted: int) -> tuple[Any, Any, Any]:
-    """The best of what was kept and of one more block, and the least of what was not."""
+    """The best of the rows kept so far and of one more block, and the least value among the others."""
     n = squared.shape[1]
     if n > wanted:
         order = np.argpartition(squared, wanted, axis=1)[:, : wanted + 1]
@@ -329,7 +329,7 @@ def by_torch(torch: Any, device: str) -> Propose:
 
 
 def _faiss(faiss: Any) -> Propose:
-    """Proposals by the flat index of faiss; it works in float32 alone, so what it leaves open goes to NumPy."""
+    """Proposals by the flat index of faiss; it works in float32 only, so what it leaves undecided goes to NumPy."""
 
     def propose(base: Array, asked: Array, wanted: int, dtype: Any) -> Iterator[Proposals]:
         if dtype != np.float32:
@@ -357,7 +357,7 @@ def _scaled(base: Array, asked: Array, dtype: Any) -> tuple[Array, Array, float]
     tables = []
     for side in (base, asked):
         table = np.empty(side.shape, dtype)
-        # The product is one of float64, as the factor may not fit into float32, and has no copy of its own.
+        # The product is in float64, as the factor may not fit into float32; no copy is made.
         tables.append(np.multiply(side, scale, out=table, dtype=np.float64, casting="same_kind"))
     return tables[0], tables[1], scale
 

@@ -33,7 +33,7 @@ class Place:
     name:
         of the collection or city.
     query, database:
-        all cameras.
+        all of its cameras.
     params:
         the parameters of the collection, which say how distances are measured.
     stored:
@@ -55,7 +55,7 @@ class Place:
 
 
 def of_labels(collections: Sequence[StoredCollection]) -> list[Place]:
-    """One place a collection.
+    """One place per collection.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def of_labels(collections: Sequence[StoredCollection]) -> list[Place]:
 
 
 def of_paths(paths: Sequence[Path], *, dataset_name: str | None = None, cities: str | None = None) -> list[Place]:
-    """The cameras of a dataset, without labels: one place a collection that its labelling command would make.
+    """The cameras of a dataset, without labels: one place for each collection that its labelling command would make.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def of_sets(name: str, sets: CameraSets | FrameSets) -> Place:
 
 
 def in_subtask(places: Sequence[Place], root: Path | str, subtask: str) -> list[Place]:
-    """The same places with only the cameras that take part in a subtask of MSLS.
+    """The same places with the cameras of a subtask of MSLS only.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which database cameras are right answers to a query: those near it, or those that see what it sees."""
+"""Which database cameras are right answers to a query: those near it, or those whose views overlap with its own."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from relabel.measures import check_number
 from relabel.similarity import SimilaritySource
 
 WITHIN_M = 25.0
-"""How near the field takes for the same place."""
-_AT_ONCE = 1 << 20  # pairs that are looked at together
+"""The distance within which the field takes two images for the same place."""
+_AT_ONCE = 1 << 20  # pairs processed together
 
 IntArray = npt.NDArray[np.int64]
 
@@ -35,10 +35,10 @@ def positives_by_distance(
     """For each query the database cameras at most `within_m` metres away, ascending.
 
     Distance is horizontal. Between cameras with poses, whose frame need not have an axis that points up, it is
-    straight, and their difference of heading is the angle between the directions in which they look.
+    straight, and the difference of their headings is the angle between their viewing directions.
 
-    Only the position counts, not the status: a camera without a heading can be recognised as well. Cameras without a
-    position are near no other.
+    Only the position counts, not the status: the place of a camera without a heading can be recognised, too. A camera
+    without a position is near no other.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def positives_by_similarity(stored: SimilaritySource, threshold: float = 0.5) ->
 
 
 def _turn_deg(query: Cameras, database: Cameras, rows: IntArray, columns: IntArray) -> FloatArray:
-    """How much the headings of pairs differ, degrees; NaN where one has none."""
+    """The heading differences of pairs, degrees; NaN if either camera has no heading."""
     turn = np.abs(query.heading_deg[rows] - database.heading_deg[columns])
     return np.minimum(turn, 360.0 - turn)
 
@@ -117,16 +117,16 @@ def _angle_deg(query: Cameras, database: Cameras, rows: IntArray, columns: IntAr
     assert query.pose is not None
     assert database.pose is not None
     a, b = query.pose[rows, :3, 2], database.pose[columns, :3, 2]
-    # Not by the arc cosine, which tells angles near 0 only to 1e-8.
+    # Not by the arc cosine, which is accurate only to 1e-8 near 0.
     angles: FloatArray = np.degrees(np.arctan2(np.linalg.norm(np.cross(a, b), axis=1), np.einsum("ij,ij->i", a, b)))
     return angles
 
 
 def _near(query: FloatArray, database: FloatArray, within_m: float) -> tuple[IntArray, IntArray]:
-    """All pairs (query, database) at most so far apart.
+    """All pairs (query, database) within a distance.
 
-    Both sides are sorted along the axis on which they spread most, where those near a query are neighbours: on real
-    cities that leaves a hundredth of all pairs, and needs no tree.
+    Both sides are sorted along the axis on which they spread most, where the cameras near a query are neighbours: in
+    real cities this leaves a hundredth of all pairs, without a tree.
     """
     sides = [np.flatnonzero(np.isfinite(side).all(axis=1)) for side in (query, database)]
     if not (len(sides[0]) and len(sides[1])):
@@ -134,7 +134,7 @@ def _near(query: FloatArray, database: FloatArray, within_m: float) -> tuple[Int
     axis = int(np.argmax(np.ptp(database[sides[1]], axis=0)))
     order = sides[1][np.argsort(database[sides[1], axis], kind="stable")]
     along, at = database[order, axis], query[sides[0], axis]
-    slack = within_m * 1e-9 + np.abs(at) * 1e-15  # what the sums below round away
+    slack = within_m * 1e-9 + np.abs(at) * 1e-15  # for the rounding of the sums below
     first = np.searchsorted(along, at - within_m - slack, side="left")
     stop = np.searchsorted(along, at + within_m + slack, side="right")
     ends = np.cumsum(stop - first)

@@ -1,9 +1,9 @@
-"""Predictions as text, in the form of the MSLS benchmark: a line a query, its key and then database keys, best first.
+"""Predictions as text, in the form of the MSLS benchmark: a line per query, its key and then database keys, best first.
 
     # lines that start with # are skipped
     AoD5-ZB5YrgyClbR5qmG4g AszgP_Xhs_cmcPHEoXv-Mw uwGs1pyo90OJi4hTLzGWfg
 
-Keys are parted by white space, hence hold none. Lines may differ in length.
+Keys are separated by white space, and so contain none. Lines may differ in length.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _SHOWN = 3
 
 
 class Predictions(NamedTuple):
-    """What a file of predictions says."""
+    """The content of a file of predictions."""
 
     path: Path
     query: list[str]
     answers: list[list[str]]
     """of each query, best first"""
     line: list[int]
-    """where each stands, counted from 1"""
+    """the line of each query, counted from 1"""
 
     def __repr__(self) -> str:
         return fields_text(self)
@@ -45,11 +45,11 @@ class MatchedPredictions(NamedTuple):
     """Predictions as rows of an evaluation set."""
 
     rows: IntArray
-    """(queries, n) database rows, best first; -1 for what is no image of the database, or past the end of a line"""
+    """(queries, n) database rows, best first; -1 for images not in the database, and past the end of a line"""
     lengths: IntArray
     """(queries,) the number of predictions of each"""
     notes: list[str]
-    """what the user should know, a sentence each"""
+    """what the user should know, one sentence each"""
 
     def __repr__(self) -> str:
         return fields_text(self)
@@ -68,7 +68,7 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
     MissingFileError
         when there is no such file.
     InputError
-        when it cannot be read, holds no line, or a query stands in two; the message names the lines.
+        when it cannot be read, holds no line, or two lines are of one query; the message names the lines.
     """
     path = Path(path)
     check_regular(path)
@@ -98,23 +98,23 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
 
 
 def match(predictions: Predictions, ground_truth: EvaluationSet, *, allow_unknown: bool = False) -> MatchedPredictions:
-    """Predictions as rows of an evaluation set; what the set leaves out is a miss, as the official program has it.
+    """Predictions as rows of an evaluation set; what the set leaves out is a miss, as in the official program.
 
     Parameters
     ----------
     predictions:
-        what was read.
+        as read from a file.
     ground_truth:
         the set; every query of it with a positive has to be answered.
     allow_unknown:
-        whether keys that are nowhere in the places of the set may be there: queries are then skipped, and database
-        keys are misses.
+        whether keys that are in none of the places of the set are allowed: such queries are skipped, and such
+        database keys are misses.
 
     Raises
     ------
     InputError
-        when a query with a positive has no line, no query is known, or others or database keys are not and may not be;
-        the message shows three and the line of the first.
+        when a query with a positive has no line, no query is known, or unknown keys are not allowed; the message
+        shows three of them and the line of the first.
     """
     number_of = RowsByKey(ground_truth.query.tolist())
     rows_of = [number_of.get(key) for key in predictions.query]
@@ -198,8 +198,8 @@ def write_predictions(
     Raises
     ------
     InputError
-        when a key holds white space, or a query's starts with # or a byte order mark, so that the file could not be
-        read back; or a row is not a whole number, or beyond the database.
+        when a key contains white space, or that of a query starts with # or a byte order mark, so that the file could
+        not be read back; or if a row is not a whole number, or beyond the database.
     OutputExistsError, OutputError
         when the file is there, or cannot be written.
     """
@@ -224,7 +224,7 @@ def write_predictions(
 
 
 def check_keys(keys: npt.NDArray[np.str_], what: str) -> None:
-    """Raise an `InputError` that names the first key which a file of predictions cannot hold."""
+    """Raise an `InputError` that names the first key that a file of predictions cannot hold."""
     for key in keys.tolist():
         if key.split() != [key] or (what == "query" and key.startswith(("#", "\ufeff"))):
             raise InputError(

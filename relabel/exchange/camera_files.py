@@ -20,23 +20,23 @@ from relabel.input_files import check_regular
 BoolArray = npt.NDArray[np.bool_]
 
 _SUFFIXES = ("_gt", "-pairs-scores", "-pairs")
-"""What an export adds to the name of a collection."""
+"""The suffixes that exports add to the name of a collection."""
 
 
 @dataclass(frozen=True)
 class CameraFiles:
-    """Where the cameras of an import are described; all None where the input itself or its neighbours do.
+    """The files that describe the cameras of an import; all None if the input itself or files beside it do.
 
     Attributes
     ----------
     queries, database:
         an index (``.json``), a camera table (``.csv``, ``.parquet``) or a list of keys; queries alone for self pairs.
     root, city:
-        an MSLS tree, and the city in it; by default that of the input's name.
+        an MSLS tree, and the city in it; by default the one that the input is named after.
     keys:
-        what a key is where an index names images: the ``stem`` of the file name or the whole ``path``. None takes the
-        keys that an export has put into the index, else the stem, and for condensed files the path, since frames of
-        different sequences have the same names.
+        what a key is in an index that names images: the ``stem`` of the file name or the whole ``path``. None takes
+        the keys that an export has put into the index, otherwise the stem, or for condensed files the path, since
+        frames of different sequences have the same names.
     """
 
     queries: Path | None = None
@@ -55,13 +55,13 @@ class CameraSides:
     query, database:
         the cameras; one object where `self_pairs`.
     query_extent, database_extent:
-        (n,) NaN where they are not known.
+        (n,) NaN where unknown.
     self_pairs:
         the database is the set of queries.
     files:
-        (folder, file) of everything that was read for them; the folder is what provenance names files from.
+        (folder, file) of everything that was read for them; provenance names files relative to the folder.
     notes:
-        what was not read of them.
+        what was not read, one sentence each.
     """
 
     query: Cameras
@@ -82,15 +82,15 @@ class CameraSides:
         return replace(self, database=self.query, database_extent=self.query_extent, self_pairs=True)
 
     def as_one_set(self) -> CameraSides:
-        """The same cameras as one set; an `OptionError` where the two sides have other keys."""
+        """The same cameras as one set; an `OptionError` if the keys of the two sides differ."""
         if not np.array_equal(self.query.key, self.database.key):
             raise OptionError("self-pairs means that the database is the queries, but their keys differ")
         return self.self_paired()
 
     def with_values(self, query: BoolArray, database: BoolArray) -> tuple[CameraSides, int]:
-        """The same with every camera that has a value taken for ok, and how many were not.
+        """The same sides with every camera that has a value taken as ok, and how many of these were not.
 
-        A published value is known, whatever the camera; a status only says which zeros are none.
+        A published value is known, whatever the status of its cameras; a status only says which zeros are unknown.
 
         Parameters
         ----------
@@ -106,7 +106,7 @@ class CameraSides:
 
 
 def find_sides(spec: FormatSpec, path: Path, camera_files: CameraFiles) -> tuple[CameraSides | None, list[str]]:
-    """The cameras that files describe, None where none do, and a note of files beside the input that were taken."""
+    """The cameras that files describe, None without such files, and a note on files found beside the input."""
     if camera_files.root is not None:
         return read_msls_sides(camera_files.root, camera_files.city or collection_name(path)), []
     if camera_files.queries is not None:
@@ -120,7 +120,7 @@ def find_sides(spec: FormatSpec, path: Path, camera_files: CameraFiles) -> tuple
 
 
 def collection_name(path: Path) -> str:
-    """The name of a file without its ending and without what an export adds to the name of a collection."""
+    """The name of a file without its extension and without the suffix that an export adds."""
     stem = path.name.rsplit(".", 1)[0]
     for suffix in _SUFFIXES:
         stem = stem.removesuffix(suffix) or stem
@@ -128,18 +128,18 @@ def collection_name(path: Path) -> str:
 
 
 def cameras_of_keys(keys: list[str]) -> tuple[Cameras, FloatArray]:
-    """Cameras of which nothing is known but their keys, and their extents, NaN."""
+    """Cameras of which only the keys are known, and their extents, NaN."""
     missing = np.full(len(keys), np.nan)
     return Cameras(key_array(keys), np.full((len(keys), 2), np.nan), posed=False), missing
 
 
 def read_sides(queries: Path, database: Path | None, default: KeyRule, given: KeyRule | None = None) -> CameraSides:
-    """Cameras from files: an index (``.json``), a table (``.csv``, ``.parquet``) or a key a line.
+    """Cameras from files: an index (``.json``), a table (``.csv``, ``.parquet``) or text with one key per line.
 
-    What a key is in an index, `default` and `given` say, as `read_index` has it.
+    `default` and `given` say what a key is in an index, see `read_index`.
 
-    Without `database` there is one set of cameras, of both queries and database, unless it is a table that has both
-    sides; so it is where a table says ``both``.
+    Without `database` the queries are also the database, unless the file is a table that has both sides. They are
+    also where a table says ``both``.
     """
     first = _read(queries, "query", default, given)
     if database is None and first.layout == "apart":
@@ -156,7 +156,7 @@ def read_sides(queries: Path, database: Path | None, default: KeyRule, given: Ke
 
 
 def _on_one_map(*tables: tuple[Path, CameraTable]) -> list[Cameras]:
-    """The cameras with positions in metres of one map, where any has a position."""
+    """The cameras with positions in metres on one map, if any has a position."""
     sides = [table.cameras for _, table in tables]
     placed = [np.isfinite(cameras.position[:, :2]).all(axis=1) for cameras in sides]
     systems = {sides[i].crs: tables[i][0] for i in range(len(sides)) if placed[i].any()}
@@ -197,7 +197,7 @@ def _read(path: Path, side: SideName, default: KeyRule, given: KeyRule | None) -
     check_regular(path)
     try:
         with path.open(encoding="utf-8-sig") as text:
-            # A key is all that stands on the line: blanks belong to it, and so does what else Unicode calls a line end.
+            # A key is the whole line: blanks belong to it, and so do other characters that Unicode calls line ends.
             lines = text.read().split("\n")
     except FileNotFoundError:
         raise MissingFileError(f"{path}: does not exist") from None

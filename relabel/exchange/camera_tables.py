@@ -22,20 +22,20 @@ from relabel.similarity import Collection
 
 SideName = Literal["query", "database"]
 SideLayout = Literal["none", "both", "apart"]
-"""What a camera table says of sides: nothing, that every camera is on both, or that each is on one."""
+"""What a camera table says about sides: nothing, that every camera is on both, or that each is on one."""
 
 _BOTH = "both"
 _OWN: dict[str, Kind] = {"side": "text", "status": "text", "up": "float", "extent": "float", "path": "text"}
-"""Columns that a table may have beside those that ``relabel table`` knows, all by this very name."""
+"""Columns that a table may have besides those that ``relabel table`` knows, by exactly these names."""
 _ROLES = ("key", "x", "y", "lon", "lat", "heading", "fov", "radius", "crs")
-"""What is taken of the columns that ``relabel table`` knows, under any name that it knows."""
+"""The columns of ``relabel table`` that are read, under any name that it knows."""
 
 
 def camera_table(c: Collection) -> Any:
     """All cameras as an Arrow table: key, side (query, database or both), status, east, north, heading_deg, extent.
 
-    Where cameras are compared on the earth (`relabel.geometry.earth`), lon_deg and lat_deg follow north. Where a side
-    has them there are also up, fov_deg, radius_m and path; a number that is not known is NaN.
+    Where cameras are compared on the earth (`relabel.geometry.earth`), lon_deg and lat_deg follow north. If a side
+    has them, there are also up, fov_deg, radius_m and path; unknown numbers are NaN.
     """
     places = (LON, LAT) if is_geodesic(c.params) else ()
     sides = [(_BOTH, c.query, c.query_extent)]
@@ -82,11 +82,11 @@ class CameraTable:
         in their order; where the table has longitudes and latitudes, these are the positions, and the reference system
         is `GEOGRAPHIC`.
     extent:
-        (n,) NaN where it is not known.
+        (n,) NaN where unknown.
     layout:
-        what the table says of sides.
+        what the table says about sides.
     notes:
-        what was not read, and values that stand for unknown ones, which are NaN.
+        what was not read, and which values stood for unknown ones and were replaced by NaN.
     """
 
     cameras: Cameras
@@ -99,14 +99,14 @@ def read_cameras(path: Path, side: SideName) -> CameraTable:
     """The cameras of one side of a camera table (CSV or Parquet).
 
     Columns are those that `camera_table` writes, and key, x, y, lon, lat, heading, fov, radius and crs under any name
-    that ``relabel table`` takes (`relabel.datasets.table.columns.USUAL`). Only the key has to be there. Without
-    ``side`` all rows count; without ``status`` all are OK, and headings and places that stand for unknown ones are NaN.
-    With it, as `camera_table` writes it, the table knows what is unknown, and is taken as it is.
+    that ``relabel table`` takes (`relabel.datasets.table.columns.USUAL`). Only the key is required. Without ``side``
+    all rows count. Without ``status`` all are OK, and headings and positions that stand for unknown ones become NaN;
+    with it, as `camera_table` writes it, values are taken as they are.
 
     Raises
     ------
     InputError, MissingFileError
-        when the file cannot be read, or a cell is not what it has to be; the message names the row.
+        when the file cannot be read, or a cell is invalid; the message names the row.
     """
     if not path.is_file():
         raise MissingFileError(f"{path}: does not exist")
@@ -157,7 +157,7 @@ def _replace_fillers(
     by_role: dict[str, npt.NDArray[Any]],
     by_name: dict[str, npt.NDArray[Any]],
 ) -> tuple[str, ...]:
-    """Put NaN in the place of filler values; returns a note for each value that was replaced."""
+    """Replace filler values by NaN; returns a note for each value that was replaced."""
     replaced: list[fillers.Filler] = []
     if "heading" in by_role:
         heading = by_role["heading"]
@@ -181,7 +181,7 @@ def _replace_fillers(
 def _places(
     file: TableFile, columns: Mapping[str, str], by_role: Mapping[str, npt.NDArray[Any]], rows: npt.NDArray[np.intp]
 ) -> tuple[npt.NDArray[np.float64], str]:
-    """(n, 2) metres and their reference system, or degrees and `GEOGRAPHIC`; NaN without either."""
+    """(n, 2) metres and their reference system, or degrees and `GEOGRAPHIC`; NaN if the table has neither."""
     for one, other in (("x", "y"), ("y", "x"), ("lon", "lat"), ("lat", "lon")):
         if one in by_role and other not in by_role:
             raise InputError(

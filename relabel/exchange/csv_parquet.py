@@ -54,7 +54,7 @@ def write_csv(source: SimilaritySource, name: str, folder: ExportFolder) -> list
 def write_parquet(source: SimilaritySource, name: str, folder: ExportFolder) -> list[str]:
     """``NAME.parquet`` with query, database and value, and ``NAME.cameras.parquet`` with all cameras and their status.
 
-    Keys are plain strings, which Parquet keeps as numbers into a dictionary; groups of about a million rows. The schema
+    Keys are plain strings, which Parquet stores by dictionary; row groups have about a million rows. The schema
     metadata has, under ``relabel``, a JSON object: measure, method, params, min_value, crs, self_pairs, shape.
     """
     stem = file_name(name)
@@ -79,12 +79,12 @@ def _columns_note(c: Collection, name: str) -> list[str]:
 
 
 def read_csv(request: ImportRequest) -> ImportResult:
-    """The labels of a CSV file with the columns query, database and value, in any order and with any rows.
+    """The labels of a CSV file with the columns query, database and value, which may be in any order.
 
     Raises
     ------
     InputError
-        when it cannot be read; the message names line and column.
+        if it cannot be read; the message names line and column.
     """
     path = request.path
     check_regular(path)
@@ -99,7 +99,7 @@ def read_csv(request: ImportRequest) -> ImportResult:
         with pyarrow.csv.open_csv(path, parse_options=parse, convert_options=convert) as batches:
             entries = _gathered(batches)
     except (pa.ArrowException, OSError, InputError):
-        # This is slower, but names the line of a fault, and takes files that a stream of batches does not.
+        # This is slower, but names the line of a fault, and reads files that cannot be streamed in batches.
         table = csv_columns.read(path, {"query": "text", "database": "text", "value": "float"})
         entries = _gathered([pa.record_batch([pa.array(table[name]) for name in _COLUMNS], list(_COLUMNS))])
 

@@ -1,4 +1,4 @@
-"""Pairs in any order become a checked similarity; what a reader of a format is asked for, and what it answers."""
+"""A checked similarity from pairs in any order; the requests to readers of formats, and their results."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from relabel.measures import DEFAULT_MIN_VALUE, UNKNOWN, Measure, Unknown
 from relabel.similarity import Collection, Similarity, SimilaritySource
 
 _ROUNDING = 1e-6
-"""A value may be so much more than 1: sums in float32 are."""
+"""A value may exceed 1 by this much, as sums in float32 do."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImportRequest:
-    """What a reader is asked for.
+    """The request to a reader.
 
     Attributes
     ----------
     path:
         the file with the values.
     sides:
-        the cameras; None where no file describes them.
+        the cameras; None if no file describes them.
     measure:
         what the values are.
     min_value:
         the limit that was asked for, or None; see `bound`.
     self_pairs:
-        the database is the set of queries; `sides` are so already.
+        the database is the set of queries; `sides` already says so.
     params:
         the parameters of the collection.
     """
@@ -53,14 +53,14 @@ class ImportRequest:
     params: Mapping[str, Any] = field(default_factory=dict)
 
     def bound(self, facts: Mapping[str, Any] | None = None) -> float:
-        """The least value that is not stored: the one asked for, else that of the file's `facts`, else 1e-6.
+        """The least value that is not stored: the one requested, otherwise that of the file's `facts`, otherwise 1e-6.
 
         Raises
         ------
         OptionError
-            when the facts name another measure.
+            if the facts name another measure.
         InputError
-            when their limit is none.
+            if their limit is invalid.
         """
         facts = facts or {}
         recorded = facts.get("measure", self.measure)
@@ -84,10 +84,10 @@ class ValueCounts(NamedTuple):
     diagonal: int = 0
     """values of a camera with itself, not stored"""
     made_ok: int = 0
-    """cameras that were not ok but have a value"""
+    """cameras that were not ok but have values"""
 
     def notes(self, min_value: float) -> list[str]:
-        """A sentence for each that is not 0."""
+        """One sentence for each count that is not 0."""
         texts = (
             f"values in (0, {min_value:g}] are not stored",
             "values a little above 1 are stored as 1",
@@ -98,14 +98,14 @@ class ValueCounts(NamedTuple):
 
 
 class ImportResult(NamedTuple):
-    """What a reader answers."""
+    """The result of a reader."""
 
     source: SimilaritySource
     counts: ValueCounts
     bound: float
     """values up to it are not stored"""
     notes: tuple[str, ...] = ()
-    """a sentence for each thing that was assumed"""
+    """one sentence for each assumption"""
     params: Mapping[str, Any] = {}
     """what the reader adds to the parameters of the import, for the record of provenance"""
 
@@ -117,32 +117,32 @@ class PairList(NamedTuple):
     columns: npt.NDArray[np.int32]
     values: npt.NDArray[Any]
     query: list[str]
-    """names in the order in which they first stand in the file"""
+    """names in the order of their first occurrence in the file"""
     database: list[str]
     locate: Callable[[int], str]
-    """where the entry of a given number stands, for errors"""
+    """the location of the entry of a given number, for errors"""
     facts: Mapping[str, Any]
-    """what the file says of itself"""
+    """what the file says about itself"""
 
 
 class Numbering:
-    """Numbers for names, in the order in which they come."""
+    """Numbers for names, in the order of their first occurrence."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
 
     def number(self, name: str) -> int:
-        """The number of a name; a new name gets the next one."""
+        """The number of a name; a new name gets the next number."""
         return self.numbers.setdefault(name, len(self.numbers))
 
 
 def checked_values(values: npt.NDArray[Any], locate: Callable[[int], str]) -> tuple[npt.NDArray[np.float32], int]:
-    """(k,) values as float32 in [0, 1], and how many a rounding error above 1 were clamped.
+    """(k,) values as float32 in [0, 1], and how many were clamped that exceeded 1 by a rounding error.
 
     Raises
     ------
     InputError
-        when one is not finite or outside [0, 1]; `locate` says where the entry of a given number stands.
+        when one is not finite or outside [0, 1]; `locate` gives the location of the entry of a given number.
     """
     if values.dtype.kind not in "biuf":
         raise InputError(f"{locate(0)}: values of type {values.dtype} are not numeric")
@@ -170,22 +170,22 @@ def similarity_of_entries(
     params: Mapping[str, Any],
     locate: Callable[[int], str],
 ) -> tuple[Similarity, ValueCounts]:
-    """The collection that entries (row, column, value) make, whatever their order.
+    """The collection of entries (row, column, value) in any order.
 
     Parameters
     ----------
     rows, columns, values:
-        (k,) in range of `sides`; zeros are allowed and mean what absence means.
+        (k,) in the range of `sides`; zeros are allowed, and mean the same as absence.
     locate:
-        says where the entry of a given number stands in the input, for errors.
+        gives the location of the entry of a given number in the input, for errors.
 
     Raises
     ------
     InputError
-        when a value is not in [0, 1] or a pair stands twice.
+        if a value is not in [0, 1] or a pair is repeated.
     """
     psi, clamped = checked_values(values, locate)
-    # One number a pair sorts three times faster than two, and fits for 2^31 cameras a side.
+    # One number per pair sorts three times faster than two, and suffices for 2^31 cameras per side.
     pair = rows.astype(np.int64) * sides.shape[1] + columns
     order = np.argsort(pair, kind="stable")
     twice = np.flatnonzero(pair[order[1:]] == pair[order[:-1]])
@@ -229,14 +229,14 @@ def imported_collection(
 
 
 def result_of_pairs(request: ImportRequest, pairs: PairList) -> ImportResult:
-    """The labels that a list of pairs makes; its own names are the cameras where the request has none.
+    """The labels of a list of pairs; its own names are the cameras if the request has none.
 
     Raises
     ------
     InputError
-        when a key is not among the cameras, a value is not in [0, 1] or a pair stands twice.
+        if a key is not among the cameras, a value is not in [0, 1] or a pair is repeated.
     OptionError
-        when the file names another measure than the request.
+        if the file names another measure than the request.
     """
     bound = request.bound(pairs.facts)
     sides, notes = request.sides, []
@@ -272,7 +272,7 @@ def _rows_of_names(
     cameras: Cameras, names: list[str], numbers: npt.NDArray[np.int32], side: str, locate: Callable[[int], str]
 ) -> npt.NDArray[np.int32]:
     rows = rows_of(cameras.key, text_array(names))
-    # numpy drops a NUL at the end, and no camera has one.
+    # numpy drops a NUL at the end, and no key of a camera has one.
     rows[[number for number, name in enumerate(names) if "\0" in name]] = -1
     missing = np.flatnonzero(rows < 0)
     if len(missing):
@@ -285,7 +285,7 @@ def _rows_of_names(
 
 
 def rule_notes(facts: Mapping[str, Any]) -> tuple[str, ...]:
-    """A sentence where the facts of a file say that pairs are excluded, which imported labels do not keep."""
+    """One sentence if the facts of a file say that pairs are excluded, which imported labels do not record."""
     params = facts.get("params")
     if not isinstance(params, Mapping):
         return ()
@@ -298,7 +298,7 @@ def rule_notes(facts: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def read_facts(text: str | bytes) -> dict[str, Any]:
-    """What `collection_facts` says, from its JSON; an `InputError` where it is none."""
+    """What `collection_facts` says, from its JSON; an `InputError` if it is invalid."""
     try:
         facts = json.loads(text)
     except (ValueError, RecursionError) as error:

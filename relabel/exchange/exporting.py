@@ -18,7 +18,7 @@ from relabel.similarity import SimilaritySource
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export wrote, and what is not in it."""
+    """What an export wrote, and what it lost."""
 
     files: tuple[Path, ...]
     notes: tuple[str, ...]
@@ -36,27 +36,27 @@ def export(
     to:
         the name of a format, see `relabel.exchange.registry.export_formats`.
     folder:
-        where the files go; made where it is missing.
+        where the files go; it is created if it is missing.
     overwrite:
-        whether files that are there may be replaced.
+        whether existing files may be replaced.
     **options:
         those of the format's own function, for example `relabel.exchange.gcl.write_gcl`: threshold, within_m,
         image_path, drop_unknown, drop_panoramas, queries, top, max_bytes, gzip, seed. An option that is None or False
-        is as if it was not given.
+        counts as not given.
 
     Returns
     -------
     Exported
-        the files in the order they were written, and a sentence for each thing that the format cannot say.
+        the files in the order they were written, and one sentence for each thing that the format cannot express.
 
     Raises
     ------
     OptionError
         when the format is not known or does not take an option.
     InputError
-        when a collection cannot be said in the format.
+        when a collection cannot be expressed in the format.
     OutputExistsError, OutputError
-        when a file is there already or cannot be written.
+        when a file exists already or cannot be written.
     """
     spec, chosen = registry.export_format(to), check_options(to, options)
     files = [] if spec.writes_all else _files(spec, collections)
@@ -100,7 +100,7 @@ def check_options(to: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _files(spec: FormatSpec, collections: Iterable[str]) -> list[str]:
-    """The files that are written in any case; an InputError where two collections would share one."""
+    """The files that are written in any case; an InputError if two collections would share one."""
     owners: dict[str, str] = {}
     folders: dict[str, str] = {}
     for name in collections:
@@ -108,7 +108,7 @@ def _files(spec: FormatSpec, collections: Iterable[str]) -> list[str]:
             file = template.format(name=file_name(name))
             _refuse_shared(name, owners.setdefault(file, name), file)
             folders |= {str(folder): name for folder in PurePath(file).parents[:-1]}
-    for file, name in owners.items():  # nor can a file have the name of a folder that another one lies in
+    for file, name in owners.items():  # nor can a file have the name of a folder that contains another one
         _refuse_shared(name, folders.get(file, name), file)
     return [*owners] if spec.files else []
 

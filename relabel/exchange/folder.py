@@ -1,4 +1,4 @@
-"""The folder that an export goes to: its files are made in a private folder, and get their names when all are made."""
+"""The folder that an export goes to: files are written in a private folder, and moved when all are complete."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ from relabel.stopping import keep, signals_deferred
 
 _PRIVATE = "relabel-export"
 _FILES, _LIST = "files", "moving"
-"""In the private folder: the files of a set, and their list, which is there once they begin to move to their places"""
+"""In the private folder: the files of a set, and their list, which exists once they begin to be moved"""
 
 
 class ExportFolder:
-    """Where files are written, and which have been; to be used inside ``with``.
+    """Where files are written, and which have been written; to be used inside ``with``.
 
-    A new folder appears with all its files at once. Into one that is there the files are moved one by one at the end,
-    which takes no time; where a process is killed even then, the next export to the folder takes the files that were
-    moved for its own.
+    A new folder appears with all its files at once. Into an existing folder, files are moved one by one at the end,
+    which takes almost no time; if a process is killed even then, the next export to the folder may replace the files
+    that were moved.
 
     Parameters
     ----------
     path:
-        the folder; it is made where it is missing.
+        the folder; it is created if it is missing.
     overwrite:
         whether files that are there may be replaced.
     """
@@ -69,7 +69,7 @@ class ExportFolder:
             parent.mkdir(parents=True, exist_ok=True)
             self._made_folders = missing
             self._lists = {folder: _listed(folder) for folder in abandoned_folders(self._target, _PRIVATE)}
-            # Those of killed exports to the folder when it was new.
+            # Those of killed exports to the folder while it was new.
             remove_folders(abandoned_folders(self._target.parent, self._target.name))
             try:
                 self._folder = self._stack.enter_context(private_folder(parent, name))
@@ -97,23 +97,23 @@ class ExportFolder:
     def _undo(self) -> None:
         self._stack.close()
         for folder in self._made_folders:
-            with suppress(OSError):  # somebody else has put something there
+            with suppress(OSError):  # another program has put something there
                 folder.rmdir()
 
     def check(self, names: Iterable[str]) -> None:
-        """Raise what `claim` would if a file is there and may not be replaced, or cannot be written."""
+        """Raise what `claim` would if a file exists and may not be replaced, or cannot be written."""
         for name in names:
             self._check(name)
 
     def claim(self, names: Iterable[str], *, replaceable: bool = True) -> None:
-        """Raise unless all of the named files may be written, and no other collection of this export has one of them.
+        """Raise unless all of the named files may be written, and no collection of this export has claimed one before.
 
         Raises
         ------
         InputError
-            when a file was claimed before.
+            when a file has been claimed before.
         OutputExistsError
-            when one is there and may not be replaced; those that are not `replaceable` stay even with `overwrite`.
+            when one exists and may not be replaced; those that are not `replaceable` stay even with `overwrite`.
         OutputError
             when one cannot be written.
         """
@@ -125,13 +125,13 @@ class ExportFolder:
 
     @contextmanager
     def file(self, name: str, *, replaceable: bool = True) -> Iterator[Path]:
-        """A private path that becomes the file of that name when the export ends well."""
+        """A private path that becomes the file of that name when the export succeeds."""
         self._replaceable.setdefault(name, replaceable)
         self._replaceable[name] &= replaceable
         private, target = self._private / name, self.path / name
         with output_errors(target):
             private.parent.mkdir(parents=True, exist_ok=True)
-            if private.exists():  # on a file system that takes small and capital letters for one, say
+            if private.exists():  # for example on a file system that does not distinguish upper and lower case
                 raise _shared(target)
             yield private
         self.written.append(target)
@@ -139,7 +139,7 @@ class ExportFolder:
     def write_array(self, name: str, array: npt.NDArray[Any]) -> None:
         """One array as ``.npy``; arrays of objects are pickled, which their consumers expect."""
         with self.file(name) as private, private.open("wb") as file:
-            # Into a file of the system numpy writes by itself, and does not say why it could not.
+            # numpy would write into a file of the system by itself, and would not say why it failed.
             stream = _Stream(file)
             np.save(stream, without_metadata(array), allow_pickle=array.dtype == object)
 
@@ -165,7 +165,7 @@ class ExportFolder:
             check_target(path, overwrite=self.overwrite)
 
     def _is_moved_before(self, name: str) -> bool:
-        """Whether a killed export has moved the file to its place, where it still is."""
+        """Whether a killed export has moved the file to its place, and it is still there."""
         try:
             there = _identity(self._target / name)
         except OSError:
@@ -173,7 +173,7 @@ class ExportFolder:
         return any(there == listed.get(name) for listed in self._lists.values())
 
     def _move(self) -> None:
-        """Give all files their names."""
+        """Move all files to their names."""
         names = [str(file.relative_to(self.path)) for file in self.written]
         for name in names:
             sync(self._private / name)
@@ -195,11 +195,11 @@ class ExportFolder:
         listed.replace(self._folder / _LIST)
         with signals_deferred():
             self._move_each(names)
-        # Of one that another export left in the middle of its moves, the list is still needed.
+        # The list of an export that was killed while moving is still needed.
         remove_folders(folder for folder, listed_names in self._lists.items() if set(listed_names) <= set(names))
 
     def _move_each(self, names: Iterable[str]) -> None:
-        keep(self._folder)  # after a kill, whoever comes next needs the list
+        keep(self._folder)  # after a kill, the next export needs the list
         for name in names:
             target = Path(os.path.realpath(self._target / name))  # a linked file is replaced, not the link
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -217,7 +217,7 @@ class ExportFolder:
 
 
 class _Stream(io.RawIOBase):
-    """What is written goes to a file, by Python and not by C, so that errors say what they are."""
+    """Writes to a file from Python instead of C, so that errors say what went wrong."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -227,16 +227,16 @@ class _Stream(io.RawIOBase):
 
 
 def _listed(folder: Path) -> dict[str, list[int]]:
-    """The files that a killed export was moving from its private folder to their places, and the identity of each."""
+    """The files that a killed export was moving from its private folder, and the identity of each."""
     try:
         check_regular(folder / _LIST)
         return dict(json.loads((folder / _LIST).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, RecursionError):  # where somebody else has written it
+    except (OSError, ValueError, TypeError, RecursionError):  # if another program has written it
         return {}
 
 
 def _identity(path: Path) -> list[int]:
-    """What stays the same of a file that is moved, and not of one that is written anew."""
+    """What stays the same when a file is moved, and changes when it is written anew."""
     stat = path.stat()
     return [stat.st_ino, stat.st_size, stat.st_mtime_ns]
 
@@ -249,7 +249,7 @@ def _shared(path: Path) -> InputError:
 
 
 def without_metadata(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The array without what h5py notes in the type of an enum or a text, which ``.npy`` cannot hold."""
+    """The array without the metadata that h5py attaches to types of enums and text, which ``.npy`` cannot hold."""
     return array if array.dtype.metadata is None else array.astype(array.dtype.str)
 
 

@@ -74,22 +74,22 @@ def write_gcl(
         as for `image_paths`; by default where MSLS keeps its images.
     drop_unknown:
         leave out cameras that are not ok. GCL takes panoramas from ``raw.csv`` by row, so this also writes
-        ``NAME/query/raw.csv`` and ``NAME/database/raw.csv`` with the rows that are left; files of these names are never
-        replaced, since they may be those of the dataset.
+        ``NAME/query/raw.csv`` and ``NAME/database/raw.csv`` with the rows that are left; existing files of these
+        names are never replaced, since they may be those of the dataset.
     max_bytes:
-        the most that the dense file may take; the space that is free is a limit anyway.
+        the largest size of the dense file; free space is a limit anyway.
     gzip:
         compress rows: far smaller, and slower to read.
 
     Returns
     -------
     list of str
-        what the format loses.
+        the losses of the format, one sentence each.
 
     Raises
     ------
     OutputError
-        before anything is written when the file cannot fit; the message has the bytes.
+        before anything is written, if the file cannot fit; the message gives its size.
     """
     check_threshold(threshold, source.collection)
     stem = file_name(name)
@@ -145,7 +145,7 @@ def write_condensed(
     InputError
         when the collection is not self-paired, or not symmetric.
     OutputError
-        before anything is written when the file cannot fit.
+        before anything is written, if the file cannot fit.
     """
     _check_symmetric(source, name)
     check_threshold(threshold, source.collection)
@@ -181,7 +181,7 @@ def write_condensed(
 
 
 def dense_rows(source: SimilaritySource) -> Iterator[tuple[int, DenseRows]]:
-    """All rows in order as dense blocks of bounded size: the first row's number and a (rows × database) array."""
+    """All rows in order as dense blocks of bounded size: the number of the first row, and a (rows × database) array."""
     width = source.collection.shape[1]
     at_once = max(1, _BLOCK_VALUES // max(width, 1))
     for block in source.blocks():
@@ -206,7 +206,7 @@ def _dense_file(
     *,
     gzip: bool,
 ) -> Iterator[Callable[[slice, DenseRows], None]]:
-    """The file of ``fov`` and ``sim``; the block stores values at a slice of their first axis."""
+    """A file of ``fov`` and ``sim``; the block stores values at a slice of their first axis."""
     filters = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if gzip and 0 not in shape else {}
     with folder.file(name) as private, Draft(private, folder.path / name) as draft:
         with draft.writing():
@@ -289,15 +289,15 @@ def _unknown_notes(source: SimilaritySource, name: str, *, dropped: bool) -> lis
 
 @contextmanager
 def dense_dataset(path: Path, name: str | None) -> Iterator[Any]:
-    """The dataset of a dense file: the named one, else ``fov``.
+    """The dataset of a dense file: the named one, otherwise ``fov``.
 
     Raises
     ------
     MissingFileError
         when there is no such file.
     InputError
-        when it is not HDF5, has no such dataset, or keeps its values in another file; the message lists those that it
-        has.
+        when it is not HDF5, has no such dataset, or keeps its values in another file; the message lists the datasets
+        that it has.
     """
     check_regular(path)
     try:
@@ -315,7 +315,7 @@ def dense_dataset(path: Path, name: str | None) -> Iterator[Any]:
             is_elsewhere = is_dataset and (
                 dataset.external or dataset.is_virtual or dataset.file.filename != file.filename
             )
-        except Exception as error:  # h5py raises several kinds for damaged files, and for links that lead in a circle
+        except Exception as error:  # h5py raises several kinds of error for damaged files, and for circular links
             raise InputError(f"{path}: dataset {wanted!r} cannot be read: {error}") from None
         if not is_dataset:
             hint = "; sim is binary; dataset='sim' imports it anyway" if "sim" in names and name is None else ""
@@ -334,7 +334,7 @@ def dense_dataset(path: Path, name: str | None) -> Iterator[Any]:
 
 
 def _check_chunks(path: Path, dataset: Any) -> None:
-    """Raise an `InputError` where rows cannot be read without inflating far more than the file holds."""
+    """Raise an `InputError` if rows cannot be read without inflating far more data than the file holds."""
     if dataset.chunks is None or not dataset.size:
         return
     rows = min(dataset.chunks[0], dataset.shape[0])
@@ -367,7 +367,7 @@ class DenseSource:
 
 
 def read_gcl(request: ImportRequest, *, dataset: str | None = None) -> ImportResult:
-    """The labels of a dense (queries × database) file; all values are checked once, and read again as they are needed.
+    """The labels of a dense (queries × database) file; all values are checked once, and read again when needed.
 
     Parameters
     ----------
@@ -448,7 +448,7 @@ def _shape_text(path: Path, dataset: Any) -> str:
 def bands(
     path: Path, dataset: Any, *, self_pairs: bool
 ) -> Iterator[tuple[int, npt.NDArray[np.float32], tuple[int, int]]]:
-    """Bands of rows of a 2D dataset: the first row, checked values, and how many were clamped and on the diagonal.
+    """Bands of rows of a 2D dataset: the first row, checked values, and the numbers of clamped and of diagonal values.
 
     Bands end where chunks do, so that no chunk is decompressed twice.
     """
@@ -502,7 +502,7 @@ def condensed_entries(
 
 
 def _flat(dataset: Any, start: int, stop: int) -> npt.NDArray[Any]:
-    """Part of a dataset as if it had one dimension; read as such where all dimensions but one have length 1."""
+    """Part of a dataset as if it had one dimension; read as such if all dimensions but one have length 1."""
     long = [axis for axis, length in enumerate(dataset.shape) if length > 1]
     if len(long) > 1:
         whole: npt.NDArray[Any] = dataset[:].reshape(-1)

@@ -19,14 +19,13 @@ from relabel.input_files import check_regular
 def index_of(
     cameras: Cameras, paths: npt.NDArray[np.str_], rule: KeyRule = "stem", *, poses: bool = False
 ) -> dict[str, Any]:
-    """The index of cameras whose images have the given paths.
+    """The index of cameras with the given image paths.
 
-    Where `rule` does not give the keys back from the paths, they stand in ``keys``, which GCL does not look at.
+    If `rule` does not recover the keys from the paths, they are in ``keys``, which GCL ignores.
 
-    ``im_prefix`` stays empty: the loader ignores it, and a path of this machine concerns no one. ``loc`` is
+    ``im_prefix`` stays empty: the loader ignores it, and paths of this machine are nobody's business. ``loc`` is
     [east, north, compass angle] in metres and degrees; with `poses` there is ``poses`` instead: [x, y, z,
-    qw, qx, qy, qz] camera-to-world, as the index of 7Scenes has it, where the cameras have poses. What is
-    missing is null.
+    qw, qx, qy, qz] camera-to-world, as in the index of 7Scenes, if the cameras have poses. Missing values are null.
     """
     index: dict[str, Any] = {"im_prefix": "", "im_paths": paths.tolist()}
     if _keys_of(index["im_paths"], rule) != cameras.key.tolist():
@@ -47,15 +46,15 @@ def index_of(
 def read_index(path: Path, default: KeyRule, given: KeyRule | None = None) -> Cameras:
     """The cameras of an index, all with status OK.
 
-    Keys are the list ``keys`` that `index_of` may have put in, else the file's stem or its whole path, as `default`
-    says; what is `given` goes before both. The paths are kept in the column ``path``.
+    Keys are the list ``keys`` that `index_of` may have added, otherwise the file's stem or its whole path, as
+    `default` says; `given` takes precedence over both. The paths are kept in the column ``path``.
 
     Raises
     ------
     MissingFileError
         when there is no such file.
     InputError
-        when it is no such index, two keys are equal, or ``keys``, ``loc`` or ``poses`` have another number of rows.
+        when it is not such an index, two keys are equal, or ``keys``, ``loc`` or ``poses`` have another number of rows.
     """
     check_regular(path)
     try:

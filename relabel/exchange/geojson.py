@@ -24,13 +24,13 @@ from relabel.similarity import Collection, SimilaritySource
 from relabel.tables import facts_text, status_names
 
 TOLERANCE_M = 0.1
-"""How far a chord of the arc of a field of view may be off it; labels of polygons have the polygon itself."""
+"""The largest distance of a chord from the arc of a field of view; labels of polygons have the polygon itself."""
 _DIGITS = 7  # of a degree: 1.1 cm on the ground
 _AT_ONCE = 4096  # cameras
-_SAMPLE = 64  # features that the size of a file is estimated from
-_NEAR_POLE_M = 111_000.0  # a degree of latitude, from below
+_SAMPLE = 64  # features from which the size of a file is estimated
+_NEAR_POLE_M = 111_000.0  # a degree of latitude, lower bound
 _OWN = ("key", "side", "status", "heading_deg", "extent", "up_m", "fov_deg", "radius_m")
-"""Properties; a further column that is called so gets the prefix ``extra_``"""
+"""Properties; a further column of such a name gets the prefix ``extra_``"""
 
 Geometry = dict[str, Any] | None
 log = logging.getLogger(__name__)
@@ -55,22 +55,22 @@ def write_geojson(
     Parameters
     ----------
     source, name, folder:
-        as every writer has them.
+        as for every writer.
     queries:
         keys whose matches become lines, with ψ; None writes no matches.
     threshold:
         the least ψ of a match.
     top:
-        so many matches of each query, the best.
+        at most this many matches of each query, the best.
 
     Raises
     ------
     InputError
-        when positions are in a local frame, so that nobody knows where on earth they are.
+        when positions are in a local frame, whose location on earth is unknown.
     NotFoundError
         when there is no such query.
     OptionError
-        when `threshold` or `top` is given without `queries`, or cannot be.
+        when `threshold` or `top` is given without `queries`, or is invalid.
     """
     c = source.collection
     if queries is None and (threshold is not None or top is not None):
@@ -96,7 +96,7 @@ def write_geojson(
         _write(folder, file, facts, parts)
     notes = [f"{name}: provenance and the pairs of other queries are not in the files"]
     if rows is None:
-        for _ in source.blocks():  # a damaged file is damaged, whatever is taken of it
+        for _ in source.blocks():  # a damaged file is an error, whatever is read of it
             pass
     else:
         places = [on_earth[side].place for side in ("both", "both")] if c.self_pairs else []
@@ -113,22 +113,22 @@ def write_geojson(
 
 @dataclass(frozen=True, eq=False)
 class OnEarth:
-    """Where the cameras of a side are on WGS 84 and what they see there.
+    """The positions of the cameras of a side on WGS 84, and their fields of view there.
 
     Attributes
     ----------
     place:
-        (n, 2) longitude and latitude in degrees, NaN where it is not known.
+        (n, 2) longitude and latitude in degrees, NaN where unknown.
     heading_deg:
         (n,) clockwise from true north, NaN where there is none.
     fov_deg, radius_m:
-        (n,) NaN where the labels know none.
+        (n,) NaN where the labels have none.
     view:
-        (n,) True where there is a field of view to be drawn.
+        (n,) True where there is a field of view to draw.
     near_pole:
-        (n,) True where a pole is within range of the camera, so that there is no ring in degrees around its view.
+        (n,) True where a pole is within range of the camera, so that no ring in degrees encloses its view.
     rings:
-        makes (k, m, 2) closed rings in degrees, counter-clockwise, of (k,) rows with a field of view.
+        makes (k, m, 2) closed counter-clockwise rings in degrees, of (k,) rows with a field of view.
     """
 
     place: FloatArray
@@ -141,7 +141,7 @@ class OnEarth:
 
     @classmethod
     def of(cls, cameras: Cameras, c: Collection, name: str) -> OnEarth:
-        """The cameras of a side of a collection; an `InputError` where their frame is no place on earth."""
+        """The cameras of a side of a collection; an `InputError` if the location of their frame on earth is unknown."""
         crs = cameras.crs
         if not is_geodesic(c.params) and crs == "local":
             raise InputError(
@@ -185,12 +185,12 @@ def _geodesic_rings(
 
 @dataclass(frozen=True)
 class _Features:
-    """Features that are made in pieces."""
+    """Features that are generated in pieces."""
 
     count: int
-    """of what they are made of"""
+    """the number of items that they are made from"""
     make: Callable[[npt.NDArray[np.int64]], Iterator[dict[str, Any]]]
-    """those of some of the numbers up to `count`"""
+    """the features of some of the items, given by number"""
 
 
 def _write(folder: ExportFolder, file: str, facts: str, parts: Sequence[_Features]) -> None:
@@ -270,7 +270,7 @@ def _view_features(
 def _matches(
     source: SimilaritySource, rows: npt.NDArray[np.int64], threshold: float | None, top: int | None
 ) -> list[tuple[int, int, float, int]]:
-    """Row, column, ψ and rank of the matches of some rows, best first, equal ones in the order of the database."""
+    """Row, column, ψ and rank of the matches of some rows, best first; equal values in the order of the database."""
     of_row: dict[int, list[tuple[int, int, float, int]]] = {}
     wanted = np.unique(rows)
     for block in source.blocks():
@@ -340,7 +340,7 @@ def _degrees(place: FloatArray) -> FloatArray:
 
 
 def _plain(column: npt.NDArray[Any]) -> list[Any]:
-    """The values of a column as JSON has them: null for a number that is not known."""
+    """The values of a column as JSON: null for an unknown number."""
     values: list[Any] = column.tolist()
     if column.dtype.kind != "f":
         return values

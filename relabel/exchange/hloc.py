@@ -1,4 +1,4 @@
-"""Pairs of images as hloc and other matchers read them: a text file, one pair a line."""
+"""Pairs of images as hloc and other matchers read them: a text file, one pair per line."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def write_pairs(
     top: int | None = None,
     image_path: str | None = None,
 ) -> list[str]:
-    """``NAME-pairs.txt`` with a line ``query database`` a pair, and ``NAME-pairs-scores.txt`` with ψ as a third word.
+    """``NAME-pairs.txt`` with a line ``query database`` per pair, and ``NAME-pairs-scores.txt`` with ψ as a third word.
 
-    The pairs of a query stand together, best first; equal values in the order of the database.
+    The pairs of a query are consecutive, best first; equal values in the order of the database.
 
     Parameters
     ----------
@@ -40,14 +40,14 @@ def write_pairs(
     threshold:
         the least ψ; None takes all stored pairs.
     top:
-        at most so many pairs a query; None takes all.
+        at most this many pairs per query; None takes all.
     image_path:
         as for `image_paths`.
 
     Raises
     ------
     InputError
-        when a name has white space in it, at which the readers of these files split.
+        when a name contains white space, at which the readers of these files split lines.
     """
     if top is not None and top < 1:
         raise OptionError(f"top is {top}; at least one pair per query is needed")
@@ -110,12 +110,13 @@ def _best(
 def read_pairs(request: ImportRequest) -> ImportResult:
     """The labels of a text file with lines ``query database value``.
 
-    Empty lines are skipped, and those whose first word is a #: a key may begin with one.
+    Empty lines are skipped, and lines whose first word is a single #: a key may begin with #.
 
     Raises
     ------
     MissingFileError, InputError
-        when there is no such file, or a line has not three words or its third is no number; the message names it.
+        when there is no such file, or a line does not have three words, the third of them a number; the message names
+        the line.
     """
     path = request.path
     check_regular(path)

@@ -1,4 +1,4 @@
-"""Names of images in exports whose readers open them: where images lie by default, and which names open no file."""
+"""Image names in exports whose readers open the images: where images are by default, and names that are no images."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _ENDING = re.compile(r"\.(jpe?g|png|webp|bmp|tiff?|ppm|pgm|jp2|heic)$", re.IGNOR
 
 
 def default_image_path(source: SimilaritySource, image_path: str | None) -> str | None:
-    """The template of paths of images: the one given, else that of MSLS where the labels are of it, else None.
+    """The template of image paths: the given one, otherwise that of MSLS if the labels are of MSLS, otherwise None.
 
-    Where cameras have a column ``path``, it goes before what a dataset does.
+    If cameras have a column ``path``, it takes precedence over the dataset.
     """
     c = source.collection
     if image_path is None and not {"path"} & {*c.query.extra, *c.database.extra} and _dataset_of(source) is MSLS:
@@ -28,7 +28,7 @@ def default_image_path(source: SimilaritySource, image_path: str | None) -> str 
 
 
 def unopened_notes(source: SimilaritySource, name: str, *paths: npt.NDArray[np.str_]) -> list[str]:
-    """A note where names are not those of image files, so that no loader opens them."""
+    """A note if names are not those of image files, so that no loader can open them."""
     all_names = np.concatenate(paths).tolist()
     without = [text for text in all_names if not _ENDING.search(text)]
     if not without:
@@ -43,8 +43,8 @@ def unopened_notes(source: SimilaritySource, name: str, *paths: npt.NDArray[np.s
 
 
 def _dataset_of(source: SimilaritySource) -> DatasetSpec | None:
-    """The one dataset that the label file says its labels are of; None where there is no file, or there are several."""
-    stored = getattr(source, "source", source)  # of one whose measure is converted
+    """The dataset of the labels according to the label file; None without a file, or if there are several datasets."""
+    stored = getattr(source, "source", source)  # if its measure is converted
     path = getattr(stored, "path", None)
     if path is None:
         return None

@@ -1,4 +1,4 @@
-"""Reading labels that somebody else made, and writing them as a label file."""
+"""Reading labels made by other programs, and writing them as a label file."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from relabel.similarity import SimilaritySource
 
 @dataclass(frozen=True, eq=False)
 class Imported:
-    """Labels that were read, ready to be written.
+    """Imported labels, ready to be written.
 
     Attributes
     ----------
     name:
-        of the collection.
+        the name of the collection.
     source:
         a `SimilaritySource` of method ``imported``.
     record:
         the provenance record of the import.
     notes:
-        a sentence for each thing that was assumed or changed.
+        one sentence for each thing that was assumed or changed.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Imported:
     notes: tuple[str, ...]
 
     def write(self, path: Path, *, overwrite: bool = False, progress: Callable[[int], object] | None = None) -> Path:
-        """Write them as a label file of one collection; parameters and errors as `relabel.labelfile.write`."""
+        """Write them as a label file of one collection; parameters and errors as for `relabel.labelfile.write`."""
         return write(path, {self.name: self.source}, provenance=[self.record], overwrite=overwrite, progress=progress)
 
 
@@ -63,25 +63,25 @@ def load(
     path:
         the file with the values.
     measure:
-        what the values are; ``unknown`` where whoever made them does not say.
+        the measure of the values; ``unknown`` if their makers do not say.
     cameras:
-        where keys, places and statuses come from; None for the input itself and the files beside it.
+        the files that keys, positions and statuses are read from; None for the input itself and the files beside it.
     min_value:
-        values up to it are not stored, and pairs that the input does not have are taken to be at most so large; None
-        takes what the input says, else 1e-6.
+        values up to it are not stored, and pairs that are missing from the input are taken to have at most this ψ;
+        None takes the limit that the input states, otherwise 1e-6.
     self_pairs:
         the database is the set of queries.
     dataset:
-        the dataset of a dense file; None takes ``fov``.
+        the HDF5 dataset of a dense file; None takes ``fov``.
     name:
-        of the collection; None takes the name of the file without its ending.
+        the name of the collection; None takes that of the file without its extension.
 
     Raises
     ------
     OptionError
-        when an option is not known, or says something else than the file.
+        when an option is not known, or contradicts the file.
     InputError, MissingFileError
-        when a file is missing, cannot be read, or holds what no label can be; the message says where.
+        when a file is missing, cannot be read, or holds values that cannot be labels; the message says where.
     """
     spec = registry.import_format(form)
     camera_files = cameras or CameraFiles()
@@ -103,7 +103,7 @@ def load(
         "keys": camera_files.keys or spec.keys,
         "collection": name,
     }
-    # What was read for the cameras belongs to the inputs, whether it was named or lay beside the file.
+    # Files that were read for the cameras are inputs, whether they were named or found beside the file.
     files = ((path.parent, path), *(sides.files if sides is not None else ()))
     record = provenance.step(f"relabel import {form}", parameters, _inputs(files))
     return Imported(name, result.source, record, (*notes, *result.notes, *result.counts.notes(result.bound)))
@@ -127,7 +127,7 @@ def _check_options(spec: FormatSpec, measure: str, cameras: CameraFiles, options
 
 
 def _inputs(files: tuple[tuple[Path, Path], ...]) -> list[dict[str, Any]]:
-    """The files as provenance describes them, each relative to the folder it is named from."""
+    """The descriptions of the files for provenance, each relative to its folder."""
     entries: dict[str, dict[str, Any]] = {}
     for folder in dict.fromkeys(folder for folder, _ in files):
         for entry in provenance.describe(folder, [file for base, file in files if base == folder]):

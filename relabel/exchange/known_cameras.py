@@ -1,4 +1,4 @@
-"""Collections without cameras whose similarities are unknown, for formats that cannot say so."""
+"""Collections without the cameras whose similarities are unknown, for formats that cannot express this."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def only_ok(cameras: Cameras) -> BoolArray:
 
 
 def all_but_panoramas(cameras: Cameras) -> BoolArray:
-    """(n,) the cameras that are no panoramas, known or not."""
+    """(n,) the cameras that are not panoramas, known or not."""
     return np.asarray(cameras.status != Status.PANORAMA)
 
 
 @dataclass(frozen=True, eq=False)
 class KnownSource:
-    """A source without some cameras that have no pair: those that are not ok, or panoramas alone."""
+    """A source without some cameras that have no pairs: those that are not ok, or only panoramas."""
 
     source: SimilaritySource
     kept: Callable[[Cameras], BoolArray] = only_ok
@@ -44,7 +44,7 @@ class KnownSource:
         object.__setattr__(self, "collection", kept)
 
     def blocks(self) -> Iterator[RowBlock]:
-        """All rows once, in order; a row or column that goes has no pair, so that only numbers change."""
+        """All rows once, in order; a row or column that is removed has no pair, so only numbers change."""
         c = self.source.collection
         kept_rows = self.kept(c.query)
         rows, columns = (np.cumsum(kept, dtype=np.int64) - kept for kept in (kept_rows, self.kept(c.database)))
@@ -56,7 +56,7 @@ class KnownSource:
 
 
 def unknown_pairs(collection: Collection) -> int:
-    """How many pairs have a camera that is not ok; those of a camera with itself do not count."""
+    """The number of pairs with a camera that is not ok; pairs of a camera with itself do not count."""
     n, m = collection.shape
     query, database = int(collection.query.ok.sum()), int(collection.database.ok.sum())
     diagonal = n - query if collection.self_pairs else 0

@@ -1,4 +1,4 @@
-"""SciPy's ``.npz`` of a sparse matrix, with keys, statuses and all else of a collection as further arrays in it."""
+"""SciPy's ``.npz`` of a sparse matrix, with keys, statuses and everything else of a collection as further arrays."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def write_npz(source: SimilaritySource, name: str, folder: ExportFolder) -> list
     folder.claim([file])
     c = source.collection
     matrix = gather(source).matrix
-    # The members that SciPy's own save_npz writes for a csr_array; it cannot add others.
+    # The members that SciPy's save_npz writes for a csr_array; it cannot add others.
     arrays: dict[str, npt.NDArray[Any]] = {
         "format": np.array(b"csr"),
         "shape": np.array(matrix.shape),
@@ -55,13 +55,14 @@ def write_npz(source: SimilaritySource, name: str, folder: ExportFolder) -> list
 
 
 def read_npz(request: ImportRequest) -> ImportResult:
-    """The labels of a ``.npz`` of a sparse matrix; names, measure and ``min_value`` may be in it, as `write_npz` does.
+    """The labels of a ``.npz`` of a sparse matrix; it may hold names, measure and ``min_value``, as from `write_npz`.
 
     Raises
     ------
     MissingFileError, InputError
-        when there is no such file, it is no ``.npz`` of a sparse matrix, nothing names its rows and columns, its shape
-        is not that of the cameras, what it says of them cannot be, a pair stands twice, or a value is not in [0, 1].
+        when there is no such file, it is not a ``.npz`` of a sparse matrix, nothing names its rows and columns, its
+        shape is not that of the cameras, their properties are invalid, a pair is repeated, or a value is not in [0,
+        1].
     OptionError
         when the file names another measure than the request.
     """
@@ -98,7 +99,7 @@ def read_npz(request: ImportRequest) -> ImportResult:
 
 
 def _read(path: Path) -> tuple[sparse.coo_array, CameraSides | None, dict[str, Any]]:
-    """The entries, the cameras where both sides have keys in the file, and its facts, empty without."""
+    """The entries, the cameras if the file has keys of both sides, and its facts, empty if there are none."""
     check_regular(path)
     try:
         check_zip(path)
@@ -113,7 +114,7 @@ def _read(path: Path) -> tuple[sparse.coo_array, CameraSides | None, dict[str, A
         raise MissingFileError(f"{path}: does not exist") from None
     except InputError:
         raise
-    except Exception as error:  # zipfile, zlib, NumPy and SciPy each have their own for what they trip over
+    except Exception as error:  # zipfile, zlib, NumPy and SciPy each raise their own
         raise InputError(f"{path}: cannot be read as a sparse matrix of SciPy (.npz): {error}") from None
     if entries.ndim != 2:
         raise InputError(f"{path}: has an array of shape {entries.shape}; expected (queries, database cameras)")

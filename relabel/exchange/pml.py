@@ -1,7 +1,7 @@
 """Pairs for pytorch-metric-learning: (a1, p, a2, n), two lists of positive and two of negative pairs.
 
 Its losses take ``indices_tuple=(a1, p, a2, n)`` with ``ref_emb``: a1 and a2 number the embeddings, p and n those of
-``ref_emb``. Pairs with 0 < ψ < threshold are in neither list, and no pair of a camera that is not ok ever is.
+``ref_emb``. Pairs with 0 < ψ < threshold are in neither list, and neither are pairs of cameras that are not ok.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ def indices_tuple(
     queries, database:
         (b,) and (d,) row and column numbers of the cameras in the batch; the result counts positions in these.
     threshold:
-        a positive has ψ ≥ it.
+        the least ψ of a positive.
 
     Returns
     -------
     IndexPairs
-        positives (a1, p) and negatives (a2, n); a negative is absent from the file with both cameras ok. In a
-        self-paired collection a camera with itself is neither, and no excluded pair is either.
+        positives (a1, p) and negatives (a2, n); a negative is a pair of two ok cameras that is absent from the file. In
+        a self-paired collection a camera with itself is neither, and neither are excluded pairs.
 
     Raises
     ------
@@ -87,8 +87,8 @@ def write_pml(
 ) -> list[str]:
     """``NAME-pml.npz`` with a1, p, a2, n (int64, rows and columns of the whole collection), psi and the keys.
 
-    All positives are in it, with their ψ in ``psi``. Of the negatives, far too many to list, each query has as many as
-    it has positives, drawn without repetition from its true zeros.
+    It holds all positives, with their ψ in ``psi``. Negatives are far too many to list, so each query has as many of
+    them as positives, drawn without repetition from its true zeros.
     """
     file = f"{file_name(name)}-pml.npz"
     folder.claim([file])

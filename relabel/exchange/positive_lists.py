@@ -44,20 +44,20 @@ def write_npy(
     source, name, folder:
         the collection, its name, and where the files go.
     threshold:
-        a positive has ψ ≥ it.
+        the least ψ of a positive.
     within_m:
-        when given, a positive is a camera at most this many metres away, whatever its ψ.
+        if given, a positive is a camera at most this many metres away, whatever its ψ.
     image_path:
         as for `image_paths`; by default that of MSLS for labels of MSLS.
     drop_unknown:
         leave out cameras that are not ok.
     drop_panoramas:
-        leave out panoramas alone, as the lists of MSLS that are made by distance do.
+        leave out panoramas only, like the lists of MSLS that are made by distance.
 
     Returns
     -------
     list of str
-        what the format loses.
+        the losses of the format, one sentence each.
     """
     stem = file_name(name)
     files = [f"{stem}_{part}.npy" for part in ("dbImages", "qImages", "gt", "qIdx", "pIdx")]
@@ -102,13 +102,13 @@ def write_msls_idx(
     threshold: float = 0.5,
     image_path: str | None = None,
 ) -> list[str]:
-    """The index arrays that the dataset class of mapillary_sls works on, over all collections in order.
+    """The index arrays that the dataset class of mapillary_sls uses, over all collections in order.
 
-    Rows run on across collections: ``qIdx`` numbers rows of ``qImages`` and has only queries with a positive; ``pIdx``
-    (ψ ≥ `threshold`) and ``nonNegIdx`` (every ψ that is stored, and excluded pairs) are aligned with it and number rows
-    of ``dbImages``. A negative drawn outside nonNegIdx is then a true zero: the class leaves out panoramas, and here
-    all cameras that are not ok are left out. Images are named as MSLS keeps them under its root, unless `image_path`
-    says otherwise.
+    Rows are numbered consecutively over the collections: ``qIdx`` numbers rows of ``qImages`` and has only queries with
+    a positive; ``pIdx`` (ψ ≥ `threshold`) and ``nonNegIdx`` (every ψ that is stored, and excluded pairs) are aligned
+    with it and number rows of ``dbImages``. A negative drawn outside nonNegIdx is then a true zero: the class leaves
+    out panoramas, and here all cameras that are not ok are left out. Images are named as MSLS keeps them under its
+    root, unless `image_path` says otherwise.
     """
     folder.claim(MSLS_FILES)
     image_path = image_path or IMAGE_PATH
@@ -154,10 +154,10 @@ def write_deep_vg(
 ) -> list[str]:
     """Positives as the datasets of deep-visual-geo-localization-benchmark hold them.
 
-    ``NAME_database_paths.npy`` and ``NAME_queries_paths.npy`` are sorted, as its loader sorts the files that it finds;
+    ``NAME_database_paths.npy`` and ``NAME_queries_paths.npy`` are sorted, as by its loader;
     images are numbered database first, then queries. ``NAME_hard_positives_per_query.npy`` has ψ ≥ `threshold`,
-    ``NAME_soft_positives_per_query.npy`` every ψ that is stored, and excluded pairs: what is outside it may be drawn as
-    a negative. Queries without a hard positive are left out of all three, and cameras that are not ok of everything.
+    ``NAME_soft_positives_per_query.npy`` every stored ψ, and excluded pairs: all others may be drawn as negatives.
+    Queries without a hard positive are left out of all three, and cameras that are not ok are left out of everything.
     """
     stem = file_name(name)
     parts = ("database_paths", "queries_paths", "soft_positives_per_query", "hard_positives_per_query")
@@ -195,7 +195,7 @@ def _renumbered(lists: RowLists, place: npt.NDArray[np.int64]) -> RowLists:
 
 
 def _not_ok(source: SimilaritySource) -> int:
-    """How many cameras are not ok; one that is both query and database counts twice."""
+    """The number of cameras that are not ok; a camera that is both query and database counts twice."""
     return sum(int((~side.ok).sum()) for side in (source.collection.query, source.collection.database))
 
 

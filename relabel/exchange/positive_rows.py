@@ -27,7 +27,7 @@ class RowLists(NamedTuple):
     def objects(self, rows: npt.NDArray[np.int64] | None = None) -> npt.NDArray[Any]:
         """The lists of some rows, by default of all, as an (n,) object array of int64 arrays.
 
-        It has one dimension even where all lists are equally long, which ``np.array`` of them would not.
+        It has one dimension even if all lists are equally long, unlike ``np.array`` of the lists.
         """
         rows = np.arange(len(self.counts)) if rows is None else rows
         lists = np.empty(len(rows), object)
@@ -37,7 +37,7 @@ class RowLists(NamedTuple):
 
 
 def check_threshold(threshold: float, collection: Collection) -> None:
-    """Raise an `OptionError` unless stored values can be at or above the threshold and absent ones cannot."""
+    """Raise an `OptionError` unless stored values can reach the threshold and absent ones cannot."""
     if not 0.0 < threshold <= 1.0:
         raise OptionError(f"threshold is {threshold}; it has to be in (0, 1]")
     if threshold <= collection.min_value:
@@ -113,7 +113,7 @@ def rows_within(collection: Collection, radius_m: float) -> RowLists:
 
 
 def with_self(lists: RowLists, collection: Collection) -> RowLists:
-    """The lists with each camera once in its own, ascending, where the database is the set of queries."""
+    """The lists with each camera added to its own, ascending, if the database is the set of queries."""
     if not collection.self_pairs:
         return lists
     n = collection.shape[0]

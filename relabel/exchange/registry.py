@@ -30,7 +30,7 @@ KeyRule = Literal["stem", "path"]
 
 @dataclass(frozen=True)
 class FormatSpec:
-    """What there is to know of one format; it has a writer, a reader or both.
+    """The description of one format, which has a writer, a reader or both.
 
     Attributes
     ----------
@@ -38,36 +38,36 @@ class FormatSpec:
         as ``--to`` and ``relabel import`` take it.
     writer:
         ``module:function``, called as ``function(source, name, folder, **options)`` for each collection, with a
-        `relabel.similarity.SimilaritySource`, its name, and a `relabel.exchange.folder.ExportFolder`, of which it
-        claims all its files before it writes the first. It returns a sentence for each thing that the format cannot
-        say. None where there is no export.
+        `relabel.similarity.SimilaritySource`, its name, and a `relabel.exchange.folder.ExportFolder`, in which it
+        claims all its files before it writes the first. It returns one sentence for each thing that the format cannot
+        express. None if there is no export.
     export_summary:
         what is written and who reads it, one line of help.
     export_options:
         the keyword arguments that the writer takes, of those that `relabel.exchange.exporting.export` names.
     files:
-        names of the files that are written for each collection in any case; ``{name}`` is that of the collection as a
-        part of a file name. With them, two collections that would share a file are refused before the first is
-        written, and so is a file that is there.
+        names of the files that are always written for each collection; ``{name}`` is the name of the collection as a
+        part of a file name. By them, collections that would share a file are refused before anything is written, and
+        so are existing files.
     writes_all:
         the writer is called once, as ``function(collections, folder, **options)``, with all sources by name.
     reader:
         ``module:function``, called as ``function(request, **options)`` with a `relabel.exchange.entries.ImportRequest`.
-        It returns a `relabel.exchange.entries.ImportResult`. None where there is no import.
+        It returns a `relabel.exchange.entries.ImportResult`. None if there is no import.
     import_summary:
         what is read and where its cameras come from, one line of help.
     import_options:
         the keyword arguments that the reader takes: ``dataset``, or none.
     camera_files:
-        names of the files beside the input that describe its cameras where no others are given: those of the queries
+        names of the files beside the input that describe its cameras if no others are given: those of the queries
         and of the database, or one of both. ``{name}`` is the name of the collection.
     keys:
-        what a key is in an index, where no rule is given.
+        what a key is in an index, if no rule is given.
     one_set:
         pairs are within one set of cameras.
     chooses_pairs:
-        the export says which pairs are positives or are to be matched, and leaves out those that a collection excludes,
-        instead of stating the ψ of all.
+        instead of the ψ of all pairs, the export says which pairs are positives or are to be matched, and leaves out
+        those that a collection excludes.
     """
 
     name: str
@@ -197,7 +197,7 @@ BUILT_IN: tuple[FormatSpec, ...] = (
 _BUILT_IN_BY_NAME = {spec.name: spec for spec in BUILT_IN}
 
 ALIASES = {"hloc": "pairs"}
-"""Other names of formats, by which people look for them."""
+"""Other names by which people look for formats."""
 
 
 def formats() -> dict[str, FormatSpec]:
@@ -221,9 +221,9 @@ def import_formats() -> dict[str, FormatSpec]:
 
 
 def export_format(name: str) -> FormatSpec:
-    """The format of that name that labels can be exported to; an `OptionError` that lists them where there is none."""
+    """The format of that name that labels can be exported to; otherwise an `OptionError` that lists them."""
     name = ALIASES.get(name, name)
-    spec = _BUILT_IN_BY_NAME.get(name)  # those of other distributions are not loaded for nothing
+    spec = _BUILT_IN_BY_NAME.get(name)  # those of other distributions are loaded only if needed
     return spec if spec is not None and spec.writer is not None else _known(name, export_formats())
 
 
@@ -235,22 +235,22 @@ def import_format(name: str) -> FormatSpec:
 
 
 def exports_with(option: str) -> list[str]:
-    """Names of the formats that an export with this option can be in."""
+    """Names of the formats whose exports take this option."""
     return [name for name, spec in export_formats().items() if option in spec.export_options]
 
 
 def imports_with(option: str) -> list[str]:
-    """Names of the formats that an import with this option can be from."""
+    """Names of the formats whose imports take this option."""
     return [name for name, spec in import_formats().items() if option in spec.import_options]
 
 
 def writer(spec: FormatSpec) -> Callable[..., Any]:
-    """The writer of a format; a `MissingPackageError` where it cannot be loaded."""
+    """The writer of a format; a `MissingPackageError` if it cannot be loaded."""
     return _function(spec, spec.writer)
 
 
 def reader(spec: FormatSpec) -> Callable[..., Any]:
-    """The reader of a format; a `MissingPackageError` where it cannot be loaded."""
+    """The reader of a format; a `MissingPackageError` if it cannot be loaded."""
     return _function(spec, spec.reader)
 
 

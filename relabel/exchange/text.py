@@ -23,8 +23,8 @@ _PAIRS_AT_ONCE = 1 << 18  # some 20 MB of text with Mapillary keys
 def pairs_as_text(source: SimilaritySource, layout: Layout = "csv") -> Iterator[memoryview]:
     """The stored pairs, query by query, as UTF-8 text in pieces.
 
-    ``csv`` and ``tsv`` start with a line of names (query, database, value) and quote a key only where it must be;
-    ``json`` is one object a line. A value is the shortest decimal number that stands for the stored float32.
+    ``csv`` and ``tsv`` start with a line of names (query, database, value) and quote a key only if necessary;
+    ``json`` is one object per line. A value is the shortest decimal number that rounds to the stored float32.
 
     Raises
     ------
@@ -52,15 +52,15 @@ def joined_lines(
     values: npt.NDArray[np.float32] | None,
     end: str = "\n",
 ) -> Iterator[memoryview]:
-    """Lines of query, database and value, one behind the other, in pieces of bounded size.
+    """Lines of query, database and value, concatenated in pieces of bounded size.
 
     Parameters
     ----------
     queries, database:
-        Arrow arrays of large strings, with all that stands before and after a name; `rows` and `columns` pick
+        Arrow arrays of large strings, with all text before and after a name; `rows` and `columns` pick
         from them.
     values:
-        (n,) one per line, or None for lines without.
+        (n,) one per line, or None for lines without values.
     end:
         what ends a line.
     """
@@ -70,12 +70,12 @@ def joined_lines(
         cells = [queries.take(pa.array(rows[part])), database.take(pa.array(columns[part]))]
         if values is not None:
             cells.append(pc.cast(pa.array(values[part]), pa.large_string()))
-        # Arrow keeps the strings of an array one behind the other: its buffer is the text.
+        # Arrow keeps the strings of an array one after the other: its buffer is the text.
         yield memoryview(pc.binary_join_element_wise(*cells, ends, glue).buffers()[2])
 
 
 def _frame(layout: Layout) -> tuple[str, tuple[str, str], str, Callable[[str], str]]:
-    """What stands before, between and after the three fields, and how a key is written."""
+    """The text before, between and after the three fields, and how a key is written."""
     if layout == "json":
         return '{"query":', (',"database":', ',"value":'), "}\n", lambda key: json.dumps(key, ensure_ascii=False)
     separator = "," if layout == "csv" else "\t"

@@ -20,14 +20,14 @@ from relabel.labelfile import StoredCollection
 from relabel.pipeline.parts import Bar
 
 GOOD_RMS = 0.02
-"""Residual of all pairs but the worst two percent beyond which a model does not explain the labels."""
+"""Residual (rms of all pairs except the worst two percent) beyond which a model does not explain the labels."""
 CLOSE = 0.01
-"""A residual up to this is close."""
+"""A residual up to this counts as close."""
 DEPTH_METHODS = ("surface", "voxel-iou")
 """Methods that no field of view explains."""
 _KEPT = 0.98
 _LEAST_PAIRS = 20
-_DISTINCT = 12.0  # difference of cost that tells models apart: one sigma is 1, so chance alone rarely makes as much
+_DISTINCT = 12.0  # difference of cost that distinguishes models: one sigma is 1, so chance alone rarely causes as much
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Candidate:
     Attributes
     ----------
     fov_deg, radius_m:
-        θ in degrees and r in metres; None where the cameras of the file bring their own.
+        θ in degrees and r in metres; None if the cameras of the file have their own.
     shape, arc:
         ``sector``, or ``polygon`` and its number of segments.
     measure:
@@ -45,13 +45,13 @@ class Candidate:
     cut:
         pairs farther apart than r have 0 even where their views overlap.
     database_fov_deg, database_radius_m:
-        of the database cameras, where they differ from the queries.
+        those of the database cameras, if they differ from those of the queries.
     rms, max_residual:
-        of model less label over all sampled pairs.
+        rms and largest value of model minus label over all sampled pairs.
     close_share:
         share of the pairs whose residual is at most `CLOSE`.
     fov_sigma_deg, radius_sigma_m:
-        one standard deviation, as far as the residuals are independent; None where it is not known.
+        one standard deviation, assuming independent residuals; None if unknown.
     """
 
     fov_deg: float | None
@@ -95,16 +95,16 @@ class Fit:
     best:
         the simplest of the models that fit best.
     same_values:
-        measures that give the very same values as that of `best`: where all views are alike, ``overlap``,
-        ``overlap-database`` and ``dice`` do.
+        measures that give exactly the same values as that of `best`: ``overlap``, ``overlap-database`` and ``dice``
+        if all views are alike.
     not_told_apart:
         further models whose residuals are as good within the noise, best first.
     runner_up:
-        the best of all other models, whether it can be distinguished or not; None where there is no other.
+        the best of all other models, whether it can be distinguished or not; None if there is no other.
     candidates:
-        all that were tried, by rms.
+        all models that were tried, by rms.
     explained:
-        whether the best model fits: `GOOD_RMS`.
+        whether the best model explains the labels, see `GOOD_RMS`.
     collections:
         the share of each collection in the sample, and its own rms.
     published, fitted, distance_m:
@@ -156,9 +156,9 @@ def fit(
 ) -> Fit:
     """Recover the parameters behind labels, by least squares over a sample of their pairs.
 
-    Models are all measures with the sector and with polygons, each with and without a cut at distance r. Where labels
-    are exact enough to tell, polygons of every number of segments to 64 are tried, and beyond where the labels ask for
-    more. Several collections are fitted together, with one set of parameters.
+    Models are all measures with the sector and with polygons, each with and without a cut at distance r. If the
+    labels are exact enough to distinguish them, polygons of every number of segments up to 64 are tried, and more if
+    none of them fits. Several collections are fitted together, with one set of parameters.
 
     Parameters
     ----------
@@ -167,9 +167,9 @@ def fit(
     root:
         MSLS tree to take positions and headings from, joined by key; None takes them from the file.
     sample:
-        pairs in all, the same number of each collection.
+        number of pairs, the same for each collection.
     seed:
-        same seed, same sample.
+        the same seed gives the same sample.
     bar:
         makes a progress bar over the models.
 
@@ -178,8 +178,8 @@ def fit(
     OptionError
         when the sample is too small, or there is no collection.
     InputError
-        when labels come from depth maps, cameras have no places, there are too few stored pairs, or collections were
-        made in different ways as far as the file tells.
+        when labels come from depth maps, cameras have no positions, there are too few stored pairs, or collections
+        were made in different ways according to the file.
     DatasetNotFoundError, NotFoundError, LabelFileError
         when the dataset or the file cannot be read.
     """
@@ -227,7 +227,7 @@ def _check_alike(collections: Sequence[StoredCollection]) -> None:
 
 
 def _measures(pairs: SampledPairs, known: str) -> tuple[list[Any], tuple[str, ...]]:
-    """The measures to tell apart, and those that are one where all views are alike; none are one where views differ."""
+    """The measures to distinguish, and those that coincide because all views are alike; none do if views differ."""
     if not same_everywhere(pairs):
         return list(FIT_MEASURES), ()
     same = ("overlap", "overlap-database", "dice")
@@ -243,7 +243,7 @@ def _result(
     leader = min(solutions, key=lambda s: s.cost(noise))
     close = [s for s in solutions if s.cost(noise) <= leader.cost(noise) + _DISTINCT]
     best = min(close, key=lambda s: (s.model.sides, s.model.cut, s.model.arc != 0, s.cost(noise)))
-    # That parameters for each side fit as well as common ones says nothing.
+    # It means nothing that separate parameters for each side fit as well as common ones.
     others = sorted((s for s in close if s is not best and s.model.sides <= best.model.sides), key=lambda s: s.rms)
     runner_up = min((s for s in solutions if s is not best), key=lambda s: s.rms, default=None)
     parts = []

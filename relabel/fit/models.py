@@ -1,7 +1,7 @@
 """Models of published labels: a shape, a measure and the parameters of the fields of view, fitted to sampled pairs.
 
-The parameters are x = (θ, r), for all cameras alike, or x = (θ, r of queries; θ, r of the database). Where the cameras
-bring a field of view or a range of their own, it is used and the parameter has no effect.
+The parameters are x = (θ, r), for all cameras, or x = (θ, r of queries; θ, r of the database). If cameras have a
+field of view or range of their own, it is used, and the parameter has no effect.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ FIT_MEASURES: tuple[FitMeasure, ...] = ("iou", "overlap", "overlap-database", "d
 ARCS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 """Segments of polygons that are tried first; 0 stands for the sector."""
 EVERY_ARC = range(1, 65)
-"""Those that are tried where one of the first comes close."""
+"""Those that are tried if one of the first comes close."""
 FINER_ARCS = range(65, 201)
-"""Those that are tried where none of up to 64 explains the labels.
+"""Those that are tried if none of up to 64 explains the labels.
 
-Of more segments ψ differs from that of a sector by less than float32 tells."""
+With more segments, ψ differs from that of a sector by less than the precision of float32."""
 
 _GRID_FOV = (25.0, 40.0, 60.0, 75.0, 90.0, 110.0, 135.0, 180.0, 240.0, 320.0)
-_GRID_RADIUS = np.geomspace(0.45, 3.0, 12)  # times the reach; two views of range r meet up to 2 r apart
+_GRID_RADIUS = np.geomspace(0.45, 3.0, 12)  # times the reach; two views of range r can overlap up to a distance of 2 r
 _COARSE = 0.05  # residual from which a pair counts as an outlier while the parameters are far off
-_FINEST = 1e-4  # the same at the end, at the least
+_FINEST = 1e-4  # the same at the end, lower limit
 _MIN_FOV, _WIDEST = 0.5, 360.0
 _ROUNDS = 3  # of a cut model: which pairs are beyond r depends on r
 
 
 @dataclass(frozen=True)
 class Model:
-    """What the labels may have been made by.
+    """A way in which the labels may have been made.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Model:
     arc:
         segments of the polygon, or 0 for the sector.
     cut:
-        pairs farther apart than r have been given 0, though views of range r meet up to 2 r apart.
+        pairs farther apart than r have 0, although views of range r can overlap up to a distance of 2 r.
     sides:
         queries and database cameras have a θ and r of their own.
     """
@@ -77,9 +77,10 @@ class Solution:
     model, x:
         the model and its parameters.
     residual:
-        (m,) model less label; for an absent pair what the model has above `min_value`.
+        (m,) model minus label; for an absent pair, the excess of the model over `min_value`.
     sigma:
-        one standard deviation of each of `x`, from the Jacobian; NaN where it has no effect or was not computed.
+        one standard deviation of each of `x`, from the Jacobian; NaN if the parameter has no effect, or where it was
+        not computed.
     """
 
     model: Model
@@ -115,7 +116,7 @@ def areas(pairs: SampledPairs, arc: int, x: FloatArray) -> tuple[FloatArray, Flo
         fov.FovParams(float(x[0]), float(x[1]), "polygon" if arc else "sector", arc or 1),
     )
     rows = np.arange(len(pairs))
-    with threads_set(1):  # on so few pairs threads wait for each other: five times slower on two busy cores
+    with threads_set(1):  # with so few pairs, threads wait for each other: five times slower on two busy cores
         common = overlap.areas(rows, rows)
     return common, overlap.collection.query_extent, overlap.collection.database_extent
 
@@ -128,14 +129,14 @@ def values(measure: FitMeasure, common: FloatArray, a: FloatArray, b: FloatArray
 
 
 def beyond(pairs: SampledPairs, radius_m: float) -> npt.NDArray[np.bool_]:
-    """Pairs farther apart than the range of the query, which a model with a cut gives 0."""
+    """Pairs farther apart than the range of the query; a model with a cut gives these 0."""
     own = pairs.query.radius_m
     result: npt.NDArray[np.bool_] = pairs.distance_m > (radius_m if own is None else own)
     return result
 
 
 def residuals(pairs: SampledPairs, psi: FloatArray) -> FloatArray:
-    """Model less label; an absent pair says no more than: up to `min_value`."""
+    """Model minus label; of an absent pair it is only known that ψ is at most `min_value`."""
     return np.where(pairs.stored, psi - pairs.value, np.maximum(psi - pairs.bound, 0.0))
 
 
@@ -146,7 +147,7 @@ def predicted(pairs: SampledPairs, model: Model, x: FloatArray) -> FloatArray:
 
 
 def grid_starts(pairs: SampledPairs, models: Sequence[Model], arc: int, best: int) -> dict[Model, list[FloatArray]]:
-    """For each model the `best` points of a coarse grid over θ and r, with views of `arc` segments.
+    """For each model, the `best` points of a coarse grid over θ and r, with views of `arc` segments.
 
     The areas of a point serve all models.
     """
@@ -175,8 +176,8 @@ def solve(
 ) -> Solution:
     """The model fitted to the pairs by least squares, from `start`.
 
-    Residuals far above `scale` have little weight. The search ends where a step changes parameters or cost by no more
-    than the share `tolerance`.
+    Residuals far above `scale` have little weight. The search ends when a step changes parameters or cost by a share
+    of at most `tolerance`.
     """
     lower = np.tile([_MIN_FOV, 0.1 * pairs.reach_m], len(start) // 2)
     upper = np.tile([_widest(model.arc), 20.0 * pairs.reach_m], len(start) // 2)
@@ -184,7 +185,7 @@ def solve(
     units = np.tile([90.0, pairs.reach_m], len(start) // 2)
     sigma = np.full(len(x), np.nan)
     for _ in range(_ROUNDS if model.cut else 1):
-        # What lies beyond r is fixed for a round: it would make steps that no derivative sees.
+        # Which pairs are beyond r is fixed within a round: a change would be a step that derivatives do not show.
         inside = pairs if not model.cut else pairs.take(np.flatnonzero(~beyond(pairs, x[1])))
         if not len(inside):
             break
@@ -212,7 +213,7 @@ def solve(
 
 
 def same_area_start(x: FloatArray, arc: int) -> FloatArray:
-    """The parameters of sectors as those of polygons that cover the same area."""
+    """The parameters of polygons with the same area as sectors of the given parameters."""
     start = np.array(x, dtype=np.float64)
     for k in range(0, len(start), 2):
         start[k] = min(start[k], 0.99 * _widest(arc))
@@ -222,9 +223,9 @@ def same_area_start(x: FloatArray, arc: int) -> FloatArray:
 
 
 def spread(pairs: SampledPairs, residual: FloatArray) -> float:
-    """The standard deviation of the residual of stored pairs, from its median, so that outliers do not matter."""
+    """The standard deviation of the residuals of stored pairs, from their median, so that outliers do not matter."""
     deviation = 1.4826 * float(np.median(np.abs(residual[pairs.stored])))
-    return max(deviation, 1e-7)  # what float32 leaves of ψ
+    return max(deviation, 1e-7)  # the precision of ψ in float32
 
 
 def _widest(arc: int) -> float:

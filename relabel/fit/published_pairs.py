@@ -1,7 +1,7 @@
 """A sample of the pairs of published labels, for finding out how they were made.
 
-Each pair brings both of its cameras, moved so that the query stands at the origin. Pairs of several cities, each in a
-map projection of its own, can so be taken together, and coordinates keep all their digits.
+Each pair has both of its cameras, shifted so that the query is at the origin. In this way, pairs of several cities,
+each in its own map projection, can be combined, and coordinates keep their precision.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from relabel.labelfile import StoredCollection
 IntArray = npt.NDArray[np.int64]
 
 _BINS = 10  # of ψ; stored pairs are drawn evenly from them
-_NEAR_SHARE = 0.75  # of the absent pairs are near each other, as far as there are such
-_REACH = 2.0  # near is up to this many times the distance of the farthest stored pairs
-_FAR_QUANTILE = 0.98  # of the distances; a few wrong labels must not say how far labels reach
-_TRIES = 8  # absent pairs proposed for each that is wanted, since many will be stored
+_NEAR_SHARE = 0.75  # of the absent pairs are near each other, as far as possible
+_REACH = 2.0  # "near" is up to this many times the distance of the farthest stored pairs
+_FAR_QUANTILE = 0.98  # of the distances; a few wrong labels must not determine how far labels reach
+_TRIES = 8  # proposals for each absent pair, since many of them will be stored
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +41,11 @@ class SampledPairs:
     value:
         (m,) published ψ; 0 where the pair is absent.
     bound:
-        (m,) `min_value` of its collection: what an absent pair may have at most.
+        (m,) `min_value` of its collection: the largest ψ of an absent pair.
     distance_m:
         (m,) horizontal distance of the two cameras.
     collection:
-        (m,) number of the collection, in the order they were given.
+        (m,) number of the collection, in the given order.
     """
 
     query: Cameras
@@ -65,7 +65,7 @@ class SampledPairs:
 
     @property
     def reach_m(self) -> float:
-        """How far apart the farthest labelled pairs are, but for the last two percent; at least a metre."""
+        """The largest distance of labelled pairs, except for the last two percent; at least one metre."""
         return max(1.0, float(np.quantile(self.distance_m[self.stored], _FAR_QUANTILE)))
 
     def take(self, rows: IntArray) -> SampledPairs:
@@ -94,17 +94,17 @@ class _CollectionSample(NamedTuple):
 def sampled_pairs(
     collections: Sequence[StoredCollection], root: Path | None, *, size: int, rng: np.random.Generator
 ) -> SampledPairs:
-    """A sample of about `size` pairs, as many of each collection.
+    """A sample of about `size` pairs, the same number of each collection.
 
-    Half of them are stored pairs, drawn evenly from ten bins of ψ, and half are pairs that are absent between two
-    cameras whose status is ok, most of them near each other: that they share nothing is what tells an end of a view.
+    Half of them are stored pairs, drawn evenly from ten bins of ψ, and half are absent pairs of two ok cameras, most
+    of them near each other: it is these that show where a view ends.
 
     Parameters
     ----------
     collections:
         of one file.
     root:
-        an MSLS tree to read positions and headings from, joined by key; a city has the name of the collection. None
+        an MSLS tree to read positions and headings from, joined by key; the city has the name of the collection. None
         takes them from the file.
 
     Raises
@@ -112,7 +112,7 @@ def sampled_pairs(
     InputError
         when a collection has no cameras with position and heading, or no stored pair between such cameras.
     DatasetNotFoundError, NotFoundError
-        when there is no such tree, or no such city in it.
+        when there is no such tree, or it has no such city.
     """
     samples = []
     for stored in collections:
@@ -123,7 +123,7 @@ def sampled_pairs(
 
 
 def _cameras(stored: StoredCollection, root: Path | None) -> tuple[Cameras, Cameras]:
-    """Both sides as the sample needs them; not ok where the labels or the place of a camera are not known."""
+    """Both sides as the sample needs them; cameras without labels or without a known position are not ok."""
     where = f"{stored.path}::{stored.name}"
     sides = (stored.query, stored.database)
     if root is not None:
@@ -148,7 +148,7 @@ def _cameras(stored: StoredCollection, root: Path | None) -> tuple[Cameras, Came
 
 
 def _placed(ours: Cameras, read: Cameras) -> Cameras:
-    """The cameras of the file, with the places that the dataset has for their keys."""
+    """The cameras of the file, with the positions that the dataset has for their keys."""
     rows = rows_of(read.key, ours.key)
     known = (rows >= 0) & ours.ok
     known[known] = read.ok[rows[known]]
@@ -185,9 +185,9 @@ def _stored_pairs(
     size: int,
     rng: np.random.Generator,
 ) -> tuple[IntArray, IntArray, FloatArray]:
-    """Up to `size` stored pairs, as evenly over the bins of ψ as they are filled, in one pass over the file.
+    """Up to `size` stored pairs, spread over the bins of ψ as evenly as possible, in one pass over the file.
 
-    Of each bin the pairs with the smallest random numbers are kept, which any split into blocks leaves the same.
+    Of each bin, the pairs with the smallest random numbers are kept, so the result does not depend on blocks.
     """
     kept: list[list[FloatArray]] = [[np.empty((0, 4))] for _ in range(_BINS)]
     for block in stored.blocks():
@@ -199,7 +199,7 @@ def _stored_pairs(
             both = np.concatenate([*kept[number], pairs[bins == number]])
             kept[number] = [both[np.argsort(both[:, 0])[:size]]]
     bins_kept = [part[0] for part in kept]
-    # Each bin gives the same share; what the scarce ones cannot give, the others do.
+    # Each bin gives the same share; what scarce bins lack, the others provide.
     share, left = np.zeros(_BINS, np.int64), size
     counts = np.array([len(part) for part in bins_kept])
     while left > 0 and (share < counts).any():
@@ -226,7 +226,7 @@ def _absent_pairs(
         low, high = np.searchsorted(codes, [block.first_row * width, last * width])
         rows = block.rows
         absent[low:high] = ~np.isin(codes[low:high], rows * width + block.indices, assume_unique=True)
-    # In the order of the proposal, so that near and far ones keep their shares.
+    # In the order of the proposals, so that near and far pairs keep their shares.
     chosen = codes[absent][np.argsort(first[absent])][:size]
     return chosen // width, chosen % width
 

@@ -1,4 +1,4 @@
-"""The search for the models that fit a sample best: from a coarse grid, on few pairs first, then on all."""
+"""The search for the models that fit a sample best: from a coarse grid, first with few pairs, then with all."""
 
 from __future__ import annotations
 
@@ -26,42 +26,42 @@ from relabel.fit.models import (
 from relabel.fit.published_pairs import SampledPairs, subsample
 
 _FEW = 400  # pairs of the first search
-_ROUGH = 1e-5  # and its tolerance
+_ROUGH = 1e-5  # its tolerance
 _STARTS = 2  # points of the grid that are followed
-_OWN_GRID = (0, 1)  # arcs so unlike each other that the best of one is no start for the other
-_REFINED = (6, 16)  # models that are fitted to all pairs, at the least and at the most:
-_NEARLY = 50.0  # those whose cost is no more than this above the best, or half as much again
-_POOR = 2e-3  # deviation from which queries and database are tried with parameters of their own
+_OWN_GRID = (0, 1)  # arcs that differ so much that the best parameters of one are no start for the other
+_REFINED = (6, 16)  # least and largest number of models that are fitted to all pairs:
+_NEARLY = 50.0  # those whose cost exceeds the best by at most this, or by half
+_POOR = 2e-3  # deviation beyond which separate parameters for queries and database are tried
 _MUCH_BETTER = 0.7
-# Every number of segments is tried with the measures whose best model has no more than this times the least rms, where
-# that is so small that labels tell one number from the next.
+# Every number of segments is tried with the measures whose best model has at most this times the least rms, if that
+# is so small that the labels distinguish one number from the next.
 _COMES_CLOSE = 3.0
 _TELLS_ARCS = 1e-3
-_EXACT = 1.4  # times what the rounding of ψ to float32 leaves: no model can be better than that
-# θ and r of the queries, and of the database, as factors of those of all
+_EXACT = 1.4  # times the rounding error of ψ in float32: no model can be better than that
+# θ and r of the queries, and of the database, relative to the common ones
 _TILTS = ((0.8, 0.9, 1.25, 1.1), (1.25, 1.1, 0.8, 0.9))
 
 
 def same_everywhere(pairs: SampledPairs) -> bool:
-    """Whether no camera brings a field of view or range of its own, so that all views are alike."""
+    """Whether no camera has a field of view or range of its own, so that all views are alike."""
     return all(side.fov_deg is None and side.radius_m is None for side in (pairs.query, pairs.database))
 
 
 def search(
     pairs: SampledPairs, models: Sequence[Model], *, sides: bool, progress: Callable[[int], object]
 ) -> list[Solution]:
-    """Models with their best parameters; those that come close to the best are fitted to all pairs.
+    """The models with their best parameters; those that come close to the best are fitted to all pairs.
 
-    Polygons are left out whose sector is far from the best.
+    Polygons are left out if their sector is far from the best.
 
     Parameters
     ----------
     pairs:
         the sample.
     models:
-        what to try; for every model with a polygon, the same with the sector too.
+        the models to try; for every model with a polygon, also the same one with the sector.
     sides:
-        try also models in which queries and database have parameters of their own, where the others are poor.
+        also try models with separate parameters for queries and database, if the others are poor.
     progress:
         called with 1 for every model that is done.
     """
@@ -70,7 +70,7 @@ def search(
     for arc in _OWN_GRID:
         starts |= grid_starts(few, [model for model in models if model.arc == arc], arc, _STARTS)
     rough: dict[Model, Solution] = {}
-    for model in sorted(models, key=lambda m: m.arc):  # the sectors first: polygons begin where they end
+    for model in sorted(models, key=lambda m: m.arc):  # the sectors first: polygons start from these
         progress(1)
         sector = rough.get(replace(model, arc=0))
         if sector is not None and model.arc > _OWN_GRID[-1] and sector.rms > _hopeless(rough):
@@ -84,7 +84,7 @@ def search(
 
 
 def _hopeless(rough: dict[Model, Solution]) -> float:
-    """The rms of a sector beyond which polygons much like it, of three segments or more, cannot come to lead."""
+    """The rms of a sector beyond which polygons similar to it, of three segments or more, cannot become the best."""
     return 2.0 * min(solution.rms for model, solution in rough.items() if model.arc == 0) + 0.01
 
 
@@ -104,7 +104,7 @@ def _two_sided(pairs: SampledPairs, rough: dict[Model, Solution]) -> dict[Model,
         model = Model(measure, sides=True)
         result[model] = _best_of(pairs, model, starts)
     best = min(result.values(), key=lambda s: s.rms)
-    # Four parameters follow anything a little; polygons are worth it where they follow much better than two do.
+    # Four parameters always fit a little better than two; polygons are worth trying if they fit much better.
     for arc in ARCS if best.rms < _MUCH_BETTER * begin.rms else ():
         model = replace(best.model, arc=arc)
         result[model] = _best_of(pairs, model, [best.x])
@@ -114,7 +114,7 @@ def _two_sided(pairs: SampledPairs, rough: dict[Model, Solution]) -> dict[Model,
 def _every_arc(pairs: SampledPairs, rough: dict[Model, Solution]) -> dict[Model, Solution]:
     """Polygons of every number of segments, in the measures that come close to the best.
 
-    The residual is no smooth function of their number: labels of 14 segments are nearer to 28 than to 15.
+    The residual is not a smooth function of their number: labels of 14 segments are nearer to 28 than to 15.
     """
     best = min(rough.values(), key=lambda s: s.rms)
     if best.rms > _TELLS_ARCS:

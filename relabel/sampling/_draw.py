@@ -2,9 +2,9 @@
 
 A pair's random numbers depend on seed, epoch and the pair's number alone. So any part of a stream can be drawn by
 itself: by another rank, after a resume, in blocks of any size. One pair takes one call of the generator, whatever its
-band: a camera that is absent from a row is found by its rank among the absent ones, not by trial.
+band: a camera that is absent from a row is found by its rank among the absent ones, not by rejection.
 
-All of it is serial, so that it may run in any process and thread.
+Everything is serial, so it can run in any process and thread.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class PairArrays(NamedTuple):
     collection: npt.NDArray[np.int32]
     """(queries,)"""
     zeros: IntArray
-    """(queries,) cameras that a zero is drawn from"""
+    """(queries,) cameras that zeros are drawn from"""
     run_indptr: IntArray
-    """(queries + 1,) rows of the runs of columns that are never zeros, of which the query itself is one"""
+    """(queries + 1,) where each row starts in the runs of columns that are never zeros, such as the query itself"""
     run_ahead: npt.NDArray[np.int32]
     """(runs,) how many columns before each are neither stored nor in a run"""
     run_upto: npt.NDArray[np.int32]
@@ -68,18 +68,18 @@ class PairArrays(NamedTuple):
 
 
 class DrawPlan(NamedTuple):
-    """With what chance which band is drawn, and then which query."""
+    """The probabilities with which a band, and then a query, is drawn."""
 
     counts: IntArray
-    """(3,) pairs of each band in a round, zeros where the band is drawn by chance"""
+    """(3,) pairs of each band in a round, zeros if bands are drawn at random"""
     limits: npt.NDArray[np.float64]
-    """(3,) cumulated chances of the bands"""
+    """(3,) cumulative probabilities of the bands"""
     queries: npt.NDArray[np.int32]
     """the queries that have a pair of the band, band after band, group after group"""
     starts: IntArray
     """(3, groups + 1) where the groups of each band start in `queries`"""
     group_limits: npt.NDArray[np.float64]
-    """(3, groups) cumulated chances of the groups"""
+    """(3, groups) cumulative probabilities of the groups"""
 
 
 # What a counter counts, so that no two uses share random numbers.
@@ -121,13 +121,13 @@ def _philox(key: Any, first: Any, second: Any, third: Any) -> Any:
 
 @inlined
 def _below(word: Any, n: Any) -> Any:
-    """A number in [0, n), all of them alike to within n / 2⁶⁴."""
+    """A number in [0, n), uniform to within n / 2⁶⁴."""
     return np.int64(_product(word, np.uint64(n))[0])
 
 
 @inlined
 def _place(word: Any, limits: Any) -> Any:
-    """The first place whose cumulated chance is above a random number in [0, 1)."""
+    """The first index whose cumulative probability is above a random number in [0, 1)."""
     unit = np.float64(word >> _UNUSED) * _TO_UNIT
     place = 0
     while unit >= limits[place]:
@@ -150,9 +150,9 @@ def _band_size(table: Any, row: Any, band: Any) -> Any:
 def _absent(table: Any, row: Any, rank: Any) -> Any:
     """The absent column of that rank, counted from 0, of a row.
 
-    Of the columns up to stored column c number j, c - j are not stored: the last j for which that is at most the rank
-    tells how many stored ones stand before the column looked for. Runs of columns that are no zeros hold no stored
-    ones, and are stepped over first.
+    Before stored column c, number j of its row, c - j columns are not stored: the last j for which that is at most
+    the rank gives how many stored columns precede the one wanted. Runs of columns that are never zeros hold no stored
+    ones, and are skipped first.
     """
     start, stop = table.indptr[row], table.indptr[row + 1]
     base = table.starts[table.collection[row]]
@@ -177,7 +177,7 @@ def _absent(table: Any, row: Any, rank: Any) -> Any:
 
 @inlined
 def _partner(table: Any, row: Any, band: Any, word: Any) -> Any:
-    """A column of a row's band and its ψ, each of the band alike."""
+    """A column of a row's band, drawn uniformly, and its ψ."""
     rank = _below(word, _band_size(table, row, band))
     start = table.indptr[row]
     if band < 2:
@@ -192,7 +192,7 @@ def _partner(table: Any, row: Any, band: Any, word: Any) -> Any:
 
 @inlined
 def _query(plan: Any, band: Any, group: Any, word: Any) -> Any:
-    """A query of a group that has the band, each of them alike."""
+    """A query of a group that has the band, drawn uniformly."""
     first = plan.starts[band, group]
     return np.int64(plan.queries[first + _below(word, plan.starts[band, group + 1] - first)])
 
@@ -271,9 +271,10 @@ def _has(batch: Any, filled: Any, camera: Any) -> Any:
 def batch(table: Any, plan: Any, key: Any, number: Any, partners: Any, chances: Any, cameras: Any, into: Any) -> Any:
     """Fill `into` with different cameras of one collection: queries, each followed by up to `partners` of its bands.
 
-    A partner whose band its query lacks starts with a query that has it. `chances` are the cumulated chances of the
-    collections, `cameras` the camera numbers of (queries, columns). The result is the collection and how many cameras
-    came from bands; what is left, where the bands are too small to fill a batch, comes from the whole database.
+    If a query lacks the band of its next partner, a query that has it follows. `chances` are the cumulative
+    probabilities of the collections, `cameras` the camera numbers of (queries, columns). The result is the collection
+    and how many cameras came from bands; if the bands are too small to fill a batch, the others come from the whole
+    database.
     """
     of_query, of_column = cameras
     round_ = plan.counts.sum()
@@ -291,7 +292,7 @@ def batch(table: Any, plan: Any, key: Any, number: Any, partners: Any, chances: 
                 _put_in_order(bands, plan.counts, key, number * _STEPS * into.size + ready, BATCH)
             band = bands[done % round_]
         else:
-            # The same for all tries of a pair, or bands that are hard to serve would be drawn less often.
+            # The same for all attempts at a pair; otherwise bands that are hard to serve would be drawn less often.
             band = np.int64(_place(_philox(key, np.uint64(number), BATCH + _ORDER, np.uint64(done))[2], plan.limits))
         if left > 0 and _band_size(table, row, band) == 0:
             left = 0
@@ -310,7 +311,7 @@ def batch(table: Any, plan: Any, key: Any, number: Any, partners: Any, chances: 
             tries += 1
             if tries == _TRIES:
                 tries = 0
-                # A query whose band is used up gives way to another; a band with no query left, to the next one.
+                # A query whose band is used up is replaced by another; a band without queries, by the next.
                 done += 1 if fresh else 0
                 left = 0
             continue

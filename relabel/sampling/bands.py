@@ -22,28 +22,28 @@ NAMES = BANDS
 SYMBOLS = ("ψ ≥ 0.5", "0 < ψ < 0.5", "ψ = 0")
 EDGE = np.float32(0.5)
 
-_LONGEST = 64  # pairs in a round; shares that need a longer one are drawn by chance
+_LONGEST = 64  # pairs in a round; shares that need a longer one are drawn at random
 _ROUNDING = 1e-6
 
 Shares = tuple[float, float, float]
 
 
 class BandSchedule(NamedTuple):
-    """How the bands follow each other.
+    """The order in which bands are drawn.
 
-    Where `counts` are not zero, every `round` pairs have exactly that many of each band, in random order. Else each
-    pair's band is drawn by chance, independent of all others, and `round` is 1.
+    Where `counts` are not zero, every `round` pairs have exactly that many of each band, in random order. Otherwise
+    each pair's band is drawn at random, independently of all others, and `round` is 1.
     """
 
     shares: Shares
-    """the part of each band in the long run"""
+    """the share of each band in the long run"""
     counts: npt.NDArray[np.int64]
     """(3,) pairs of each band in a round"""
     round: int
 
     @property
     def limits(self) -> npt.NDArray[np.float64]:
-        """(3,) cumulated shares; exactly 1 from the last band that is drawn on."""
+        """(3,) cumulative shares; exactly 1 from the last band that is drawn."""
         limits: npt.NDArray[np.float64] = np.cumsum(self.shares)
         limits[np.flatnonzero(self.shares)[-1] :] = 1.0
         return limits
@@ -55,7 +55,7 @@ def checked(bands: Sequence[float]) -> Shares:
     Raises
     ------
     OptionError
-        when there are not three, one is negative or not finite, or they do not sum to 1.
+        if there are not three, one is negative or not finite, or they do not sum to 1.
     """
     try:
         shares = [float(share) for share in bands]
@@ -84,7 +84,7 @@ def spelled(shares: Sequence[float]) -> str:
 
 
 def schedule(shares: Shares, *, exact: bool) -> BandSchedule:
-    """The shortest round that has the shares exactly, or chance where none of up to 64 pairs does or not `exact`."""
+    """The shortest round with exactly these shares; random draws if none of up to 64 pairs has, or not `exact`."""
     parts = [Fraction(share).limit_denominator(_LONGEST) for share in shares]
     length = math.lcm(*(part.denominator for part in parts))
     near = all(abs(float(part) - share) < _ROUNDING for part, share in zip(parts, shares, strict=True))

@@ -35,7 +35,7 @@ class GradedBatchSampler(GradedSampler[list[int]]):
     """Batches of different cameras of one collection: queries, each followed by partners from its bands of ψ.
 
     A batch is a list of camera numbers for ``DataLoader(data, batch_sampler=sampler)``, which calls ``data[camera]``;
-    `keys` and `locate` tell which camera that is. Cameras of a self-paired collection are
+    `keys` and `locate` say which camera that is. Cameras of a self-paired collection are
     numbered once; otherwise queries come first, then the database. Collections follow each other.
 
     `similarity` gives the matrix of a batch. Between queries and database every pair of ok cameras is known, and pairs
@@ -164,19 +164,19 @@ class GradedBatchSampler(GradedSampler[list[int]]):
             yield into.tolist()
 
     def _of_query_ok(self, collection: int) -> tuple[IntArray, int]:
-        """Camera numbers of a collection's queries, and the number of its first one among all queries."""
+        """Camera numbers of a collection's queries, and the number of its first query among all queries."""
         start, stop = (int(n) for n in self._pairs.query_start[collection : collection + 2])
         return self._of_query[start:stop], start
 
     def _of_column_ok(self, collection: int) -> tuple[IntArray, int]:
-        """Camera numbers of a collection's columns, and the number of its first one among all columns."""
+        """Camera numbers of a collection's columns, and the number of its first column among all columns."""
         start, stop = (int(n) for n in self._pairs.table.starts[collection : collection + 2])
         return self._of_column[start:stop], start
 
     def _of_side(
         self, cameras: IntArray, here: npt.NDArray[np.bool_], side: tuple[IntArray, int]
     ) -> tuple[IntArray, IntArray]:
-        """Places in the batch of those cameras that are of one side, and their numbers there."""
+        """Positions in the batch of the cameras of one side, and their numbers there."""
         numbers, first = side
         places = np.flatnonzero(here)
         at = np.searchsorted(numbers, cameras[places])
@@ -217,7 +217,7 @@ class GradedBatchSampler(GradedSampler[list[int]]):
 
 
 def _numbered(pairs: PairTable) -> tuple[IntArray, IntArray, IntArray]:
-    """First camera number of each collection and the end; camera numbers of queries and of columns."""
+    """The first camera number of each collection, and the end; the camera numbers of queries and of columns."""
     queries, database = np.diff(pairs.query_start), np.diff(pairs.database_start)
     sizes = queries + np.where(pairs.self_pairs, 0, database)
     starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes)))

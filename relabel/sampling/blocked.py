@@ -1,7 +1,7 @@
 """The columns of each row that are never drawn as zeros: the query itself, and those of excluded pairs, as runs.
 
-Cameras of one sequence mostly stand next to each other in a table, so that a query's excluded cameras are one run of
-columns, however many they are.
+Cameras of one sequence are usually adjacent in a table, so that a query's excluded cameras are one run of columns,
+however many there are.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def blocked_runs(
 def _fill(
     ranges: Any, own: Any, dropped: Any, kept: Any, split: Any, widest: Any, bound: Any, into: Any, counts: Any
 ) -> None:
-    """Fill the runs of each row, from its place in `bound` on, and how many there are."""
+    """Fill in the runs of each row, from its position in `bound` on, and their number."""
     order, ends, first, stop = ranges
     start, ahead, upto = into
     low, high = np.empty(widest, np.int64), np.empty(widest, np.int64)

@@ -1,4 +1,4 @@
-"""What all samplers share: the labels and how they are drawn from, and epochs that can be resumed anywhere."""
+"""What all samplers share: the labels, the way pairs are drawn from them, and epochs that can be resumed anywhere."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class SamplerOptions:
 
 
 class GradedSampler(Displayed, ABC, Generic[T]):
-    """An iterable over one epoch after another, as a torch sampler, without torch.
+    """An iterable over one epoch after another, like a sampler of torch, but without torch.
 
     Iterating starts at the beginning of the epoch, or where a loaded state stood. Iterating again once all items of an
     epoch have been given begins the next, so that a loop that never calls `set_epoch` still gets new items each time.
@@ -100,7 +100,7 @@ class GradedSampler(Displayed, ABC, Generic[T]):
         return list(self._pairs.names)
 
     def report(self) -> SamplerReport:
-        """What is drawn: pairs and share of each band, queries that have none of it."""
+        """What is drawn: the pairs and the share of each band, and the queries that have no pair of it."""
         return sampler_report(self._pairs, self._plan, self._order)
 
     def lost_queries(self, name: str) -> dict[str, npt.NDArray[np.str_]]:
@@ -151,8 +151,8 @@ class GradedSampler(Displayed, ABC, Generic[T]):
     def _run(self, epoch: int, at: int) -> Iterator[T]:
         for item in self._items(epoch, at, self._length):
             at += 1
-            # An iterator of another epoch that goes on says nothing about where the sampler stands. The last item ends
-            # the epoch: a loop that counts its items does not ask for one more.
+            # An iterator of another epoch that continues does not move the sampler. The last item ends the epoch: a
+            # loop that counts its items does not ask for one more.
             if self.epoch == epoch:
                 self.position = at
                 self._done = at == self._length
@@ -161,12 +161,12 @@ class GradedSampler(Displayed, ABC, Generic[T]):
             self._done = True
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to the beginning of an epoch; a loaded state keeps its place where it is of that epoch.
+        """Go to the beginning of an epoch; the position of a loaded state is kept if the state is of that epoch.
 
         Raises
         ------
         OptionError
-            when it is not a whole number from 0.
+            if it is not a whole number of 0 or more.
         """
         number = whole_number("epoch", epoch, 0, _WORDS)
         if number != self.epoch or self._done:
@@ -185,12 +185,12 @@ class GradedSampler(Displayed, ABC, Generic[T]):
         return {"version": _STATE_VERSION, "epoch": self.epoch, "position": at, "setup": self._setup()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to where a sampler of the same setup stood; any rank may load the state of any other.
+        """Go to the position of a sampler of the same setup; any rank may load the state of any other.
 
         Raises
         ------
         OptionError
-            when it is no state of a sampler, or one of another setup; the message names the first difference.
+            if it is not the state of a sampler, or of one with another setup; the message names the first difference.
         """
         try:
             version, epoch, at, setup = (state[name] for name in ("version", "epoch", "position", "setup"))
@@ -226,7 +226,7 @@ class GradedSampler(Displayed, ABC, Generic[T]):
         self._start, self._done = state["start"], state["done"]
 
     def _setup(self) -> dict[str, Any]:
-        """Plain values of all that the draws depend on, but for rank and epoch."""
+        """Everything that the draws depend on except rank and epoch, as plain values."""
         return {
             "kind": type(self).__name__,
             "seed": self.seed,
@@ -237,22 +237,22 @@ class GradedSampler(Displayed, ABC, Generic[T]):
             "exclude_from": list(compress(band.NAMES, self.excluded.bands)) if self.excluded.rule else None,
             "weights": plain_weights(self._arguments["weights"]),
             "world_size": self.world_size,
-            # Last, since they may differ because of an argument, which is then what is named.
+            # Last, since they may differ because of an argument, which is then the difference to name.
             "labels": self._pairs.digests,
             "length": len(self),
         }
 
     @abstractmethod
     def _default_length(self) -> int:
-        """Items of an epoch over all ranks where the caller gives no number."""
+        """Items of an epoch over all ranks, if the caller gives no number."""
 
     @abstractmethod
     def _length_of_rank(self, total: int) -> int:
-        """Items of an epoch that one rank gives, where all ranks are to give that many."""
+        """Items of an epoch that one rank gives, if all ranks together give that many."""
 
     @abstractmethod
     def _items(self, epoch: int, first: int, stop: int) -> Iterator[T]:
-        """The items of this rank from `first` to before `stop`."""
+        """The items of this rank from `first` up to, but not including, `stop`."""
 
 
 def whole_number(name: str, value: Any, least: int, below: int | None = None) -> int:

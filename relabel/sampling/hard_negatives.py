@@ -1,4 +1,4 @@
-"""Hard negatives: for every query the cameras at a certain distance that share no view with it."""
+"""Hard negatives: for every query, the cameras at a certain distance whose views do not overlap with its own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from relabel.similarity import Collection
 
 DistanceRange = tuple[float, float]
 
-_BLOCK = 1 << 20  # pairs looked at together
+_BLOCK = 1 << 20  # pairs processed together
 _MOST = 1 << 30  # pairs in all, 4 GiB
 _TIE = 1e-6  # relative width around a radius in which the tree's own rounding is not trusted
 _IN_SPACE = ("surface", "voxel-iou")
@@ -44,7 +44,7 @@ def check_range(hard_negatives_m: object) -> DistanceRange:
 
 
 def positions_m(cameras: Cameras, collection: Collection) -> FloatArray:
-    """(n, 2) or (n, 3) metres: where cameras stand. Rooms have height, for streets it says nothing."""
+    """(n, 2) or (n, 3) metres: camera positions. Height counts in rooms, not in streets."""
     if collection.method in _IN_SPACE:
         return cameras.position
     return points(cameras, collection.params)
@@ -73,9 +73,9 @@ def absent_in_range(
     Raises
     ------
     InputError
-        when no ok camera has a position.
+        if no ok camera has a position.
     OptionError
-        when there are more pairs than memory should hold.
+        if there are more pairs than should be held in memory.
     """
     query, database = collection.query, collection.database
     query_at = positions_m(query, collection)

@@ -41,19 +41,19 @@ class NamedCollection(NamedTuple):
     """unique among the collections of a sampler"""
     source: SimilaritySource
     address: str
-    """what errors call it: FILE::collection where it is stored, else its name"""
+    """its name in errors: FILE::collection if it is stored, otherwise its own name"""
 
 
 def named_collections(labels: Labels) -> list[NamedCollection]:
     """All collections in their order.
 
-    Those of a mapping, as a label file is one, are called as they are there, others as in their file. Where names come
-    twice, the name of the file goes before them, or its path, and at last a number behind.
+    Those of a mapping, such as a label file, keep their names there, others those in their file. Names that occur
+    twice are preceded by the name of the file or by its path, and if that is not enough, followed by a number.
 
     Raises
     ------
     OptionError
-        when there is none, or something else.
+        if there is none, or something that is no collection.
     """
     sources = list(_listed(labels))
     if not sources:
@@ -118,7 +118,7 @@ def _name(source: Any, otherwise: str) -> str:
 
 
 def _stored(source: Any, attribute: str) -> Any:
-    """What a stored collection says of itself, also one that is converted as it is read; None of any other."""
+    """The stored collection behind a source, which may be converted as it is read; None for any other source."""
     return getattr(source, attribute, getattr(getattr(source, "source", None), attribute, None))
 
 
@@ -134,7 +134,7 @@ class CameraLocation(NamedTuple):
 
 
 class PairTable:
-    """All pairs of some collections; queries and database cameras are numbered through over them.
+    """All pairs of some collections; queries and database cameras are numbered consecutively over all of them.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ class PairTable:
     Attributes
     ----------
     sources, names, addresses:
-        the collections, what they are called, each differently, and what errors call them.
+        the collections, their unique names, and their names in errors.
     table:
         their pairs.
     query_start, database_start:
@@ -219,12 +219,12 @@ class PairTable:
         return np.stack((t.positives.astype(np.int64), np.diff(t.indptr) - t.positives, t.zeros))
 
     def lost(self) -> npt.NDArray[np.bool_]:
-        """(3, queries) which queries would have a pair of a band if none were excluded, and have none."""
+        """(3, queries) which queries have no pair of a band, but would have one if none were excluded."""
         lost: npt.NDArray[np.bool_] = (self.before > 0) & (self.sizes() == 0)
         return lost
 
     def blocked(self, row: int, columns: IntArray) -> npt.NDArray[np.bool_]:
-        """(m,) which columns are no pair of a query though they are not stored: itself, and those of excluded pairs."""
+        """(m,) which columns are not zeros of a query, nor stored: the query itself, and those of excluded pairs."""
         number = int(self.table.collection[row])
         local = np.full(len(columns), row - self.query_start[number])
         start, stop = self.table.starts[number : number + 2]
@@ -246,7 +246,7 @@ class PairTable:
 
     @property
     def labels(self) -> dict[str, Any]:
-        """The collections by name, from which the same pairs can be made again."""
+        """The collections by name, from which the same table can be built again."""
         return dict(zip(self.names, self.sources, strict=True))
 
     @cached_property
@@ -261,7 +261,7 @@ class PairTable:
 
     @cached_property
     def digests(self) -> list[str]:
-        """One digest a collection; those of stored collections are the files' own."""
+        """One digest per collection; those of stored collections are taken from their files."""
         digests = []
         for i, source in enumerate(self.sources):
             recorded = getattr(source, "content_sha256", None)
@@ -275,7 +275,7 @@ class PairTable:
         start = self.table.starts[number]
         stop = self.table.starts[number + 1]
         digest = hashlib.sha256((indptr - indptr[0]).tobytes())
-        # Of the same stored pairs, others are zeros where other cameras are ok.
+        # With the same stored pairs but other ok cameras, other pairs are zeros.
         ok = (self.query_ok[rows.start : rows.stop - 1], self.table.database[start:stop] - self.database_start[number])
         for array in (self.table.columns[span] - np.int32(start), self.table.psi[span], *ok):
             digest.update(np.ascontiguousarray(array).tobytes())
@@ -364,7 +364,7 @@ def _collection_pairs(
         if bands[ZERO]:
             at, first, stop = pairs.ranges()
             ranges.append(Ranges(ranks[at].astype(np.int64), first, stop))
-    # Where zeros are excluded, what is left out of the stored pairs is in a range already.
+    # If zeros are excluded, the stored pairs that are left out are in a range already.
     all_zeros = len(ranges) == len(rules)
     none = Rows(np.zeros(len(query_ok) + 1, np.int64), np.empty(0, np.int32))
     split = any(bands[ZERO] and not all(bands) for _, bands in rules)
@@ -410,7 +410,7 @@ def _collection_pairs(
 def _rules(
     collection: Collection, excluded: BandExclusion | None
 ) -> list[tuple[ExcludedPairs, tuple[bool, bool, bool]]]:
-    """What a collection excludes itself, from all bands, and what the sampler does, with the bands of each."""
+    """What the collection itself excludes, from all bands, and what the sampler excludes, each with its bands."""
     own = collection.exclusion
     wanted = [(own, (True, True, True))] if own else []
     if excluded is not None and excluded.rule and (excluded.rule, excluded.bands) not in wanted:
@@ -438,12 +438,12 @@ def _per_row(some: npt.NDArray[np.bool_], starts: IntArray) -> IntArray:
 
 
 def _ordered(indptr: IntArray, positive: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Places within each row, positives first and otherwise in order, and how many positives each row has."""
+    """Positions within each row, positives first and otherwise in order, and the number of positives of each row."""
     before: IntArray = np.concatenate((np.zeros(1, np.int64), np.cumsum(positive)))
     counts = np.diff(before[indptr])
     sizes = np.diff(indptr)
     place = np.arange(len(positive)) - np.repeat(indptr[:-1], sizes)
-    # How many positives of its row stand before each pair.
+    # How many positives of its row precede each pair.
     ahead = before[:-1] - np.repeat(before[indptr[:-1]], sizes)
     to = np.where(positive, ahead, np.repeat(counts, sizes) + place - ahead) + np.repeat(indptr[:-1], sizes)
     order = np.empty(len(positive), np.int32)
@@ -457,12 +457,12 @@ def _starts(sizes: Sequence[int] | IntArray) -> IntArray:
 
 
 def _chained(indptrs: Sequence[IntArray]) -> IntArray:
-    """The row pointers of matrices put below each other."""
+    """The row pointers of stacked matrices."""
     return _starts(np.concatenate([np.diff(indptr) for indptr in indptrs]))
 
 
 def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A view that cannot be written through; the array may be the caller's own."""
+    """A read-only view; the array itself may be the caller's."""
     view = array.view()
     view.setflags(write=False)
     return view

@@ -1,4 +1,4 @@
-"""The plan of a sampler: which queries a band is drawn from, and with what chance, for all bands and collections."""
+"""The plan of a sampler: which queries each band is drawn from, and with what probabilities, for all collections."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 class SamplingPlan(NamedTuple):
-    """What the kernels draw by, and the counts that it was made of."""
+    """What the kernels draw by, and the counts behind it."""
 
     draw_plan: DrawPlan
     schedule: BandSchedule
@@ -31,7 +31,7 @@ class SamplingPlan(NamedTuple):
     usable: IntArray
     """(collections,) queries that have a pair of any band that is drawn"""
     chances: FloatArray
-    """(collections,) of a collection that is drawn before band and query"""
+    """(collections,) relative probability of each collection, which is drawn before band and query"""
 
 
 def sampling_plan(
@@ -39,13 +39,14 @@ def sampling_plan(
 ) -> SamplingPlan:
     """The plan of a sampler.
 
-    With order ``pair``, a band b is drawn with its share p_b, then a collection c with a chance that is proportional
-    to its weight, then one of its queries that have such a pair, L_cb, all alike. Without weights all queries that have
-    such a pair are alike, whatever their collection.
+    With order ``pair``, a band b is drawn with its share p_b, then a collection c with a probability proportional to
+    its weight, then uniformly one of its queries that have such a pair, L_cb. Without weights, all queries that have
+    such a pair are equally likely, whatever their collection.
 
     With order ``query``, the query is drawn first, then a band, and a query without a pair of that band is skipped.
-    What comes through is again a band, with a chance p_b Σ_c w_c |L_cb| / Q_c, where Q_c are the ok queries of a
-    collection and w_c its weight, and then one of L_cb, all alike; so it is drawn in this way, without trials.
+    The result is again a band, with a probability proportional to p_b Σ_c w_c |L_cb| / Q_c, where Q_c is the number
+    of ok queries of a collection and w_c its weight, and then uniformly one of L_cb; so it is drawn in this way,
+    without rejection.
 
     Raises
     ------
@@ -88,7 +89,7 @@ def sampling_plan(
 
 
 def cumulated(chances: FloatArray) -> FloatArray:
-    """Cumulated chances in proportion to those given; exactly 1 from the last one above zero on."""
+    """Cumulative probabilities in proportion to the given numbers; exactly 1 from the last number above zero on."""
     total = chances.sum()
     if total <= 0.0:
         return np.ones(len(chances))
@@ -107,7 +108,7 @@ def plain_weights(weights: Weights) -> dict[str, float] | list[float] | None:
 
 
 def _group_starts(having: IntArray) -> IntArray:
-    """(3, collections + 1) where each collection starts in the queries of each band, all of them in one array."""
+    """(3, collections + 1) where each collection starts in the queries of each band, which are all in one array."""
     ends = np.cumsum(having.ravel()).reshape(having.shape)
     first = np.concatenate((np.zeros(1, np.int64), ends[:-1, -1]))
     starts: IntArray = np.column_stack((first, ends))

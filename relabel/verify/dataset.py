@@ -23,9 +23,9 @@ log = logging.getLogger(__name__)
 def compare_inputs(
     task: Task, record: Mapping[str, Any], root: Path, files: Iterable[Path], result: Verification, *, thousands: bool
 ) -> None:
-    """Find the inputs of a record whose digest none of the files has that were read now."""
+    """Find the inputs of a record whose digest is that of none of the files read now."""
     stored = task.stored
-    # Not by path: the root may be the folder above or below the one that was labelled.
+    # Not by path: the root may be a folder above or below the one that was labelled.
     files = list(dict.fromkeys(files))
     log.debug("%s: %s files of the dataset are compared by sha256", stored.name, f"{len(files):,}")
     with task.bar(f"{stored.name}: files", len(files)) if task.bar is not None else nullcontext() as progress:
@@ -42,7 +42,7 @@ def compare_inputs(
 
 
 def compare_cameras(where: str, ours: Cameras, theirs: Cameras, result: Verification) -> Cameras:
-    """Compare every camera of the file with the dataset's of the same key, and return it as the dataset has it."""
+    """Compare every camera of the file with the camera of the same key in the dataset, and return the latter."""
     rows = rows_of(theirs.key, ours.key)
     known = np.flatnonzero(rows >= 0)
     rows = rows[known]

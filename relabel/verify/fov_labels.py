@@ -29,15 +29,15 @@ from relabel.verify.result import STEP, IntArray, Task, Verification, sample
 log = logging.getLogger(__name__)
 
 SECTOR_TOLERANCE = 1e-5
-"""What 2,880 chords instead of an arc change in ψ, and float32, with room to spare."""
+"""Error of ψ by 2,880 chords instead of an arc and by float32, with a margin."""
 NOISE_TOLERANCE = 0.01
-"""What the nodes of an expected ψ are off at the most under strong noise, and the samples of the oracle."""
+"""Largest error of an expected ψ by its nodes under strong noise, and by the samples of the oracle."""
 POLYGON_TOLERANCE = 1e-6
-"""What float32 changes in ψ, with room to spare; the oracle takes the very same polygons."""
+"""Error of ψ by float32, with a margin; the oracle uses exactly the same polygons."""
 
 
 def check(task: Task, result: Verification) -> None:
-    """Recompute a sample of one collection, and compare its cameras with the dataset where that is at hand.
+    """Recompute a sample of one collection, and compare its cameras with the dataset if that is available.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def check(task: Task, result: Verification) -> None:
             for side, ours, theirs in (("queries", query, fresh[0]), ("database", database, fresh[1]))
         )
     pairs = sample(stored, task.sample, task.rng, reach_m=2.0 * _longest_radius(stored, params))
-    # A camera that the dataset says cannot be labelled has been reported already, and has no ψ to compare with.
+    # A camera that cannot be labelled according to the dataset has been reported already, and has no ψ to compare with.
     known = query.ok[pairs.rows] & database.ok[pairs.columns]
     pairs = pairs.take(known)
     log.debug("%s: %s pairs are recomputed with shapely", stored.name, format(len(pairs.rows), ","))
@@ -92,7 +92,7 @@ def check(task: Task, result: Verification) -> None:
 def _planar(
     stored: StoredCollection, query: Cameras, database: Cameras, rows: IntArray, columns: IntArray
 ) -> tuple[tuple[Cameras, Cameras], tuple[IntArray, IntArray]]:
-    """The cameras of pairs on a plane, and which of them are the pairs: those that there are unless given on earth."""
+    """The cameras of pairs on a plane (on the earth: each pair on its own), and the rows and columns of the pairs."""
     if not is_geodesic(stored.params):
         return (query, database), (rows, columns)
     pairs = np.arange(len(rows))
@@ -100,13 +100,13 @@ def _planar(
 
 
 _NOISE = ("heading_sigma_deg", "position_sigma_m")
-"""Parameters under which ψ is an expected value, where the `params` of labels have one of them."""
+"""Parameters that make ψ an expected value, if the `params` of labels have one of them."""
 
 
 def recorded_params(task: Task) -> FovParams:
     """The parameters that the labels were made with, as the `params` of their collection state them.
 
-    Those that are ``per camera`` have their default here, which no camera takes.
+    Those that are ``per camera`` have their default here, which is not used by any camera.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def recorded_params(task: Task) -> FovParams:
 
 
 def _oracle_options(params: FovParams, *, noisy: bool) -> dict[str, Any]:
-    """What the oracle has to know besides the cameras."""
+    """What the oracle needs besides the cameras."""
     options: dict[str, Any] = {name: getattr(params, name) for name in ("fov_deg", "radius_m", "measure")}
     if params.shape == "polygon":
         options["segments"] = params.arc

@@ -1,4 +1,4 @@
-"""What a verification finds, and the pairs that it recomputes."""
+"""The result of a verification, and the pairs that it recomputes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from relabel.pipeline.records import masks_beside
 IntArray = npt.NDArray[np.int64]
 
 SHOWN = 5
-"""Examples of one kind of fault that are named."""
+"""The number of examples that are named for one kind of fault."""
 STEP = 50
-"""Pairs between two steps of a progress bar."""
+"""The number of pairs between two steps of a progress bar."""
 
 
 class PairSample(NamedTuple):
-    """A sample of pairs: (m,) row and column numbers, and the stored ψ, 0 where the pair is absent."""
+    """A sample of pairs: (m,) row and column numbers, and the stored ψ, 0 if the pair is absent."""
 
     rows: IntArray
     columns: IntArray
@@ -39,22 +39,22 @@ class PairSample(NamedTuple):
 
 @dataclass
 class Verification:
-    """What was recomputed and what came out.
+    """What was recomputed, and the result.
 
     Attributes
     ----------
     checked:
-        pairs recomputed, stored and absent.
+        number of pairs recomputed, stored and absent.
     max_abs_diff:
-        largest difference of ψ; of an absent pair, by how much it exceeds `min_value`.
+        largest difference of ψ; for an absent pair, the excess over `min_value`.
     mismatches:
-        pairs whose difference is beyond the tolerance, cameras that differ from the dataset, and input files that are
-        not those that were labelled.
+        number of pairs whose difference is beyond the tolerance, of cameras that differ from the dataset, and of
+        input files that are not those that were labelled.
     findings:
         a text for each thing that is wrong, the first few of a kind.
     definition:
-        of labels from depth maps: by how much each of a few dozen pairs differs from the exact definition. That is no
-        mismatch, for the method itself is an estimate of it.
+        for labels from depth maps: the difference of each of a few dozen pairs from the exact definition. This is not
+        a mismatch, since the method itself estimates the definition.
     """
 
     checked: int = 0
@@ -65,7 +65,7 @@ class Verification:
 
     @property
     def mean_abs_diff_definition(self) -> float | None:
-        """The mean of `definition`; None where there is none."""
+        """The mean of `definition`; None if it is empty."""
         return float(np.mean(self.definition)) if self.definition else None
 
     def to_json(self) -> dict[str, Any]:
@@ -89,9 +89,9 @@ class Verification:
     def compare(
         self, stored: StoredCollection, pairs: PairSample, expected: npt.NDArray[np.float64], tolerance: float
     ) -> None:
-        """Count pairs whose ψ is not the expected one, and describe the first few."""
+        """Count pairs whose ψ is not as expected, and describe the first few."""
         difference = np.abs(expected - pairs.values)
-        # An absent pair says no more than: up to min_value.
+        # Of an absent pair, only an upper bound is known, min_value.
         difference[pairs.values == 0.0] -= stored.min_value
         difference = difference.clip(min=0.0)
         wrong = np.flatnonzero(difference > tolerance)
@@ -105,7 +105,7 @@ class Verification:
 
 
 class Task(NamedTuple):
-    """One collection to be verified, and what for; the fields as of `relabel.verify.verify.verify`."""
+    """One collection to verify, and how; fields as the arguments of `relabel.verify.verify.verify`."""
 
     stored: StoredCollection
     records: Sequence[Mapping[str, Any]]
@@ -118,7 +118,7 @@ class Task(NamedTuple):
     occluders: Path | None
 
     def reading(self) -> AbstractContextManager[object]:
-        """A progress bar while the dataset is read, of which it is not known how long it takes."""
+        """A progress bar while the dataset is read, whose total is not known."""
         return nullcontext() if self.bar is None else self.bar(f"{self.stored.name}: reading the dataset", None)
 
     @property
@@ -128,7 +128,7 @@ class Task(NamedTuple):
 
     @property
     def masks(self) -> tuple[Path, ...]:
-        """Where its mask may be besides the root: the file that was named, else one beside the label file."""
+        """Where its mask may be besides the root: the file that was named, otherwise one beside the label file."""
         beside = masks_beside(self.stored)
         return (self.mask,) if beside and self.mask is not None else beside
 
@@ -136,20 +136,21 @@ class Task(NamedTuple):
 def sample(
     stored: StoredCollection, size: int, rng: np.random.Generator, *, reach_m: float, cameras: int | None = None
 ) -> PairSample:
-    """Pairs of two OK cameras, half of them stored; where there are too few of one kind, more of the other.
+    """Pairs of two ok cameras, half of them stored; if there are too few of one kind, more of the other.
 
     Parameters
     ----------
     stored:
         the collection.
     size:
-        the number of pairs, as far as there are so many.
+        the number of pairs, if there are as many.
     rng:
-        what draws them.
+        the random generator that draws them.
     reach_m:
-        three in four of the absent pairs are at most this far apart, as far as there are such, metres.
+        three in four of the absent pairs are at most this far apart, if possible, metres.
     cameras:
-        of how many cameras of a side pairs are formed; None for all. The same of both sides of self pairs.
+        the number of cameras of each side that pairs are formed from; None for all. Both sides of self pairs have the
+        same.
     """
     matrix = stored.to_scipy()
     query, database = np.flatnonzero(stored.query.ok), np.flatnonzero(stored.database.ok)

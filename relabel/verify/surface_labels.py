@@ -26,12 +26,12 @@ from relabel.verify.result import SHOWN, IntArray, PairSample, Task, Verificatio
 log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-6
-"""What float32 changes in ψ, with room to spare; the oracle counts the very same voxels."""
+"""Error of ψ by float32, with a margin; the oracle counts exactly the same voxels."""
 RIGID = 1e-3
-"""By how much RᵀR of a pose may differ from the identity, and its last row from 0 0 0 1."""
-_REACH_M = 3.0  # frames of one room this far apart may well see the same, and absent pairs of them say most
-_FRAMES = 64  # of a side: each costs the oracle a third of a second
-_DEFINED = 36  # pairs compared with the exact definition, which takes a fifth of a second a pair
+"""The largest difference of RᵀR of a pose from the identity, and of its last row from 0 0 0 1."""
+_REACH_M = 3.0  # frames of one room this far apart may well see the same, so absent pairs tell most
+_FRAMES = 64  # frames per side: each costs the oracle a third of a second
+_DEFINED = 36  # pairs compared with the exact definition, which takes a fifth of a second per pair
 
 
 def check(task: Task, result: Verification) -> None:
@@ -50,7 +50,7 @@ def check(task: Task, result: Verification) -> None:
         )
     params = recorded_params(task)
     log.debug("%s: the frames are read again from %s", stored.name, root)
-    # Read under a name of the file, its keys are those of the file; the dataset may have lost or gained some since.
+    # Read under a name of the file, its keys are those of the file; the dataset may have lost or gained frames since.
     with task.reading():
         frames = frames_from_records(stored, task.records, root, masks=task.masks)
     record = collection_record(stored.name, task.records)
@@ -122,9 +122,9 @@ def recorded_params(task: Task) -> SurfaceParams:
 
 
 def _as_decoded(ours: Cameras, theirs: Frames, rows: IntArray, params: SurfaceParams) -> Cameras:
-    """The cameras of the dataset, with the status of those that the file says are bad and that really are.
+    """The cameras of the dataset, with the status of those that are bad in the file and turn out to be bad.
 
-    A fault of a depth map shows only when it is decoded, and poses are not checked before that either.
+    A fault of a depth map shows only when it is decoded, and poses are not checked before that, either.
     """
     status = theirs.cameras.status.copy()
     for mine, row in zip(ours.status, rows, strict=True):
@@ -159,9 +159,9 @@ def _is_rigid(frames: Frames, row: int) -> bool:
 def _usable(
     frames: Frames, rows: Sequence[IntArray], params: SurfaceParams, result: Verification
 ) -> tuple[npt.NDArray[np.bool_], ...]:
-    """Of each array of rows, whether there is anything to recompute; not so of -1, a frame that is gone.
+    """For each array of rows, whether there is anything to recompute; False for -1, a frame that is gone.
 
-    Frames that are gone, or that the dataset says are bad, have been reported already.
+    Frames that are gone, or that are bad in the dataset, have been reported already.
     """
     used = np.unique(np.concatenate(rows))
     used = used[used >= 0]
@@ -182,12 +182,12 @@ def _compare_definition(
     params: SurfaceParams,
     result: Verification,
 ) -> None:
-    """How far a few labels, spread over their range, are from the exact definition."""
+    """The differences of a few labels, spread over their range, from the exact definition."""
     if not len(pairs.values):
         return
     order = np.argsort(pairs.values, kind="stable")
     stored, absent = order[pairs.values[order] > 0.0], order[pairs.values[order] == 0.0]
-    # Pairs without anything in common agree always, and would make the mean look better than it is.
+    # Pairs that share nothing always agree, and would make the mean look better than it is.
     spread = stored[
         np.unique(np.linspace(0, max(len(stored) - 1, 0), _DEFINED).round().astype(np.int64))[: len(stored)]
     ]
