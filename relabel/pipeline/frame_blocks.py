@@ -1,7 +1,7 @@
-"""Depth maps decoded in blocks, wherever these are computed; the voxels of frames are kept in the folder of parts.
+"""Decoding depth maps in blocks, in any process; the voxels of frames are kept in the folder of parts.
 
-A file is named after a digest of all that its voxels depend on, so that it is there if and only if it can be kept: the
-same frames of two collections are decoded once, and frames that are new in a dataset alone.
+A file is named after a digest of everything that its voxels depend on, so that a file with that name can be kept:
+frames that two collections share are decoded once, and in a dataset that grows only new frames are decoded.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from relabel.surface.voxelise import FrameBricks, Voxeliser, map_in_order
 
 
 class _Work(NamedTuple):
-    """Frames to be decoded, and where their voxels go."""
+    """Frames to decode, and the file for their voxels."""
 
     path: Path
     frames: Frames
@@ -65,7 +65,7 @@ def _decode(work: _Work, threads: int | None) -> None:
 
 
 def read_frames(path: Path) -> list[FrameBricks]:
-    """What the frames of a file occupy.
+    """The bricks of the frames of a file.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def read_frames(path: Path) -> list[FrameBricks]:
 
 
 def _read(path: Path) -> list[FrameBricks] | None:
-    """What the frames of a file occupy; None where it is missing or damaged."""
+    """The bricks of the frames of a file; None if it is missing or damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
             sizes, code, word = (file[name] for name in ("sizes", "code", "word"))
@@ -102,18 +102,18 @@ class FrameBlocks:
     Attributes
     ----------
     folder:
-        where voxels are kept.
+        the folder for voxels.
     place:
-        where depth maps are decoded.
+        the executor that decodes depth maps.
     threads:
-        of all local processes together.
+        threads of all local processes together.
     resume:
-        keep what an earlier run has decoded.
+        keep frames that an earlier run has decoded.
     average:
-        frames of a block.
+        average number of frames in a block.
     begin:
-        where in the list of blocks this run begins, as a share of its length below 1. Runs that share a job begin at
-        different places and pass over what is there by then, so that together they decode most blocks once.
+        where in the list of blocks this run begins, as a share of its length, below 1. Runs that share a job begin at
+        different places and skip blocks that exist by then, so that together they decode most blocks only once.
     used:
         the files so far.
     """
@@ -144,7 +144,7 @@ class FrameBlocks:
         query = decoded.frames.side(0)
         sides = query, query if overlap.draft.self_pairs else decoded.frames.side(1)
         collection = source.with_params(decoded_collection(overlap.draft, decoded, *(side.voxels for side in sides)))
-        # The processes of one machine would get in each other's way on its GPU.
+        # The processes of one machine would compete for its GPU.
         device = "cpu" if part.device == "auto" and not self.place.is_local else part.device
         cut = Cut(collection, sides, decoded.params, device, read_frames)
         notes = (*opened.notes, *(f"{part.name}: {note}" for note in decoded.notes))
@@ -155,7 +155,7 @@ class FrameBlocks:
         )
 
     def _frames(self, name: str, frames: Frames, params: SurfaceParams, rows: list[int]) -> Iterator[KeptFrame]:
-        """Decode the frames of some rows, block by block, and say where they are; in the order of the rows."""
+        """Decode the frames of some rows, block by block; their locations, in the order of the rows."""
         taken = np.array(rows, np.int64)
         ends = block_ends(frames.cameras.key[taken], self.average)
         works = []
@@ -177,18 +177,18 @@ class FrameBlocks:
                     yield KeptFrame.of(work.path, place, bricks)
 
     def _file(self, name: str, digest: str) -> Path:
-        """Where voxels of a collection go, or are: another collection of the job may have the same frames."""
+        """The file for voxels of a collection; it may exist, since another collection of the job may have the same frames."""
         files = [self.folder.frames(other, digest) for other in (name, *self.folder.names)]
         return next((file for file in files if file in self.used or file.exists()), files[0])
 
     def _tasks(self, waiting: dict[Path, _Work]) -> Iterator[tuple[_Work]]:
-        """What is to be decoded, each when it is its turn; what another run has made by then is not waited for."""
+        """The blocks to decode, lazily, so that those that another run has finished by then are skipped."""
         begin = int(self.begin * len(waiting))
         todo = [*waiting.values()][begin:] + [*waiting.values()][:begin]
         if not self.resume:
             yield from ((work,) for work in todo)
             return
-        # What is being made, by another run that lives, is looked at again at the end.
+        # Blocks that another live run is making are checked again at the end.
         later = []
         for work in todo:
             if work.path.name in being_made(self.folder.path):
@@ -205,7 +205,7 @@ class FrameBlocks:
 
 
 def _taken(frames: Frames, rows: npt.NDArray[np.int64]) -> Frames:
-    """The frames of some rows, with what their voxels depend on."""
+    """The frames of some rows, with everything that their voxels depend on."""
     pose = frames.cameras.pose
     assert pose is not None
     cameras = Cameras(frames.cameras.key[rows], pose[rows, :3, 3], pose=pose[rows])
@@ -214,7 +214,7 @@ def _taken(frames: Frames, rows: npt.NDArray[np.int64]) -> Frames:
 
 
 def _digest(frames: Frames, params: SurfaceParams) -> str:
-    """Of all that the voxels of frames depend on; a depth map counts as the same by its path, size and time."""
+    """The digest of all that the voxels of frames depend on; depth maps are identified by path, size and time."""
     files: list[Any] = []
     for path in frames.depth.tolist():
         try:

@@ -1,4 +1,4 @@
-"""Why a collection holds no pair, as far as its cameras show it."""
+"""Why a collection holds no pairs, as far as its cameras show."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from relabel.similarity import Collection
 
 
 def explanation(collection: Collection) -> str:
-    """What to know of a collection without a single pair: how near its cameras are, and what to check."""
+    """An explanation for a collection without a single pair: how near its cameras are, and what to check."""
     c = collection
     stored = f"no pair has a ψ above {c.min_value:g}, so the collection holds no pairs"
     if c.self_pairs and np.count_nonzero(c.query.ok) < 2:
@@ -39,7 +39,7 @@ def explanation(collection: Collection) -> str:
 
 
 def _nearest_m(c: Collection) -> float:
-    """The least distance of two cameras that can be labelled and are not the same one, metres."""
+    """The least distance of two different cameras that can be labelled, metres."""
     from scipy.spatial import cKDTree  # noqa: PLC0415  slow to load, and rarely needed
 
     query = points(c.query, c.params)[c.query.ok]
@@ -49,7 +49,7 @@ def _nearest_m(c: Collection) -> float:
 
 
 def _longest_m(cameras: Cameras, radius_m: Any) -> float:
-    """How far the cameras see at most, metres; `radius_m` is that of cameras without a range of their own."""
+    """The longest range of the cameras, metres; `radius_m` is that of cameras without a range of their own."""
     return float(radius_m) if cameras.radius_m is None else float(cameras.radius_m[cameras.ok].max())
 
 

@@ -1,4 +1,4 @@
-"""The folder of parts of a job, looked at and packed by itself: neither the dataset nor the command is needed."""
+"""Status and packing of the folder of parts of a job, without the dataset or the command."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SHOWN = 5  # parts that an error lists
 
 @dataclass(frozen=True)
 class PartStatus:
-    """How far a part is.
+    """The state of a part.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class PartStatus:
     by:
         the run that computes it, or is going to.
     fault:
-        why a file that is there does not count.
+        why an existing file does not count.
     """
 
     piece: Piece
@@ -61,14 +61,14 @@ class PartStatus:
 
 @dataclass(frozen=True)
 class JobStatus:
-    """How far a job is: its folder, its parts, and the runs that are at work on it."""
+    """The state of a job: its folder, its parts, and the runs that are working on it."""
 
     folder: Path
     parts: tuple[PartStatus, ...]
     runs: tuple[Run, ...]
 
     def count(self, state: State) -> int:
-        """How many parts are in a state."""
+        """The number of parts in a state."""
         return Counter(part.state for part in self.parts)[state]
 
     def to_json(self) -> dict[str, Any]:
@@ -83,12 +83,12 @@ class JobStatus:
 
 
 def status(path: str | os.PathLike[str]) -> JobStatus:
-    """How far the job is whose parts are in a folder; nothing is changed.
+    """The state of the job whose parts are in a folder; nothing is changed.
 
     Raises
     ------
     MissingFileError, InputError
-        when it is no folder of parts.
+        when it is not a folder of parts.
     """
     folder = PartsFolder.existing(Path(path))
     runs = tuple(living_runs(folder.target, beside=is_shards_name(folder.target)))
@@ -109,7 +109,7 @@ def status(path: str | os.PathLike[str]) -> JobStatus:
 def pack_parts(
     path: str | os.PathLike[str], output: str | os.PathLike[str], *, overwrite: bool = False, threads: int | None = None
 ) -> Path:
-    """Pack the parts of a job into its label file, with the bytes of a run that makes all of it; the parts stay.
+    """Pack the parts of a job into its label file, which has the same bytes as from a single run; the parts stay.
 
     Parameters
     ----------
@@ -118,14 +118,14 @@ def pack_parts(
     output:
         the label file to write, or the folder of shards, ``NAME.labels``.
     overwrite:
-        replace it if it is there.
+        replace the output if it exists.
     threads:
-        how many threads compress; None for all.
+        number of threads that compress; None for all.
 
     Raises
     ------
     InputError
-        when parts are missing, or were made from other inputs than the rest; says which.
+        when parts are missing, or were made from other inputs than the others; the message names them.
     OutputInUseError
         when a run is still at work on them.
     MissingFileError, OutputError, OutputExistsError
@@ -151,13 +151,13 @@ def pack_parts(
 
 
 def _has(run: Run, piece: Piece, number: int) -> bool:
-    """Whether a run has claimed a part, of the whole job the one with this number, counted from 0."""
+    """Whether a run has claimed a part, given by its number in the whole job, counted from 0."""
     shares = [share for name in run.parts or () if (share := Share.of_claim(name)) is not None]
     return run.parts is None or piece.collection in run.parts or any(share.has(number) for share in shares)
 
 
 def _checked(folder: PartsFolder, name: str) -> list[tuple[Piece, str | None]]:
-    """The pieces of a collection, each with what is wrong with its file: None if nothing, empty if missing."""
+    """The pieces of a collection, each with the fault of its file: None if it has none, empty if it is missing."""
     try:
         pieces = folder.pieces(name)
         outline = None if pieces[0].span is None else read_outline(folder.outline(name))

@@ -1,8 +1,8 @@
-"""The folder in which a job of several parts keeps those that are finished, until they are packed.
+"""The folder in which a job of several parts keeps finished parts until they are packed.
 
 ``o.h5.parts/`` holds ``job.json``, which names the collections of the job, and for each collection a label file, or its
-outline and a label file for each of its blocks (see `relabel.pipeline.blocks`). What is not of these collections is
-somebody else's: it stops the job before anything is computed, and is never removed.
+outline and a label file for each of its blocks (see `relabel.pipeline.blocks`). Anything else in the folder is
+foreign: it stops the job before anything is computed, and is never removed.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _FILE = re.compile(r"(.+?)(?:(?:%outline|%block-[0-9a-f]{16})?\.h5|%frames-[0-9a
 
 
 class Piece(NamedTuple):
-    """A label file that is there or to be made: a block of a collection, or a whole one."""
+    """A label file that exists or is to be made: a block of a collection, or a whole collection."""
 
     collection: str
     span: Span | None
-    """of a block; None for a whole collection"""
+    """the span of a block; None for a whole collection"""
     file: Path
 
     def __str__(self) -> str:
@@ -46,14 +46,14 @@ class Piece(NamedTuple):
 class PartsFolder:
     """The parts of the job that makes `target`; to be used inside ``with``, under a claim on `target`.
 
-    Where the block ends badly, finished parts are kept and said so, and the folder is removed if there is none.
+    If the ``with`` block fails, finished parts are kept, with a message; if there are none, the folder is removed.
 
     Parameters
     ----------
     target:
         the file that the parts are packed into.
     names:
-        of all collections of the job.
+        the names of all collections of the job.
     is_shared:
         says whether other runs are working on parts of the same job, so that nothing may be removed.
     """
@@ -81,7 +81,7 @@ class PartsFolder:
 
     @property
     def target(self) -> Path:
-        """The file that the parts are of."""
+        """The file that the parts are packed into."""
         return self.path.with_suffix("")
 
     def file(self, name: str) -> Path:
@@ -97,23 +97,23 @@ class PartsFolder:
         return self.path / f"{_stem(name)}%block-{span.name}.h5"
 
     def frames(self, name: str, digest: str) -> Path:
-        """The voxels of some frames of a collection, by the digest of what they depend on."""
+        """The file of the voxels of some frames of a collection, by the digest of what they depend on."""
         return self.path / f"{_stem(name)}%frames-{digest[:16]}.npz"
 
     def remove_frames(self, kept: Collection[Path] = ()) -> None:
-        """Remove the voxels of frames, but for those of some files."""
+        """Remove the voxels of frames, except for some files."""
         for name in self.names:
             for file in self._frame_files(name):
                 if file not in kept:
                     file.unlink(missing_ok=True)
 
     def has_blocks(self) -> bool:
-        """Whether an earlier run has begun a collection of this job in blocks."""
+        """Whether an earlier run has started a collection of this job in blocks."""
         begun = (self.outline(name).exists() or self._frame_files(name) for name in self.names)
         return self.path.is_dir() and any(begun)
 
     def pieces(self, name: str) -> list[Piece]:
-        """What a collection consists of, as far as that is known: itself where it is whole or not begun, or its blocks.
+        """The pieces of a collection, as far as they are known: itself, if it is whole or not started, or its blocks.
 
         Raises
         ------
@@ -130,7 +130,7 @@ class PartsFolder:
         return [Piece(name, span, self.block(name, span)) for span in blocks]
 
     def remove_old_blocks(self, name: str, blocks: Sequence[Span]) -> int:
-        """Remove the files of blocks that a collection does not have any more; how many these were."""
+        """Remove the files of blocks that a collection no longer has; their number."""
         kept = {self.block(name, span) for span in blocks}
         old = [file for file in self._blocks(name) if file not in kept]
         for file in old:
@@ -138,7 +138,7 @@ class PartsFolder:
         return len(old)
 
     def remove_blocks(self, name: str) -> None:
-        """Remove outline and blocks of a collection, whose own file is there."""
+        """Remove outline and blocks of a collection that has its own file."""
         self.remove_old_blocks(name, ())
         self.outline(name).unlink(missing_ok=True)
 
@@ -153,12 +153,12 @@ class PartsFolder:
         return [e for e in sorted(self.path.iterdir()) if e.name.startswith(begin) and collection_of(e.name) == name]
 
     def __enter__(self) -> PartsFolder:  # noqa: PYI034  not meant to be subclassed
-        """Make the folder, or take it over from an earlier run.
+        """Create the folder, or take it over from an earlier run.
 
         Raises
         ------
         OutputExistsError
-            when there is something in it that is not of this job, or `path` is a file.
+            when there is something in it that does not belong to this job, or `path` is a file.
         OutputError
             when it cannot be written.
         """
@@ -213,7 +213,7 @@ class PartsFolder:
             self.remove()
 
     def progress(self) -> tuple[int, int]:
-        """How many parts are there, of how many as far as is known."""
+        """The number of finished parts, and the number of all parts as far as known."""
         finished = count = 0
         for name in self.names:
             with suppress(LabelFileError):
@@ -235,7 +235,7 @@ class PartsFolder:
             if others := self._others(self.names):
                 log.warning("%s: does not belong to this job, so the folder is kept", ", ".join(map(str, others)))
                 return
-            # The last: as long as anything is there, it says whose the folder is.
+            # Last: as long as anything is there, it says which job the folder belongs to.
             (self.path / _JOB).unlink(missing_ok=True)
             self.path.rmdir()
         except OSError as error:
@@ -245,7 +245,7 @@ class PartsFolder:
         return {target for entry in self.path.iterdir() if (target := target_of_private(entry.name)) is not None}
 
     def _entries(self) -> list[Path]:
-        """What is in the folder, sorted, but for what the system puts there and what is being made or was abandoned."""
+        """The content of the folder, sorted, without files of the operating system and unfinished or abandoned ones."""
         return sorted(
             entry
             for entry in self.path.iterdir()
@@ -255,7 +255,7 @@ class PartsFolder:
         )
 
     def _others(self, names: Sequence[str]) -> list[Path]:
-        """What is not of a job with these collections; what a link leads to is not of any."""
+        """The entries that do not belong to a job with these collections; links never do."""
         return [
             entry
             for entry in self._entries()
@@ -264,7 +264,7 @@ class PartsFolder:
 
 
 def file_name(part: str) -> str:
-    """The name of the file of a part; no two parts have the same: redkitchen/train becomes redkitchen%2Ftrain.h5."""
+    """The unique name of the file of a part: redkitchen/train becomes redkitchen%2Ftrain.h5."""
     return f"{_stem(part)}.h5"
 
 
@@ -279,7 +279,7 @@ def collection_of(file: str | None) -> str | None:
 
 
 def _names(job: Path) -> list[str] | None:
-    """The names of the parts that an earlier run has noted; None where there is no such note."""
+    """The names of the collections that an earlier run has recorded; None without such a record."""
     try:
         check_regular(job)
         record = json.loads(job.read_text(encoding="utf-8"))

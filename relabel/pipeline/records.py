@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def part_from_record(
     record: Mapping[str, Any], root: Path, *, masks: Iterable[Path] = ()
 ) -> FovPart | SurfacePart | None:
-    """The part that a provenance record describes, reading from `root`; None where the record is not of a part.
+    """The part that a provenance record describes, reading from `root`; None if the record is not of a part.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def part_from_record(
         when the parameters of the record cannot be followed under `root`, or lead out of it, or its mask is not found.
     """
     spec, values = registry.find_recorded(str(record.get("command"))), dict(record["parameters"])
-    # Only surfaces have a method to choose; a dataset whose depth maps may be missing is labelled by either.
+    # Only surface labels have a choice of method; a dataset whose depth maps may be missing has labels of either kind.
     kind: registry.LabelKind = "surface" if "method" in values else "fov"
     if spec is None or kind not in spec.readers:
         return None
@@ -84,15 +84,15 @@ def frames_from_records(
 
 
 def masks_beside(stored: StoredCollection) -> tuple[Path, ...]:
-    """Where the mask of a collection may be besides its root: beside the label file; nowhere if it has none."""
+    """Possible locations of the mask of a collection besides its root: beside the label file, or none without a mask."""
     mask = stored.params.get("mask")
     return (Path(stored.path).parent / str(mask.get("name")),) if isinstance(mask, Mapping) else ()
 
 
 def _check_paths(record: Mapping[str, Any], root: Path) -> None:
-    """Raise an `InputError` where a record names something outside the root, which no writer of ours does.
+    """Raise an `InputError` if a record names something outside the root, which relabel never writes.
 
-    A label file may come from anybody, and is not to choose which files of this machine are read.
+    A label file may come from anybody, and must not choose which files of this machine are read.
     """
     named: list[tuple[str, Any]] = [("inputs", entry["path"]) for entry in record["inputs"]]
     for name, value in record["parameters"].items():
@@ -111,6 +111,6 @@ def _with_digest(record: Mapping[str, Any], sha256: str, root: Path) -> list[Pat
 
 
 def _under(root: Path, name: str, record: Mapping[str, Any]) -> Path:
-    """The input of a record that has this name, where it lies under `root`."""
+    """The path under `root` of the input of a record with this name."""
     paths = [root / entry["path"] for entry in record["inputs"] if Path(entry["path"]).name == name]
     return next((path for path in paths if path.is_file()), root / name)

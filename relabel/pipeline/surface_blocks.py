@@ -1,7 +1,8 @@
-"""Blocks of queries of a collection labelled by surface: what their rows depend on, and no more.
+"""Blocks of queries of a collection labelled by surface: everything that their rows depend on, and no more.
 
-The voxels of all frames are in files, see `relabel.pipeline.frame_blocks`. A block is its queries, the database frames
-whose bounding boxes touch that of one of its queries, and where in those files their voxels are. Its values are, to the
+The voxels of all frames are in files, see `relabel.pipeline.frame_blocks`. A block consists of its queries, the
+database frames whose bounding boxes touch that of one of its queries, and the locations of their voxels in those
+files. Its values are, to the
 last bit, those of the same pairs in the whole collection.
 """
 
@@ -27,7 +28,7 @@ from relabel.surface.params import SurfaceParams
 from relabel.surface.voxelise import NO_BRICKS, FrameBricks
 
 ReadFrames = Callable[[Path], Sequence[FrameBricks]]
-"""Reads a file of frames; an error where it is missing or damaged."""
+"""Reads a file of frames; raises an error if it is missing or damaged."""
 
 
 class KeptFrame(NamedTuple):
@@ -35,18 +36,18 @@ class KeptFrame(NamedTuple):
 
     file: Path
     place: int
-    """among the frames of the file; -1 for a frame that cannot be labelled"""
+    """position among the frames of the file; -1 for a frame that cannot be labelled"""
     voxels: int
     box: IndexArray
     """(2, 3), see `FrameBricks.box`"""
     sha256: bytes
-    """of its voxels"""
+    """digest of its voxels"""
     farthest_m: float
     fault: str | None
 
     @classmethod
     def of(cls, file: Path, place: int, bricks: FrameBricks) -> KeptFrame:
-        """A frame of a file, and what it occupies."""
+        """A frame of a file, from its bricks."""
         box = bricks.box() if bricks.voxels else np.zeros((2, 3), np.int64)
         return cls(file, place, bricks.voxels, box, bricks.sha256(), bricks.farthest_m, bricks.fault)
 
@@ -56,20 +57,20 @@ _NO_FRAME = KeptFrame(Path(), -1, 0, np.zeros((2, 3), np.int64), bytes(32), 0.0,
 
 @dataclass(frozen=True, eq=False)
 class KeptSide:
-    """Where the voxels of the n frames of a side are, and what can be said of them without reading them.
+    """The locations of the voxels of the n frames of a side, and what is known about them without reading them.
 
     Attributes
     ----------
     files:
-        that hold voxels of these frames.
+        files that hold voxels of these frames.
     file, place:
-        (n,) which of the files a frame is in, and its place there; -1 for a frame that cannot be labelled.
+        (n,) the file of a frame, and its position there; -1 for a frame that cannot be labelled.
     voxels:
-        (n,) how many it occupies.
+        (n,) number of voxels of each frame.
     box:
         (n, 2, 3), see `FrameBricks.box`.
     sha256:
-        (n, 32) of its voxels.
+        (n, 32) digest of its voxels.
     """
 
     files: tuple[Path, ...]
@@ -109,7 +110,7 @@ class KeptSide:
         return rows[np.stack(meets).any(axis=0)]
 
     def bricks(self, read: ReadFrames) -> Iterator[FrameBricks | None]:
-        """What each frame occupies; None for one that cannot be labelled."""
+        """The bricks of each frame; None for a frame that cannot be labelled."""
         current, frames = -1, cast("Sequence[FrameBricks]", ())
         for file, place in zip(self.file.tolist(), self.place.tolist(), strict=True):
             if place >= 0 and file != current:  # frames of one file mostly follow each other
@@ -123,7 +124,7 @@ def _touches(box: IndexArray, low: IndexArray, high: IndexArray) -> npt.NDArray[
 
 
 class KeptFrames:
-    """Keeps where the frames of both sides are; a `relabel.surface.decode_all.Collector`."""
+    """Keeps the locations of the frames of both sides; a `relabel.surface.decode_all.Collector`."""
 
     def __init__(self) -> None:
         self._sides: tuple[list[KeptFrame], list[KeptFrame]] = ([], [])
@@ -144,15 +145,15 @@ class SurfaceBlock:
     Attributes
     ----------
     query, database:
-        the cameras of the rows, and those of the columns that they can meet.
+        the cameras of the rows, and those of the columns that can share anything with them.
     frames:
-        where the voxels of both are.
+        the locations of the voxels of both.
     self_pairs:
         whether the database of the collection is its queries.
     params:
-        what the overlap depends on besides the frames.
+        the parameters of the overlap.
     device:
-        what counts.
+        the device that counts.
     read:
         reads a file of frames.
     """
@@ -191,7 +192,7 @@ class SurfaceBlock:
         return VoxelPairs(collection, occupancies, own, ram_budget(None), threads, chosen(self.device))
 
     def digest(self) -> str:
-        """SHA-256 of all that its values depend on, but for the version of the program; in hexadecimal."""
+        """SHA-256 of everything that its values depend on except the version of the program; in hexadecimal."""
         stated = {"params": self.params.to_json(), "self_pairs": self.self_pairs}
         running = hashlib.sha256(json.dumps(stated, sort_keys=True).encode())
         for cameras, frames in zip((self.query, self.database), self.frames, strict=True):
@@ -208,9 +209,9 @@ class Cut:
     Attributes
     ----------
     collection:
-        all of it, with the statuses of its frames.
+        the whole collection, with the statuses of its frames.
     frames:
-        where the voxels of both sides are.
+        the locations of the voxels of both sides.
     params, device, read:
         as of `SurfaceBlock`.
     """

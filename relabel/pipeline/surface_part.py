@@ -20,37 +20,37 @@ from relabel.surface import frame_cache
 from relabel.surface.estimate import BASE_MEMORY
 
 AVERAGE_FRAMES = 128
-"""Frames of a block, on average: some seconds of work, and some megabytes."""
+"""Average number of frames in a block: some seconds of work, and some megabytes."""
 LEAST_BUDGET = 2**26
-"""Bytes for counting, with which it is slow."""
+"""Least bytes for counting; counting is slow with so little."""
 MOST_BASE_BYTES = 370e6
-"""What the program takes by itself, at most: Python, its libraries and, the first time, the compiler at work."""
+"""The most bytes that the program itself takes: Python, its libraries and, the first time, the compiler at work."""
 MEMORY_MARGIN = 1.25
-"""What a bound on memory has to leave for the rest of the estimate to be wrong."""
+"""The share of a memory bound that is left for errors of the estimate."""
 LEAST_CACHED = 2**24
-"""Bytes of frames that are kept from one collection to the next where memory is bounded; the others are on disk."""
+"""Bytes of frames that are kept from one collection to the next if memory is bounded; the others are on disk."""
 START_SECONDS = 1.0  # to load the libraries
-STORED_SECONDS = 100e-9  # to compress, hash, write and check a pair that is stored
+STORED_SECONDS = 100e-9  # to compress, hash, write and check a stored pair
 
 
 @dataclass(frozen=True)
 class SurfacePart(ReaderWrapper[FrameSets]):
-    """Frames to be labelled by how much surface they share.
+    """Frames to be labelled by the surface that they share.
 
     Attributes
     ----------
     reader:
-        of the frames.
+        the reader of the frames.
     params:
-        what the overlap depends on.
+        the parameters of the overlap.
     device:
-        ``auto``, ``cpu`` or ``cuda``: where it is computed, which does not show in the result.
+        ``auto``, ``cpu`` or ``cuda``: where the overlap is computed, which does not affect the result.
     excluded:
-        which pairs training and scoring are to leave out.
+        the rule for pairs that training and scoring leave out.
     """
 
     of_frames: ClassVar[bool] = True
-    """whether it can be cut into blocks when its depth maps are decoded, see `relabel.pipeline.frame_blocks`"""
+    """whether it can be cut into blocks once its depth maps are decoded, see `relabel.pipeline.frame_blocks`"""
 
     params: surface.SurfaceParams = field(default_factory=surface.SurfaceParams)
     device: DeviceChoice = "auto"
@@ -58,12 +58,12 @@ class SurfacePart(ReaderWrapper[FrameSets]):
 
     @classmethod
     def from_parameters(cls, reader: FrameReader, parameters: dict[str, Any]) -> SurfacePart:
-        """The part of a reader and of the recorded parameters that are not its own; TypeError where one is unknown."""
+        """The part of a reader and of the recorded parameters other than the reader's; a TypeError if one is unknown."""
         rule = Exclusion(**{name: parameters.pop(name) for name in RULES if name in parameters})
         return cls(reader, surface.SurfaceParams(**parameters), excluded=rule)
 
     def parameters(self) -> dict[str, Any]:
-        """What the frames depend on, and the options of the overlap."""
+        """Everything that the frames depend on, and the options of the overlap."""
         return {**self.reader.parameters(), **self.params.to_json(), **self.excluded.to_json()}
 
     def read(self) -> FrameSets:
@@ -75,8 +75,8 @@ class SurfacePart(ReaderWrapper[FrameSets]):
     ) -> Opened:
         """Read poses and lists, and prepare the overlap; raises what the reader and `relabel.surface.source` do.
 
-        Depth maps are decoded by the `preparation` of the result. With `memory_bytes` a few are decoded at once, to
-        see whether the process can do with so much; an OptionError where it cannot.
+        Depth maps are decoded by the `preparation` of the result. With `memory_bytes`, a few are decoded at once, to
+        see whether the process can do with that; an OptionError if it cannot.
         """
         if memory_bytes is not None:
             least = round(MOST_BASE_BYTES + LEAST_BUDGET)
@@ -105,7 +105,7 @@ class SurfacePart(ReaderWrapper[FrameSets]):
         return Opened(source, frames.files, notes, preparation, audit(frames), thousands=True)
 
     def estimate(self, *, threads: int | None = None) -> Estimate:
-        """What it would take, judged by a few depth maps; raises what the reader and `relabel.surface.plan` do."""
+        """The estimated cost, from a few depth maps; raises what the reader and `relabel.surface.plan` do."""
         begin, used = time.perf_counter(), time.process_time()
         frames = self._frames()
         _, counted = self._excluded(frames)
@@ -113,7 +113,7 @@ class SurfacePart(ReaderWrapper[FrameSets]):
         preparing = time.perf_counter() - begin
         plan = surface.plan(frames.query, frames.database, self.params, device=self.device, threads=threads)
         computing = plan.seconds + STORED_SECONDS * plan.stored_pairs
-        # The sample is over too soon to show that others want the processors as well.
+        # The sample ends too soon to show whether other programs use the processors as well.
         busy = max(1.0, (time.perf_counter() - begin) / max(time.process_time() - used, 1e-9))
         query, database = frames.query.cameras, frames.database.cameras
         return Estimate(
@@ -133,7 +133,7 @@ class SurfacePart(ReaderWrapper[FrameSets]):
         )
 
     def _budget(self, frames: FrameSets, memory_bytes: int, threads: int | None) -> int:
-        """What of the memory is left for counting, which takes what it gets."""
+        """The memory that is left for counting, which uses what it gets."""
         plan = surface.plan(
             frames.query, frames.database, self.params, device=self.device, threads=threads, memory_bytes=LEAST_BUDGET
         )
@@ -155,16 +155,16 @@ class SurfacePart(ReaderWrapper[FrameSets]):
 
 @dataclass(frozen=True, eq=False)
 class FrameSource:
-    """A surface overlap whose `params` also say what the dataset does.
+    """A surface overlap whose `params` include those of the dataset.
 
     Attributes
     ----------
     overlap:
-        what is computed.
+        the overlap that is computed.
     frames:
         the frames, with the statuses that they have before a depth map is decoded.
     excluded:
-        what `params` say of excluded pairs.
+        what `params` say about excluded pairs.
     """
 
     overlap: surface.SurfaceOverlap
@@ -173,7 +173,7 @@ class FrameSource:
 
     @property
     def collection(self) -> Collection:
-        """What is compared and how; decodes the depth maps that are not decoded yet."""
+        """Cameras, measure and method; decodes the depth maps if that has not been done."""
         return self.with_params(self.overlap.collection)
 
     def with_params(self, collection: Collection) -> Collection:

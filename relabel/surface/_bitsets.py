@@ -1,4 +1,4 @@
-"""Bit sets of voxels, and counting what two of them share.
+"""Bit sets of voxels, and counting the bits that two of them share.
 
 The ids 0 … V - 1 of a space are the bits of a long row of 64-bit words, `WIDTH` words to a *block*. Frames come in
 tiles of `TILE`, one after the other, and a tile keeps only the blocks that its frames touch: block after block, and in
@@ -9,8 +9,8 @@ a block frame after frame,
     frame   0 2 5 0 2 3 3   0 1   1
     words   ■ ■ ■ ■ ■ ■ ■   ■ ■   ■         each ■ is WIDTH words
 
-so that two tiles are compared by walking along their blocks together: what only one of them touches is skipped, and all
-words of a block that both touch lie side by side in the cache.
+so that two tiles are compared by walking along their blocks together: blocks that only one of them touches are
+skipped, and all words of a block that both touch are adjacent in the cache.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WIDTH = 8
 _ONE = np.uint64(1)
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
-# The voxels of a brick whose x (y, z) is 3 or 0: those that a step out of the brick starts from.
+# The voxels of a brick whose x (y, z) is 3 or 0: from these, a step can leave the brick.
 _X3, _X0 = np.uint64(0x8888888888888888), np.uint64(0x1111111111111111)
 _Y3, _Y0 = np.uint64(0xF000F000F000F000), np.uint64(0x000F000F000F000F)
 
@@ -62,7 +62,7 @@ else:
 
     @numba.extending.intrinsic
     def _bit_count(_typing: Any, word: Any) -> Any:
-        """The set bits of a word, by the one instruction that there is for it."""
+        """The number of set bits of a word, by a single instruction."""
 
         def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
             return builder.ctpop(arguments[0])
@@ -260,7 +260,7 @@ def count_shared(
             elif row_block[i] > column_block[j]:
                 j += 1
             else:
-                # Unsigned, since a signed index costs a test whether it counts from the end.
+                # Unsigned, since a signed index costs a test for negative values.
                 begin, end = np.uint64(column_entry[j]), np.uint64(column_entry[j + 1])
                 for e in range(np.uint64(row_entry[i]), np.uint64(row_entry[i + 1])):
                     counts = out[top + row_frame[e], left : left + TILE]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from relabel.jit import compiled, inlined
 
 AXIS_BITS = 21
-"""Bits of a voxel's number along one axis: two of them tell where it is in its brick."""
+"""Bits of a voxel's number along one axis: two of them give its position in its brick."""
 BRICK_BITS = AXIS_BITS - 2
 LEAST_BRICK = -(1 << (BRICK_BITS - 1))
 _LOW = (1 << BRICK_BITS) - 1
@@ -38,7 +38,7 @@ def unpacked(code: IndexArray) -> IndexArray:
 
 
 def z_order(code: IndexArray) -> IndexArray:
-    """(k,) int64 by which bricks are sorted: the bits of the three axes in turn, which keeps near bricks together."""
+    """(k,) int64 sort keys of bricks: the bits of the three axes in turn, which keeps nearby bricks together."""
     order = np.zeros(len(code), np.int64)
     for axis in range(3):
         number = (code >> (BRICK_BITS * axis)) & _LOW
@@ -48,7 +48,7 @@ def z_order(code: IndexArray) -> IndexArray:
 
 
 class BrickTable:
-    """Numbers bricks in the order in which they first come, and keeps which of their voxels anything occupies."""
+    """Numbers bricks in the order of their first occurrence, and keeps which of their voxels are occupied."""
 
     def __init__(self, capacity: int = 2**12) -> None:
         self._code = np.empty(capacity, np.int64)
@@ -63,11 +63,11 @@ class BrickTable:
 
     @property
     def mask(self) -> WordArray:
-        """(B,) the voxels of each that are occupied."""
+        """(B,) the occupied voxels of each."""
         return self._mask[: self._count]
 
     def numbers(self, code: IndexArray, word: WordArray) -> IdArray:
-        """(k,) int32, the number of each brick; unknown ones get the next, and `word` joins what is occupied."""
+        """(k,) int32, the number of each brick, new or not; the voxels of `word` are added to the occupied ones."""
         self._make_room(self._count + len(code))
         out = np.empty(len(code), np.int32)
         self._count = _numbered(code, word, self._code, self._mask, self._slot, self._count, out)
@@ -88,14 +88,14 @@ class BrickTable:
 
 @inlined
 def _slot_of(code: Any, slots: Any) -> Any:
-    """Where the search for a code begins; `slots` is a power of two."""
+    """The slot at which the search for a code begins; `slots` is a power of two."""
     mixed = np.int64(code) * np.int64(0x1E3779B97F4A7C15)
     return (mixed ^ (mixed >> np.int64(29))) & np.int64(slots - 1)
 
 
 @compiled()
 def _numbered(code: Any, word: Any, known: Any, mask: Any, slot: Any, count: Any, out: Any) -> Any:
-    """Number each code by the open table `slot`, add those that are new, and return how many are known then."""
+    """Number each code by the open-addressing table `slot`, add new ones, and return the number of known codes."""
     slots = slot.size
     for k in range(code.size):
         at = _slot_of(code[k], slots)

@@ -1,6 +1,6 @@
-"""16-bit greyscale PNGs with nothing unusual about them, decoded faster than by Pillow and without Python's lock.
+"""Ordinary 16-bit greyscale PNGs, decoded faster than by Pillow and without holding Python's lock.
 
-Whatever is unusual, damaged or merely not known here is left to Pillow, which has the words for it.
+Files that are unusual, damaged or not supported here are left to Pillow and its error messages.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
 
 def decoded(path: str | Path, size: tuple[int, int] | None, most_pixels: int) -> npt.NDArray[np.uint16] | None:
-    """The pixels of a file, (height, width) uint16, or None where it is not plainly such a PNG, also of that size.
+    """The pixels of a file, (height, width) uint16, or None if it is not such a PNG of that size.
 
     Parameters
     ----------
     path:
-        of a regular file, or of what is not there.
+        of a regular file, which need not exist.
     size:
         (width, height) that the image must have, pixels; None: any.
     most_pixels:
-        that it may have.
+        the largest number of pixels that it may have.
     """
     try:
         with open(path, "rb") as file:  # noqa: PTH123  a Path costs as much as opening
@@ -40,7 +40,7 @@ def decoded(path: str | Path, size: tuple[int, int] | None, most_pixels: int) ->
                 return None
             height, width = shape
             inflated = height * (2 * width + 1)
-            most = inflated + inflated // 8 + 2**16  # of what does not shrink, cut into chunks
+            most = inflated + inflated // 8 + 2**16  # of incompressible data, split into chunks
             rest = file.read(most)
     except (OSError, ValueError):
         return None
@@ -68,18 +68,18 @@ def _shape(header: bytes) -> tuple[int, int] | None:
 
 
 def _joined_data(chunks: bytes) -> bytes | None:
-    """What the data chunks hold, where they are all that stands between header and end."""
+    """The content of the data chunks, if there are no other chunks between header and end."""
     parts, at = [], 0
     while chunks[at + 4 : at + 8] == b"IDAT":
         length = int.from_bytes(chunks[at : at + 4], "big")
         parts.append(chunks[at + 8 : at + 8 + length])
-        at += 12 + length  # its check sum is not looked at, as Pillow does not: zlib has one of its own
+        at += 12 + length  # its checksum is ignored, as by Pillow: zlib has its own
     return b"".join(parts) if chunks[at : at + 12] == _END else None
 
 
 @inlined
 def _paeth(a: Any, b: Any, c: Any) -> Any:
-    """Of left, above and above left the nearest to a + b - c; of equally near ones the first.
+    """Of left, above and above left, the value nearest to a + b - c; the first of equally near ones.
 
     That is c between (a + b + low) / 3 and (a + b + high) / 3, beyond these the one of a and b that is farther from c.
     """
@@ -91,7 +91,7 @@ def _paeth(a: Any, b: Any, c: Any) -> Any:
 
 @compiled()
 def _unfilter(rows: Any, pixels: Any) -> Any:
-    """Undo the filters of `rows`, each a filter and 2 w bytes, into `pixels` (h, w); False where a filter is none."""
+    """Undo the filters of `rows`, each a filter and 2 w bytes, into `pixels` (h, w); False if a filter is unknown."""
     height, width = pixels.shape
     above = np.zeros((width, 2), np.int32)
     byte = np.int32(255)
@@ -102,7 +102,7 @@ def _unfilter(rows: Any, pixels: Any) -> Any:
         if kind > 4:
             return False
         a0 = a1 = c0 = c1 = np.int32(0)  # left, and above left: high byte and low byte
-        if kind == 4:  # by itself, since it is most rows of a depth map and a branch in the loop would double its time
+        if kind == 4:  # separately: most rows of a depth map use it, and a branch in the loop would double the time
             for u in range(width):
                 b0, b1 = above[u, 0], above[u, 1]
                 a0 = (np.int32(rows[at + 2 * u]) + _paeth(a0, b0, c0)) & byte

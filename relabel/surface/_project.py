@@ -1,4 +1,4 @@
-r"""From one depth map to the bricks that its points lie in.
+r"""From one depth map to the bricks of its points.
 
     pixel (u, v), depth d ──► camera (x, y, z) ──► world (X, Y, Z) ──► voxel ⌊X / edge⌋ … ──► bit of a brick
 
@@ -9,9 +9,9 @@ Every step is one float64 operation in a fixed order, none of them fused:
     x = right·z     y = down·z
     X = ((r00·x + r01·y) + r02·z) + t0       voxel = ⌊X / edge⌋        (Y and Z likewise)
 
-so that every engine finds the same voxels. Points are set as bits into a box of bricks that just holds them all, which
-brings each voxel out once and needs no sorting; only when such a box would be far larger than the points, as for one
-wild depth a kilometre away, the bricks are sorted instead.
+so that every engine finds the same voxels. Points are set as bits in the smallest box of bricks that holds them all,
+which yields each voxel once, without sorting; only if this box would be far larger than the points, as with one
+outlier a kilometre away, bricks are sorted instead.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def points(
 ) -> Any:
     """The voxels of all valid points into `out` (3, n) int32, and how many there are.
 
-    `valid` (65536,) uint8 says of each stored depth whether it counts; `rays` is True where depths are measured along
-    the rays of pixels, else None. `out` holds voxels out of range as ±_LIMIT; extremes[0] becomes the largest valid
-    stored depth.
+    `valid` (65536,) uint8 says for each stored depth whether it counts; `rays` is True if depths are measured along
+    the rays of pixels, otherwise None. `out` holds voxels out of range as ±_LIMIT; extremes[0] becomes the largest
+    valid stored depth.
     """
     fx, fy, cx, cy = intrinsics[0], intrinsics[1], intrinsics[2], intrinsics[3]
     height, width = depth.shape
@@ -64,13 +64,13 @@ def points(
         row: Any = 0
         for i in range(columns):
             d = depth[v, i * stride]
-            # Store first, advance where it counts: holes are anywhere, so that a branch would often be guessed wrong.
+            # Store first, advance if valid: holes are scattered, so a branch would often be mispredicted.
             across[row] = right[i]
             ahead[row] = np.float64(d) * unit
             counts = valid[d]
             row += np.int64(counts)
             farthest = max(farthest, np.int64(d) * np.int64(counts))
-        # Compiled in only where it is asked for: a branch here costs the loops below a quarter of their speed.
+        # Compiled in only if needed: a branch here costs the loops below a quarter of their speed.
         if rays is not None:
             for k in range(row):
                 ahead[k] /= np.sqrt((across[k] * across[k] + down * down) + 1.0)

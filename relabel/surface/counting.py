@@ -1,4 +1,4 @@
-"""What every engine of the surface overlap does: count the voxels that frames have in common."""
+"""The interface of the engines of the surface overlap, which count the voxels that frames share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CountArray = npt.NDArray[np.int32]
 
 
 class SharedVoxels(NamedTuple):
-    """What the frames of some rows (queries) and some columns (database) share, exactly."""
+    """The exact numbers of voxels that the frames of some rows (queries) and some columns (database) share."""
 
     s_query: CountArray
     """(r, c) voxels of the query that are, or are next to, voxels of the database frame: |O_q ∩ D_d|"""
@@ -20,9 +20,9 @@ class SharedVoxels(NamedTuple):
 
 
 class VoxelCounter(Protocol):
-    """An engine, made for the occupancies of two sides; all engines give the same counts.
+    """An engine for the occupancies of two sides; all engines give the same counts.
 
-    With O_f the voxels that frame f occupies and D_f those and their 26 neighbours. For ``voxel-iou`` both counts are
+    O_f are the voxels that frame f occupies, and D_f these and their 26 neighbours. For ``voxel-iou`` both counts are
     |O_q ∩ O_d|.
     """
 

@@ -34,8 +34,8 @@ class BitsetCounter:
     method:
         ``surface`` or ``voxel-iou``.
     memory_bytes:
-        what the bit sets may take. Where those of all frames need more, voxels are counted a range at a time, and their
-        bit sets made anew for each block of rows and columns; the counts are the same.
+        the memory for bit sets. If those of all frames need more, voxels are counted one range at a time, and their
+        bit sets are made again for each block of rows and columns; the counts are the same.
     threads:
         number of threads, by default all; the counts do not depend on it.
     """

@@ -1,6 +1,6 @@
-"""Decodes the frames of two sides, once each, with the largest stride that all depths allow.
+"""Decoding the frames of two sides, once each, with the largest stride that all depths allow.
 
-It also says which depth maps cannot be used. How a frame is decoded, and what is kept of it, is left to the caller.
+It also reports which depth maps cannot be used. How a frame is decoded, and what is kept of it, is up to the caller.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Progress = Callable[[int], object]
 
 
 class DecodedFrame(Protocol):
-    """What decoding has to know of a frame."""
+    """What decoding needs to know about a frame."""
 
     @property
     def farthest_m(self) -> float:
@@ -43,10 +43,10 @@ F_contra = TypeVar("F_contra", bound=DecodedFrame, contravariant=True)
 
 
 class Collector(Protocol[F_contra]):
-    """Keeps what is needed of each frame."""
+    """An object that keeps what is needed of each frame."""
 
     def add_frame(self, side: int, frame: F_contra | None) -> None:
-        """The next frame of side 0 (query) or 1 (database); None for one that cannot be labelled."""
+        """The next frame of side 0 (query) or 1 (database); None for a frame that cannot be labelled."""
         ...
 
 
@@ -59,7 +59,7 @@ K = TypeVar("K")
 
 
 class Decoded(NamedTuple, Generic[K]):
-    """What became of the frames of two sides."""
+    """The result of decoding the frames of two sides."""
 
     frames: K
     query: Cameras
@@ -71,17 +71,17 @@ class Decoded(NamedTuple, Generic[K]):
 
 
 class Occupying(OccupancyBuilder):
-    """Keeps the bricks of all frames; a `Collector`."""
+    """Collects the bricks of all frames; a `Collector`."""
 
     def add_frame(self, side: int, frame: FrameBricks | None) -> None:
-        """The next frame of a side; None for one that cannot be labelled."""
+        """The next frame of a side; None for a frame that cannot be labelled."""
         self.add(side, *(NO_BRICKS if frame is None else (frame.code, frame.word)))
 
 
 def decode_here(
     frames: Frames, params: SurfaceParams, rows: list[int], *, threads: int | None, device: Device
 ) -> Iterator[FrameBricks]:
-    """Decode the frames of some rows in this process, but for those that were decoded lately.
+    """Decode the frames of some rows in this process, except those in the cache.
 
     Depth maps are decoded by threads of the CPU, and become voxels on the device.
     """
@@ -96,7 +96,7 @@ def decode_here(
 
 
 class DeepestFrame(NamedTuple):
-    """The frame whose depths allow the smallest stride."""
+    """The frame whose depths require the smallest stride."""
 
     key: str
     depth_m: float
@@ -112,13 +112,13 @@ class Decoding(Generic[F, C]):
     sides:
         query and database frames, or one for both.
     cameras:
-        of each side, with the statuses that are known before decoding.
+        of each side, with their statuses as known before decoding.
     params:
         `stride` None: the largest up to `STRIDE` that the depths allow.
     decoder:
         decodes frames.
     collector:
-        makes what keeps the frames.
+        makes the object that keeps the frames.
     progress:
         called with the number of frames decoded since its last call.
     """
@@ -136,7 +136,7 @@ class Decoding(Generic[F, C]):
         Raises
         ------
         InputError
-            when no frame of a side that has some can be used.
+            when a side has frames, but none of them can be used.
         OptionError
             when the stride is too coarse for the voxels.
         """
@@ -166,9 +166,9 @@ class Decoding(Generic[F, C]):
     def _decode(
         self, params: SurfaceParams, report: Progress, *, stop: bool
     ) -> tuple[C, list[dict[int, str]], DeepestFrame | None]:
-        """Every frame, the faults of each side by row, and the frame that allows the least stride.
+        """The collected frames, the faults of each side by row, and the frame that requires the least stride.
 
-        With `stop`, no farther than the first frame that does not allow the stride of `params`.
+        With `stop`, decoding ends at the first frame that does not allow the stride of `params`.
         """
         collected = self.collector()
         faults: list[dict[int, str]] = []
@@ -218,7 +218,7 @@ class Decoding(Generic[F, C]):
 
 
 def too_coarse_message(params: SurfaceParams, deepest: DeepestFrame) -> str:
-    """Why a stride is refused, and what would do."""
+    """Why a stride is refused, and which stride would be accepted."""
     most = params.largest_stride(deepest.focal, deepest.depth_m)
     reach = np.floor(100 * (params.edge_m * deepest.focal)) / 100
     seen = f"frame {deepest.key!r} sees up to {deepest.depth_m:.2f} m with a focal length of {deepest.focal:g} pixels"

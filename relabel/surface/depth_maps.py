@@ -14,7 +14,7 @@ from relabel.surface import _png
 
 MODES = ("I;16", "I;16L", "I;16B")
 MOST_PIXELS = 2**26
-"""A depth map of more pixels counts as damaged, so that a wrong header cannot ask for all memory."""
+"""A depth map with more pixels counts as damaged, so that a wrong header cannot claim all memory."""
 
 
 def read_depth(path: str | Path, size: tuple[int, int] | None = None) -> npt.NDArray[np.uint16]:
@@ -30,8 +30,8 @@ def read_depth(path: str | Path, size: tuple[int, int] | None = None) -> npt.NDA
     Raises
     ------
     InputError
-        when the file does not exist, is not a regular file, is damaged, is not a 16-bit greyscale image, or has another
-        size; the message names the file and what is wrong.
+        when the file does not exist, is not a regular file, is damaged, is not a 16-bit greyscale image, or has
+        another size; the message names the file and the fault.
     """
     check_regular(path)
     plain = _png.decoded(path, size, MOST_PIXELS)
@@ -53,7 +53,7 @@ def read_depth(path: str | Path, size: tuple[int, int] | None = None) -> npt.NDA
 
 
 def _check(path: str | Path, image: ImageFile.ImageFile, wanted: tuple[int, int] | None) -> None:
-    """What the header says, before anything is decoded."""
+    """Check the header before anything is decoded."""
     mode, size = image.mode, image.size
     if image.format == "PPM" and mode == "I":  # PGM of 16 bits, whose numbers fit
         if image.tile[0][0] != "raw":

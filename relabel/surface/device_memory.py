@@ -1,4 +1,4 @@
-"""How much memory surface overlap may take on a device, and what happens when there is less."""
+"""How much memory surface overlap may use on a device, and what happens if there is less."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from relabel.errors import OptionError
 T = TypeVar("T")
 
 SHARE = 0.8
-"""Of the memory that is free on a GPU, what may be used: fragments and the workspace of a product need some too."""
+"""The share of free GPU memory that may be used; fragmentation and the workspace of products need some, too."""
 LEAST = 2**20
-"""Bytes below which blocks are not made smaller."""
+"""Blocks are not made smaller than this, bytes."""
 
 log = logging.getLogger(__name__)
 
 
 def memory_budget(device: Device, memory_bytes: int | None = None) -> int:
-    """Bytes that may be used on a device: those given, but never more than `SHARE` of what is free on a GPU."""
+    """Bytes that may be used on a device: as given, but at most `SHARE` of the free memory of a GPU."""
     if device == "cpu":
         return LEAST * 1024 if memory_bytes is None else memory_bytes
     free, _ = load_torch().cuda.mem_get_info()
@@ -33,7 +33,7 @@ def memory_budget(device: Device, memory_bytes: int | None = None) -> int:
 
 @dataclass
 class Budget:
-    """Bytes that blocks on a device may take, which become fewer when the device has less than was thought.
+    """The bytes that blocks on a device may take, which decrease if the device turns out to have less.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Budget:
     _warned: bool = field(default=False, init=False)
 
     def within(self, work: Callable[[int], T]) -> T:
-        """What `work` returns, called with the bytes it may take; again with half of them where memory runs out.
+        """The result of `work`, called with the bytes it may take, and again with half of them if memory runs out.
 
         Raises
         ------
@@ -62,7 +62,7 @@ class Budget:
                 if not _out_of_memory(error):
                     raise
                 short = str(error).splitlines()[0]
-            # Out of the handler, since the error holds on to all that was in memory when it was raised.
+            # Outside the handler, since the error keeps everything alive that was in memory when it was raised.
             if self.size <= self.least:
                 raise OptionError(
                     f"the GPU is out of memory even for blocks of {self.size:,} bytes ({short}): stop other programs "
@@ -85,7 +85,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def free_bytes() -> int:
-    """Memory that this process could still take without swapping: of the machine, or of its control group if less."""
+    """Memory that this process can still use without swapping: that of the machine, or of its control group if less."""
     try:
         lines = _MEMINFO.read_text(encoding="ascii").splitlines()
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
@@ -103,7 +103,7 @@ def _free_by_sysconf() -> int:
     page = os.sysconf("SC_PAGE_SIZE")
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * page
-    except ValueError:  # macOS tells only how much there is in all; that half of it is free is a guess
+    except ValueError:  # macOS gives only the total; that half of it is free is a guess
         return os.sysconf("SC_PHYS_PAGES") * page // 2
 
 

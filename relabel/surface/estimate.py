@@ -1,4 +1,4 @@
-"""What a surface overlap would take, estimated from a few of its frames."""
+"""The cost of a surface overlap, estimated from a few of its frames."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from relabel.surface.params import STRIDE, SurfaceParams
 from relabel.surface.voxelise import Voxeliser, rows_to_decode
 
 SAMPLE = 12
-"""Frames of a side that are decoded."""
+"""The number of frames of a side that are decoded."""
 BASE_MEMORY = 245e6  # Python, its libraries and the compiled kernels
-BRICK_BYTES = 24.0  # number and word, and both again while they are put together
+BRICK_BYTES = 24.0  # number and word, and both again while they are combined
 CACHED_BYTES = 16.0  # a brick in the cache of frames
-BLOCKS_TOUCHED = 1.2  # blocks that a frame touches, for each hundred of its voxels: measured on 1,000 frames of a room
+BLOCKS_TOUCHED = 1.2  # blocks that a frame touches, per hundred voxels: measured on 1,000 frames of a room
 NANOSECONDS = 3.0  # to compare two frames in one block of bits, on one thread
 STORED_BYTES = 3.3  # of a stored pair, compressed
 CAMERA_BYTES = 50.0
@@ -40,7 +40,7 @@ COLLECTION_BYTES = 20e3  # what HDF5 itself takes
 
 @dataclass(frozen=True)
 class Plan:
-    """The size of a surface overlap, estimated.
+    """The estimated size of a surface overlap.
 
     Attributes
     ----------
@@ -50,17 +50,17 @@ class Plan:
         pairs of frames that can be labelled, as far as is known before decoding; those of self pairs in both
         directions.
     stored_pairs:
-        about how many of them have a value above `min_value`.
+        estimated number of these with a value above `min_value`.
     seconds:
-        about how long it takes on this machine, decoding and all, but for what is done to write it to a file.
+        estimated time on this machine, including decoding, but not writing the file.
     memory_bytes:
-        about how much memory the process takes, also while the pairs are written to a file.
+        estimated memory of the process, including the time in which pairs are written to a file.
     output_bytes:
-        about how large the stored pairs are.
+        estimated size of the stored pairs.
     decoding_seconds:
-        what of `seconds` is decoding alone.
+        the part of `seconds` that is decoding.
     stride:
-        the stride that would be used, if the sample is like the rest.
+        the stride that would be used, if the sample is representative.
     voxels:
         voxels of a frame, on average.
     """
@@ -85,7 +85,7 @@ def plan(
     threads: int | None = None,
     memory_bytes: int | None = None,
 ) -> Plan:
-    """What `relabel.surface.source` with these arguments would take; a few frames of each side are decoded.
+    """The cost of `relabel.surface.source` with these arguments; a few frames of each side are decoded.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def plan(
 
 
 class _Sample:
-    """A few frames of each side, decoded: what one costs, and how many pairs share something."""
+    """A few decoded frames of each side: the cost of a frame, and how many pairs share something."""
 
     def __init__(self, overlap: SurfaceOverlap) -> None:
         c = overlap.draft
@@ -185,9 +185,9 @@ class _Sample:
         if c.self_pairs:
             values = values[~np.eye(len(values), dtype=np.bool_)]
         self.share = float((values > 0.0).mean()) if values.size else 0.0
-        """of the pairs that have anything in common"""
+        """share of the pairs that have anything in common"""
         self.stored = float((values > c.min_value).mean()) if values.size else 0.0
-        """of the pairs that are stored"""
+        """share of the pairs that are stored"""
 
 
 def _spread(cameras: Cameras) -> list[int]:

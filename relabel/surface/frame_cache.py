@@ -1,7 +1,7 @@
-"""The bricks of frames that were decoded last, so that two collections of one job decode the frames they share once.
+"""A cache of the bricks of decoded frames, so that two collections of one job decode the frames they share only once.
 
 The train frames of a scene are both a self-paired collection and the database of the test frames. A frame counts as
-the same as long as its depth map (by file, size and time), its pose, its intrinsics and all parameters are.
+the same if its depth map (by file, size and time), pose, intrinsics and all parameters are.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from relabel.surface.params import SurfaceParams
 from relabel.surface.voxelise import FrameBricks
 
 MOST_BYTES = 2**28
-"""Of bricks that are kept in memory; a frame has about 10 kB."""
+"""Bytes of bricks that are kept in memory; a frame has about 10 kB."""
 MOST_DISK_BYTES = 2**34
-"""Of those that are kept in a temporary file."""
+"""Bytes of bricks that are kept in a temporary file."""
 Key = tuple[object, ...]
 
 
 class FrameCache:
-    """The bricks of frames: in memory up to a number of bytes, and those that were asked for longest ago on disk.
+    """The bricks of frames: in memory up to a number of bytes, and the least recently used ones on disk.
 
     Parameters
     ----------
     most_bytes:
         in memory.
     most_disk_bytes:
-        in a file without a name in the folder for temporary files, which is gone when this object is. Where there is no
-        more room, frames are forgotten.
+        in an unnamed file in the folder for temporary files, which disappears with this object. If there is no more
+        room, frames are dropped.
     """
 
     def __init__(self, most_bytes: int = MOST_BYTES, most_disk_bytes: int = MOST_DISK_BYTES) -> None:
@@ -53,7 +53,7 @@ class FrameCache:
     ) -> Iterator[FrameBricks]:
         """The bricks of the rows, in their order; `decode` is called, once, with those that are not cached."""
         keys = [cache_key(frames, params, row) for row in rows]
-        # Looked up now, since what is decoded on the way may push them out.
+        # Looked up now, since newly decoded frames may evict them.
         cached = [None if key is None else self._bricks.get(key) or self._places.get(key) for key in keys]
         decoded = decode([row for row, known in zip(rows, cached, strict=True) if known is None])
         for key, known in zip(keys, cached, strict=True):
@@ -67,11 +67,11 @@ class FrameCache:
 
     @property
     def most_bytes(self) -> int:
-        """The most that is kept in memory."""
+        """The most bytes that are kept in memory."""
         return self._most
 
     def limit(self, most_bytes: int) -> None:
-        """Keep no more than this in memory from now on; the rest goes to disk."""
+        """Keep at most this many bytes in memory from now on; the rest goes to disk."""
         self._most = min(self._most, most_bytes)
         self._make_room()
 
@@ -91,7 +91,7 @@ class FrameCache:
 
 
 class _Place(NamedTuple):
-    """Where in the file the bricks of a frame are, and what else is known of it."""
+    """The location of the bricks of a frame in the file, and what else is known about the frame."""
 
     start: int
     length: int
@@ -100,7 +100,7 @@ class _Place(NamedTuple):
 
 
 class _BricksFile:
-    """Bricks of frames one after the other in a temporary file, which is made when the first are added."""
+    """Bricks of frames, concatenated in a temporary file, which is created with the first of them."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most, self._end = most_bytes, 0
@@ -108,7 +108,7 @@ class _BricksFile:
         self._process = os.getpid()
 
     def add(self, bricks: FrameBricks) -> _Place | None:
-        """Where they are from now on; None where there is no room, or the file is of the process that forked this."""
+        """The location of the added bricks; None without room, or if the file belongs to a parent process."""
         content = bricks.code.tobytes() + bricks.word.tobytes()
         if self._end + len(content) > self._most or self._process != os.getpid():
             return None
@@ -126,7 +126,7 @@ class _BricksFile:
         return _Place(self._end - written, len(bricks.code), bricks.farthest_m, bricks.fault)
 
     def read(self, place: _Place) -> FrameBricks:
-        """What was added there."""
+        """The bricks that were added at a location."""
         content = b""
         if place.length:
             assert self._file is not None
@@ -136,7 +136,7 @@ class _BricksFile:
 
 
 def cache_key(frames: Frames, params: SurfaceParams, row: int) -> Key | None:
-    """All that the bricks of a frame depend on; None where its depth map is not there."""
+    """Everything that the bricks of a frame depend on; None if its depth map does not exist."""
     path = str(frames.depth[row])
     try:
         file = os.stat(path)  # noqa: PTH116  in a loop over all frames

@@ -31,19 +31,19 @@ from relabel.surface.poses import checked_poses
 
 Progress = Callable[[int], object]
 ROWS = {"cpu": 8 * TILE, "cuda": 64 * TILE}
-"""Queries of a block at the most: many where a block is one product."""
+"""The most queries of a block: many, if a block is one product."""
 PAIR_BYTES = 16
-"""What a pair of frames takes while it is counted."""
+"""Bytes of a pair of frames while it is counted."""
 STORED_PAIR_BYTES = 64
-"""What a pair that is stored takes besides, until its rows are written; measured."""
+"""Further bytes of a stored pair until its rows are written; measured."""
 BITS_SHARE = 3 / 8
-"""Of the memory for counting, what bit sets may take; half as much again while they are made."""
+"""The share of the memory for counting that bit sets may take; half as much again while they are made."""
 
 
 def rows_at_once(memory_bytes: int, columns: int, device: Device) -> tuple[int, int]:
-    """Rows that are counted, and rows that are handed on, at a time: those that fit a quarter and an eighth of memory.
+    """How many rows are counted and passed on at a time: those that fit a quarter and an eighth of memory.
 
-    Whole tiles of the bit sets, and at least one.
+    These are whole tiles of the bit sets, at least one.
     """
     counted, stored = (
         max(TILE, min(ROWS[device], share // (bytes_of_pair * max(1, columns)) // TILE * TILE))
@@ -53,7 +53,7 @@ def rows_at_once(memory_bytes: int, columns: int, device: Device) -> tuple[int, 
 
 
 def is_mirrored(memory_bytes: int, frames: int) -> bool:
-    """Whether the counts of all pairs of a set with itself fit a quarter of the memory, so that each is made once."""
+    """Whether the counts of all pairs of a set with itself fit a quarter of the memory, so each is made only once."""
     return 4 * frames**2 <= memory_bytes // 4
 
 
@@ -61,15 +61,15 @@ def is_mirrored(memory_bytes: int, frames: int) -> bool:
 class SurfaceOverlap:
     """The surface overlap of all pairs of query and database frames, not yet computed; `source` makes one.
 
-    It is a `SimilaritySource`. Depth maps are decoded, once each, when its `collection` or its `blocks` are first asked
-    for; what is kept of a frame are its voxels.
+    It is a `SimilaritySource`. Depth maps are decoded, once each, when `collection` or `blocks` is first used; of a
+    frame, only its voxels are kept.
     """
 
     query: Frames
     database: Frames
     params: SurfaceParams
     draft: Collection
-    """the collection as far as it is known before decoding"""
+    """the collection as known before decoding"""
     early_notes: tuple[str, ...]
     """notes on the input before decoding"""
     memory_bytes: int
@@ -87,7 +87,7 @@ class SurfaceOverlap:
 
     @property
     def frames(self) -> int:
-        """How many frames will be decoded, those of self pairs once."""
+        """The number of frames to decode, those of self pairs once."""
         return sum(int(cameras.ok.sum()) for cameras in self.cameras)
 
     @property
@@ -116,7 +116,7 @@ class SurfaceOverlap:
         return Decoded(occupancies, *decoded[1:])
 
     def decode(self, progress: Progress | None = None) -> None:
-        """Decode the depth maps, unless that is done.
+        """Decode the depth maps, unless that has been done.
 
         Parameters
         ----------
@@ -151,7 +151,7 @@ class SurfaceOverlap:
 
     @property
     def collection(self) -> Collection:
-        """What is compared and how; decodes the depth maps."""
+        """The cameras, measure and method; decodes the depth maps."""
         return self._pairs.collection
 
     def blocks(self) -> Iterator[RowBlock]:
@@ -177,22 +177,22 @@ def decoded_collection(draft: Collection, decoded: Decoded[Any], query: IndexArr
 
 @dataclass(frozen=True, eq=False)
 class VoxelPairs:
-    """All pairs of two sets of frames whose voxels are known, not yet counted; a `SimilaritySource`.
+    """All pairs of two sets of frames with known voxels, not yet counted; a `SimilaritySource`.
 
     Attributes
     ----------
     collection:
-        what is compared and how, with the numbers of voxels as extents.
+        cameras, measure and method, with the numbers of voxels as extents.
     occupancies:
         the voxels of both sides.
     own:
         (r,) the column of each query that is the query itself, which gets no value; -1 where there is none.
     memory_bytes:
-        what counting may take.
+        the memory for counting, bytes.
     threads:
         number of threads; None for all.
     device:
-        what counts.
+        the device that counts.
     progress:
         called with the number of queries that have been finished since its last call.
     """
@@ -238,7 +238,7 @@ class VoxelPairs:
             counts = self._counter.counts(slice(start, stop), slice(left, columns))
             both = counts.s_query + counts.s_database
             if whole is not None:
-                # Pairs are counted once: what is right of the diagonal is what comes below it.
+                # Pairs are counted once: entries right of the diagonal are those below it, transposed.
                 whole[start:stop, start:] = both
                 whole[start:, start:stop] = both.T
                 both = whole[start:stop]
@@ -263,7 +263,7 @@ class VoxelPairs:
 
 @inlined
 def _value(both: Any, a: Any, b: Any, measure: Any) -> Any:
-    """ψ of two frames of a and b voxels; `both` is twice what they share. iou is 0, overlap 1, dice 2."""
+    """ψ of two frames of a and b voxels; `both` is twice the number that they share. iou is 0, overlap 1, dice 2."""
     shared = 0.5 * np.float64(both)
     whole = a + b - shared if measure == 0 else (a if measure == 1 else 0.5 * (a + b))
     return np.float32(min(shared / whole, 1.0)) if whole > 0.0 else np.float32(0.0)
@@ -312,7 +312,7 @@ def source(
     """The surface overlap as a `SimilaritySource`.
 
     Input is checked here, at once; depth maps are decoded when `SurfaceOverlap.collection` or its blocks are first
-    asked for.
+    used.
 
     Parameters
     ----------
@@ -324,7 +324,7 @@ def source(
     Raises
     ------
     OptionError, InputError
-        as `overlap` does, but for what only shows in the depth maps.
+        as `overlap` does, except for faults that only show in the depth maps.
     """
     params = SurfaceParams() if params is None else params
     if memory_bytes is not None and memory_bytes < 1:
@@ -358,7 +358,7 @@ def source(
 
 
 def _check_stride(params: SurfaceParams, frames: Frames, cameras: Cameras) -> None:
-    """Refuse a stride, or voxels, that the largest depth that counts does not allow."""
+    """Refuse a stride, or a voxel size, that the largest depth that counts does not allow."""
     focal = np.where(cameras.ok, frames.intrinsics[:, :2].min(axis=1), np.inf)
     if not cameras.ok.any() or params.farthest_m is None:
         return
@@ -419,7 +419,7 @@ def overlap(
     threads:
         number of threads, by default all; results do not depend on it.
     memory_bytes:
-        what counting may take besides the voxels of all frames, by default a quarter of the memory that is free;
+        the memory for counting besides the voxels of all frames, in bytes, by default a quarter of the free memory;
         results do not depend on it.
     progress:
         called with the number of queries that have been finished since its last call.
@@ -427,8 +427,8 @@ def overlap(
     Returns
     -------
     Similarity
-        (queries × database) float32 CSR matrix of all ψ > min_value; the cameras, with the status `BAD_DEPTH` where a
-        depth map cannot be used and `NO_POSE` where a pose is no rigid motion; the numbers of voxels as extents.
+        (queries × database) float32 CSR matrix of all ψ > min_value; the cameras, with the status `BAD_DEPTH` if a
+        depth map cannot be used and `NO_POSE` if a pose is not a rigid motion; and the numbers of voxels as extents.
 
     Raises
     ------

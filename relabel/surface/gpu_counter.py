@@ -1,9 +1,9 @@
-"""Shared voxels of frames, counted by products of matrices of zeros and ones: in torch, on any device.
+"""Shared voxels of frames, counted by products of binary matrices in torch, on any device.
 
-Row a of matrix O has a one at each voxel that frame a occupies, row a of D at each that frame a occupies or that lies
-next to one it does. Entry (a, b) of O Dᵀ is then |O_a ∩ D_b|, for all pairs of frames at once. Only voxels that some
-frame of both sides has are made columns, as many at a time as there is memory for. Sums are exact: of int8 in int32, or
-in float32, where every whole number up to 2²⁴ is a value, over fewer columns than that.
+Row a of matrix O has a one at each voxel that frame a occupies, row a of D at each of these and their neighbours. Entry
+(a, b) of O Dᵀ is then |O_a ∩ D_b|, for all pairs of frames at once. Only voxels that occur on both sides become
+columns, as many at a time as fit in memory. Sums are exact: of int8 in int32, or in float32, where every whole number
+up to 2²⁴ is a value, over fewer columns than that.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ ALIGNED = 32
 fail where a number is not a multiple of 8 or 16 (pytorch pull requests 94339 and 106840)."""
 MOST_COLUMNS = 2**23  # of one product, so that a sum of ones stays exact in float32
 MOST_ELEMENTS = 2**31 - 1  # of one tensor: nonzero() and some index kernels of CUDA do not go further
-ENTRY_BYTES = 64  # that an entry of O or D takes while it is put in its place, indices of 8 bytes included
+ENTRY_BYTES = 64  # bytes of an entry of O or D while it is set, including its indices of 8 bytes
 
 log = logging.getLogger(__name__)
 
 
 class Incidence(NamedTuple):
-    """The ones of a matrix of frames × voxels, row by row."""
+    """The positions of the ones in a matrix of frames × voxels, row by row."""
 
     start: npt.NDArray[np.int64]
     """(n + 1,) on the host: the ones of frame f are the places start[f] … start[f + 1] - 1"""
@@ -59,13 +59,13 @@ class TorchCounter:
     Parameters
     ----------
     query_sides, database_sides:
-        occupied and dilated voxels of the frames of either side; where only what both occupy counts, twice the same.
+        occupied and dilated voxels of the frames of either side; twice the same if only voxels that both occupy count.
     voxels:
-        how many there are.
+        the number of voxels.
     product:
-        ``int8`` or ``float32``: what matrices are made of.
+        ``int8`` or ``float32``: the type of the matrices.
     budget:
-        bytes that blocks may take.
+        the memory budget of blocks.
     """
 
     query_sides: tuple[Incidence, Incidence]
@@ -107,7 +107,7 @@ class TorchCounter:
         return SharedVoxels(of_query, of_database)
 
     def _block(self, size: int) -> tuple[int, int]:
-        """How many frames a side, and how many voxels, to multiply at a time within `size` bytes."""
+        """The numbers of frames per side and of voxels to multiply at a time within `size` bytes."""
         share = size // 4  # one for entries, one for results, two for matrices
         longest = max(int(np.diff(m.start).max(initial=1)) for m in (*self.query_sides, *self.database_sides))
         frames = min(math.isqrt(share // 16), share // (2 * ENTRY_BYTES * longest))
@@ -166,9 +166,9 @@ def torch_counter(
     device:
         ``cuda`` or ``cpu``, of torch.
     memory_bytes:
-        what may be used there; by default most of what is free.
+        the memory to use there, bytes; by default most of the free memory.
     product:
-        ``int8`` or ``float32``: what matrices are made of; by default int8 where a GPU multiplies it rightly.
+        ``int8`` or ``float32``: what matrices are made of; by default int8 if the GPU multiplies it correctly.
 
     Raises
     ------
@@ -193,7 +193,7 @@ def torch_counter(
 
 
 def dilated(incidence: Incidence, neighbour: npt.NDArray[np.int32], size: int) -> Incidence:
-    """The voxels that frames occupy, and all that lie next to them.
+    """The voxels that frames occupy, and all of their neighbours.
 
     Parameters
     ----------
@@ -208,7 +208,7 @@ def dilated(incidence: Incidence, neighbour: npt.NDArray[np.int32], size: int) -
     device = incidence.voxel.device
     around = torch.from_numpy(np.ascontiguousarray(neighbour, np.int32)).to(device)
     voxels, k = neighbour.shape
-    stride = voxels + 1  # the last column takes what lies next to a voxel and is none
+    stride = voxels + 1  # the last column takes neighbours that are not known voxels
     frames = len(incidence.start) - 1
     longest = int(np.diff(incidence.start).max(initial=1))
     frames_at_once = min(size // (2 * stride + 24 * (k + 1) * longest), MOST_ELEMENTS // stride)
@@ -228,13 +228,13 @@ def dilated(incidence: Incidence, neighbour: npt.NDArray[np.int32], size: int) -
 
 
 def multiplies_int8(device: str) -> bool:
-    """Whether torch has a product of int8 matrices on this device, and it is right."""
+    """Whether torch has a product of int8 matrices on this device, with correct results."""
     torch = importlib.import_module("torch")
     random = np.random.default_rng(0)
     left, right = random.integers(0, 2, (2, 2 * ALIGNED, 4 * ALIGNED), np.int8)
     try:
         product = multiplied(torch.from_numpy(left).to(device), torch.from_numpy(right).to(device)).cpu().numpy()
-    except (RuntimeError, AttributeError) as error:  # a private function of torch, not there for all devices
+    except (RuntimeError, AttributeError) as error:  # a private function of torch, which not all devices have
         log.debug("no products of int8: %s", error)
         return False
     return bool((product == left.astype(np.int32) @ right.astype(np.int32).T).all())

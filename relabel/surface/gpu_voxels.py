@@ -1,10 +1,9 @@
 """From depth maps to the voxels that frames occupy, many frames at a time, in torch on any device.
 
-Every operation on numbers with a fraction is one of torch's own, in float64 and in the order that the definition of
-the method gives. Torch runs each by itself, so that none is contracted with the next into one with a single rounding:
-the voxels are those of the kernels for the CPU, to the last one.
+Every floating-point operation is one of torch, in float64 and in the order of the method's definition. Torch runs
+each separately, so that none is fused with the next: the voxels are exactly those of the kernels for the CPU.
 
-Points are set as bytes into boxes of bricks, one for each frame of a batch, as the kernels do; only where such boxes
+Points are set as bytes into boxes of bricks, one for each frame of a batch, as the kernels do; only if such boxes
 would be far larger than the points, voxels are sorted instead. A batch is on the device while the next is decoded.
 """
 
@@ -28,15 +27,15 @@ from relabel.surface.occupancy import LIMIT, IndexArray, WordArray
 from relabel.surface.voxelise import NO_BRICKS, FrameBricks, Voxeliser, map_in_order
 
 BATCH = 64
-"""Frames that are sent up at a time: launching what a GPU does takes as long for few as for many."""
+"""Frames that are transferred at a time: launching kernels takes as long for few as for many."""
 BATCH_BYTES = 2**26
-"""Of depth maps that make a batch, however few they are."""
+"""Bytes of depth maps that make a batch, however few they are."""
 TASK = 4
 """Frames that a thread decodes in one go."""
 PIXEL_BYTES = 192
-"""That a pixel takes on its way: coordinates and their products, of 8 bytes each, and its box or the sorting."""
+"""Bytes per pixel in process: coordinates and their products, of 8 bytes each, and its box or the sorting."""
 BOX_BYTES = 96
-"""Of these, what boxes may take."""
+"""The part of these for boxes."""
 
 
 class Projection(NamedTuple):
@@ -59,7 +58,7 @@ class Projection(NamedTuple):
 
 
 class ProjectedBricks(NamedTuple):
-    """What one frame occupies."""
+    """The bricks that one frame occupies."""
 
     code: IndexArray
     """(k,) codes of bricks, ascending; see `relabel.surface.occupancy`"""
@@ -68,7 +67,7 @@ class ProjectedBricks(NamedTuple):
     farthest: int
     """the largest valid stored depth of the pixels that are used, or 0"""
     outside: bool
-    """whether a point lies too far from the origin for its voxel to have a number; there are no bricks then"""
+    """whether a point is too far from the origin for its voxel to have a number; there are no bricks then"""
 
 
 class _DepthMap(NamedTuple):
@@ -97,11 +96,11 @@ def project(
     pose:
         (b, 4, 4) camera-to-world, metres.
     projection:
-        how to make bricks of them.
+        how points and voxels are computed.
     device:
         of torch.
     budget:
-        bytes to take on the device.
+        the memory budget on the device.
 
     Raises
     ------
@@ -120,7 +119,7 @@ def _project_used(
     device: str,
     budget: Budget,
 ) -> list[ProjectedBricks]:
-    """As `project`, of the pixels that are used."""
+    """Like `project`, for the pixels that are used."""
     projected: list[ProjectedBricks] = []
 
     def next_frames(size: int) -> list[ProjectedBricks]:
@@ -136,7 +135,7 @@ def _project_used(
 def voxelise_in_batches(
     voxeliser: Voxeliser, rows: Iterable[int], threads: int | None, *, device: Device, memory_bytes: int | None = None
 ) -> Iterator[FrameBricks]:
-    """What each frame occupies, in the order of `rows`: decoded in threads, projected on a torch device.
+    """The bricks of each frame, in the order of `rows`: decoded in threads, projected on a torch device.
 
     It is for a GPU what `map_in_order` with `Voxeliser.voxelise` is for the CPU; the results are the same.
 
@@ -181,7 +180,7 @@ def voxelise_in_batches(
 
 
 def _batches(depth_maps: Iterable[_DepthMap]) -> Iterator[list[_DepthMap]]:
-    """Depth maps of one size together, with those between them that are none."""
+    """Batches of depth maps of one size, including the unusable ones between them."""
     batch: list[_DepthMap] = []
     shape: tuple[int, ...] | None = None
     size = 0
@@ -199,7 +198,7 @@ def _batches(depth_maps: Iterable[_DepthMap]) -> Iterator[list[_DepthMap]]:
 
 
 def _staged(batch: Sequence[_DepthMap], device: str) -> tuple[npt.NDArray[np.uint16], str]:
-    """The depth maps that there are, in memory that a GPU copies from by itself, and the device."""
+    """The usable depth maps, in pinned memory, and the device."""
     torch = importlib.import_module("torch")
     good = [depth_map.depth for depth_map in batch if depth_map.depth is not None]
     shape = (len(good), *good[0].shape) if good else (0, 0, 0)
@@ -224,7 +223,7 @@ def _projected(
 def _checked(
     voxeliser: Voxeliser, batch: Sequence[_DepthMap], projected: Future[list[ProjectedBricks]]
 ) -> Iterator[FrameBricks]:
-    """What the frames of a batch occupy, once it is known, and what is wrong with them."""
+    """The bricks of the frames of a batch, once they are known, and their faults."""
     bricks = iter(projected.result())
     for depth_map in batch:
         if depth_map.fault is not None:
@@ -239,12 +238,12 @@ def _project_frames(
     torch = importlib.import_module("torch")
     if not used.size:
         return [ProjectedBricks(*NO_BRICKS, 0, outside=False)] * len(used)
-    # Torch knows little of uint16: the bits go up as int16, and depths above 32767 index from the end of the table.
+    # Torch hardly supports uint16: the bits are sent as int16, and depths above 32767 index from the end of the table.
     stored = torch.from_numpy(used.view(np.int16)).to(device, non_blocking=True).long()
     metres = projection.metres()
     depth = torch.from_numpy(metres).to(device)[stored]
     voxels = _voxels(depth, intrinsics, pose, projection)
-    # What does not count lies in the camera here, which is no farther away than where it may be counted.
+    # Pixels that do not count are at the camera here, so that they hardly enlarge the ranges below.
     flat = [axis.flatten(1) for axis in (depth, *voxels)]
     ends = torch.stack([end for axis in flat for end in torch.aminmax(axis, dim=1)]).cpu().numpy()
     farthest = np.searchsorted(np.arange(len(metres)) * projection.unit_m, ends[1]).tolist()
@@ -288,7 +287,7 @@ def _voxels(depth: Any, intrinsics: FloatArray, pose: FloatArray, projection: Pr
     z = depth / torch.sqrt((right * right + down * down) + 1.0) if projection.rays else depth
     x = right * z
     y = down * z
-    # A tensor, since CUDA divides by a plain number as a product with its reciprocal, which may be a bit off.
+    # A tensor, since CUDA divides by a plain number as a product with its reciprocal, which may differ in the last bit.
     voxel_m = torch.tensor(projection.voxel_m, dtype=torch.float64, device=z.device)
     rows = sent(np.moveaxis(pose, 0, -1))[:3]
     return [torch.floor((((a * x + b * y) + c * z) + t) / voxel_m) for a, b, c, t in rows]
@@ -304,7 +303,7 @@ class _Boxes(NamedTuple):
 
     @property
     def nbytes(self) -> float:
-        """With one for each voxel; may be more than fits a whole number."""
+        """With one byte per voxel; may exceed the range of int64."""
         return 64.0 * float(self.size.prod(axis=0, dtype=np.float64).sum())
 
     @property
@@ -314,7 +313,7 @@ class _Boxes(NamedTuple):
 
 
 def _boxes(low: FloatArray, high: FloatArray) -> _Boxes | None:
-    """Boxes that hold the voxels from `low` to `high`, (3, b) both; None where some are no voxels with a number."""
+    """Boxes that hold the voxels from `low` to `high`, (3, b) both; None if some of these have no number."""
     if not ((low >= -LIMIT) & (high < LIMIT)).all():
         return None
     first = low.astype(np.int64) >> 2
@@ -366,7 +365,7 @@ def _words(row: Any, x: Any, y: Any, z: Any, frames: int) -> tuple[IndexArray, W
     low = [int(axis.min()) for axis in brick]
     size = [int(axis.max()) - least + 1 for axis, least in zip(brick, low, strict=True)]
     if frames * size[0] * size[1] * size[2] * 64 > 2**63:
-        # Too far apart for one number to hold frame and voxel: two halves; a single frame always fits.
+        # Too far apart for one number to hold frame and voxel: split into two halves; a single frame always fits.
         middle = frames // 2
         first = row < middle
         halves = [

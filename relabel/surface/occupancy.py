@@ -1,9 +1,9 @@
-"""Which voxels the frames of a scene occupy, in a form that is small and quick to compare.
+"""Which voxels the frames of a scene occupy, in a form that is compact and fast to compare.
 
 A *voxel* is a cube of the world, numbered by three integers; 4 × 4 × 4 of them are a *brick*, whose voxels are the bits
-of one 64-bit word: bit (x & 3) + 4 (y & 3) + 16 (z & 3). Only what some frame of either side occupies is kept: these
-voxels have the *ids* 0 … V - 1, brick after brick, the bricks along a Z-order curve, so that what lies close together
-in the world mostly has ids close together.
+of one 64-bit word: bit (x & 3) + 4 (y & 3) + 16 (z & 3). Only voxels that some frame of either side occupies are
+kept: these have the *ids* 0 … V - 1, brick after brick, with bricks along a Z-order curve, so that voxels that are
+close in the world mostly have ids that are close.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Space:
     """All voxels that any frame of the two sides occupies."""
 
     code: IndexArray
-    """(B,) where each brick is, packed; see `brick_code`"""
+    """(B,) packed location of each brick; see `brick_code`"""
     mask: WordArray
     """(B,) the voxels of each brick that some frame occupies"""
     first: IndexArray
@@ -74,7 +74,7 @@ class Occupancy:
 
     space: Space
     begin: IndexArray
-    """(n + 1,) the bricks of frame f are the places begin[f] … begin[f + 1] - 1, in no order, none twice"""
+    """(n + 1,) the bricks of frame f are the entries begin[f] … begin[f + 1] - 1, unordered, without repetition"""
     brick: IdArray
     """(k,) row of `space.code`"""
     word: WordArray
@@ -93,16 +93,16 @@ class Occupancy:
 
     @cached_property
     def start(self) -> IndexArray:
-        """(n + 1,) the ids of frame f are the places start[f] … start[f + 1] - 1 of `voxel`."""
+        """(n + 1,) the ids of frame f are the entries start[f] … start[f + 1] - 1 of `voxel`."""
         return np.concatenate((np.zeros(1, np.int64), np.cumsum(self.size)))
 
     @cached_property
     def voxel(self) -> IdArray:
-        """(m,) int32, the ids of all frames, ascending within each; four bytes a voxel: `voxels` gives some frames'."""
+        """(m,) int32, the ids of all frames, ascending within each: four bytes each; `voxels` gives those of some frames."""
         return self.voxels(0, len(self))[1]
 
     def voxels(self, first: int, last: int) -> tuple[IndexArray, IdArray]:
-        """The ids of the frames first … last - 1, as `start` (from 0) and `voxel` of these frames alone."""
+        """The ids of the frames first … last - 1: `start` (from 0) and `voxel` of only these frames."""
         start = self.start[first : last + 1] - self.start[first]
         out = np.empty(int(start[-1]), np.int32)
         _bricks.ids(self.begin[first : last + 1], self.brick, self.word, self.space.mask, self.space.first, start, out)
@@ -110,7 +110,7 @@ class Occupancy:
 
 
 class Occupancies(NamedTuple):
-    """The occupancies of two sides in one space; one object for both where the sides are the same."""
+    """The occupancies of two sides in one space; one object for both if the sides are the same."""
 
     space: Space
     query: Occupancy
@@ -118,18 +118,18 @@ class Occupancies(NamedTuple):
 
 
 def brick_code(x: npt.NDArray[np.int64], y: npt.NDArray[np.int64], z: npt.NDArray[np.int64]) -> IndexArray:
-    """(k,) int64 codes of the bricks that the voxels (x, y, z) lie in: 19 bits an axis, x highest, counted from 0."""
+    """(k,) int64 codes of the bricks that the voxels (x, y, z) lie in: 19 bits per axis, x highest, counted from 0."""
     return _bricks.packed(x >> 2, y >> 2, z >> 2)
 
 
 def voxel_key(x: npt.NDArray[np.int64], y: npt.NDArray[np.int64], z: npt.NDArray[np.int64]) -> IndexArray:
-    """(k,) int64 keys of the voxels (x, y, z): 64 times their brick's code plus their bit in it; below 2^63."""
+    """(k,) int64 keys of the voxels (x, y, z): 64 times the code of their brick plus their bit in it; below 2^63."""
     key: IndexArray = (brick_code(x, y, z) << 6) | (x & 3) | ((y & 3) << 2) | ((z & 3) << 4)
     return key
 
 
 def words_of_keys(key: IndexArray) -> tuple[IndexArray, WordArray]:
-    """The bricks of one frame, as codes and words, from its sorted keys of voxels, none twice."""
+    """The bricks of one frame, as codes and words, from its strictly ascending keys of voxels."""
     code = key >> 6
     first = np.flatnonzero(np.diff(code, prepend=-1))
     bit = np.left_shift(np.uint64(1), (key & 63).astype(np.uint64))
@@ -137,9 +137,9 @@ def words_of_keys(key: IndexArray) -> tuple[IndexArray, WordArray]:
 
 
 class OccupancyBuilder:
-    """Collects the bricks of frames, one frame after the other, and makes `Occupancies` of them at the end.
+    """Collects the bricks of frames, one frame after the other, and finally makes `Occupancies` of them.
 
-    Frames of a side are added in their order, all of them, also those that occupy nothing.
+    All frames of a side are added, in order, including those that occupy nothing.
     """
 
     def __init__(self) -> None:
@@ -148,12 +148,12 @@ class OccupancyBuilder:
         self._word: list[list[WordArray]] = [[], []]
 
     def add(self, side: int, code: IndexArray, word: WordArray) -> None:
-        """The next frame of side 0 (query) or 1 (database): (k,) codes of its bricks, none twice, and their words."""
+        """The next frame of side 0 (query) or 1 (database): (k,) distinct codes of its bricks, and their words."""
         self._number[side].append(self._table.numbers(code, word))
         self._word[side].append(word)
 
     def add_keys(self, side: int, key: IndexArray) -> None:
-        """The next frame, from its sorted keys of voxels (see `voxel_key`), none twice."""
+        """The next frame, from its strictly ascending keys of voxels (see `voxel_key`)."""
         self.add(side, *words_of_keys(key))
 
     @property
@@ -162,7 +162,7 @@ class OccupancyBuilder:
         return sum(a.nbytes for kind in (self._number, self._word) for side in kind for a in side)
 
     def build(self, *, same: bool = False) -> Occupancies:
-        """The space and the occupancies of both sides; those of side 0 for both, where they are the `same`."""
+        """The space and the occupancies of both sides; those of side 0 for both if they are the `same`."""
         code, mask = self._table.code, self._table.mask
         order = np.argsort(_bricks.z_order(code))
         rank = np.empty(len(order), np.int32)

@@ -1,6 +1,6 @@
-"""The parameters that the overlap of surfaces depends on: units, defaults, and the values that they can have.
+"""The parameters of the overlap of surfaces: units, defaults, and valid values.
 
-Nothing heavy is loaded here, so that the command line can take its options from it.
+Nothing heavy is imported here, so that the command line can take its options from this module.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ Method = Literal["surface", "voxel-iou"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 VOXEL_SHARE = 0.55
-"""Edge of a voxel as a share of the tolerance. Points whose voxels touch are held to be within the tolerance; their
-distance is between 0 and √12 edges. On real frames the mean error against nearest neighbours is least at this share
+"""Edge of a voxel as a share of the tolerance. Points whose voxels touch count as within the tolerance; their
+distance is between 0 and √12 edges. On real frames, the mean error against nearest neighbours is smallest at this
+share
 (benchmarks/bench_surface_accuracy.py)."""
 STRIDE = 2
-"""Rows and columns of pixels from one that counts to the next, where all depths allow it."""
+"""The pixel stride, if all depths allow it."""
 _SLACK = 1.0 + 1e-9  # 0.03·585/8.775 is 2, not a little less
 _LEFT_OPEN = {"voxel_m": None, "stride": None, "nearest_m": 0.0, "farthest_m": None}
 
@@ -95,33 +96,33 @@ class SurfaceParams:
 
     @property
     def edge_m(self) -> float:
-        """Edge of a voxel in metres: `voxel_m`, or what suits the tolerance."""
+        """Edge of a voxel in metres: `voxel_m`, or the default for the tolerance."""
         if self.voxel_m is not None:
             return self.voxel_m
         return self.tolerance_m if self.method == "voxel-iou" else round(VOXEL_SHARE * self.tolerance_m, 12)
 
     def with_stride(self, stride: int) -> SurfaceParams:
-        """The same with a stride."""
+        """The same parameters with another stride."""
         return replace(self, stride=stride)
 
     def largest_stride(self, focal: float, depth_m: float) -> int:
-        """The largest stride at which pixels that look at a wall `depth_m` away are no farther apart than a voxel.
+        """The largest stride at which neighbouring points on a wall `depth_m` away are at most a voxel apart.
 
-        0 where even neighbouring pixels are. `focal` is the smaller focal length in pixels.
+        0 if those of adjacent pixels are farther apart. `focal` is the smaller focal length in pixels.
         """
         return int(min(self.edge_m * focal / depth_m * _SLACK, 2.0**31)) if depth_m > 0.0 else 2**31
 
     def label_params(self) -> dict[str, Any]:
-        """The `params` of labels: the voxels and pixels that were used; the tolerance only where it has a meaning.
+        """The `params` of labels: the voxels and pixels that were used; the tolerance only if it has a meaning.
 
-        `stride` has to be chosen by then.
+        `stride` must not be None.
         """
         params: dict[str, Any] = {} if self.method == "voxel-iou" else {"tolerance_m": self.tolerance_m}
         params["voxel_m"] = self.edge_m
         return params | {name: getattr(self, name) for name in ("stride", "nearest_m", "farthest_m")}
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values, without what was left open."""
+        """As JSON values, without parameters that are None."""
         values = asdict(self)
         for name, nothing in _LEFT_OPEN.items():
             if values[name] == nothing:

@@ -1,4 +1,4 @@
-"""Which frames have a place in the world: the check of poses and intrinsics, once, before anything is decoded."""
+"""The check of poses and intrinsics, made once, before anything is decoded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RIGID = 1e-3
 
 
 def rigid_deviation(pose: FloatArray) -> FloatArray:
-    """(n,) how far each (n, 4, 4) pose is from a rigid motion; infinite where it is not finite.
+    """(n,) deviation of each (n, 4, 4) pose from a rigid motion; infinite if the pose is not finite.
 
     The largest absolute entry of RᵀR - I, or of the last row's difference from 0 0 0 1; infinite for a reflection.
     """
@@ -32,7 +32,7 @@ def rigid_deviation(pose: FloatArray) -> FloatArray:
 
 
 def checked_poses(frames: Frames) -> tuple[Cameras, list[str]]:
-    """The cameras, those whose pose is no rigid motion as `NO_POSE`, and notes on these.
+    """The cameras, with the status `NO_POSE` if the pose is not a rigid motion, and notes on these.
 
     Raises
     ------
@@ -64,9 +64,9 @@ def checked_poses(frames: Frames) -> tuple[Cameras, list[str]]:
 
 
 def principal_point_inside(intrinsics: FloatArray, width: int, height: int) -> npt.NDArray[np.bool_]:
-    """Whether the principal points of (…, 4) fx, fy, cx, cy lie in an image of that size.
+    """Whether the principal points of (…, 4) fx, fy, cx, cy are in an image of that size.
 
-    Its far corner does not count: there lies that of the camera of an image of twice the size.
+    Its far corner does not count: there is the principal point of an image of twice the size.
     """
     x, y = intrinsics[..., 2] / width, intrinsics[..., 3] / height
     return (x >= 0.0) & (x <= 1.0) & (y >= 0.0) & (y <= 1.0) & ~((x > _CORNER) & (y > _CORNER))

@@ -26,12 +26,12 @@ from relabel.surface.poses import principal_point_inside
 
 T = TypeVar("T")
 AHEAD = 3
-"""Frames that each thread may be ahead of the one that is consumed next; they bound the memory."""
+"""The number of frames that each thread may be ahead of the next one to be consumed; bounds the memory."""
 DEPTHS = 2**16
 
 
 class FrameBricks(NamedTuple):
-    """What one frame occupies, or why that is not known."""
+    """The bricks that one frame occupies, or why they are unknown."""
 
     code: IndexArray
     word: WordArray
@@ -41,7 +41,7 @@ class FrameBricks(NamedTuple):
 
     @property
     def voxels(self) -> int:
-        """How many voxels it occupies."""
+        """The number of voxels that it occupies."""
         return int(np.bitwise_count(self.word).sum())
 
     def box(self) -> IndexArray:
@@ -50,7 +50,7 @@ class FrameBricks(NamedTuple):
         return np.stack((place.min(axis=1), place.max(axis=1)))
 
     def sha256(self) -> bytes:
-        """Of what it occupies, 32 bytes."""
+        """Digest of its bricks, 32 bytes."""
         return hashlib.sha256(self.code.tobytes() + self.word.tobytes()).digest()
 
 
@@ -69,12 +69,12 @@ def valid_depths(frames: Frames, params: SurfaceParams) -> npt.NDArray[np.uint8]
 
 @dataclass(eq=False)
 class Voxeliser:
-    """Turns depth maps into bricks; any number of threads may use one at once.
+    """Turns depth maps into bricks; any number of threads may use one object at the same time.
 
     Parameters
     ----------
     frames:
-        whose depth maps.
+        the frames whose depth maps are read.
     params:
         with a stride.
     """
@@ -87,7 +87,7 @@ class Voxeliser:
         self._scratch = threading.local()
 
     def depth(self, row: int) -> npt.NDArray[np.uint16]:
-        """The depth map of a frame, (height, width); raises an `InputError` where it cannot be used."""
+        """The depth map of a frame, (height, width); raises an `InputError` if it cannot be used."""
         path = str(self.frames.depth[row])
         depth = read_depth(path, self.frames.size)
         intrinsics = self.frames.intrinsics[row]
@@ -97,7 +97,7 @@ class Voxeliser:
         return depth
 
     def bricks(self, row: int, depth: npt.NDArray[np.uint16]) -> FrameBricks:
-        """The bricks that the points of the depth map of a frame lie in."""
+        """The bricks of the points of the depth map of a frame."""
         frames, stride = self.frames, self.params.stride
         assert frames.cameras.pose is not None
         assert stride is not None
@@ -120,18 +120,18 @@ class Voxeliser:
         return self.checked(row, code, word, int(extremes[0]), int(extremes[1]))
 
     def checked(self, row: int, code: IndexArray, word: WordArray, farthest: int, outside: int) -> FrameBricks:
-        """The bricks of a frame and what is wrong with it.
+        """The bricks of a frame and its fault, if any.
 
         Parameters
         ----------
         row:
             the frame.
         code, word:
-            what it occupies.
+            its bricks, as codes and words.
         farthest:
-            the largest stored depth that counts, 0 where none does.
+            the largest stored depth that counts, 0 if none does.
         outside:
-            not 0 where a point lies too far from the origin for its voxel to have a number.
+            not 0 if a point is too far from the origin for its voxel to have a number.
         """
         fault = None
         if farthest == 0:
@@ -145,7 +145,7 @@ class Voxeliser:
         return FrameBricks(code, word, farthest * self.frames.unit_m, fault)
 
     def voxelise(self, row: int) -> FrameBricks:
-        """What a frame occupies; never raises for what a file holds."""
+        """The bricks of a frame; never raises because of the content of a file."""
         try:
             depth = self.depth(row)
         except InputError as error:
@@ -153,7 +153,7 @@ class Voxeliser:
         return self.bricks(row, depth)
 
     def _room(self, pixels: int) -> npt.NDArray[np.int32]:
-        """Room for the voxels of all pixels, kept by each thread: fresh memory costs more than filling it."""
+        """A buffer for the voxels of all pixels, kept by each thread: fresh memory costs more than filling it."""
         room: npt.NDArray[np.int32] | None = getattr(self._scratch, "voxel", None)
         if room is None or room.shape[1] < pixels:
             room = self._scratch.voxel = np.empty((3, pixels), np.int32)
@@ -163,7 +163,7 @@ class Voxeliser:
 def map_in_order(work: Callable[[int], T], rows: Iterable[int], threads: int | None, *, task: int = 1) -> Iterator[T]:
     """work(row) of each row, in their order, computed in threads a few ahead of what is consumed.
 
-    `task` rows are computed in one go: more than one where the work on one is so short that handing it over counts.
+    `task` rows are computed together: more than one if the work on one row is so short that passing it on matters.
     """
     count = thread_count(threads)
     ahead = max(AHEAD * count // task, count)
@@ -178,11 +178,11 @@ def map_in_order(work: Callable[[int], T], rows: Iterable[int], threads: int | N
         while waiting:
             yield from waiting.popleft().result()
     finally:
-        # After an interrupt or an error nothing is left to be decoded in vain.
+        # After an interrupt or an error, nothing is decoded in vain.
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def rows_to_decode(cameras: Cameras) -> IndexArray:
-    """The rows of the cameras that can be labelled, as far as is known before decoding."""
+    """The rows of the cameras that can be labelled, as known before decoding."""
     rows: IndexArray = np.flatnonzero(cameras.ok)
     return rows
