@@ -177,7 +177,7 @@ class FrameBlocks:
                     yield KeptFrame.of(work.path, place, bricks)
 
     def _file(self, name: str, digest: str) -> Path:
-        """The file for voxels of a collection; it may exist, since another collection of the job may have the same frames."""
+        """The file for voxels of a collection; it may exist already, made for the same frames of another collection."""
         files = [self.folder.frames(other, digest) for other in (name, *self.folder.names)]
         return next((file for file in files if file in self.used or file.exists()), files[0])
 

@@ -84,7 +84,7 @@ def frames_from_records(
 
 
 def masks_beside(stored: StoredCollection) -> tuple[Path, ...]:
-    """Possible locations of the mask of a collection besides its root: beside the label file, or none without a mask."""
+    """Where the mask of a collection may be besides its root: beside the label file, or nowhere without a mask."""
     mask = stored.params.get("mask")
     return (Path(stored.path).parent / str(mask.get("name")),) if isinstance(mask, Mapping) else ()
 

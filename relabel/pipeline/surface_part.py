@@ -58,7 +58,7 @@ class SurfacePart(ReaderWrapper[FrameSets]):
 
     @classmethod
     def from_parameters(cls, reader: FrameReader, parameters: dict[str, Any]) -> SurfacePart:
-        """The part of a reader and of the recorded parameters other than the reader's; a TypeError if one is unknown."""
+        """The part of a reader and the recorded parameters other than its own; a TypeError if one is unknown."""
         rule = Exclusion(**{name: parameters.pop(name) for name in RULES if name in parameters})
         return cls(reader, surface.SurfaceParams(**parameters), excluded=rule)
 

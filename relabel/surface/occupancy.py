@@ -98,7 +98,7 @@ class Occupancy:
 
     @cached_property
     def voxel(self) -> IdArray:
-        """(m,) int32, the ids of all frames, ascending within each: four bytes each; `voxels` gives those of some frames."""
+        """(m,) int32, the ids of all frames, ascending within each: four bytes each; `voxels` is for some frames."""
         return self.voxels(0, len(self))[1]
 
     def voxels(self, first: int, last: int) -> tuple[IndexArray, IdArray]:
