@@ -1,4 +1,4 @@
-"""The label file: written whole or not at all, read from anywhere, checked to the last bit."""
+"""The label file: written completely or not at all, read from disk or URL, checked to the last bit."""
 
 from __future__ import annotations
 

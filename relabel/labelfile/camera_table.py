@@ -33,7 +33,7 @@ from relabel.labelfile.schema import (
 )
 
 Table = dict[str, npt.NDArray[Any]]
-"""Columns by name, as they are stored: strings as UTF-8 bytes, numbers little-endian."""
+"""Columns by name, as stored: strings as UTF-8 bytes, numbers little-endian."""
 
 
 def as_table(cameras: Cameras, extent: FloatArray, where: str) -> Table:
@@ -42,8 +42,8 @@ def as_table(cameras: Cameras, extent: FloatArray, where: str) -> Table:
     Raises
     ------
     InputError
-        when an extent is negative or infinite, or an extra column has a name or type that the format cannot hold;
-        `where` begins the message.
+        when an extent is negative or infinite, or an extra column has a name or type that the format does not allow;
+        the message begins with `where`.
     """
     bad = np.flatnonzero((extent < 0) | np.isinf(extent))
     if bad.size:
@@ -103,7 +103,7 @@ def _strings(array: npt.NDArray[np.str_], where: str) -> npt.NDArray[np.bytes_]:
 
 
 def _encoded(array: npt.NDArray[np.str_], where: str) -> npt.NDArray[np.bytes_]:
-    """UTF-8 bytes of one width; an `InputError` where a text is too long to be stored, or for the others."""
+    """UTF-8 bytes of one width; an `InputError` if a text is too long to be stored, or much longer than the others."""
     if array.nbytes > MOST_BYTES or array.dtype.itemsize > ROW_BYTES:
         lengths = np.strings.str_len(array)
         try:
@@ -121,7 +121,7 @@ def _encoded(array: npt.NDArray[np.str_], where: str) -> npt.NDArray[np.bytes_]:
 
 
 def _holds_nul(encoded: npt.NDArray[np.bytes_]) -> bool:
-    """Whether a NUL stands before another byte; those at the end are NumPy's padding."""
+    """Whether a NUL precedes another byte; those at the end are NumPy's padding."""
     letters = np.count_nonzero(np.ascontiguousarray(encoded).view(np.bool_))
     return bool(letters < np.strings.str_len(encoded).sum())
 
@@ -137,21 +137,21 @@ def digests(table: Table) -> dict[str, Record]:
 
 
 class StoredDigests:
-    """The digest record of every column of stored tables that are one, read in blocks, part after part."""
+    """The digest record of every column of a table stored in parts, read in blocks, part after part."""
 
     def __init__(self) -> None:
         self._running: dict[str, tuple[ArrayDigest, list[int]]] = {}
         self._parts = 0
 
     def add(self, group: Any) -> None:
-        """Take in the next part.
+        """Add the next part.
 
-        What is of no type that the format has is left out: no digest covers it.
+        Columns whose type is not one of the format are left out: no digest covers them.
 
         Raises
         ------
         LabelFileError
-            when a column cannot be read, or is not in all parts alike.
+            when a column cannot be read, or is not in all parts.
         """
         seen = set()
         for name in hdf.links(group):
@@ -181,21 +181,21 @@ class StoredDigests:
 
 
 def write_tables(draft: Draft, group: Any, tables: Mapping[str, Table], queue: ChunkQueue) -> None:
-    """Make the groups of these names with their columns, and add their chunks to the queue."""
+    """Create the groups of these names with their columns, and add their chunks to the queue."""
     datasets = {side: new_columns(draft, group, side, table) for side, table in tables.items()}
     for side, table in tables.items():
         write_columns(draft, datasets[side], table, queue)
 
 
 def new_columns(draft: Draft, group: Any, side: str, table: Table) -> list[Any]:
-    """The datasets of a table in a new group of this name, still without their values."""
+    """The datasets of a table in a new group of this name, without their values."""
     with draft.writing():
         parent = new_group(group, side)
         return [_new_column(parent, name, array) for name, array in table.items()]
 
 
 def write_columns(draft: Draft, datasets: Sequence[Any], table: Table, queue: ChunkQueue) -> None:
-    """Add the chunks of a table to the queue; `datasets` are what `new_columns` made for it."""
+    """Add the chunks of a table to the queue; `datasets` are those of `new_columns`."""
     for dataset, array in zip(datasets, table.values(), strict=True):
         if array.size:
             step = dataset.chunks[0]
@@ -205,7 +205,7 @@ def write_columns(draft: Draft, datasets: Sequence[Any], table: Table, queue: Ch
 
 
 def _new_column(group: Any, name: str, array: npt.NDArray[Any]) -> Any:
-    """The dataset of a column, still without its values."""
+    """The dataset of a column, without its values."""
     dtype: Any = array.dtype
     if name == "status":
         dtype = h5py.enum_dtype(STATUS_NAMES, basetype="u1")
@@ -216,7 +216,7 @@ def _new_column(group: Any, name: str, array: npt.NDArray[Any]) -> Any:
         row_bytes = array.nbytes // len(array)
         rows = max(1, min(len(array), CHUNK_ENTRIES, CHUNK_BYTES // row_bytes))
         storage = {"chunks": (rows, *array.shape[1:]), **FILTERS}
-    # HDF5 knows no chunks in an empty extent of fixed size.
+    # HDF5 allows no chunks in an empty dataset of fixed size.
     return group.create_dataset(name, array.shape, dtype=dtype, track_times=False, **storage)
 
 
@@ -237,12 +237,12 @@ def read_columns(group: Any, *, newer: bool, named: bool = True, further: Collec
     group:
         the h5py group ``queries`` or ``database``.
     newer:
-        the file has a newer minor version: a status that is not known yet is read as `Status.MASKED`, which like every
-        status but OK means that nothing is known about the camera's pairs.
+        the file has a newer minor version: an unknown status is read as `Status.MASKED`, which like every status but
+        OK means that nothing is known about the camera's pairs.
     named:
-        False reads no keys.
+        whether to read keys.
     further:
-        the columns to read of those that the format gives no meaning to; all of them by default.
+        the columns to read of those without a meaning in the format; by default all of them.
 
     Raises
     ------
@@ -271,23 +271,23 @@ def read_columns(group: Any, *, newer: bool, named: bool = True, further: Collec
 
 
 def as_cameras(table: Table, crs: str, *, posed: bool, where: str) -> tuple[Cameras, FloatArray]:
-    """Cameras and their extents, of the columns of a table.
+    """The cameras and extents of the columns of a table.
 
     Parameters
     ----------
     table:
-        what `read_columns` returns; without keys the cameras get their row numbers for keys.
+        as `read_columns` returns it; without keys, cameras get their row numbers as keys.
     crs:
         the frame of the positions.
     posed:
         OK cameras have a position, and a heading or pose; False for labels that were imported.
     where:
-        the place that errors name.
+        the location that errors name.
 
     Raises
     ------
     LabelFileError
-        when a column has values that it must not have.
+        when a column has invalid values.
     """
     columns: dict[str, Any] = {
         name: hdf.decode(array, f"{where}/{name}") if array.dtype.kind == "S" else array
@@ -305,7 +305,7 @@ def as_cameras(table: Table, crs: str, *, posed: bool, where: str) -> tuple[Came
 
 
 def _further(group: Any, name: str) -> Any:
-    """A column that this version gives no meaning to; None where it cannot be one, since a newer minor may say so."""
+    """A column without a meaning in this version; None if it is no valid one, as a newer minor version may have."""
     with hdf.guarded(f"{group.name}/{name}"):
         dataset = group[name]
     if not isinstance(dataset, h5py.Dataset) or dataset.shape is None or len(dataset.shape) < 1:

@@ -1,4 +1,4 @@
-"""A collection on its way into files: all that is given is checked once, whatever it is written to."""
+"""A collection that is being written: everything is checked once, whatever it is written to."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from relabel.similarity import Collection, RowBlock, SimilaritySource
 
 
 class CheckedRows:
-    """The cameras and rows of a source, in the types of the file; an `InputError` where they break a rule.
+    """The cameras and rows of a source, in the types of the file; an `InputError` if they break a rule.
 
     Parameters
     ----------
     name:
-        that of the collection, for messages.
+        the name of the collection, for messages.
     source:
-        where its rows come from.
+        the source of its rows.
     most:
-        pairs that it may have; None for any number.
+        the largest number of pairs; None for any number.
 
     Attributes
     ----------
     attributes:
-        those of the collection, with ``nnz`` once all blocks were taken.
+        those of the collection, with ``nnz`` once all blocks have been read.
     sides:
-        the names of the tables of cameras; one alone where these are self pairs.
+        the names of the tables of cameras; only one for self pairs.
     """
 
     def __init__(self, name: str, source: SimilaritySource, *, most: int | None) -> None:
@@ -56,13 +56,13 @@ class CheckedRows:
         self._symmetry = Symmetry(self.collection.shape[0]) if self.collection.symmetric else None
 
     def table(self, side: str) -> Table:
-        """The cameras of a side, made anew: they take about a fifth of the memory that computing their pairs does."""
+        """The cameras of a side, encoded at each call; they take a fifth of the memory of computing their pairs."""
         c = self.collection
         cameras, extent = (c.query, c.query_extent) if side == schema.QUERIES else (c.database, c.database_extent)
         return as_table(cameras, extent, f"{self.where}, {side}")
 
     def blocks(self, progress: Callable[[int], object] | None) -> Iterator[RowBlock]:
-        """All rows, checked block by block; what only shows at the end is checked behind the last."""
+        """All rows, checked block by block; faults that only show at the end are found after the last."""
         for unchecked in self._source.blocks():
             block = self._checked(unchecked)
             yield block
@@ -104,7 +104,7 @@ class CheckedRows:
         return attributes
 
     def _check_same(self) -> None:
-        """Refuse self pairs of two sides that are not the same cameras."""
+        """Refuse self pairs if the two sides are not the same cameras."""
         c = self.collection
         if not c.self_pairs or (c.database is c.query and c.database_extent is c.query_extent):
             return

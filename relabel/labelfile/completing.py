@@ -1,4 +1,4 @@
-"""What makes a file whole: names that can stand together, what stands around the collections, and a last look at it."""
+"""Completing a file: the check of names, everything besides the collections, and the final validation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from relabel.labelfile.validator import validate
 
 
 def check_names(names: Mapping[str, object]) -> None:
-    """Raise an `InputError` unless all names can stand together in one file."""
+    """Raise an `InputError` unless all names are allowed together in one file."""
     if not names:
         raise InputError("there is no collection to write; a label file holds at least one")
     for name in names:
@@ -30,7 +30,7 @@ def check_names(names: Mapping[str, object]) -> None:
 
 
 def finish(file: Any, collections: Mapping[str, str], provenance: Sequence[str]) -> None:
-    """Write what stands around the collections, whose digests are given by name, and declare the file complete."""
+    """Write everything besides the collections, whose digests are given by name, and mark the file as complete."""
     group = new_group(file, schema.PROVENANCE)
     for number, text in enumerate(provenance):
         group.create_dataset(f"{number:04d}", data=schema.stored_text(text), track_times=False)
@@ -57,7 +57,7 @@ def confirm(private: Path, target: Path, level: str, hint: str = "check disk and
 
 
 def finish_collection(draft: Draft, group: Any, attributes: Mapping[str, Any], records: Mapping[str, Record]) -> str:
-    """Write the attributes of a collection, of whose arrays the digest records are given; its digest."""
+    """Write the attributes of a collection, whose arrays have the given digest records; returns its digest."""
     digest = collection_digest(attributes, records)
     with draft.writing():
         for name, value in attributes.items():

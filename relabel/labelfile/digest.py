@@ -1,8 +1,9 @@
-"""Digests of content: what a label file says, whatever chunks, filters or HDF5 version it is stored with.
+"""Digests of content, which do not depend on chunks, filters or the version of HDF5.
 
 An array is hashed as little-endian bytes in C order, strings as their UTF-8 bytes with one NUL after each. A
 collection is hashed through a manifest (canonical JSON) of its attributes and the digests of its arrays; a file through
-a manifest of the digests of its collections and provenance. So arrays can be hashed while they stream, in any order.
+a manifest of the digests of its collections and provenance. So arrays can be hashed while they are streamed, in any
+order.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class ArrayDigest:
         self._hash = hashlib.sha256()
 
     def update(self, array: npt.NDArray[Any]) -> None:
-        """Append the next rows: `S` arrays for strings, little-endian numbers else."""
+        """Append the next rows: `S` arrays for strings, otherwise little-endian numbers."""
         if self.dtype == UTF8:
             strings = array.ravel()
             for start in range(0, len(strings), _STRINGS):
@@ -44,11 +45,11 @@ class ArrayDigest:
 
 
 def _terminated(strings: npt.NDArray[np.bytes_]) -> Any:
-    """The bytes of each string with one NUL behind."""
+    """The bytes of each string, followed by one NUL."""
     width = strings.dtype.itemsize
     if (np.strings.str_len(strings) < width).any():
         return b"\0".join([*strings.tolist(), b""])
-    # Without Python objects where all are equally long, as keys often are.
+    # Without Python objects if all are equally long, as keys often are.
     letters = np.zeros((len(strings), width + 1), np.uint8)
     letters[:, :width] = np.ascontiguousarray(strings).view(np.uint8).reshape(len(strings), width)
     return letters.data
@@ -60,7 +61,7 @@ def collection_digest(attributes: Mapping[str, Any], datasets: Mapping[str, Reco
     Parameters
     ----------
     attributes:
-        the attributes that `schema.ATTRIBUTES` names.
+        the attributes named in `schema.ATTRIBUTES`.
     datasets:
         records by path inside the collection, for example ``queries/key``; of a self-paired collection without
         those below ``database``.

@@ -1,4 +1,4 @@
-"""The checks of one label file, whatever it is part of."""
+"""The checks of one label file, by itself or as a shard."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from relabel.labelfile.provenance import provenance_texts, record_problems
 
 
 def check_file(path: Path, report: Report, deepest: int) -> None:
-    """Note all that is wrong with a file, up to the level of that number in `LEVELS`.
+    """Note all faults of a file, up to the level of that number in `LEVELS`.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def check_file(path: Path, report: Report, deepest: int) -> None:
     """
     with header.naming(path):
         _open_and_check(path, report, deepest)
-        if fault := remote.fault(path):  # what was noted because of it says nothing of the file
+        if fault := remote.fault(path):  # findings that it caused say nothing about the file
             raise fault
 
 
@@ -49,7 +49,7 @@ def _check(file: Any, report: Report, deepest: int) -> None:
     faults = header.faults(file)
     for fault in faults:
         report.note("header", "/", str(fault))
-    # Of a version to come, or of another kind of file, nothing more can be said.
+    # Nothing more can be said about a later version or another kind of file.
     if deepest == 0 or any(isinstance(fault, FormatTooNewError) for fault in faults) or not header.is_ours(file):
         return
     newer = False
@@ -87,7 +87,7 @@ def _check_names(names: list[str], report: Report) -> None:
 
 
 def check_provenance(texts: Sequence[str], report: Report, path: str) -> None:
-    """Note what is wrong with records of provenance, of which the group or the file `path` holds the texts."""
+    """Note the faults of records of provenance, given as the texts that the group or file `path` holds."""
     if not texts:
         report.note("content", path, "holds no record, so the file does not record how it was made", "warning")
     for number, text in enumerate(texts):

@@ -1,9 +1,10 @@
-"""How the HDF5 files that relabel writes are laid out: with the structures of HDF5 1.10, and without time stamps.
+"""The layout of the HDF5 files that relabel writes: the structures of HDF5 1.10, without time stamps.
 
 These structures carry checksums, which those of older versions lack: of 3,000 files with one flipped bit outside the
 chunks, plain h5py read wrong content in none, and in 19 with the structures that it chooses by itself.
 
-Files of other programs may have any layout that HDF5 reads. What is copied out of them is laid out anew.
+Files of other programs may have any layout that HDF5 reads. Content that is copied from them gets the layout of
+relabel.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ BOUNDS = (h5f.LIBVER_V110, h5f.LIBVER_V110)
 
 
 def new_file(stream: Any) -> Any:
-    """An h5py file without content that is written to a binary stream."""
+    """An empty h5py file that is written to a binary stream."""
     access = h5p.create(h5p.FILE_ACCESS)
     access.set_fclose_degree(h5f.CLOSE_STRONG)
     access.set_libver_bounds(*BOUNDS)
@@ -32,12 +33,12 @@ def new_file(stream: Any) -> Any:
 
 
 def new_group(parent: Any, path: str) -> Any:
-    """The group at a path below `parent`; those on the way there are made where they are missing."""
+    """The group at a path below `parent`; missing groups on the way are created."""
     for name in path.split("/"):
         if name in parent:
             parent = parent[name]
         else:
-            # By hand, because h5py before 3.14 and HDF5, for groups on the way, put time stamps in.
+            # By hand, because h5py before 3.14 adds time stamps, and so does HDF5 in groups on the way.
             creation = h5p.create(h5p.GROUP_CREATE)
             creation.set_obj_track_times(False)
             parent = h5py.Group(h5g.create(parent.id, name.encode(), gcpl=creation))
@@ -45,10 +46,10 @@ def new_group(parent: Any, path: str) -> Any:
 
 
 def copy_group(source: Any, parent: Any, path: str) -> None:
-    """Copy a group of another file with all that it holds, as a new one at `path` below `parent`.
+    """Copy a group of another file with all its content to a new group at `path` below `parent`.
 
-    Chunks are copied as they are stored, without being decoded. What has several names by hard links has so in the
-    copy; soft and external links are left out.
+    Chunks are copied as they are stored, without being decoded. Objects with several hard links have them in the
+    copy, too; soft and external links are left out.
 
     Raises
     ------
@@ -59,7 +60,7 @@ def copy_group(source: Any, parent: Any, path: str) -> None:
 
 
 class _Copy:
-    """What has been copied so far, by its address in the source."""
+    """The objects that have been copied so far, by address in the source."""
 
     def __init__(self) -> None:
         self._copies: dict[int, Any] = {}
@@ -88,13 +89,13 @@ def _address(node: Any) -> int:
 def _copied(node: Any, target: Any, name: str) -> Any:
     """A dataset of the source in another group."""
     if not isinstance(node, h5py.Dataset) or node.shape is None or node.dtype.hasobject:
-        # Nothing that the format knows; only HDF5 itself copies what refers to other places of a file.
+        # Not part of the format; only HDF5 itself can copy references to other objects of a file.
         node.parent.copy(node, target, name=name)
         return target[name]
     hdf.check_array(node)
     properties = node.id.get_create_plist()
     properties.set_obj_track_times(False)
-    # A copy of the type, which may have a name in its own file.
+    # A copy of the type, which may be a named type in its own file.
     dataset = h5d.create(target.id, name.encode(), node.id.get_type().copy(), node.id.get_space(), dcpl=properties)
     new = h5py.Dataset(dataset)
     if node.chunks:

@@ -40,7 +40,7 @@ def opened(path: Path, *, known: bool = False) -> Iterator[Any]:
     FormatTooNewError
         when it is of a newer major version.
     LabelFileError
-        when it is no label file, not complete or damaged.
+        when it is not a label file, not complete, or damaged.
     """
     with naming(path):
         file = _open(path) if known else open_hdf5(path)
@@ -59,7 +59,7 @@ def naming(path: Path) -> Iterator[None]:
         with remote.uncollected(path):
             yield
     except LabelFileError as error:
-        # A network that fails says nothing of the file.
+        # A failing network says nothing about the file.
         error = remote.fault(path) or error
         raise type(error)(f"{path}: {error}") from None
 
@@ -130,13 +130,13 @@ def open_unlocked(path: Path) -> Any:
 
 @atexit.register
 def _close_remote_files() -> None:
-    """HDF5 closes what is still open when Python has ended, and cannot call a file that is made of Python by then."""
+    """Close remote files before Python ends: HDF5 closes open files later, when it cannot call Python any more."""
     for file in list(_remote_files.values()):
         file.close()
 
 
 def identity(path: Path) -> tuple[Any, ...] | None:
-    """What changes whenever another file takes this name; None where there is none."""
+    """A value that changes whenever another file takes this name; None if there is none."""
     if isinstance(path, remote.RemotePath):
         return remote.identity(path)
     try:
@@ -147,7 +147,7 @@ def identity(path: Path) -> tuple[Any, ...] | None:
 
 
 def faults(file: Any) -> list[LabelFileError]:
-    """All that is wrong with the header of an open file."""
+    """All faults of the header of an open file."""
     errors: list[LabelFileError] = []
     try:
         name = hdf.attribute(file, "format", str)
@@ -191,7 +191,7 @@ def is_ours(file: Any) -> bool:
 
 
 def is_newer(file: Any) -> bool:
-    """Whether the file has a newer minor version, with parts that this program may not know."""
+    """Whether the file has a newer minor version, with parts that this version may not know."""
     version = parse_version(hdf.attribute(file, "format_version", str))
     return version is not None and version > (MAJOR, MINOR)
 

@@ -1,4 +1,4 @@
-"""The manifest of a folder of shards: which files make up which collections, and what each of them is."""
+"""The manifest of a folder of shards: the files of each collection, and what each of them holds."""
 
 from __future__ import annotations
 
@@ -42,15 +42,14 @@ class Shard:
     sha256: str
     """of the file"""
     content_sha256: str
-    """that the file carries"""
+    """the digest that the file itself states"""
     rows: tuple[int, int]
     """the first of its rows in the whole collection, and the one after its last"""
     nnz: int
-    """pairs of the whole that it holds: all that it stores but those of a camera with itself, where these are self
-    pairs"""
+    """its pairs in the whole: all that it stores, except for those of a camera with itself in self pairs"""
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in the manifest."""
+        """As it is written in the manifest."""
         return {**vars(self), "rows": list(self.rows)}
 
 
@@ -65,7 +64,7 @@ class Entry:
     shards: tuple[Shard, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in the manifest."""
+        """As it is written in the manifest."""
         return {
             "attributes": dict(self.attributes),
             "shape": list(self.shape),
@@ -74,13 +73,13 @@ class Entry:
         }
 
     def shard_attributes(self) -> dict[str, Any]:
-        """Those that all of its shards have, whatever rows they hold."""
+        """The attributes that all of its shards have, whatever rows they hold."""
         return {**{name: self.attributes[name] for name in _SHARED}, "symmetric": 0, "self_pairs": 0}
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What ``manifest.json`` says."""
+    """The content of ``manifest.json``."""
 
     writer: str
     collections: Mapping[str, Entry]
@@ -91,7 +90,7 @@ class Manifest:
     """that of a label file with this version, writer, provenance and these collections"""
 
     def digest(self) -> str:
-        """What `content_sha256` has to be."""
+        """The right `content_sha256`."""
         digests = {name: entry.content_sha256 for name, entry in self.collections.items()}
         return file_digest(self.format_version, self.writer, digests, self.provenance)
 
@@ -124,7 +123,7 @@ def load(folder: Path) -> Manifest:
     FormatTooNewError
         when it is of a newer major version.
     LabelFileError
-        when there is none, or it is not as the format has it; the message begins with its path.
+        when there is none, or it does not follow the format; the message begins with its path.
     """
     path = folder / MANIFEST
     try:
@@ -180,7 +179,7 @@ def members(text: str) -> dict[str, Any]:
 
 
 def contents(members: Mapping[str, Any]) -> tuple[Manifest | None, list[str]]:
-    """What a manifest says, and all that is wrong with it; None where anything is."""
+    """The content of a manifest, None if it has faults; and all of its faults."""
     return _Parser(members).run()
 
 
@@ -193,7 +192,7 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 @dataclass
 class _Parser:
-    """Takes a manifest apart, and notes whatever is not as it should be."""
+    """Parses a manifest, and notes all faults."""
 
     value: Mapping[str, Any]
     faults: list[str] = field(default_factory=list)
@@ -235,7 +234,7 @@ class _Parser:
         self.faults.append(text)
 
     def entry(self, where: str, value: object) -> Entry | None:
-        """One collection; None where something is wrong with it."""
+        """One collection; None if it has a fault."""
         before = len(self.faults)
         if not isinstance(value, dict):
             self.note(f"{where} is not an object")
@@ -270,7 +269,7 @@ class _Parser:
         return Entry(kept, (shape[0], shape[1]), str(value["content_sha256"]), found)
 
     def attributes(self, where: str, value: object) -> Iterator[tuple[str, Any]]:
-        """Those attributes that the format has, by name."""
+        """The attributes of the format, by name."""
         if not isinstance(value, dict):
             self.note(f"{where}: attributes is not an object")
             return
@@ -286,7 +285,7 @@ class _Parser:
                 self.note(f"{where}: attribute {name!r} is {found!r:.60}, which it cannot be")
 
     def shard(self, where: str, value: object) -> Shard | None:
-        """One shard; None where something is wrong with it."""
+        """One shard; None if it has a fault."""
         before = len(self.faults)
         if not isinstance(value, dict):
             self.note(f"{where} is not an object")
@@ -311,7 +310,7 @@ class _Parser:
 
 
 def path_fault(path: str) -> str | None:
-    """Why `path` cannot be that of a shard, which lies beside the manifest; None where it can."""
+    """Why `path` cannot be that of a shard, which is beside the manifest; None if it can."""
     if "/" in path or "\\" in path or path in ("", ".", ".."):
         return "is not the name of a file in the folder of the manifest"
     if path == MANIFEST or path.startswith("."):
@@ -322,7 +321,7 @@ def path_fault(path: str) -> str | None:
 
 
 def _is_text(value: object) -> bool:
-    """Whether it is text with bytes in UTF-8, which half of a surrogate pair has not; JSON can say such a one."""
+    """Whether it is text that UTF-8 can encode: JSON may hold half of a surrogate pair, which it cannot."""
     try:
         return isinstance(value, str) and value.encode() is not None
     except UnicodeEncodeError:

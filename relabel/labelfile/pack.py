@@ -1,4 +1,4 @@
-"""Joining collections of several label files into one, as they are: the parts of a long job, or a merge."""
+"""Joining collections of several label files unchanged into one: the parts of a long job, or a merge."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ def pack(
     """Write a label file from collections of others, without computing anything again.
 
     Between files, compressed chunks are copied as they are; from and to folders of shards, rows are read and written
-    again. The provenance is that of the files of all parts in the order of their
-    names, then that given here, each record once.
+    again. The provenance is that of the files of all parts in the order of their names, then the given one, each
+    record once.
 
     Parameters
     ----------
     path:
         the file to make, or the folder of shards, ``NAME.labels``; its own folder exists.
     parts:
-        by the name that the collection gets: a label file that holds just one, or a collection of any.
+        label files with a single collection, or collections, by the new name of the collection.
     provenance, overwrite:
         as for `write`.
     progress:
-        called with numbers of queries that have been copied.
+        called with the number of queries copied since the last call.
     shard_pairs:
         of a folder of shards: a shard ends before the row that would bring it above this number of stored pairs; by
         default 2²⁷, and at least 32 a database camera.
@@ -61,8 +61,8 @@ def pack(
     Raises
     ------
     MissingFileError, LabelFileError
-        when a part is not there, is no label file, is damaged or holds more than one collection, or has another
-        content than when it was opened.
+        when a part is missing, is not a label file, is damaged, holds more than one collection, or has changed since
+        it was opened.
     InputError, OutputExistsError, OutputError
         as for `write`.
     """
@@ -73,7 +73,7 @@ def pack(
         return _in_shards(target, parts, own, overwrite=overwrite, progress=progress, shard_pairs=shard_pairs)
     if shard_pairs is not None:
         raise OptionError(f"{path}: pairs are cut into shards in a folder of shards only; name it NAME{SHARDS_SUFFIX}")
-    # A dictionary, because it keeps the order and drops repetitions.
+    # A dictionary keeps the order and drops repetitions.
     texts: dict[str, None] = {}
     digests: dict[str, str] = {}
     seen: set[tuple[Path, tuple[Any, ...] | None]] = set()
@@ -93,7 +93,7 @@ def pack(
                     digests[name] = write_collection(draft, name, stored, None, progress)
                     continue
                 identity = header.identity(file)
-                # Header and history are those of a whole file, and many collections may come from one.
+                # Header and history belong to a whole file, and many collections may come from one file.
                 known = identity is not None and (file, identity) in seen
                 with header.opened(file, known=known) as part:
                     group = _collection(part, source if isinstance(source, StoredCollection) else None)
@@ -109,7 +109,7 @@ def pack(
                     progress(rows)
             with draft.writing():
                 finish(draft.file, digests, list(texts | dict.fromkeys(own)))
-        # A part may have been damaged since it was written, and copied chunks have not been decoded yet.
+        # A part may have been damaged since it was written, and copied chunks have not been decoded.
         sources = sorted({str(s.path if isinstance(s, StoredCollection) else s) for s in parts.values()})
         shown = ", ".join(sources[:3]) + (f" and {len(sources) - 3} more" if len(sources) > 3 else "")
         hint = f"find the damaged one with relabel validate --level content, and make it again: {shown}"
@@ -163,7 +163,7 @@ def _collection(part: Any, stored: StoredCollection | None) -> Any:
 
 
 def _check_members(group: Any) -> None:
-    """Raise unless every dataset can be read and nothing leads elsewhere.
+    """Raise unless every dataset can be read and no link leads elsewhere.
 
     HDF5 2.0 was seen to crash when it copies a damaged dataset, and copies links that are not hard as they are.
     """

@@ -1,4 +1,4 @@
-"""The three arrays of a similarity group, as their rows come in."""
+"""The three arrays of a similarity group, written row by row."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from relabel.similarity import RowBlock
 
 
 class PairDigests:
-    """The running digests of the three arrays, whatever files they are cut into."""
+    """The running digests of the three arrays, however they are split into files."""
 
     def __init__(self) -> None:
         self._running = {name: ArrayDigest(schema.ARRAYS[name]) for name in ("indices", "data")}
         self._counts: list[npt.NDArray[np.int64]] = []
 
     def add(self, block: RowBlock) -> None:
-        """Take in the next rows."""
+        """Add the next rows."""
         self._running["indices"].update(block.indices)
         self._running["data"].update(block.data)
         self._counts.append(block.counts)
 
     def indptr(self) -> npt.NDArray[np.int64]:
-        """(rows + 1,) where the rows begin."""
+        """(rows + 1,) the start of each row."""
         return np.concatenate((np.zeros(1, np.int64), np.cumsum(np.concatenate([*self._counts, _NO_COUNTS]))))
 
     def records(self) -> dict[str, Record]:
@@ -60,11 +60,11 @@ class PairArrays:
     draft:
         the file.
     group:
-        that of the collection.
+        the group of the collection.
     shape:
-        (queries, database cameras); the queries as far as they are known.
+        (queries, database cameras); the number of queries may be an estimate.
     queue:
-        what compresses and stores their chunks.
+        the queue that compresses and stores their chunks.
     """
 
     def __init__(self, draft: Draft, group: Any, shape: tuple[int, int], queue: ChunkQueue) -> None:
@@ -84,12 +84,12 @@ class PairArrays:
             self._columns.append((block.indices, block.data))
 
     def finish(self) -> tuple[int, dict[str, Record]]:
-        """Write what is left, of the queue as well; the number of pairs, and the digest records by their paths."""
+        """Write the rest, including the queue; returns the number of pairs, and the digest records by path."""
         with self._draft.writing():
             total = self._columns.finish()
             self._queue.finish()
             indptr = self._digests.indptr().astype("<i4")
-            # Not compressed, so that a row is found fast; the checksum is there because one flipped bit moves pairs.
+            # Not compressed, so that a row is found fast; checksummed, because one flipped bit would move pairs.
             chunk = (min(len(indptr), schema.CHUNK_ENTRIES),)
             self._group.create_dataset("indptr", data=indptr, chunks=chunk, fletcher32=True, track_times=False)
             self._group.attrs.modify("shape", np.array((len(indptr) - 1, self._group.attrs["shape"][1]), "<i8"))

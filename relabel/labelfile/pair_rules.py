@@ -1,4 +1,4 @@
-"""What must hold of stored pairs, checked block by block: by the writer before it publishes, by the validator after."""
+"""The rules for stored pairs, checked block by block: by the writer before publication, by the validator afterwards."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class RowChecks:
         self._self_pairs = self_pairs
 
     def faults(self, block: RowBlock) -> list[Fault]:
-        """All rules that the block breaks, each with the number of entries and the first of them."""
+        """The rules that the block breaks, each with the number of entries and the first of them."""
         columns, data = block.indices, block.data
         ends = np.cumsum(block.counts)
         width = len(self._database_ok)
@@ -86,15 +86,15 @@ class Symmetry:
     """Whether value (i, j) equals value (j, i) for all pairs of a square matrix, in one pass and O(n) memory.
 
     Every entry gets a 64-bit hash of its unordered pair and its value. Camera k's balance is the sum of the hashes in
-    row k minus that in column k: zero for all k where the matrix is symmetric. A matrix that is not has cameras with
-    another balance, unless hashes cancel by chance (2⁻⁶⁴).
+    row k minus that in column k: zero for all k if the matrix is symmetric. Otherwise some balance is not zero,
+    unless hashes cancel by chance (2⁻⁶⁴).
     """
 
     def __init__(self, n: int) -> None:
         self._balance = np.zeros(n, np.uint64)
 
     def add(self, block: RowBlock) -> None:
-        """Take in the next rows; their columns must be in range."""
+        """Add the next rows; their columns must be in range."""
         stop = block.first_row + len(block.counts)
         rows = np.repeat(np.arange(block.first_row, stop, dtype=np.uint64), block.counts)
         columns = block.indices.astype(np.uint64)

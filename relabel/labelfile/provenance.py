@@ -1,4 +1,4 @@
-"""How a file came to be: one JSON record a step, with nothing in it that names a machine or a person.
+"""How a file was made: one JSON record per step, with nothing that identifies a machine or a person.
 
 A record has the keys
 
@@ -9,7 +9,7 @@ A record has the keys
 - ``inputs``: a list of ``{"path": ..., "bytes": ..., "sha256": ...}`` with paths relative to the dataset's root; many
   files of one folder may share one entry, see `grouped_by_folder`,
 - ``time``: UTC in ISO 8601, only where the environment fixes it through ``SOURCE_DATE_EPOCH``,
-- ``findings``: of a labelling command, what the audit of the inputs had to say, see `relabel.audit.findings`.
+- ``findings``: those of the audit of a labelling command's inputs, see `relabel.audit.findings`.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from relabel.source_date import source_date
 LIBRARIES = ("h5py", "numba", "numpy", "pyproj", "scipy")
 
 _READ_BYTES = 1 << 20
-_MOST_THREADS = 8  # a disk gains nothing from more
-_TASK = 16  # files that a thread reads in one go
+_MOST_THREADS = 8  # more do not make a disk faster
+_TASK = 16  # files that a thread reads at a time
 _KEPT = 1 << 17  # digests
 _SETTLED_NS = 2_000_000_000
-_LISTED = 8  # files of a folder and ending up to which each has its own entry
+_LISTED = 8  # up to this many files of one folder and extension have an entry each
 _ENDING = re.compile(r"(\.[A-Za-z][^.]*)+\Z")
 _UTC = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|\+00:00)")
 
@@ -58,21 +58,21 @@ def step(
     command:
         what was run, without paths, for example ``relabel msls``.
     parameters:
-        all that the result depends on, as JSON values.
+        everything that the result depends on, as JSON values.
     inputs:
-        what `describe` returns for the files that were read.
+        the result of `describe` for the files that were read.
     software:
         the name of the program.
 
     Returns
     -------
     dict
-        a record as the module describes, ready for `write`.
+        a record as described above, ready for `write`.
 
     Raises
     ------
     InputError
-        when a parameter has no JSON form or an input is not as `describe` makes it.
+        when a parameter has no JSON form, or an input is not a result of `describe`.
     OptionError
         when ``SOURCE_DATE_EPOCH`` is not a number of seconds.
     """
@@ -110,12 +110,12 @@ def describe(
     threads:
         how many files to read at a time; None takes all that this process may run on, at most 8.
     outside:
-        list a file that lies elsewhere by its name alone, with as many of its folders as make the name unique,
-        instead of refusing it.
+        list a file elsewhere by its name, with as many of its folders as make the name unique, instead of refusing
+        it.
     by_folder:
-        give more than eight files of a folder with the same ending one entry, see `grouped_by_folder`.
+        give more than eight files of a folder with the same extension one common entry, see `grouped_by_folder`.
     progress:
-        called with numbers of files that add up to all distinct ones.
+        called with the number of files done since the last call; each distinct file counts once.
 
     Returns
     -------
@@ -125,13 +125,13 @@ def describe(
     Raises
     ------
     InputError
-        when a file lies outside `root` and `outside` is False, or it cannot be read.
+        when a file is outside `root` and `outside` is False, or cannot be read.
     MissingFileError
         when a file is not there.
     """
     if threads is not None and threads < 1:
         raise OptionError(f"threads is {threads}; at least one is needed")
-    # Text all along: with Path, names of a hundred thousand files cost more than reading these.
+    # Plain text: as Path objects, the names of a hundred thousand files cost more than reading the files.
     base = os.path.join(os.path.abspath(root), "")  # noqa: PTH100, PTH118  resolve() would follow links out of the root
     by_path: dict[str, str] = {}
     elsewhere: dict[str, str] = {}
@@ -161,16 +161,16 @@ def describe(
 
 
 def grouped_by_folder(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The same files, where more than eight of a folder have one ending in one entry for all of these.
+    """The same files, but more than eight of a folder with the same extension share one entry.
 
-    Its ``path`` is that of the folder with ``*`` and the ending, such as ``seq-01/*.depth.png``, ``bytes`` the sum, and
-    ``sha256`` the digest of what ``sha256sum`` prints of the files in the order of their names: lines of digest, two
-    spaces and name. With depth maps by the thousand, an entry each would be larger than the labels.
+    Its ``path`` is that of the folder with ``*`` and the extension, such as ``seq-01/*.depth.png``, ``bytes`` is the
+    sum, and ``sha256`` the digest of the output of ``sha256sum`` for the files in the order of their names: lines of
+    digest, two spaces and name. With thousands of depth maps, one entry each would be larger than the labels.
 
     Parameters
     ----------
     entries:
-        as `describe` makes them of single files.
+        as `describe` makes them for single files.
 
     Returns
     -------
@@ -180,7 +180,7 @@ def grouped_by_folder(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, An
     folders: dict[str, list[Mapping[str, Any]]] = {}
     for entry in entries:
         path = PurePosixPath(entry["path"])
-        # sha256sum spells such names in another way.
+        # sha256sum escapes such names.
         common = entry["path"] if set("\\\n\r") & set(path.name) else f"{path.with_name('*')}{_ending(path.name)}"
         folders.setdefault(common, []).append(entry)
     grouped = []
@@ -205,7 +205,7 @@ def _read(file: str) -> dict[str, Any]:
     try:
         state = os.stat(file)  # noqa: PTH116
         changed = max(state.st_mtime_ns, state.st_ctime_ns)
-        # Clocks of file systems are coarse: a file may change once more and keep its time.
+        # Clocks of file systems are coarse: a file may change again and keep its time.
         settled = time.time_ns() - changed > _SETTLED_NS
         key = (file, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
         size, digest = _digest(*key) if settled else _digest.__wrapped__(*key)
@@ -218,7 +218,7 @@ def _read(file: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=_KEPT)
 def _digest(file: str, _device: int, _inode: int, likely: int, _modified: int, _changed: int) -> tuple[int, str]:
-    """Size and SHA-256 of a file: of one that several collections of a job are made from, once."""
+    """Size and SHA-256 of a file, computed once if several collections of a job are made from it."""
     digest, size = hashlib.sha256(), 0
     with open(file, "rb", buffering=0) as stream:  # noqa: PTH123
         while data := stream.read(min(_READ_BYTES, likely + 1)):
@@ -233,7 +233,7 @@ def record_text(record: Mapping[str, Any]) -> str:
     Raises
     ------
     InputError
-        when the record is not as the module describes.
+        when the record is not as described above.
     """
     problems = record_problems(record)
     if problems:
@@ -242,7 +242,7 @@ def record_text(record: Mapping[str, Any]) -> str:
 
 
 def record_problems(record: object) -> list[str]:
-    """All that is wrong with a record; further keys than those that the module names are allowed."""
+    """All faults of a record; keys other than those above are allowed."""
     if not isinstance(record, Mapping):
         return ["the record is not a JSON object"]
     problems = [
@@ -286,7 +286,7 @@ def _input_fault(entry: object) -> str | None:
 
 
 def collection_record(name: str, records: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The record of the step that made the collection of this name; None where there is none."""
+    """The record of the step that made the collection of this name; None if there is none."""
     for record in records:
         if name in {record["parameters"].get(parameter) for parameter in ("collection", "city")}:
             return record
@@ -295,7 +295,7 @@ def collection_record(name: str, records: Iterable[Mapping[str, Any]]) -> Mappin
 
 @cache
 def _versions(libraries: tuple[str, ...]) -> Mapping[str, str]:
-    # Always the same names, imported or not: the record must not depend on what else the process has loaded.
+    # Always the same names, imported or not: the record must not depend on other modules that the process has loaded.
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  slow to load
 
     versions = {"python": platform.python_version(), "hdf5": str(h5py.version.hdf5_version)}
@@ -308,12 +308,12 @@ def _versions(libraries: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def checked_provenance_texts(file: Any) -> list[str]:
-    """As `provenance_texts`, for passing on: with the digest of the file checked, which covers them.
+    """Like `provenance_texts`, but the digest of the file, which covers them, is checked.
 
     Raises
     ------
     LabelFileError
-        when the digest does not fit, too.
+        also when the digest does not match.
     """
     texts = provenance_texts(file)
     digests = {

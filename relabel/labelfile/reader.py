@@ -1,4 +1,4 @@
-"""Reading a label file: an object that holds a path, opens the file for each call, and travels between processes."""
+"""Reading a label file: an object that holds a path, opens the file for each call, and can be pickled."""
 
 from __future__ import annotations
 
@@ -92,12 +92,12 @@ class LabelFile(Displayed, Mapping[str, StoredCollection]):
         return name in self._names()
 
     def provenance(self) -> list[dict[str, Any]]:
-        """How the file was made: one record per step, oldest first (see `relabel.labelfile.provenance`).
+        """The history of the file: one record per step, oldest first (see `relabel.labelfile.provenance`).
 
         Raises
         ------
         LabelFileError
-            when the digest of the file, which covers them, does not fit.
+            when the digest of the file, which covers them, does not match.
         """
         texts = self.provenance_texts()
         return [json_object(text, f"{self.path}: /provenance, record {i}") for i, text in enumerate(texts)]
@@ -107,7 +107,7 @@ class LabelFile(Displayed, Mapping[str, StoredCollection]):
         return self._contents.checked_provenance()
 
     def check_file_digest(self) -> None:
-        """Raise a `LabelFileError` unless names and digests of the collections, provenance and writer fit their digest.
+        """Raise a `LabelFileError` unless names and digests of the collections, provenance and writer match the digest.
 
         The content of the collections is not read: `StoredCollection.check_content` compares it with their digests.
         """
@@ -132,7 +132,7 @@ class LabelFile(Displayed, Mapping[str, StoredCollection]):
 
 
 class _OneFile:
-    """What a file holds, which is opened for each call."""
+    """The content of one file, which is opened for each call."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -171,10 +171,10 @@ class _OneFile:
             yield file
 
     def _names_in(self, file: Any) -> list[str]:
-        """All names, sorted, found once for the same file: to look for them anew for each of many would take long."""
+        """All names, sorted; searched once for the same file, as a search for each of many would take long."""
         identity, names = self._known
         if not names:
-            # One that has lost its pairs or cameras is named too, so that whoever reads all of them comes upon it.
+            # A collection that has lost its pairs or cameras is listed, too, so that reading all finds the damage.
             names = hdf.collection_names(file)
             self._known = (identity, names)
         return names
@@ -183,7 +183,7 @@ class _OneFile:
 def open_collections(address: str | os.PathLike[str]) -> list[StoredCollection]:
     """The collection that ``FILE::collection`` names, or all of a ``FILE``, with the digest of the file checked.
 
-    Errors as for `open_address`, and a `LabelFileError` where that digest does not fit.
+    Errors as for `open_address`, and a `LabelFileError` if that digest does not match.
     """
     text = os.fspath(address)
     named = "::" in text and not location(text).exists()
@@ -193,7 +193,7 @@ def open_collections(address: str | os.PathLike[str]) -> list[StoredCollection]:
 
 
 def open_address(address: str | os.PathLike[str]) -> StoredCollection:
-    """The collection that ``FILE::collection`` names; ``FILE`` alone will do where it holds only one.
+    """The collection that ``FILE::collection`` names; ``FILE`` alone suffices if it holds only one.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Label files at URLs, read by fsspec in blocks as they are needed; a path that knows how, and nothing else that does.
+"""Label files at URLs: a path whose files are read in blocks, when they are needed, and kept in memory.
 
-HDF5 asks for many small pieces. Blocks that were fetched stay in memory, for all who read the same file in this
-process, and a run of reads that follow each other fetches more and more at a time.
+HDF5 asks for many small pieces. Blocks that were fetched stay in memory for all readers of the same file in this
+process, and sequential reads fetch more and more at a time.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 
 def location(path: str | os.PathLike[str]) -> Path:
-    """The path of a label file or of a folder of shards: on a disk, or at a URL such as ``https://…`` or ``s3://…``.
+    """The path of a label file or of a folder of shards, on a disk or at a URL such as ``https://…`` or ``s3://…``.
 
     Raises
     ------
@@ -69,10 +69,10 @@ def location(path: str | os.PathLike[str]) -> Path:
 
 
 class RemotePath(PosixPath):
-    """A URL where a label file is read from, with as much of `Path` as that takes; `location` makes them.
+    """The URL of a label file, with the part of the interface of `Path` that reading needs; `location` makes them.
 
-    A folder of shards is known by its name, ``NAME.labels``, since not every server lists folders. What stands behind a
-    question mark is asked for with every file of it, and is no part of its name, which is published.
+    A folder of shards is known by its name, ``NAME.labels``, since not every server lists folders. The query string
+    is sent with every request for its files, and is not part of its name, which is published.
     """
 
     def __str__(self) -> str:
@@ -99,7 +99,7 @@ class RemotePath(PosixPath):
         FileNotFoundError
             when there is no such file.
         LabelFileError
-            when it cannot be reached, or not be read in pieces.
+            when it cannot be reached, or cannot be read in pieces.
         """
         return _Stream(_file(self))
 
@@ -135,16 +135,16 @@ class RemotePath(PosixPath):
 
 
 def identity(path: RemotePath) -> tuple[Any, ...] | None:
-    """What changes with the content of the file, asked for once a minute; None where there is none."""
+    """A value that changes with the content of the file, updated once a minute; None if there is no such file."""
     try:
         return _file(path).identity
     except (FileNotFoundError, LabelFileError) as error:
-        _refused[str(path)] = error  # for whoever opens it next, and need not wait for the same once more
+        _refused[str(path)] = error  # for the next attempt to open it, which then need not wait again
         return None
 
 
 def has_changed(folder: Path) -> bool:
-    """Whether the manifest of a remote folder of shards is another one now; then all of the folder is read anew."""
+    """Whether the manifest of a remote folder of shards has changed; the whole folder is then read anew."""
     manifest = folder / MANIFEST
     if not isinstance(manifest, RemotePath):
         return False
@@ -164,7 +164,7 @@ def forget(path: Path) -> None:
 
 
 def fault(path: Path) -> LabelFileError | None:
-    """Why the last read of a file failed, where that was not for what is in it; it is said once."""
+    """Why the last read of a file failed, if not because of its content; returned only once."""
     if not isinstance(path, RemotePath):
         return None
     file = _files.get((os.getpid(), str(path)))
@@ -177,10 +177,10 @@ def fault(path: Path) -> LabelFileError | None:
 
 @contextmanager
 def uncollected(path: Path) -> Iterator[None]:
-    """Around all that HDF5 does with a file: where it is remote, no garbage is collected meanwhile.
+    """A context for all work of HDF5 on a file: if it is remote, garbage collection is off meanwhile.
 
-    HDF5 waits for bytes under h5py's one lock, and fsspec fetches them in a thread of its own. If that thread came to
-    collect an object of h5py, it would wait for the lock, and both for ever.
+    HDF5 waits for bytes while it holds h5py's global lock, and fsspec fetches them in another thread. If that thread
+    happened to collect an object of h5py, it would wait for the lock: a deadlock.
     """
     global _at_work, _was_enabled  # noqa: PLW0603  garbage is that of the whole process
     if not isinstance(path, RemotePath):
@@ -297,7 +297,7 @@ class _RemoteFile:
             self._blocks[number] = data[at : at + BLOCK_BYTES]
 
     def _tried(self, ask: Callable[[], Any]) -> Any:
-        """What `ask` returns, asked again where the network fails."""
+        """The result of `ask`, which is called again if the network fails."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with _announced(self._url):
@@ -319,7 +319,7 @@ class _RemoteFile:
 
 @contextmanager
 def _announced(url: str) -> Iterator[None]:
-    """Around a request: say so where no answer comes for long."""
+    """A context for a request: warn if there is no answer for a long time."""
     timer = threading.Timer(_PATIENCE_S, log.warning, ["%s: no answer yet; waiting for the server", url])
     timer.daemon = True
     timer.start()
@@ -336,7 +336,7 @@ _at_work, _was_enabled = 0, True
 
 
 def _file(path: RemotePath) -> _RemoteFile:
-    """The open file of a path, in this process: a forked one has connections of its own."""
+    """The open file of a path in this process; a forked process has connections of its own."""
     key = os.getpid(), str(path)
     known = _files.get(key)
     if known is not None and time.monotonic() - known.asked < _ASK_AGAIN_S:

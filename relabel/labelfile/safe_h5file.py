@@ -1,8 +1,8 @@
-"""An HDF5 file in the making, whose disk may fill up and whose user may press Ctrl-C at any moment.
+"""Writing an HDF5 file although the disk may fill up, and the user may press Ctrl-C at any moment.
 
 The HDF5 library (2.0) does not survive a failed write: it loses the error while it frees an object, cannot close the
-file, and crashes the process later. So it never sees one. It writes through `_Disk`, which keeps the first error and
-from then on only pretends; and no signal handler raises an exception while the library is at work.
+file, and crashes the process later. So it never sees one: it writes through `_Disk`, which keeps the first error and
+from then on only pretends to write, and no signal handler raises an exception while the library is working.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Draft:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Around every call that changes the file: signals wait, and errors of the disk become `OutputError`."""
+        """A context for every call that changes the file: signals wait, and errors of the disk become `OutputError`."""
         with output_errors(self._target):
             with signals_deferred():
                 yield
@@ -66,7 +66,7 @@ class Draft:
 
 
 class _Disk(io.RawIOBase):
-    """A file that never fails: after the first error, which it keeps, what is written to it goes nowhere."""
+    """A file that never fails: it keeps the first error, and discards everything written after it."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()

@@ -23,7 +23,7 @@ FORMAT = "relabel.labels"
 SHARDS_FORMAT = "relabel.shards"
 MANIFEST = "manifest.json"
 SHARDS_SUFFIX = ".labels"
-"""how the name of a folder of shards ends that is to be written"""
+"""the suffix of the name of a folder of shards to write"""
 MAJOR, MINOR = 1, 0
 FORMAT_VERSION = f"{MAJOR}.{MINOR}"
 WRITER = f"relabel {__version__}"
@@ -35,15 +35,15 @@ SIMILARITY = "similarity"
 MEMBERS = (QUERIES, DATABASE, SIMILARITY)
 
 IMPORTED = "imported"
-"""The method of labels that somebody else made: their cameras may lack a place, and their measure may be unknown."""
+"""The method of imported labels: their cameras may lack positions, and their measure may be unknown."""
 METHODS = ("fov-sector", "fov-polygon", "surface", "voxel-iou", IMPORTED)
 STATUS_NAMES = {status.label: int(status) for status in Status}
 
 ENCODING = {"encoding-type": "csr_matrix", "encoding-version": "0.1.0"}
-"""What makes `anndata` read a similarity group as a CSR matrix."""
+"""The attributes by which `anndata` reads a similarity group as a CSR matrix."""
 
 CHUNK_ENTRIES = 16_384  # measured best for reading both single rows and whole matrices
-CHUNK_BYTES = 1 << 20  # wide columns (poses, long keys) get fewer rows a chunk, to stay inside HDF5's chunk cache
+CHUNK_BYTES = 1 << 20  # wide columns (poses, long keys) get fewer rows per chunk, to fit HDF5's chunk cache
 GZIP_LEVEL = 4  # level 9 takes ten times the time for one percent
 FILTERS = {"compression": "gzip", "compression_opts": GZIP_LEVEL, "shuffle": True, "fletcher32": True}
 
@@ -77,7 +77,7 @@ ARRAYS = {"indptr": "int32", "indices": "int32", "data": "float32"}
 """The datasets of a similarity group; SciPy wants one type for both index arrays."""
 
 MOST = 2**31 - 1
-"""The most cameras of a side, and the most pairs, that a collection holds: what an int32 counts to."""
+"""The most cameras of a side, and the most pairs, of a collection: the largest int32."""
 
 ATTRIBUTES: dict[str, type] = {
     "method": str,
@@ -92,10 +92,10 @@ ATTRIBUTES: dict[str, type] = {
 """The attributes of a collection that its digest covers."""
 
 ATTRIBUTE_BYTES = 60_000
-"""The longest text of an attribute; HDF5 itself ends at 64 KiB."""
+"""The longest text of an attribute; the limit of HDF5 itself is 64 KiB."""
 
 ROW_BYTES = 60_000
-"""The most that a camera may take in one column: the longest text, or the largest array."""
+"""The most bytes of a camera in one column: the longest text, or the largest array."""
 
 EXTRA_KINDS = "biuf"
 EXTRA_ITEM_BYTES = 8
@@ -107,13 +107,13 @@ _VERSION = re.compile(r"(\d{1,9})\.(\d{1,9})")
 
 
 def parse_version(text: str) -> tuple[int, int] | None:
-    """(major, minor) of a format version such as ``1.0``; None where the text is no version."""
+    """(major, minor) of a format version such as ``1.0``; None if the text is not a version."""
     match = _VERSION.fullmatch(text)
     return (int(match[1]), int(match[2])) if match else None
 
 
 def canonical_json(value: object, what: str) -> str:
-    """The one JSON text of a value: keys sorted, no spaces, no escapes beyond the needed, no NaN.
+    """The canonical JSON text of a value: keys sorted, no spaces, no unnecessary escapes, no NaN.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def is_shards_name(path: Path) -> bool:
 
 
 def name_fault(name: str) -> str | None:
-    """Why `name` cannot be the name of a collection; None where it can."""
+    """Why `name` cannot be the name of a collection; None if it can."""
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts):
         return "has an empty part, '.' or '..'"
@@ -159,7 +159,7 @@ def name_fault(name: str) -> str | None:
 
 
 def nesting_fault(names: Iterable[str]) -> str | None:
-    """Which collection lies inside another one; None where each stands for itself."""
+    """Which collection is inside another one; None if none is."""
     known = set(names)
     for name in sorted(known):
         parts = name.split("/")
@@ -171,7 +171,7 @@ def nesting_fault(names: Iterable[str]) -> str | None:
 
 
 def text_fault(text: str) -> str | None:
-    """Why `text` cannot be stored as a UTF-8 string; None where it can."""
+    """Why `text` cannot be stored as a UTF-8 string; None if it can."""
     if "\0" in text:
         return "holds a NUL character"
     try:
@@ -187,17 +187,17 @@ def utf8_type(width: int) -> Any:
 
 
 def stored_text(text: str) -> Any:
-    """A text attribute or scalar in the type that it has in the file.
+    """A text attribute or scalar in its type in the file.
 
-    Fixed length, because strings of variable length lie in a heap without checksums, where the HDF5 library (2.0) was
-    seen to loop for ever over one flipped bit.
+    Fixed length, because strings of variable length are in a heap without checksums, where one flipped bit made the
+    HDF5 library (2.0) loop for ever.
     """
     data = text.encode()
     return np.array(data, utf8_type(max(1, len(data))))
 
 
 def stored_attribute(name: str, value: Any) -> Any:
-    """An attribute of a collection in the type that it has in the file."""
+    """An attribute of a collection in its type in the file."""
     if name in ("symmetric", "self_pairs"):
         return np.uint8(value)
     if name == "nnz":

@@ -1,4 +1,4 @@
-"""The checks of a folder of shards: the manifest, every shard by itself, and what only the whole shows."""
+"""The checks of a folder of shards: the manifest, each shard by itself, and faults that only the whole shows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CONTENT = LEVELS.index("content")
 
 
 def check_folder(folder: Path, report: Report, deepest: int) -> None:
-    """Note all that is wrong with a folder of shards, up to the level of that number in `LEVELS`."""
+    """Note all faults of a folder of shards, up to the level of that number in `LEVELS`."""
     if not (folder / MANIFEST).exists():
         report.note("header", "/", manifest.NO_MANIFEST)
         return
@@ -44,7 +44,7 @@ def check_folder(folder: Path, report: Report, deepest: int) -> None:
             report.note("structure", MANIFEST, f"collection {name!r}: {fault}")
         for shard in entry.shards:
             _check_shard(folder, name, entry, shard, report, deepest)
-        # What is missing or damaged shows in the whole again, where it would say nothing new.
+        # Missing or damaged shards would show in the whole again, which would say nothing new.
         if all(finding.severity != "error" for finding in report.findings[before:]):
             _check_whole(folder, name, entry, report, deepest)
     if deepest == _CONTENT:

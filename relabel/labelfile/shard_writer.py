@@ -1,4 +1,4 @@
-"""Writing a folder of shards: the rows of each collection are cut into label files, and the manifest comes last."""
+"""Writing a folder of shards: the rows of each collection are split into label files, and the manifest comes last."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from relabel.labelfile.safe_h5file import Draft
 from relabel.similarity import RowBlock, SimilaritySource
 
 SHARD_PAIRS = 1 << 27
-"""Pairs that a shard holds, about 600 MB of them."""
+"""The number of pairs of a shard, about 600 MB."""
 PAIRS_PER_CAMERA = 32
-"""More where the database is large, of which every shard has a copy: a camera takes as much room as some ten pairs."""
+"""More for a large database, of which every shard has a copy: a camera takes as many bytes as some ten pairs."""
 
 
 def write_shards(
@@ -59,10 +59,10 @@ def write_shards(
     provenance:
         the text of each record, oldest first.
     overwrite:
-        whether a folder of shards that is there may be replaced; it stays as it is until the new one is complete.
+        whether an existing folder of shards may be replaced; it stays unchanged until the new one is complete.
     shard_pairs:
-        a shard ends before the row that would bring it above this number of stored pairs, one row at the least; None
-        takes `SHARD_PAIRS`, or `PAIRS_PER_CAMERA` times the database cameras where that is more.
+        a shard ends before the row that would bring it above this number of stored pairs, but has at least one row;
+        None takes `SHARD_PAIRS`, or `PAIRS_PER_CAMERA` times the database cameras if that is more.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def write_shards(
     InputError
         as for `relabel.labelfile.write`.
     OutputExistsError
-        when the folder has files and `overwrite` is False, or some that are not of a folder of shards.
+        when the folder has files and `overwrite` is False, or has files that do not belong to a folder of shards.
     OutputError
         when the folder cannot be written, or the disk is full.
     """
@@ -98,12 +98,12 @@ def write_shards(
 
 
 def foreign_names(folder: Path) -> Iterator[str]:
-    """The names in a folder that are no part of a label file in shards: all of them, where it has no manifest.
+    """The names in a folder that do not belong to a label file in shards: all of them, if it has no manifest.
 
     Raises
     ------
     OutputExistsError
-        when its manifest cannot be read, so that nobody knows what is.
+        when its manifest cannot be read, so that it is not known which names do.
     """
     try:
         known = {shard.path for entry in manifest.load(folder).collections.values() for shard in entry.shards}
@@ -127,14 +127,14 @@ def check_output(path: Path, *, overwrite: bool) -> Path:
 
 
 class _Files:
-    """The files of a new folder: their names, and what stands around the one collection of each.
+    """The files of a new folder: their names, and everything besides the one collection of each.
 
     Parameters
     ----------
     private:
-        the folder in the making.
+        the private folder in which it is made.
     target:
-        the one that errors name.
+        the folder that errors name.
     provenance:
         the records, which every shard has.
     """
@@ -153,7 +153,7 @@ class _Files:
 
 
 class _Cut:
-    """One collection on its way into shards."""
+    """One collection that is written to shards."""
 
     def __init__(
         self, name: str, source: SimilaritySource, files: _Files, threads: int | None, shard_pairs: int | None
@@ -169,7 +169,7 @@ class _Cut:
         self._database_records = {f"{schema.DATABASE}/{n}": r for n, r in digests(self._database).items()}
 
     def run(self, progress: Callable[[int], object] | None) -> Entry:
-        """Write all shards; what the manifest says of them."""
+        """Write all shards; returns their entry in the manifest."""
         whole = PairDigests()
         shards = [self._shard(blocks) for _, blocks in groupby(self._pieces(whole, progress), key=itemgetter(0))]
         attributes = self._rows.attributes
@@ -180,7 +180,7 @@ class _Cut:
         return Entry(attributes, self._rows.collection.shape, digest, tuple(shards))
 
     def _pieces(self, whole: PairDigests, progress: Callable[[int], object] | None) -> Iterator[tuple[int, RowBlock]]:
-        """All rows as shards store them, each block with the number of its shard; `whole` takes them in as given."""
+        """All rows as shards store them, each block with the number of its shard; `whole` gets them as given."""
         number = rows = pairs = 0  # of the shard that is being filled
         for given in self._rows.blocks(progress):
             whole.add(given)
@@ -240,7 +240,7 @@ class _Cut:
 
 
 def with_self_pairs(block: RowBlock, ok: npt.NDArray[np.bool_]) -> RowBlock:
-    """Rows of self pairs, with the pair of each camera that is ok with itself, ψ = 1."""
+    """Rows of self pairs, with the pair of each ok camera with itself, ψ = 1."""
     rows = np.arange(block.first_row, block.first_row + len(block.counts), dtype=np.int64)
     own = rows[ok[rows]]
     width = len(ok)

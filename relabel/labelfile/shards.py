@@ -1,4 +1,4 @@
-"""Reading a folder of shards: its collections are those of one file to whoever uses them."""
+"""Reading a folder of shards, whose collections are used like those of a single file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MOST_OPEN = 64
 
 
 class ShardFolder:
-    """What a folder of shards holds; its manifest is read once for the same file."""
+    """The content of a folder of shards; its manifest is read again only if it has changed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -81,11 +81,10 @@ class ShardFolder:
 
 
 class ShardedCollection(StoredCollection):
-    """One collection of a folder of shards; all that `StoredCollection` says holds of it.
+    """One collection of a folder of shards; everything in `StoredCollection` applies to it.
 
-    A shard is opened when rows of it are asked for. It then has to have the size and the digest that the manifest
-    gives, which its header carries; that its content fits this digest is known to whoever reads the whole collection,
-    as with a file.
+    A shard is opened when its rows are needed. It must have the size in the manifest, and its header the digest; that
+    its content matches this digest is checked when the whole collection is read, as for a file.
     """
 
     def __init__(self, path: Path, name: str, entry: Entry) -> None:
@@ -145,7 +144,7 @@ class ShardedCollection(StoredCollection):
         yield None
 
     def hashed_blocks(self) -> Iterator[RowBlock]:
-        """All rows in order, hashed for `check_content`, which then reads none of them again."""
+        """All rows in order, hashed for `check_content`, which then does not read them again."""
         with self._opened() as group:
             ranges = row_ranges(self._row_starts(group), 0, self.shape[0])
         yield from self._streamed(ranges, whole=False)
@@ -220,7 +219,7 @@ class ShardedCollection(StoredCollection):
         return np.concatenate([stored.keys(QUERIES) for stored in self._shards()]), database
 
     def database_keys(self, columns: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bytes_]:
-        """The keys of these columns as UTF-8, from a shard that is open already where there is one."""
+        """The keys of these columns as UTF-8, from a shard that is open already, if there is one."""
         if "key_bytes" in vars(self) or not isinstance(self.path, RemotePath):
             return super().database_keys(columns)
         stored = next(iter(self._stored.values()), None) or next(self._shards())
@@ -244,12 +243,12 @@ class ShardedCollection(StoredCollection):
 
 
 class _StoredShard(StoredCollection):
-    """The block of rows in one shard, which is what the manifest says of it.
+    """The block of rows in one shard, checked against the manifest.
 
     Raises
     ------
     LabelFileError
-        when it is not there, or another file.
+        when it is missing, or is another file.
     """
 
     def __init__(self, folder: Path, name: str, entry: Entry, shard: Shard) -> None:
@@ -259,18 +258,18 @@ class _StoredShard(StoredCollection):
         with _of_one_version(folder):
             check_stored(folder, shard)
             with header.opened(path) as file:
-                checked_provenance_texts(file)  # so that what the header carries is the digest of what it stands for
+                checked_provenance_texts(file)  # so that the digest in the header is that of its content
                 check_shard(file, name, entry, shard)
                 super().__init__(path, name, file=file)
         self._ok: npt.NDArray[np.bool_] | None = None
 
     def own_counts(self) -> npt.NDArray[np.int64]:
-        """(rows,) pairs of each row that are of the whole: without that of a camera with itself."""
+        """(rows,) pairs of each row that belong to the whole: without the pair of a camera with itself."""
         counts = self.row_counts()
         return counts - self._is_ok() if self._of_self_pairs else counts
 
     def own_rows(self, first: int, last: int) -> RowBlock:
-        """Those rows from `first` up to `last`, as numbered in the whole, that are in the shard."""
+        """The rows of the shard between `first` and `last`, as numbered in the whole."""
         first, last = max(first, self._first), min(last, self._last)
         block = self._read_block(first - self._first, last - self._first)
         block = block._replace(first_row=first)
@@ -300,7 +299,7 @@ class _StoredShard(StoredCollection):
             return hdf.read(keys)
 
     def add_digests(self, side: str, columns: StoredDigests) -> None:
-        """Take the table of one side into running digests."""
+        """Add the table of one side to running digests."""
         with self._opened() as group:
             columns.add(hdf.member(group.node, side, h5py.Group))
 
@@ -317,7 +316,7 @@ class _KeptShard(KeptOpen, _StoredShard):
     """A shard that stays open."""
 
     def leave(self) -> None:
-        """Let it close by itself, once no thread reads it any more."""
+        """Drop the file, which closes once no thread reads it any more."""
         self._handle = None
 
 
@@ -346,7 +345,7 @@ class KeptOpenShards(KeptOpen, ShardedCollection):
 
 @contextmanager
 def _of_one_version(folder: Path) -> Iterator[None]:
-    """Around what compares shards with the manifest: on a server, another folder may have taken its place since."""
+    """A context for comparing shards with the manifest: on a server, the folder may have been replaced since."""
     try:
         yield
     except RemoteError:
@@ -358,7 +357,7 @@ def _of_one_version(folder: Path) -> Iterator[None]:
 
 
 def check_stored(folder: Path, shard: Shard) -> None:
-    """Raise a `LabelFileError` unless a shard, or the file that it links to, is of the size that the manifest gives."""
+    """Raise a `LabelFileError` unless a shard, or the file that it links to, has the size that the manifest gives."""
     path = folder / shard.path
     try:
         check_regular(path)

@@ -27,7 +27,7 @@ _OK, _PARTIAL, _NOT_SATISFIABLE = 200, 206, 416
 
 
 class Version(NamedTuple):
-    """What tells versions of a file apart."""
+    """What distinguishes versions of a file."""
 
     size: int
     etag: str | None
@@ -42,7 +42,7 @@ class Version(NamedTuple):
 
 
 class Source(Protocol):
-    """Where the bytes of a file come from."""
+    """The source of the bytes of a file."""
 
     def open(self, size: int) -> tuple[bytes, Version]:
         """The version that the file has now, and up to `size` bytes from its beginning on, if they came with it."""
@@ -173,7 +173,7 @@ async def _part(
 async def _answer(
     system: Any, url: str, span: tuple[int, int], opened: Version | None, headers: dict[str, str]
 ) -> tuple[bytes, Version]:
-    """As `_part`, of one request: at least one byte of the span, unless the file is empty."""
+    """Like `_part`, from one request: at least one byte of the span, unless the file is empty."""
     first, stop = span
     options = dict(system.kwargs)
     asked = {
@@ -198,7 +198,7 @@ async def _answer(
 
 
 def _announced(answer: Any, span: tuple[int, int], opened: Version | None) -> tuple[int, Version]:
-    """Where the part ends that an answer with status 206 announces, which begins where it should; and its version."""
+    """The end of the part that an answer with status 206 announces, whose start is checked; and its version."""
     if answer.status != _PARTIAL:
         raise _fault(f"it answers a request for bytes with status {answer.status}")
     encoding = answer.headers.get("Content-Encoding", "")
@@ -219,7 +219,7 @@ def _announced(answer: Any, span: tuple[int, int], opened: Version | None) -> tu
 
 
 def _empty(answer: Any, span: tuple[int, int], opened: Version | None) -> Version:
-    """The version of an empty file, which is what an answer with status 416 has to be of."""
+    """The version of an empty file, the only valid reason for status 416."""
     size = _SIZE.fullmatch(answer.headers.get("Content-Range", ""))
     version = _version(answer, int(size[1]) if size else 0)
     _check_version(version, opened)
@@ -229,7 +229,7 @@ def _empty(answer: Any, span: tuple[int, int], opened: Version | None) -> Versio
 
 
 async def _whole(answer: Any, span: tuple[int, int], opened: Version | None) -> tuple[bytes, Version]:
-    """What was asked for, out of an answer with the whole file, where that is no more than was asked for."""
+    """The content of an answer with the whole file, if that is no longer than the span."""
     data = await _at_most(answer, span[1]) if span[0] == 0 else None
     if data is None or len(data) > span[1]:
         raise _not_in_parts(answer.headers.get("Content-Type", ""))
@@ -263,12 +263,12 @@ def _fault(what: str) -> RemoteError:
 
 
 def _changed() -> RemoteError:
-    """The error of a file of which the server has another version."""
+    """The error if the server has another version of the file."""
     return RemoteError("has changed on the server since it was opened; open it again")
 
 
 def _not_in_parts(kind: str = "") -> RemoteError:
-    """The error of a server that sends whole files only; `kind` is the media type of what it sends."""
+    """The error if a server sends whole files only; `kind` is the media type of its answer."""
     if kind.partition(";")[0].strip() == "text/html":
         return RemoteError("the server sends a web page, not a label file; check the address")
     return RemoteError("the server does not send parts of a file (range requests); download it and read it from disk")

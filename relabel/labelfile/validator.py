@@ -1,4 +1,4 @@
-"""Is a file a valid label file? Every finding is listed; none of them stops the search for others."""
+"""Is a file a valid label file? All findings are listed; none of them stops the search for others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing a label file: rows stream in, are checked, and only a complete and verified file gets its name."""
+"""Writing a label file: rows are streamed and checked, and only a complete and verified file gets its name."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def write(
     provenance:
         records made by `provenance.step`, oldest first.
     overwrite:
-        whether a file that is there may be replaced; it stays as it is until the new one is complete.
+        whether an existing file may be replaced; it stays unchanged until the new one is complete.
     progress:
-        called with the number of rows of every block that has been written.
+        called with the number of rows of each block that has been written.
     threads:
         how many threads compress; None takes all that this process may run on.
 
@@ -80,10 +80,10 @@ def write(
 def write_temporary(
     path: Path, name: str, source: SimilaritySource, *, provenance: Sequence[Mapping[str, Any]], threads: int | None
 ) -> None:
-    """Write a collection to a file that is soon read again and then removed; replaces one that is there.
+    """Write a collection to a file that is soon read again and then removed; replaces an existing one.
 
-    It is a label file like any other, but little of it is compressed, and it is not read back: whoever reads all of it
-    compares its digest. Parameters and errors are those of `write`.
+    It is a label file like any other, but hardly compressed, and it is not read back: its digest is checked when all
+    of it is read. Parameters and errors are those of `write`.
     """
     texts = [record_text(record) for record in provenance]
     with replacing(path, overwrite=True) as private:
@@ -118,7 +118,7 @@ def write_collection(
     *,
     fast: bool = False,
 ) -> str:
-    """Write one collection into an open file; its digest. `fast` compresses as little as `chunks.encoded` says."""
+    """Write one collection into an open file; returns its digest. For `fast` see `chunks.encoded`."""
     rows = CheckedRows(name, source, most=schema.MOST)
     with draft.writing():
         group = new_group(draft.file, name)
@@ -140,6 +140,6 @@ def write_collection(
 def _write_table(
     draft: Draft, datasets: Sequence[Any], side: str, table: Table, queue: ChunkQueue
 ) -> dict[str, Record]:
-    """Write the cameras of a side, which are in memory no longer than that; the digest records of their columns."""
+    """Write the cameras of a side, which are in memory only meanwhile; returns the digest records of their columns."""
     write_columns(draft, datasets, table, queue)
     return {f"{side}/{name}": record for name, record in digests(table).items()}  # while the threads compress
