@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -24,15 +24,24 @@ SHELL = ("relabel ", " --rename ", " --level ", " --repo-type ")
 """What a string is about in which options are those of a command that it tells to run."""
 
 
-def strings(path: Path) -> Iterator[tuple[int, str]]:
+@functools.cache
+def strings(path: Path) -> list[tuple[int, str]]:
     """Line and text of all strings of a module but for its documentation."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     documentation = {
         id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
-            yield node.lineno, node.value
+    return [
+        (node.lineno, node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation
+    ]
+
+
+@functools.cache
+def flags_of_commands() -> set[str]:
+    """All options that there are."""
+    return {name for _, command in leaves() for p in command.params if isinstance(p, click.Option) for name in p.opts}
 
 
 def with_options_in_them() -> list[str]:
@@ -60,8 +69,7 @@ def test_no_more_options_in_the_library() -> None:
 def test_options_that_there_are(argument: str, option: str) -> None:
     """Each option is one of a command, and each argument is in a message of the library."""
     (flag,) = re.findall(r"--[a-z-]+", option)
-    flags = {name for _, command in leaves() for p in command.params if isinstance(p, click.Option) for name in p.opts}
-    assert flag in flags
+    assert flag in flags_of_commands()
     assert with_options(f"…; see {argument}.") == f"…; see {option}."
     if not argument.startswith("measure="):
         name = argument.strip("()").removeprefix("with ").split("=")[0]

@@ -32,7 +32,7 @@ COMMANDS: dict[str, list[Any]] = {
     "compare in another measure": ["compare", "FILE", "GOOD", "--measure", "dice"],
     "stats": ["stats", "FILE"],
     "dump": ["dump", "FILE"],
-    "fit": ["fit", "FILE"],
+    "fit": ["fit", "FILE", "--pairs", "60"],
     "publish": ["publish", "FILE", "-o", "NEW"],
 }
 CHANGES = {name: damage.CONTENT[name] for name in ("move_pair", "change_value", "change_key")} | damage.STORED

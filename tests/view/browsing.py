@@ -96,11 +96,19 @@ class Opened:
         assert self.faults == []
 
 
-def serious_violations(page: Any) -> list[tuple[str, list[str]]]:
-    """What axe-core finds serious in a page that does not keep its content security policy, with the elements."""
+def serious_violations(page: Any, *rules: str) -> list[tuple[str, list[str]]]:
+    """What axe-core finds serious in a page that does not keep its content security policy, with the elements.
+
+    By all its rules, or by these alone.
+    """
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(axe.Axe().axe_script)
+    options = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
+    # Of the rules that a page keeps there would be megabytes.
+    found = page.evaluate("async (options) => (await axe.run(options)).violations", options)
     return [
         (one["id"], [node["html"] for node in one["nodes"]])
-        for one in axe.Axe().run(page).response["violations"]
+        for one in found
         if one["impact"] in ("serious", "critical")
     ]

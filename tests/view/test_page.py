@@ -577,8 +577,10 @@ def test_accessible(browser: Any, served: Served) -> None:
         (".cases button", "#case:not([hidden])"),
     ):
         page.click(button)
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)
-            page.wait_for_selector(drawn)
-            assert serious_violations(page) == [], scheme
+        page.emulate_media(color_scheme="light")
+        page.wait_for_selector(drawn)
+        assert serious_violations(page) == []
+        page.emulate_media(color_scheme="dark")
+        page.wait_for_selector(drawn)
+        assert serious_violations(page, "color-contrast") == []  # the rule that colours matter to
     context.close()

@@ -394,8 +394,10 @@ def test_accessible(browser: Any, served: Served) -> None:
     page.wait_for_selector("body[data-query]")
     for view, ready in (("room", "#room-sight:not(:empty)"), ("surface", "#surface canvas"), ("matrix", "#matrix svg")):
         page.click(f"#tab-{view}")
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)
-            page.wait_for_selector(ready)
-            assert serious_violations(page) == [], scheme
+        page.emulate_media(color_scheme="light")
+        page.wait_for_selector(ready)
+        assert serious_violations(page) == []
+        page.emulate_media(color_scheme="dark")
+        page.wait_for_selector(ready)
+        assert serious_violations(page, "color-contrast") == []  # the rule that colours matter to
     context.close()

@@ -25,10 +25,10 @@ from tests.view.serving import Answer, Served, server, serving
 TOWN = "collection=town"
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The small city without images."""
-    with serving(server.Labels(small_city(tmp_path / "labels.h5"))) as found:
+    with serving(server.Labels(small_city(tmp_path_factory.mktemp("city") / "labels.h5"))) as found:
         yield found
 
 
