@@ -5,7 +5,8 @@ PYTHON ?= python3
 NEWER ?= python3.12 python3.13
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Python compiles the modules that are imported, a fraction of those that are installed.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 PACKAGE := $(VENV)/.package
 READY := $(VENV)/.ready
 DEMO := demo
@@ -113,15 +114,19 @@ demo-train: $(READY) libraries
 test: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(MAKE) -j 2 types kernels
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+	$(MAKE) -j 3 types compiled-fov compiled-surface compiled-sampling kernels
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not kernels'
 
 # Parts of `make test`, at the same time, since mypy uses one core.
 types:
 	$(BIN)/mypy
 
+# Each kernel is compiled in one process, which leaves it in numba's cache for all that come after.
+compiled-%:
+	$(BIN)/pytest -m kernels tests/$*
+
 kernels:
-	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n auto --dist loadfile -m kernels tests/fov tests/sampling tests/surface
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -m kernels tests/fov tests/sampling tests/surface
 
 # Machines with a GPU often have no network. What a package would be needed for that is not there is passed over.
 test-gpu:

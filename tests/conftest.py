@@ -23,6 +23,8 @@ settings.load_profile("relabel")
 REPOSITORY = Path(__file__).resolve().parent.parent
 FULL = os.environ.get("RELABEL_FAULTS") == "full"
 """Whether what is slow is tested too, and every fault instead of a sample of them: `make test-faults`."""
+LONG = ("docs/", "test_typing.py", "view/", "fit/", "test_benchmarks.py", "cli/", "training/")
+"""Where tests take longest: they come first, so that in the end no worker is left with a long file of them."""
 DATA = Path(os.environ.get("RELABEL_DATA", REPOSITORY.parent / "shared" / "data"))
 
 
@@ -35,6 +37,17 @@ def pytest_sessionstart() -> None:
     """Refuse to test the sources where `make test-wheel` means the installed package."""
     if os.environ.get("RELABEL_INSTALLED") and not Path(relabel.__file__).is_relative_to(sys.prefix):
         pytest.exit(f"{relabel.__file__} is tested, which is not the installed package", returncode=1)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; all others stay in their order."""
+
+    def place(item: pytest.Item) -> int:
+        path = item.path.relative_to(Path(__file__).parent).as_posix()
+        return next((k for k, long in enumerate(LONG) if path.startswith(long)), len(LONG))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -27,10 +27,13 @@ slow = pytest.mark.skipif(not FULL, reason="slow; make test-faults runs it")
 
 Runner = Callable[..., Result]
 
-SLOW = ("--shape", "polygon", "--arc", "80")
-"""Makes the large city take a second or more, so that there is a middle to be stopped in."""
-CAMERAS_BYTES = 100_000
-"""Less than the cameras of the large city take: a file of this size waits for its overlaps only."""
+POLYGONS = ("--shape", "polygon", "--arc", "80")
+SLOW = ("--shape", "polygon", "--arc", "1000")
+"""Makes the large city take seconds, so that there is a middle to be stopped in."""
+ENDLESS = {"NUMBA_DISABLE_JIT": "1"}
+"""Makes it take hours: for those that are killed, which is the same whatever they are doing."""
+CAMERAS_BYTES = 40_000
+"""Less than the cameras of the large city take, 58 kB: a file of this size waits for its overlaps only."""
 OLD = b"what was here before"
 PATIENCE_S = 120.0
 
@@ -63,10 +66,11 @@ def visible(folder: Path) -> list[str]:
 
 
 @contextmanager
-def started(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+def started(*arguments: object, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """`relabel` in a process group of its own, which is gone when the block is left."""
     process = subprocess.Popen(
         [SCRIPT, *map(str, arguments)],
+        env=os.environ | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -112,7 +116,7 @@ class TestKilled:
     def test_one_city(self, run: Runner, root: Path, out: Path) -> None:
         """The old file is untouched; the next run removes what the dead one left, and succeeds."""
         arguments = ("msls", "--root", root, "--cities", "large", "-o", out / "x.h5", "--force")
-        with started(*arguments, *SLOW) as process:
+        with started(*arguments, *POLYGONS, **ENDLESS) as process:
             wait_for(process, out, ".x.h5.*.tmp/x.h5")
             process.kill()
             assert process.wait(PATIENCE_S) == -signal.SIGKILL
@@ -126,8 +130,8 @@ class TestKilled:
 
     def test_several_cities(self, run: Runner, root: Path, out: Path) -> None:
         """The city that was finished is kept, and the file is the same as without the kill."""
-        arguments = ("msls", "--root", root, "-o", out / "x.h5", "--force", *SLOW)
-        with started(*arguments) as process:
+        arguments = ("msls", "--root", root, "-o", out / "x.h5", "--force", *POLYGONS)
+        with started(*arguments, **ENDLESS) as process:
             wait_for(process, out, "x.h5.parts/.large.h5.*.tmp/large.h5")
             process.kill()
             assert process.wait(PATIENCE_S) == -signal.SIGKILL
@@ -143,8 +147,8 @@ class TestKilled:
 
     def test_processes(self, run: Runner, root: Path, out: Path) -> None:
         """Worker processes end with their parent, with its streams and what they had begun, and the part is kept."""
-        arguments = ("msls", "--root", root, "-o", out / "x.h5", "--force", *SLOW)
-        with started(*arguments, "--executor", "processes:2") as process:
+        arguments = ("msls", "--root", root, "-o", out / "x.h5", "--force", *POLYGONS)
+        with started(*arguments, "--executor", "processes:2", **ENDLESS) as process:
             wait_for_second(process, out)
             process.kill()
             process.communicate(timeout=PATIENCE_S)  # returns when nobody has the streams open any more
