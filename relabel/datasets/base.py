@@ -1,7 +1,7 @@
-"""What every dataset reader returns, so that one labelling job serves every dataset: two sets of cameras or frames.
+"""The result of every dataset reader, so that one labelling job serves every dataset: two sets of cameras or frames.
 
-A reader is a small value that says what to read: it goes to other processes, and its `parameters` lead back to it from
-the provenance of a label file.
+A reader is a small value that says what to read: it can be sent to other processes, and restored from its
+`parameters` in the provenance of a label file.
 """
 
 from __future__ import annotations
@@ -24,27 +24,26 @@ SideT = TypeVar("SideT", Cameras, Frames)
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class QueryAndDatabase(Displayed, Generic[SideT]):
-    """Two sets of cameras or frames, one of them perhaps both, and what should be known about them.
+    """Queries and database, as cameras or frames, possibly the same set, and notes about them.
 
     Attributes
     ----------
     query, database:
-        those of the rows and of the columns; the same object for self pairs.
+        the cameras or frames of rows and columns; the same object for self pairs.
     files:
-        every file that was read, and every depth map that is there to be decoded; a file of both sides once.
+        every file that was read, and every depth map to decode; a file of both sides once.
     params:
-        what the `params` of the collection say about the input besides the overlap's own, such as where the headings
-        come from and what was wrong with them.
+        the `params` of the collection about the input, such as the source of the headings and counts of their faults.
     notes:
-        what the user should know about the input, a sentence each.
+        what the user should know about the input, one sentence each.
     fillers:
-        values that stand for unknown ones, which the reader has replaced.
+        filler values for unknown ones, which the reader has replaced.
     doubts:
-        what the reader saw that may make labels wrong; the audit reports them as warnings.
+        observations that may make labels wrong; the audit reports them as warnings.
     sources:
         where each side was read from, for messages.
     hint:
-        what to try when nothing of a side can be labelled.
+        what to try if nothing of a side can be labelled.
     """
 
     ITEM: ClassVar[str] = "row"
@@ -81,7 +80,7 @@ class QueryAndDatabase(Displayed, Generic[SideT]):
         return (query,) if same else (query, Layer("database", cameras_in(self.database).position))
 
     def require_some(self) -> None:
-        """Raise an `InputError` unless both sides have something that can be labelled, as far as is known by now."""
+        """Raise an `InputError` unless both sides have something that can be labelled, as far as known."""
         singular = self.ITEMS.removesuffix("s")
         for source, name, side in zip(self.sources, ("query", "database"), (self.query, self.database), strict=True):
             if len(side) == 0:
@@ -101,8 +100,9 @@ class CameraSets(QueryAndDatabase[Cameras]):
     Attributes
     ----------
     geographic:
-        (n, 2) longitude and latitude in degrees on WGS 84 of the queries and of the database, where cameras are to be
-        compared on the earth rather than on the map of their positions; else None. Headings are then from true north.
+        (n, 2) longitude and latitude in degrees on WGS 84 of the queries and of the database, if cameras are to be
+        compared on the earth rather than on the map of their positions; otherwise None. Headings are then from true
+        north.
     """
 
     hint: str = "check where the headings and positions come from"
@@ -119,7 +119,7 @@ class FrameSets(QueryAndDatabase[Frames]):
     Attributes
     ----------
     remedies:
-        what mends findings of the audit in this dataset, by code, where its command lacks an option that others have;
+        remedies for findings of the audit in this dataset, by code, if its command lacks an option that others have;
         ``{unit}`` stands for metres of a stored step, ``{size:g}`` for a factor of the image size.
     """
 
@@ -153,11 +153,11 @@ class ReaderOf(Protocol[Sets_co]):
         ...
 
     def parameters(self) -> dict[str, Any]:
-        """All that the cameras depend on besides the files, as JSON values; paths relative to `root`."""
+        """Everything that the cameras depend on besides the files, as JSON values; paths relative to `root`."""
         ...
 
     def read(self) -> Sets_co:
-        """Read and check the files; depth maps are only looked for."""
+        """Read and check the files; of depth maps, only check that they exist."""
         ...
 
 
@@ -167,7 +167,7 @@ FrameReader: TypeAlias = ReaderOf[FrameSets]
 
 @dataclass(frozen=True)
 class ReaderWrapper(Generic[Sets]):
-    """What is put around a reader, with the name, the root and the command of that reader."""
+    """A reader wrapped around another one, with the name, the root and the command of the latter."""
 
     reader: ReaderOf[Sets]
 
@@ -188,13 +188,13 @@ class ReaderWrapper(Generic[Sets]):
 
 
 def cameras_in(side: Cameras | Frames) -> Cameras:
-    """The cameras of one side of a dataset, be it cameras or frames."""
+    """The cameras of one side of a dataset, which may be cameras or frames."""
     return side.cameras if isinstance(side, Frames) else side
 
 
 @dataclass(frozen=True)
 class InputReport:
-    """Counts of what was noticed while a dataset was read; its subclasses say of what. Two of a kind can be added."""
+    """Counts of observations while a dataset was read, which subclasses name. Two of a kind can be added."""
 
     def __add__(self, other: Self) -> Self:
         return type(self)(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
@@ -206,12 +206,12 @@ def heading_params(params: Mapping[str, Any], faults: Mapping[str, int]) -> dict
 
 
 def fault_notes(faults: Mapping[str, int], texts: Mapping[str, tuple[str, str]]) -> list[str]:
-    """A note for each fault that `texts` has words for, in the order of `texts`, which are for one and for several."""
+    """A note for each fault in `texts`, in that order; the texts are for one and for several."""
     return [several(faults[name], *text) for name, text in texts.items() if name in faults]
 
 
 def position_notes(query: Cameras, database: Cameras) -> list[str]:
-    """A note for each side some of whose cameras have no position."""
+    """A note for each side with cameras without a position."""
     notes = []
     for side, cameras in (("query", query), ("database", database)):
         missing = int((cameras.status == Status.NO_POSITION).sum())
@@ -223,7 +223,7 @@ def position_notes(query: Cameras, database: Cameras) -> list[str]:
 def named_parts(
     available: Mapping[str, Path], names: str, root: Path | str, *, option: str, noun: str
 ) -> dict[str, Path]:
-    """The parts of a dataset that an option names, with commas between; each once, in the order of the names.
+    """The parts of a dataset that an option names, separated by commas; each once, in the order of the names.
 
     Parameters
     ----------
@@ -232,16 +232,16 @@ def named_parts(
     names:
         the value of the option.
     root:
-        of the dataset, for messages.
+        the root of the dataset, for messages.
     option, noun:
-        the option, and what a part is, for messages: ``--scenes`` and ``scene``.
+        the option, and the noun for a part, for messages: ``--scenes`` and ``scene``.
 
     Raises
     ------
     OptionError
-        when nothing is named.
+        if nothing is named.
     NotFoundError
-        when there is no such part; the message lists those that there are.
+        when there is no such part; the message lists those that exist.
     """
     wanted = list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
     there = ", ".join(available)
@@ -254,7 +254,7 @@ def named_parts(
 
 
 def unreadable(path: Path, error: OSError) -> InputError:
-    """The error of a file that cannot be read, in plain words."""
+    """The error for a file that cannot be read, in plain words."""
     reason = error.strerror or type(error).__name__
     if isinstance(error, FileNotFoundError) and path.is_symlink():
         reason = f"it is a link to {path.readlink()}, which is not there"
@@ -262,7 +262,7 @@ def unreadable(path: Path, error: OSError) -> InputError:
 
 
 def common_root(paths: Iterable[Path]) -> Path:
-    """The innermost folder that holds all of the files and folders; the working folder as ``.`` where it is that.
+    """The innermost folder that holds all of the files and folders; the working folder is ``.``.
 
     Provenance names all inputs relative to one folder, so that no record names a machine.
 
@@ -301,7 +301,7 @@ def is_inside(path: Path, root: Path) -> bool:
 
 
 def leads_out(path: str) -> bool:
-    """Whether a path that somebody else recorded leads out of the folder that it is joined to."""
+    """Whether a recorded path leads out of the folder that it is joined to."""
     parts = PurePath(path)
     return parts.is_absolute() or ".." in parts.parts
 

@@ -65,7 +65,7 @@ class _Frame(NamedTuple):
 class _Model:
     images: list[_Image] = field(default_factory=list)
     rigs: dict[int, dict[Sensor, Row | None]] = field(default_factory=dict)
-    """the pose of each sensor in each rig, None where it is not known"""
+    """the pose of each sensor in each rig, None if it is not known"""
     frames: list[_Frame] = field(default_factory=list)
 
 
@@ -324,7 +324,7 @@ def _text_images(path: Path) -> Iterator[_Image]:
 
 
 def _check_points(path: Path, line: int, text: str, name: str) -> None:
-    """Raise an InputError where the line below an image is not a list of points: x y ID, x y ID, …"""
+    """Raise an InputError if the line below an image is not a list of points: x y ID, x y ID, …"""
     begin = text.split(None, 12)
     numbers = all(is_number(value) for value in begin[:12])
     if not numbers or (len(begin) <= 12 and len(begin) % 3):
@@ -383,7 +383,7 @@ class _Bytes:
         self._stream.seek(count, 1)
 
     def check_end(self) -> None:
-        """Raise an InputError where there is more."""
+        """Raise an InputError if there is more."""
         rest = self._size - self._stream.tell()
         if rest:
             raise InputError(

@@ -87,7 +87,7 @@ def heading_fillers(heading_deg: FloatArray, *, mapillary: bool = False) -> Bool
     Parameters
     ----------
     heading_deg:
-        (n,) degrees as stored, of one file; NaN where there is none.
+        (n,) degrees as stored, of one file; NaN if there is none.
     mapillary:
         whether they come from Mapillary.
     """
@@ -119,7 +119,7 @@ def place_fillers(degrees: FloatArray) -> BoolArray:
 
 
 def height_fillers(up: FloatArray) -> BoolArray:
-    """(n,) True where a height, metres, is not a measurement: -9999, -32768 and similar; NaN where there is none."""
+    """(n,) True where a height, metres, is not a measurement: -9999, -32768 and similar; NaN if there is none."""
     with np.errstate(invalid="ignore"):
         filler: BoolArray = _equal(up, _HEIGHTS) | (np.abs(up) >= _HUGE)
     return filler

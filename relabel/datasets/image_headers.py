@@ -27,7 +27,7 @@ class ImageHeader(NamedTuple):
 
 
 def read_header(path: Path) -> ImageHeader | None:
-    """The header of an image; None where it cannot be opened."""
+    """The header of an image; None if it cannot be opened."""
     from PIL import Image  # noqa: PLC0415  few readers look at an image
 
     try:

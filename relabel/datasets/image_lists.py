@@ -173,7 +173,7 @@ def _of_array(path: Path) -> NameList:
 
 
 def _check_unique(listed: NameList) -> None:
-    """Raise where a name is repeated, and in a folder, where an image of one name lies in two places."""
+    """Raise if a name is repeated, and in a folder, where an image of one name lies in two places."""
     names = listed.names
     if listed.kind == "folder":
         names = tuple(name.rpartition("/")[2] for name in names)

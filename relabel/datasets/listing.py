@@ -1,4 +1,4 @@
-"""What a folder holds, without the files that operating systems and file servers leave in it, which are never data."""
+"""The content of a folder, without files that operating systems and file servers leave there, which are never data."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 
 
 def children(folder: Path) -> list[Path]:
-    """Files and folders in a folder, sorted, without clutter; raises OSError where it cannot be listed."""
+    """Files and folders in a folder, sorted, without clutter; raises OSError if it cannot be listed."""
     return sorted(child for child in folder.iterdir() if not is_clutter(child.name))
 
 
 def existing_file(path: Path) -> Path | None:
-    """The file of this path, or of the same name or path in another form of Unicode; None where there is none."""
+    """The file of this path, or of the same name or path in another form of Unicode; None if there is none."""
     others = [path]
     for form in () if str(path).isascii() else _FORMS:
         others += [path.with_name(unicodedata.normalize(form, path.name)), Path(unicodedata.normalize(form, str(path)))]

@@ -1,9 +1,9 @@
-"""Masks: lists of cameras that are not to be labelled, put around any reader.
+"""Masks: lists of cameras that are not to be labelled, wrapped around any reader.
 
     key,side,collection,reason            or plain text, one key per line
     MPrXj8X0K_8vZtY5vzVz4g,query,amman,constant
 
-Only the column `key` has to be there. An empty `side` or `collection` means any. A camera that is masked keeps its row
+Only the column `key` is required. An empty `side` or `collection` means any. A camera that is masked keeps its row
 with the status `MASKED`; one that cannot be labelled anyway keeps the status that says why.
 """
 
@@ -41,7 +41,7 @@ _SHOWN = 3
 
 
 class Mask(NamedTuple):
-    """What a mask file holds: (m,) str each, where an empty side or collection means any."""
+    """The content of a mask file: (m,) str each; an empty side or collection means any."""
 
     path: Path
     sha256: str
@@ -62,7 +62,7 @@ def read(path: Path) -> Mask:
     ----------
     path:
         a CSV file whose header names the column `key`, and perhaps `side` (query or database) and `collection`; or
-        plain UTF-8 text with one key a line, which is all of the line, blanks included; empty lines are skipped.
+        plain UTF-8 text with one key per line, which is all of the line, blanks included; empty lines are skipped.
 
     Raises
     ------
@@ -125,12 +125,12 @@ class Masked(ReaderWrapper[Sets]):
     Attributes
     ----------
     reader:
-        what is read.
+        the reader that is masked.
     path:
         the mask file.
     strict:
-        whether every key of the mask has to be a camera of this very reader: those that are not are warned of, and it
-        is an error where none is. `check` does this for several readers that share a mask.
+        whether every key of the mask has to be a camera of this reader: unknown keys give a warning, or an error if
+        no key is known. `masked` checks this for several readers that share a mask.
     """
 
     path: Path
@@ -141,7 +141,7 @@ class Masked(ReaderWrapper[Sets]):
         return {**self.reader.parameters(), "mask": _read_once(self.path).params}
 
     def read(self) -> Sets:
-        """The cameras or frames, those of the mask with the status `MASKED`.
+        """The cameras or frames; those in the mask have the status `MASKED`.
 
         Raises
         ------
@@ -179,7 +179,7 @@ class Masked(ReaderWrapper[Sets]):
         reader:
             the reader of the other parameters.
         candidates:
-            files, there or not; the first one with the digest is the mask.
+            files, which need not exist; the first one with the digest is the mask.
 
         Raises
         ------
@@ -196,9 +196,9 @@ class Masked(ReaderWrapper[Sets]):
 
 
 def masked(readers: Sequence[ReaderOf[Sets]], path: Path | None) -> tuple[ReaderOf[Sets], ...]:
-    """The readers with a mask around each; just the readers where there is none.
+    """The readers, each with the mask applied; the readers themselves without a mask.
 
-    Several readers are read here once, to see that each key of the mask is a camera of one of them.
+    Several readers are read here once, to check that each key of the mask is a camera of one of them.
 
     Raises
     ------
@@ -218,7 +218,7 @@ def masked(readers: Sequence[ReaderOf[Sets]], path: Path | None) -> tuple[Reader
 
 
 def _digest(path: Path) -> str | None:
-    """SHA-256 of a file, None where it cannot be read."""
+    """SHA-256 of a file, None if it cannot be read."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
     except OSError:
@@ -232,7 +232,7 @@ def _read_again(path: Path, stamp: tuple[int, int]) -> Mask:
 
 
 def _read_once(path: Path) -> Mask:
-    """The mask, read again only where the file is another than before."""
+    """The mask, read again only if the file has changed."""
     try:
         now = Path(path).stat()
     except OSError:
@@ -241,7 +241,7 @@ def _read_once(path: Path) -> Mask:
 
 
 def _sides(mask: Mask, collection: str, sets: CameraSets | FrameSets) -> tuple[tuple[Cameras, BoolArray], ...]:
-    """Each set of cameras of what was read, and (m,) the entries of the mask that may be about it."""
+    """Each set of cameras, and (m,) the entries of the mask that may apply to it."""
     here = (mask.collection == "") | (mask.collection == collection)
     if sets.database is sets.query:
         return ((cameras_in(sets.query), here),)
@@ -250,7 +250,7 @@ def _sides(mask: Mask, collection: str, sets: CameraSets | FrameSets) -> tuple[t
 
 
 def _matched(mask: Mask, collection: str, sets: CameraSets | FrameSets) -> BoolArray:
-    """(m,) True where an entry of the mask is a camera of what was read."""
+    """(m,) True where an entry of the mask is a camera that was read."""
     matched = np.zeros(len(mask.key), bool)
     for cameras, about in _sides(mask, collection, sets):
         rows = np.flatnonzero(about)
@@ -276,7 +276,7 @@ def _count(side: Cameras | Frames) -> int:
 
 
 def _report(mask: Mask, matched: BoolArray, collections: Sequence[str]) -> None:
-    """Warn of the entries that are no camera of these collections; raise where none is."""
+    """Warn of the entries that are not cameras of these collections; raise if none is."""
     unmatched = mask.key[~matched]
     if not len(unmatched):
         return

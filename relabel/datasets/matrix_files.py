@@ -33,7 +33,7 @@ def read_poses(paths: Sequence[Path | None], *, counts: tuple[int, ...] = (16,))
     Parameters
     ----------
     paths:
-        of n files; None where there is none.
+        of n files; None if there is none.
     counts:
         how many numbers a file may hold: 16 for 4x4, 12 for the upper three rows.
 

@@ -37,7 +37,7 @@ def names(text: str) -> list[str]:
 
 
 def header(path: Path, line: int, text: str) -> dict[str, int] | None:
-    """Where each of `COLUMNS` stands, from a line that may be a header; None where it is something else.
+    """Where each of `COLUMNS` stands, from a line that may be a header; None if it is something else.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def header(path: Path, line: int, text: str) -> dict[str, int] | None:
 
 
 def _column(name: str) -> str | None:
-    """Which of `COLUMNS` a name stands for; None where it is another."""
+    """Which of `COLUMNS` a name stands for; None if it is another."""
     words = [word for word in re.split(r"[^a-z0-9]+", name.strip("'\" ").lower()) if word]
     if not words:
         return None

@@ -1,14 +1,14 @@
-"""The datasets that relabel knows, and what it knows of each: one `DatasetSpec` a dataset.
+"""The datasets that relabel knows, each described by a `DatasetSpec`.
 
 A built-in dataset is a package of `relabel.datasets` that defines ``SPEC``, and a line in its ``__init__.py``.
-A dataset of another distribution joins by an entry point of the group ``relabel.datasets`` that names its
+A dataset of another distribution is added by an entry point of the group ``relabel.datasets`` that names its
 `DatasetSpec`::
 
     [project.entry-points."relabel.datasets"]
     mydata = "mydata.relabel:SPEC"
 
 Commands, the labelling pipeline, `verify`, `headings`, `evaluate`, `publish` and the search for images all look here.
-Nothing of a dataset but its specification is loaded before it is used.
+Only the specification of a dataset is loaded before it is used.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
     from relabel.datasets.base import CameraReader, FrameReader
 
 LabelKind = Literal["fov", "surface"]
-"""What labels are made of: overlaps of fields of view, from a `CameraReader`, or of surface, from a `FrameReader`."""
+"""Kinds of label: the overlap of fields of view, from a `CameraReader`, or of surface, from a `FrameReader`."""
 
 ENTRY_POINTS = "relabel.datasets"
 _COMMAND = "relabel "
 
 
 class ReaderSelection(NamedTuple):
-    """What a dataset's options select.
+    """The selection made by a dataset's options.
 
     Attributes
     ----------
     readers:
         one for each collection to be labelled, all of one kind.
     skipped:
-        a line for each part of the dataset that is left out though nobody asked for that.
+        a line for each part of the dataset that is left out although this was not requested.
     """
 
     readers: Sequence[CameraReader | FrameReader]
@@ -51,9 +51,9 @@ class ReaderSelection(NamedTuple):
 class CommandModule(Protocol):
     """The module that makes a dataset's command: its own options, and how they select readers.
 
-    It is imported only when the command runs. The options that all labelling commands share are added to these. Where
-    both kinds of label can be made, the module also has a function ``label_kind``, which tells from the same values as
-    `select` gets which of the two they ask for.
+    It is imported only when the command runs. The options that all labelling commands share are added to these. If
+    both kinds of label can be made, the module also has a function ``label_kind``, which takes the same values as
+    `select` and returns the kind that they ask for.
     """
 
     OPTIONS: Sequence[Any]
@@ -67,37 +67,37 @@ class CommandModule(Protocol):
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """What relabel knows of one dataset.
+    """The description of one dataset.
 
     Attributes
     ----------
     name:
-        of the command that labels it, and of the dataset in messages: ``msls`` for ``relabel msls``.
+        the name of the command that labels it, and of the dataset in messages: ``msls`` for ``relabel msls``.
     summary:
         one line for the list of commands.
     command:
         the `CommandModule`, as a dotted name.
     readers:
         for each kind of label that can be made of the dataset, the class of its readers as ``module:class``. Its
-        ``from_parameters(parameters, root)`` makes a reader of what `parameters` recorded in a label file.
+        ``from_parameters(parameters, root)`` makes a reader from the `parameters` recorded in a label file.
     licence:
-        what is known of the terms of the data that labels are made from, for whoever publishes them.
+        what is known about the terms of the data that labels are made from, for publishers of labels.
     default_output:
         the label file that the command writes unless an option names another.
     image_paths:
-        templates of where its images lie below their top folder, the usual one first; see
+        templates of the paths of its images below their top folder, the usual one first; see
         `relabel.images.paths.image_paths` for the names in braces.
     from_paths:
         ``module:function``, called as ``function(paths, *, cities=None, columns=None)``, for `relabel headings` and
-        `relabel evaluate`. It returns the `ReaderSelection` of bare paths, or None where they are not of this dataset,
-        or raises `DatasetNotFoundError` where they might have been. None where paths alone do not say enough.
+        `relabel evaluate`. It returns the `ReaderSelection` of bare paths, or None if they are not of this dataset,
+        or raises `DatasetNotFoundError` if they look like it but are not. None if paths alone do not say enough.
     other_kind:
-        where both kinds of label can be made: for each kind, what a message says of an option of the other kind, such
+        if both kinds of label can be made: for each kind, what a message says about an option of the other kind, such
         as ``needs --depth``.
     default_fov_deg:
         the horizontal field of view of its cameras unless the user says otherwise, degrees.
     tags:
-        by which a dataset of its labels is found on the Hugging Face Hub; by default its name.
+        tags of published labels of this dataset on the Hugging Face Hub; by default its name.
     """
 
     name: str
@@ -122,13 +122,13 @@ class DatasetSpec:
         return cast("CommandModule", importlib.import_module(self.command))
 
     def reader_class(self, kind: LabelKind) -> Any:
-        """Import the class of the readers for one kind of label; KeyError where there is none."""
+        """Import the class of the readers for one kind of label; a KeyError if there is none."""
         return _load(self.readers[kind])
 
     def select_paths(
         self, paths: Sequence[Path], *, cities: str | None = None, columns: str | None = None
     ) -> ReaderSelection | None:
-        """What `from_paths` makes of bare paths; None where it cannot."""
+        """The result of `from_paths` for bare paths; None if it is not one of this dataset."""
         if self.from_paths is None:
             return None
         selection: ReaderSelection | None = _load(self.from_paths)(paths, cities=cities, columns=columns)
@@ -162,7 +162,7 @@ def datasets() -> dict[str, DatasetSpec]:
 
 
 def find(name: str) -> DatasetSpec | None:
-    """The dataset of this name; None where there is none. Other distributions are asked only where none is built in."""
+    """The dataset of this name; None if there is none. Other distributions are searched after built-in datasets."""
     return built_in().get(name) or _of_distributions().get(name)
 
 
@@ -172,7 +172,7 @@ def dataset(name: str) -> DatasetSpec:
     Raises
     ------
     NotFoundError
-        when there is none; the message lists those that there are.
+        when there is none; the message lists those that exist.
     """
     spec = find(name)
     if spec is None:
@@ -181,7 +181,7 @@ def dataset(name: str) -> DatasetSpec:
 
 
 def find_recorded(command: str) -> DatasetSpec | None:
-    """The dataset whose labels carry this command in their provenance; None where it is no labelling command."""
+    """The dataset whose labels carry this command in their provenance; None if it is no labelling command."""
     return find(command.removeprefix(_COMMAND)) if command.startswith(_COMMAND) else None
 
 
@@ -192,7 +192,7 @@ def select_paths(
     cities: str | None = None,
     columns: str | None = None,
 ) -> tuple[DatasetSpec, ReaderSelection]:
-    """The dataset that bare paths are of, and what they select.
+    """The dataset that bare paths belong to, and the readers that they select.
 
     Parameters
     ----------
@@ -208,9 +208,9 @@ def select_paths(
     NotFoundError
         when there is no dataset `dataset_name`.
     DatasetNotFoundError
-        when the paths are of no dataset.
+        when the paths belong to no dataset.
     RelabelError
-        what the dataset raises that the paths are of.
+        errors of the dataset that the paths belong to.
     """
     candidates: Iterable[DatasetSpec] = datasets().values() if dataset_name is None else (dataset(dataset_name),)
     refusal: DatasetNotFoundError | None = None

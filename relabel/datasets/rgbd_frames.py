@@ -98,7 +98,7 @@ def existing_files(frame_files: Sequence[FrameFiles]) -> list[Path]:
 def missing_notes(
     frame_files: Sequence[FrameFiles], poses: FloatArray, *, posed: Sequence[bool] | None = None
 ) -> list[str]:
-    """What is missing, a sentence each.
+    """What is missing, one sentence each.
 
     Parameters
     ----------

@@ -326,14 +326,14 @@ def check_rotations(path: Path, pose: FloatArray, lines: list[int]) -> None:
 
 
 def check_keys(path: Path, key: npt.NDArray[np.str_], lines: list[int]) -> None:
-    """Raise InputError, naming both lines, where a key stands twice."""
+    """Raise InputError, naming both lines, where a key is repeated."""
     check_unique(key, lambda row: f"{path}: line {lines[row]}", lambda row: f"line {lines[row]}")
 
 
 def check_unique(
     key: npt.NDArray[np.str_], location: Callable[[int], str], first_location: Callable[[int], str]
 ) -> None:
-    """Raise InputError where a key stands twice; it names the `location` of the second row and that of the first."""
+    """Raise InputError where a key is repeated; it names the `location` of the second row and that of the first."""
     _, first, group = np.unique(key, return_index=True, return_inverse=True)
     twice = np.flatnonzero(first[group] != np.arange(len(key)))
     if twice.size:

@@ -64,7 +64,7 @@ class Scores:
     positives:
         (queries,) int64, how many positives each query has.
     first_hit:
-        (queries,) int64, the rank, counted from 1, of the first positive among the predictions; 0 where there is none.
+        (queries,) int64, the rank, counted from 1, of the first positive among the predictions; 0 if there is none.
     average_precision:
         (queries, ks) float64, AP@k; NaN where a query has no positive.
     """

@@ -47,7 +47,7 @@ class ExportFolder:
     path:
         the folder; it is created if it is missing.
     overwrite:
-        whether files that are there may be replaced.
+        whether files that exist may be replaced.
     """
 
     def __init__(self, path: Path, *, overwrite: bool = False) -> None:

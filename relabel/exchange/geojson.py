@@ -120,7 +120,7 @@ class OnEarth:
     place:
         (n, 2) longitude and latitude in degrees, NaN where unknown.
     heading_deg:
-        (n,) clockwise from true north, NaN where there is none.
+        (n,) clockwise from true north, NaN if there is none.
     fov_deg, radius_m:
         (n,) NaN where the labels have none.
     view:

@@ -399,7 +399,7 @@ def region_areas(
     """The shared area of each pair (rows[k], columns[k]) of views cut by walls into area[k], in m².
 
     The arguments of each side are the columns of `relabel.fov.visibility.VisibleRegions`; `longest` is the number of
-    corners that two pieces have together at the most.
+    corners that two pieces have together at most.
     """
     pairs = rows.size
     for tile in numba.prange((pairs + TILE - 1) // TILE):

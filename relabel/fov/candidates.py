@@ -160,7 +160,7 @@ def query_blocks(bounds: IndexArray, budget: int) -> Iterator[tuple[int, int]]:
 def queries_by_cell(grid: Grid, start: int, stop: int, most: int | None = None) -> tuple[IndexArray, IndexArray]:
     """The queries start … stop - 1 sorted by cell, and the places at which groups of one cell begin, then their number.
 
-    A cell is a group, or several with `most` queries at the most.
+    A cell is a group, or several with `most` queries at most.
     """
     by_cell = np.argsort(grid.cell[start:stop], kind="stable") + start
     cell = grid.cell[by_cell]

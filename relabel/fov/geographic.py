@@ -28,7 +28,7 @@ from relabel.similarity import Collection, RowBlock
 LonLat = tuple[FloatArray, FloatArray]
 _LETTERS, _FIRST_LETTER = np.int64(2**16), np.uint32(2**16)
 _CIRCLES = 1.5
-"""Circles around fields of view reach further than the fields themselves, by √2 at the most."""
+"""Circles around fields of view reach further than the fields themselves, by √2 at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +136,7 @@ def source(
         cameras with headings; the same object for self pairs. Their positions go into the result as they are and are
         not used.
     lon_lat_deg:
-        (n, 2) longitude and latitude in degrees of the query and of the database cameras, NaN where there is none.
+        (n, 2) longitude and latitude in degrees of the query and of the database cameras, NaN if there is none.
     params:
         what the overlap depends on besides the cameras; by default `FovParams()`.
     threads, block, progress:

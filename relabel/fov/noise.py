@@ -244,7 +244,7 @@ def noise_of(
     *,
     noisy: bool | None = None,
 ) -> Noise | None:
-    """The noise of queries and database, in this order in all arguments; None where there is none.
+    """The noise of queries and database, in this order in all arguments; None if there is none.
 
     `params` has the numbers for the cameras that bring none of their own. `noisy` says whether there is noise where
     these cameras are some of a collection, others of which may have some.

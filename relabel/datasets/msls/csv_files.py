@@ -135,7 +135,7 @@ def city_crs(
     city:
         the name, for messages.
     lon_deg, lat_deg:
-        (n,) WGS 84 degrees of query and database together; NaN where not known.
+        (n,) WGS 84 degrees of query and database together; NaN where unknown.
     easting_m, northing_m:
         (n,) metres as the files give them; NaN where they do not.
 

@@ -142,7 +142,7 @@ def select(root: Path | str, cities: str | None = None) -> tuple[tuple[City, ...
         the MSLS tree, as for `find`.
     cities:
         ``train``, ``val`` or ``test`` for those of the official list that the tree holds; or names of cities, or both,
-        with commas between; None for all that the tree holds. A city is taken once, in the order asked for.
+        with commas between; None for everything that the tree holds. A city is taken once, in the order asked for.
 
     Returns
     -------
@@ -154,7 +154,7 @@ def select(root: Path | str, cities: str | None = None) -> tuple[tuple[City, ...
     DatasetNotFoundError
         when the root is no MSLS tree, when it holds no city of an official list, or when nothing is left to label.
     NotFoundError
-        when a city is not in the tree; the message lists those that are.
+        when a city is not in the tree; the message lists those that exist.
     OptionError
         when `cities` names nothing.
     """

@@ -1,4 +1,4 @@
-"""Images whose `@` names tell where they were taken: SF-XL, deep-vg-benchmark trees."""
+"""Images whose `@` names say where they were taken: SF-XL, deep-vg-benchmark trees."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""The frame of the positions of `@` names: the UTM zone that the names give, or none, or several.
+"""The frame of the positions of `@` names: the UTM zone in the names, or none, or several.
 
-Headings of names count from true north. So wherever names tell where on earth they are, they are compared there, in one
-zone as in several; on the map of a zone, whose north is up to 3° off, the label of a pair would depend on which other
-images there are. Where nothing places the metres on earth, north is taken to be along their second axis.
+Headings of names count from true north. So if names give a location on earth, they are compared there, in one zone or
+in several; on the map of a zone, whose north is up to 3° off, the label of a pair would depend on the other images.
+If nothing locates the metres on earth, north is taken to be along their second axis.
 
 Southern positions occur in two conventions: with the false northing of 10,000,000 m of the usual UTM, and without it,
-with negative northings. Which of the two it is shows in the sign.
+with negative northings. The sign tells which.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ _WIDEST_EAST_M, _FARTHEST_NORTH_M = 1e6, 1e7
 
 @dataclass(frozen=True)
 class Frame:
-    """What the positions are in.
+    """The frame of the positions.
 
     Attributes
     ----------
     crs:
         a text that PROJ reads, or ``local``.
     notes:
-        what the user should know about it.
+        what the user should know about the frame.
     doubts:
-        where longitudes and latitudes contradict the metres.
+        contradictions between longitudes and latitudes and the metres.
     geographic:
-        (n, 2) longitude and latitude in degrees of each side, NaN where there is no position; None where it is not
+        (n, 2) longitude and latitude in degrees of each side, NaN where there is no position; None if it is not
         known where on earth the metres are.
     own_metres:
-        whether the metres of all names are in that frame, rather than in several or none.
+        whether the metres of all names are in that frame, rather than in several frames or in none.
     """
 
     crs: str
@@ -58,24 +58,24 @@ class Frame:
 
     @property
     def north(self) -> str:
-        """What headings are taken to count from, as it is recorded."""
+        """What headings count from, as recorded."""
         return "true" if self.geographic is not None else "second axis of the metres"
 
 
 def shared_frame(sides: tuple[tuple[NameList, AtNames], ...]) -> Frame:
     """The frame that all names of all sides share.
 
-    Without a zone in any name it is ``local``, unless all have latitudes and longitudes: then these are their places.
-    Where latitudes and longitudes are there as well, a sample of them is
-    compared with the metres; if the two disagree by more than 50 m, the frame is ``local``, so that its name is true.
+    Without a zone in any name it is ``local``, unless all have latitudes and longitudes, which are then the
+    positions. If there are both, a sample of latitudes and longitudes is compared with the metres; if they disagree
+    by more than 50 m, the frame is ``local``, so that its name is true.
 
-    Names in several zones get a map that shows all of them, and longitudes and latitudes: from the metres and the zone,
-    which give them to the centimetre, and as written where there is no zone.
+    Names in several zones get a map that shows all of them, and longitudes and latitudes: from metres and zone, which
+    give them to the centimetre, or as written if there is no zone.
 
     Raises
     ------
     InputError
-        when there are several frames, and a name says too little to bring them together.
+        when there are several frames, and a name does not say enough to combine them.
     """
     for names, fields in sides:
         _check_utm(names, fields)
@@ -120,7 +120,7 @@ def shared_frame(sides: tuple[tuple[NameList, AtNames], ...]) -> Frame:
 
 
 def _check_utm(names: NameList, fields: AtNames) -> None:
-    """Raise InputError, naming the first, where a name with a zone has metres that no UTM zone has."""
+    """Raise InputError if a name with a zone has metres outside any UTM zone; it names the first."""
     east, north = fields.position.T
     with np.errstate(invalid="ignore"):
         outside = (east < 0.0) | (east > _WIDEST_EAST_M) | (np.abs(north) > _FARTHEST_NORTH_M)
@@ -135,7 +135,7 @@ def _check_utm(names: NameList, fields: AtNames) -> None:
 
 
 def _contradiction(crs: str, table: npt.NDArray[np.float64]) -> Doubt | None:
-    """What longitudes and latitudes (columns 2 and 3) say against metres in `crs`; None where they agree."""
+    """How longitudes and latitudes (columns 2 and 3) contradict metres in `crs`; None if they agree."""
     table = table[np.isfinite(table).all(axis=1)]
     if len(table) == 0:
         return None
@@ -205,7 +205,7 @@ def _crs(zone: int, kind: int, *, south: bool) -> str:
 
 
 def _south(fields: AtNames) -> npt.NDArray[np.int64]:
-    """(n,) 1 south of the equator, 0 north of it, -1 where neither is given; a latitude says more than a letter.
+    """(n,) 1 south of the equator, 0 north of it, -1 where neither is given; a latitude is more reliable than a letter.
 
     Some write N and S for the hemisphere, where S is also a band of the north.
     """

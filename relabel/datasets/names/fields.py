@@ -4,7 +4,7 @@
      1    2     3    4      5   6   7       8    9       10    11   12     13        14   15
 
 The base name is split at every @ into 16 pieces, of which the one before the first @ is empty. East and north are
-metres and have to be there; any other piece may be empty. Heading is degrees clockwise from north.
+metres and are required; any other piece may be empty. Heading is degrees clockwise from north.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ _LETTERS = "CDEFGHJKLMNPQRSTUVWX"
 
 @dataclass(frozen=True, eq=False)
 class AtNames:
-    """What n names say.
+    """The fields of n names.
 
     Attributes
     ----------
     position:
         (n, 2) float64 metres east and north, as written.
     zone:
-        (n,) int64 UTM zone, 0 where there is none.
+        (n,) int64 UTM zone, 0 if there is none.
     letter:
-        (n,) latitude band in capitals, "" where there is none.
+        (n,) latitude band in capitals, "" if there is none.
     lat_deg, lon_deg, heading_deg:
-        (n,) float64 degrees, NaN where there is none; headings as written, also beyond 360.
+        (n,) float64 degrees, NaN if there is none; headings as written, also beyond 360.
     texts:
         (n,) str columns by name, those of `TEXTS` that are filled in at least one name.
     """
@@ -93,14 +93,14 @@ def parse(names: Sequence[str], location: Callable[[int], str]) -> AtNames:
     ------
     InputError
         when a name has too few or too many pieces, east or north is missing, a piece is not the number it should be, or
-        a latitude or longitude is none, or something stands before the first @; the message names the first row at
-        fault.
+        a latitude or longitude is none, or there is something before the first @; the message names the first faulty
+        row.
     """
     base = [name.rpartition("/")[2] for name in names] if any("/" in name for name in names) else names
     if (fast := _parsed_by_arrow(base)) is not None:
         return fast
     counts = list(map(str.count, base, itertools.repeat("@")))
-    # All at once: a list for each name would keep Python's garbage collector busy for as long as all else takes.
+    # All at once: with a list for each name, Python's garbage collector would take as long as everything else.
     pieces = "@".join(base).split("@") if names else []
     columns = [pieces[k::PIECES] for k in range(PIECES)]
     if counts.count(PIECES - 1) < len(base) or any(columns[0]):
@@ -136,13 +136,13 @@ def parse(names: Sequence[str], location: Callable[[int], str]) -> AtNames:
 
 
 def _parsed_by_arrow(base: Sequence[str]) -> AtNames | None:
-    """What names without folders say, in a fifth of the time that Python takes for it.
+    """The fields of names without folders, in a fifth of the time of plain Python.
 
-    None where anything is unusual, even if it is right: Python's `float` takes more than Arrow does, and what is wrong
-    is said better by those who look at each name.
+    None if anything is unusual, even if valid: Python's `float` accepts more than Arrow, and faults are explained
+    better when names are parsed one by one.
     """
     text = "\n".join(base)
-    # Of a mark of byte order at the beginning, Arrow says nothing.
+    # Arrow silently drops a byte order mark at the beginning.
     if not text or text.count("\n") != len(base) - 1 or "\r" in text or text.startswith("\ufeff"):
         return None
     numbers = {field.name: field for field in (EAST, NORTH, ZONE, LAT, LON, HEADING)}
@@ -174,7 +174,7 @@ def _parsed_by_arrow(base: Sequence[str]) -> AtNames | None:
     letter, zone = arrays["letter"], arrays["zone"]
     is_whole = (np.isnan(zone) | (zone == np.floor(zone))).all()
     together = (np.isnan(arrays["lat"]) == np.isnan(arrays["lon"])).all()
-    # Before they are capitals: NumPy would make an S of ß, which are two.
+    # Before upper(): NumPy would truncate ß, whose capital is two letters, to S.
     known = np.isin(np.unique(letter), ["", *_LETTERS, *_LETTERS.lower()]).all()
     if len(letter) != len(base) or (arrays["before"] != "").any() or not (is_whole and together and known):
         return None
@@ -190,7 +190,7 @@ def _parsed_by_arrow(base: Sequence[str]) -> AtNames | None:
 
 
 def _is_usual(values: FloatArray, field: NameField, empty: int) -> bool:
-    """Whether numbers that Arrow read are within bounds, and NaN only where the piece is empty and may be."""
+    """Whether numbers that Arrow read are within bounds, and NaN only where the piece is empty, if that is allowed."""
     inside = (values >= field.least) & (values <= field.most)
     return int(np.count_nonzero(~inside)) == empty == np.count_nonzero(np.isnan(values)) and not (
         field.needed and empty
@@ -200,7 +200,7 @@ def _is_usual(values: FloatArray, field: NameField, empty: int) -> bool:
 def _no_name(
     names: Sequence[str], base: Sequence[str], counts: Sequence[int], location: Callable[[int], str]
 ) -> InputError:
-    """What is wrong with the first name that has another number of pieces, or something before its first @."""
+    """The error for the first name that has another number of pieces, or something before its first @."""
     row = next(row for row, name in enumerate(base) if counts[row] != PIECES - 1 or not name.startswith("@"))
     if counts[row] != PIECES - 1:
         return _miscounted(names, row, counts[row] + 1, location)
@@ -253,4 +253,4 @@ def _is_number(text: str, *, needed: bool) -> bool:
         float(text)
     except ValueError:
         return False
-    return "_" not in text  # which float() takes for a way to group digits
+    return "_" not in text  # which float() accepts between digits

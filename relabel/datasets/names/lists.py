@@ -1,10 +1,10 @@
-"""Images whose names tell where they were taken and which way they face: the `@` convention.
+"""Images whose names say where they were taken and which way they face: the `@` convention.
 
-SF-XL follows it, and everything that VPR-datasets-downloader and the programs around it write. For what a name holds
-see `relabel.datasets.names.fields`, for where names come from `relabel.datasets.image_lists`.
+SF-XL follows it, and everything that VPR-datasets-downloader and the programs around it write. For the fields of a
+name see `relabel.datasets.names.fields`, for the sources of names `relabel.datasets.image_lists`.
 
-Headings are kept modulo 360: 0 and 360, which both occur, are one. MSLS trees in this convention have lost their
-compass; `join_msls` brings it back from the original metadata.
+Headings are kept modulo 360: 0 and 360, which both occur, are the same. MSLS trees in this convention have lost their
+compass; `join_msls` restores it from the original metadata.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class NamesReport(InputReport):
-    """What was noticed about the names, both sides together; all counts are rows.
+    """Observations about the names of both sides; all counts are rows.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class NamesReport(InputReport):
     joined, not_joined:
         with `join_msls`, rows whose pano_id is in the MSLS tree and rows whose is not.
     panoramas:
-        with `join_msls`, rows that the tree says are panoramas.
+        with `join_msls`, rows that are panoramas according to the tree.
     """
 
     rows: int = 0
@@ -77,13 +77,13 @@ class Names(CameraSets):
     """The cameras of two lists of names, or of one twice, in the order of the lists.
 
     The `extra` columns of the cameras are, where any name fills them, ``lon_deg``, ``lat_deg`` (float64), ``pano_id``,
-    ``tile``, ``timestamp`` and ``note`` (str). Names whose place on earth is known are compared there (`geographic`),
+    ``tile``, ``timestamp`` and ``note`` (str). Names with a known location on earth are compared there (`geographic`),
     with headings from true north; the positions are in the UTM zone of all names, or on a map that shows several.
 
     Attributes
     ----------
     report:
-        what was noticed about the names.
+        observations about the names.
     """
 
     report: NamesReport
@@ -92,24 +92,24 @@ class Names(CameraSets):
 def read(queries: Path | str, database: Path | str | None = None, *, join_msls: Path | str | None = None) -> Names:
     """The cameras of queries and database.
 
-    A row is `NO_HEADING` where its name has none or a filler value, `NO_POSITION` where east or north is nan, or the
-    place is a filler value.
+    A row is `NO_HEADING` if its name has no heading or a filler value, `NO_POSITION` if east or north is nan, or the
+    position is a filler value.
 
     Parameters
     ----------
     queries, database:
         folders, text lists or ``.npy`` lists of `@` names; the same path twice, or no database, gives self pairs.
     join_msls:
-        an MSLS tree. The name's pano_id is looked up in the raw.csv of all its cities; where it is there, the heading
-        is its `ca`, and a panorama gets that status. Nothing else is taken from it.
+        an MSLS tree. The name's pano_id is looked up in the raw.csv of all its cities; if it is found, the heading is
+        its `ca`, and a panorama gets that status. Nothing else is taken from the tree.
 
     Raises
     ------
     MissingFileError, DatasetNotFoundError
-        when a list or the MSLS tree is not there.
+        when a list or the MSLS tree does not exist.
     InputError
-        when a list or a name in it cannot be read, a name is repeated, positions are in several frames that nothing
-        connects, or no pano_id is in the MSLS tree.
+        when a list or a name in it cannot be read, a name is repeated, positions are in several frames that cannot be
+        combined, or no pano_id is in the MSLS tree.
     """
     paths = [Path(queries)]
     if database is not None and not same_file(Path(queries), Path(database)):
@@ -157,7 +157,7 @@ def _with_notes(
     north: str,
     **others: Any,
 ) -> Names:
-    """The cameras with what should be known about them."""
+    """The cameras, with notes about them."""
     faults = {name: n for name in _FAULT_TEXTS if (n := getattr(report, name))}
     notes = [*fault_notes(faults, _FAULT_TEXTS), *position_notes(query, database)]
     if joined:
@@ -224,7 +224,7 @@ def _cameras(
 def _without_fillers(
     lists: Sequence[NameList], parsed: Sequence[AtNames]
 ) -> tuple[list[AtNames], list[fillers.Filler]]:
-    """The names with NaN in the place of filler values, and what was replaced."""
+    """The names with filler values replaced by NaN, and the replaced values."""
     cleaned: list[AtNames] = []
     replaced: list[fillers.Filler] = []
     at_origin = fillers.position_fillers([fields.position for fields in parsed])
@@ -232,7 +232,7 @@ def _without_fillers(
         unknown = fillers.heading_fillers(fields.heading_deg)
         degrees = np.column_stack([fields.lon_deg, fields.lat_deg])
         at_sea = fillers.place_fillers(degrees)
-        # Without a zone the degrees are the place, and the metres only keep their fields filled.
+        # Without a zone, the degrees are the position, and the metres only fill their fields.
         zoned = fields.zone > 0
         at_sea_alone = at_sea & ~zoned
         no_position = (origin & (zoned | np.isnan(fields.lat_deg))) | at_sea_alone
@@ -357,7 +357,7 @@ class Compass:
     key:
         (n,) Mapillary keys, unique.
     heading_deg:
-        (n,) `ca` as the files have it, NaN where there is none.
+        (n,) `ca` as the files have it, NaN if there is none.
     panorama:
         (n,) bool.
     file:
@@ -389,7 +389,7 @@ def read_compass(root: Path) -> Compass:
     DatasetNotFoundError
         when there is no MSLS tree, or no raw.csv in it.
     InputError
-        when a raw.csv cannot be read, or a key stands in two of them with different angles.
+        when a raw.csv cannot be read, or a key is in two of them with different angles.
     """
     tree = msls_tree.find(root)
     paths = [city.path / side / "raw.csv" for city in tree.cities for side in msls_tree.SIDES]

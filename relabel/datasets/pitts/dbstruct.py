@@ -32,10 +32,10 @@ _NAMES = {"query": "qImageFns", "database": "dbImageFns"}
 _METRES = {"query": "utmQ", "database": "utmDb"}
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _MAT_HEADER = 128  # bytes; the last two tell the order of bytes
-_COMPRESSED = 15  # the kind of an element that holds a variable, compressed
+_COMPRESSED = 15  # the type of an element that holds a compressed variable
 _NAME_WITHIN = 1024  # bytes of a variable: its name follows flags and dimensions
 _INFLATED_AT_ONCE = 1 << 20
-_EASTING = (100_000.0, 900_000.0)  # of a UTM zone, with room to spare
+_EASTING = (100_000.0, 900_000.0)  # of a UTM zone, with a margin
 _WRONG_KIND = "is not a readable MATLAB file of version 7 or older"
 
 
@@ -72,7 +72,7 @@ def variables(path: Path) -> list[str]:
     Raises
     ------
     InputError
-        when the file is neither.
+        when the file is neither of these.
     """
     if path.suffix.lower() == ".npz":
         with _npz(path) as arrays:
@@ -83,7 +83,7 @@ def variables(path: Path) -> list[str]:
 
 
 def holds_dbstruct(path: Path) -> bool:
-    """Whether the file has what `read_dbstruct` needs."""
+    """Whether the file has the variables that `read_dbstruct` needs."""
     names = variables(path)
     return STRUCT in names if path.suffix.lower() == ".mat" else set(_METRES.values()) <= set(names)
 
@@ -185,7 +185,7 @@ def _npz(path: Path) -> Any:
 
 
 def _of_mat(path: Path, read: Any) -> Any:
-    """What scipy reads of a file, with its errors in plain words."""
+    """The content of a file as read by scipy, with its errors in plain words."""
     check_regular(path)
     try:
         with path.open("rb") as stream:
@@ -201,12 +201,12 @@ def _of_mat(path: Path, read: Any) -> Any:
         )
     try:
         return read(path)
-    except Exception as error:  # scipy raises whatever its parser trips over
+    except Exception as error:  # scipy raises any error of its parser
         raise InputError(f"{path}: {_WRONG_KIND}: {str(error) or type(error).__name__}") from None
 
 
 def _check_inflated(path: Path) -> None:
-    """Raise an `InputError` where the struct inflates to far more than the file: SciPy would inflate it all at once."""
+    """Raise an `InputError` if the struct inflates to far more than the file: SciPy would inflate it all at once."""
     with path.open("rb") as stream:
         order = {b"IM": "<", b"MI": ">"}.get(stream.read(_MAT_HEADER)[-2:])
         if order is None:  # version 4, which has no compression
@@ -265,7 +265,7 @@ def _texts(path: Path, field: str, cells: npt.NDArray[Any]) -> list[str]:
 
 
 def _coordinates(path: Path, field: str, array: npt.NDArray[Any], count: int, *, rows_first: bool) -> FloatArray:
-    """(count, 2) metres, of an array that is (2, count) or (count, 2); `rows_first` is the usual one."""
+    """(count, 2) metres, from an array that is (2, count) or (count, 2); `rows_first` is the usual order."""
     if array.dtype.kind not in "iuf":
         raise InputError(f"{path}: {field} is an array of {array.dtype}; expected numbers")
     if count == 0 and array.size == 0:
@@ -287,7 +287,7 @@ def _coordinates(path: Path, field: str, array: npt.NDArray[Any], count: int, *,
 
 
 def _refuse_frame_numbers(struct: DbStruct) -> None:
-    """Raise where east and north are the same number throughout, as where frames are numbered on a diagonal."""
+    """Raise if east and north are the same number throughout, as where frames are numbered on a diagonal."""
     table = np.concatenate([struct.query_m, struct.database_m])
     if len(table) > 1 and (table[:, 0] == table[:, 1]).all():
         raise InputError(
@@ -297,7 +297,7 @@ def _refuse_frame_numbers(struct: DbStruct) -> None:
 
 
 def _east_first(struct: DbStruct) -> DbStruct:
-    """The same with east before north, which some files have the other way round."""
+    """The same coordinates with east before north, which some files have in the other order."""
     table = np.concatenate([struct.query_m, struct.database_m])
     table = table[np.isfinite(table).all(axis=1)]
     if len(table) == 0:

@@ -1,9 +1,9 @@
-"""Pittsburgh 30k and 250k, and what else comes as a `dbStruct`: the splits of a folder become cameras.
+"""Pittsburgh 30k and 250k, and other datasets in a `dbStruct`: cameras of the splits in a folder.
 
     ROOT/pitts30k_train.mat  pitts30k_val.mat  pitts30k_test.mat      or in a folder right below ROOT
 
 Positions are metres in UTM zone 17. All 24 cut-outs of a panorama share one. Their headings are not in the data: see
-`relabel.datasets.pitts.yaw`. A query panorama and a database panorama of the same number are different ones.
+`relabel.datasets.pitts.yaw`. A query panorama and a database panorama of the same number are different panoramas.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _AROUND_M = 50_000.0
 
 @dataclass(frozen=True)
 class PittsReport(InputReport):
-    """What was noticed about the headings, both sides together; all counts are rows.
+    """Observations about the headings of both sides; all counts are rows.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class PittsSplit(CameraSets):
     Attributes
     ----------
     report:
-        what was noticed about the headings.
+        observations about the headings.
     """
 
     report: PittsReport
@@ -103,7 +103,7 @@ def find(root: Path | str) -> dict[str, Path]:
 
 
 def select(root: Path | str, splits: str | None = None) -> tuple[dict[str, Path], dict[str, str]]:
-    """The splits to label by name, and the files that are none, with the reason.
+    """The splits to label by name, and the files that are not splits, with the reason.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def select(root: Path | str, splits: str | None = None) -> tuple[dict[str, Path]
     DatasetNotFoundError
         when there is no split.
     NotFoundError
-        when one that was named is not there; the message lists those that are.
+        when a named split does not exist; the message lists those that exist.
     InputError
         when two files are the same split.
     OptionError
@@ -136,7 +136,7 @@ def select(root: Path | str, splits: str | None = None) -> tuple[dict[str, Path]
         return named, {}
     available = find(root)
     if len(available) == 1:
-        return available, {}  # what may be wrong with it is reported when it is read
+        return available, {}  # its faults are reported when it is read
     skipped: dict[str, str] = {}
     for name, path in available.items():
         try:
@@ -192,15 +192,15 @@ def read(
 ) -> PittsSplit:
     """The cameras of one split.
 
-    A row is `NO_HEADING` where its name is not of the form ``000/000829_pitch1_yaw1.jpg`` or the
-    direction of its panorama is not known, `NO_POSITION` where its coordinates are not finite.
+    A row is `NO_HEADING` if its name is not of the form ``000/000829_pitch1_yaw1.jpg`` or the direction of its
+    panorama is unknown, `NO_POSITION` if its coordinates are not finite.
 
     Parameters
     ----------
     path:
         the ``.mat`` or ``.npz`` file.
     headings:
-        where headings come from.
+        the source of headings.
     query_names, database_names:
         lists of names, for an ``.npz`` file.
 
@@ -209,8 +209,8 @@ def read(
     MissingFileError
         when a file is not there.
     InputError
-        when a file is malformed; or a table identifies panoramas by number alone, and the same number stands on both
-        sides at different places.
+        when a file is malformed; or a table identifies panoramas by number alone, and both sides have the same number
+        at different positions.
     """
     struct = read_dbstruct(Path(path), query_names=query_names, database_names=database_names)
     north = None
@@ -256,7 +256,7 @@ def read(
 
 
 def _without_fillers(struct: DbStruct) -> tuple[DbStruct, list[fillers.Filler]]:
-    """The split with NaN for places that are none, and what was replaced."""
+    """The split with filler positions replaced by NaN, and the replaced values."""
     sides = {"query": struct.query_m, "database": struct.database_m}
     names = {"query": struct.query, "database": struct.database}
     replaced: list[fillers.Filler] = []
@@ -276,7 +276,7 @@ def _crs(struct: DbStruct) -> str:
 
 
 def _refuse_ambiguous(north: NorthTable, struct: DbStruct, query: PanoramaViews, database: PanoramaViews) -> None:
-    """Raise where a number of the table means two panoramas."""
+    """Raise if a number in the table is that of two panoramas."""
     positions = []
     for view, metres in ((query, struct.query_m), (database, struct.database_m)):
         numbers, first = np.unique(view.panorama, return_index=True)

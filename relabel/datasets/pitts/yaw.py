@@ -1,11 +1,11 @@
-"""Headings of the cut-outs of panoramas, which Pittsburgh's files do not hold: each of the ways to assume them.
+"""Headings of the views cut from panoramas, which Pittsburgh's files do not hold: the ways to assume them.
 
 A panorama is cut into 24 views, 000/000829_pitch1_yaw1.jpg to …_pitch2_yaw12.jpg. Yaw k is 30°·(k−1) from a zero that
 belongs to the panorama. Neither the direction of that zero nor the sign of yaw is known, so that
 
     heading = zero of the panorama ± 30°·(k−1)
 
-needs a zero that somebody else has measured, or one that is assumed.
+needs a zero that has been measured elsewhere, or an assumed one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TURN_OF_SIGN: dict[Sign, float] = {"clockwise": 1.0, "counterclockwise": -1.0}
 YAW_STEP_DEG = 30.0
 YAWS = 12
 MOST_IDS = 3
-"""A track goes on over two panoramas that are not in the file, and no more."""
+"""A track continues over at most two panoramas that are missing from the file."""
 _NAME = re.compile(r"(?:.*[/\\])?([0-9]{1,18})_pitch([0-9]{1,3})_yaw([0-9]{1,3})\.\w+")
 _PANORAMA = ("panorama", "panorama_id", "pano", "pano_id", "id")
 _OFFSET = ("north_offset_deg", "north_offset", "heading_deg", "heading")
@@ -39,21 +39,21 @@ _OFFSET = ("north_offset_deg", "north_offset", "heading_deg", "heading")
 
 @dataclass(frozen=True)
 class Headings:
-    """Where headings come from.
+    """The source of headings.
 
     Attributes
     ----------
     source:
-        what gives the direction of yaw 1 of each panorama: ``table`` a file, ``travel`` the way from the panorama
-        before to the one after, ``north`` that it is north.
+        the source of the direction of yaw 1 of each panorama: ``table``, a file; ``travel``, the direction from the
+        previous panorama to the next; ``north``, which assumes north.
     table:
-        the file, of ``table``.
+        the file, for ``table``.
     sign:
-        which way round yaw counts, seen from above.
+        the sense of yaw, seen from above.
     zero_deg:
-        degrees clockwise to be added: the angle from the direction of the source to that of yaw 1.
+        degrees clockwise to add: the angle from the direction of the source to that of yaw 1.
     gap_m:
-        of ``travel``: panoramas with consecutive numbers that are farther apart are not of one track.
+        for ``travel``: panoramas with consecutive numbers that are farther apart are not on one track.
     """
 
     source: Source
@@ -70,7 +70,7 @@ class Headings:
 
     @property
     def caveat(self) -> str:
-        """What the labels rest on, in a sentence."""
+        """The assumption behind the labels, in a sentence."""
         zero = "" if self.zero_deg == 0.0 else f" plus {self.zero_deg:g}°"
         if self.source == "table":
             return (
@@ -101,7 +101,7 @@ def parse_source(text: str) -> tuple[Source, Path | None]:
 
 @dataclass(frozen=True, eq=False)
 class PanoramaViews:
-    """What n names say: (n,) int64 each; panorama is -1, pitch and yaw are 0 where a name is of another form."""
+    """The fields of n names: (n,) int64 each; panorama is -1, pitch and yaw are 0 for names of another form."""
 
     panorama: IntArray
     pitch: IntArray
@@ -109,7 +109,7 @@ class PanoramaViews:
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
-        """(n,) whether the name is of the form."""
+        """(n,) whether the name has this form."""
         known: npt.NDArray[np.bool_] = self.panorama >= 0
         return known
 
@@ -126,7 +126,7 @@ def views(names: Sequence[str]) -> PanoramaViews:
 
 
 def heading_deg(view: PanoramaViews, zero_deg: FloatArray, headings: Headings) -> FloatArray:
-    """(n,) degrees clockwise from north of views whose panorama's yaw 1 faces `zero_deg`; NaN where not known."""
+    """(n,) degrees clockwise from north of views whose panorama's yaw 1 faces `zero_deg`; NaN where unknown."""
     turn = TURN_OF_SIGN[headings.sign] * YAW_STEP_DEG * (view.yaw - 1)
     return np.where(view.known, zero_deg + headings.zero_deg + turn, np.nan)
 
@@ -150,7 +150,7 @@ def travel_deg(view: PanoramaViews, position: FloatArray, gap_m: float) -> Float
 
 @dataclass(frozen=True, eq=False)
 class NorthTable:
-    """Directions of yaw 1 by panorama; where a side is given, only for that side."""
+    """Directions of yaw 1 by panorama; if a side is given, only for that side."""
 
     path: Path
     side: tuple[str, ...] | None
@@ -173,13 +173,13 @@ def read_north(path: Path) -> NorthTable:
     Parameters
     ----------
     path:
-        a CSV file with a header. Panoramas are numbers, with zeros in front or without; offsets are degrees clockwise
-        from north, empty where not known.
+        a CSV file with a header. Panoramas are numbers, with or without leading zeros; offsets are degrees clockwise
+        from north, empty if unknown.
 
     Raises
     ------
     InputError
-        when the file cannot be read, a panorama is no number or stands in two rows, or a side is none.
+        when the file cannot be read, a panorama is not a number or is in two rows, or a side is invalid.
     """
     optional: dict[str, csv_columns.Kind] = dict.fromkeys(_PANORAMA, "text") | dict.fromkeys(_OFFSET, "float")  # type: ignore[assignment]
     table = csv_columns.read(path, {}, optional=optional | {"side": "text"})
@@ -187,7 +187,7 @@ def read_north(path: Path) -> NorthTable:
     for usual in (_PANORAMA, _OFFSET):
         present = [name for name in usual if name in table]
         if not present:
-            csv_columns.read(path, {usual[0]: "text"})  # whose error lists the columns that are there
+            csv_columns.read(path, {usual[0]: "text"})  # whose error lists the columns that exist
         if len(present) > 1:
             raise InputError(f"{path}: line 1: columns {' and '.join(present)} may both be the {usual[0]}; keep one")
         columns.append(table[present[0]])

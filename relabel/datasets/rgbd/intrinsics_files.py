@@ -101,14 +101,14 @@ def describe(
     names:
         n names of frames.
     intrinsics, unit_m:
-        None where no option gives them.
+        None if no option gives them.
     depth_is:
         what a stored depth is, see `relabel.frames.Frames`.
 
     Returns
     -------
     DescribedCamera or None
-        None where neither an option nor a file tells the intrinsics.
+        None if neither an option nor a file tells the intrinsics.
 
     Raises
     ------

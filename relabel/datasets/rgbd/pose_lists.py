@@ -37,7 +37,7 @@ class ListedPoses(NamedTuple):
     """The poses of n frames."""
 
     poses: FloatArray
-    """(n, 4, 4); NaN where there is none, or one that is not finite"""
+    """(n, 4, 4); NaN if there is none, or one that is not finite"""
     has_pose: npt.NDArray[np.bool_]
     """(n,) whether the file has a pose for the frame"""
     notes: tuple[str, ...]

@@ -26,7 +26,7 @@ class SequenceFiles:
     lists:
         files that were read besides those of the frames.
     notes:
-        what the user should know, a sentence each.
+        what the user should know, one sentence each.
     """
 
     frames: list[FrameFiles]

@@ -239,7 +239,7 @@ class _ListedFiles:
                 self._partners.append(partner)
 
     def done(self) -> _FileList:
-        """The list; an InputError where it is empty."""
+        """The list; an InputError if it is empty."""
         if not self._stamps:
             raise InputError(f"{self._path}: lists no file; expected lines of a time stamp and a file")
         notes = self._first.notes()

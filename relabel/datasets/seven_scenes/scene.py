@@ -124,7 +124,7 @@ def select(root: Path | str, scenes: str | None = None) -> dict[str, Path]:
     DatasetNotFoundError
         when there is no scene.
     NotFoundError
-        when one that was named is not there; the message lists those that are.
+        when one that was named is not there; the message lists those that exist.
     OptionError
         when `scenes` names nothing.
     """

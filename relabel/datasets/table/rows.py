@@ -39,11 +39,11 @@ class TableCameras:
     key:
         (n,) str.
     place:
-        (n, 2) float64, x and y in metres or longitude and latitude in degrees; NaN where there is none.
+        (n, 2) float64, x and y in metres or longitude and latitude in degrees; NaN if there is none.
     degrees:
         whether `place` is longitude and latitude.
     heading_deg:
-        (n,) as the table has them; NaN where there is none.
+        (n,) as the table has them; NaN if there is none.
     panorama:
         (n,) whether the camera is a panorama, which is not labelled.
     fov_deg, radius_m:
@@ -55,7 +55,7 @@ class TableCameras:
     notes:
         what the user should know.
     up:
-        (n,) height, metres, NaN where there is none; or None.
+        (n,) height, metres, NaN if there is none; or None.
     time:
         (n,) seconds, NaN where it cannot be read; or None.
     zone:
@@ -247,7 +247,7 @@ _UNITS = ((1e17, 1e9, "nanoseconds"), (1e14, 1e6, "microseconds"), (1e11, 1e3, "
 def _seconds_of(
     columns: Mapping[str, str], table: Mapping[str, npt.NDArray[Any]]
 ) -> tuple[FloatArray | None, tuple[str, ...]]:
-    """(n,) seconds of the column of times, NaN where there is none, and what was made of it."""
+    """(n,) seconds of the column of times, NaN if there is none, and what was made of it."""
     if "time" not in table:
         return None, ()
     time, of_dates, without_zone = _times(table["time"])
@@ -430,5 +430,5 @@ _EPSG = re.compile(r"(?:epsg:)?(\d+)", re.IGNORECASE)
 
 
 def _zone(columns: Mapping[str, str], table: Mapping[str, npt.NDArray[Any]]) -> str | None:
-    """The zone that all rows have, and None where none is named."""
+    """The zone that all rows have, and None if none is named."""
     return (str(table["zone"][0]).strip() or None) if "zone" in columns and len(table["zone"]) else None

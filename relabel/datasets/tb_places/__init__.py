@@ -1,4 +1,4 @@
-"""TB-Places: poses of a garden robot, and depth maps where somebody has them."""
+"""TB-Places: poses of a garden robot, and depth maps if there are any."""
 
 from __future__ import annotations
 

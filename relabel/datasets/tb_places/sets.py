@@ -5,8 +5,8 @@
     poses        (n, 7): tx ty tz qx qy qz qw
 
 The dataset does not say which axis of a pose looks ahead, which axis of its world is up, nor whether a pose leads
-from the camera to the world or back. All of these are options, and none is guessed but the last. It comes without depth
-maps.
+from the camera to the world or back. All of these are options, and only the last has a default. The dataset comes
+without depth maps.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ from relabel.input_files import check_regular
 
 _FIELDS = ("im_paths", "poses")
 REMEDIES = {"depth-axes": "set --axes", "depth-focal": "set --intrinsics"}
-"""What mends findings of the audit where this command lacks an option that others have, by code."""
+"""Remedies for findings of the audit, by code, if this command lacks an option that others have."""
 
 
 @dataclass(frozen=True, eq=False)
 class PoseSet:
-    """One set: its images as they are named, and their poses as they are stored, brought to camera-to-world.
+    """One set: its images, and their poses as camera-to-world.
 
     Attributes
     ----------
     track:
-        keys are the paths of the images as they are written.
+        keys are the paths of the images as written.
     prefix:
         `im_prefix`, perhaps empty.
     """
@@ -73,14 +73,14 @@ class PoseSet:
 
 
 def find(root: Path | str) -> tuple[dict[str, Path], tuple[Path, ...]]:
-    """The sets of a folder and of the folders right below it by name, sorted; and JSON files that are no set.
+    """The sets of a folder and of the folders right below it by name, sorted; and JSON files that are not sets.
 
     Raises
     ------
     DatasetNotFoundError
-        when there is no set.
+        if there is no set.
     InputError
-        when two files are the same set, or a file is no JSON.
+        if two files are the same set, or a file is not JSON.
     """
     root = Path(root)
     if not root.is_dir():
@@ -103,7 +103,7 @@ def find(root: Path | str) -> tuple[dict[str, Path], tuple[Path, ...]]:
 
 
 def _json_files(root: Path) -> list[Path]:
-    """The JSON files in a folder and in the folders in it, as far as these can be listed."""
+    """The JSON files in a folder and in its folders, as far as these can be listed."""
     paths: list[Path] = []
     for folder in (root, *(child for child in children(root) if child.is_dir())):
         with suppress(PermissionError):
@@ -112,21 +112,21 @@ def _json_files(root: Path) -> list[Path]:
 
 
 def select(root: Path | str, sets: str | None = None) -> tuple[dict[str, Path], tuple[Path, ...]]:
-    """The sets to label by name, and JSON files that are none.
+    """The sets to label by name, and JSON files that are not sets.
 
     Parameters
     ----------
     root:
         as for `find`.
     sets:
-        names with commas between; None for all that there are.
+        names separated by commas; None for all sets.
 
     Raises
     ------
     DatasetNotFoundError, InputError
         as for `find`.
     NotFoundError
-        when a set that was named is not there; the message lists those that are.
+        when a named set does not exist; the message lists those that exist.
     OptionError
         when `sets` names nothing.
     """
@@ -150,9 +150,9 @@ def read(
     path:
         the JSON file.
     quaternion:
-        the order of the four last numbers of a pose.
+        the order of the last four numbers of a pose.
     direction:
-        where a stored pose leads.
+        the direction of a stored pose: camera-to-world or the inverse.
     axes:
         with them, the poses of the result are those of a camera that looks along z, with x right and y down; without
         them, they keep their own axes.
@@ -160,7 +160,7 @@ def read(
     Raises
     ------
     InputError
-        when the file is no such set; the message names the row, counted from 0.
+        when the file is not such a set; the message names the row, counted from 0.
     OptionError
         when `axes` do not say which axis is down.
     """
@@ -203,7 +203,7 @@ def _poses(path: Path, rows: list[Any]) -> FloatArray:
 
 
 def _is_path(name: object) -> bool:
-    """Whether it names a file, in letters that can be written."""
+    """Whether it names a file, with characters that can be encoded."""
     try:
         return isinstance(name, str) and PurePosixPath(name).name != "" and name.encode() != b""
     except UnicodeEncodeError:
@@ -216,7 +216,7 @@ def _load(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: line {error.lineno}: is not JSON ({error.msg}); copy it again") from None
-    except (ValueError, RecursionError):  # no UTF-8, or a number of thousands of digits
+    except (ValueError, RecursionError):  # not UTF-8, or a number with thousands of digits
         raise InputError(f"{path}: is not JSON; copy it again, or move it away") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check that it is there and readable") from None
@@ -239,7 +239,7 @@ class _Poses:
     direction: Direction = "camera-to-world"
 
     def conventions(self) -> dict[str, Any]:
-        """What the options state about the poses."""
+        """The conventions of the poses, as stated by the options."""
         return {"axes": str(self.axes), "quaternion": self.quaternion, "poses": self.direction}
 
     def parameters(self) -> dict[str, Any]:
@@ -259,7 +259,7 @@ class _Poses:
         }
 
     def note(self) -> str:
-        """How the poses were read."""
+        """A note on how the poses were read."""
         return (
             f"poses are read as {self.direction} in metres, quaternions as {self.quaternion}, axes as {self.axes}: "
             "these come from the options, since the dataset does not state them"
@@ -283,7 +283,7 @@ class TbCameraReader(_Poses):
         Raises
         ------
         InputError, OptionError
-            when the file is no such set, or the axes do not say what is up.
+            when the file is not such a set, or the axes do not say which is up.
         """
         ground = self.axes.ground
         pose_set = read(self.path, quaternion=self.quaternion, direction=self.direction)
@@ -337,7 +337,7 @@ class TbFrameReader(_Poses):
         Raises
         ------
         InputError, OptionError
-            when the file is no such set, or the axes do not say what is down.
+            when the file is not such a set, or the axes do not say which is down.
         """
         pose_set = read(self.path, quaternion=self.quaternion, direction=self.direction, axes=self.axes)
         frame_files = pose_set.frame_files(self.path.parent, self.depth)
@@ -370,12 +370,12 @@ def readers(
     quaternion: Quaternion = "xyzw",
     direction: Direction = "camera-to-world",
 ) -> ReaderSelection:
-    """A reader of each set for labels by fields of view, and a line for each JSON file that is no set.
+    """A reader of each set for labels by fields of view, and a line for each JSON file that is not a set.
 
     Raises
     ------
     OptionError
-        when the axes are not given, or do not say which are ahead and up.
+        when the axes are not given, or do not say which ones are ahead and up.
     DatasetNotFoundError, InputError, NotFoundError
         as for `tb_places.select`.
     """
