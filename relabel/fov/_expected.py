@@ -1,7 +1,7 @@
-"""Kernels of the expected overlap: cameras turned, pairs displaced, and which of them can still meet.
+"""Kernels of the expected overlap: turned cameras, displaced pairs, and which of these can still meet.
 
 A node of the cubature turns every camera by an angle of its own and displaces one camera of a pair against the other.
-The area that is shared then is the business of the ordinary kernels.
+The shared area is then computed by the ordinary kernels.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ def turn_points(points: Any, cosine: Any, sine: Any, turned: Any) -> None:
 
 @compiled(parallel=True)
 def pair_frames(query: Any, database: Any, rows: Any, columns: Any, frame: Any) -> None:
-    """What is known of a pair before its nodes, into the columns of `frame` (5, pairs), all in metres.
+    """The data of a pair that do not depend on the node, into the columns of `frame` (5, pairs), all in metres.
 
     `query` and `database` are (n, 6): apex, radius of the enclosing circle, unit vector of the heading, and standard
     deviation of the position along either axis. The rows of `frame`: from the query's apex to the other, the square of
     the distance at which the circles touch, and the vector along which position noise is laid out, which points along
     the mean heading and is as long as the noise. That vector is the same to the bit when the cameras change places.
-    Opposite headings have no mean; they get the perpendicular that points east or, where it is steeper than 45°, north.
+    Opposite headings have no mean; they get the perpendicular that points east or, if it is steeper than 45°, north.
     """
     for k in numba.prange(rows.size):
         i, j = rows[k], columns[k]
@@ -110,7 +110,7 @@ def gather_pairs(
     which: Any, rows: Any, columns: Any, frame: Any, along: Any, across: Any,
     near_rows: Any, near_columns: Any, near_shift: Any,
 ) -> None:  # fmt: skip
-    """The pairs `which` (m,) of all, put together, and how far their database cameras are displaced, in metres."""
+    """Gather the pairs `which` (m,), and the displacements of their database cameras, in metres."""
     for m in numba.prange(which.size):
         k = which[m]
         near_rows[m], near_columns[m] = rows[k], columns[k]
@@ -122,7 +122,7 @@ def gather_pairs(
 def similarities(
     which: Any, rows: Any, columns: Any, area: Any, query_area: Any, database_area: Any, measure: Any, value: Any
 ) -> None:
-    """ψ of the pairs `which` from the areas they share, into value[which]; the other values are left alone.
+    """ψ of the pairs `which` from their shared areas, into value[which]; other values are not touched.
 
     `rows`, `columns` and `area` are (m,), as `which`. `measure` numbers iou 0, overlap 1, dice 2.
     """
@@ -134,6 +134,6 @@ def similarities(
 
 @compiled(parallel=True)
 def add_mirrored(total: Any, weight: Any, centre: Any, one: Any, other: Any) -> None:
-    """Add what two mirrored nodes differ from the centre: in a sum that is the same when they change places."""
+    """Add the differences of two mirrored nodes from the centre, in a sum that is the same when they are exchanged."""
     for k in numba.prange(total.size):
         total[k] += weight * ((one[k] - centre[k]) + (other[k] - centre[k]))

@@ -1,10 +1,10 @@
 """Candidate pairs: those whose enclosing circles meet, found through a grid of square cells.
 
-Cells are as wide as two circles can reach, so that whatever meets a circle lies in its own cell or one of the eight
-around it. Database cameras are sorted by cell, row of cells after row of cells; the three cells side by side are then
-one run, and three runs hold all candidates of a query. Where ranges differ much, queries and database are divided by
-size, and each two sizes have a grid of their own: else one camera with a range of 100 km would make all cells so wide,
-and every camera a candidate of every other. So the work follows the number of pairs.
+Cells are as wide as two circles can reach, so that everything that meets a circle is in its own cell or in one of the
+eight around it. Database cameras are sorted by cell, row by row; three adjacent cells are then one run, and three
+runs hold all candidates of a query. If ranges differ much, queries and database are divided by size, and each pair of
+sizes has its own grid: otherwise one camera with a range of 100 km would make all cells that wide, and every camera a
+candidate of every other. So the work is proportional to the number of pairs.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import numpy.typing as npt
 from relabel.cameras import FloatArray
 from relabel.jit import compiled, inlined
 
-MOST_CELLS = 2**30  # a side; the cells grow where the extent of the data would need more
-_MOST_SIZES = 12  # with a factor of four each, from centimetres to the girth of the earth
-ROUNDING_DEG = 1e-9  # headings of 0.1° and 30.1° differ by 30°, not by a little more
+MOST_CELLS = 2**30  # per side; cells become larger if the extent of the data would need more
+_MOST_SIZES = 12  # with a factor of four each, from centimetres to the circumference of the earth
+ROUNDING_DEG = 1e-9  # headings of 0.1° and 30.1° differ by 30°, in spite of rounding
 ROUNDING_M = 1e-6  # the same for heights
 IndexArray = npt.NDArray[np.int64]
 
@@ -31,34 +31,34 @@ class Candidates(NamedTuple):
     """Pairs that may meet, of a block of queries, sorted by row and column."""
 
     ends: IndexArray
-    """(queries + 1,) cumulated counts"""
+    """(queries + 1,) cumulative counts"""
     rows: npt.NDArray[np.int32]
     columns: npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Database circles sorted by cell, and for each query the runs of them that may hold candidates."""
+    """Database circles sorted by cell, and for each query the runs that may hold candidates."""
 
     query: FloatArray
     """(nq, 3) circles of the queries"""
     database: FloatArray
     """(nd, 3) circles of the database"""
     order: npt.NDArray[np.int32]
-    """database cameras sorted by cell, ascending within a cell: once for each two sizes of query and database"""
+    """database cameras sorted by cell, ascending within a cell: once for each pair of sizes of query and database"""
     cell: IndexArray
-    """(nq,) which of the `runs` each query has: those of one size in the same cells have the same ones"""
+    """(nq,) which of the `runs` belong to each query; queries of one size in one cell share them"""
     runs: IndexArray
-    """(cells, 3 × sizes of the database, 2) first and last + 1 place in `order` of each run"""
+    """(cells, 3 × sizes of the database, 2) start and end of each run in `order`"""
 
     @property
     def bounds(self) -> IndexArray:
-        """(nq,) cameras in the nine cells around each query, for all sizes: no query has more candidates."""
+        """(nq,) cameras in the nine cells around each query, for all sizes: an upper bound of its candidates."""
         sizes: IndexArray = (self.runs[:, :, 1] - self.runs[:, :, 0]).sum(axis=1)[self.cell]
         return sizes
 
     def bounds_of(self, queries: IndexArray) -> IndexArray:
-        """The same of some queries, in time that does not grow with the number of all."""
+        """The same for some queries, in time that does not grow with the number of queries."""
         runs = self.runs[self.cell[queries]]
         sizes: IndexArray = (runs[:, :, 1] - runs[:, :, 0]).sum(axis=1)
         return sizes
@@ -74,7 +74,7 @@ def cell_grid(query: FloatArray, database: FloatArray) -> Grid:
     all_runs: list[IndexArray] = []
     places, cells = 0, 0
     query_sizes, database_sizes = _by_size(query[:, 2]), _by_size(database[:, 2])
-    if len(query_sizes) == len(database_sizes) == 1:  # as most are, without copies of all circles
+    if len(query_sizes) == len(database_sizes) == 1:  # the usual case, without copies of all circles
         order, runs, cell = _one_size(query, database, low, high)
         return Grid(query, database, order.astype(np.int32), cell, runs)
     cell = np.empty(len(query), np.int64)
@@ -100,9 +100,9 @@ def cell_grid(query: FloatArray, database: FloatArray) -> Grid:
 
 
 def _by_size(radius: FloatArray) -> list[IndexArray]:
-    """The rows of circles of about one size, largest first: of a list, none is four times as large as another.
+    """The rows of circles by size, largest first: within a list, no circle is more than four times as large as another.
 
-    Beyond `_MOST_SIZES` lists, the last one takes the rest.
+    There are at most `_MOST_SIZES` lists; the last one takes the rest.
     """
     rows = np.arange(len(radius))
     lists: list[IndexArray] = []
@@ -120,10 +120,10 @@ def _one_size(
 ) -> tuple[IndexArray, IndexArray, IndexArray]:
     """Database circles sorted by cell, the runs (cells, 3, 2) of cells that hold queries, the cell of each query."""
     extent = high - low
-    # A hair wider than two circles reach, so that rounding cannot put a neighbour two cells away.
+    # Slightly wider than two circles can reach, so that rounding cannot put a neighbour two cells away.
     width = max((query[:, 2].max() + database[:, 2].max()) * (1.0 + 1e-9), float(extent.max()) / MOST_CELLS)
-    width = width or 1.0  # circles without extent, all in one place
-    stride = int(extent[0] // width) + 4  # an empty column on either side: the run of three never wraps around
+    width = width or 1.0  # circles without extent, all at one point
+    stride = int(extent[0] // width) + 4  # an empty column on either side, so that a run of three never wraps around
 
     def cell_of(circles: FloatArray) -> IndexArray:
         # One axis after the other: both at once would take twice the memory.
@@ -158,9 +158,9 @@ def query_blocks(bounds: IndexArray, budget: int) -> Iterator[tuple[int, int]]:
 
 
 def queries_by_cell(grid: Grid, start: int, stop: int, most: int | None = None) -> tuple[IndexArray, IndexArray]:
-    """The queries start … stop - 1 sorted by cell, and the places at which groups of one cell begin, then their number.
+    """The queries start … stop - 1 sorted by cell, and the starts of the groups of a cell, then their number.
 
-    A cell is a group, or several with `most` queries at most.
+    A cell is one group, or several of at most `most` queries.
     """
     by_cell = np.argsort(grid.cell[start:stop], kind="stable") + start
     cell = grid.cell[by_cell]
@@ -175,7 +175,7 @@ def queries_by_cell(grid: Grid, start: int, stop: int, most: int | None = None) 
 def candidate_pairs(grid: Grid, start: int, stop: int) -> Candidates:
     """All candidates of the queries start … stop - 1.
 
-    Queries of one size in one cell share their nine cells, which are put into order once for all of them.
+    Queries of one size in one cell share their nine cells, which are merged once for all of them.
     """
     by_cell, group = queries_by_cell(grid, start, stop)
     counts = np.zeros(stop - start + 1, np.int64)
@@ -191,14 +191,14 @@ def candidate_pairs(grid: Grid, start: int, stop: int) -> Candidates:
 def cameras_around(grid: Grid, start: int, stop: int) -> IndexArray:
     """The database circles that meet any of the query circles start … stop - 1, ascending.
 
-    They are found through the cells of the grid, but do not depend on how it lies.
+    They are found through the cells of the grid, but do not depend on its position.
     """
     if start == stop or not len(grid.database):
         return np.empty(0, np.int64)
     places = _merged(grid.runs[np.unique(grid.cell[start:stop])].reshape(-1, 2))
     near = np.sort(grid.order[places]).astype(np.int64)
     near = near[np.diff(near, prepend=-1) > 0]  # np.unique takes 40 times as long
-    # The other way round, since a database camera needs one query that it meets, and most meet one of the first.
+    # From the database side: a database camera needs only one query that it meets, and most meet one of the first.
     reverse = cell_grid(grid.database[near], grid.query[start:stop])
     meets = np.zeros(len(near), np.bool_)
     _meet_any(reverse.query, reverse.database, reverse.order, reverse.cell, reverse.runs, meets)
@@ -206,7 +206,7 @@ def cameras_around(grid: Grid, start: int, stop: int) -> IndexArray:
 
 
 def _merged(runs: IndexArray) -> IndexArray:
-    """All numbers in any of the runs (k, 2) of first and last + 1, ascending, each once."""
+    """All numbers in any of the runs (k, 2), given by start and end, ascending, without repetition."""
     runs = runs[runs[:, 0] < runs[:, 1]]
     runs = runs[np.argsort(runs[:, 0], kind="stable")]
     if not len(runs):
@@ -257,7 +257,7 @@ def cameras_near(order: Any, runs: Any, cell: Any) -> Any:
 
 @inlined
 def merged_pieces(numbers: Any) -> Any:
-    """Numbers in ascending order, by merging ascending pieces: nine cells have nine, and sorting takes longer."""
+    """Numbers in ascending order, by merging ascending pieces, nine for nine cells; sorting takes longer."""
     size = numbers.size
     merged = np.empty_like(numbers)
     pieces = 2
@@ -294,7 +294,7 @@ def _search(
 ) -> None:  # fmt: skip
     """Count the candidates of each query into ends[1:], or, given room in `rows` and `columns`, write them down.
 
-    Loops store first and advance where the test holds, since a branch that is taken half of the time costs more.
+    Loops store first and advance if the test holds, since a branch that is taken half of the time costs more.
     """
     fill = rows.size > 0
     for g in numba.prange(group.size - 1):
@@ -337,7 +337,7 @@ def heights_within(query_m: FloatArray, database_m: FloatArray, most_m: float) -
 
 
 def kept_pairs(candidates: Candidates, kept: npt.NDArray[np.bool_]) -> Candidates:
-    """The candidates that are kept, (m,) one of them a truth value."""
+    """The candidates whose truth value, (m,), is True."""
     ends, rows, columns = candidates
     places = np.flatnonzero(kept)
     return Candidates(np.searchsorted(places, ends), rows[places], columns[places])

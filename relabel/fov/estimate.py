@@ -1,4 +1,4 @@
-"""What an overlap of fields of view would take, estimated from a few of its rows."""
+"""The cost of an overlap of fields of view, estimated from a few of its rows."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from relabel.jit import threads_set
 
 SAMPLES = 4
 SAMPLE_CANDIDATES = 2**20
-"""Possible candidates of a sample, unless a single query has more; in fewer, starting threads would show."""
+"""Possible candidates in a sample, unless a single query has more; with fewer, starting threads would matter."""
 CANDIDATE_BYTES, MOST_CANDIDATE_BYTES = 28.0, 45.0
-"""Of a possible candidate, while a block is computed and checked: usually, and where nearly all are stored."""
+"""Bytes per possible candidate while a block is computed and checked: usually, and if nearly all are stored."""
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The size of an overlap of fields of view, estimated.
+    """The estimated size of an overlap of fields of view.
 
     Attributes
     ----------
     pairs:
-        about how many are stored.
+        estimated number of stored pairs.
     seconds:
-        about how long it takes on this machine to compute the pairs, without storing them.
+        estimated time on this machine for computing the pairs, without storing them.
     held_bytes:
-        what the cameras take, prepared as they are, until all is computed.
+        memory of the prepared cameras, until everything is computed.
     block_bytes:
-        what a block takes while it is computed.
+        memory of a block while it is computed.
     indices, data:
         the stored pairs of the sample: (k,) int32 columns and float32 values.
     """
@@ -47,12 +47,12 @@ class Plan:
 
 
 def possible_candidates(overlap: FovOverlap | GeographicOverlap) -> int:
-    """A bound on the number of pairs that have to be computed, a few times their number, had in no time."""
+    """An upper bound of the number of pairs that have to be computed, a few times too large, but computed at once."""
     return int(_plane(overlap).bounds.sum())
 
 
 def plan(overlap: FovOverlap | GeographicOverlap) -> Plan:
-    """What an overlap would take; a few rows are computed, in places that have as many pairs as is usual."""
+    """The cost of an overlap; a few rows with a typical number of pairs are computed."""
     plane = _plane(overlap)
     ends = np.cumsum(plane.bounds)
     total = int(ends[-1]) if len(ends) else 0

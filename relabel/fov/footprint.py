@@ -1,4 +1,4 @@
-"""How much memory the arrays of an overlap take."""
+"""The memory of the arrays of an overlap."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def held_bytes(value: Any) -> int:
-    """The bytes of all arrays in a dataclass and in what it consists of, each once, views as what they look into."""
+    """The bytes of all arrays in a dataclass and its fields, each counted once, and views as their base arrays."""
     arrays: dict[int, int] = {}
     _collect(value, arrays)
     return sum(arrays.values())
@@ -24,7 +24,7 @@ def _collect(value: Any, arrays: dict[int, int]) -> None:
     elif is_dataclass(value) and not isinstance(value, type):
         for field in fields(value):
             _collect(getattr(value, field.name), arrays)
-        for cached in vars(value).values():  # properties that were computed
+        for cached in vars(value).values():  # cached properties
             if isinstance(cached, np.ndarray) or is_dataclass(cached):
                 _collect(cached, arrays)
     elif isinstance(value, Mapping):

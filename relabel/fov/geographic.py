@@ -1,8 +1,8 @@
 """Overlap of cameras that are given by longitude and latitude, anywhere on earth.
 
-All that is computed is computed by `FovOverlap`, on a plane on which the tiles of the earth lie side by side; see
-`relabel.geometry.tiles`. Cameras near the border of a tile stand there twice, and what is here brings rows and columns
-back to the cameras that were given.
+Everything is computed by `FovOverlap`, on a plane on which the tiles of the earth lie side by side; see
+`relabel.geometry.tiles`. Cameras near the border of a tile are there twice, and this module maps rows and columns
+back to the given cameras.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from relabel.similarity import Collection, RowBlock
 LonLat = tuple[FloatArray, FloatArray]
 _LETTERS, _FIRST_LETTER = np.int64(2**16), np.uint32(2**16)
 _CIRCLES = 1.5
-"""Circles around fields of view reach further than the fields themselves, by √2 at most."""
+"""Circles around fields of view reach further than the fields themselves, by a factor of at most √2."""
 
 
 @dataclass(frozen=True, eq=False)
 class GeographicOverlap:
-    """The overlap of all pairs of cameras given by longitude and latitude, not yet computed: a `SimilaritySource`.
+    """The overlap of all pairs of cameras given by longitude and latitude, computed when needed: a `SimilaritySource`.
 
     `source` makes one.
     """
@@ -42,14 +42,14 @@ class GeographicOverlap:
     plane: FovOverlap
     """the cameras on the planes of their tiles"""
     query: Placed
-    """which camera stands at each of these places, which themselves are left out"""
+    """the camera at each position on the planes"""
     database: Placed
     lon_lat_deg: LonLat
     """(n, 2) of the queries and of the database, as given"""
     progress: Callable[[int], object] | None = None
     whole: Whole = field(default_factory=Whole)
     own: npt.NDArray[np.integer[Any]] | None = None
-    """(queries,) of a part of self pairs: the row of the database camera that is the query itself"""
+    """(queries,) for a part of self pairs: the row of the database camera that is the query itself"""
 
     def __repr__(self) -> str:
         return repr(self.collection).replace("Collection", type(self).__name__, 1)
@@ -60,7 +60,7 @@ class GeographicOverlap:
         return self.plane.block
 
     def candidates(self) -> int:
-        """How many pairs of fields of view are close enough to be computed."""
+        """The number of pairs of fields of view that are close enough to be computed."""
         return self.plane.candidates()
 
     def around(self, start: int, stop: int) -> npt.NDArray[np.int64]:
@@ -77,14 +77,14 @@ class GeographicOverlap:
         for block in self.plane.blocks():
             end = block.first_row + len(block.counts)
             placed_rows = np.repeat(np.arange(block.first_row, end), block.counts)
-            # Two guests of a tile meet elsewhere.
+            # Pairs of two guests of a tile are computed in another tile.
             kept = self.query.home[placed_rows] | self.database.home[block.indices]
             if self.own is not None:
                 kept &= self.own[self.query.row[placed_rows]] != self.database.row[block.indices]
             rows = np.concatenate([rows, self.query.row[placed_rows[kept]]])
             columns = np.concatenate([columns, self.database.row[block.indices[kept]].astype(np.int32)])
             data = np.concatenate([data, block.data[kept]])
-            # The last camera may go on in the next block.
+            # The last camera may continue in the next block.
             stop = int(self.query.row[end]) if end < len(self.query.row) else size
             ready = int(np.searchsorted(rows, stop))
             if stop > done:
@@ -103,7 +103,7 @@ def _in_order(
     data: npt.NDArray[np.float32],
     copies: npt.NDArray[np.int64],
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """Columns and values with the columns of a row ascending, which they are but where a row was put together."""
+    """Columns and values, sorted by column within a row; only combined rows are out of order."""
     several = np.flatnonzero(copies[rows] > 1)
     if several.size:
         order = several[np.lexsort((columns[several], rows[several]))]
@@ -126,30 +126,30 @@ def source(
 ) -> GeographicOverlap:
     """The overlap of fields of view anywhere on earth, as a `SimilaritySource`.
 
-    Distances and directions are those on the ellipsoid WGS 84, to a few parts in ten million; neither map zones, nor
-    the antimeridian, nor the poles show. Headings count from true north, at a pole from the meridian of the longitude
-    that is given. Labels do not depend, to the last bit, on which other cameras there are.
+    Distances and directions are those on the ellipsoid WGS 84, to a few parts in ten million; map zones, the
+    antimeridian and the poles have no effect. Headings count from true north, at a pole from the meridian of the
+    given longitude. Labels do not depend, to the last bit, on other cameras.
 
     Parameters
     ----------
     query, database:
-        cameras with headings; the same object for self pairs. Their positions go into the result as they are and are
-        not used.
+        cameras with headings; the same object for self pairs. Their positions are passed on to the result, and not
+        used.
     lon_lat_deg:
         (n, 2) longitude and latitude in degrees of the query and of the database cameras, NaN if there is none.
     params:
-        what the overlap depends on besides the cameras; by default `FovParams()`.
+        the parameters of the overlap; by default `FovParams()`.
     threads, block, progress:
         as for `relabel.fov.overlap`.
     occluders:
-        None: walls are known on maps only.
+        must be None: walls are given on maps only.
     whole, own:
         as for `relabel.fov.source`.
 
     Returns
     -------
     GeographicOverlap
-        its collection has the parameter ``frame: geodesic``, and cameras with the extra columns ``lon_deg`` and
+        its collection has the parameter ``frame: geodesic``, and its cameras have the extra columns ``lon_deg`` and
         ``lat_deg``.
 
     Raises
@@ -157,7 +157,7 @@ def source(
     OptionError
         when a parameter is outside its range, two ranges together exceed 10 km, or there are walls.
     InputError
-        when a camera whose status is OK has no place on earth, or as `relabel.fov.source` does.
+        when a camera whose status is OK has no position on earth, or as for `relabel.fov.source`.
     """
     params = FovParams() if params is None else params
     if occluders is not None:
@@ -166,7 +166,7 @@ def source(
         )
     sides = (query, database)
     places = tuple(_checked(*side) for side in zip(sides, lon_lat_deg, strict=True))
-    # Checked here, so that errors name the cameras as they were given.
+    # Checked here, so that errors name the cameras as given.
     reach = _CIRCLES * sum(_longest(side, opening(side, params.fov_deg, params.radius_m)[1]) for side in sides)
     if whole is not None:
         reach = max(reach, whole.reach_m)
@@ -199,7 +199,7 @@ def source(
 
 
 def _checked(cameras: Cameras, lon_lat_deg: FloatArray) -> FloatArray:
-    """The places of the cameras that can be labelled, NaN in all other rows."""
+    """The positions of the cameras that can be labelled, NaN in all other rows."""
     if lon_lat_deg.shape != (len(cameras), 2):
         raise InputError(f"lon_lat_deg has shape {lon_lat_deg.shape}; expected ({len(cameras)}, 2), one row per camera")
     with np.errstate(invalid="ignore"):
@@ -219,13 +219,13 @@ def _longest(cameras: Cameras, radius_m: FloatArray) -> float:
 
 
 def _reach(circle: FloatArray, apex: FloatArray) -> float:
-    """How far from a camera anything lies that decides whether a pair is a candidate."""
+    """The largest distance from a camera that matters for whether a pair is a candidate."""
     away = np.hypot(circle[:, 0] - apex[:, 0], circle[:, 1] - apex[:, 1]) + circle[:, 2]
     return float(away.max(initial=0.0))
 
 
 def _on_planes(cameras: Cameras, places: Placed) -> Cameras:
-    """The cameras as they stand on the planes of their tiles."""
+    """The cameras on the planes of their tiles."""
 
     def pick(column: npt.NDArray[Any] | None) -> Any:
         return None if column is None else column[places.row]
@@ -242,7 +242,7 @@ def _on_planes(cameras: Cameras, places: Placed) -> Cameras:
 
 
 def _numbered(n: int) -> npt.NDArray[np.str_]:
-    """Keys for n cameras that stay internal: of two letters each, which take a quarter of the memory of numbers."""
+    """Internal keys for n cameras: two letters each, which take a quarter of the memory of numbers as text."""
     letters = np.empty((n, 2), np.uint32)
     letters[:, 0], letters[:, 1] = np.divmod(np.arange(n), _LETTERS)
     letters += _FIRST_LETTER

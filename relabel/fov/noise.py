@@ -1,8 +1,8 @@
-"""Expected overlap: ψ of a pair, averaged over what the headings and positions of its cameras might really be.
+"""Expected overlap: ψ of a pair, averaged over the possible true headings and positions of its cameras.
 
 Noise is Gaussian and independent: of each camera's heading, and of its position along either axis. ψ of a pair depends
 on four such numbers, the two headings and the displacement of one camera against the other, so that its mean is an
-integral over four dimensions. It is taken by a cubature: the centre, and seven orbits of four nodes.
+integral over four dimensions. It is computed by a cubature: the centre, and seven orbits of four nodes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from relabel.fov.views import Polygons, Views, views
 from relabel.geometry.headings import compass_to_math
 from relabel.measures import MEASURES, Measure
 
-PAIRS_AT_ONCE, FEWEST_AT_ONCE = 2**16, 2**12  # few enough to stay in the cache, many enough that calls do not count
+PAIRS_AT_ONCE, FEWEST_AT_ONCE = 2**16, 2**12  # few enough for the cache, many enough that calls do not matter
 NOT_SHIFTED: FloatArray = np.empty((2, 0))
 IndexArray = npt.NDArray[np.int64]
 
@@ -53,9 +53,9 @@ POINTS = np.array(
 WEIGHTS = np.array([0.02983105, 0.02760640, 0.04881924, 0.02034935, 0.03804739, 0.03826574, 0.04528350])
 
 LONGEST_TURN = float(np.abs(POINTS[:, :2]).sum(axis=1).max()) / math.sqrt(2.0)
-"""The most that a node turns a camera, in standard deviations of its heading."""
+"""The largest turn of a camera by a node, in standard deviations of its heading."""
 LONGEST_SHIFT = float(np.hypot(POINTS[:, 2], POINTS[:, 3]).max())
-"""The most that a node displaces two cameras against each other, in standard deviations of the displacement."""
+"""The largest displacement of two cameras against each other by a node, in standard deviations of the displacement."""
 
 HEADING_SIGMA, POSITION_SIGMA = "heading_sigma_deg", "position_sigma_m"
 """The columns of `Cameras.extra` that hold a camera's own standard deviations, and the names in `params`."""
@@ -75,14 +75,14 @@ class Sigmas:
 
 
 def sigmas_of(cameras: Cameras, params: FovParams) -> Sigmas:
-    """The noise of each camera: its own where `extra` has a finite number, else that of `params`; 0 where it is not OK.
+    """The noise of each camera: its own if `extra` has a finite number, else that of `params`; 0 if it is not OK.
 
     Raises
     ------
     OptionError
-        when a camera's own standard deviation is negative or too large; names the camera.
+        when a camera's own standard deviation is negative or too large; the message names the camera.
     InputError
-        when an OK camera has NaN for its own and no other number is given, or a column is not numeric.
+        when the own value of an OK camera is NaN and no default is given, or a column is not numeric.
     """
     return Sigmas(
         _column(cameras, HEADING_SIGMA, params.heading_sigma_deg, MAX_HEADING_SIGMA_DEG, "°", "heading_sigma_deg=…"),
@@ -117,9 +117,9 @@ def _column(cameras: Cameras, name: str, default: float, most: float, unit: str,
 
 
 def label_params(cameras: tuple[Cameras, Cameras], own: list[Sigmas], params: FovParams) -> dict[str, float | str]:
-    """What the `params` of labels say of the noise, nothing of what there is none of: a number, or ``per camera``.
+    """The `params` of labels about the noise, without those that are 0: a number, or ``per camera``.
 
-    A number is for the cameras that bring none of their own, those of one side perhaps.
+    A number is for the cameras that have none of their own, possibly only on one side.
     """
     stated: dict[str, float | str] = {}
     for name, columns in (
@@ -137,7 +137,7 @@ def label_params(cameras: tuple[Cameras, Cameras], own: list[Sigmas], params: Fo
 
 @dataclass(frozen=True, eq=False)
 class NoisyViews:
-    """The noisy cameras of one side, as the kernels need them.
+    """The noisy cameras of one side, in the form that the kernels need.
 
     Attributes
     ----------
@@ -147,14 +147,14 @@ class NoisyViews:
     centre:
         (n, 2) centre of that circle relative to the apex.
     heading, level:
-        (levels,) standard deviations of headings, radians, and (n,) which of them is a camera's: few where many are
-        the same, so that sines and cosines are few.
+        (levels,) distinct standard deviations of headings, radians, and (n,) which of them each camera has, so that
+        few sines and cosines are computed.
     area:
         (n,) m².
     parts:
         of `Views`.
     polygons:
-        where the fields of view are polygons.
+        if the fields of view are polygons.
     """
 
     frame: FloatArray
@@ -211,7 +211,7 @@ def noisy_views(cameras: Cameras, sigmas: Sigmas, view: Views, polygons: Polygon
 def enclosing_circles(
     cameras: Cameras, sigmas: Sigmas, origin: FloatArray, opening: tuple[FloatArray, FloatArray], view: Views
 ) -> FloatArray:
-    """(n, 3) circles around all places that the field of view of a camera of `view` takes at any node.
+    """(n, 3) circles around the fields of view of the cameras of `view` at all nodes.
 
     `opening` is (n,) fields of view in degrees and ranges in metres of all cameras. Between two cameras, the circles
     grow by at least the longest displacement of a node.
@@ -224,14 +224,14 @@ def enclosing_circles(
 
 
 class Noise(NamedTuple):
-    """The noise of both sides, and what it changes besides ψ: see `noise_of`."""
+    """The noise of both sides, and its effects besides ψ: see `noise_of`."""
 
     query: NoisyViews
     database: NoisyViews
     circles: tuple[FloatArray, FloatArray]
     """of `enclosing_circles`"""
     label_params: dict[str, float | str]
-    """what the `params` of labels say of it"""
+    """the `params` of labels about it"""
 
 
 def noise_of(
@@ -246,8 +246,8 @@ def noise_of(
 ) -> Noise | None:
     """The noise of queries and database, in this order in all arguments; None if there is none.
 
-    `params` has the numbers for the cameras that bring none of their own. `noisy` says whether there is noise where
-    these cameras are some of a collection, others of which may have some.
+    `params` has the numbers for the cameras that have none of their own. `noisy` says whether there is noise if these
+    cameras are only a part of a collection, other cameras of which may have noise.
     """
     own = [sigmas_of(side, params) for side in cameras]
     if not (any(side.any for side in own) if noisy is None else noisy):
@@ -291,7 +291,7 @@ class Expectation:
         self.centre = self.value(0.0, 0.0, 0.0, 0.0)
 
     def value(self, query_turn: float, database_turn: float, along: float, across: float) -> FloatArray:
-        """(m,) ψ at one node: by how many standard deviations the cameras are turned, and displaced."""
+        """(m,) ψ at one node, given by the turns and displacements of the cameras in standard deviations."""
         query, database = self._query.turned(query_turn), self._database.turned(database_turn)
         rows, columns = self._rows, self._columns
         meets = np.empty(len(rows), np.bool_)
@@ -309,7 +309,7 @@ class Expectation:
         return value
 
     def add(self, total: FloatArray, weight: float, point: FloatArray) -> None:
-        """Add to `total` by how much ψ at `point` and its three images differs from that at the centre, weighted.
+        """Add to `total` the weighted differences of ψ at `point` and its three images from ψ at the centre.
 
         `point` is (half the difference of the headings' noises, half their sum, displacement along and across), each
         as a standard normal deviate. The images come from exchanging the cameras and from a mirror along the mean
@@ -343,7 +343,7 @@ def expected_overlap(
         total = expectation.centre.copy()
         for weight, point in zip(WEIGHTS, POINTS, strict=True):
             expectation.add(total, float(weight), point)
-        # The weights are positive and below 1 in sum: what is outside is rounding.
+        # The weights are positive and their sum is below 1: values outside [0, 1] are due to rounding.
         np.clip(total, 0.0, 1.0, out=result[start:stop])
     return result
 
@@ -354,7 +354,7 @@ def _spans(size: int, step: int) -> Iterator[tuple[int, int]]:
 
 
 def _used(size: int, numbers: npt.NDArray[np.int32]) -> tuple[IndexArray, npt.NDArray[np.int32]]:
-    """Which of `size` numbers occur, once each, and the place of each in that list; without sorting."""
+    """The distinct numbers below `size` that occur, and the index of each entry among them; without sorting."""
     place = np.empty(size, np.int32)
     own = np.arange(len(numbers), dtype=np.int32)
     place[numbers] = own

@@ -1,6 +1,6 @@
-"""The parameters that the overlap of fields of view depends on: units, defaults, and the values that they can have.
+"""The parameters of the overlap of fields of view: units, defaults, and valid values.
 
-Nothing heavy is loaded here, so that the command line can take its options from it.
+Nothing heavy is imported here, so that the command line can take its options from this module.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from relabel.measures import DEFAULT_MIN_VALUE, Measure, check_measure, check_mi
 Shape = Literal["sector", "polygon"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
 
-MIN_RADIUS_M, MAX_RADIUS_M = 1e-6, 1e7  # within these no intermediate product of the kernels leaves float64
-MAX_HEADING_SIGMA_DEG = 45.0  # beyond it a heading says nothing, and the nodes would turn a camera past its back
+MIN_RADIUS_M, MAX_RADIUS_M = 1e-6, 1e7  # within these bounds, no intermediate product of the kernels overflows float64
+MAX_HEADING_SIGMA_DEG = 45.0  # beyond it, nodes would turn a camera by more than 180°
 
 _WITHOUT_EFFECT = {
     "heading_sigma_deg": 0.0,
@@ -104,7 +104,7 @@ class FovParams:
             object.__setattr__(self, name, float(getattr(self, name)))
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values: `arc`, noise and the limits of headings and heights only where they have an effect."""
+        """As JSON values; `arc`, noise and the limits of headings and heights only if they have an effect."""
         values = asdict(self)
         if self.shape == "sector":
             del values["arc"]
