@@ -1,4 +1,4 @@
-"""Dataset readers, one package a dataset: a tree of files goes in, `Cameras` or `Frames` come out.
+"""Dataset readers, one package per dataset: they turn a tree of files into `Cameras` or `Frames`.
 
 Each package holds a specification, see `relabel.datasets.registry`, and loads its reader when it is first used:
 ``relabel.datasets.msls.read``. A new dataset is a package here, and a line below.

@@ -1,4 +1,4 @@
-"""The direction of travel for headings, where a dataset has none of its own (``--heading travel``)."""
+"""The direction of travel as heading, for datasets without headings of their own (``--heading travel``)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLANE = (np.array([1.0, 0.0]), np.array([0.0, 1.0]))
 
 @dataclass(frozen=True)
 class AlongTrack:
-    """How headings come from tracks: by steps of at least `step_m`, over gaps of at most `gap_m`, metres.
+    """How headings are derived from tracks: by steps of at least `step_m`, over gaps of at most `gap_m`, metres.
 
     Raises
     ------
@@ -40,7 +40,7 @@ class AlongTrack:
     def headings(
         self, points: FloatArray, compass: tuple[FloatArray, FloatArray], sequence: npt.ArrayLike, order: npt.ArrayLike
     ) -> tuple[FloatArray, tuple[str, ...]]:
-        """(n,) headings, and what should be said of them; arguments as `relabel.geometry.travel.travel`."""
+        """(n,) headings, and notes about them; arguments as for `relabel.geometry.travel.travel`."""
         found = travel(points, compass, sequence, order, step_m=self.step_m, gap_m=self.gap_m)
         placed = np.isfinite(points).all(axis=1)
         lost = int((placed & np.isnan(found.heading_deg)).sum())

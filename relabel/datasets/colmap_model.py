@@ -4,7 +4,7 @@
     frames     FRAME_ID, RIG_ID, QW … TZ (world to rig), and which image each of its sensors took
     rigs       RIG_ID, its reference sensor, and its other sensors with QW … TZ (rig to sensor)
 
-Where there are rigs and frames, they tell the poses, as for COLMAP itself. The binary form is little-endian without
+If there are rigs and frames, they define the poses, as in COLMAP itself. The binary form is little-endian without
 padding (doc/format.rst and reconstruction_io_binary.cc of COLMAP).
 """
 
@@ -43,7 +43,7 @@ _BELOW = ("", "sparse", "sparse/0", "0")
 _SENSORS = {0: "CAMERA", 1: "IMU"}
 _POINT_BYTES = 24
 _APART = 1e-4
-"""Entries of two rotations that are meant to be one differ by less, and places by less of the size of the model."""
+"""Largest difference of entries of equal rotations, and of equal positions relative to the size of the model."""
 
 
 class _Image(NamedTuple):
@@ -57,7 +57,7 @@ class _Frame(NamedTuple):
     rig: int
     pose: Row
     images: dict[int, Sensor]
-    """which sensor took each image"""
+    """the sensor that took each image"""
     location: str
 
 
@@ -70,7 +70,7 @@ class _Model:
 
 
 def pose_files(path: Path) -> tuple[Path, ...]:
-    """The files of a model that tell poses: those of images, then, where both are there, of rigs and frames.
+    """The files of a model that define poses: that of the images, then, if both exist, those of rigs and frames.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def pose_files(path: Path) -> tuple[Path, ...]:
     Raises
     ------
     DatasetNotFoundError, InputError
-        when there is no model, or are several, or the folder cannot be listed.
+        when there is no model, or there are several, or the folder cannot be listed.
     """
     try:
         images = _images_in(path) if path.is_dir() else path
@@ -124,7 +124,7 @@ def read(path: Path) -> Track:
     DatasetNotFoundError
         when there is no model.
     InputError
-        when a file cannot be read, a pose is none, or a name comes twice; the message names file and line.
+        when a file cannot be read, a pose is invalid, or a name is repeated; the message names file and line.
     """
     files = pose_files(path)
     images = files[0]
@@ -149,7 +149,7 @@ def read(path: Path) -> Track:
 
 
 def _take_frames(model: _Model, into_camera: FloatArray, files: tuple[Path, ...]) -> list[str]:
-    """Put the poses that rigs and frames give into those of the images (n, 4, 4); what the user should know."""
+    """Set the poses of the images (n, 4, 4) to those of rigs and frames; returns what the user should know."""
     row_of = {image.number: row for row, image in enumerate(model.images)}
     rows: list[int] = []
     of_frame: list[Row] = []
@@ -233,7 +233,7 @@ def _word_lines(path: Path) -> Iterator[tuple[int, _Words]]:
 
 
 class _Words:
-    """The words of a line, taken one after the other; InputErrors begin with where the line is."""
+    """The words of a line, read one after the other; InputErrors begin with the location of the line."""
 
     def __init__(self, location: str, words: list[str]) -> None:
         self._location, self._words = location, list(words)
@@ -351,7 +351,7 @@ def _read_binary(model: _Model, path: Path) -> None:
 
 
 class _Bytes:
-    """The numbers of a binary file, taken one after the other."""
+    """The numbers of a binary file, read one after the other."""
 
     def __init__(self, path: Path, stream: BinaryIO) -> None:
         self.path, self._stream = path, stream
@@ -377,13 +377,13 @@ class _Bytes:
             raise InputError(f"{self.path}: the name {bytes(text[:40])!r} of an image is not UTF-8") from None
 
     def skip(self, count: int) -> None:
-        """Pass over bytes."""
+        """Skip bytes."""
         if count > self._size - self._stream.tell():
             raise self._short()
         self._stream.seek(count, 1)
 
     def check_end(self) -> None:
-        """Raise an InputError if there is more."""
+        """Raise an InputError if there is more data."""
         rest = self._size - self._stream.tell()
         if rest:
             raise InputError(

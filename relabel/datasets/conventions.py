@@ -17,17 +17,17 @@ Quaternion = Literal["xyzw", "wxyz"]
 """The order of the last four numbers of a stored pose."""
 QUATERNIONS: tuple[Quaternion, ...] = get_args(Quaternion)
 Direction = Literal["camera-to-world", "world-to-camera"]
-"""Where a stored pose leads."""
+"""The direction of the transformation that a stored pose is."""
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 
 DEPTH_IS: tuple[DepthIs, ...] = ("z", "ray")
-"""What a stored depth is, see `relabel.frames.Frames`; named here as well, since options load nothing heavy."""
+"""What a stored depth is, see `relabel.frames.Frames`; also defined here, since options import nothing heavy."""
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
-"""Files that are taken for tables by their names."""
+"""Suffixes of files that are taken for tables."""
 
 TRAVEL_STEP_M, TRAVEL_GAP_M = 1.0, 50.0
-"""Along a track, less than the one is no movement, and beyond the other it is another track."""
+"""Along a track, smaller steps count as no movement, and larger gaps begin another track."""
 
 MAX_POSE_GAP_S = 0.5
-"""Longest time between two poses that a pose between them is taken from."""
+"""Longest time between two poses for interpolation."""

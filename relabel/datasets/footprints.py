@@ -1,4 +1,4 @@
-"""Footprints of buildings, and walls: what stands in the way of a view, from GeoJSON or GeoParquet.
+"""Footprints of buildings, and walls, which obstruct views, from GeoJSON or GeoParquet.
 
 Polygons are buildings, lines are walls, in collections or not; points hide nothing and are skipped. Polygons that
 are not valid, because they cross themselves, are repaired and counted.
@@ -40,15 +40,15 @@ class Footprints:
     geometry:
         (n,) shapely polygons and lines.
     features:
-        how many features the file holds.
+        number of features in the file.
     repaired:
         polygons among them that were not valid.
     skipped:
         features without a polygon or line.
     lost:
-        polygons and lines that have no place in `crs`.
+        polygons and lines outside the domain of `crs`.
     crs_is_explicit:
-        whether `crs` comes from the user rather than from the file.
+        whether `crs` was given by the user rather than by the file.
     """
 
     path: Path
@@ -62,12 +62,12 @@ class Footprints:
     crs_is_explicit: bool = False
 
     def to_crs(self, crs: str) -> Footprints:
-        """The same in another reference system, corner by corner.
+        """The same footprints in another reference system, corner by corner.
 
         Raises
         ------
         OptionError
-            when one of the two is ``local`` and the other is not, or PROJ does not know one of them.
+            when only one of the two is ``local``, or PROJ does not know one of them.
         """
         import shapely  # noqa: PLC0415  (40 ms, and most labels need no buildings)
 
@@ -89,7 +89,7 @@ class Footprints:
         )
 
     def walls(self) -> Walls:
-        """As straight walls, in the same frame."""
+        """The footprints as straight walls, in the same frame."""
         import shapely  # noqa: PLC0415
 
         buildings = shapely.get_type_id(self.geometry) == _POLYGON
@@ -117,7 +117,7 @@ def _named(crs: str) -> str:
 
 
 def _joined(points: npt.NDArray[np.float64], line: npt.NDArray[np.int64]) -> tuple[Any, Any]:
-    """The walls between consecutive points of a line, and the line of each; none where two points are one."""
+    """The walls between consecutive points of a line, and the line of each; none between equal points."""
     to_next = np.flatnonzero((line[1:] == line[:-1]) & (points[1:] != points[:-1]).any(axis=1))
     return np.concatenate([points[to_next], points[to_next + 1]], axis=1), line[to_next].astype(np.int64)
 
@@ -131,13 +131,14 @@ def read(path: Path, crs: str | None = None) -> Footprints:
         GeoJSON (a FeatureCollection, a Feature or a geometry), in longitude and latitude unless its member ``crs``
         says otherwise; or GeoParquet with geometries in WKB.
     crs:
-        the reference system of the coordinates, in place of what the file says; ``local`` for the frame of cameras
-        that have none.
+        the reference system of the coordinates, instead of that of the file; ``local`` for the frame of cameras
+        without a reference system.
 
     Raises
     ------
     MissingFileError, InputError
-        when the file is not there, cannot be read, or holds a feature that is no geometry; features are counted from 0.
+        when the file does not exist, cannot be read, or holds a feature that is not a geometry; features are counted
+        from 0.
     OptionError
         when PROJ does not know the reference system.
     """
@@ -176,7 +177,7 @@ def _read(path: Path, crs: str | None, changed: int, size: int) -> Footprints:
 
 
 def _parts(path: Path, geometry: npt.NDArray[Any]) -> tuple[tuple[npt.NDArray[Any], npt.NDArray[Any]], int, int]:
-    """Valid polygons and lines with the feature of each; how many polygons were repaired, and features have none."""
+    """Valid polygons and lines with the feature of each; how many were repaired, and features have none."""
     import shapely  # noqa: PLC0415
 
     parts, feature = _exploded(shapely.force_2d(geometry), np.arange(len(geometry)))
@@ -199,7 +200,7 @@ def _parts(path: Path, geometry: npt.NDArray[Any]) -> tuple[tuple[npt.NDArray[An
 
 
 def _exploded(geometry: npt.NDArray[Any], feature: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """The polygons and lines of geometries, out of all collections; with the feature that each is of."""
+    """The polygons and lines of geometries, extracted from collections; with the feature of each."""
     import shapely  # noqa: PLC0415
 
     parts, index = shapely.get_parts(geometry, return_index=True)
@@ -241,7 +242,7 @@ def read_geometries(path: Path, data: bytes) -> tuple[npt.NDArray[Any], str | No
     Raises
     ------
     InputError
-        when `data`, the content of the file at `path`, is of neither kind, or a feature is no geometry.
+        when `data`, the content of the file at `path`, is of neither kind, or a feature is not a geometry.
     """
     return _geoparquet(path, data) if data.startswith(_PARQUET) else _geojson(path, data)
 
@@ -296,7 +297,7 @@ def _reason(text: str) -> str:
 
 
 def _geojson_crs(path: Path, top: Mapping[str, Any]) -> str:
-    """What the member `crs` names, as GeoJSON had it before RFC 7946; else longitude and latitude."""
+    """The reference system of the member `crs`, which GeoJSON had before RFC 7946; otherwise longitude and latitude."""
     member = top.get("crs")
     if member is None:
         return GEOGRAPHIC

@@ -1,4 +1,4 @@
-"""What the headers of images say, without decoding one."""
+"""Sizes and orientations from the headers of images, which are not decoded."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import NamedTuple
 from relabel.input_files import check_regular
 
 _ORIENTATION = 0x0112  # the EXIF tag
-_TURNED = range(5, 9)  # the orientations by which width and height change places
+_TURNED = range(5, 9)  # the orientations that swap width and height
 
 
 class ImageHeader(NamedTuple):
     """Of one image."""
 
     size: tuple[int, int]
-    """(width, height) of the pixels as they are stored"""
+    """(width, height) of the pixels as stored"""
     orientation: int = 1
-    """as EXIF tells it: 1 is upright, and 2 to 8 ask viewers to turn or mirror the image"""
+    """from EXIF: 1 is upright, and 2 to 8 ask viewers to turn or mirror the image"""
 
     @property
     def shown_size(self) -> tuple[int, int]:
@@ -32,7 +32,7 @@ def read_header(path: Path) -> ImageHeader | None:
 
     try:
         check_regular(path)
-        # What Pillow warns of, such as damaged EXIF data, leaves size and pixels as they are.
+        # Faults that Pillow warns of, such as damaged EXIF data, do not affect size and pixels.
         with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
             return ImageHeader(image.size, int(image.getexif().get(_ORIENTATION, 1)))
     except Exception:  # whatever a damaged image makes a decoder raise: it is no reason to fail here

@@ -1,4 +1,4 @@
-"""Lists of image names: what a folder holds, the lines of a text, or the entries of a NumPy array."""
+"""Lists of image names: the files of a folder, the lines of a text, or the entries of a NumPy array."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from relabel.errors import InputError, MissingFileError
 from relabel.input_files import check_regular
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-"""Suffixes of the files of a folder that are images, in small or capital letters."""
+"""Suffixes of image files, in lower or upper case."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class NameList:
     path:
         the folder or file.
     kind:
-        what it is. The names of a folder are paths relative to it, with ``/``, in the order of `sorted`.
+        the kind of list. The names of a folder are paths relative to it, with ``/``, in the order of `sorted`.
     names:
         unique and not empty.
     lines:
         the line of each name, counted from 1, or its entry, counted from 0.
     files:
-        what was read: the file; of a folder, nothing but names.
+        the files that were read: the file itself; of a folder, none, since only names are read.
     """
 
     path: Path
@@ -54,7 +54,7 @@ class NameList:
 
 
 def read_names(path: Path) -> NameList:
-    """The names in a folder (searched to its depths), a text file (one per line) or a ``.npy`` array.
+    """The names in a folder (searched recursively), a text file (one per line) or a ``.npy`` array.
 
     Parameters
     ----------
@@ -65,9 +65,9 @@ def read_names(path: Path) -> NameList:
     Raises
     ------
     InputError
-        when there is no name, a name is repeated, or the file is not what its suffix says.
+        when there is no name, a name is repeated, or the content of the file does not match its suffix.
     MissingFileError
-        when nothing is there.
+        when there is no such file or folder.
     """
     path = Path(path)
     check_regular(path)
@@ -173,7 +173,7 @@ def _of_array(path: Path) -> NameList:
 
 
 def _check_unique(listed: NameList) -> None:
-    """Raise if a name is repeated, and in a folder, where an image of one name lies in two places."""
+    """Raise if a name is repeated; in a folder, if two images have the same name."""
     names = listed.names
     if listed.kind == "folder":
         names = tuple(name.rpartition("/")[2] for name in names)

@@ -18,7 +18,7 @@ from relabel.display import several
 from relabel.errors import InputError, OptionError
 
 _SECOND = 1_000_000  # microseconds
-_LONGEST_STAMP = 18  # digits that int64 holds
+_LONGEST_STAMP = 18  # digits that fit int64
 
 
 def read_times(path: Path) -> npt.NDArray[np.str_]:
@@ -27,8 +27,8 @@ def read_times(path: Path) -> npt.NDArray[np.str_]:
     Raises
     ------
     InputError
-        when the file cannot be read, has no time stamp, or one is not a whole number or is repeated; names file and
-        line.
+        when the file cannot be read, has no time stamp, or a time stamp is not a whole number or is repeated; the
+        message names file and line.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -53,7 +53,7 @@ def read_times(path: Path) -> npt.NDArray[np.str_]:
 
 
 def check_gap(max_gap_s: float) -> None:
-    """Raise an OptionError for a longest gap that cannot be."""
+    """Raise an OptionError for an invalid longest gap."""
     if not 0.0 < max_gap_s < np.inf:
         raise OptionError(f"--max-gap {max_gap_s:g}: a time between two poses has to be more than 0 seconds")
 
@@ -61,13 +61,13 @@ def check_gap(max_gap_s: float) -> None:
 def at_times(track: Track, path: Path, stamps: npt.NDArray[np.str_], max_gap_s: float = MAX_POSE_GAP_S) -> Track:
     """The poses of a track at other times; keys are those times.
 
-    A position is linear in time between the pose before and the pose after, a rotation turns evenly about one axis.
-    A pose is all NaN before the first pose and after the last, and where the two are more than `max_gap_s` apart.
+    A position is linear in time between the pose before and the pose after, a rotation turns uniformly about one axis.
+    A pose is all NaN before the first pose, after the last, and between poses that are more than `max_gap_s` apart.
 
     Parameters
     ----------
     track:
-        its keys are time stamps in microseconds, in any order; poses that are not finite are passed over.
+        its keys are time stamps in microseconds, in any order; poses that are not finite are ignored.
     path:
         of the track, for messages.
     stamps:

@@ -1,4 +1,4 @@
-"""Small text files that hold one matrix each: poses, and intrinsics of a camera."""
+"""Small text files with one matrix each: poses, and intrinsics of a camera."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from relabel.errors import InputError, MissingFileError, OptionError
 from relabel.input_files import check_regular
 
 Intrinsics = tuple[float, float, float, float]
-"""fx, fy, cx, cy in pixels, with the middle of the first pixel at (0, 0)."""
+"""fx, fy, cx, cy in pixels, with the centre of the first pixel at (0, 0)."""
 
 _LAST_ROW = np.array([0.0, 0.0, 0.0, 1.0])
 _ALMOST = 1e-3
 _LEAST_FOCAL_PX = 10.0
-# How Microsoft's C library prints what is no finite number.
+# How Microsoft's C library prints numbers that are not finite.
 _NO_NUMBER = re.compile(r"[+-]?(1\.#(INF|IND|QNAN|SNAN)0*|nan\(\w+\))", re.IGNORECASE)
 
-_COMMENT = re.compile(r"(?m)(?:^|(?<=\s))#.*")  # but 1.#INF is none
+_COMMENT = re.compile(r"(?m)(?:^|(?<=\s))#.*")  # but 1.#INF is not NaN
 
 
 def read_poses(paths: Sequence[Path | None], *, counts: tuple[int, ...] = (16,)) -> FloatArray:
@@ -35,7 +35,7 @@ def read_poses(paths: Sequence[Path | None], *, counts: tuple[int, ...] = (16,))
     paths:
         of n files; None if there is none.
     counts:
-        how many numbers a file may hold: 16 for 4x4, 12 for the upper three rows.
+        the numbers of values that a file may hold: 16 for 4x4, 12 for the upper three rows.
 
     Returns
     -------
@@ -44,8 +44,8 @@ def read_poses(paths: Sequence[Path | None], *, counts: tuple[int, ...] = (16,))
     Raises
     ------
     InputError
-        when a file cannot be read, holds something else than numbers (its line is named) or another count of them, or
-        its last row is not 0 0 0 1.
+        when a file cannot be read, holds anything but numbers (the message names the line) or another number of them,
+        or its last row is not 0 0 0 1.
     """
     poses = np.full((len(paths), 4, 4), np.nan)
     for row, path in enumerate(paths):
@@ -140,7 +140,7 @@ def checked_intrinsics(values: Sequence[float], where: str) -> Intrinsics:
 
 
 def read_numbers(path: Path) -> list[float]:
-    """All numbers of a text file without comments; an InputError names the line of what is none."""
+    """All numbers of a text file without comments; an InputError names the line of anything else."""
     check_regular(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -177,7 +177,7 @@ def _number(path: Path, value: str, line: int) -> float:
 
 
 def _refuse(path: Path, text: str) -> NoReturn:
-    """Raise the InputError of the first word that is no number."""
+    """Raise the InputError for the first word that is not a number."""
     for line, value in _words(text):
         _number(path, value, line)
     raise InputError(f"{path}: holds a value that is not a number")

@@ -1,4 +1,4 @@
-"""Which column of a pose file is what, by the names in its header: EuRoC, TUM-VI, ROS and what people write themselves.
+"""The columns of a pose file, by the names in its header: EuRoC, TUM-VI, ROS and others.
 
 #timestamp [ns],p_RS_R_x [m],p_RS_R_y [m],p_RS_R_z [m],q_RS_w [],q_RS_x [],q_RS_y [],q_RS_z []
 # timestamp tx ty tz qx qy qz qw
@@ -26,18 +26,18 @@ _FUSED = re.compile(r"(t|p|pos|position|trans|translation|q|quat|quaternion|orie
 
 
 def cells(text: str) -> list[str]:
-    """The cells of a line: between commas or semicolons where it has some, else between blanks."""
+    """The cells of a line: between commas or semicolons if it has any, otherwise between blanks."""
     separator = next((mark for mark in ",;" if mark in text), None)
     return [cell.strip() for cell in text.split(separator)]
 
 
 def names(text: str) -> list[str]:
-    """The names of the columns in a header, without marks of a comment, what a colon introduces them by, and units."""
+    """The names of the columns in a header, without comment marks, text before a colon, and units."""
     return cells(_UNIT.sub(" ", _INTRODUCTION.sub("", text.strip().lstrip("#%"))))
 
 
 def header(path: Path, line: int, text: str) -> dict[str, int] | None:
-    """Where each of `COLUMNS` stands, from a line that may be a header; None if it is something else.
+    """The position of each of `COLUMNS`, from a line that may be a header; None if it is not.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def header(path: Path, line: int, text: str) -> dict[str, int] | None:
         )
     named = [_column(name) for name in known]
     quaternion = {column for column in named if column and column[0] == "q"}
-    # A sentence may begin with a word for time as well, but does not go on with the three axes of a position.
+    # A sentence may begin with a word for time, too, but does not continue with the three axes of a position.
     if len(quaternion) < 4 and not (
         named[:1] == ["t"] and len(known) >= len(COLUMNS) and {"tx", "ty", "tz"} <= {*named}
     ):
@@ -92,7 +92,7 @@ def _column(name: str) -> str | None:
 
 
 def unnamed(path: Path, line: int, found: Sequence[str]) -> InputError:
-    """The error of a line of numbers between commas above which no line names the columns."""
+    """The error for a line of numbers separated by commas, without a line above that names the columns."""
     return InputError(
         f"{path}: line {line}: {len(found)} comma-separated values, but no line above names the columns. TUM has the "
         "quaternion as x y z w, EuRoC as w x y z, and the numbers alone do not show which: add a first line such as "

@@ -1,4 +1,4 @@
-"""How stored poses are meant: which of their axes is what, where they lead, and the order of their quaternions."""
+"""The convention of stored poses: their axes, their direction, and the order of their quaternions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROLES = ("ahead", "down", "up")
 
 @dataclass(frozen=True)
 class PoseAxes:
-    """Which axes of a pose look ahead and down in its image, and which axis of the world is up, where given."""
+    """The axes of a pose that point ahead and down in its image, and the axis of the world that is up, if given."""
 
     ahead: str
     down: str | None = None
@@ -30,7 +30,7 @@ class PoseAxes:
 
     @property
     def camera(self) -> tuple[str, str, str] | None:
-        """Right, down and ahead of the camera as axes of a pose; None where down is not given."""
+        """Right, down and ahead of the camera as axes of a pose; None if down is not given."""
         if self.down is None:
             return None
         right = np.cross(axis(self.down), axis(self.ahead))
@@ -38,7 +38,7 @@ class PoseAxes:
 
     @property
     def ground(self) -> Axes:
-        """The axes that tell where a camera stands and looks on the ground; raises OptionError without ``up``."""
+        """The axes for position and heading on the ground; raises OptionError without ``up``."""
         if self.up is None:
             raise OptionError(f"--axes {self}: does not state which axis of the world is up; add up=z, or another")
         return Axes(self.up, self.ahead)
@@ -83,10 +83,10 @@ class PoseConvention:
     axes: PoseAxes = OPENCV
     direction: Direction = "camera-to-world"
     quaternion: Quaternion = "xyzw"
-    """where poses are quaternions whose order nothing else tells"""
+    """for quaternions whose order is not stated otherwise"""
 
     def parameters(self) -> dict[str, Any]:
-        """What is not as by default, as JSON values."""
+        """The settings that differ from the defaults, as JSON values."""
         values = {"axes": str(self.axes), "poses": self.direction, "quaternion": self.quaternion}
         usual = {"axes": str(OPENCV), "poses": "camera-to-world", "quaternion": "xyzw"}
         return {name: value for name, value in values.items() if value != usual[name]}
@@ -102,7 +102,7 @@ class PoseConvention:
         )
 
     def notes(self) -> list[str]:
-        """What the user should know, a sentence."""
+        """What the user should know, as one sentence."""
         parts = [f"{name} {value}" for name, value in self.parameters().items()]
         return [f"poses are read with {', '.join(parts)}"] if parts else []
 

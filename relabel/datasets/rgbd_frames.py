@@ -1,4 +1,4 @@
-"""The files of RGB-D frames, and how `Frames` are made of them."""
+"""The files of RGB-D frames, and `Frames` from them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from relabel.frames import DepthIs, Frames
 _SHOWN = 3
 _LOOKED_AT = 20
 _OFF_CENTRE = 0.15
-"""Principal points of real cameras are nearer to the middle, as a share of width and height."""
+"""Largest distance of a plausible principal point from the image centre, as a share of width and height."""
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -41,7 +41,7 @@ class FrameFiles(NamedTuple):
 
 @dataclass(frozen=True)
 class DepthCamera:
-    """What the depth maps of a dataset have in common; see `Frames`."""
+    """The common properties of the depth maps of a dataset; see `Frames`."""
 
     intrinsics: Intrinsics
     unit_m: float = 0.001
@@ -49,7 +49,7 @@ class DepthCamera:
     depth_is: DepthIs = "z"
 
     def params(self) -> dict[str, object]:
-        """As the `params` of a collection record it."""
+        """The camera as recorded in the `params` of a collection."""
         params: dict[str, object] = {"intrinsics": list(self.intrinsics), "depth_unit_m": self.unit_m}
         return params | ({"depth_is": self.depth_is} if self.depth_is != "z" else {})
 
@@ -105,7 +105,7 @@ def missing_notes(
     frame_files, poses:
         n frames with their poses (n, 4, 4).
     posed:
-        (n,) whether there is a pose at all; None: where there is a file of it.
+        (n,) whether there is a pose at all; None if each pose has a file.
     """
     has_pose = [frame.pose is not None for frame in frame_files] if posed is None else list(posed)
     finite = [bool(np.isfinite(pose).all()) for pose in poses]
@@ -124,9 +124,9 @@ def missing_notes(
 
 
 def turned_image_notes(frame_files: Sequence[FrameFiles]) -> list[str]:
-    """A note where EXIF data asks viewers to turn images, by a look at a few of them.
+    """A note if EXIF data asks viewers to turn images, from a few of them.
 
-    Depth maps have no such data: an image that is shown turned does not lie on its depth map any more.
+    Depth maps have no such data: an image that is shown turned does not match its depth map.
     """
     with_image = [frame for frame in frame_files if frame.image is not None]
     looked_at = with_image[:: max(1, len(with_image) // _LOOKED_AT)][:_LOOKED_AT]
@@ -147,9 +147,9 @@ def turned_image_notes(frame_files: Sequence[FrameFiles]) -> list[str]:
 
 
 def principal_point_doubts(frame_files: Sequence[FrameFiles], intrinsics: FloatArray) -> tuple[Doubt, ...]:
-    """A doubt where the principal point is far from the middle of the first depth map, but in it.
+    """A doubt if the principal point is in the first depth map, but far from its centre.
 
-    One that is not in it, or in its corner, is an error once depth maps are decoded.
+    A principal point outside, or in the corner, is an error once depth maps are decoded.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ class SideTables:
     files: tuple[Path, ...]
 
     def column(self, table: Literal["raw", "postprocessed"], name: str) -> FloatArray:
-        """(n,) float64 column of a table; NaN throughout where the file is not there."""
+        """(n,) float64 column of a table; all NaN if the file does not exist."""
         columns: csv_columns.Table | None = getattr(self, table)
         return np.full(len(self.key), np.nan) if columns is None else columns[name]
 
@@ -52,7 +52,7 @@ def read_side_tables(folder: Path, heading: Heading) -> SideTables:
     folder:
         with raw.csv, postprocessed.csv or both.
     heading:
-        which heading the files are to give: ``compass`` needs raw.csv, ``travel`` the other two.
+        the heading to read: ``compass`` needs raw.csv, ``travel`` the other two files.
 
     Raises
     ------
@@ -126,9 +126,9 @@ def city_crs(
 ) -> tuple[str, Doubt | None]:
     """The reference system of a city, in the convention of MSLS: one UTM zone, southern northings negative.
 
-    It is the zone of the median place. Where the city comes with metres, a sample of its places is projected and
-    compared. If the two disagree, the neighbouring zones and the usual southern false northing are tried, and what
-    fits is returned and logged, so that the name is true of the positions.
+    It is the zone of the median position. If the city has metres, a sample of its positions is projected and
+    compared. If the two disagree, the neighbouring zones and the usual southern false northing are tried, and the one
+    that fits is returned and logged, so that the name is true of the positions.
 
     Parameters
     ----------
@@ -137,14 +137,14 @@ def city_crs(
     lon_deg, lat_deg:
         (n,) WGS 84 degrees of query and database together; NaN where unknown.
     easting_m, northing_m:
-        (n,) metres as the files give them; NaN where they do not.
+        (n,) metres as in the files; NaN where missing.
 
     Returns
     -------
     crs
-        a text that PROJ reads, or ``local`` where there is nothing to derive it from, or nothing fits.
+        a text that PROJ reads, or ``local`` if there is nothing to derive it from, or nothing fits.
     doubt
-        that no zone fits, or does not fit some of the places; else None.
+        that no zone fits, or that it does not fit some positions; otherwise None.
     """
     placed = np.isfinite(lon_deg) & np.isfinite(lat_deg) & (np.abs(lon_deg) <= 180.0) & (np.abs(lat_deg) <= 90.0)
     if not placed.any():

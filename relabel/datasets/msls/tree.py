@@ -1,4 +1,4 @@
-"""Where MSLS keeps its cities: which there are under a root, and which of them can be labelled.
+"""The layout of MSLS: the cities under a root, and which of them can be labelled.
 
     ROOT/train_val/<city>/query/    raw.csv  postprocessed.csv  seq_info.csv  subtask_index.csv  images/
     ROOT/train_val/<city>/database/ ...
@@ -62,7 +62,7 @@ class City:
     split: str
 
     def gap(self) -> str | None:
-        """Why the city cannot be labelled, or None where both sides have a file with positions."""
+        """Why the city cannot be labelled, or None if both sides have a file with positions."""
         try:
             return self._gap()
         except PermissionError as error:
@@ -97,7 +97,7 @@ class Tree:
 
 
 class Skipped(NamedTuple):
-    """A city that was asked for but cannot be labelled, and why."""
+    """A requested city that cannot be labelled, and why."""
 
     name: str
     reason: str
@@ -109,7 +109,7 @@ def find(root: Path | str) -> Tree:
     Raises
     ------
     DatasetNotFoundError
-        when no city is there; the message says what was looked for and what there is instead.
+        when there is no city; the message says what was expected and what was found instead.
     """
     try:
         return _tree(Path(root))
@@ -134,20 +134,20 @@ def _tree(root: Path) -> Tree:
 
 
 def select(root: Path | str, cities: str | None = None) -> tuple[tuple[City, ...], tuple[Skipped, ...]]:
-    """The cities to label, and those that were asked for but have no positions.
+    """The cities to label, and requested cities without positions.
 
     Parameters
     ----------
     root:
         the MSLS tree, as for `find`.
     cities:
-        ``train``, ``val`` or ``test`` for those of the official list that the tree holds; or names of cities, or both,
-        with commas between; None for everything that the tree holds. A city is taken once, in the order asked for.
+        ``train``, ``val`` or ``test`` for the cities of the official list that the tree holds; or names of cities, or
+        both, separated by commas; None for all cities of the tree. Each city is taken once, in the requested order.
 
     Returns
     -------
     selected, skipped
-        at least one city; and each that has no positions, with the reason.
+        at least one city; and the cities without positions, with the reason.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""Names of frames, which depth maps, poses, images and lists of one sequence may spell differently.
+"""Names of frames, which may be spelled differently by depth maps, poses, images and lists of one sequence.
 
     depth/000010.png   pose/10.txt   color/frame-000010.jpg   10 1 0 0 …   10.0 …
 
-Names that are the same, letter by letter, belong together; of those that are left, those that are one number do.
+Equal names belong together; of the remaining names, those with the same number.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"(?:frame|depth|pose|color|rgb|image|img)?[-_]?(\d+(?:\.\d
 
 
 def plain(name: str) -> str:
-    """A name without folder and suffixes; of a number, also without the word before it and zeros that say nothing."""
+    """A name without folder and suffixes; for a number, also without the word before it and redundant zeros."""
     stem = nfc(name).replace("\\", "/").rpartition("/")[2]
     for suffix in _SUFFIXES:
         stem = stem.removesuffix(suffix)
@@ -33,26 +33,26 @@ def plain(name: str) -> str:
 
 
 def partners(names: Collection[str], others: Collection[str], where: str) -> dict[str, str]:
-    """Which of the others each name belongs to: the same name, else the only one left that is plainly the same.
+    """The partner of each name: the same name, otherwise the only remaining one with the same plain form.
 
     Parameters
     ----------
     names:
-        of files, or in a list.
+        the names of files, or in a list.
     others:
-        names of the depth maps.
+        the names of the depth maps.
     where:
-        the folder or list that the names are of, for messages.
+        the folder or list of the names, for messages.
 
     Returns
     -------
     dict
-        by name; those that belong to none are left out.
+        partners by name; names without a partner are left out.
 
     Raises
     ------
     InputError
-        when several that are left are plainly the same, as those of two cameras in folders of their own.
+        when several remaining names have the same plain form, such as those of two cameras in separate folders.
     """
     rows, spelled = RowsByKey(others), list(others)
     found = {name: spelled[row] for name in names if (row := rows.get(name)) >= 0}
@@ -76,7 +76,7 @@ def partners(names: Collection[str], others: Collection[str], where: str) -> dic
 
 
 def joined(named: Mapping[str, Value], names: Collection[str], what: str, where: str) -> tuple[dict[str, Value], str]:
-    """The files of one kind by the names of the depth maps that they belong to, and a note where these differ.
+    """The files of one kind by the names of their depth maps, and a note if the names differ.
 
     Parameters
     ----------

@@ -1,13 +1,13 @@
-"""Where the intrinsics of depth maps are found: in a matrix, among what a scanner wrote, or beside every frame.
+"""The sources of the intrinsics of depth maps: a matrix, the metadata of a scanner, or a file for each frame.
 
     intrinsic/intrinsic_depth.txt, intrinsics.txt and the like      fx fy cx cy, or a 3x3 or 4x4 matrix
     _info.txt, info.txt         m_calibrationDepthIntrinsic = …     exported .sens files, 12Scenes, BundleFusion, 3RScan
     intrinsic.json, camera_primesense.json                          Open3D: intrinsic_matrix, column by column
     cam_params.json             fx, fy, cx, cy, scale               Replica as NICE-SLAM rendered it, also one folder up
     scene0000_00.txt            fx_depth = … mx_depth = …           ScanNet
-    calibration/NAME.calibration.txt                                ACE, DSAC*: a focal length or matrix a frame
+    calibration/NAME.calibration.txt                                ACE, DSAC*: a focal length or matrix per frame
 
-Of several files the first in this order is taken, and notes say which, unless it is of the first kind.
+Of several files, the first in this order is used, and a note names it unless it is of the first kind.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from relabel.datasets.trajectory_formats import is_number, text_lines
 from relabel.errors import InputError, MissingFileError, OptionError
 from relabel.frames import DepthIs
 
-_MOST = 1e300  # JSON has whole numbers that no float holds
+_MOST = 1e300  # JSON may hold whole numbers too large for float
 UNIT_M = 0.001
 """One step of a stored depth, unless an option or the sequence says otherwise."""
 
@@ -52,7 +52,7 @@ _OF_SCENE = ("fx_depth", "fy_depth", "mx_depth", "my_depth")
 
 
 class Calibrations(NamedTuple):
-    """The calibrations of frames, and one of the depth maps and of the images, which tell their sizes."""
+    """The calibrations of frames, and one depth map and one image, for their sizes."""
 
     files: Mapping[str, Path]
     """by the name of the frame"""
@@ -67,18 +67,18 @@ class DescribedCamera(NamedTuple):
     of_frames: FloatArray | None = None
     """(n, 4) fx, fy, cx, cy, pixels, where frames differ"""
     files: tuple[Path, ...] = ()
-    """that were read"""
+    """files that were read"""
     notes: tuple[str, ...] = ()
 
 
 class _Description(NamedTuple):
-    """What one file says; None for what it does not."""
+    """The content of one file; None for values that it does not hold."""
 
     values: Intrinsics | None = None
     size: tuple[int, int] | None = None
     unit_m: float | None = None
     moved: bool = False
-    """whether the depth camera stands apart from what the poses are of"""
+    """whether the poses are not those of the depth camera"""
 
 
 def describe(
@@ -90,12 +90,12 @@ def describe(
     unit_m: float | None = None,
     depth_is: DepthIs = "z",
 ) -> DescribedCamera | None:
-    """The camera of a sequence: what options give, else what the first of the places above says.
+    """The camera of a sequence: as given by options, otherwise by the first of the sources above.
 
     Parameters
     ----------
     folders:
-        that the files may be in, the likeliest first.
+        folders that the files may be in, the most likely first.
     calibrations:
         of single frames.
     names:
@@ -108,12 +108,12 @@ def describe(
     Returns
     -------
     DescribedCamera or None
-        None if neither an option nor a file tells the intrinsics.
+        None if neither an option nor a file gives the intrinsics.
 
     Raises
     ------
     InputError
-        when a file does not hold what it should; the message names it, and the line.
+        when the content of a file is invalid; the message names the file, and the line.
     OptionError
         when calibrations are of images of another size than the depth maps have.
     """
@@ -171,7 +171,7 @@ def describe(
 
 
 def missing(root: Path, *, scannet: bool) -> MissingFileError:
-    """The error of a sequence without intrinsics."""
+    """The error for a sequence without intrinsics."""
     usual = root / (_MATRICES[0] if scannet else _MATRICES[1])
     return MissingFileError(
         f"{usual}: does not exist, nor does info.txt, _info.txt, the scene0000_00.txt of ScanNet, the "
@@ -194,7 +194,7 @@ def _entries(path: Path) -> dict[str, tuple[int, str]]:
 
 
 def _numbers(path: Path, entries: Mapping[str, tuple[int, str]], name: str) -> list[float]:
-    """The numbers of an entry; none where it is not there."""
+    """The numbers of an entry; none if it is missing."""
     line, value = entries.get(name, (0, ""))
     wrong = next((word for word in value.split() if not is_number(word)), None)
     if wrong is not None:
@@ -210,7 +210,7 @@ def _size(path: Path, entries: Mapping[str, tuple[int, str]], width: str, height
 
 
 def _info(path: Path) -> _Description:
-    """What a scanner wrote: intrinsics, size, and ``m_depthShift``, the steps of a metre."""
+    """The metadata of a scanner: intrinsics, size, and ``m_depthShift``, the steps per metre."""
     entries = _entries(path)
     matrix = _numbers(path, entries, "m_calibrationDepthIntrinsic")
     if not matrix:
@@ -224,7 +224,7 @@ def _info(path: Path) -> _Description:
 
 
 def _scene(path: Path) -> _Description:
-    """What ScanNet says of a scene."""
+    """The metadata of a ScanNet scene."""
     entries = _entries(path)
     values = [number for name in _OF_SCENE for number in _numbers(path, entries, name)]
     if len(values) != len(_OF_SCENE):
@@ -233,7 +233,7 @@ def _scene(path: Path) -> _Description:
 
 
 def _json_entries(path: Path) -> dict[str, Any]:
-    """What a JSON file says of a camera; nothing where it holds something else."""
+    """The description of a camera in a JSON file; empty if the file holds something else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -266,7 +266,7 @@ def _json(path: Path, entries: Mapping[str, Any]) -> tuple[Intrinsics, tuple[int
 
 
 def _json_unit(entries: Mapping[str, Any]) -> float | None:
-    """Metres of a step of depth: ``depth_scale`` or ``scale`` tells steps a metre or, below 1, metres a step."""
+    """Metres of a step of depth: ``depth_scale`` or ``scale`` is steps per metre or, below 1, metres per step."""
     scale = entries.get("depth_scale", entries.get("scale"))
     if not _is_json_number(scale) or scale is None or not 0.0 < scale < math.inf:
         return None
@@ -278,7 +278,7 @@ def _is_json_number(value: object) -> bool:
 
 
 def _of_each_frame(calibrations: Calibrations, names: Sequence[str]) -> FloatArray:
-    """(n, 4) the calibrations of n frames; with a focal length alone, the middle of the depth map is added to it."""
+    """(n, 4) the calibrations of n frames; a focal length alone is completed by the centre of the depth map."""
     files = calibrations.files
     folder = next(iter(files.values())).parent
     lacking = [name for name in names if name not in files]

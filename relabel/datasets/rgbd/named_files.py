@@ -1,4 +1,4 @@
-"""Sequences whose depth maps, poses and images belong together by name, in the forms in which they are found.
+"""Sequences whose depth maps, poses and images are joined by name, in the layouts that are in use.
 
     depth/NAME.png  pose/NAME.txt  color/NAME.jpg               ScanNet, and plain folders
     depth/NAME.depth.png  poses/NAME.pose.txt  rgb/NAME.color.png  calibration/NAME.calibration.txt      ACE, DSAC*
@@ -6,9 +6,9 @@
     results/depth000000.png  results/frame000000.jpg  traj.txt  Replica as NICE-SLAM rendered it
     depth/NAME.png  poses.txt or [scene/]trajectory.log         all poses in one file: Redwood, Open3D
 
-Each may stand in a folder ``data`` or ``exported`` below that of the sequence. Names that differ are joined by number,
-see `relabel.datasets.rgbd.frame_names`. Poses lead from the camera to the world, in metres. Where the intrinsics are:
-`relabel.datasets.rgbd.intrinsics_files`.
+Each may be in a folder ``data`` or ``exported`` below that of the sequence. Names that differ are joined by number,
+see `relabel.datasets.rgbd.frame_names`. Poses lead from the camera to the world, in metres. For the sources of
+intrinsics see `relabel.datasets.rgbd.intrinsics_files`.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ class _Kind(NamedTuple):
     """How files of one kind are recognised by their names."""
 
     folders: tuple[str, ...]
-    """that hold nothing else"""
+    """folders that hold nothing else"""
     mark: str
-    """what stands before the suffix: always where other files are in the folder, perhaps where there are none"""
+    """ending before the suffix: required if the folder holds other files, otherwise optional"""
     suffixes: tuple[str, ...]
     word: str | None = None
-    """what stands before a number instead"""
+    """prefix of a number, as an alternative"""
 
     def name(self, path: Path, *, alone: bool) -> str | None:
-        """The name of the frame that a file is of; None where the file is of another kind.
+        """The name of the frame of a file; None if the file is of another kind.
 
         `alone` says whether the folder holds files of this kind only.
         """
@@ -85,11 +85,11 @@ def read(
     root:
         the folder.
     name:
-        what the sequence is called. Names such as ``seq-01-frame-000000`` say themselves which sequence they are of.
+        the name of the sequence. Names such as ``seq-01-frame-000000`` include the name of their sequence.
     scannet:
         whether only numbers, with or without ``frame-`` before them, are names of frames.
     intrinsics, unit_m:
-        None for those that the data says, or millimetres.
+        None for those of the data, or millimetres.
     depth_is:
         what a stored depth is, see `relabel.frames.Frames`.
     quaternion:
@@ -161,7 +161,7 @@ def read(
 def _frames(
     names: Sequence[str], sequence: str, depth: Mapping[str, Path], pose: Mapping[str, Path], image: Mapping[str, Path]
 ) -> list[FrameFiles]:
-    """The files of the frames of these names, each with its rank in the sequence that it is of."""
+    """The files of the frames with these names, each with its rank in its sequence."""
     ranks: dict[str, int] = {}
     frames = []
     for name in names:
@@ -173,7 +173,7 @@ def _frames(
 
 
 def _base(root: Path) -> Path:
-    """The folder of a sequence, or the one below it, that has the depth maps."""
+    """The folder with the depth maps: that of the sequence, or one in it."""
     for base in (root / below for below in _BELOW):
         if base.is_dir() and _has_depth(base):
             return base
@@ -201,18 +201,18 @@ def _no_pose(base: Path) -> DatasetNotFoundError | InputError:
 
 
 def _folder(base: Path, kind: _Kind) -> str | None:
-    """The folder in `base` that holds files of one kind alone."""
+    """The folder in `base` that holds only files of one kind."""
     return next((name for name in kind.folders if (base / name).is_dir()), None)
 
 
 def _unread_folders(base: Path, kind: _Kind) -> str:
-    """A note on folders of one kind besides the one that is read; empty where there is none."""
+    """A note on folders of one kind besides the one that is read; empty if there are none."""
     first, *others = [name for name in kind.folders if (base / name).is_dir()] or [""]
     return f"{first}/ is read instead of {', '.join(f'{name}/' for name in others)}" if others else ""
 
 
 def _by_name(base: Path, kind: _Kind, is_name: Callable[[str], bool]) -> dict[str, Path]:
-    """The files of one kind by the names of their frames; two of one name are an InputError, unless they are images."""
+    """The files of one kind by the names of their frames; two with one name are an InputError, unless images."""
     folder = _folder(base, kind)
     files: dict[str, Path] = {}
     for path in children(base / (folder or "")):

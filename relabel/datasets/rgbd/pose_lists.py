@@ -1,8 +1,8 @@
-"""All poses of a sequence in one text file, camera-to-world in metres, in the forms in which they are found.
+"""All poses of a sequence in one text file, camera-to-world in metres, in the forms that are in use.
 
-16 or 12 numbers a line           a 4x4 or 3x4 matrix: Replica's traj.txt, poses.txt of many
+16 or 12 numbers per line a 4x4 or 3x4 matrix: Replica's traj.txt, poses.txt of many
 NAME and 16 or 12 numbers         the same, with the name or the number of the frame
-STAMP tx ty tz qx qy qz qw        as TUM has it; the stamp is the name of the frame, or its number
+STAMP tx ty tz qx qy qz qw        as in TUM; the stamp is the name of the frame, or its number
 4 numbers a line                  matrices below each other
 3 whole numbers, then 4 lines     trajectory.log of Redwood and Open3D; the first number is that of the pose
 """
@@ -28,7 +28,7 @@ from relabel.display import several
 from relabel.errors import InputError, OptionError
 
 NAMES = ("trajectory.log", "poses.txt", "traj.txt", "pose.txt")
-"""What such a file is usually called."""
+"""The usual names of such a file."""
 _SIMILAR = re.compile(r".*\.log|.*traj.*\.txt", re.IGNORECASE)
 _SHOWN = 3
 
@@ -41,13 +41,13 @@ class ListedPoses(NamedTuple):
     has_pose: npt.NDArray[np.bool_]
     """(n,) whether the file has a pose for the frame"""
     notes: tuple[str, ...]
-    """how they were matched with the frames, and what was left out"""
+    """notes on how they were matched with the frames, and what was left out"""
 
 
 def find(folders: Iterable[Path]) -> list[Path]:
-    """The files of all poses in the first of the folders that has one, those of the usual names first.
+    """The files of all poses in the first folder that has one, those with usual names first.
 
-    Where none has a usual name, a file that is called alike counts if it is the only one.
+    If none has a usual name, a file with a similar name counts if it is the only one.
     """
     for folder in folders:
         usual = [folder / name for name in NAMES if (folder / name).is_file()]
@@ -69,15 +69,15 @@ def read(path: Path, names: Sequence[str], quaternion: Quaternion = "xyzw") -> L
     path:
         the file.
     names:
-        n names of frames, in their order: where the file has no names, it has one pose a frame in this order.
+        n names of frames, in their order: if the file has no names, it has one pose per frame in this order.
     quaternion:
-        the order of quaternions, where the file has any.
+        the order of quaternions, if the file has any.
 
     Raises
     ------
     InputError
-        when the file is in none of the forms above, has another number of poses than there are frames and no names,
-        or no name of a frame; the message names file and line.
+        when the file has none of the forms above, has no names and another number of poses than there are frames, or
+        names no frame; the message names file and line.
     OptionError
         when the order of quaternions is given and the file has matrices.
     """
@@ -111,7 +111,7 @@ def read(path: Path, names: Sequence[str], quaternion: Quaternion = "xyzw") -> L
 
 
 def _rows(listed: Sequence[str], names: Sequence[str], path: Path) -> npt.NDArray[np.int64]:
-    """(n,) which of the listed poses is that of each frame; -1 where none is."""
+    """(n,) the number of the listed pose of each frame; -1 if there is none."""
     partner = partners(listed, names, str(path))
     row_of = {partner[name]: row for row, name in enumerate(listed) if name in partner}
     return np.array([row_of.get(name, -1) for name in names], np.int64)
@@ -119,7 +119,7 @@ def _rows(listed: Sequence[str], names: Sequence[str], path: Path) -> npt.NDArra
 
 class _Records(NamedTuple):
     names: list[str]
-    """empty where the file has none"""
+    """empty if the file has none"""
     poses: FloatArray
     notes: tuple[str, ...] = ()
 
@@ -158,7 +158,7 @@ def _records(path: Path, quaternion: Quaternion) -> _Records:
 
 
 def _blocks(path: Path, lines: list[tuple[int, list[str]]], *, heads: bool) -> FloatArray:
-    """Matrices of four lines each, with a line of three whole numbers before each or not."""
+    """Matrices of four lines each, with or without a line of three whole numbers before each."""
     height = 5 if heads else 4
     if len(lines) % height:
         raise InputError(
@@ -179,7 +179,7 @@ def _blocks(path: Path, lines: list[tuple[int, list[str]]], *, heads: bool) -> F
 
 
 def _numbers_of_log(path: Path, lines: list[tuple[int, list[str]]]) -> list[str]:
-    """The numbers of the poses of a trajectory.log; none where they say the order alone, as 0, 1, 2, … or -1, -1, …"""
+    """The numbers of the poses of a trajectory.log; none if they only state the order, as 0, 1, 2, … or -1, -1, …"""
     numbers = [int(values[0]) for _, values in lines[::5]]
     if len(set(numbers)) == 1 or numbers == list(range(numbers[0], numbers[0] + len(numbers))):
         return []

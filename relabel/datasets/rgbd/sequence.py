@@ -34,7 +34,7 @@ _HINTS = {
 AS_FRAMES = PoseConvention()
 _AXES: dict[Convention, PoseAxes] = {"opencv": OPENCV, "opengl": OPENGL}
 REMEDIES = {"depth-focal": "set --intrinsics"}
-"""What mends findings of the audit where this command lacks an option that others have, by code."""
+"""Remedies for findings of the audit, by code, if this command lacks an option that others have."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -46,7 +46,7 @@ class RgbdSequence(FrameSets):
     Attributes
     ----------
     camera:
-        what the depth maps have in common.
+        the common properties of the depth maps.
     """
 
     camera: DepthCamera
@@ -77,14 +77,14 @@ def read_sequence(
     layout:
         ``tum``, ``scannet`` or ``folder``; see above.
     name:
-        what the sequence is called in `extra`; None for the name of its folder.
+        the name of the sequence in `extra`; None for that of its folder.
     intrinsics:
         fx, fy, cx, cy of the depth maps, pixels. None takes them from the data: with ``tum`` by the name of the folder.
     depth_unit_m:
-        metres of one step of a stored depth. None takes it from the data, else 1/1000; with ``tum`` 1/5000 where the
-        name of the folder is of the benchmark.
+        metres of one step of a stored depth. None takes it from the data, otherwise 1/1000; with ``tum`` 1/5000 if
+        the folder has a name of the benchmark.
     max_time_difference_s:
-        with ``tum``, how far apart the stamps of a depth map and of its pose may be, seconds.
+        with ``tum``, the largest time difference of a depth map and its pose, seconds.
     convention:
         how the poses are stored.
     depth_is:
@@ -97,7 +97,7 @@ def read_sequence(
     InputError
         when a file cannot be read; the message names it, and the line.
     OptionError
-        when an option cannot be, or intrinsics or the unit of depth are neither given nor known.
+        when an option is invalid, or intrinsics or the unit of depth are neither given nor known.
     """
     root = Path(root)
     check_options(depth_unit_m, max_time_difference_s, depth_is)
@@ -145,7 +145,7 @@ def check_options(
     max_time_difference_s: float = MAX_TIME_DIFFERENCE_S,
     depth_is: str = "z",
 ) -> None:
-    """Raise an OptionError for an option that cannot be."""
+    """Raise an OptionError for an invalid option."""
     if depth_unit_m is not None and not 0.0 < depth_unit_m < math.inf:
         raise OptionError(f"--depth-unit {depth_unit_m:g}: a depth unit has to be a positive number of metres")
     if not 0.0 <= max_time_difference_s < math.inf:
@@ -164,16 +164,16 @@ class RgbdReader:
     layout: Layout
     name: str
     intrinsics: Intrinsics | None = None
-    """fx, fy, cx, cy where they are not to be read from a file"""
+    """fx, fy, cx, cy, unless they are read from a file"""
     depth_unit_m: float | None = None
-    """metres of one step of a stored depth where the data is not to say it"""
+    """metres of one step of a stored depth, unless the data gives it"""
     max_time_difference_s: float = MAX_TIME_DIFFERENCE_S
     convention: PoseConvention = AS_FRAMES
     depth_is: DepthIs = "z"
     command = "relabel rgbd"
 
     def parameters(self) -> dict[str, Any]:
-        """The name of the collection, the layout, and what the options or the folder's name say about the sequence."""
+        """The name of the collection, the layout, and what options or the folder's name say about the sequence."""
         values: dict[str, Any] = {"collection": self.name, "layout": self.layout}
         if self.intrinsics is not None:
             values["intrinsics"] = list(self.intrinsics)
@@ -222,7 +222,7 @@ class RgbdReader:
         return replace(sequence, notes=(*self._camera_notes(), *sequence.notes))
 
     def _camera_notes(self) -> list[str]:
-        """What the user should know about the camera, whatever the frames are."""
+        """What the user should know about the camera."""
         notes = self.convention.notes()
         if self.layout == "tum":
             notes.append("depth maps are registered to the colour camera, whose poses and intrinsics are used")
@@ -256,7 +256,7 @@ def reader(
     Raises
     ------
     OptionError
-        when an option cannot be, or does not go with the layout.
+        when an option is invalid, or does not apply to the layout.
     """
     if max_time_difference_s is None:
         max_time_difference_s = MAX_TIME_DIFFERENCE_S
@@ -300,13 +300,13 @@ def read(
     layout:
         ``tum``, ``scannet`` or ``folder``.
     name:
-        what the sequence is called; None for the name of its folder.
+        the name of the sequence; None for that of its folder.
     intrinsics:
         fx, fy, cx, cy of the depth maps, pixels. None takes them from the data: with ``tum`` by the name of the folder.
     depth_unit_m:
-        metres of one step of a stored depth. None takes it from the data, else 1/1000.
+        metres of one step of a stored depth. None takes it from the data, otherwise 1/1000.
     max_time_difference_s:
-        with ``tum``, how far apart the stamps of a depth map and of its pose may be, seconds; None for 0.02.
+        with ``tum``, the largest time difference of a depth map and its pose, seconds; None for 0.02.
     axes, convention:
         the axes of a camera in its pose: ``ahead=-z,down=-y``, or ``opencv`` or ``opengl``; one of the two.
     direction:
@@ -323,7 +323,7 @@ def read(
     InputError
         when a file cannot be read; the message names it, and the line.
     OptionError
-        when an option cannot be, does not go with the layout, or intrinsics or the unit of depth are not known.
+        when an option is invalid or does not apply to the layout, or intrinsics or the unit of depth are not known.
     """
     return reader(
         Path(root),

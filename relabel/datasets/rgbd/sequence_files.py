@@ -1,4 +1,4 @@
-"""What the layouts of RGB-D sequences have in common: what was found of one sequence before frames are made of it."""
+"""The common result of the layouts of RGB-D sequences: the files of one sequence, from which frames are made."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class SequenceFiles:
     poses:
         (n, 4, 4) camera-to-world as they are stored, NaN where unknown.
     camera:
-        what the depth maps have in common.
+        the common properties of the depth maps.
     intrinsics:
-        (n, 4) fx, fy, cx, cy, pixels, where frames differ; None where all have those of `camera`.
+        (n, 4) fx, fy, cx, cy, pixels, if frames differ; None if all have those of `camera`.
     lists:
         files that were read besides those of the frames.
     notes:

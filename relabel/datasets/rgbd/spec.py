@@ -12,7 +12,7 @@ Convention = Literal["opencv", "opengl"]
 """The axes of a camera in its pose, by name: x right, y down, z ahead, or x right, y up, z back."""
 CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
 MAX_TIME_DIFFERENCE_S = 0.02
-"""How far apart in time a depth map and its pose may be, seconds."""
+"""The largest time difference of a depth map and its pose, seconds."""
 
 SPEC = DatasetSpec(
     name="rgbd",

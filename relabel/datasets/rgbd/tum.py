@@ -1,12 +1,11 @@
-"""Sequences of the TUM benchmark, and those laid out like them.
+"""Sequences of the TUM benchmark, and others with the same layout.
 
     depth.txt          stamp, file         or aligned_depth.txt, or associations.txt: stamp, file, stamp, file
     groundtruth.txt    stamp tx ty tz qx qy qz qw
-    rgb.txt            stamp, file         only for looking at
+    rgb.txt            stamp, file for display only
 
-Depth maps are registered to the colour camera, whose poses and intrinsics theirs therefore are. Depth maps have the
-pose that is nearest in time. A time stamp that is repeated in a list counts once, with what stands there first: fast
-trackers repeat some.
+Depth maps are registered to the colour camera, whose poses and intrinsics they therefore have. A depth map has the
+pose that is nearest in time. Of entries with the same time stamp, the first one counts: fast trackers repeat some.
 """
 
 from __future__ import annotations
@@ -43,13 +42,13 @@ _ASSOCIATIONS = ("associations.txt", "association.txt", "associate.txt")
 
 
 def freiburg(name: str) -> Intrinsics | None:
-    """The camera of a sequence of the TUM benchmark, by the name of its folder; None where the name does not say."""
+    """The camera of a sequence of the TUM benchmark, by the name of its folder; None if the name does not tell."""
     numbers = {match[1] for match in _FREIBURG.finditer(name)}
     return FREIBURG[f"freiburg{numbers.pop()}"] if len(numbers) == 1 else None
 
 
 def camera_of(folder: Path, intrinsics: Intrinsics | None, unit_m: float | None) -> tuple[Intrinsics, float]:
-    """The intrinsics and the unit of depth that options give, else those that the name of the folder tells.
+    """The intrinsics and the unit of depth from the options, otherwise by the name of the folder.
 
     Raises
     ------
@@ -82,18 +81,18 @@ def read(root: Path, name: str, camera: DepthCamera, most_s: float, quaternion: 
     root:
         the folder.
     name:
-        what the sequence is called.
+        the name of the sequence.
     camera:
         of the depth maps.
     most_s:
-        how far apart the stamps of a depth map and of its pose may be, seconds.
+        the largest time difference of a depth map and its pose, seconds.
     quaternion:
-        the order of the quaternions, where no header names it.
+        the order of the quaternions, if no header names it.
 
     Raises
     ------
     MissingFileError, InputError
-        when a list is not there, or cannot be read; the message names the file, and the line.
+        when a list is missing, or cannot be read; the message names the file, and the line.
     """
     truth = root / "groundtruth.txt"
     depth = _depth_list(root)
@@ -134,12 +133,12 @@ class _FileList(NamedTuple):
     """(n,) seconds"""
     names: list[str]
     partners: list[str]
-    """the image of each depth map, of a list of both; else empty"""
+    """the image of each depth map, if the list has both; otherwise empty"""
     notes: tuple[str, ...]
 
 
 def _depth_list(root: Path) -> _FileList | None:
-    """The list of depth maps of a folder, of the registered ones if there are others; else its associations."""
+    """The list of depth maps of a folder, of registered ones if there are several; otherwise its associations."""
     lists = [root / name for name in (*_DEPTH_LISTS, *_ASSOCIATIONS) if (root / name).exists()]
     if not lists:
         return None
@@ -151,7 +150,7 @@ def _depth_list(root: Path) -> _FileList | None:
 
 
 def _images(root: Path, depth: _FileList, most_s: float) -> tuple[list[Path | None], tuple[str, ...]]:
-    """The colour image of each depth map, where there is one, and notes: its partner in associations, else in time."""
+    """The colour image of each depth map, if there is one, by association or by time; and notes."""
     if depth.partners:
         return [existing_file(root / name) for name in depth.partners], ()
     for name in _ASSOCIATIONS:
@@ -169,7 +168,7 @@ def _images(root: Path, depth: _FileList, most_s: float) -> tuple[list[Path | No
 
 
 def nearest(times: FloatArray, among: FloatArray, most: float) -> npt.NDArray[np.int64]:
-    """(n,) which of `among` (m,) is nearest to each of `times` (n,), the earlier of two; -1 where it is beyond `most`.
+    """(n,) index in `among` (m,) of the time nearest to each of `times` (n,), the earlier of two; -1 beyond `most`.
 
     `among` may be in any order, but not empty.
     """
@@ -183,7 +182,7 @@ def nearest(times: FloatArray, among: FloatArray, most: float) -> npt.NDArray[np
 
 
 def _file_list(path: Path) -> _FileList:
-    """A list such as depth.txt: a time stamp and a file a line."""
+    """A list such as depth.txt: one time stamp and file per line."""
     listed = _ListedFiles(path, "file")
     for line, text in trajectory_formats.text_lines(path, comments=True):
         values = text.split(None, 1)
@@ -196,7 +195,7 @@ def _file_list(path: Path) -> _FileList:
 def _associations(path: Path) -> _FileList:
     """A list of depth maps and images that belong together: time stamp and file of one, then of the other.
 
-    Which of the two is the depth map shows by the word depth in its path; the time stamp is that of the depth map.
+    The depth map is the one with the word depth in its path; the time stamp is that of the depth map.
     """
     listed = _ListedFiles(path, "depth maps")
     for line, text in trajectory_formats.text_lines(path, comments=True):
@@ -213,7 +212,7 @@ def _associations(path: Path) -> _FileList:
 
 
 class _ListedFiles:
-    """A list as it is read, line by line."""
+    """A list that is read line by line."""
 
     def __init__(self, path: Path, what: str) -> None:
         self._path = path
@@ -224,7 +223,7 @@ class _ListedFiles:
         self._first = trajectory_formats.FirstOfEach(path, what)
 
     def add(self, line: int, stamp: str, name: str, partner: str | None = None) -> None:
-        """One file; left out where its stamp is repeated."""
+        """Add one file, unless its stamp is repeated."""
         try:
             time = float(stamp)
         except ValueError:

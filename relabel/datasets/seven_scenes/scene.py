@@ -2,7 +2,7 @@
 
     ROOT/<scene>/TrainSplit.txt  TestSplit.txt      lines "sequence2", which is the folder seq-02
     ROOT/<scene>/seq-02/frame-000000.color.png      640x480; .jpg in some copies
-    ROOT/<scene>/seq-02/frame-000000.depth.png      640x480, 16 bits, millimetres; 0 and 65535 say nothing
+    ROOT/<scene>/seq-02/frame-000000.depth.png      640x480, 16 bits, millimetres; 0 and 65535 are invalid
     ROOT/<scene>/seq-02/frame-000000.pose.txt       4x4, from the depth camera to the world, metres
 
 Depth and colour are not registered as shipped: the depth camera has a focal length of 585 pixels, the colour camera one
@@ -49,7 +49,7 @@ REMEDIES = {
     "depth-focal": "set --focal",
     "depth-quaternion": "use the original files of 7-Scenes",
 }
-"""What mends findings of the audit, since ``relabel 7scenes`` has few options: the files of 7-Scenes are all alike."""
+"""Remedies for findings of the audit, since ``relabel 7scenes`` has few options: all files of 7-Scenes are alike."""
 _LAYOUT = "<scene>/{TrainSplit.txt,TestSplit.txt,seq-01/frame-000000.depth.png,…}"
 _LINE = re.compile(r"\s*(?:sequence|seq-)\s*0*(\d{1,6})\s*", re.IGNORECASE)
 _FRAME = re.compile(r"(frame-(\d+))\.(depth\.png|pose\.txt|color\.(?:png|jpg|jpeg))", re.IGNORECASE)
@@ -62,13 +62,13 @@ class SplitFrames:
     Attributes
     ----------
     frames:
-        in the order of the split file, and by number within a sequence; keys are ``seq-01/frame-000000``.
+        the frames in the order of the split file, and by number within a sequence; keys are ``seq-01/frame-000000``.
     files:
         the split file, every pose and every depth map.
     notes:
         what is missing.
     skipped:
-        sequences that the split file names and that do not exist, where these were to be skipped.
+        sequences that the split file names but that do not exist, if these are to be skipped.
     """
 
     frames: Frames
@@ -78,12 +78,12 @@ class SplitFrames:
 
 
 def find(root: Path | str) -> dict[str, Path]:
-    """The scenes of a folder by name, sorted; or the one that the folder itself is.
+    """The scenes of a folder by name, sorted; or the folder itself, if it is a scene.
 
     Raises
     ------
     DatasetNotFoundError
-        when there is none; the message says what was looked for and what there is instead.
+        when there is none; the message says what was expected and what was found instead.
     """
     root = Path(root)
     if not root.is_dir():
@@ -117,7 +117,7 @@ def select(root: Path | str, scenes: str | None = None) -> dict[str, Path]:
     root:
         as for `find`.
     scenes:
-        names with commas between; None for all that there are. A scene is taken once, in the order asked for.
+        names separated by commas; None for all scenes. Each scene is taken once, in the requested order.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def read(root: Path | str, *, scene: str | None = None, split: str = "train", fo
     root:
         as for `find`.
     scene:
-        its name; may be left out where there is only one.
+        its name; may be left out if there is only one.
     split:
         ``train`` or ``test``.
     focal_px:
@@ -149,7 +149,7 @@ def read(root: Path | str, *, scene: str | None = None, split: str = "train", fo
     Raises
     ------
     DatasetNotFoundError, NotFoundError, MissingFileError, InputError, OptionError
-        when the scene or a file of it is not there or not as it should be.
+        when the scene or a file of it is missing or invalid.
     """
     available = find(root)
     if scene is None:
@@ -163,14 +163,14 @@ def read(root: Path | str, *, scene: str | None = None, split: str = "train", fo
 
 
 def read_split(scene: Path, split: str, *, focal_px: float = FOCAL_PX, skip_missing: bool = False) -> SplitFrames:
-    """The frames of ``train`` or ``test`` of the scene in a folder, with what should be known about them.
+    """The frames of ``train`` or ``test`` of the scene in a folder, with notes about them.
 
     Raises
     ------
     MissingFileError
         when the split file is not there.
     InputError
-        when it names a sequence that is not there and `skip_missing` is not set, or a file cannot be read.
+        when it names a sequence that does not exist and `skip_missing` is not set, or a file cannot be read.
     """
     path = scene / SPLIT_FILES[split]
     sequences: list[str] = []
@@ -243,7 +243,7 @@ def _missing(scene: Path, name: str) -> str:
 
 
 def _sequence_frames(folder: Path) -> list[FrameFiles]:
-    """The frames of a sequence by number, called as their depth map is; files of other names are skipped."""
+    """The frames of a sequence by number, named after their depth maps; files with other names are skipped."""
     files: dict[int, dict[str, Path]] = {}
     try:
         paths = children(folder)
@@ -255,7 +255,7 @@ def _sequence_frames(folder: Path) -> list[FrameFiles]:
             frame, kind = files.setdefault(int(match[2]), {}), match[3].lower().split(".")[0]
             if kind in frame and kind != "color":
                 raise InputError(f"{path} and {frame[kind].name} belong to the same frame; keep one")
-            # Of two colour images the .png is taken, which is sorted last and not compressed with losses.
+            # Of two colour images, the .png is used, which is sorted last and lossless.
             frame[kind] = path
     if not files:
         raise InputError(
@@ -286,7 +286,7 @@ def _listed(names: Sequence[str], most: int = 5) -> str:
 
 
 def shared_sequences(query: Frames, database: Frames) -> list[str]:
-    """Sequences of both sides, which should be apart."""
+    """Sequences on both sides, which should be disjoint."""
     return sorted(set(np.unique(query.cameras.extra["sequence"])) & set(np.unique(database.cameras.extra["sequence"])))
 
 
@@ -296,7 +296,7 @@ class SevenScenesReader:
 
     root: Path
     scene: Path
-    """the folder of the scene, below `root` or the same"""
+    """the folder of the scene, `root` or below it"""
     scene_name: str
     split: str
     focal_px: float = FOCAL_PX
@@ -309,7 +309,7 @@ class SevenScenesReader:
         return f"{self.scene_name}/{self.split}"
 
     def parameters(self) -> dict[str, Any]:
-        """The name of the collection, the folder of the scene, and what was said about it."""
+        """The name of the collection, the folder of the scene, and the options."""
         values = {
             "collection": self.name,
             "scene": relative_path(self.scene, self.root),
@@ -343,7 +343,7 @@ class SevenScenesReader:
         Raises
         ------
         MissingFileError, InputError, OptionError
-            when a split file is not there, names what is not there, or a file cannot be read.
+            when a split file is missing or names missing sequences, or a file cannot be read.
         """
         names = self.split.split("-")  # test-train has the queries first
         sides = [read_split(self.scene, name, focal_px=self.focal_px, skip_missing=self.skip_missing) for name in names]
@@ -379,19 +379,19 @@ def readers(
     focal_px: float = FOCAL_PX,
     skip_missing: bool = False,
 ) -> tuple[SevenScenesReader, ...]:
-    """One reader for each split of each scene that was asked for.
+    """One reader for each split of each requested scene.
 
     Parameters
     ----------
     root, scenes:
         as for `seven_scenes.select`.
     splits:
-        of ``train``, ``test``, ``test-train``; each may hold several with commas between. Taken once each.
+        of ``train``, ``test``, ``test-train``; each may hold several, separated by commas. Each is taken once.
 
     Raises
     ------
     OptionError
-        when a split is none of them, there is none, or the focal length cannot be.
+        when a split is unknown, there is none, or the focal length is invalid.
     DatasetNotFoundError, NotFoundError
         when there is no scene, or one that was named is not there.
     """

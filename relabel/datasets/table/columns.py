@@ -1,4 +1,4 @@
-"""Which column of a table means what: by the names that are usual, or as the user says."""
+"""The roles of the columns of a table: by their usual names, or as the user says."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ USUAL: dict[str, tuple[str, ...]] = {
     "frame": ("frame", "frame_number"),
     "time": ("time", "timestamp", "captured_at", "datetime"),
 }
-"""Names of columns by what they mean; see `_plain` for how they are compared. The first is the role itself, and goes
-before the others."""
+"""Names of columns by role; see `_plain` for how they are compared. The first is the role itself, and takes
+precedence."""
 ROLES = tuple(USUAL)
 _LONGEST_HEADER = 500  # characters of it in an error
 TEXT = ("key", "crs", "zone", "sequence", "pano", "camera_type", "time")
@@ -78,16 +78,16 @@ def parse(text: str) -> dict[str, str]:
 def choose(
     path: Path, header: Iterable[str], explicit: Mapping[str, str], *, in_crs: bool, needs_heading: bool = True
 ) -> dict[str, str]:
-    """The column of each role that is there: the `explicit` one of the user, else one of the usual names.
+    """The column of each role that exists: the `explicit` one of the user, otherwise one with a usual name.
 
-    Where a table has both x, y and lon, lat and the user names neither, x and y are taken if they are in a known
-    reference system (`in_crs`), else lon and lat. Without `needs_heading` no column has that role, and one
-    may be the time.
+    If a table has both x, y and lon, lat and the user names neither, x and y are taken if they are in a known
+    reference system (`in_crs`), otherwise lon and lat. Without `needs_heading` no column has that role, and one may
+    have the role of time.
 
     Raises
     ------
     InputError
-        when two columns could have one role, or key, position or heading is missing; says how to name it.
+        when two columns could have one role, or key, position or heading is missing; the message says how to name it.
     """
     names = list(header)
     explicit = {role: _as_written(column, names) for role, column in explicit.items()}
@@ -131,7 +131,7 @@ def choose(
 
 
 def _missing(columns: Mapping[str, str], *, needs_heading: bool) -> dict[str, str]:
-    """What a table lacks altogether, by what it is called, with the value of --columns that names it."""
+    """The roles that a table lacks altogether, in words, each with the value of --columns that names it."""
     missing = {}
     if "key" not in columns:
         missing["column of keys"] = "key=NAME"
@@ -145,26 +145,27 @@ def _missing(columns: Mapping[str, str], *, needs_heading: bool) -> dict[str, st
 def usual_columns(
     path: Path, names: list[str], explicit: Mapping[str, str] | None = None, *, advice: str = "rename the others"
 ) -> dict[str, str]:
-    """The column of each role that is there: the `explicit` one, else one of the usual names.
+    """The column of each role that exists: the `explicit` one, otherwise one with a usual name.
 
     Raises
     ------
     InputError
-        when two columns could have one role; ends with the `advice`, where ``{role}`` and ``{column}`` are filled in.
+        when two columns could have one role; the message ends with the `advice`, with ``{role}`` and ``{column}``
+        filled in.
     """
     chosen = explicit or {}
-    # Times are only looked for where they count, which `choose` knows.
+    # Times are only looked for if they matter, which `choose` decides.
     columns = {role: chosen.get(role) or _usual(path, names, role, chosen, advice) for role in ROLES if role != "time"}
     return {role: name for role, name in columns.items() if name}
 
 
 def _as_written(column: str, names: list[str]) -> str:
-    """The name in the header that is this one, be it in another form of Unicode."""
+    """The name in the header that equals this one, possibly in another form of Unicode."""
     return next((name for name in names if nfc(name) == nfc(column)), column) if column not in names else column
 
 
 def _plain(name: str) -> str:
-    """A name of a column in small letters, without blanks, underscores and hyphens: UTM_x, UTMx and utm x are one."""
+    """A name of a column in lower case, without blanks, underscores and hyphens: UTM_x, UTMx and utm x are the same."""
     return re.sub(r"[\s_-]", "", name.lower())
 
 

@@ -1,9 +1,9 @@
-"""GSV-Cities: a CSV file for each city, whose rows hold the name of their image in pieces.
+"""GSV-Cities: a CSV file for each city, whose rows hold the parts of the names of images.
 
     place_id,year,month,northdeg,city_id,lat,lon,panoid
     City_0000123_2019_07_045_48.85_2.35_panoid.jpg        the image
 
-The name is put together as the loader of the dataset does it, numbers as Python prints them. A `place_id` is unique
+The name is composed as by the loader of the dataset, with numbers as Python prints them. A `place_id` is unique
 within its city, and so are these names.
 """
 
@@ -39,7 +39,7 @@ def is_gsv(columns: Sequence[str]) -> bool:
 
 
 def check(path: Path, columns: Sequence[str]) -> None:
-    """Raise InputError where a column of GSV-Cities is missing."""
+    """Raise InputError if a column of GSV-Cities is missing."""
     missing = [name for name in KINDS if name not in columns]
     if missing:
         raise InputError(
@@ -54,7 +54,7 @@ def keys(file: TableFile, table: Table) -> npt.NDArray[np.str_]:
     Raises
     ------
     InputError
-        when one of the numbers is missing, or one that counts is not whole.
+        when a number is missing, or one that has to be whole is not.
     """
     numbers = {name: _whole(file, name, table[name]) for name in ("place_id", "year", "month", "northdeg")}
     for name in ("lat", "lon", "city_id", "panoid"):

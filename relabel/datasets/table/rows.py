@@ -1,4 +1,4 @@
-"""The rows of one table as cameras: every cell is checked, and what is not a number where one has to be is refused."""
+"""The rows of one table as cameras: every cell is checked, and invalid numbers are refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from relabel.geometry.projection import project
 
 @dataclass(frozen=True, eq=False)
 class TableCameras:
-    """The cameras of one table, before it is known what map they are on.
+    """The cameras of one table, before their map is known.
 
     Attributes
     ----------
@@ -47,19 +47,19 @@ class TableCameras:
     panorama:
         (n,) whether the camera is a panorama, which is not labelled.
     fov_deg, radius_m:
-        (n,) or None; a field of view is NaN where it is that of all cameras without their own.
+        (n,) or None; a field of view is NaN if the camera has none of its own.
     crs:
         the reference system that the table itself names, or None.
     extra:
-        further columns by the name that cameras have them under.
+        further columns by their names in `Cameras.extra`.
     notes:
         what the user should know.
     up:
         (n,) height, metres, NaN if there is none; or None.
     time:
-        (n,) seconds, NaN where it cannot be read; or None.
+        (n,) seconds, NaN if it cannot be read; or None.
     zone:
-        the UTM zone that the table names, as it is written, or None.
+        the UTM zone that the table names, as written, or None.
     files:
         every file that was read.
     """
@@ -97,19 +97,19 @@ def read_cameras(
     path:
         the file or folder.
     explicit:
-        columns by role that are not to be guessed.
+        columns by role, as named by the user.
     gsv:
-        whether keys are made as GSV-Cities names its images; None: where the columns are those of GSV-Cities and no
-        column of keys is explicit.
+        whether keys are names of images as in GSV-Cities; None: if the columns are those of GSV-Cities and no column
+        of keys is explicit.
     in_crs:
         whether the user named the reference system of x and y.
     needs_heading:
-        whether there has to be a column of headings; without it none is read.
+        whether a column of headings is required; otherwise none is read.
 
     Raises
     ------
     InputError
-        when the file, a column or a cell is not as it must be; the message names file, line and column.
+        when the file, a column or a cell is invalid; the message names file, line and column.
     """
     file = table_at(path)
     if gsv:
@@ -173,7 +173,7 @@ def read_cameras(
 
 
 def projected(side: TableCameras, crs: str) -> FloatArray:
-    """(n, 2) metres of longitudes and latitudes on the map `crs`; NaN on ``local``, which is no map."""
+    """(n, 2) metres of longitudes and latitudes on the map `crs`; NaN on ``local``, which is not a map."""
     if crs == "local":
         return np.full_like(side.place, np.nan)
     return project(side.place[:, 0], side.place[:, 1], crs)
@@ -203,7 +203,7 @@ def _panoramas(
 
 
 def looking_along(side: TableCameras, along_track: AlongTrack, crs: str | None) -> TableCameras:
-    """The cameras with the direction of travel for headings, from the north that they are compared by.
+    """The cameras with the direction of travel as heading, from the north that headings count from.
 
     That is true north for longitude and latitude, unless these are put on a map, `crs`.
     """
@@ -222,7 +222,7 @@ def looking_along(side: TableCameras, along_track: AlongTrack, crs: str | None) 
 
 
 def _order(side: TableCameras) -> tuple[FloatArray, str]:
-    """(n,) what sorts the cameras of a track, and its name: frames before times, and rows where there are neither."""
+    """(n,) the values that sort the cameras of a track, and their name: frames, otherwise times, otherwise rows."""
     ordered = {"frame": side.extra.get("frame"), "time": side.time}
     known = {role: values for role, values in ordered.items() if values is not None}
     for role, values in known.items():
@@ -241,13 +241,13 @@ def _order(side: TableCameras) -> tuple[FloatArray, str]:
 
 
 _UNITS = ((1e17, 1e9, "nanoseconds"), (1e14, 1e6, "microseconds"), (1e11, 1e3, "milliseconds"))
-"""Since 1970, from when on a number is no longer one of a larger unit: 1e11 seconds end in the year 5138."""
+"""Since 1970, the limits between units: 1e11 seconds are the year 5138."""
 
 
 def _seconds_of(
     columns: Mapping[str, str], table: Mapping[str, npt.NDArray[Any]]
 ) -> tuple[FloatArray | None, tuple[str, ...]]:
-    """(n,) seconds of the column of times, NaN if there is none, and what was made of it."""
+    """(n,) seconds from the column of times, NaN if there is none, and notes on how it was read."""
     if "time" not in table:
         return None, ()
     time, of_dates, without_zone = _times(table["time"])
@@ -321,7 +321,7 @@ def full_circles(side: TableCameras, fov_deg: float) -> TableCameras:
 def _heights(
     file: TableFile, columns: Mapping[str, str], table: Mapping[str, npt.NDArray[Any]]
 ) -> tuple[FloatArray | None, tuple[str, ...]]:
-    """(n,) NaN where a height is not known, or None where there are none; and a note of what stood for unknown ones."""
+    """(n,) NaN where a height is unknown, or None if there are none; and a note on filler values."""
     if "up" not in table:
         return None, ()
     up = _finite(file, columns, table, "up")
@@ -410,7 +410,7 @@ def _sigmas(
 
 
 def _crs(file: TableFile, columns: Mapping[str, str], table: Mapping[str, npt.NDArray[Any]]) -> str | None:
-    """What reference system the table names, after a check that it names one and is in one zone."""
+    """The reference system that the table names, after a check that it names only one and is in one zone."""
     for role in ("crs", "zone"):
         if role in table and len(table[role]):
             file.check_single_value(

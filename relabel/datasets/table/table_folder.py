@@ -1,7 +1,8 @@
 """A folder of Parquet files as one table: partitioned datasets, as Spark, pyarrow, DuckDB and pandas write them.
 
 Rows are those of one file after the other, in the order of their paths. Folders named ``NAME=VALUE`` (hive partitions)
-are columns of text or numbers as well. As everywhere with such datasets, what begins with ``_`` or ``.`` is no data.
+are columns of text or numbers as well. As is usual for such datasets, names that begin with ``_`` or ``.`` are not
+data.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from relabel.datasets.table.table_file import Kind, TableFile
 from relabel.errors import InputError
 
 _SUFFIXES = (".parquet", ".pq", ".parq")
-_NAMED = 3  # files of a note
+_NAMED = 3  # files that a note names
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -47,7 +48,7 @@ def table_at(path: Path) -> TableFile:
 
 
 def holds_parquet(folder: Path) -> bool:
-    """Whether a folder looks like a table: Parquet files or hive partitions right in it."""
+    """Whether a folder looks like a table: with Parquet files or hive partitions directly in it."""
     try:
         children = list(folder.iterdir()) if folder.is_dir() else []
     except OSError:
@@ -91,12 +92,12 @@ class TableFolder(TableFile):
         return any(pa.types.is_floating(member.types.get(column, pa.null())) for member in self._members)
 
     def location(self, row: int) -> str:
-        """The file of a row, counted from 0, and where it stands in it, for messages."""
+        """The file of a row, counted from 0, and its position there, for messages."""
         member = bisect_right(self._starts, row) - 1
         return f"{self._name(self._members[member].path)}, row {row - self._starts[member] + 1}"
 
     def notes(self, wanted: Mapping[str, Kind]) -> tuple[str, ...]:
-        """What is no Parquet file, and how the files differ in the columns that are wanted."""
+        """Notes on files that are not Parquet, and on differences of the files in the requested columns."""
         members, notes = self._members, []
         if others := self._listing[1]:
             shown = ", ".join([*map(self._name, others[:_NAMED]), *(["…"] if len(others) > _NAMED else [])])
@@ -167,7 +168,7 @@ class TableFolder(TableFile):
 
     @cached_property
     def _listing(self) -> tuple[list[Path], list[Path]]:
-        """The Parquet files, and all other files and links, without what is hidden."""
+        """The Parquet files, and all other files and links, except hidden ones."""
 
         def fail(error: OSError) -> None:
             raise unreadable(Path(str(error.filename)), error) from None
@@ -197,7 +198,7 @@ class TableFolder(TableFile):
         if not file.parquet:
             raise InputError(f"{path}: is not a readable Parquet file: it does not begin like one")
         schema = file.schema
-        # A column that is named twice is refused where it is read.
+        # A column that is named twice is refused when it is read.
         types = {field.name: field.type for field in schema}
         return _Member(path, types, file.rows, _partition(self.path, path))
 

@@ -48,22 +48,22 @@ class TableReader:
     name: str
     root: Path
     columns: tuple[tuple[str, str], ...] = ()
-    """column by role, where it is not to be guessed"""
+    """columns by role, as named by the user"""
     crs: str | None = None
     layout: Layout | None = None
     axis: str | None = None
     up: str | None = None
     image_times: tuple[Path, ...] = ()
-    """time stamps of the images of each trajectory, whose poses lie between those of the file"""
+    """time stamps of the images of each trajectory, whose poses are interpolated"""
     max_gap_s: float = MAX_POSE_GAP_S
     along_track: AlongTrack | None = None
     """headings are the direction of travel"""
     panorama_deg: float | None = None
-    """the field of view of panoramas, which have a status else"""
+    """the field of view of panoramas, which otherwise are not labelled"""
     command = "relabel table"
 
     def parameters(self) -> dict[str, Any]:
-        """The name of the collection, where the tables are, and what was said about them."""
+        """The name of the collection, the locations of the tables, and the options."""
         values: dict[str, Any] = {"collection": self.name, "queries": relative_path(self.queries, self.root)}
         if self.database is not None:
             values["database"] = relative_path(self.database, self.root)
@@ -117,7 +117,7 @@ class TableReader:
         Raises
         ------
         OptionError
-            when an option cannot be, or does not go with the layout.
+            when an option is invalid, or does not apply to the layout.
         InputError
             when a table or the two together cannot be labelled; the message names file, line and column.
         """
@@ -163,7 +163,7 @@ class TableReader:
         return replace(self._camera_sets(sides, params, notes), files=(*self._pose_files(layout), *self.image_times))
 
     def _pose_files(self, layout: TrajectoryLayout) -> tuple[Path, ...]:
-        """The files that the poses are in, which a model of COLMAP has several of."""
+        """The files with the poses; a model of COLMAP has several."""
         if layout != "colmap":
             return self.files
         return tuple(dict.fromkeys(path for model in self.files for path in colmap_model.pose_files(model)))
@@ -257,7 +257,7 @@ class TableReader:
         return replace(self._camera_sets(cameras, params, notes, replaced, geographic), files=files)
 
     def _crs_of(self, sides: list[TableCameras]) -> str:
-        """The reference system of x and y: as the user or the tables name it."""
+        """The reference system of x and y, as named by the user or by the tables."""
         named = {side.crs: side.path for side in sides}
         if len(named) > 1:
             shown = ", ".join(f"{path} in {crs or 'none that it names'}" for crs, path in named.items())
@@ -361,17 +361,17 @@ def read(
         CSV or Parquet tables, folders of Parquet files, or trajectories; no database, or the same path twice, gives
         self pairs.
     columns:
-        the column of each role that is not to be guessed: ``{"heading": "northdeg"}``.
+        the column of each role, where usual names do not apply: ``{"heading": "northdeg"}``.
     crs:
         the reference system of x and y, for example ``EPSG:32636``; longitudes and latitudes are compared on this map.
     layout:
         ``csv``, ``gsv``, ``kitti``, ``kitti360``, ``tum``, ``colmap`` or ``robotcar``; None for a table.
     axis, up:
-        of poses: the axis of a camera that looks ahead, and the axis of the world that is up, as ``-y``.
+        for poses: the axis of a camera that points ahead, and the axis of the world that is up, such as ``-y``.
     heading:
         ``travel`` takes the direction of travel.
     travel_step_m, travel_gap_m:
-        metres: less than this is no movement, and a leap of more begins a new track.
+        metres: smaller steps count as no movement, and larger gaps begin a new track.
     panorama_deg:
         360 to label panoramas as full circles.
     image_times:
@@ -382,9 +382,9 @@ def read(
     Raises
     ------
     InputError
-        when a file is not there or cannot be labelled; the message names file, line and column.
+        when a file does not exist or cannot be labelled; the message names file, line and column.
     OptionError
-        when an option cannot be, or does not go with the layout.
+        when an option is invalid, or does not apply to the layout.
     """
     if heading not in (None, "travel"):
         raise OptionError(f"heading is {heading!r}; it has to be None or travel")
@@ -406,7 +406,7 @@ def read(
 def from_paths(
     paths: Sequence[Path], *, cities: str | None = None, columns: str | None = None
 ) -> ReaderSelection | None:
-    """The table or tables; None where cities are chosen, or the paths are not named like tables and no columns are."""
+    """The table or tables; None with cities, or if the paths are not named like tables and no columns are given."""
     folders = [path for path in paths if holds_parquet(path)]
     if cities is not None or len(paths) > 2 or (len(paths) == 1 and not paths[0].is_file() and not folders):
         return None
@@ -416,7 +416,7 @@ def from_paths(
 
 
 def _without_fillers(sides: Sequence[TableCameras]) -> tuple[list[TableCameras], list[fillers.Filler]]:
-    """The cameras with NaN in the place of filler values, and what was replaced."""
+    """The cameras with filler values replaced by NaN, and the replaced values."""
     cleaned: list[TableCameras] = []
     replaced: list[fillers.Filler] = []
     places = [side.place for side in sides]
@@ -451,15 +451,15 @@ def _check_not_robotcar(path: Path) -> None:
 
 
 _MOST_STRETCHED = 0.02
-"""How far a metre of a map may be from a metre on the ground: UTM and national maps keep to 0.003."""
+"""The largest stretch of a metre on a map against the ground: UTM and national maps keep to 0.003."""
 
 
 _MOST_NORTH_M = 9_340_000.0
-"""No place of UTM, which ends at 84° of latitude, is farther from the equator on its map."""
+"""The largest distance from the equator on a UTM map, which ends at 84° of latitude."""
 
 
 def _check_scale(path: Path, cameras: Cameras) -> None:
-    """Raise InputError where metres of the map are not those of the ground, as of Web Mercator or swapped axes."""
+    """Raise InputError if metres of the map are not metres on the ground, as with Web Mercator or swapped axes."""
     if cameras.crs == "local" or not cameras.ok.any():
         return
     middle = np.median(cameras.position[cameras.ok, :2], axis=0)
@@ -497,7 +497,7 @@ def _outside(side: TableCameras) -> int:
 
 
 def _columns_of(sides: list[TableCameras]) -> dict[str, Any]:
-    """The columns of each role, once where both tables have the same."""
+    """The columns of each role, only once if both tables have the same."""
     first, last = (dict(side.columns) for side in (sides[0], sides[-1]))
     return first if first == last else {"queries": first, "database": last}
 
