@@ -1,8 +1,8 @@
-"""Filler values: what files hold where nothing was measured, and which look like measurements.
+"""Filler values, which stand for unknown values in files and look like measurements.
 
 A heading of -1 is "unknown" to Mapillary and would become 359°, -999 would become 81°; longitude 0 at latitude 0 is at
 sea, a height of -9999 m below the ground. Readers replace them with NaN, which gives the camera the status
-``no_heading`` or ``no_position``, and say so by a `Filler`, which the audit reports with its count.
+``no_heading`` or ``no_position``, and report a `Filler`, which the audit shows with its count.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ BoolArray = npt.NDArray[np.bool_]
 Quantity = Literal["heading", "position"]
 
 MAPILLARY_COLUMNS = ("ca", "cca", "compassangle", "computedcompassangle")
-"""Names of columns, as letters alone, whose headings are Mapillary's: -1 is always "unknown"."""
+"""Names of columns, reduced to letters, whose headings are Mapillary's: -1 is always "unknown"."""
 _NINES = (999.0, 999.9, 999.99, 9999.0, 9999.9, 9999.99, 99999.0, 999999.0)
 SENTINELS = (
     *(sign * size for size in _NINES for sign in (1.0, -1.0)),
     *(32767.0, -32768.0, 65535.0, 2147483647.0, -2147483648.0, 4294967295.0),
 )
-"""Values that are no heading wherever headings do not run on beyond full circles."""
+"""Values that are not headings, unless headings continue beyond full circles."""
 _HUGE = 1e6
-"""No heading or height is this large; float32 and float64 have their largest numbers for unknown ones."""
+"""No heading or height is this large; the largest float32 and float64 numbers are used for unknown ones."""
 _PLACES = (0.0, -1.0, *(sign * size for size in _NINES for sign in (1.0, -1.0)), -32767.0, -32768.0)
-"""Values that stand for an unknown place where x and y are both the same of them."""
+"""Values that stand for an unknown position if x and y are both equal to one of them."""
 _HEIGHTS = (
     *(-size for size in _NINES),
     *(size for size in _NINES if size > 9000.0),
@@ -48,7 +48,7 @@ _FAR_EXTENTS = 3.0
 
 
 MOST_KEYS = 100
-"""Cameras that are named where something is said of many."""
+"""The number of cameras that are named in messages about many."""
 
 
 class Filler(NamedTuple):
@@ -58,11 +58,11 @@ class Filler(NamedTuple):
     value: str
     number: int
     cameras: int
-    """how many there are in all"""
+    """number of cameras in all"""
     source: str
     """the file, or ``queries`` or ``database``"""
     keys: tuple[str, ...] = ()
-    """of the first `MOST_KEYS` cameras that have it, where those who read them know it"""
+    """keys of the first `MOST_KEYS` cameras that have it, if known"""
 
     def __str__(self) -> str:
         return (
@@ -73,16 +73,16 @@ class Filler(NamedTuple):
 
 def is_mapillary(column: str) -> bool:
     """Whether a column of this name holds headings as Mapillary stores them."""
-    # What is flattened from JSON has the names of all levels: properties.compass_angle
+    # Flattened JSON has the names of all levels: properties.compass_angle
     return re.sub(r"[\W_]", "", re.split(r"[.:/]", column)[-1].lower()) in MAPILLARY_COLUMNS
 
 
 def heading_fillers(heading_deg: FloatArray, *, mapillary: bool = False) -> BoolArray:
-    """(n,) True where a heading as stored is no measurement.
+    """(n,) True where a stored heading is not a measurement.
 
-    These are -1 where the headings are Mapillary's; `SENTINELS`, unless other headings run on beyond two full circles;
-    what is beyond 10⁶; and -1, -9 and -99 where there is no other negative value and one of them repeats, as well as
-    361, 400, 500, 511 and 720 where there is no other value above 360 and one of them repeats.
+    These are -1 if the headings are Mapillary's; `SENTINELS`, unless other headings continue beyond two full circles;
+    values beyond 10⁶; and -1, -9 and -99 if there is no other negative value and one of them is repeated, as well as
+    361, 400, 500, 511 and 720 if there is no other value above 360 and one of them is repeated.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def heading_fillers(heading_deg: FloatArray, *, mapillary: bool = False) -> Bool
 
 
 def place_fillers(degrees: FloatArray) -> BoolArray:
-    """(n,) True where longitude and latitude (n, 2) are the same code, as -999, or 0, where there is only sea."""
+    """(n,) True where longitude and latitude (n, 2) are the same code, such as -999, or 0, which is at sea."""
     return _code(degrees)
 
 
@@ -126,10 +126,10 @@ def height_fillers(up: FloatArray) -> BoolArray:
 
 
 def position_fillers(sides: Sequence[FloatArray]) -> tuple[BoolArray, ...]:
-    """(n,) for each side, True where x and y are one and the same code, such as 0 or -999, and that is no place.
+    """(n,) for each side, True where x and y are the same code, such as 0 or -999, and that is not a real position.
 
-    That is so where it is farther from the other cameras than three times their extent and 1 km, as with map
-    coordinates; or where more cameras of a side stand at it than at any other place, and more than one. A local frame
+    That is assumed if it is farther from the other cameras than three times their extent and 1 km, as with map
+    coordinates; or if more cameras of a side are there than at any other position, and more than one. A local frame
     may have its origin at a camera.
 
     Parameters
@@ -153,7 +153,7 @@ def position_fillers(sides: Sequence[FloatArray]) -> tuple[BoolArray, ...]:
 
 
 def _code(position: FloatArray) -> BoolArray:
-    """(n,) whether both coordinates (n, 2) are the same of the values that stand for unknown ones."""
+    """(n,) whether both coordinates (n, 2) are equal to the same filler value."""
     code: BoolArray = (position[:, 0] == position[:, 1]) & _equal(position[:, 0], _PLACES)
     return code
 
@@ -175,9 +175,9 @@ def _is_far(value: float, others: FloatArray) -> bool:
 
 
 def _repeats(others: FloatArray, count: int) -> bool:
-    """Whether `count` cameras at one place are more than there are at any of the `others` (n, 2)."""
+    """Whether `count` cameras at one position are more than at any of the `others` (n, 2)."""
     others = others[np.isfinite(others).all(axis=1)]
-    # Where all stand there, as the views cut from one panorama do, it is a place.
+    # If all are there, as views cut from one panorama are, it is a real position.
     return count > 1 and len(others) > 0 and count > int(np.unique(others, axis=0, return_counts=True)[1].max())
 
 
@@ -188,7 +188,7 @@ def counted(
     source: str,
     keys: npt.NDArray[np.str_] | Sequence[str] | None = None,
 ) -> list[Filler]:
-    """A `Filler` for each different value, or pair of values, that is one.
+    """A `Filler` for each distinct filler value, or pair of values.
 
     `values` are (n,) or (n, 2), `keys` those of the n cameras.
     """

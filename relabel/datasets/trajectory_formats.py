@@ -1,4 +1,4 @@
-"""Trajectories in text files, one pose a line: KITTI, KITTI-360 and TUM, read a line at a time; and RobotCar."""
+"""Trajectories in text files, one pose per line: KITTI, KITTI-360 and TUM, read line by line; and RobotCar."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from relabel.geometry.projection import utm_crs
 from relabel.input_files import check_regular
 
 _NOT_A_ROTATION = 1e-2
-"""How far a matrix may be from a rotation: real files keep to 1e-3, other numbers do not come near."""
+"""The largest deviation of a matrix from a rotation: up to 1e-3 in real files, and far more for other numbers."""
 
 
 @dataclass(frozen=True, eq=False)
 class Track:
     """Poses (n, 4, 4) from the axes of the camera or car to those of the world, metres; NaN where unknown.
 
-    `turned` is False where only the positions are known, and the rotations say nothing. `ahead` is the axis of a pose
-    that looks ahead, where one layout has files of which it differs.
+    `turned` is False if only positions are known, and rotations are meaningless. `ahead` is the axis of a pose that
+    points ahead, if it differs between files of one layout.
     """
 
     key: npt.NDArray[np.str_]
@@ -43,12 +43,13 @@ class Track:
 
 
 def kitti(path: Path) -> Track:
-    """12 numbers a line, the upper rows of a matrix; keys are the frames counted from 0, six digits, as the images are.
+    """12 numbers per line, the upper rows of a matrix; keys are frame numbers from 0, six digits, like the images.
 
     Raises
     ------
     InputError
-        when the file cannot be read, a line is no such pose, or a rotation is none; the message names file and line.
+        when the file cannot be read, a line is not such a pose, or a rotation is invalid; the message names file and
+        line.
     """
     table, lines = _matrix_lines(path, {12: ""}, "KITTI")
     key = np.array([f"{number:06d}" for number in range(len(table))], dtype=np.str_)
@@ -56,16 +57,16 @@ def kitti(path: Path) -> Track:
 
 
 def kitti360(path: Path) -> Track:
-    """``poses.txt``: a frame and 12 numbers a line, the IMU; ``cam0_to_world.txt``: a frame and 16 numbers, the camera.
+    """``poses.txt``: frame and 12 numbers per line, the IMU; ``cam0_to_world.txt``: frame and 16 numbers, the camera.
 
     The IMU has its x ahead, y to the right and z down, which the track says (`Track.ahead`).
-    Keys are the frames, ten digits, as the images are.
+    Keys are the frame numbers, ten digits, like the images.
 
     Raises
     ------
     InputError
-        when the file cannot be read, a line is no such pose, a rotation is none, or a frame comes twice; the message
-        names file and line.
+        when the file cannot be read, a line is not such a pose, a rotation is invalid, or a frame is repeated; the
+        message names file and line.
     """
     table, lines = _matrix_lines(path, {13: "a frame and a 3x4 matrix", 17: "a frame and a 4x4 matrix"}, "KITTI-360")
     frame = table[:, 0]
@@ -111,7 +112,7 @@ _LAYOUT_OF_COUNT = {8: "tum", 12: "kitti", 13: "kitti360", 17: "kitti360"}
 
 
 def _upper_rows(path: Path, table: FloatArray, lines: list[int]) -> FloatArray:
-    """The poses (n, 4, 4) of their upper rows (n, 12); InputError, naming the line, where one has no rotation."""
+    """The poses (n, 4, 4) from their upper rows (n, 12); an InputError that names the line of an invalid rotation."""
     pose = np.tile(np.eye(4), (len(table), 1, 1))
     pose[:, :3] = table.reshape(-1, 3, 4)
     pose[~pose[:, :3, :3].any(axis=(1, 2))] = np.nan
@@ -120,18 +121,19 @@ def _upper_rows(path: Path, table: FloatArray, lines: list[int]) -> FloatArray:
 
 
 def tum(path: Path, quaternion: Quaternion = "xyzw") -> Track:
-    """``t tx ty tz qx qy qz qw`` a line, or in the order in which a header names these columns.
+    """``t tx ty tz qx qy qz qw`` per line, or in the order in which a header names these columns.
 
-    With `quaternion` ``wxyz`` its real part comes first in lines that have no such header.
+    With `quaternion` ``wxyz``, the real part comes first in lines without such a header.
 
-    A header is a comment or a first line that names a quaternion, as EuRoC and TUM-VI have it; further columns are
-    skipped. Lines with commas need one, since the order of what is written with commas is not the same everywhere.
-    Keys are the time stamps as they are written; of those that are repeated, which fast trackers do, the first is kept.
+    A header is a comment or a first line that names a quaternion, as in EuRoC and TUM-VI; further columns are
+    skipped. Lines with commas need one, since there is no usual order for them. Keys are the time stamps as written;
+    of repeated ones, which fast trackers write, the first is kept.
 
     Raises
     ------
     InputError
-        when the file cannot be read, a line is no such pose, or a rotation is none; the message names file and line.
+        when the file cannot be read, a line is not such a pose, or a rotation is invalid; the message names file and
+        line.
     OptionError
         when the order of the quaternion is given and a header names the columns.
     """
@@ -169,9 +171,9 @@ def tum(path: Path, quaternion: Quaternion = "xyzw") -> Track:
 
 
 class FirstOfEach:
-    """Tells the first line of each time stamp of a file from those that repeat it, and counts these.
+    """Distinguishes the first line of each time stamp in a file from repetitions, and counts these.
 
-    `what` a line holds, for the note: ``pose``.
+    `what` is the content of a line, for the note: ``pose``.
     """
 
     def __init__(self, path: Path, what: str) -> None:
@@ -191,7 +193,7 @@ class FirstOfEach:
         return False
 
     def notes(self) -> tuple[str, ...]:
-        """How many lines were repetitions, where there are any."""
+        """A note on the number of repetitions, if there are any."""
         if not self._repeated:
             return ()
         first = f"the first in {self._first}"
@@ -201,7 +203,7 @@ class FirstOfEach:
 
 
 def _as_written(stamp: str) -> Decimal | str:
-    """A time stamp as a number with all of its digits, so that 1.50 is 1.5; the text where it is no finite number."""
+    """A time stamp as a number with all of its digits, so that 1.50 is 1.5; the text if it is not a finite number."""
     try:
         number = Decimal(stamp)
     except InvalidOperation:
@@ -216,7 +218,7 @@ _ORDERS: dict[Quaternion, dict[str, int]] = {
 
 
 class _QuaternionLines:
-    """Poses of a text file, a translation and a quaternion for each, gathered line by line."""
+    """Poses of a text file, each a translation and a quaternion, collected line by line."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -225,13 +227,13 @@ class _QuaternionLines:
         self.rows: list[tuple[float, ...]] = []
 
     def add(self, line: int, key: str, row: tuple[float, float, float, float, float, float, float]) -> None:
-        """One pose: x, y, z, and the quaternion w, x, y, z."""
+        """Add one pose: x, y, z, and the quaternion w, x, y, z."""
         self.lines.append(line)
         self.keys.append(key)
         self.rows.append(row)
 
     def read(self) -> tuple[npt.NDArray[np.str_], FloatArray]:
-        """The keys (n,) and the matrices (n, 4, 4); raises InputError, naming the line, for what is wrong with one."""
+        """The keys (n,) and the matrices (n, 4, 4); raises an InputError that names the line of an invalid pose."""
         table = np.array(self.rows).reshape(-1, 7)
         pose = quaternion_poses(table[:, :3], table[:, 3:], lambda row: f"{self.path}: line {self.lines[row]}")
         try:
@@ -263,7 +265,7 @@ def text_lines(path: Path, *, comments: bool = False, blank: bool = False) -> It
 
 
 def is_number(text: str) -> bool:
-    """Whether a word is a number, finite or not, as a text file has it."""
+    """Whether a word is a number, finite or not."""
     try:
         float(text)
     except ValueError:
@@ -279,10 +281,10 @@ def _numbers(path: Path, line: int, values: list[str], what: str) -> list[float]
 
 
 def quaternion_poses(translation: FloatArray, quaternion: FloatArray, location: Callable[[int], str]) -> FloatArray:
-    """Matrices (n, 4, 4) of translations (n, 3) and quaternions (n, 4) w, x, y, z, which are brought to unit length.
+    """Matrices (n, 4, 4) of translations (n, 3) and quaternions (n, 4) w, x, y, z, which are normalised.
 
-    A matrix is all NaN where a number is not finite, or the quaternion is all zeros, as files have it where no pose is
-    known. An InputError begins with the `location` of the first row whose quaternion is no rotation.
+    A matrix is all NaN where a number is not finite, or the quaternion is all zeros, as in files for unknown poses.
+    An InputError begins with the `location` of the first row whose quaternion is not a rotation.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         length = np.sqrt((quaternion**2).sum(axis=1))
@@ -313,7 +315,7 @@ def inverse_poses(pose: FloatArray) -> FloatArray:
 
 
 def check_rotations(path: Path, pose: FloatArray, lines: list[int]) -> None:
-    """Raise InputError, naming the line, where a finite matrix is not a rotation, or mirrors."""
+    """Raise an InputError that names the line if a finite matrix is not a rotation, or is a reflection."""
     turn = pose[:, :3, :3]
     with np.errstate(invalid="ignore"):
         off = np.abs(turn @ turn.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2))
@@ -326,14 +328,14 @@ def check_rotations(path: Path, pose: FloatArray, lines: list[int]) -> None:
 
 
 def check_keys(path: Path, key: npt.NDArray[np.str_], lines: list[int]) -> None:
-    """Raise InputError, naming both lines, where a key is repeated."""
+    """Raise an InputError that names both lines if a key is repeated."""
     check_unique(key, lambda row: f"{path}: line {lines[row]}", lambda row: f"line {lines[row]}")
 
 
 def check_unique(
     key: npt.NDArray[np.str_], location: Callable[[int], str], first_location: Callable[[int], str]
 ) -> None:
-    """Raise InputError where a key is repeated; it names the `location` of the second row and that of the first."""
+    """Raise an InputError if a key is repeated; it names the `location` of the second row and that of the first."""
     _, first, group = np.unique(key, return_index=True, return_inverse=True)
     twice = np.flatnonzero(first[group] != np.arange(len(key)))
     if twice.size:
@@ -354,13 +356,13 @@ _ZONE = re.compile(r"\s*(\d{1,2})\s*([C-HJ-NP-X])\s*", re.IGNORECASE)
 def robotcar(path: Path) -> Track:
     """The poses of RobotCar's ins.csv, rtk.csv, vo.csv or gps.csv, which differ in their columns; keys are time stamps.
 
-    Rows whose ``ins_status`` is not INS_SOLUTION_GOOD, and rows at (0, 0), have a pose of NaN; rows that repeat another
-    are left out. Of gps.csv, which has no angles, the poses are not turned, and the track says so (`Track.turned`).
+    Rows whose ``ins_status`` is not INS_SOLUTION_GOOD, and rows at (0, 0), have a pose of NaN; repeated rows are left
+    out. The poses of gps.csv, which has no angles, have no rotation, and the track says so (`Track.turned`).
 
     Raises
     ------
     InputError
-        when the file is neither, a cell is wrong, or angles are no radians; the message names file and line.
+        when the file is none of these, a cell is invalid, or angles are not radians; the message names file and line.
     """
     file = TableFile(path)
     for needed, reader in (
@@ -395,7 +397,7 @@ def _navigation(file: TableFile) -> Track:
             notes.append(
                 f"{several(int(bad.sum()), 'row has', 'rows have')} an ins_status other than {_GOOD} ({shown}): no pose"
             )
-    # The metres are those of UTM, whose origin is no place that a car comes to.
+    # The metres are those of UTM, whose origin no car reaches.
     at_origin = ~bad & (row[:, :2] == 0.0).all(axis=1)
     if at_origin.any():
         notes.append(
@@ -412,7 +414,7 @@ def _navigation(file: TableFile) -> Track:
             f"{several(int(repeats.sum()), 'row repeats an earlier one and is', 'rows repeat earlier ones and are')}"
             " left out"
         )
-    # A repeat gets a name of its own here, so that rows keep their lines in messages.
+    # A repetition gets a unique name here, so that rows keep their lines in messages.
     numbered = np.strings.add(np.strings.add(key, " repeated in row "), np.arange(len(key)).astype(np.str_))
     file.check_keys(np.where(repeats, numbered, key), "column 'timestamp'")
     crs = "local"
@@ -422,7 +424,7 @@ def _navigation(file: TableFile) -> Track:
 
 
 def _repeats(key: npt.NDArray[np.str_], row: FloatArray) -> npt.NDArray[np.bool_]:
-    """(n,) whether a row has the key and all numbers of one before it."""
+    """(n,) whether a row has the same key and numbers as an earlier one."""
     _, first, group = np.unique(key, return_index=True, return_inverse=True)
     original = first[group]
     same = ((row == row[original]) | (np.isnan(row) & np.isnan(row[original]))).all(axis=1)
@@ -455,7 +457,7 @@ def _odometry(file: TableFile) -> Track:
 
 
 def _check_radians(file: TableFile, angles: FloatArray) -> None:
-    """Raise InputError, naming the first row, where roll, pitch or yaw (n, 3) is beyond a full circle."""
+    """Raise an InputError that names the first row where roll, pitch or yaw (n, 3) exceeds a full circle."""
     with np.errstate(invalid="ignore"):
         beyond = np.argwhere(np.abs(angles) > 2.0 * np.pi + 1e-6)
     if len(beyond):
