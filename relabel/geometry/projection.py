@@ -17,6 +17,7 @@ from relabel.errors import OptionError
 
 FloatArray = npt.NDArray[np.float64]
 GEOGRAPHIC = "EPSG:4326"
+_OPPOSITE = -0.999  # cosine of an angle: beyond, an equal-area map tells places apart by less than the rest
 
 
 def utm_zone(lon_deg: float, lat_deg: float) -> int:
@@ -127,8 +128,9 @@ def map_of(lon_deg: npt.ArrayLike, lat_deg: npt.ArrayLike) -> str:
     """A CRS in metres that covers n places and can be inverted for all of them.
 
     It is the UTM zone of their middle where all of them are in that zone or half a zone beside it and below 84° of
-    latitude; else an azimuthal equidistant map around their middle, which shows the whole earth. Where it shows much of
-    it, distances on it are not those on the earth.
+    latitude; else an azimuthal equal-area map around their middle, or an equidistant one, which takes seven times as
+    long, where a place is nearly opposite. Where it shows much of the earth, distances on it are not those on the
+    earth.
 
     Parameters
     ----------
@@ -141,14 +143,17 @@ def map_of(lon_deg: npt.ArrayLike, lat_deg: npt.ArrayLike) -> str:
         return "local"
     # Round the earth there is no mean longitude, but a mean direction.
     east, north = np.radians(lon), np.radians(lat)
-    mean = [(np.cos(north) * np.cos(east)).mean(), (np.cos(north) * np.sin(east)).mean(), np.sin(north).mean()]
+    direction = np.stack([np.cos(north) * np.cos(east), np.cos(north) * np.sin(east), np.sin(north)])
+    mean = direction.mean(axis=1)
     middle_lon = float(np.degrees(np.arctan2(mean[1], mean[0])))
     middle_lat = float(np.degrees(np.arctan2(mean[2], np.hypot(mean[0], mean[1]))))
     zone = utm_zone(middle_lon, middle_lat)
     beside = np.abs(np.mod(lon - (6.0 * zone - 183.0) + 180.0, 360.0) - 180.0)
     if (beside <= 6.0).all() and (np.abs(lat) < 84.0).all():
         return utm_crs(zone, south=middle_lat < 0.0)
-    return f"+proj=aeqd +lat_0={round(middle_lat, 4)} +lon_0={round(middle_lon, 4)} +datum=WGS84 +units=m +type=crs"
+    opposite = (mean @ direction).min() <= np.linalg.norm(mean) * _OPPOSITE
+    middle = f"+lat_0={round(middle_lat, 4)} +lon_0={round(middle_lon, 4)}"
+    return f"+proj={'aeqd' if opposite else 'laea'} {middle} +datum=WGS84 +units=m +type=crs"
 
 
 def is_utm(crs: str) -> bool:

@@ -31,12 +31,22 @@ class TestMapOf:
         """UTM where all places fit one zone, round the antimeridian too."""
         assert map_of(lon, lat) == crs
 
-    @pytest.mark.parametrize("places", [[(0.0, 89.9), (90.0, 89.9)], [(2.0, 48.0), (30.0, 48.0)], [(0, 0), (180, 0)]])
-    def test_wider(self, places: list[tuple[float, float]]) -> None:
+    @pytest.mark.parametrize(
+        ("places", "name"),
+        [
+            ([(0.0, 89.9), (90.0, 89.9)], "laea"),
+            ([(2.0, 48.0), (30.0, 48.0)], "laea"),
+            ([(0, 0), (180, 0)], "laea"),
+            ([(0, 0), (170, 0), (0, 1)], "laea"),
+            ([(0, 0), (0, 0), (180, 0)], "aeqd"),  # opposite the middle
+            ([(0, 89.9), (0, 89.9), (10, 89.9), (0, -89.9)], "aeqd"),
+        ],
+    )
+    def test_wider(self, places: list[tuple[float, float]], name: str) -> None:
         """Else a map around the middle, from which places can be had back."""
         lon, lat = np.array(places, float).T
         crs = map_of(lon, lat)
-        assert crs.startswith("+proj=aeqd")
+        assert crs.startswith(f"+proj={name}")
         back = unproject(*project(lon, lat, crs).T, crs)
         np.testing.assert_allclose(np.cos(np.radians(back[:, 0] - lon)), 1.0, atol=1e-9)
         np.testing.assert_allclose(back[:, 1], lat, atol=1e-7)

@@ -96,7 +96,7 @@ def parse(names: Sequence[str], location: Callable[[int], str]) -> AtNames:
         a latitude or longitude is none, or there is something before the first @; the message names the first faulty
         row.
     """
-    base = [name.rpartition("/")[2] for name in names] if any("/" in name for name in names) else names
+    base = [name.rpartition("/")[2] for name in names] if "/" in "".join(names) else names
     if (fast := _parsed_by_arrow(base)) is not None:
         return fast
     counts = list(map(str.count, base, itertools.repeat("@")))
@@ -174,14 +174,20 @@ def _parsed_by_arrow(base: Sequence[str]) -> AtNames | None:
     letter, zone = arrays["letter"], arrays["zone"]
     is_whole = (np.isnan(zone) | (zone == np.floor(zone))).all()
     together = (np.isnan(arrays["lat"]) == np.isnan(arrays["lon"])).all()
+<<<<<<< Updated upstream
     # Before upper(): NumPy would truncate ß, whose capital is two letters, to S.
     known = np.isin(np.unique(letter), ["", *_LETTERS, *_LETTERS.lower()]).all()
+=======
+    letters = np.unique(letter)
+    # Before they are capitals: NumPy would make an S of ß, which are two.
+    known = np.isin(letters, ["", *_LETTERS, *_LETTERS.lower()]).all()
+>>>>>>> Stashed changes
     if len(letter) != len(base) or (arrays["before"] != "").any() or not (is_whole and together and known):
         return None
     return AtNames(
         np.column_stack([arrays["east"], arrays["north"]]),
         np.where(np.isnan(zone), 0, zone).astype(np.int64),
-        np.strings.upper(letter),
+        np.strings.upper(letter) if np.isin(letters, list(_LETTERS.lower())).any() else letter,
         arrays["lat"],
         arrays["lon"],
         arrays["heading"],

@@ -10,6 +10,7 @@ compass; `join_msls` restores it from the original metadata.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -114,21 +115,21 @@ def read(queries: Path | str, database: Path | str | None = None, *, join_msls: 
     paths = [Path(queries)]
     if database is not None and not same_file(Path(queries), Path(database)):
         paths.append(Path(database))
-    lists = [read_names(path) for path in paths]
-    parsed, replaced = _without_fillers(lists, [parse(names.names, names.location) for names in lists])
-    frame = shared_frame(tuple(zip(lists, parsed, strict=True)))
-    files = [file for names in lists for file in names.files]
-    compass = None
-    if join_msls is not None:
-        compass = read_compass(Path(join_msls))
-        files += _joinable(compass, lists, parsed, Path(join_msls))
-    positions = [fields.position for fields in parsed]
-    if frame.geographic is not None and not frame.own_metres:
-        positions = [project(degrees[:, 0], degrees[:, 1], frame.crs) for degrees in frame.geographic]
-    sides = [
-        _cameras(names, fields, position, frame.crs, compass)
-        for names, fields, position in zip(lists, parsed, positions, strict=True)
-    ]
+    with ThreadPoolExecutor(len(paths), thread_name_prefix="relabel-names") as pool:
+        lists = list(pool.map(read_names, paths))
+        parsed = list(pool.map(lambda names: parse(names.names, names.location), lists))
+        parsed, replaced = _without_fillers(lists, parsed)
+        frame = shared_frame(tuple(zip(lists, parsed, strict=True)))
+        files = [file for names in lists for file in names.files]
+        compass = None
+        if join_msls is not None:
+            compass = read_compass(Path(join_msls))
+            files += _joinable(compass, lists, parsed, Path(join_msls))
+        positions = [fields.position for fields in parsed]
+        if frame.geographic is not None and not frame.own_metres:
+            positions = list(pool.map(lambda place: project(place[:, 0], place[:, 1], frame.crs), frame.geographic))
+        crs = [frame.crs for _ in lists]
+        sides = list(pool.map(_cameras, lists, parsed, positions, crs, [compass for _ in lists]))
     replaced += [filler for side in sides for filler in side[2]]
     query, database_cameras = sides[0][0], sides[-1][0]
     report = sides[0][1] if len(sides) == 1 else sides[0][1] + sides[1][1]
