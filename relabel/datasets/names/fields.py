@@ -174,14 +174,9 @@ def _parsed_by_arrow(base: Sequence[str]) -> AtNames | None:
     letter, zone = arrays["letter"], arrays["zone"]
     is_whole = (np.isnan(zone) | (zone == np.floor(zone))).all()
     together = (np.isnan(arrays["lat"]) == np.isnan(arrays["lon"])).all()
-<<<<<<< Updated upstream
-    # Before upper(): NumPy would truncate ß, whose capital is two letters, to S.
-    known = np.isin(np.unique(letter), ["", *_LETTERS, *_LETTERS.lower()]).all()
-=======
     letters = np.unique(letter)
-    # Before they are capitals: NumPy would make an S of ß, which are two.
+    # Before upper(): NumPy would truncate ß, whose capital is two letters, to S.
     known = np.isin(letters, ["", *_LETTERS, *_LETTERS.lower()]).all()
->>>>>>> Stashed changes
     if len(letter) != len(base) or (arrays["before"] != "").any() or not (is_whole and together and known):
         return None
     return AtNames(
