@@ -14,7 +14,7 @@ class Writer:
     arguments: tuple[str, ...]
     outputs: tuple[str, ...]
     adds_files: bool = False  # to a folder that may hold others, instead of replacing it
-    is_slow: bool = False  # tried in full only
+    is_slow: bool = False  # or writes as another one does: tried in full only
 
 
 def _writer(line: str, *outputs: str, **kind: bool) -> Writer:
@@ -29,11 +29,11 @@ WRITERS = {
     "rgbd": _writer("rgbd --root ../inputs/room --layout folder -o new.h5", "new.h5"),
     "table": _writer("table ../inputs/table.csv -o new.h5", "new.h5"),
     "merge": _writer(f"merge {LABELS}::amman ../inputs/other.h5 -o new.h5", "new.h5"),
-    "subset": _writer(f"subset {LABELS} --band 0.2: -o new.h5", "new.h5"),
-    "convert": _writer(f"convert {LABELS} --measure dice -o new.h5", "new.h5"),
+    "subset": _writer(f"subset {LABELS} --band 0.2: -o new.h5", "new.h5", is_slow=True),
+    "convert": _writer(f"convert {LABELS} --measure dice -o new.h5", "new.h5", is_slow=True),
     "import pairs": _writer(f"import csv {PAIRS} --measure iou -o new.h5", "new.h5"),
     "publish": _writer(f"publish {LABELS} -o page --hub --license CC-BY-4.0 --creator A", "page"),
-    "publish a page": _writer(f"publish {LABELS} -o page --license CC-BY-4.0 --report", "page"),
+    "publish a page": _writer(f"publish {LABELS} -o page --license CC-BY-4.0 --report", "page", is_slow=True),
     "report": _writer(f"report {LABELS} -o page.html", "page.html"),
     "headings": _writer("headings ../inputs/city -o mask.csv", "mask.csv"),
     "evaluate": _writer(
@@ -43,7 +43,12 @@ WRITERS = {
         "predictions.txt",
     ),
     **{
-        f"export {form}": _writer(f"export {LABELS}::{collection} --to {form} -o new", "new", adds_files=True)
+        f"export {form}": _writer(
+            f"export {LABELS}::{collection} --to {form} -o new",
+            "new",
+            adds_files=True,
+            is_slow=form not in ("gcl", "npy", "csv", "parquet"),
+        )
         for form, collection in {
             "gcl": "amman",
             "condensed": "room",
