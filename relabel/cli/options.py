@@ -105,7 +105,6 @@ OF_ARGUMENTS = {
     "radius_m=…": "--radius",
     "report=True": "--report",
     "root=…": "--root",
-    "share=…": "--part",
     "threads=…": "--threads",
     "weights=…": "--weights",
     "with strict=False": "without --strict",
