@@ -10,15 +10,14 @@ import numpy.typing as npt
 
 from relabel import fov
 from relabel.cameras import Cameras, FloatArray
-from relabel.display import byte_size, duration
 from relabel.fov import estimate
 from relabel.fov.estimate import MOST_CANDIDATE_BYTES
 from relabel.fov.footprint import held_bytes
 from relabel.jit import thread_count
 from relabel.labelfile.camera_table import as_table
 from relabel.labelfile.chunks import encoded
-from relabel.labelfile.schema import CHUNK_ENTRIES, MOST, SHARDS_SUFFIX
-from relabel.pipeline.parts import not_enough
+from relabel.labelfile.schema import CHUNK_ENTRIES
+from relabel.pipeline.parts import not_enough, very_many_pairs
 
 # Measured by benchmarks/bench_scale.py.
 BASE_BYTES, MOST_BASE_BYTES = 310e6, 450e6
@@ -119,15 +118,15 @@ def announcement(source: fov.FovOverlap | fov.GeographicOverlap, *, threads: int
     expected = cost(source, threads=threads)
     if expected.pairs < max(MANY_A_QUERY * queries, MANY_PAIRS):
         return ""
-    per_query, size, time_taken = expected.pairs / queries, byte_size(expected.output_bytes), duration(expected.seconds)
-    text = (
-        f"about {expected.pairs:,.0f} pairs have ψ above {source.collection.min_value:g}, {per_query:,.0f} for each "
-        f"query: expect a file of about {size}, in about {time_taken}. min_value=… stores fewer of them; radius_m=…, "
-        "max_heading_difference_deg=… and fewer cameras at one place make fewer"
+    return very_many_pairs(
+        expected.pairs,
+        queries,
+        source.collection.min_value,
+        expected.output_bytes,
+        expected.seconds,
+        "min_value=… stores fewer of them; radius_m=…, max_heading_difference_deg=… and fewer cameras at one place "
+        "make fewer",
     )
-    if expected.pairs > MOST:
-        text += f". One file holds at most {MOST:,}: name the output NAME{SHARDS_SUFFIX} to write a folder of shards"
-    return text
 
 
 def _columns(cameras: Cameras, extent: FloatArray) -> list[npt.NDArray[Any]]:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from relabel.audit.findings import EMPTY, AuditReport
-from relabel.display import byte_size
+from relabel.display import byte_size, duration
 from relabel.errors import OptionError
+from relabel.labelfile.schema import MOST, SHARDS_SUFFIX
 from relabel.similarity import SimilaritySource
 
 Progress = Callable[[int], object]
@@ -147,6 +148,17 @@ def not_enough(name: str, what: str, memory_bytes: int, needed_bytes: int) -> Op
         f"{name}: memory_bytes=… allows {byte_size(memory_bytes)}, but {what} need about {byte_size(needed_bytes)}; "
         "nothing was computed. Allow as much, or label fewer at a time"
     )
+
+
+def very_many_pairs(pairs: float, queries: int, min_value: float, output_bytes: int, seconds: float, fewer: str) -> str:
+    """What is said of a part with very many pairs before it is computed; `fewer` says what to do against it."""
+    text = (
+        f"about {pairs:,.0f} pairs have ψ above {min_value:g}, {pairs / queries:,.0f} for each query: expect a file of "
+        f"about {byte_size(output_bytes)}, in about {duration(seconds)}. {fewer}"
+    )
+    if pairs > MOST:
+        text += f". One file holds at most {MOST:,}: name the output NAME{SHARDS_SUFFIX} to write a folder of shards"
+    return text
 
 
 def estimates(parts: Iterable[Part], *, threads: int | None = None) -> list[Estimate]:

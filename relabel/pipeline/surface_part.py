@@ -11,10 +11,11 @@ from relabel import surface
 from relabel.audit.audit import audit
 from relabel.datasets.base import FrameReader, FrameSets, ReaderWrapper
 from relabel.devices import DeviceChoice
+from relabel.errors import InputError
 from relabel.excluded_pairs import excluded_params
 from relabel.exclusion import RULES, Exclusion
 from relabel.pipeline.blocks import block_ends
-from relabel.pipeline.parts import Estimate, Opened, Preparation, Progress, not_enough
+from relabel.pipeline.parts import Estimate, Opened, Preparation, Progress, not_enough, very_many_pairs
 from relabel.similarity import Collection, RowBlock
 from relabel.surface import frame_cache
 from relabel.surface.estimate import BASE_MEMORY
@@ -29,6 +30,8 @@ MEMORY_MARGIN = 1.25
 """The share of a memory bound that is left for errors of the estimate."""
 LEAST_CACHED = 2**24
 """Bytes of frames that are kept from one collection to the next if memory is bounded; the others are on disk."""
+MANY_PAIRS = 1e8
+"""What is announced before it is computed; a scene of ten thousand frames has as many."""
 START_SECONDS = 1.0  # to load the libraries
 STORED_SECONDS = 100e-9  # to compress, hash, write and check a stored pair
 
@@ -102,7 +105,8 @@ class SurfacePart(ReaderWrapper[FrameSets]):
         notes = tuple(f"{self.name}: {note}" for note in (*frames.notes, *counted))
         preparation = Preparation("depth maps", overlap.frames, decode)
         source = FrameSource(overlap, frames, excluded)
-        return Opened(source, frames.files, notes, preparation, audit(frames), thousands=True)
+        announcement = self._announcement(frames, threads)
+        return Opened(source, frames.files, notes, preparation, audit(frames), announcement, thousands=True)
 
     def estimate(self, *, threads: int | None = None) -> Estimate:
         """The estimated cost, from a few depth maps; raises what the reader and `relabel.surface.plan` do."""
@@ -130,6 +134,25 @@ class SurfacePart(ReaderWrapper[FrameSets]):
             report,
             tuple(f"{self.name}: {note}" for note in (*frames.notes, *counted)),
             parts=len(block_ends(query.key, AVERAGE_FRAMES)),
+        )
+
+    def _announcement(self, frames: FrameSets, threads: int | None) -> str:
+        """What to expect where there are very many pairs, judged by a few depth maps; empty where there are not."""
+        if len(frames.query) * len(frames.database) < MANY_PAIRS:
+            return ""
+        try:
+            plan = surface.plan(frames.query, frames.database, self.params, device=self.device, threads=threads)
+        except InputError:
+            return ""  # none of these few depth maps can be used; others may be
+        if plan.stored_pairs < MANY_PAIRS:
+            return ""
+        return very_many_pairs(
+            plan.stored_pairs,
+            len(frames.query),
+            self.params.min_value,
+            plan.output_bytes,
+            plan.seconds + STORED_SECONDS * plan.stored_pairs,
+            "min_value=… stores fewer of them; fewer frames make fewer",
         )
 
     def _budget(self, frames: FrameSets, memory_bytes: int, threads: int | None) -> int:

@@ -20,6 +20,7 @@ from relabel.datasets.mask import masked
 from relabel.errors import InputError, OptionError
 from relabel.fov.params import FovParams
 from relabel.labelfile import LabelFile, provenance, validate
+from relabel.pipeline import surface_part
 from relabel.pipeline.fov_part import FovPart
 from relabel.pipeline.parts import estimates
 from relabel.pipeline.records import frames_from_records, part_from_record
@@ -196,6 +197,20 @@ class TestEstimates:
         assert row.seconds is not None
         assert row.seconds > 0.0
         assert row.memory_bytes > row.output_bytes > 0
+
+    def test_very_many_pairs(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """They are announced before depth maps are decoded, where some of a few can be."""
+        part = part_of(folder)
+        opened = part.open()
+        assert opened.announcement == ""
+        monkeypatch.setattr(surface_part, "MANY_PAIRS", 1.0)
+        stored = sum(len(block.data) for block in opened.source.blocks())
+        announced = part.open().announcement
+        assert int(announced.split()[1]) == pytest.approx(stored, rel=0.05)
+        assert "min_value=…" in announced
+        for path in (folder / "depth").iterdir():
+            path.write_bytes(b"")
+        assert part.open().announcement == ""
 
     def test_beside_streets(self, folder: Path, tree: Path) -> None:
         """A job may hold both."""
