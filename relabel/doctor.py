@@ -21,6 +21,7 @@ REQUIRED = (
     "scipy",
     "numba",
     "h5py",
+    "deflate",
     "pyproj",
     "pyarrow",
     "shapely",

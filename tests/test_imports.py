@@ -95,7 +95,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     # label files, written and read
     "labelfile": (
         f"_version {BASE} tables optional stopping cores clutter atomic source_date",
-        "numpy ~scipy h5py ~fsspec ~aiohttp",
+        "numpy ~scipy h5py deflate ~fsspec ~aiohttp",
     ),
     "compose": (f"{BASE} geometry labelfile", "numpy"),
     "pipeline": (

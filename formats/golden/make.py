@@ -1,6 +1,6 @@
 """Makes the golden files of a version of the label file again: ``python formats/golden/make.py v1.0 DIR``.
 
-`DIR` then holds the same bytes as the folder of that version beside this script, given the same HDF5 and zlib.
+`DIR` then holds the same bytes as the folder of that version beside this script, given the same HDF5 and libdeflate.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-import zlib
+from importlib.metadata import version
 from pathlib import Path
 
 import h5py
@@ -22,7 +22,7 @@ RECIPES = {"v1.0": (recipe_v1_0, broken_v1_0)}
 
 def libraries() -> dict[str, str]:
     """The versions that the bytes of a file depend on; its content depends on none."""
-    return {"hdf5": h5py.version.hdf5_version, "h5py": h5py.version.version, "zlib": zlib.ZLIB_RUNTIME_VERSION}
+    return {"hdf5": h5py.version.hdf5_version, "h5py": h5py.version.version, "deflate": version("deflate")}
 
 
 def make(version: str, folder: Path) -> None:

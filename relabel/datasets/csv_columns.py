@@ -96,14 +96,14 @@ def read(path: Path, columns: Mapping[str, Kind], *, optional: Mapping[str, Kind
     header = header_of(path, data)
     kinds = dict(columns) | {name: kind for name, kind in (optional or {}).items() if name in header}
     check_header(path, header, kinds)
-    check_quotes(path, data)
+    parse = parse_options(data, quoted=check_quotes(path, data))
     # Arrow finds no column in a header that no line ending closes.
     closed = data if data.endswith((b"\n", b"\r")) else data + b"\n"
     try:
-        table = _table(closed, kinds, None)
+        table = _table(closed, kinds, parse, None)
     except pa.ArrowException:
         try:
-            table = _table(closed, kinds, min(len(closed), _LARGEST_BLOCK))  # a line may be longer than a block
+            table = _table(closed, kinds, parse, min(len(closed), _LARGEST_BLOCK))  # a line may be longer than a block
         except pa.ArrowException as error:
             raise fault_in(path, kinds, str(error), data) from None
     arrays: Table = {}
@@ -116,19 +116,20 @@ def read(path: Path, columns: Mapping[str, Kind], *, optional: Mapping[str, Kind
     return arrays
 
 
-def _table(data: bytes, kinds: Mapping[str, Kind], block_size: int | None) -> Any:
+def _table(data: bytes, kinds: Mapping[str, Kind], parse: Any, block_size: int | None) -> Any:
     return pyarrow.csv.read_csv(
         pa.BufferReader(data),
         read_options=pyarrow.csv.ReadOptions(block_size=block_size),
-        parse_options=parse_options(data),
+        parse_options=parse,
         convert_options=convert_options(kinds),
     )
 
 
-def parse_options(data: bytes) -> Any:
-    """How Arrow has to divide a CSV file into cells, from the beginning of the file."""
-    # Without newlines_in_values a quoted line feed at the end of a block cuts a cell in two.
-    return pyarrow.csv.ParseOptions(delimiter=separator(data), newlines_in_values=True)
+def parse_options(data: bytes, *, quoted: bool) -> Any:
+    """How Arrow has to divide a CSV file into cells, by its beginning and by what `check_quotes` says of it."""
+    # Without newlines_in_values a quoted line feed at the end of a block cuts a cell in two; with it, reading takes a
+    # third longer.
+    return pyarrow.csv.ParseOptions(delimiter=separator(data), newlines_in_values=quoted)
 
 
 def convert_options(kinds: Mapping[str, Kind]) -> Any:
@@ -257,7 +258,7 @@ def _names(path: Path, number: int, line: bytes) -> list[str]:
         ) from None
 
 
-def check_quotes(path: Path, data: bytes | None = None) -> None:
+def check_quotes(path: Path, data: bytes | None = None) -> bool:
     """Raise InputError, naming the line, where a quote is opened and not closed, or text follows a closing one.
 
     A file whose quotes are as RFC 4180 has them is not parsed for that: where every second quote closes a cell, it
@@ -269,13 +270,18 @@ def check_quotes(path: Path, data: bytes | None = None) -> None:
         the file.
     data:
         its content; None reads it.
+
+    Returns
+    -------
+    bool
+        whether there is any quote.
     """
     try:
         source = data if data is not None else _mapped(Path(path))
     except OSError as error:
         raise unreadable(path, error) from None
     if source.find(b'"') < 0:
-        return
+        return False
     content = np.frombuffer(source, np.uint8)
     beside = np.frombuffer(separator(beginning(path) if data is None else data).encode() + b"\r\n", np.uint8)
     pieces = range(0, len(content), _CHECKED_BYTES)
@@ -288,9 +294,10 @@ def check_quotes(path: Path, data: bytes | None = None) -> None:
         closes = np.append(doubled, False) | np.isin(content[np.minimum(last + 1, len(content) - 1)], beside)
         closes |= last == len(content) - 1
         if opens.all() and closes.all():
-            return
+            return True
     for _ in _records(path, _text(path, content.tobytes()), strict=True):
         pass
+    return True
 
 
 def _mapped(path: Path) -> bytes | mmap.mmap:

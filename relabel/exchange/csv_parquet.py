@@ -93,8 +93,8 @@ def read_csv(request: ImportRequest) -> ImportResult:
         column_types={"query": pa.string(), "database": pa.string(), "value": pa.float64()},
         strings_can_be_null=False,
     )
-    csv_columns.check_quotes(path)
-    parse = csv_columns.parse_options(csv_columns.beginning(path))
+    quoted = csv_columns.check_quotes(path)
+    parse = csv_columns.parse_options(csv_columns.beginning(path), quoted=quoted)
     try:
         with pyarrow.csv.open_csv(path, parse_options=parse, convert_options=convert) as batches:
             entries = _gathered(batches)

@@ -23,7 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from h5py import h5i, h5z
+from h5py._objects import phil
 
 _ROOT_ENTRY = {0: 56, 1: 60}
 """where the entry of the root group lies, by version of the superblock"""
@@ -224,12 +226,19 @@ def _is_found(dataset: Any, start: tuple[int, ...]) -> bool:
     and then refuses a buffer that is too small for it.
     """
     try:
-        dataset.id.read_direct_chunk(start, out=np.empty(0, np.uint8))
+        read_chunk(dataset, start, out=np.empty(0, np.uint8))
     except ValueError:
         return True
     except (RuntimeError, OSError):
         return False
     return True
+
+
+def read_chunk(dataset: Any, start: tuple[int, ...], out: npt.NDArray[np.uint8] | None = None) -> tuple[int, Any]:
+    """The filter mask and the stored bytes of the chunk that begins at `start`, as h5py's `read_direct_chunk`."""
+    with phil:  # h5py's lock, which it forgets here before 3.16 (h5py#2764); HDF5 breaks under two threads at once
+        mask, data = dataset.id.read_direct_chunk(start, out=out)
+    return mask, data
 
 
 def _fits(code: int, values: tuple[int, ...]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -143,22 +144,40 @@ class CollectionCheck:
         return attributes
 
     def _tables(self, *, self_pairs: bool, posed: bool) -> dict[str, TableCheck]:
-        tables: dict[str, TableCheck] = {}
-        for side in (schema.QUERIES, schema.DATABASE):
-            with self._report.attempt("structure", f"{self._path}/{side}"):
-                group = hdf.member(self._group, side, h5py.Group)
-                if self_pairs and side == schema.DATABASE and schema.QUERIES in tables:
-                    with hdf.guarded(group.name):
-                        same = group == self._group[schema.QUERIES]
-                    if not same:
-                        self._note(group.name, "has to be a hard link to queries, since self_pairs is 1")
-                    tables[side] = tables[schema.QUERIES]
-                    continue
-                table = TableCheck(group, self._report, newer=self._newer, content=self._content, posed=posed)
-                table.run()
-                tables[side] = table
-                self._records |= {f"{side}/{name}": record for name, record in table.records.items()}
+        if not self_pairs:
+            return self._checked((schema.QUERIES, schema.DATABASE), posed=posed)
+        tables = self._checked((schema.QUERIES,), posed=posed)
+        if schema.QUERIES not in tables:
+            return self._checked((schema.DATABASE,), posed=posed)
+        with self._report.attempt("structure", f"{self._path}/{schema.DATABASE}"):
+            group = hdf.member(self._group, schema.DATABASE, h5py.Group)
+            with hdf.guarded(group.name):
+                same = group == self._group[schema.QUERIES]
+            if not same:
+                self._note(group.name, "has to be a hard link to queries, since self_pairs is 1")
+            tables[schema.DATABASE] = tables[schema.QUERIES]
         return tables
+
+    def _checked(self, sides: Sequence[str], *, posed: bool) -> dict[str, TableCheck]:
+        """The checks of the tables that could be done, at the same time; findings come in the order of the sides."""
+        reports = [Report() for _ in sides]
+        done: dict[str, TableCheck] = {}
+
+        def check(side: str, report: Report) -> None:
+            with report.attempt("structure", f"{self._path}/{side}"):
+                group = hdf.member(self._group, side, h5py.Group)
+                table = TableCheck(group, report, newer=self._newer, content=self._content, posed=posed)
+                table.run()
+                done[side] = table
+
+        with ThreadPoolExecutor(len(sides), thread_name_prefix="relabel-check") as pool:
+            list(pool.map(check, sides, reports))
+        for report in reports:
+            for finding in report.findings:
+                self._report.note(finding.level, finding.path, finding.message, finding.severity)
+        for side, table in done.items():
+            self._records |= {f"{side}/{name}": record for name, record in table.records.items()}
+        return done
 
     def _exclusion(self, params: str | None, *, self_pairs: bool) -> None:
         """That the rule by which pairs are excluded is one, and that the cameras have the columns that it needs."""
@@ -250,18 +269,21 @@ class CollectionCheck:
         running = {name: ArrayDigest(dtype) for name, dtype in schema.ARRAYS.items()}
         running["indptr"].update(indptr.astype("<i4"))
         by_rule: dict[str, Fault] = {}
-        for first, last in row_ranges(indptr, 0, shape[0]):
-            part = int(indptr[first]), int(indptr[last])
-            indices, data = (hdf.read_entries(arrays[name], *part) for name in ("indices", "data"))
-            block = RowBlock(first, np.diff(indptr[first : last + 1]), indices, data)
-            for fault in rules.faults(block):
-                known = by_rule.get(fault.rule)
-                by_rule[fault.rule] = fault if known is None else known._replace(entries=known.entries + fault.entries)
-            if symmetry is not None and not by_rule:
-                symmetry.add(block)
-            if self._content:
-                running["indices"].update(indices)
-                running["data"].update(data)
+        with ThreadPoolExecutor(2, thread_name_prefix="relabel-check") as pool:
+            for first, last in row_ranges(indptr, 0, shape[0]):
+                part = slice(int(indptr[first]), int(indptr[last]))
+                indices, data = pool.map(hdf.read, (arrays["indices"], arrays["data"]), (part, part))
+                block = RowBlock(first, np.diff(indptr[first : last + 1]), indices, data)
+                for fault in rules.faults(block):
+                    known = by_rule.get(fault.rule)
+                    by_rule[fault.rule] = (
+                        fault if known is None else known._replace(entries=known.entries + fault.entries)
+                    )
+                if symmetry is not None and not by_rule:
+                    symmetry.add(block)
+                if self._content:
+                    running["indices"].update(indices)
+                    running["data"].update(data)
         where = f"{self._path}/{schema.SIMILARITY}"
         for fault in by_rule.values():
             self._note(where, str(fault))

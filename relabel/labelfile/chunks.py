@@ -1,20 +1,19 @@
 """Compressing and appending chunks on several threads, with the same bytes whatever their number, and reading them.
 
-HDF5 filters a chunk inside its one global lock. Here zlib runs in a thread pool and the finished chunk is handed to
-HDF5 as it is (`H5Dwrite_chunk`), always in the order of submission. On two cores that wrote 5 million pairs in 0.52 s
-instead of 0.85 s; the gain grows with cores. Readers see ordinary shuffle + deflate + fletcher32 chunks, which are
-inflated in threads as well, where many are read at once.
+HDF5 filters a chunk inside its one global lock. Here libdeflate runs in a thread pool and the finished chunk is handed
+to HDF5 as it is (`H5Dwrite_chunk`), always in the order of submission. Readers see ordinary shuffle + deflate +
+fletcher32 chunks, which libdeflate inflates outside the lock as well.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
+import deflate
 import numpy as np
 import numpy.typing as npt
 from h5py import h5t, h5z
@@ -22,15 +21,20 @@ from h5py._objects import phil
 
 from relabel.cores import available_cores
 from relabel.errors import OptionError
+from relabel.labelfile._hdf5_guards import read_chunk
 from relabel.labelfile.schema import CHUNK_ENTRIES, FILTERS, GZIP_LEVEL
 
 _WAITING_PER_THREAD = 8  # enough to keep every thread busy, few enough to bound memory
 _STEPS = [h5z.FILTER_SHUFFLE, h5z.FILTER_DEFLATE, h5z.FILTER_FLETCHER32]
 _CHECKSUM_BYTES = 4
+_ZLIB_HEADER = b"\x78\x01"
+_LONGEST_STORED = 0xFFFF  # bytes of a stored block of deflate
+_SAMPLED = 5  # of so many bytes one is looked at, to see whether they are noise
+_NOISE = (
+    1.2  # times as many pairs of equal bytes as in bytes that are independent and equally frequent: 0.26 bits a byte
+)
 _WORDS = 1 << 10  # of a row
 _WORDS_SUMMED = 1 << 16  # words whose sum fits in 32 bits
-_CHUNKS_PER_THREAD = 3  # fewer are not worth a thread
-_READING_THREADS = 8  # more would wait for the one that fetches chunks
 
 
 def fletcher32(data: bytes | memoryview) -> int:
@@ -68,35 +72,49 @@ def shuffled(array: npt.NDArray[Any]) -> bytes:
 def encoded(values: npt.NDArray[Any], *, fast: bool = False) -> bytes:
     """A chunk of this many rows as it lies in the file: shuffled, deflated, with its checksum behind it.
 
-    In ψ and in text next to nothing repeats but a byte in the same place of neighbours, and shuffling makes runs of
-    those. Looking for runs alone (`Z_RLE`) takes 0.2 to 0.4 of the time there, for labels of streets that are
-    between 8 % smaller and 1 % larger; columns and positions would grow.
+    The low bytes of most numbers with fractions, such as ψ, are noise, in which deflate would look for repetitions in
+    vain: they lie first in the shuffled bytes, and are stored.
 
     With `fast`, columns are deflated at the lowest level, which makes them eight times smaller, and all else is only
     stored: deflating ψ, keys and positions takes longer, for a half to four fifths of their size.
     """
-    strategy = zlib.Z_RLE if values.dtype.kind == "S" or values.dtype == np.float32 else zlib.Z_DEFAULT_STRATEGY
+    data = shuffled(values)
+    noise = _noise_bytes(data, values.dtype.itemsize) if values.dtype.kind == "f" and not fast else 0
     level = GZIP_LEVEL if not fast else 1 if values.dtype == np.int32 else 0
-    deflate = zlib.compressobj(level, strategy=strategy)
-    packed = deflate.compress(shuffled(values)) + deflate.flush()
-    return packed + fletcher32(packed).to_bytes(4, "little")
+    pieces: list[bytes | bytearray] = [_ZLIB_HEADER]
+    for start in range(0, noise, _LONGEST_STORED):
+        piece = data[start : min(start + _LONGEST_STORED, noise)]
+        pieces += [b"\0", len(piece).to_bytes(2, "little"), (len(piece) ^ 0xFFFF).to_bytes(2, "little"), piece]
+    pieces += [deflate.deflate_compress(memoryview(data)[noise:], level), deflate.adler32(data).to_bytes(4, "big")]
+    packed = b"".join(pieces)
+    return packed + fletcher32(packed).to_bytes(_CHECKSUM_BYTES, "little")
 
 
-def decoded(data: bytes, size: int) -> bytes | None:
+def _noise_bytes(data: bytes, itemsize: int) -> int:
+    """How many of the shuffled bytes, from the first on, are in planes whose bytes are all about equally frequent."""
+    planes = np.frombuffer(data, np.uint8).reshape(itemsize, -1)
+    for number, plane in enumerate(planes):
+        counts = np.bincount(plane[::_SAMPLED], minlength=256)
+        total = int(counts.sum())
+        if counts @ (counts - 1) * 256 > _NOISE * total * (total - 1):
+            return number * len(plane)
+    return len(data)
+
+
+def decoded(data: bytes, size: int) -> bytearray | None:
     """The `size` shuffled bytes of a chunk that `encoded` made; None where it holds anything else, or is damaged."""
     packed = memoryview(data)[:-_CHECKSUM_BYTES]
     if len(data) < _CHECKSUM_BYTES or fletcher32(packed) != int.from_bytes(data[-_CHECKSUM_BYTES:], "little"):
         return None
-    inflate = zlib.decompressobj()
     try:
-        values = inflate.decompress(packed, size + 1)  # one more, so that its end is seen
-    except zlib.error:
+        values = deflate.zlib_decompress(packed, size)  # fails where there are more
+    except deflate.DeflateError:
         return None
-    return values if len(values) == size and inflate.eof else None
+    return values if len(values) == size else None
 
 
 def read_rows(dataset: Any, first: int, stop: int) -> npt.NDArray[Any] | None:
-    """Rows from `first` up to, but without, `stop`, their chunks decoded in threads.
+    """Rows from `first` up to, but without, `stop`, inflated by libdeflate and outside HDF5's lock.
 
     Parameters
     ----------
@@ -108,43 +126,29 @@ def read_rows(dataset: Any, first: int, stop: int) -> npt.NDArray[Any] | None:
     Returns
     -------
     array
-        what h5py would read; None where the chunks are few, damaged, or not as `encoded` makes them, so that HDF5 had
-        better read them, or say what is wrong.
+        what h5py would read; None where the chunks are damaged, or not as `encoded` makes them, so that HDF5 had better
+        read them, or say what is wrong.
     """
-    sides = dataset.chunks
-    if not sides or sides[1:] != dataset.shape[1:] or stop <= first:
+    sides, dtype = dataset.chunks, dataset.dtype
+    if not sides or sides[1:] != dataset.shape[1:] or dtype.hasobject or not _is_stored_alike(dataset, dtype):
         return None
     rows = sides[0]
-    starts = range(first // rows * rows, stop, rows)
-    threads = min(available_cores(), _READING_THREADS, len(starts) // _CHUNKS_PER_THREAD)
-    dtype = dataset.dtype
-    if threads < 2 or dtype.hasobject or not _is_stored_alike(dataset, dtype):
-        return None
     values = np.empty((stop - first, *sides[1:]), dtype)
     size, items = rows * values[:1].nbytes, values[:1].size
     by_item = values.reshape(-1).view(np.uint8).reshape(-1, dtype.itemsize)
-
-    def decode(start: int, mask: int, data: bytes) -> bool:
-        """Put the rows of a chunk into their place, where they can be had."""
+    for start in range(first // rows * rows, stop, rows):
+        try:
+            mask, data = read_chunk(dataset, (start, *(0 for _ in sides[1:])))
+        except Exception:  # of many kinds, as HDF5's are; it is asked again, and says which
+            return None
         shuffled = decoded(data, size) if mask == 0 else None
         if shuffled is None:
-            return False
+            return None
         low, high = (items * (row - start) for row in (max(start, first), min(start + rows, stop)))
         here = items * (start - first)
         for k, byte in enumerate(np.frombuffer(shuffled, np.uint8).reshape(dtype.itemsize, -1)):
             by_item[here + low : here + high, k] = byte[low:high]
-        return True
-
-    with ThreadPoolExecutor(threads, thread_name_prefix="relabel-gunzip") as pool:
-        jobs = []
-        for start in starts:
-            try:
-                with phil:
-                    mask, data = dataset.id.read_direct_chunk((start, *(0 for _ in sides[1:])))
-            except Exception:  # of many kinds, as HDF5's are; it is asked again, and says which
-                return None
-            jobs.append(pool.submit(decode, start, mask, data))
-        return values if all(job.result() for job in jobs) else None
+    return values
 
 
 def _is_stored_alike(dataset: Any, dtype: np.dtype[Any]) -> bool:
@@ -216,7 +220,7 @@ class ChunkQueue:
             # Growing chunk by chunk: a later cut to the true length would make HDF5 rewrite the last chunk itself.
             dataset.resize((length,))
         data = chunk.result()
-        with phil:  # h5py's lock, which it forgets here before 3.16 (h5py#2764); HDF5 breaks under two threads at once
+        with phil:  # as for read_chunk
             dataset.id.write_direct_chunk(offset, data)
 
 

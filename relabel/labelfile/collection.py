@@ -489,8 +489,8 @@ class StoredCollection(AsTables, Displayed):
         """As `_read_block`, of an open group; for single rows every microsecond counts."""
         indptr = self._row_starts(group)[first : last + 1]
         start, stop = int(indptr[0]), int(indptr[-1])
-        indices = hdf.read_entries(group.array("indices"), start, stop)
-        data = hdf.read_entries(group.array("data"), start, stop)
+        indices = hdf.read(group.array("indices"), slice(start, stop))
+        data = hdf.read(group.array("data"), slice(start, stop))
         rises = indices[1:] > indices[:-1]
         if last - first > 1:
             ends = indptr[1:-1] - start

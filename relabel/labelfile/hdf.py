@@ -33,7 +33,7 @@ _MOST_CHUNK = 16  # times the stored bytes, where a chunk is larger than that
 _MOST_FURTHER = (1 << 28, 512, 100)  # bytes of the further columns of a table: in all, or a camera, or a stored byte
 _LETTER_BYTES = 4
 _DEEPEST = 32
-_MANY_ENTRIES = 1 << 16
+_MANY_ROWS = 1 << 15  # of fewer, HDF5 is asked
 
 
 @contextmanager
@@ -278,24 +278,19 @@ def in_memory(dataset: Any) -> int:
     return math.prod(map(int, dataset.shape)) * int(dataset.dtype.itemsize)
 
 
-def read(dataset: Any, selection: slice | tuple[()] = ()) -> npt.NDArray[Any]:
-    """The values of a dataset, or of a slice of its rows; call `check_array` on it first."""
+def read(dataset: Any, rows: slice | None = None) -> npt.NDArray[Any]:
+    """The values of a dataset, or of the rows from one to another; call `check_array` on it first."""
     try:
-        return np.asarray(dataset[selection])
+        if rows is None:
+            rows = slice(0, len(dataset)) if dataset.shape else None
+        if rows is not None and rows.stop - rows.start >= _MANY_ROWS:
+            values = read_rows(dataset, rows.start, min(rows.stop, len(dataset)))
+            if values is not None:
+                return values
+        return np.asarray(dataset[() if rows is None else rows])
     except Exception as error:
         with guarded(dataset.name):  # asked for only now, since it takes longer than all else but reading
             raise error from None
-
-
-def read_entries(dataset: Any, start: int, stop: int) -> npt.NDArray[Any]:
-    """As `read`, of the columns or values of pairs; where there are many, threads inflate them.
-
-    Columns of cameras are left to `read`: HDF5 has a zlib that inflates text and positions in half of the time of
-    Python's.
-    """
-    if stop - start >= _MANY_ENTRIES and (values := read_rows(dataset, start, stop)) is not None:
-        return values
-    return read(dataset, slice(start, stop))
 
 
 def row_blocks(dataset: Any) -> Iterator[npt.NDArray[Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 
 from relabel import fov
 from relabel.audit.audit import audit
+from relabel.audit.findings import AuditReport
 from relabel.cameras import Cameras
 from relabel.datasets.base import CameraReader, CameraSets, ReaderWrapper
 from relabel.display import several
@@ -108,7 +110,7 @@ class FovPart(ReaderWrapper[CameraSets]):
 
         An OptionError where the process would take more than `memory_bytes`.
         """
-        source, cameras, notes = self._source(threads, progress)
+        source, cameras, notes, report = self._source(threads, progress)
         if memory_bytes is not None:
             source = within(source, memory_bytes, self.name)
         files = cameras.files if self.occluders is None else (*cameras.files, self.occluders)
@@ -117,7 +119,7 @@ class FovPart(ReaderWrapper[CameraSets]):
             source,
             files,
             tuple(notes),
-            audit=audit(cameras),
+            audit=report,
             announcement=announcement(source, threads=threads),
             cut=partial(blocks.cut, source),
         )
@@ -125,8 +127,7 @@ class FovPart(ReaderWrapper[CameraSets]):
     def estimate(self, *, threads: int | None = None) -> Estimate:
         """Read the cameras, count the candidate pairs and compute a few of them; raises what `open` does."""
         begin = time.perf_counter()
-        source, sets, notes = self._source(threads, None)
-        report = audit(sets)
+        source, _, notes, report = self._source(threads, None)
         preparing = time.perf_counter() - begin
         expected = cost(source, threads=threads)
         collection = source.collection
@@ -146,14 +147,22 @@ class FovPart(ReaderWrapper[CameraSets]):
 
     def _source(
         self, threads: int | None, progress: Progress | None
-    ) -> tuple[fov.FovOverlap | fov.GeographicOverlap, CameraSets, list[str]]:
-        """The overlap, the cameras, and what should be known about both."""
+    ) -> tuple[fov.FovOverlap | fov.GeographicOverlap, CameraSets, list[str], AuditReport]:
+        """The overlap, the cameras, what should be known about both, and the audit, made meanwhile."""
         cameras = self.read()
         try:
             cameras.require_some()
         except InputError as error:
             why = [str(finding) for finding in audit(cameras).warnings]
             raise InputError("; ".join([str(error), *why])) from None
+        with ThreadPoolExecutor(1, thread_name_prefix="relabel-audit") as pool:
+            auditing = pool.submit(audit, cameras)
+            source, notes = self._overlap(cameras, threads, progress)
+            return source, cameras, notes, auditing.result()
+
+    def _overlap(
+        self, cameras: CameraSets, threads: int | None, progress: Progress | None
+    ) -> tuple[fov.FovOverlap | fov.GeographicOverlap, list[str]]:
         notes = list(cameras.notes)
         walls = None
         if self.occluders is not None:
@@ -178,7 +187,7 @@ class FovPart(ReaderWrapper[CameraSets]):
         excluded, counted = excluded_params(self.excluded, c.query, c.database, self_pairs=c.self_pairs)
         notes += counted
         params = {**c.params, **cameras.params, **excluded}
-        return replace(source, collection=replace(c, params=params)), cameras, notes
+        return replace(source, collection=replace(c, params=params)), notes
 
 
 def fov_parts(

@@ -54,7 +54,7 @@ def digests(path: Path) -> list[str]:
 
 class TestRecipe:
     def test_makes_the_same_files(self, made: Path) -> None:
-        """The same names, findings and content; where HDF5 and zlib are those of the golden files, the same bytes."""
+        """The same names, findings and content; with the libraries that made the golden files, the same bytes."""
         assert [n for n in names(made) if n != "README.md"] == [n for n in names(FOLDER) if n != "README.md"]
         same = json.loads((FOLDER / "made-with.json").read_text(encoding="utf-8")) == libraries()
         for name in names(made):

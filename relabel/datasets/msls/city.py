@@ -161,7 +161,7 @@ def read(root: Path | str, *, city: str | City, heading: Heading = "compass") ->
     gap = city.gap()
     if gap is not None:
         raise DatasetNotFoundError(f"{city.name}: cannot be labelled: {gap}")
-    with ThreadPoolExecutor(len(SIDES), thread_name_prefix="relabel-csv") as pool:
+    with ThreadPoolExecutor(len(SIDES), thread_name_prefix="relabel-msls") as pool:
         tables = list(pool.map(lambda side: read_side_tables(city.path / side, heading), SIDES))
     replaced = _replace_fillers(tables)
     crs, misplaced = city_crs(
@@ -169,7 +169,9 @@ def read(root: Path | str, *, city: str | City, heading: Heading = "compass") ->
         *(np.concatenate([side.column("raw", name) for side in tables]) for name in ("lon", "lat")),
         *(np.concatenate([side.column("postprocessed", name) for side in tables]) for name in ("easting", "northing")),
     )
-    (query, query_report), (database, database_report) = (_cameras(side, crs, heading) for side in tables)
+    with ThreadPoolExecutor(len(SIDES), thread_name_prefix="relabel-msls") as pool:
+        sides = pool.map(lambda side: _cameras(side, crs, heading), tables)
+        (query, query_report), (database, database_report) = sides
     files = tuple(file for side in tables for file in side.files)
     report = query_report + database_report
     faults = _faults(report, heading)

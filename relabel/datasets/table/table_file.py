@@ -159,12 +159,12 @@ class TableFile:
     def _csv_batches(self, wanted: Mapping[str, Kind]) -> Iterator[Table]:
         if not self._rows_follow:
             return
-        csv_columns.check_quotes(self.path)
+        quoted = csv_columns.check_quotes(self.path)
         try:
             with pyarrow.csv.open_csv(
                 self.path,
                 read_options=pyarrow.csv.ReadOptions(block_size=max(_BLOCK_BYTES, len(self._beginning))),
-                parse_options=csv_columns.parse_options(self._beginning),
+                parse_options=csv_columns.parse_options(self._beginning, quoted=quoted),
                 convert_options=csv_columns.convert_options(wanted),
             ) as reader:
                 for batch in reader:
