@@ -131,11 +131,10 @@ def content_of(path: Path) -> dict[str, object]:
 def peak_memory(root: Path, output: Path, radius_m: float = 50.0) -> int:
     """Peak memory of the command in bytes, including Python and libraries."""
     code = (
-        "import resource, sys; from relabel.cli import main\n"
+        "import sys; from relabel.cli import main; from relabel.devices import process_peak_bytes\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "unit = 1 if sys.platform == 'darwin' else 1024\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, file=sys.stderr)"
+        "print(process_peak_bytes(), file=sys.stderr)"
     )
     arguments = [sys.executable, "-c", code, "msls", "--root", str(root), "-o", str(output), "--force", "-q", "--json"]
     arguments += ["--radius", str(radius_m)]

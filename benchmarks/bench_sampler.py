@@ -18,8 +18,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +29,7 @@ import numpy as np
 from common import machine, synthetic_city, table
 
 from relabel import LabelFile, Similarity, fov
+from relabel.devices import process_peak_bytes
 from relabel.labelfile import write
 from relabel.training import GradedBatchSampler, GradedPairSampler
 
@@ -45,8 +44,7 @@ def resident_bytes() -> int:
     statm = Path("/proc/self/statm")
     if statm.exists():
         return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
+    return process_peak_bytes()
 
 
 def rate(items: Iterator[object], count: int) -> tuple[float, int]:

@@ -28,8 +28,9 @@ SHARD = 1_000_000
 """Cameras a file."""
 LETTERS = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", np.uint8)
 COMMAND = """
-import resource, sys, time
+import sys, time
 from relabel.cli import main
+from relabel.devices import process_peak_bytes
 start = time.perf_counter()
 try:
     main()
@@ -37,9 +38,7 @@ except SystemExit as end:
     if end.code:
         raise
 seconds = time.perf_counter() - start
-unit = 1 if sys.platform == "darwin" else 1024
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-print(f"{peak} {seconds} {time.process_time()}", file=sys.stderr)
+print(f"{process_peak_bytes()} {seconds} {time.process_time()}", file=sys.stderr)
 """
 
 

@@ -111,12 +111,18 @@ def is_bf16(precision: str, device: torch.device) -> bool:
 
 def peak_bytes(device: torch.device) -> int:
     """The most memory that was in use, bytes: what torch held on the GPU, else that of this process."""
-    import resource  # noqa: PLC0415  Unix has it
-
     import torch  # noqa: PLC0415  slow to load
 
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
+    return int(torch.cuda.max_memory_allocated(device)) if device.type == "cuda" else process_peak_bytes()
+
+
+def process_peak_bytes() -> int:
+    """The most memory that this process has had resident, bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux, where ru_maxrss begins with the memory of the process that started this one
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1024
+    import resource  # noqa: PLC0415  Unix has it
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

@@ -163,3 +163,12 @@ class TestOfTorch:
         """The command line imports it for the names of devices alone."""
         code = "import sys, relabel.devices; assert 'torch' not in sys.modules"
         subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere the system does not tell the two apart")
+def test_peak_of_a_process_is_its_own() -> None:
+    """And not that of a larger process that started it."""
+    ballast = bytearray(b"x") * 300_000_000
+    code = "from relabel.devices import process_peak_bytes; print(process_peak_bytes())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 1_000_000 < int(done.stdout) < len(ballast) < devices.process_peak_bytes()

@@ -24,6 +24,7 @@ import h5py
 import numpy as np
 
 from relabel.cameras import Cameras
+from relabel.devices import process_peak_bytes
 from relabel.errors import LabelFileError, RelabelError
 from relabel.labelfile import LabelFile, pack, provenance, validate, write
 from relabel.report import info
@@ -277,12 +278,6 @@ def read_all(path: Path, seed: int) -> str:
     return found
 
 
-def peak_bytes() -> int:
-    """The most memory that this process has had resident."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
-
-
 def numbered(folder: Path, number: int) -> tuple[random.Random, Original, str, bytes]:
     """A case by its number: random numbers for more, the file as it was, what is done to it, and the bytes then."""
     rng = random.Random(number)
@@ -297,7 +292,7 @@ def run_case(folder: Path, number: int) -> dict[str, Any]:
     files = originals(folder)
     path = folder / "damaged.h5"
     path.write_bytes(data)
-    grown = peak_bytes()
+    grown = process_peak_bytes()
     faults: list[str] = []
     valid, same, error = False, False, ""
     try:
@@ -327,7 +322,7 @@ def run_case(folder: Path, number: int) -> dict[str, Any]:
             pass
         except Exception as raised:
             faults.append(f"packing raised {raised!r}")
-    grown = peak_bytes() - grown
+    grown = process_peak_bytes() - grown
     if grown > MOST_GROWN:
         faults.append(f"memory grew by {grown >> 20} MiB")
     layout, kind = divmod(files.index(file), len(KINDS))
