@@ -123,8 +123,24 @@ class BlockSource:
 
 def cut(overlap: FovOverlap | GeographicOverlap, first_row: int, stop_row: int) -> FovBlock:
     """The rows first_row … stop_row - 1 of an overlap as a block."""
+    return _block(overlap, slice(first_row, stop_row), overlap.around(first_row, stop_row))
+
+
+def unmet(overlap: FovOverlap | GeographicOverlap) -> npt.NDArray[np.int64]:
+    """The columns of those database cameras that can be labelled and are in no block, since no query can meet them."""
     c = overlap.collection
-    around = overlap.around(first_row, stop_row)
+    left = c.database.ok.copy()
+    left[overlap.around(0, len(c.query))] = False
+    return np.flatnonzero(left)
+
+
+def without_rows(overlap: FovOverlap | GeographicOverlap, columns: npt.NDArray[np.int64]) -> FovBlock:
+    """A block of database cameras only, for what they see by themselves."""
+    return _block(overlap, slice(0, 0), columns)
+
+
+def _block(overlap: FovOverlap | GeographicOverlap, rows: slice, columns: npt.NDArray[np.int64]) -> FovBlock:
+    c = overlap.collection
     is_geographic = isinstance(overlap, GeographicOverlap)
     plane = overlap.plane if isinstance(overlap, GeographicOverlap) else overlap
     places = overlap.lon_lat_deg if isinstance(overlap, GeographicOverlap) else (c.query.position, c.database.position)
@@ -136,8 +152,8 @@ def cut(overlap: FovOverlap | GeographicOverlap, first_row: int, stop_row: int) 
         "noisy": noisy,
         "crs": "EPSG:4326" if is_geographic else c.crs,
     }
-    query = _needed(c.query, places[0], slice(first_row, stop_row), **options)
-    database = _needed(c.database, places[1], around, **options)
+    query = _needed(c.query, places[0], rows, **options)
+    database = _needed(c.database, places[1], columns, **options)
     walls = None if plane.walls is None else _walls_near(plane.walls, (query, database), plane.params)
     return FovBlock(query, database, c.self_pairs, plane.params, overlap.whole, walls, is_geographic)
 

@@ -31,7 +31,7 @@ from relabel.fov.candidates import (
 )
 from relabel.fov.noise import NOT_SHIFTED, Noise, expected_overlap, noise_of
 from relabel.fov.params import FovParams, Shape
-from relabel.fov.views import Polygons, Views, common_origin, opening, polygons, views
+from relabel.fov.views import Polygons, Views, common_origin, opening, polygon_area, polygons, views
 from relabel.fov.visibility import VisibleRegions, visible_regions
 from relabel.geometry.walls import Walls
 from relabel.jit import compiled, thread_count, threads_set
@@ -123,6 +123,8 @@ class FovOverlap:
 
     def blocks(self) -> Iterator[RowBlock]:
         """All rows in order, a block at a time; the same bits for any number of threads and any size of block."""
+        if self.walls is not None and self.query_visible is None:
+            raise ValueError("what the walls hide was left to blocks that are cut from this")
         shape = self.collection.shape
         done = 0
         for start, stop in self._blocks():
@@ -320,6 +322,7 @@ def source(
     occluders: Walls | None = None,
     whole: Whole | None = None,
     own: npt.NDArray[np.integer[Any]] | None = None,
+    for_blocks: bool = False,
 ) -> FovOverlap:
     """The overlap of fields of view as a `SimilaritySource`.
 
@@ -336,6 +339,9 @@ def source(
     own:
         (queries,) the row of the database camera that is the query itself, -1 where none is: that pair is not stored.
         By default all, where both sides are the same object.
+    for_blocks:
+        it is only to be cut, by `relabel.fov.blocks.cut`: what walls hide is left to the blocks, and extents are those
+        of whole fields of view.
 
     Raises
     ------
@@ -361,7 +367,12 @@ def source(
     )
     query_polygons = database_polygons = None
     query_area, database_area = query_views.area, database_views.area
-    if params.shape == "polygon":
+    if for_blocks and occluders is not None:
+        query_area, database_area = (
+            polygon_area(fov[view.row], radius[view.row], params.arc)
+            for view, (fov, radius) in zip((query_views, database_views), openings, strict=True)
+        )
+    elif params.shape == "polygon":
         query_polygons, database_polygons = (
             polygons(side, origin, *own, params.arc) for side, own in zip((query, database), openings, strict=True)
         )

@@ -173,20 +173,26 @@ def polygons(cameras: Cameras, origin: FloatArray, fov_deg: FloatArray, radius_m
         when `arc` is below 1, or so small that a segment would span 180° or more.
     """
     row = np.flatnonzero(cameras.ok)
-    widest = float(fov_deg[row].max(initial=0.0))
+    area = polygon_area(fov_deg[row], radius_m[row], arc)
+    half, theta, radius, apex = _angles(cameras, origin, fov_deg, radius_m, row)
+    angle = (theta - half)[:, None] + (2.0 * half / arc)[:, None] * np.arange(arc + 1)
+    fan = radius[:, None, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    full = fov_deg[row] == 360.0
+    fan[full, :, -1] = fan[full, :, 0]
+    piece = np.floor(180.0 / (fov_deg[row] / arc)).clip(1, arc).astype(np.int64)
+    return Polygons(apex, np.ascontiguousarray(fan), piece, area)
+
+
+def polygon_area(fov_deg: FloatArray, radius_m: FloatArray, arc: int) -> FloatArray:
+    """(n,) m² of polygonal fields of view; raises what `polygons` does."""
+    widest = float(fov_deg.max(initial=0.0))
     if arc < 1 or widest / arc >= 180.0:
         raise OptionError(
             f"{arc} arc segment(s) cannot span {widest:g}°: a segment has to be narrower than 180°; "
             f"use at least {max(1, int(widest // 180.0) + 1)}"
         )
-    half, theta, radius, apex = _angles(cameras, origin, fov_deg, radius_m, row)
-    step = 2.0 * half / arc
-    angle = (theta - half)[:, None] + step[:, None] * np.arange(arc + 1)
-    fan = radius[:, None, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    full = fov_deg[row] == 360.0
-    fan[full, :, -1] = fan[full, :, 0]
-    piece = np.floor(180.0 / (fov_deg[row] / arc)).clip(1, arc).astype(np.int64)
-    return Polygons(apex, np.ascontiguousarray(fan), piece, 0.5 * arc * radius**2 * np.sin(step))
+    area: FloatArray = 0.5 * arc * radius_m**2 * np.sin(np.deg2rad(fov_deg) / arc)
+    return area
 
 
 def _angles(

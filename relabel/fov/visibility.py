@@ -99,6 +99,11 @@ def visible_regions(
     return VisibleRegions(polygons.apex, pieces, corners, piece, corner, box, area, np.diff(ignored_ends) > 0)
 
 
+def cameras_inside(apex: FloatArray, walls: Walls, origin: FloatArray) -> npt.NDArray[np.bool_]:
+    """(n,) `VisibleRegions.inside` alone; `apex` is (n, 2) metres from the origin, the rest as of `visible_regions`."""
+    return np.diff(_parts_around(apex, walls.ends - np.tile(origin, 2), walls.part, walls.closed)[0]) > 0
+
+
 def _box(circle: FloatArray) -> tuple[FloatArray, FloatArray]:
     return (circle[:, :2] - circle[:, 2:]).min(axis=0), (circle[:, :2] + circle[:, 2:]).max(axis=0)
 

@@ -13,7 +13,9 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -50,9 +52,20 @@ Cut = Callable[[int, int], Block]
 """The block of the rows from the first number up to, and without, the second."""
 
 
+class Unmet(NamedTuple):
+    """Database cameras that are in no block of queries, of a collection whose extents only its blocks know."""
+
+    key: npt.NDArray[np.str_]
+    """(n,)"""
+    column: npt.NDArray[np.int64]
+    """(n,) ascending"""
+    block: Callable[[npt.NDArray[np.int64]], Block]
+    """the block, without rows, of some of these columns"""
+
+
 @dataclass(frozen=True)
 class Span:
-    """One block of a collection, as its outline records it."""
+    """One block of a collection, as its outline records it; without rows, it holds cameras that no query meets."""
 
     first_row: int
     rows: int
@@ -67,6 +80,8 @@ class Span:
         return self.first_row + self.rows
 
     def __str__(self) -> str:
+        if not self.rows:
+            return f"database cameras out of reach, {self.name}"
         return f"queries {self.first_row:,} to {self.stop_row - 1:,}"
 
 
@@ -112,14 +127,37 @@ def _hashes(keys: npt.NDArray[np.str_]) -> npt.NDArray[np.uint64]:
     return total ^ (total >> np.uint64(31))
 
 
-def cut_into_blocks(keys: npt.NDArray[np.str_], cut: Cut, average: int | None = None) -> Iterator[tuple[Span, Block]]:
-    """All blocks of a collection in order, with what is recorded of each."""
+def cut_into_blocks(
+    keys: npt.NDArray[np.str_], cut: Cut, average: int | None = None, unmet: Unmet | None = None
+) -> Iterator[tuple[Span, Callable[[], Block]]]:
+    """What is recorded of all blocks of a collection, in order, with what makes each, since all are too large to keep.
+
+    Parameters
+    ----------
+    keys:
+        (n,) of all queries.
+    cut:
+        makes a block of queries.
+    average:
+        as of `block_ends`.
+    unmet:
+        where the extents of the collection are known to its blocks only; these cameras come last.
+    """
     first = 0
     for end in block_ends(keys, average):
-        block = cut(first, end)
-        name = hashlib.sha256(str(keys[first]).encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        yield Span(first, end - first, name, block.digest()), block
+        make = partial(cut, first, end)
+        yield Span(first, end - first, _name(str(keys[first])), make().digest()), make
         first = end
+    if unmet is not None:
+        first = 0
+        for end in block_ends(unmet.key, average):
+            make = partial(unmet.block, unmet.column[first:end])
+            yield Span(len(keys), 0, _name(f"database\0{unmet.key[first]}"), make().digest()), make
+            first = end
+
+
+def _name(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def block_step(step: Mapping[str, Any], span: Span) -> dict[str, Any]:
@@ -135,13 +173,24 @@ class Outline(NamedTuple):
     step: Mapping[str, Any]
     """the record of what makes the collection"""
     spans: tuple[Span, ...]
+    extents_in_blocks: bool
+    """whether the extents here are those of whole fields of view, and those of the blocks count"""
 
 
 def write_outline(
-    path: Path, name: str, collection: Collection, step: Mapping[str, Any], blocks: Sequence[Span]
+    path: Path,
+    name: str,
+    collection: Collection,
+    step: Mapping[str, Any],
+    blocks: Sequence[Span],
+    *,
+    extents_in_blocks: bool = False,
 ) -> None:
     """Write the outline of a collection."""
-    listed = provenance.step(_COMMAND, {"blocks": [list(asdict(span).values()) for span in blocks]})
+    listed = provenance.step(
+        _COMMAND,
+        {"blocks": [list(asdict(span).values()) for span in blocks], "extents_in_blocks": extents_in_blocks},
+    )
     write_temporary(path, name, WithoutPairs(collection), provenance=[step, listed], threads=None)
 
 
@@ -157,16 +206,14 @@ def read_outline(path: Path) -> Outline:
     records = labels.provenance()
     if len(labels) != 1 or len(records) != 2 or records[1].get("command") != _COMMAND:
         raise LabelFileError(f"{path}: is not the outline of a collection")
-    blocks = tuple(
-        Span(int(first), int(rows), str(name), str(sha))
-        for first, rows, name, sha in records[1]["parameters"]["blocks"]
-    )
+    listed = records[1]["parameters"]
+    blocks = tuple(Span(int(first), int(rows), str(name), str(sha)) for first, rows, name, sha in listed["blocks"])
     stored = labels[next(iter(labels))]
     if [span.first_row for span in blocks] != [0, *(span.stop_row for span in blocks)][:-1] or (
         sum(span.rows for span in blocks) != stored.shape[0]
     ):
         raise LabelFileError(f"{path}: the blocks that it lists are not those of its {stored.shape[0]:,} queries")
-    return Outline(stored, records[0], blocks)
+    return Outline(stored, records[0], blocks, bool(listed["extents_in_blocks"]))
 
 
 class WithoutPairs(NamedTuple):
@@ -195,10 +242,25 @@ class Joined:
     outline: Outline
     files: Sequence[Path]
 
-    @property
+    @cached_property
     def collection(self) -> Collection:
-        """What is compared and how."""
-        return self.outline.stored.collection
+        """What is compared and how.
+
+        Raises
+        ------
+        OutputError
+            when extents are those of the blocks, and a file is not that of the block, or has been changed.
+        """
+        whole = self.outline.stored.collection
+        if not self.outline.extents_in_blocks:
+            return whole
+        extents = [np.full(n, np.nan) for n in whole.shape]
+        for span, file, stored, columns in self._parts():
+            with _fitting(file):
+                extents[0][span.first_row : span.stop_row] = stored.query_extent
+                extents[1][columns] = stored.database_extent
+        query, database = (extents[0], extents[0]) if whole.self_pairs else extents
+        return replace(whole, query_extent=query, database_extent=database)
 
     def blocks(self) -> Iterator[RowBlock]:
         """All rows once, in order.
@@ -208,21 +270,25 @@ class Joined:
         OutputError
             when a file is not that of the block, or has been changed.
         """
+        for span, file, stored, columns in self._parts():
+            with _fitting(file):
+                for block in stored.blocks() if span.rows else ():
+                    yield block._replace(first_row=span.first_row + block.first_row, indices=columns[block.indices])
+
+    def _parts(self) -> Iterator[tuple[Span, Path, StoredCollection, npt.NDArray[np.int32]]]:
+        """Each block with its file, what that holds, and the columns of its database."""
         queries, keys = self.outline.stored.key_bytes  # a quarter of the size of str, and faster to compare
         order = np.argsort(keys)  # once, and not for each block
         for span, file in zip(self.outline.spans, self.files, strict=True):
-            try:
+            with _fitting(file):
                 stored = self._checked(span, file)
                 own_queries, wanted = stored.key_bytes
-                places = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)
-                columns = order[places].astype(np.int32)
-                same_queries = np.array_equal(own_queries, queries[span.first_row : span.stop_row])
-                if not same_queries or (keys[columns] != wanted).any() or (np.diff(columns) <= 0).any():
-                    raise _unfit(file, "holds other cameras")
-                for block in stored.blocks():
-                    yield block._replace(first_row=span.first_row + block.first_row, indices=columns[block.indices])
-            except (MissingFileError, LabelFileError) as error:
-                raise _unfit(file, f"was damaged or removed ({error})") from None
+            places = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)
+            columns = order[places].astype(np.int32)
+            same_queries = np.array_equal(own_queries, queries[span.first_row : span.stop_row])
+            if not same_queries or (keys[columns] != wanted).any() or (np.diff(columns) <= 0).any():
+                raise _unfit(file, "holds other cameras")
+            yield span, file, stored, columns
 
     def _checked(self, span: Span, file: Path) -> StoredCollection:
         labels = LabelFile(file)
@@ -232,6 +298,15 @@ class Joined:
         if fault is not None or len(labels) != 1:
             raise _unfit(file, fault or "holds several collections")
         return labels[next(iter(labels))]
+
+
+@contextmanager
+def _fitting(file: Path) -> Iterator[None]:
+    """What is wrong with the file of a part, as the error of whoever joins them."""
+    try:
+        yield
+    except (MissingFileError, LabelFileError) as error:
+        raise _unfit(file, f"was damaged or removed ({error})") from None
 
 
 def _unfit(file: Path, fault: str) -> OutputError:

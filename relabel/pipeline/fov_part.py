@@ -23,7 +23,7 @@ from relabel.excluded_pairs import excluded_params
 from relabel.exclusion import RULES, Exclusion
 from relabel.fov import blocks
 from relabel.pipeline import occluders
-from relabel.pipeline.blocks import block_ends
+from relabel.pipeline.blocks import Unmet, block_ends
 from relabel.pipeline.fov_cost import announcement, cost, within
 from relabel.pipeline.parts import Estimate, Opened, Progress
 
@@ -104,13 +104,19 @@ class FovPart(ReaderWrapper[CameraSets]):
         return replace(cameras, fov_deg=np.where(np.isnan(own), self.params.fov_deg, own))
 
     def open(
-        self, *, threads: int | None = None, progress: Progress | None = None, memory_bytes: int | None = None
+        self,
+        *,
+        threads: int | None = None,
+        progress: Progress | None = None,
+        memory_bytes: int | None = None,
+        for_blocks: bool = False,
     ) -> Opened:
         """Read the cameras, and prepare the overlap; raises what the reader and `relabel.fov.source` do.
 
-        An OptionError where the process would take more than `memory_bytes`.
+        An OptionError where the process would take more than `memory_bytes`. With `for_blocks`, the result is only to
+        be cut: what walls hide is left to the blocks.
         """
-        source, cameras, notes, report = self._source(threads, progress)
+        source, cameras, notes, report = self._source(threads, progress, for_blocks=for_blocks)
         if memory_bytes is not None:
             source = within(source, memory_bytes, self.name)
         files = cameras.files if self.occluders is None else (*cameras.files, self.occluders)
@@ -122,6 +128,7 @@ class FovPart(ReaderWrapper[CameraSets]):
             audit=report,
             announcement=announcement(source, threads=threads),
             cut=partial(blocks.cut, source),
+            unmet=_unmet(source) if for_blocks and self.occluders is not None else None,
         )
 
     def estimate(self, *, threads: int | None = None) -> Estimate:
@@ -146,7 +153,7 @@ class FovPart(ReaderWrapper[CameraSets]):
         )
 
     def _source(
-        self, threads: int | None, progress: Progress | None
+        self, threads: int | None, progress: Progress | None, *, for_blocks: bool = False
     ) -> tuple[fov.FovOverlap | fov.GeographicOverlap, CameraSets, list[str], AuditReport]:
         """The overlap, the cameras, what should be known about both, and the audit, made meanwhile."""
         cameras = self.read()
@@ -157,11 +164,11 @@ class FovPart(ReaderWrapper[CameraSets]):
             raise InputError("; ".join([str(error), *why])) from None
         with ThreadPoolExecutor(1, thread_name_prefix="relabel-audit") as pool:
             auditing = pool.submit(audit, cameras)
-            source, notes = self._overlap(cameras, threads, progress)
+            source, notes = self._overlap(cameras, threads, progress, for_blocks=for_blocks)
             return source, cameras, notes, auditing.result()
 
     def _overlap(
-        self, cameras: CameraSets, threads: int | None, progress: Progress | None
+        self, cameras: CameraSets, threads: int | None, progress: Progress | None, *, for_blocks: bool
     ) -> tuple[fov.FovOverlap | fov.GeographicOverlap, list[str]]:
         notes = list(cameras.notes)
         walls = None
@@ -173,7 +180,9 @@ class FovPart(ReaderWrapper[CameraSets]):
         if cameras.geographic is not None:
             source = fov.geographic.source(*sides, cameras.geographic, self.params, threads=threads, progress=progress)
         else:
-            source = fov.source(*sides, self.params, threads=threads, progress=progress, occluders=walls)
+            source = fov.source(
+                *sides, self.params, threads=threads, progress=progress, occluders=walls, for_blocks=for_blocks
+            )
             if self.occluders is not None:
                 notes += occluders.hidden(source, self.occluders)
         for side, count in source.collection.params.get("without_height", {}).items():
@@ -188,6 +197,11 @@ class FovPart(ReaderWrapper[CameraSets]):
         notes += counted
         params = {**c.params, **cameras.params, **excluded}
         return replace(source, collection=replace(c, params=params)), notes
+
+
+def _unmet(source: fov.FovOverlap | fov.GeographicOverlap) -> Unmet:
+    columns = blocks.unmet(source)
+    return Unmet(source.collection.database.key[columns], columns, partial(blocks.without_rows, source))
 
 
 def fov_parts(

@@ -276,7 +276,9 @@ class BlocksJob:
                             prepared = self.decoded.pop(part.name)
                         else:
                             bar = self._bar_of_parts()
-                            prepared = one_part.prepare(part, self.policy, threads=self.threads, bar=bar)
+                            prepared = one_part.prepare(
+                                part, self.policy, threads=self.threads, bar=bar, for_blocks=True
+                            )
                         if self.bar is not None and len(self.parts) == 1:
                             rows = prepared.opened.source.collection.shape[0]
                             self._progress = bars.enter_context(self.bar(part.name, rows))
@@ -302,12 +304,12 @@ class BlocksJob:
         # Cut twice: it is recorded what there is to be before anything is computed, and blocks are too large to keep.
         keys = opened.source.collection.query.key
         average = opened.average_rows if self.block_rows is None else self.block_rows
-        blocks = [span for span, _ in cut_into_blocks(keys, cut, average)]
+        blocks = list(cut_into_blocks(keys, cut, average, opened.unmet))
         self._only &= len(blocks) == 1
-        self._record(name, prepared, blocks)
+        self._record(name, prepared, [span for span, _ in blocks])
         kept = 0
         again: list[str] = []
-        for span in blocks:
+        for span, make in blocks:
             if not self._is_mine() or is_there:
                 continue
             piece = Piece(name, span, self.folder.block(name, span))
@@ -321,7 +323,7 @@ class BlocksJob:
             if fault:
                 again.append(f"{piece}: computed again, since the part of an earlier run {fault}")
                 log.info("%s", again[-1])
-            yield (_BlockWork(piece, cut(span.first_row, span.stop_row), own_step),)
+            yield (_BlockWork(piece, make(), own_step),)
         if kept:
             log.info("%s: %d of %d parts are kept from an earlier run with the same inputs", name, kept, len(blocks))
         notes = (*opened.notes, *again)
@@ -350,7 +352,9 @@ class BlocksJob:
                     f"{path}: was made from other inputs by a run that is still at work on the same job; let it "
                     "finish, or make the inputs the same on all machines"
                 )
-        write_outline(path, name, prepared.opened.source.collection, prepared.step, blocks)
+        opened = prepared.opened
+        options = {"extents_in_blocks": opened.unmet is not None}
+        write_outline(path, name, opened.source.collection, prepared.step, blocks, **options)
         removed = self.folder.remove_old_blocks(name, blocks)
         if removed:
             log.info("%s: %d parts of an earlier run are of other queries and were removed", name, removed)
@@ -427,4 +431,9 @@ def _write_joined(
 
 
 def _joined(folder: PartsFolder, name: str, outline: Outline) -> Joined:
-    return Joined(outline, [folder.block(name, span) for span in outline.spans])
+    joined = Joined(outline, [folder.block(name, span) for span in outline.spans])
+    if outline.extents_in_blocks:
+        from relabel.pipeline import occluders  # noqa: PLC0415  loads fov/
+
+        log.info("%s: %s", name, occluders.hidden_in(outline.stored.collection, joined.collection))
+    return joined

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from relabel import fov
+from relabel.cameras import FloatArray
 from relabel.datasets import footprints
 from relabel.datasets.base import CameraSets, leads_out
 from relabel.display import several
 from relabel.errors import InputError, OptionError
+from relabel.fov.visibility import cameras_inside
 from relabel.geometry.headings import wrap_deg
 from relabel.geometry.projection import is_utm, meridian_convergence
 from relabel.geometry.walls import Walls
 from relabel.labelfile import StoredCollection
+from relabel.similarity import Collection
 
 if TYPE_CHECKING:
     from relabel.reference.occlusion import Occluders
@@ -83,28 +86,52 @@ def walls_for(cameras: CameraSets, path: Path, crs: str | None) -> tuple[Walls, 
 
 
 def hidden(source: fov.FovOverlap, path: Path) -> list[str]:
-    """What the walls hide from the cameras of an overlap, in words."""
-    sides = ((source.query_polygons, source.query_visible), (source.database_polygons, source.database_visible))
-    own = [(p.area, v.area, v.inside) for p, v in sides if p is not None and v is not None]
-    if source.collection.self_pairs:
-        own = own[:1]
-    area, left, inside = (np.concatenate(columns) for columns in zip(*own, strict=True))
-    cut = left < area * (1.0 - 1e-9)
-    if not cut.any() and not inside.any():
-        warning = (
+    """What the walls hide from the cameras of an overlap, in words; if that is left to blocks, see `hidden_in`."""
+    sides = [
+        (source.query_views, source.query_polygons, source.query_visible),
+        (source.database_views, source.database_polygons, source.database_visible),
+    ]
+    notes, inside = [], 0
+    whole, left = [], []
+    for views, polygons, visible in sides[:1] if source.collection.self_pairs else sides:
+        if polygons is not None and visible is not None:
+            whole.append(polygons.area)
+            left.append(visible.area)
+            inside += int(visible.inside.sum())
+        elif source.walls is not None:
+            origin = np.array(source.whole.origin)
+            inside += int(cameras_inside(views.parts[0, :, :2], source.walls, origin).sum())
+    if left:
+        notes.append(f"{path.name}: {_hidden(np.concatenate(whole), np.concatenate(left), inside)}")
+    if inside:
+        notes.append(
+            f"{path.name}: {several(inside, 'camera is', 'cameras are')}"
+            " inside a building or at a wall, perhaps because positions are "
+            f"inexact; that building hides nothing from {'it' if inside == 1 else 'them'}"
+        )
+    return notes
+
+
+def hidden_in(whole: Collection, cut: Collection) -> str:
+    """What the walls hide from the cameras of a collection, by their extents without and with walls."""
+    before, left = (
+        c.query_extent[c.query.ok]
+        if c.self_pairs
+        else np.concatenate([c.query_extent[c.query.ok], c.database_extent[c.database.ok]])
+        for c in (whole, cut)
+    )
+    return f"{whole.params['occluders']['name']}: {_hidden(before, left)}"
+
+
+def _hidden(whole: FloatArray, left: FloatArray, inside: int = 0) -> str:
+    """Of the areas of fields of view without and with walls, and the number of cameras inside buildings."""
+    cut = left < whole * (1.0 - 1e-9)
+    if not cut.any() and not inside:
+        return (
             "hides nothing from any camera: is it for another place, or are its coordinates not in the reference "
             "system that it states (occluders_crs=…)?"
         )
-        return [f"{path.name}: {warning}"]
-    left_share = left.sum() / area.sum()
-    notes = [f"{path.name}: cuts {cut.sum():,} of {len(cut):,} fields of view; {left_share:.0%} of their area is left"]
-    if inside.any():
-        notes.append(
-            f"{path.name}: {several(int(inside.sum()), 'camera is', 'cameras are')}"
-            " inside a building or at a wall, perhaps because positions are "
-            f"inexact; that building hides nothing from {'it' if inside.sum() == 1 else 'them'}"
-        )
-    return notes
+    return f"cuts {cut.sum():,} of {len(cut):,} fields of view; {left.sum() / whole.sum():.0%} of their area is left"
 
 
 def buildings(

@@ -80,11 +80,16 @@ def prepare(
     bar: Bar | None = None,
     quiet: bool = False,
     memory_bytes: int | None = None,
+    for_blocks: bool = False,
 ) -> Prepared:
-    """Read and audit a part; with `quiet`, what the audit found is left to the caller to be said."""
+    """Read and audit a part; with `quiet`, what the audit found is left to the caller to be said.
+
+    With `for_blocks`, a part that can be cut into blocks is only prepared for that.
+    """
+    options: dict[str, Any] = {"for_blocks": True} if for_blocks else {}
     log.debug("%s: read from %s", part.name, part.root)
     with bar(f"{part.name}: reading the dataset", None) if bar is not None else nullcontext():
-        opened = part.open(threads=threads, memory_bytes=memory_bytes)
+        opened = part.open(threads=threads, memory_bytes=memory_bytes, **options)
     if not quiet:
         opened.audit.log(part.name, allow=policy.allow)
     if policy.strict:

@@ -53,6 +53,8 @@ class Opened(NamedTuple):
     """whether there are so many files that those of a folder are recorded together, see `provenance.describe`"""
     cut: Callable[[int, int], Any] | None = None
     """the block of some of its rows, see `relabel.pipeline.blocks`; None where it cannot be cut, or not yet"""
+    unmet: Any = None
+    """of a source whose extents only its blocks know: `relabel.pipeline.blocks.Unmet`"""
     average_rows: int | None = None
     """rows of a block, on average; None: as many as it takes elsewhere"""
 
