@@ -16,8 +16,8 @@ import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import relabel.errors
@@ -55,6 +55,31 @@ class _Answer(NamedTuple):
     trace: str = ""
 
 
+class _Workers:
+    """So many worker processes, which are started when they are first needed."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._stack = ExitStack()
+        self._pool: ProcessPoolExecutor | None = None
+
+    @contextmanager
+    def running(self) -> Iterator[ProcessPoolExecutor]:
+        """The pool of them; where the block is left early, they are ended with what they are doing."""
+        if self._pool is None:
+            self._pool = self._stack.enter_context(_processes(self._count))
+        try:
+            yield self._pool
+        except (KeyboardInterrupt, GeneratorExit) as error:
+            self.end(error)
+            raise
+
+    def end(self, error: BaseException | None = None) -> None:
+        """End them, because of an error or not; others are started when they are needed again."""
+        self._pool = None
+        self._stack.__exit__(None if error is None else type(error), error, None)
+
+
 @dataclass(frozen=True)
 class Executor:
     """A place to compute in.
@@ -75,6 +100,22 @@ class Executor:
     workers: int | None = None
     address: str | None = None
     pool: concurrent.futures.Executor | None = None
+    kept_workers: _Workers | None = None
+    """processes that stay from one run to the next; None where each run starts its own"""
+
+    @contextmanager
+    def kept(self) -> Iterator[Executor]:
+        """The same place, but that processes stay from one `run` to the next: each takes a second to start."""
+        if self.kind != "processes":
+            yield self
+            return
+        workers = _Workers(self.workers or available_cores())
+        try:
+            yield replace(self, kept_workers=workers)
+        except BaseException as error:
+            workers.end(error)
+            raise
+        workers.end()
 
     @property
     def is_local(self) -> bool:
@@ -127,10 +168,12 @@ class Executor:
         share = max(1, (threads or cores) // workers)
         while True:
             lost: list[Task] = []
-            with _processes(workers) as pool:
+            with _processes(workers) if self.kept_workers is None else self.kept_workers.running() as pool:
                 yield from _all(pool, function, tasks, share, lambda: workers + 1, lambda: None, lost)
             if not lost:
                 return
+            if self.kept_workers is not None:
+                self.kept_workers.end()
             # A process has died, and nobody can tell of which of the tasks: each is tried by itself.
             log.warning(
                 "a worker process died, most likely because memory ran out; %d parts that were being computed are "

@@ -149,10 +149,11 @@ def label(
         folder = PartsFolder(target, names, claim.is_shared)
         with folder:
             if divided:
-                job = BlocksJob(
-                    parts, folder, place, policy, resume, threads, own_share, claim.is_shared, block_rows, bar
-                )
-                results = job.run()
+                with place.kept() as kept:
+                    job = BlocksJob(
+                        parts, folder, kept, policy, resume, threads, own_share, claim.is_shared, block_rows, bar
+                    )
+                    results = job.run()
                 if own_share is not None:
                     return JobResult(folder.path, results)
                 claim.make_exclusive()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -118,12 +119,18 @@ class TestProcesses:
     def test_results_and_errors_come_back(self) -> None:
         """Every task is done once, in another process, with its share of the threads; an error keeps class and words.
 
-        What cannot be pickled, on the way there or back, is the error of its task alone.
+        What cannot be pickled, on the way there or back, is the error of its task alone. Another run has the same
+        processes where they are kept, which end with the block.
         """
-        executor = Executor("processes", workers=2)
         tasks: list[tuple[Any, ...]] = [*((stubs.square, k) for k in range(5)), (stubs.refuse, 1)]
         tasks += [(stubs.gives_what_cannot_be_pickled, 1), (stubs.raises_what_cannot_be_unpickled, 1), (lambda: 1, 1)]
-        done = list(executor.run(stubs.call, tasks, 6))
+        with Executor("processes", workers=2).kept() as executor:
+            done = list(executor.run(stubs.call, tasks, 6))
+            processes = set(multiprocessing.active_children())
+            values(executor.run(stubs.square, [(k,) for k in range(4)], 6))
+            assert len(processes) == 2
+            assert processes == set(multiprocessing.active_children())
+        assert not multiprocessing.active_children()
         found = sorted(value for _, value, error in done if error is None)
         assert [(value, threads) for value, threads, _ in found] == [(k * k, 3) for k in range(5)]
         assert os.getpid() not in {process for _, _, process in found}
@@ -136,7 +143,9 @@ class TestProcesses:
     def test_a_dead_worker(self, tmp_path: Path) -> None:
         """The task of which workers die has failed, with what to try; what was with it, or is well alone, is done."""
         tasks = [(k, tmp_path / "marker") for k in range(5)]
-        done = list(Executor("processes", workers=2).run(stubs.die_of_2, tasks, 1))
+        with Executor("processes", workers=2).kept() as executor:
+            done = list(executor.run(stubs.die_of_2, tasks, 1))
+            assert [value for value, *_ in values(executor.run(stubs.square, [(3,)], 1))] == [9]
         assert sorted(value for _, value, error in done if error is None) == [0, 1, 3, 4]
         ((task, error),) = errors(done).items()
         assert task[0] == 2
