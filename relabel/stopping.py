@@ -173,7 +173,7 @@ def begin_worker() -> None:
     It ends at once, and removes what is `unfinished`, at a signal of `SIGNALS` and when its parent has gone. Its exit
     status is 0 then: to parents that watch their workers, as torch does, it has not failed.
     """
-    from multiprocessing import parent_process, util  # noqa: PLC0415  every command loads this module
+    from multiprocessing import current_process, parent_process  # noqa: PLC0415  every command loads this module
 
     parent = parent_process()
     if parent is None:
@@ -188,7 +188,9 @@ def begin_worker() -> None:
         while parent.sentinel not in select.select([parent.sentinel, read], [], [])[0]:
             if os.read(read, 1)[0] in SIGNALS:
                 break
-        _unfinished.add(Path(util.get_temp_dir()))
+        # Not get_temp_dir, which makes one: the main thread, on its way out, would find it gone and print a traceback.
+        if (made := current_process()._config.get("tempdir")) is not None:  # type: ignore[attr-defined]  # noqa: SLF001
+            _unfinished.add(Path(made))
         _end(0)
 
     threading.Thread(target=wait, name="relabel-parent", daemon=True).start()

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
@@ -63,21 +63,17 @@ class _Workers:
         self._stack = ExitStack()
         self._pool: ProcessPoolExecutor | None = None
 
-    @contextmanager
-    def running(self) -> Iterator[ProcessPoolExecutor]:
-        """The pool of them; where the block is left early, they are ended with what they are doing."""
+    def pool(self) -> ProcessPoolExecutor:
+        """The pool of them."""
         if self._pool is None:
             self._pool = self._stack.enter_context(_processes(self._count))
-        try:
-            yield self._pool
-        except (KeyboardInterrupt, GeneratorExit) as error:
-            self.end(error)
-            raise
+        return self._pool
 
     def end(self, error: BaseException | None = None) -> None:
-        """End them, because of an error or not; others are started when they are needed again."""
+        """End them; others are started when they are needed again. After an error, what they do is not waited for."""
         self._pool = None
-        self._stack.__exit__(None if error is None else type(error), error, None)
+        stop = None if error is None else GeneratorExit()
+        self._stack.__exit__(None if stop is None else GeneratorExit, stop, None)
 
 
 @dataclass(frozen=True)
@@ -168,12 +164,13 @@ class Executor:
         share = max(1, (threads or cores) // workers)
         while True:
             lost: list[Task] = []
-            with _processes(workers) if self.kept_workers is None else self.kept_workers.running() as pool:
+            kept = self.kept_workers
+            with _processes(workers) if kept is None else nullcontext(kept.pool()) as pool:
                 yield from _all(pool, function, tasks, share, lambda: workers + 1, lambda: None, lost)
             if not lost:
                 return
-            if self.kept_workers is not None:
-                self.kept_workers.end()
+            if kept is not None:
+                kept.end()
             # A process has died, and nobody can tell of which of the tasks: each is tried by itself.
             log.warning(
                 "a worker process died, most likely because memory ran out; %d parts that were being computed are "

@@ -14,7 +14,7 @@ import pytest
 from relabel.datasets.seven_scenes.scene import readers
 from relabel.errors import FailedPartsError, InputError, OutputError
 from relabel.labelfile import LabelFile
-from relabel.pipeline import surface_blocks
+from relabel.pipeline import executors, surface_blocks
 from relabel.pipeline.executors import parse
 from relabel.pipeline.frame_blocks import FrameBlocks
 from relabel.pipeline.one_part import AuditPolicy, prepare
@@ -92,11 +92,20 @@ class TestSameBytes:
         assert len(columns) == made.parts[0].blocks > 1
         assert max(columns) < stored.shape[1]
 
-    def test_elsewhere(self, wall: Path, out: Path) -> None:
-        """In other processes; nothing but the file is left, and two collections with the same frames share them."""
+    def test_elsewhere(self, wall: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """In other processes, started once; only the file is left, and collections with the same frames share them."""
+        started = []
+
+        def processes(workers: int) -> Any:
+            started.append(workers)
+            return of_run(workers)
+
+        of_run = executors._processes
+        monkeypatch.setattr(executors, "_processes", processes)
         parts = [part_of(wall, name) for name in ("a", "b")]
         label(parts, out / "x.h5", threads=1)
         label(parts, out / "y.h5", executor="processes:2", block_rows=ROWS)
+        assert started == [2]
         assert (out / "x.h5").read_bytes() == (out / "y.h5").read_bytes()
         assert sorted(entry.name for entry in out.iterdir()) == ["x.h5", "y.h5"]
 
