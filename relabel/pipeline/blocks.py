@@ -31,7 +31,11 @@ from relabel.similarity import Collection, RowBlock, SimilaritySource
 log = logging.getLogger(__name__)
 
 AVERAGE_ROWS = 2**16
-"""Queries of a block, on average; none but the last has less than a quarter, none more than four times as many."""
+"""Queries of a block, on average; none but the last has less than a quarter, none more than four times as many.
+
+Of a million, blocks of a quarter of the size take a quarter more processor time, for the cameras around each; larger
+ones take no less, and leave fewer for the workers to share. See benchmarks/results/scale.md.
+"""
 _COMMAND = "relabel: blocks of queries"
 _FACTOR = 0x9E3779B97F4A7C15  # 2⁶⁴ over the golden ratio, odd
 
