@@ -64,10 +64,12 @@ def test_archives_say_what_citations_say() -> None:
 class TestMakefile:
     """make test"""
 
-    def test_kernels_without_the_jit_are_all_run(self) -> None:
-        """Only the rooms that have such tests are collected for it."""
+    def test_kernels_are_all_run_with_the_jit_and_without(self) -> None:
+        """All other tests are run without those, and only the rooms that have such tests are collected for it."""
         mark = "mark." + "kernels"
-        marked = {path.parent for path in REPOSITORY.glob("tests/**/*.py") if mark in path.read_text(encoding="utf-8")}
-        (line,) = (line for line in (REPOSITORY / "Makefile").read_text().splitlines() if "-m kernels" in line)
-        named = {REPOSITORY / word for word in line.split() if word.startswith("tests/")}
-        assert named == marked
+        marked = {path.parent.name for path in (REPOSITORY / "tests").rglob("*.py") if mark in path.read_text("utf-8")}
+        makefile = (REPOSITORY / "Makefile").read_text()
+        (line,) = (line for line in makefile.splitlines() if "NUMBA_DISABLE_JIT=1" in line)
+        assert {word.removeprefix("tests/") for word in line.split() if word.startswith("tests/")} == marked
+        (line,) = (line for line in makefile.splitlines() if "$(MAKE) -j" in line)
+        assert {word.removeprefix("compiled-") for word in line.split() if word.startswith("compiled-")} == marked
