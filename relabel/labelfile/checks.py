@@ -27,6 +27,7 @@ from relabel.similarity import RowBlock
 Level = Literal["header", "structure", "content"]
 Severity = Literal["error", "warning"]
 LEVELS: tuple[Level, ...] = get_args(Level)
+_LARGE_FILE = 1 << 28  # bytes, whose tables of cameras may take hundreds of MB each
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,10 @@ class CollectionCheck:
         return tables
 
     def _checked(self, sides: Sequence[str], *, posed: bool) -> dict[str, TableCheck]:
-        """The checks of the tables that could be done, at the same time; findings come in the order of the sides."""
+        """The checks of the tables that could be done; findings come in the order of the sides.
+
+        They are done at the same time, except of a large file, where that would take more memory than all else.
+        """
         reports = [Report() for _ in sides]
         done: dict[str, TableCheck] = {}
 
@@ -170,7 +174,8 @@ class CollectionCheck:
                 table.run()
                 done[side] = table
 
-        with ThreadPoolExecutor(len(sides), thread_name_prefix="relabel-check") as pool:
+        at_once = 1 if self._group.file.id.get_filesize() > _LARGE_FILE else len(sides)
+        with ThreadPoolExecutor(at_once, thread_name_prefix="relabel-check") as pool:
             list(pool.map(check, sides, reports))
         for report in reports:
             for finding in report.findings:
@@ -431,8 +436,11 @@ class TableCheck:
         return [dataset]
 
     def _read(self, name: str, dataset: Any) -> npt.NDArray[Any]:
-        blocks = list(self._hashed_blocks(name, dataset))
-        return np.concatenate(blocks) if blocks else hdf.read(dataset)
+        values, stop = np.empty(dataset.shape, dataset.dtype), 0
+        for block in self._hashed_blocks(name, dataset):
+            start, stop = stop, stop + len(block)
+            values[start:stop] = block
+        return values
 
     def _hashed_blocks(self, name: str, dataset: Any) -> Iterator[npt.NDArray[Any]]:
         digest = ArrayDigest(str(hdf.type_name(dataset)))
