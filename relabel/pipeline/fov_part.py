@@ -129,6 +129,7 @@ class FovPart(ReaderWrapper[CameraSets]):
             announcement=announcement(source, threads=threads),
             cut=partial(blocks.cut, source),
             unmet=_unmet(source) if for_blocks and self.occluders is not None else None,
+            computed_ahead=True,
         )
 
     def estimate(self, *, threads: int | None = None) -> Estimate:

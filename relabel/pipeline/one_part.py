@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from relabel.audit.findings import EMPTY, AuditReport, refuse_warnings
 from relabel.errors import LabelFileError, MissingFileError
 from relabel.labelfile import LabelFile, provenance, validate, write
+from relabel.pipeline.computed_ahead import ComputedAhead
 from relabel.pipeline.no_pairs import explanation
 from relabel.pipeline.parts import Bar, Opened, Part
 from relabel.similarity import SimilaritySource
@@ -133,7 +134,7 @@ def make(
     with bar(part.name, queries) if bar is not None else nullcontext() as progress:
         write(
             path,
-            {part.name: opened.source},
+            {part.name: ComputedAhead(opened.source) if opened.computed_ahead else opened.source},
             provenance=[step],
             overwrite=overwrite,
             progress=progress,

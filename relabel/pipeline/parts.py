@@ -57,6 +57,8 @@ class Opened(NamedTuple):
     """of a source whose extents only its blocks know: `relabel.pipeline.blocks.Unmet`"""
     average_rows: int | None = None
     """rows of a block, on average; None: as many as it takes elsewhere"""
+    computed_ahead: bool = False
+    """whether rows may be computed in a thread while those before are written"""
 
 
 @dataclass(frozen=True)
