@@ -112,3 +112,11 @@ def serious_violations(page: Any, *rules: str) -> list[tuple[str, list[str]]]:
         for one in found
         if one["impact"] in ("serious", "critical")
     ]
+
+
+def assert_accessible(page: Any, drawn: str) -> None:
+    """A page that has drawn an element keeps all serious rules, and in the dark the one that colours matter to."""
+    for scheme, rules in (("light", ()), ("dark", ("color-contrast",))):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_selector(drawn)
+        assert serious_violations(page, *rules) == []
