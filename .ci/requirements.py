@@ -1,7 +1,7 @@
 """Requirements as setup.cfg and constraints.txt have them, in other words for pip.
 
 python .ci/requirements.py oldest        what relabel is built on, at the oldest versions that it allows this Python
-python .ci/requirements.py tests         what its tests need, but for what needs torch and what no test runs
+python .ci/requirements.py tests         what its tests need, but for what needs torch or newer packages
 python .ci/requirements.py constraints   constraints.txt, without what `oldest` decides
 """
 
@@ -16,8 +16,10 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parent.parent
-NEEDS_TORCH = {"pytorch-metric-learning"}
+NEEDS_TORCH = {"lightning", "pytorch-metric-learning"}
 TOOLS = {"coverage", "mypy", "ruff", "scipy-stubs"}
+NEEDS_NEWER = {"datasets"}
+"""Its version of constraints.txt needs a newer pyarrow than relabel does."""
 FOLLOWERS = {"llvmlite"}
 """Each version of numba needs one of its own."""
 
@@ -45,7 +47,7 @@ def oldest() -> dict[str, Version]:
 def tests() -> list[Requirement]:
     """What the tests of the core need."""
     wanted = requirements("options.extras_require", "test")
-    return [one for one in wanted if canonicalize_name(one.name) not in NEEDS_TORCH | TOOLS]
+    return [one for one in wanted if canonicalize_name(one.name) not in NEEDS_TORCH | NEEDS_NEWER | TOOLS]
 
 
 def constraints() -> list[str]:
