@@ -42,11 +42,14 @@ class RowChecks:
     def __init__(self, query_ok: BoolArray, database_ok: BoolArray, *, min_value: float, self_pairs: bool) -> None:
         self._query_ok = query_ok
         self._database_ok = database_ok
+        self._all_database_ok = bool(database_ok.all())
         self._min_value = np.float32(min_value)
         self._self_pairs = self_pairs
 
     def faults(self, block: RowBlock) -> list[Fault]:
         """The rules that the block breaks, each with the number of entries and the first of them."""
+        if self._breaks_none(block):
+            return []
         columns, data = block.indices, block.data
         ends = np.cumsum(block.counts)
         width = len(self._database_ok)
@@ -75,6 +78,28 @@ class RowChecks:
         if self._self_pairs:
             rules["pair a camera with itself, which a self-paired collection does not store"] = columns == block.rows
         return [self._fault(rule, bad, block, ends) for rule, bad in rules.items() if bad.any()]
+
+    def _breaks_none(self, block: RowBlock) -> bool:
+        """Whether the block breaks no rule, in a quarter of the time that it takes to say where one is broken."""
+        columns, data = block.indices, block.data
+        if not len(columns):
+            return True
+        # The least and the greatest value are NaN where any is, which is in no range.
+        if not (columns.min() >= 0 and columns.max() < len(self._database_ok)):
+            return False
+        if not (data.min() > self._min_value and data.max() <= 1.0):
+            return False
+        rising = columns[1:] > columns[:-1]
+        starts = (np.cumsum(block.counts) - block.counts)[block.counts > 0]
+        # Where a row begins, columns may fall.
+        if np.count_nonzero(rising) + np.count_nonzero(~rising[starts[1:] - 1]) < len(rising):
+            return False
+        # They are in range, so that clipping, which is faster than raising, changes none.
+        if not self._all_database_ok and not self._database_ok.take(columns, mode="clip").all():
+            return False
+        if block.counts[~self._query_ok[block.first_row : block.first_row + len(block.counts)]].any():
+            return False
+        return not self._self_pairs or not (columns == block.rows).any()
 
     def _fault(self, rule: str, bad: BoolArray, block: RowBlock, ends: npt.NDArray[Any]) -> Fault:
         at = int(np.argmax(bad))
