@@ -198,10 +198,8 @@ def write_columns(draft: Draft, datasets: Sequence[Any], table: Table, queue: Ch
     """Add the chunks of a table to the queue; `datasets` are those of `new_columns`."""
     for dataset, array in zip(datasets, table.values(), strict=True):
         if array.size:
-            step = dataset.chunks[0]
             with draft.writing():
-                for row in range(0, len(array), step):
-                    queue.add(dataset, row, array[row : row + step])
+                queue.add([dataset], 0, [array])
 
 
 def _new_column(group: Any, name: str, array: npt.NDArray[Any]) -> Any:

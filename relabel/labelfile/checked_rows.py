@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -62,8 +62,14 @@ class CheckedRows:
         return as_table(cameras, extent, f"{self.where}, {side}")
 
     def blocks(self, progress: Callable[[int], object] | None) -> Iterator[RowBlock]:
-        """All rows, checked block by block; faults that only show at the end are found after the last."""
-        for unchecked in self._source.blocks():
+        """All rows, checked block by block; faults that only show at the end are found after the last.
+
+        A source that computes ahead begins at once, not when the first block is wanted.
+        """
+        return self._in_turn(self._source.blocks(), progress)
+
+    def _in_turn(self, blocks: Iterable[RowBlock], progress: Callable[[int], object] | None) -> Iterator[RowBlock]:
+        for unchecked in blocks:
             block = self._checked(unchecked)
             yield block
             if progress is not None:

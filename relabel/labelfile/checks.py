@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice, starmap
 from typing import Any, Literal, get_args
 
 import h5py
@@ -274,21 +276,15 @@ class CollectionCheck:
         running = {name: ArrayDigest(dtype) for name, dtype in schema.ARRAYS.items()}
         running["indptr"].update(indptr.astype("<i4"))
         by_rule: dict[str, Fault] = {}
-        with ThreadPoolExecutor(2, thread_name_prefix="relabel-check") as pool:
-            for first, last in row_ranges(indptr, 0, shape[0]):
-                part = slice(int(indptr[first]), int(indptr[last]))
-                indices, data = pool.map(hdf.read, (arrays["indices"], arrays["data"]), (part, part))
-                block = RowBlock(first, np.diff(indptr[first : last + 1]), indices, data)
-                for fault in rules.faults(block):
-                    known = by_rule.get(fault.rule)
-                    by_rule[fault.rule] = (
-                        fault if known is None else known._replace(entries=known.entries + fault.entries)
-                    )
-                if symmetry is not None and not by_rule:
-                    symmetry.add(block)
-                if self._content:
-                    running["indices"].update(indices)
-                    running["data"].update(data)
+        for block in _read_ahead(arrays, indptr):
+            for fault in rules.faults(block):
+                known = by_rule.get(fault.rule)
+                by_rule[fault.rule] = fault if known is None else known._replace(entries=known.entries + fault.entries)
+            if symmetry is not None and not by_rule:
+                symmetry.add(block)
+            if self._content:
+                running["indices"].update(block.indices)
+                running["data"].update(block.data)
         where = f"{self._path}/{schema.SIMILARITY}"
         for fault in by_rule.values():
             self._note(where, str(fault))
@@ -302,6 +298,23 @@ class CollectionCheck:
             )
         for name, digest in running.items():
             self._records[f"{schema.SIMILARITY}/{name}"] = digest.record(arrays[name].shape)
+
+
+def _read_ahead(arrays: Mapping[str, Any], indptr: npt.NDArray[np.int64]) -> Iterator[RowBlock]:
+    """All rows in blocks, of which the next is read in threads while one is looked at."""
+    with ThreadPoolExecutor(2, thread_name_prefix="relabel-check") as pool:
+
+        def submit(first: int, last: int) -> tuple[int, int, list[Future[npt.NDArray[Any]]]]:
+            part = slice(int(indptr[first]), int(indptr[last]))
+            return first, last, [pool.submit(hdf.read, arrays[name], part) for name in ("indices", "data")]
+
+        ranges = row_ranges(indptr, 0, len(indptr) - 1)
+        coming = deque(starmap(submit, islice(ranges, 1)))
+        while coming:
+            coming.extend(starmap(submit, islice(ranges, 1)))
+            first, last, reading = coming.popleft()
+            indices, data = (part.result() for part in reading)
+            yield RowBlock(first, np.diff(indptr[first : last + 1]), indices, data)
 
 
 def attribute_faults(attributes: Mapping[str, Any], *, newer: bool) -> list[str]:

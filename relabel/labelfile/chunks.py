@@ -7,11 +7,12 @@ fletcher32 chunks, which libdeflate inflates outside the lock as well.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import deflate
 import numpy as np
@@ -22,11 +23,15 @@ from h5py._objects import phil
 from relabel.cores import available_cores
 from relabel.errors import OptionError
 from relabel.labelfile._hdf5_guards import read_chunk
-from relabel.labelfile.schema import CHUNK_ENTRIES, FILTERS, GZIP_LEVEL
+from relabel.labelfile.schema import CHUNK_ENTRIES, FILTERS
 
-_WAITING_PER_THREAD = 8  # enough to keep every thread busy, few enough to bound memory
+_WAITING_PER_THREAD = 2  # enough to keep every thread busy, few enough to bound memory
+BATCH_BYTES = 1 << 20
+"""Of a column, to be compressed or inflated at once: NumPy takes longer to be called, and to pass the GIL from thread
+to thread, than to shuffle or sum up a chunk."""
 _STEPS = [h5z.FILTER_SHUFFLE, h5z.FILTER_DEFLATE, h5z.FILTER_FLETCHER32]
 _CHECKSUM_BYTES = 4
+_LEVEL = 3  # of libdeflate, which makes smaller chunks than zlib at the level that the file states
 _ZLIB_HEADER = b"\x78\x01"
 _LONGEST_STORED = 0xFFFF  # bytes of a stored block of deflate
 _SAMPLED = 5  # of so many bytes one is looked at, to see whether they are noise
@@ -35,42 +40,42 @@ _NOISE = (
 )
 _WORDS = 1 << 10  # of a row
 _WORDS_SUMMED = 1 << 16  # words whose sum fits in 32 bits
+_MODULUS = 65535
 
 
-def fletcher32(data: bytes | memoryview) -> int:
-    """HDF5's Fletcher checksum of `data`: sums of 16-bit big-endian words modulo 65535.
+def checksums(chunks: Sequence[bytes | memoryview]) -> list[int]:
+    """HDF5's Fletcher checksum of each chunk: sums of 16-bit big-endian words modulo 65535.
 
     The library folds carries as it goes, which is the same modulus except that a sum that is not zero never becomes 0
-    but 65535; hence the shift by one below. An odd last byte counts as the high half of a word. Swapping the bytes of a
-    word multiplies it by 256 in this modulus, so that the sums are those of words as processors have them.
+    but 65535. An odd last byte counts as the high half of a word. Swapping the bytes of a word multiplies it by 256 in
+    this modulus, so that the sums are those of words as processors have them.
     """
-    words = np.frombuffer(data, "<u2", len(data) // 2)
-    odd = len(data) & 1
-    count, whole = len(words) + odd, len(words) // _WORDS * _WORDS
-    # Word i counts (count - i) times in the second sum. Sums of the rows and columns of a table of words take one pass
-    # of small numbers each.
-    by_row = words[:whole].reshape(-1, _WORDS)
-    rows = by_row.sum(axis=1, dtype=np.uint32).astype(np.int64)
-    columns = by_row.sum(axis=0, dtype=np.uint32 if len(rows) <= _WORDS_SUMMED else np.uint64).astype(np.int64)
-    rest = words[whole:].astype(np.int64)
-    first = int(rows.sum() + rest.sum())
-    second = int(rows @ np.arange(count, count - whole, -_WORDS) - columns @ np.arange(_WORDS))
-    second += int(rest @ np.arange(count - whole, odd, -1))
-    last = data[-1] << 8 if odd else 0
-    return _folded(second * 256 + last) << 16 | _folded(first * 256 + last)
-
-
-def _folded(total: int) -> int:
-    return (total - 1) % 65535 + 1 if total else 0
-
-
-def shuffled(array: npt.NDArray[Any]) -> bytes:
-    """The bytes of an array with all first bytes before all second bytes and so on, as HDF5's shuffle filter."""
-    return np.ascontiguousarray(array).view(np.uint8).reshape(array.size, -1).T.tobytes()
+    longest = max(map(len, chunks))
+    padded = np.zeros((len(chunks), -(-longest // (2 * _WORDS)) * 2 * _WORDS), np.uint8)  # which no sum notices
+    for row, chunk in zip(padded, chunks, strict=True):
+        row[: len(chunk)] = np.frombuffer(chunk, np.uint8)
+    words = padded.view("<u2").reshape(len(chunks), -1, _WORDS)
+    # In the second sum, word i of n counts (n - i) times. Sums of the rows and columns of a table of words take one
+    # pass of small numbers each.
+    small = np.uint32 if words.shape[1] <= _WORDS_SUMMED else np.uint64
+    rows = words.sum(axis=2, dtype=np.uint32).astype(np.int64) % _MODULUS
+    columns = words.sum(axis=1, dtype=small).astype(np.int64) % _MODULUS
+    first = rows.sum(axis=1)
+    before = rows @ np.arange(0, words.shape[1] * _WORDS, _WORDS) + columns @ np.arange(_WORDS)
+    counts = np.array([-(-len(chunk) // 2) for chunk in chunks])
+    second = counts * (first % _MODULUS) - before
+    none = ~words.any(axis=(1, 2))
+    folded = [np.where(none, 0, (total % _MODULUS * 256 - 1) % _MODULUS + 1) for total in (first, second)]
+    return [int(high) << 16 | int(low) for low, high in zip(*folded, strict=True)]
 
 
 def encoded(values: npt.NDArray[Any], *, fast: bool = False) -> bytes:
-    """A chunk of this many rows as it lies in the file: shuffled, deflated, with its checksum behind it.
+    """One chunk; see `encoded_chunks`."""
+    return encoded_chunks(values, len(values), fast=fast)[0]
+
+
+def encoded_chunks(values: npt.NDArray[Any], rows: int, *, fast: bool = False) -> list[bytes]:
+    """Chunks of `rows` rows each as they lie in the file: shuffled, deflated, with their checksums behind them.
 
     The low bytes of most numbers with fractions, such as ψ, are noise, in which deflate would look for repetitions in
     vain: they lie first in the shuffled bytes, and are stored.
@@ -78,39 +83,71 @@ def encoded(values: npt.NDArray[Any], *, fast: bool = False) -> bytes:
     With `fast`, columns are deflated at the lowest level, which makes them eight times smaller, and all else is only
     stored: deflating ψ, keys and positions takes longer, for a half to four fifths of their size.
     """
-    data = shuffled(values)
-    noise = _noise_bytes(data, values.dtype.itemsize) if values.dtype.kind == "f" and not fast else 0
-    level = GZIP_LEVEL if not fast else 1 if values.dtype == np.int32 else 0
-    pieces: list[bytes | bytearray] = [_ZLIB_HEADER]
-    for start in range(0, noise, _LONGEST_STORED):
-        piece = data[start : min(start + _LONGEST_STORED, noise)]
+    count, dtype = len(values) // rows, values.dtype
+    by_item = np.ascontiguousarray(values).view(np.uint8).reshape(count, values.size // count, dtype.itemsize)
+    # All first bytes before all second bytes and so on, as HDF5's shuffle filter.
+    planes = np.ascontiguousarray(by_item.transpose(0, 2, 1))
+    noisy = _noise_planes(planes) if dtype.kind == "f" and not fast else np.zeros(count, np.int64)
+    level = _LEVEL if not fast else 1 if dtype == np.int32 else 0
+    size = planes[0].size
+    whole = memoryview(planes.reshape(-1).data)
+    chunks = [
+        _deflated(whole[start : start + size], int(noise) * planes.shape[2], level)
+        for start, noise in zip(range(0, len(whole), size), noisy, strict=True)
+    ]
+    return [
+        chunk + checksum.to_bytes(_CHECKSUM_BYTES, "little")
+        for chunk, checksum in zip(chunks, checksums(chunks), strict=True)
+    ]
+
+
+def _noise_planes(planes: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Of each chunk of shuffled bytes, (chunks, planes, items), how many planes, from the first on, are noise.
+
+    That is, all bytes are about equally frequent in them.
+    """
+    sampled = planes[:, :, ::_SAMPLED]
+    apart = sampled + 256 * np.arange(sampled.shape[0] * sampled.shape[1]).reshape(*sampled.shape[:2], 1)
+    counts = np.bincount(apart.reshape(-1), minlength=256 * planes.shape[0] * planes.shape[1])
+    equal = (counts * (counts - 1)).reshape(*planes.shape[:2], 256).sum(axis=2)
+    total = sampled.shape[2]
+    noise: npt.NDArray[np.bool_] = equal * 256 <= _NOISE * total * (total - 1)
+    leading: npt.NDArray[np.int64] = np.logical_and.accumulate(noise, axis=1).sum(axis=1)
+    return leading
+
+
+def _deflated(data: memoryview, stored: int, level: int) -> bytes:
+    """A zlib stream whose first `stored` bytes are only stored."""
+    pieces: list[bytes | bytearray | memoryview] = [_ZLIB_HEADER]
+    for start in range(0, stored, _LONGEST_STORED):
+        piece = data[start : min(start + _LONGEST_STORED, stored)]
         pieces += [b"\0", len(piece).to_bytes(2, "little"), (len(piece) ^ 0xFFFF).to_bytes(2, "little"), piece]
-    pieces += [deflate.deflate_compress(memoryview(data)[noise:], level), deflate.adler32(data).to_bytes(4, "big")]
-    packed = b"".join(pieces)
-    return packed + fletcher32(packed).to_bytes(_CHECKSUM_BYTES, "little")
+    return b"".join([*pieces, deflate.deflate_compress(data[stored:], level), deflate.adler32(data).to_bytes(4, "big")])
 
 
-def _noise_bytes(data: bytes, itemsize: int) -> int:
-    """How many of the shuffled bytes, from the first on, are in planes whose bytes are all about equally frequent."""
-    planes = np.frombuffer(data, np.uint8).reshape(itemsize, -1)
-    for number, plane in enumerate(planes):
-        counts = np.bincount(plane[::_SAMPLED], minlength=256)
-        total = int(counts.sum())
-        if counts @ (counts - 1) * 256 > _NOISE * total * (total - 1):
-            return number * len(plane)
-    return len(data)
+def decoded(chunks: Sequence[bytes], into: npt.NDArray[np.uint8]) -> bool:
+    """Whether all chunks are as `encoded_chunks` makes them; their shuffled bytes go into the rows of `into`.
 
-
-def decoded(data: bytes, size: int) -> bytearray | None:
-    """The `size` shuffled bytes of a chunk that `encoded` made; None where it holds anything else, or is damaged."""
-    packed = memoryview(data)[:-_CHECKSUM_BYTES]
-    if len(data) < _CHECKSUM_BYTES or fletcher32(packed) != int.from_bytes(data[-_CHECKSUM_BYTES:], "little"):
-        return None
-    try:
-        values = deflate.zlib_decompress(packed, size)  # fails where there are more
-    except deflate.DeflateError:
-        return None
-    return values if len(values) == size else None
+    False where any is damaged, or holds more or less than a row.
+    """
+    size = into[0].size
+    # Longer than deflate makes anything: the longest decides how much memory the checksums of all take.
+    longest = size + size // 256 + 64
+    if not all(_CHECKSUM_BYTES < len(chunk) <= longest for chunk in chunks):
+        return False
+    packed = [memoryview(chunk)[:-_CHECKSUM_BYTES] for chunk in chunks]
+    stored = [int.from_bytes(chunk[-_CHECKSUM_BYTES:], "little") for chunk in chunks]
+    if checksums(packed) != stored:
+        return False
+    for row, stream in zip(into, packed, strict=True):
+        try:
+            values = deflate.zlib_decompress(stream, size)  # fails where there are more
+        except deflate.DeflateError:
+            return False
+        if len(values) != size:
+            return False
+        row[:] = np.frombuffer(values, np.uint8)
+    return True
 
 
 def read_rows(dataset: Any, first: int, stop: int) -> npt.NDArray[Any] | None:
@@ -132,22 +169,32 @@ def read_rows(dataset: Any, first: int, stop: int) -> npt.NDArray[Any] | None:
     sides, dtype = dataset.chunks, dataset.dtype
     if not sides or sides[1:] != dataset.shape[1:] or dtype.hasobject or not _is_stored_alike(dataset, dtype):
         return None
-    rows = sides[0]
+    rows, in_row, width = sides[0], math.prod(sides[1:]), dtype.itemsize
     values = np.empty((stop - first, *sides[1:]), dtype)
-    size, items = rows * values[:1].nbytes, values[:1].size
-    by_item = values.reshape(-1).view(np.uint8).reshape(-1, dtype.itemsize)
-    for start in range(first // rows * rows, stop, rows):
+    by_item = values.reshape(-1).view(np.uint8).reshape(-1, width)
+    size = rows * in_row * width
+    starts = range(first // rows * rows, stop, rows)
+    at_once = max(1, min(len(starts), BATCH_BYTES // size))
+    # One memory for all batches, since the system clears new memory first.
+    buffer = np.empty((at_once, size), np.uint8)
+    for batch in (starts[k : k + at_once] for k in range(0, len(starts), at_once)):
         try:
-            mask, data = read_chunk(dataset, (start, *(0 for _ in sides[1:])))
+            stored = [read_chunk(dataset, (row, *(0 for _ in sides[1:]))) for row in batch]
         except Exception:  # of many kinds, as HDF5's are; it is asked again, and says which
             return None
-        shuffled = decoded(data, size) if mask == 0 else None
-        if shuffled is None:
+        shuffled = buffer[: len(batch)]
+        if any(mask for mask, _ in stored) or not decoded([data for _, data in stored], shuffled):
             return None
-        low, high = (items * (row - start) for row in (max(start, first), min(start + rows, stop)))
-        here = items * (start - first)
-        for k, byte in enumerate(np.frombuffer(shuffled, np.uint8).reshape(dtype.itemsize, -1)):
-            by_item[here + low : here + high, k] = byte[low:high]
+        planes = shuffled.reshape(len(batch), width, -1)
+        low, high = max(batch[0], first), min(batch[-1] + rows, stop)
+        wanted = by_item[in_row * (low - first) : in_row * (high - first)]
+        is_whole = high - low == len(batch) * rows
+        unshuffled = wanted if is_whole else np.empty((len(batch) * rows * in_row, width), np.uint8)
+        by_chunk = unshuffled.reshape(len(batch), -1, width)
+        for k in range(width):
+            by_chunk[:, :, k] = planes[:, k]
+        if not is_whole:
+            wanted[:] = unshuffled[in_row * (low - batch[0]) :][: len(wanted)]
     return values
 
 
@@ -169,7 +216,7 @@ class ChunkQueue:
     threads:
         how many threads compress; None takes all that this process may run on.
     fast:
-        compress as little as `encoded` says.
+        compress as little as `encoded_chunks` says.
     """
 
     def __init__(self, threads: int | None = None, *, fast: bool = False) -> None:
@@ -178,7 +225,7 @@ class ChunkQueue:
         count = threads or available_cores()
         self._fast = fast
         self._limit = count * _WAITING_PER_THREAD
-        self._waiting: deque[tuple[Any, tuple[int, ...], int | None, Future[bytes]]] = deque()
+        self._waiting: deque[_Batch] = deque()
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="relabel-gzip")
 
     def __enter__(self) -> Self:
@@ -187,27 +234,32 @@ class ChunkQueue:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def add(self, dataset: Any, first_row: int, values: npt.NDArray[Any], *, length: int | None = None) -> None:
-        """The next chunk.
+    def add(
+        self, datasets: Sequence[Any], first_row: int, columns: Sequence[npt.NDArray[Any]], *, grow: bool = False
+    ) -> None:
+        """The next rows of some datasets; they are stored in turns, a chunk of each.
 
         Parameters
         ----------
-        dataset:
-            an h5py dataset with `FILTERS`, in chunks of whole rows.
+        datasets:
+            h5py datasets with `FILTERS`, in chunks of the same number of whole rows.
         first_row:
-            where the chunk begins.
-        values:
-            its rows, in the type of the dataset, which must not change any more; of the last chunk those there are.
-        length:
-            what the dataset grows to before the chunk is stored.
+            where they begin, which is where a chunk does.
+        columns:
+            the rows of each, in the type of the dataset, which must not change any more; the last chunk may be one that
+            is not full.
+        grow:
+            whether the datasets grow by each chunk before it is stored.
         """
-        offset = (first_row, *(0 for _ in dataset.shape[1:]))
-        rows = dataset.chunks[0]
-        self._waiting.append(
-            (dataset, offset, length, self._pool.submit(_encoded_whole, values, rows, fast=self._fast))
-        )
-        while len(self._waiting) > self._limit:
-            self._store()
+        rows = datasets[0].chunks[0]
+        in_row = max(column.itemsize * math.prod(column.shape[1:]) for column in columns)
+        step = rows * max(1, BATCH_BYTES // (rows * in_row))
+        for start in range(0, len(columns[0]), step):
+            parts = [column[start : start + step] for column in columns]
+            chunks = [self._pool.submit(_encoded_whole, part, rows, fast=self._fast) for part in parts]
+            self._waiting.append(_Batch(datasets, first_row + start, first_row + start + len(parts[0]), grow, chunks))
+            while len(self._waiting) > self._limit:
+                self._store()
 
     def finish(self) -> None:
         """Store all that was added."""
@@ -215,21 +267,37 @@ class ChunkQueue:
             self._store()
 
     def _store(self) -> None:
-        dataset, offset, length, chunk = self._waiting.popleft()
-        if length is not None:
-            # Growing chunk by chunk: a later cut to the true length would make HDF5 rewrite the last chunk itself.
-            dataset.resize((length,))
-        data = chunk.result()
-        with phil:  # as for read_chunk
-            dataset.id.write_direct_chunk(offset, data)
+        datasets, start, stop, grow, encoded = self._waiting.popleft()
+        rows = datasets[0].chunks[0]
+        chunks = [column.result() for column in encoded]
+        for number, row in enumerate(range(start, stop, rows)):
+            for dataset, column in zip(datasets, chunks, strict=True):
+                # Growing chunk by chunk: a later cut to the true length would make HDF5 rewrite the last chunk itself.
+                if grow:
+                    dataset.resize((min(row + rows, stop),))
+                with phil:  # as for read_chunk
+                    dataset.id.write_direct_chunk((row, *(0 for _ in dataset.shape[1:])), column[number])
 
 
-def _encoded_whole(values: npt.NDArray[Any], rows: int, *, fast: bool) -> bytes:
-    """The rows, and zeros up to as many as a chunk has, encoded."""
-    if len(values) < rows:
-        values = np.concatenate((values, np.zeros((rows - len(values), *values.shape[1:]), values.dtype)))
-        fast = False  # the zeros may be most of it
-    return encoded(values, fast=fast)
+class _Batch(NamedTuple):
+    """Rows of some datasets that are being compressed."""
+
+    datasets: Sequence[Any]
+    start: int
+    stop: int
+    grow: bool
+    chunks: Sequence[Future[list[bytes]]]
+
+
+def _encoded_whole(values: npt.NDArray[Any], rows: int, *, fast: bool) -> list[bytes]:
+    """The chunks of some rows; the last one is filled up with zeros."""
+    whole = len(values) // rows * rows
+    chunks = encoded_chunks(values[:whole], rows, fast=fast) if whole else []
+    if whole < len(values):
+        filled = np.zeros((rows, *values.shape[1:]), values.dtype)
+        filled[: len(values) - whole] = values[whole:]
+        chunks.append(encoded(filled))  # not fast: the zeros may be most of it
+    return chunks
 
 
 class GrowingColumns:
@@ -260,12 +328,14 @@ class GrowingColumns:
     def append(self, arrays: Sequence[npt.NDArray[Any]]) -> None:
         """Add the next entries, one array for each dataset, all of one length."""
         start, total = 0, len(arrays[0])
-        while len(self._rest[0]) + total - start >= CHUNK_ENTRIES:
-            stop = start + CHUNK_ENTRIES - len(self._rest[0])
+        widest = max(dtype.itemsize for dtype in self._dtypes)
+        while chunks := (len(self._rest[0]) + total - start) // CHUNK_ENTRIES:
+            # Copies: the source may reuse its buffers for the next block.
+            entries = min(chunks, max(1, BATCH_BYTES // (widest * CHUNK_ENTRIES))) * CHUNK_ENTRIES
+            stop = start + entries - len(self._rest[0])
             self._add([np.concatenate((r, a[start:stop])) for r, a in zip(self._rest, arrays, strict=True)])
             self._rest = [r[:0] for r in self._rest]
             start = stop
-        # A copy: the source may reuse its buffers for the next block.
         self._rest = [np.concatenate((r, a[start:])) for r, a in zip(self._rest, arrays, strict=True)]
 
     def finish(self) -> int:
@@ -274,8 +344,7 @@ class GrowingColumns:
             self._add(self._rest)
         return self._length
 
-    def _add(self, chunk: Sequence[npt.NDArray[Any]]) -> None:
-        offset = self._length
-        self._length += len(chunk[0])
-        for dataset, dtype, values in zip(self._datasets, self._dtypes, chunk, strict=True):
-            self._queue.add(dataset, offset, values.astype(dtype, copy=False), length=self._length)
+    def _add(self, columns: Sequence[npt.NDArray[Any]]) -> None:
+        typed = [column.astype(dtype, copy=False) for column, dtype in zip(columns, self._dtypes, strict=True)]
+        self._queue.add(self._datasets, self._length, typed, grow=True)
+        self._length += len(columns[0])

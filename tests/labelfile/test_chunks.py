@@ -13,7 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relabel.errors import OptionError
-from relabel.labelfile.chunks import ChunkQueue, GrowingColumns, decoded, encoded, fletcher32, read_rows
+from relabel.labelfile import chunks
+from relabel.labelfile.chunks import (
+    ChunkQueue,
+    GrowingColumns,
+    checksums,
+    decoded,
+    encoded,
+    encoded_chunks,
+    read_rows,
+)
 from relabel.labelfile.schema import FILTERS
 
 
@@ -26,7 +35,23 @@ def hdf5_checksum(data: bytes) -> int:
         return int.from_bytes(dataset.id.read_direct_chunk((0,))[1][-4:], "little")
 
 
-class TestFletcher32:
+def fletcher32(data: bytes) -> int:
+    """The checksum of one chunk."""
+    return checksums([data])[0]
+
+
+def inflated(chunk: bytes, size: int) -> bytes | None:
+    """The shuffled bytes of one chunk; None where it is refused."""
+    into = np.empty((1, size), np.uint8)
+    return into.tobytes() if decoded([chunk], into) else None
+
+
+class TestChecksums:
+    @given(st.lists(st.binary(min_size=1, max_size=5_000), min_size=1, max_size=5))
+    def test_together_as_alone(self, together: list[bytes]) -> None:
+        """Of chunks of any lengths, each gets its own checksum."""
+        assert checksums(together) == [hdf5_checksum(chunk) for chunk in together]
+
     @given(st.binary(min_size=1, max_size=200))
     def test_is_that_of_hdf5(self, data: bytes) -> None:
         """Any bytes, of even and odd length, have the checksum that HDF5 gives them."""
@@ -66,9 +91,19 @@ class TestEncoded:
         letters = np.stack([rng.integers(2**n, size=rows, dtype=np.uint8) for n in bits[:size]], axis=1)
         packed = encoded(letters.view("u1" if dtype == "?" else dtype).ravel(), fast=fast)
         assert zlib.decompress(packed[:-4]) == letters.T.tobytes()
-        assert decoded(packed, letters.size) == letters.T.tobytes()
+        assert inflated(packed, letters.size) == letters.T.tobytes()
         if not fast:
             assert len(packed) < 1.1 * len(zlib.compress(letters.T.tobytes(), 4)) + 100
+
+    @given(st.sampled_from(["<f4", "<f8", "<i4", "S5"]), st.integers(1, 40), st.integers(1, 4), st.booleans())
+    def test_together_as_alone(self, dtype: str, rows: int, count: int, fast: bool) -> None:
+        """A chunk is the same bytes whatever others are encoded with it; some are noise and some constant."""
+        rng = np.random.default_rng(rows)
+        letters = rng.integers(256, size=(count, rows * np.dtype(dtype).itemsize), dtype=np.uint8)
+        letters[rng.random(count) < 0.5] = 1
+        values = letters.view(dtype).ravel()
+        alone = [encoded(part, fast=fast) for part in values.reshape(count, rows)]
+        assert encoded_chunks(values, rows, fast=fast) == alone
 
     def test_noise_is_stored_in_pieces(self) -> None:
         """Deflate counts the bytes of a stored block in 16 bits; chunks of positions have more."""
@@ -93,11 +128,15 @@ class TestReadRows:
         ],
         ids=["int", "big-endian", "text", "flag", "pose"],
     )
-    def test_same_as_hdf5(self, tmp_path: Path, values: npt.NDArray[Any]) -> None:
-        """Of every type and shape, from any row to any other, in the middle of chunks and at the end of the last."""
+    def test_same_as_hdf5(self, tmp_path: Path, values: npt.NDArray[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of every type and shape, from any row to any other, in the middle of chunks and at the end of the last.
+
+        One chunk or several are inflated at once.
+        """
         with h5py.File(tmp_path / "a.h5", "w") as file:
             dataset = file.create_dataset("x", data=values, chunks=(7, *values.shape[1:]), **FILTERS)
             for first, stop in itertools.combinations((0, 6, 7, 50, 77, 98, 100), 2):
+                monkeypatch.setattr(chunks, "BATCH_BYTES", values[:1].nbytes * 7 * (1 + stop % 4))
                 read = read_rows(dataset, first, stop)
                 assert read is not None
                 assert read.dtype == dataset[first:stop].dtype
@@ -151,9 +190,18 @@ class TestReadRows:
         """A chunk that holds less or far more than it should is refused, and of the latter no more is inflated."""
         for size in (0, 27, 29, 1 << 26):
             packed = zlib.compress(bytes(size))
-            assert decoded(packed + fletcher32(packed).to_bytes(4, "little"), 28) is None
-        assert decoded(b"", 28) is None
-        assert decoded(encoded(np.zeros(7, "<i4")), 28) == bytes(28)
+            assert inflated(packed + fletcher32(packed).to_bytes(4, "little"), 28) is None
+        assert inflated(b"", 28) is None
+        assert inflated(encoded(np.zeros(7, "<i4")), 28) == bytes(28)
+
+    def test_one_of_many_is_damaged(self) -> None:
+        """Whichever of the chunks that are inflated together it is."""
+        whole = encoded_chunks(np.arange(28, dtype="<i4"), 7)
+        assert decoded(whole, np.empty((4, 28), np.uint8))
+        for number, chunk in enumerate(whole):
+            for damaged in (chunk[:-1], chunk[:9] + b"!" + chunk[10:], chunk + bytes(1000), b""):
+                others = [*whole[:number], damaged, *whole[number + 1 :]]
+                assert not decoded(others, np.empty((4, 28), np.uint8))
 
 
 class TestGrowingColumns:
@@ -195,8 +243,7 @@ class TestChunkQueue:
                 chunks = (min(8, rows), *values.shape[1:])
                 file.create_dataset(name, values.shape, values.dtype, chunks=chunks, **FILTERS)
             for name, values in columns.items():
-                for row in range(0, rows, 8):
-                    queue.add(file[name], row, values[row : row + 8])
+                queue.add([file[name]], 0, [values])
             queue.finish()
         with h5py.File(tmp_path / "a.h5") as file:
             for name, values in columns.items():
