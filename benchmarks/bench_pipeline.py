@@ -151,12 +151,15 @@ class Seconds(NamedTuple):
 
 
 def in_turns(ways: Mapping[str, Callable[[], object]], turns: int) -> dict[str, Seconds]:
-    """Each way in turn, so that other load on the machine affects all of them."""
+    """Each way in turn, so that other load on the machine affects all of them.
+
+    Every other turn is backwards: a way takes longer after one that leaves caches, or a processor, cold.
+    """
     times: dict[str, list[Seconds]] = {name: [] for name in ways}
-    for _ in range(turns):
-        for name, way in ways.items():
+    for turn in range(turns):
+        for name in list(ways)[:: -1 if turn % 2 else 1]:
             wall, processor = time.perf_counter(), time.process_time()
-            way()
+            ways[name]()
             times[name].append(Seconds(time.perf_counter() - wall, time.process_time() - processor))
     return {name: Seconds(*map(statistics.median, zip(*some, strict=True))) for name, some in times.items()}
 

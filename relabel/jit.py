@@ -18,12 +18,15 @@ import io
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+import numpy.typing as npt
 from numba.core import types
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.codegen import get_host_cpu_features
@@ -227,6 +230,36 @@ def current_threads() -> int:
     if torch is not None and torch.get_num_threads() != torch_threads:
         torch.set_num_threads(torch_threads)
     return threads
+
+
+def in_pieces(function: Callable[[int, int], object], ends: npt.NDArray[np.integer[Any]]) -> None:
+    """Call `function(first, stop)` for each of the pieces that `ends` cuts a whole into, on `current_threads` threads.
+
+    For kernels that are not parallel themselves, beside other threads of this process. A thread of OpenMP that has
+    nothing left to do keeps its core busy for some milliseconds, in case there is more to do, and all wait for the one
+    that something else delays; these take the next piece when they have done one.
+
+    Parameters
+    ----------
+    function:
+        what runs without the GIL.
+    ends:
+        (pieces + 1,) where each piece begins, and where the last one ends, ascending.
+    """
+    pieces = [(int(first), int(stop)) for first, stop in pairwise(ends) if first < stop]
+    left = iter(pieces)
+
+    def work() -> None:
+        for first, stop in left:  # the GIL gives each piece to one thread
+            function(first, stop)
+
+    threads = min(current_threads(), len(pieces))
+    if threads < 2:
+        work()
+        return
+    with ThreadPoolExecutor(threads, thread_name_prefix="relabel-kernel") as pool:
+        for done in [pool.submit(work) for _ in range(threads)]:
+            done.result()
 
 
 @contextmanager

@@ -50,6 +50,37 @@ class TestThreadsSet:
             jit.thread_count(0)
 
 
+class TestInPieces:
+    @pytest.mark.parametrize("threads", [1, 2])
+    @pytest.mark.parametrize(
+        ("ends", "pieces"),
+        [
+            ([], set()),
+            ([3], set()),
+            ([0, 0, 2, 2, 5, 5], {(0, 2), (2, 5)}),
+            (list(range(101)), {(k, k + 1) for k in range(100)}),
+        ],
+    )
+    def test_each_piece_once(self, threads: int, ends: list[int], pieces: set[tuple[int, int]]) -> None:
+        """By whatever thread; pieces without anything are left out."""
+        done: list[tuple[int, int]] = []
+        with jit.threads_set(threads):
+            jit.in_pieces(lambda first, stop: done.append((first, stop)), np.array(ends, np.int64))
+        assert len(done) == len(pieces)
+        assert set(done) == pieces
+
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_error(self, threads: int) -> None:
+        """What a piece raises is raised."""
+
+        def fail(first: int, _stop: int) -> None:
+            if first == 7:
+                raise ZeroDivisionError
+
+        with jit.threads_set(threads), pytest.raises(ZeroDivisionError):
+            jit.in_pieces(fail, np.arange(20))
+
+
 class TestWideVectors:
     @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="there are no vectors without the jit")
     def test_vectors_are_as_wide_as_lanes(self):

@@ -331,7 +331,7 @@ SPARE, ROUNDING = 1.0 + 1e-9, 1e-15  # of lengths and of coordinates, so that wh
 MOST_RATIO = 100.0  # of the square of the longest range to the least area
 
 
-@compiled(parallel=True)
+@compiled()
 def sector_rows(
     circle: Any, database_circle: Any, order: Any, cell: Any, runs: Any, by_cell: Any, group: Any, room: Any,
     query: Any, database: Any, query_area: Any, database_area: Any, database_row: Any,
@@ -350,8 +350,8 @@ def sector_rows(
     numbers iou 0, overlap 1, dice 2. Query i gets counts[i - start] values from place first[i - start] on; columns
     ascend.
     """
-    for g in numba.prange(group.size - 1):
-        wide_vectors()
+    wide_vectors()
+    for g in range(group.size - 1):
         near = merged_pieces(cameras_near(order, runs, cell[by_cell[group[g]]]))
         size = near.size
         around = np.empty((6, size))
@@ -441,10 +441,10 @@ def sector_rows(
             counts[i - start] = at - first[i - start]
 
 
-@compiled(parallel=True)
+@compiled()
 def gather_rows(first: Any, ends: Any, pieces: Any, piece_data: Any, indices: Any, data: Any) -> None:
     """What `sector_rows` left in pieces, put together: of query q at the places ends[q] … ends[q + 1] - 1."""
-    for q in numba.prange(first.size):
+    for q in range(first.size):
         for k in range(ends[q + 1] - ends[q]):
             indices[ends[q] + k] = pieces[first[q] + k]
             data[ends[q] + k] = piece_data[first[q] + k]

@@ -34,12 +34,13 @@ from relabel.fov.params import FovParams, Shape
 from relabel.fov.views import Polygons, Views, common_origin, opening, polygon_area, polygons, views
 from relabel.fov.visibility import VisibleRegions, visible_regions
 from relabel.geometry.walls import Walls
-from relabel.jit import compiled, thread_count, threads_set
+from relabel.jit import compiled, in_pieces, thread_count, threads_set
 from relabel.measures import DEFAULT_MIN_VALUE, MEASURES, Measure, similarity
 from relabel.similarity import Collection, RowBlock, Similarity, gather
 
 BLOCK = 2**22
 """Possible candidates a block holds at the most; they bound its memory, at about 30 bytes each."""
+PIECES = 32  # of a block: many enough that no thread waits for long for the last one, each some hundreds of µs
 QUERIES_AT_ONCE = 32  # of a cell, by one thread: many enough to share a search, few enough that all threads have work
 
 
@@ -260,16 +261,27 @@ class FovOverlap:
         pieces = np.empty(int(room[-1]), np.int32), np.empty(int(room[-1]), np.float32)
         first, counts = np.empty(stop - start, np.int64), np.empty(stop - start, np.int64)
         own = np.empty(0, np.int64) if self.own is None else self.own
-        sector_rows(
-            grid.query, grid.database, grid.order, grid.cell, grid.runs, by_cell, group, room[group],
-            self.query_views.parts, self.database_views.parts,
-            self._query_area, self._database_area, self.database_views.row,
-            own, MEASURES.index(self.params.measure), np.float32(c.min_value),
-            start, first, counts, *pieces,
-        )  # fmt: skip
+
+        def compute(first_group: int, stop_group: int) -> None:
+            cut = slice(first_group, stop_group + 1)
+            sector_rows(
+                grid.query, grid.database, grid.order, grid.cell, grid.runs, by_cell, group[cut], room[group[cut]],
+                self.query_views.parts, self.database_views.parts,
+                self._query_area, self._database_area, self.database_views.row,
+                own, MEASURES.index(self.params.measure), np.float32(c.min_value),
+                start, first, counts, *pieces,
+            )  # fmt: skip
+
+        # With about as many candidates each; groups without any belong to the last one at the latest.
+        cuts = np.searchsorted(room[group], np.linspace(0, room[-1], PIECES, endpoint=False))
+        in_pieces(compute, np.append(cuts, len(group) - 1))
         ends = np.concatenate(([0], np.cumsum(counts)))
         indices, data = np.empty(int(ends[-1]), np.int32), np.empty(int(ends[-1]), np.float32)
-        gather_rows(first, ends, *pieces, indices, data)
+
+        def gather(first_query: int, stop_query: int) -> None:
+            gather_rows(first[first_query:stop_query], ends[first_query : stop_query + 1], *pieces, indices, data)
+
+        in_pieces(gather, np.linspace(0, stop - start, PIECES + 1).astype(np.int64))
         return ViewRows(counts, indices, data)
 
 
