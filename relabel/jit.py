@@ -4,7 +4,8 @@ Without fast-math every pair is computed by the same IEEE operations whatever ve
 into, so that results are the same bits everywhere.
 
 LLVM avoids vectors of 512 bits on Intel processors, since they slow down the clock of the first ones that have them. A
-kernel that is bound by arithmetic asks for them by `wide_vectors` where they do not.
+kernel that is bound by arithmetic asks for them by `wide_vectors` where they do not. One that is not a parallel loop
+says by `arrays_apart` that what it writes is nothing that it reads.
 
 Numba notices a change of the file that a cached driver stands in, but not of those that the functions it calls stand
 in: their times and sizes are part of the name of what is cached.
@@ -27,6 +28,7 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import types
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.codegen import get_host_cpu_features
@@ -77,6 +79,9 @@ if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
     def wide_vectors() -> None:
         """Without the jit there are no vectors."""
 
+    def arrays_apart() -> None:
+        """Without the jit nothing depends on it."""
+
 else:
 
     @intrinsic
@@ -87,6 +92,22 @@ else:
             if FAST_WIDE_VECTORS:
                 # Not by their own `add`, which knows only some attributes.
                 set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+            return context.get_dummy_value()
+
+        return types.void(), code
+
+    @intrinsic
+    def arrays_apart(_typing: Any) -> Any:
+        """Says that no array into which the function that calls it writes overlaps another of its arguments.
+
+        Numba says so itself of the bodies of parallel loops. Without it, the compiler reads again after each write what
+        might have changed: a tenth of the time of `relabel.fov`'s kernel.
+        """
+
+        def code(context: Any, builder: Any, _signature: Any, _arguments: Any) -> Any:
+            for argument in builder.function.args:
+                if isinstance(argument.type, ir.PointerType):
+                    argument.add_attribute("noalias")
             return context.get_dummy_value()
 
         return types.void(), code
@@ -257,9 +278,11 @@ def in_pieces(function: Callable[[int, int], object], ends: npt.NDArray[np.integ
     if threads < 2:
         work()
         return
-    with ThreadPoolExecutor(threads, thread_name_prefix="relabel-kernel") as pool:
-        for done in [pool.submit(work) for _ in range(threads)]:
-            done.result()
+    with ThreadPoolExecutor(threads - 1, thread_name_prefix="relabel-kernel") as pool:
+        others = [pool.submit(work) for _ in range(threads - 1)]
+        work()
+        for other in others:
+            other.result()
 
 
 @contextmanager

@@ -40,7 +40,7 @@ import numba
 import numpy as np
 
 from relabel.fov.candidates import cameras_near, circles_meet, merged_pieces
-from relabel.jit import LANES, compiled, inlined, wide_vectors
+from relabel.jit import LANES, arrays_apart, compiled, inlined, wide_vectors
 
 TINY = 1e-300
 FAR = 1e30  # stands for infinity: directions to points this many radii away are those of the line, to the last bit
@@ -351,6 +351,7 @@ def sector_rows(
     ascend.
     """
     wide_vectors()
+    arrays_apart()
     for g in range(group.size - 1):
         near = merged_pieces(cameras_near(order, runs, cell[by_cell[group[g]]]))
         size = near.size
@@ -444,6 +445,7 @@ def sector_rows(
 @compiled()
 def gather_rows(first: Any, ends: Any, pieces: Any, piece_data: Any, indices: Any, data: Any) -> None:
     """What `sector_rows` left in pieces, put together: of query q at the places ends[q] … ends[q + 1] - 1."""
+    arrays_apart()
     for q in range(first.size):
         for k in range(ends[q + 1] - ends[q]):
             indices[ends[q] + k] = pieces[first[q] + k]
