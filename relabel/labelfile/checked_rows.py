@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -61,12 +62,19 @@ class CheckedRows:
         cameras, extent = (c.query, c.query_extent) if side == schema.QUERIES else (c.database, c.database_extent)
         return as_table(cameras, extent, f"{self.where}, {side}")
 
-    def blocks(self, progress: Callable[[int], object] | None) -> Iterator[RowBlock]:
+    @contextmanager
+    def blocks(self, progress: Callable[[int], object] | None) -> Iterator[Iterator[RowBlock]]:
         """All rows, checked block by block; faults that only show at the end are found after the last.
 
-        A source that computes ahead begins at once, not when the first block is wanted.
+        A source that computes ahead begins at once, not when the first block is wanted. It is closed at the end of the
+        context, after an error too, so that nothing is still being computed when the error is reported.
         """
-        return self._in_turn(self._source.blocks(), progress)
+        blocks = self._source.blocks()
+        try:
+            yield self._in_turn(blocks, progress)
+        finally:
+            if (close := getattr(blocks, "close", None)) is not None:
+                close()
 
     def _in_turn(self, blocks: Iterable[RowBlock], progress: Callable[[int], object] | None) -> Iterator[RowBlock]:
         for unchecked in blocks:

@@ -40,6 +40,7 @@ _NOISE = (
 )
 _WORDS = 1 << 10  # of a row
 _WORDS_SUMMED = 1 << 16  # words whose sum fits in 32 bits
+_LEAST_SUMMED = 16 * _WORDS  # bytes that `checksums` takes for a chunk, however small
 _MODULUS = 65535
 
 
@@ -174,7 +175,7 @@ def read_rows(dataset: Any, first: int, stop: int) -> npt.NDArray[Any] | None:
     by_item = values.reshape(-1).view(np.uint8).reshape(-1, width)
     size = rows * in_row * width
     starts = range(first // rows * rows, stop, rows)
-    at_once = max(1, min(len(starts), BATCH_BYTES // size))
+    at_once = max(1, min(len(starts), BATCH_BYTES // max(size, _LEAST_SUMMED)))
     # One memory for all batches, since the system clears new memory first.
     buffer = np.empty((at_once, size), np.uint8)
     for batch in (starts[k : k + at_once] for k in range(0, len(starts), at_once)):

@@ -171,7 +171,8 @@ class _Cut:
     def run(self, progress: Callable[[int], object] | None) -> Entry:
         """Write all shards; returns their entry in the manifest."""
         whole = PairDigests()
-        shards = [self._shard(blocks) for _, blocks in groupby(self._pieces(whole, progress), key=itemgetter(0))]
+        with self._rows.blocks(progress) as rows:
+            shards = [self._shard(blocks) for _, blocks in groupby(self._pieces(whole, rows), key=itemgetter(0))]
         attributes = self._rows.attributes
         tables = {f"{schema.QUERIES}/{n}": r for n, r in digests(self._queries).items()}
         if not self._self_pairs:
@@ -179,10 +180,10 @@ class _Cut:
         digest = collection_digest(attributes, tables | whole.records())
         return Entry(attributes, self._rows.collection.shape, digest, tuple(shards))
 
-    def _pieces(self, whole: PairDigests, progress: Callable[[int], object] | None) -> Iterator[tuple[int, RowBlock]]:
+    def _pieces(self, whole: PairDigests, blocks: Iterator[RowBlock]) -> Iterator[tuple[int, RowBlock]]:
         """All rows as shards store them, each block with the number of its shard; `whole` gets them as given."""
         number = rows = pairs = 0  # of the shard that is being filled
-        for given in self._rows.blocks(progress):
+        for given in blocks:
             whole.add(given)
             block = with_self_pairs(given, self._ok) if self._self_pairs else given
             ends = np.concatenate((np.zeros(1, np.int64), np.cumsum(block.counts)))

@@ -126,11 +126,11 @@ def write_collection(
         pairs = PairArrays(draft, group, rows.collection.shape, queue)
         datasets = {side: new_columns(draft, group, side, rows.table(side)) for side in rows.sides}
         records: dict[str, Record] = {}
-        blocks = rows.blocks(progress)
-        for side in rows.sides:
-            records |= _write_table(draft, datasets[side], side, rows.table(side), queue)
-        for block in blocks:
-            pairs.append(block)
+        with rows.blocks(progress) as blocks:
+            for side in rows.sides:
+                records |= _write_table(draft, datasets[side], side, rows.table(side), queue)
+            for block in blocks:
+                pairs.append(block)
         records |= pairs.finish()[1]
     if rows.collection.self_pairs:
         with draft.writing():

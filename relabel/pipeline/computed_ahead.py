@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from relabel.similarity import Collection, RowBlock, SimilaritySource
 
@@ -26,20 +27,25 @@ class ComputedAhead:
         """That of the source."""
         return self.source.collection
 
-    def blocks(self) -> Iterator[RowBlock]:
+    def blocks(self) -> Generator[RowBlock, None, None]:
         """All rows in order, as the source cuts them; an error of the source comes where its block would.
 
-        The first block is computed from now on, whenever it is wanted.
+        The first block is computed from now on, whenever it is wanted. Closing the generator waits for the block that
+        is being computed.
+        """
+        blocks = self._none_and_blocks()
+        next(blocks)
+        return blocks
+
+    def _none_and_blocks(self) -> Generator[Any, None, None]:
+        """The blocks, after a None as soon as the first one is being computed.
+
+        So the generator has begun, and closing it ends its thread, even where no block was ever wanted.
         """
         blocks = iter(self.source.blocks())
-        pool = ThreadPoolExecutor(1, thread_name_prefix="relabel-rows")
-        return self._in_order(pool, blocks, pool.submit(next, blocks, None))
-
-    @staticmethod
-    def _in_order(
-        pool: ThreadPoolExecutor, blocks: Iterator[RowBlock], coming: Future[RowBlock | None]
-    ) -> Iterator[RowBlock]:
-        with pool:
+        with ThreadPoolExecutor(1, thread_name_prefix="relabel-rows") as pool:
+            coming = pool.submit(next, blocks, None)
+            yield None
             while (block := coming.result()) is not None:
                 coming = pool.submit(next, blocks, None)
                 yield block

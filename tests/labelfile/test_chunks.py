@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,19 @@ class TestReadRows:
             assert inflated(packed + fletcher32(packed).to_bytes(4, "little"), 28) is None
         assert inflated(b"", 28) is None
         assert inflated(encoded(np.zeros(7, "<i4")), 28) == bytes(28)
+
+    def test_memory_of_tiny_chunks(self, tmp_path: Path) -> None:
+        """Chunks of one byte take no more memory at once than others."""
+        values = np.arange(2_000, dtype=np.uint8)
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            dataset = file.create_dataset("x", data=values, chunks=(1,), **FILTERS)
+            tracemalloc.start()
+            try:
+                np.testing.assert_array_equal(read_rows(dataset, 0, len(values)), values)
+                peak = tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+        assert peak < 4 * chunks.BATCH_BYTES
 
     def test_one_of_many_is_damaged(self) -> None:
         """Whichever of the chunks that are inflated together it is."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from relabel.labelfile import write
 from relabel.pipeline.computed_ahead import ComputedAhead
 from relabel.similarity import Collection, RowBlock
 from tests.similarities import similarity
@@ -60,12 +63,24 @@ class TestComputedAhead:
         with pytest.raises(ValueError, match="row 1"):
             next(blocks)
 
-    def test_closed_early(self) -> None:
-        """No thread is left, and the source is closed with it."""
+    @pytest.mark.parametrize("wanted", [0, 1])
+    def test_closed_early(self, wanted: int) -> None:
+        """No thread is left, and the source is closed with it, even where no block was wanted."""
         source = Watched(9)
         blocks = ComputedAhead(source).blocks()
-        next(blocks)
+        assert len(list(islice(blocks, wanted))) == wanted
         blocks.close()
         assert not [thread for thread in threading.enumerate() if thread.name.startswith("relabel-rows")]
         del blocks
         assert source.closed
+
+    @pytest.mark.parametrize("name", ["a.h5", "a.labels"])
+    def test_closed_by_a_writer_that_fails(self, name: str, tmp_path: Path) -> None:
+        """Nothing is still being computed when the error arrives, although its traceback keeps the writer alive."""
+
+        def fail(_rows: int) -> None:
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError) as kept:
+            write(tmp_path / name, {"a": ComputedAhead(similarity(20, 30, seed=1))}, progress=fail)
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("relabel-rows")], kept
