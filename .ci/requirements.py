@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NEEDS_TORCH = {"lightning", "pytorch-metric-learning"}
 TOOLS = {"coverage", "mypy", "ruff", "scipy-stubs"}
 NEEDS_NEWER = {"datasets"}
-"""Its version of constraints.txt needs a newer pyarrow than relabel does."""
+"""Its version of constraints.txt needs a newer pyarrow than relabel does; it brings what the extra `remote` has."""
 FOLLOWERS = {"llvmlite"}
 """Each version of numba needs one of its own."""
 
@@ -46,7 +46,7 @@ def oldest() -> dict[str, Version]:
 
 def tests() -> list[Requirement]:
     """What the tests of the core need."""
-    wanted = requirements("options.extras_require", "test")
+    wanted = [one for extra in ("test", "remote") for one in requirements("options.extras_require", extra)]
     return [one for one in wanted if canonicalize_name(one.name) not in NEEDS_TORCH | NEEDS_NEWER | TOOLS]
 
 

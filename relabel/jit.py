@@ -28,7 +28,6 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import types
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.codegen import get_host_cpu_features
@@ -106,7 +105,7 @@ else:
 
         def code(context: Any, builder: Any, _signature: Any, _arguments: Any) -> Any:
             for argument in builder.function.args:
-                if isinstance(argument.type, ir.PointerType):
+                if argument.type.is_pointer:
                     argument.add_attribute("noalias")
             return context.get_dummy_value()
 

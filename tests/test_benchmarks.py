@@ -61,7 +61,8 @@ def test_runs(name, tmp_path, monkeypatch):
     if name == "bench_matches.py":
         pytest.importorskip("cv2", reason="OpenCV is not installed: pip install 'relabel-vpr[bench]'")
     if name == "bench_remote.py":
-        pytest.importorskip("fsspec", reason="fsspec is not installed: pip install 'relabel-vpr[remote]'")
+        for package in ("fsspec", "aiohttp"):
+            pytest.importorskip(package, reason=f"{package} is not installed: pip install 'relabel-vpr[remote]'")
     if name == "bench_view.py":
         pytest.importorskip("tornado", reason="tornado is not installed: pip install 'relabel-vpr[view]'")
     script = str(REPOSITORY / "benchmarks" / name)

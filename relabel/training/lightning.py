@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from relabel.errors import MissingPackageError
-from relabel.training.loaders import PairBatches, PlaceBatches
+from relabel.training import PairBatches, PlaceBatches  # not from their module, which does not say how to get torch
 
 _PACKAGES = ("lightning.pytorch", "pytorch_lightning")
 

@@ -224,10 +224,14 @@ class TestWithoutTorch:
             "import relabel.training\n"
             "relabel.training.GradedPairSampler\n"
             "try: from relabel.training import build_model\n"
+            "except MissingPackageError as error: print(error)\n"
+            "try: import relabel.training.lightning\n"
             "except MissingPackageError as error: print(error)"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        assert done.stdout == "build_model needs torch: pip install 'relabel-vpr[torch]'\n"
+        assert done.stdout.splitlines() == [
+            f"{name} needs torch: pip install 'relabel-vpr[torch]'" for name in ("build_model", "PairBatches")
+        ]
 
 
 class TestBuildModel:
