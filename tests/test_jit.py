@@ -31,6 +31,7 @@ class TestThreadsSet:
 
     def test_torch_keeps_its_own(self):
         """Numba's first parallel loop in a process does not change how many threads torch computes on."""
+        pytest.importorskip("torch")
         code = (
             "import torch; from relabel import jit; torch.set_num_threads(1)\nprint(torch.get_num_threads())\n"
             "with jit.threads_set(None): print(torch.get_num_threads())\n"
