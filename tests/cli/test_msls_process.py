@@ -1,5 +1,5 @@
-"""The installed `relabel msls` killed, interrupted and out of space: the old file intact, nothing partial, and the
-next run succeeds and cleans up."""
+"""`relabel msls` killed, interrupted and out of space: the old file intact, nothing partial, and the next run succeeds
+and cleans up."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,25 +16,16 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from relabel import fov
-from relabel.datasets.msls import city as msls
 from relabel.labelfile import LabelFile, validate
 from relabel.synthetic.msls import write_tree
 from tests.cli.conftest import SCRIPT
-from tests.conftest import FULL
+from tests.conftest import FULL, REPOSITORY
 from tests.trees import msls_tree
 
 slow = pytest.mark.skipif(not FULL, reason="slow; make test-faults runs it")
 
 Runner = Callable[..., Result]
 
-POLYGONS = ("--shape", "polygon", "--arc", "80")
-SLOW = ("--shape", "polygon", "--arc", "1000")
-"""Makes the large city take seconds, so that there is a middle to be stopped in."""
-ENDLESS = {"NUMBA_DISABLE_JIT": "1"}
-"""Makes it take hours: for those that are killed, which is the same whatever they are doing."""
-CAMERAS_BYTES = 40_000
-"""Less than the cameras of the large city take, 58 kB: a file of this size waits for its overlaps only."""
 OLD = b"what was here before"
 PATIENCE_S = 120.0
 
@@ -43,8 +35,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small city, then a large one."""
     top = msls_tree(tmp_path_factory.mktemp("msls"), city="amman")
     write_tree(top, cameras=3000, city="large", overwrite=True)
-    city = msls.read(top, city="amman")
-    fov.overlap(city.query, city.database, shape="polygon")  # so that no time goes into compiling the kernels
     return top
 
 
@@ -57,6 +47,10 @@ def out(tmp_path: Path) -> Path:
     return folder
 
 
+def held_at(out: Path) -> Path:
+    return out.parent / "held"
+
+
 def names(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
@@ -66,11 +60,11 @@ def visible(folder: Path) -> list[str]:
 
 
 @contextmanager
-def started(*arguments: object, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """`relabel` in a process group of its own, which is gone when the block is left."""
+def started(out: Path, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """`relabel msls` as in `held`, in a process group of its own, which is gone when the block is left."""
     process = subprocess.Popen(
-        [SCRIPT, *map(str, arguments)],
-        env=os.environ | environment,
+        [sys.executable, "-m", "tests.cli.held", str(held_at(out)), "msls", *map(str, arguments)],
+        cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -84,21 +78,12 @@ def started(*arguments: object, **environment: str) -> Iterator[subprocess.Popen
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def wait_for(process: subprocess.Popen[str], folder: Path, pattern: str) -> None:
-    """Return as soon as the process has written the cameras to a file of that name; fail if it ends before."""
+def wait_for(process: subprocess.Popen[str], out: Path, *patterns: str) -> None:
+    """Return as soon as the large city is to be computed and files of these names are there; fail if it ends before."""
     deadline = time.monotonic() + PATIENCE_S
-    while not any(path.stat().st_size > CAMERAS_BYTES for path in folder.glob(pattern)):
-        assert process.poll() is None, f"it ended before there was {pattern}: {process.communicate()}"
-        assert time.monotonic() < deadline, f"no {pattern} after {PATIENCE_S:.0f} s"
-        time.sleep(0.002)
-
-
-def wait_for_second(process: subprocess.Popen[str], out: Path, executor: str = "processes:2") -> None:
-    """Return as soon as the small city is finished and the large one is being computed."""
-    part = ".h5" if executor == "local" else "%block-*.h5"
-    wait_for(process, out, f"x.h5.parts/.large{part}.*.tmp/large{part}")
-    while not any((out / "x.h5.parts").glob(f"amman{part}")):
-        assert process.poll() is None
+    while not (held_at(out).exists() and all(any(out.glob(pattern)) for pattern in patterns)):
+        assert process.poll() is None, f"it ended before there were {patterns}: {process.communicate()}"
+        assert time.monotonic() < deadline, f"no {patterns} after {PATIENCE_S:.0f} s"
         time.sleep(0.002)
 
 
@@ -115,29 +100,29 @@ class TestKilled:
 
     def test_one_city(self, run: Runner, root: Path, out: Path) -> None:
         """The old file is untouched; the next run removes what the dead one left, and succeeds."""
-        arguments = ("msls", "--root", root, "--cities", "large", "-o", out / "x.h5", "--force")
-        with started(*arguments, *POLYGONS, **ENDLESS) as process:
+        arguments = ("--root", root, "--cities", "large", "-o", out / "x.h5", "--force")
+        with started(out, *arguments) as process:
             wait_for(process, out, ".x.h5.*.tmp/x.h5")
             process.kill()
             assert process.wait(PATIENCE_S) == -signal.SIGKILL
         assert (out / "x.h5").read_bytes() == OLD
         assert visible(out) == ["x.h5"]
         assert names(out) != ["x.h5"]
-        result = run(*arguments)
+        result = run("msls", *arguments)
         assert result.exit_code == 0, result.stderr
         assert names(out) == ["x.h5"]
         assert validate(out / "x.h5").valid
 
     def test_several_cities(self, run: Runner, root: Path, out: Path) -> None:
         """The city that was finished is kept, and the file is the same as without the kill."""
-        arguments = ("msls", "--root", root, "-o", out / "x.h5", "--force", *POLYGONS)
-        with started(*arguments, **ENDLESS) as process:
+        arguments = ("--root", root, "-o", out / "x.h5", "--force")
+        with started(out, *arguments) as process:
             wait_for(process, out, "x.h5.parts/.large.h5.*.tmp/large.h5")
             process.kill()
             assert process.wait(PATIENCE_S) == -signal.SIGKILL
         assert (out / "x.h5").read_bytes() == OLD
         assert visible(out) == ["x.h5", "x.h5.parts", "x.h5.parts/amman.h5", "x.h5.parts/job.json"]
-        result = run(*arguments)
+        result = run("msls", *arguments)
         assert result.exit_code == 0, result.stderr
         assert "amman: kept from an earlier run" in result.stderr
         assert "large: kept" not in result.stderr
@@ -147,14 +132,13 @@ class TestKilled:
 
     def test_processes(self, run: Runner, root: Path, out: Path) -> None:
         """Worker processes end with their parent, with its streams and what they had begun, and the part is kept."""
-        arguments = ("msls", "--root", root, "-o", out / "x.h5", "--force", *POLYGONS)
-        with started(*arguments, "--executor", "processes:2", **ENDLESS) as process:
-            wait_for_second(process, out)
+        arguments = ("--root", root, "-o", out / "x.h5", "--force")
+        with started(out, *arguments, "--executor", "processes:2") as process:
+            wait_for(process, out, "x.h5.parts/amman%block-*.h5")
             process.kill()
             process.communicate(timeout=PATIENCE_S)  # returns when nobody has the streams open any more
-        found = whole_parts(out)  # the large one too, where it was about to be finished
-        assert [name for name in found if name != "large%block.h5"] == OF_PROCESSES
-        result = run(*arguments)
+        assert whole_parts(out) == OF_PROCESSES
+        result = run("msls", *arguments)
         assert result.exit_code == 0, result.stderr
         assert "amman: 1 of 1 parts are kept from an earlier run" in result.stderr
         assert names(out) == ["x.h5"]
@@ -165,9 +149,7 @@ class TestInterrupted:
 
     def test_one_city(self, root: Path, out: Path) -> None:
         """Status 130, one line, and nothing is left behind."""
-        with started(
-            "msls", "--root", root, "--cities", "large", "-o", out / "x.h5", "--force", "-q", *SLOW
-        ) as process:
+        with started(out, "--root", root, "--cities", "large", "-o", out / "x.h5", "--force", "-q") as process:
             wait_for(process, out, ".x.h5.*.tmp/x.h5")
             process.send_signal(signal.SIGINT)
             stdout, stderr = process.communicate(timeout=PATIENCE_S)
@@ -197,20 +179,18 @@ class TestInterrupted:
         message: str,
     ) -> None:
         """So it is for several, here or in processes, which get the signal from a terminal but not from kill."""
-        arguments = ("msls", "--root", root, "-o", out / "x.h5", "--force", *SLOW, "--executor", executor)
-        with started(*arguments) as process:
-            wait_for_second(process, out, executor)
+        arguments = ("--root", root, "-o", out / "x.h5", "--force", "--executor", executor)
+        with started(out, *arguments) as process:
+            wait_for(process, out, "x.h5.parts/amman.h5" if executor == "local" else "x.h5.parts/amman%block-*.h5")
             send(process.pid, number)
             stdout, stderr = process.communicate(timeout=PATIENCE_S)
         assert (process.returncode, stdout) == (128 + number, "")
         *notes, kept, last = stderr.splitlines()
         assert last == message
-        # A process may finish its part while the signal is on its way.
-        assert re.search("[12] of 2 parts are kept in", kept)
+        assert "1 of 2 parts are kept in" in kept
         assert all(note.startswith("relabel: ") for note in notes)
         assert (out / "x.h5").read_bytes() == OLD
-        kept_parts = [name for name in whole_parts(out) if name != "large%block.h5"]
-        assert kept_parts == (["amman.h5", "job.json"] if executor == "local" else OF_PROCESSES)
+        assert whole_parts(out) == (["amman.h5", "job.json"] if executor == "local" else OF_PROCESSES)
         assert visible(out)[0] == "x.h5"
         assert [name for name in names(out) if name not in visible(out)] == []
 
