@@ -75,7 +75,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "excluded_pairs": ("display errors cameras exclusion", "numpy"),
     "similarity": ("display errors measures cameras exclusion excluded_pairs", "numpy ~scipy"),
     "tables": ("display errors optional measures cameras similarity", "numpy ~scipy ~pyarrow ~pandas ~anndata ~torch"),
-    "jit": ("errors cores", "numpy numba"),
+    "jit": ("errors cores", "numpy numba llvmlite"),
     "geometry": ("errors fixed_width cameras", "numpy ~pyproj"),
     # a tree of files goes in, cameras and frames come out
     "datasets": (

@@ -53,7 +53,7 @@ def _command(spec: DatasetSpec) -> click.Command:
 
         if len(spec.readers) > 1:
             module.label_kind(**values)  # type: ignore[attr-defined]
-        selection = module.select(**values)
+        selection = spec.select(**values)
         for line in selection.skipped:
             log.warning("%s", line)
         reports, collections = [], []

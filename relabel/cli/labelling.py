@@ -69,7 +69,7 @@ def labelling_command(spec: DatasetSpec) -> click.Command:
             kind = module.label_kind(**values)  # type: ignore[attr-defined]
             _refuse_other_kind(spec, kind, kinds)
         make_parts = kinds[kind].parts_maker({name: overlap[name] for name in kinds[kind].NAMES}, excluded)
-        selection = module.select(**values)
+        selection = spec.select(**values)
         readers: Sequence[Any] = masked(cast("Any", selection.readers), mask)
         run(make_parts(readers), selection.skipped, output, unit="queries" if kind == "fov" else "frames", **job)
 

@@ -153,7 +153,10 @@ class ReaderOf(Protocol[Sets_co]):
         ...
 
     def parameters(self) -> dict[str, Any]:
-        """Everything that the cameras depend on besides the files, as JSON values; paths relative to `root`."""
+        """Everything that the cameras depend on besides the files, as JSON values; paths relative to `root`.
+
+        The `name` is among them as ``collection``: `relabel verify --root` finds the record of a collection by it.
+        """
         ...
 
     def read(self) -> Sets_co:

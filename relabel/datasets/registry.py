@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
 
-from relabel.errors import DatasetNotFoundError, NotFoundError
+from relabel.errors import DatasetNotFoundError, NotFoundError, RelabelError
 from relabel.plugins import specs_of_distributions
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ LabelKind = Literal["fov", "surface"]
 
 ENTRY_POINTS = "relabel.datasets"
 _COMMAND = "relabel "
+_OF_READERS = ("name", "command", "root", "parameters", "read")
 
 
 class ReaderSelection(NamedTuple):
@@ -120,6 +121,23 @@ class DatasetSpec:
     def command_module(self) -> CommandModule:
         """Import the module of the command."""
         return cast("CommandModule", importlib.import_module(self.command))
+
+    def select(self, **options: Any) -> ReaderSelection:
+        """The readers that values of the command's own options select.
+
+        Raises
+        ------
+        RelabelError
+            where one lacks what a reader has to have; what the command itself raises is passed on.
+        """
+        selection = self.command_module().select(**options)
+        for reader in selection.readers:
+            if lacking := [name for name in _OF_READERS if not hasattr(reader, name)]:
+                raise RelabelError(
+                    f"dataset {self.name}: its reader {type(reader).__name__} lacks {', '.join(lacking)}; "
+                    f"readers have {', '.join(_OF_READERS)}"
+                )
+        return selection
 
     def reader_class(self, kind: LabelKind) -> Any:
         """Import the class of the readers for one kind of label; a KeyError if there is none."""

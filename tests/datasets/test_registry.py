@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import click
 import pytest
@@ -20,8 +21,8 @@ from click.testing import CliRunner, Result
 from relabel.cli.app import app
 from relabel.cli.labelling import labelling_command
 from relabel.datasets import registry
-from relabel.datasets.registry import DatasetSpec
-from relabel.errors import DatasetNotFoundError, NotFoundError
+from relabel.datasets.registry import DatasetSpec, ReaderSelection
+from relabel.errors import DatasetNotFoundError, NotFoundError, RelabelError
 from tests.conftest import REPOSITORY
 from tests.trees import at_name
 
@@ -261,6 +262,25 @@ class TestBrokenDistribution:
             done = relabel("--help")
         assert "Label MSLS" in done.stdout
         assert text in done.stderr
+
+
+class TestReaders:
+    """DatasetSpec.select"""
+
+    def test_one_that_lacks_something(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is named with all that it lacks, before anything is read."""
+
+        class Bare:
+            name = "bare"
+
+            def read(self) -> None: ...
+
+        command = ModuleType("bare_command")
+        command.select = lambda: ReaderSelection([Bare()])  # type: ignore[attr-defined, list-item]
+        monkeypatch.setitem(sys.modules, "bare_command", command)
+        spec = DatasetSpec("bare", "", "bare_command", {"fov": "bare:Bare"}, "")
+        with pytest.raises(RelabelError, match=r"^dataset bare: its reader Bare lacks command, root, parameters;"):
+            spec.select()
 
 
 class TestBuiltIn:
