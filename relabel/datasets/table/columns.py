@@ -105,8 +105,9 @@ def choose(
     marks = " (cells are separated by commas, semicolons or tabs)" if len(names) == 1 else ""
     missing = _missing(columns, needs_heading=needs_heading)
     if len(missing) > 1:
+        *others, last = missing
         raise InputError(
-            f"{path}: there is no {' and no '.join(missing)}, only {there}{marks}; name them with "
+            f"{path}: there is no {', no '.join(others)} and no {last}, only {there}{marks}; name them with "
             f"--columns {','.join(missing.values())}"
             + (" (x and y in metres, or lon=NAME,lat=NAME in degrees)" if "position" in missing else "")
         )

@@ -83,7 +83,7 @@ class TestChoose:
             ("key,lat,y,heading", r"no position"),
             (
                 "place,when",
-                r"no column of keys and no position and no column of headings, .*key=NAME,x=NAME,y=NAME,heading=NAME",
+                r"no column of keys, no position and no column of headings, .*key=NAME,x=NAME,y=NAME,heading=NAME",
             ),
             ("x,y,when", r"no column of keys and no column of headings, .*--columns key=NAME,heading=NAME$"),
         ],
