@@ -194,6 +194,7 @@ def counted(
     """
     rows = np.flatnonzero(fillers)
     different, which, counts = np.unique(values[rows], axis=0, return_inverse=True, return_counts=True)
+    which = which.reshape(-1)  # NumPy 2.0.0 has an axis more
     return [
         Filler(
             quantity,
