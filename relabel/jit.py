@@ -150,7 +150,9 @@ def _stamps_of_called(function: Callable[..., Any]) -> list[tuple[float, int]]:
     while functions:
         own = functions.pop()
         values: list[Any] = [own.__globals__.get(name) for name in own.__code__.co_names]
-        inner: set[Callable[..., Any]] = {value.py_func for value in values if hasattr(value, "py_func")}
+        # of compiled functions, and of intrinsics such as `wide_vectors`
+        sources = [getattr(value, "py_func", getattr(value, "_defn", None)) for value in values]
+        inner: set[Callable[..., Any]] = {source for source in sources if source is not None}
         functions += inner - called
         called |= inner
     files = sorted({own.__code__.co_filename for own in called})

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -191,6 +192,13 @@ class TestCache:
         assert len(before) == 2
         os.utime(tmp_path / "inner_kernels.py", (1, 1))
         assert jit._stamps_of_called(outer) != before
+
+    @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="there are no intrinsics without the jit")
+    def test_an_intrinsic_is_called(self):
+        """The file of an intrinsic counts as that of a compiled function does."""
+        outer = types.FunctionType(compile("apart()", "outer", "eval"), {"apart": jit.arrays_apart})
+        state = Path(jit.__file__).stat()
+        assert jit._stamps_of_called(outer) == [(state.st_mtime, state.st_size)]
 
     @pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
     @pytest.mark.parametrize("ending", ["nbi", "nbc"])

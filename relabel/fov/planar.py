@@ -272,16 +272,16 @@ class FovOverlap:
                 start, first, counts, *pieces,
             )  # fmt: skip
 
-        # With about as many candidates each; groups without any belong to the last one at the latest.
+        # Pieces of about equally many candidates; groups without any at the end are part of the last piece.
         cuts = np.searchsorted(room[group], np.linspace(0, room[-1], PIECES, endpoint=False))
         in_pieces(compute, np.append(cuts, len(group) - 1))
         ends = np.concatenate(([0], np.cumsum(counts)))
         indices, data = np.empty(int(ends[-1]), np.int32), np.empty(int(ends[-1]), np.float32)
 
-        def gather(first_query: int, stop_query: int) -> None:
+        def put_together(first_query: int, stop_query: int) -> None:
             gather_rows(first[first_query:stop_query], ends[first_query : stop_query + 1], *pieces, indices, data)
 
-        in_pieces(gather, np.linspace(0, stop - start, PIECES + 1).astype(np.int64))
+        in_pieces(put_together, np.linspace(0, stop - start, PIECES + 1).astype(np.int64))
         return ViewRows(counts, indices, data)
 
 

@@ -301,7 +301,7 @@ class CollectionCheck:
 
 
 def _read_ahead(arrays: Mapping[str, Any], indptr: npt.NDArray[np.int64]) -> Iterator[RowBlock]:
-    """All rows in blocks, of which the next is read in threads while one is looked at."""
+    """All rows in blocks; while one is being checked, threads read the next."""
     with ThreadPoolExecutor(2, thread_name_prefix="relabel-check") as pool:
 
         def submit(first: int, last: int) -> tuple[int, int, list[Future[npt.NDArray[Any]]]]:

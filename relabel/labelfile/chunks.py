@@ -27,8 +27,8 @@ from relabel.labelfile.schema import CHUNK_ENTRIES, FILTERS
 
 _WAITING_PER_THREAD = 2  # enough to keep every thread busy, few enough to bound memory
 BATCH_BYTES = 1 << 20
-"""Of a column, to be compressed or inflated at once: NumPy takes longer to be called, and to pass the GIL from thread
-to thread, than to shuffle or sum up a chunk."""
+"""Bytes of a column that are compressed or inflated in one go: for a single chunk, calling NumPy and passing the GIL
+from thread to thread take longer than shuffling or summing its bytes."""
 _STEPS = [h5z.FILTER_SHUFFLE, h5z.FILTER_DEFLATE, h5z.FILTER_FLETCHER32]
 _CHECKSUM_BYTES = 4
 _LEVEL = 3  # of libdeflate, which makes smaller chunks than zlib at the level that the file states
@@ -40,7 +40,7 @@ _NOISE = (
 )
 _WORDS = 1 << 10  # of a row
 _WORDS_SUMMED = 1 << 16  # words whose sum fits in 32 bits
-_LEAST_SUMMED = 16 * _WORDS  # bytes that `checksums` takes for a chunk, however small
+_LEAST_SUMMED = 16 * _WORDS  # bytes of memory that `checksums` takes for a chunk, however small it is
 _MODULUS = 65535
 
 
@@ -52,7 +52,7 @@ def checksums(chunks: Sequence[bytes | memoryview]) -> list[int]:
     this modulus, so that the sums are those of words as processors have them.
     """
     longest = max(map(len, chunks))
-    padded = np.zeros((len(chunks), -(-longest // (2 * _WORDS)) * 2 * _WORDS), np.uint8)  # which no sum notices
+    padded = np.zeros((len(chunks), -(-longest // (2 * _WORDS)) * 2 * _WORDS), np.uint8)  # zeros change no sum
     for row, chunk in zip(padded, chunks, strict=True):
         row[: len(chunk)] = np.frombuffer(chunk, np.uint8)
     words = padded.view("<u2").reshape(len(chunks), -1, _WORDS)
@@ -65,8 +65,8 @@ def checksums(chunks: Sequence[bytes | memoryview]) -> list[int]:
     before = rows @ np.arange(0, words.shape[1] * _WORDS, _WORDS) + columns @ np.arange(_WORDS)
     counts = np.array([-(-len(chunk) // 2) for chunk in chunks])
     second = counts * (first % _MODULUS) - before
-    none = ~words.any(axis=(1, 2))
-    folded = [np.where(none, 0, (total % _MODULUS * 256 - 1) % _MODULUS + 1) for total in (first, second)]
+    all_zero = ~words.any(axis=(1, 2))
+    folded = [np.where(all_zero, 0, (total % _MODULUS * 256 - 1) % _MODULUS + 1) for total in (first, second)]
     return [int(high) << 16 | int(low) for low, high in zip(*folded, strict=True)]
 
 
@@ -108,6 +108,7 @@ def _noise_planes(planes: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     That is, all bytes are about equally frequent in them.
     """
     sampled = planes[:, :, ::_SAMPLED]
+    # Numbers of their own for the bytes of each plane, so that all planes are counted at once.
     apart = sampled + 256 * np.arange(sampled.shape[0] * sampled.shape[1]).reshape(*sampled.shape[:2], 1)
     counts = np.bincount(apart.reshape(-1), minlength=256 * planes.shape[0] * planes.shape[1])
     equal = (counts * (counts - 1)).reshape(*planes.shape[:2], 256).sum(axis=2)
@@ -132,7 +133,7 @@ def decoded(chunks: Sequence[bytes], into: npt.NDArray[np.uint8]) -> bool:
     False where any is damaged, or holds more or less than a row.
     """
     size = into[0].size
-    # Longer than deflate makes anything: the longest decides how much memory the checksums of all take.
+    # More than deflate makes of any chunk. The longest one decides how much memory the checksums of all of them take.
     longest = size + size // 256 + 64
     if not all(_CHECKSUM_BYTES < len(chunk) <= longest for chunk in chunks):
         return False

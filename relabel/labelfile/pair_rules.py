@@ -84,14 +84,14 @@ class RowChecks:
         columns, data = block.indices, block.data
         if not len(columns):
             return True
-        # The least and the greatest value are NaN where any is, which is in no range.
+        # With a NaN among the values, the least and the greatest are NaN too, which is in no range.
         if not (columns.min() >= 0 and columns.max() < len(self._database_ok)):
             return False
         if not (data.min() > self._min_value and data.max() <= 1.0):
             return False
         rising = columns[1:] > columns[:-1]
         starts = (np.cumsum(block.counts) - block.counts)[block.counts > 0]
-        # Where a row begins, columns may fall.
+        # Only from one row to the next may columns not rise.
         if np.count_nonzero(rising) + np.count_nonzero(~rising[starts[1:] - 1]) < len(rising):
             return False
         # They are in range, so that clipping, which is faster than raising, changes none.
