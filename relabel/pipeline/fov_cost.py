@@ -22,7 +22,7 @@ from relabel.pipeline.parts import not_enough, very_many_pairs
 # Measured by benchmarks/bench_scale.py.
 BASE_BYTES, MOST_BASE_BYTES = 310e6, 450e6
 """Python, its libraries and the compiled kernels; the first time, with the compiler at work."""
-HELD_FACTOR = 1.15
+HELD_FACTOR = 1.3
 """What the cameras take while they are read and written, relative to what they take while pairs are computed."""
 PAIR_SECONDS = 60e-9
 """To check, hash and read back a stored pair, besides compressing it."""

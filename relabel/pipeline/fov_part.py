@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -91,6 +92,9 @@ class FovPart(ReaderWrapper[CameraSets]):
         They are on a map where there are occluders, whose places are known on maps only.
         """
         cameras = self.reader.read()
+        if (arrow := sys.modules.get("pyarrow")) is not None:
+            # What it keeps for the next file takes as much memory as the cameras.
+            arrow.default_memory_pool().release_unused()
         if self.occluders is not None:
             cameras = occluders.on_map(cameras)
         query = self._with_fov(cameras.query)
