@@ -144,7 +144,7 @@ class _Cache(FunctionCache):
 
 
 def _stamps_of_called(function: Callable[..., Any]) -> list[tuple[float, int]]:
-    """Time and size of the files of all compiled functions that a function calls, and that these call."""
+    """Times and sizes of the files of compiled functions and intrinsics that a function calls, and that these call."""
     called: set[Callable[..., Any]] = set()
     functions = [function]
     while functions:

@@ -40,7 +40,7 @@ from relabel.similarity import Collection, RowBlock, Similarity, gather
 
 BLOCK = 2**22
 """Possible candidates a block holds at the most; they bound its memory, at about 30 bytes each."""
-PIECES = 32  # of a block: many enough that no thread waits for long for the last one, each some hundreds of µs
+PIECES = 32  # of a block: many enough that no thread waits for long for the last one, each a millisecond or two
 QUERIES_AT_ONCE = 32  # of a cell, by one thread: many enough to share a search, few enough that all threads have work
 
 
